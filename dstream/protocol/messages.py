@@ -1,0 +1,211 @@
+"""The lines of the protocol as typed values, both directions.
+
+Control lines are `Control` (a union tagged by the key `dstream`, which therefore always comes first); line 1 of the
+host is `Command`; a provider's answer to it is `Status`. Unknown fields are ignored everywhere (rule 13); an unknown
+control kind decodes to None.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Role = Literal["input", "output"]
+CommandName = Literal["run", "describe", "init", "plan", "status", "destroy"]
+
+
+class RunOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the host says about the run: sizes in bytes, `max_in_flight` in checkpoints."""
+
+    task: str = ""
+    id: str = ""
+    once: bool = False
+    from_: str | None = msgspec.field(default=None, name="from")
+    max_in_flight: int = 1000
+    max_in_flight_bytes: int = 64 * 1024 * 1024
+    max_line: int = 16 * 1024 * 1024
+
+
+class Command(msgspec.Struct, frozen=True):
+    """Line 1 from the host. `state` is what the input's last stored checkpoint carried, None at first."""
+
+    command: str
+    config: dict[str, Any] = {}
+    state: dict[str, Any] | None = None
+    run: RunOptions = RunOptions()
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A provider's answer to line 1 of `run`: ready, or an error."""
+
+    status: str
+    message: str = ""
+    error: ErrorBody | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error as it travels; `kind` as in dstream.errors.Kind."""
+
+    code: str
+    kind: str
+    message: str
+    hint: str = ""
+    config_path: str = ""
+    retry_after_ms: int = 0
+
+
+class Hello(msgspec.Struct, frozen=True, tag_field="dstream", tag="hello"):
+    """A provider's first line."""
+
+    protocol: int
+    role: Role
+    name: str
+    version: str = ""
+    capabilities: list[str] = []
+
+
+class Welcome(msgspec.Struct, frozen=True, tag_field="dstream", tag="welcome"):
+    """To an input, after line 1: acks will come."""
+
+    protocol: int
+
+
+class Checkpoint(msgspec.Struct, frozen=True, tag_field="dstream", tag="checkpoint"):
+    """From an input, with its state; to an output, without. n counts the data lines since the last one."""
+
+    seq: int
+    n: int
+    state: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class Ack(msgspec.Struct, frozen=True, tag_field="dstream", tag="ack", omit_defaults=True):
+    """From an output: all lines up to checkpoint `seq` are durable, n of them since its last ack. To an input: stored."""
+
+    seq: int
+    n: int | msgspec.UnsetType = msgspec.UNSET
+    rejected: int = 0
+
+
+class Stop(msgspec.Struct, frozen=True, tag_field="dstream", tag="stop"):
+    """End in order, within the deadline."""
+
+    deadline_ms: int
+
+
+class End(msgspec.Struct, frozen=True, tag_field="dstream", tag="end"):
+    """An input's last line; `seq` is its last checkpoint."""
+
+    seq: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag_field="dstream", tag="heartbeat", omit_defaults=True):
+    """Alive. phase: snapshot, stream, idle, throttled."""
+
+    phase: str = "stream"
+    lag_ms: int | None = None
+
+
+class Log(msgspec.Struct, frozen=True, tag_field="dstream", tag="log"):
+    """A structured log line; further fields of the line are kept by `decode_log_fields`."""
+
+    level: str
+    event: str
+
+
+class Metric(msgspec.Struct, frozen=True, tag_field="dstream", tag="metric"):
+    """A figure: counter (an increment), gauge or histogram (a value)."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    value: float
+    labels: dict[str, str] = {}
+
+
+class Error(msgspec.Struct, frozen=True, tag_field="dstream", tag="error", omit_defaults=True):
+    """A provider's last line when it fails after `ready`; fields as in ErrorBody."""
+
+    code: str
+    kind: str
+    message: str
+    hint: str = ""
+    config_path: str = ""
+    retry_after_ms: int = 0
+
+
+class Description(msgspec.Struct, frozen=True, tag_field="dstream", tag="description"):
+    """The answer to `describe`."""
+
+    config_schema: dict[str, Any]
+    summary: str = ""
+    docs: str = ""
+
+
+Control = (
+    Hello | Welcome | Checkpoint | Ack | Stop | End | Heartbeat | Log | Metric | Error | Description
+)
+
+_KINDS = frozenset(
+    {"hello", "welcome", "checkpoint", "ack", "stop", "end", "heartbeat", "log", "metric", "error", "description"}
+)
+_encoder = msgspec.json.Encoder()
+_control = msgspec.json.Decoder(Control)
+_status = msgspec.json.Decoder(Status)
+_command = msgspec.json.Decoder(Command)
+_object = msgspec.json.Decoder(dict[str, Any])
+
+
+class BadLine(ValueError):
+    """A line that is no valid message of its kind; the text says why."""
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    dstream: str
+
+
+_kind = msgspec.json.Decoder(_Kind)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """One line, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_control(line: bytes) -> Control | None:
+    """A control line's message; None for a kind that this version does not know. Raises BadLine."""
+    try:
+        return _control.decode(line)
+    except msgspec.DecodeError as error:
+        try:
+            known = _kind.decode(line).dstream in _KINDS
+        except msgspec.DecodeError:
+            known = True
+        if known:
+            raise BadLine(str(error)) from error
+        return None
+
+
+def decode_status(line: bytes) -> Status | None:
+    """The `{"status":"ready"|"error"}` handshake line, or None when the line is something else."""
+    try:
+        status = _status.decode(line)
+    except msgspec.DecodeError:
+        return None
+    return status if status.status in ("ready", "error") else None
+
+
+def decode_command(line: bytes) -> Command:
+    """Line 1 from the host; a bare config object (a provider run by hand) is `run` with that config. Raises BadLine."""
+    try:
+        fields = _object.decode(line)
+        if not isinstance(fields.get("command"), str):
+            return Command("run", config=fields)
+        return _command.decode(line)
+    except msgspec.DecodeError as error:
+        raise BadLine(str(error)) from error
+
+
+def decode_log_fields(line: bytes) -> dict[str, Any]:
+    """All further fields of a log line."""
+    fields = _object.decode(line)
+    return {key: value for key, value in fields.items() if key not in ("dstream", "level", "event")}
