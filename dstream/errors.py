@@ -92,7 +92,9 @@ class RefusedError(DStreamError):
 class TransientError(DStreamError):
     kind: ClassVar[Kind] = "transient"
 
-    def __init__(self, code: str, message: str, *, retry_after_s: float = 0.0, hint: str = "", config_path: str = "") -> None:
+    def __init__(
+        self, code: str, message: str, *, retry_after_s: float = 0.0, hint: str = "", config_path: str = ""
+    ) -> None:
         super().__init__(code, message, hint=hint, config_path=config_path)
         self.retry_after_s = retry_after_s
 
@@ -115,7 +117,16 @@ class ConfigErrors(Exception):
 
 _BY_KIND: dict[str, type[DStreamError]] = {
     cls.kind: cls
-    for cls in (ConfigError, AuthError, UnreachableError, LockedError, RefusedError, TransientError, DataError, SystemFault)
+    for cls in (
+        ConfigError,
+        AuthError,
+        UnreachableError,
+        LockedError,
+        RefusedError,
+        TransientError,
+        DataError,
+        SystemFault,
+    )
 }
 
 

@@ -15,7 +15,7 @@ Role = Literal["input", "output"]
 CommandName = Literal["run", "describe", "init", "plan", "status", "destroy"]
 
 
-class RunOptions(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunOptions(msgspec.Struct, frozen=True):
     """What the host says about the run: sizes in bytes, `max_in_flight` in checkpoints."""
 
     task: str = ""
@@ -28,11 +28,11 @@ class RunOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Line 1 from the host. `state` is what the input's last stored checkpoint carried, None at first."""
+    """Line 1 from the host. `state` is what the input's last stored checkpoint carried, empty at first."""
 
     command: str
     config: dict[str, Any] = {}
-    state: dict[str, Any] | None = None
+    state: dict[str, Any] = {}
     run: RunOptions = RunOptions()
 
 
@@ -141,9 +141,7 @@ class Description(msgspec.Struct, frozen=True, tag_field="dstream", tag="descrip
     docs: str = ""
 
 
-Control = (
-    Hello | Welcome | Checkpoint | Ack | Stop | End | Heartbeat | Log | Metric | Error | Description
-)
+Control = Hello | Welcome | Checkpoint | Ack | Stop | End | Heartbeat | Log | Metric | Error | Description
 
 _KINDS = frozenset(
     {"hello", "welcome", "checkpoint", "ack", "stop", "end", "heartbeat", "log", "metric", "error", "description"}

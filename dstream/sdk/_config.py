@@ -1,0 +1,131 @@
+"""Typed config: the field types beyond msgspec's own, decoding with a path in every complaint, and the JSON schema."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any, Generic, TypeVar, get_origin
+
+import msgspec
+
+from dstream.errors import ConfigError
+
+T = TypeVar("T")
+ConfigT = TypeVar("ConfigT")
+
+
+class Secret(Generic[T]):
+    """A value that prints as `***`; `reveal()` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def reveal(self) -> T:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and bool(self._value == other._value)
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
+_BYTES = {"B": 1, "KB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
+
+
+class Duration(float):
+    """Seconds, written "250ms", "5s", "1h30m"; a bare number counts as milliseconds, as in the original's files."""
+
+    def __new__(cls, value: str | int | float) -> Duration:
+        if isinstance(value, str):
+            return super().__new__(cls, cls._parse(value))
+        return super().__new__(cls, value / 1000)
+
+    @staticmethod
+    def _parse(text: str) -> float:
+        if not text or _DURATION.sub("", text):
+            raise ValueError(f'"{text}" is not a duration; write it like "250ms", "5s" or "1h30m"')
+        return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
+
+
+class Size(int):
+    """Bytes, written "64KiB", "1MiB", "10MB" or as a number."""
+
+    def __new__(cls, value: str | int) -> Size:
+        if isinstance(value, str):
+            match = _SIZE.fullmatch(value)
+            if not match:
+                raise ValueError(f'"{value}" is not a size; write it like "64KiB", "1MiB" or "10MB"')
+            return super().__new__(cls, int(float(match[1]) * _BYTES[match[2] or "B"]))
+        return super().__new__(cls, value)
+
+
+def decode_config(config: dict[str, Any], config_type: type[ConfigT]) -> ConfigT:
+    """The config as `config_type`. Raises ConfigError `config.invalid` with the path inside the config."""
+    try:
+        return msgspec.convert(config, config_type, dec_hook=_decode_custom)
+    except msgspec.ValidationError as error:
+        message, path = _split_path(str(error))
+        raise ConfigError(
+            "config.invalid", message, config_path=path, hint=_suggestion(message, config_type)
+        ) from error
+
+
+def config_schema(config_type: type[Any]) -> dict[str, Any]:
+    """The JSON schema of a config class; secret fields are `writeOnly`."""
+    return msgspec.json.schema(config_type, schema_hook=_schema_custom)
+
+
+def _decode_custom(wanted: Any, value: Any) -> Any:
+    kind = get_origin(wanted) or wanted
+    if kind is Secret:
+        if not isinstance(value, str):
+            raise ValueError(f"expected text, got {type(value).__name__}")
+        return Secret(value)
+    if kind in (Duration, Size):
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise ValueError(f"expected text or a number, got {type(value).__name__}")
+        return kind(value)
+    raise NotImplementedError(f"config fields of type {wanted} are not supported")
+
+
+def _schema_custom(wanted: Any) -> dict[str, Any]:
+    kind = get_origin(wanted) or wanted
+    if kind is Secret:
+        return {"type": "string", "writeOnly": True}
+    if kind is Duration:
+        return {"type": ["string", "number"], "examples": ["250ms", "5s", "1h30m"]}
+    if kind is Size:
+        return {"type": ["string", "integer"], "examples": ["64KiB", "1MiB"]}
+    raise NotImplementedError(f"config fields of type {wanted} are not supported")
+
+
+def _split_path(text: str) -> tuple[str, str]:
+    """msgspec says: `Expected `int`, got `str` - at `$.tables[0]``."""
+    message, _, at = text.partition(" - at `$")
+    unknown = re.search(r"unknown field `(.+?)`", message)
+    path = at.rstrip("`").lstrip(".")
+    if unknown:
+        name = unknown[1]
+        return f'unknown setting "{name}"', f"{path}.{name}" if path else name
+    missing = re.search(r"required field `(.+?)`", message)
+    if missing:
+        return f'the setting "{missing[1]}" is missing', path
+    return message.replace("`", '"'), path
+
+
+def _suggestion(message: str, config_type: type[Any]) -> str:
+    unknown = re.fullmatch(r'unknown setting "(.+)"', message)
+    if not unknown:
+        return ""
+    names = [field.encode_name for field in msgspec.structs.fields(config_type)]
+    close = difflib.get_close_matches(unknown[1], names, n=1)
+    return f'Did you mean "{close[0]}"?' if close else f"Known settings: {', '.join(names)}."
