@@ -80,7 +80,7 @@ class Checkpoint(msgspec.Struct, frozen=True, tag_field="dstream", tag="checkpoi
 
 
 class Ack(msgspec.Struct, frozen=True, tag_field="dstream", tag="ack", omit_defaults=True):
-    """From an output: all lines up to checkpoint `seq` are durable, n of them since its last ack. To an input: stored."""
+    """From an output: lines up to checkpoint `seq` are durable, n since its last ack. To an input: stored."""
 
     seq: int
     n: int | msgspec.UnsetType = msgspec.UNSET

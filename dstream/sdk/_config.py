@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_origin
 
 import msgspec
@@ -41,13 +42,17 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
 _BYTES = {"B": 1, "KB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
 
 
+@dataclass(init=False, repr=False, eq=False)
 class Duration(float):
     """Seconds, written "250ms", "5s", "1h30m"; a bare number counts as milliseconds, as in the original's files."""
 
+    text: str
+
     def __new__(cls, value: str | int | float) -> Duration:
-        if isinstance(value, str):
-            return super().__new__(cls, cls._parse(value))
-        return super().__new__(cls, value / 1000)
+        seconds = cls._parse(value) if isinstance(value, str) else value / 1000
+        self = super().__new__(cls, seconds)
+        self.text = value if isinstance(value, str) else f"{value}ms"
+        return self
 
     @staticmethod
     def _parse(text: str) -> float:
@@ -56,16 +61,23 @@ class Duration(float):
         return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
 
 
+@dataclass(init=False, repr=False, eq=False)
 class Size(int):
     """Bytes, written "64KiB", "1MiB", "10MB" or as a number."""
 
+    text: str
+
     def __new__(cls, value: str | int) -> Size:
-        if isinstance(value, str):
-            match = _SIZE.fullmatch(value)
-            if not match:
-                raise ValueError(f'"{value}" is not a size; write it like "64KiB", "1MiB" or "10MB"')
-            return super().__new__(cls, int(float(match[1]) * _BYTES[match[2] or "B"]))
-        return super().__new__(cls, value)
+        self = super().__new__(cls, cls._parse(value) if isinstance(value, str) else value)
+        self.text = str(value)
+        return self
+
+    @staticmethod
+    def _parse(text: str) -> int:
+        match = _SIZE.fullmatch(text)
+        if not match:
+            raise ValueError(f'"{text}" is not a size; write it like "64KiB", "1MiB" or "10MB"')
+        return int(float(match[1]) * _BYTES[match[2] or "B"])
 
 
 def decode_config(config: dict[str, Any], config_type: type[ConfigT]) -> ConfigT:
@@ -81,7 +93,12 @@ def decode_config(config: dict[str, Any], config_type: type[ConfigT]) -> ConfigT
 
 def config_schema(config_type: type[Any]) -> dict[str, Any]:
     """The JSON schema of a config class; secret fields are `writeOnly`."""
-    return msgspec.json.schema(config_type, schema_hook=_schema_custom)
+    schema = msgspec.json.schema(config_type, schema_hook=_schema_custom)
+    for definition in schema.get("$defs", {}).values():
+        for field in definition.get("properties", {}).values():
+            if isinstance(field.get("default"), dict) and field["default"].keys() == {"text"}:
+                field["default"] = field["default"]["text"]  # a Duration or Size, encoded as the dataclass it also is
+    return schema
 
 
 def _decode_custom(wanted: Any, value: Any) -> Any:

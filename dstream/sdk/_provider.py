@@ -29,7 +29,7 @@ class Provider(Generic[ConfigT]):
         """Connect and check whatever could fail early; an error raised here reaches the user before any row moves."""
 
     def close(self) -> None:
-        """Release what `start` opened; called once, after everything else."""
+        """Release what `start` opened; called once at the end, also when `start` failed halfway."""
 
     @classmethod
     def config_type(cls) -> type[Any]:
@@ -68,6 +68,6 @@ class OutputProvider(Provider[ConfigT]):
     role = "output"
     limits: BatchLimits = BatchLimits()
 
-    def write(self, batch: Batch) -> None | Future[None]:
+    def write(self, batch: Batch) -> Future[None] | None:
         """Make the batch durable: on return, or when the future is done. Called in order, from one thread."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -48,3 +49,14 @@ class Telemetry:
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
         self._send(_encode({"dstream": "log", "level": level, "event": event, **fields}) + b"\n")
+
+
+class StderrTelemetry(Telemetry):
+    """For a provider without a host of this protocol: log lines as text on stderr, nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None)
+
+    def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        text = " ".join((level, event, *(f"{key}={value}" for key, value in fields.items())))
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the log of a provider without a host

@@ -1,0 +1,109 @@
+"""The process's side of the pipes: stdin and stdout as raw descriptors, heartbeats, and the end of an orphan.
+
+fd 1 is put aside at start and replaced by stderr, so that a stray print() can't break the stream. Reads and writes go
+through os.read and os.write: a thread blocked in a buffered stdin would abort the interpreter at exit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+from dstream.protocol import ENV_PROTOCOL, HEARTBEAT_INTERVAL_S
+
+CHUNK = 1024 * 1024
+"""Bytes asked of one read; the host widens the pipe to the same."""
+
+_PARENT_CHECK_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Channel:
+    """stdin and stdout of this process, claimed. Writes of several threads never mix within a line."""
+
+    def __init__(self) -> None:
+        self._in = 0
+        self._out = os.dup(1)
+        os.dup2(2, 1)
+        self._write_lock = threading.Lock()
+        self.has_host = os.environ.get(ENV_PROTOCOL) == "1"
+        self._rest = b""
+        self._wake_read, self._wake_write = os.pipe()
+
+    def send(self, data: bytes) -> None:
+        """Write whole lines. A host that is gone ends this process: there is nobody left to tell."""
+        view = memoryview(data)
+        try:
+            with self._write_lock:
+                while view:
+                    view = view[os.write(self._out, view) :]
+        except BrokenPipeError:
+            os._exit(1)
+
+    def wake(self) -> None:
+        """Make a `read_chunk` that waits return None; from any thread."""
+        os.write(self._wake_write, b"!")
+
+    def read_chunk(self, timeout_s: float | None = None) -> bytes | None:
+        """The next bytes; b"" at the end of stdin, None when the time ran out or `wake` was called."""
+        if self._rest:
+            chunk, self._rest = self._rest, b""
+            return chunk
+        readable = select.select([self._in, self._wake_read], [], [], timeout_s)[0]
+        if self._wake_read in readable:
+            os.read(self._wake_read, 4096)
+            return None
+        return os.read(self._in, CHUNK) if readable else None
+
+    def read_line(self) -> bytes:
+        """One line without its newline; b"" at the end of stdin."""
+        parts: list[bytes] = []
+        while chunk := self.read_chunk():
+            head, newline, self._rest = chunk.partition(b"\n")
+            parts.append(head)
+            if newline:
+                break
+        return b"".join(parts)
+
+    def lines(self) -> Iterator[bytes]:
+        """Lines without their newlines, to the end of stdin."""
+        while line := self.read_line():
+            yield line
+
+
+def die_with_parent() -> None:
+    """Ask for SIGKILL when the host dies (Linux; elsewhere `LifeSigns` notices)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class LifeSigns:
+    """A thread that sends heartbeats and ends the process when its parent is gone."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+        self._parent = os.getppid()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="life-signs", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        waited_s = 0.0
+        while not self._ended.wait(_PARENT_CHECK_S):
+            if os.getppid() != self._parent:
+                os._exit(1)
+            waited_s += _PARENT_CHECK_S
+            if waited_s >= HEARTBEAT_INTERVAL_S:
+                waited_s = 0.0
+                self._beat()

@@ -1,0 +1,142 @@
+"""The run of an output provider.
+
+The main thread reads stdin, cuts batches and calls `write`; futures may be done on any thread, which then sends the
+acks that this makes possible.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, wait
+from typing import Any
+
+from dstream.protocol.messages import Ack, Checkpoint, Stop, encode
+from dstream.sdk._channel import Channel
+from dstream.sdk._lines import LineSplitter
+from dstream.sdk._provider import OutputProvider
+from dstream.sdk._settlement import Settlement, Span
+from dstream.sdk._stream import Batch
+
+
+class OutputRun:
+    """Feeds one provider from `ready` to the end of stdin."""
+
+    def __init__(self, provider: OutputProvider[Any], channel: Channel) -> None:
+        self._provider = provider
+        self._limits = provider.limits
+        self._channel = channel
+        self._splitter = LineSplitter()
+        self._settlement = Settlement()
+        self._lock = threading.Lock()
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._pending_since = 0.0
+        self._sent_lines = 0
+        self._under_way: deque[Future[None]] = deque()
+        self._stopped = False
+
+    def run(self) -> None:
+        """Returns when all lines are durable and acknowledged. Raises what the provider raises."""
+        while (chunk := self._channel.read_chunk(self._time_left())) != b"":
+            self._raise_failures()
+            if chunk:
+                self._take(chunk)
+            if self._pending and self._time_left() == 0:
+                self._cut()
+        if self._channel.has_host and not self._stopped:
+            os._exit(1)  # the host died: what it had not marked is sent again by its successor
+        if self._splitter.rest and not self._channel.has_host:
+            self._add([self._splitter.rest])
+        self._cut()
+        self._drain()
+
+    def _take(self, chunk: bytes) -> None:
+        for part in self._splitter.feed(chunk):
+            if isinstance(part, list):
+                self._add(part)
+            elif isinstance(part, Checkpoint):
+                with self._lock:
+                    self._settlement.checkpoint(part.seq)
+                    self._send(self._settlement.ack())
+            elif isinstance(part, Stop):
+                self._stopped = True
+                self._cut()
+
+    def _add(self, lines: list[bytes]) -> None:
+        with self._lock:
+            self._settlement.lines(len(lines))
+        if not self._pending:
+            self._pending_since = time.monotonic()
+        size = sum(map(len, lines))
+        if self._fits(len(lines), size):
+            self._pending += lines
+            self._pending_bytes += size
+            return
+        for line in lines:
+            if self._pending and not self._fits(1, len(line)):
+                self._cut()
+            self._pending.append(line)
+            self._pending_bytes += len(line)
+
+    def _fits(self, count: int, size: int) -> bool:
+        return (
+            len(self._pending) + count <= self._limits.max_lines
+            and self._pending_bytes + size <= self._limits.max_bytes
+        )
+
+    def _time_left(self) -> float | None:
+        """Seconds until the pending lines have lingered long enough; None when there are none."""
+        if not self._pending:
+            return None
+        return max(0.0, self._pending_since + self._limits.linger_s - time.monotonic())
+
+    def _cut(self) -> None:
+        """Hand the pending lines to the provider, once few enough batches are under way."""
+        if not self._pending:
+            return
+        while len(self._under_way) >= self._limits.max_pending:
+            wait([self._under_way[0]])
+            self._raise_failures()
+        batch = Batch(self._pending, self._pending_bytes)
+        self._sent_lines += len(self._pending)
+        self._pending = []
+        self._pending_bytes = 0
+        self._pending_since = time.monotonic()
+        with self._lock:
+            span = self._settlement.batch(self._sent_lines)
+        future = self._provider.write(batch)
+        if future is None:
+            self._durable(span, batch)
+            return
+        self._under_way.append(future)
+        future.add_done_callback(lambda done: self._done(done, span, batch))
+
+    def _done(self, future: Future[None], span: Span, batch: Batch) -> None:
+        if future.exception() is None:
+            self._durable(span, batch)
+        else:
+            self._channel.wake()
+
+    def _durable(self, span: Span, batch: Batch) -> None:
+        with self._lock:
+            self._send(self._settlement.durable(span, batch.rejected))
+
+    def _send(self, ack: Ack | None) -> None:
+        """With the lock held, so that acks leave in order."""
+        if ack and self._channel.has_host:
+            self._channel.send(encode(ack))
+
+    def _raise_failures(self) -> None:
+        while self._under_way and self._under_way[0].done():
+            self._under_way.popleft().result()
+        for future in self._under_way:
+            if future.done() and future.exception():
+                future.result()
+
+    def _drain(self) -> None:
+        while self._under_way:
+            wait([self._under_way[0]])
+            self._raise_failures()

@@ -1,0 +1,68 @@
+"""Which checkpoints an output may acknowledge: those before which every line is durable. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from dstream.protocol.messages import Ack
+
+
+@dataclass(slots=True)
+class Span:
+    """A batch under way: it ends before line `end`."""
+
+    end: int
+    rejected: int = 0
+    durable: bool = False
+
+
+class Settlement:
+    """Lines are numbered as they come; batches cover ranges of them and become durable in any order."""
+
+    def __init__(self) -> None:
+        self._received = 0
+        self._marks: deque[tuple[int, int]] = deque()  # (seq, lines before it)
+        self._open: deque[Span] = deque()
+        self._durable = 0
+        self._acknowledged = 0
+        self._rejected = 0
+
+    def lines(self, count: int) -> None:
+        self._received += count
+
+    def checkpoint(self, seq: int) -> None:
+        self._marks.append((seq, self._received))
+
+    def batch(self, end: int) -> Span:
+        """A batch that ends before line `end` is under way; give the span to `durable`."""
+        span = Span(end)
+        self._open.append(span)
+        return span
+
+    def durable(self, span: Span, rejected: int = 0) -> Ack | None:
+        """The batch is durable; the ack that this makes possible."""
+        span.rejected, span.durable = rejected, True
+        while self._open and self._open[0].durable:
+            first = self._open.popleft()
+            self._durable = first.end
+            self._rejected += first.rejected
+        return self.ack()
+
+    def ack(self) -> Ack | None:
+        """The ack for the newest checkpoint that is covered, if there is a new one."""
+        covered: tuple[int, int] | None = None
+        while self._marks and self._marks[0][1] <= self._durable:
+            covered = self._marks.popleft()
+        if covered is None:
+            return None
+        seq, before = covered
+        ack = Ack(seq, before - self._acknowledged, self._rejected)
+        self._acknowledged = before
+        self._rejected = 0
+        return ack
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is under way and every checkpoint is acknowledged."""
+        return not self._open and not self._marks

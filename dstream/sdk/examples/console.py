@@ -1,0 +1,35 @@
+"""console: an output that shows rows on stderr. `provider = "console"` in an HCL file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal
+
+import msgspec
+
+from dstream.sdk import Batch, OutputProvider, StdioProviderHost
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Settings of console: `json` shows each row as it came, `count` only how many came."""
+
+    format: Literal["json", "count"] = "json"
+
+
+class Console(OutputProvider[Config]):
+    """Shows rows: what it printed counts as durable."""
+
+    def start(self) -> None:
+        self._total = 0
+
+    def write(self, batch: Batch) -> None:
+        self._total += len(batch.lines)
+        if self.config.format == "json":
+            sys.stderr.write("".join(line.decode() + "\n" for line in batch.lines))
+        else:
+            sys.stderr.write(f"{self._total} rows\n")
+        sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    StdioProviderHost(Console).run()
