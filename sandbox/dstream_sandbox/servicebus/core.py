@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from dstream_sandbox.servicebus.broker.descriptions import RuleDescription
 
 
 class AmqpError(Exception):
@@ -117,3 +120,10 @@ class Broker(Protocol):
     def cancel_scheduled(self, path: str, sequence_numbers: Sequence[int]) -> Awaitable[None]: ...
     def receive_deferred(self, path: str, sequence_numbers: Sequence[int], mode: ReceiveMode,
                          session_id: str | None) -> Awaitable[list[Delivery]]: ...
+
+    def add_rule(self, path: str, rule: RuleDescription) -> Awaitable[None]:
+        """`path`: topic/Subscriptions/sub. Raises AmqpError: amqp:not-found, com.microsoft:entity-already-exists,
+        com.microsoft:argument-error."""
+
+    def remove_rule(self, path: str, name: str) -> Awaitable[None]: ...
+    def list_rules(self, path: str) -> Sequence[RuleDescription]: ...

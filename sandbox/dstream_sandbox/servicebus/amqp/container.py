@@ -1,0 +1,62 @@
+"""What an application gives the AMQP server: who may come in, and what stands behind each link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from dstream_sandbox.servicebus.amqp.values import Described
+
+if TYPE_CHECKING:
+    from dstream_sandbox.servicebus.amqp.connection import Connection
+    from dstream_sandbox.servicebus.amqp.link import IncomingLink, OutgoingLink
+
+__all__ = ["Container", "IncomingHandler", "OutgoingHandler", "Received", "Settlement"]
+
+
+@dataclass(slots=True)
+class Received:
+    """One whole delivery from a peer that sends."""
+
+    delivery_id: int
+    message_format: int
+    settled: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a receiving peer says about deliveries of one link: their ids and tags, in order."""
+
+    deliveries: Sequence[tuple[int, bytes]]
+    state: Described | None
+    settled: bool
+
+
+class IncomingHandler(Protocol):
+    """Stands behind a link on which the peer sends."""
+
+    def on_delivery(self, delivery: Received) -> None: ...
+    def on_closed(self) -> None:
+        """The link, its session or its connection is gone."""
+
+
+class OutgoingHandler(Protocol):
+    """Stands behind a link on which the peer receives."""
+
+    def on_credit(self) -> None:
+        """The link may send again: credit came, a window opened, or the socket drained."""
+
+    def on_settlement(self, settlement: Settlement) -> None: ...
+    def on_closed(self) -> None: ...
+
+
+class Container(Protocol):
+    def connected(self, connection: Connection) -> None: ...
+    def disconnected(self, connection: Connection) -> None: ...
+    def authenticate(self, connection: Connection, mechanism: str, response: bytes) -> bool: ...
+    def attach_incoming(self, link: IncomingLink) -> None:
+        """Call `link.accept` or `link.refuse`, now or later."""
+
+    def attach_outgoing(self, link: OutgoingLink) -> None: ...
