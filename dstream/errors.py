@@ -18,8 +18,7 @@ Imports the standard library only, since providers import it before their first 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 Kind = Literal["config", "auth", "unreachable", "locked", "refused", "transient", "data", "system"]
 
@@ -27,8 +26,7 @@ RESTARTABLE: frozenset[Kind] = frozenset({"transient", "unreachable", "system"})
 """Kinds after which the pair of providers may be started again (protocol rule 9)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A position in a file as the user wrote it; line and column count from 1, 0 means unknown."""
 
     file: str

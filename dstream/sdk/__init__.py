@@ -1,11 +1,20 @@
-"""For provider authors: derive from InputProvider or OutputProvider, then `StdioProviderHost(Class).run()`."""
+"""For provider authors: derive from InputProvider or OutputProvider, then `StdioProviderHost(Class).run()`.
 
-from dstream.protocol.messages import RunOptions
-from dstream.sdk._config import Duration, Secret, Size, config_schema, decode_config
+What only the work after a provider's first line needs is imported when it is first asked for (`_LATER`): a host waits
+for that line before it does anything else.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from dstream.sdk._host import StdioProviderHost
 from dstream.sdk._provider import InputProvider, OutputProvider
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
-from dstream.sdk._telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from dstream.protocol.messages import RunOptions
+    from dstream.sdk._config import Duration, Secret, Size, config_schema, decode_config
+    from dstream.sdk._telemetry import Telemetry
 
 __all__ = [
     "Batch",
@@ -26,3 +35,19 @@ __all__ = [
     "config_schema",
     "decode_config",
 ]
+
+_LATER = {
+    "Duration": "dstream.sdk._config",
+    "RunOptions": "dstream.protocol.messages",
+    "Secret": "dstream.sdk._config",
+    "Size": "dstream.sdk._config",
+    "Telemetry": "dstream.sdk._telemetry",
+    "config_schema": "dstream.sdk._config",
+    "decode_config": "dstream.sdk._config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

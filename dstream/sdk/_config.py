@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import operator
 import re
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, get_origin
+from types import UnionType
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -42,15 +44,13 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
 _BYTES = {"B": 1, "KB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
 
 
-@dataclass(init=False, repr=False, eq=False)
 class Duration(float):
     """Seconds, written "250ms", "5s", "1h30m"; a bare number counts as milliseconds, as in the original's files."""
 
     text: str
 
     def __new__(cls, value: str | int | float) -> Duration:
-        seconds = cls._parse(value) if isinstance(value, str) else value / 1000
-        self = super().__new__(cls, seconds)
+        self = super().__new__(cls, cls._parse(value) if isinstance(value, str) else value / 1000)
         self.text = value if isinstance(value, str) else f"{value}ms"
         return self
 
@@ -61,7 +61,6 @@ class Duration(float):
         return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
 
 
-@dataclass(init=False, repr=False, eq=False)
 class Size(int):
     """Bytes, written "64KiB", "1MiB", "10MB" or as a number."""
 
@@ -93,12 +92,35 @@ def decode_config(config: dict[str, Any], config_type: type[ConfigT]) -> ConfigT
 
 def config_schema(config_type: type[Any]) -> dict[str, Any]:
     """The JSON schema of a config class; secret fields are `writeOnly`."""
-    schema = msgspec.json.schema(config_type, schema_hook=_schema_custom)
-    for definition in schema.get("$defs", {}).values():
-        for field in definition.get("properties", {}).values():
-            if isinstance(field.get("default"), dict) and field["default"].keys() == {"text"}:
-                field["default"] = field["default"]["text"]  # a Duration or Size, encoded as the dataclass it also is
-    return schema
+    return msgspec.json.schema(_with_plain_defaults(config_type), schema_hook=_schema_custom)
+
+
+def _with_plain_defaults(kind: Any) -> Any:
+    """The same class with defaults that msgspec can write into a schema: Duration("5s") as "5s"."""
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        arguments = tuple(_with_plain_defaults(argument) for argument in get_args(kind))
+        if arguments == get_args(kind):
+            return kind
+        return functools.reduce(operator.or_, arguments) if isinstance(kind, UnionType) else kind.copy_with(arguments)
+    fields: list[Any] = []
+    for field in msgspec.structs.fields(kind):
+        inner = _with_plain_defaults(field.type)
+        if field.required:
+            fields.append((field.name, inner))
+        elif field.default is msgspec.NODEFAULT:
+            fields.append((field.name, inner, msgspec.field(default_factory=field.default_factory)))  # type: ignore[arg-type]  # not NODEFAULT: not required
+        else:
+            default = field.default.text if isinstance(field.default, (Duration, Size)) else field.default
+            fields.append((field.name, inner, default))
+    names = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+    return msgspec.defstruct(
+        kind.__name__,
+        fields,
+        namespace={"__doc__": kind.__doc__},
+        rename=names,
+        kw_only=True,
+        forbid_unknown_fields=kind.__struct_config__.forbid_unknown_fields,
+    )
 
 
 def _decode_custom(wanted: Any, value: Any) -> Any:

@@ -47,7 +47,7 @@ class InputRun:
             if isinstance(item, StateCheckpoint):
                 self._mark(self._pace.offer(item.state, time.monotonic()))
             elif isinstance(item, Lines):
-                self._lines(item.data, item.count)
+                self._lines(item.data, item.size)
             else:
                 self._lines(item.line(), 1)
         self._finish()

@@ -1,25 +1,28 @@
-"""The classes that a provider author derives from."""
+"""The classes that a provider author derives from. Light: imported before a provider's first line."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from concurrent.futures import Future
-from typing import Any, ClassVar, Generic, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
 
-from dstream.protocol.messages import Role, RunOptions
-from dstream.sdk._config import ConfigT
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
-from dstream.sdk._telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from dstream.protocol.messages import RunOptions
+    from dstream.sdk._telemetry import Telemetry
+
+ConfigT = TypeVar("ConfigT")
 
 
 class Provider(Generic[ConfigT]):
     """What inputs and outputs share. The attributes are set before `start`."""
 
     name: ClassVar[str] = ""
-    """For logs and messages; by default the class's name in snake case."""
+    """For logs and messages; by default the class's name in snake case. Letters, digits, `.`, `-` and `_`."""
     version: ClassVar[str] = ""
-    role: ClassVar[Role]
+    role: ClassVar[Literal["input", "output"]]
 
     config: ConfigT
     run: RunOptions
@@ -33,7 +36,10 @@ class Provider(Generic[ConfigT]):
 
     @classmethod
     def config_type(cls) -> type[Any]:
-        """The class given in the brackets of InputProvider[..] or OutputProvider[..]."""
+        """The class given in the brackets of InputProvider[..] or OutputProvider[..].
+
+        A provider that is heavy to import names it in quotes there and overrides this method with the import.
+        """
         for base in (base for klass in cls.__mro__ for base in klass.__dict__.get("__orig_bases__", ())):
             origin = get_origin(base)
             if isinstance(origin, type) and issubclass(origin, Provider) and isinstance(get_args(base)[0], type):
@@ -42,7 +48,8 @@ class Provider(Generic[ConfigT]):
 
     @classmethod
     def provider_name(cls) -> str:
-        return cls.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in cls.__name__)
+        return cls.name or words.lstrip("_")
 
 
 class InputProvider(Provider[ConfigT]):
@@ -59,11 +66,14 @@ class InputProvider(Provider[ConfigT]):
         raise NotImplementedError
 
     def acknowledged(self, state: State) -> None:
-        """The host has the checkpoint with this state on disk: what lies before it may be released at the source."""
+        """The host has the checkpoint with this state on disk: what lies before it may be released at the source.
+
+        Called from another thread than `read`.
+        """
 
 
 class OutputProvider(Provider[ConfigT]):
-    """A writer."""
+    """A writer. `limits` is read once, after `start`."""
 
     role = "output"
     limits: BatchLimits = BatchLimits()

@@ -1,18 +1,12 @@
-"""What flows through a provider: what `read` yields, what `write` gets."""
+"""What flows through a provider: what `read` yields, what `write` gets. Light: imported before a provider's first line."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
-import msgspec
+from typing import Any, NamedTuple
 
 State = Mapping[str, Any]
 """What an input's last stored checkpoint carried; empty at the first run."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Row:
@@ -27,22 +21,22 @@ class Row:
 
     def line(self) -> bytes:
         """The data line, newline included."""
+        from msgspec.json import encode
+
         envelope = {"data": self.data, "metadata": self.metadata}
         if self.before is not None:
             envelope["before"] = self.before
-        return _encode(envelope) + b"\n"
+        return encode(envelope) + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """Lines that are encoded already: `count` of them, each ended by a newline."""
+class Lines(NamedTuple):
+    """Lines that are encoded already: `size` of them, each ended by a newline."""
 
     data: bytes
-    count: int
+    size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """Everything yielded so far is covered by `state`: a later run that gets it continues behind it.
 
     Yield one wherever the state is consistent; the SDK writes them at the protocol's pace (1,000 lines or 100 ms) and
@@ -56,7 +50,9 @@ class Stop:
     """Tells `read` to come to an end."""
 
     def __init__(self, before_wait: Callable[[], None] = lambda: None) -> None:
-        self._event = threading.Event()
+        from threading import Event
+
+        self._event = Event()
         self._before_wait = before_wait
 
     def set(self) -> None:
@@ -71,28 +67,30 @@ class Stop:
         return self._event.wait(timeout_s)
 
 
-@dataclass(slots=True)
 class Batch:
-    """Lines for an output, in order, without their newlines."""
+    """Lines for an output, in order, without their newlines; `size` is their bytes together."""
 
-    lines: Sequence[bytes]
-    size: int
-    """Bytes of all lines together."""
-    rejected: int = 0
-    """Set by `write`: how many of the lines went to a dead-letter store instead."""
-    _rows: list[dict[str, Any]] | None = field(default=None, repr=False)
+    __slots__ = ("_rows", "lines", "rejected", "size")
+
+    def __init__(self, lines: Sequence[bytes], size: int) -> None:
+        self.lines = lines
+        self.size = size
+        self.rejected = 0
+        """Set by `write`: how many of the lines went to a dead-letter store instead."""
+        self._rows: list[dict[str, Any]] | None = None
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The envelopes, decoded on demand."""
         if self._rows is None:
-            decode = msgspec.json.Decoder(dict[str, Any]).decode
+            from msgspec.json import Decoder
+
+            decode = Decoder(dict[str, Any]).decode
             self._rows = [decode(line) for line in self.lines]
         return self._rows
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
+class BatchLimits(NamedTuple):
     """How an output wants its batches cut, and how much may be under way at once (`write` returned a Future)."""
 
     max_lines: int = 1000
