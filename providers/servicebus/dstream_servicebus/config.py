@@ -1,0 +1,269 @@
+"""The provider's settings as users write them, and what they mean together.
+
+Imports nothing of azure: it is read before the provider's first line, and by `describe`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from dstream_stacks.entities import ORIGINAL_NAME, EntityKind, EntityNames
+from dstream_stacks.naming import Template, is_entity_name
+from msgspec import Meta
+
+from dstream.errors import ConfigError
+from dstream.sdk import Duration, Secret, Size
+
+MAX_TTL_S = 4_294_967
+"""A message's time to live travels as milliseconds in 32 bits (AMQP 1.0, 3.2.1 `ttl`)."""
+
+_T = TypeVar("_T")
+
+Credential = Literal["default", "managed_identity", "workload_identity", "client_secret", "cli"]
+
+
+class Batching(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How messages are put together into sends."""
+
+    max_bytes: Annotated[Size | None, Meta(description="bytes of one send; by default what the link allows")] = None
+    max_messages: Annotated[
+        int, Meta(ge=1, le=4500, description="messages of one send; Standard takes at most 4,500")
+    ] = 4000
+    linger: Annotated[Duration, Meta(description="how long a line waits for others")] = Duration("20ms")
+
+
+class Retrying(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How long a send may take, and how long to wait before it is tried again."""
+
+    first_delay: Annotated[Duration, Meta(description="wait after the first failure; doubles")] = Duration("200ms")
+    max_delay: Annotated[Duration, Meta(description="the longest wait")] = Duration("10s")
+    server_busy_delay: Annotated[Duration, Meta(description="the shortest wait after server-busy")] = Duration("2s")
+    send_timeout: Annotated[Duration, Meta(description="after it, the outcome counts as unknown")] = Duration("30s")
+
+
+class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where events go that no message can carry."""
+
+    file: Annotated[str, Meta(min_length=1, description="JSON lines, one a rejected event; appended to")]
+
+
+class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The output's `config` block."""
+
+    connection_string: Annotated[Secret[str] | None, Meta(description="Endpoint=sb://..;SharedAccessKey..")] = None
+    namespace: Annotated[str | None, Meta(description="sb-orders or its full host name; with a credential")] = None
+    credential: Annotated[Credential | None, Meta(description="how to sign in to Entra ID")] = None
+    tenant_id: str | None = None
+    client_id: str | None = None
+    client_secret: Secret[str] | None = None
+    admin_connection_string: Annotated[
+        Secret[str] | None, Meta(description="when the administration endpoint is elsewhere (emulator, sandbox)")
+    ] = None
+    ca_file: Annotated[str | None, Meta(description="PEM file of the CA that signed the broker's certificate")] = None
+
+    queue: Annotated[str | None, Meta(description="a name, or a template such as {source_database}-{table}")] = None
+    topic: Annotated[str | None, Meta(description="a name, or a template such as {source_database}-{table}")] = None
+    source_host: str | None = None
+    source_database: str | None = None
+    tables: Annotated[list[str], Meta(description="tables whose entities are checked at start")] = []
+
+    body: Annotated[Literal["envelope", "data"], Meta(description="the whole line as it came, or its data")] = (
+        "envelope"
+    )
+    message_id: Annotated[str | None, Meta(description="template; by default the event's Id")] = None
+    session: Annotated[str, Meta(description="none, table, key, or a template")] = "none"
+    partition_key: Annotated[str | None, Meta(description="template")] = None
+    subject: Annotated[str, Meta(description="template")] = "{TableName}"
+    properties: Annotated[dict[str, str], Meta(description="application properties; values are templates")] = {}
+    time_to_live: Duration | None = None
+
+    batch: Batching = msgspec.field(default_factory=Batching)
+    concurrency: Annotated[int, Meta(ge=1, le=64, description="senders at work at once")] = 4
+    retry: Retrying = msgspec.field(default_factory=Retrying)
+    on_oversize: Annotated[
+        Literal["fail", "dead_letter"], Meta(description="what to do with an event larger than a message may be")
+    ] = "fail"
+    dead_letter: DeadLetter | None = None
+
+    original_connection_string: Secret[str] | None = msgspec.field(default=None, name="connectionString")
+    original_resource_group: str | None = msgspec.field(default=None, name="resourceGroup")
+    """Names infrastructure; publishing does not need it."""
+    original_source_host: str | None = msgspec.field(default=None, name="sourceHost")
+    original_source_database: str | None = msgspec.field(default=None, name="sourceDatabase")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach and enter the namespace: exactly one of `connection_string` and `namespace` is set."""
+
+    connection_string: str | None = field(repr=False)
+    namespace: str | None
+    credential: Credential
+    tenant_id: str | None
+    client_id: str | None
+    client_secret: str | None = field(repr=False)
+    admin_connection_string: str | None = field(repr=False)
+    ca_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What decides where an event goes and what its message carries."""
+
+    names: EntityNames
+    body: Literal["envelope", "data"]
+    message_id: Template | None
+    session: Template | Literal["none", "key"]
+    partition_key: Template | None
+    subject: Template
+    properties: tuple[tuple[str, Template], ...]
+    ttl_s: int | None
+
+
+def access(config: Config) -> Access:
+    """Raises ConfigError when the settings don't say how to connect, or say it twice."""
+    connection_string = _either(
+        config.connection_string, config.original_connection_string, "connection_string", "connectionString"
+    )
+    if connection_string is None and config.namespace is None:
+        raise ConfigError(
+            "servicebus.no_connection",
+            "neither connection_string nor namespace says which Service Bus to publish to",
+            hint="Set connection_string, or namespace with a credential for Entra ID.",
+            config_path="connection_string",
+        )
+    if connection_string is not None and config.credential is not None:
+        raise ConfigError(
+            "servicebus.two_credentials",
+            "connection_string brings its own key, so credential has no use beside it",
+            hint="Remove one of the two.",
+            config_path="credential",
+        )
+    credential = config.credential or "default"
+    if credential == "client_secret" and not (config.tenant_id and config.client_id and config.client_secret):
+        raise ConfigError(
+            "servicebus.incomplete_credential",
+            'credential "client_secret" needs tenant_id, client_id and client_secret',
+            config_path="credential",
+        )
+    return Access(
+        connection_string=_reveal(connection_string),
+        namespace=None if connection_string is not None else config.namespace,
+        credential=credential,
+        tenant_id=config.tenant_id,
+        client_id=config.client_id,
+        client_secret=_reveal(config.client_secret),
+        admin_connection_string=_reveal(config.admin_connection_string),
+        ca_file=config.ca_file,
+    )
+
+
+def routing(config: Config) -> Routing:
+    """Raises ConfigError for a template or a name that can't work."""
+    session: Template | Literal["none", "key"]
+    if config.session in ("none", "key"):
+        session = "none" if config.session == "none" else "key"
+    else:
+        session = _template("{TableName}" if config.session == "table" else config.session, "session")
+    return Routing(
+        names=entity_names(config),
+        body=config.body,
+        message_id=_template(config.message_id, "message_id") if config.message_id is not None else None,
+        session=session,
+        partition_key=_template(config.partition_key, "partition_key") if config.partition_key is not None else None,
+        subject=_template(config.subject, "subject"),
+        properties=tuple((name, _template(text, f"properties.{name}")) for name, text in config.properties.items()),
+        ttl_s=_ttl_s(config.time_to_live),
+    )
+
+
+def entity_names(config: Config) -> EntityNames:
+    """Where the task publishes to; infrastructure reads the same. Raises ConfigError."""
+    source_host = _either(config.source_host, config.original_source_host, "source_host", "sourceHost") or ""
+    source_database = (
+        _either(config.source_database, config.original_source_database, "source_database", "sourceDatabase") or ""
+    )
+    kind, template, path = _entity_template(config, source_host, source_database)
+    names = EntityNames(kind, template, source_host, source_database, tuple(config.tables))
+    missing = {"source_host", "source_database"} & template.fields - names.source_fields().keys()
+    if missing:
+        raise ConfigError(
+            "servicebus.name_incomplete",
+            f'"{template.text}" needs {" and ".join(sorted(missing))}',
+            hint=f"Set {' and '.join(sorted(missing))} beside it.",
+            config_path=path,
+        )
+    for name in names.known():
+        if not is_entity_name(name):
+            raise ConfigError(
+                "servicebus.bad_entity_name",
+                f'"{name}" is no name that Service Bus takes',
+                hint="Allowed are letters, digits and . - _ /, a letter or digit at both ends, 260 characters.",
+                config_path=path,
+            )
+    return names
+
+
+def check_oversize(config: Config) -> None:
+    """Raises ConfigError when events are to be kept in a dead-letter file and none is named."""
+    if config.on_oversize == "dead_letter" and config.dead_letter is None:
+        raise ConfigError(
+            "servicebus.no_dead_letter",
+            'on_oversize = "dead_letter" needs a place for the events',
+            hint='Add dead_letter { file = "rejected.jsonl" }.',
+            config_path="dead_letter",
+        )
+
+
+def _entity_template(config: Config, source_host: str, source_database: str) -> tuple[EntityKind, Template, str]:
+    if config.queue is not None and config.topic is not None:
+        raise ConfigError(
+            "servicebus.two_entities", "queue and topic are both set; a task publishes to one kind", config_path="topic"
+        )
+    if config.queue is not None:
+        return "queue", _template(config.queue, "queue"), "queue"
+    if config.topic is not None:
+        return "topic", _template(config.topic, "topic"), "topic"
+    if source_host and source_database:
+        return "queue", ORIGINAL_NAME, "sourceHost"
+    raise ConfigError(
+        "servicebus.no_entity",
+        "nothing says which queue or topic to publish to",
+        hint='Set queue or topic (a name, or a template such as "{source_database}-{table}"), '
+        "or sourceHost and sourceDatabase as in the original.",
+        config_path="queue",
+    )
+
+
+def _template(text: str, path: str) -> Template:
+    try:
+        return Template(text)
+    except ValueError as error:
+        raise ConfigError("servicebus.bad_template", str(error), config_path=path) from error
+
+
+def _ttl_s(time_to_live: Duration | None) -> int | None:
+    if time_to_live is None:
+        return None
+    if not 1 <= time_to_live <= MAX_TTL_S:
+        raise ConfigError(
+            "servicebus.bad_time_to_live",
+            "time_to_live must be between 1 second and 49 days",
+            hint="Leave it out to use the entity's own.",
+            config_path="time_to_live",
+        )
+    return int(time_to_live)
+
+
+def _either(value: _T | None, original: _T | None, name: str, original_name: str) -> _T | None:
+    if value is not None and original is not None:
+        raise ConfigError(
+            "servicebus.set_twice", f"{name} and {original_name} are the same setting; keep one", config_path=name
+        )
+    return value if value is not None else original
+
+
+def _reveal(secret: Secret[str] | None) -> str | None:
+    return None if secret is None else secret.reveal()

@@ -1,0 +1,61 @@
+"""Names of Service Bus entities: templates over an event's fields, and the names that the original DStream gave.
+
+Pure text. What the fields of an event are is the publisher's business; which entities a task has is `entities.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAX_NAME_LENGTH = 260
+"""Queues and topics (Microsoft: Service Bus quotas, "Maximum size of any messaging entity path")."""
+
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VALID_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
+_WORD_AFTER_CAPITALS = re.compile(r"([A-Z]+)([A-Z][a-z])")
+_WORD_AFTER_LOWER = re.compile(r"([a-z0-9])([A-Z])")
+_SEPARATORS = re.compile(r"[\s_,:\\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Text with `{field}` in it, such as `{source_database}-{table}`. Raises ValueError for a stray brace."""
+
+    text: str
+    fields: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if set(_FIELD.sub("", self.text)) & {"{", "}"}:
+            raise ValueError(f'"{self.text}" has a brace that is not part of a field like {{table}}')
+        object.__setattr__(self, "fields", frozenset(_FIELD.findall(self.text)))
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """The text with its fields filled in. Raises KeyError with the name of a field that `values` lacks."""
+        if not self.fields:
+            return self.text
+        return _FIELD.sub(lambda match: values[match[1]], self.text)
+
+
+def kebab(name: str) -> str:
+    """Words in lower case joined by hyphens, as the original wrote names: `TestDB` -> `test-db`."""
+    words = _WORD_AFTER_CAPITALS.sub(r"\1-\2", name)
+    words = _WORD_AFTER_LOWER.sub(r"\1-\2", words)
+    return _SEPARATORS.sub("-", words).lower()
+
+
+def kebab_table(table: str) -> str:
+    """A table's part of a name: `dbo.Cars`, `Cars` -> `cars`; another schema shows: `sales.Cars` -> `sales-cars`."""
+    schema, _, name = table.rpartition(".")
+    if schema.lower() in ("", "dbo"):
+        return kebab(name)
+    return f"{kebab(schema)}-{kebab(name)}"
+
+
+def is_entity_name(name: str) -> bool:
+    """Whether Service Bus takes it: letters, digits and `. - _ /`, letters or digits at both ends, at most 260.
+
+    Microsoft: "Naming rules and restrictions for Azure resources", Microsoft.ServiceBus.
+    """
+    return len(name) <= MAX_NAME_LENGTH and _VALID_NAME.fullmatch(name) is not None

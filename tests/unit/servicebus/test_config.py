@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dstream_servicebus.config import Config, access, check_oversize, entity_names, routing
+
+from dstream.errors import ConfigError
+from dstream.sdk import config_schema, decode_config
+
+KEY = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=a="
+
+
+def config(**settings: Any) -> Config:
+    return decode_config({"connection_string": KEY, "queue": "q", **settings}, Config)
+
+
+def test_the_original_keys_give_the_original_names() -> None:
+    original = decode_config(
+        {
+            "connectionString": KEY,
+            "resourceGroup": "rg-default",
+            "namespace": "sb-westeurope",
+            "sourceHost": "LOCALHOST",
+            "sourceDatabase": "TestDB",
+            "tables": ["dbo.Cars", "Persons"],
+        },
+        Config,
+    )
+
+    assert access(original).connection_string == KEY
+    assert entity_names(original).kind == "queue"
+    assert entity_names(original).known() == ("localhost-test-db-cars", "localhost-test-db-persons")
+
+
+def test_a_connection_string_makes_the_namespace_a_name_only() -> None:
+    assert access(config(namespace="sb-orders")).namespace is None
+
+
+def test_a_namespace_without_connection_string_signs_in_with_the_default_credential() -> None:
+    entra = decode_config({"namespace": "sb-orders", "queue": "q"}, Config)
+
+    assert (access(entra).namespace, access(entra).credential) == ("sb-orders", "default")
+
+
+def test_secrets_do_not_print() -> None:
+    settings = config(connection_string="Endpoint=sb://x/;SharedAccessKey=hidden=")
+
+    assert "hidden" not in repr(settings) + repr(access(settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "path"),
+    [
+        ({"connectionString": KEY}, "servicebus.set_twice", "connection_string"),
+        ({"credential": "cli"}, "servicebus.two_credentials", "credential"),
+        ({"topic": "t"}, "servicebus.two_entities", "topic"),
+        ({"queue": None}, "servicebus.no_entity", "queue"),
+        ({"queue": "{source_database}-{table}"}, "servicebus.name_incomplete", "queue"),
+        ({"queue": "-orders"}, "servicebus.bad_entity_name", "queue"),
+        ({"queue": "o" * 261}, "servicebus.bad_entity_name", "queue"),
+        ({"queue": "{table"}, "servicebus.bad_template", "queue"),
+        ({"subject": "}{"}, "servicebus.bad_template", "subject"),
+        ({"properties": {"lsn": "{"}}, "servicebus.bad_template", "properties.lsn"),
+        ({"time_to_live": "60d"}, "servicebus.bad_time_to_live", "time_to_live"),
+        ({"on_oversize": "dead_letter"}, "servicebus.no_dead_letter", "dead_letter"),
+        ({"connection_string": None}, "servicebus.no_connection", "connection_string"),
+        (
+            {"connection_string": None, "namespace": "n", "credential": "client_secret"},
+            "servicebus.incomplete_credential",
+            "credential",
+        ),
+    ],
+)
+def test_settings_that_cannot_work_are_named(settings: dict[str, Any], code: str, path: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_all(config(**settings))
+
+    assert (caught.value.code, caught.value.config_path) == (code, path)
+
+
+def check_all(settings: Config) -> None:
+    access(settings)
+    routing(settings)
+    check_oversize(settings)
+
+
+def test_an_unknown_setting_is_an_error_that_suggests_the_known_one() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(conection_string="x")
+
+    assert caught.value.config_path == "conection_string"
+    assert "connection_string" in caught.value.hint
+
+
+def test_the_settings_have_a_schema_that_marks_secrets() -> None:
+    properties = config_schema(Config)["$defs"]["Config"]["properties"]
+
+    assert properties["connection_string"]["anyOf"][0]["writeOnly"]
+    assert properties["connectionString"]["anyOf"][0]["writeOnly"]
