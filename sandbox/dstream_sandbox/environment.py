@@ -1,0 +1,90 @@
+"""`sandbox env`: the variables through which programs find the sandbox. Names and meanings are a contract."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+import certifi
+
+from dstream_sandbox.folder import DATABASE, KEY_NAME, NAMESPACE, RESOURCE_GROUP, SQL_USER, Folder, Settings
+
+
+def environment(folder: Folder, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables. Writes the CA bundle: the one that is in force in `environ`, plus the sandbox's CA."""
+    bundle = _write_bundle(folder, environ)
+    return {
+        "MSSQL_HOST": "127.0.0.1",
+        "MSSQL_PORT": str(settings.sql_port),
+        "MSSQL_USER": SQL_USER,
+        "MSSQL_PASSWORD": settings.sql_password,
+        "MSSQL_DATABASE": DATABASE,
+        "MSSQL_CONNECTION_STRING": odbc_connection_string(settings),
+        "ASB_CONNECTION_STRING": servicebus_connection_string(settings),
+        "ASB_ADMIN_CONNECTION_STRING": admin_connection_string(settings),
+        "ASB_AMQP_PORT": str(settings.amqp_port),
+        "ASB_AMQPS_PORT": str(settings.amqps_port),
+        "ASB_ADMIN_PORT": str(settings.admin_port),
+        "SANDBOX_CA_FILE": str(folder.ca_file),
+        "REQUESTS_CA_BUNDLE": str(bundle),
+        "NODE_EXTRA_CA_CERTS": str(bundle),
+        "SSL_CERT_FILE": str(bundle),
+        "ASB_NAMESPACE": NAMESPACE,
+        "ASB_RESOURCE_GROUP": RESOURCE_GROUP,
+    }
+
+
+def shell_exports(variables: Mapping[str, str]) -> str:
+    """`export NAME='value'` lines for `eval`."""
+    return "".join(f"export {name}={_quoted(value)}\n" for name, value in variables.items())
+
+
+def odbc_connection_string(settings: Settings) -> str:
+    return (
+        f"Server=127.0.0.1,{settings.sql_port};Database={DATABASE};UID={SQL_USER};PWD={settings.sql_password};"
+        "Encrypt=yes;TrustServerCertificate=yes"
+    )
+
+
+def servicebus_connection_string(settings: Settings) -> str:
+    return _servicebus(settings, settings.amqp_port)
+
+
+def admin_connection_string(settings: Settings) -> str:
+    return _servicebus(settings, settings.admin_port)
+
+
+def _servicebus(settings: Settings, port: int) -> str:
+    """The flag is what makes the SDK keep the port and speak plain AMQP."""
+    return (
+        f"Endpoint=sb://localhost:{port};SharedAccessKeyName={KEY_NAME};"
+        f"SharedAccessKey={settings.servicebus_key};UseDevelopmentEmulator=true;"
+    )
+
+
+def _quoted(value: str) -> str:
+    quoted = shlex.quote(value)
+    return quoted if quoted.startswith("'") else f"'{value}'"
+
+
+def _write_bundle(folder: Folder, environ: Mapping[str, str]) -> Path:
+    path = folder.path / "ca-bundle.pem"
+    ca = folder.ca_file.read_text()
+    text = _bundle_in_force(environ, path)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(text if ca in text else f"{text.rstrip()}\n{ca}")
+    temporary.replace(path)
+    return path
+
+
+def _bundle_in_force(environ: Mapping[str, str], ours: Path) -> str:
+    """What clients trust now, unless that is the bundle of an earlier `env`."""
+    candidates = [environ.get("REQUESTS_CA_BUNDLE"), environ.get("SSL_CERT_FILE")]
+    candidates += [ssl.get_default_verify_paths().cafile, certifi.where()]
+    for candidate in candidates:
+        if candidate and Path(candidate) != ours and Path(candidate).is_file():
+            return Path(candidate).read_text()
+    return ""
