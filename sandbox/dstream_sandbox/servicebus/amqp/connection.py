@@ -43,6 +43,8 @@ class Connection(asyncio.Protocol):
         self._authenticated = False
         self._opened = False
         self._stalled = False
+        self.read_rate = 0.0
+        """Octets a second to read at most; 0: no limit."""
         self._out: list[bytes] = []
         self._last_in = self._last_out = self._loop.time()
         self._peer_idle_s = 0.0
@@ -74,6 +76,9 @@ class Connection(asyncio.Protocol):
                 self._advance()
         except (MalformedValue, ValueError) as exc:
             self.close(AmqpError("amqp:decode-error", str(exc)))
+        if self.read_rate and not self._stalled:
+            self.stall()
+            self._loop.call_later(len(data) / self.read_rate, self.unstall)
 
     def eof_received(self) -> None:
         self.transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -172,6 +173,8 @@ class OutgoingLink(Link):
         self._drain = False
         self._handler: OutgoingHandler | None = None
         self._delivery_count = 0
+        self.pending: asyncio.Future[None] | None = None
+        """Work that will accept or refuse the link; it is cancelled when the peer gives up first."""
 
     @property
     def sendable(self) -> int:
@@ -239,6 +242,8 @@ class OutgoingLink(Link):
     def _notify_closed(self) -> None:
         if self._handler is not None:
             self._handler.on_closed()
+        elif self.pending is not None:
+            self.pending.cancel()
 
 
 def _serial_difference(left: int, right: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dstream_sandbox.servicebus.amqp import performatives
@@ -135,8 +136,14 @@ class Session:
     def _on_disposition(self, disposition: Disposition) -> None:
         if not disposition.from_receiver:
             return  # a sender's word on its own deliveries; the broker settles those at once
+        if disposition.state is None and not disposition.settled:
+            return
         by_link: dict[OutgoingLink, list[tuple[int, bytes]]] = {}
-        for delivery_id in range(disposition.first, disposition.last + 1):
+        span = range(disposition.first, disposition.last + 1)
+        ids: Sequence[int] = span
+        if len(span) > len(self._unsettled):
+            ids = sorted(delivery_id for delivery_id in self._unsettled if delivery_id in span)
+        for delivery_id in ids:
             entry = self._unsettled.pop(delivery_id, None)
             if entry is not None:
                 by_link.setdefault(entry[0], []).append((delivery_id, entry[1]))

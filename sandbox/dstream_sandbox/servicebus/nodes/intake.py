@@ -1,4 +1,4 @@
-"""A transfer's octets to `core.Message` values: what the broker must know is parsed, everything else stays as it came."""
+"""A transfer's octets to `core.Message` values: what the broker must know is parsed, the rest stays as it came."""
 
 from __future__ import annotations
 

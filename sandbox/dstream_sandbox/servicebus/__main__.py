@@ -1,0 +1,90 @@
+"""`python -m dstream_sandbox.servicebus`: one namespace as a process of its own.
+
+Prints one JSON line when it accepts connections; ends on SIGTERM or SIGINT, or when its parent dies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from dstream_sandbox.servicebus.access import KeyRing, SharedKey
+from dstream_sandbox.servicebus.admin import serve_admin
+from dstream_sandbox.servicebus.broker import open_broker
+from dstream_sandbox.servicebus.server import ServiceBusServer, server_tls
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    options = _options()
+    if sys.platform == "linux" and not _end_with_parent():
+        return 1
+    asyncio.run(_serve(options))
+    return 0
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    key = options.key_file.read_text().strip()
+    tls = server_tls(options.cert, options.key) if options.cert else None
+    broker = open_broker(options.data, profile=options.profile, clock=time.time)
+    server = ServiceBusServer(broker, KeyRing([SharedKey(options.key_name, (key,))]), sink=options.sink)
+    try:
+        ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
+        ready["amqp_port"] = await server.listen(options.amqp_port)
+        ready["amqps_port"] = await server.listen(options.amqps_port, tls) if tls else None
+        admin = await serve_admin(
+            broker,
+            port=options.admin_port,
+            ssl_context=tls,
+            key_name=options.key_name,
+            key=key,
+            control=server.control,
+        )
+        server.adopt(admin)
+        ready["admin_port"] = admin.sockets[0].getsockname()[1]
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+    finally:
+        await server.close()
+        await broker.close()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dstream_sandbox.servicebus")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the namespace's data")
+    parser.add_argument("--amqp-port", type=int, default=0, help="0: a free port (also for the others)")
+    parser.add_argument("--amqps-port", type=int, default=0)
+    parser.add_argument("--admin-port", type=int, default=0)
+    parser.add_argument("--cert", help="certificate chain in PEM; without it there is no TLS")
+    parser.add_argument("--key", help="the certificate's private key in PEM")
+    parser.add_argument("--key-name", default="RootManageSharedAccessKey", help="name of the shared access policy")
+    parser.add_argument("--key-file", type=Path, required=True, help="file that holds the policy's key")
+    parser.add_argument("--profile", choices=("standard", "premium"), default="standard")
+    parser.add_argument("--sink", action="store_true", help="count what is sent and store nothing")
+    options = parser.parse_args()
+    if bool(options.cert) != bool(options.key):
+        parser.error("--cert and --key go together")
+    return options
+
+
+def _end_with_parent() -> bool:
+    """False if the parent is gone already (prctl(2): the signal comes only for a death from now on)."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return os.getppid() == parent
+
+
+if __name__ == "__main__":
+    sys.exit(main())

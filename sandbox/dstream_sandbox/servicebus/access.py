@@ -1,0 +1,106 @@
+"""Who may do what: shared access keys, the tokens signed with them, and the paths that a token opens.
+
+Token form: Microsoft, "Service Bus access control with Shared Access Signatures". `sr` is signed as it stands in the
+token, url-encoded; the signature is HMAC-SHA256 over `sr + "\\n" + se`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote_plus, urlsplit
+
+__all__ = ["AccessDenied", "Grant", "KeyRing", "Right", "SharedKey", "path_of"]
+
+Right = Literal["Send", "Listen", "Manage"]
+_TOKEN_PREFIX = "sharedaccesssignature "
+
+
+class AccessDenied(Exception):
+    """The text is the description that the client gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """A shared access policy: of the namespace (`path` empty) or of one entity."""
+
+    name: str
+    keys: tuple[str, ...]  # primary and, if there is one, secondary
+    rights: frozenset[Right] = frozenset(("Send", "Listen", "Manage"))
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a verified token or password opens."""
+
+    path: str  # lower case; empty for the whole namespace
+    rights: frozenset[Right]
+    expires_at: float
+
+    def allows(self, path: str, right: Right, now: float) -> bool:
+        if now >= self.expires_at or not (right in self.rights or "Manage" in self.rights):
+            return False
+        return covers(self.path, path)
+
+
+class KeyRing:
+    """The policies in force. Policies may be added and removed while the server runs."""
+
+    def __init__(self, keys: Iterable[SharedKey]) -> None:
+        self._keys = {(key.path.lower(), key.name): key for key in keys}
+
+    def add(self, key: SharedKey) -> None:
+        self._keys[key.path.lower(), key.name] = key
+
+    def remove(self, name: str, path: str = "") -> None:
+        self._keys.pop((path.lower(), name), None)
+
+    def check_password(self, name: str, password: str) -> Grant | None:
+        """SASL PLAIN: the policy's name and one of its keys."""
+        for key in self._keys.values():
+            if key.name == name and any(hmac.compare_digest(password.encode(), k.encode()) for k in key.keys):
+                return Grant(key.path.lower(), key.rights, float("inf"))
+        return None
+
+    def check_token(self, token: str, audience: str, now: float) -> Grant:
+        """What `token` opens for `audience`. Raises AccessDenied."""
+        if not token.lower().startswith(_TOKEN_PREFIX):
+            raise AccessDenied("InvalidToken: The token is not a SharedAccessSignature.")
+        fields = dict(part.partition("=")[::2] for part in token[len(_TOKEN_PREFIX) :].split("&"))
+        try:
+            resource, signature, expiry, name = fields["sr"], fields["sig"], fields["se"], fields["skn"]
+            expires_at = float(expiry)
+        except (KeyError, ValueError) as exc:
+            raise AccessDenied("MalformedToken: The token must have sr, sig, se and skn.") from exc
+        wanted, resource_path = path_of(audience), path_of(unquote_plus(resource))
+        if not covers(resource_path, wanted):
+            raise AccessDenied("InvalidAudience: The token is not for the requested resource.")
+        key = self._signer(unquote_plus(name), unquote_plus(signature), f"{resource}\n{expiry}", wanted)
+        if now >= expires_at:
+            raise AccessDenied("ExpiredToken: The token is expired.")
+        return Grant(wanted, key.rights, expires_at)
+
+    def _signer(self, name: str, signature: str, signed: str, path: str) -> SharedKey:
+        for key in self._keys.values():
+            if key.name != name or not covers(key.path.lower(), path):
+                continue
+            for secret in key.keys:
+                digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
+                if hmac.compare_digest(base64.b64encode(digest).decode(), signature):
+                    return key
+        raise AccessDenied("InvalidSignature: The token has an invalid signature.")
+
+
+def path_of(address: str) -> str:
+    """The entity's path in an address or audience: `sb://host:port/Orders/` and `orders` are the same."""
+    path = urlsplit(address).path if "://" in address else address
+    return unquote_plus(path).strip("/").lower()
+
+
+def covers(opened: str, path: str) -> bool:
+    return not opened or path == opened or path.startswith(opened + "/")

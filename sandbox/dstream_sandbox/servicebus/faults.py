@@ -1,0 +1,176 @@
+"""Faults on request: what a real namespace does on its bad days, for tests and for people who want to see their client
+through them.
+
+A fault is asked for with `Faults.add` or as JSON through `handle` (the admin port's `/_sandbox/faults`): POST adds the
+fault in the body, GET lists, DELETE clears, and POST `{"clear": true}` clears too. The places where each kind strikes
+are the links' (`nodes/`) and the connection's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, get_args
+
+from dstream_sandbox.servicebus.core import AmqpError
+
+__all__ = ["Fault", "FaultKind", "Faults"]
+
+FaultKind = Literal[
+    "reject",
+    "release",
+    "refuse_attach",
+    "deny_token",
+    "detach",
+    "drop",
+    "kill",
+    "silence",
+    "delay",
+    "throttle",
+    "stall",
+    "slow",
+    "refuse_connection",
+]
+_BUSY = "com.microsoft:server-busy"
+
+
+@dataclass(slots=True)
+class Fault:
+    """One rule: what happens, where, and how often. Raises ValueError for a rule that means nothing."""
+
+    kind: FaultKind
+    entity: str | None = None
+    """Path of the entity; none: everywhere. `stall`, `slow` and `refuse_connection` concern whole connections."""
+    times: int | None = None
+    """After so many strikes the fault is used up; none: it stays until cleared."""
+    after: int = 0
+    """How many occasions pass unharmed first."""
+    at: Literal["before_store", "after_store"] = "after_store"
+    """For `drop` (the connection) and `kill` (the server): before messages are stored, or after it but unacked."""
+    condition: str = _BUSY
+    """For `reject`, `refuse_attach` and `detach`: the AMQP error condition."""
+    description: str = ""
+    status: int = 401
+    """For `deny_token`: the status code of $cbs."""
+    seconds: float = 0.0
+    """For `delay`: how late answers are. For `stall`: how long nothing is read (0: until cleared)."""
+    rate: float = 1000.0
+    """For `throttle`: messages a second before `reject` with server-busy. For `slow`: octets read a second."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(FaultKind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(FaultKind))}")
+        if self.at not in ("before_store", "after_store"):
+            raise ValueError("at must be before_store or after_store")
+        if self.times is not None and self.times < 1:
+            raise ValueError("times must be at least 1")
+        if self.after < 0 or self.seconds < 0 or self.rate <= 0:
+            raise ValueError("after and seconds must not be negative, and rate must be positive")
+
+    def strikes_at(self, path: str) -> bool:
+        return self.entity is None or self.entity.strip("/").lower() == path.lower()
+
+    def error(self) -> AmqpError:
+        text = self.description or f"The sandbox was asked to answer with {self.condition}."
+        return AmqpError(self.condition, text)
+
+
+class Faults:
+    """The faults in force. `on_change` is called after each change, for what must act at once on open connections."""
+
+    def __init__(self) -> None:
+        self._rules: list[Fault] = []
+        self.on_change: Callable[[], None] = lambda: None
+        self._buckets: dict[int, tuple[float, float]] = {}
+
+    def add(self, fault: Fault) -> None:
+        self._rules.append(fault)
+        self.on_change()
+
+    def clear(self) -> None:
+        self._rules.clear()
+        self._buckets.clear()
+        self.on_change()
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def active(self, kind: FaultKind) -> Fault | None:
+        """The first fault of this kind, not used up by asking."""
+        return next((rule for rule in self._rules if rule.kind == kind), None)
+
+    def strike(self, kind: FaultKind, path: str = "", *, at: str | None = None) -> Fault | None:
+        """The fault that hits this occasion; it counts."""
+        for rule in self._rules:
+            if rule.kind != kind or (at is not None and rule.at != at) or not rule.strikes_at(path):
+                continue
+            if rule.after:
+                rule.after -= 1
+                continue
+            if rule.times is not None:
+                rule.times -= 1
+                if rule.times == 0:
+                    self._rules.remove(rule)
+            return rule
+        return None
+
+    def throttled(self, path: str, messages: int, now: float) -> AmqpError | None:
+        """A credit budget per second, as a Standard namespace has (Microsoft, "Throttling operations on Azure Service
+        Bus"): what goes beyond it is refused until the second is over."""
+        rule = self.active("throttle")
+        if rule is None or not rule.strikes_at(path):
+            return None
+        second, used = self._buckets.get(id(rule), (now, 0.0))
+        if now - second >= 1.0:
+            second, used = now, 0.0
+        if used > 0 and used + messages > rule.rate:
+            self._buckets[id(rule)] = (second, used)
+            return AmqpError(
+                _BUSY, "The request was terminated because the namespace is being throttled. Error code: 50009."
+            )
+        self._buckets[id(rule)] = (second, used + messages)
+        return None
+
+    def handle(self, method: str, body: bytes) -> tuple[int, bytes]:
+        """One control request: status and JSON answer."""
+        if method not in ("GET", "POST", "DELETE"):
+            return 405, _json({"error": f"{method} is not allowed here"})
+        if method == "DELETE":
+            self.clear()
+        elif method == "POST":
+            try:
+                self._post(json.loads(body))
+            except (TypeError, ValueError) as exc:
+                return 400, _json({"error": str(exc)})
+        return 200, _json({"faults": [asdict(rule) for rule in self._rules]})
+
+    def _post(self, request: object) -> None:
+        if not isinstance(request, dict):
+            raise ValueError("a fault is a JSON object")
+        if request == {"clear": True}:
+            self.clear()
+            return
+        for name, value in request.items():
+            expected = _TYPES.get(name)
+            if expected is None:
+                raise ValueError(f"a fault has no {name}; it has {', '.join(_TYPES)}")
+            if isinstance(value, bool) or not isinstance(value, expected):
+                raise ValueError(f"{name} must not be {json.dumps(value)}")
+        if "kind" not in request:
+            raise ValueError("a fault needs a kind")
+        self.add(Fault(**request))
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+_NUMBERS: dict[str, type | tuple[type, ...]] = {
+    "times": int,
+    "after": int,
+    "status": int,
+    "seconds": (int, float),
+    "rate": (int, float),
+}
+_TYPES: dict[str, type | tuple[type, ...]] = {field.name: _NUMBERS.get(field.name, str) for field in fields(Fault)}

@@ -1,0 +1,158 @@
+"""Links on which clients send to an entity."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+
+from dstream_sandbox.servicebus.amqp import performatives
+from dstream_sandbox.servicebus.amqp.container import Received
+from dstream_sandbox.servicebus.amqp.link import IncomingLink
+from dstream_sandbox.servicebus.amqp.sections import BATCH_FORMAT, count_data
+from dstream_sandbox.servicebus.amqp.values import Described, MalformedValue
+from dstream_sandbox.servicebus.core import AmqpError, Message
+from dstream_sandbox.servicebus.counters import Counters
+from dstream_sandbox.servicebus.faults import Faults
+from dstream_sandbox.servicebus.nodes.client import Client
+from dstream_sandbox.servicebus.nodes.intake import parse_transfer
+from dstream_sandbox.servicebus.nodes.requests import Spawn
+
+__all__ = ["EntitySender", "Sink"]
+
+Store = Callable[[str, Sequence[Message]], Awaitable[None]]
+
+
+class EntitySender:
+    """Every delivery is stored, all of it or nothing, and answered when it is durable. Deliveries of one link are
+    handed to the broker in their order; their commits overlap."""
+
+    def __init__(
+        self,
+        link: IncomingLink,
+        path: str,
+        client: Client,
+        store: Store,
+        spawn: Spawn,
+        faults: Faults,
+        counters: Counters,
+        max_batch_size: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._link = link
+        self._path = path
+        self._client = client
+        self._store = store
+        self._spawn = spawn
+        self._faults = faults
+        self._counters = counters
+        self._max_batch_size = max_batch_size
+        self._clock = clock
+
+    def on_delivery(self, delivery: Received) -> None:
+        try:
+            self._client.require(self._path, "Send")  # tokens run out while links live
+            messages = parse_transfer(delivery.message_format, delivery.payload)
+            if delivery.message_format == BATCH_FORMAT and len(delivery.payload) > self._max_batch_size:
+                raise AmqpError(
+                    "amqp:link:message-size-exceeded",
+                    f"The batch of {len(delivery.payload)} bytes is larger than {self._max_batch_size} bytes.",
+                )
+            if self._faults and not self._before_store(delivery, len(messages)):
+                return
+        except AmqpError as exc:
+            self._reject(delivery, exc)
+            return
+        self._spawn(self._keep(delivery, self._store(self._path, messages), len(messages)))
+
+    def on_closed(self) -> None:
+        pass  # what was handed to the broker is stored all the same
+
+    async def _keep(self, delivery: Received, stored: Awaitable[None], count: int) -> None:
+        try:
+            await stored
+        except AmqpError as exc:
+            self._reject(delivery, exc)
+            return
+        self._counters.transfers += 1
+        self._counters.messages += count
+        self._counters.bytes += len(delivery.payload)
+        if self._faults and not await self._before_answer():
+            return
+        self._answer(delivery, performatives.ACCEPTED)
+
+    def _before_store(self, delivery: Received, count: int) -> bool:
+        """Whether the delivery goes on to the broker."""
+        faults, path = self._faults, self._path
+        if faults.strike("drop", path, at="before_store"):
+            self._link.connection.abort()
+            return False
+        if faults.strike("kill", path, at="before_store"):
+            _kill_server()
+        fault = faults.strike("detach", path)
+        if fault is not None:
+            self._link.detach(fault.error())
+            return False
+        if faults.strike("release", path):
+            self._answer(delivery, performatives.RELEASED)
+            return False
+        fault = faults.strike("reject", path)
+        if fault is not None:
+            raise fault.error()
+        throttled = faults.throttled(path, count, self._clock())
+        if throttled is not None:
+            raise throttled
+        return True
+
+    async def _before_answer(self) -> bool:
+        """Whether the client hears that its messages are stored."""
+        faults, path = self._faults, self._path
+        if faults.strike("drop", path, at="after_store"):
+            self._link.connection.abort()
+            return False
+        if faults.strike("kill", path, at="after_store"):
+            _kill_server()
+        if faults.strike("silence", path):
+            return False
+        fault = faults.strike("delay", path)
+        if fault is not None:
+            await asyncio.sleep(fault.seconds)
+        return True
+
+    def _reject(self, delivery: Received, error: AmqpError) -> None:
+        self._counters.rejected += 1
+        self._answer(delivery, performatives.rejected(error))
+
+    def _answer(self, delivery: Received, state: Described) -> None:
+        if not delivery.settled:
+            self._link.settle(delivery.delivery_id, state)
+
+
+class Sink:
+    """Counts what arrives and stores nothing, so that a benchmark measures the publisher."""
+
+    def __init__(self, link: IncomingLink, counters: Counters) -> None:
+        self._link = link
+        self._counters = counters
+
+    def on_delivery(self, delivery: Received) -> None:
+        counters = self._counters
+        try:
+            counters.messages += count_data(delivery.payload) if delivery.message_format == BATCH_FORMAT else 1
+        except MalformedValue as exc:
+            counters.rejected += 1
+            self._link.settle(delivery.delivery_id, performatives.rejected(AmqpError("amqp:decode-error", str(exc))))
+            return
+        counters.transfers += 1
+        counters.bytes += len(delivery.payload)
+        if not delivery.settled:
+            self._link.settle(delivery.delivery_id, performatives.ACCEPTED)
+
+    def on_closed(self) -> None:
+        pass
+
+
+def _kill_server() -> None:
+    """As the kernel would: no clean-up, no goodbye."""
+    os.kill(os.getpid(), signal.SIGKILL)

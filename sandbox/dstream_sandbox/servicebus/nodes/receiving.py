@@ -1,0 +1,218 @@
+"""Links on which clients receive from an entity, its dead-letter queue, or one of its sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dstream_sandbox.servicebus.amqp import performatives
+from dstream_sandbox.servicebus.amqp.container import Settlement
+from dstream_sandbox.servicebus.amqp.link import OutgoingLink
+from dstream_sandbox.servicebus.amqp.performatives import Attach, Code
+from dstream_sandbox.servicebus.amqp.values import Described, Symbol
+from dstream_sandbox.servicebus.core import ANY_SESSION, AmqpError, Broker, Outcome, ReceiveMode, Receiver
+from dstream_sandbox.servicebus.counters import Counters
+from dstream_sandbox.servicebus.faults import Faults
+from dstream_sandbox.servicebus.nodes.rendering import render
+from dstream_sandbox.servicebus.nodes.requests import Spawn
+
+__all__ = ["EntityReceiver", "attach_receiver"]
+
+SESSION_FILTER = "com.microsoft:session-filter"
+_SETTLED_MODE = 1
+_TAKE_AT_ONCE = 256
+_SESSION_WAIT_S = 60.0  # the service's default operation timeout
+_TICKS_AT_EPOCH = 621_355_968_000_000_000  # .NET ticks of 100 ns from year 1
+
+
+async def attach_receiver(
+    link: OutgoingLink, path: str, *, broker: Broker, faults: Faults, counters: Counters, spawn: Spawn
+) -> None:
+    """Claim what the link asks for, waiting for a free session if it must, and serve it."""
+    attach = link.attach
+    mode: ReceiveMode = "receive_and_delete" if attach.snd_settle_mode == _SETTLED_MODE else "peek_lock"
+    wanted = _session_filter(attach)
+    try:
+        broker.require(path, for_send=False)
+        receiver = await asyncio.wait_for(
+            broker.receiver(path, mode, wanted.session if wanted else None), _session_wait_s(attach)
+        )
+    except AmqpError as exc:
+        link.refuse(exc)
+        return
+    except TimeoutError:
+        link.refuse(AmqpError("com.microsoft:timeout", "No session with messages became free in time."))
+        return
+    if link.closed:
+        receiver.close()
+        return
+    server = EntityReceiver(link, path, mode, receiver, broker, faults, counters, spawn)
+    if wanted is None or attach.source is None or receiver.session_id is None:
+        link.accept(server)
+    else:
+        filters = {**attach.source.filters, wanted.key: wanted.with_id(receiver.session_id)}
+        until = receiver.session_locked_until or 0.0
+        ticks: dict[object, object] = {
+            Symbol("com.microsoft:locked-until-utc"): int(until * 10_000_000) + _TICKS_AT_EPOCH
+        }
+        link.accept(server, source=attach.source.with_filters(filters), properties=ticks)
+    server.start()
+
+
+class EntityReceiver:
+    def __init__(
+        self,
+        link: OutgoingLink,
+        path: str,
+        mode: ReceiveMode,
+        receiver: Receiver,
+        broker: Broker,
+        faults: Faults,
+        counters: Counters,
+        spawn: Spawn,
+    ) -> None:
+        self._link = link
+        self._path = path
+        self._settled = mode == "receive_and_delete"
+        self._receiver = receiver
+        self._broker = broker
+        self._faults = faults
+        self._counters = counters
+        self._spawn = spawn
+        self._tag = 0
+
+    def start(self) -> None:
+        self._receiver.on_available(self.on_credit)
+        self._receiver.on_lost(self._link.detach)
+        self.on_credit()
+
+    def on_credit(self) -> None:
+        while (room := self._link.sendable) > 0:
+            wanted = min(room, _TAKE_AT_ONCE)
+            deliveries = self._receiver.take(wanted)
+            for delivery in deliveries:
+                tag = delivery.lock_token or self._next_tag()
+                self._link.send(tag, render(delivery), settled=self._settled)
+            self._counters.delivered += len(deliveries)
+            if len(deliveries) < wanted:
+                return
+
+    def on_settlement(self, settlement: Settlement) -> None:
+        self._spawn(self._settle(settlement, _verdict(settlement.state)))
+
+    def on_closed(self) -> None:
+        self._receiver.close()
+
+    async def _settle(self, settlement: Settlement, verdict: _Verdict) -> None:
+        """Answers come after the commit, one for each run of deliveries that ended the same way."""
+        results = await asyncio.gather(
+            *(self._settle_one(tag, verdict) for _, tag in settlement.deliveries), return_exceptions=True
+        )
+        if settlement.settled:
+            return
+        if self._faults:
+            if self._faults.strike("silence", self._path):
+                return
+            fault = self._faults.strike("delay", self._path)
+            if fault is not None:
+                await asyncio.sleep(fault.seconds)
+        state = settlement.state or performatives.RELEASED
+        for first, last, failure in _runs([delivery_id for delivery_id, _ in settlement.deliveries], results):
+            if isinstance(failure, AmqpError):
+                self._link.settled(first, last, performatives.rejected(failure))
+            elif failure is not None:
+                raise failure
+            else:
+                self._link.settled(first, last, state)
+
+    async def _settle_one(self, tag: bytes, verdict: _Verdict) -> None:
+        await self._broker.settle(
+            self._path,
+            tag,
+            verdict.outcome,
+            reason=verdict.reason,
+            description=verdict.description,
+            properties=verdict.properties,
+        )
+
+    def _next_tag(self) -> bytes:
+        self._tag += 1
+        return self._tag.to_bytes(16, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    outcome: Outcome
+    reason: str = ""
+    description: str = ""
+    properties: Mapping[str, object] = field(default_factory=dict)
+
+
+def _verdict(state: Described | None) -> _Verdict:
+    """What an AMQP outcome asks of Service Bus (Microsoft, "AMQP 1.0 protocol guide", receive and settle)."""
+    code = performatives.code_of(state)
+    if state is None or code not in (Code.ACCEPTED, Code.REJECTED, Code.MODIFIED):
+        return _Verdict("release")
+    if code == Code.ACCEPTED:
+        return _Verdict("complete")
+    if code == Code.MODIFIED:
+        fields = state.value if isinstance(state.value, list) else []
+        defer = len(fields) > 1 and fields[1] is True
+        changes = fields[2] if len(fields) > 2 and isinstance(fields[2], dict) else {}
+        return _Verdict("defer" if defer else "abandon", properties={str(k): v for k, v in changes.items()})
+    error = performatives.error_of(state)
+    if error is None:
+        return _Verdict("dead_letter")
+    info = {key: value for key, value in error.info.items() if value is not None}
+    reason = info.pop("DeadLetterReason", "")
+    description = info.pop("DeadLetterErrorDescription", error.description)
+    return _Verdict("dead_letter", str(reason), str(description), info)
+
+
+@dataclass(frozen=True, slots=True)
+class _SessionFilter:
+    """The session that an attach asks for. The reply has the same form: Go describes the value, others do not."""
+
+    key: object
+    value: object
+
+    @property
+    def session(self) -> str | object:
+        value = self.value.value if isinstance(self.value, Described) else self.value
+        return ANY_SESSION if value is None else str(value)
+
+    def with_id(self, session_id: str) -> object:
+        return Described(self.value.descriptor, session_id) if isinstance(self.value, Described) else session_id
+
+
+def _session_filter(attach: Attach) -> _SessionFilter | None:
+    for key, value in attach.source.filters.items() if attach.source else ():
+        if key == SESSION_FILTER:
+            return _SessionFilter(key, value)
+    return None
+
+
+def _session_wait_s(attach: Attach) -> float:
+    """The client says how long it waits in the link property com.microsoft:timeout, in milliseconds."""
+    for key, value in attach.properties.items():
+        if key == "com.microsoft:timeout" and isinstance(value, int):
+            return value / 1000
+    return _SESSION_WAIT_S
+
+
+def _runs(
+    ids: Sequence[int], results: Sequence[BaseException | None]
+) -> Iterator[tuple[int, int, BaseException | None]]:
+    """First and last id of each run of consecutive successes; each failure by itself."""
+    start = 0
+    for index in range(1, len(ids) + 1):
+        same = (
+            index < len(ids)
+            and ids[index] == ids[index - 1] + 1
+            and results[index] is None
+            and results[index - 1] is None
+        )
+        if not same:
+            yield ids[start], ids[index - 1], results[start]
+            start = index
