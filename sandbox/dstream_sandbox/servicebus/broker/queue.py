@@ -1,0 +1,568 @@
+"""The messages of one queue or subscription (or a topic's scheduled ones): storing, locking, settling, expiring.
+
+No clock and no I/O: every call is told the time, and what must last is written to the journal's open transaction. A
+change shows in memory when its transaction is durable; until then the message is held by nobody's lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Protocol
+from uuid import uuid4
+
+from dstream_sandbox.servicebus.broker.deadlines import Deadlines
+from dstream_sandbox.servicebus.broker.descriptions import FOREVER_S
+from dstream_sandbox.servicebus.broker.entry import (
+    ACTIVE,
+    DEFERRED,
+    GONE,
+    NO_OVERLAY,
+    SCHEDULED,
+    Batch,
+    Entry,
+    Lock,
+    Overlay,
+)
+from dstream_sandbox.servicebus.broker.lane import DEAD, MAIN, TRANSFER_DEAD, Lane, Line, Session
+from dstream_sandbox.servicebus.broker.transaction import Journal, Transaction
+from dstream_sandbox.servicebus.core import AmqpError, Message, Outcome
+
+__all__ = ["MessageQueue", "Outlets", "QueuePolicy"]
+
+_LOCK_LOST = (
+    "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue."
+)
+_SESSION_LOST = "The session lock was lost. Request a new session receiver."
+
+_token_prefix = os.urandom(8)
+_token_number = count(1)
+
+
+class QueuePolicy(Protocol):
+    """What queues and subscriptions have in common."""
+
+    @property
+    def lock_duration_s(self) -> float: ...
+    @property
+    def default_ttl_s(self) -> float: ...
+    @property
+    def max_delivery_count(self) -> int: ...
+    @property
+    def dead_letter_on_expiration(self) -> bool: ...
+    @property
+    def requires_session(self) -> bool: ...
+
+
+class Outlets(Protocol):
+    """Where a queue's messages go when they leave it for another entity."""
+
+    def forward_dead(self, tx: Transaction, queue: MessageQueue, entry: Entry, overlay: Overlay, now: float) -> bool:
+        """Hand a dead message to the entity that the queue forwards them to. False: there is none."""
+
+    def enqueue_due(self, tx: Transaction, queue: MessageQueue, entries: list[Entry], now: float) -> None:
+        """Scheduled messages whose time has come; their old places are being removed."""
+
+    def alarm(self, at: float) -> None:
+        """Call `advance` at this time."""
+
+
+class MessageQueue:
+    def __init__(self, id_: int, path: str, policy: QueuePolicy, journal: Journal, outlets: Outlets) -> None:
+        self.id = id_
+        self.path = path
+        self.policy = policy
+        self.main = Lane(MAIN, sessionful=policy.requires_session)
+        self.dead = Lane(DEAD)
+        self.transfer_dead = Lane(TRANSFER_DEAD)
+        self.scheduled: dict[int, Entry] = {}
+        self.session_states: dict[str, tuple[bytes, float]] = {}
+        self.size_bytes = 0
+        self.next_sequence = 1
+        self.accessed_at = 0.0
+        self._locks: dict[bytes, Lock] = {}  # in the order of their expiry: all last equally long
+        self._held: dict[str, Session] = {}  # sessions that have a holder
+        self._expiries = Deadlines()
+        self._schedule = Deadlines()
+        self._due = FOREVER_S
+        self._journal = journal
+        self._outlets = outlets
+
+    # Storing
+
+    def store(
+        self,
+        tx: Transaction,
+        messages: Sequence[Message],
+        now: float,
+        *,
+        overlays: Sequence[Overlay | None] | None = None,
+        max_ttl_s: float = FOREVER_S,
+        lane: Lane | None = None,
+        delivery_count: int = 0,
+    ) -> list[int]:
+        """Add messages (to the main lane unless told otherwise). Returns their sequence numbers."""
+        first, total = self.next_sequence, len(messages)
+        batch = Batch(self._journal.new_batch_id(), self.id, first, now, total)
+        cap = min(max_ttl_s, self.policy.default_ttl_s)
+        timed, size, entries = False, 0, []
+        for sequence, message in enumerate(messages, first):
+            ttl, at, encoded = message.ttl_s, message.scheduled_at, message.encoded
+            if ttl is None or ttl > cap:
+                ttl = cap
+            if at is not None and at <= now:
+                at = None
+            expires_at = None if ttl >= FOREVER_S else (at or now) + ttl
+            entry = Entry(
+                sequence, encoded, message.message_id or uuid4().hex, message.session_id, message.partition_key,
+                expires_at, at, batch,
+            )  # fmt: skip
+            if at is not None:
+                entry.state = SCHEDULED
+            timed = timed or at is not None or expires_at is not None
+            size += len(encoded)
+            entries.append(entry)
+        self.next_sequence += total
+        self.size_bytes += size
+        tx.insert(batch, entries, self.next_sequence)
+        lane = lane or self.main
+        if overlays is not None or delivery_count or lane is not self.main:
+            for n, entry in enumerate(entries):
+                entry.overlay, entry.delivery_count = (overlays[n] if overlays else None), delivery_count
+                tx.mark(entry, lane.number, entry.state, delivery_count, entry.overlay)
+        tx.then(self.show, lane, entries, timed)
+        tx.undo(self._shrink, size)
+        return list(range(first, first + total))
+
+    def store_again(self, tx: Transaction, lane: Lane, entries: Sequence[Entry]) -> None:
+        """Take back messages that were removed for a receiver that went away before it got them."""
+        for old in entries:
+            batch = Batch(self._journal.new_batch_id(), self.id, old.sequence, old.batch.enqueued_at, 1)
+            entry = old.moved(old.overlay)
+            entry.expires_at, entry.batch = old.expires_at, batch
+            self.size_bytes += len(entry.encoded)
+            tx.insert(batch, [entry], self.next_sequence)
+            tx.mark(entry, lane.number, ACTIVE, entry.delivery_count, entry.overlay)
+            tx.then(self.show, lane, [entry], True)
+            tx.undo(self._shrink, len(entry.encoded))
+
+    def show(self, lane: Lane, entries: list[Entry], timed: bool) -> None:
+        """Messages that are durable now become visible."""
+        if timed:
+            self._watch(lane, entries)
+            entries = [e for e in entries if e.state is not SCHEDULED]
+        if timed or lane is not self.main:
+            for entry in entries:
+                lane.put(entry)
+        else:
+            lane.put_all(entries)
+        lane.wake()
+
+    def recover(self, entries: Sequence[Entry], lanes: Mapping[int, int]) -> None:
+        """What the store held. Numbers may go back where a message was stored again."""
+        by_number = (self.main, self.dead, self.transfer_dead)
+        for entry in entries:
+            lane = by_number[lanes.get(entry.sequence, MAIN)]
+            if entry.scheduled_at is not None or entry.expires_at is not None:
+                self._watch(lane, [entry])
+            if entry.state is not SCHEDULED:
+                lane.put(entry)
+            self.size_bytes += len(entry.encoded)
+
+    # Receiving
+
+    def lock_ready(self, lane: Lane, session_id: str | None, wanted: int, now: float) -> list[Entry]:
+        """Lock up to `wanted` ready messages, oldest first."""
+        self.advance(now)
+        line, session = self._line(lane, session_id)
+        until = now + self.policy.lock_duration_s
+        locked: list[Entry] = []
+        while len(locked) < wanted and (entry := self._pop(lane, line, now)):
+            self._lock(entry, until, session_id, session)
+            locked.append(entry)
+        if locked:
+            self.accessed_at = now
+            if session is None:
+                self.due(until)
+        return locked
+
+    def pull_ready(self, tx: Transaction, lane: Lane, session_id: str | None, wanted: int, now: float) -> list[Entry]:
+        """Remove up to `wanted` ready messages; the caller may have them once `tx` is durable."""
+        self.advance(now)
+        line, _ = self._line(lane, session_id)
+        pulled: list[Entry] = []
+        while len(pulled) < wanted and (entry := self._pop(lane, line, now)):
+            self.remove(tx, lane, entry)
+            pulled.append(entry)
+        if pulled:
+            self.accessed_at = now
+        return pulled
+
+    def deferred(self, lane: Lane, sequence_numbers: Sequence[int], session_id: str | None) -> list[Entry]:
+        """The deferred messages of these numbers. Raises AmqpError when one of them is not there for the taking."""
+        found: list[Entry] = []
+        for sequence in sequence_numbers:
+            entry = lane.entries.get(sequence)
+            known = entry is not None and entry.state is DEFERRED and entry.lock is None
+            if entry is None or not known or (session_id is not None and entry.session_id != session_id):
+                raise AmqpError(
+                    "com.microsoft:message-not-found",
+                    "Failed to lock one or more specified messages. The message does not exist.",
+                )
+            found.append(entry)
+        return found
+
+    def lock_deferred(self, entries: Sequence[Entry], session_id: str | None, now: float) -> None:
+        until = now + self.policy.lock_duration_s
+        session = self._held.get(session_id) if session_id is not None else None
+        for entry in entries:
+            self._lock(entry, until, session_id if session else None, session)
+        self.due(until)
+
+    def peek(self, lane: Lane, first: int, wanted: int, session_id: str | None) -> list[Entry]:
+        """Whatever is there, locked or not, by sequence number; the main lane shows scheduled messages too."""
+        found: list[Entry] = []
+        for entry in lane.from_sequence(first):
+            if session_id is None or entry.session_id == session_id:
+                found.append(entry)
+                if len(found) == wanted:
+                    break
+        if lane is self.main and self.scheduled:
+            later = [e for e in self.scheduled.values() if e.sequence >= first]
+            found += [e for e in later if session_id is None or e.session_id == session_id]
+            found = sorted(found, key=lambda e: e.sequence)[:wanted]
+        return found
+
+    # Settling
+
+    def settle(
+        self,
+        lane: Lane,
+        token: bytes,
+        outcome: Outcome,
+        now: float,
+        *,
+        reason: str = "",
+        description: str = "",
+        properties: Mapping[str, object] | None = None,
+    ) -> Transaction | None:
+        """End a lock. Returns the transaction that makes it last; None when nothing has to."""
+        lock = self._valid_lock(lane, token, now)
+        entry = lock.entry
+        if outcome == "dead_letter" and lane is not self.main:
+            raise AmqpError("amqp:not-allowed", "A message of a dead-letter sub-queue can't be dead-lettered.")
+        self._unlock(lock)
+        if outcome == "release":
+            self._return(lane, entry, now)
+            return None
+        overlay = entry.overlay
+        if properties:
+            overlay = (overlay or NO_OVERLAY).with_properties(properties)
+        tx = self._journal.open()
+        if outcome == "complete":
+            self.remove(tx, lane, entry, lock)
+        elif outcome == "defer":
+            self._hold(tx, lane, entry, lock)
+            tx.mark(entry, lane.number, DEFERRED, entry.delivery_count, overlay)
+            tx.then(self._deferred, entry, overlay)
+        elif outcome == "dead_letter":
+            self.dead_letter(tx, entry, reason, description, now, overlay, lock)
+        else:
+            self._count_delivery(tx, lane, entry, overlay, now, lock)
+        return tx
+
+    def renew(self, lane: Lane, tokens: Sequence[bytes], now: float) -> list[float]:
+        locks = [self._valid_lock(lane, token, now) for token in tokens]
+        until = now + self.policy.lock_duration_s
+        for lock in locks:
+            if lock.session_id is None:
+                lock.until = until
+                self._locks[lock.token] = self._locks.pop(lock.token)
+        self.due(until)
+        return [self._until(lock) for lock in locks]
+
+    def lock_of(self, entry: Entry) -> tuple[bytes, float] | None:
+        """Token and expiry of a message's lock."""
+        lock = entry.lock
+        return (lock.token, self._until(lock)) if lock and lock.token else None
+
+    # Leaving
+
+    def remove(self, tx: Transaction, lane: Lane, entry: Entry, lock: Lock | None = None) -> None:
+        self._hold(tx, lane, entry, lock)
+        tx.remove(entry)
+        tx.then(self._forget, lane, entry)
+
+    def dead_letter(
+        self,
+        tx: Transaction,
+        entry: Entry,
+        reason: str,
+        description: str,
+        now: float,
+        overlay: Overlay | None = None,
+        lock: Lock | None = None,
+    ) -> None:
+        """Move a message of the main lane to the dead-letter lane, or on to the entity that takes dead messages."""
+        told = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
+        overlay = (overlay or entry.overlay or NO_OVERLAY).with_properties({k: v for k, v in told.items() if v})
+        if self._outlets.forward_dead(tx, self, entry, overlay, now):
+            self.remove(tx, self.main, entry, lock)
+            return
+        self._hold(tx, self.main, entry, lock)
+        tx.mark(entry, DEAD, ACTIVE, entry.delivery_count, overlay)
+        tx.then(self._buried, entry, overlay)
+
+    def cancel_scheduled(self, tx: Transaction, sequence_numbers: Sequence[int]) -> None:
+        missing = [s for s in sequence_numbers if s not in self.scheduled or self.scheduled[s].lock]
+        if missing:
+            raise AmqpError("com.microsoft:message-not-found", f"The scheduled message {missing[0]} was not found.")
+        for sequence in sequence_numbers:
+            self._remove_scheduled(tx, self.scheduled[sequence])
+
+    # Sessions
+
+    def hold_session(self, session_id: str, session: Session, now: float) -> None:
+        session.locked_until = now + self.policy.lock_duration_s
+        self._held[session_id] = session
+        self.due(session.locked_until)
+
+    def free_session(self, session_id: str, now: float) -> None:
+        """The holder closed it: what it had locked is available again, and no delivery is counted (Microsoft,
+        "Message sessions", Impact of delivery count)."""
+        session = self._held.pop(session_id, None)
+        if session is None:
+            return
+        session.holder = None
+        for lock in list(session.locked.values()):
+            self._unlock(lock)
+            self._return(self.main, lock.entry, now)
+        self.main.tidy(session_id)
+        self.main.wake()
+
+    def held_session(self, session_id: str, now: float) -> Session:
+        """Raises AmqpError com.microsoft:session-lock-lost."""
+        session = self._held.get(session_id)
+        if session is None or session.locked_until <= now:
+            raise AmqpError("com.microsoft:session-lock-lost", _SESSION_LOST)
+        return session
+
+    # Time
+
+    def advance(self, now: float) -> None:
+        """Do what time has made due."""
+        if now < self._due:
+            return
+        self._due = FOREVER_S
+        self._expire_locks(now)
+        self._expire_sessions(now)
+        for sequence in self._expiries.pop_due(now):
+            entry = self.main.entries.get(sequence)
+            if entry and entry.lock is None and entry.expires_at is not None and entry.expires_at <= now:
+                self._expire(entry, now)
+        due = [self.scheduled[s] for s in self._schedule.pop_due(now) if s in self.scheduled]
+        self._enqueue_due([e for e in due if e.lock is None], now)
+        self.due(min(self._expiries.next(), self._schedule.next()))
+
+    @property
+    def next_due(self) -> float:
+        return self._due
+
+    def due(self, at: float) -> None:
+        if at < self._due:
+            self._due = at
+            self._outlets.alarm(at)
+
+    def lose(self, error: AmqpError) -> None:
+        """The entity is gone or disabled: whoever receives from it is told."""
+        for lane in (self.main, self.dead, self.transfer_dead):
+            lane.lose(error)
+
+    # Inside
+
+    def _line(self, lane: Lane, session_id: str | None) -> tuple[Line, Session | None]:
+        if session_id is None or lane.sessions is None:
+            return lane.line, None
+        session = lane.session(session_id)
+        return session.line, session
+
+    def _pop(self, lane: Lane, line: Line, now: float) -> Entry | None:
+        while entry := line.pop():
+            if lane is self.main and entry.expires_at is not None and entry.expires_at <= now:
+                self._expire(entry, now)
+                continue
+            return entry
+        return None
+
+    def _lock(self, entry: Entry, until: float, session_id: str | None, session: Session | None) -> None:
+        token = _token_prefix + next(_token_number).to_bytes(8, "big")
+        entry.lock = lock = Lock(token, entry, until, session_id)
+        if session is None:
+            self._locks[token] = lock
+        else:
+            session.locked[token] = lock
+
+    def _valid_lock(self, lane: Lane, token: bytes, now: float) -> Lock:
+        self.advance(now)
+        lock = self._locks.get(token)
+        if lock is not None and lock.until > now and lane.entries.get(lock.entry.sequence) is lock.entry:
+            return lock
+        for session in self._held.values() if lane.sessions is not None else ():
+            if token in session.locked and session.locked_until > now:
+                return session.locked[token]
+        if lane.sessions is not None and not self._held:
+            raise AmqpError("com.microsoft:session-lock-lost", _SESSION_LOST)
+        raise AmqpError("com.microsoft:message-lock-lost", _LOCK_LOST)
+
+    def _until(self, lock: Lock) -> float:
+        session = self._held.get(lock.session_id) if lock.session_id is not None else None
+        return session.locked_until if session else lock.until
+
+    def _unlock(self, lock: Lock) -> None:
+        lock.entry.lock = None
+        if self._locks.pop(lock.token, None) is None and lock.session_id in self._held:
+            self._held[lock.session_id].locked.pop(lock.token, None)
+
+    def _hold(self, tx: Transaction, lane: Lane, entry: Entry, lock: Lock | None) -> None:
+        """Nobody may have the message until `tx` is written; if it can't be, `lock` is in force again."""
+        entry.lock = _SETTLING
+        tx.undo(self._release_hold, lane, entry, lock)
+
+    def _release_hold(self, lane: Lane, entry: Entry, lock: Lock | None) -> None:
+        entry.lock = lock
+        if lock is None:
+            if entry.state is ACTIVE:
+                lane.make_ready(entry)
+        elif lock.session_id in self._held:
+            self._held[lock.session_id].locked[lock.token] = lock
+        else:
+            self._locks[lock.token] = lock
+            self.due(lock.until)
+
+    def _return(self, lane: Lane, entry: Entry, now: float) -> None:
+        """A message without a lock is ready again (a deferred one stays deferred)."""
+        if lane is self.main and entry.expires_at is not None and entry.expires_at <= now:
+            self._expire(entry, now)
+        elif entry.state is ACTIVE:
+            lane.make_ready(entry)
+            lane.wake()
+
+    def _count_delivery(
+        self, tx: Transaction, lane: Lane, entry: Entry, overlay: Overlay | None, now: float, lock: Lock | None
+    ) -> None:
+        """A delivery failed. The last one that is allowed makes the message a dead one."""
+        attempts = entry.delivery_count + 1
+        if lane is self.main and attempts >= self.policy.max_delivery_count:
+            entry.delivery_count = attempts
+            self.dead_letter(
+                tx, entry, "MaxDeliveryCountExceeded",
+                f"Message could not be consumed after {attempts} delivery attempts.", now, overlay, lock,
+            )  # fmt: skip
+            return
+        self._hold(tx, lane, entry, lock)
+        tx.mark(entry, lane.number, entry.state, attempts, overlay)
+        tx.then(self._abandoned, lane, entry, attempts, overlay, now)
+
+    def _expire_locks(self, now: float) -> None:
+        late: list[Lock] = []
+        for lock in self._locks.values():
+            if lock.until > now:
+                self.due(lock.until)
+                break
+            late.append(lock)
+        for lock in late:
+            self._unlock(lock)
+            self._lock_ran_out(lock, now)
+
+    def _expire_sessions(self, now: float) -> None:
+        for session_id, session in list(self._held.items()):
+            if session.locked_until > now:
+                self.due(session.locked_until)
+                continue
+            late = list(session.locked.values())
+            for lock in late:
+                self._unlock(lock)
+            del self._held[session_id]
+            holder, session.holder = session.holder, None
+            for lock in late:
+                self._lock_ran_out(lock, now)
+            if holder is not None:
+                holder.lost(AmqpError("com.microsoft:session-lock-lost", _SESSION_LOST))
+            self.main.tidy(session_id)
+            self.main.wake()
+
+    def _lock_ran_out(self, lock: Lock, now: float) -> None:
+        entry = lock.entry
+        lane = next(
+            lane for lane in (self.main, self.dead, self.transfer_dead) if lane.entries.get(entry.sequence) is entry
+        )
+        self._count_delivery(self._journal.open(), lane, entry, entry.overlay, now, None)
+
+    def _expire(self, entry: Entry, now: float) -> None:
+        tx = self._journal.open()
+        if self.policy.dead_letter_on_expiration:
+            self.dead_letter(tx, entry, "TTLExpiredException", "The message expired and was dead lettered.", now)
+        else:
+            self.remove(tx, self.main, entry)
+
+    def _enqueue_due(self, entries: list[Entry], now: float) -> None:
+        if not entries:
+            return
+        tx = self._journal.open()
+        for entry in entries:
+            self._remove_scheduled(tx, entry)
+        self._outlets.enqueue_due(tx, self, entries, now)
+
+    def _remove_scheduled(self, tx: Transaction, entry: Entry) -> None:
+        entry.lock = _SETTLING
+        tx.remove(entry)
+        tx.then(self._unschedule, entry)
+        tx.undo(self._reschedule, entry)
+
+    def _watch(self, lane: Lane, entries: Sequence[Entry]) -> None:
+        self._expiries.thin_out(self.main.entries)
+        for entry in entries:
+            if entry.state is SCHEDULED and entry.scheduled_at is not None:
+                self.scheduled[entry.sequence] = entry
+                self._schedule.add(entry.scheduled_at, entry.sequence)
+            elif lane is self.main and entry.expires_at is not None:
+                self._expiries.add(entry.expires_at, entry.sequence)
+        self.due(min(self._expiries.next(), self._schedule.next()))
+
+    # After the commit, or instead of it
+
+    def _forget(self, lane: Lane, entry: Entry) -> None:
+        entry.state = GONE
+        lane.drop(entry)
+        self._shrink(len(entry.encoded))
+
+    def _deferred(self, entry: Entry, overlay: Overlay | None) -> None:
+        entry.state, entry.lock, entry.overlay = DEFERRED, None, overlay
+
+    def _abandoned(self, lane: Lane, entry: Entry, attempts: int, overlay: Overlay | None, now: float) -> None:
+        entry.delivery_count, entry.overlay, entry.lock = attempts, overlay, None
+        self._return(lane, entry, now)
+
+    def _buried(self, entry: Entry, overlay: Overlay) -> None:
+        entry.state = GONE
+        self.main.drop(entry)
+        self.dead.put(entry.moved(overlay))
+        self.dead.wake()
+
+    def _unschedule(self, entry: Entry) -> None:
+        entry.state = GONE
+        del self.scheduled[entry.sequence]
+        self._shrink(len(entry.encoded))
+
+    def _reschedule(self, entry: Entry) -> None:
+        entry.lock = None
+        if entry.scheduled_at is not None:
+            self._schedule.add(entry.scheduled_at, entry.sequence)
+            self.due(entry.scheduled_at)
+
+    def _shrink(self, size: int) -> None:
+        self.size_bytes -= size
+
+
+_SETTLING = Lock(b"", Entry(0, b"", "", None, None, None, None, Batch(0, 0, 0, 0.0, 0)), 0.0, None)

@@ -1,0 +1,1 @@
+"""Which messages a subscription takes: the SQL filter language, correlation filters, and rule actions."""
