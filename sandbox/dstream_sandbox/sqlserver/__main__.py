@@ -1,0 +1,77 @@
+"""`python -m dstream_sandbox.sqlserver`: the SQL Server of the sandbox as a process of its own.
+
+Prints one JSON line on stdout when it accepts clients. Ends on SIGTERM and SIGINT, and with the process that started it.
+With `--replay-reads` a SELECT is run once and its bytes are served from memory ever after, whatever happens to the data:
+for benchmarks, which would otherwise measure this server and not the client.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@click.command()
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the databases."
+)
+@click.option("--port", type=int, default=0, help="Port on 127.0.0.1; a free one by default.")
+@click.option("--user", default="sa", show_default=True, help="The administrator's login.")
+@click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
+@click.option("--cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="PEM file.")
+@click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="PEM file.")
+@click.option("--capture-delay", type=float, default=0.0, help="Seconds from COMMIT to the change tables.")
+@click.option("--replay-reads", is_flag=True, help="Benchmarks only: run each SELECT once, then serve its bytes.")
+def main(
+    data: Path,
+    port: int,
+    user: str,
+    password_file: Path,
+    cert: Path,
+    key: Path,
+    capture_delay: float,
+    replay_reads: bool,
+) -> None:
+    """Serve SQL Server clients on 127.0.0.1 until SIGTERM or SIGINT."""
+    from dstream_sandbox.sqlserver.engine import open_engine
+    from dstream_sandbox.sqlserver.server import SqlServer
+
+    _die_with_parent()
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Blocked here and so in every thread made from here on: the main thread alone takes them, with sigwait.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
+    engine = open_engine(data, user=user, password=password, capture_delay_s=capture_delay)
+    try:
+        server = SqlServer(engine, certificate=cert, key=key, port=port, replay_reads=replay_reads)
+        ready = {"ready": True, "port": server.port, "pid": os.getpid()}
+        sys.stdout.write(json.dumps(ready) + "\n")
+        sys.stdout.flush()
+        signal.sigwait(signals)
+        server.close()
+    finally:
+        engine.close()
+
+
+def _die_with_parent() -> None:
+    """When the starter is killed, so is this process (prctl PR_SET_PDEATHSIG). Linux only; elsewhere it has to be stopped."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit("the starting process is gone")
+
+
+if __name__ == "__main__":
+    main()

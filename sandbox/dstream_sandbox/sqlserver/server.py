@@ -1,0 +1,91 @@
+"""The listener of the sandbox's SQL Server.
+
+One thread per connection, with blocking sockets: a session blocks on row locks and WAITFOR anyway, so a thread is what it
+needs, and its code reads from top to bottom. One more thread watches for ATTENTION (`tds/attention.py`), one accepts.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from pathlib import Path
+
+from dstream_sandbox.sqlserver.session import Engine
+from dstream_sandbox.sqlserver.tds.attention import AttentionWatch
+from dstream_sandbox.sqlserver.tds.connection import Server, serve
+from dstream_sandbox.sqlserver.tds.replay import Replay
+from dstream_sandbox.sqlserver.tds.tls import server_context
+
+_log = logging.getLogger(__name__)
+_LOOPBACK = "127.0.0.1"
+_JOIN_TIMEOUT_S = 5.0
+
+
+class SqlServer:
+    """Accepts clients on loopback for an engine. `close` ends every connection, then the engine is the caller's to close."""
+
+    def __init__(
+        self, engine: Engine, *, certificate: Path, key: Path, port: int = 0, replay_reads: bool = False
+    ) -> None:
+        """Listens when it returns. `port` 0 takes a free one. Raises OSError when the port is taken."""
+        tls = server_context(certificate, key)
+        self._listener = socket.create_server((_LOOPBACK, port), backlog=128)
+        self._server = Server(engine, tls, AttentionWatch(), Replay() if replay_reads else None)
+        self._lock = threading.Lock()
+        self._clients: dict[socket.socket, threading.Thread] = {}
+        self._closing = False
+        self._thread = threading.Thread(target=self._accept, name="sql-accept", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        """Accept nobody any more, hang up on everybody, and wait for their threads."""
+        with self._lock:
+            self._closing = True
+            clients = dict(self._clients)
+        _shut_down(self._listener)
+        self._thread.join(_JOIN_TIMEOUT_S)
+        self._listener.close()
+        for sock in clients:
+            _shut_down(sock)
+        for thread in clients.values():
+            thread.join(_JOIN_TIMEOUT_S)
+        self._server.attention.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return  # the listener was shut down
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            thread = threading.Thread(target=self._serve, args=(sock,), name="sql-session", daemon=True)
+            with self._lock:
+                if self._closing:
+                    sock.close()
+                    return
+                self._clients[sock] = thread
+            thread.start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            serve(sock, self._server)
+        except Exception:
+            _log.exception("a connection failed")
+        finally:
+            with self._lock:
+                self._clients.pop(sock, None)
+            sock.close()
+
+
+def _shut_down(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it is gone already, which is what was wanted

@@ -1,0 +1,112 @@
+"""LOGIN7, [MS-TDS] 2.2.6.4: who logs in, to which database, and which features the client would use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+from struct import error as StructError
+
+from dstream_sandbox.sqlserver.tds.byte_reader import ProtocolError
+
+TDS_7_3 = 0x730A0003
+TDS_7_3_B = 0x730B0003
+TDS_7_4 = 0x74000004
+
+FEATURE_UTF8 = 0x0A
+_FEATURE_FED_AUTH = 0x02
+_FEATURE_END = 0xFF
+
+_FIXED = Struct("<IIIIIIBBBBiI")
+_SPAN = Struct("<HH")
+_U32 = Struct("<I")
+_INTEGRATED_SECURITY = 0x80
+_CHANGE_PASSWORD = 0x01
+_EXTENSION = 0x10
+
+# The order of the offset/length pairs after the fixed part.
+_HOST, _USER, _PASSWORD, _APP, _SERVER, _EXTENSION_SPAN, _LIBRARY, _LANGUAGE, _DATABASE = range(9)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The parts of LOGIN7 that matter here. `features` has the feature ids the client named."""
+
+    tds_version: int
+    packet_bytes: int
+    host: str
+    user: str
+    password: str
+    app: str
+    database: str
+    features: frozenset[int]
+    integrated: bool
+    changes_password: bool
+
+    @property
+    def federated(self) -> bool:
+        """The client would log in with a token of Microsoft Entra ID."""
+        return _FEATURE_FED_AUTH in self.features
+
+
+def parse_login(data: bytes) -> Login:
+    """Raises ProtocolError when it is no LOGIN7."""
+    if len(data) < _FIXED.size + 9 * _SPAN.size:
+        raise ProtocolError("LOGIN7 ends too early")
+    fixed = _FIXED.unpack_from(data)
+    tds_version, packet_bytes = fixed[1], fixed[2]
+    options2, options3 = fixed[7], fixed[9]
+    return Login(
+        tds_version=tds_version,
+        packet_bytes=_agreed_packet_bytes(packet_bytes),
+        host=_text(data, _HOST),
+        user=_text(data, _USER),
+        password=_password(data),
+        app=_text(data, _APP),
+        database=_text(data, _DATABASE),
+        features=_features(data) if options3 & _EXTENSION else frozenset(),
+        integrated=bool(options2 & _INTEGRATED_SECURITY),
+        changes_password=bool(options3 & _CHANGE_PASSWORD),
+    )
+
+
+def _agreed_packet_bytes(asked: int) -> int:
+    return min(max(asked, 512), 32767) if asked else 4096
+
+
+def _span(data: bytes, index: int) -> tuple[int, int]:
+    offset, length = _SPAN.unpack_from(data, _FIXED.size + index * _SPAN.size)
+    return offset, length
+
+
+def _raw(data: bytes, index: int) -> bytes:
+    offset, characters = _span(data, index)
+    raw = data[offset : offset + 2 * characters]
+    if len(raw) != 2 * characters:
+        raise ProtocolError("LOGIN7 ends too early")
+    return raw
+
+
+def _text(data: bytes, index: int) -> str:
+    return _raw(data, index).decode("utf-16-le", "surrogatepass")
+
+
+def _password(data: bytes) -> str:
+    # [MS-TDS] 2.2.6.4: each byte's halves are swapped, then XOR 0xA5. It hides nothing; TLS does.
+    plain = bytes(((byte ^ 0xA5) << 4 & 0xF0) | ((byte ^ 0xA5) >> 4) for byte in _raw(data, _PASSWORD))
+    return plain.decode("utf-16-le", "surrogatepass")
+
+
+def _features(data: bytes) -> frozenset[int]:
+    offset, length = _span(data, _EXTENSION_SPAN)
+    if length < _U32.size:
+        return frozenset()
+    try:
+        (position,) = _U32.unpack_from(data, offset)
+        features = set()
+        while data[position] != _FEATURE_END:
+            features.add(data[position])
+            (feature_bytes,) = _U32.unpack_from(data, position + 1)
+            position += 1 + _U32.size + feature_bytes
+    except (IndexError, StructError) as error:
+        raise ProtocolError("LOGIN7 with a broken feature list") from error
+    return frozenset(features)

@@ -1,0 +1,88 @@
+"""PRELOGIN, [MS-TDS] 2.2.6.5: what both sides can do, before anybody says who they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+
+from dstream_sandbox.sqlserver.tds.byte_reader import ProtocolError
+
+_OPTION = Struct(">BHH")
+_VERSION = Struct(">BBHH")
+
+_OPTION_VERSION = 0x00
+_OPTION_ENCRYPTION = 0x01
+_OPTION_INSTANCE = 0x02
+_OPTION_THREAD_ID = 0x03
+_OPTION_MARS = 0x04
+_OPTION_FED_AUTH_REQUIRED = 0x06
+_TERMINATOR = 0xFF
+
+SERVER_VERSION = (16, 0, 4175)
+"""SQL Server 2022: major, minor, build."""
+
+
+class Encryption(IntEnum):
+    """[MS-TDS] 2.2.6.5, ENCRYPTION."""
+
+    OFF = 0
+    ON = 1
+    NOT_SUPPORTED = 2
+    REQUIRED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Prelogin:
+    """What the client said."""
+
+    encryption: Encryption
+    asks_fed_auth: bool
+
+
+def parse_prelogin(data: bytes) -> Prelogin:
+    """Raises ProtocolError when it is no PRELOGIN."""
+    options = _options(data)
+    encryption = options.get(_OPTION_ENCRYPTION, b"\x02")
+    try:
+        level = Encryption(encryption[0] & 0x1F)  # 0x80 only says that a client certificate would come
+    except (ValueError, IndexError) as error:
+        raise ProtocolError("PRELOGIN with an unknown encryption level") from error
+    return Prelogin(level, _OPTION_FED_AUTH_REQUIRED in options)
+
+
+def agreed_encryption(client: Encryption) -> Encryption:
+    """What the server answers: it follows the client. OFF means TLS for the login packet only."""
+    return Encryption.ON if client is Encryption.REQUIRED else client
+
+
+def prelogin_answer(client: Prelogin) -> bytes:
+    """MARS is always refused, with the 0 that says so: clients then open another connection or report it themselves."""
+    major, minor, build = SERVER_VERSION
+    options = [
+        (_OPTION_VERSION, _VERSION.pack(major, minor, build, 0)),
+        (_OPTION_ENCRYPTION, bytes([agreed_encryption(client.encryption)])),
+        (_OPTION_INSTANCE, b"\x00"),
+        (_OPTION_THREAD_ID, b""),
+        (_OPTION_MARS, b"\x00"),
+    ]
+    if client.asks_fed_auth:
+        options.append((_OPTION_FED_AUTH_REQUIRED, b"\x00"))
+    offset = len(options) * _OPTION.size + 1
+    head, body = b"", b""
+    for token, value in options:
+        head += _OPTION.pack(token, offset + len(body), len(value))
+        body += value
+    return head + bytes([_TERMINATOR]) + body
+
+
+def _options(data: bytes) -> dict[int, bytes]:
+    options: dict[int, bytes] = {}
+    position = 0
+    while position < len(data) and data[position] != _TERMINATOR:
+        if position + _OPTION.size > len(data):
+            raise ProtocolError("PRELOGIN ends too early")
+        token, offset, length = _OPTION.unpack_from(data, position)
+        options[token] = data[offset : offset + length]
+        position += _OPTION.size
+    return options

@@ -1,0 +1,85 @@
+"""Prepared statements: handles of sp_prepare, and the names of the parameters they declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dstream_sandbox.sqlserver.session import Param, SqlError
+
+_FIRST_WORD = re.compile(r"\s*(@[^\s,()]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement with the declarations of its parameters, as in `@P1 int, @P2 nvarchar(4000)`."""
+
+    sql: str
+    declarations: str
+    names: tuple[str, ...]
+
+    def bind(self, params: Sequence[Param]) -> list[Param]:
+        """Each value under the name that the statement declares for it. Raises SqlError 8178 when there are too many."""
+        if len(params) > len(self.names):
+            raise SqlError(8144, "Procedure or function has too many arguments specified.")
+        return [
+            param if param.name else replace(param, name=name) for param, name in zip(params, self.names, strict=False)
+        ]
+
+
+class PreparedStatements:
+    """One connection's handles. They end with the connection or with its reset."""
+
+    def __init__(self) -> None:
+        self._statements: dict[int, Statement] = {}
+        self._last_handle = 0
+
+    def prepare(self, sql: str, declarations: str) -> int:
+        """A new handle."""
+        self._last_handle += 1
+        self._statements[self._last_handle] = statement(sql, declarations)
+        return self._last_handle
+
+    def get(self, handle: int) -> Statement:
+        """Raises SqlError 8179."""
+        if handle not in self._statements:
+            raise SqlError(8179, f"Could not find prepared statement with handle {handle}.")
+        return self._statements[handle]
+
+    def unprepare(self, handle: int) -> None:
+        """Raises SqlError 8179."""
+        self.get(handle)
+        del self._statements[handle]
+
+    def clear(self) -> None:
+        """The connection was reset."""
+        self._statements.clear()
+
+
+def statement(sql: str, declarations: str) -> Statement:
+    """A statement that no handle names."""
+    return Statement(sql, declarations, _declared_names(declarations))
+
+
+def _declared_names(declarations: str) -> tuple[str, ...]:
+    names = []
+    for part in _split_at_commas(declarations):
+        match = _FIRST_WORD.match(part)
+        if match:
+            names.append(match.group(1))
+    return tuple(names)
+
+
+def _split_at_commas(text: str) -> list[str]:
+    """At the commas outside of parentheses: decimal(10, 2) is one type."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(text):
+        if character == "(":
+            depth += 1
+        elif character == ")":
+            depth -= 1
+        elif character == "," and not depth:
+            parts.append(text[start:position])
+            start = position + 1
+    return [*parts, text[start:]]

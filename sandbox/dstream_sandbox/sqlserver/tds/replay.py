@@ -1,0 +1,85 @@
+"""Replayed reads: the tokens of a SELECT, remembered and sent again, so that a benchmark measures the client.
+
+What is replayed does not notice that data has changed; that is the point, and why only `--replay-reads` turns it on.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Hashable, Sequence
+
+from dstream_sandbox.sqlserver.session import Param
+from dstream_sandbox.sqlserver.tds.response import Recording
+
+_NO_CODE = re.compile(r"'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_WORD = re.compile(r"[@#\w$]+")
+_READS = frozenset({"select", "with"})
+_CHANGES = frozenset(
+    [
+        "insert",
+        "update",
+        "delete",
+        "merge",
+        "truncate",
+        "into",
+        "exec",
+        "execute",
+        "create",
+        "alter",
+        "drop",
+        "set",
+        "declare",
+        "begin",
+        "commit",
+        "rollback",
+        "save",
+        "waitfor",
+        "use",
+        "grant",
+        "deny",
+        "revoke",
+        "backup",
+        "restore",
+        "kill",
+        "print",
+        "raiserror",
+        "throw",
+        "if",
+        "while",
+        "return",
+        "goto",
+    ]
+)
+
+
+class Replay:
+    """All recordings of one server; shared by its connections."""
+
+    def __init__(self) -> None:
+        self._recordings: dict[Hashable, Recording] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Recording | None:
+        """What was recorded under the key."""
+        return self._recordings.get(key)
+
+    def keep(self, key: Hashable, recording: Recording) -> None:
+        """Remember."""
+        with self._lock:
+            self._recordings[key] = recording
+
+
+def replay_key(
+    database: str, in_procedure: bool, sql: str, params: Sequence[Param], declarations: str
+) -> Hashable | None:
+    """The key of a statement that only reads; None for any other."""
+    if not only_reads(sql):
+        return None
+    return database, in_procedure, sql, declarations, tuple(params)
+
+
+def only_reads(sql: str) -> bool:
+    """True when the batch begins as a query and has no word that could change anything."""
+    words = [word.lower() for word in _WORD.findall(_NO_CODE.sub(" ", sql))]
+    return bool(words) and words[0] in _READS and _CHANGES.isdisjoint(words)

@@ -1,0 +1,105 @@
+"""From the first byte to a session: PRELOGIN, TLS, LOGIN7, the answer to it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from dstream_sandbox.sqlserver.session import Engine, Message, Session, SqlError
+from dstream_sandbox.sqlserver.tds import packets, tokens
+from dstream_sandbox.sqlserver.tds.byte_reader import ProtocolError
+from dstream_sandbox.sqlserver.tds.collations import collation
+from dstream_sandbox.sqlserver.tds.login import FEATURE_UTF8, TDS_7_3, TDS_7_4, Login, parse_login
+from dstream_sandbox.sqlserver.tds.packets import DEFAULT_PACKET_BYTES, MessageWriter, PacketType
+from dstream_sandbox.sqlserver.tds.prelogin import Encryption, agreed_encryption, parse_prelogin, prelogin_answer
+from dstream_sandbox.sqlserver.tds.tls import handshake
+from dstream_sandbox.sqlserver.tds.transport import Transport
+
+_LANGUAGE = "us_english"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A client that is in."""
+
+    session: Session
+    login: Login
+
+
+def sign_in(transport: Transport, context: ssl.SSLContext, engine: Engine) -> SignedIn | None:
+    """None when the login was refused; the client has been told why. Raises Disconnected, ProtocolError."""
+    encryption = _prelogin(transport)
+    if encryption is not Encryption.NOT_SUPPORTED:
+        handshake(transport, context)
+    login = parse_login(_expect(transport, PacketType.LOGIN7).rest())
+    if encryption is Encryption.OFF:
+        transport.stop_tls()
+    writer = MessageWriter(transport, PacketType.RESPONSE)
+    try:
+        session = _session(login, engine)
+    except SqlError as error:
+        for message in _refusal(error, login):
+            writer.write(tokens.message_token(message))
+        writer.write(tokens.done(tokens.DONE, tokens.HAS_ERROR))
+        writer.finish()
+        return None
+    writer.write(_greeting(session, login))
+    writer.finish()
+    return SignedIn(session, login)
+
+
+def _prelogin(transport: Transport) -> Encryption:
+    client = parse_prelogin(_expect(transport, PacketType.PRELOGIN).rest())
+    writer = MessageWriter(transport, PacketType.RESPONSE)
+    writer.write(prelogin_answer(client))
+    writer.finish()
+    return agreed_encryption(client.encryption)
+
+
+def _expect(transport: Transport, packet_type: PacketType) -> packets.Message:
+    message = packets.Message(transport)
+    if message.type != packet_type:
+        raise ProtocolError(f"a message of type {message.type} where {packet_type.name} was due")
+    return message
+
+
+def _session(login: Login, engine: Engine) -> Session:
+    if login.tds_version < TDS_7_3:
+        raise SqlError(
+            17835, f"The sandbox speaks TDS 7.3 and 7.4; this client asked for 0x{login.tds_version:08X}.", severity=20
+        )
+    if login.federated:
+        raise SqlError(
+            40000, "The sandbox does not support logins of Microsoft Entra ID; use a SQL Server login.", severity=14
+        )
+    if login.integrated:
+        text = "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication."
+        raise SqlError(18452, text, severity=14)
+    if login.changes_password:
+        raise SqlError(40000, "The sandbox does not support changing the password at login.", severity=14)
+    return engine.login(login.user, login.password, login.database, app=login.app, host=login.host)
+
+
+def _refusal(error: SqlError, login: Login) -> list[Message]:
+    messages = [Message(error.number, error.severity, error.state, error.text)]
+    if error.number == 4060:  # SQL Server says both
+        messages.append(Message(18456, 14, 1, f"Login failed for user '{login.user}'."))
+    return messages
+
+
+def _greeting(session: Session, login: Login) -> bytes:
+    parts = [
+        tokens.database_changed(session.database, "master"),
+        tokens.message_token(Message(5701, 0, 2, f"Changed database context to '{session.database}'.")),
+        tokens.collation_changed(collation(None).wire),
+        tokens.language_changed(_LANGUAGE),
+        tokens.message_token(Message(5703, 0, 1, f"Changed language setting to {_LANGUAGE}.")),
+        tokens.login_acknowledged(min(login.tds_version, TDS_7_4)),
+        tokens.packet_size_changed(login.packet_bytes, DEFAULT_PACKET_BYTES),
+    ]
+    if login.features:
+        # Of all features only UTF-8 is in force; what is left out (Always Encrypted, session recovery, ..) is refused.
+        accepted = [(FEATURE_UTF8, b"\x01")] if FEATURE_UTF8 in login.features else []
+        parts.append(tokens.features_acknowledged(accepted))
+    parts.append(tokens.done(tokens.DONE))
+    return b"".join(parts)

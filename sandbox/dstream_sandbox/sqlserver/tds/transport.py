@@ -1,0 +1,83 @@
+"""One connection's bytes, in the clear or through TLS. Used by the connection's own thread only."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+_CHUNK_BYTES = 65536
+
+
+class Disconnected(Exception):
+    """The peer went away. Ends the connection; nobody is there to be told."""
+
+
+class Transport:
+    """A socket with a read buffer, and TLS that can be switched on and off between messages."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._received = bytearray()
+        self._tls: ssl.SSLObject | None = None
+        self._tls_in = ssl.MemoryBIO()
+        self._tls_out = ssl.MemoryBIO()
+
+    def read(self, count: int) -> bytes:
+        """Exactly `count` bytes. Raises Disconnected."""
+        received = self._received
+        while len(received) < count:
+            received += self._receive()
+        piece = bytes(received[:count])
+        del received[:count]
+        return piece
+
+    def write(self, data: bytes) -> None:
+        """All of `data`. Raises Disconnected."""
+        if self._tls:
+            self._tls.write(data)
+            data = self._tls_out.read()
+        try:
+            self._socket.sendall(data)
+        except OSError as error:
+            raise Disconnected from error
+
+    def has_unread(self) -> bool:
+        """True when bytes have been taken from the socket that nobody read yet."""
+        return bool(self._received or self._tls_in.pending or (self._tls and self._tls.pending()))
+
+    def new_tls(self, context: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
+        """A server-side TLS object with its incoming and outgoing bytes, for a handshake; `start_tls` puts it to use."""
+        tls = context.wrap_bio(self._tls_in, self._tls_out, server_side=True)
+        return tls, self._tls_in, self._tls_out
+
+    def start_tls(self, tls: ssl.SSLObject) -> None:
+        """From here on every byte goes through `tls`."""
+        self._tls = tls
+
+    def stop_tls(self) -> None:
+        """Back to plain bytes: TLS protected the login only."""
+        self._tls = None
+
+    def _receive(self) -> bytes:
+        if self._tls is None:
+            return self._receive_raw()
+        while True:
+            try:
+                data = self._tls.read(_CHUNK_BYTES)
+            except ssl.SSLWantReadError:
+                self._tls_in.write(self._receive_raw())
+                continue
+            except ssl.SSLError as error:
+                raise Disconnected from error
+            if not data:
+                raise Disconnected
+            return data
+
+    def _receive_raw(self) -> bytes:
+        try:
+            data = self._socket.recv(_CHUNK_BYTES)
+        except OSError as error:
+            raise Disconnected from error
+        if not data:
+            raise Disconnected
+        return data

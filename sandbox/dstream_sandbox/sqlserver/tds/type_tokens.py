@@ -1,0 +1,51 @@
+"""The type bytes of [MS-TDS] 2.2.5.4."""
+
+from __future__ import annotations
+
+NULL = 0x1F
+INT1 = 0x30
+BIT = 0x32
+INT2 = 0x34
+INT4 = 0x38
+DATETIME4 = 0x3A
+FLOAT4 = 0x3B
+MONEY = 0x3C
+DATETIME = 0x3D
+FLOAT8 = 0x3E
+MONEY4 = 0x7A
+INT8 = 0x7F
+
+GUID = 0x24
+INT_N = 0x26
+DATE_N = 0x28
+TIME_N = 0x29
+DATETIME2_N = 0x2A
+DATETIMEOFFSET_N = 0x2B
+BIT_N = 0x68
+DECIMAL_N = 0x6A
+NUMERIC_N = 0x6C
+FLOAT_N = 0x6D
+MONEY_N = 0x6E
+DATETIME_N = 0x6F
+
+BIG_VARBINARY = 0xA5
+BIG_VARCHAR = 0xA7
+BIG_BINARY = 0xAD
+BIG_CHAR = 0xAF
+NVARCHAR = 0xE7
+NCHAR = 0xEF
+
+IMAGE = 0x22
+TEXT = 0x23
+VARIANT = 0x62
+NTEXT = 0x63
+UDT = 0xF0
+XML = 0xF1
+TABLE = 0xF3
+
+MAX_LENGTH = 0xFFFF
+"""In place of a length: the value comes in pieces (PLP)."""
+
+SHORT_NULL = b"\xff\xff"
+PLP_NULL = b"\xff" * 8
+PLP_UNKNOWN_LENGTH = 0xFFFFFFFFFFFFFFFE
