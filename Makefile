@@ -1,0 +1,47 @@
+# What people and CI say. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tools demo test check bench soak conformance clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready tools ## Install everything that the other targets need: .venv and Debian's libodbc2
+
+$(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/pyproject.toml)
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DStream needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip show -q uv 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
+	@touch $@
+
+tools: ## Install what comes from the machine's packages: unixODBC's driver manager
+	@ldconfig -p 2>/dev/null | grep -q 'libodbc\.so\.2' || ./tools/install-libodbc2
+
+demo: setup ## The whole story on the sandbox, with real output
+	@$(BIN)/dstream demo
+
+test: setup ## All tests
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not soak"
+
+check: setup ## Lint, types, import graph
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/unit/test_import_graph.py tests/unit/test_public_names.py
+
+bench: setup ## Figures, each beside its baseline in the same run
+	@$(BIN)/python -m tests.bench
+
+soak: setup ## What takes longer than the suite may: 200 kills, a transaction of a million rows
+	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
+
+clean: ## Remove what was built and installed here
+	rm -rf $(VENV) .dstream .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

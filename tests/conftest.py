@@ -1,0 +1,42 @@
+"""Fixtures of all suites."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import DStream, Sandbox
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One sandbox for the tests of a module; each test makes its own tables and queues in it."""
+    sandbox = Sandbox(tmp_path_factory.mktemp("sandbox")).start()
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture
+def dstream(tmp_path: Path) -> Callable[..., DStream]:
+    """`dstream(hcl, env)`: the command, in a folder with that dstream.hcl."""
+
+    def make(hcl: str, env: dict[str, str]) -> DStream:
+        (tmp_path / "dstream.hcl").write_text(hcl)
+        return DStream(tmp_path, env)
+
+    return make
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Callable[[str], Path]:
+    """`example("orders")`: a copy of that example's folder."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(ROOT / "examples" / name, tmp_path / name))
+
+    return copy

@@ -1,0 +1,205 @@
+"""What the tests start for real: a sandbox, and `dstream` as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyodbc
+from azure.servicebus import ServiceBusClient, ServiceBusReceiveMode
+from dstream_sandbox import clients
+from dstream_sandbox.environment import environment
+from dstream_sandbox.folder import Folder, Settings
+
+BIN = Path(sys.executable).parent
+DEADLINE_S = 60.0
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = DEADLINE_S) -> Any:
+    """The condition's first true value. Fails the test after the deadline, saying what did not happen."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}")
+        time.sleep(0.02)
+
+
+class Sandbox:
+    """A sandbox of one's own, as `dstream sandbox up --detach` starts it."""
+
+    def __init__(self, path: Path, *flags: str) -> None:
+        self.folder = Folder(path)
+        self._flags = flags
+
+    def start(self) -> Sandbox:
+        command = [BIN / "dstream", "sandbox", "up", "--detach", "--data", self.folder.path, *self._flags]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return self
+
+    def stop(self) -> None:
+        command = [BIN / "dstream", "sandbox", "down", "--data", self.folder.path]
+        subprocess.run(command, capture_output=True, timeout=60, check=True)
+
+    @property
+    def settings(self) -> Settings:
+        settings = self.folder.settings()
+        assert settings is not None
+        return settings
+
+    @property
+    def env(self) -> dict[str, str]:
+        """A process's environment in which `eval "$(dstream sandbox env)"` was called."""
+        return {**os.environ, **environment(self.folder, self.settings, os.environ)}
+
+    def kill(self, server: str) -> int:
+        """SIGKILL one server ("sqlserver", "servicebus"); its supervisor starts it again. The old pid."""
+        running = self.folder.running()
+        assert running is not None
+        pid: int = getattr(running, server)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def connect(self, *, autocommit: bool = True, database: str | None = None) -> pyodbc.Connection:
+        if database:
+            return clients.connect(self.settings, autocommit=autocommit, database=database)
+        return clients.connect(self.settings, autocommit=autocommit)
+
+    def sql(self, statement: str, *parameters: Any) -> list[pyodbc.Row]:
+        """Run one statement, give its rows."""
+        with contextlib.closing(self.connect()) as connection:
+            cursor = connection.execute(statement, *parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def create_queue(self, name: str, **settings: Any) -> None:
+        with clients.administration(self.folder, self.settings) as administration:
+            administration.create_queue(name, **settings)
+
+    def receive(self, queue: str, count: int, *, idle_s: float = 2.0) -> list[Message]:
+        """Take `count` messages and whatever follows within `idle_s`: too many must show, too."""
+        messages: list[Message] = []
+        deadline = time.monotonic() + DEADLINE_S
+        with ServiceBusClient.from_connection_string(self.env["ASB_CONNECTION_STRING"]) as client:
+            receiver = client.get_queue_receiver(
+                queue, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE, prefetch_count=500
+            )
+            with receiver:
+                while time.monotonic() < deadline:
+                    batch = receiver.receive_messages(max_message_count=1000, max_wait_time=idle_s)
+                    if not batch and len(messages) >= count:
+                        return messages
+                    messages += [Message(str(each.message_id), b"".join(each.body)) for each in batch]
+        raise AssertionError(f"{len(messages)} of {count} messages came within {DEADLINE_S:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received message: its id and its bytes."""
+
+    id: str
+    body: bytes
+
+    @property
+    def event(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(self.body)
+        return event
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = self.event["metadata"]
+        return metadata
+
+    @property
+    def position(self) -> tuple[str, int, str, int]:
+        """Where its change stands in the log: LSN, command id, sequence value, operation."""
+        metadata = self.metadata
+        return metadata["LSN"], metadata["CommandId"] or 0, metadata["Seq"], metadata["OperationID"]
+
+
+@dataclass
+class DStream:
+    """`dstream` run in a folder, as a user would."""
+
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def __call__(self, *arguments: str | Path, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        return subprocess.run(
+            [BIN / "dstream", *arguments],
+            cwd=self.cwd,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    @contextlib.contextmanager
+    def running(self, *arguments: str | Path) -> Iterator[RunningCommand]:
+        """Run it in the background; killed at the end if it still lives."""
+        log = self.cwd / f"dstream-{time.monotonic_ns()}.log"
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [BIN / "dstream", *arguments],
+                cwd=self.cwd,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        command = RunningCommand(process, log)
+        try:
+            yield command
+        finally:
+            process.kill()
+            process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCommand:
+    """A `dstream` process and what it has written to stderr so far."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def stderr(self) -> str:
+        return self.log.read_text()
+
+    def says(self, text: str, timeout_s: float = DEADLINE_S) -> None:
+        """Wait until stderr has the text."""
+
+        def said() -> bool:
+            if text in self.stderr:
+                return True
+            assert self.process.poll() is None, f"ended with {self.process.returncode} before {text!r}:\n{self.stderr}"
+            return False
+
+        wait_until(said, f"{text!r} on stderr", timeout_s)
+
+    def children(self) -> list[psutil.Process]:
+        """Its providers."""
+        return psutil.Process(self.process.pid).children()
+
+    def child(self, name: str) -> psutil.Process:
+        """The provider whose command line has `name`."""
+        return next(child for child in self.children() if name in " ".join(child.cmdline()))
+
+    def ended(self, timeout_s: float = DEADLINE_S) -> int:
+        return self.process.wait(timeout_s)
