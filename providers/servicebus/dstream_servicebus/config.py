@@ -95,15 +95,22 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """How to reach and enter the namespace: exactly one of `connection_string` and `namespace` is set."""
+class Entra:
+    """Signing in to Entra ID; what is empty comes from the credential's own environment."""
 
-    connection_string: str | None = field(repr=False)
-    namespace: str | None
+    namespace: str
     credential: Credential
-    tenant_id: str | None
-    client_id: str | None
-    client_secret: str | None = field(repr=False)
+    tenant_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach and enter the namespace."""
+
+    entry: Entra | str = field(repr=False)
+    """A connection string, unless it is Entra ID."""
     admin_connection_string: str | None = field(repr=False)
     ca_file: str | None
 
@@ -127,13 +134,6 @@ def access(config: Config) -> Access:
     connection_string = _either(
         config.connection_string, config.original_connection_string, "connection_string", "connectionString"
     )
-    if connection_string is None and config.namespace is None:
-        raise ConfigError(
-            "servicebus.no_connection",
-            "neither connection_string nor namespace says which Service Bus to publish to",
-            hint="Set connection_string, or namespace with a credential for Entra ID.",
-            config_path="connection_string",
-        )
     if connection_string is not None and config.credential is not None:
         raise ConfigError(
             "servicebus.two_credentials",
@@ -141,21 +141,9 @@ def access(config: Config) -> Access:
             hint="Remove one of the two.",
             config_path="credential",
         )
-    credential = config.credential or "default"
-    if credential == "client_secret" and not (config.tenant_id and config.client_id and config.client_secret):
-        raise ConfigError(
-            "servicebus.incomplete_credential",
-            'credential "client_secret" needs tenant_id, client_id and client_secret',
-            config_path="credential",
-        )
     return Access(
-        connection_string=_reveal(connection_string),
-        namespace=None if connection_string is not None else config.namespace,
-        credential=credential,
-        tenant_id=config.tenant_id,
-        client_id=config.client_id,
-        client_secret=_reveal(config.client_secret),
-        admin_connection_string=_reveal(config.admin_connection_string),
+        entry=connection_string.reveal() if connection_string is not None else _entra(config),
+        admin_connection_string=config.admin_connection_string.reveal() if config.admin_connection_string else None,
         ca_file=config.ca_file,
     )
 
@@ -217,6 +205,30 @@ def check_oversize(config: Config) -> None:
         )
 
 
+def _entra(config: Config) -> Entra:
+    if config.namespace is None:
+        raise ConfigError(
+            "servicebus.no_connection",
+            "neither connection_string nor namespace says which Service Bus to publish to",
+            hint="Set connection_string, or namespace with a credential for Entra ID.",
+            config_path="connection_string",
+        )
+    credential = config.credential or "default"
+    if credential == "client_secret" and not (config.tenant_id and config.client_id and config.client_secret):
+        raise ConfigError(
+            "servicebus.incomplete_credential",
+            'credential "client_secret" needs tenant_id, client_id and client_secret',
+            config_path="credential",
+        )
+    return Entra(
+        config.namespace,
+        credential,
+        config.tenant_id or "",
+        config.client_id or "",
+        config.client_secret.reveal() if config.client_secret else "",
+    )
+
+
 def _entity_template(config: Config, source_host: str, source_database: str) -> tuple[EntityKind, Template, str]:
     if config.queue is not None and config.topic is not None:
         raise ConfigError(
@@ -263,7 +275,3 @@ def _either(value: _T | None, original: _T | None, name: str, original_name: str
             "servicebus.set_twice", f"{name} and {original_name} are the same setting; keep one", config_path=name
         )
     return value if value is not None else original
-
-
-def _reveal(secret: Secret[str] | None) -> str | None:
-    return None if secret is None else secret.reveal()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dstream_servicebus.config import Config, access, check_oversize, entity_names, routing
+from dstream_servicebus.config import Config, Entra, access, check_oversize, entity_names, routing
 
 from dstream.errors import ConfigError
 from dstream.sdk import config_schema, decode_config
@@ -28,19 +28,19 @@ def test_the_original_keys_give_the_original_names() -> None:
         Config,
     )
 
-    assert access(original).connection_string == KEY
+    assert access(original).entry == KEY
     assert entity_names(original).kind == "queue"
     assert entity_names(original).known() == ("localhost-test-db-cars", "localhost-test-db-persons")
 
 
 def test_a_connection_string_makes_the_namespace_a_name_only() -> None:
-    assert access(config(namespace="sb-orders")).namespace is None
+    assert access(config(namespace="sb-orders")).entry == KEY
 
 
 def test_a_namespace_without_connection_string_signs_in_with_the_default_credential() -> None:
     entra = decode_config({"namespace": "sb-orders", "queue": "q"}, Config)
 
-    assert (access(entra).namespace, access(entra).credential) == ("sb-orders", "default")
+    assert access(entra).entry == Entra("sb-orders", "default", "", "", "")
 
 
 def test_secrets_do_not_print() -> None:

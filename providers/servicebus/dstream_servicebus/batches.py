@@ -1,0 +1,74 @@
+"""How messages are cut into sends. Pure.
+
+A send is one transfer: all of it is stored or none. The service limits its bytes (256 KB on Standard, 1 MB on Premium,
+also where single messages may be larger) and its messages (Microsoft: Service Bus quotas).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from dstream_servicebus.message import Message
+
+MEMBER_BYTES = 8
+"""What a message costs in a batch beside itself: the opening of its data section."""
+
+MIN_BYTES = 32 * 1024
+"""A slow link is not helped by still smaller sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """What the service announced for one entity, in bytes."""
+
+    max_batch_bytes: int
+    max_message_bytes: int
+    """Of a message sent alone: more than a batch's on Premium with large messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The largest send that is wanted."""
+
+    max_bytes: int
+    max_messages: int
+
+    def scaled(self, share: float) -> Cut:
+        """A part of it, for a service or a link that can't take more."""
+        return Cut(
+            max(min(MIN_BYTES, self.max_bytes), int(self.max_bytes * share)), max(1, int(self.max_messages * share))
+        )
+
+
+def envelope_bytes(first: Message) -> int:
+    """An upper bound for what the SDK writes around a batch: the first message's id, session and partition key."""
+    head = first.encoder.head
+    return 100 + 4 * (len(first.message_id) + len(head.session_id or "") + len(head.partition_key or ""))
+
+
+def fitting(messages: Iterable[Message], cut: Cut) -> list[Message]:
+    """The messages, from the first on, that go into one send: at least one when there is one, whatever its size."""
+    chosen: list[Message] = []
+    room = cut.max_bytes
+    for message in _at_most(messages, cut.max_messages):
+        if not chosen:
+            room -= envelope_bytes(message)
+        room -= message.size + MEMBER_BYTES
+        if room < 0 and chosen:
+            break
+        chosen.append(message)
+    return chosen
+
+
+def way(message: Message, limits: LinkLimits) -> Literal["batch", "single", "oversize"]:
+    """How a message can travel at all."""
+    if message.size + MEMBER_BYTES + envelope_bytes(message) <= limits.max_batch_bytes:
+        return "batch"
+    return "single" if message.size <= limits.max_message_bytes else "oversize"
+
+
+def _at_most(messages: Iterable[Message], count: int) -> Iterator[Message]:
+    for _, message in zip(range(count), messages, strict=False):
+        yield message

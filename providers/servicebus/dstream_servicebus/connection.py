@@ -1,0 +1,128 @@
+"""How a client of the namespace is made from the settings. Imports azure: only used once the provider starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from azure.servicebus import ServiceBusClient, TransportType
+from azure.servicebus.management import ServiceBusAdministrationClient
+
+from dstream.errors import ConfigError
+from dstream_servicebus.config import Access, Entra
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+SOCKET_TIMEOUT_S = 1.0
+"""The SDK's 0.2 s drops uplinks below 320 KB/s in the middle of a frame; a longer one delays close and keep-alive."""
+
+_AMQPS_PORT = 5671
+_EMULATOR = re.compile(r"(?i:;|^)\s*(?i:UseDevelopmentEmulator)=true\s*(?:;|$)")
+_ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
+
+
+class Connector:
+    """Makes clients, each with a connection of its own, and shares one credential among them."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._credential = _credential(access.entry) if isinstance(access.entry, Entra) else None
+
+    def client(self) -> ServiceBusClient:
+        """Raises ConfigError for a connection string that can't be read."""
+        entry = self._access.entry
+        options: dict[str, Any] = {
+            "retry_total": 0,  # `retry.py` does it
+            "socket_timeout": SOCKET_TIMEOUT_S,
+            "connection_verify": self._access.ca_file,
+        }
+        if isinstance(entry, Entra):
+            host = _full_host(entry.namespace)
+            return ServiceBusClient(host, self._shared_credential(), **options, **_custom_port(f"sb://{host}"))
+        if not is_emulator(entry):
+            options |= _custom_port(_endpoint(entry))
+        with _readable("connection_string"):
+            return ServiceBusClient.from_connection_string(entry, **options)
+
+    def administration(self) -> ServiceBusAdministrationClient | None:
+        """A client for the entities' settings; None where no administration endpoint is known."""
+        entry = self._access.entry
+        options: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 5}
+        if self._access.ca_file:
+            options["connection_verify"] = self._access.ca_file
+        if self._access.admin_connection_string is not None:
+            with _readable("admin_connection_string"):
+                return ServiceBusAdministrationClient.from_connection_string(
+                    self._access.admin_connection_string, **options
+                )
+        if isinstance(entry, Entra):
+            return ServiceBusAdministrationClient(_full_host(entry.namespace), self._shared_credential(), **options)
+        if is_emulator(entry):
+            return None  # its administration has a port that the connection string does not tell
+        with _readable("connection_string"):
+            return ServiceBusAdministrationClient.from_connection_string(entry, **options)
+
+    def _shared_credential(self) -> TokenCredential:
+        assert self._credential is not None  # made for every Entra
+        return self._credential
+
+
+def is_emulator(connection_string: str) -> bool:
+    """As the SDK decides it: the value's case counts, the key's does not."""
+    return bool(_EMULATOR.search(connection_string))
+
+
+@contextmanager
+def _readable(setting: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(
+            "servicebus.bad_connection_string",
+            f"{setting} can't be read: {error}",
+            hint="Expected: Endpoint=sb://NAME.servicebus.windows.net/;SharedAccessKeyName=..;SharedAccessKey=..",
+            config_path=setting,
+        ) from error
+
+
+def _credential(entra: Entra) -> TokenCredential:
+    import azure.identity as identity
+
+    match entra.credential:
+        case "default":
+            return identity.DefaultAzureCredential()
+        case "managed_identity":
+            return identity.ManagedIdentityCredential(client_id=entra.client_id or None)
+        case "workload_identity":
+            return identity.WorkloadIdentityCredential(
+                tenant_id=entra.tenant_id or None, client_id=entra.client_id or None
+            )
+        case "cli":
+            return identity.AzureCliCredential()
+        case "client_secret":
+            return identity.ClientSecretCredential(entra.tenant_id, entra.client_id, entra.client_secret)
+
+
+def _full_host(namespace: str) -> str:
+    host = namespace.removeprefix("sb://").rstrip("/")
+    return host if "." in host or ":" in host else f"{host}.servicebus.windows.net"
+
+
+def _endpoint(connection_string: str) -> str:
+    match = _ENDPOINT.search(connection_string)
+    return match[1].strip() if match else ""
+
+
+def _custom_port(endpoint: str) -> dict[str, Any]:
+    """With TLS the SDK drops an endpoint's port unless it is given as a custom endpoint, and then must be told AMQP."""
+    address = urlsplit(endpoint)
+    if not address.hostname or address.port in (None, _AMQPS_PORT):
+        return {}
+    return {
+        "custom_endpoint_address": f"sb://{address.hostname}:{address.port}",
+        "transport_type": TransportType.Amqp,
+    }

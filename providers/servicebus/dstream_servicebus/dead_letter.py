@@ -1,0 +1,66 @@
+"""A file of events that no message could carry: JSON lines, on disk before the event counts as settled."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import msgspec
+
+from dstream.errors import SystemFault
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """One line. After a crash an event may be in it twice, with the same message id."""
+
+    reason: str
+    entity: str
+    message_id: str
+    size: int
+    """Bytes of the message."""
+    limit: int
+    event: msgspec.Raw
+    """The body as it would have been sent."""
+
+
+class DeadLetterFile:
+    """Appends. Thread-safe; made when first needed."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def add(self, rejected: Rejected) -> None:
+        """Raises SystemFault when it can't be written: then the event must not be settled."""
+        line = msgspec.json.encode(rejected) + b"\n"
+        try:
+            with self._lock:
+                created = not os.path.exists(self._path)
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+                try:
+                    _write_all(descriptor, line)
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                if created:
+                    _sync_folder(self._path)
+        except OSError as error:
+            raise SystemFault(
+                "servicebus.dead_letter_failed",
+                f"the dead-letter file {self._path} can't be written: {error.strerror}",
+                hint="The event stays unacknowledged. Make room or choose another file, then run again.",
+                config_path="dead_letter.file",
+            ) from error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _sync_folder(path: str) -> None:
+    folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

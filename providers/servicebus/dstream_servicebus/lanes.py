@@ -1,0 +1,95 @@
+"""What waits to be sent, in order, and who is told when it has been. No I/O; a lane is used under its owner's lock.
+
+A lane is what must stay in order: one session of an entity, or the entity where there are no sessions. It has at most
+one send under way, so a send that is repeated never overtakes or is overtaken.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from dstream.sdk import Batch
+from dstream_servicebus.batches import Cut, fitting
+from dstream_servicebus.message import Message
+
+
+class LaneKey(NamedTuple):
+    """All messages of one send share these; mixed partition keys would make the service refuse it."""
+
+    entity: str
+    session_id: str | None
+    partition_key: str | None
+
+
+class Ticket:
+    """The promise of one `write`: done when each of its messages is accepted or kept elsewhere. Thread-safe."""
+
+    def __init__(self, batch: Batch, messages: int) -> None:
+        self.future: Future[None] = Future()
+        self._batch = batch
+        self._open = messages
+        self._lock = threading.Lock()
+
+    def settle(self, messages: int, *, rejected: bool = False) -> None:
+        with self._lock:
+            self._open -= messages
+            if rejected:
+                self._batch.rejected += messages
+            done = self._open == 0 and not self.future.done()
+        if done:
+            self.future.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        with self._lock:
+            if self.future.done():
+                return
+        self.future.set_exception(error)
+
+
+class Lane:
+    """Messages in order, each with its ticket."""
+
+    __slots__ = ("_chunks", "_taken", "key")
+
+    def __init__(self, key: LaneKey) -> None:
+        self.key = key
+        self._chunks: deque[tuple[Ticket, list[Message]]] = deque()
+        self._taken = 0  # of the first chunk
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    def add(self, ticket: Ticket, messages: list[Message]) -> None:
+        self._chunks.append((ticket, messages))
+
+    def head(self, cut: Cut) -> list[Message]:
+        """The next send. It stays in the lane until it is settled."""
+        return fitting(self._waiting(), cut)
+
+    def settle(self, messages: int) -> list[tuple[Ticket, int]]:
+        """Take that many from the front; returns whose they were, for the caller to settle without a lock held."""
+        settled: list[tuple[Ticket, int]] = []
+        while messages:
+            ticket, chunk = self._chunks[0]
+            count = min(messages, len(chunk) - self._taken)
+            settled.append((ticket, count))
+            messages -= count
+            self._taken += count
+            if self._taken == len(chunk):
+                self._chunks.popleft()
+                self._taken = 0
+        return settled
+
+    def tickets(self) -> list[Ticket]:
+        return [ticket for ticket, _ in self._chunks]
+
+    def _waiting(self) -> Iterator[Message]:
+        start = self._taken
+        for _, chunk in self._chunks:
+            for index in range(start, len(chunk)):
+                yield chunk[index]
+            start = 0

@@ -1,0 +1,71 @@
+"""Spreads messages over workers and promises when they are accepted. The threads are described in `worker.py`."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from dstream.errors import DStreamError
+from dstream.sdk import Batch
+from dstream_servicebus.lanes import LaneKey, Ticket
+from dstream_servicebus.message import Message
+from dstream_servicebus.sender import EntitySender
+from dstream_servicebus.worker import Delivery, Worker
+
+CLOSE_S = 5.0
+
+
+class Publisher:
+    """`adopt` what is open already, `start`, then `publish` from one thread."""
+
+    def __init__(self, delivery: Delivery, concurrency: int) -> None:
+        self._workers = [Worker(number, delivery, self.fail) for number in range(concurrency)]
+        self._homes: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._failure: DStreamError | None = None
+
+    def adopt(self, sender: EntitySender) -> None:
+        self._workers[self._home(sender.entity)].adopt(sender)
+
+    def start(self) -> None:
+        for worker in self._workers:
+            worker.start()
+
+    def publish(self, batch: Batch, lanes: Mapping[LaneKey, list[Message]]) -> Future[None]:
+        """The future is done when all are accepted. Raises what ended the publishing earlier."""
+        if self._failure is not None:
+            raise self._failure
+        ticket = Ticket(batch, sum(map(len, lanes.values())))
+        for key, messages in lanes.items():
+            self._worker(key).add(key, ticket, messages)
+        if self._failure is not None:
+            ticket.fail(self._failure)  # it failed meanwhile, and may have looked for tickets before this one was there
+        return ticket.future
+
+    def fail(self, error: DStreamError) -> None:
+        """End it: nothing more is sent, and every open promise fails with the first error."""
+        with self._lock:
+            if self._failure is None:
+                self._failure = error
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            for ticket in worker.tickets():
+                ticket.fail(self._failure)
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join(CLOSE_S)
+
+    def _worker(self, key: LaneKey) -> Worker:
+        if key.session_id is None and key.partition_key is None:
+            return self._workers[self._home(key.entity)]
+        spread = f"{key.entity}\0{key.session_id}\0{key.partition_key}"
+        return self._workers[zlib.crc32(spread.encode()) % len(self._workers)]
+
+    def _home(self, entity: str) -> int:
+        return self._homes.setdefault(entity, len(self._homes) % len(self._workers))

@@ -1,0 +1,134 @@
+"""When a send is tried again, and what must not be. Pure but for the SDK's exception classes.
+
+The SDK's own retries are switched off: they re-send at once what may have been stored, don't wait long enough for
+server-busy and never give up a connection that timed out. Facts: azure-servicebus 7.15 `_pyamqp_transport.py` maps
+conditions to exceptions; Microsoft "Service Bus messaging exceptions" says what each means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from azure.core.exceptions import ClientAuthenticationError
+from azure.servicebus import exceptions as sdk
+
+from dstream.errors import AuthError, ConfigError, DataError, DStreamError
+
+Action = Literal["reconnect", "busy", "full", "too_large", "stop"]
+"""reconnect: on a new connection; busy, full: on the same after a longer wait; too_large: in smaller pieces."""
+
+_NOT_TAKEN = frozenset({"amqp:not-allowed", "amqp:not-implemented", "com.microsoft:argument-error"})
+_OUT_OF_RANGE = "com.microsoft:argument-out-of-range"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a failed send calls for; `error` when it is to stop."""
+
+    action: Action
+    error: DStreamError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Waits between attempts, in seconds."""
+
+    first_s: float
+    max_s: float
+    busy_s: float
+
+    def wait_s(self, failures: int, action: Action, jitter: float) -> float:
+        """After the nth failure in a row; `jitter` is random in 0..1, so that senders don't come back together."""
+        doubled = 2.0 ** min(failures - 1, 30)
+        if action in ("busy", "full"):
+            return min(max(self.max_s, self.busy_s), self.busy_s * doubled) + self.busy_s * jitter / 4
+        return min(self.max_s, self.first_s * doubled) * (0.5 + jitter / 2)
+
+
+class Pace:
+    """The share of a full send that is tried: halved when the service or the link suffers, regained step by step."""
+
+    __slots__ = ("share",)
+
+    _LEAST = 1 / 64
+    _STEP = 1 / 8
+
+    def __init__(self) -> None:
+        self.share = 1.0
+
+    def slow_down(self) -> None:
+        self.share = max(self._LEAST, self.share / 2)
+
+    def recover(self) -> None:
+        self.share = min(1.0, self.share + self._STEP)
+
+
+def judge(error: Exception, entity: str, kind: str) -> Verdict:
+    """What to do after `error`. Whatever is not known to be final is tried again on a new connection."""
+    if isinstance(error, sdk.ServiceBusServerBusyError):
+        return Verdict("busy")
+    if isinstance(error, sdk.ServiceBusQuotaExceededError):
+        return Verdict("full")
+    if isinstance(error, sdk.MessageSizeExceededError):
+        return Verdict("too_large")
+    stop = _final(error, entity, kind)
+    if stop is not None:
+        return Verdict("stop", stop)
+    return Verdict("reconnect")
+
+
+def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
+    status = _token_status(error)
+    condition = getattr(error, "_condition", None)
+    if isinstance(error, sdk.MessagingEntityNotFoundError) or status == 404:
+        return ConfigError(
+            "servicebus.entity_not_found",
+            f'{kind} "{entity}" does not exist in this namespace',
+            hint=f"Create it with `dstream init`, or set {kind} to the name of one that exists.",
+            config_path=kind,
+        )
+    if isinstance(error, sdk.MessagingEntityDisabledError):
+        return ConfigError(
+            "servicebus.entity_disabled",
+            f'{kind} "{entity}" is disabled or takes no messages',
+            hint="Set its status to Active in the portal or with `az servicebus`.",
+            config_path=kind,
+        )
+    if isinstance(error, sdk.ServiceBusAuthorizationError | ClientAuthenticationError) or status in (401, 403):
+        return AuthError(
+            "servicebus.unauthorized",
+            f'Service Bus does not let us send to {kind} "{entity}": {reason(error)}',
+            hint="The key or identity needs the Send claim (role Azure Service Bus Data Sender). "
+            "Check that the key is the current one.",
+            config_path="connection_string",
+        )
+    if condition in _NOT_TAKEN and "session" in str(error).lower():
+        return session_required(entity, kind)
+    if condition in _NOT_TAKEN or condition == _OUT_OF_RANGE:
+        return DataError(
+            "servicebus.refused",
+            f'Service Bus refuses a message for {kind} "{entity}": {reason(error)}',
+            hint="Nothing after it was sent. Check the message's settings (session, partition_key, properties).",
+        )
+    return None
+
+
+def session_required(entity: str, kind: str) -> ConfigError:
+    return ConfigError(
+        "servicebus.session_required",
+        f'{kind} "{entity}" requires sessions, and the messages have no session id',
+        hint='Set session to "table" or "key", or use an entity without sessions.',
+        config_path="session",
+    )
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what the SDK says."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _token_status(error: Exception) -> int | None:
+    """HTTP-like status of a refused $cbs token: the broker answers 404 there for an entity that does not exist."""
+    status = getattr(getattr(error, "inner_exception", None), "status_code", None)
+    return status if isinstance(status, int) else None

@@ -1,0 +1,217 @@
+"""An event's line -> its entity, its lane, its message.
+
+Only the metadata that the settings ask for is read from a line; msgspec skips the rest without building anything. What
+follows from it is worked out once for each combination of values and remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from dstream_stacks.naming import Template, is_entity_name, kebab_table
+
+from dstream.errors import DataError
+from dstream_servicebus.config import Routing
+from dstream_servicebus.encoder import Encoder
+from dstream_servicebus.lanes import LaneKey
+from dstream_servicebus.message import MAX_ID_LENGTH, Head, Message
+
+REMEMBERED = 10_000
+"""Combinations of metadata values; with a per-event field in a template each event has its own."""
+
+_DIGEST_CHARS = 32
+_CONTENT_TYPE = "application/json"
+
+_decode_data = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    lane: LaneKey
+    encoder: Encoder
+
+
+class Router:
+    """`route` is pure: the same line always gives the same message, with the same id."""
+
+    def __init__(self, routing: Routing) -> None:
+        self._routing = routing
+        self._source_fields = routing.names.source_fields()
+        self._fields = sorted(_metadata_fields(routing, self._source_fields))
+        self._needs_data = routing.body == "data" or routing.session == "key"
+        self._decode = _envelope_decoder(self._fields, needs_data=self._needs_data)
+        self._values: Callable[[Any], Any] = attrgetter(*self._fields) if self._fields else lambda _: ()
+        self._by_event = routing.message_id is not None or self._needs_data
+        self._targets: dict[Any, _Target] = {}
+
+    def route(self, line: bytes) -> tuple[LaneKey, Message]:
+        """Raises DataError for a line that can't be read, or that lacks what its name or session is made of."""
+        try:
+            envelope = self._decode(line)
+        except msgspec.DecodeError as error:
+            raise DataError(
+                "servicebus.bad_line", f"a line from the input is no JSON object: {error}: {line[:80]!r}"
+            ) from error
+        metadata = envelope.metadata
+        if self._by_event:
+            return self._route_by_event(line, metadata, envelope)
+        try:
+            target = self._targets.get(self._values(metadata)) or self._new_target(metadata, None)
+        except TypeError:  # a list or an object among the values
+            target = self._target(metadata, None)
+        message_id = metadata.Id
+        if type(message_id) is not str or len(message_id) > MAX_ID_LENGTH or not message_id:
+            message_id = _stable_id(message_id, line)
+        return target.lane, Message.of(target.encoder, message_id, line)
+
+    def _route_by_event(self, line: bytes, metadata: Any, envelope: Any) -> tuple[LaneKey, Message]:
+        session = self._key_session(metadata, envelope.data) if self._routing.session == "key" else None
+        target = self._target(metadata, session)
+        body = line
+        if self._routing.body == "data":
+            if not envelope.data:
+                raise DataError("servicebus.no_data", f'an event has no "data" to send: {line[:80]!r}')
+            body = bytes(envelope.data)
+        message_id: object = metadata.Id
+        if self._routing.message_id is not None:
+            message_id = self._render(self._routing.message_id, metadata)
+        return target.lane, Message.of(target.encoder, _stable_id(message_id, line), body)
+
+    def _new_target(self, metadata: Any, session: str | None) -> _Target:
+        target = self._target(metadata, session)
+        if len(self._targets) >= REMEMBERED:
+            self._targets.clear()
+        self._targets[self._values(metadata)] = target
+        return target
+
+    def _target(self, metadata: Any, session: str | None) -> _Target:
+        routing = self._routing
+        if isinstance(routing.session, Template):
+            session = _short(self._required(routing.session, metadata, "session"))
+        partition_key = None
+        if routing.partition_key is not None:
+            partition_key = _short(self._required(routing.partition_key, metadata, "partition_key"))
+        if session and partition_key and session != partition_key:
+            raise DataError(
+                "servicebus.two_partitions",
+                f'an event has session "{session}" and partition key "{partition_key}"; Service Bus wants them equal',
+                hint="Leave partition_key out: the session id decides the partition.",
+                config_path="partition_key",
+            )
+        rendered = ((name, self._render(template, metadata)) for name, template in routing.properties)
+        head = Head(
+            _CONTENT_TYPE,
+            session_id=session or None,
+            partition_key=partition_key or None,
+            subject=self._render(routing.subject, metadata),
+            properties=tuple((name, value) for name, value in rendered if value is not None),
+            ttl_s=routing.ttl_s,
+        )
+        entity = self._required(routing.names.name, metadata, routing.names.kind)
+        if not is_entity_name(entity):
+            raise DataError(
+                "servicebus.bad_entity_name",
+                f'an event belongs to {routing.names.kind} "{entity}", which is no name that Service Bus takes',
+                config_path=routing.names.kind,
+            )
+        return _Target(LaneKey(entity, head.session_id, head.partition_key), Encoder(head))
+
+    def _key_session(self, metadata: Any, data: msgspec.Raw) -> str:
+        """Table and key values, so that the changes of one row stay in order."""
+        key = metadata.Key
+        values = _decode_data(data) if data else {}
+        if not isinstance(key, list) or not all(name in values for name in key):
+            raise DataError(
+                "servicebus.no_key",
+                'session = "key" needs the columns that metadata.Key names, and an event lacks them',
+                hint='Use session = "table" for tables without a key.',
+                config_path="session",
+            )
+        return _short("/".join([_text(metadata.TableName) or "", *(_text(values[name]) or "" for name in key)]))
+
+    def _required(self, template: Template, metadata: Any, setting: str) -> str:
+        text = self._render(template, metadata)
+        if not text:
+            raise DataError(
+                "servicebus.field_missing",
+                f'{setting} = "{template.text}" needs metadata that an event does not have',
+                hint="The input must write these fields, or the setting must do without them.",
+                config_path=setting,
+            )
+        return text
+
+    def _render(self, template: Template, metadata: Any) -> str | None:
+        """None when a field is absent from the event."""
+        if not template.fields:
+            return template.text
+        values = _FieldValues(self._source_fields, metadata)
+        try:
+            return template.render(values)
+        except KeyError:
+            return None
+
+
+class _FieldValues(Mapping[str, str]):
+    """What a template may name: source_host, source_database, table, and every key of the metadata."""
+
+    def __init__(self, source_fields: Mapping[str, str], metadata: Any) -> None:
+        self._source_fields = source_fields
+        self._metadata = metadata
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._source_fields:
+            return self._source_fields[name]
+        text = _text(getattr(self._metadata, _source_of(name)))
+        if text is None:
+            raise KeyError(name)
+        return kebab_table(text) if name == "table" else text
+
+    def __iter__(self) -> Any:
+        raise NotImplementedError("templates look fields up by name")
+
+    def __len__(self) -> int:
+        raise NotImplementedError("templates look fields up by name")
+
+
+def _metadata_fields(routing: Routing, source_fields: Mapping[str, str]) -> set[str]:
+    templates = [routing.names.name, routing.subject, *(template for _, template in routing.properties)]
+    templates += [t for t in (routing.message_id, routing.partition_key, routing.session) if isinstance(t, Template)]
+    names = {name for template in templates for name in template.fields} - source_fields.keys()
+    if routing.session == "key":
+        names |= {"Key", "TableName"}
+    return {_source_of(name) for name in names}
+
+
+def _source_of(name: str) -> str:
+    return "TableName" if name == "table" else name
+
+
+def _envelope_decoder(fields: list[str], *, needs_data: bool) -> Callable[[bytes], Any]:
+    names = sorted({"Id", *fields})
+    metadata = msgspec.defstruct("Metadata", [(name, Any, None) for name in names], gc=False)
+    shape: list[tuple[str, Any, Any]] = [("metadata", metadata, metadata())]
+    if needs_data:
+        shape.append(("data", msgspec.Raw, msgspec.Raw(b"")))
+    return msgspec.json.Decoder(msgspec.defstruct("Envelope", shape, gc=False)).decode
+
+
+def _stable_id(given: object, line: bytes) -> str:
+    """The given id when Service Bus takes it; else one made of it; without any, one made of the line's bytes."""
+    text = _text(given)
+    return _short(text) if text else hashlib.sha256(line).hexdigest()[:_DIGEST_CHARS]
+
+
+def _short(text: str) -> str:
+    """The text, or what stands for it when it is longer than an id may be."""
+    return text if len(text) <= MAX_ID_LENGTH else hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,117 @@
+"""One link to one entity, used by one thread at a time (the SDK's senders are not thread-safe).
+
+Every call into the SDK has a timeout and, since that does not always hold, a watchdog. What failed in a way that leaves
+the connection in doubt is dropped whole: a new client, a new connection, a new link.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from azure.servicebus import ServiceBusClient, ServiceBusSender
+from dstream_stacks.entities import EntityKind
+
+from dstream_servicebus.batches import LinkLimits
+from dstream_servicebus.message import Message
+from dstream_servicebus.sdk_batch import FillBatch, to_sdk_message
+from dstream_servicebus.watchdog import Watchdog
+
+GRACE_S = 5.0
+"""How long after its timeout a call may end by itself."""
+
+IDLE_S = 9 * 60.0
+"""The service detaches a link after 10 idle minutes (Microsoft: "AMQP errors", link is force detached); be earlier."""
+
+CLOSE_S = 3.0
+"""The SDK's close waits for a thread that sleeps up to a second; on a dead connection it may wait longer."""
+
+
+class EntitySender:
+    """Opens when first needed. All methods raise the SDK's exceptions."""
+
+    def __init__(
+        self,
+        entity: str,
+        kind: EntityKind,
+        connect: Callable[[], ServiceBusClient],
+        fill: FillBatch,
+        watchdog: Watchdog,
+        timeout_s: float,
+    ) -> None:
+        self.entity = entity
+        self._kind = kind
+        self._connect = connect
+        self._fill = fill
+        self._watchdog = watchdog
+        self._timeout_s = timeout_s
+        self._link: tuple[ServiceBusClient, ServiceBusSender] | None = None
+        self._limits: LinkLimits | None = None
+        self._last_used = 0.0
+
+    def open(self) -> LinkLimits:
+        """Connect, unless that was done, and tell what the link allows."""
+        if self._link is not None and time.monotonic() - self._last_used > IDLE_S:
+            self.drop()
+        if self._link is None or self._limits is None:
+            self._limits = self._open()
+            self._last_used = time.monotonic()
+        return self._limits
+
+    def send(self, messages: Sequence[Message], max_bytes: int) -> int:
+        """Send the first of the messages as one batch; how many were accepted. `max_bytes`: at most the link's."""
+        sender = self._opened()
+        with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
+            batch = sender.create_message_batch(max_bytes)
+            taken = self._fill(batch, messages)
+            sender.send_messages(batch, timeout=self._timeout_s)
+        self._last_used = time.monotonic()
+        return taken
+
+    def send_single(self, message: Message) -> None:
+        """Send one message that is too large for a batch."""
+        sender = self._opened()
+        with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
+            sender.send_messages(to_sdk_message(message), timeout=self._timeout_s)
+        self._last_used = time.monotonic()
+
+    def drop(self) -> None:
+        """Give the connection up; the next use makes a new one."""
+        link, self._link = self._link, None
+        self._limits = None
+        if link is None:
+            return
+        closing = threading.Thread(target=_close, args=link, name=f"close {self.entity}", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+
+    def _open(self) -> LinkLimits:
+        self.drop()
+        client = self._connect()
+        get = client.get_queue_sender if self._kind == "queue" else client.get_topic_sender
+        sender = get(self.entity)
+        self._link = (client, sender)
+        with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
+            max_batch_bytes = sender.create_message_batch().max_size_in_bytes
+        # The link's limit for a single message has no public name; without it, a batch's limit counts for both.
+        max_message_bytes = getattr(sender, "_max_message_size_on_link", max_batch_bytes) or max_batch_bytes
+        return LinkLimits(max_batch_bytes, max(max_batch_bytes, max_message_bytes))
+
+    def _opened(self) -> ServiceBusSender:
+        self.open()
+        assert self._link is not None  # open() has made it or raised
+        return self._link[1]
+
+    def _abort(self) -> None:
+        link = self._link
+        if link is not None:
+            _close(*link)
+
+
+def _close(client: ServiceBusClient, sender: ServiceBusSender) -> None:
+    try:
+        sender.close()
+        client.close()
+    except Exception:  # noqa: BLE001, S110  # the link is given up; what a broken one raises then says nothing new
+        pass

@@ -1,0 +1,185 @@
+"""One thread that sends: lanes in turn, one send at a time, each tried until it is accepted.
+
+Threads: the provider's main thread adds to lanes; each worker owns its lanes' sending and its senders; the watchdog
+closes a sender that hangs. A lane belongs to one worker for good, which is what keeps its order.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from azure.core.exceptions import AzureError
+
+from dstream.errors import DStreamError, SystemFault
+from dstream.sdk import Telemetry
+from dstream_servicebus.batches import Cut, way
+from dstream_servicebus.lanes import Lane, LaneKey, Ticket
+from dstream_servicebus.message import Message
+from dstream_servicebus.retry import Pace, Schedule, judge, reason
+from dstream_servicebus.sender import EntitySender
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What all workers share."""
+
+    cut: Cut
+    schedule: Schedule
+    kind: str
+    sender: Callable[[str], EntitySender]
+    """A new one for an entity."""
+    oversize: Callable[[str, Message, int], None]
+    """Keeps an event that no message can carry (entity, message, limit), or raises DStreamError."""
+    telemetry: Telemetry
+
+
+class Worker:
+    """`start` before use; `close` ends it after the send under way."""
+
+    def __init__(self, number: int, delivery: Delivery, failed: Callable[[DStreamError], None]) -> None:
+        self._delivery = delivery
+        self._failed = failed
+        self._changed = threading.Condition()
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._ready: deque[Lane] = deque()
+        self._senders: dict[str, EntitySender] = {}
+        self._paces: dict[str, Pace] = {}
+        self._under_way: list[Message] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def adopt(self, sender: EntitySender) -> None:
+        """Take over a sender that was opened elsewhere; before `start`."""
+        self._senders[sender.entity] = sender
+
+    def add(self, key: LaneKey, ticket: Ticket, messages: list[Message]) -> None:
+        with self._changed:
+            lane = self._lanes.get(key)
+            if lane is None:
+                lane = self._lanes[key] = Lane(key)
+                self._ready.append(lane)
+            lane.add(ticket, messages)
+            self._changed.notify()
+
+    def tickets(self) -> list[Ticket]:
+        """All that are not settled."""
+        with self._changed:
+            return [ticket for lane in self._lanes.values() for ticket in lane.tickets()]
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stop.set()
+            self._changed.notify()
+
+    def join(self, timeout_s: float) -> None:
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while (lane := self._next_lane()) is not None:
+                self._deliver(lane)
+        except DStreamError as error:
+            self._failed(error)
+        except Exception as error:  # noqa: BLE001  # the thread's outermost frame: its tickets must not wait for ever
+            self._failed(SystemFault("servicebus.crashed", f"sending failed: {type(error).__name__}: {error}"))
+        for sender in self._senders.values():
+            sender.drop()
+
+    def _next_lane(self) -> Lane | None:
+        with self._changed:
+            while not self._ready and not self._stop.is_set():
+                self._changed.wait()
+            return None if self._stop.is_set() else self._ready.popleft()
+
+    def _deliver(self, lane: Lane) -> None:
+        """One send of the lane, until it is accepted; then its turn is over."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                self._attempt(lane)
+                break
+            except (AzureError, OSError, ValueError) as error:  # ValueError: closed by the watchdog a moment ago
+                failures += 1
+                self._endure(lane, error, failures)
+        if failures:
+            self._delivery.telemetry.phase("stream")
+        with self._changed:
+            if lane:
+                self._ready.append(lane)
+            else:
+                del self._lanes[lane.key]
+
+    def _attempt(self, lane: Lane) -> None:
+        delivery = self._delivery
+        sender = self._sender(lane.key.entity)
+        limits = sender.open()
+        pace = self._pace(lane.key.entity)
+        max_bytes = min(limits.max_batch_bytes, delivery.cut.max_bytes)
+        with self._changed:
+            messages = lane.head(Cut(max_bytes, delivery.cut.max_messages).scaled(pace.share))
+        self._under_way = messages
+        first = messages[0]
+        match way(first, limits):
+            case "batch":
+                self._settle(lane, sender.send(messages, limits.max_batch_bytes))
+            case "single":
+                self._under_way = [first]
+                sender.send_single(first)
+                self._settle(lane, 1)
+            case "oversize":
+                delivery.oversize(lane.key.entity, first, limits.max_message_bytes)
+                self._settle(lane, 1, rejected=True)
+        pace.recover()
+
+    def _endure(self, lane: Lane, error: Exception, failures: int) -> None:
+        """Wait before the next attempt. Raises the DStreamError of a failure that is final."""
+        entity = lane.key.entity
+        verdict = judge(error, entity, self._delivery.kind)
+        if verdict.error is not None:
+            raise verdict.error from error
+        pace = self._pace(entity)
+        if verdict.action == "too_large" and len(self._under_way) == 1:
+            (message,) = self._under_way
+            self._delivery.oversize(entity, message, message.size - 1)
+            self._settle(lane, 1, rejected=True)
+            return
+        pace.slow_down()
+        if verdict.action == "reconnect":
+            self._sender(entity).drop()
+        if verdict.action in ("busy", "full"):
+            self._delivery.telemetry.phase("throttled")
+        wait_s = self._delivery.schedule.wait_s(failures, verdict.action, random.random())
+        self._delivery.telemetry.count("send_retries", 1, entity=entity, action=verdict.action)
+        self._delivery.telemetry.warning(
+            "servicebus.retry",
+            entity=entity,
+            session=lane.key.session_id,
+            action=verdict.action,
+            failures=failures,
+            wait_s=round(wait_s, 3),
+            error=f"{type(error).__name__}: {reason(error)}",
+        )
+        self._stop.wait(wait_s)
+
+    def _settle(self, lane: Lane, count: int, *, rejected: bool = False) -> None:
+        with self._changed:
+            settled = lane.settle(count)
+        for ticket, messages in settled:
+            ticket.settle(messages, rejected=rejected)
+
+    def _sender(self, entity: str) -> EntitySender:
+        sender = self._senders.get(entity)
+        if sender is None:
+            sender = self._senders[entity] = self._delivery.sender(entity)
+        return sender
+
+    def _pace(self, entity: str) -> Pace:
+        return self._paces.setdefault(entity, Pace())
