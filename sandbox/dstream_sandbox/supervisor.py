@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dstream_sandbox.certificates import ensure_certificates
+from dstream_sandbox.clients import prepare_database
 from dstream_sandbox.folder import KEY_NAME, SQL_USER, Folder, Running, Settings
 
 _READY_TIMEOUT_S = 30.0
@@ -76,6 +77,7 @@ class Supervisor:
 
     def __init__(self, folder: Folder, settings: Settings, *, replay_reads: bool = False, sink: bool = False) -> None:
         self._folder = folder
+        self._settings = settings
         self._lock = _locked(folder)
         ensure_certificates(folder.tls)
         sql = [
@@ -101,40 +103,42 @@ class Supervisor:
             *(["--sink"] if sink else []),
         ]
         self._servers = (Server("sqlserver", sql, folder), Server("servicebus", bus, folder))
-        self._stop = threading.Event()
+        self._asked_to_end = threading.Event()
 
     def start(self) -> None:
-        """Returns when both servers accept connections. Raises SandboxError."""
+        """Returns when both servers accept connections and the database is there. Raises SandboxError."""
         try:
             for server in self._servers:
                 server.start()
+            prepare_database(self._settings)
         except BaseException:
-            self._end()
+            self.stop()
             raise
         self._announce()
 
     def watch(self) -> None:
         """Until `stop` is asked for: start a server again that died."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, lambda *_: self._asked_to_end.set())
         try:
-            while not self._stop.wait(_WATCH_INTERVAL_S):
+            while not self._asked_to_end.wait(_WATCH_INTERVAL_S):
                 for server in self._servers:
                     if server.died():
                         server.start()
                         self._announce()
         finally:
-            self._end()
+            self.stop()
 
-    def _announce(self) -> None:
-        sqlserver, servicebus = (server.pid for server in self._servers)
-        self._folder.set_running(Running(os.getpid(), sqlserver, servicebus))
-
-    def _end(self) -> None:
+    def stop(self) -> None:
+        """End both servers."""
         for server in self._servers:
             server.stop()
         self._folder.set_running(None)
         self._lock.close()
+
+    def _announce(self) -> None:
+        sqlserver, servicebus = (server.pid for server in self._servers)
+        self._folder.set_running(Running(os.getpid(), sqlserver, servicebus))
 
 
 def detach(arguments: list[str], folder: Folder) -> None:

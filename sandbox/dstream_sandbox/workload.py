@@ -148,7 +148,7 @@ class Load:
             "UPDATE dbo.Customers SET Balance = Balance + 1.01, Changed = SYSUTCDATETIME() WHERE Id BETWEEN ? AND ?",
             low, low + 20,
         )  # fmt: skip
-        yield "dbo.Customers", self._cursor.rowcount
+        yield "dbo.Customers", int(self._cursor.rowcount)
 
     def _delete_order(self) -> Iterator[tuple[str, int]]:
         order = self._recent_order()
