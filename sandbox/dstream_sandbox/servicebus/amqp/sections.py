@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from dstream_sandbox.servicebus.amqp.decode import decode, skip
 from dstream_sandbox.servicebus.amqp.values import MalformedValue
@@ -15,6 +15,9 @@ BATCH_FORMAT = 0x80013700
 """A batch: each Data section holds one whole encoded message (as Microsoft's SDKs send it)."""
 
 _UINT = struct.Struct(">I")
+_ONE_OCTET_SIZE = frozenset((0xA0, 0xA1, 0xC0, 0xC1))
+_FOUR_OCTET_SIZE = frozenset((0xB0, 0xB1, 0xD0, 0xD1))
+_FIRST_CODE, _FIRST_BODY_CODE, _LAST_CODE = 0x70, 0x75, 0x78
 
 
 class Section(IntEnum):
@@ -29,44 +32,55 @@ class Section(IntEnum):
     FOOTER = 0x78
 
 
-@dataclass(slots=True)
-class Sections:
-    """For each section: where it starts, where its value starts, and where it ends. Of a body, only its first section
-    has an entry; the body runs on to the end of the message, footer included."""
-
-    header: tuple[int, int, int] | None = None
-    delivery_annotations: tuple[int, int, int] | None = None
-    message_annotations: tuple[int, int, int] | None = None
-    properties: tuple[int, int, int] | None = None
-    application_properties: tuple[int, int, int] | None = None
-    body: tuple[int, int, int] | None = None
-    body_code: int = 0
+Span = tuple[int, int, int]
+"""Where a section starts, where its value starts, and where it ends."""
 
 
-_NAMES = {
-    Section.HEADER: "header",
-    Section.DELIVERY_ANNOTATIONS: "delivery_annotations",
-    Section.MESSAGE_ANNOTATIONS: "message_annotations",
-    Section.PROPERTIES: "properties",
-    Section.APPLICATION_PROPERTIES: "application_properties",
-}
+class Sections(NamedTuple):
+    """Of a body only the first section is noted; the body runs on to the end of the message, footer included."""
+
+    header: Span | None
+    delivery_annotations: Span | None
+    message_annotations: Span | None
+    properties: Span | None
+    application_properties: Span | None
+    body: Span | None
+    body_code: int
 
 
 def scan(encoded: bytes) -> Sections:
-    """Raises MalformedValue."""
-    sections, pos, size = Sections(), 0, len(encoded)
+    """Raises MalformedValue. Each message passes here, so the usual encodings are read in place."""
+    pos, size = 0, len(encoded)
+    spans: list[Span | None] = [None, None, None, None, None]
+    body: Span | None = None
+    body_code = 0
     try:
         while pos < size:
-            code, value = _descriptor(encoded, pos)
-            end = skip(encoded, value)
-            if code >= Section.DATA:
-                sections.body, sections.body_code = (pos, value, end), code
+            if encoded[pos] == 0 and encoded[pos + 1] == 0x53:
+                code, value = encoded[pos + 2], pos + 3
+            else:
+                code, value = _descriptor(encoded, pos)
+            constructor = encoded[value]
+            if constructor in _ONE_OCTET_SIZE:
+                end = value + 2 + encoded[value + 1]
+            elif constructor in _FOUR_OCTET_SIZE:
+                end = value + 5 + _UINT.unpack_from(encoded, value + 1)[0]
+            else:
+                end = skip(encoded, value)
+            if end > size:
+                raise MalformedValue(f"section {code:#x} ends behind the message")
+            if code >= _FIRST_BODY_CODE:
+                body, body_code = (pos, value, end), code
                 break
-            setattr(sections, _NAMES[Section(code)], (pos, value, end))
+            if code < _FIRST_CODE:
+                raise MalformedValue(f"no message section {code:#x}")
+            spans[code - _FIRST_CODE] = (pos, value, end)
             pos = end
     except (IndexError, KeyError, ValueError, RecursionError, struct.error) as exc:
         raise MalformedValue(f"no message section at octet {pos}") from exc
-    return sections
+    if body_code > _LAST_CODE:
+        raise MalformedValue(f"no message section {body_code:#x}")
+    return Sections(spans[0], spans[1], spans[2], spans[3], spans[4], body, body_code)
 
 
 def data_bodies(encoded: bytes, start: int) -> list[bytes]:

@@ -31,6 +31,8 @@ _PROPERTY_NAMES = (
     "group-sequence",
     "reply-to-group-id",
 )
+_NULL, _STRING8 = 0x40, 0xA1
+_SHORT_TEXT = frozenset((0xA0, 0xA1, 0xA3))
 _UINT = struct.Struct(">I")
 
 
@@ -99,18 +101,35 @@ def _from_properties(encoded: bytes, sections: Sections) -> tuple[str | None, st
     pos, count = _list_start(encoded, sections.properties[1])
     if count == 0:
         return None, None, None
-    message_id, pos = decode_at(encoded, pos)
+    message_id, pos = _value_at(encoded, pos)
     if count <= _ABSOLUTE_EXPIRY_TIME:
         return _text(message_id), None, None
     for _ in range(1, _ABSOLUTE_EXPIRY_TIME):
-        pos = pos + 1 if encoded[pos] == 0x40 else skip(encoded, pos)
-    expiry, pos = decode_at(encoded, pos)
-    creation, pos = decode_at(encoded, pos) if count > _CREATION_TIME else (None, pos)
-    group_id = decode_at(encoded, pos)[0] if count > _GROUP_ID else None
+        constructor = encoded[pos]
+        if constructor == _NULL:
+            pos += 1
+        elif constructor in _SHORT_TEXT:
+            pos += 2 + encoded[pos + 1]
+        else:
+            pos = skip(encoded, pos)
+    expiry, pos = _value_at(encoded, pos)
+    creation, pos = _value_at(encoded, pos) if count > _CREATION_TIME else (None, pos)
+    group_id = _value_at(encoded, pos)[0] if count > _GROUP_ID else None
     life = None
     if isinstance(expiry, Timestamp) and isinstance(creation, Timestamp):
         life = max(0, expiry - creation) / 1000
     return _text(message_id), _text(group_id), life
+
+
+def _value_at(encoded: bytes, pos: int) -> tuple[object, int]:
+    """`decode_at`, with the two encodings that most ids have read in place: every message passes here."""
+    constructor = encoded[pos]
+    if constructor == _NULL:
+        return None, pos + 1
+    if constructor == _STRING8:
+        end = pos + 2 + encoded[pos + 1]
+        return encoded[pos + 2 : end].decode(), end
+    return decode_at(encoded, pos)
 
 
 def _from_annotations(encoded: bytes, sections: Sections) -> tuple[str | None, float | None]:

@@ -78,7 +78,7 @@ def _annotations(encoded: bytes, span: tuple[int, int, int] | None, delivery: De
 
 
 def _plain_annotations(delivery: Delivery) -> bytes:
-    """The same octets as the general way, for the case that decides how fast receivers are served."""
+    """The same values as the general way writes, for the case that decides how fast receivers are served."""
     octets, count = _ENQUEUED + _LONG.pack(int(delivery.enqueued_at * 1000)), 6
     octets += _SEQUENCE + _LONG.pack(delivery.sequence_number)
     if delivery.locked_until is not None:

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from dstream_sandbox.servicebus.faults import Fault, Faults
+
+
+def test_a_fault_strikes_as_often_as_asked_and_only_at_its_entity() -> None:
+    faults = Faults()
+    faults.add(Fault("reject", entity="Orders", times=2))
+    assert faults.strike("reject", "bills") is None
+    assert faults.strike("release", "orders") is None
+    assert [faults.strike("reject", "orders") is not None for _ in range(3)] == [True, True, False]
+    assert not faults
+
+
+def test_a_fault_waits_for_its_turn() -> None:
+    faults = Faults()
+    faults.add(Fault("drop", after=2, times=1, at="before_store"))
+    assert faults.strike("drop", "q", at="after_store") is None
+    struck = [faults.strike("drop", "q", at="before_store") is not None for _ in range(4)]
+    assert struck == [False, False, True, False]
+
+
+def test_a_fault_without_a_count_stays_until_cleared() -> None:
+    faults, changes = Faults(), []
+    faults.on_change = lambda: changes.append(bool(faults))
+    faults.add(Fault("silence"))
+    assert all(faults.strike("silence", "q") for _ in range(5))
+    faults.clear()
+    assert faults.strike("silence", "q") is None
+    assert changes == [True, False]
+
+
+def test_a_budget_refuses_what_goes_beyond_it_until_the_second_is_over() -> None:
+    faults = Faults()
+    faults.add(Fault("throttle", rate=100))
+    assert faults.throttled("q", 90, 10.0) is None
+    error = faults.throttled("q", 20, 10.5)
+    assert error is not None
+    assert error.condition == "com.microsoft:server-busy"
+    assert faults.throttled("q", 10, 10.9) is None
+    assert faults.throttled("q", 20, 11.0) is None
+
+
+def test_a_batch_larger_than_the_budget_passes_once_a_second() -> None:
+    faults = Faults()
+    faults.add(Fault("throttle", rate=100))
+    assert faults.throttled("q", 500, 10.0) is None
+    assert faults.throttled("q", 500, 10.1) is not None
+    assert faults.throttled("q", 500, 11.1) is None
+
+
+def test_faults_are_switched_by_json() -> None:
+    faults = Faults()
+    status, _ = faults.handle("POST", b'{"kind": "reject", "condition": "amqp:internal-error", "times": 3}')
+    assert status == 200
+    status, body = faults.handle("GET", b"")
+    [listed] = json.loads(body)["faults"]
+    assert (status, listed["condition"], listed["times"]) == (200, "amqp:internal-error", 3)
+    faults.handle("POST", b'{"clear": true}')
+    assert json.loads(faults.handle("GET", b"")[1])["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"{}", "needs a kind"),
+        (b'{"kind": "explode"}', "kind must be one of"),
+        (b'{"kind": "reject", "tims": 1}', "no tims"),
+        (b'{"kind": "reject", "times": "1"}', "times"),
+        (b'{"kind": "reject", "times": 0}', "at least 1"),
+        (b'{"kind": "throttle", "rate": 0}', "rate"),
+        (b"[]", "JSON object"),
+        (b"{", "Expecting"),
+    ],
+)
+def test_a_wrong_request_says_what_is_wrong_and_changes_nothing(body: bytes, why: str) -> None:
+    faults = Faults()
+    status, answer = faults.handle("POST", body)
+    assert status == 400
+    assert why in json.loads(answer)["error"]
+    assert not faults
