@@ -1,0 +1,16 @@
+"""The host of a task's two providers: starts them, relays lines, keeps the checkpoint, stops them in order."""
+
+from dstream.host.job import Events, Job, MetricValue, Phase, Progress, ProviderSpec, RunSummary, StopRequest
+from dstream.host.run import run_task
+
+__all__ = [
+    "Events",
+    "Job",
+    "MetricValue",
+    "Phase",
+    "Progress",
+    "ProviderSpec",
+    "RunSummary",
+    "StopRequest",
+    "run_task",
+]

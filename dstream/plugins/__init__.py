@@ -1,0 +1,5 @@
+"""From a block's provider, provider_path or provider_ref to something to execute."""
+
+from dstream.plugins._resolve import BUILT_IN, resolve
+
+__all__ = ["BUILT_IN", "resolve"]

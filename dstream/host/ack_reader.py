@@ -1,0 +1,55 @@
+"""The output's stdout: its start, then its acks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import cast
+
+from dstream.host.checkpoints import Checkpoints
+from dstream.host.reader import ProviderReader
+from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
+from dstream.protocol.framing import LineTooLong
+from dstream.protocol.messages import Ack, BadLine, decode_control
+
+
+class AckReader(ProviderReader):
+    """Give it the checkpoints before the output gets its line 1."""
+
+    role = "output"
+    _checkpoints: Checkpoints
+
+    def attach(self, checkpoints: Checkpoints) -> None:
+        self._checkpoints = checkpoints
+
+    def _read(self) -> None:
+        for line in self._lines():
+            if not self.handshake.is_ready:
+                self._starting(line)
+            elif line.startswith(CONTROL_PREFIX):
+                self._control(line)
+            else:
+                self._prose(line)
+
+    def _control(self, line: bytes) -> None:
+        control = decode_control(line)
+        if isinstance(control, Ack):
+            self._checkpoints.acknowledged(control)
+        elif not self._told(control, line):
+            raise BadLine(f"an output does not send {type(control).__name__.lower()} while it runs")
+
+    def _lines(self) -> Iterator[bytes]:
+        # Not closed here: a pipe is closed by the process it belongs to, after its threads have ended.
+        pipe = io.BufferedReader(cast(io.RawIOBase, self._process.stdout))
+        try:
+            while True:
+                self.liveness.waits(self._clock())
+                line = pipe.readline(MAX_CONTROL_LINE + 2)
+                self.liveness.heard()
+                if not line:
+                    return
+                if len(line) > MAX_CONTROL_LINE + 1:
+                    raise LineTooLong("control", len(line), MAX_CONTROL_LINE)
+                yield line.rstrip(b"\n")
+        finally:
+            pipe.detach()

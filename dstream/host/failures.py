@@ -1,0 +1,155 @@
+"""The errors of a run, worded once: what happened, to which provider, and what to do about it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from dstream.errors import ConfigError, DataError, DStreamError, SystemFault, TransientError, of_kind
+from dstream.host.job import ProviderSpec
+from dstream.protocol import PROTOCOL_VERSION
+from dstream.protocol.framing import LineTooLong
+from dstream.protocol.messages import BadLine, Error, ErrorBody, Hello, Role
+
+_WHAT_IT_DOES: dict[Role, str] = {
+    "input": "It reads data; it neither writes it nor manages infrastructure.",
+    "output": "It writes data; it does not read it.",
+}
+_LONGEST_QUOTE = 200
+
+
+def wrong_role(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
+    """An input provider in the output block, or the reverse."""
+    name, is_a = hello.name or spec.label, hello.role
+    return ConfigError(
+        "provider.wrong_role",
+        f'"{name}" is an {is_a} provider and can\'t be used as an {role}',
+        place=spec.place,
+        hint=f"{_WHAT_IT_DOES[is_a]} Did you swap input and output?",
+    )
+
+
+def wrong_protocol(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
+    newer = "dstream" if hello.protocol > PROTOCOL_VERSION else "the provider"
+    return ConfigError(
+        "provider.wrong_protocol",
+        f'{role} provider "{hello.name or spec.label}" speaks protocol {hello.protocol}; this dstream speaks '
+        f"{PROTOCOL_VERSION}",
+        place=spec.place,
+        hint=f"Upgrade {newer}.",
+    )
+
+
+def no_once(spec: ProviderSpec, hello: Hello) -> ConfigError:
+    return ConfigError(
+        "provider.no_once",
+        f'input provider "{hello.name or spec.label}" can\'t run with --once: it has no end to read up to',
+        place=spec.place,
+        hint="Run without --once and end the run by Ctrl-C, --duration or --max-rows.",
+    )
+
+
+def missing_capability(role: Role, spec: ProviderSpec, hello: Hello, capability: str) -> ConfigError:
+    return ConfigError(
+        "provider.missing_capability",
+        f'{role} provider "{hello.name or spec.label}" does not have the capability "{capability}"',
+        place=spec.place,
+        hint="Without it rows could be lost. An input needs checkpoint, an output needs ack: see docs/protocol.md.",
+    )
+
+
+def no_hello(role: Role, spec: ProviderSpec, first_line: bytes) -> ConfigError:
+    return ConfigError(
+        "provider.no_hello",
+        f'{role} provider "{spec.label}" does not speak protocol {PROTOCOL_VERSION}: its first line is no hello',
+        place=spec.place,
+        hint="Its stdout is for the protocol only; what it has to say to people belongs on stderr.",
+        details=[f"it wrote: {_quote(first_line)}"],
+    )
+
+
+def not_ready(role: Role, spec: ProviderSpec, waited_for: str, timeout_s: float, stderr: Sequence[str]) -> SystemFault:
+    return SystemFault(
+        "provider.not_ready",
+        f'{role} provider "{spec.label}" was not ready: no {waited_for} within {timeout_s:g} s',
+        place=spec.place,
+        hint="If it needs longer to start, set start_timeout in the task.",
+        details=stderr,
+    )
+
+
+def died(
+    role: Role, spec: ProviderSpec, exit_code: int | None, *, was_ready: bool, stderr: Sequence[str]
+) -> SystemFault:
+    """The process ended, or closed its pipes, when it should not have."""
+    when = "while the stream was running" if was_ready else "before it was ready"
+    return SystemFault(
+        "provider.died",
+        f'{role} provider "{spec.label}" {_ending(exit_code)} {when}',
+        place=spec.place,
+        hint="" if stderr else "It wrote nothing to stderr.",
+        details=stderr,
+    )
+
+
+def end_missing(spec: ProviderSpec, exit_code: int | None, stderr: Sequence[str]) -> SystemFault:
+    return SystemFault(
+        "protocol.end_missing",
+        f'input provider "{spec.label}" {_ending(exit_code)} without an end line',
+        place=spec.place,
+        hint="Rows may be missing behind its last checkpoint. The next run reads from the last one stored.",
+        details=stderr,
+    )
+
+
+def silent(role: Role, spec: ProviderSpec, silent_s: float) -> SystemFault:
+    return SystemFault(
+        "provider.silent",
+        f'{role} provider "{spec.label}" has been silent for {silent_s:.0f} s',
+        place=spec.place,
+        hint="A living provider sends a heartbeat every 10 s. It hangs, or its heartbeat waits for something.",
+    )
+
+
+def bad_line(role: Role, spec: ProviderSpec, error: BadLine) -> SystemFault:
+    return SystemFault(
+        "protocol.bad_line",
+        f'{role} provider "{spec.label}" broke the protocol: {error}',
+        place=spec.place,
+        hint="Report this to the provider's author; docs/protocol.md says what each line must be.",
+    )
+
+
+def line_too_long(role: Role, spec: ProviderSpec, task: str, error: LineTooLong) -> DataError:
+    fix = "Raise max_line in the task, or leave the large column out." if error.what == "data" else ""
+    return DataError(
+        "provider.line_too_long",
+        f'{role} provider "{spec.label}" of task "{task}" wrote {error} bytes',
+        place=spec.place,
+        hint=fix or "Report this to the provider's author: control lines are limited by the protocol.",
+    )
+
+
+def by_provider(spec: ProviderSpec, body: Error | ErrorBody) -> DStreamError:
+    """A provider's own error: code, kind, message and hint as it sent them; a config path becomes a place."""
+    error = of_kind(body.kind, body.code, body.message, hint=body.hint, config_path=body.config_path)
+    error.place = (spec.place_of(body.config_path) if body.config_path else None) or spec.place
+    if isinstance(error, TransientError):
+        error.retry_after_s = body.retry_after_ms / 1000
+    return error
+
+
+def _ending(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "closed its pipes"
+    if exit_code < 0:
+        try:
+            return f"was killed by {signal.Signals(-exit_code).name}"
+        except ValueError:
+            return f"was killed by signal {-exit_code}"
+    return f"exited with code {exit_code}"
+
+
+def _quote(line: bytes) -> str:
+    text = line.decode("utf-8", "replace")
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + ".."

@@ -1,0 +1,168 @@
+"""What a run is asked to do, how it is stopped, and what it tells: the host's face to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from dstream.errors import Place
+from dstream.protocol import DEFAULT_MAX_LINE
+from dstream.protocol.messages import Role
+
+
+def _nowhere(config_path: str) -> Place | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """One block of a task, resolved: what to execute, and what to tell it."""
+
+    argv: Sequence[str]
+    config: Mapping[str, Any]
+    label: str
+    """The provider as the user wrote it: a name or a path."""
+    place: Place | None = None
+    place_of: Callable[[str], Place | None] = _nowhere
+    """The place of a path inside the config, such as `tables[0]`."""
+    secrets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of one task. Times in seconds; the defaults are the protocol's."""
+
+    task: str
+    run_id: str
+    input: ProviderSpec
+    output: ProviderSpec
+    state_dir: Path
+    stack: str = "dev"
+    cwd: Path | None = None
+    """Where the providers run; None: where the host runs."""
+    once: bool = False
+    from_: str | None = None
+    max_line: int = DEFAULT_MAX_LINE
+    max_in_flight: int = 1000
+    max_in_flight_bytes: int = 64 * 1024 * 1024
+    start_timeout_s: float = 60.0
+    drain_deadline_s: float = 25.0
+    silence_s: float = 60.0
+    exit_grace_s: float = 5.0
+    """How long a provider may take to exit when its work is done or it was asked to terminate."""
+    summary_every_s: float = 30.0
+    progress_every_s: float = 1.0
+
+
+class StopRequest:
+    """Asks a run to end: the first `request` drains, a further one kills at once.
+
+    Safe to call from any thread and from a signal handler: it takes no lock.
+    """
+
+    def __init__(self) -> None:
+        self._requests: list[None] = []
+        self._wakers: list[Callable[[], None]] = []
+
+    def request(self) -> None:
+        self._requests.append(None)
+        for wake in list(self._wakers):
+            wake()
+
+    @property
+    def is_requested(self) -> bool:
+        return bool(self._requests)
+
+    @property
+    def is_urgent(self) -> bool:
+        return len(self._requests) > 1
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """`wake` is called at each request, from the requesting thread; it must not block."""
+        self._wakers.append(wake)
+
+    def detach(self, wake: Callable[[], None]) -> None:
+        self._wakers.remove(wake)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What a provider's last heartbeat said."""
+
+    phase: str
+    lag_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValue:
+    """A figure of a provider: a counter's sum, a gauge's last value, a histogram's sum; `count` of reports."""
+
+    role: Role
+    name: str
+    kind: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. Rows are data lines; settled ones are durable at the destination."""
+
+    rows_relayed: int = 0
+    rows_settled: int = 0
+    rows_rejected: int = 0
+    bytes_relayed: int = 0
+    checkpoints_stored: int = 0
+    checkpoints_in_flight: int = 0
+    last_seq: int = 0
+    """The last checkpoint on disk."""
+    phases: Mapping[Role, Phase] = field(default_factory=dict)
+    metrics: tuple[MetricValue, ...] = ()
+
+    @property
+    def lag_ms(self) -> int | None:
+        """How far the input says it is behind its source."""
+        phase = self.phases.get("input")
+        return phase.lag_ms if phase else None
+
+
+class Events(Protocol):
+    """Where a run tells what happens. Called from several threads, one call at a time; texts are redacted already."""
+
+    def log(self, level: str, event: str, **fields: Any) -> None: ...
+
+    def progress(self, progress: Progress) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended. `drained`: nothing that the input had read was left undone."""
+
+    task: str
+    run_id: str
+    started_at: datetime
+    ended_at: datetime
+    streamed_s: float
+    """From both providers ready to the end."""
+    drained: bool
+    progress: Progress
+
+    @property
+    def rows(self) -> int:
+        return self.progress.rows_settled
+
+    @property
+    def rows_s(self) -> float:
+        return self.rows / self.streamed_s if self.streamed_s > 0 else 0.0
+
+    @property
+    def checkpoints(self) -> int:
+        return self.progress.checkpoints_stored
+
+    @property
+    def last_seq(self) -> int:
+        return self.progress.last_seq

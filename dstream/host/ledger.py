@@ -1,0 +1,115 @@
+"""Which rows are covered by which checkpoint, and what an ack settles. Pure: no I/O, no clock, no threads.
+
+Rule 4: three counts must agree, the host's own, the checkpoint's n and the ack's n. Any difference means that a row
+was lost or doubled between two processes; then nothing more is stored.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import msgspec
+
+from dstream.errors import SystemFault
+from dstream.protocol.messages import Ack, Checkpoint, End
+
+_EMPTY_STATE = msgspec.Raw(b"{}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A checkpoint that is durable at the destination: its state may be stored."""
+
+    seq: int
+    state: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    seq: int
+    n: int
+    state: msgspec.Raw
+
+
+class Ledger:
+    """Checkpoints in flight, by order of their number."""
+
+    def __init__(self) -> None:
+        self._open: deque[_Open] = deque()
+        self._uncovered = 0
+        self.rows_relayed = 0
+        self.rows_settled = 0
+        self.rows_rejected = 0
+        self.last_opened = 0
+        self.last_settled = 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._open)
+
+    @property
+    def uncovered(self) -> int:
+        """Rows since the last checkpoint."""
+        return self._uncovered
+
+    def relayed(self, rows: int) -> None:
+        """So many data lines go to the output."""
+        self._uncovered += rows
+        self.rows_relayed += rows
+
+    def opened(self, checkpoint: Checkpoint) -> None:
+        """The input's next checkpoint. Raises `protocol.bad_sequence`, `protocol.count_mismatch`."""
+        if checkpoint.seq != self.last_opened + 1:
+            raise _sequence(f"the input sent checkpoint {checkpoint.seq} after {self.last_opened}")
+        if checkpoint.n != self._uncovered:
+            raise _mismatch(
+                f"checkpoint {checkpoint.seq} of the input counts {checkpoint.n} rows, "
+                f"the host relayed {self._uncovered}"
+            )
+        state = _EMPTY_STATE if isinstance(checkpoint.state, msgspec.UnsetType) else checkpoint.state
+        self._open.append(_Open(checkpoint.seq, checkpoint.n, state))
+        self.last_opened = checkpoint.seq
+        self._uncovered = 0
+
+    def acknowledged(self, ack: Ack) -> Settled:
+        """All up to `ack.seq` is durable. Raises `protocol.bad_sequence`, `protocol.count_mismatch`."""
+        if not self.last_settled < ack.seq <= self.last_opened:
+            raise _sequence(
+                f"the output acknowledged checkpoint {ack.seq}; "
+                f"it had acknowledged {self.last_settled} and been given {self.last_opened}"
+            )
+        rows = 0
+        while self._open and self._open[0].seq <= ack.seq:
+            newest = self._open.popleft()
+            rows += newest.n
+        if ack.n != rows:
+            raise _mismatch(f"the output settled {ack.n} rows up to checkpoint {ack.seq}, the host gave it {rows}")
+        if not 0 <= ack.rejected <= rows:
+            raise _mismatch(f"the output rejected {ack.rejected} of {rows} rows up to checkpoint {ack.seq}")
+        self.last_settled = ack.seq
+        self.rows_settled += rows
+        self.rows_rejected += ack.rejected
+        return Settled(newest.seq, newest.state)
+
+    def ended(self, end: End) -> None:
+        """The input's end must stand right behind its last checkpoint (rule 10)."""
+        if end.seq != self.last_opened:
+            raise _sequence(f"the input ended at checkpoint {end.seq}, its last one was {self.last_opened}")
+        if self._uncovered:
+            raise _mismatch(f"the input ended with {self._uncovered} rows behind its last checkpoint")
+
+
+def _mismatch(message: str) -> SystemFault:
+    return SystemFault(
+        "protocol.count_mismatch",
+        message,
+        hint="A row was lost or doubled between the processes. The checkpoint is not stored; "
+        "the next run reads from the last one that is. Report this to the provider's author.",
+    )
+
+
+def _sequence(message: str) -> SystemFault:
+    return SystemFault(
+        "protocol.bad_sequence", message, hint="Checkpoints count from 1 by 1 in each run; acks never go back."
+    )

@@ -1,0 +1,70 @@
+"""What the threads of a run tell its main thread, through one mailbox."""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass
+
+from dstream.errors import DStreamError
+from dstream.protocol.handshake import Step
+from dstream.protocol.messages import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A step of a provider's handshake."""
+
+    role: Role
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something that ends the run; `by_provider`: the provider itself said so, in its own words."""
+
+    role: Role | None
+    error: DStreamError
+    by_provider: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The process is gone; what it wrote may still be in its pipes."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Everything that the provider wrote to stdout has been read."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class StdinBroken:
+    """The provider no longer reads its stdin: it died, or closed it."""
+
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The input's end is read, everything before it is written to the output, and the output's stdin is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A checkpoint is on disk, and its ack is on the way to the input."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Look at the stop request."""
+
+
+Note = Said | Failed | Exited | Closed | StdinBroken | Ended | Stored | Wake
+Mailbox = queue.SimpleQueue[Note]
+"""SimpleQueue.put is reentrant, so a signal handler may use it (Python docs, queue.SimpleQueue)."""

@@ -1,0 +1,154 @@
+"""The order of the start (rule 1): both hellos, roles and capabilities, the output ready, then the input ready."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+
+import msgspec
+
+from dstream.errors import DStreamError
+from dstream.host import failures
+from dstream.host.broken import Broken, Interrupted, Lost
+from dstream.host.checkpoints import Checkpoints
+from dstream.host.job import Job, StopRequest
+from dstream.host.notes import Failed, Mailbox, Said
+from dstream.host.pair import AnySide, Pair
+from dstream.host.report import Report
+from dstream.protocol import PROTOCOL_VERSION
+from dstream.protocol.handshake import Greeted, NoHello, Ready, Refused, Step, speaks_this_version
+from dstream.protocol.messages import Command, Hello, Role, RunOptions, Welcome, encode
+
+_TICK_S = 0.1
+
+
+class Opening:
+    """Brings a pair from two fresh processes to two that are ready. Raises Broken, Lost, Interrupted."""
+
+    def __init__(
+        self, job: Job, pair: Pair, report: Report, mailbox: Mailbox, stop: StopRequest, clock: Callable[[], float]
+    ) -> None:
+        self._job = job
+        self._pair = pair
+        self._report = report
+        self._mailbox = mailbox
+        self._stop = stop
+        self._clock = clock
+
+    def greet(self) -> None:
+        """Both hellos; nothing has been written to either provider yet."""
+        waiting: set[Role] = {"input", "output"}
+        deadline = self._clock() + self._job.start_timeout_s
+        while waiting:
+            role, step = self._next_step(waiting, "hello", deadline)
+            if isinstance(step, Greeted):
+                self._check_hello(role, step.hello)
+                self._report.name(role, self._pair.side(role).name)
+                waiting.discard(role)
+
+    def make_output_ready(self, checkpoints: Checkpoints) -> None:
+        side = self._pair.output
+        side.reader.attach(checkpoints)
+        side.reader.handshake.asked()
+        side.writer.send(self._line_1(side, msgspec.Raw(b"{}")))
+        # From here on the relay writes to the output, so the writer ends once line 1 is out.
+        side.writer.release()
+        self._await_ready(side)
+        side.writer.join(timeout=self._job.start_timeout_s)
+        if side.writer.is_alive():
+            raise Broken(self._not_ready(side, "reading of line 1"))
+
+    def make_input_ready(self, checkpoints: Checkpoints, state: msgspec.Raw) -> None:
+        side = self._pair.input
+        side.reader.attach(self._pair.output.process.stdin, checkpoints)
+        side.reader.handshake.asked()
+        side.writer.send(self._line_1(side, state))
+        side.writer.send(encode(Welcome(PROTOCOL_VERSION)))
+        self._await_ready(side)
+
+    def _await_ready(self, side: AnySide) -> None:
+        deadline = self._clock() + self._job.start_timeout_s
+        while True:
+            role, step = self._next_step({side.role}, "ready", deadline)
+            if role == side.role and isinstance(step, Ready):
+                break
+        self._report.log(
+            "info",
+            "provider.ready",
+            role=side.role,
+            provider=side.name,
+            pid=side.process.pid,
+            after_ms=round((self._clock() - side.started_s) * 1000),
+        )
+
+    def _next_step(self, waiting: set[Role], waited_for: str, deadline_s: float) -> tuple[Role, Step]:
+        while True:
+            if self._stop.is_requested:
+                raise Interrupted
+            step = self._hear()
+            if step is not None:
+                return step
+            now = self._clock()
+            for side in self._pair.sides:
+                if side.is_gone(now):
+                    raise Lost(side.role)
+            if now >= deadline_s:
+                raise Broken(self._not_ready(self._pair.side(min(waiting)), waited_for))
+
+    def _hear(self) -> tuple[Role, Step] | None:
+        try:
+            note = self._mailbox.get(timeout=_TICK_S)
+        except queue.Empty:
+            return None
+        if isinstance(note, Failed):
+            raise Broken(note.error)
+        if isinstance(note, Said):
+            self._check_refusal(note.role, note.step)
+            return note.role, note.step
+        for side in self._pair.sides:
+            side.hear_end(note, self._clock())
+        return None
+
+    def _check_refusal(self, role: Role, step: Step) -> None:
+        spec = self._pair.side(role).spec
+        if isinstance(step, Refused):
+            raise Broken(failures.by_provider(spec, step.error))
+        if isinstance(step, NoHello):
+            raise Broken(failures.no_hello(role, spec, step.line))
+
+    def _check_hello(self, role: Role, hello: Hello) -> None:
+        spec = self._pair.side(role).spec
+        if not speaks_this_version(hello):
+            raise Broken(failures.wrong_protocol(role, spec, hello))
+        if hello.role != role:
+            raise Broken(failures.wrong_role(role, spec, hello))
+        needed = "checkpoint" if role == "input" else "ack"
+        if needed not in hello.capabilities:
+            raise Broken(failures.missing_capability(role, spec, hello, needed))
+        if role == "input" and self._job.once and "once" not in hello.capabilities:
+            raise Broken(failures.no_once(spec, hello))
+
+    def _not_ready(self, side: AnySide, waited_for: str) -> DStreamError:
+        prose = side.reader.handshake.first_prose
+        if side.reader.handshake.hello is None and prose is not None:
+            return failures.no_hello(side.role, side.spec, prose)
+        return failures.not_ready(
+            side.role, side.spec, waited_for, self._job.start_timeout_s, side.process.last_stderr_lines()
+        )
+
+    def _line_1(self, side: AnySide, state: msgspec.Raw) -> bytes:
+        command = Command("run", dict(side.spec.config), run=_run_options(self._job))
+        # The state goes back byte for byte as the input wrote it.
+        return msgspec.json.encode({**msgspec.structs.asdict(command), "state": state}) + b"\n"
+
+
+def _run_options(job: Job) -> RunOptions:
+    return RunOptions(
+        task=job.task,
+        id=job.run_id,
+        once=job.once,
+        from_=job.from_,
+        max_in_flight=job.max_in_flight,
+        max_in_flight_bytes=job.max_in_flight_bytes,
+        max_line=job.max_line,
+    )

@@ -1,0 +1,114 @@
+"""Where a provider's executable is sought, and what to say when it is not there."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dstream.errors import ConfigError, Place
+
+BUILT_IN: Mapping[str, str] = {
+    "console": "dstream.sdk.examples.console",
+    "counter": "dstream.sdk.examples.counter",
+}
+"""Providers that come with dstream: name -> module."""
+
+_PREFIX = "dstream-"
+
+
+def resolve(
+    provider: str | None,
+    provider_path: str | None,
+    base_dir: Path,
+    environ: Mapping[str, str],
+    *,
+    provider_ref: str | None = None,
+    place: Place | None = None,
+) -> list[str]:
+    """The command to execute. Raises ConfigError `provider.not_found`, `provider.not_executable`, `provider.ref`."""
+    if provider_ref is not None:
+        raise ConfigError(
+            "provider.ref_unsupported",
+            f'provider_ref "{provider_ref}": OCI references are not supported yet',
+            place=place,
+            hint="Install the provider and name it with provider = .., or point provider_path at its executable.",
+        )
+    if provider_path is not None:
+        return _from_path(base_dir / Path(provider_path).expanduser(), provider_path, place)
+    if provider:
+        return _from_name(provider, environ, place)
+    raise ConfigError("provider.missing", "the block names no provider", place=place, hint='Add provider = "..".')
+
+
+def _from_name(name: str, environ: Mapping[str, str], place: Place | None) -> list[str]:
+    if name in BUILT_IN:
+        return [sys.executable, "-m", BUILT_IN[name]]
+    executable = _PREFIX + name.replace("_", "-")
+    folders = list(_folders(environ))
+    for folder in folders:
+        candidate = folder / executable
+        if candidate.is_file():
+            return [_executable(candidate, place)]
+    raise ConfigError(
+        "provider.not_found", f'provider "{name}" is not installed', place=place, hint=_suggestion(name, folders)
+    )
+
+
+def _folders(environ: Mapping[str, str]) -> Iterator[Path]:
+    yield Path(sys.executable).parent
+    yield from (Path(folder) for folder in environ.get("DSTREAM_PROVIDERS", "").split(os.pathsep) if folder)
+    home = environ.get("HOME")
+    if home:
+        yield Path(home) / ".dstream" / "providers"
+    yield from (Path(folder) for folder in environ.get("PATH", "").split(os.pathsep) if folder)
+
+
+def _from_path(path: Path, as_written: str, place: Place | None) -> list[str]:
+    if path.is_dir():
+        if not (path / "__main__.py").is_file():
+            raise ConfigError(
+                "provider.not_executable",
+                f'provider_path "{as_written}" is a folder without __main__.py',
+                place=place,
+                hint="Point at an executable, a .py file, or a folder with __main__.py.",
+            )
+        return [sys.executable, str(path)]
+    if not path.exists():
+        raise ConfigError(
+            "provider.not_found",
+            f'provider_path "{as_written}" does not exist',
+            place=place,
+            hint=f"Looked for {path}: paths are relative to the folder of the HCL file.",
+        )
+    if path.suffix == ".py":
+        return [sys.executable, str(path)]
+    return [_executable(path, place)]
+
+
+def _executable(path: Path, place: Place | None) -> str:
+    if not os.access(path, os.X_OK):
+        raise ConfigError("provider.not_executable", f"{path} is not executable", place=place, hint=f"chmod +x {path}")
+    return str(path)
+
+
+def _suggestion(name: str, folders: list[Path]) -> str:
+    installed = {
+        file.name.removeprefix(_PREFIX).replace("-", "_")
+        for folder in folders
+        if folder.is_dir()
+        for file in folder.glob(_PREFIX + "*")
+    }
+    close = difflib.get_close_matches(name, sorted(installed | set(BUILT_IN)), n=1)
+    if close:
+        return f'Did you mean "{close[0]}"?'
+    found = shutil.which(name)
+    if found:
+        return f'For an executable of your own write provider_path = "{found}".'
+    return (
+        f"Looked for {_PREFIX}{name.replace('_', '-')} beside the running Python, in $DSTREAM_PROVIDERS, "
+        "~/.dstream/providers and PATH. Install it, or use provider_path."
+    )

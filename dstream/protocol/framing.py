@@ -1,0 +1,147 @@
+"""Cuts an input's stdout into data and control lines, wherever the borders of the reads fall. Never parses data.
+
+The caller reads into `space()`, says how much came by `received(n)`, then takes single lines (`take_line`, while the
+provider starts) or everything that is complete (`take`, while it streams). An unterminated line is held back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE
+
+CHUNK_BYTES = 1024 * 1024
+"""What one read may bring: the size that Linux grants an unprivileged pipe (fs.pipe-max-size)."""
+
+_CONTROL_AT_LINE_START = b"\n" + CONTROL_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class DataLines:
+    """Complete data lines, newlines included. The view is valid until the next `space()`."""
+
+    view: memoryview
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLine:
+    """One control line without its newline."""
+
+    line: bytes
+
+
+class LineTooLong(ValueError):
+    """A line over its limit; `size` is what was seen of it so far, in bytes."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"a {what} line of {size:,} bytes; the limit is {limit:,}")
+        self.what = what
+        self.size = size
+        self.limit = limit
+
+
+class StreamScanner:
+    """The buffer between two pipes. Bytes [start, complete) are whole lines, [complete, end) is the line's begin."""
+
+    def __init__(self, max_line: int = DEFAULT_MAX_LINE, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._max_line = max_line
+        self._chunk = chunk_bytes
+        self._buffer = bytearray(chunk_bytes + chunk_bytes // 4)
+        self._view = memoryview(self._buffer)
+        self._start = self._complete = self._end = 0
+
+    def space(self) -> memoryview:
+        """Where the next bytes go: at most a chunk, at least a quarter of one. Views given before become invalid."""
+        self._compact()
+        if len(self._buffer) - self._end < self._chunk // 4 or len(self._buffer) == 0:
+            self._resize(2 * len(self._buffer))
+        elif len(self._buffer) > 4 * self._chunk and self._end < self._chunk // 4:
+            self._resize(self._chunk + self._chunk // 4)
+        return self._view[self._end : self._end + self._chunk]
+
+    def received(self, count: int) -> None:
+        """`count` bytes stand in `space()`. Raises LineTooLong for a line that grew over its limit unended."""
+        begin, self._end = self._end, self._end + count
+        newline = self._buffer.rfind(b"\n", begin, self._end)
+        if newline >= 0:
+            self._complete = newline + 1
+        self._check_tail()
+
+    def take_line(self) -> bytes | None:
+        """The next whole line of whatever kind, without its newline; None when there is none."""
+        if self._start == self._complete:
+            return None
+        newline = self._buffer.index(b"\n", self._start, self._complete)
+        line = bytes(self._view[self._start : newline])
+        self._start = newline + 1
+        return line
+
+    def take(self) -> list[DataLines | ControlLine]:
+        """All whole lines, in order. Raises LineTooLong."""
+        pieces: list[DataLines | ControlLine] = []
+        position, complete = self._start, self._complete
+        while position < complete:
+            if self._buffer.startswith(CONTROL_PREFIX, position, complete):
+                newline = self._buffer.index(b"\n", position, complete)
+                pieces.append(ControlLine(self._control(position, newline)))
+                position = newline + 1
+                continue
+            control = self._buffer.find(_CONTROL_AT_LINE_START, position, complete)
+            data_end = complete if control < 0 else control + 1
+            self._check_data(position, data_end)
+            count = self._buffer.count(b"\n", position, data_end)
+            pieces.append(DataLines(self._view[position:data_end], count))
+            position = data_end
+        self._start = complete
+        return pieces
+
+    @property
+    def tail(self) -> bytes:
+        """The unterminated line at the end; after EOF it is dropped, except for legacy inputs."""
+        return bytes(self._view[self._complete : self._end])
+
+    def _compact(self) -> None:
+        if self._start == 0:
+            return
+        kept = self._end - self._start
+        self._view[:kept] = self._view[self._start : self._end]
+        self._complete -= self._start
+        self._start, self._end = 0, kept
+
+    def _resize(self, size: int) -> None:
+        grown = bytearray(max(size, self._chunk))
+        grown[: self._end] = self._view[: self._end]
+        self._buffer, self._view = grown, memoryview(grown)
+
+    def _control(self, begin: int, end: int) -> bytes:
+        line = bytes(self._view[begin:end])
+        limit = MAX_CHECKPOINT_LINE if _is_checkpoint(line) else MAX_CONTROL_LINE
+        if len(line) > limit:
+            raise LineTooLong("control" if limit == MAX_CONTROL_LINE else "checkpoint", len(line), limit)
+        return line
+
+    def _check_data(self, begin: int, end: int) -> None:
+        """Jumps from the last newline within the limit to the next: no look at every line."""
+        while end - begin > self._max_line + 1:
+            newline = self._buffer.rfind(b"\n", begin, begin + self._max_line + 1)
+            if newline < 0:
+                size = self._buffer.index(b"\n", begin, end) - begin
+                raise LineTooLong("data", size, self._max_line)
+            begin = newline + 1
+
+    def _check_tail(self) -> None:
+        size = self._end - self._complete
+        if size <= MAX_CONTROL_LINE and size <= self._max_line:
+            return
+        if self._buffer.startswith(CONTROL_PREFIX, self._complete, self._end):
+            checkpoint = _is_checkpoint(bytes(self._view[self._complete : self._complete + 64]))
+            what, limit = ("checkpoint", MAX_CHECKPOINT_LINE) if checkpoint else ("control", MAX_CONTROL_LINE)
+        else:
+            what, limit = "data", self._max_line
+        if size > limit:
+            raise LineTooLong(what, size, limit)
+
+
+def _is_checkpoint(line: bytes) -> bool:
+    return line[len(CONTROL_PREFIX) :].lstrip().startswith(b'"checkpoint"')

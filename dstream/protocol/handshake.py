@@ -1,0 +1,131 @@
+"""What a provider's lines mean from its start until it is ready. Pure: no I/O, no clock, no process.
+
+The reader of a provider's stdout gives each line to `Handshake.heard` until `is_ready`; whoever writes line 1 says so
+by `asked`. The host decides what follows from a step: this file only says what was said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dstream.protocol import CONTROL_PREFIX, PROTOCOL_VERSION
+from dstream.protocol.messages import (
+    BadLine,
+    Control,
+    Error,
+    ErrorBody,
+    Heartbeat,
+    Hello,
+    Log,
+    Metric,
+    decode_control,
+    decode_status,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """The provider's hello."""
+
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The answer to line 1: rows may flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The answer to line 1, or an error before it; the provider will not run."""
+
+    error: ErrorBody
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A heartbeat, log line or figure."""
+
+    control: Heartbeat | Log | Metric
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """Text that is no message: to be shown as the provider's log."""
+
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoHello:
+    """A JSON line came before any hello: a provider of the original protocol, or no provider at all."""
+
+    line: bytes
+
+
+Step = Greeted | Ready | Refused | Told | Prose | NoHello
+
+
+class Handshake:
+    """One provider's start: nothing -> hello -> line 1 (by the host) -> ready."""
+
+    def __init__(self) -> None:
+        self.hello: Hello | None = None
+        self.first_prose: bytes | None = None
+        self.is_asked = False
+        self.is_ready = False
+
+    def asked(self) -> None:
+        """The host is writing line 1: from now on an answer is in place."""
+        self.is_asked = True
+
+    def heard(self, line: bytes) -> Step | None:
+        """What the line says; None for a control kind of a later version. Raises BadLine for what is out of place."""
+        if self.hello is None:
+            return self._before_hello(line)
+        if line.startswith(CONTROL_PREFIX):
+            return self._control(line)
+        status = decode_status(line)
+        if status is None:
+            raise BadLine("expected an answer to line 1, got a line that is neither status nor control line")
+        if not self.is_asked:
+            raise BadLine(f'said "{status.status}" before the host had written line 1')
+        if status.status == "ready":
+            self.is_ready = True
+            return Ready()
+        return Refused(status.error or ErrorBody("provider.failed", "system", status.message or "no reason given"))
+
+    def _before_hello(self, line: bytes) -> Step:
+        if not line.startswith(b"{"):
+            if self.first_prose is None and line.strip():
+                self.first_prose = line
+            return Prose(line)
+        if not line.startswith(CONTROL_PREFIX):
+            return NoHello(line)
+        control = decode_control(line)
+        if not isinstance(control, Hello):
+            raise BadLine("the first control line must be hello")
+        self.hello = control
+        return Greeted(control)
+
+    def _control(self, line: bytes) -> Step | None:
+        control: Control | None = decode_control(line)
+        if control is None or isinstance(control, (Heartbeat, Log, Metric)):
+            return None if control is None else Told(control, line)
+        if isinstance(control, Error):
+            return Refused(
+                ErrorBody(
+                    control.code,
+                    control.kind,
+                    control.message,
+                    control.hint,
+                    control.config_path,
+                    control.retry_after_ms,
+                )
+            )
+        raise BadLine(f"{type(control).__name__.lower()} is out of place before ready")
+
+
+def speaks_this_version(hello: Hello) -> bool:
+    return hello.protocol == PROTOCOL_VERSION

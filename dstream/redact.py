@@ -1,0 +1,109 @@
+"""Keeps secrets out of everything that is shown: replaces them by `***`, by value and by the parts of known shapes.
+
+Values come from what the configuration marks as secret, from config fields whose names say so, and from the password,
+SharedAccessKey, Signature and AccountKey parts of any config string (protocol rule 15).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote
+
+from dstream.errors import DStreamError
+
+MASK = "***"
+
+_PART_NAMES = r"password|pwd|shared ?access ?key|shared ?access ?signature|signature|sig|account ?key"
+_CONFIG_PART = re.compile(rf"(?i)(?<![a-z0-9])(?:{_PART_NAMES})\s*=\s*(\{{[^}}]*\}}|\"[^\"]*\"|[^;&]+)")
+_TEXT_PART = re.compile(rf"(?i)(?<![a-z0-9])((?:{_PART_NAMES})\s*=\s*)(?:\{{[^}}]*\}}|[^;&\s\"']+)")
+_URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)")
+
+_SECRET_WORDS = frozenset({"connection", "password", "passwd", "pwd", "secret", "token", "key"})
+_PLAIN_KEYS = frozenset({"partition", "message", "session", "primary", "foreign", "sort", "routing", "order", "row"})
+"""`partition_key = "CustomerId"` is no secret; hiding its value would hide half of every message."""
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+
+_SHORTEST = 4
+"""Shorter values found by name are left alone: they would match everywhere. Marked secrets are hidden at any length."""
+
+ErrorT = TypeVar("ErrorT", bound=DStreamError)
+
+
+class Redactor:
+    """Built once from the secrets and configs of a task."""
+
+    def __init__(self, secrets: Iterable[str] = (), configs: Iterable[Mapping[str, Any]] = ()) -> None:
+        values = {form for secret in secrets for form in _forms(secret)}
+        for config in configs:
+            values.update(form for value in _found_in(config, "") for form in _forms(value) if len(form) >= _SHORTEST)
+        longest_first = sorted(values - {""}, key=len, reverse=True)
+        self._values = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def text(self, text: str) -> str:
+        """The text with every secret replaced."""
+        if self._values is not None:
+            text = self._values.sub(MASK, text)
+        text = _TEXT_PART.sub(rf"\g<1>{MASK}", text)
+        return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """Any JSON value: texts are redacted, texts in fields with telling names are replaced altogether."""
+        if isinstance(value, str):
+            return MASK if value and is_secret_name(name) else self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self.value(item, str(key)) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, name) for item in value]
+        return value
+
+    def error(self, error: ErrorT) -> ErrorT:
+        """The same error, its texts redacted in place."""
+        error.message = self.text(error.message)
+        error.hint = self.text(error.hint)
+        error.details = tuple(self.text(line) for line in error.details)
+        error.args = (error.message,)
+        return error
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field's name says that its value is secret."""
+    words = {word.lower() for word in _WORDS.findall(name)}
+    found = words & _SECRET_WORDS
+    return bool(found) and not (found == {"key"} and words & _PLAIN_KEYS)
+
+
+def _found_in(value: Any, name: str) -> Iterator[str]:
+    if isinstance(value, str):
+        if is_secret_name(name):
+            yield value
+        yield from _parts(value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _found_in(item, str(key))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _found_in(item, name)
+
+
+def _parts(text: str) -> Iterator[str]:
+    for match in _CONFIG_PART.finditer(text):
+        part = match[1].strip()
+        yield part
+        yield part.strip("{}\"'")
+    for match in _URL_PASSWORD.finditer(text):
+        yield match[2]
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it may be met: as it is, inside JSON, in a URL; a text of several lines also line by line."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="")
+    yield unquote(secret)
+    lines = secret.splitlines()
+    if len(lines) > 1:
+        yield from (line.strip() for line in lines if len(line.strip()) >= 2 * _SHORTEST)

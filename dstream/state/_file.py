@@ -1,0 +1,123 @@
+"""The checkpoint store in a folder: one document a task, replaced atomically, mode 0600."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from dstream.errors import ConfigError, SystemFault
+
+DOCUMENT_VERSION = 1
+
+
+class StoredState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored: the input's state at its last acknowledged checkpoint, and whose it is."""
+
+    version: int = DOCUMENT_VERSION
+    task: str
+    input: str
+    output: str
+    seq: int = 0
+    """The checkpoint's number within the run that stored it."""
+    stored_at: str
+    """UTC, RFC 3339."""
+    run_id: str
+    state: msgspec.Raw
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+class FileStore:
+    """A task's document at `<folder>/<stack>/<task>.json`. Not for several writers: hold the TaskLock."""
+
+    def __init__(self, folder: Path, stack: str, task: str) -> None:
+        self._folder = folder / _file_name(stack)
+        self._task = task
+        self.path = self._folder / f"{_file_name(task)}.json"
+        self.lock_path = self._folder / f"{_file_name(task)}.lock"
+        self._temporary = self._folder / f".{_file_name(task)}.json.new"
+
+    def load(self) -> StoredState | None:
+        """None when nothing is stored yet. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
+        try:
+            document = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError("state.unreadable", f"can't read the state {self.path}: {error.strerror}") from error
+        self._check_version(document)
+        try:
+            return msgspec.json.decode(document, type=StoredState)
+        except msgspec.DecodeError as error:
+            raise self._corrupt(error) from error
+
+    def save(self, state: StoredState) -> None:
+        """Durable on return: file and folder are synced. Raises `state.write_failed`; the old state then stays."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write_synced(self._temporary, msgspec.json.encode(state) + b"\n")
+            self._temporary.replace(self.path)
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise SystemFault(
+                "state.write_failed",
+                f"can't store the checkpoint in {self.path}: {error.strerror}",
+                hint="Nothing is lost: the last stored checkpoint stays, and what follows it is read again.",
+            ) from error
+
+    def remove(self) -> bool:
+        """Forget the checkpoint; False when there was none."""
+        try:
+            self.path.unlink()
+        except FileNotFoundError:
+            return False
+        _sync_folder(self._folder)
+        return True
+
+    def _check_version(self, document: bytes) -> None:
+        try:
+            version = msgspec.json.decode(document, type=_Version).version
+        except msgspec.DecodeError as error:
+            raise self._corrupt(error) from error
+        if version > DOCUMENT_VERSION:
+            raise ConfigError(
+                "state.newer",
+                f"the state {self.path} has version {version}; this dstream knows {DOCUMENT_VERSION}",
+                hint="A newer dstream wrote it: upgrade this one.",
+            )
+
+    def _corrupt(self, error: Exception) -> ConfigError:
+        return ConfigError(
+            "state.corrupt",
+            f"the state {self.path} can't be understood: {error}",
+            hint=f"Restore it from a backup, or start anew with `dstream state rm {self._task}`.",
+        )
+
+
+def _file_name(name: str) -> str:
+    """A task or stack name as one path component."""
+    return quote(name, safe="")
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    # A file left by a crash is replaced, so its mode is never inherited.
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the rename itself durable (fsync(2): a file's fsync does not cover its directory entry)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

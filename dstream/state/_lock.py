@@ -1,0 +1,84 @@
+"""One writer a task: an flock that the kernel releases when its holder dies, with a note of who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from dstream.errors import LockedError, SystemFault
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds a lock, since when (UTC, RFC 3339)."""
+
+    pid: int
+    host: str
+    user: str
+    since: str
+
+
+class TaskLock:
+    """Held from `with` to its end. Raises LockedError `state.locked` when another process (or run) has it."""
+
+    def __init__(self, path: Path, task: str, since: datetime) -> None:
+        self._path = path
+        self._task = task
+        self._since = since
+        self._descriptor = -1
+
+    def __enter__(self) -> TaskLock:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise SystemFault("state.write_failed", f"can't write the lock {self._path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise self._locked() from error
+        self._note(msgspec.json.encode(_this_process(self._since)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The file stays: removing it would let two later runs lock two different files of one name.
+        self._note(b"")
+        os.close(self._descriptor)
+
+    @staticmethod
+    def holder(path: Path) -> Holder | None:
+        """Who noted himself last; None when nobody holds it."""
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Holder)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _locked(self) -> LockedError:
+        holder = self.holder(self._path)
+        who = f"by {holder.user}@{holder.host} (pid {holder.pid}) since {holder.since}" if holder else "by another run"
+        return LockedError(
+            "state.locked",
+            f'task "{self._task}" is locked {who}',
+            hint="One run a task. Wait for it or stop it; the lock ends with its process.",
+        )
+
+    def _note(self, content: bytes) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, content, 0)
+
+
+def _this_process(since: datetime) -> Holder:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no entry for this uid, as in many containers
+        user = str(os.getuid())
+    return Holder(os.getpid(), socket.gethostname(), user, since.isoformat(timespec="seconds").replace("+00:00", "Z"))

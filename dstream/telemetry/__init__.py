@@ -1,0 +1,5 @@
+"""What a run tells about itself."""
+
+from dstream.telemetry.log import LogFormat, StructuredLog
+
+__all__ = ["LogFormat", "StructuredLog"]

@@ -1,0 +1,141 @@
+"""A well-behaved input: `rows` lines behind its state, a checkpoint every `every`; then end, or `hold` until stop.
+
+`fault` makes it break one rule; `acks` is a file that gets the acks it received.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from wire import command, hear, hello, raw, say
+
+hello("input", os.environ.get("NAME", "rows"), "checkpoint", "ack", "drain", *os.environ.get("MORE", "once").split())
+line_1 = command()
+config, state = line_1["config"], line_1["state"]
+fault = config.get("fault", "")
+if fault == "not_ready":
+    print("waiting for a database", file=sys.stderr, flush=True)
+    hear()
+    time.sleep(60)
+if fault == "refuses":
+    error = {
+        "code": "rows.bad",
+        "kind": "config",
+        "message": "no such table",
+        "hint": "check",
+        "config_path": "tables[0]",
+    }
+    say({"status": "error", "message": "no such table", "error": error})
+    sys.exit(1)
+if fault == "early_exit":
+    print("can't find libfoo.so", file=sys.stderr, flush=True)
+    sys.exit(7)
+welcome = hear()
+say({"status": "ready"})
+
+stopped = threading.Event()
+acks = []
+eof = threading.Event()
+
+
+def listen():
+    while (heard := hear()) is not None:
+        message = heard[1]
+        if message["dstream"] == "stop" and fault != "deaf":
+            stopped.set()
+        if message["dstream"] == "ack":
+            acks.append(message["seq"])
+    eof.set()
+    stopped.set()
+
+
+threading.Thread(target=listen, daemon=True).start()
+
+first = state.get("next", 0)
+rows, every, size = config.get("rows", 10), config.get("every", 5), config.get("size", 10)
+seq = 0
+
+
+def checkpoint(n, following):
+    global seq
+    seq += 1
+    say({"dstream": "checkpoint", "seq": seq, "n": n, "state": {"next": following}})
+
+
+def fail(now):
+    if fault == "error":
+        error = {"code": "rows.lost", "kind": "transient", "message": "connection lost: " + config.get("say", "")}
+        say({"dstream": "error", **error, "hint": "wait", "config_path": "tables[0]"})
+        sys.exit(1)
+    if fault == "exit":
+        sys.exit(3)
+    if fault == "exit_0":
+        sys.exit(0)
+    if fault == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "miscount":
+        checkpoint(now + 1, 0)
+    if fault == "skips_seq":
+        say({"dstream": "checkpoint", "seq": seq + 2, "n": now, "state": {}})
+    if fault == "stateless":
+        say({"dstream": "checkpoint", "seq": seq + 1, "n": now})
+    if fault == "bad_control":
+        raw(b'{"dstream":"checkpoint","seq":"one"}\n')
+    if fault == "unknown_control":
+        say({"dstream": "from_the_future", "x": 1})
+    if fault == "long_line":
+        raw(b'{"data":"' + b"x" * config["size"] + b'"}\n')
+    if fault == "endless_line":
+        while True:
+            raw(b"x" * 65536)
+    if fault == "long_control":
+        say({"dstream": "log", "level": "info", "event": "x" * 70_000})
+    if fault == "unterminated":
+        raw(b'{"data":{"n":"half')
+        sys.exit(0)
+    if fault == "after_end":
+        checkpoint(now, 0)
+        say({"dstream": "end", "seq": seq})
+        raw(b'{"data":{"n":-1}}\n')
+    if fault == "uncovered_end":
+        say({"dstream": "end", "seq": seq})
+    if fault == "closes_stdout":
+        os.close(1)
+        time.sleep(60)
+
+
+done = 0
+pending = 0
+for n in range(first, first + rows):
+    if stopped.is_set():
+        break
+    raw(b'{"data":{"n":%d,"pad":"%s"},"metadata":{}}\n' % (n, b"x" * size))
+    pending += 1
+    done += 1
+    if fault and done == config.get("after", 3):
+        fail(pending)
+    if pending == every:
+        checkpoint(pending, n + 1)
+        pending = 0
+if pending:
+    checkpoint(pending, first + done)
+if config.get("hold"):
+    if "heartbeat" in os.environ.get("MORE", "") and fault != "silent":
+        while not stopped.wait(0.1):
+            say({"dstream": "heartbeat", "phase": "idle", "lag_ms": 5})
+    while not stopped.wait(1):
+        pass
+if fault == "leaves_at_end":
+    say({"dstream": "end", "seq": seq})
+    sys.exit(0)
+if not eof.is_set():
+    say({"dstream": "end", "seq": seq})
+if fault == "lingers":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+eof.wait(30)
+if "acks" in config:
+    with open(config["acks"], "w") as file:
+        file.write(" ".join(map(str, acks)))

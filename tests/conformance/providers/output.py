@@ -1,0 +1,101 @@
+"""A well-behaved output: appends what it gets to `sink`, acknowledges each checkpoint, ends after stop and EOF.
+
+`fault` makes it break one rule at checkpoint `at`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from wire import command, hear, hello, raw, say
+
+hello("output", os.environ.get("OUT_NAME", "sink"), "ack", *os.environ.get("OUT_MORE", "").split())
+config = command()["config"]
+fault, at = config.get("fault", ""), config.get("at", 1)
+if fault == "refuses":
+    say({"status": "error", "message": "old style"})
+    sys.exit(1)
+if fault == "prose_after_hello":
+    raw(b"connecting..\n")
+say({"status": "ready"})
+if fault == "idle":  # reads nothing more
+    time.sleep(60)
+if fault == "child":
+    child = subprocess.Popen([sys.executable, "-S", "-E", "-c", "import time; time.sleep(60)"])
+    with open(config["child"], "w") as file:
+        file.write(str(child.pid))
+if fault == "beats":
+    threading.Thread(
+        target=lambda: [(say({"dstream": "heartbeat"}), time.sleep(0.1)) for _ in range(100)], daemon=True
+    ).start()
+
+
+def fail(seq, n):
+    if fault == "error":
+        say({"dstream": "error", "code": "sink.full", "kind": "system", "message": "disk full", "hint": "make room"})
+        sys.exit(1)
+    if fault == "exit":
+        print("last words", file=sys.stderr, flush=True)
+        sys.exit(9)
+    if fault == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "miscounts":
+        say({"dstream": "ack", "seq": seq, "n": n - 1})
+    if fault == "acks_ahead":
+        say({"dstream": "ack", "seq": seq + 1, "n": n})
+    if fault == "countless":
+        say({"dstream": "ack", "seq": seq})
+    if fault == "bad_control":
+        raw(b'{"dstream":"ack","seq":}\n')
+    if fault == "long_control":
+        say({"dstream": "log", "level": "info", "event": "x" * 70_000})
+    if fault == "prose":
+        raw(b"hello, people\n")
+    if fault == "silent":
+        time.sleep(60)
+    if fault == "stuck":
+        while hear() is not None:
+            pass
+        time.sleep(60)
+
+
+settled = since = rejected = 0
+stop_seen = False
+sink = open(config["sink"], "ab") if "sink" in config else open(os.devnull, "wb")  # noqa: SIM115
+held = []
+while (heard := hear()) is not None:
+    line, message = heard
+    if message is None:
+        sink.write(line)
+        since += 1
+        if config.get("delay"):
+            time.sleep(config["delay"])
+    elif message["dstream"] == "checkpoint":
+        assert "state" not in message
+        sink.flush()
+        if fault and message["seq"] == at:
+            fail(message["seq"], since)
+        held.append((message["seq"], since))
+        since = 0
+        if len(held) >= config.get("hold_acks", 1):
+            say(
+                {
+                    "dstream": "ack",
+                    "seq": held[-1][0],
+                    "n": sum(n for _, n in held),
+                    "rejected": config.get("rejected", 0),
+                }
+            )
+            held.clear()
+    elif message["dstream"] == "stop":
+        stop_seen = True
+if stop_seen and held:
+    say({"dstream": "ack", "seq": held[-1][0], "n": sum(n for _, n in held)})
+if "stopped" in config:
+    with open(config["stopped"], "w") as file:
+        file.write(str(stop_seen))
+if fault == "bad_exit":
+    sys.exit(4)
