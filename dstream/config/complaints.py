@@ -1,0 +1,44 @@
+"""Collects what is wrong with a configuration, so that one run shows all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from dstream.errors import ConfigError, ConfigErrors
+
+_T = TypeVar("_T")
+
+
+class Complaints:
+    def __init__(self) -> None:
+        self._errors: list[ConfigError] = []
+
+    def add(self, error: ConfigError | ConfigErrors) -> None:
+        """An error that is met again, as that of a local used twice, is kept once."""
+        found = error.errors if isinstance(error, ConfigErrors) else (error,)
+        self._errors += [each for each in found if not any(each is known for known in self._errors)]
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Keeps a ConfigError of the block and goes on behind it."""
+        try:
+            yield
+        except (ConfigError, ConfigErrors) as error:
+            self.add(error)
+
+    def attempt(self, run: Callable[[], _T], otherwise: _T) -> _T:
+        """The result, or `otherwise` after a complaint."""
+        with self.collecting():
+            return run()
+        return otherwise
+
+    def raise_if_any(self) -> None:
+        """Raises ConfigErrors in the order of the files."""
+        if self._errors:
+            raise ConfigErrors(sorted(self._errors, key=_position))
+
+
+def _position(error: ConfigError) -> tuple[str, int, int]:
+    return (error.place.file, error.place.line, error.place.column) if error.place else ("", 0, 0)

@@ -1,0 +1,71 @@
+"""Functions that look outside: environment variables, files, the time, secrets."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC
+from functools import partial
+from pathlib import Path
+
+from dstream.config.function_table import CallFailed, Function
+from dstream.config.surroundings import Surroundings
+from dstream.config.values import Secret, Value
+
+
+def functions_of_surroundings(around: Surroundings) -> dict[str, Function]:
+    return {
+        "abspath": Function(lambda path: str(_path(around, path)), ("text",)),
+        "env": Function(partial(_env, around), ("text", "any"), optional=1),
+        "file": Function(partial(_file, around), ("text",)),
+        "fileexists": Function(lambda path: _path(around, path).is_file(), ("text",)),
+        "secret": Function(partial(_secret, around), ("text",)),
+        "timestamp": Function(lambda: around.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
+        "yamldecode": Function(_yamldecode, ("text",)),
+    }
+
+
+def _path(around: Surroundings, path: str) -> Path:
+    return Path(os.path.normpath(around.folder.absolute() / Path(path).expanduser()))
+
+
+def _env(around: Surroundings, name: str, *default: Value) -> Value:
+    if name in around.environ:
+        return around.environ[name]
+    if default:
+        return default[0]
+    raise _unset(name)
+
+
+def _unset(name: str, hint: str = "") -> CallFailed:
+    hint = hint or f'Set it, or give a default: env("{name}", "x")'
+    return CallFailed(f"the environment variable {name} is not set", 0, code="config.env_unset", hint=hint)
+
+
+def _file(around: Surroundings, path: str) -> str:
+    try:
+        return _path(around, path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise CallFailed(f"{path} is no UTF-8 text", 0, code="config.file") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "this is no path"
+        raise CallFailed(f"{path} can't be read: {reason}", 0, code="config.file") from None
+
+
+def _secret(around: Surroundings, reference: str) -> Secret:
+    scheme, _, rest = reference.partition(":")
+    if scheme == "env" and rest:
+        if rest not in around.environ:
+            raise _unset(rest, "A secret has no default.")
+        return Secret.of(around.environ[rest])
+    if scheme == "file" and rest:
+        return Secret.of(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
+    if scheme == "azurekeyvault":
+        hint = 'Use secret("env:NAME") or secret("file:/path").'
+        raise CallFailed("Azure Key Vault is not supported yet", 0, code="config.unsupported", hint=hint)
+    hint = 'It reads secret("env:NAME") or secret("file:/path").'
+    raise CallFailed("this is no reference to a secret", 0, hint=hint)
+
+
+def _yamldecode(text: str) -> Value:
+    hint = "Use jsondecode, or write the value as HCL."
+    raise CallFailed("is not supported yet", code="config.unsupported", hint=hint)

@@ -1,0 +1,179 @@
+"""Runs a template's tree and writes the rendered text with its way back to the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dstream.config.gotemplate.nodes import (
+    Action,
+    Broken,
+    Command,
+    Constant,
+    Dot,
+    Fields,
+    Function,
+    If,
+    Node,
+    Operand,
+    Pipeline,
+    Range,
+    Text,
+    Variable,
+    With,
+)
+from dstream.config.gotemplate.values import Failed, Unset, failed, is_empty, kind, printed
+from dstream.config.problem import did_you_mean
+from dstream.config.source import Hole, Segment
+
+TemplateFunction = Callable[..., Any]
+
+
+class Output:
+    """The rendered text as it grows."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.segments: list[Segment] = []
+        self.holes: list[Hole] = []
+        self._length = 0
+
+    def write(self, text: str, origin: int, *, verbatim: bool) -> None:
+        if not text:
+            return
+        self.segments.append(Segment(self._length, origin, verbatim))
+        self.parts.append(text)
+        self._length += len(text)
+
+    def write_hole(self, hole: Hole, origin: int) -> None:
+        self.write(f"__dstream_hole_{len(self.holes)}__", origin, verbatim=False)
+        self.holes.append(hole)
+
+
+class Executor:
+    """One run over a tree. Functions that may be given an unset variable are named in `tolerant`."""
+
+    def __init__(self, functions: Mapping[str, TemplateFunction], tolerant: frozenset[str]) -> None:
+        self.output = Output()
+        self._functions = functions
+        self._tolerant = tolerant
+
+    def run(self, nodes: Sequence[Node], dot: Any = None, variables: dict[str, Any] | None = None) -> None:
+        scope = {"$": None} if variables is None else variables
+        for node in nodes:
+            try:
+                self._node(node, dot, scope)
+            except Failed as error:
+                self.output.write_hole(error.hole, node.at)
+
+    def _node(self, node: Node, dot: Any, scope: dict[str, Any]) -> None:
+        match node:
+            case Text():
+                self.output.write(node.text, node.at, verbatim=True)
+            case Broken():
+                raise failed(node.message)
+            case Action():
+                self._action(node, dot, scope)
+            case If():
+                empty = is_empty(self._pipeline(node.condition, dot, scope))
+                self.run(node.otherwise if empty else node.then, dot, dict(scope))
+            case With():
+                subject = self._pipeline(node.subject, dot, scope)
+                if is_empty(subject):
+                    self.run(node.otherwise, dot, dict(scope))
+                else:
+                    inner = {**scope, node.variable: subject} if node.variable else dict(scope)
+                    self.run(node.body, subject, inner)
+            case Range():
+                self._range(node, dot, scope)
+
+    def _action(self, node: Action, dot: Any, scope: dict[str, Any]) -> None:
+        value = self._pipeline(node.pipeline, dot, scope)
+        if node.variable:
+            if not node.declares and node.variable not in scope:
+                raise failed(f"the template variable {node.variable} is not declared")
+            scope[node.variable] = value
+        elif isinstance(value, Unset):
+            raise Failed(value.hole)
+        else:
+            self.output.write(printed(value), node.at, verbatim=False)
+
+    def _range(self, node: Range, dot: Any, scope: dict[str, Any]) -> None:
+        found = self._pipeline(node.items, dot, scope)
+        if isinstance(found, Unset):
+            raise Failed(found.hole)
+        pairs = list(_pairs(found))
+        if not pairs:
+            self.run(node.otherwise, dot, dict(scope))
+        for key, value in pairs:
+            names = {node.key: key} if node.key else {}
+            self.run(node.body, value, {**scope, **names, **({node.value: value} if node.value else {})})
+
+    def _pipeline(self, pipeline: Pipeline, dot: Any, scope: dict[str, Any]) -> Any:
+        first, *rest = pipeline.commands
+        value = self._command(first, (), dot, scope)
+        for command in rest:
+            value = self._command(command, (value,), dot, scope)
+        return value
+
+    def _command(self, command: Command, piped: tuple[Any, ...], dot: Any, scope: dict[str, Any]) -> Any:
+        head, *arguments = command.operands
+        if not isinstance(head, Function):
+            if piped:
+                raise failed('after "|" stands a function')
+            return self._operand(head, dot, scope)
+        values = [self._operand(argument, dot, scope) for argument in arguments]
+        return self._call(head.name, [*values, *piped])
+
+    def _operand(self, operand: Operand, dot: Any, scope: dict[str, Any]) -> Any:
+        match operand:
+            case Constant():
+                return operand.value
+            case Function():
+                return self._call(operand.name, [])
+            case Variable():
+                if operand.name not in scope:
+                    raise failed(f"the template variable {operand.name} is not declared")
+                return scope[operand.name]
+            case Dot():
+                return dot
+            case Fields():
+                return _field(self._operand(operand.target, dot, scope), operand.names)
+            case Pipeline():
+                return self._pipeline(operand, dot, scope)
+
+    def _call(self, name: str, values: list[Any]) -> Any:
+        function = self._functions.get(name)
+        if function is None:
+            raise failed(f'there is no template function "{name}"', did_you_mean(name, self._functions))
+        unset = next((value for value in values if isinstance(value, Unset)), None)
+        if unset is not None and name not in self._tolerant:
+            return unset
+        try:
+            return function(*values)
+        except Failed as error:
+            raise Failed(Hole(error.hole.code, f"{name}: {error.hole.message}", error.hole.hint)) from None
+        except (TypeError, ValueError, ArithmeticError, LookupError):
+            raise failed(f"{name} can't be called with these {len(values)} arguments") from None
+
+
+def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
+    match value:
+        case None:
+            return iter(())
+        case list():
+            return iter(enumerate(value))
+        case dict():
+            return iter(sorted(value.items()))
+        case int():
+            return ((i, i) for i in range(value))
+        case _:
+            raise failed(f"range goes over a list, a dict or a number, not {kind(value)}")
+
+
+def _field(value: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        if not isinstance(value, dict):
+            raise failed(f".{name} is not there: a template has no data of its own")
+        value = value.get(name)
+    return value

@@ -1,0 +1,213 @@
+"""Actions and text to a tree. A broken action, or an `if` without `end`, becomes a `Broken` node in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dstream.config.gotemplate.lex import Piece, TemplateSyntaxError, Word, pieces
+from dstream.config.gotemplate.nodes import (
+    Action,
+    Broken,
+    Command,
+    Constant,
+    Dot,
+    Fields,
+    Function,
+    If,
+    Node,
+    Operand,
+    Pipeline,
+    Range,
+    Text,
+    Variable,
+    With,
+)
+
+_UNSUPPORTED = frozenset({"define", "template", "block", "break", "continue"})
+_CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "nil": None}
+
+
+def parse(text: str) -> tuple[Node, ...]:
+    return _Parser(pieces(text)).run()
+
+
+class _Parser:
+    def __init__(self, found: Sequence[Piece]) -> None:
+        self.pieces = found
+        self.at = 0
+
+    def run(self) -> tuple[Node, ...]:
+        nodes: list[Node] = []
+        while self.at < len(self.pieces):
+            nodes += self._nodes()
+            if self.at < len(self.pieces):
+                stray = self.pieces[self.at]
+                nodes.append(Broken(stray.at, f'this "{_keyword(stray)}" closes nothing'))
+                self.at += 1
+        return tuple(nodes)
+
+    def _nodes(self) -> list[Node]:
+        """Up to an `else` or `end` that is not ours."""
+        nodes: list[Node] = []
+        while self.at < len(self.pieces):
+            piece = self.pieces[self.at]
+            if _keyword(piece) in ("else", "end"):
+                break
+            self.at += 1
+            node = self._node(piece)
+            if node is not None:
+                nodes.append(node)
+        return nodes
+
+    def _node(self, piece: Piece) -> Node | None:
+        if piece.words is None:
+            return Text(piece.at, piece.text)
+        if piece.error:
+            return Broken(piece.at, piece.error)
+        if not piece.words:
+            return None  # a comment
+        try:
+            return self._action(piece, piece.words)
+        except TemplateSyntaxError as error:
+            return Broken(piece.at, str(error))
+
+    def _action(self, piece: Piece, words: Sequence[Word]) -> Node:
+        keyword = _keyword(piece)
+        if keyword in _UNSUPPORTED:
+            raise TemplateSyntaxError(f'"{keyword}" of templates is not supported')
+        if keyword in ("if", "with", "range"):
+            return self._control(piece, keyword, words[1:])
+        variables, rest, declares = _assignment(words)
+        if len(variables) > 1:
+            raise TemplateSyntaxError("only range declares two variables")
+        return Action(piece.at, _pipeline(rest), variables[0] if variables else "", declares)
+
+    def _control(self, piece: Piece, keyword: str, words: Sequence[Word]) -> Node:
+        variables, rest, _ = _assignment(words)
+        failure: TemplateSyntaxError | None = None
+        try:
+            pipeline = _pipeline(rest)
+        except TemplateSyntaxError as error:  # the body up to `end` still belongs to this action
+            pipeline, failure = Pipeline(()), error
+        body = tuple(self._nodes())
+        otherwise = self._otherwise(piece, keyword)
+        if failure is not None:
+            raise failure
+        if keyword == "if":
+            return If(piece.at, pipeline, body, otherwise)
+        if keyword == "with":
+            return With(piece.at, variables[0] if variables else "", pipeline, body, otherwise)
+        key, value = variables if len(variables) == 2 else ("", variables[0] if variables else "")
+        return Range(piece.at, key, value, pipeline, body, otherwise)
+
+    def _otherwise(self, opener: Piece, keyword: str) -> tuple[Node, ...]:
+        if self.at >= len(self.pieces):
+            raise TemplateSyntaxError(f'this "{keyword}" is never closed with "{{{{ end }}}}"')
+        piece = self.pieces[self.at]
+        self.at += 1
+        words = piece.words or ()
+        if _keyword(piece) == "end":
+            return ()
+        if len(words) > 1:  # else if ..
+            return (self._control(Piece(piece.at, piece.text, words[1:]), words[1].text, words[2:]),)
+        nodes = tuple(self._nodes())
+        if self.at >= len(self.pieces) or _keyword(self.pieces[self.at]) != "end":
+            raise TemplateSyntaxError(f'this "{keyword}" is never closed with "{{{{ end }}}}"')
+        self.at += 1
+        return nodes
+
+
+def _keyword(piece: Piece) -> str:
+    """The action's first word if it is a name."""
+    return piece.words[0].text if piece.words and piece.words[0].kind == "name" else ""
+
+
+def _assignment(words: Sequence[Word]) -> tuple[list[str], Sequence[Word], bool]:
+    """The variables before `:=` or `=`, and what follows."""
+    sign = next((i for i, word in enumerate(words) if word.kind == "declare" or word.text == "="), None)
+    if sign is None or any(word.kind == "string" for word in words[: sign + 1]):
+        return [], words, False
+    variables = [word.text for word in words[:sign] if word.kind == "variable"]
+    if not variables:
+        raise TemplateSyntaxError(f'before "{words[sign].text}" stands a variable')
+    return variables, words[sign + 1 :], words[sign].kind == "declare"
+
+
+def _pipeline(words: Sequence[Word]) -> Pipeline:
+    pipeline, rest = _read_pipeline(words, 0)
+    if rest < len(words):
+        raise TemplateSyntaxError(f'"{words[rest].text}" is not expected in a template here')
+    return pipeline
+
+
+def _read_pipeline(words: Sequence[Word], at: int) -> tuple[Pipeline, int]:
+    commands: list[Command] = []
+    operands: list[Operand] = []
+    while at < len(words) and not _is(words[at], ")"):
+        if _is(words[at], "|"):
+            commands.append(_command(operands))
+            operands = []
+            at += 1
+            continue
+        operand, at = _operand(words, at)
+        operands.append(operand)
+    commands.append(_command(operands))
+    return Pipeline(tuple(commands)), at
+
+
+def _command(operands: list[Operand]) -> Command:
+    if not operands:
+        raise TemplateSyntaxError("a value is missing in this template")
+    if len(operands) > 1 and not isinstance(operands[0], Function):
+        raise TemplateSyntaxError("only a function can be given arguments")
+    return Command(tuple(operands))
+
+
+def _operand(words: Sequence[Word], at: int) -> tuple[Operand, int]:
+    word = words[at]
+    operand: Operand
+    if _is(word, "("):
+        operand, at = _read_pipeline(words, at + 1)
+        if at >= len(words):
+            raise TemplateSyntaxError('a "(" in this template is never closed')
+    else:
+        operand = _single(word)
+    at += 1
+    if at < len(words) and words[at].kind == "fields" and not words[at].spaced:
+        return Fields(operand, _names(words[at])), at + 1
+    return operand, at
+
+
+def _single(word: Word) -> Operand:
+    match word.kind:
+        case "string":
+            return Constant(word.text)
+        case "number":
+            return Constant(_number(word.text))
+        case "variable":
+            return Variable(word.text)
+        case "dot":
+            return Dot()
+        case "fields":
+            return Fields(Dot(), _names(word))
+        case "name":
+            return Constant(_CONSTANTS[word.text]) if word.text in _CONSTANTS else Function(word.text)
+        case _:
+            raise TemplateSyntaxError(f'"{word.text}" is not expected in a template here')
+
+
+def _names(word: Word) -> tuple[str, ...]:
+    return tuple(word.text[1:].split("."))
+
+
+def _number(text: str) -> int | float:
+    digits = text.replace("_", "")
+    return int(digits, 0) if digits.lstrip("-+").lower().startswith("0x") else _decimal(digits)
+
+
+def _decimal(digits: str) -> int | float:
+    return int(digits) if digits.lstrip("-+").isdigit() else float(digits)
+
+
+def _is(word: Word, sign: str) -> bool:
+    return word.kind == "sign" and word.text == sign

@@ -1,0 +1,93 @@
+"""What template functions work on: values as Go prints and compares them, and the unset variable."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from dstream.config.source import Hole
+
+
+class Failed(Exception):
+    """A template that can't be evaluated."""
+
+    def __init__(self, hole: Hole) -> None:
+        super().__init__(hole.message)
+        self.hole = hole
+
+
+def failed(message: str, hint: str = "") -> Failed:
+    return Failed(Hole("config.template", message, hint))
+
+
+class Unset(str):
+    """The empty string that an unset environment variable gives. Printed as it is, it is the error of its variable."""
+
+    __slots__ = ("name",)
+    name: str
+
+    @classmethod
+    def of(cls, name: str) -> Unset:
+        unset = cls("")
+        unset.name = name
+        return unset
+
+    @property
+    def hole(self) -> Hole:
+        hint = f'Set it, or give a default: {{{{ env "{self.name}" | default "x" }}}}'
+        return Hole("config.env_unset", f"the environment variable {self.name} is not set", hint)
+
+
+def is_empty(value: Any) -> bool:
+    """Go's zero values, which `if`, `default` and `coalesce` pass over."""
+    return value is None or value == "" or value == 0 or (isinstance(value, (list, dict)) and not value)
+
+
+def printed(value: Any) -> str:
+    """As fmt's %v prints it."""
+    if value is None:
+        return "<no value>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    if isinstance(value, list):
+        return "[" + " ".join(printed(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{printed(value[key])}" for key in sorted(value)) + "]"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S %z %Z")
+    return str(value)
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise failed(f"text is expected, not {kind(value)}")
+    return value
+
+
+def whole(value: Any) -> int:
+    """Sprig's `int`: text and fractions are turned into whole numbers."""
+    try:
+        return int(float(value)) if isinstance(value, str) and "." in value else int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise failed(f"a whole number is expected, not {kind(value)}") from None
+
+
+def items(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise failed(f"a list is expected, not {kind(value)}")
+    return value
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise failed(f"a dict is expected, not {kind(value)}")
+    return value
+
+
+def kind(value: Any) -> str:
+    if value is None:
+        return "nil"
+    names: dict[type, str] = {bool: "a bool", int: "a number", float: "a number", list: "a list", dict: "a dict"}
+    return next((name for cls, name in names.items() if isinstance(value, cls)), "text")

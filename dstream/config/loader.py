@@ -1,0 +1,204 @@
+"""From a file or folder to a Project: render, parse, read the blocks, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from dstream.config.body_reader import BodyReader
+from dstream.config.complaints import Complaints
+from dstream.config.evaluate import Namespace
+from dstream.config.functions_of_surroundings import functions_of_surroundings
+from dstream.config.functions_of_values import FUNCTIONS_OF_VALUES
+from dstream.config.gotemplate import render
+from dstream.config.model import Project, Settings, Task
+from dstream.config.parse import parse
+from dstream.config.problem import Problem, did_you_mean
+from dstream.config.scope import Scope
+from dstream.config.settings_reader import read_settings
+from dstream.config.source import Source
+from dstream.config.surroundings import Surroundings
+from dstream.config.syntax import Block, Body
+from dstream.config.task_reader import TaskReader
+from dstream.config.variable_reader import variable_definition
+from dstream.errors import ConfigError, ConfigErrors, Place
+
+_TOP_LEVEL = ("dstream", "variable", "locals", "task")
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def load(
+    path: Path,
+    *,
+    variables: Mapping[str, str] = _NO_VARIABLES,
+    environ: Mapping[str, str],
+    only: Collection[str] | None = None,
+    now: Callable[[], datetime] = _now,
+) -> Project:
+    """The project in a file, or in all *.hcl of a folder. Raises ConfigErrors with all that is wrong, in order.
+
+    `variables` are values for `variable` blocks as text. With `only`, the config of other tasks is left empty, and
+    what only they need (an environment variable, say) is not asked for. `now` is the time for timestamp().
+    """
+    complaints = Complaints()
+    files = _parse_all(path, environ, now, complaints)
+    complaints.raise_if_any()
+    folder = (path if path.is_dir() else path.parent).absolute()
+    around = Surroundings(environ, folder, now)
+    scope = Scope({**FUNCTIONS_OF_VALUES, **functions_of_surroundings(around)})
+    reading = _Reading(scope, complaints, variables, environ)
+    reading.read(files)
+    settings, tasks = reading.evaluate(only)
+    complaints.raise_if_any()
+    return Project(path, folder, settings, MappingProxyType(tasks))
+
+
+def _parse_all(
+    path: Path, environ: Mapping[str, str], now: Callable[[], datetime], complaints: Complaints
+) -> list[tuple[Source, Body]]:
+    files: list[tuple[Source, Body]] = []
+    for file in _files(path):
+        with complaints.collecting():
+            source = render(str(file), _text(file), environ=environ, now=now)
+            files.append((source, _parse(source)))
+    return files
+
+
+def _files(path: Path) -> Sequence[Path]:
+    if path.is_dir():
+        found = sorted(path.glob("*.hcl"))
+        if not found:
+            raise _file_error(path, f"there is no *.hcl in {path}")
+        return found
+    return [path]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise _file_error(path, f"there is no {path}") from None
+    except UnicodeDecodeError:
+        raise ConfigError("config.file", f"{path} is no UTF-8 text", place=Place(str(path))) from None
+    except OSError as error:
+        raise ConfigError("config.file", f"{path} can't be read: {error.strerror}", place=Place(str(path))) from None
+
+
+def _file_error(path: Path, message: str) -> ConfigErrors:
+    hint = "Say where the configuration is: dstream -c FILE, or DSTREAM_CONFIG."
+    return ConfigErrors([ConfigError("config.file", message, place=Place(str(path)), hint=hint)])
+
+
+def _parse(source: Source) -> Body:
+    try:
+        return parse(source)
+    except Problem as problem:
+        raise source.error(problem) from None
+    except RecursionError:
+        raise source.error(Problem("config.syntax", "this is nested too deep", 0)) from None
+
+
+class _Reading:
+    """Reads the blocks of all files into one scope, then works out what they say."""
+
+    def __init__(
+        self, scope: Scope, complaints: Complaints, variables: Mapping[str, str], environ: Mapping[str, str]
+    ) -> None:
+        self._scope = scope
+        self._complaints = complaints
+        self._variables = variables
+        self._environ = environ
+        self._firsts: dict[tuple[str, str], Place] = {}
+        self._settings: BodyReader | None = None
+        self._tasks: dict[str, TaskReader] = {}
+
+    def read(self, files: Sequence[tuple[Source, Body]]) -> None:
+        for source, body in files:
+            self._reader(source, body, "").check((), _TOP_LEVEL)
+            for block in body.blocks:
+                if block.name in _TOP_LEVEL:
+                    self._read_block(source, block)
+        for name in sorted(self._variables.keys() - self._scope.variables.keys()):
+            hint = did_you_mean(name, self._scope.variables) or f'Declare it: variable "{name}" {{}}'
+            self._complaints.add(ConfigError("config.undefined", f'there is no variable "{name}"', hint=hint))
+
+    def evaluate(self, only: Collection[str] | None) -> tuple[Settings, dict[str, Task]]:
+        """Without `only`, variables and locals that nobody uses are worked out too, so that their errors show."""
+        if only is None:
+            for definition in [*self._scope.variables.values(), *self._scope.locals.values()]:
+                self._complaints.attempt(definition.value, None)
+        settings = read_settings(self._settings) if self._settings is not None else Settings()
+        tasks: dict[str, Task] = {}
+        for name, reader in self._tasks.items():
+            task = reader.task(with_config=only is None or name in only)
+            if task is not None:
+                tasks[name] = task
+        return settings, tasks
+
+    def _read_block(self, source: Source, block: Block) -> None:
+        reader = self._reader(source, block.body, _described(block))
+        labels = 1 if block.name in ("variable", "task") else 0
+        if len(block.labels) != labels:
+            wanted = f'{block.name} "NAME" {{ .. }}' if labels else f"{block.name} {{ .. }}"
+            at = block.labels[labels].at if len(block.labels) > labels else block.at
+            reader.complain("config.label", f"write it as {wanted}", at)
+            return
+        label = block.labels[0].text if labels else ""
+        if block.name != "locals" and not self._is_first(reader, block, label):
+            return
+        match block.name:
+            case "dstream":
+                self._settings = reader
+            case "locals":
+                self._read_locals(reader)
+            case "variable":
+                definition = variable_definition(label, block, reader, self._variables, self._environ)
+                self._scope.variables[label] = definition
+            case _:
+                self._read_task(reader, block, label)
+
+    def _read_task(self, reader: BodyReader, block: Block, name: str) -> None:
+        if not name or name.strip(".") == "" or any(char in name for char in '/\\\0\n"'):
+            hint = "A task's name is also the name of its state file."
+            reader.complain("config.label", "this can't be the name of a task", block.labels[0].at, hint)
+            return
+        task = TaskReader(name, block, reader)
+        self._tasks[name] = task
+        namespace: Namespace = task.namespace
+        self._scope.tasks[name] = namespace
+
+    def _read_locals(self, reader: BodyReader) -> None:
+        reader.check({attribute.name for attribute in reader.body.attributes}, ())
+        for attribute in reader.body.attributes:
+            place = reader.source.place(attribute.at, reader.block)
+            first = self._scope.locals.get(attribute.name)
+            if first is None:
+                self._scope.locals[attribute.name] = self._scope.define(
+                    f"local.{attribute.name}", place, partial(reader.evaluate, attribute)
+                )
+            elif reader.attribute(attribute.name) is attribute:  # the reader tells of those within one block
+                message = f'the local "{attribute.name}" is set twice (first at {first.place})'
+                self._complaints.add(ConfigError("config.duplicate", message, place=place))
+
+    def _is_first(self, reader: BodyReader, block: Block, label: str) -> bool:
+        place = reader.source.place(block.at, reader.block)
+        first = self._firsts.setdefault((block.name, label), place)
+        if first is place:
+            return True
+        message = f"{_described(block)} is defined twice (first at {first})"
+        self._complaints.add(ConfigError("config.duplicate", message, place=place))
+        return False
+
+    def _reader(self, source: Source, body: Body, block: str) -> BodyReader:
+        return BodyReader(source, body, block, self._scope, self._complaints)
+
+
+def _described(block: Block) -> str:
+    return " ".join([block.name, *(f'"{label.text}"' for label in block.labels)])

@@ -1,0 +1,17 @@
+"""What an evaluation may ask of the world: environment variables, files, the time. All come in from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`folder` is the HCL file's: relative paths are from there, wherever the command runs."""
+
+    environ: Mapping[str, str]
+    folder: Path
+    now: Callable[[], datetime]

@@ -1,0 +1,161 @@
+"""The values of the language: JSON values, how they turn into each other, and secrets among them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeAlias
+
+Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
+"""What an expression gives: lists and dicts hold values again. Sets are lists, sorted and without repeats."""
+
+
+class NotConvertible(Exception):
+    """The value has no form of the wanted type. Its text says what it is; never what it holds."""
+
+
+class Secret(str):
+    """Text that must never be shown. `parts` are the secrets that it is made of, hidden wherever they occur."""
+
+    __slots__ = ("parts",)
+    parts: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str, parts: Iterable[str] | None = None) -> Secret:
+        secret = cls(text)
+        secret.parts = frozenset(part for part in ((text,) if parts is None else parts) if part)
+        return secret
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def secrets_in(value: Value) -> frozenset[str]:
+    """The parts of all secrets inside."""
+    return frozenset(part for text in _texts(value) if isinstance(text, Secret) for part in text.parts)
+
+
+def derived(value: Value, origins: Iterable[Value]) -> Value:
+    """A value made from others: where one of them was secret, all its text is too."""
+    parts = frozenset(part for origin in origins for part in secrets_in(origin))
+    if not parts:
+        return value
+    return _map_texts(value, lambda text: Secret.of(text, parts | {text}))
+
+
+def concealed(value: Value) -> Value:
+    """The value with all its text secret. Keys of objects are names, and stay as they are."""
+    return _map_texts(value, lambda text: Secret.of(text))
+
+
+def revealed(value: Value) -> Value:
+    """Plain JSON, as a provider gets it. Its secrets must have been taken from it before."""
+    if isinstance(value, dict):
+        return {_plain(key): revealed(item) for key, item in value.items()}
+    return [revealed(item) for item in value] if isinstance(value, list) else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return "".join(value) if isinstance(value, Secret) else value
+
+
+def _texts(value: Value) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+
+
+def _map_texts(value: Value, change: Callable[[str], Value]) -> Value:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_map_texts(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: _map_texts(item, change) for key, item in value.items()}
+    return value
+
+
+def kind(value: Value) -> str:
+    """The type, with its article, for messages."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a bool"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def to_text(value: Value) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return format(Decimal(repr(value)), "f")
+        case _:
+            raise NotConvertible(kind(value))
+
+
+def to_number(value: Value) -> int | float:
+    if isinstance(value, bool):
+        raise NotConvertible(kind(value))
+    if isinstance(value, (int, float)):
+        return value
+    if isinstance(value, str):
+        try:
+            return number(Decimal(value))
+        except (InvalidOperation, OverflowError, ValueError):
+            raise NotConvertible("a string that is no number") from None
+    raise NotConvertible(kind(value))
+
+
+def to_bool(value: Value) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise NotConvertible(kind(value))
+
+
+def number(exact: Decimal) -> int | float:
+    """A whole number as int, any other as float."""
+    if not exact.is_finite():
+        raise OverflowError
+    if exact.adjusted() < 400 and exact == exact.to_integral_value():
+        return int(exact)
+    result = float(exact)
+    if result in (float("inf"), float("-inf")):
+        raise OverflowError
+    return result
+
+
+def equal(left: Value, right: Value) -> bool:
+    """Values of different types are never equal: "1" is not 1, and true is not 1."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(equal(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    return left == right
+
+
+def to_json(value: Value) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
