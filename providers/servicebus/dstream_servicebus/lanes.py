@@ -33,6 +33,7 @@ class Ticket:
         self._batch = batch
         self._open = messages
         self._lock = threading.Lock()
+        self.settle(0)  # nothing to wait for
 
     def settle(self, messages: int, *, rejected: bool = False) -> None:
         with self._lock:

@@ -45,6 +45,7 @@ class Router:
         self._fields = sorted(_metadata_fields(routing, self._source_fields))
         self._needs_data = routing.body == "data" or routing.session == "key"
         self._decode = _envelope_decoder(self._fields, needs_data=self._needs_data)
+        self._no_metadata = self._decode(b'{"metadata":{}}').metadata
         self._values: Callable[[Any], Any] = attrgetter(*self._fields) if self._fields else lambda _: ()
         self._by_event = routing.message_id is not None or self._needs_data
         self._targets: dict[Any, _Target] = {}
@@ -57,7 +58,7 @@ class Router:
             raise DataError(
                 "servicebus.bad_line", f"a line from the input is no JSON object: {error}: {line[:80]!r}"
             ) from error
-        metadata = envelope.metadata
+        metadata = envelope.metadata or self._no_metadata
         if self._by_event:
             return self._route_by_event(line, metadata, envelope)
         try:
@@ -193,11 +194,11 @@ def _source_of(name: str) -> str:
 
 def _envelope_decoder(fields: list[str], *, needs_data: bool) -> Callable[[bytes], Any]:
     names = sorted({"Id", *fields})
-    metadata = msgspec.defstruct("Metadata", [(name, Any, None) for name in names], gc=False)
-    shape: list[tuple[str, Any, Any]] = [("metadata", metadata, metadata())]
+    metadata = msgspec.defstruct("Metadata", [(name, Any, None) for name in names], frozen=True)
+    shape: list[tuple[str, Any, Any]] = [("metadata", metadata | None, None)]
     if needs_data:
         shape.append(("data", msgspec.Raw, msgspec.Raw(b"")))
-    return msgspec.json.Decoder(msgspec.defstruct("Envelope", shape, gc=False)).decode
+    return msgspec.json.Decoder(msgspec.defstruct("Envelope", shape)).decode
 
 
 def _stable_id(given: object, line: bytes) -> str:

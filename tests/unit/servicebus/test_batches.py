@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from azure.servicebus import ServiceBusMessageBatch
+from azure.servicebus._pyamqp._encode import encode_payload
+from azure.servicebus._pyamqp.message import BatchMessage
+from dstream_servicebus.batches import Cut, LinkLimits, fitting, way
+from dstream_servicebus.encoder import Encoder
+from dstream_servicebus.message import Head, Message
+from dstream_servicebus.sdk_batch import fill_fast
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.servicebus.messages import message, messages
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=80), st.integers(1, 20_000), st.integers(1, 50))
+def test_sends_cover_all_messages_in_order_and_respect_both_limits(
+    sizes: list[int], max_bytes: int, max_messages: int
+) -> None:
+    head = Head("application/json", session_id="s" * 100, partition_key="s" * 100)
+    encoder = Encoder(head)
+    waiting = [Message.of(encoder, str(n), b"x" * size) for n, size in enumerate(sizes)]
+    sent: list[Message] = []
+    while len(sent) < len(waiting):
+        chosen = fitting(waiting[len(sent) :], Cut(max_bytes, max_messages))
+        assert 1 <= len(chosen) <= max_messages
+        if len(chosen) > 1:
+            batch = ServiceBusMessageBatch(1 << 30)
+            fill_fast(batch, chosen)
+            assert len(encode_payload(bytearray(), BatchMessage(*batch._message))) <= max_bytes
+        sent += chosen
+
+    assert sent == waiting
+
+
+def test_a_send_is_filled_as_far_as_it_goes() -> None:
+    waiting = messages(100, 1000)
+
+    chosen = fitting(waiting, Cut(50_000, 100))
+
+    assert sum(m.size for m in chosen) > 50_000 - 1500
+
+
+def test_nothing_waits_nothing_is_chosen() -> None:
+    assert fitting([], Cut(1000, 10)) == []
+
+
+@pytest.mark.parametrize(("body_bytes", "expected"), [(100, "batch"), (900, "single"), (2500, "oversize")])
+def test_how_a_message_travels_follows_from_its_size(body_bytes: int, expected: str) -> None:
+    assert way(message("a", body_bytes), LinkLimits(1000, 2000)) == expected
+
+
+def test_a_message_exactly_as_large_as_the_link_allows_is_not_oversize() -> None:
+    exact = message("a", 2000)
+
+    assert way(exact, LinkLimits(1000, exact.size)) == "single"
+    assert way(exact, LinkLimits(1000, exact.size - 1)) == "oversize"
+
+
+def test_a_smaller_share_never_goes_below_what_helps() -> None:
+    assert Cut(256 * 1024, 4000).scaled(1 / 64) == Cut(32 * 1024, 62)
+    assert Cut(10_000, 1).scaled(1 / 64) == Cut(10_000, 1)

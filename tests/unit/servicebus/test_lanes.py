@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from dstream_servicebus.batches import Cut
+from dstream_servicebus.lanes import Lane, LaneKey, Ticket
+
+from dstream.sdk import Batch
+from tests.unit.servicebus.messages import messages
+
+ALL = Cut(1 << 30, 1 << 30)
+
+
+def a_lane() -> Lane:
+    return Lane(LaneKey("q", None, None))
+
+
+def a_ticket(count: int) -> Ticket:
+    return Ticket(Batch([], 0), count)
+
+
+def settle(lane: Lane, count: int) -> None:
+    for ticket, part in lane.settle(count):
+        ticket.settle(part)
+
+
+def test_messages_leave_in_the_order_they_came_across_writes() -> None:
+    lane = a_lane()
+    first, second = messages(3), messages(2)
+    lane.add(a_ticket(3), first)
+    lane.add(a_ticket(2), second)
+
+    assert lane.head(ALL) == first + second
+
+
+def test_what_is_not_settled_is_sent_again() -> None:
+    lane = a_lane()
+    lane.add(a_ticket(3), messages(3))
+
+    once = lane.head(Cut(1 << 30, 2))
+
+    assert lane.head(Cut(1 << 30, 2)) == once
+
+
+def test_a_write_is_done_when_its_last_message_is_settled_and_not_before() -> None:
+    lane = a_lane()
+    first, second = a_ticket(3), a_ticket(2)
+    lane.add(first, messages(3))
+    lane.add(second, messages(2))
+
+    settle(lane, 2)
+    assert not first.future.done()
+    settle(lane, 2)
+    assert first.future.done()
+    assert not second.future.done()
+    settle(lane, 1)
+    assert second.future.done()
+    assert not lane
+
+
+def test_settling_a_part_keeps_the_rest_in_order() -> None:
+    lane = a_lane()
+    all_of_them = messages(5)
+    lane.add(a_ticket(5), all_of_them)
+
+    settle(lane, 2)
+
+    assert lane.head(ALL) == all_of_them[2:]
+
+
+def test_rejected_messages_are_counted_in_their_batch() -> None:
+    batch = Batch([], 0)
+    ticket = Ticket(batch, 2)
+
+    ticket.settle(1, rejected=True)
+    ticket.settle(1)
+
+    assert batch.rejected == 1
+    assert ticket.future.done()
+
+
+def test_a_failed_write_stays_failed() -> None:
+    ticket = a_ticket(1)
+    ticket.fail(RuntimeError("gone"))
+    ticket.fail(RuntimeError("later"))
+
+    ticket.settle(1)
+
+    with pytest.raises(RuntimeError, match="gone"):
+        ticket.future.result(0)
+
+
+def test_an_empty_write_is_done_at_once() -> None:
+    assert a_ticket(0).future.done()
