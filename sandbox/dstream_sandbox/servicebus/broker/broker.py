@@ -6,7 +6,7 @@ Everything runs on one event loop, and only the store's commits on a thread. Cre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from dstream_sandbox.servicebus.broker.alarm import Alarm
 from dstream_sandbox.servicebus.broker.delivery import delivery_of
 from dstream_sandbox.servicebus.broker.descriptions import RuleDescription
 from dstream_sandbox.servicebus.broker.entry import SCHEDULED
+from dstream_sandbox.servicebus.broker.errors import EntityError, EntityExists, EntityMissing
 from dstream_sandbox.servicebus.broker.lane import Lane
 from dstream_sandbox.servicebus.broker.limits import LIMITS, Profile
 from dstream_sandbox.servicebus.broker.management import Management
@@ -80,12 +81,24 @@ class LocalBroker:
         lane = self._namespace.place(path).lane
         return lane is not None and lane.sessions is not None
 
-    def rules(self, path: str) -> list[RuleDescription]:
-        """The rules of the subscription at `path`."""
-        node = self._namespace.place(path).node
-        if not isinstance(node, SubscriptionNode):
-            raise AmqpError("amqp:not-allowed", f"'{path}' is not a subscription and has no rules.")
-        return [rule.description for rule in node.rules.values()]
+    def list_rules(self, path: str) -> list[RuleDescription]:
+        return [rule.description for rule in self._subscription(path).rules.values()]
+
+    async def add_rule(self, path: str, rule: RuleDescription) -> None:
+        node = self._subscription(path)
+        try:
+            await self.entities.create_rule(node.topic_name, node.name, rule)
+        except EntityExists as exc:
+            raise AmqpError("com.microsoft:entity-already-exists", str(exc)) from exc
+        except EntityError as exc:
+            raise AmqpError("com.microsoft:argument-error", str(exc)) from exc
+
+    async def remove_rule(self, path: str, name: str) -> None:
+        node = self._subscription(path)
+        try:
+            await self.entities.delete_rule(node.topic_name, node.name, name)
+        except EntityMissing as exc:
+            raise AmqpError("amqp:not-found", str(exc)) from exc
 
     # Sending
 
@@ -121,7 +134,8 @@ class LocalBroker:
             if lane.sessions is not None:
                 raise AmqpError(
                     "amqp:not-allowed",
-                    f"It is not possible for an entity that requires sessions to create a non-sessionful message receiver: '{path}'.",
+                    "It is not possible for an entity that requires sessions to create a non-sessionful message receiver:"
+                    f" '{path}'.",
                 )
             return Claim(queue, lane, mode, self._store, self.clock)
         if lane.sessions is None:
@@ -212,6 +226,12 @@ class LocalBroker:
         return sorted(found)[skip : skip + top]
 
     # Inside
+
+    def _subscription(self, path: str) -> SubscriptionNode:
+        node = self._namespace.place(path).node
+        if not isinstance(node, SubscriptionNode):
+            raise AmqpError("amqp:not-allowed", f"'{path}' is not a subscription and has no rules.")
+        return node
 
     def _store_sent(self, path: str, messages: Sequence[Message]) -> list[int]:
         place = self._namespace.place(path)

@@ -56,7 +56,7 @@ def read_rule(text: str) -> RuleDescription:
 
 def _filter(values: dict[str, Any]) -> Filter:
     kind = _FILTERS[values.pop("kind")]
-    return cast("Filter", kind(**values))
+    return kind(**values)
 
 
 def _tagged(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What can be wrong with a request to create, change or delete an entity. The texts are the service's, SubCode included."""
+"""What can be wrong with a request to create, change or delete an entity. The texts begin as the service's do."""
 
 __all__ = ["EntityError", "EntityExists", "EntityInvalid", "EntityMissing"]
 

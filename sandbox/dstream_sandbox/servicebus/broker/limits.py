@@ -39,8 +39,8 @@ def check_size(limits: Limits, messages: Sequence[Message], entity_max_kb: int |
     if total > allowed:
         raise AmqpError(
             "amqp:link:message-size-exceeded",
-            f"The received message (delivery-id:0, size:{total} bytes) exceeds the limit ({allowed} bytes) currently allowed"
-            " on the link.",
+            f"The received message (delivery-id:0, size:{total} bytes) exceeds the limit ({allowed} bytes)"
+            " currently allowed on the link.",
         )
     if len(messages) > limits.max_batch_count:
         raise AmqpError(

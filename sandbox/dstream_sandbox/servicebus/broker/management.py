@@ -39,7 +39,7 @@ from dstream_sandbox.servicebus.broker.validation import (
 )
 from dstream_sandbox.servicebus.core import AmqpError
 from dstream_sandbox.servicebus.filters.errors import FilterSyntaxError
-from dstream_sandbox.servicebus.filters.rule import compile_rule
+from dstream_sandbox.servicebus.filters.rule import CompiledRule, compile_rule
 
 __all__ = ["Management"]
 
@@ -352,7 +352,8 @@ class Management:
             found = self.namespace.find(target)
             if found is None or isinstance(found, SubscriptionNode):
                 raise EntityInvalid(
-                    f"SubCode=40000. The auto forwarding destination entity '{target}' does not exist or is no queue or topic."
+                    f"SubCode=40000. The auto forwarding destination entity '{target}' does not exist or is no queue"
+                    " or topic."
                 )
 
     @staticmethod
@@ -374,7 +375,7 @@ def _kept_history(history: DuplicateHistory | None, d: QueueDescription | TopicD
     return history
 
 
-def _compiled(rule: RuleDescription):  # noqa: ANN202
+def _compiled(rule: RuleDescription) -> CompiledRule:
     try:
         return compile_rule(rule)
     except FilterSyntaxError as exc:
@@ -385,13 +386,12 @@ def _forget_rule(node: SubscriptionNode, name: str) -> None:
     node.rules.pop(name.lower(), None)
 
 
-def _put_rule_back(node: RuleNode, description: RuleDescription, rule: object) -> None:
-    node.description = description
-    node.rule = rule  # type: ignore[assignment]
+def _put_rule_back(node: RuleNode, description: RuleDescription, rule: CompiledRule) -> None:
+    node.description, node.rule = description, rule
 
 
 def _missing(path: str) -> str:
-    return f"SubCode=40400. Not Found. The messaging entity '{path}' could not be found. To know more visit https://aka.ms/sbResourceMgrExceptions."
+    return f"SubCode=40400. Not Found. The messaging entity '{path}' could not be found."
 
 
 def _exists(path: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from dstream_sandbox.servicebus.broker.descriptions import (
     QueueDescription,
@@ -15,30 +14,21 @@ from dstream_sandbox.servicebus.broker.descriptions import (
 from dstream_sandbox.servicebus.broker.duplicates import DuplicateHistory
 from dstream_sandbox.servicebus.broker.lane import Lane
 from dstream_sandbox.servicebus.broker.queue import MessageQueue
-from dstream_sandbox.servicebus.core import AmqpError, Message
+from dstream_sandbox.servicebus.core import AmqpError
+from dstream_sandbox.servicebus.filters.rule import CompiledRule
 
-__all__ = ["Namespace", "Place", "QueueNode", "Rule", "RuleNode", "SubscriptionNode", "TopicNode"]
+__all__ = ["Namespace", "Node", "Place", "QueueNode", "RuleNode", "SubscriptionNode", "TopicNode"]
 
 _DEAD = "/$deadletterqueue"
 _TRANSFER_DEAD = "/$transfer/$deadletterqueue"
 _SUBSCRIPTIONS = "/subscriptions/"
 
 
-class Rule(Protocol):
-    """A compiled rule. Raises FilterError where the expression can't be evaluated."""
-
-    always: bool
-    has_action: bool
-
-    def matches(self, message: Message) -> bool: ...
-    def apply(self, message: Message) -> Message: ...
-
-
 @dataclass(slots=True)
 class RuleNode:
     id: int
     description: RuleDescription
-    rule: Rule
+    rule: CompiledRule
 
 
 @dataclass(slots=True, eq=False)

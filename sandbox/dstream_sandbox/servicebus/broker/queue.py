@@ -6,9 +6,7 @@ change shows in memory when its transaction is durable; until then the message i
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import uuid4
 
@@ -26,18 +24,11 @@ from dstream_sandbox.servicebus.broker.entry import (
     Overlay,
 )
 from dstream_sandbox.servicebus.broker.lane import DEAD, MAIN, TRANSFER_DEAD, Lane, Line, Session
+from dstream_sandbox.servicebus.broker.locks import LockTable, session_lock_lost
 from dstream_sandbox.servicebus.broker.transaction import Journal, Transaction
 from dstream_sandbox.servicebus.core import AmqpError, Message, Outcome
 
 __all__ = ["MessageQueue", "Outlets", "QueuePolicy"]
-
-_LOCK_LOST = (
-    "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue."
-)
-_SESSION_LOST = "The session lock was lost. Request a new session receiver."
-
-_token_prefix = os.urandom(8)
-_token_number = count(1)
 
 
 class QueuePolicy(Protocol):
@@ -81,8 +72,7 @@ class MessageQueue:
         self.size_bytes = 0
         self.next_sequence = 1
         self.accessed_at = 0.0
-        self._locks: dict[bytes, Lock] = {}  # in the order of their expiry: all last equally long
-        self._held: dict[str, Session] = {}  # sessions that have a holder
+        self._locks = LockTable()
         self._expiries = Deadlines()
         self._schedule = Deadlines()
         self._due = FOREVER_S
@@ -179,7 +169,7 @@ class MessageQueue:
         until = now + self.policy.lock_duration_s
         locked: list[Entry] = []
         while len(locked) < wanted and (entry := self._pop(lane, line, now)):
-            self._lock(entry, until, session_id, session)
+            self._locks.lock(entry, until, session_id, session)
             locked.append(entry)
         if locked:
             self.accessed_at = now
@@ -215,9 +205,9 @@ class MessageQueue:
 
     def lock_deferred(self, entries: Sequence[Entry], session_id: str | None, now: float) -> None:
         until = now + self.policy.lock_duration_s
-        session = self._held.get(session_id) if session_id is not None else None
+        session = self._locks.held(session_id)
         for entry in entries:
-            self._lock(entry, until, session_id if session else None, session)
+            self._locks.lock(entry, until, session_id, session)
         self.due(until)
 
     def peek(self, lane: Lane, first: int, wanted: int, session_id: str | None) -> list[Entry]:
@@ -248,11 +238,12 @@ class MessageQueue:
         properties: Mapping[str, object] | None = None,
     ) -> Transaction | None:
         """End a lock. Returns the transaction that makes it last; None when nothing has to."""
-        lock = self._valid_lock(lane, token, now)
+        self.advance(now)
+        lock = self._locks.valid(lane, token, now)
         entry = lock.entry
         if outcome == "dead_letter" and lane is not self.main:
             raise AmqpError("amqp:not-allowed", "A message of a dead-letter sub-queue can't be dead-lettered.")
-        self._unlock(lock)
+        self._locks.unlock(lock)
         if outcome == "release":
             self._return(lane, entry, now)
             return None
@@ -273,19 +264,18 @@ class MessageQueue:
         return tx
 
     def renew(self, lane: Lane, tokens: Sequence[bytes], now: float) -> list[float]:
-        locks = [self._valid_lock(lane, token, now) for token in tokens]
+        self.advance(now)
+        locks = [self._locks.valid(lane, token, now) for token in tokens]
         until = now + self.policy.lock_duration_s
         for lock in locks:
-            if lock.session_id is None:
-                lock.until = until
-                self._locks[lock.token] = self._locks.pop(lock.token)
+            self._locks.renew(lock, until)
         self.due(until)
-        return [self._until(lock) for lock in locks]
+        return [self._locks.until(lock) for lock in locks]
 
     def lock_of(self, entry: Entry) -> tuple[bytes, float] | None:
         """Token and expiry of a message's lock."""
         lock = entry.lock
-        return (lock.token, self._until(lock)) if lock and lock.token else None
+        return (lock.token, self._locks.until(lock)) if lock and lock.token else None
 
     # Leaving
 
@@ -324,28 +314,26 @@ class MessageQueue:
     # Sessions
 
     def hold_session(self, session_id: str, session: Session, now: float) -> None:
-        session.locked_until = now + self.policy.lock_duration_s
-        self._held[session_id] = session
-        self.due(session.locked_until)
+        until = now + self.policy.lock_duration_s
+        self._locks.hold(session_id, session, until)
+        self.due(until)
 
     def free_session(self, session_id: str, now: float) -> None:
         """The holder closed it: what it had locked is available again, and no delivery is counted (Microsoft,
         "Message sessions", Impact of delivery count)."""
-        session = self._held.pop(session_id, None)
-        if session is None:
-            return
-        session.holder = None
-        for lock in list(session.locked.values()):
-            self._unlock(lock)
-            self._return(self.main, lock.entry, now)
-        self.main.tidy(session_id)
-        self.main.wake()
+        if let_go := self._locks.let_go(session_id):
+            session, locks = let_go
+            session.holder = None
+            for lock in locks:
+                self._return(self.main, lock.entry, now)
+            self.main.tidy(session_id)
+            self.main.wake()
 
     def held_session(self, session_id: str, now: float) -> Session:
         """Raises AmqpError com.microsoft:session-lock-lost."""
-        session = self._held.get(session_id)
+        session = self._locks.held(session_id)
         if session is None or session.locked_until <= now:
-            raise AmqpError("com.microsoft:session-lock-lost", _SESSION_LOST)
+            raise session_lock_lost()
         return session
 
     # Time
@@ -355,15 +343,17 @@ class MessageQueue:
         if now < self._due:
             return
         self._due = FOREVER_S
-        self._expire_locks(now)
-        self._expire_sessions(now)
+        for lock in self._locks.pop_late(now):
+            self._lock_ran_out(lock, now)
+        for session_id in self._locks.late_sessions(now):
+            self._session_ran_out(session_id, now)
         for sequence in self._expiries.pop_due(now):
             entry = self.main.entries.get(sequence)
             if entry and entry.lock is None and entry.expires_at is not None and entry.expires_at <= now:
                 self._expire(entry, now)
         due = [self.scheduled[s] for s in self._schedule.pop_due(now) if s in self.scheduled]
         self._enqueue_due([e for e in due if e.lock is None], now)
-        self.due(min(self._expiries.next(), self._schedule.next()))
+        self.due(min(self._locks.next_due(), self._expiries.next(), self._schedule.next()))
 
     @property
     def next_due(self) -> float:
@@ -395,50 +385,18 @@ class MessageQueue:
             return entry
         return None
 
-    def _lock(self, entry: Entry, until: float, session_id: str | None, session: Session | None) -> None:
-        token = _token_prefix + next(_token_number).to_bytes(8, "big")
-        entry.lock = lock = Lock(token, entry, until, session_id)
-        if session is None:
-            self._locks[token] = lock
-        else:
-            session.locked[token] = lock
-
-    def _valid_lock(self, lane: Lane, token: bytes, now: float) -> Lock:
-        self.advance(now)
-        lock = self._locks.get(token)
-        if lock is not None and lock.until > now and lane.entries.get(lock.entry.sequence) is lock.entry:
-            return lock
-        for session in self._held.values() if lane.sessions is not None else ():
-            if token in session.locked and session.locked_until > now:
-                return session.locked[token]
-        if lane.sessions is not None and not self._held:
-            raise AmqpError("com.microsoft:session-lock-lost", _SESSION_LOST)
-        raise AmqpError("com.microsoft:message-lock-lost", _LOCK_LOST)
-
-    def _until(self, lock: Lock) -> float:
-        session = self._held.get(lock.session_id) if lock.session_id is not None else None
-        return session.locked_until if session else lock.until
-
-    def _unlock(self, lock: Lock) -> None:
-        lock.entry.lock = None
-        if self._locks.pop(lock.token, None) is None and lock.session_id in self._held:
-            self._held[lock.session_id].locked.pop(lock.token, None)
-
     def _hold(self, tx: Transaction, lane: Lane, entry: Entry, lock: Lock | None) -> None:
         """Nobody may have the message until `tx` is written; if it can't be, `lock` is in force again."""
         entry.lock = _SETTLING
         tx.undo(self._release_hold, lane, entry, lock)
 
     def _release_hold(self, lane: Lane, entry: Entry, lock: Lock | None) -> None:
-        entry.lock = lock
-        if lock is None:
-            if entry.state is ACTIVE:
-                lane.make_ready(entry)
-        elif lock.session_id in self._held:
-            self._held[lock.session_id].locked[lock.token] = lock
-        else:
-            self._locks[lock.token] = lock
-            self.due(lock.until)
+        entry.lock = None
+        if lock is not None:
+            self._locks.relock(lock)
+            self.due(self._locks.until(lock))
+        elif entry.state is ACTIVE:
+            lane.make_ready(entry)
 
     def _return(self, lane: Lane, entry: Entry, now: float) -> None:
         """A message without a lock is ready again (a deferred one stays deferred)."""
@@ -464,33 +422,18 @@ class MessageQueue:
         tx.mark(entry, lane.number, entry.state, attempts, overlay)
         tx.then(self._abandoned, lane, entry, attempts, overlay, now)
 
-    def _expire_locks(self, now: float) -> None:
-        late: list[Lock] = []
-        for lock in self._locks.values():
-            if lock.until > now:
-                self.due(lock.until)
-                break
-            late.append(lock)
-        for lock in late:
-            self._unlock(lock)
+    def _session_ran_out(self, session_id: str, now: float) -> None:
+        let_go = self._locks.let_go(session_id)
+        if let_go is None:
+            return
+        session, locks = let_go
+        holder, session.holder = session.holder, None
+        for lock in locks:
             self._lock_ran_out(lock, now)
-
-    def _expire_sessions(self, now: float) -> None:
-        for session_id, session in list(self._held.items()):
-            if session.locked_until > now:
-                self.due(session.locked_until)
-                continue
-            late = list(session.locked.values())
-            for lock in late:
-                self._unlock(lock)
-            del self._held[session_id]
-            holder, session.holder = session.holder, None
-            for lock in late:
-                self._lock_ran_out(lock, now)
-            if holder is not None:
-                holder.lost(AmqpError("com.microsoft:session-lock-lost", _SESSION_LOST))
-            self.main.tidy(session_id)
-            self.main.wake()
+        if holder is not None:
+            holder.lost(session_lock_lost())
+        self.main.tidy(session_id)
+        self.main.wake()
 
     def _lock_ran_out(self, lock: Lock, now: float) -> None:
         entry = lock.entry

@@ -20,6 +20,7 @@ from dstream_sandbox.servicebus.broker.queue import MessageQueue
 from dstream_sandbox.servicebus.broker.transaction import Transaction
 from dstream_sandbox.servicebus.core import AmqpError, Message
 from dstream_sandbox.servicebus.filters.errors import FilterError
+from dstream_sandbox.servicebus.filters.properties import MessageProperties
 
 __all__ = ["Router"]
 
@@ -205,24 +206,25 @@ class Router:
         if used + size > quota:
             return AmqpError(
                 "amqp:resource-limit-exceeded",
-                f"The maximum entity size has been reached or exceeded for '{node.path}'. Size of entity in bytes:{used},"
-                f" Max entity size in bytes:{quota}.",
+                f"The maximum entity size has been reached or exceeded for '{node.path}'."
+                f" Size of entity in bytes:{used}, Max entity size in bytes:{quota}.",
             )
-        if isinstance(node, QueueNode) and node.description.requires_session:
-            if any(m.session_id is None for m in messages):
-                return AmqpError(
-                    "amqp:not-allowed",
-                    "The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session"
-                    " support enabled can only receive messages that have the SessionId set to a valid value.",
-                )
+        needs_session = isinstance(node, QueueNode) and node.description.requires_session
+        if needs_session and any(m.session_id is None for m in messages):
+            return AmqpError(
+                "amqp:not-allowed",
+                "The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have"
+                " session support enabled can only receive messages that have the SessionId set to a valid value.",
+            )
         return None
 
 
 def _copies(node: SubscriptionNode, message: Message) -> list[Message]:
     plain, copies = False, []
+    properties = MessageProperties(message)
     for rule_node in node.rules.values():
         rule = rule_node.rule
-        if not rule.matches(message):
+        if not rule.matches(properties):
             continue
         if rule.has_action:
             copies.append(rule.apply(message))

@@ -120,8 +120,8 @@ def _check_sized(d: QueueDescription | TopicDescription, limits: Limits) -> None
     _range("DuplicateDetectionHistoryTimeWindow", d.duplicate_window_s, 20, 7 * 86400, "20 seconds", "7 days")
     _require(
         1024 <= d.max_size_mb <= limits.max_entity_size_mb and d.max_size_mb % 1024 == 0,
-        f"The specified value '{d.max_size_mb}' of MaxSizeInMegabytes is invalid; it must be a multiple of 1024 and at most"
-        f" {limits.max_entity_size_mb}.",
+        f"The specified value '{d.max_size_mb}' of MaxSizeInMegabytes is invalid;"
+        f" it must be a multiple of 1024 and at most {limits.max_entity_size_mb}.",
     )
     _require(len(d.authorization_rules) <= 12, "An entity can have at most 12 authorization rules.")
     if limits.default_message_size_kb is None:

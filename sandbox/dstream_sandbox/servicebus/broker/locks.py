@@ -1,0 +1,114 @@
+"""Who holds what: the locks on messages, and on sessions, whose lock covers all that was received through them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+
+from dstream_sandbox.servicebus.broker.descriptions import FOREVER_S
+from dstream_sandbox.servicebus.broker.entry import Entry, Lock
+from dstream_sandbox.servicebus.broker.lane import Lane, Session
+from dstream_sandbox.servicebus.core import AmqpError
+
+__all__ = ["LockTable", "message_lock_lost", "session_lock_lost"]
+
+_token_prefix = os.urandom(8)
+_token_number = count(1)
+
+
+class LockTable:
+    def __init__(self) -> None:
+        self._locks: dict[bytes, Lock] = {}  # in the order of their expiry: all last equally long
+        self._held: dict[str, Session] = {}  # sessions that have a holder
+
+    def lock(self, entry: Entry, until: float, session_id: str | None, session: Session | None) -> None:
+        token = _token_prefix + next(_token_number).to_bytes(8, "big")
+        entry.lock = lock = Lock(token, entry, until, session_id if session else None)
+        if session is None:
+            self._locks[token] = lock
+        else:
+            session.locked[token] = lock
+
+    def valid(self, lane: Lane, token: bytes, now: float) -> Lock:
+        """The lock of a message in `lane`. Raises AmqpError message-lock-lost or session-lock-lost."""
+        lock = self._locks.get(token)
+        if lock is not None and lock.until > now and lane.entries.get(lock.entry.sequence) is lock.entry:
+            return lock
+        if lane.sessions is None:
+            raise message_lock_lost()
+        for session in self._held.values():
+            if token in session.locked and session.locked_until > now:
+                return session.locked[token]
+        raise message_lock_lost() if self._held else session_lock_lost()
+
+    def unlock(self, lock: Lock) -> None:
+        lock.entry.lock = None
+        if self._locks.pop(lock.token, None) is None and lock.session_id in self._held:
+            self._held[lock.session_id].locked.pop(lock.token, None)
+
+    def relock(self, lock: Lock) -> None:
+        lock.entry.lock = lock
+        if lock.session_id in self._held:
+            self._held[lock.session_id].locked[lock.token] = lock
+        else:
+            self._locks[lock.token] = lock
+
+    def renew(self, lock: Lock, until: float) -> None:
+        """Messages of a session live as long as its lock; for them there is nothing to renew."""
+        if lock.session_id is None:
+            lock.until = until
+            self._locks[lock.token] = self._locks.pop(lock.token)
+
+    def until(self, lock: Lock) -> float:
+        session = self._held.get(lock.session_id) if lock.session_id is not None else None
+        return session.locked_until if session else lock.until
+
+    def pop_late(self, now: float) -> list[Lock]:
+        """Locks of single messages that ran out."""
+        late: list[Lock] = []
+        for lock in self._locks.values():
+            if lock.until > now:
+                break
+            late.append(lock)
+        for lock in late:
+            self.unlock(lock)
+        return late
+
+    def hold(self, session_id: str, session: Session, until: float) -> None:
+        session.locked_until = until
+        self._held[session_id] = session
+
+    def held(self, session_id: str | None) -> Session | None:
+        return self._held.get(session_id) if session_id is not None else None
+
+    def let_go(self, session_id: str) -> tuple[Session, list[Lock]] | None:
+        """The session has no holder any more. Also the locks that went with it."""
+        session = self._held.get(session_id)
+        if session is None:
+            return None
+        locks = list(session.locked.values())
+        for lock in locks:
+            self.unlock(lock)
+        del self._held[session_id]
+        return session, locks
+
+    def late_sessions(self, now: float) -> Iterator[str]:
+        for session_id, session in list(self._held.items()):
+            if session.locked_until <= now:
+                yield session_id
+
+    def next_due(self) -> float:
+        message = next((lock.until for lock in self._locks.values()), FOREVER_S)
+        return min(message, min((s.locked_until for s in self._held.values()), default=FOREVER_S))
+
+
+def message_lock_lost() -> AmqpError:
+    return AmqpError(
+        "com.microsoft:message-lock-lost",
+        "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.",
+    )
+
+
+def session_lock_lost() -> AmqpError:
+    return AmqpError("com.microsoft:session-lock-lost", "The session lock was lost. Request a new session receiver.")

@@ -1,0 +1,52 @@
+"""A message's properties as filters and actions see them: the system's by name, the user's by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dstream_sandbox.servicebus.core import Message
+from dstream_sandbox.servicebus.filters.errors import FilterSyntaxError
+
+__all__ = ["MessageProperties", "system_property"]
+
+_SYSTEM = {
+    "messageid": "message-id",
+    "correlationid": "correlation-id",
+    "to": "to",
+    "replyto": "reply-to",
+    "label": "subject",
+    "subject": "subject",
+    "sessionid": "group-id",
+    "replytosessionid": "reply-to-group-id",
+    "contenttype": "content-type",
+}
+"""Names in expressions, and the AMQP properties behind them (Microsoft, "Messages, payloads, and serialization")."""
+
+
+def system_property(name: str) -> str:
+    """The AMQP property that `sys.NAME` means. Raises FilterSyntaxError for a name that is no system property."""
+    found = _SYSTEM.get(name.lower())
+    if found is None:
+        raise FilterSyntaxError(f"Invalid system property name '{name}'.")
+    return found
+
+
+class MessageProperties:
+    """Decoded at most once for all rules of a subscription."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self._system: Mapping[str, object] | None = None
+        self._user: Mapping[str, object] | None = None
+
+    @property
+    def system(self) -> Mapping[str, object]:
+        if self._system is None:
+            self._system = self._message.properties()
+        return self._system
+
+    @property
+    def user(self) -> Mapping[str, object]:
+        if self._user is None:
+            self._user = self._message.application_properties()
+        return self._user
