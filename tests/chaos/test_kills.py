@@ -1,0 +1,229 @@
+"""SIGKILL of any process at a random moment of a load: nothing lost, repeats are the same bytes under the same id.
+
+Ten rounds in the suite, two hundred in `make soak`. A failing round names its seed: SOAK_SEED=.. SOAK_ROUNDS=1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from dstream_sandbox import workload
+
+from tests.running import DStream, Message, RunningCommand, Sandbox, wait_until
+
+VICTIMS = ("input", "output", "host", "servicebus", "sqlserver")
+ROUNDS = 10
+SOAK_ROUNDS = int(os.environ.get("SOAK_ROUNDS", "200"))
+SEED = int(os.environ.get("SOAK_SEED", "1"))
+RECONNECT_S = 60.0
+
+HCL = """
+task "orders" {
+  input {
+    provider = "mssql_cdc"
+    config {
+      db_connection_string = env("MSSQL_CONNECTION_STRING")
+      tables = ["dbo.Customers", "dbo.Orders", "dbo.OrderLines"]
+      poll_interval = "50ms"
+    }
+  }
+  output {
+    provider = "servicebus"
+    config {
+      connection_string = env("ASB_CONNECTION_STRING")
+      queue = "%s"
+    }
+  }
+}
+"""
+
+
+class Stream:
+    """`dstream run`, started again whenever it ends, as a service manager would."""
+
+    def __init__(self, dstream: DStream) -> None:
+        self._dstream = dstream
+        self._stack = contextlib.ExitStack()
+        self.run: RunningCommand = self._start()
+        self.ends: list[int] = []
+
+    def _start(self) -> RunningCommand:
+        return self._stack.enter_context(self._dstream.running("run", "orders"))
+
+    def kill(self, role: str) -> None:
+        """One of its processes; `input` and `output` are the providers."""
+        name = {"input": "mssql", "output": "servicebus"}.get(role)
+        with contextlib.suppress(psutil.NoSuchProcess, StopIteration):
+            pid = self.run.child(name).pid if name else self.run.process.pid
+            os.kill(pid, signal.SIGKILL)
+
+    def keep_running(self) -> None:
+        code = self.run.process.poll()
+        if code is not None:
+            self.ends.append(code)
+            self.run = self._start()
+
+    def stop(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture
+def broken_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    sandbox = Sandbox(tmp_path / "sandbox").start()
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.mark.parametrize("duplicate_detection", [False, True], ids=["plain queue", "duplicate detection"])
+@pytest.mark.timeout(600)
+def test_ten_kills_lose_nothing(broken_sandbox: Sandbox, tmp_path: Path, duplicate_detection: bool) -> None:
+    rounds(broken_sandbox, tmp_path, ROUNDS, SEED, duplicate_detection=duplicate_detection)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_two_hundred_kills_lose_nothing(broken_sandbox: Sandbox, tmp_path: Path) -> None:
+    rounds(broken_sandbox, tmp_path, SOAK_ROUNDS, SEED, duplicate_detection=False)
+
+
+def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_detection: bool) -> None:
+    """Kill something `count` times while an application writes; then compare queue and change tables."""
+    chance = random.Random(seed)
+    sandbox.create_queue("chaos", requires_duplicate_detection=duplicate_detection)
+    with contextlib.closing(sandbox.connect()) as connection:
+        workload.create_tables(connection)
+    (folder / "dstream.hcl").write_text(HCL % "chaos")
+    dstream = DStream(folder, sandbox.env)
+    writer = _Writer(sandbox, seed)
+    received: list[Message] = []
+    stream = Stream(dstream)
+    try:
+        for number in range(count):
+            victim = VICTIMS[number % len(VICTIMS)]
+            moment = writer.changed + chance.randrange(20, 200)
+            writer.write_until(moment)
+            if victim in ("servicebus", "sqlserver"):
+                sandbox.kill(victim)
+            else:
+                stream.kill(victim)
+            stream.keep_running()
+        writer.finish()
+        expected = _expected(sandbox)
+        received += _receive_all(sandbox, stream, len(expected))
+    finally:
+        writer.finish()
+        stream.stop()
+    _compare(expected, received, seed, duplicate_detection=duplicate_detection)
+
+
+class _Writer:
+    """An application: writes until told to stop; its connection's death it answers by connecting anew."""
+
+    def __init__(self, sandbox: Sandbox, seed: int) -> None:
+        self._sandbox = sandbox
+        self._seed = seed
+        self._target = 0
+        self._ended = False
+        self._changed_before = 0
+        self._load: workload.Load | None = None
+        self._wanted = threading.Condition()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    @property
+    def changed(self) -> int:
+        return self._changed_before + (self._load.written.total if self._load else 0)
+
+    def write_until(self, changed: int) -> None:
+        with self._wanted:
+            self._target = changed
+            self._wanted.notify()
+        wait_until(lambda: self.changed >= changed or not self._thread.is_alive(), f"{changed} changed rows")
+        assert self._thread.is_alive(), "the writer died"
+
+    def finish(self) -> None:
+        with self._wanted:
+            self._ended = True
+            self._wanted.notify()
+        self._thread.join()
+
+    def _write(self) -> None:
+        import pyodbc
+
+        while not self._ended:
+            try:
+                with contextlib.closing(self._sandbox.connect()) as connection:
+                    self._load = workload.Load(connection, seed=self._seed)
+                    self._transactions(self._load)
+            except pyodbc.Error:
+                self._seed += 1000
+                if self._load:
+                    self._changed_before += self._load.written.total
+                    self._load = None
+
+    def _transactions(self, load: workload.Load) -> None:
+        while not self._ended:
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._ended or self.changed < self._target)
+            if not self._ended:
+                load.transaction()
+
+
+def _expected(sandbox: Sandbox) -> list[tuple[str, int, str, int]]:
+    """Every change that SQL Server recorded, in commit order."""
+
+    def read() -> list[tuple[str, int, str, int]] | None:
+        import pyodbc
+
+        try:
+            return sorted(
+                (row[0].hex(), row[1] or 0, row[2].hex(), row[3])
+                for table in workload.TABLES
+                for row in sandbox.sql(
+                    "SELECT [__$start_lsn], [__$command_id], [__$seqval], [__$operation]"
+                    f" FROM cdc.[{table.replace('.', '_')}_CT] WHERE [__$operation] <> 3"
+                )
+            )
+        except pyodbc.Error:
+            return None
+
+    return wait_until(read, "SQL Server to be back")  # type: ignore[no-any-return]
+
+
+def _receive_all(sandbox: Sandbox, stream: Stream, count: int) -> list[Message]:
+    """Until `count` different messages came, however often; the stream must get there within the reconnect time."""
+    received: dict[str, Message] = {}
+    everything: list[Message] = []
+
+    def complete() -> bool:
+        stream.keep_running()
+        for message in sandbox.receive("chaos", 0, idle_s=1.0):
+            received.setdefault(message.id, message)
+            everything.append(message)
+        return len(received) >= count
+
+    wait_until(complete, f"{count} changes in the queue (got {len(received)}):\n{stream.run.stderr}", RECONNECT_S * 2)
+    return everything + sandbox.receive("chaos", 0, idle_s=2.0)
+
+
+def _compare(
+    expected: list[tuple[str, int, str, int]], received: list[Message], seed: int, *, duplicate_detection: bool
+) -> None:
+    first: dict[str, Message] = {}
+    for message in received:
+        earlier = first.setdefault(message.id, message)
+        assert earlier.body == message.body, f"seed {seed}: the repeat of {message.id} has other bytes"
+    positions = [message.position for message in first.values()]
+    assert sorted(positions) == expected, f"seed {seed}: lost {len(set(expected) - set(positions))}"
+    assert all(a < b for a, b in itertools.pairwise(positions)), f"seed {seed}: first occurrences out of commit order"
+    if duplicate_detection:
+        assert len(received) == len(expected), f"seed {seed}: repeats in a queue with duplicate detection"

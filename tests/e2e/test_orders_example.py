@@ -1,0 +1,96 @@
+"""The example as it stands: three tables, mixed operations, transactions across tables, in commit order into a queue."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dstream_sandbox import workload
+
+from tests.running import DStream, Message, Sandbox
+
+ROWS = 10_000
+
+
+def test_ten_thousand_changes_of_three_tables_arrive_in_commit_order_exactly_as_written(
+    sandbox: Sandbox, example: Callable[[str], Path]
+) -> None:
+    sandbox.create_queue("orders")
+    with contextlib.closing(sandbox.connect()) as connection:
+        workload.create_tables(connection)
+        written = workload.Load(connection, seed=3).run(ROWS)
+    assert written.total >= ROWS
+    assert all(written.changes.values())
+
+    done = DStream(example("orders"), sandbox.env)("run", "orders", "--once")
+
+    assert done.returncode == 0, done.stderr
+    messages = sandbox.receive("orders", written.total)
+    assert len(messages) == written.total
+    positions = [message.position for message in messages]
+    assert all(earlier < later for earlier, later in itertools.pairwise(positions)), "out of commit order"
+    assert _replayed(messages) == _held(sandbox), "what the events add up to is not what the tables hold"
+
+
+def test_a_second_run_finds_nothing_more(sandbox: Sandbox, example: Callable[[str], Path]) -> None:
+    queue = "orders"
+    with contextlib.suppress(Exception):
+        sandbox.create_queue(queue)
+    with contextlib.closing(sandbox.connect()) as connection:
+        workload.create_tables(connection)
+        workload.Load(connection, seed=4).run(200)
+    dstream = DStream(example("orders"), sandbox.env)
+    assert dstream("run", "orders", "--once").returncode == 0
+    sandbox.receive(queue, 1)
+
+    assert dstream("run", "orders", "--once").returncode == 0
+
+    assert sandbox.receive(queue, 0) == []
+
+
+def _replayed(messages: list[Message]) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
+    """The tables that the events lead to. Each before image and each deleted row must be what was there."""
+    tables: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {table: {} for table in workload.TABLES}
+    for message in messages:
+        event, metadata = message.event, message.metadata
+        rows, data = tables[metadata["TableName"]], event["data"]
+        key = tuple(data[column] for column in metadata["Key"])
+        if metadata["OperationType"] == "Insert":
+            assert key not in rows
+            rows[key] = data
+        elif metadata["OperationType"] == "Update":
+            unchanged = {column: rows[key][column] for column in metadata.get("Unchanged", [])}
+            assert {**unchanged, **event["before"]} == rows[key]
+            rows[key] = {**unchanged, **data}
+        else:
+            lobs = {"Note": rows[key].get("Note")} if "Note" not in data else {}
+            assert {**lobs, **data} == rows.pop(key)
+    return tables
+
+
+def _held(sandbox: Sandbox) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
+    """The tables as SQL Server holds them, each value as text that its CONVERT gives, integers as they are."""
+    queries = {
+        "dbo.Customers": (
+            1,
+            "SELECT Id, Name, Email, CONVERT(varchar(40), Balance) AS Balance, CONVERT(varchar(40), Changed, 126) AS Changed"
+            " FROM dbo.Customers",
+        ),
+        "dbo.Orders": (
+            1,
+            "SELECT Id, CustomerId, Status, CONVERT(varchar(40), Total) AS Total, Note,"
+            " CONVERT(varchar(40), Created, 126) AS Created FROM dbo.Orders",
+        ),
+        "dbo.OrderLines": (
+            2,
+            "SELECT OrderId, Line, Product, Quantity, CONVERT(varchar(40), Price, 2) AS Price FROM dbo.OrderLines",
+        ),
+    }
+    held = {}
+    for table, (key_columns, query) in queries.items():
+        rows = [dict(zip((c[0] for c in row.cursor_description), row, strict=True)) for row in sandbox.sql(query)]
+        held[table] = {tuple(itertools.islice(row.values(), key_columns)): row for row in rows}
+    return held

@@ -1,0 +1,101 @@
+"""Ctrl-C, SIGTERM, a second Ctrl-C, and the death of the host: what is delivered, what is repeated, what stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from dstream_sandbox import workload
+
+from tests.running import DStream, Sandbox, wait_until
+
+
+@pytest.fixture(scope="module")
+def source(sandbox: Sandbox) -> Sandbox:
+    with contextlib.closing(sandbox.connect()) as connection:
+        workload.create_tables(connection)
+        workload.Load(connection, seed=5).run(3000)
+    return sandbox
+
+
+@pytest.fixture
+def orders(source: Sandbox, example: Callable[[str], Path], request: pytest.FixtureRequest) -> tuple[DStream, str]:
+    """The example, publishing to a queue of this test's own."""
+    queue = f"q-{abs(hash(request.node.name))}"
+    source.create_queue(queue)
+    folder = example("orders")
+    hcl = folder / "dstream.hcl"
+    hcl.write_text(hcl.read_text().replace('"orders"\n    }', f'"{queue}"\n    }}'))
+    return DStream(folder, source.env), queue
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_and_the_next_run_repeats_nothing(
+    source: Sandbox, orders: tuple[DStream, str], signal_number: int
+) -> None:
+    dstream, queue = orders
+    with dstream.running("run", "orders") as run:
+        run.says("run.started")
+        wait_until(lambda: stored_checkpoint(dstream), "a stored checkpoint")
+        os.kill(run.process.pid, signal_number)
+        assert run.ended() == 0, run.stderr
+    first = source.receive(queue, 1)
+
+    done = dstream("run", "orders", "--once")
+
+    assert done.returncode == 0, done.stderr
+    expected = changes(source)
+    second = source.receive(queue, expected - len(first))
+    ids = [message.id for message in first + second]
+    assert len(ids) == len(set(ids)) == expected
+
+
+def test_a_second_ctrl_c_leaves_at_once_with_the_signals_exit_code(
+    source: Sandbox, orders: tuple[DStream, str]
+) -> None:
+    dstream, _ = orders
+    with dstream.running("run", "orders") as run:
+        run.says("run.started")
+        providers = run.children()
+        stopped = [provider for provider in providers if "servicebus" in " ".join(provider.cmdline())]
+        stopped[0].suspend()  # so that the drain can't end by itself
+        os.kill(run.process.pid, signal.SIGINT)
+        run.says("drain")
+        os.kill(run.process.pid, signal.SIGINT)
+        assert run.ended(timeout_s=10) == 128 + signal.SIGINT
+    wait_until(lambda: not any(alive(provider) for provider in providers), "both providers gone")
+
+
+def test_no_provider_outlives_a_killed_host(source: Sandbox, orders: tuple[DStream, str]) -> None:
+    dstream, _ = orders
+    with dstream.running("run", "orders") as run:
+        run.says("run.started")
+        providers = run.children()
+        assert len(providers) == 2
+        os.kill(run.process.pid, signal.SIGKILL)
+        run.ended()
+    wait_until(lambda: not any(alive(provider) for provider in providers), "both providers gone", timeout_s=5)
+
+
+def stored_checkpoint(dstream: DStream) -> bool:
+    return bool(list(dstream.cwd.glob(".dstream/state/*/orders.json")))
+
+
+def changes(sandbox: Sandbox) -> int:
+    """Rows of the change tables that become an event each."""
+    return sum(
+        sandbox.sql(f"SELECT COUNT(*) FROM cdc.[{table.replace('.', '_')}_CT] WHERE [__$operation] <> 3")[0][0]
+        for table in workload.TABLES
+    )
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
