@@ -1,8 +1,8 @@
 """`python -m dstream_sandbox.sqlserver`: the SQL Server of the sandbox as a process of its own.
 
-Prints one JSON line on stdout when it accepts clients. Ends on SIGTERM and SIGINT, and with the process that started it.
-With `--replay-reads` a SELECT is run once and its bytes are served from memory ever after, whatever happens to the data:
-for benchmarks, which would otherwise measure this server and not the client.
+Prints one JSON line on stdout when it accepts clients. Ends on SIGTERM and SIGINT, and with the process that started
+it. With `--replay-reads` a SELECT is run once and its bytes are served from memory ever after, whatever happens to the
+data: for benchmarks, which would otherwise measure this server and not the client.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main(
 
 
 def _die_with_parent() -> None:
-    """When the starter is killed, so is this process (prctl PR_SET_PDEATHSIG). Linux only; elsewhere it has to be stopped."""
+    """When the starter is killed, so is this process (prctl PR_SET_PDEATHSIG). Linux only."""
     if sys.platform != "linux":
         return
     parent = os.getppid()

@@ -1,7 +1,8 @@
 """The listener of the sandbox's SQL Server.
 
-One thread per connection, with blocking sockets: a session blocks on row locks and WAITFOR anyway, so a thread is what it
-needs, and its code reads from top to bottom. One more thread watches for ATTENTION (`tds/attention.py`), one accepts.
+One thread per connection, with blocking sockets: a session blocks on row locks and WAITFOR anyway, so a thread is what
+it needs, and its code reads from top to bottom. One more thread watches for ATTENTION (`tds/attention.py`), and one
+accepts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _JOIN_TIMEOUT_S = 5.0
 
 
 class SqlServer:
-    """Accepts clients on loopback for an engine. `close` ends every connection, then the engine is the caller's to close."""
+    """Accepts clients on loopback for an engine, which is the caller's to close after `close`."""
 
     def __init__(
         self, engine: Engine, *, certificate: Path, key: Path, port: int = 0, replay_reads: bool = False
@@ -76,7 +77,7 @@ class SqlServer:
     def _serve(self, sock: socket.socket) -> None:
         try:
             serve(sock, self._server)
-        except Exception:
+        except Exception:  # noqa: BLE001 the thread ends here, and the other clients must not notice
             _log.exception("a connection failed")
         finally:
             with self._lock:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from dstream_sandbox.sqlserver.catalog import CATALOG_PROCEDURES
 from dstream_sandbox.sqlserver.session import (
     Column,
     Columns,
@@ -54,9 +55,7 @@ class ScriptedSession:
     def call(self, procedure: str, params: Sequence[Param]) -> Iterator[Event]:
         self.engine.called.append((procedure, tuple(params)))
         if procedure.endswith("sp_datatype_info_100"):
-            yield Columns((Column("TYPE_NAME", SqlType("nvarchar", 128)),))
-            yield Done(0, is_select=True)
-            yield ReturnStatus(0)
+            yield from CATALOG_PROCEDURES["sp_datatype_info_100"](self, params)
         elif procedure == "double":
             yield Columns((Column("in", INT),))
             yield Rows([(params[0].value,)])

@@ -74,7 +74,7 @@ def _rows(reader: ByteReader, incoming: list[Incoming]) -> Iterator[Row]:
 
 
 def _end_of_name(sql: str, position: int) -> int | None:
-    """Where the column list's parenthesis opens, behind a name of up to four parts; parts may be empty as in db..table."""
+    """Where the column list's parenthesis opens, behind a name whose parts may be empty as in db..table."""
     while True:
         match = _NAME_PART.match(sql, position)
         position = match.end() if match else position

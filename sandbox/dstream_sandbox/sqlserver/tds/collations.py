@@ -54,7 +54,7 @@ _LANGUAGES: dict[str, tuple[int, str]] = {
     "UKRAINIAN": (0x0422, "cp1251"),
     "VIETNAMESE": (0x042A, "cp1258"),
 }
-_CODECS_BY_LCID = {lcid: codec for lcid, codec in _LANGUAGES.values()}
+_CODECS_BY_LCID = dict(_LANGUAGES.values())
 
 # sys.syscharsets: sort ids of the SQL collations; all of them are code page 1252 with LCID 0x0409.
 _SQL_SORT_IDS = {

@@ -62,7 +62,7 @@ class Server:
 
 
 def serve(sock: socket.socket, server: Server) -> None:
-    """Serve one client until it leaves, breaks the protocol, or the socket is shut down. Closes the session, not the socket."""
+    """Serve one client until it leaves or breaks the protocol. Closes the session; the socket is the caller's."""
     transport = Transport(sock)
     try:
         signed_in = sign_in(transport, server.tls, server.engine)
@@ -184,8 +184,7 @@ class _Connection:
         bulk, self._bulk = self._bulk, None
         if bulk is None:
             raise SqlError(
-                4002,
-                "The incoming tabular data stream (TDS) protocol stream is incorrect. The stream ended unexpectedly.",
+                4002, "The incoming tabular data stream (TDS) protocol stream is incorrect: no INSERT BULK came before."
             )
         names, rows = read_bulk_rows(message)
         columns = bulk.columns or names
@@ -202,9 +201,8 @@ class _Connection:
             case SaveRequest():
                 yield from self._session.save(request.name)
             case EndRequest():
-                yield from (
-                    self._session.commit(request.name) if request.commits else self._session.rollback(request.name)
-                )
+                end = self._session.commit if request.commits else self._session.rollback
+                yield from end(request.name)
                 if request.then:
                     yield from self._session.begin(request.then.name, request.then.isolation)
 
@@ -232,7 +230,7 @@ class _Connection:
             replay.keep(key, recording)
 
     def _send(self, events: Iterable[Event]) -> None:
-        """Answer as the events come. After a cancellation only what changes the session is told, until the engine ends."""
+        """Answer as the events come. Once cancelled, only what changes the session is told, until the engine ends."""
         for event in events:
             if self._cancelled and isinstance(event, Columns | Rows | Done | Message | ReturnStatus | OutputValue):
                 continue
@@ -249,7 +247,7 @@ class _Connection:
 
     def _reset(self, message: packets.Message, writer: MessageWriter) -> None:
         if message.skips_transaction and self._session.transaction_descriptor:
-            # The transaction must live on (pooled connections inside one System.Transactions scope): leave all as it is.
+            # A pooled connection inside one System.Transactions scope: the transaction must live on, nothing is reset.
             writer.write(tokens.reset_acknowledged())
             return
         self._session.reset()

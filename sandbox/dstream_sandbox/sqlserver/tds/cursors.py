@@ -1,4 +1,4 @@
-"""Server cursors (sp_cursoropen and its kin), all of them static and read-only: the result is kept, fetches walk over it.
+"""Server cursors (sp_cursoropen and its kin), static and read-only: the result is kept, fetches walk over it.
 
 A client that asks for another kind is told which kind it got, as SQL Server does when it downgrades a cursor.
 """

@@ -15,7 +15,7 @@ from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.tds import type_tokens as tt
 from dstream_sandbox.sqlserver.tds.byte_reader import ByteReader, ProtocolError
 from dstream_sandbox.sqlserver.tds.collations import codec_of
-from dstream_sandbox.sqlserver.tds.encoding import DAYS_TO_1900, time_bytes
+from dstream_sandbox.sqlserver.tds.encoding import DAYS_TO_1900, ticks_per_unit, time_bytes
 from dstream_sandbox.sqlserver.tds.numbers import MONEY_SCALE, scaled
 from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, DateTimeOffset, SqlType, Value, Variant
 
@@ -99,10 +99,7 @@ def read_type(reader: ByteReader, *, in_rows: bool = False) -> Incoming:
     size = reader.u8()
     name = _SIZED_NAMES.get((token, size))
     if name is None:
-        raise SqlError(
-            8009,
-            f"The incoming tabular data stream (TDS) protocol stream is incorrect. Data type 0x{token:02X} is unknown.",
-        )
+        raise _unknown_type(token)
     return Incoming(SqlType(name), _byte_length(_sized_payload(token, size)))
 
 
@@ -252,8 +249,8 @@ def _money(raw: bytes) -> Decimal:
 
 
 def _datetime(raw: bytes) -> int:
-    days, thirds_of_centiseconds = _DATETIME.unpack(raw)
-    ticks: int = (days + DAYS_TO_1900) * TICKS_PER_DAY + (thirds_of_centiseconds * 100_000 + 1) // 3
+    days, three_hundredths = _DATETIME.unpack(raw)
+    ticks: int = (days + DAYS_TO_1900) * TICKS_PER_DAY + (three_hundredths * 100_000 + 1) // 3
     return ticks
 
 
@@ -272,7 +269,7 @@ def _decimal_payload(scale: int) -> Payload:
 
 
 def _moment_payload(token: int, scale: int) -> Payload:
-    size, unit = time_bytes(scale), 10 ** (7 - scale)
+    size, unit = time_bytes(scale), ticks_per_unit(scale)
 
     def time(raw: bytes) -> int:
         return _little_endian(raw[:size]) * unit
@@ -317,8 +314,10 @@ def _variant_type(token: int, properties: bytes, size: int) -> tuple[SqlType, Pa
     nullable = _NULLABLE_OF_FIXED.get(token, token)
     name = _SIZED_NAMES.get((nullable, size), "")
     if not name:
-        raise SqlError(
-            8009,
-            f"The incoming tabular data stream (TDS) protocol stream is incorrect. Data type 0x{token:02X} is unknown in a sql_variant.",
-        )
+        raise _unknown_type(token)
     return SqlType(name), _sized_payload(nullable, size)
+
+
+def _unknown_type(token: int) -> SqlError:
+    text = f"The incoming tabular data stream (TDS) protocol stream is incorrect. Data type 0x{token:02X} is unknown."
+    return SqlError(8009, text)

@@ -1,4 +1,4 @@
-"""Results of sp_describe_first_result_set and sp_describe_undeclared_parameters, column for column as Microsoft Learn lists them."""
+"""Results of sp_describe_first_result_set and sp_describe_undeclared_parameters, as Microsoft Learn lists them."""
 
 from __future__ import annotations
 

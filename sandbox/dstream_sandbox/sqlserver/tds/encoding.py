@@ -115,7 +115,7 @@ def _smallmoney(_: SqlType) -> Encoding:
 
 
 def _datetime(_: SqlType) -> Encoding:
-    pack = Struct("<BiI").pack
+    pack: Callable[[int, int, int], bytes] = Struct("<BiI").pack
 
     def encode(ticks: int) -> bytes:
         days, rest = divmod(ticks, TICKS_PER_DAY)
@@ -125,7 +125,7 @@ def _datetime(_: SqlType) -> Encoding:
 
 
 def _smalldatetime(_: SqlType) -> Encoding:
-    pack = Struct("<BHH").pack
+    pack: Callable[[int, int, int], bytes] = Struct("<BHH").pack
     ticks_per_minute = TICKS_PER_DAY // 1440
 
     def encode(ticks: int) -> bytes:
@@ -146,20 +146,25 @@ def time_bytes(scale: int) -> int:
     return 4 if scale <= 4 else 5
 
 
+def ticks_per_unit(scale: int) -> int:
+    """How many 100 ns ticks the last digit of that scale stands for."""
+    return int(10 ** (7 - scale))
+
+
 def _scale(sql_type: SqlType) -> int:
     return 7 if sql_type.scale is None else sql_type.scale
 
 
 def _time(sql_type: SqlType) -> Encoding:
     scale = _scale(sql_type)
-    size, unit = time_bytes(scale), 10 ** (7 - scale)
+    size, unit = time_bytes(scale), ticks_per_unit(scale)
     prefix = bytes([size])
     return _byte_length(bytes([tt.TIME_N, scale]), lambda ticks: prefix + (ticks // unit).to_bytes(size, "little"))
 
 
 def _datetime2(sql_type: SqlType) -> Encoding:
     scale = _scale(sql_type)
-    size, unit = time_bytes(scale), 10 ** (7 - scale)
+    size, unit = time_bytes(scale), ticks_per_unit(scale)
     prefix, date_shift = bytes([size + 3]), 8 * size
 
     def encode(ticks: int) -> bytes:
@@ -171,7 +176,7 @@ def _datetime2(sql_type: SqlType) -> Encoding:
 
 def _datetimeoffset(sql_type: SqlType) -> Encoding:
     scale = _scale(sql_type)
-    size, unit = time_bytes(scale), 10 ** (7 - scale)
+    size, unit = time_bytes(scale), ticks_per_unit(scale)
     prefix, date_shift = bytes([size + 5]), 8 * size
 
     def encode(value: DateTimeOffset) -> bytes:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
-from struct import Struct
-from struct import error as StructError
 
 from dstream_sandbox.sqlserver.tds.byte_reader import ProtocolError
 
@@ -16,9 +15,9 @@ FEATURE_UTF8 = 0x0A
 _FEATURE_FED_AUTH = 0x02
 _FEATURE_END = 0xFF
 
-_FIXED = Struct("<IIIIIIBBBBiI")
-_SPAN = Struct("<HH")
-_U32 = Struct("<I")
+_FIXED = struct.Struct("<IIIIIIBBBBiI")
+_SPAN = struct.Struct("<HH")
+_U32 = struct.Struct("<I")
 _INTEGRATED_SECURITY = 0x80
 _CHANGE_PASSWORD = 0x01
 _EXTENSION = 0x10
@@ -107,6 +106,6 @@ def _features(data: bytes) -> frozenset[int]:
             features.add(data[position])
             (feature_bytes,) = _U32.unpack_from(data, position + 1)
             position += 1 + _U32.size + feature_bytes
-    except (IndexError, StructError) as error:
+    except (IndexError, struct.error) as error:
         raise ProtocolError("LOGIN7 with a broken feature list") from error
     return frozenset(features)

@@ -20,7 +20,7 @@ class Statement:
     names: tuple[str, ...]
 
     def bind(self, params: Sequence[Param]) -> list[Param]:
-        """Each value under the name that the statement declares for it. Raises SqlError 8178 when there are too many."""
+        """Each value under the name that the statement declares for it. Raises SqlError 8144 for too many."""
         if len(params) > len(self.names):
             raise SqlError(8144, "Procedure or function has too many arguments specified.")
         return [

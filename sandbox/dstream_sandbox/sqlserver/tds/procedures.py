@@ -1,4 +1,7 @@
-"""The procedures that belong to the wire itself: sp_executesql, the sp_prepare family, describing. All else is the session's."""
+"""The procedures that belong to the wire itself: sp_executesql, sp_prepare and its kin, cursors, describing.
+
+Every other name goes to the session.
+"""
 
 from __future__ import annotations
 

@@ -16,41 +16,12 @@ _NO_CODE = re.compile(r"'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|\"(?:[^\"]|\"\")*\"|-
 _WORD = re.compile(r"[@#\w$]+")
 _READS = frozenset({"select", "with"})
 _CHANGES = frozenset(
-    [
-        "insert",
-        "update",
-        "delete",
-        "merge",
-        "truncate",
-        "into",
-        "exec",
-        "execute",
-        "create",
-        "alter",
-        "drop",
-        "set",
-        "declare",
-        "begin",
-        "commit",
-        "rollback",
-        "save",
-        "waitfor",
-        "use",
-        "grant",
-        "deny",
-        "revoke",
-        "backup",
-        "restore",
-        "kill",
-        "print",
-        "raiserror",
-        "throw",
-        "if",
-        "while",
-        "return",
-        "goto",
-    ]
-)
+    {
+        "insert", "update", "delete", "merge", "truncate", "into", "exec", "execute", "create", "alter", "drop", "set",
+        "declare", "begin", "commit", "rollback", "save", "waitfor", "use", "grant", "deny", "revoke", "backup",
+        "restore", "kill", "print", "raiserror", "throw", "if", "while", "return", "goto",
+    }
+)  # fmt: skip
 
 
 class Replay:

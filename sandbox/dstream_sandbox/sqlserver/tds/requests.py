@@ -1,4 +1,4 @@
-"""What clients ask for: ALL_HEADERS, SQL batches, RPC and transaction manager requests, [MS-TDS] 2.2.5.3, 2.2.6.6 to 2.2.6.9."""
+"""What clients ask for: SQL batches, RPC and transaction manager requests, [MS-TDS] 2.2.6.6, 2.2.6.7, 2.2.6.9."""
 
 from __future__ import annotations
 

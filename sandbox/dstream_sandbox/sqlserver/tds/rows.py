@@ -1,4 +1,4 @@
-"""Rows to ROW and NBCROW tokens, a batch of rows at a time and column by column: one encoder each, no branching on types."""
+"""Rows to ROW and NBCROW tokens: a batch of rows at a time, column by column, with one encoder each."""
 
 from __future__ import annotations
 

@@ -65,13 +65,11 @@ def _expect(transport: Transport, packet_type: PacketType) -> packets.Message:
 
 def _session(login: Login, engine: Engine) -> Session:
     if login.tds_version < TDS_7_3:
-        raise SqlError(
-            17835, f"The sandbox speaks TDS 7.3 and 7.4; this client asked for 0x{login.tds_version:08X}.", severity=20
-        )
+        text = f"The sandbox speaks TDS 7.3 and 7.4; this client asked for 0x{login.tds_version:08X}."
+        raise SqlError(17835, text, severity=20)
     if login.federated:
-        raise SqlError(
-            40000, "The sandbox does not support logins of Microsoft Entra ID; use a SQL Server login.", severity=14
-        )
+        text = "The sandbox does not support logins of Microsoft Entra ID; use a SQL Server login."
+        raise SqlError(40000, text, severity=14)
     if login.integrated:
         text = "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication."
         raise SqlError(18452, text, severity=14)

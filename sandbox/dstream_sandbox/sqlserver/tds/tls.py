@@ -1,4 +1,4 @@
-"""TLS inside TDS, [MS-TDS] 3.2.5.1: the handshake's records travel in PRELOGIN packets, what follows in the raw stream."""
+"""TLS inside TDS, [MS-TDS] 3.2.5.1: the handshake travels in PRELOGIN packets, what follows in the raw stream."""
 
 from __future__ import annotations
 

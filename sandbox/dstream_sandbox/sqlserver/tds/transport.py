@@ -46,7 +46,7 @@ class Transport:
         return bool(self._received or self._tls_in.pending or (self._tls and self._tls.pending()))
 
     def new_tls(self, context: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
-        """A server-side TLS object with its incoming and outgoing bytes, for a handshake; `start_tls` puts it to use."""
+        """A TLS object with its incoming and outgoing bytes, for a handshake; `start_tls` puts it to use."""
         tls = context.wrap_bio(self._tls_in, self._tls_out, server_side=True)
         return tls, self._tls_in, self._tls_out
 
