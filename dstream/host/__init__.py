@@ -1,6 +1,7 @@
 """The host of a task's two providers: starts them, relays lines, keeps the checkpoint, stops them in order."""
 
 from dstream.host.job import Events, Job, MetricValue, Phase, Progress, ProviderSpec, RunSummary, StopRequest
+from dstream.host.role_check import check_role
 from dstream.host.run import run_task
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "ProviderSpec",
     "RunSummary",
     "StopRequest",
+    "check_role",
     "run_task",
 ]

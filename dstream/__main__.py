@@ -1,0 +1,5 @@
+"""`python -m dstream`."""
+
+from dstream.cli.main import main
+
+main()

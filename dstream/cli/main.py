@@ -1,0 +1,89 @@
+"""The command `dstream`: dispatch, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from typing import Any
+
+import click
+
+import dstream
+from dstream.cli.list import list_tasks
+from dstream.cli.options import Options, with_options
+from dstream.cli.render import show_errors
+from dstream.cli.run import run
+from dstream.cli.validate import validate
+from dstream.cli.version import version
+from dstream.errors import ConfigErrors, DStreamError, exit_code
+
+_PLUGIN_COMMANDS = {"sandbox": "The local SQL Server and Service Bus.", "demo": "The whole story on the sandbox."}
+"""Commands of the optional package dstream-sandbox."""
+
+
+class _Commands(click.Group):
+    """Adds the commands of optional packages, which are imported only when they are called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted({*super().list_commands(context), *_PLUGIN_COMMANDS})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _PLUGIN_COMMANDS:
+            return super().get_command(context, name)
+        for entry in metadata.entry_points(group="dstream.commands", name=name):
+            command: click.Command = entry.load()
+            return command
+        return _missing_plugin(name)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExample:\n  dstream demo\n  dstream validate\n  dstream run orders",
+)
+@click.version_option(dstream.__version__, prog_name="dstream")
+@with_options
+def cli(options: Options) -> None:
+    """Stream data from a source to a destination, as tasks in dstream.hcl describe it."""
+    click.get_current_context().obj = options
+
+
+cli.add_command(list_tasks)
+cli.add_command(run)
+cli.add_command(validate)
+cli.add_command(version)
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    try:
+        result: Any = cli.main(arguments, standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.Abort:
+        return 130
+    except click.UsageError as error:
+        error.show()
+        return 3
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (DStreamError, ConfigErrors) as error:
+        show_errors(error, sys.stderr)
+        return exit_code(error)
+    return result if isinstance(result, int) else 0
+
+
+def _missing_plugin(name: str) -> click.Command:
+    def explain() -> None:
+        raise click.UsageError(f"`dstream {name}` needs the sandbox. Install it: pip install 'dstream[sandbox]'")
+
+    return click.Command(name, callback=explain, help=_PLUGIN_COMMANDS[name])
+
+
+if __name__ == "__main__":
+    main()

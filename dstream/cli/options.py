@@ -1,0 +1,91 @@
+"""The options that every command takes, before or behind its name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Options:
+    """What was given, the defaults filled in by `settled`."""
+
+    config: Path | None = None
+    variables: tuple[str, ...] = ()
+    log_level: str | None = None
+    log_format: Literal["text", "json"] | None = None
+    no_color: bool = False
+    as_json: bool = False
+    chdir: Path | None = None
+
+    def over(self, other: Options) -> Options:
+        """These, and the other's where these say nothing."""
+        return Options(
+            config=self.config or other.config,
+            variables=other.variables + self.variables,
+            log_level=self.log_level or other.log_level,
+            log_format=self.log_format or other.log_format,
+            no_color=self.no_color or other.no_color,
+            as_json=self.as_json or other.as_json,
+            chdir=self.chdir or other.chdir,
+        )
+
+    @property
+    def config_path(self) -> Path:
+        return (self.chdir or Path()) / (self.config or os.environ.get("DSTREAM_CONFIG") or "dstream.hcl")
+
+    @property
+    def variable_values(self) -> dict[str, str]:
+        """`--var name=value`, the last one wins."""
+        values = {}
+        for text in self.variables:
+            name, separator, value = text.partition("=")
+            if not separator:
+                raise click.BadParameter(f'"{text}" is not NAME=VALUE', param_hint="--var")
+            values[name] = value
+        return values
+
+    @property
+    def level(self) -> str:
+        return self.log_level or os.environ.get("DSTREAM_LOG_LEVEL", "info")
+
+    def color(self, stream: Any = None) -> bool:
+        """Colour only for a terminal, and never when NO_COLOR is set (no-color.org)."""
+        stream = stream or sys.stderr
+        return not self.no_color and not os.environ.get("NO_COLOR") and bool(stream.isatty())
+
+
+_LEVELS = ["debug", "info", "warning", "error"]
+_OPTIONS = (
+    click.option("-c", "--config", type=click.Path(path_type=Path), help="The HCL file or folder (dstream.hcl)."),
+    click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of the HCL file."),
+    click.option("-l", "--log-level", type=click.Choice(_LEVELS), help="Least level shown (info)."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines look (text)."),
+    click.option("--no-color", is_flag=True, help="Plain text."),
+    click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
+    click.option("--chdir", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Start in that folder."),
+)
+
+
+def with_options(function: F) -> F:
+    """Adds the options; the command gets them, merged with the group's, as `options`."""
+
+    def merged(*args: Any, **given: Any) -> Any:
+        own = Options(**{name: given.pop(name) for name in Options.__slots__})
+        context = click.get_current_context()
+        return function(*args, options=own.over(context.obj or Options()), **given)
+
+    merged.__name__ = function.__name__
+    merged.__doc__ = function.__doc__
+    merged.__dict__.update(function.__dict__)
+    for option in reversed(_OPTIONS):
+        merged = option(merged)
+    return merged  # type: ignore[return-value]  # click's decorators keep the call's shape

@@ -1,0 +1,40 @@
+"""From the options of a command to the project and its tasks."""
+
+from __future__ import annotations
+
+import difflib
+import os
+
+from dstream.cli.options import Options
+from dstream.config import Project, ProviderBlock, Task, load
+from dstream.errors import ConfigError
+from dstream.host import ProviderSpec
+from dstream.plugins import resolve
+
+
+def load_project(options: Options) -> Project:
+    """Raises ConfigErrors."""
+    return load(options.config_path, variables=options.variable_values, environ=os.environ)
+
+
+def task_of(project: Project, name: str) -> Task:
+    """Raises ConfigError `task.unknown`."""
+    if name in project.tasks:
+        return project.tasks[name]
+    close = difflib.get_close_matches(name, project.tasks, n=1)
+    known = ", ".join(project.tasks) or "none"
+    hint = f'Did you mean "{close[0]}"?' if close else f"Tasks here: {known}."
+    raise ConfigError("task.unknown", f'there is no task "{name}" in {project.path}', hint=hint)
+
+
+def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
+    """What to execute for a block. Raises ConfigError."""
+    argv = resolve(
+        block.provider,
+        block.provider_path,
+        project.folder,
+        os.environ,
+        provider_ref=block.provider_ref,
+        place=block.place,
+    )
+    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets)
