@@ -1,16 +1,14 @@
-"""HCL text to our syntax tree. The grammar is python-hcl2's; only this file knows it.
-
-python-hcl2 (with lark) takes most of the time that loading takes, so it is imported with the first parse.
-"""
+"""HCL text to our syntax tree. The grammar is python-hcl2's; its trees are known to this file only."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dstream.config.grammar import parse_tree
 from dstream.config.problem import Problem
 from dstream.config.scan import Scan, scan
-from dstream.config.source import Hole, Source
+from dstream.config.source import HOLE, Hole, Source
 from dstream.config.syntax import (
     Attribute,
     Binary,
@@ -33,7 +31,7 @@ from dstream.config.syntax import (
     Unary,
 )
 from dstream.config.syntax_error import explain
-from dstream.config.template import HOLE, TemplateReader
+from dstream.config.template import TemplateReader
 
 if TYPE_CHECKING:
     from lark import Token, Tree
@@ -64,21 +62,23 @@ def parse_expression(text: str, holes: Sequence[Hole], start: int, end: int) -> 
 
 
 def _tree(text: str, holes: Sequence[Hole], scanned: Scan, skeleton: str, shift: int) -> Tree[Token]:
-    import hcl2
     from lark.exceptions import UnexpectedInput
 
     try:
-        tree: Tree[Token] = hcl2.parses_to_tree(skeleton)
+        return parse_tree(skeleton)
     except UnexpectedInput as error:
-        hole = _first_hole(scanned.skeleton, scanned.start, holes)
-        raise hole or explain(error, text, skeleton, shift) from None
-    return tree
+        problem = explain(error, text, skeleton, shift)
+        raise _hole_before(problem, scanned, holes) or problem from None
 
 
-def _first_hole(skeleton: str, start: int, holes: Sequence[Hole]) -> Problem | None:
-    """A template without a value where the grammar needs one is the better explanation of a syntax error."""
-    match = HOLE.search(skeleton)
-    return _missing(holes[int(match[1])], start + match.start()) if match else None
+def _hole_before(problem: Problem, scanned: Scan, holes: Sequence[Hole]) -> Problem | None:
+    """A template without a value, on this line or the last, is the better explanation of a syntax error."""
+    at = problem.at - scanned.start
+    this_line = scanned.skeleton.rfind("\n", 0, at) + 1
+    last_line = scanned.skeleton.rfind("\n", 0, max(this_line - 1, 0)) + 1
+    line_end = scanned.skeleton.find("\n", at)
+    match = HOLE.search(scanned.skeleton, last_line, line_end if line_end >= 0 else len(scanned.skeleton))
+    return _missing(holes[int(match[1])], scanned.start + match.start()) if match else None
 
 
 def _missing(hole: Hole, at: int) -> Problem:
@@ -127,7 +127,7 @@ class _Reader:
         skeleton, i = self._scanned.skeleton, at - self._scanned.start - 1
         while i >= 0 and skeleton[i] in " \t\r":
             i -= 1
-        if i >= 0 and skeleton[i] not in "\n{" and self._shift == 0:
+        if i >= 0 and skeleton[i] not in "\n{":
             raise Problem("config.syntax", "attributes and blocks each begin a line of their own", at)
 
     def expression(self, node: Node) -> Expression:

@@ -50,9 +50,16 @@ def scan(text: str, start: int = 0, end: int | None = None, *, bracketed: bool =
 def end_of_sequence(text: str, start: int, end: int) -> int:
     """The offset of the `}` that closes the `${` or `%{` at `start`."""
     scanner = _Scanner(text, start + 2, end)
-    close = scanner.run(bracketed=True, until_closed=True)
+    message = f'this "{text[start : start + 2]}" is never closed with "}}"'
+    try:
+        close = scanner.run(bracketed=True, until_closed=True)
+    except Problem as problem:
+        if problem.cause is None:
+            raise
+        # `"${a"`: the quote that should end the string opens another one
+        raise Problem("config.syntax", message, start, cause=problem.cause) from None
     if close is None:
-        raise Problem("config.syntax", f'this "{text[start : start + 2]}" is never closed with "}}"', start)
+        raise Problem("config.syntax", message, start)
     return close
 
 

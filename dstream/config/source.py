@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
 from dstream.config.problem import Problem
 from dstream.errors import ConfigError, Place
+
+HOLE = re.compile(r"__dstream_hole_(\d+)__")
+"""What stands in the rendered text for a template that gave no value: a word to the grammar. The number is that of the
+hole in `Source.holes`."""
+
+_DISTURBING = re.compile(rf'["\\\n]|[$%]\{{|{HOLE.pattern}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,6 @@ class Source:
         segment = self._segment(offset)
         return segment.origin + (offset - segment.start if segment.verbatim else 0)
 
-    def is_rendered(self, offset: int) -> bool:
-        """Whether a template put the text at `offset` there."""
-        return not self._segment(offset).verbatim
-
     def place(self, offset: int, block: str = "") -> Place:
         return self.place_as_written(self.origin(offset), block)
 
@@ -60,17 +63,39 @@ class Source:
 
     def error(self, problem: Problem, block: str = "") -> ConfigError:
         """The problem with its place; never with rendered text, which may hold a secret."""
-        at, hint = problem.at, problem.hint
-        if problem.cause is not None and self.is_rendered(problem.cause):
-            at = problem.cause
-        if problem.code == "config.syntax" and self.is_rendered(at):
-            message = "what this template renders does not fit here"
-            hint = 'env("NAME") instead of a template takes any value as it is.'
-            return ConfigError(problem.code, message, place=self.place(at, block), hint=hint)
-        return ConfigError(problem.code, problem.message, place=self.place(at, block), hint=hint)
+        template = self._disturbing_template(problem) if problem.code == "config.syntax" else None
+        if template is None:
+            place = self.place(problem.at, block)
+            return ConfigError(problem.code, problem.message, place=place, hint=problem.hint)
+        place = self.place(template, block)
+        match = HOLE.match(self.text, template)
+        if match:
+            hole = self.holes[int(match[1])]
+            return ConfigError(hole.code, hole.message, place=place, hint=hole.hint)
+        hint = 'env("NAME") instead of a template takes any value as it is.'
+        return ConfigError(problem.code, "what this template renders does not fit here", place=place, hint=hint)
+
+    def _disturbing_template(self, problem: Problem) -> int | None:
+        """Where the template that explains a syntax error begins: one at its very place, or one on the line of a
+        string without end whose text means something in a string."""
+        segment = self._segment(problem.at)
+        if not segment.verbatim:
+            return segment.start
+        if problem.cause is None:
+            return None
+        line_start = self.text.rfind("\n", 0, problem.at) + 1
+        for index in range(self._index(line_start), self._index(problem.cause) + 1):
+            segment = self.segments[index]
+            end = self.segments[index + 1].start if index + 1 < len(self.segments) else len(self.text)
+            if not segment.verbatim and _DISTURBING.search(self.text, segment.start, end):
+                return segment.start
+        return None
 
     def _segment(self, offset: int) -> Segment:
-        return self.segments[bisect_right(self.segments, offset, key=lambda segment: segment.start) - 1]
+        return self.segments[self._index(offset)]
+
+    def _index(self, offset: int) -> int:
+        return bisect_right(self.segments, offset, key=lambda segment: segment.start) - 1
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -18,6 +18,10 @@ def explain(error: UnexpectedInput, text: str, skeleton: str, shift: int) -> Pro
     at = error.pos_in_stream if error.pos_in_stream is not None else len(skeleton)
     expected = set(getattr(error, "expected", None) or getattr(error, "allowed", None) or ())
     found = _found(skeleton, at)
+    line_start = skeleton.rfind("\n", 0, at) + 1
+    if found == "}" and not skeleton[line_start:at].strip():
+        # what is missing is missing at the end of the line before
+        at, found = len(skeleton[:at].rstrip()), ""
     message, hint = _message(found, expected)
     return Problem("config.syntax", message, min(at + shift, len(text)), hint)
 

@@ -9,14 +9,11 @@ from typing import Literal as OneOf
 
 from dstream.config.problem import Problem
 from dstream.config.scan import Heredoc, end_of_sequence
-from dstream.config.source import Hole
+from dstream.config.source import HOLE, Hole
 from dstream.config.syntax import Expression, ForDirective, IfDirective, Literal, Missing, Template
 
 ParseExpression = Callable[[int, int], Expression]
 """Parses text[start:end] as one expression."""
-
-HOLE = re.compile(r"__dstream_hole_(\d+)__")
-"""What stands in the rendered text for a template that gave no value: a word to the grammar, and found again here."""
 
 _ESCAPE = re.compile(r'\\(?:([nrt"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))')
 _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}

@@ -54,67 +54,70 @@ class _Parser:
             if _keyword(piece) in ("else", "end"):
                 break
             self.at += 1
-            node = self._node(piece)
-            if node is not None:
-                nodes.append(node)
+            nodes += self._read(piece)
         return nodes
 
-    def _node(self, piece: Piece) -> Node | None:
+    def _read(self, piece: Piece) -> list[Node]:
         if piece.words is None:
-            return Text(piece.at, piece.text)
+            return [Text(piece.at, piece.text)]
         if piece.error:
-            return Broken(piece.at, piece.error)
+            return [Broken(piece.at, piece.error)]
         if not piece.words:
-            return None  # a comment
-        try:
-            return self._action(piece, piece.words)
-        except TemplateSyntaxError as error:
-            return Broken(piece.at, str(error))
-
-    def _action(self, piece: Piece, words: Sequence[Word]) -> Node:
+            return []  # a comment
         keyword = _keyword(piece)
-        if keyword in _UNSUPPORTED:
-            raise TemplateSyntaxError(f'"{keyword}" of templates is not supported')
         if keyword in ("if", "with", "range"):
-            return self._control(piece, keyword, words[1:])
-        variables, rest, declares = _assignment(words)
-        if len(variables) > 1:
-            raise TemplateSyntaxError("only range declares two variables")
-        return Action(piece.at, _pipeline(rest), variables[0] if variables else "", declares)
-
-    def _control(self, piece: Piece, keyword: str, words: Sequence[Word]) -> Node:
-        variables, rest, _ = _assignment(words)
-        failure: TemplateSyntaxError | None = None
+            return self._control(piece, keyword, piece.words[1:])
         try:
-            pipeline = _pipeline(rest)
-        except TemplateSyntaxError as error:  # the body up to `end` still belongs to this action
-            pipeline, failure = Pipeline(()), error
-        body = tuple(self._nodes())
-        otherwise = self._otherwise(piece, keyword)
-        if failure is not None:
-            raise failure
-        if keyword == "if":
-            return If(piece.at, pipeline, body, otherwise)
-        if keyword == "with":
-            return With(piece.at, variables[0] if variables else "", pipeline, body, otherwise)
-        key, value = variables if len(variables) == 2 else ("", variables[0] if variables else "")
-        return Range(piece.at, key, value, pipeline, body, otherwise)
+            return [_action(piece, piece.words)]
+        except TemplateSyntaxError as error:
+            return [Broken(piece.at, str(error))]
 
-    def _otherwise(self, opener: Piece, keyword: str) -> tuple[Node, ...]:
+    def _control(self, piece: Piece, keyword: str, words: Sequence[Word]) -> list[Node]:
+        """An `if`, `with` or `range` up to its `end`. One that is never closed takes nothing with it."""
+        body = self._nodes()
+        otherwise: list[Node] = []
+        closing = self._next()
+        if closing is not None and _keyword(closing) == "else":
+            rest = (closing.words or ())[1:]
+            if rest:  # else if ..: the `end` belongs to both
+                otherwise = self._control(closing, rest[0].text, rest[1:])
+            else:
+                otherwise = self._nodes()
+                closing = self._next()
+        if closing is None:
+            return [Broken(piece.at, f'this "{keyword}" is never closed with "{{{{ end }}}}"'), *body, *otherwise]
+        try:
+            return [_control_node(piece, keyword, words, tuple(body), tuple(otherwise))]
+        except TemplateSyntaxError as error:
+            return [Broken(piece.at, str(error))]
+
+    def _next(self) -> Piece | None:
         if self.at >= len(self.pieces):
-            raise TemplateSyntaxError(f'this "{keyword}" is never closed with "{{{{ end }}}}"')
-        piece = self.pieces[self.at]
+            return None
         self.at += 1
-        words = piece.words or ()
-        if _keyword(piece) == "end":
-            return ()
-        if len(words) > 1:  # else if ..
-            return (self._control(Piece(piece.at, piece.text, words[1:]), words[1].text, words[2:]),)
-        nodes = tuple(self._nodes())
-        if self.at >= len(self.pieces) or _keyword(self.pieces[self.at]) != "end":
-            raise TemplateSyntaxError(f'this "{keyword}" is never closed with "{{{{ end }}}}"')
-        self.at += 1
-        return nodes
+        return self.pieces[self.at - 1]
+
+
+def _action(piece: Piece, words: Sequence[Word]) -> Node:
+    if _keyword(piece) in _UNSUPPORTED:
+        raise TemplateSyntaxError(f'"{_keyword(piece)}" of templates is not supported')
+    variables, rest, declares = _assignment(words)
+    if len(variables) > 1:
+        raise TemplateSyntaxError("only range declares two variables")
+    return Action(piece.at, _pipeline(rest), variables[0] if variables else "", declares)
+
+
+def _control_node(
+    piece: Piece, keyword: str, words: Sequence[Word], body: tuple[Node, ...], otherwise: tuple[Node, ...]
+) -> Node:
+    variables, rest, _ = _assignment(words)
+    pipeline = _pipeline(rest)
+    if keyword == "if":
+        return If(piece.at, pipeline, body, otherwise)
+    if keyword == "with":
+        return With(piece.at, variables[0] if variables else "", pipeline, body, otherwise)
+    key, value = variables if len(variables) == 2 else ("", variables[0] if variables else "")
+    return Range(piece.at, key, value, pipeline, body, otherwise)
 
 
 def _keyword(piece: Piece) -> str:

@@ -1,0 +1,547 @@
+"""Every mistake is reported with its code, at its place, in words that help. The place is marked by ▸ in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from dstream.errors import ConfigError, ConfigErrors
+
+
+class Case(NamedTuple):
+    name: str
+    hcl: str
+    code: str
+    words: str
+    """Part of the message and hint."""
+
+
+def in_config(text: str) -> str:
+    return f"""\
+task "t" {{
+  input {{
+    provider = "p"
+    config {{
+      {text}
+    }}
+  }}
+  output {{
+    provider = "q"
+  }}
+}}
+"""
+
+
+def in_task(text: str) -> str:
+    return f"""\
+task "t" {{
+  {text}
+  input {{
+    provider = "p"
+  }}
+  output {{
+    provider = "q"
+  }}
+}}
+"""
+
+
+def in_input(text: str) -> str:
+    return f"""\
+task "t" {{
+  input {{
+    {text}
+  }}
+  output {{
+    provider = "q"
+  }}
+}}
+"""
+
+
+SYNTAX = [
+    Case("no value", "locals {\n  a =▸\n}", "config.syntax", "a value is expected here, not the end of the line"),
+    Case("no equals sign", "locals {\n  a ▸5\n}", "config.syntax", '"5" is not expected here; after a name comes "="'),
+    Case("a colon", "locals {\n  a▸: 5\n}", "config.syntax", 'an attribute is written with "=", not with ":"'),
+    Case("a comma", "locals {\n  a = 1▸, b = 2\n}", "config.syntax", "separated by line breaks, not by commas"),
+    Case("two on a line", "locals {\n  a = 1 ▸b = 2\n}", "config.syntax", "each begin a line of their own"),
+    Case("two blocks on a line", "locals {} ▸locals {}", "config.syntax", "each begin a line of their own"),
+    Case("a quoted name", 'locals {\n  ▸"a" = 1\n}', "config.syntax", "stands without quotes"),
+    Case("a block never closed", 'task "t" ▸{\n  input {\n  }\n', "config.syntax", 'this "{" is never closed'),
+    Case(
+        "an inner block never closed",
+        'task "t" {\n  input ▸{\n    config {\n    }\n\n  output {\n  }\n}\n',
+        "config.syntax",
+        'this "{" is never closed',
+    ),
+    Case("a brace too many", "locals {\n}\n▸}\n", "config.syntax", 'this "}" closes nothing'),
+    Case(
+        "brackets that cross", "locals {\n  a = ▸[1, 2\n}\n", "config.syntax", '"[" is not closed before the next "}"'
+    ),
+    Case("a string over the line", 'locals {\n  a = ▸"x\n}\n', "config.syntax", "not closed on its line"),
+    Case("a string to the end", 'locals {\n  a = "${▸"x', "config.syntax", "never closed"),
+    Case("a comment never closed", "locals {}\n▸/* so\n", "config.syntax", 'this "/*" is never closed'),
+    Case("a heredoc never closed", "locals {\n  a = ▸<<EOT\n  x\n}\n", "config.syntax", 'no line holds just "EOT"'),
+    Case("an interpolation never closed", 'locals {\n  a = "▸${b"\n}\n', "config.syntax", '"${" is never closed'),
+    Case("an empty interpolation", 'locals {\n  a = "${▸}"\n}\n', "config.syntax", "an expression is missing here"),
+    Case(
+        "an unknown escape", 'locals {\n  a = "HOST▸\\SQL"\n}\n', "config.syntax", "no such escape Write a backslash as"
+    ),
+    Case("no Unicode character", 'locals {\n  a = "▸\\ud800"\n}\n', "config.syntax", "no Unicode character"),
+    Case("a list without commas", "locals {\n  a = [1 ▸2]\n}\n", "config.syntax", 'a list are separated by ","'),
+    Case(
+        "arguments without commas", "locals {\n  a = max(1 ▸2)\n}\n", "config.syntax", 'function are separated by ","'
+    ),
+    Case("an object without commas", "locals {\n  a = { b = 1 ▸c = 2 }\n}\n", "config.syntax", "commas or line breaks"),
+    Case(
+        "an expression as key",
+        "locals {\n  a = { ▸b.c = 1 }\n}\n",
+        "config.syntax",
+        "Put an expression as key in paren",
+    ),
+    Case("a strange sign", "locals {\n  a = ▸$b\n}\n", "config.syntax", 'a value is expected here, not "$"'),
+    Case("an operator without right side", "locals {\n  a = 1 +▸\n}\n", "config.syntax", "a value is expected here"),
+    Case(
+        "half a conditional", "locals {\n  a = true ? 1▸\n}\n", "config.syntax", "the end of the line is not expected"
+    ),
+    Case("a label with a value in it", 'task ▸"t${1}" {\n}\n', "config.syntax", "a label is plain text"),
+    Case("a directive without a word", 'locals {\n  a = "▸%{ x }"\n}\n', "config.syntax", "comes if, else, endif, for"),
+    Case(
+        "an if never ended", 'locals {\n  a = "▸%{ if true }x"\n}\n', "config.syntax", 'never closed with "%{ endif }"'
+    ),
+    Case("a stray endfor", 'locals {\n  a = "x▸%{ endfor }"\n}\n', "config.syntax", 'this "endfor" closes nothing'),
+    Case("a for without in", 'locals {\n  a = "▸%{ for x }%{ endfor }"\n}\n', "config.syntax", "%{ for NAME in LIST }"),
+    Case("inside an interpolation", 'locals {\n  a = "x${1 ▸2}"\n}\n', "config.syntax", '"2" is not expected here'),
+    Case(
+        "inside a heredoc", "locals {\n  a = <<EOT\nx\n${1 ▸2}\nEOT\n}\n", "config.syntax", '"2" is not expected here'
+    ),
+    Case(
+        "nesting beyond reason",
+        "locals {\n  a = " + "(" * 79 + "▸(" + ")" * 80 + "\n}",
+        "config.syntax",
+        "nested deeper",
+    ),
+]
+
+BLOCKS = [
+    Case("an unknown block", '▸tsk "t" {\n}\n', "config.unknown_block", 'no block "tsk" here Did you mean "task"?'),
+    Case("an unknown attribute at the top", "▸a = 1\n", "config.unknown_attribute", 'no attribute "a" here'),
+    Case(
+        "a block written as attribute", "▸locals = {}\n", "config.unknown_attribute", "is a block Write locals { .. }"
+    ),
+    Case("an unknown attribute of a task", in_task("▸tpye = 1"), "config.unknown_attribute", 'Did you mean "type"?'),
+    Case("an unknown block of a task", in_task("▸inputs {\n  }"), "config.unknown_block", 'Did you mean "input"?'),
+    Case("another case", in_task("▸Restart {\n  }"), "config.unknown_block", 'Did you mean "restart"?'),
+    Case(
+        "an attribute written as block",
+        in_task("▸type {\n  }"),
+        "config.unknown_block",
+        "is an attribute Write type = ..",
+    ),
+    Case(
+        "an unknown attribute of an input",
+        in_input('provider = "p"\n    ▸confg = {}'),
+        "config.unknown_attribute",
+        'Did you mean "config"?',
+    ),
+    Case(
+        "nothing like it",
+        in_task("▸zzz = 1"),
+        "config.unknown_attribute",
+        "Known attributes: max_line, start_timeout, type.",
+    ),
+    Case("a task without a name", "▸task {\n}\n", "config.label", 'write it as task "NAME" { .. }'),
+    Case("a task with two names", 'task "a" ▸"b" {\n}\n', "config.label", 'write it as task "NAME" { .. }'),
+    Case("locals with a name", 'locals ▸"a" {\n}\n', "config.label", "write it as locals { .. }"),
+    Case(
+        "an input with a name",
+        'task "t" {\n  input ▸"a" {\n    provider = "p"\n  }\n  output {\n    provider = "q"\n  }\n}',
+        "config.label",
+        "has no label",
+    ),
+    Case("a name that leads elsewhere", 'task ▸"../t" {\n}\n', "config.label", "can't be the name of a task"),
+    Case("no output", '▸task "t" {\n  input {\n    provider = "p"\n  }\n}\n', "config.missing", "has no output block"),
+    Case("no provider", in_input("").replace("  input", "  ▸input"), "config.missing", "the input names no provider"),
+    Case(
+        "two providers",
+        in_input('provider = "p"\n    ▸provider_path = "./p"'),
+        "config.duplicate",
+        "names its provider twice, by provider and provider_path (first at",
+    ),
+    Case(
+        "an empty provider", in_input('provider = ▸""'), "config.type", "provider must be a string, not an empty string"
+    ),
+    Case("a provider that is a list", in_input('provider = ▸["p"]'), "config.type", "must be a string, not a list"),
+    Case("a task type there is not", in_task('type = ▸"batch"'), "config.type", 'no task type "batch" The only type'),
+    Case("max_line of 0", in_task("max_line = ▸0"), "config.type", "max_line must be a size from 1 on"),
+    Case("max_line in words", in_task('max_line = ▸"big"'), "config.type", 'or such as "16MiB", not "big"'),
+    Case("start_timeout without unit", in_task("start_timeout = ▸60"), "config.type", 'such as "30s"'),
+    Case(
+        "restart below zero",
+        in_task("restart {\n    max_attempts = ▸-1\n  }"),
+        "config.type",
+        "max_attempts must be a whole number from 0 on, not a number",
+    ),
+    Case(
+        "an unknown state backend", 'dstream {\n  state {\n    backend = ▸"s4"\n  }\n}', "config.unsupported", '"file"'
+    ),
+    Case(
+        "a stack that leads elsewhere",
+        'dstream {\n  infrastructure {\n    stack = ▸".."\n  }\n}',
+        "config.type",
+        "no name",
+    ),
+    Case(
+        "an unknown setting of dstream", "dstream {\n  ▸stat {\n  }\n}", "config.unknown_block", 'Did you mean "state"?'
+    ),
+    Case("a version too new", 'dstream {\n  required_version = ▸">= 99"\n}', "config.version", 'needs dstream ">= 99"'),
+    Case("a version of words", 'dstream {\n  required_version = ▸"new"\n}', "config.version", "no version constraint"),
+]
+
+DUPLICATES = [
+    Case(
+        "two tasks of a name",
+        in_task("") + "▸" + in_task(""),
+        "config.duplicate",
+        'task "t" is defined twice (first at dstream.hcl:1:1)',
+    ),
+    Case(
+        "two dstream blocks", "dstream {\n}\n▸dstream {\n}\n", "config.duplicate", "dstream is defined twice (first at"
+    ),
+    Case(
+        "two inputs",
+        in_task("▸input {\n  }\n")
+        .replace("▸input {\n  }", 'input {\n    provider = "p"\n  }')
+        .replace('\n  input {\n    provider = "p"\n  }\n  output', '\n  ▸input {\n    provider = "p"\n  }\n  output'),
+        "config.duplicate",
+        'two blocks "input" (first at dstream.hcl:2:3)',
+    ),
+    Case(
+        "an attribute twice",
+        in_task("type = null\n  ▸type = null"),
+        "config.duplicate",
+        '"type" is set twice (first at',
+    ),
+    Case(
+        "a local twice", "locals {\n  a = 1\n}\nlocals {\n  ▸a = 2\n}", "config.duplicate", "(first at dstream.hcl:2:3)"
+    ),
+    Case(
+        "a local twice in a block", "locals {\n  a = 1\n  ▸a = 2\n}", "config.duplicate", "(first at dstream.hcl:2:3)"
+    ),
+    Case(
+        "a variable twice",
+        'variable "a" {\n  default = 1\n}\n▸variable "a" {\n}',
+        "config.duplicate",
+        "dstream.hcl:1:1",
+    ),
+    Case("a setting twice", in_config("a = 1\n      ▸a = 2"), "config.duplicate", "(first at dstream.hcl:5:7)"),
+    Case("a setting and a block", in_config("a = 1\n      ▸a {\n      }"), "config.duplicate", '"a" is set twice'),
+    Case(
+        "a label twice",
+        in_config('a "x" {\n      }\n      ▸a "x" {\n      }'),
+        "config.duplicate",
+        '"a x" is set twice',
+    ),
+    Case(
+        "a label missing",
+        in_config('a "x" {\n      }\n      ▸a {\n      }'),
+        "config.label",
+        "has no label, another one has",
+    ),
+    Case("a key twice", in_config("a = { b = 1, ▸b = 2 }"), "config.duplicate", 'the key "b" is there twice'),
+    Case(
+        "a key of a config map twice",
+        in_input('provider = "p"\n    config = { a = 1, ▸a = 2 }'),
+        "config.duplicate",
+        '"a" is set twice (first at dstream.hcl:4:16)',
+    ),
+    Case(
+        "a config twice",
+        in_input('provider = "p"\n    config = {}\n    ▸config {\n    }'),
+        "config.duplicate",
+        '"config" is set twice (first at dstream.hcl:4:5)',
+    ),
+    Case(
+        "a for with equal keys",
+        in_config('a = { for x in ["b", "b"] : ▸x => 1 }'),
+        "config.duplicate",
+        "comes up twice `...` after the value",
+    ),
+]
+
+NAMES = [
+    Case("no such variable", in_config("a = var.▸en"), "config.undefined", 'there is no variable "en"'),
+    Case(
+        "a variable misspelt",
+        'variable "region" {\n  default = 1\n}\n' + in_config("a = var.▸regoin"),
+        "config.undefined",
+        'Did you mean "region"?',
+    ),
+    Case("no such local", in_config("a = local.▸b"), "config.undefined", 'there is no local "b"'),
+    Case("text without quotes", in_config("a = ▸dev"), "config.undefined", 'Text stands in quotes: "dev".'),
+    Case("no such task", in_config("a = task.▸x.output"), "config.undefined", 'there is no task "x"'),
+    Case("no such part of a task", in_config("a = task.t.▸outptu"), "config.undefined", 'Did you mean "output"?'),
+    Case(
+        "no such setting of a task",
+        in_config("a = task.t.output.config.▸b"),
+        "config.undefined",
+        "task.t.output.config",
+    ),
+    Case(
+        "no such function", in_config('a = ▸uper("b")'), "config.undefined", 'no function "uper" Did you mean "upper"?'
+    ),
+    Case("no such key", in_config("a = { b = 1 }.▸c"), "config.undefined", 'no attribute "c"'),
+    Case(
+        "an index beyond the end",
+        in_config("a = [1][▸1]"),
+        "config.undefined",
+        "the list has 1 items; there is no index 1",
+    ),
+    Case("an index below zero", in_config("a = [1][▸-1]"), "config.undefined", "there is no index -1"),
+    Case("a local of itself", "locals {\n  ▸a = local.a\n}", "config.cycle", "local.a → local.a"),
+    Case(
+        "a circle of locals",
+        "locals {\n  ▸a = b\n  b = c\n  c = a\n}",
+        "config.cycle",
+        "local.a → local.b → local.c → local.a",
+    ),
+    Case("a setting of itself", in_config("▸a = task.t.input.config.a"), "config.cycle", "task.t.input.config.a"),
+    Case("a variable without value", '▸variable "a" {\n}', "config.missing", "Give it by --var a=.. or DSTREAM_VAR_a"),
+    Case(
+        "no such type",
+        'variable "a" {\n  type = ▸strng\n  default = 1\n}',
+        "config.type",
+        "this is no type Types: string",
+    ),
+    Case(
+        "a quoted type", 'variable "a" {\n  type = ▸"string"\n  default = 1\n}', "config.type", "without quotes: string"
+    ),
+    Case(
+        "a default of another type",
+        'variable "a" {\n  type = number\n  default = ▸"x"\n}',
+        "config.type",
+        "must be number",
+    ),
+    Case(
+        "an item of another type",
+        'variable "a" {\n  type = list(number)\n  default = ▸["x"]\n}',
+        "config.type",
+        "the default must be list(number), not a string that is no number",
+    ),
+]
+
+VALUES = [
+    Case(
+        "an unset variable",
+        in_config('a = ▸env("NO_SUCH")'),
+        "config.env_unset",
+        'NO_SUCH is not set Set it, or give a default: env("NO_SUCH", "x")',
+    ),
+    Case(
+        "an unset variable in text", in_config('a = "b-${▸env("NO_SUCH")}"'), "config.env_unset", "NO_SUCH is not set"
+    ),
+    Case("an unset secret", in_config('a = ▸secret("env:NO_SUCH")'), "config.env_unset", "A secret has no default."),
+    Case(
+        "a secret of a vault",
+        in_config('a = secret(▸"azurekeyvault://v/n")'),
+        "config.unsupported",
+        "not supported yet",
+    ),
+    Case("a secret of nowhere", in_config('a = secret(▸"hunter2")'), "config.call", 'It reads secret("env:NAME")'),
+    Case(
+        "a file that is not there",
+        in_config('a = file(▸"no.txt")'),
+        "config.file",
+        "no.txt can't be read: No such file",
+    ),
+    Case("yaml", in_config('a = ▸yamldecode("a: 1")'), "config.unsupported", "Use jsondecode"),
+    Case("too few arguments", in_config("a = ▸replace()"), "config.call", "replace: takes 3 arguments, not 0"),
+    Case("too many arguments", in_config('a = ▸upper("a", "b")'), "config.call", "upper: takes 1 argument, not 2"),
+    Case(
+        "an argument of another type",
+        in_config("a = upper(▸[])"),
+        "config.call",
+        "argument 1 must be a string, not a list",
+    ),
+    Case(
+        "text for a number",
+        in_config('a = max(1, ▸"b")'),
+        "config.call",
+        "argument 2 must be a number, not a string that",
+    ),
+    Case("no JSON", in_config('a = jsondecode(▸"{")'), "config.call", "this is no JSON"),
+    Case("no base64", in_config('a = base64decode(▸"%")'), "config.call", "no base64"),
+    Case("a key not found", in_config('a = lookup({}, ▸"b")'), "config.call", 'the object has no key "b"'),
+    Case(
+        "nothing to choose from", in_config('a = ▸coalesce(null, "")'), "config.call", "all arguments are null or empty"
+    ),
+    Case("a verb too many", in_config('a = ▸format("%s")'), "config.call", "there is no argument for %s"),
+    Case("an argument too many", in_config('a = format("b", ▸1)'), "config.call", "there is no verb for argument 2"),
+    Case(
+        "text for %d",
+        in_config('a = format("%d", ▸"b")'),
+        "config.call",
+        "%d can't write argument 2, a string that is no",
+    ),
+    Case("a range without end", in_config("a = ▸range(2000)"), "config.call", "more than 1024 numbers"),
+    Case("adding text", in_config('a = 1 ▸+ "b"'), "config.type", '"+" needs numbers, not a string that is no number'),
+    Case("dividing by zero", in_config("a = 1 ▸/ 0"), "config.type", "division by zero"),
+    Case("not of a number", in_config("a = ▸!1"), "config.type", '"!" needs true or false, not a number'),
+    Case("a condition of text", in_config('a = ▸"b" ? 1 : 2'), "config.type", '"?" needs true or false, not a string'),
+    Case(
+        "a list in text", in_config('a = "b-${▸[]}"'), "config.type", "a list can't stand inside a string jsonencode()"
+    ),
+    Case("null in text", in_config('a = "b-${▸null}"'), "config.type", "null can't stand inside a string"),
+    Case("an attribute of text", in_config('a = "b".▸c'), "config.type", "a string has no attributes"),
+    Case("a for over text", in_config('a = [for x in ▸"b" : x]'), "config.type", "for goes over a list or an object"),
+    Case("a spread of text", in_config('a = max(▸"b"...)'), "config.type", 'only a list can be spread with "..."'),
+    Case(
+        "a config that is a list",
+        in_input('provider = "p"\n    config = ▸[]'),
+        "config.type",
+        "must be an object, not a list",
+    ),
+    Case("a number beyond JSON", in_config("a = ▸18446744073709551616"), "config.type", "more than 64 bits"),
+    Case("a number too large", in_config("a = ▸1e999"), "config.syntax", "this number is too large"),
+]
+
+TEMPLATES = [
+    Case(
+        "an unset variable",
+        in_config('a = "▸{{ env "NO_SUCH" }}"'),
+        "config.env_unset",
+        '{{ env "NO_SUCH" | default "x" }}',
+    ),
+    Case("one alone", in_config('a = ▸{{ env "NO_SUCH" }}'), "config.env_unset", "NO_SUCH is not set"),
+    Case(
+        "one with more around",
+        in_config('a = "b-▸{{ env "NO_SUCH" | upper }}-c"'),
+        "config.env_unset",
+        "NO_SUCH is not set",
+    ),
+    Case("one as a whole line", in_config('▸{{ env "NO_SUCH" }}'), "config.env_unset", "NO_SUCH is not set"),
+    Case("one as a name", in_config('▸{{ env "NO_SUCH" }} = 1'), "config.env_unset", "NO_SUCH is not set"),
+    Case("one as a label", 'task "▸{{ env "NO_SUCH" }}" {\n}', "config.env_unset", "NO_SUCH is not set"),
+    Case("no such function", in_config('a = "▸{{ uper "b" }}"'), "config.template", 'Did you mean "upper"?'),
+    Case(
+        "wrong arguments", in_config('a = "▸{{ upper 5 }}"'), "config.template", "upper: text is expected, not a number"
+    ),
+    Case("required", in_config('a = "▸{{ required "say where" (env "NO_SUCH") }}"'), "config.template", "say where"),
+    Case("never closed", in_config('a = "▸{{ env "NO_SUCH""'), "config.template", 'this "{{" is not closed'),
+    Case("an if without end", in_config("a = 1\n▸{{ if true }}"), "config.template", "never closed"),
+    Case("define", in_config('a = "▸{{ define "b" }}"'), "config.template", '"define" of templates is not supported'),
+    Case("data", in_config('a = "▸{{ .Values.b }}"'), "config.template", "a template has no data of its own"),
+    Case("quotes in a value", in_config('a = "▸{{ env "QUOTES" }}"'), "config.syntax", "takes any value as it is"),
+    Case("a line break in a value", in_config('a = "▸{{ env "LINES" }}"'), "config.syntax", "takes any value as it is"),
+    Case(
+        "a backslash in a value", in_config('a = "▸{{ env "BACKSLASH" }}"'), "config.syntax", "takes any value as it is"
+    ),
+    Case(
+        "after a template",
+        in_config('a = "{{ env "LONG" }}${▸nothing}"'),
+        "config.undefined",
+        'there is no local "nothing"',
+    ),
+    Case("below a template", in_config('a = "{{ env "LONG" }}"\n      b = ▸nothing'), "config.undefined", '"nothing"'),
+    Case("text without quotes", in_config('a = ▸{{ env "WORD" }}'), "config.undefined", ""),
+]
+
+ENVIRON = {"QUOTES": 'a"b', "LINES": "a\nb", "BACKSLASH": "HOST\\SQL", "LONG": "x" * 100, "WORD": "word"}
+
+CASES = [
+    pytest.param(case, id=f"{group}: {case.name}")
+    for group, cases in (
+        ("syntax", SYNTAX),
+        ("blocks", BLOCKS),
+        ("duplicates", DUPLICATES),
+        ("names", NAMES),
+        ("values", VALUES),
+        ("templates", TEMPLATES),
+    )
+    for case in cases
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_is_reported_at_its_place(
+    case: Case, load_text: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    before, marked, after = case.hcl.partition("▸")
+    assert marked
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+
+    with pytest.raises(ConfigErrors) as raised:
+        load_text(before + after, environ=ENVIRON)
+
+    assert len(raised.value.errors) == 1, [str(error) for error in raised.value.errors]
+    error = raised.value.errors[0]
+    assert error.place is not None
+    text = f"{error.message} {error.hint}".replace(str(tmp_path) + "/", "")
+    assert (error.code, error.place.line, error.place.column) == (case.code, line, column), text
+    assert case.words in text
+    assert error.place.source_line == (before + after).split("\n")[line - 1]
+
+
+def test_all_mistakes_are_reported_at_once_and_in_order(load_text: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigErrors) as raised:
+        load_text(
+            """
+            locals {
+              a = local.nothing
+            }
+            task "t" {
+              typ = "providers"
+              input {
+                provider = "p"
+                config {
+                  b = local.a
+                  c = env("NO_SUCH")
+                  d {
+                    e = nothing
+                    f = upper()
+                  }
+                }
+              }
+            }
+            """
+        )
+    found = [(error.place.line, error.code) for error in raised.value.errors if error.place]
+    assert found == [
+        (3, "config.undefined"),
+        (5, "config.missing"),
+        (6, "config.unknown_attribute"),
+        (11, "config.env_unset"),
+        (13, "config.undefined"),
+        (14, "config.call"),
+    ]
+
+
+def test_a_cycle_names_the_places_of_all_its_members(load_text: Callable[..., Any], tmp_path: Any) -> None:
+    with pytest.raises(ConfigErrors) as raised:
+        load_text("locals {\n  a = b\n  b = a\n}\n")
+
+    (error,) = raised.value.errors
+    assert isinstance(error, ConfigError)
+    assert list(error.details) == [
+        f"local.a is at {tmp_path}/dstream.hcl:2:3",
+        f"local.b is at {tmp_path}/dstream.hcl:3:3",
+    ]
+
+
+def test_the_place_says_which_block_it_is_in(load_text: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigErrors) as raised:
+        load_text(in_config("a = nothing"))
+
+    place = raised.value.errors[0].place
+    assert place is not None
+    assert place.block == 'task "t", input'
+
+
+def test_a_rendered_value_never_shows_in_an_error(load_text: Callable[..., Any]) -> None:
+    for expression in ('"{{ env "S" }}"', '{{ env "S" }}', '{{ env "S" }} = 1', '[{{ env "S" }}', 'x{{ env "S" }}'):
+        with pytest.raises(ConfigErrors) as raised:
+            load_text(in_config(f"a = {expression}"), environ={"S": 'hunter2" hunter2'})
+        for error in raised.value.errors:
+            assert "hunter2" not in f"{error.message} {error.hint} {error.place}"
