@@ -1,0 +1,280 @@
+"""The SDK as a host sees it: real processes, the protocol's lines in and out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COUNTER = [sys.executable, "-m", "dstream.sdk.examples.counter"]
+CONSOLE = [sys.executable, "-m", "dstream.sdk.examples.console"]
+WELCOME = {"dstream": "welcome", "protocol": 1}
+
+
+class Peer:
+    """The host's end of a provider's pipes."""
+
+    def __init__(self, command: list[str], *, legacy_host: bool = False) -> None:
+        env = {name: value for name, value in os.environ.items() if name != "DSTREAM_PROTOCOL"}
+        if not legacy_host:
+            env["DSTREAM_PROTOCOL"] = "1"
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+        )
+
+    def write(self, *messages: dict[str, Any] | bytes) -> None:
+        assert self.process.stdin
+        for message in messages:
+            line = message if isinstance(message, bytes) else json.dumps(message, separators=(",", ":")).encode()
+            self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+
+    def read(self) -> dict[str, Any] | None:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def rest(self) -> list[dict[str, Any]]:
+        lines = []
+        while (message := self.read()) is not None:
+            lines.append(message)
+        return lines
+
+    def stderr(self) -> str:
+        assert self.process.stderr
+        return self.process.stderr.read().decode()
+
+
+@pytest.fixture
+def peers() -> Iterator[list[Peer]]:
+    started: list[Peer] = []
+    yield started
+    for peer in started:
+        peer.process.kill()
+        peer.process.wait()
+        for pipe in (peer.process.stdin, peer.process.stdout, peer.process.stderr):
+            assert pipe
+            pipe.close()
+
+
+def start(peers: list[Peer], command: list[str], **options: bool) -> Peer:
+    peers.append(Peer(command, **options))
+    return peers[-1]
+
+
+def command(config: dict[str, Any], state: dict[str, Any] | None = None, **run: Any) -> dict[str, Any]:
+    return {"command": "run", "config": config, "state": state or {}, "run": {"task": "t", "id": "r", **run}}
+
+
+def test_hello_is_the_first_line_and_tells_role_and_capabilities_from_the_class(peers: list[Peer]) -> None:
+    hello = start(peers, CONSOLE).read()
+    assert hello
+    assert (hello["dstream"], hello["protocol"], hello["role"], hello["name"]) == ("hello", 1, "output", "console")
+    assert {"ack", "checkpoint", "drain", "heartbeat", "log", "metric", "describe"} <= set(hello["capabilities"])
+
+
+def test_an_input_streams_checkpoints_ends_and_leaves_when_all_is_acknowledged(peers: list[Peer]) -> None:
+    peer = start(peers, COUNTER)
+    peer.read()
+    peer.write(command({"interval": "1ms", "count": 3}), WELCOME)
+    assert peer.read() == {"status": "ready"}
+    lines = []
+    while not lines or lines[-1].get("dstream") != "end":
+        message = peer.read()
+        assert message
+        lines.append(message)
+    rows = [line["data"]["value"] for line in lines if "data" in line]
+    checkpoints = [line for line in lines if line.get("dstream") == "checkpoint"]
+    assert rows == [1, 2, 3]
+    assert checkpoints[-1]["state"] == {"next": 4}
+    assert sum(each["n"] for each in checkpoints) == 3
+    assert [each["seq"] for each in checkpoints] == list(range(1, len(checkpoints) + 1))
+    assert lines[-1] == {"dstream": "end", "seq": checkpoints[-1]["seq"]}
+    peer.write({"dstream": "ack", "seq": checkpoints[-1]["seq"]})
+    peer.close()
+    assert peer.process.wait(5) == 0
+
+
+def test_an_input_continues_behind_the_state_it_is_given(peers: list[Peer]) -> None:
+    peer = start(peers, COUNTER)
+    peer.read()
+    peer.write(command({"interval": "1ms", "count": 7}, {"next": 7}), WELCOME)
+    assert peer.read() == {"status": "ready"}
+    first = peer.read()
+    assert first
+    assert first["data"] == {"value": 7}
+
+
+def test_stop_ends_an_input_with_a_checkpoint_over_its_last_row(peers: list[Peer]) -> None:
+    peer = start(peers, COUNTER)
+    peer.read()
+    peer.write(command({"interval": "1h"}), WELCOME)
+    assert [peer.read(), peer.read()][0] == {"status": "ready"}
+    peer.write({"dstream": "stop", "deadline_ms": 1000})
+    peer_lines = [peer.read(), peer.read()]
+    assert peer_lines == [
+        {"dstream": "checkpoint", "seq": 1, "n": 1, "state": {"next": 2}},
+        {"dstream": "end", "seq": 1},
+    ]
+
+
+def test_an_input_stops_writing_when_too_many_checkpoints_are_open(peers: list[Peer]) -> None:
+    peer = start(peers, COUNTER)
+    peer.read()
+    peer.write(command({"interval": "1ms"}, max_in_flight=2), WELCOME)
+    assert peer.read() == {"status": "ready"}
+    seen = 0
+    while seen < 2:
+        message = peer.read()
+        assert message
+        seen += message.get("dstream") == "checkpoint"
+    peer.write({"dstream": "ack", "seq": 1})
+    while seen < 3:
+        message = peer.read()
+        assert message
+        seen += message.get("dstream") == "checkpoint"
+    assert message["seq"] == 3
+
+
+def test_an_output_acknowledges_what_it_wrote_with_the_count(peers: list[Peer]) -> None:
+    peer = start(peers, CONSOLE)
+    peer.read()
+    peer.write(command({}))
+    assert peer.read() == {"status": "ready"}
+    peer.write({"data": {"a": 1}}, {"data": {"a": 2}}, {"dstream": "checkpoint", "seq": 1, "n": 2})
+    assert peer.read() == {"dstream": "ack", "seq": 1, "n": 2}
+    peer.write(
+        {"data": {"a": 3}}, {"dstream": "checkpoint", "seq": 2, "n": 1}, {"dstream": "stop", "deadline_ms": 1000}
+    )
+    assert peer.read() == {"dstream": "ack", "seq": 2, "n": 1}
+    peer.close()
+    assert peer.process.wait(5) == 0
+    assert [json.loads(line)["data"]["a"] for line in peer.stderr().splitlines()] == [1, 2, 3]
+
+
+def test_an_output_whose_host_dies_drops_what_no_checkpoint_covers(peers: list[Peer]) -> None:
+    peer = start(peers, CONSOLE)
+    peer.read()
+    peer.write(command({}))
+    assert peer.read() == {"status": "ready"}
+    peer.close()  # EOF without a stop
+    assert peer.process.wait(5) != 0
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "words"),
+    [
+        ({"intervall": "1s"}, "intervall", "unknown setting"),
+        ({"count": 0}, "count", "Expected"),
+        ({"interval": "soon"}, "interval", "not a duration"),
+    ],
+)
+def test_a_bad_config_is_an_error_before_ready(
+    peers: list[Peer], config: dict[str, Any], path: str, words: str
+) -> None:
+    peer = start(peers, COUNTER)
+    peer.read()
+    peer.write(command(config), WELCOME)
+    answer = peer.read()
+    assert answer
+    assert answer["status"] == "error"
+    assert (answer["error"]["kind"], answer["error"]["config_path"]) == ("config", path)
+    assert words in answer["error"]["message"]
+    assert peer.process.wait(5) == 1
+
+
+def test_describe_answers_with_the_config_schema_and_runs_nothing(peers: list[Peer]) -> None:
+    peer = start(peers, COUNTER)
+    peer.read()
+    peer.write({"command": "describe"})
+    (description,) = peer.rest()
+    assert set(description["config_schema"]["$defs"]["Config"]["properties"]) == {"interval", "count"}
+    assert peer.process.wait(5) == 0
+
+
+def test_an_input_asked_for_a_lifecycle_command_says_what_it_is(peers: list[Peer]) -> None:
+    peer = start(peers, COUNTER)
+    peer.read()
+    peer.write({"command": "init", "config": {}})
+    answer = peer.read()
+    assert answer
+    assert "counter is an input provider and doesn't support lifecycle commands" in answer["message"]
+
+
+def test_under_a_legacy_host_there_is_no_control_line_and_eof_ends_nothing(peers: list[Peer]) -> None:
+    peer = start(peers, COUNTER, legacy_host=True)
+    peer.write(command({"interval": "1ms", "count": 2}))
+    peer.close()
+    assert peer.rest() == [
+        {"status": "ready"},
+        {"data": {"value": 1}, "metadata": {"OperationType": "Insert"}},
+        {"data": {"value": 2}, "metadata": {"OperationType": "Insert"}},
+    ]
+
+
+def test_a_bare_config_is_a_run(peers: list[Peer]) -> None:
+    peer = start(peers, CONSOLE, legacy_host=True)
+    peer.write({"format": "count"}, {"data": {}}, {"data": {}})
+    peer.close()
+    assert peer.process.wait(5) == 0
+    assert peer.stderr().splitlines()[-1] == "2 rows"
+
+
+def test_a_print_in_a_provider_goes_to_stderr_and_an_exception_is_reported(peers: list[Peer], tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(
+        "import msgspec\n"
+        "from dstream.sdk import InputProvider, Row, StdioProviderHost\n"
+        "class Config(msgspec.Struct): pass\n"
+        "class Noisy(InputProvider[Config]):\n"
+        "    def read(self, state, stop):\n"
+        "        print('hello there')\n"
+        "        yield Row({'a': 1})\n"
+        "        raise ValueError('it broke')\n"
+        "StdioProviderHost(Noisy).run()\n"
+    )
+    peer = start(peers, [sys.executable, str(tmp_path / "noisy.py")])
+    peer.read()
+    peer.write(command({}), WELCOME)
+    lines = peer.rest()
+    assert lines[0] == {"status": "ready"}
+    assert lines[-1]["dstream"] == "error"
+    assert (lines[-1]["code"], lines[-1]["kind"]) == ("provider.crashed", "system")
+    assert "it broke" in lines[-1]["message"]
+    assert "hello there" in peer.stderr()
+
+
+def test_rows_behind_the_last_checkpoint_are_an_error_not_a_loss(peers: list[Peer], tmp_path: Path) -> None:
+    (tmp_path / "loose.py").write_text(
+        "import msgspec\n"
+        "from dstream.sdk import InputProvider, Row, StdioProviderHost\n"
+        "class Config(msgspec.Struct): pass\n"
+        "class Loose(InputProvider[Config]):\n"
+        "    def read(self, state, stop):\n"
+        "        yield Row({'a': 1})\n"
+        "StdioProviderHost(Loose).run()\n"
+    )
+    peer = start(peers, [sys.executable, str(tmp_path / "loose.py")])
+    peer.read()
+    peer.write(command({}), WELCOME)
+    assert peer.rest()[-1]["code"] == "provider.uncovered_rows"
+
+
+def test_run_by_hand_at_a_terminal_it_says_what_it_is() -> None:
+    leader, follower = os.openpty()
+    try:
+        done = subprocess.run(COUNTER, stdin=follower, capture_output=True, text=True, timeout=30, check=False)
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert done.returncode == 1
+    assert "counter is a DStream provider" in done.stderr
