@@ -73,6 +73,10 @@ class Receiver(Protocol):
     def take(self, count: int) -> list[Delivery]:
         """Up to `count` deliveries that are available now, locked (or, receive-and-delete, already durable gone)."""
 
+    @property
+    def pending(self) -> int:
+        """Deliveries that `take` has asked for and that will be announced: a drain waits for them."""
+
     def on_available(self, callback: Callable[[], None]) -> None:
         """`callback` is called, soon, whenever `take` may have something."""
 

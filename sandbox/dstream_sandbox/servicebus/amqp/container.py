@@ -45,8 +45,9 @@ class IncomingHandler(Protocol):
 class OutgoingHandler(Protocol):
     """Stands behind a link on which the peer receives."""
 
-    def on_credit(self) -> None:
-        """The link may send again: credit came, a window opened, or the socket drained."""
+    def on_credit(self) -> bool:
+        """The link may send again: credit came, a window opened, or the socket drained. Returns whether more is on its
+        way for the credit that is left; a drain waits for it."""
 
     def on_settlement(self, settlement: Settlement) -> None: ...
     def on_closed(self) -> None: ...

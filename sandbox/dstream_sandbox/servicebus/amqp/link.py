@@ -122,14 +122,7 @@ class IncomingLink(Link):
         self._parts.append(payload)
         self._size += len(payload)
         if self._size > self._max_message_size:
-            self._forget_parts()
-            self.detach(
-                AmqpError(
-                    "amqp:link:message-size-exceeded",
-                    f"The received message is larger than the link's limit of {self._max_message_size} bytes.",
-                )
-            )
-            return
+            self._parts.clear()  # the rest is read only to know where the delivery ends
         if not transfer.more:
             self._complete()
 
@@ -142,16 +135,27 @@ class IncomingLink(Link):
         assert first is not None
         payload = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         delivery = Received(first.delivery_id or 0, first.message_format, first.settled, payload)
+        size = self._size
         self._forget_parts()
         self._delivery_count = (self._delivery_count + 1) & 0xFFFFFFFF
         self._credit -= 1
         if self._handler is None:
             self._waiting.append(delivery)
             return
-        self._handler.on_delivery(delivery)
+        if size > self._max_message_size:
+            self._refuse_size(delivery, size)
+        else:
+            self._handler.on_delivery(delivery)
         if not self.closed and self._credit <= self._credit_target // 2 and self._credit_target:
             self._credit = self._credit_target
             self._send_flow()
+
+    def _refuse_size(self, delivery: Received, size: int) -> None:
+        """An outcome, not a detach: azure-servicebus takes a detach for a lost connection and sends again."""
+        text = f"The message of {size} bytes is larger than the link's limit of {self._max_message_size} bytes."
+        if not delivery.settled:
+            error = AmqpError("amqp:link:message-size-exceeded", text)
+            self.settle(delivery.delivery_id, performatives.rejected(error))
 
     def _forget_parts(self) -> None:
         self._parts, self._size, self._current = [], 0, None
@@ -195,7 +199,7 @@ class OutgoingLink(Link):
         self._handler = handler
         self._answer_attach(source, max_message_size, properties)
         if self.credit or self._drain:
-            self._offer()
+            self.offer()
 
     def send(self, tag: bytes, payload: bytes, *, settled: bool) -> None:
         self.credit -= 1
@@ -214,7 +218,7 @@ class OutgoingLink(Link):
         self._drain = flow.drain
         if not self.attached:
             return
-        self._offer()
+        self.offer()
         if flow.echo and not flow.drain and not self.closed:
             self._send_flow()
 
@@ -224,12 +228,12 @@ class OutgoingLink(Link):
 
     def on_writable(self) -> None:
         if self.credit and self.attached and not self.closed:
-            self._offer()
+            self.offer()
 
-    def _offer(self) -> None:
-        if self._handler is not None and self.credit:
-            self._handler.on_credit()
-        if self._drain and self.session.writable and not self.closed:
+    def offer(self) -> None:
+        """Let the handler use the credit. It calls this itself when it has something new to send."""
+        on_its_way = self._handler is not None and self.credit > 0 and self._handler.on_credit()
+        if self._drain and not on_its_way and self.session.writable and not self.closed:
             # Nothing more to send: use up the credit and say so (section 2.6.7). Clients wait for drain=true in it.
             self._delivery_count = (self._delivery_count + self.credit) & 0xFFFFFFFF
             self.credit = 0

@@ -83,11 +83,11 @@ class EntityReceiver:
         self._tag = 0
 
     def start(self) -> None:
-        self._receiver.on_available(self.on_credit)
+        self._receiver.on_available(self._link.offer)
         self._receiver.on_lost(self._link.detach)
-        self.on_credit()
+        self._link.offer()
 
-    def on_credit(self) -> None:
+    def on_credit(self) -> bool:
         while (room := self._link.sendable) > 0:
             wanted = min(room, _TAKE_AT_ONCE)
             deliveries = self._receiver.take(wanted)
@@ -96,7 +96,8 @@ class EntityReceiver:
                 self._link.send(tag, render(delivery), settled=self._settled)
             self._counters.delivered += len(deliveries)
             if len(deliveries) < wanted:
-                return
+                break
+        return self._receiver.pending > 0
 
     def on_settlement(self, settlement: Settlement) -> None:
         self._spawn(self._settle(settlement, _verdict(settlement.state)))
@@ -117,7 +118,7 @@ class EntityReceiver:
             fault = self._faults.strike("delay", self._path)
             if fault is not None:
                 await asyncio.sleep(fault.seconds)
-        state = settlement.state or performatives.RELEASED
+        state = _echo(settlement.state)
         for first, last, failure in _runs([delivery_id for delivery_id, _ in settlement.deliveries], results):
             if isinstance(failure, AmqpError):
                 self._link.settled(first, last, performatives.rejected(failure))
@@ -139,6 +140,11 @@ class EntityReceiver:
     def _next_tag(self) -> bytes:
         self._tag += 1
         return self._tag.to_bytes(16, "big")
+
+
+def _echo(state: Described | None) -> Described:
+    """The outcome that was applied, bare: SDKs take a rejected outcome with an error in it for a failed settlement."""
+    return performatives.RELEASED if state is None else Described(state.descriptor, [])
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,10 +100,11 @@ class ReplyLink:
         self._pending.append(message)
         self.on_credit()
 
-    def on_credit(self) -> None:
+    def on_credit(self) -> bool:
         while self._pending and self.link.sendable:
             self._count += 1
             self.link.send(self._count.to_bytes(4, "big"), self._pending.popleft(), settled=True)
+        return False
 
     def on_settlement(self, settlement: Settlement) -> None:
         pass  # answers are sent settled

@@ -1,0 +1,87 @@
+"""A namespace with real sockets and a real broker, on a thread of the test process so that tests can reach inside."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from azure.servicebus import ServiceBusClient, TransportType
+from dstream_sandbox.certificates import ensure_certificates
+from dstream_sandbox.servicebus.access import KeyRing, SharedKey
+from dstream_sandbox.servicebus.broker import LocalBroker, open_broker
+from dstream_sandbox.servicebus.broker.descriptions import QueueDescription
+from dstream_sandbox.servicebus.broker.limits import Profile
+from dstream_sandbox.servicebus.server import ServiceBusServer, server_tls
+
+KEY_NAME, KEY = "RootManageSharedAccessKey", "c2FuZGJveC1rZXk="
+LISTENER_NAME, LISTENER_KEY = "listen-only", "bGlzdGVu"
+_T = TypeVar("_T")
+
+
+class NamespaceThread:
+    def __init__(self, folder: Path, *, profile: Profile = "standard", sink: bool = False) -> None:
+        self._folder = folder
+        self._profile: Profile = profile
+        self._sink = sink
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._names = count(1)
+        self.server: ServiceBusServer
+        self.broker: LocalBroker
+        self.amqp_port = 0
+        self.amqps_port = 0
+
+    def start(self) -> NamespaceThread:
+        ensure_certificates(self._folder)
+        self._thread.start()
+        self.call(self._open())
+        return self
+
+    def stop(self) -> None:
+        self.call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def queue(self, **description: Any) -> str:
+        """A new queue of the test's own."""
+        name = f"Queue-{next(self._names)}"
+        self.call(self.broker.entities.create_queue(name, QueueDescription(**description)))
+        return name
+
+    def connection_string(self, key_name: str = KEY_NAME, key: str = KEY, *, emulator: bool = True) -> str:
+        flag = "UseDevelopmentEmulator=true;" if emulator else ""
+        endpoint = f"sb://localhost:{self.amqp_port}" if emulator else "sb://sandbox.servicebus.windows.net"
+        return f"Endpoint={endpoint};SharedAccessKeyName={key_name};SharedAccessKey={key};{flag}"
+
+    def client(self, **options: Any) -> ServiceBusClient:
+        return ServiceBusClient.from_connection_string(self.connection_string(), **options)
+
+    def tls_client(self, **options: Any) -> ServiceBusClient:
+        """A client configured as for Azure, with only its endpoint moved here."""
+        return ServiceBusClient.from_connection_string(
+            self.connection_string(emulator=False),
+            custom_endpoint_address=f"sb://localhost:{self.amqps_port}",
+            connection_verify=str(self._folder / "ca.pem"),
+            **{"transport_type": TransportType.Amqp, **options},
+        )
+
+    async def _open(self) -> None:
+        self.broker = open_broker(self._folder, profile=self._profile, clock=time.time)
+        keys = KeyRing([SharedKey(KEY_NAME, (KEY,)), SharedKey(LISTENER_NAME, (LISTENER_KEY,), frozenset(("Listen",)))])
+        self.server = ServiceBusServer(self.broker, keys, sink=self._sink)
+        self.amqp_port = await self.server.listen(0)
+        tls = server_tls(str(self._folder / "server.pem"), str(self._folder / "server.key"))
+        self.amqps_port = await self.server.listen(0, tls)
+
+    async def _close(self) -> None:
+        await self.server.close()
+        await self.broker.close()

@@ -1,0 +1,159 @@
+"""An AMQP client of the tests' own, for what no SDK lets one say or see."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from types import TracebackType
+from typing import Any
+
+from azure.servicebus._pyamqp.utils import generate_sas_token
+from dstream_sandbox.servicebus.amqp import frames, performatives
+from dstream_sandbox.servicebus.amqp.decode import decode
+from dstream_sandbox.servicebus.amqp.encode import encode, encode_composite
+from dstream_sandbox.servicebus.amqp.performatives import Code
+from dstream_sandbox.servicebus.amqp.sections import scan
+from dstream_sandbox.servicebus.amqp.values import Described, Symbol, UByte, UInt, ULong
+
+TIMEOUT_S = 10.0
+
+
+class Frame:
+    def __init__(self, body: bytes) -> None:
+        self.code, self.fields, end = performatives.parse(body)
+        self.payload = body[end:]
+
+    def __getitem__(self, index: int) -> Any:
+        return self.fields[index] if index < len(self.fields) else None
+
+    def __repr__(self) -> str:
+        return f"{Code(self.code).name}{self.fields}"
+
+
+class WireClient:
+    """One connection with one session on channel 0. Handles are the caller's."""
+
+    def __init__(self, port: int, *, max_frame_size: int = 65536, idle_timeout_ms: int | None = None) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
+        self._max_frame_size = max_frame_size
+        self._idle_timeout_ms = idle_timeout_ms
+        self.heartbeats = 0
+
+    def __enter__(self) -> WireClient:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.socket.close()
+
+    def open(self, mechanism: str = "ANONYMOUS", response: bytes = b"") -> int:
+        """SASL, open and begin. Returns the SASL outcome's code."""
+        self.socket.sendall(frames.SASL_HEADER)
+        assert self.read_octets(8) == frames.SASL_HEADER
+        self.read_frame()
+        init = encode_composite(Code.SASL_INIT, [Symbol(mechanism), response])
+        self.socket.sendall(frames.frame(frames.SASL_FRAME, 0, init))
+        outcome = int(self.read_frame()[0])
+        if outcome != 0:
+            return outcome
+        idle = None if self._idle_timeout_ms is None else UInt(self._idle_timeout_ms)
+        self.socket.sendall(frames.AMQP_HEADER)
+        assert self.read_octets(8) == frames.AMQP_HEADER
+        self.send(Code.OPEN, ["wire-client", None, UInt(self._max_frame_size), None, idle])
+        self.expect(Code.OPEN)
+        self.send(Code.BEGIN, [None, UInt(0), UInt(1000), UInt(1000)])
+        self.expect(Code.BEGIN)
+        return outcome
+
+    def login(self, name: str, key: str) -> None:
+        assert self.open("PLAIN", b"\0" + name.encode() + b"\0" + key.encode()) == 0
+
+    def send(self, code: Code, fields: list[object], payload: bytes = b"") -> None:
+        self.socket.sendall(frames.frame(frames.AMQP_FRAME, 0, encode_composite(code, fields), payload))
+
+    def attach_sender(self, handle: int, address: str) -> None:
+        source, target = Described(ULong(Code.SOURCE), ["me"]), Described(ULong(Code.TARGET), [address])
+        settle = [UByte(0), UByte(0)]
+        self.send(Code.ATTACH, [f"out-{handle}", UInt(handle), False, *settle, source, target, None, None, UInt(0)])
+
+    def attach_receiver(
+        self, handle: int, address: str, *, target: str = "me", filters: dict[object, object] | None = None,
+        settled: bool = False, properties: dict[object, object] | None = None,
+    ) -> None:  # fmt: skip
+        source = Described(ULong(Code.SOURCE), [address, *[None] * 6, filters])
+        fields: list[object] = [
+            f"in-{handle}",
+            UInt(handle),
+            True,
+            UByte(1 if settled else 0),
+            UByte(0 if settled else 1),
+        ]
+        fields += [source, Described(ULong(Code.TARGET), [target]), *[None] * 6, properties]
+        self.send(Code.ATTACH, fields)
+
+    def give_credit(self, handle: int, credit: int, *, delivery_count: int = 0, drain: bool = False) -> None:
+        windows = [UInt(0), UInt(1000), UInt(0), UInt(1000)]
+        self.send(Code.FLOW, [*windows, UInt(handle), UInt(delivery_count), UInt(credit), None, drain])
+
+    def transfer(self, handle: int, delivery_id: int, payload: bytes, *, message_format: int = 0) -> None:
+        """In as many frames as it takes."""
+        room = self._max_frame_size - 100
+        for start in range(0, max(len(payload), 1), room):
+            more = start + room < len(payload)
+            head = [UInt(handle), UInt(delivery_id), struct.pack(">I", delivery_id), UInt(message_format), False, more]
+            self.send(Code.TRANSFER, head, payload[start : start + room])
+
+    def put_token(self, audience: str, name: str, key: str, *, lifetime_s: int = 600) -> dict[str, Any]:
+        """The application properties of $cbs's answer. Takes handles 100 and 101."""
+        self.attach_sender(100, "$cbs")
+        self.attach_receiver(101, "$cbs")
+        self.give_credit(101, 10)
+        token = str(generate_sas_token(audience, name, key, int(time.time()) + lifetime_s))
+        properties = {"operation": "put-token", "type": "servicebus.windows.net:sastoken", "name": audience}
+        self.transfer(100, 0, request(properties, token, message_id="token"))
+        answer = self.expect(Code.TRANSFER)
+        for handle in (100, 101):
+            self.send(Code.DETACH, [UInt(handle), True])
+            self.expect(Code.DETACH)
+        return parse_answer(answer.payload)[1]
+
+    def expect(self, code: Code) -> Frame:
+        """The next frame of this kind; flows and dispositions before it are passed over."""
+        while True:
+            frame = self.read_frame()
+            if frame.code == code:
+                return frame
+            assert frame.code in (Code.FLOW, Code.DISPOSITION, Code.ATTACH), f"{frame} instead of {code.name}"
+
+    def read_frame(self) -> Frame:
+        while True:
+            size, offset = struct.unpack(">IB", self.read_octets(8)[:5])
+            body = self.read_octets(size - 8)[4 * offset - 8 :]
+            if body:
+                return Frame(body)
+            self.heartbeats += 1
+
+    def read_octets(self, count: int) -> bytes:
+        octets = b""
+        while len(octets) < count:
+            part = self.socket.recv(count - len(octets))
+            if not part:
+                raise ConnectionError("the server closed the connection")
+            octets += part
+        return octets
+
+
+def request(properties: dict[str, object], body: object, *, message_id: object, reply_to: str | None = None) -> bytes:
+    head = encode_composite(0x73, [message_id, None, None, None, reply_to])
+    return head + b"\x00\x53\x74" + encode(properties) + b"\x00\x53\x77" + encode(body)
+
+
+def parse_answer(payload: bytes) -> tuple[Any, dict[str, Any], Any]:
+    """Correlation id, application properties and body."""
+    sections = scan(payload)
+    assert sections.properties is not None
+    assert sections.application_properties is not None
+    assert sections.body is not None
+    properties: Any = decode(payload, sections.properties[1])[0]
+    application: Any = decode(payload, sections.application_properties[1])[0]
+    return properties[5], application, decode(payload, sections.body[1])[0]
