@@ -4,8 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 from azure.servicebus import ServiceBusClient
+from azure.servicebus._pyamqp.client import AMQPClient
 
 from tests.integration.sandbox_amqp.namespace_thread import NamespaceThread
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _no_keep_alive() -> Iterator[None]:
+    """The SDK's keep-alive thread sleeps for a second, and each close waits for it. No test is idle that long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AMQPClient, "_keep_alive", lambda _client: None)
+        yield
 
 
 @pytest.fixture(scope="package")
@@ -18,6 +27,5 @@ def namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamespaceThr
 
 @pytest.fixture
 def client(namespace: NamespaceThread) -> Iterator[ServiceBusClient]:
-    # keep_alive=0 spares each sender a thread that sleeps for a second when it is closed.
-    with namespace.client(retry_total=0, keep_alive=0) as client:
+    with namespace.client(retry_total=0) as client:
         yield client

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,6 +50,14 @@ class NamespaceThread:
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def on_loop(self, function: Callable[..., _T], *arguments: object) -> _T:
+        """A plain call, made where the server runs."""
+
+        async def call() -> _T:
+            return function(*arguments)
+
+        return self.call(call())
 
     def queue(self, **description: Any) -> str:
         """A new queue of the test's own."""
