@@ -17,9 +17,6 @@ from dstream_servicebus.config import Access, Entra
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-SOCKET_TIMEOUT_S = 1.0
-"""The SDK's 0.2 s drops uplinks below 320 KB/s in the middle of a frame; a longer one delays close and keep-alive."""
-
 _AMQPS_PORT = 5671
 _EMULATOR = re.compile(r"(?i:;|^)\s*(?i:UseDevelopmentEmulator)=true\s*(?:;|$)")
 _ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
@@ -37,7 +34,6 @@ class Connector:
         entry = self._access.entry
         options: dict[str, Any] = {
             "retry_total": 0,  # `retry.py` does it
-            "socket_timeout": SOCKET_TIMEOUT_S,
             "connection_verify": self._access.ca_file,
         }
         if isinstance(entry, Entra):

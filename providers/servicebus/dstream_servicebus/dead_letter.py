@@ -18,7 +18,8 @@ class Rejected(msgspec.Struct, frozen=True):
     message_id: str
     size: int
     """Bytes of the message."""
-    limit: int
+    limit: int | None
+    """None: the service refused it without saying what it takes."""
     event: msgspec.Raw
     """The body as it would have been sent."""
 

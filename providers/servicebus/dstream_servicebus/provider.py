@@ -172,14 +172,14 @@ class ServiceBus(OutputProvider[Config]):
                 "servicebus.duplicate_detection", entity=entity, state=f"unknown, {found.unknown_because}"
             )
 
-    def _oversize(self, entity: str, message: Message, limit: int) -> None:
+    def _oversize(self, entity: str, message: Message, limit: int | None) -> None:
         from dstream_servicebus.dead_letter import Rejected
 
         if self._dead_letters is None or self.config.on_oversize == "fail":
             raise DataError(
                 "servicebus.oversize",
                 f"event {message.message_id} makes a message of {message.size:,} bytes; "
-                f'"{entity}" takes at most {limit:,}',
+                + (f'"{entity}" takes at most {limit:,}' if limit else f'"{entity}" refuses it as too large'),
                 hint='Leave large columns out at the input, or keep such events with on_oversize = "dead_letter".',
                 config_path="on_oversize",
             )

@@ -27,6 +27,12 @@ IDLE_S = 9 * 60.0
 CLOSE_S = 3.0
 """The SDK's close waits for a thread that sleeps up to a second; on a dead connection it may wait longer."""
 
+LEAVE_S = 0.3
+"""At the end nothing depends on the closing: everything is accepted, or the run has failed."""
+
+SOCKET_TIMEOUT_S = 1.0
+"""The SDK's 0.2 s drops uplinks below 320 KB/s in the middle of a frame; a longer one delays close and keep-alive."""
+
 
 class EntitySender:
     """Opens when first needed. All methods raise the SDK's exceptions."""
@@ -76,7 +82,7 @@ class EntitySender:
             sender.send_messages(to_sdk_message(message), timeout=self._timeout_s)
         self._last_used = time.monotonic()
 
-    def drop(self) -> None:
+    def drop(self, wait_s: float = CLOSE_S) -> None:
         """Give the connection up; the next use makes a new one."""
         link, self._link = self._link, None
         self._limits = None
@@ -84,13 +90,13 @@ class EntitySender:
             return
         closing = threading.Thread(target=_close, args=link, name=f"close {self.entity}", daemon=True)
         closing.start()
-        closing.join(CLOSE_S)
+        closing.join(wait_s)
 
     def _open(self) -> LinkLimits:
         self.drop()
         client = self._connect()
         get = client.get_queue_sender if self._kind == "queue" else client.get_topic_sender
-        sender = get(self.entity)
+        sender = get(self.entity, socket_timeout=SOCKET_TIMEOUT_S)
         self._link = (client, sender)
         with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
             max_batch_bytes = sender.create_message_batch().max_size_in_bytes

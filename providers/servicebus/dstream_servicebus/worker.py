@@ -20,7 +20,7 @@ from dstream_servicebus.batches import Cut, way
 from dstream_servicebus.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.message import Message
 from dstream_servicebus.retry import Pace, Schedule, judge, reason
-from dstream_servicebus.sender import EntitySender
+from dstream_servicebus.sender import LEAVE_S, EntitySender
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Delivery:
     kind: str
     sender: Callable[[str], EntitySender]
     """A new one for an entity."""
-    oversize: Callable[[str, Message, int], None]
-    """Keeps an event that no message can carry (entity, message, limit), or raises DStreamError."""
+    oversize: Callable[[str, Message, int | None], None]
+    """Keeps an event that no message can carry (entity, message, limit if known), or raises DStreamError."""
     telemetry: Telemetry
 
 
@@ -91,7 +91,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001  # the thread's outermost frame: its tickets must not wait for ever
             self._failed(SystemFault("servicebus.crashed", f"sending failed: {type(error).__name__}: {error}"))
         for sender in self._senders.values():
-            sender.drop()
+            sender.drop(LEAVE_S)
 
     def _next_lane(self) -> Lane | None:
         with self._changed:
@@ -148,7 +148,7 @@ class Worker:
         pace = self._pace(entity)
         if verdict.action == "too_large" and len(self._under_way) == 1:
             (message,) = self._under_way
-            self._delivery.oversize(entity, message, message.size - 1)
+            self._delivery.oversize(entity, message, None)
             self._settle(lane, 1, rejected=True)
             return
         pace.slow_down()

@@ -1,0 +1,204 @@
+"""What arrives, from real links to the sandbox's broker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dstream_servicebus import sdk_batch
+
+from dstream.errors import DataError
+from tests.integration.servicebus.broker import Broker, bodies, event, publishing
+
+
+def test_events_arrive_byte_for_byte_in_order_under_their_ids(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+    lines = [event(n, Name="Ä" * (n % 50)) for n in range(5000)]
+
+    with publishing(calm, queue) as run:
+        run.publish(lines)
+
+    messages = calm.receive(queue, len(lines))
+    assert bodies(messages) == lines
+    assert [message.message_id for message in messages] == [f"dbo.Cars/{n}" for n in range(5000)]
+    assert {(message.subject, message.content_type) for message in messages} == {("dbo.Cars", "application/json")}
+    assert not run.logs("servicebus.slow_path")
+
+
+def test_a_link_limit_is_respected_by_cutting(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+    lines = [event(n, Note="x" * 60_000) for n in range(20)]
+
+    with publishing(calm, queue) as run:
+        run.publish(lines)
+
+    assert bodies(calm.receive(queue, len(lines))) == lines
+
+
+def test_tables_of_the_original_s_settings_go_to_the_original_s_queues(
+    calm: Broker, new_name: Callable[[], str]
+) -> None:
+    host = new_name()
+    for table in ("cars", "persons"):
+        calm.create_queue(f"{host}-test-db-{table}")
+    settings = {
+        "connection_string": None,
+        "connectionString": calm.connection_string,
+        "resourceGroup": "rg",
+        "namespace": "sb",
+        "sourceHost": host.upper(),
+        "sourceDatabase": "TestDB",
+        "tables": ["dbo.Cars", "Persons"],
+    }
+    cars, persons = ([event(n, table) for n in range(50)] for table in ("Cars", "Persons"))
+
+    with publishing(calm, **settings) as run:
+        run.publish([line for pair in zip(cars, persons, strict=True) for line in pair])
+
+    assert bodies(calm.receive(f"{host}-test-db-cars", 50)) == cars
+    assert bodies(calm.receive(f"{host}-test-db-persons", 50)) == persons
+
+
+def test_an_entity_may_show_up_with_its_first_event(calm: Broker, new_name: Callable[[], str]) -> None:
+    prefix = new_name()
+    calm.create_queue(f"{prefix}-cars")
+
+    with publishing(calm, f"{prefix}-{{table}}") as run:
+        run.publish([event(1)])
+
+    assert bodies(calm.receive(f"{prefix}-cars", 1)) == [event(1)]
+
+
+def test_each_table_has_a_session_and_its_order(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name(), requires_session=True)
+    tables = ["dbo.A", "dbo.B", "dbo.C"]
+    lines = [event(n, tables[n % 3]) for n in range(3000)]
+
+    with publishing(calm, queue, session="table", admin_connection_string=None) as run:
+        for start in range(0, 3000, 100):
+            run.publish(lines[start : start + 100])
+
+    sessions = dict(calm.receive_session(queue, 1000) for _ in tables)
+    assert {session: bodies(messages) for session, messages in sessions.items()} == {
+        table: [line for line in lines if table.encode() in line] for table in tables
+    }
+
+
+def test_each_row_has_a_session_on_demand(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name(), requires_session=True)
+    lines = [event(n % 4, Version=n) for n in range(40)]
+
+    with publishing(calm, queue, session="key", message_id="{Id}") as run:
+        run.publish(lines)
+
+    sessions = dict(calm.receive_session(queue, 10) for _ in range(4))
+    assert {session: bodies(messages) for session, messages in sessions.items()} == {
+        f"dbo.Cars/{key}": lines[key::4] for key in range(4)
+    }
+
+
+def test_repeats_are_dropped_where_duplicate_detection_is_on(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name(), requires_duplicate_detection=True)
+    lines = [event(n) for n in range(100)]
+
+    for _ in range(2):
+        with publishing(calm, queue) as run:
+            run.publish(lines)
+
+    assert bodies(calm.receive(queue, 100)) == lines
+
+
+def test_a_topic_is_published_to_like_a_queue(calm: Broker, new_name: Callable[[], str]) -> None:
+    topic = new_name()
+    with calm.administration() as administration:
+        administration.create_topic(topic)
+        administration.create_subscription(topic, "all")
+    lines = [event(n) for n in range(10)]
+
+    with publishing(calm, topic=topic, properties={"operation": "{OperationType}"}) as run:
+        run.publish(lines)
+
+    messages = calm.receive_subscription(topic, "all", 10)
+    assert bodies(messages) == lines
+    assert messages[0].application_properties == {b"operation": b"Insert"}
+
+
+def test_data_alone_with_time_to_live_arrives(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+
+    with publishing(calm, queue, body="data", time_to_live="1h") as run:
+        run.publish([event(1, Name="Ada")])
+
+    (message,) = calm.receive(queue, 1)
+    assert bodies([message]) == [b'{"Id": 1, "Name": "Ada"}']
+    assert message.time_to_live is not None
+    assert message.time_to_live.total_seconds() == 3600
+
+
+def test_tls_with_a_ca_of_one_s_own_on_a_port_of_one_s_own(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+    settings = {
+        "connection_string": calm.tls_connection_string,
+        "admin_connection_string": calm.admin_connection_string,
+        "ca_file": calm.ca_file,
+    }
+
+    with publishing(calm, queue, **settings) as run:
+        run.publish([event(1)])
+
+    assert bodies(calm.receive(queue, 1)) == [event(1)]
+
+
+def test_an_oversize_event_stops_the_stream_by_default(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+
+    with publishing(calm, queue) as run, pytest.raises(DataError) as caught:
+        run.publish([event(1), event(2, Blob="x" * 300_000), event(3)])
+
+    assert caught.value.code == "servicebus.oversize"
+    assert "dbo.Cars/2" in caught.value.message
+    assert bodies(calm.receive(queue, 1)) == [event(1)]
+
+
+def test_an_oversize_event_is_kept_in_a_file_on_demand(
+    calm: Broker, new_name: Callable[[], str], tmp_path: Path
+) -> None:
+    queue = calm.create_queue(new_name())
+    rejected = tmp_path / "rejected.jsonl"
+    large = event(2, Blob="x" * 300_000)
+
+    with publishing(calm, queue, on_oversize="dead_letter", dead_letter={"file": str(rejected)}) as run:
+        batch = run.publish([event(1), large, event(3)])
+
+    assert batch.rejected == 1
+    assert bodies(calm.receive(queue, 2)) == [event(1), event(3)]
+    record = json.loads(rejected.read_text())
+    assert (record["message_id"], record["entity"], record["event"]) == ("dbo.Cars/2", queue, json.loads(large))
+
+
+def test_a_message_larger_than_a_batch_travels_alone_where_the_tier_allows(tmp_path: Path) -> None:
+    premium = Broker(tmp_path, "--profile", "premium").start()
+    queue = premium.create_queue("large", max_message_size_in_kilobytes=102_400)
+    lines = [event(1), event(2, Blob="x" * 3_000_000), event(3)]
+
+    with publishing(premium, queue) as run:
+        run.publish(lines)
+
+    assert bodies(premium.receive(queue, 3)) == lines
+    premium.stop()
+
+
+def test_the_public_path_sends_what_the_fast_path_sends(
+    calm: Broker, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sdk_batch, "choose_fill", lambda: (sdk_batch.fill_public, "the SDK is another"))
+    queue = calm.create_queue(new_name())
+    lines = [event(n, Note="x" * 2000) for n in range(300)]
+
+    with publishing(calm, queue) as run:
+        run.publish(lines)
+
+    assert bodies(calm.receive(queue, 300)) == lines
+    assert [log["because"] for log in run.logs("servicebus.slow_path")] == ["the SDK is another"]
