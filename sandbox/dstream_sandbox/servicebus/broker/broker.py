@@ -134,8 +134,8 @@ class LocalBroker:
             if lane.sessions is not None:
                 raise AmqpError(
                     "amqp:not-allowed",
-                    "It is not possible for an entity that requires sessions to create a non-sessionful message receiver:"
-                    f" '{path}'.",
+                    "It is not possible for an entity that requires sessions to create a non-sessionful message"
+                    f" receiver: '{path}'.",
                 )
             return Claim(queue, lane, mode, self._store, self.clock)
         if lane.sessions is None:

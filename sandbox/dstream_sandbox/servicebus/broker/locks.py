@@ -106,7 +106,8 @@ class LockTable:
 def message_lock_lost() -> AmqpError:
     return AmqpError(
         "com.microsoft:message-lock-lost",
-        "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.",
+        "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the"
+        " queue.",
     )
 
 

@@ -50,6 +50,10 @@ class Claim:
     def session_locked_until(self) -> float | None:
         return self._session.locked_until if self._session else None
 
+    @property
+    def pending(self) -> int:
+        return self._removing
+
     def take(self, count: int) -> list[Delivery]:
         if self._closed or self._error:
             return []

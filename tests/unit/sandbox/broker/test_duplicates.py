@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from dstream_sandbox.servicebus.broker.descriptions import QueueDescription, TopicDescription
+
 from tests.unit.sandbox.broker.world import World, drain, ids, message
 
 WINDOW = QueueDescription(requires_duplicate_detection=True, duplicate_window_s=60)

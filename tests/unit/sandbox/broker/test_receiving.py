@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-
 from dstream_sandbox.servicebus.core import AmqpError
+
 from tests.unit.sandbox.broker.world import World, drain, ids, lock_of, message, until_called
 
 
@@ -102,7 +102,11 @@ async def test_a_dead_letter_tells_why_and_can_be_completed(world: World) -> Non
         assert receiver.take(1) == []
         dead = await drain(broker, "q/$DeadLetterQueue")
         assert ids(dead) == ["a"]
-        assert dead[0].set_properties == {"by": "me", "DeadLetterReason": "bad", "DeadLetterErrorDescription": "very bad"}
+        assert dead[0].set_properties == {
+            "by": "me",
+            "DeadLetterReason": "bad",
+            "DeadLetterErrorDescription": "very bad",
+        }
         assert dead[0].message.application_properties()["kept"] == 1
         assert await drain(broker, "q/$deadletterqueue") == []
 
@@ -227,4 +231,3 @@ async def test_require_refuses_in_amqp_words(world: World, path: str, for_send: 
         with pytest.raises(AmqpError) as refused:
             broker.require(path, for_send=for_send)
         assert refused.value.condition == condition
-

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 from dstream_sandbox.servicebus.broker import LocalBroker
 from dstream_sandbox.servicebus.broker.descriptions import QueueDescription
 from dstream_sandbox.servicebus.core import ANY_SESSION, AmqpError
+
 from tests.unit.sandbox.broker.world import World, drain, ids, lock_of, message
 
 

@@ -6,10 +6,10 @@ import asyncio
 import time
 
 import pytest
-
 from dstream_sandbox.servicebus.broker import open_broker
 from dstream_sandbox.servicebus.broker.descriptions import QueueDescription
 from dstream_sandbox.servicebus.core import AmqpError
+
 from tests.unit.sandbox.broker.world import World, drain, ids, lock_of, message
 
 
