@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterator
 from typing import cast
 
+import msgspec
+
 from dstream.host.checkpoints import Checkpoints
 from dstream.host.reader import ProviderReader
 from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
@@ -34,6 +36,8 @@ class AckReader(ProviderReader):
     def _control(self, line: bytes) -> None:
         control = decode_control(line)
         if isinstance(control, Ack):
+            if isinstance(control.n, msgspec.UnsetType):
+                raise BadLine(f"ack {control.seq} has no n: the rows settled since the last ack")
             self._checkpoints.acknowledged(control)
         elif not self._told(control, line):
             raise BadLine(f"an output does not send {type(control).__name__.lower()} while it runs")

@@ -66,7 +66,12 @@ class Checkpoints(threading.Thread):
     def acknowledged(self, ack: Ack) -> None:
         with self._changed:
             self._newest = self._ledger.acknowledged(ack)
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def wait_for_room(self, max_in_flight: int, timeout_s: float) -> bool:
+        """Whether at most so many checkpoints are unacknowledged; waits for it, which holds back a greedy input."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._ledger.in_flight <= max_in_flight, timeout_s)
 
     @property
     def is_acknowledged(self) -> bool:
@@ -97,7 +102,7 @@ class Checkpoints(threading.Thread):
         """Store what is settled by now, then end; returns when that is done."""
         with self._changed:
             self._is_closed = True
-            self._changed.notify()
+            self._changed.notify_all()
         if self.is_alive():
             self.join()
 

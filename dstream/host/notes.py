@@ -49,11 +49,6 @@ class StdinBroken:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """The input's end is read, everything before it is written to the output, and the output's stdin is closed."""
-
-
-@dataclass(frozen=True, slots=True)
 class Stored:
     """A checkpoint is on disk, and its ack is on the way to the input."""
 
@@ -62,9 +57,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Look at the stop request."""
+    """Something that the main thread looks at has changed: the stop request, the input's end."""
 
 
-Note = Said | Failed | Exited | Closed | StdinBroken | Ended | Stored | Wake
+Note = Said | Failed | Exited | Closed | StdinBroken | Stored | Wake
 Mailbox = queue.SimpleQueue[Note]
 """SimpleQueue.put is reentrant, so a signal handler may use it (Python docs, queue.SimpleQueue)."""

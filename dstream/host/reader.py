@@ -49,6 +49,7 @@ class ProviderReader(threading.Thread):
         except LineTooLong as error:
             self._fail(failures.line_too_long(self.role, self._spec, self._job.task, error))
         except DStreamError as error:
+            error.place = error.place or self._spec.place
             self._fail(error)
         finally:
             self.liveness.heard()

@@ -12,15 +12,21 @@ from typing import IO
 import msgspec
 
 from dstream.host.checkpoints import Checkpoints
-from dstream.host.notes import Ended, StdinBroken
+from dstream.host.notes import StdinBroken, Wake
 from dstream.host.reader import ProviderReader
 from dstream.host.writer import write_all
 from dstream.protocol.framing import DataLines, StreamScanner
 from dstream.protocol.messages import BadLine, Checkpoint, End, Stop, decode_control, encode
 
+_LOOK_UP_S = 0.2
+
 
 class Relay(ProviderReader):
-    """Give it the output's stdin and the checkpoints before the input gets its line 1; it closes that stdin."""
+    """Give it the output's stdin and the checkpoints before the input gets its line 1.
+
+    It closes that stdin behind the input's end only (rule 11): an EOF at any other time would make the output's exit
+    look like the cause of a failure.
+    """
 
     role = "input"
     _checkpoints: Checkpoints
@@ -39,14 +45,11 @@ class Relay(ProviderReader):
 
     def _read(self) -> None:
         scanner = StreamScanner(self._job.max_line)
-        try:
-            while self._fill(scanner):
-                while not self.handshake.is_ready and (line := scanner.take_line()) is not None:
-                    self._starting(line)
-                if self.handshake.is_ready:
-                    self._forward(scanner)
-        finally:
-            self._close_output()
+        while self._fill(scanner):
+            while not self.handshake.is_ready and (line := scanner.take_line()) is not None:
+                self._starting(line)
+            if self.handshake.is_ready:
+                self._forward(scanner)
 
     def _fill(self, scanner: StreamScanner) -> bool:
         space = scanner.space()
@@ -67,9 +70,12 @@ class Relay(ProviderReader):
             else:
                 out.append(self._control(piece.line))
         self._write(out)
+        while not self._discards and not self._checkpoints.wait_for_room(self._job.max_in_flight, _LOOK_UP_S):
+            pass
         if self.has_ended and self._output is not None:
-            self._close_output()
-            self._mailbox.put(Ended())
+            self._output.close()
+            self._output = None
+            self._mailbox.put(Wake())
 
     def _control(self, line: bytes) -> bytes:
         """What the output gets in the line's place."""
@@ -101,8 +107,3 @@ class Relay(ProviderReader):
         except OSError:  # EPIPE: the output is gone, which is its failure, not this thread's
             self.discard()
             self._mailbox.put(StdinBroken("output"))
-
-    def _close_output(self) -> None:
-        if self._output is not None:
-            self._output.close()
-            self._output = None

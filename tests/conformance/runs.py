@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from dataclasses import dataclass, field, replace
@@ -67,12 +68,12 @@ def provider(name: str, line: int, /, **config: Any) -> ProviderSpec:
     )
 
 
-def job(folder: Path, *, input: ProviderSpec | None = None, output: ProviderSpec | None = None, **changes: Any) -> Job:
+def job(folder: Path, **changes: Any) -> Job:
     plain = Job(
         task=TASK,
         run_id="run-1",
-        input=input or provider("input.py", 3),
-        output=output or provider("output.py", 12, sink=str(folder / "sink")),
+        input=provider("input.py", 3),
+        output=provider("output.py", 12, sink=str(folder / "sink")),
         state_dir=folder / "state",
         start_timeout_s=10.0,
         drain_deadline_s=5.0,
@@ -80,6 +81,17 @@ def job(folder: Path, *, input: ProviderSpec | None = None, output: ProviderSpec
         progress_every_s=0.05,
     )
     return replace(plain, **changes)
+
+
+def sink_numbers(folder: Path) -> list[int]:
+    """The rows that reached the sink, by their numbers."""
+    return [json.loads(line)["data"]["n"] for line in (folder / "sink").read_text().splitlines()]
+
+
+def stored_state(folder: Path) -> dict[str, Any] | None:
+    """The document on disk, read without the product's own reader."""
+    path = folder / "state" / "dev" / f"{TASK}.json"
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def run(the_job: Job, events: Recorded | None = None, stop: StopRequest | None = None) -> RunSummary:

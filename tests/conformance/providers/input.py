@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 
-from wire import command, hear, hello, raw, say
+from wire import command, complain, hear, hello, raw, say
 
 hello("input", os.environ.get("NAME", "rows"), "checkpoint", "ack", "drain", *os.environ.get("MORE", "once").split())
 line_1 = command()
 config, state = line_1["config"], line_1["state"]
 fault = config.get("fault", "")
 if fault == "not_ready":
-    print("waiting for a database", file=sys.stderr, flush=True)
+    complain("waiting for a database")
     hear()
     time.sleep(60)
 if fault == "refuses":
@@ -30,7 +30,7 @@ if fault == "refuses":
     say({"status": "error", "message": "no such table", "error": error})
     sys.exit(1)
 if fault == "early_exit":
-    print("can't find libfoo.so", file=sys.stderr, flush=True)
+    complain("can't find libfoo.so")
     sys.exit(7)
 welcome = hear()
 say({"status": "ready"})

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from wire import command, hear, hello, raw, say
+from wire import command, complain, hear, hello, raw, say
 
 hello("output", os.environ.get("OUT_NAME", "sink"), "ack", *os.environ.get("OUT_MORE", "").split())
 config = command()["config"]
@@ -38,7 +38,7 @@ def fail(seq, n):
         say({"dstream": "error", "code": "sink.full", "kind": "system", "message": "disk full", "hint": "make room"})
         sys.exit(1)
     if fault == "exit":
-        print("last words", file=sys.stderr, flush=True)
+        complain("last words")
         sys.exit(9)
     if fault == "killed":
         os.kill(os.getpid(), signal.SIGKILL)

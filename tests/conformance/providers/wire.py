@@ -15,6 +15,11 @@ def raw(data):
         view = view[os.write(1, view) :]
 
 
+def complain(text):
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
 def hello(role, name, *capabilities, protocol=1):
     say(
         {
@@ -28,7 +33,15 @@ def hello(role, name, *capabilities, protocol=1):
     )
 
 
-_lines = iter(lambda: sys.stdin.buffer.readline(), b"")
+def _read_lines():
+    # os.read, since a thread that waits in sys.stdin.buffer aborts CPython at exit.
+    rest = b""
+    while data := os.read(0, 65536):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+
+
+_lines = _read_lines()
 
 
 def hear():

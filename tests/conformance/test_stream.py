@@ -1,0 +1,253 @@
+"""A run that goes well: every row once, in order, the checkpoint behind the rows, acks behind the checkpoint."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dstream.errors import ConfigError, LockedError, RefusedError, TransientError, exit_code
+from dstream.host import StopRequest
+from tests.conformance.runs import TASK, Background, Recorded, job, provider, run, sink_numbers, stored_state
+
+
+def test_a_finite_input_is_carried_to_the_last_row_and_its_checkpoint_stored(tmp_path: Path) -> None:
+    acks = tmp_path / "acks"
+    events = Recorded()
+    summary = run(job(tmp_path, input=provider("input.py", 3, rows=12, every=5, acks=str(acks))), events)
+    assert sink_numbers(tmp_path) == list(range(12))
+    document = stored_state(tmp_path)
+    assert document is not None
+    assert (document["version"], document["task"], document["input"], document["output"]) == (1, TASK, "rows", "sink")
+    assert (document["seq"], document["run_id"], document["state"]) == (3, "run-1", {"next": 12})
+    assert acks.read_text().split()[-1] == "3"
+    assert (summary.rows, summary.last_seq, summary.drained) == (12, 3, True)
+    assert [name for _, name, _ in events.events if name in ("run.started", "run.finished")] == [
+        "run.started",
+        "run.finished",
+    ]
+    assert [fields["role"] for fields in events.named("provider.ready")] == ["output", "input"]
+
+
+def test_the_state_file_is_private(tmp_path: Path) -> None:
+    run(job(tmp_path))
+    path = tmp_path / "state" / "dev" / f"{TASK}.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [file.name for file in path.parent.iterdir() if file.name.startswith(".")] == []
+
+
+def test_the_next_run_goes_on_behind_the_stored_state(tmp_path: Path) -> None:
+    for _ in range(3):
+        run(job(tmp_path, input=provider("input.py", 3, rows=7, every=3)))
+    assert sink_numbers(tmp_path) == list(range(21))
+    document = stored_state(tmp_path)
+    assert document is not None
+    assert document["state"] == {"next": 21}
+    assert document["seq"] == 3  # counted anew in each run
+
+
+def test_data_crosses_byte_for_byte_also_in_lines_longer_than_a_read(tmp_path: Path) -> None:
+    size = 3 * 1024 * 1024
+    run(job(tmp_path, input=provider("input.py", 3, rows=4, every=1, size=size)))
+    expected = b"".join(b'{"data":{"n":%d,"pad":"%s"},"metadata":{}}\n' % (n, b"x" * size) for n in range(4))
+    assert (tmp_path / "sink").read_bytes() == expected
+
+
+def test_an_input_with_nothing_to_say_ends_well_without_a_checkpoint(tmp_path: Path) -> None:
+    summary = run(job(tmp_path, input=provider("input.py", 3, rows=0)))
+    assert summary.drained
+    assert stored_state(tmp_path) is None
+
+
+def test_acks_that_cover_several_checkpoints_store_the_newest(tmp_path: Path) -> None:
+    sink = str(tmp_path / "sink")
+    summary = run(
+        job(
+            tmp_path,
+            input=provider("input.py", 3, rows=20, every=2),
+            output=provider("output.py", 12, sink=sink, hold_acks=4),
+        )
+    )
+    assert summary.last_seq == 10
+    assert summary.rows == 20
+
+
+def test_rejected_rows_count_as_settled_and_are_told(tmp_path: Path) -> None:
+    sink = str(tmp_path / "sink")
+    events = Recorded()
+    summary = run(job(tmp_path, output=provider("output.py", 12, sink=sink, rejected=1)), events)
+    assert (summary.rows, summary.progress.rows_rejected) == (10, 2)
+    assert events.named("run.finished")[0]["rejected"] == 2
+
+
+def test_an_unknown_control_line_is_ignored(tmp_path: Path) -> None:
+    summary = run(job(tmp_path, input=provider("input.py", 3, fault="unknown_control")))
+    assert summary.rows == 10
+
+
+def test_an_input_that_leaves_behind_its_end_does_not_spoil_the_run(tmp_path: Path) -> None:
+    output = provider("output.py", 12, sink=str(tmp_path / "sink"), delay=0.02)
+    summary = run(job(tmp_path, input=provider("input.py", 3, fault="leaves_at_end"), output=output))
+    assert (summary.rows, summary.drained) == (10, True)
+
+
+def test_a_bad_exit_after_everything_is_stored_is_only_told(tmp_path: Path) -> None:
+    events = Recorded()
+    output = provider("output.py", 12, fault="bad_exit")
+    assert run(job(tmp_path, output=output), events).drained
+    assert events.wait_for("provider.bad_exit")["exit_code"] == 4
+
+
+def test_prose_of_an_output_and_stderr_are_shown_as_its_log(tmp_path: Path) -> None:
+    events = Recorded()
+    run(job(tmp_path, output=provider("output.py", 12, fault="prose")), events)
+    assert [(e["role"], e["provider"], e["message"]) for e in events.named("provider.log")] == [
+        ("output", "sink", "hello, people")
+    ]
+
+
+def test_stop_drains_what_was_read_and_tells_the_output_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, acks = tmp_path / "stopped", tmp_path / "acks"
+    running = Background(
+        job(
+            tmp_path,
+            input=provider("input.py", 3, rows=8, every=3, hold=True, acks=str(acks)),
+            output=provider("output.py", 12, sink=str(tmp_path / "sink"), stopped=str(stopped)),
+        )
+    )
+    running.events.wait_for_progress(lambda progress: progress.rows_relayed == 8)
+    running.stop.request()
+    summary = running.result()
+    assert summary.drained
+    assert sink_numbers(tmp_path) == list(range(8))
+    assert stopped.read_text() == "True"
+    assert acks.read_text().split()[-1] == "3"
+
+
+def test_a_stop_that_was_requested_before_the_start_moves_nothing(tmp_path: Path) -> None:
+    stop = StopRequest()
+    stop.request()
+    summary = run(job(tmp_path), stop=stop)
+    assert (summary.rows, summary.drained) == (0, True)
+    assert not (tmp_path / "sink").exists() or not (tmp_path / "sink").read_bytes()
+
+
+def test_a_second_stop_kills_at_once_and_keeps_what_is_stored(tmp_path: Path) -> None:
+    running = Background(
+        job(
+            tmp_path,
+            input=provider("input.py", 3, rows=8, every=3, hold=True, fault="deaf", after=99),
+            output=provider("output.py", 12, sink=str(tmp_path / "sink"), fault="stuck", at=3),
+            drain_deadline_s=60.0,
+        )
+    )
+    running.events.wait_for_progress(lambda progress: progress.last_seq == 2)
+    running.stop.request()
+    running.events.wait_for("run.draining")
+    running.stop.request()
+    summary = running.result(timeout_s=5)
+    assert not summary.drained
+    assert (summary.last_seq, summary.progress.rows_relayed - summary.rows) == (2, 2)
+    document = stored_state(tmp_path)
+    assert document is not None
+    assert document["state"] == {"next": 6}
+
+
+def test_at_the_drain_deadline_both_are_killed(tmp_path: Path) -> None:
+    running = Background(
+        job(
+            tmp_path,
+            input=provider("input.py", 3, rows=8, every=3, hold=True, fault="deaf", after=99),
+            drain_deadline_s=0.3,
+        )
+    )
+    running.events.wait_for_progress(lambda progress: progress.last_seq >= 3)
+    running.stop.request()
+    assert not running.result(timeout_s=5).drained
+
+
+def test_a_provider_that_does_not_leave_after_its_work_is_ended(tmp_path: Path) -> None:
+    events = Recorded()
+    summary = run(job(tmp_path, input=provider("input.py", 3, fault="lingers", after=99), exit_grace_s=0.3), events)
+    assert summary.drained
+    assert events.wait_for("provider.ended_late")["role"] == "input"
+
+
+def test_one_run_a_task_and_the_second_names_the_first(tmp_path: Path) -> None:
+    first = Background(job(tmp_path, input=provider("input.py", 3, hold=True)))
+    try:
+        first.events.wait_for("run.started")
+        with pytest.raises(LockedError) as caught:
+            run(job(tmp_path))
+        assert caught.value.code == "state.locked"
+        assert f"pid {os.getpid()}" in caught.value.message
+        assert "since 20" in caught.value.message
+    finally:
+        first.stop.request()
+    assert first.result().drained
+    run(job(tmp_path))
+
+
+def test_from_is_refused_when_a_checkpoint_exists(tmp_path: Path) -> None:
+    run(job(tmp_path))
+    with pytest.raises(RefusedError) as caught:
+        run(job(tmp_path, from_="earliest"))
+    assert caught.value.code == "state.exists"
+    assert "--reset" in caught.value.hint
+
+
+def test_the_state_of_another_input_is_refused_before_line_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(job(tmp_path))
+    monkeypatch.setenv("NAME", "others")
+    with pytest.raises(RefusedError) as caught:
+        run(job(tmp_path))
+    assert caught.value.code == "state.foreign"
+    assert '"rows"' in caught.value.message
+    assert '"others"' in caught.value.message
+    assert sink_numbers(tmp_path) == list(range(10))
+
+
+def test_a_changed_output_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(job(tmp_path))
+    monkeypatch.setenv("OUT_NAME", "elsewhere")
+    events = Recorded()
+    run(job(tmp_path), events)
+    assert events.named("state.output_changed")[0]["output"] == "elsewhere"
+
+
+def test_once_needs_the_capability(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(job(tmp_path, once=True)).drained
+    monkeypatch.setenv("MORE", "")
+    with pytest.raises(ConfigError) as caught:
+        run(job(tmp_path, once=True))
+    assert caught.value.code == "provider.no_once"
+    assert exit_code(caught.value) == 3
+
+
+def test_phases_and_lag_come_from_heartbeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MORE", "heartbeat")
+    running = Background(job(tmp_path, input=provider("input.py", 3, hold=True)))
+    progress = running.events.wait_for_progress(lambda progress: progress.lag_ms == 5)
+    assert progress.phases["input"].phase == "idle"
+    running.stop.request()
+    assert running.result().progress.lag_ms == 5
+
+
+def test_secrets_are_hidden_in_everything_that_is_told(tmp_path: Path) -> None:
+    secret = "hunter2-and-more"
+    spec = replace(
+        provider(
+            "input.py", 3, fault="error", say=f"Password={secret};", db_connection_string=f"a=b;Password={secret}"
+        ),
+        secrets=frozenset({secret}),
+    )
+    events = Recorded()
+    with pytest.raises(TransientError) as caught:
+        run(job(tmp_path, input=spec), events)
+    assert secret not in events.text() + caught.value.message + str(caught.value) + repr(caught.value.args)
+    assert "***" in caught.value.message

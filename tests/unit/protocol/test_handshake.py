@@ -1,0 +1,108 @@
+"""Each line before ready, and what it means there."""
+
+from __future__ import annotations
+
+import pytest
+
+from dstream.protocol.handshake import Greeted, Handshake, NoHello, Prose, Ready, Refused, Told, speaks_this_version
+from dstream.protocol.messages import BadLine, ErrorBody, Heartbeat, Hello
+
+HELLO = b'{"dstream":"hello","protocol":1,"role":"input","name":"counter","capabilities":["checkpoint"],"new":1}'
+
+
+def greeted() -> Handshake:
+    handshake = Handshake()
+    handshake.heard(HELLO)
+    return handshake
+
+
+def asked() -> Handshake:
+    handshake = greeted()
+    handshake.asked()
+    return handshake
+
+
+def test_hello_is_kept_with_its_capabilities() -> None:
+    handshake = Handshake()
+    step = handshake.heard(HELLO)
+    assert isinstance(step, Greeted)
+    assert handshake.hello == step.hello == Hello(1, "input", "counter", capabilities=["checkpoint"])
+    assert not handshake.is_ready
+
+
+def test_ready_answers_line_1() -> None:
+    handshake = asked()
+    assert handshake.heard(b'{"status":"ready","extra":true}') == Ready()
+    assert handshake.is_ready
+
+
+def test_ready_before_line_1_is_out_of_place() -> None:
+    handshake = greeted()
+    with pytest.raises(BadLine, match="before the host had written line 1"):
+        handshake.heard(b'{"status":"ready"}')
+    assert not handshake.is_ready
+
+
+def test_an_error_status_carries_its_body() -> None:
+    line = b'{"status":"error","message":"m","error":{"code":"x.y","kind":"auth","message":"m","hint":"h"}}'
+    assert asked().heard(line) == Refused(ErrorBody("x.y", "auth", "m", "h"))
+
+
+def test_an_error_status_of_the_original_has_a_message_only() -> None:
+    assert asked().heard(b'{"status":"error","message":"no login"}') == Refused(
+        ErrorBody("provider.failed", "system", "no login")
+    )
+
+
+def test_an_error_line_may_come_before_line_1() -> None:
+    line = b'{"dstream":"error","code":"a.b","kind":"config","message":"m","config_path":"tables[0]"}'
+    assert greeted().heard(line) == Refused(ErrorBody("a.b", "config", "m", "", "tables[0]"))
+
+
+def test_telemetry_may_come_at_any_time_after_hello() -> None:
+    assert greeted().heard(b'{"dstream":"heartbeat"}') == Told(Heartbeat(), b'{"dstream":"heartbeat"}')
+
+
+def test_unknown_control_kinds_are_ignored() -> None:
+    assert greeted().heard(b'{"dstream":"from_the_future","x":1}') is None
+
+
+def test_prose_before_hello_is_shown_and_the_first_line_remembered() -> None:
+    handshake = Handshake()
+    assert handshake.heard(b"") == Prose(b"")
+    assert handshake.heard(b"Starting") == Prose(b"Starting")
+    assert handshake.heard(b"more") == Prose(b"more")
+    assert handshake.first_prose == b"Starting"
+    assert isinstance(handshake.heard(HELLO), Greeted)
+
+
+def test_json_before_hello_is_no_hello() -> None:
+    assert Handshake().heard(b'{"data":{}}') == NoHello(b'{"data":{}}')
+
+
+@pytest.mark.parametrize("line", [b'{"dstream":"heartbeat"}', b'{"dstream":"hello"}', b'{"dstream":'])
+def test_the_first_control_line_must_be_a_whole_hello(line: bytes) -> None:
+    with pytest.raises(BadLine):
+        Handshake().heard(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"data":{}}',
+        b"prose",
+        b"",
+        HELLO,
+        b'{"dstream":"ack","seq":1,"n":1}',
+        b'{"dstream":"end","seq":0}',
+        b'{"status":"Success"}',
+    ],
+)
+def test_data_and_stream_lines_before_ready_are_out_of_place(line: bytes) -> None:
+    with pytest.raises(BadLine):
+        asked().heard(line)
+
+
+def test_only_this_version_is_spoken() -> None:
+    assert speaks_this_version(Hello(1, "input", "x"))
+    assert not speaks_this_version(Hello(2, "input", "x"))

@@ -1,0 +1,119 @@
+"""The checkpoint document: whole or not at all, private, and clear about what it can't read."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dstream.errors import ConfigError, SystemFault
+from dstream.state import FileStore, StoredState
+
+RAW = b'{"pos":"0000002a:00000180:0022","big":12345678901234567890}'
+
+
+def stored(state: bytes = RAW, seq: int = 7) -> StoredState:
+    return StoredState(
+        task="orders",
+        input="mssql_cdc",
+        output="servicebus",
+        seq=seq,
+        stored_at="2026-11-25T10:00:00.000Z",
+        run_id="r1",
+        state=msgspec.Raw(state),
+    )
+
+
+def test_what_is_saved_is_loaded_and_the_state_byte_for_byte(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "state", "dev", "orders")
+    assert store.load() is None
+    store.save(stored())
+    loaded = FileStore(tmp_path / "state", "dev", "orders").load()
+    assert loaded is not None
+    assert bytes(loaded.state) == RAW
+    assert msgspec.structs.replace(loaded, state=stored().state) == stored()
+
+
+def test_the_document_names_its_version_task_and_providers(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, "dev", "orders")
+    store.save(stored())
+    document = json.loads((tmp_path / "dev" / "orders.json").read_text())
+    assert {key: document[key] for key in ("version", "task", "input", "output", "seq", "run_id")} == {
+        "version": 1,
+        "task": "orders",
+        "input": "mssql_cdc",
+        "output": "servicebus",
+        "seq": 7,
+        "run_id": "r1",
+    }
+
+
+def test_the_file_is_private_even_when_a_crash_left_a_readable_temporary(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, "dev", "orders")
+    (tmp_path / "dev").mkdir()
+    left = tmp_path / "dev" / ".orders.json.new"
+    left.write_text("half a docu")
+    left.chmod(0o644)
+    store.save(stored())
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    assert not left.exists()
+
+
+def test_a_half_written_temporary_is_never_read(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, "dev", "orders")
+    store.save(stored(seq=1))
+    (tmp_path / "dev" / ".orders.json.new").write_text('{"version":1,')
+    loaded = store.load()
+    assert loaded is not None
+    assert loaded.seq == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "state.corrupt"),
+        (b"{", "state.corrupt"),
+        (b"[]", "state.corrupt"),
+        (b'{"version":1,"task":"orders"}', "state.corrupt"),
+        (b'{"version":2,"anything":"else"}', "state.newer"),
+    ],
+)
+def test_what_it_cannot_read_is_an_error_and_never_an_empty_state(tmp_path: Path, content: bytes, code: str) -> None:
+    store = FileStore(tmp_path, "dev", "orders")
+    store.save(stored())
+    store.path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        store.load()
+    assert caught.value.code == code
+    assert caught.value.hint
+    assert store.path.read_bytes() == content
+
+
+def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, "dev", "orders")
+    store.save(stored(seq=1))
+    (tmp_path / "dev" / ".orders.json.new").mkdir()
+    with pytest.raises(SystemFault) as caught:
+        store.save(stored(seq=2))
+    assert caught.value.code == "state.write_failed"
+    loaded = store.load()
+    assert loaded is not None
+    assert loaded.seq == 1
+
+
+def test_names_stay_inside_the_folder_and_tasks_apart(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "state", "../up", "a/b")
+    store.save(stored())
+    assert store.path.parent.parent == tmp_path / "state"
+    assert FileStore(tmp_path / "state", "../up", "a").load() is None
+
+
+def test_remove_forgets(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, "dev", "orders")
+    store.save(stored())
+    assert store.remove()
+    assert store.load() is None
+    assert not store.remove()

@@ -1,0 +1,106 @@
+"""No secret in any text, by value, by shape or by name; and no more hidden than that."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dstream.errors import ConfigError
+from dstream.redact import MASK, Redactor, is_secret_name
+
+CONNECTION = "Server=db1,1433;Database=Sales;User Id=reader;Password=p@ss word{1};Encrypt=yes"
+SAS = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=abc+/def==;EntityPath=q"
+
+
+@given(st.text(min_size=1, max_size=30), st.text(max_size=20), st.text(max_size=20))
+def test_a_marked_secret_is_never_left_in_a_text(secret: str, before: str, after: str) -> None:
+    clean = Redactor([secret]).text(before + secret + after)
+    assert secret not in clean or secret in MASK or secret in before + MASK + after
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden", "kept"),
+    [
+        (f"can't log in with {CONNECTION}", "p@ss word{1}", "Database=Sales"),
+        (f"link to {SAS} lost", "abc+/def==", "SharedAccessKeyName=Root"),
+        ("the driver got 'p@ss word{1}'", "p@ss word{1}", "the driver got"),
+        ("quoted: " + json.dumps("p@ss word{1}"), "p@ss word{1}", "quoted"),
+        ("url p%40ss%20word%7B1%7D", "p%40ss%20word%7B1%7D", "url"),
+    ],
+)
+def test_parts_of_config_strings_are_hidden_wherever_they_show_up(text: str, hidden: str, kept: str) -> None:
+    clean = Redactor(configs=[{"database": CONNECTION, "bus": SAS}]).text(text)
+    assert hidden not in clean
+    assert kept in clean
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("Password=unknown1;x", "unknown1"),
+        ("pwd={a;b};x", "a;b"),
+        ("SharedAccessSignature sr=sb&sig=abc%2Bdef&se=1", "abc%2Bdef"),
+        ("AccountKey=qwertz==;x", "qwertz=="),
+        ("sqlserver://sa:s3cret@host/db", "s3cret"),
+        ("password = unknown1", "unknown1"),
+    ],
+)
+def test_known_shapes_are_hidden_also_when_nobody_marked_them(text: str, hidden: str) -> None:
+    clean = Redactor().text(text)
+    assert hidden not in clean
+    assert MASK in clean
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "connection_string",
+        "db_connection_string",
+        "connectionString",
+        "password",
+        "dbPassword",
+        "client_secret",
+        "token",
+        "sasToken",
+        "key",
+        "access_key",
+        "accountKey",
+        "API_KEY",
+    ],
+)
+def test_telling_names(name: str) -> None:
+    assert is_secret_name(name)
+    assert Redactor().value({name: "abc"}) == {name: MASK}
+
+
+@pytest.mark.parametrize("name", ["partition_key", "tables", "keyboard", "messageKey", "sessions", "monkey", "queue"])
+def test_innocent_names(name: str) -> None:
+    assert not is_secret_name(name)
+    assert Redactor().value({name: "abc"}) == {name: "abc"}
+
+
+def test_values_of_telling_fields_are_hidden_elsewhere_too() -> None:
+    redactor = Redactor(configs=[{"auth": [{"token": "t0k3n-value"}], "queue": "orders"}])
+    assert redactor.text("got t0k3n-value for orders") == f"got {MASK} for orders"
+
+
+def test_a_secret_of_several_lines_is_hidden_line_by_line() -> None:
+    pem = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----"
+    redactor = Redactor([pem])
+    assert "kqhkiG9w0BAQEF" not in redactor.text("line 3 is kqhkiG9w0BAQEF")
+
+
+def test_nested_values_and_keys_are_reached() -> None:
+    redactor = Redactor(["s3cret"])
+    assert redactor.value({"a": [{"b s3cret": "x s3cret"}, 1, None, True]}) == {
+        "a": [{f"b {MASK}": f"x {MASK}"}, 1, None, True]
+    }
+
+
+def test_an_error_is_cleaned_in_all_its_texts() -> None:
+    error = ConfigError("x.y", "bad s3cret", hint="use s3cret", details=["s3cret"])
+    clean = Redactor(["s3cret"]).error(error)
+    assert "s3cret" not in repr((clean.message, clean.hint, clean.details, clean.args, str(clean)))
