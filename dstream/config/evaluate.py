@@ -28,7 +28,17 @@ from dstream.config.syntax import (
     TupleOf,
     Unary,
 )
-from dstream.config.values import NotConvertible, Secret, Value, derived, kind, secrets_in, to_number, to_text
+from dstream.config.values import (
+    NotConvertible,
+    Secret,
+    Value,
+    derived,
+    kind,
+    secrets_in,
+    to_number,
+    to_text,
+    without_secrets,
+)
 from dstream.errors import ConfigError, ConfigErrors
 
 if TYPE_CHECKING:
@@ -152,10 +162,8 @@ class Evaluator:
     def _index(self, access: GetIndex, bound: Mapping[str, Value]) -> Value | Namespace:
         target = self._found(access.target, bound)
         key = self._value(access.key, bound)
-        if not is_value(target):
-            return target.member(self._to_text(access.key, key), access.at)
         if not isinstance(target, list):
-            return _member(target, self._to_text(access.key, key), access.at)
+            return self._member_by_key(target, self._to_text(access.key, key), access.at)
         try:
             index = to_number(key)
         except NotConvertible as error:
@@ -165,6 +173,12 @@ class Evaluator:
             raise Problem("config.undefined", message, access.at)
         item: Value = target[index]
         return item
+
+    def _member_by_key(self, target: Value | Namespace, key: str, at: int) -> Value | Namespace:
+        try:
+            return _member(target, key, at) if is_value(target) else target.member(key, at)
+        except Problem as problem:
+            raise Problem(problem.code, without_secrets(problem.message, [key]), at, problem.hint) from None
 
     def _splat(self, splat: Splat, bound: Mapping[str, Value]) -> Value:
         """A single value counts as a list of one, and null as an empty list."""
@@ -191,7 +205,8 @@ class Evaluator:
         for key_expression, value in expression.items:
             key = self._key(key_expression, bound)
             if key in result:
-                raise Problem("config.duplicate", f'the key "{key}" is there twice', key_expression.at)
+                message = without_secrets(f'the key "{key}" is there twice', [key])
+                raise Problem("config.duplicate", message, key_expression.at)
             result[key] = self._value(value, bound)
         return result
 
@@ -225,7 +240,8 @@ class Evaluator:
             key, value = self._key(loop.result_key, names), self._value(loop.result, names)
             if not loop.group and key in result:
                 hint = "`...` after the value collects the values of equal keys into lists."
-                raise Problem("config.duplicate", f'the key "{key}" comes up twice', loop.result_key.at, hint)
+                message = without_secrets(f'the key "{key}" comes up twice', [key])
+                raise Problem("config.duplicate", message, loop.result_key.at, hint)
             groups.setdefault(key, []).append(value)
             result[key] = groups[key] if loop.group else value
         return result
@@ -250,7 +266,9 @@ class Evaluator:
         try:
             return derived(function.call(arguments), arguments)
         except CallFailed as error:
-            raise Problem(error.code, _with_name(call, error), _blamed(call, error), error.hint) from None
+            message = without_secrets(_with_name(call, error), arguments)
+            hint = without_secrets(error.hint, arguments)
+            raise Problem(error.code, message, _blamed(call, error), hint) from None
 
     def _arguments(self, call: Call, bound: Mapping[str, Value]) -> list[Value]:
         values = [self._value(argument, bound) for argument in call.arguments]

@@ -36,6 +36,13 @@ def secrets_in(value: Value) -> frozenset[str]:
     return frozenset(part for text in _texts(value) if isinstance(text, Secret) for part in text.parts)
 
 
+def without_secrets(message: str, values: Iterable[Value]) -> str:
+    """A message that was made with the values, fit to be shown."""
+    for part in sorted(secrets_in(list(values)), key=len, reverse=True):
+        message = message.replace(part, "***")
+    return message
+
+
 def derived(value: Value, origins: Iterable[Value]) -> Value:
     """A value made from others: where one of them was secret, all its text is too."""
     parts = frozenset(part for origin in origins for part in secrets_in(origin))
