@@ -71,7 +71,7 @@ _OPTIONS = (
     click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines look (text)."),
     click.option("--no-color", is_flag=True, help="Plain text."),
     click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
-    click.option("--chdir", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Start in that folder."),
+    click.option("--chdir", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Go there first."),
 )
 
 

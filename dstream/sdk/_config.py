@@ -108,7 +108,7 @@ def _with_plain_defaults(kind: Any) -> Any:
         if field.required:
             fields.append((field.name, inner))
         elif field.default is msgspec.NODEFAULT:
-            fields.append((field.name, inner, msgspec.field(default_factory=field.default_factory)))  # type: ignore[arg-type]  # not NODEFAULT: not required
+            fields.append((field.name, inner, msgspec.field(default_factory=field.default_factory)))
         else:
             default = field.default.text if isinstance(field.default, (Duration, Size)) else field.default
             fields.append((field.name, inner, default))

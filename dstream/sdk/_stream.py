@@ -1,4 +1,4 @@
-"""What flows through a provider: what `read` yields, what `write` gets. Light: imported before a provider's first line."""
+"""What flows through a provider: what `read` yields, what `write` gets. Imported before the first line: light."""
 
 from __future__ import annotations
 
