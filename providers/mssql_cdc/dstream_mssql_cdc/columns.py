@@ -1,0 +1,245 @@
+"""The JSON form of each SQL Server type: how a captured column is selected, and how what pyodbc returns becomes the
+value.
+
+One form a type, without loss, a contract with consumers (docs/providers/mssql_cdc.md). What the driver can't give
+exactly is turned into text by the server: pyodbc's datetime and time have six digits where datetime2(7) has seven, it
+has no datetimeoffset (pyodbc#134), sql_variant or CLR types (pyodbc#404). Styles: Microsoft "CAST and CONVERT
+(Transact-SQL)", Date and time styles (121), money styles (2), binary styles (2), float styles (3).
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from dstream.sdk.errors import ConfigError
+
+Convert = Callable[[Sequence[Any]], Sequence[Any]]
+"""A whole column of a page at a time; None stays None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A captured column. `ordinal` is its bit in the update mask, from 1; `length` is -1 for (max) types."""
+
+    name: str
+    type: str
+    ordinal: int
+    length: int = 0
+    scale: int = 0
+
+    @property
+    def is_lob(self) -> bool:
+        """Stored apart from the row: capture leaves it out (NULL) where an update did not touch it."""
+        return self.type in _OLD_LOBS or self.type == "xml" or self.length == -1
+
+    @property
+    def is_old_lob(self) -> bool:
+        """text, ntext, image: NULL in every delete and before-image ("cdc.<capture_instance>_CT", Remarks)."""
+        return self.type in _OLD_LOBS
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """`select` takes the quoted column name; `convert` is None where pyodbc's value is already the right one."""
+
+    select: Callable[[str], str]
+    convert: Convert | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the config leaves to the user."""
+
+    decimal: Literal["string", "number"] = "string"
+    binary: Literal["base64", "hex"] = "base64"
+
+
+def form_of(column: Column, choices: Choices) -> Form:
+    """Raises ConfigError `mssql.unsupported_type` for a type that is not known."""
+    kind, scale = column.type, column.scale
+    if kind in _AS_IT_IS:
+        return Form(_plain)
+    if kind in ("decimal", "numeric", "money", "smallmoney"):
+        return Form(_plain, _number if choices.decimal == "number" else _digits)
+    if kind in ("binary", "varbinary", "image"):
+        return Form(_OLD_LOBS.get(kind, _plain), _hex if choices.binary == "hex" else None)
+    if kind in ("text", "ntext"):
+        return Form(_OLD_LOBS[kind])
+    if kind in ("timestamp", "rowversion"):
+        return Form(_plain, _hex)
+    if kind == "real":
+        return Form(_plain, _each(_shortest_real))
+    if kind == "datetime":
+        return Form(_plain, _each(_milliseconds))
+    if kind == "smalldatetime":
+        return Form(_plain, _each(lambda value: value.isoformat(timespec="seconds")))
+    if kind == "datetime2":
+        return Form(_text(27), _each(_with_t)) if scale == 7 else Form(_plain, _to_digits(20, scale))
+    if kind == "time":
+        return Form(_text(16)) if scale == 7 else Form(_plain, _to_digits(9, scale))
+    if kind == "datetimeoffset":
+        return Form(_text(34), _each(_with_offset))
+    if kind == "hierarchyid":
+        return Form(lambda name: f"{name}.ToString()")
+    if kind in ("geometry", "geography"):
+        # AsTextZM, since STAsText leaves out the Z and M values.
+        return Form(lambda name: f"CONVERT(nvarchar(11), {name}.STSrid) + N';' + {name}.AsTextZM()", _each(_spatial))
+    if kind == "sql_variant":
+        return Form(_variant_sql, _each(lambda value: _variant(value, choices)))
+    raise ConfigError(
+        "mssql.unsupported_type",
+        f'the column "{column.name}" has the type {kind}, which can\'t be carried',
+        hint="Leave it out: columns = { TABLE = { exclude = [..] } }.",
+        config_path="columns",
+    )
+
+
+_AS_IT_IS = frozenset(
+    ["tinyint", "smallint", "int", "bigint", "bit", "float", "date", "uniqueidentifier", "xml"]
+    + ["char", "varchar", "nchar", "nvarchar", "sysname"]  # two lines to read, not one to unpack
+)
+"""pyodbc's value, as msgspec writes it: date as 2024-02-29, float as the shortest number that reads back equal."""
+
+_OLD_LOBS: dict[str, Callable[[str], str]] = {
+    "text": lambda name: f"CONVERT(varchar(max), {name})",
+    "ntext": lambda name: f"CONVERT(nvarchar(max), {name})",
+    "image": lambda name: f"CONVERT(varbinary(max), {name})",
+}
+
+
+def _plain(name: str) -> str:
+    return name
+
+
+def _text(length: int) -> Callable[[str], str]:
+    return lambda name: f"CONVERT(varchar({length}), {name}, 121)"
+
+
+def _each(form: Callable[[Any], Any]) -> Convert:
+    return lambda values: [None if value is None else form(value) for value in values]
+
+
+def _digits(values: Sequence[Decimal | None]) -> list[str | None]:
+    return [None if value is None else format(value, "f") for value in values]
+
+
+def _number(values: Sequence[Decimal | None]) -> list[msgspec.Raw | None]:
+    return [None if value is None else msgspec.Raw(format(value, "f").encode()) for value in values]
+
+
+def _hex(values: Sequence[bytes | None]) -> list[str | None]:
+    return [None if value is None else value.hex() for value in values]
+
+
+def _to_digits(start: int, scale: int) -> Convert:
+    """ISO text cut to the type's digits; the fraction begins at `start`."""
+    if scale == 0:
+        return _each(lambda value: value.isoformat(timespec="seconds"))
+    end = start + scale
+    return _each(lambda value: value.isoformat(timespec="microseconds")[:end])
+
+
+def _milliseconds(value: datetime) -> str:
+    """datetime counts 1/300 s, and drivers give its fraction as .997 or as .996666: rounded, both are .997."""
+    rounded = value.replace(microsecond=(value.microsecond + 500) // 1000 * 1000)
+    return rounded.isoformat(timespec="milliseconds")
+
+
+def _with_t(value: str) -> str:
+    return f"{value[:10]}T{value[11:]}"
+
+
+def _with_offset(value: str) -> str:
+    """`2024-02-29 23:59:59.1234567 +02:00`"""
+    return f"{value[:10]}T{value[11:-7]}{value[-6:]}"
+
+
+def _shortest_real(value: float) -> float:
+    """The shortest decimal number that reads back as the same 4-byte float; 9 digits always do (IEEE 754)."""
+    packed = struct.pack("<f", value)
+    for digits in (6, 7, 8):
+        shorter = float(f"{value:.{digits}g}")
+        if struct.pack("<f", shorter) == packed:
+            return shorter
+    return float(f"{value:.9g}")
+
+
+def _spatial(value: str) -> dict[str, object]:
+    srid, _, wkt = value.partition(";")
+    return {"wkt": wkt, "srid": int(srid)}
+
+
+def _variant_sql(name: str) -> str:
+    """`base type|precision|scale|maximal length|value`, the value in the style that loses nothing."""
+    base = f"CONVERT(nvarchar(128), SQL_VARIANT_PROPERTY({name}, 'BaseType'))"
+    facts = " + N'|' + ".join(
+        [base]
+        + [
+            f"CONVERT(nvarchar(11), CONVERT(int, SQL_VARIANT_PROPERTY({name}, '{fact}')))"
+            for fact in ("Precision", "Scale", "MaxLength")
+        ]
+    )
+    return (
+        f"{facts} + N'|' + CASE"
+        f" WHEN {base} IN (N'float', N'real') THEN CONVERT(nvarchar(64), CONVERT(float(53), {name}), 3)"
+        f" WHEN {base} IN (N'money', N'smallmoney') THEN CONVERT(nvarchar(64), CONVERT(money, {name}), 2)"
+        f" WHEN {base} IN (N'binary', N'varbinary')"
+        f" THEN CONVERT(nvarchar(max), CONVERT(varbinary(8000), {name}), 2)"
+        f" WHEN {base} IN (N'date', N'time', N'datetime', N'smalldatetime', N'datetime2', N'datetimeoffset')"
+        f" THEN CONVERT(nvarchar(64), {name}, 121)"
+        f" WHEN {base} IN (N'char', N'varchar') THEN CONVERT(nvarchar(max), CONVERT(varchar(8000), {name}))"
+        f" ELSE CONVERT(nvarchar(4000), {name}) END"
+    )
+
+
+def _variant(text: str, choices: Choices) -> dict[str, object]:
+    base, precision, scale, length, value = text.split("|", 4)
+    return {
+        "type": _variant_type(base, precision, scale, length),
+        "value": _variant_value(base, int(scale), value, choices),
+    }
+
+
+def _variant_type(base: str, precision: str, scale: str, length: str) -> str:
+    if base in ("decimal", "numeric"):
+        return f"{base}({precision},{scale})"
+    if base in ("time", "datetime2", "datetimeoffset"):
+        return f"{base}({scale})"
+    if base in ("char", "varchar", "binary", "varbinary"):
+        return f"{base}({length})"
+    if base in ("nchar", "nvarchar"):
+        return f"{base}({int(length) // 2})"
+    return base
+
+
+def _variant_value(base: str, scale: int, value: str, choices: Choices) -> object:
+    """The text as the form that a column of the base type has."""
+    if base in ("tinyint", "smallint", "int", "bigint"):
+        return int(value)
+    if base == "bit":
+        return value == "1"
+    if base == "float":
+        return float(value)
+    if base == "real":
+        return _shortest_real(float(value))
+    if base in ("decimal", "numeric", "money", "smallmoney"):
+        return msgspec.Raw(value.encode()) if choices.decimal == "number" else value
+    if base in ("binary", "varbinary"):
+        return value.lower() if choices.binary == "hex" else base64.b64encode(bytes.fromhex(value)).decode()
+    if base == "datetime":
+        return _with_t(value)
+    if base == "smalldatetime":
+        return _with_t(value)[:19]
+    if base == "datetime2":
+        return _with_t(value)[: 20 + scale] if scale else _with_t(value)[:19]
+    if base == "datetimeoffset":
+        return _with_offset(value)
+    return value

@@ -1,0 +1,251 @@
+"""Change rows become events: one a row, one for the two rows 3 and 4 of an update.
+
+An event is a function of its change rows and of the commit time stored for its transaction, so that whoever reads a
+row again writes the same bytes. `Last` alone looks further; merge.py sets it.
+
+Works on whole columns of a page (zip, map), since most of a reader's time is spent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from dstream.sdk.errors import DataError
+from dstream_mssql_cdc.columns import Choices, Column, form_of
+from dstream_mssql_cdc.position import DELETE, INSERT, NO_COMMAND_ID, UPDATE_AFTER, UPDATE_BEFORE
+
+Key = tuple[bytes, int, bytes, int, int]
+"""A Position as a plain tuple: it is made for every row."""
+
+ChangeRow = Sequence[Any]
+"""start_lsn, command_id, seqval, operation, update_mask, the columns, the lengths of the large ones."""
+_CONTROL_COLUMNS = 5
+
+
+class Metadata(msgspec.Struct, gc=False):
+    """Names as the original DStream's and in its style."""
+
+    V: int
+    TableName: str
+    OperationType: str
+    OperationID: int
+    LSN: str
+    Seq: str
+    CommandId: int | None
+    CommitTime: str | None
+    Key: list[str]
+    Changed: Sequence[str]
+    Unchanged: Sequence[str]
+    Id: str
+    Last: bool | UnsetType = UNSET
+
+
+class ChangeEvent(msgspec.Struct, gc=False):
+    """One line."""
+
+    data: Any
+    metadata: Metadata
+    before: Any = UNSET
+
+
+Keyed = tuple[Key, ChangeEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """What makes a table's rows into events. `id_prefix` is the part of Id that all its rows share."""
+
+    name: str
+    object_id: int
+    key: list[str]
+    columns: tuple[Column, ...]
+    id_prefix: str
+    max_lob_bytes: int
+    choices: Choices
+
+
+class EventBuilder:
+    """Compiled once for a table's shape."""
+
+    def __init__(self, shape: TableShape) -> None:
+        self.shape = shape
+        forms = [form_of(column, shape.choices) for column in shape.columns]
+        self._forms = forms
+        self._converts = [
+            (at, form.convert) for at, form in enumerate(forms) if form.convert and not shape.columns[at].is_lob
+        ]
+        self._lobs = [(at, column) for at, column in enumerate(shape.columns) if column.is_lob]
+        self._data: Callable[..., Any] = _data_class(shape.columns)
+        self._masks: dict[bytes, tuple[list[str], frozenset[int]]] = {}
+
+    def select_list(self, quote: Callable[[str], str]) -> list[str]:
+        """Expressions for the columns, then the lengths of the large ones; a value that is too large comes as NULL."""
+        columns = self.shape.columns
+        values = [form.select(quote(column.name)) for form, column in zip(self._forms, columns, strict=True)]
+        for at, column in self._lobs:
+            too_large = f"DATALENGTH({quote(column.name)}) > {self.shape.max_lob_bytes}"
+            values[at] = f"CASE WHEN {too_large} THEN NULL ELSE {values[at]} END"
+        return values + [f"DATALENGTH({quote(column.name)})" for _, column in self._lobs]
+
+    @property
+    def lob_count(self) -> int:
+        return len(self._lobs)
+
+    @property
+    def row_bytes(self) -> int:
+        """About how much memory a row takes at most, large values apart: they are measured while they are read."""
+        declared = sum(column.length for column in self.shape.columns if column.length > 0)
+        return 600 + 100 * len(self.shape.columns) + 2 * declared
+
+    def events(self, rows: Sequence[ChangeRow], commit_times: Mapping[bytes, str]) -> Iterator[Keyed]:
+        """Rows in order, every 3 followed by its 4. Raises DataError."""
+        if not rows:
+            return
+        lsns, commands, seqvals, operations, masks, *selected = zip(*rows, strict=True)
+        values: list[Sequence[Any]] = self._without_lobs(selected, rows) if self._lobs else list(selected)
+        for at, convert in self._converts:
+            values[at] = convert(values[at])
+        datas = map(self._data, *values)
+        lobs = [(column.name, values[at]) for at, column in self._lobs]
+        table, key, prefix, object_id = self.shape.name, self.shape.key, self.shape.id_prefix, self.shape.object_id
+        unchanged: Sequence[str] = ()
+        before: Any = None
+        half: Key | None = None
+        last_lsn, lsn_text, commit_time = b"", "", None
+        for at, (lsn, command, seqval, operation, mask, data) in enumerate(
+            zip(lsns, commands, seqvals, operations, masks, datas, strict=True)
+        ):
+            if lsn != last_lsn:
+                last_lsn, lsn_text, commit_time = lsn, lsn.hex(), commit_times.get(lsn)
+            position: Key = (lsn, NO_COMMAND_ID if command is None else command, seqval, operation, object_id)
+            if half and (operation != UPDATE_AFTER or half[:3] != position[:3]):
+                raise _half_update(table, half)
+            if operation == UPDATE_BEFORE:
+                before, half = data, position
+                continue
+            changed: Sequence[str] = ()
+            if operation == UPDATE_AFTER:
+                changed = self._mask(mask)[0]
+            if lobs:
+                unchanged = [name for name, large in lobs if large[at] is UNSET]
+            seq_text = seqval.hex()
+            metadata = Metadata(
+                1,
+                table,
+                _OPERATION_TYPES[operation],
+                operation,
+                lsn_text,
+                seq_text,
+                command,
+                commit_time,
+                key,
+                changed,
+                unchanged,
+                f"{prefix}{lsn_text}/{command or 0}/{seq_text}/{operation}",
+            )
+            if half:
+                yield position, ChangeEvent(data, metadata, before)
+                half = None
+            else:
+                yield position, ChangeEvent(data, metadata)
+        if half:
+            raise _half_update(table, half)
+
+    def _mask(self, mask: bytes) -> tuple[list[str], frozenset[int]]:
+        """Names of the columns whose bits are set, and their places; the same few masks come again and again."""
+        known = self._masks.get(mask)
+        if known is None:
+            if len(self._masks) > 1000:
+                self._masks.clear()
+            places = [at for at, column in enumerate(self.shape.columns) if is_bit_set(mask, column.ordinal)]
+            known = self._masks[mask] = ([self.shape.columns[at].name for at in places], frozenset(places))
+        return known
+
+    def _without_lobs(self, columns: list[Any], rows: Sequence[ChangeRow]) -> list[Any]:
+        """Large values that the change row does not hold become UNSET: they are left out of the event, never null.
+
+        "cdc.<capture_instance>_CT", Remarks: for (max) types and xml the value of an update is NULL unless the column
+        changed; for text, ntext and image it is NULL in every delete and before-image.
+        """
+        wanted = len(self.shape.columns)
+        lengths = columns[wanted:]
+        columns = columns[:wanted]
+        for (at, column), sizes in zip(self._lobs, lengths, strict=True):
+            values = list(columns[at])
+            for row_at, value in enumerate(values):
+                if value is not None:
+                    continue
+                size = sizes[row_at]
+                if size is not None and size > self.shape.max_lob_bytes:
+                    raise self._too_large(column, rows[row_at], size)
+                if self._is_unknown(at, column, rows[row_at]):
+                    values[row_at] = UNSET
+            columns[at] = values
+            convert = self._forms[at].convert
+            if convert:
+                columns[at] = _around_unset(convert, values)
+        return columns
+
+    def _is_unknown(self, at: int, column: Column, row: ChangeRow) -> bool:
+        operation, mask = row[3], row[4]
+        if operation == UPDATE_AFTER:
+            return at not in self._mask(mask)[1]
+        if operation == UPDATE_BEFORE:
+            return column.is_old_lob or at not in self._mask(mask)[1]
+        return operation == DELETE and column.is_old_lob
+
+    def _too_large(self, column: Column, row: ChangeRow, size: int) -> DataError:
+        names = [known.name for known in self.shape.columns]
+        key = ", ".join(f"{name}={row[_CONTROL_COLUMNS + names.index(name)]!r}" for name in self.shape.key)
+        return DataError(
+            "mssql.value_too_large",
+            f"{self.shape.name}.{column.name} holds {size:,} bytes at {key or 'LSN ' + row[0].hex()}, more than half "
+            "of max_line allows "
+            f"({self.shape.max_lob_bytes:,})",
+            hint=f"Raise the task's max_line above {2 * size:,} bytes, or leave the column out: "
+            f'columns = {{ "{self.shape.name}" = {{ exclude = ["{column.name}"] }} }}.',
+            config_path="columns",
+        )
+
+
+def is_bit_set(mask: bytes, ordinal: int) -> bool:
+    """As sys.fn_cdc_is_bit_set: ordinal 1 is the lowest bit of the LAST byte."""
+    at = len(mask) - 1 - (ordinal - 1) // 8
+    return at >= 0 and bool(mask[at] >> ((ordinal - 1) % 8) & 1)
+
+
+_OPERATION_TYPES = {DELETE: "Delete", INSERT: "Insert", UPDATE_AFTER: "Update"}
+
+
+_ESCAPED = frozenset(['"', "\\", *map(chr, range(0x20)), "\x7f"])
+
+
+def _data_class(columns: Sequence[Column]) -> Callable[..., Any]:
+    """A struct, which is faster to make and to encode than a dict, unless a name has signs that structs don't
+    escape.
+    """
+    if any(set(column.name) & _ESCAPED for column in columns):
+        keys = [column.name for column in columns]
+        return lambda *values: {key: value for key, value in zip(keys, values, strict=True) if value is not UNSET}
+    fields = [(f"c{at}", Any) for at in range(len(columns))]
+    names = {f"c{at}": column.name for at, column in enumerate(columns)}
+    return msgspec.defstruct("Data", fields, rename=names, gc=False)
+
+
+def _around_unset(convert: Callable[[Sequence[Any]], Sequence[Any]], values: Sequence[Any]) -> list[Any]:
+    converted = convert([None if value is UNSET else value for value in values])
+    return [UNSET if value is UNSET else done for value, done in zip(values, converted, strict=True)]
+
+
+def _half_update(table: str, key: Key) -> DataError:
+    return DataError(
+        "mssql.half_update",
+        f"{table} has the row before an update without the row after it, at LSN {key[0].hex()}, seqval {key[2].hex()}",
+        hint="Its change table was altered by hand or is damaged: DBCC CHECKTABLE, or disable and enable capture for "
+        "the table.",
+    )

@@ -1,0 +1,94 @@
+"""Merges the tables' events into the order of the log and marks the last one of each transaction; pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from operator import itemgetter
+
+from dstream_mssql_cdc.events import ChangeRow, EventBuilder, Key, Keyed
+from dstream_mssql_cdc.position import NO_COMMAND_ID, UPDATE_BEFORE, Floor
+
+_key = itemgetter(0)
+
+
+class TableFeed:
+    """One table's rows within a window: what was read and not yet emitted, and from where its next page goes on."""
+
+    def __init__(self, builder: EventBuilder, floor: Floor) -> None:
+        self.builder = builder
+        self.floor: Floor | None = floor
+        """None when the table has no more rows in the window."""
+        self.events: list[Keyed] = []
+        self._half: list[ChangeRow] = []
+
+    def push(self, rows: list[ChangeRow], *, is_full: bool, commit_times: dict[bytes, str]) -> None:
+        """A page. `is_full`: it was cut, the stage it comes from may have more rows. Raises DataError."""
+        assert self.floor is not None
+        if is_full and rows:
+            self.floor = _behind(rows[-1])
+        else:
+            self.floor = self.floor.wider()
+        rows = self._half + rows
+        # A page may end between the two rows of an update: the first waits for the next page.
+        self._half = [rows.pop()] if rows and rows[-1][3] == UPDATE_BEFORE and self.floor is not None else []
+        self.events.extend(self.builder.events(rows, commit_times))
+
+    @property
+    def needs_page(self) -> bool:
+        return not self.events and self.floor is not None
+
+
+class Merger:
+    """Emits from several feeds. One event is held back until it is known whether its transaction goes on."""
+
+    def __init__(self, feeds: Sequence[TableFeed]) -> None:
+        self._feeds = feeds
+        self._held: list[Keyed] = []
+
+    @property
+    def is_done(self) -> bool:
+        """The window is used up."""
+        return not self._held and all(feed.floor is None and not feed.events for feed in self._feeds)
+
+    def take(self) -> list[Keyed]:
+        """What can be emitted now, in order, possibly nothing; call it when no feed needs a page."""
+        open_feeds = [feed for feed in self._feeds if feed.floor is not None]
+        bound = min((feed.events[-1][0] for feed in open_feeds), default=None)
+        ready = self._held + _ordered(self._feeds, bound)
+        for (key, event), (next_key, _) in pairwise(ready):
+            if key[0] != next_key[0]:
+                event.metadata.Last = True
+        # While a feed is open, another row of the same transaction may follow the last one.
+        self._held = ready[-1:] if open_feeds else []
+        if self._held:
+            return ready[:-1]
+        if ready:
+            ready[-1][1].metadata.Last = True
+        return ready
+
+
+def _behind(row: ChangeRow) -> Floor:
+    lsn, command_id, seqval, operation = row[:4]
+    return Floor(lsn, NO_COMMAND_ID if command_id is None else command_id, seqval, operation)
+
+
+def _ordered(feeds: Iterable[TableFeed], bound: Key | None) -> list[Keyed]:
+    """Takes the events up to `bound` out of the feeds: rows that are still to be read come behind it."""
+    taken: list[Keyed] = []
+    sources = 0
+    for feed in feeds:
+        if not feed.events:
+            continue
+        sources += 1
+        if bound is None or feed.events[-1][0] <= bound:
+            taken += feed.events
+            feed.events = []
+            continue
+        count = bisect_right(feed.events, bound, key=_key)
+        taken += feed.events[:count]
+        feed.events = feed.events[count:]
+    if sources > 1:
+        taken.sort(key=_key)
+    return taken

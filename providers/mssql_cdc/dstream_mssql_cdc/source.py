@@ -1,0 +1,61 @@
+"""What the stream asks of a SQL Server: the seam between reading in order (stream.py) and T-SQL (server.py).
+
+Every answer carries the watermarks as they were AFTER its rows were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from dstream_mssql_cdc.events import ChangeRow, EventBuilder
+from dstream_mssql_cdc.instances import CapturedTable, Watermark
+from dstream_mssql_cdc.position import Floor
+from dstream_mssql_cdc.window import Mapped
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """How far capture has come. `max_lsn` is None before its first scan; `now` is the server's local time."""
+
+    max_lsn: bytes | None
+    now: datetime
+    mapped: Sequence[Mapped]
+    marks: Sequence[Watermark]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Which of the asked instances, by place, have rows."""
+
+    hits: frozenset[int]
+    marks: Sequence[Watermark]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one stage, in order. `is_full`: cut by a limit, so the stage may have more."""
+
+    rows: list[ChangeRow]
+    is_full: bool
+    marks: Sequence[Watermark]
+
+
+class Source(Protocol):
+    """Raises the errors of errors.py; ConnectionLost when it is worth to connect again."""
+
+    def poll(self, from_lsn: bytes, limit: int) -> Poll:
+        """Mapping rows from `from_lsn` on, at most `limit`."""
+
+    def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
+        """Which change tables have rows from `from_lsn` up to `upper`."""
+
+    def page(
+        self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
+    ) -> Page:
+        """Rows behind `floor`, of its stage only, up to `upper`; one row at least where there is one."""
+
+    def captured(self) -> list[CapturedTable]:
+        """The configured tables as the catalog has them now."""

@@ -1,0 +1,263 @@
+"""Reads windows of the log, one after the other, and yields their lines and checkpoints in the order of the log.
+
+Pure but for the Source and the Stop it is given, and resumable: after an error of the source, `lines` can be called
+again and goes on behind what it yielded last. One thread, the provider's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from dstream.sdk import Checkpoint, Lines, Stop
+from dstream.sdk.errors import DataError, RefusedError
+from dstream_mssql_cdc import instances as watched
+from dstream_mssql_cdc.events import EventBuilder, Keyed
+from dstream_mssql_cdc.instances import CapturedTable, Watermark
+from dstream_mssql_cdc.merge import Merger, TableFeed
+from dstream_mssql_cdc.position import Position, floor_of
+from dstream_mssql_cdc.source import Poll, Source
+from dstream_mssql_cdc.state import ReaderState, Table
+from dstream_mssql_cdc.window import Window, next_window
+
+BuilderOf = Callable[[CapturedTable, str], EventBuilder]
+"""Makes the builder for the instance of that name of a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Sizes and times of reading."""
+
+    poll_s: float = 1.0
+    max_poll_s: float = 30.0
+    max_bytes: int = 32 * 1024 * 1024
+    page_rows: int = 5000
+    window_transactions: int = 5000
+    checkpoint_lines: int = 1000
+    max_line: int = 16 * 1024 * 1024
+    restored_after_s: float = 300.0
+
+
+class Observer:
+    """What the stream tells about its progress; the provider turns it into telemetry."""
+
+    def idle(self, now: Poll) -> None: ...
+    def emitted(self, events: Sequence[Keyed], poll: Poll) -> None: ...
+    def gap(self, gap: watched.Gap) -> None: ...
+    def tables_changed(self, before: dict[str, Table], after: dict[str, Table]) -> None: ...
+
+
+class ChangeStream:
+    """One run's reading."""
+
+    def __init__(
+        self,
+        source: Source,
+        state: ReaderState,
+        builder_of: BuilderOf,
+        pace: Pace,
+        *,
+        on_gap: str = "fail",
+        observer: Observer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.source = source
+        self.state = state
+        self._position = state.position
+        self._builder_of = builder_of
+        self._pace = pace
+        self._on_gap = on_gap
+        self._observer = observer or Observer()
+        self._clock = clock
+        self._captured: dict[str, CapturedTable] = {}
+        self._builders: dict[str, EventBuilder] = {}
+        self._marks: Sequence[Watermark] = ()
+        self._ahead_since: float | None = None
+        self._encoder = msgspec.json.Encoder()
+
+    def lines(self, stop: Stop, *, until: bytes | None = None) -> Iterator[Lines | Checkpoint]:
+        """Until `stop`, or until everything up to the LSN `until` is read. Ends with a checkpoint."""
+        self._reload()
+        delay = self._pace.poll_s
+        while not stop.is_set():
+            window, poll = self._next_window()
+            if window is not None:
+                delay = self._pace.poll_s
+                if window.has_rows:
+                    yield from self._window(window, poll, stop)
+                    if stop.is_set():
+                        break
+                self._move(Position.end_of(window.upper), window.tran_ids.get(window.upper))
+                yield Checkpoint(self.state.stored())
+                continue
+            if until is not None and self._position >= Position.end_of(until):
+                break
+            self._observer.idle(poll)
+            if stop.wait(delay):
+                break
+            delay = min(delay * 2, self._pace.max_poll_s)
+        yield Checkpoint(self.state.stored())
+
+    def _next_window(self) -> tuple[Window | None, Poll]:
+        poll = self.source.poll(self._position.lsn, self._pace.window_transactions + 1)
+        self._check_restored(poll)
+        if _signature(poll.marks) != _signature(self._marks):
+            self._reload()
+        self._check_gaps(poll.marks)
+        window = next_window(
+            self._position,
+            poll.max_lsn,
+            poll.mapped,
+            self._pace.window_transactions + 1,
+            watched.switches(self.state.tables),
+        )
+        return window, poll
+
+    def _window(self, window: Window, poll: Poll, stop: Stop) -> Iterator[Lines | Checkpoint]:
+        feeds = self._feeds(window)
+        merger = Merger([feed for _, feed in feeds])
+        while not merger.is_done:
+            for instance, feed in feeds:
+                while feed.needs_page:
+                    self._read_page(instance, feed, window, feeds)
+                    if stop.is_set():
+                        return
+            ready = merger.take()
+            if ready:
+                yield from self._emit(ready, window)
+                self._observer.emitted(ready, poll)
+            if stop.is_set():
+                return
+
+    def _feeds(self, window: Window) -> list[tuple[str, TableFeed]]:
+        position = self._position
+        current = [
+            (name, table.object_id, table.instance_at(position.next_lsn.hex()))
+            for name, table in self.state.tables.items()
+        ]
+        hits: Sequence[int] = range(len(current))
+        if len(current) > 1:
+            probe = self.source.probe([instance.name for _, _, instance in current], position.next_lsn, window.upper)
+            self._check_gaps(probe.marks)
+            hits = sorted(probe.hits)
+        feeds = []
+        for at in hits:
+            name, object_id, instance = current[at]
+            floor = floor_of(position, object_id, bytes.fromhex(instance.from_))
+            feeds.append((instance.name, TableFeed(self._builder(name, instance.name), floor)))
+        return feeds
+
+    def _read_page(
+        self, instance: str, feed: TableFeed, window: Window, feeds: Sequence[tuple[str, TableFeed]]
+    ) -> None:
+        assert feed.floor is not None
+        sharing = sum(1 for _, other in feeds if other.floor is not None)
+        max_bytes = self._pace.max_bytes // sharing
+        max_rows = max(1, min(self._pace.page_rows, max_bytes // feed.builder.row_bytes))
+        page = self.source.page(instance, feed.builder, feed.floor, window.upper, max_rows, max_bytes)
+        self._check_gaps(page.marks)
+        feed.push(page.rows, is_full=page.is_full, commit_times=window.commit_times)
+
+    def _emit(self, ready: Sequence[Keyed], window: Window) -> Iterator[Lines | Checkpoint]:
+        """Blocks that end at a transaction's border where there is one; the last block ends where the page did."""
+        start = 0
+        for end in _cuts(ready, self._pace.checkpoint_lines):
+            block = ready[start:end]
+            lines = self._encoder.encode_lines([event for _, event in block])
+            if len(lines) > self._pace.max_line:
+                self._check_lengths(block, lines)
+            yield Lines(lines, len(block))
+            key, event = block[-1]
+            is_last = event.metadata.Last is True
+            self._move(Position.end_of(key[0]) if is_last else Position(*key), window.tran_ids.get(key[0]))
+            yield Checkpoint(self.state.stored())
+            start = end
+
+    def _check_lengths(self, block: Sequence[Keyed], lines: bytes) -> None:
+        for (_, event), line in zip(block, lines.split(b"\n"), strict=False):
+            if len(line) >= self._pace.max_line:
+                metadata = event.metadata
+                raise DataError(
+                    "mssql.row_too_large",
+                    f"a row of {metadata.TableName} makes a line of {len(line) + 1:,} bytes, max_line is "
+                    f"{self._pace.max_line:,}: LSN {metadata.LSN}, seqval {metadata.Seq}",
+                    hint="Raise the task's max_line, or leave columns out with `columns`.",
+                    config_path="columns",
+                )
+
+    def _move(self, position: Position, tran_id: bytes | None) -> None:
+        self._position = position
+        self.state = self.state.moved(position, tran_id.hex() if tran_id is not None else None)
+
+    def _builder(self, table: str, instance: str) -> EventBuilder:
+        builder = self._builders.get(instance)
+        if builder is None:
+            builder = self._builders[instance] = self._builder_of(self._captured[table], instance)
+        return builder
+
+    def _reload(self) -> None:
+        """Looks at the catalog again: at the start, and when a poll shows another set of capture instances."""
+        captured = self.source.captured()
+        self._captured = {table.name: table for table in captured}
+        self._builders = {}
+        self._marks = tuple(instance.mark for table in captured for instance in table.instances)
+        before = self.state.tables
+        after = watched.observe(before, captured, self._position)
+        if before != after:
+            self._observer.tables_changed(before, after)
+        self.state = msgspec.structs.replace(self.state, tables=after)
+
+    def _check_gaps(self, marks: Sequence[Watermark]) -> None:
+        found = watched.gaps(self.state.tables, marks, self._position)
+        if not found:
+            return
+        if self._on_gap == "fail":
+            raise watched.gap_error(found)
+        for gap in found:
+            self._observer.gap(gap)
+        self.state = msgspec.structs.replace(self.state, tables=watched.without_gaps(self.state.tables, found))
+
+    def _check_restored(self, poll: Poll) -> None:
+        """A database that was restored to an earlier time has another history behind the position."""
+        here = next((row for row in poll.mapped if row.lsn == self._position.lsn), None)
+        if here and self.state.tran_id is not None and here.tran_id.hex() != self.state.tran_id:
+            raise _restored(
+                f"LSN {here.lsn.hex()} is transaction {here.tran_id.hex()} here, {self.state.tran_id} in the checkpoint"
+            )
+        if poll.max_lsn is None or poll.max_lsn >= self._position.lsn:
+            self._ahead_since = None
+            return
+        now = self._clock()
+        self._ahead_since = now if self._ahead_since is None else self._ahead_since
+        if now - self._ahead_since >= self._pace.restored_after_s:
+            raise _restored(
+                f"the position {self._position.lsn.hex()} has been above the last captured LSN {poll.max_lsn.hex()} "
+                "for "
+                f"{self._pace.restored_after_s:.0f} s"
+            )
+
+
+def _signature(marks: Sequence[Watermark]) -> set[tuple[str, int, str, bool]]:
+    return {(mark.instance, mark.object_id, mark.create_date, mark.start_lsn is None) for mark in marks}
+
+
+def _cuts(ready: Sequence[Keyed], lines: int) -> Iterator[int]:
+    """Ends of the blocks: the first border after `lines` lines each, and the end."""
+    start = 0
+    for at, (_, event) in enumerate(ready, 1):
+        if at - start >= lines and event.metadata.Last is True and at < len(ready):
+            yield at
+            start = at
+    yield len(ready)
+
+
+def _restored(what: str) -> RefusedError:
+    return RefusedError(
+        "mssql.restored",
+        f"the database is not the one of the checkpoint, or was restored to an earlier time: {what}",
+        hint="Start again with `--reset --from ..`, or go back to the right database.",
+        config_path="db_connection_string",
+    )

@@ -1,0 +1,59 @@
+"""How far one round of reading goes: from the position to an LSN that is captured completely; pure.
+
+Microsoft, "About change data capture": a capture cycle commits its change rows and the rows of cdc.lsn_time_mapping
+in one transaction, so below sys.fn_cdc_get_max_lsn() of one moment all change tables are complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from dstream_mssql_cdc.position import Position, decrement_lsn
+
+NO_TRANSACTION = bytes(10)
+"""tran_id of the rows that capture writes while nothing happens (cdc.lsn_time_mapping)."""
+
+
+class Mapped(NamedTuple):
+    """A row of cdc.lsn_time_mapping; `commit_time` as it goes into events."""
+
+    lsn: bytes
+    tran_id: bytes
+    commit_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Read rows behind the position up to `upper`.
+
+    `has_rows`: some transaction other than capture's idle rows lies in it.
+    """
+
+    upper: bytes
+    has_rows: bool
+    commit_times: dict[bytes, str] = field(default_factory=dict)
+    tran_ids: dict[bytes, bytes] = field(default_factory=dict)
+
+
+def next_window(
+    position: Position, max_lsn: bytes | None, mapped: Sequence[Mapped], limit: int, switches: Iterable[bytes]
+) -> Window | None:
+    """The next window, or None when everything captured has been read.
+
+    `mapped`: the first `limit` (at least 2) mapping rows from position.lsn on. `switches`: LSNs from which another
+    capture instance of some table is read; no window crosses one, so that each table has one instance in it.
+    """
+    if max_lsn is None or max_lsn < position.next_lsn:
+        return None
+    known = [row for row in mapped if row.lsn <= max_lsn]
+    upper = known[-1].lsn if len(mapped) >= limit and known else max_lsn
+    upper = min([upper, *(decrement_lsn(lsn) for lsn in switches if lsn > position.next_lsn)])
+    known = [row for row in known if row.lsn <= upper]
+    return Window(
+        upper=upper,
+        has_rows=any(row.tran_id != NO_TRANSACTION and row.lsn >= position.next_lsn for row in known),
+        commit_times={row.lsn: row.commit_time for row in known},
+        tran_ids={row.lsn: row.tran_id for row in known},
+    )

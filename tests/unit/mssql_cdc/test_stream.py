@@ -1,0 +1,210 @@
+"""The whole reading, without a database: random logs, any page size, crashes at any place, against the model's lines."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+
+import pytest
+from dstream_mssql_cdc.position import ZERO_LSN, Position
+from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
+from dstream_mssql_cdc.stream import ChangeStream, Pace
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dstream.sdk import Checkpoint, Lines, Stop
+from dstream.sdk.errors import RefusedError
+from tests.unit.mssql_cdc.change_log import GUID, ChangeLog, LoggedSource, Row, Transaction, builder_for
+
+NO_WAIT = Pace(poll_s=0.0, max_poll_s=0.0)
+
+
+def fresh_state() -> ReaderState:
+    return ReaderState(Database(GUID), stored_position(Position.end_of(ZERO_LSN)), None, {})
+
+
+def lsn_of(number: int) -> bytes:
+    return (0x2A0000000000000000 + number * 7).to_bytes(10)
+
+
+@st.composite
+def operations(draw: st.DrawFn, tables: int, old: bool) -> list[Row]:
+    """One statement's rows in one table: rows that share a command id, or deferred updates that share a seqval."""
+    table = draw(st.integers(0, tables - 1))
+    command = None if old else draw(st.integers(1, 3))
+    kind = draw(st.sampled_from(["insert", "update", "update_note", "delete", "key_change", "bulk_key_change"]))
+    seqvals = draw(st.lists(st.integers(1, 40), min_size=1, max_size=4, unique=True))
+    rows = []
+    for number in seqvals:
+        seqval = number.to_bytes(10)
+        old_row, new_row = (number, "Ada", "a note"), (number, f"B é\n{number}", None)
+        everything = b"\x02\x03"
+        if kind == "insert":
+            rows.append(Row(table, command, seqval, 2, everything, new_row))
+        elif kind == "delete":
+            rows.append(Row(table, command, seqval, 1, everything, old_row))
+        elif kind == "update":
+            rows.append(Row(table, command, seqval, 3, b"\x00\x02", (number, "Ada", None)))
+            rows.append(Row(table, command, seqval, 4, b"\x00\x02", new_row))
+        elif kind == "update_note":
+            rows.append(Row(table, command, seqval, 3, b"\x02\x00", old_row))
+            rows.append(Row(table, command, seqval, 4, b"\x02\x00", new_row))
+        else:
+            # A change of the key: delete and insert with one seqval; their command ids differ for a single row.
+            later = command if command is None or kind == "bulk_key_change" else command + 1
+            rows.append(Row(table, command, seqval, 1, everything, old_row))
+            rows.append(Row(table, later, seqval, 2, everything, new_row))
+    return rows
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> ChangeLog:
+    tables = draw(st.integers(1, 3))
+    transactions = []
+    for number in range(draw(st.integers(0, 7))):
+        rows: dict[tuple[object, ...], Row] = {}
+        old = draw(st.integers(0, 9)) == 0
+        for row in [row for rows in draw(st.lists(operations(tables, old), max_size=3)) for row in rows]:
+            rows.setdefault((row.table, row.command, row.seqval, "3" if row.operation == 4 else row.operation), row)
+        transactions.append(Transaction(lsn_of(number + 1), _whole_updates(list(rows.values()))))
+    return ChangeLog([f"dbo.T{at}" for at in range(tables)], transactions)
+
+
+def _whole_updates(rows: list[Row]) -> tuple[Row, ...]:
+    """Every 3 has its 4 and the other way about, and (command, seqval, operation) is unique in a table, as the index is."""
+    kept: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        if row.operation in (1, 2):
+            kept[(row.table, row.order)] = row
+    for row in rows:
+        if row.operation == 3:
+            twin = Row(row.table, row.command, row.seqval, 4, row.mask, (row.values[0], "new", None))
+            kept[(row.table, row.order)] = row
+            kept[(row.table, twin.order)] = twin
+    return tuple(kept.values())
+
+
+def read_all(log: ChangeLog, pace: Pace, seed: int, crashes: int) -> list[bytes]:
+    """Everything, through some crashes: each goes back to a checkpoint, and what is read again must be the same bytes."""
+    chance = random.Random(seed)
+    until = max((one.lsn for one in log.transactions), default=ZERO_LSN)
+    state, received, stored = fresh_state(), [], 0
+    for crash in range(crashes + 1):
+        stream = ChangeStream(LoggedSource(log, seed + crash), state, builder_for, pace)
+        again = received[stored:]
+        del received[stored:]
+        steps = chance.randint(0, 12) if crash < crashes else None
+        checkpoints = [(stored, state)]
+        for step, item in enumerate(stream.lines(Stop(), until=until)):
+            if isinstance(item, Lines):
+                received += item.data.splitlines()
+                assert item.data.count(b"\n") == item.size
+            elif isinstance(item, Checkpoint):
+                loaded = load_state(item.state)
+                assert loaded is not None
+                checkpoints.append((len(received), loaded))
+            if step == steps:
+                break
+        common = min(len(again), len(received) - stored)
+        assert received[stored : stored + common] == again[:common]
+        received += again[common:] if crash < crashes else []
+        stored, state = chance.choice(checkpoints) if crash < crashes else (stored, state)
+    return received
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    log=logs(),
+    page_rows=st.integers(1, 9),
+    window=st.integers(1, 5),
+    block=st.integers(1, 6),
+    seed=st.integers(0, 10**6),
+    crashes=st.integers(0, 4),
+)
+def test_every_page_size_and_crash_gives_exactly_the_lines_of_the_log(
+    log: ChangeLog, page_rows: int, window: int, block: int, seed: int, crashes: int
+) -> None:
+    pace = Pace(0.0, 0.0, page_rows=page_rows, window_transactions=window, checkpoint_lines=block)
+    assert read_all(log, pace, seed, crashes) == log.expected_lines()
+
+
+def one_row(number: int, table: int = 0) -> Transaction:
+    return Transaction(lsn_of(number), (Row(table, 1, number.to_bytes(10), 2, b"\x02\x03", (number, "A", None)),))
+
+
+def received(items: Iterator[Lines | Checkpoint]) -> list[bytes]:
+    return [line for item in items if isinstance(item, Lines) for line in item.data.splitlines()]
+
+
+def test_a_table_whose_rows_cleanup_removed_altogether_is_a_gap_not_silence() -> None:
+    log = ChangeLog(["dbo.T0", "dbo.T1"], [one_row(1), one_row(2, table=1)])
+    first = ChangeStream(LoggedSource(log), fresh_state(), builder_for, NO_WAIT)
+    assert len(received(first.lines(Stop(), until=lsn_of(2)))) == 2
+    log.transactions = [Transaction(lsn_of(9), ())]
+    log.start_lsns[1] = lsn_of(8)
+    with pytest.raises(RefusedError) as caught:
+        list(ChangeStream(LoggedSource(log), first.state, builder_for, NO_WAIT).lines(Stop(), until=lsn_of(9)))
+    assert caught.value.code == "mssql.gap"
+    assert "dbo.T1" in caught.value.message
+
+
+def test_on_gap_continue_reads_on_from_what_is_left() -> None:
+    log = ChangeLog(["dbo.T0"], [one_row(1)])
+    first = ChangeStream(LoggedSource(log), fresh_state(), builder_for, NO_WAIT)
+    list(first.lines(Stop(), until=lsn_of(1)))
+    log.start_lsns[0] = lsn_of(9)
+    log.transactions = [one_row(5), one_row(9), one_row(10)]
+    stream = ChangeStream(LoggedSource(log), first.state, builder_for, NO_WAIT, on_gap="continue")
+    lines = received(stream.lines(Stop(), until=lsn_of(10)))
+    assert [json.loads(line)["data"]["Id"] for line in lines] == [9, 10]
+
+
+def test_cleanup_up_to_the_next_wanted_lsn_is_no_gap() -> None:
+    log = ChangeLog(["dbo.T0"], [one_row(1), one_row(2)])
+    stream = ChangeStream(LoggedSource(log), fresh_state(), builder_for, NO_WAIT)
+    list(stream.lines(Stop(), until=lsn_of(2)))
+    log.start_lsns[0] = stream.state.position.next_lsn
+    log.transactions.append(one_row(3))
+    assert len(received(stream.lines(Stop(), until=lsn_of(3)))) == 1
+
+
+def test_the_position_moves_while_nothing_happens() -> None:
+    log = ChangeLog(["dbo.T0"], [one_row(1), Transaction(lsn_of(5), ())])
+    stream = ChangeStream(LoggedSource(log), fresh_state(), builder_for, NO_WAIT)
+    list(stream.lines(Stop(), until=lsn_of(5)))
+    assert stream.state.position == Position.end_of(lsn_of(5))
+
+
+def test_a_position_above_the_last_captured_lsn_is_refused_after_a_while() -> None:
+    log = ChangeLog(["dbo.T0"], [one_row(1)])
+    state = fresh_state().moved(Position.end_of(lsn_of(50)), None)
+    now = iter(range(0, 10_000, 100))
+    stream = ChangeStream(LoggedSource(log), state, builder_for, NO_WAIT, clock=lambda: float(next(now)))
+    with pytest.raises(RefusedError) as caught:
+        list(stream.lines(Stop(), until=lsn_of(60)))
+    assert caught.value.code == "mssql.restored"
+    assert next(now) >= 300
+
+
+def test_another_transaction_at_the_position_means_a_restored_database() -> None:
+    log = ChangeLog(["dbo.T0"], [one_row(1), one_row(2)])
+    state = fresh_state().moved(Position.end_of(lsn_of(1)), "ff" * 10)
+    with pytest.raises(RefusedError, match="restored"):
+        list(ChangeStream(LoggedSource(log), state, builder_for, NO_WAIT).lines(Stop(), until=lsn_of(2)))
+
+
+def test_a_stop_ends_with_a_checkpoint_of_what_was_yielded() -> None:
+    log = ChangeLog(["dbo.T0"], [one_row(number) for number in range(1, 8)])
+    stop = Stop()
+    pace = Pace(0.0, 0.0, page_rows=1, window_transactions=1)
+    stream = ChangeStream(LoggedSource(log), fresh_state(), builder_for, pace)
+    items = []
+    for item in stream.lines(stop):
+        items.append(item)
+        if isinstance(item, Lines):
+            stop.set()
+    assert isinstance(items[-1], Checkpoint)
+    loaded = load_state(items[-1].state)
+    assert loaded is not None
+    assert loaded.position.lsn == lsn_of(1)
