@@ -15,6 +15,7 @@ from dstream.config.model import (
     StateSettings,
     Task,
 )
+from dstream.config.variable_file import load_variables
 
 __all__ = [
     "InfrastructureSettings",
@@ -26,4 +27,5 @@ __all__ = [
     "StateSettings",
     "Task",
     "load",
+    "load_variables",
 ]

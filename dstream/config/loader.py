@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -11,105 +11,59 @@ from types import MappingProxyType
 from dstream.config.body_reader import BodyReader
 from dstream.config.complaints import Complaints
 from dstream.config.evaluate import Namespace
-from dstream.config.functions_of_surroundings import functions_of_surroundings
-from dstream.config.functions_of_values import FUNCTIONS_OF_VALUES
-from dstream.config.gotemplate import render
+from dstream.config.files import files_of, parsed
+from dstream.config.functions import functions
 from dstream.config.model import Project, Settings, Task
-from dstream.config.parse import parse
-from dstream.config.problem import Problem, did_you_mean
+from dstream.config.problem import did_you_mean
 from dstream.config.scope import Scope
 from dstream.config.settings_reader import read_settings
 from dstream.config.source import Source
-from dstream.config.surroundings import Surroundings
+from dstream.config.surroundings import Surroundings, utc_now
 from dstream.config.syntax import Block, Body
 from dstream.config.task_reader import TaskReader
+from dstream.config.values import Value
 from dstream.config.variable_reader import variable_definition
-from dstream.errors import ConfigError, ConfigErrors, Place
+from dstream.errors import ConfigError, Place
 
 _TOP_LEVEL = ("dstream", "variable", "locals", "task")
-_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+_NO_VARIABLES: Mapping[str, Value] = MappingProxyType({})
 
 
 def load(
     path: Path,
     *,
-    variables: Mapping[str, str] = _NO_VARIABLES,
+    variables: Mapping[str, Value] = _NO_VARIABLES,
     environ: Mapping[str, str],
     only: Collection[str] | None = None,
-    now: Callable[[], datetime] = _now,
+    now: Callable[[], datetime] = utc_now,
 ) -> Project:
     """The project in a file, or in all *.hcl of a folder. Raises ConfigErrors with all that is wrong, in order.
 
-    `variables` are values for `variable` blocks as text. With `only`, the config of other tasks is left empty, and
-    what only they need (an environment variable, say) is not asked for. `now` is the time for timestamp().
+    `variables` are values for `variable` blocks; text is read as the variable's type asks. With `only`, the config of
+    other tasks is left empty, and what only they need (an environment variable, say) is not asked for. `now` is the
+    time for timestamp().
     """
     complaints = Complaints()
-    files = _parse_all(path, environ, now, complaints)
-    complaints.raise_if_any()
     folder = (path if path.is_dir() else path.parent).absolute()
     around = Surroundings(environ, folder, now)
-    scope = Scope({**FUNCTIONS_OF_VALUES, **functions_of_surroundings(around)})
-    reading = _Reading(scope, complaints, variables, environ)
+    files: list[tuple[Source, Body]] = []
+    with complaints.collecting():
+        for file in files_of(path):
+            with complaints.collecting():
+                files.append(parsed(file, around))
+    complaints.raise_if_any()
+    reading = _Reading(Scope(functions(around)), complaints, variables, environ)
     reading.read(files)
     settings, tasks = reading.evaluate(only)
     complaints.raise_if_any()
     return Project(path, folder, settings, MappingProxyType(tasks))
 
 
-def _parse_all(
-    path: Path, environ: Mapping[str, str], now: Callable[[], datetime], complaints: Complaints
-) -> list[tuple[Source, Body]]:
-    files: list[tuple[Source, Body]] = []
-    for file in _files(path):
-        with complaints.collecting():
-            source = render(str(file), _text(file), environ=environ, now=now)
-            files.append((source, _parse(source)))
-    return files
-
-
-def _files(path: Path) -> Sequence[Path]:
-    if path.is_dir():
-        found = sorted(path.glob("*.hcl"))
-        if not found:
-            raise _file_error(path, f"there is no *.hcl in {path}")
-        return found
-    return [path]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise _file_error(path, f"there is no {path}") from None
-    except UnicodeDecodeError:
-        raise ConfigError("config.file", f"{path} is no UTF-8 text", place=Place(str(path))) from None
-    except OSError as error:
-        raise ConfigError("config.file", f"{path} can't be read: {error.strerror}", place=Place(str(path))) from None
-
-
-def _file_error(path: Path, message: str) -> ConfigErrors:
-    hint = "Say where the configuration is: dstream -c FILE, or DSTREAM_CONFIG."
-    return ConfigErrors([ConfigError("config.file", message, place=Place(str(path)), hint=hint)])
-
-
-def _parse(source: Source) -> Body:
-    try:
-        return parse(source)
-    except Problem as problem:
-        raise source.error(problem) from None
-    except RecursionError:
-        raise source.error(Problem("config.syntax", "this is nested too deep", 0)) from None
-
-
 class _Reading:
     """Reads the blocks of all files into one scope, then works out what they say."""
 
     def __init__(
-        self, scope: Scope, complaints: Complaints, variables: Mapping[str, str], environ: Mapping[str, str]
+        self, scope: Scope, complaints: Complaints, variables: Mapping[str, Value], environ: Mapping[str, str]
     ) -> None:
         self._scope = scope
         self._complaints = complaints

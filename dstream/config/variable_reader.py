@@ -16,7 +16,7 @@ ENVIRONMENT_PREFIX = "DSTREAM_VAR_"
 
 
 def variable_definition(
-    name: str, block: Block, reader: BodyReader, given: Mapping[str, str], environ: Mapping[str, str]
+    name: str, block: Block, reader: BodyReader, given: Mapping[str, Value], environ: Mapping[str, str]
 ) -> Definition:
     """The variable as expressions see it. Complaints about the block itself go to the reader at once."""
     reader.check({"type", "default", "description", "sensitive"}, ())
@@ -48,14 +48,14 @@ def _value(
     reader: BodyReader,
     wanted: VariableType,
     place: Place,
-    given: Mapping[str, str],
+    given: Mapping[str, Value],
     environ: Mapping[str, str],
 ) -> Value:
     from_environment = ENVIRONMENT_PREFIX + name
     if name in given:
-        return _from_text(given[name], wanted, f"the value given for variable {name}", place)
+        return _from_outside(given[name], wanted, f"the value given for variable {name}", place)
     if from_environment in environ:
-        return _from_text(environ[from_environment], wanted, from_environment, place)
+        return _from_outside(environ[from_environment], wanted, from_environment, place)
     default = reader.attribute("default")
     if default is None:
         hint = f"Give it by --var {name}=.. or {from_environment}, or write a default."
@@ -70,8 +70,8 @@ def _value(
         ) from None
 
 
-def _from_text(text: str, wanted: VariableType, origin: str, place: Place) -> Value:
+def _from_outside(value: Value, wanted: VariableType, origin: str, place: Place) -> Value:
     try:
-        return read_value(text, wanted)
+        return read_value(value, wanted) if isinstance(value, str) else wanted.convert(value)
     except NotConvertible as error:
         raise ConfigError("config.type", f"{origin} must be {wanted.name}, not {error}", place=place) from None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dstream.config import InfrastructureSettings, Restart, StateSettings, load
+from dstream.config import InfrastructureSettings, Restart, StateSettings, load, load_variables
 from dstream.errors import ConfigErrors
 
 Load = Callable[..., Any]
@@ -336,3 +336,32 @@ def test_a_version_is_checked_against_its_constraint(constraint: str, fits: bool
     from dstream.config.version import satisfies
 
     assert satisfies("0.1.0", constraint) is fits
+
+
+def test_a_variable_file_gives_values_of_any_type(load_text: Load, tmp_path: Path) -> None:
+    path = tmp_path / "test.tfvars"
+    path.write_text('env = "t-${env("A")}"\ntables = ["a", "${b}"]\nn = 5\n'.replace("${b}", "$${b}"))
+    text = 'variable "env" {\n}\nvariable "tables" {\n}\nvariable "n" {\n  type = string\n}\n'
+
+    given = load_variables(path, environ={"A": "x"})
+    project = load_text(text + two_tasks("x = var", ""), variables=given)
+
+    assert project.tasks["first"].input.config == {"x": {"env": "t-x", "tables": ["a", "${b}"], "n": "5"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("a = nothing\nb = upper()\n", ["config.undefined", "config.call"]),
+        ("a {\n}\n", ["config.unknown_block"]),
+        ("a = 1\na = 2\n", ["config.duplicate"]),
+        ("a =\n", ["config.syntax"]),
+        (None, ["config.file"]),
+    ],
+)
+def test_mistakes_in_a_variable_file_are_errors(tmp_path: Path, text: str | None, codes: list[str]) -> None:
+    path = tmp_path / "test.tfvars"
+    if text is not None:
+        path.write_text(text)
+
+    assert codes_of(lambda: load_variables(path, environ={})) == codes
