@@ -1,0 +1,25 @@
+"""`python -m tests.bench [SUBJECT..]`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from tests.bench.report import save, show
+
+SUBJECTS = ("start", "relay", "reader", "publisher", "transactions", "end_to_end")
+
+
+def main(names: list[str]) -> None:
+    unknown = set(names) - set(SUBJECTS)
+    if unknown:
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+    results = []
+    for name in names or SUBJECTS:
+        result = import_module(f"tests.bench.{name}").run()
+        print(show(result), flush=True)  # noqa: T201 - the table is this program's output
+        results.append(result)
+    print(f"\n{save(results)}")  # noqa: T201
+
+
+main(sys.argv[1:])

@@ -1,0 +1,8 @@
+"""stdin to stdout, in chunks of a mebibyte."""
+
+import os
+
+while chunk := os.read(0, 1024 * 1024):
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(1, view) :]
