@@ -115,6 +115,7 @@ class MessageQueue:
             entries.append(entry)
         self.next_sequence += total
         self.size_bytes += size
+        self.accessed_at = now
         tx.insert(batch, entries, self.next_sequence)
         lane = lane or self.main
         if overlays is not None or delivery_count or lane is not self.main:

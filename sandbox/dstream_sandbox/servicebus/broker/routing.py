@@ -60,6 +60,7 @@ class Router:
         if error := self._refusal(node, messages, size):
             raise error
         opened = tx()
+        node.queue.accessed_at = now
         fresh = self._without_duplicates(opened, node, messages, now)
         return self._accept(opened, node, fresh, now) if fresh else []
 
