@@ -1,0 +1,53 @@
+"""A host as a process of its own, to be killed: `python -m tests.conformance.hosted FOLDER INPUT_JSON OUTPUT_JSON`.
+
+Writes one JSON line to stdout for each event; SIGINT and SIGTERM request a stop.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from dstream.host import Progress, StopRequest, run_task
+from tests.conformance.runs import job, provider
+
+
+class Printed:
+    """Events as lines."""
+
+    def __init__(self) -> None:
+        self._rows = -1
+
+    def log(self, level: str, event: str, **fields: Any) -> None:
+        self._say({"event": event, **fields})
+
+    def progress(self, progress: Progress) -> None:
+        if progress.rows_relayed != self._rows:
+            self._rows = progress.rows_relayed
+            self._say({"event": "progress", "rows": progress.rows_relayed, "stored": progress.last_seq})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> int:
+    folder, input_config, output_config = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    stop = StopRequest()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.request())
+    the_job = job(
+        folder,
+        input=provider("input.py", 3, **input_config),
+        output=provider("output.py", 12, **output_config),
+        drain_deadline_s=30.0,
+        max_in_flight=100,
+    )
+    return 0 if run_task(the_job, events=Printed(), stop=stop).drained else 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
