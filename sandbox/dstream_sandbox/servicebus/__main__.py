@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -55,6 +56,9 @@ async def _serve(options: argparse.Namespace) -> None:
         ready["admin_port"] = admin.sockets[0].getsockname()[1]
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
+        # What a broker holds lives long and has no cycles: collections at the default pace cost a third of its speed.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
         await stop.wait()
     finally:
         await server.close()

@@ -68,7 +68,9 @@ class Receiver(Protocol):
     """One receiving link's claim on an entity, its dead-letter queue or one session of it."""
 
     session_id: str | None
-    session_locked_until: float | None
+
+    @property
+    def session_locked_until(self) -> float | None: ...
 
     def take(self, count: int) -> list[Delivery]:
         """Up to `count` deliveries that are available now, locked (or, receive-and-delete, already durable gone)."""

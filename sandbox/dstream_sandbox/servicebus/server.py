@@ -73,4 +73,6 @@ class ServiceBusServer:
         for listener in self._listeners:
             listener.close()
         await self._namespace.close()
+        for listener in self._listeners:
+            await listener.wait_closed()
         self._listeners.clear()

@@ -65,6 +65,13 @@ class NamespaceThread:
         self.call(self.broker.entities.create_queue(name, QueueDescription(**description)))
         return name
 
+    def subscription(self) -> str:
+        """The path of a new subscription to a new topic."""
+        topic = f"Topic-{next(self._names)}"
+        self.call(self.broker.entities.create_topic(topic))
+        self.call(self.broker.entities.create_subscription(topic, "Sub"))
+        return f"{topic}/Subscriptions/Sub"
+
     def connection_string(self, key_name: str = KEY_NAME, key: str = KEY, *, emulator: bool = True) -> str:
         flag = "UseDevelopmentEmulator=true;" if emulator else ""
         endpoint = f"sb://localhost:{self.amqp_port}" if emulator else "sb://sandbox.servicebus.windows.net"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -29,8 +30,8 @@ def wire(namespace: NamespaceThread) -> Iterator[WireClient]:
         yield client
 
 
-def _message(body: bytes, message_id: str = "m", **properties: object) -> bytes:
-    head = encode_composite(0x73, [message_id, *[None] * 9, properties.pop("session", None)])
+def _message(body: bytes, message_id: str = "m", session: str | None = None, **properties: Any) -> bytes:
+    head = encode_composite(0x73, [message_id, *[None] * 9, session])
     application = b"\x00\x53\x74" + encode(properties) if properties else b""
     return head + application + _data(body)
 
@@ -189,7 +190,14 @@ def test_a_batch_is_stored_whole_or_not_at_all(namespace: NamespaceThread, wire:
 
 def test_primitives_keep_their_exact_type_through_the_broker(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
-    sent = {"char": Char("x"), "short": Short(5), "int": Int(5), "long": 5, "symbol": Symbol("s"), "uuid": uuid4()}
+    sent: dict[str, Any] = {
+        "char": Char("x"),
+        "short": Short(5),
+        "int": Int(5),
+        "long": 5,
+        "symbol": Symbol("s"),
+        "uuid": uuid4(),
+    }
     _send(wire, queue, _message(b"x", **sent))
     wire.attach_receiver(1, queue, settled=True)
     wire.give_credit(1, 1)
@@ -271,6 +279,39 @@ def test_sessions_are_listed(namespace: NamespaceThread, wire: WireClient) -> No
     _send(wire, queue, *(_message(b"x", session=name) for name in ("b", "a")))
     _, _, answer = parse_answer(_manage(wire, queue, "get-message-sessions", body).payload)
     assert answer["sessions-ids"].items == ("a", "b")
+
+
+def test_a_token_for_the_management_node_alone_opens_it(namespace: NamespaceThread) -> None:
+    queue = namespace.queue()
+    with WireClient(namespace.amqp_port) as wire:
+        wire.open()
+        assert wire.put_token(f"sb://localhost/{queue}/$management", KEY_NAME, KEY)["status-code"] == 202
+        _, properties, _ = parse_answer(_manage(wire, queue, "peek-message", {"message-count": Int(1)}).payload)
+        assert properties["statusCode"] == 204
+        wire.attach_receiver(1, queue)
+        assert _refusal(wire) == "amqp:unauthorized-access"
+
+
+def test_rules_are_added_listed_and_removed(namespace: NamespaceThread, wire: WireClient) -> None:
+    path = namespace.subscription()
+    sql = {"sql-filter": {"expression": "n > 1"}, "sql-rule-action": {"expression": "SET seen = 1"}}
+    correlation = {"correlation-filter": {"label": "L", "properties": {"op": "insert"}}}
+    for name, description in (("sql", sql), ("corr", correlation)):
+        body = {"rule-name": name, "rule-description": description}
+        assert parse_answer(_manage(wire, path, "add-rule", body).payload)[1]["statusCode"] == 200
+    again = parse_answer(_manage(wire, path, "add-rule", {"rule-name": "sql", "rule-description": sql}).payload)[1]
+    assert (again["statusCode"], again["errorCondition"]) == (409, "com.microsoft:entity-already-exists")
+    assert parse_answer(_manage(wire, path, "remove-rule", {"rule-name": "$Default"}).payload)[1]["statusCode"] == 200
+    _, _, answer = parse_answer(_manage(wire, path, "enumerate-rules", {"skip": Int(0), "top": Int(10)}).payload)
+    rules = {entry["rule-description"].value[2]: entry["rule-description"] for entry in answer["rules"]}
+    assert rules.keys() == {"sql", "corr"}
+    assert rules["sql"].descriptor == 0x0000013700000004
+    sql_filter, sql_action = rules["sql"].value[:2]
+    assert (sql_filter.descriptor, sql_filter.value[0]) == (0x000001370000006, "n > 1")
+    assert (sql_action.descriptor, sql_action.value[0]) == (0x0000013700000006, "SET seen = 1")
+    assert rules["corr"].value[0].descriptor == 0x000001370000009
+    assert rules["corr"].value[0].value[4] == "L"
+    assert rules["corr"].value[0].value[8] == {"op": "insert"}
 
 
 def test_an_unknown_operation_says_so(namespace: NamespaceThread, wire: WireClient) -> None:

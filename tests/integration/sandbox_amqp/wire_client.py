@@ -108,8 +108,12 @@ class WireClient:
         self.attach_sender(100, "$cbs")
         self.attach_receiver(101, "$cbs")
         self.give_credit(101, 10)
-        token = str(generate_sas_token(audience, name, key, int(time.time()) + lifetime_s))
-        properties = {"operation": "put-token", "type": "servicebus.windows.net:sastoken", "name": audience}
+        token = str(generate_sas_token(audience, name, key, int(time.time()) + lifetime_s))  # type: ignore[no-untyped-call]
+        properties: dict[str, object] = {
+            "operation": "put-token",
+            "type": "servicebus.windows.net:sastoken",
+            "name": audience,
+        }
         self.transfer(100, 0, request(properties, token, message_id="token"))
         answer = self.expect(Code.TRANSFER)
         for handle in (100, 101):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from dstream_sandbox.servicebus.amqp.values import Array, Int, Symbol, Timestamp
 from dstream_sandbox.servicebus.core import AmqpError, Broker, Delivery, Message, Outcome, ReceiveMode
+from dstream_sandbox.servicebus.nodes.addresses import MANAGEMENT_SUFFIX
 from dstream_sandbox.servicebus.nodes.client import Client
 from dstream_sandbox.servicebus.nodes.intake import parse_transfer
 from dstream_sandbox.servicebus.nodes.rendering import lock_token_uuid, render
@@ -73,7 +74,8 @@ class Management:
         operation = str(request.application_properties.get("operation", "")).removeprefix("com.microsoft:")
         body = {str(key): value for key, value in request.body.items()} if isinstance(request.body, dict) else {}
         try:
-            self._client.require(self._path, "Send" if "schedule" in operation else "Listen")
+            # A token may be for this node alone (@azure/service-bus), so the node's path is what it must open.
+            self._client.require(self._path + MANAGEMENT_SUFFIX, "Send" if "schedule" in operation else "Listen")
             perform = self._operations.get(operation)
             if perform is None:
                 raise AmqpError("amqp:not-implemented", f"The sandbox has no operation '{operation}'.")

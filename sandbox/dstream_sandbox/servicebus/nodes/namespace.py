@@ -67,6 +67,8 @@ class Namespace:
             await asyncio.wait(self._tasks, timeout=5)
         for task in self._tasks:
             task.cancel()
+        for connection in self.connections:
+            connection.abort()  # a peer that reads nothing would keep its connection open for ever
 
     # amqp.Container
 
@@ -110,7 +112,7 @@ class Namespace:
             if path == CBS:
                 ReplyLink(link, path, client.replies)
                 return
-            client.require_any(entity_of(path))
+            client.require_any(path)
             self._refuse_by_fault(path)
             if path.endswith(MANAGEMENT_SUFFIX):
                 ReplyLink(link, path, client.replies)
@@ -141,7 +143,7 @@ class Namespace:
         if path == CBS:
             self._attach_request_node(link, path, client, partial(self._put_token, client))
             return
-        client.require_any(entity_of(path))
+        client.require_any(path)
         self._refuse_by_fault(path)
         if path.endswith(MANAGEMENT_SUFFIX):
             entity = entity_of(path)

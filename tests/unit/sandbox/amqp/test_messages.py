@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -27,6 +28,11 @@ def _as_the_sdk_sends(message: ServiceBusMessage) -> bytes:
     out = bytearray()
     encode_payload(out, PyamqpTransport.to_outgoing_amqp_message(message._raw_amqp_message))
     return bytes(out)
+
+
+def _decoded(rendered: bytes) -> Any:
+    """As the SDK reads it."""
+    return decode_payload(memoryview(rendered))
 
 
 def _data(octets: bytes) -> bytes:
@@ -135,7 +141,7 @@ def test_counting_agrees_with_cutting(bodies: list[bytes]) -> None:
 
 def test_a_delivery_carries_the_brokers_header_and_annotations() -> None:
     encoded = _as_the_sdk_sends(ServiceBusMessage(b"body", message_id="m", application_properties={"a": 1}))
-    received = decode_payload(memoryview(render(_delivery(encoded))))
+    received = _decoded(render(_delivery(encoded)))
     assert received.header.delivery_count == 2
     assert received.message_annotations == {
         b"x-opt-enqueued-time": 1_000_500,
@@ -188,11 +194,11 @@ def test_changed_properties_are_added_and_replace_and_keep_the_others_types() ->
     assert isinstance(properties, dict)
     assert type(properties["a"]) is Short
     assert rendered.endswith(_data(b"x"))
-    received = decode_payload(memoryview(rendered))
+    received = _decoded(rendered)
     assert received.message_annotations[b"x-opt-deadletter-source"] == b"orders"
 
 
 def test_an_embedded_message_carries_its_lock_token() -> None:
-    received = decode_payload(memoryview(render(_delivery(_data(b"x"), state="deferred"), embedded=True)))
+    received = _decoded(render(_delivery(_data(b"x"), state="deferred"), embedded=True))
     assert received.delivery_annotations[b"x-opt-lock-token"].bytes_le == _TOKEN
     assert received.message_annotations[b"x-opt-message-state"] == 1
