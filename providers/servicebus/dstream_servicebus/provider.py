@@ -136,7 +136,7 @@ class ServiceBus(OutputProvider[Config]):
         sender = self._new_sender(entity)
         try:
             limits = sender.open()
-        except (AzureError, OSError, ValueError) as error:
+        except (AzureError, OSError) as error:
             sender.drop()
             raise judge(error, entity, self._routing.names.kind).error or UnreachableError(
                 "servicebus.unreachable",

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusClient, ServiceBusSender
+from azure.servicebus.exceptions import ServiceBusError
 from dstream_stacks.entities import EntityKind
 
 from dstream_servicebus.batches import LinkLimits
@@ -24,11 +27,8 @@ GRACE_S = 5.0
 IDLE_S = 9 * 60.0
 """The service detaches a link after 10 idle minutes (Microsoft: "AMQP errors", link is force detached); be earlier."""
 
-CLOSE_S = 3.0
-"""The SDK's close waits for a thread that sleeps up to a second; on a dead connection it may wait longer."""
-
-LEAVE_S = 0.3
-"""At the end nothing depends on the closing: everything is accepted, or the run has failed."""
+CLOSE_S = 0.3
+"""The frames that say goodbye are out by then; the SDK's close goes on to wait for a thread that sleeps a second."""
 
 SOCKET_TIMEOUT_S = 1.0
 """The SDK's 0.2 s drops uplinks below 320 KB/s in the middle of a frame; a longer one delays close and keep-alive."""
@@ -68,9 +68,9 @@ class EntitySender:
     def send(self, messages: Sequence[Message], max_bytes: int) -> int:
         """Send the first of the messages as one batch; how many were accepted. `max_bytes`: at most the link's."""
         sender = self._opened()
-        with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
-            batch = sender.create_message_batch(max_bytes)
-            taken = self._fill(batch, messages)
+        batch = sender.create_message_batch(max_bytes)
+        taken = self._fill(batch, messages)
+        with self._limited():
             sender.send_messages(batch, timeout=self._timeout_s)
         self._last_used = time.monotonic()
         return taken
@@ -78,11 +78,11 @@ class EntitySender:
     def send_single(self, message: Message) -> None:
         """Send one message that is too large for a batch."""
         sender = self._opened()
-        with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
+        with self._limited():
             sender.send_messages(to_sdk_message(message), timeout=self._timeout_s)
         self._last_used = time.monotonic()
 
-    def drop(self, wait_s: float = CLOSE_S) -> None:
+    def drop(self) -> None:
         """Give the connection up; the next use makes a new one."""
         link, self._link = self._link, None
         self._limits = None
@@ -90,7 +90,7 @@ class EntitySender:
             return
         closing = threading.Thread(target=_close, args=link, name=f"close {self.entity}", daemon=True)
         closing.start()
-        closing.join(wait_s)
+        closing.join(CLOSE_S)
 
     def _open(self) -> LinkLimits:
         self.drop()
@@ -98,7 +98,7 @@ class EntitySender:
         get = client.get_queue_sender if self._kind == "queue" else client.get_topic_sender
         sender = get(self.entity, socket_timeout=SOCKET_TIMEOUT_S)
         self._link = (client, sender)
-        with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
+        with self._limited():
             max_batch_bytes = sender.create_message_batch().max_size_in_bytes
         # The link's limit for a single message has no public name; without it, a batch's limit counts for both.
         max_message_bytes = getattr(sender, "_max_message_size_on_link", max_batch_bytes) or max_batch_bytes
@@ -108,6 +108,17 @@ class EntitySender:
         self.open()
         assert self._link is not None  # open() has made it or raised
         return self._link[1]
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """A call into the SDK: it ends, and it ends with an exception that says what it is."""
+        try:
+            with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
+                yield
+        except (AzureError, OSError):
+            raise
+        except Exception as error:  # a client that breaks or is closed under way fails anywhere inside the SDK
+            raise ServiceBusError(f"the connection broke: {type(error).__name__}: {error}") from error
 
     def _abort(self) -> None:
         link = self._link

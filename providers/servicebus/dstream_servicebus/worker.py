@@ -20,7 +20,7 @@ from dstream_servicebus.batches import Cut, way
 from dstream_servicebus.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.message import Message
 from dstream_servicebus.retry import Pace, Schedule, judge, reason
-from dstream_servicebus.sender import LEAVE_S, EntitySender
+from dstream_servicebus.sender import EntitySender
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001  # the thread's outermost frame: its tickets must not wait for ever
             self._failed(SystemFault("servicebus.crashed", f"sending failed: {type(error).__name__}: {error}"))
         for sender in self._senders.values():
-            sender.drop(LEAVE_S)
+            sender.drop()
 
     def _next_lane(self) -> Lane | None:
         with self._changed:
@@ -106,7 +106,7 @@ class Worker:
             try:
                 self._attempt(lane)
                 break
-            except (AzureError, OSError, ValueError) as error:  # ValueError: closed by the watchdog a moment ago
+            except (AzureError, OSError) as error:
                 failures += 1
                 self._endure(lane, error, failures)
         if failures:

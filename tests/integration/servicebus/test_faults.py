@@ -1,0 +1,186 @@
+"""A broker on its bad days: nothing is lost, repeats carry the same id, order holds, what is final stops at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusReceivedMessage
+from dstream_servicebus import sender
+
+from dstream.errors import DStreamError
+from tests.integration.servicebus.broker import WAIT_S, Broker, bodies, event, publishing
+from tests.running import wait_until
+
+LINES = [event(n) for n in range(1000)]
+
+
+def ids(messages: Sequence[ServiceBusReceivedMessage]) -> list[str]:
+    return [str(message.message_id) for message in messages]
+
+
+def without_repeats(items: Sequence[bytes]) -> list[bytes]:
+    return list(dict.fromkeys(items))
+
+
+@pytest.fixture(autouse=True)
+def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "GRACE_S", 0.3)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "drop", "at": "before_store", "times": 2},
+        {"kind": "drop", "at": "after_store", "times": 2},
+        {"kind": "detach", "times": 2, "condition": "amqp:link:detach-forced"},
+        {"kind": "reject", "times": 2, "condition": "amqp:internal-error"},
+        {"kind": "reject", "times": 1, "condition": "com.microsoft:timeout"},
+        {"kind": "release", "times": 1},
+        {"kind": "silence", "times": 1},
+    ],
+    ids=lambda fault: "-".join(str(fault[key]).split(":")[-1] for key in ("kind", "at", "condition") if key in fault),
+)
+def test_a_passing_fault_loses_nothing_and_repeats_only_with_the_same_id(
+    stormy: Broker, new_name: Callable[[], str], fault: dict[str, Any]
+) -> None:
+    queue = stormy.create_queue(new_name())
+    with publishing(stormy, queue, batch={"max_messages": 300}) as run:
+        run.publish(LINES[:100])
+        stormy.fault(**fault, entity=queue)
+        run.publish(LINES[100:])
+
+    assert run.logs("servicebus.retry")
+    arrived = stormy.receive(queue, len(LINES))
+    assert without_repeats(bodies(arrived)) == LINES
+    assert set(zip(ids(arrived), bodies(arrived), strict=True)) == {
+        (f"dbo.Cars/{n}", line) for n, line in enumerate(LINES)
+    }
+
+
+def test_a_broker_that_stops_reading_is_left_for_a_new_connection(stormy: Broker, new_name: Callable[[], str]) -> None:
+    queue = stormy.create_queue(new_name(), requires_duplicate_detection=True)
+    with publishing(stormy, queue) as run:
+        run.publish(LINES[:10])
+        stormy.fault(kind="stall")
+        _, future = run.write(LINES[10:])
+        wait_until(lambda: run.logs("servicebus.retry"), "a failed attempt")
+        stormy.clear_faults()
+        future.result(WAIT_S)
+
+    assert bodies(stormy.receive(queue, len(LINES))) == LINES
+
+
+def test_a_busy_server_is_given_time_and_the_rate_recovers(stormy: Broker, new_name: Callable[[], str]) -> None:
+    queue = stormy.create_queue(new_name())
+    with publishing(stormy, queue) as run:
+        stormy.fault(kind="reject", condition="com.microsoft:server-busy", times=3, entity=queue)
+        run.publish(LINES)
+
+    retries = run.logs("servicebus.retry")
+    assert [retry["action"] for retry in retries] == ["busy"] * 3
+    assert all(retry["wait_s"] >= 0.3 for retry in retries)
+    assert [retry["failures"] for retry in retries] == [1, 2, 3]
+    assert bodies(stormy.receive(queue, len(LINES))) == LINES
+
+
+def test_a_throttled_namespace_gets_everything_in_the_end(stormy: Broker, new_name: Callable[[], str]) -> None:
+    queue = stormy.create_queue(new_name())
+    stormy.fault(kind="throttle", rate=1500, entity=queue)
+
+    with publishing(stormy, queue, batch={"max_messages": 500}) as run:
+        for _ in range(3):
+            run.publish(LINES)
+
+    assert {retry["action"] for retry in run.logs("servicebus.retry")} == {"busy"}
+    assert bodies(stormy.receive(queue, 3 * len(LINES))) == LINES * 3
+
+
+def test_a_killed_broker_is_found_again_when_it_is_back(own: Broker) -> None:
+    queue = own.create_queue("q", requires_duplicate_detection=True)
+    with publishing(own, queue, batch={"max_messages": 200}) as run:
+        run.publish(LINES[:500])
+        own.kill()
+        _, future = run.write(LINES[500:])
+        wait_until(lambda: len(run.logs("servicebus.retry")) >= 2, "two failed attempts")
+        assert not future.done()
+
+        own.start()
+        future.result(WAIT_S)
+
+    assert bodies(own.receive(queue, len(LINES))) == LINES
+
+
+def test_a_broker_killed_after_it_stored_makes_no_second_copy(own: Broker) -> None:
+    queue = own.create_queue("q", requires_duplicate_detection=True)
+    with publishing(own, queue) as run:
+        run.publish(LINES[:10])
+        own.fault(kind="kill", at="after_store", times=1)
+        _, future = run.write(LINES[10:])
+        wait_until(lambda: len(run.logs("servicebus.retry")) >= 1, "a failed attempt")
+        own.kill()
+        own.start()
+        future.result(WAIT_S)
+
+    assert bodies(own.receive(queue, len(LINES))) == LINES
+
+
+def test_one_session_s_trouble_leaves_the_others_order_alone(stormy: Broker, new_name: Callable[[], str]) -> None:
+    queue = stormy.create_queue(new_name(), requires_session=True, requires_duplicate_detection=True)
+    tables = ["dbo.A", "dbo.B", "dbo.C", "dbo.D"]
+    lines = [event(n, table) for n, table in zip(range(1200), itertools.cycle(tables), strict=False)]
+    with publishing(stormy, queue, session="table", batch={"max_messages": 50}) as run:
+        stormy.fault(kind="drop", at="after_store", times=3, after=3, entity=queue)
+        run.publish(lines)
+
+    sessions = dict(stormy.receive_session(queue, 300) for _ in tables)
+    assert {name: bodies(messages) for name, messages in sessions.items()} == {
+        table: lines[start::4] for start, table in enumerate(tables)
+    }
+
+
+def test_an_entity_that_is_deleted_stops_the_run_at_once(stormy: Broker, new_name: Callable[[], str]) -> None:
+    queue = stormy.create_queue(new_name())
+    with publishing(stormy, queue) as run:
+        run.publish(LINES[:10])
+        with stormy.administration() as administration:
+            administration.delete_queue(queue)
+        with pytest.raises(DStreamError) as caught:
+            run.publish(LINES[10:])
+        with pytest.raises(DStreamError):
+            run.write(LINES[:1])
+
+    assert (caught.value.code, caught.value.kind) == ("servicebus.entity_not_found", "config")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "kind"),
+    [
+        ({"kind": "reject", "condition": "amqp:unauthorized-access"}, "servicebus.unauthorized", "auth"),
+        ({"kind": "reject", "condition": "com.microsoft:entity-disabled"}, "servicebus.entity_disabled", "config"),
+        ({"kind": "reject", "condition": "com.microsoft:argument-error"}, "servicebus.refused", "data"),
+    ],
+)
+def test_what_is_final_stops_the_run_with_its_cause(
+    stormy: Broker, new_name: Callable[[], str], fault: dict[str, Any], code: str, kind: str
+) -> None:
+    queue = stormy.create_queue(new_name())
+    with publishing(stormy, queue) as run:
+        stormy.fault(**fault, times=1, entity=queue)
+        with pytest.raises(DStreamError) as caught:
+            run.publish(LINES[:10])
+
+    assert (caught.value.code, caught.value.kind) == (code, kind)
+    assert not run.logs("servicebus.retry")
+
+
+def test_a_send_that_the_service_finds_too_large_is_cut_smaller(stormy: Broker, new_name: Callable[[], str]) -> None:
+    queue = stormy.create_queue(new_name())
+    with publishing(stormy, queue) as run:
+        stormy.fault(kind="reject", condition="amqp:link:message-size-exceeded", times=2, entity=queue)
+        run.publish(LINES)
+
+    assert [retry["action"] for retry in run.logs("servicebus.retry")] == ["too_large"] * 2
+    assert bodies(stormy.receive(queue, len(LINES))) == LINES

@@ -1,0 +1,116 @@
+"""What is wrong before the first event is said before `ready`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dstream.errors import DStreamError
+from tests.integration.servicebus.broker import KEY, Broker, publishing
+
+
+def failure(broker: Broker, queue: str, **settings: Any) -> tuple[str, str, str]:
+    with pytest.raises(DStreamError) as caught, publishing(broker, queue, **settings):
+        pass
+    assert caught.value.hint
+    return caught.value.code, caught.value.kind, caught.value.config_path
+
+
+def test_a_missing_queue(calm: Broker) -> None:
+    assert failure(calm, "missing") == ("servicebus.entity_not_found", "config", "queue")
+
+
+def test_a_missing_queue_over_tls(calm: Broker) -> None:
+    found = failure(calm, "missing", connection_string=calm.tls_connection_string, ca_file=calm.ca_file)
+
+    assert found == ("servicebus.entity_not_found", "config", "queue")
+
+
+def test_a_wrong_key(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+    wrong = calm.connection_string.replace(KEY, "d3Jvbmcga2V5")
+
+    assert failure(calm, queue, connection_string=wrong) == ("servicebus.unauthorized", "auth", "connection_string")
+
+
+def test_a_wrong_key_over_tls(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+    wrong = calm.tls_connection_string.replace(KEY, "d3Jvbmcga2V5")
+
+    found = failure(calm, queue, connection_string=wrong, ca_file=calm.ca_file)
+
+    assert found == ("servicebus.unauthorized", "auth", "connection_string")
+
+
+def test_a_closed_port(calm: Broker) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nowhere = f"Endpoint=sb://localhost:{port};SharedAccessKeyName=n;SharedAccessKey=k=;UseDevelopmentEmulator=true;"
+
+    found = failure(calm, "q", connection_string=nowhere)
+
+    assert found == ("servicebus.unreachable", "unreachable", "connection_string")
+
+
+def test_a_certificate_of_an_unknown_ca(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+
+    found = failure(calm, queue, connection_string=calm.tls_connection_string)
+
+    assert found == ("servicebus.unreachable", "unreachable", "connection_string")
+
+
+@pytest.mark.parametrize("text", ["nonsense", "Endpoint=sb://localhost/", "SharedAccessKeyName=a;SharedAccessKey=b"])
+def test_a_connection_string_that_cannot_be_read(calm: Broker, text: str) -> None:
+    found = failure(calm, "q", connection_string=text)
+
+    assert found == ("servicebus.bad_connection_string", "config", "connection_string")
+
+
+def test_a_queue_that_requires_sessions_when_there_are_none(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name(), requires_session=True)
+
+    found = failure(calm, queue, admin_connection_string=calm.admin_connection_string, ca_file=calm.ca_file)
+
+    assert found == ("servicebus.session_required", "config", "session")
+
+
+def test_a_disabled_queue(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+    with calm.administration() as administration:
+        properties = administration.get_queue(queue)
+        properties.status = "Disabled"
+        administration.update_queue(properties)
+
+    assert failure(calm, queue) == ("servicebus.entity_disabled", "config", "queue")
+
+
+def test_duplicate_detection_that_is_off_is_a_warning(calm: Broker, new_name: Callable[[], str]) -> None:
+    settings = {"admin_connection_string": calm.admin_connection_string, "ca_file": calm.ca_file}
+    off = calm.create_queue(new_name())
+    on = calm.create_queue(new_name(), requires_duplicate_detection=True)
+
+    with publishing(calm, off, **settings) as without, publishing(calm, on, **settings) as having:
+        pass
+
+    (warning,) = without.logs("servicebus.duplicate_detection")
+    assert (warning["level"], warning["state"], warning["entity"]) == ("warning", "off", off)
+    assert not having.logs("servicebus.duplicate_detection")
+
+
+def test_duplicate_detection_that_may_not_be_read_is_unknown(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+    settings = {
+        "admin_connection_string": calm.admin_connection_string.replace(KEY, "d3Jvbmc="),
+        "ca_file": calm.ca_file,
+    }
+
+    with publishing(calm, queue, **settings) as run:
+        pass
+
+    (log,) = run.logs("servicebus.duplicate_detection")
+    assert (log["level"], log["state"]) == ("info", "unknown, needs Manage")
