@@ -1,0 +1,64 @@
+"""docs/hcl.md is true: its examples load, its functions are all there and give what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dstream.config.functions import functions
+from dstream.config.gotemplate import sprig
+from dstream.config.surroundings import Surroundings, utc_now
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "hcl.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```hcl\n(.*?)```", PAGE, re.DOTALL)
+FUNCTIONS = re.findall(
+    r"^\| `(\w+)\(.*?\)` \| .*? \| (?:`(.+?)`)? \| (?:`(.+?)`)? \|$|^\| `(\w+)\(.*\| \| \|$", PAGE, re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example.split("\n")[0] for example in EXAMPLES])
+def test_an_example_loads(example: str, load_text: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    environ = {"MSSQL_CONNECTION_STRING": "a", "ASB_CONNECTION_STRING": "b", "PASSWORD": "c"}
+
+    load_text(example.replace("/run/secrets/token", "token"), environ=environ)
+
+
+@pytest.mark.parametrize("row", [row for row in FUNCTIONS if row[1]], ids=lambda row: row[0])
+def test_a_function_gives_what_the_page_says(
+    row: tuple[str, ...], evaluate: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "note.txt").write_text("hello")
+
+    assert evaluate(row[1]) == evaluate(row[2])
+
+
+def test_the_page_names_every_function() -> None:
+    around = Surroundings({}, Path(), utc_now)
+
+    assert {row[0] or row[3] for row in FUNCTIONS} == {"try", *functions(around)}
+
+
+def test_the_page_names_every_template_function() -> None:
+    section = PAGE[PAGE.index("| group | template functions |") :].split("\n\n")[0]
+
+    assert set(re.findall(r"`(\w+)`", section)) == set(sprig.functions({}, utc_now))
+
+
+def test_the_page_names_every_error_code() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "dstream" / "config").rglob("*.py"))
+
+    raised = set(re.findall(r'"(config\.\w+)"', code)) - {"config.", "config.hcl"}
+    assert set(re.findall(r"`(config\.\w+)`", PAGE[PAGE.index("## Error codes") :])) == raised
+
+
+def test_the_example_of_the_readme_loads(load_text: Callable[..., Any]) -> None:
+    text = (ROOT / "examples" / "orders" / "dstream.hcl").read_text(encoding="utf-8")
+    project = load_text(text, environ={"MSSQL_CONNECTION_STRING": "a", "ASB_CONNECTION_STRING": "b"})
+
+    assert list(project.tasks) == ["orders"]
