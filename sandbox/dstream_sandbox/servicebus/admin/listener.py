@@ -67,6 +67,10 @@ class AdminListener:
             await serve_connection(reader, writer, self._handler, "https" if secure else "http")
         except (OSError, TimeoutError, ssl.SSLError):
             pass  # the client went away, or does not trust the certificate: it knows
+        except asyncio.CancelledError:
+            if writer is not None:
+                writer.transport.abort()  # an orderly end of TLS would wait for a client that is in no hurry
+            raise
         finally:
             if writer is None:
                 connection.close()

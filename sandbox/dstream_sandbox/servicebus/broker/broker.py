@@ -72,10 +72,6 @@ class LocalBroker:
             raise AmqpError("com.microsoft:entity-disabled", f"The messaging entity '{path}' is disabled.")
         if for_send and (isinstance(node, SubscriptionNode) or place.lane not in (None, place.queue.main)):
             raise AmqpError("amqp:not-allowed", f"Messages can't be sent to '{path}'.")
-        if not for_send and isinstance(node, TopicNode):
-            raise AmqpError(
-                "amqp:not-allowed", f"Messages can't be received from the topic '{path}'; use a subscription."
-            )
 
     def requires_session(self, path: str) -> bool:
         lane = self._namespace.place(path).lane

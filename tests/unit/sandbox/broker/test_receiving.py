@@ -215,7 +215,6 @@ async def test_receivers_learn_that_their_queue_is_deleted(world: World) -> None
         ("nowhere", True, "amqp:not-found"),
         ("t/Subscriptions/nobody", False, "amqp:not-found"),
         ("t/$DeadLetterQueue", False, "amqp:not-found"),
-        ("t", False, "amqp:not-allowed"),
         ("t/subscriptions/s", True, "amqp:not-allowed"),
         ("q/$DeadLetterQueue", True, "amqp:not-allowed"),
         ("off", True, "com.microsoft:entity-disabled"),
@@ -231,3 +230,11 @@ async def test_require_refuses_in_amqp_words(world: World, path: str, for_send: 
         with pytest.raises(AmqpError) as refused:
             broker.require(path, for_send=for_send)
         assert refused.value.condition == condition
+
+
+async def test_nothing_is_received_from_a_topic_itself(world: World) -> None:
+    async with world.broker() as broker:
+        await broker.entities.create_topic("t")
+        broker.require("t", for_send=False)  # its $management node is there
+        with pytest.raises(AmqpError, match="amqp:not-allowed"):
+            await broker.receiver("t", "peek_lock", None)
