@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,10 +107,15 @@ class Broker:
     def receive_subscription(self, topic: str, subscription: str, count: int) -> list[ServiceBusReceivedMessage]:
         return self._receive("get_subscription_receiver", (topic, subscription), count, {})
 
-    def receive_session(self, queue: str, count: int) -> tuple[str, list[ServiceBusReceivedMessage]]:
-        """The next session that has messages, and its messages."""
-        messages = self.receive(queue, count, session_id=NEXT_AVAILABLE_SESSION)
-        return str(messages[0].session_id), messages
+    def receive_sessions(self, queue: str, sessions: int, count: int) -> dict[str, list[bytes]]:
+        """The bodies of so many sessions with `count` messages each."""
+
+        def receive_next(_: int) -> tuple[str, list[bytes]]:
+            messages = self.receive(queue, count, session_id=NEXT_AVAILABLE_SESSION)
+            return str(messages[0].session_id), bodies(messages)
+
+        with ThreadPoolExecutor(sessions) as pool:
+            return dict(pool.map(receive_next, range(sessions)))
 
     def _receive(
         self, receiver: str, path: tuple[str, ...], count: int, options: dict[str, Any]
@@ -158,7 +163,7 @@ class Publishing:
         return [record for record in records if record.get("event") == event]
 
 
-FAST_RETRIES = {"first_delay": "50ms", "max_delay": "500ms", "server_busy_delay": "300ms", "send_timeout": "1s"}
+FAST_RETRIES = {"first_delay": "50ms", "max_delay": "500ms", "server_busy_delay": "300ms", "send_timeout": "2s"}
 
 
 @contextmanager

@@ -80,8 +80,7 @@ def test_each_table_has_a_session_and_its_order(calm: Broker, new_name: Callable
         for start in range(0, 3000, 100):
             run.publish(lines[start : start + 100])
 
-    sessions = dict(calm.receive_session(queue, 1000) for _ in tables)
-    assert {session: bodies(messages) for session, messages in sessions.items()} == {
+    assert calm.receive_sessions(queue, 3, 1000) == {
         table: [line for line in lines if table.encode() in line] for table in tables
     }
 
@@ -93,10 +92,7 @@ def test_each_row_has_a_session_on_demand(calm: Broker, new_name: Callable[[], s
     with publishing(calm, queue, session="key", message_id="{Id}") as run:
         run.publish(lines)
 
-    sessions = dict(calm.receive_session(queue, 10) for _ in range(4))
-    assert {session: bodies(messages) for session, messages in sessions.items()} == {
-        f"dbo.Cars/{key}": lines[key::4] for key in range(4)
-    }
+    assert calm.receive_sessions(queue, 4, 10) == {f"dbo.Cars/{key}": lines[key::4] for key in range(4)}
 
 
 def test_repeats_are_dropped_where_duplicate_detection_is_on(calm: Broker, new_name: Callable[[], str]) -> None:
