@@ -53,7 +53,7 @@ class Encoder:
     def size(self, id_length: int, body_length: int) -> int:
         """Bytes of the encoded message; both lengths in bytes."""
         before, after = self._prefixes.get(id_length) or self._around_id(id_length)
-        return len(before) + id_length + len(after) + (8 if body_length > 255 else 5) + body_length
+        return len(before) + id_length + len(after) + body_length + (8 if body_length > 255 else 5)
 
     def _around_id(self, id_length: int) -> tuple[bytes, bytes]:
         """What stands before and after an id of that length, up to the body."""

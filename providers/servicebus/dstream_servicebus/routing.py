@@ -42,16 +42,15 @@ class Router:
     def __init__(self, routing: Routing) -> None:
         self._routing = routing
         self._source_fields = routing.names.source_fields()
-        self._fields = sorted(_metadata_fields(routing, self._source_fields))
-        self._needs_data = routing.body == "data" or routing.session == "key"
-        self._decode = _envelope_decoder(self._fields, needs_data=self._needs_data)
+        fields = sorted(_metadata_fields(routing, self._source_fields))
+        self._values: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: None
+        self._decode = _envelope_decoder(fields, needs_data=routing.body == "data" or routing.session == "key")
         self._no_metadata = self._decode(b'{"metadata":{}}').metadata
-        self._values: Callable[[Any], Any] = attrgetter(*self._fields) if self._fields else lambda _: ()
-        self._by_event = routing.message_id is not None or self._needs_data
         self._targets: dict[Any, _Target] = {}
 
     def route(self, line: bytes) -> tuple[LaneKey, Message]:
         """Raises DataError for a line that can't be read, or that lacks what its name or session is made of."""
+        routing = self._routing
         try:
             envelope = self._decode(line)
         except msgspec.DecodeError as error:
@@ -59,38 +58,28 @@ class Router:
                 "servicebus.bad_line", f"a line from the input is no JSON object: {error}: {line[:80]!r}"
             ) from error
         metadata = envelope.metadata or self._no_metadata
-        if self._by_event:
-            return self._route_by_event(line, metadata, envelope)
-        try:
-            target = self._targets.get(self._values(metadata)) or self._new_target(metadata, None)
-        except TypeError:  # a list or an object among the values
-            target = self._target(metadata, None)
-        message_id = metadata.Id
-        if type(message_id) is not str or len(message_id) > MAX_ID_LENGTH or not message_id:
-            message_id = _stable_id(message_id, line)
-        return target.lane, Message.of(target.encoder, message_id, line)
-
-    def _route_by_event(self, line: bytes, metadata: Any, envelope: Any) -> tuple[LaneKey, Message]:
-        session = self._key_session(metadata, envelope.data) if self._routing.session == "key" else None
+        session = self._key_session(metadata, envelope.data) if routing.session == "key" else None
         target = self._target(metadata, session)
-        body = line
-        if self._routing.body == "data":
-            if not envelope.data:
-                raise DataError("servicebus.no_data", f'an event has no "data" to send: {line[:80]!r}')
-            body = bytes(envelope.data)
-        message_id: object = metadata.Id
-        if self._routing.message_id is not None:
-            message_id = self._render(self._routing.message_id, metadata)
-        return target.lane, Message.of(target.encoder, _stable_id(message_id, line), body)
-
-    def _new_target(self, metadata: Any, session: str | None) -> _Target:
-        target = self._target(metadata, session)
-        if len(self._targets) >= REMEMBERED:
-            self._targets.clear()
-        self._targets[self._values(metadata)] = target
-        return target
+        body = line if routing.body == "envelope" else _data(envelope.data, line)
+        given = metadata.Id if routing.message_id is None else self._render(routing.message_id, metadata)
+        if type(given) is not str or not 0 < len(given) <= MAX_ID_LENGTH:
+            given = _stable_id(given, line)
+        return target.lane, Message.of(target.encoder, given, body)
 
     def _target(self, metadata: Any, session: str | None) -> _Target:
+        values = (self._values(metadata), session)
+        try:
+            target = self._targets.get(values)
+        except TypeError:  # a list or an object among the values can't be looked up
+            return self._new_target(metadata, session)
+        if target is None:
+            target = self._new_target(metadata, session)
+            if len(self._targets) >= REMEMBERED:
+                self._targets.clear()
+            self._targets[values] = target
+        return target
+
+    def _new_target(self, metadata: Any, session: str | None) -> _Target:
         routing = self._routing
         if isinstance(routing.session, Template):
             session = _short(self._required(routing.session, metadata, "session"))
@@ -199,6 +188,12 @@ def _envelope_decoder(fields: list[str], *, needs_data: bool) -> Callable[[bytes
     if needs_data:
         shape.append(("data", msgspec.Raw, msgspec.Raw(b"")))
     return msgspec.json.Decoder(msgspec.defstruct("Envelope", shape)).decode
+
+
+def _data(data: msgspec.Raw, line: bytes) -> bytes:
+    if not data:
+        raise DataError("servicebus.no_data", f'an event has no "data" to send: {line[:80]!r}')
+    return bytes(data)
 
 
 def _stable_id(given: object, line: bytes) -> str:
