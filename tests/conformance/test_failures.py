@@ -69,6 +69,9 @@ CASES = {
         "output", "protocol.bad_sequence", ("acknowledged checkpoint",), {"fault": "acks_ahead", "at": 2}
     ),
     "output ack without n": Case("output", "protocol.bad_line", ("ack 1 has no n",), {"fault": "countless"}),
+    "output leaves rows unacknowledged": Case(
+        "output", "provider.died", ("exited with code 0 while",), {"fault": "forgets", "at": 0, "hold_acks": 9}
+    ),
     "output bad control": Case("output", "protocol.bad_line", ("broke the protocol",), {"fault": "bad_control"}),
     "output long control": Case("output", "provider.line_too_long", ("control",), {"fault": "long_control"}),
 }
@@ -251,7 +254,7 @@ def faulty_job(folder: Path, role: str, config: dict[str, Any]) -> Job:
         return job(folder, input=provider("input.py", 3, **config), max_line=100_000)
     return job(
         folder,
-        input=provider("input.py", 3, rows=10, every=5, hold=True),
+        input=provider("input.py", 3, rows=10, every=5, hold=config["fault"] != "forgets"),
         output=provider("output.py", 12, sink=sink, **config),
     )
 

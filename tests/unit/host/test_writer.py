@@ -19,7 +19,12 @@ def test_partial_writes_lose_nothing() -> None:
     got: list[bytes] = []
     reader = threading.Thread(target=read_all, args=(read_end, got))
     reader.start()
-    buffers = [b"", *(bytes([n % 256]) * (n * 37 % 5000) for n in range(1500)), memoryview(b"x" * 300_000), b"end"]
+    buffers: list[bytes | memoryview] = [
+        b"",
+        *(bytes([n % 256]) * (n * 37 % 5000) for n in range(1500)),
+        memoryview(b"x" * 300_000),
+        b"end",
+    ]
     write_all(write_end, buffers)
     os.close(write_end)
     reader.join()
