@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from dstream_sandbox.servicebus.core import AmqpError
 
-__all__ = ["Fault", "FaultKind", "Faults"]
+__all__ = ["Fault", "FaultKind", "Faults", "Side"]
 
 FaultKind = Literal[
     "reject",
@@ -32,6 +32,7 @@ FaultKind = Literal[
     "slow",
     "refuse_connection",
 ]
+Side = Literal["send", "receive"]
 _BUSY = "com.microsoft:server-busy"
 
 
@@ -42,12 +43,14 @@ class Fault:
     kind: FaultKind
     entity: str | None = None
     """Path of the entity; none: everywhere. `stall`, `slow` and `refuse_connection` concern whole connections."""
+    on: Side = "send"
+    """Whose work: of links that send, or of links that receive and settle."""
     times: int | None = None
     """After so many strikes the fault is used up; none: it stays until cleared."""
     after: int = 0
     """How many occasions pass unharmed first."""
     at: Literal["before_store", "after_store"] = "after_store"
-    """For `drop` (the connection) and `kill` (the server): before messages are stored, or after it but unacked."""
+    """For `drop` (the connection) and `kill` (the server): before what came is stored, or after it but unanswered."""
     condition: str = _BUSY
     """For `reject`, `refuse_attach` and `detach`: the AMQP error condition."""
     description: str = ""
@@ -61,6 +64,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
             raise ValueError(f"kind must be one of {', '.join(get_args(FaultKind))}")
+        if self.on not in get_args(Side):
+            raise ValueError("on must be send or receive")
         if self.at not in ("before_store", "after_store"):
             raise ValueError("at must be before_store or after_store")
         if self.times is not None and self.times < 1:
@@ -68,7 +73,7 @@ class Fault:
         if self.after < 0 or self.seconds < 0 or self.rate <= 0:
             raise ValueError("after and seconds must not be negative, and rate must be positive")
 
-    def strikes_at(self, path: str) -> bool:
+    def concerns(self, path: str) -> bool:
         return self.entity is None or self.entity.strip("/").lower() == path.lower()
 
     def error(self) -> AmqpError:
@@ -100,10 +105,10 @@ class Faults:
         """The first fault of this kind, not used up by asking."""
         return next((rule for rule in self._rules if rule.kind == kind), None)
 
-    def strike(self, kind: FaultKind, path: str = "", *, at: str | None = None) -> Fault | None:
+    def strike(self, kind: FaultKind, path: str = "", *, on: Side = "send", at: str | None = None) -> Fault | None:
         """The fault that hits this occasion; it counts."""
         for rule in self._rules:
-            if rule.kind != kind or (at is not None and rule.at != at) or not rule.strikes_at(path):
+            if rule.kind != kind or rule.on != on or (at is not None and rule.at != at) or not rule.concerns(path):
                 continue
             if rule.after:
                 rule.after -= 1
@@ -119,7 +124,7 @@ class Faults:
         """A credit budget per second, as a Standard namespace has (Microsoft, "Throttling operations on Azure Service
         Bus"): what goes beyond it is refused until the second is over."""
         rule = self.active("throttle")
-        if rule is None or not rule.strikes_at(path):
+        if rule is None or not rule.concerns(path):
             return None
         second, used = self._buckets.get(id(rule), (now, 0.0))
         if now - second >= 1.0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,6 +16,7 @@ from dstream_sandbox.servicebus.amqp.performatives import Code
 from dstream_sandbox.servicebus.amqp.sections import BATCH_FORMAT, scan
 from dstream_sandbox.servicebus.amqp.values import Array, Char, Described, Int, Short, Symbol, UInt, ULong
 from dstream_sandbox.servicebus.amqp.websocket import WebSocket
+from dstream_sandbox.servicebus.faults import Fault
 
 from tests.integration.sandbox_amqp.namespace_thread import KEY, KEY_NAME, LISTENER_KEY, LISTENER_NAME, NamespaceThread
 from tests.integration.sandbox_amqp.wire_client import Frame, WireClient, parse_answer, request
@@ -235,6 +236,42 @@ def test_properties_to_modify_are_applied_on_abandon(namespace: NamespaceThread,
     sections = scan(payload)
     assert sections.application_properties is not None
     assert decode(payload, sections.application_properties[1])[0] == {"kept": 1, "tries": 1}
+
+
+def test_a_released_delivery_is_not_stored(namespace: NamespaceThread, wire: WireClient) -> None:
+    queue = namespace.queue()
+    namespace.on_loop(namespace.server.faults.add, Fault("release", entity=queue, times=1))
+    wire.attach_sender(1, queue)
+    wire.transfer(1, 0, _message(b"x"))
+    assert wire.expect(Code.DISPOSITION)[4].descriptor == Code.RELEASED
+    assert namespace.on_loop(namespace.broker.peek, queue, 0, 10, None) == []
+
+
+@pytest.mark.parametrize("at", ["before_store", "after_store"])
+def test_a_settlement_is_lost_on_either_side_of_the_store(
+    namespace: NamespaceThread, wire: WireClient, at: Literal["before_store", "after_store"]
+) -> None:
+    queue = namespace.queue()
+    _send(wire, queue, _message(b"x"))
+    wire.attach_receiver(1, queue)
+    wire.give_credit(1, 1)
+    wire.expect(Code.TRANSFER)
+    namespace.on_loop(namespace.server.faults.add, Fault("drop", entity=queue, on="receive", at=at, times=1))
+    wire.send(Code.DISPOSITION, [True, UInt(0), None, False, Described(ULong(Code.ACCEPTED), [])])
+    with pytest.raises(ConnectionError):
+        wire.read_frame()
+    left = namespace.on_loop(namespace.broker.peek, queue, 0, 10, None)
+    assert len(left) == (1 if at == "before_store" else 0)
+
+
+def test_a_receiver_is_detached_on_request(namespace: NamespaceThread, wire: WireClient) -> None:
+    queue = namespace.queue()
+    fault = Fault("detach", entity=queue, on="receive", condition="amqp:link:detach-forced", times=1)
+    namespace.on_loop(namespace.server.faults.add, fault)
+    wire.attach_receiver(1, queue)
+    wire.expect(Code.ATTACH)
+    wire.give_credit(1, 1)
+    assert str(wire.expect(Code.DETACH)[2].value[0]) == "amqp:link:detach-forced"
 
 
 def _manage(wire: WireClient, queue: str, operation: str, body: object, *, reply_to: str = "here") -> Frame:

@@ -12,7 +12,7 @@ from dstream_sandbox.servicebus.amqp.link import IncomingLink, OutgoingLink
 from dstream_sandbox.servicebus.amqp.values import Symbol, ULong
 from dstream_sandbox.servicebus.core import AmqpError, Broker
 from dstream_sandbox.servicebus.counters import Counters
-from dstream_sandbox.servicebus.faults import Faults
+from dstream_sandbox.servicebus.faults import Faults, Side
 from dstream_sandbox.servicebus.nodes.addresses import CBS, MANAGEMENT_SUFFIX, entity_of
 from dstream_sandbox.servicebus.nodes.cbs import put_token
 from dstream_sandbox.servicebus.nodes.client import Client
@@ -113,7 +113,7 @@ class Namespace:
                 ReplyLink(link, path, client.replies)
                 return
             client.require_any(path)
-            self._refuse_by_fault(path)
+            self._refuse_by_fault(path, "receive")
             if path.endswith(MANAGEMENT_SUFFIX):
                 ReplyLink(link, path, client.replies)
                 return
@@ -144,7 +144,7 @@ class Namespace:
             self._attach_request_node(link, path, client, partial(self._put_token, client))
             return
         client.require_any(path)
-        self._refuse_by_fault(path)
+        self._refuse_by_fault(path, "send")
         if path.endswith(MANAGEMENT_SUFFIX):
             entity = entity_of(path)
             if not self._sink:
@@ -188,8 +188,8 @@ class Namespace:
         broker = None if self._sink else self._broker
         return put_token(client, request, keys=self._keys, faults=self._faults, broker=broker, clock=self._clock)
 
-    def _refuse_by_fault(self, path: str) -> None:
-        fault = self._faults.strike("refuse_attach", path)
+    def _refuse_by_fault(self, path: str, side: Side) -> None:
+        fault = self._faults.strike("refuse_attach", path, on=side)
         if fault is not None:
             raise fault.error()
 

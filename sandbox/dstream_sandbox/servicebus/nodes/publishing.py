@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 
 from dstream_sandbox.servicebus.amqp import performatives
@@ -17,6 +14,7 @@ from dstream_sandbox.servicebus.counters import Counters
 from dstream_sandbox.servicebus.faults import Faults
 from dstream_sandbox.servicebus.nodes.client import Client
 from dstream_sandbox.servicebus.nodes.intake import parse_transfer
+from dstream_sandbox.servicebus.nodes.interference import Interference
 from dstream_sandbox.servicebus.nodes.requests import Spawn
 
 __all__ = ["EntitySender", "Sink"]
@@ -46,6 +44,7 @@ class EntitySender:
         self._store = store
         self._spawn = spawn
         self._faults = faults
+        self._interference = Interference(faults, link, path, "send")
         self._counters = counters
         self._max_batch_size = max_batch_size
         self._clock = clock
@@ -59,7 +58,7 @@ class EntitySender:
                     "amqp:link:message-size-exceeded",
                     f"The batch of {len(delivery.payload)} bytes is larger than {self._max_batch_size} bytes.",
                 )
-            if self._faults and not self._before_store(delivery, len(messages)):
+            if self._interference and self._interfered(delivery, len(messages)):
                 return
         except AmqpError as exc:
             self._reject(delivery, exc)
@@ -78,47 +77,24 @@ class EntitySender:
         self._counters.transfers += 1
         self._counters.messages += count
         self._counters.bytes += len(delivery.payload)
-        if self._faults and not await self._before_answer():
+        if self._interference and not await self._interference.lets_answer():
             return
         self._answer(delivery, performatives.ACCEPTED)
 
-    def _before_store(self, delivery: Received, count: int) -> bool:
-        """Whether the delivery goes on to the broker."""
-        faults, path = self._faults, self._path
-        if faults.strike("drop", path, at="before_store"):
-            self._link.connection.abort()
-            return False
-        if faults.strike("kill", path, at="before_store"):
-            _kill_server()
-        fault = faults.strike("detach", path)
-        if fault is not None:
-            self._link.detach(fault.error())
-            return False
-        if faults.strike("release", path):
+    def _interfered(self, delivery: Received, count: int) -> bool:
+        """Whether a fault has ended the matter. Raises the AmqpError that a fault asks for."""
+        if not self._interference.lets_store():
+            return True
+        if self._interference.strike("release"):
             self._answer(delivery, performatives.RELEASED)
-            return False
-        fault = faults.strike("reject", path)
+            return True
+        fault = self._interference.strike("reject")
         if fault is not None:
             raise fault.error()
-        throttled = faults.throttled(path, count, self._clock())
+        throttled = self._faults.throttled(self._path, count, self._clock())
         if throttled is not None:
             raise throttled
-        return True
-
-    async def _before_answer(self) -> bool:
-        """Whether the client hears that its messages are stored."""
-        faults, path = self._faults, self._path
-        if faults.strike("drop", path, at="after_store"):
-            self._link.connection.abort()
-            return False
-        if faults.strike("kill", path, at="after_store"):
-            _kill_server()
-        if faults.strike("silence", path):
-            return False
-        fault = faults.strike("delay", path)
-        if fault is not None:
-            await asyncio.sleep(fault.seconds)
-        return True
+        return False
 
     def _reject(self, delivery: Received, error: AmqpError) -> None:
         self._counters.rejected += 1
@@ -151,8 +127,3 @@ class Sink:
 
     def on_closed(self) -> None:
         pass
-
-
-def _kill_server() -> None:
-    """As the kernel would: no clean-up, no goodbye."""
-    os.kill(os.getpid(), signal.SIGKILL)

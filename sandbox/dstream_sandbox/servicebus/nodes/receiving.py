@@ -14,6 +14,7 @@ from dstream_sandbox.servicebus.amqp.values import Described, Symbol
 from dstream_sandbox.servicebus.core import ANY_SESSION, AmqpError, Broker, Outcome, ReceiveMode, Receiver
 from dstream_sandbox.servicebus.counters import Counters
 from dstream_sandbox.servicebus.faults import Faults
+from dstream_sandbox.servicebus.nodes.interference import Interference
 from dstream_sandbox.servicebus.nodes.rendering import render
 from dstream_sandbox.servicebus.nodes.requests import Spawn
 
@@ -77,7 +78,7 @@ class EntityReceiver:
         self._settled = mode == "receive_and_delete"
         self._receiver = receiver
         self._broker = broker
-        self._faults = faults
+        self._interference = Interference(faults, link, path, "receive")
         self._counters = counters
         self._spawn = spawn
         self._tag = 0
@@ -88,6 +89,10 @@ class EntityReceiver:
         self._link.offer()
 
     def on_credit(self) -> bool:
+        fault = self._interference.strike("detach") if self._interference else None
+        if fault is not None:
+            self._link.detach(fault.error())
+            return False
         while (room := self._link.sendable) > 0:
             wanted = min(room, _TAKE_AT_ONCE)
             deliveries = self._receiver.take(wanted)
@@ -100,6 +105,8 @@ class EntityReceiver:
         return self._receiver.pending > 0
 
     def on_settlement(self, settlement: Settlement) -> None:
+        if self._interference and not self._interference.lets_store():
+            return
         self._spawn(self._settle(settlement, _verdict(settlement.state)))
 
     def on_closed(self) -> None:
@@ -107,35 +114,28 @@ class EntityReceiver:
 
     async def _settle(self, settlement: Settlement, verdict: _Verdict) -> None:
         """Answers come after the commit, one for each run of deliveries that ended the same way."""
-        results = await asyncio.gather(
-            *(self._settle_one(tag, verdict) for _, tag in settlement.deliveries), return_exceptions=True
-        )
+        results = await asyncio.gather(*(self._settle_one(tag, verdict) for _, tag in settlement.deliveries))
+        if self._interference and not await self._interference.lets_answer():
+            return
         if settlement.settled:
             return
-        if self._faults:
-            if self._faults.strike("silence", self._path):
-                return
-            fault = self._faults.strike("delay", self._path)
-            if fault is not None:
-                await asyncio.sleep(fault.seconds)
         state = _echo(settlement.state)
         for first, last, failure in _runs([delivery_id for delivery_id, _ in settlement.deliveries], results):
-            if isinstance(failure, AmqpError):
-                self._link.settled(first, last, performatives.rejected(failure))
-            elif failure is not None:
-                raise failure
-            else:
-                self._link.settled(first, last, state)
+            self._link.settled(first, last, performatives.rejected(failure) if failure else state)
 
-    async def _settle_one(self, tag: bytes, verdict: _Verdict) -> None:
-        await self._broker.settle(
-            self._path,
-            tag,
-            verdict.outcome,
-            reason=verdict.reason,
-            description=verdict.description,
-            properties=verdict.properties,
-        )
+    async def _settle_one(self, tag: bytes, verdict: _Verdict) -> AmqpError | None:
+        try:
+            await self._broker.settle(
+                self._path,
+                tag,
+                verdict.outcome,
+                reason=verdict.reason,
+                description=verdict.description,
+                properties=verdict.properties,
+            )
+        except AmqpError as exc:
+            return exc
+        return None
 
     def _next_tag(self) -> bytes:
         self._tag += 1
@@ -207,9 +207,7 @@ def _session_wait_s(attach: Attach) -> float:
     return _SESSION_WAIT_S
 
 
-def _runs(
-    ids: Sequence[int], results: Sequence[BaseException | None]
-) -> Iterator[tuple[int, int, BaseException | None]]:
+def _runs(ids: Sequence[int], results: Sequence[AmqpError | None]) -> Iterator[tuple[int, int, AmqpError | None]]:
     """First and last id of each run of consecutive successes; each failure by itself."""
     start = 0
     for index in range(1, len(ids) + 1):

@@ -23,6 +23,13 @@ def test_a_fault_waits_for_its_turn() -> None:
     assert struck == [False, False, True, False]
 
 
+def test_a_fault_strikes_the_side_that_it_is_on() -> None:
+    faults = Faults()
+    faults.add(Fault("silence", on="receive"))
+    assert faults.strike("silence", "q") is None
+    assert faults.strike("silence", "q", on="receive") is not None
+
+
 def test_a_fault_without_a_count_stays_until_cleared() -> None:
     faults, changes = Faults(), []
     faults.on_change = lambda: changes.append(bool(faults))
@@ -72,6 +79,7 @@ def test_faults_are_switched_by_json() -> None:
         (b'{"kind": "reject", "times": "1"}', "times"),
         (b'{"kind": "reject", "times": 0}', "at least 1"),
         (b'{"kind": "throttle", "rate": 0}', "rate"),
+        (b'{"kind": "drop", "on": "monday"}', "on must be"),
         (b"[]", "JSON object"),
         (b"{", "Expecting"),
     ],

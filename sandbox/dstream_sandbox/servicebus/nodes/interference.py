@@ -1,0 +1,59 @@
+"""The faults that strike the work of one link: its connection dropped, the server killed, answers late or never."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from dstream_sandbox.servicebus.amqp.link import IncomingLink, OutgoingLink
+from dstream_sandbox.servicebus.faults import Fault, FaultKind, Faults, Side
+
+__all__ = ["Interference"]
+
+
+class Interference:
+    def __init__(self, faults: Faults, link: IncomingLink | OutgoingLink, path: str, side: Side) -> None:
+        self._faults = faults
+        self._link = link
+        self._path = path
+        self._side = side
+
+    def __bool__(self) -> bool:
+        """Whether there are any faults to ask for."""
+        return bool(self._faults)
+
+    def strike(self, kind: FaultKind) -> Fault | None:
+        return self._faults.strike(kind, self._path, on=self._side)
+
+    def lets_store(self) -> bool:
+        """Whether what has come goes on to the broker."""
+        if self._faults.strike("drop", self._path, on=self._side, at="before_store"):
+            self._link.connection.abort()
+            return False
+        if self._faults.strike("kill", self._path, on=self._side, at="before_store"):
+            _kill_server()
+        fault = self.strike("detach")
+        if fault is not None:
+            self._link.detach(fault.error())
+            return False
+        return True
+
+    async def lets_answer(self) -> bool:
+        """Whether the client hears that its work is durable."""
+        if self._faults.strike("drop", self._path, on=self._side, at="after_store"):
+            self._link.connection.abort()
+            return False
+        if self._faults.strike("kill", self._path, on=self._side, at="after_store"):
+            _kill_server()
+        if self.strike("silence"):
+            return False
+        fault = self.strike("delay")
+        if fault is not None:
+            await asyncio.sleep(fault.seconds)
+        return True
+
+
+def _kill_server() -> None:
+    """As the kernel would: no clean-up, no goodbye."""
+    os.kill(os.getpid(), signal.SIGKILL)
