@@ -102,9 +102,9 @@ def form_of(column: Column, choices: Choices) -> Form:
     )
 
 
+_TEXT_TYPES = ("char", "varchar", "nchar", "nvarchar", "sysname", "xml")
 _AS_IT_IS = frozenset(
-    ["tinyint", "smallint", "int", "bigint", "bit", "float", "date", "uniqueidentifier", "xml"]
-    + ["char", "varchar", "nchar", "nvarchar", "sysname"]  # two lines to read, not one to unpack
+    ["tinyint", "smallint", "int", "bigint", "bit", "float", "date", "uniqueidentifier", *_TEXT_TYPES]
 )
 """pyodbc's value, as msgspec writes it: date as 2024-02-29, float as the shortest number that reads back equal."""
 

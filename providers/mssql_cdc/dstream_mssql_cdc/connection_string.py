@@ -180,7 +180,7 @@ def _value(text: str, at: int) -> tuple[str, int]:
 
 
 def _quoted(value: str) -> str:
-    if value and not set(value) & set(";{}[]()?*=!@,'\" ") and value == value.strip():
+    if value and not set(value) & set(";{}=[]()'\"") and value == value.strip():
         return value
     return "{" + value.replace("}", "}}") + "}"
 

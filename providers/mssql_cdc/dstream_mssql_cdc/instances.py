@@ -62,10 +62,11 @@ class Gap:
 def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], position: Position) -> dict[str, Table]:
     """The tables to read from `position` on: what is known goes on, what is new begins with the next whole transaction.
 
-    A second instance takes over at its start_lsn as it was at first sight; cleanup raises it later.
+    A second instance takes over at its start_lsn as it was at first sight; cleanup raises it later. A known table
+    that is not captured any more stays, so that `gaps` misses it.
     """
     begin = (position.next_lsn if position.is_border else increment_lsn(position.lsn)).hex()
-    tables: dict[str, Table] = {}
+    tables = dict(known)
     for table in captured:
         marks = [instance.mark for instance in table.instances if instance.mark.start_lsn is not None]
         before = known.get(table.name)

@@ -74,12 +74,13 @@ class ChangeStream:
         self._clock = clock
         self._captured: dict[str, CapturedTable] = {}
         self._builders: dict[str, EventBuilder] = {}
-        self._marks: Sequence[Watermark] = ()
+        self._signature: set[tuple[str, int, str, bool]] | None = None
         self._ahead_since: float | None = None
         self._encoder = msgspec.json.Encoder()
 
     def lines(self, stop: Stop, *, until: bytes | None = None) -> Iterator[Lines | Checkpoint]:
         """Until `stop`, or until everything up to the LSN `until` is read. Ends with a checkpoint."""
+        self._signature = None
         self._reload()
         delay = self._pace.poll_s
         while not stop.is_set():
@@ -104,8 +105,10 @@ class ChangeStream:
     def _next_window(self) -> tuple[Window | None, Poll]:
         poll = self.source.poll(self._position.lsn, self._pace.window_transactions + 1)
         self._check_restored(poll)
-        if _signature(poll.marks) != _signature(self._marks):
-            self._reload()
+        if (signature := _signature(poll.marks)) != self._signature:
+            if self._signature is not None:
+                self._reload()
+            self._signature = signature
         self._check_gaps(poll.marks)
         window = next_window(
             self._position,
@@ -201,10 +204,12 @@ class ChangeStream:
     def _reload(self) -> None:
         """Looks at the catalog again: at the start, and when a poll shows another set of capture instances."""
         captured = self.source.captured()
+        before = self.state.tables
+        if not self._captured:  # The run begins: what the config does not name any more is forgotten.
+            names = {table.name for table in captured}
+            before = {name: table for name, table in before.items() if name in names}
         self._captured = {table.name: table for table in captured}
         self._builders = {}
-        self._marks = tuple(instance.mark for table in captured for instance in table.instances)
-        before = self.state.tables
         after = watched.observe(before, captured, self._position)
         if before != after:
             self._observer.tables_changed(before, after)

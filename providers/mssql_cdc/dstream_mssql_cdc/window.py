@@ -12,9 +12,6 @@ from typing import NamedTuple
 
 from dstream_mssql_cdc.position import Position, decrement_lsn
 
-NO_TRANSACTION = bytes(10)
-"""tran_id of the rows that capture writes while nothing happens (cdc.lsn_time_mapping)."""
-
 
 class Mapped(NamedTuple):
     """A row of cdc.lsn_time_mapping; `commit_time` as it goes into events."""
@@ -22,6 +19,11 @@ class Mapped(NamedTuple):
     lsn: bytes
     tran_id: bytes
     commit_time: str
+
+    @property
+    def is_idle(self) -> bool:
+        """Written by capture while nothing happens: its tran_id is 0x00 (cdc.lsn_time_mapping)."""
+        return not any(self.tran_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def next_window(
     known = [row for row in known if row.lsn <= upper]
     return Window(
         upper=upper,
-        has_rows=any(row.tran_id != NO_TRANSACTION and row.lsn >= position.next_lsn for row in known),
+        has_rows=any(not row.is_idle and row.lsn >= position.next_lsn for row in known),
         commit_times={row.lsn: row.commit_time for row in known},
         tran_ids={row.lsn: row.tran_id for row in known},
     )

@@ -1,6 +1,7 @@
 """A change log in memory: tables, transactions, capture that lags, and the lines that a reader owes for them.
 
-`expected_lines` is written against the design, with none of the provider's code: it is what the provider is measured by.
+`expected_lines` is written against the design, with none of the provider's code: it is what the provider is measured
+by.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The whole reading, without a database: random logs, any page size, crashes at any place, against the model's lines."""
+"""The whole reading, without a database: random logs, any page size, crashes at any place, against the model's
+lines.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ def logs(draw: st.DrawFn) -> ChangeLog:
 
 
 def _whole_updates(rows: list[Row]) -> tuple[Row, ...]:
-    """Every 3 has its 4 and the other way about, and (command, seqval, operation) is unique in a table, as the index is."""
+    """Every 3 has its 4 and the other way about, and (command, seqval, operation) is unique in a table, as the
+    index is.
+    """
     kept: dict[tuple[object, ...], Row] = {}
     for row in rows:
         if row.operation in (1, 2):
@@ -86,7 +90,9 @@ def _whole_updates(rows: list[Row]) -> tuple[Row, ...]:
 
 
 def read_all(log: ChangeLog, pace: Pace, seed: int, crashes: int) -> list[bytes]:
-    """Everything, through some crashes: each goes back to a checkpoint, and what is read again must be the same bytes."""
+    """Everything, through some crashes: each goes back to a checkpoint, and what is read again must be the same
+    bytes.
+    """
     chance = random.Random(seed)
     until = max((one.lsn for one in log.transactions), default=ZERO_LSN)
     state, received, stored = fresh_state(), [], 0

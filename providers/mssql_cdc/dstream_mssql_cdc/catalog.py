@@ -1,0 +1,170 @@
+"""The captured tables of a database, and which of them the config means; pure but for the rows it is given."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dstream.sdk.errors import ConfigError
+from dstream_mssql_cdc.columns import Column
+from dstream_mssql_cdc.config import ColumnChoice
+from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything that is captured. `unreadable`: instances whose change tables the login may not read."""
+
+    tables: tuple[CapturedTable, ...]
+    unreadable: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A name as in `tables`; `table` is "*" for all of a schema."""
+
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+def catalog_of(
+    tables: Iterable[Sequence[Any]], columns: Iterable[Sequence[Any]], keys: Iterable[Sequence[Any]]
+) -> Catalog:
+    """From the three results of sql.CATALOG."""
+    columns_of: dict[int, list[Column]] = {}
+    for object_id, name, captured_type, base_type, ordinal, is_computed, length, scale in columns:
+        if is_computed:
+            continue  # "cdc.<capture_instance>_CT": computed columns are NULL in every change row.
+        kind = captured_type if captured_type in _OWN_TYPES or base_type is None else base_type
+        columns_of.setdefault(object_id, []).append(Column(name, kind, ordinal, length, scale))
+    key_of: dict[int, list[str]] = {}
+    for object_id, name in keys:
+        key_of.setdefault(object_id, []).append(name)
+    instances: dict[tuple[str, int], list[CapturedInstance]] = {}
+    unreadable = set()
+    for schema, table, source_id, instance, object_id, start_lsn, created, may_read in tables:
+        mark = watermark((instance, object_id, source_id, start_lsn, created))
+        captured = CapturedInstance(mark, tuple(columns_of.get(object_id, ())), tuple(key_of.get(object_id, ())))
+        instances.setdefault((f"{schema}.{table}", source_id), []).append(captured)
+        if may_read == 0:
+            unreadable.add(instance)
+    found = (CapturedTable(name, object_id, tuple(of)) for (name, object_id), of in instances.items())
+    return Catalog(tuple(found), frozenset(unreadable))
+
+
+_OWN_TYPES = frozenset(["timestamp", "rowversion", "hierarchyid", "geometry", "geography"])
+"""Types that the change table's own column does not show: rowversion is captured as binary(8)."""
+
+
+def watermark(row: Sequence[Any]) -> Watermark:
+    """A row of sql.WATERMARKS."""
+    instance, object_id, source_object_id, start_lsn, created = row
+    when = created.isoformat(timespec="milliseconds") if isinstance(created, datetime) else str(created)
+    return Watermark(instance, object_id, source_object_id, start_lsn, when)
+
+
+def parse_table_name(text: str, config_path: str) -> TableName:
+    """`schema.table`, `table` (dbo), `schema.*`; parts may stand in brackets. Raises ConfigError."""
+    match = _NAME.fullmatch(text.strip())
+    if not match:
+        raise ConfigError(
+            "mssql.table_name",
+            f'"{text}" is no table name',
+            hint='Write "schema.table", "table" (means dbo) or "schema.*"; names with dots in brackets: '
+            '"[my.schema].[t]".',
+            config_path=config_path,
+        )
+    parts = [_unbracketed(part) for part in (match[1], match[2]) if part is not None]
+    return TableName(*parts) if len(parts) == 2 else TableName("dbo", parts[0])
+
+
+_PART = r"(\[(?:[^\]]|\]\])+\]|[^.\[\]]+)"
+_NAME = re.compile(rf"{_PART}(?:\.{_PART})?")
+
+
+def _unbracketed(part: str) -> str:
+    return part[1:-1].replace("]]", "]") if part.startswith("[") else part.strip()
+
+
+def select(catalog: Catalog, patterns: Sequence[str]) -> tuple[list[CapturedTable], dict[int, TableName]]:
+    """The tables that `tables` names, each once, in its order; and the names that meet none, by their place."""
+    chosen: dict[str, CapturedTable] = {}
+    missing: dict[int, TableName] = {}
+    for at, pattern in enumerate(patterns):
+        wanted = parse_table_name(pattern, f"tables[{at}]")
+        found = matching(catalog.tables, wanted)
+        chosen.update((table.name, table) for table in found)
+        if not found:
+            missing[at] = wanted
+    return list(chosen.values()), missing
+
+
+def closest(catalog: Catalog, wanted: TableName) -> str:
+    """The captured table that may have been meant; empty when none is close."""
+    return next(iter(difflib.get_close_matches(str(wanted), [table.name for table in catalog.tables], n=1)), "")
+
+
+def matching(tables: Iterable[CapturedTable], wanted: TableName) -> list[CapturedTable]:
+    """As written, else without regard to case, as most databases compare names."""
+    if wanted.table == "*":
+        prefix = f"{wanted.schema}.".casefold()
+        return [table for table in tables if table.name.casefold().startswith(prefix)]
+    exact = [table for table in tables if table.name == str(wanted)]
+    return exact or [table for table in tables if table.name.casefold() == str(wanted).casefold()]
+
+
+def choose_columns(
+    table: CapturedTable, instance: CapturedInstance, choices: Mapping[str, ColumnChoice]
+) -> tuple[Column, ...]:
+    """The columns to read. Raises ConfigError for a choice that leaves out a key column or names an unknown one."""
+    columns = instance.columns
+    for name, choice in choices.items():
+        path = f'columns["{name}"]'
+        if not matching([table], parse_table_name(name, path)):
+            continue
+        known = {column.name for column in columns}
+        for wanted in [*(choice.include or []), *choice.exclude]:
+            if wanted not in known:
+                raise _no_such_column(table.name, wanted, known, path)
+        kept = set(choice.include if choice.include is not None else known) - set(choice.exclude)
+        missing = [key for key in instance.key if key not in kept]
+        if missing:
+            raise ConfigError(
+                "mssql.key_excluded",
+                f"{table.name}.{missing[0]} is part of the key, which every event carries",
+                hint="Include the columns of the key.",
+                config_path=path,
+            )
+        columns = tuple(column for column in columns if column.name in kept)
+    return columns
+
+
+def check_choices(tables: Iterable[CapturedTable], choices: Mapping[str, ColumnChoice]) -> None:
+    """Raises ConfigError for a choice about a table that is not read, as well as what choose_columns raises."""
+    read = list(tables)
+    for name in choices:
+        path = f'columns["{name}"]'
+        if not matching(read, parse_table_name(name, path)):
+            raise ConfigError(
+                "mssql.columns", f'columns names "{name}", which is not among the tables of the task', config_path=path
+            )
+    for table in read:
+        for instance in table.instances:
+            choose_columns(table, instance, choices)
+
+
+def _no_such_column(table: str, column: str, known: Iterable[str], config_path: str) -> ConfigError:
+    close = difflib.get_close_matches(column, known, n=1)
+    return ConfigError(
+        "mssql.unknown_column",
+        f'{table} has no captured column "{column}"',
+        hint=f'Did you mean "{close[0]}"?' if close else f"Captured: {', '.join(sorted(known))}.",
+        config_path=config_path,
+    )

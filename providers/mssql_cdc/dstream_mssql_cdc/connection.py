@@ -1,0 +1,92 @@
+"""Opens connections with pyodbc, set so that every driver and every locale gives the same values."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from dstream.sdk.errors import SystemFault
+from dstream_mssql_cdc import errors, sql
+from dstream_mssql_cdc.connection_string import ConnectionSettings
+
+if TYPE_CHECKING:
+    import pyodbc
+
+QUERY_TIMEOUT_S = 120
+_INSTALLED_DRIVER = "ODBC Driver 18 for SQL Server"
+
+
+def connect(
+    settings: ConnectionSettings, *, driver: str | None, read_only: bool, connected_before: bool = False
+) -> pyodbc.Connection:
+    """A connection in autocommit: a transaction left open would freeze what a readable secondary shows.
+
+    Raises AuthError, ConfigError, UnreachableError, or Interrupted when `connected_before`.
+    """
+    pyodbc = _pyodbc()
+    keywords: dict[str, str] = {}
+    if not settings.get("DSN"):
+        keywords["DRIVER"] = driver or settings.get("DRIVER") or find_driver()
+    if read_only:
+        keywords["ApplicationIntent"] = "ReadOnly"
+    if not settings.get("APP"):
+        keywords["APP"] = "dstream"
+    try:
+        connection = pyodbc.connect(settings.odbc(**keywords), autocommit=True, timeout=settings.login_timeout_s)
+        connection.timeout = QUERY_TIMEOUT_S
+        # As UTF-16 from the driver: as bytes, varchar would pass through the code page of the process's locale.
+        connection.setdecoding(pyodbc.SQL_CHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
+        connection.setdecoding(pyodbc.SQL_WCHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
+        connection.execute(sql.SESSION).close()
+    except pyodbc.Error as error:
+        raise errors.translate(
+            error, login=settings.get("UID"), database=settings.get("DATABASE"), connected=connected_before
+        ) from error
+    return connection
+
+
+def find_driver() -> str:
+    """The driver of the package mssql-python-odbc, by path, else the one that is registered with the ODBC manager."""
+    try:
+        import mssql_python_odbc
+    except ImportError:
+        return _INSTALLED_DRIVER
+    folder = Path(mssql_python_odbc.get_libs_dir())
+    machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+    if sys.platform == "darwin":
+        found = sorted(folder.glob(f"macos/{machine}/**/libmsodbcsql*.dylib"))
+    else:
+        found = sorted(folder.glob(f"linux/{_distribution()}/{machine}/**/libmsodbcsql*.so*"))
+    return str(found[0]) if found else _INSTALLED_DRIVER
+
+
+def _distribution() -> str:
+    """The folder of the wheel for this Linux, by the families in os-release(5)."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    family = f"{release.get('ID', '')} {release.get('ID_LIKE', '')}".split()
+    if {"alpine"} & set(family):
+        return "alpine"
+    if {"rhel", "fedora", "centos"} & set(family):
+        return "rhel"
+    if {"suse", "sles", "opensuse"} & set(family):
+        return "suse"
+    return "debian_ubuntu"
+
+
+def _pyodbc() -> ModuleType:
+    try:
+        import pyodbc
+    except ImportError as error:
+        raise SystemFault(
+            "mssql.odbc_manager_missing",
+            f"pyodbc can't be loaded: {error}",
+            hint="Install unixODBC. Debian and Ubuntu: apt-get install libodbc2",
+        ) from error
+    pyodbc.pooling = False
+    return pyodbc

@@ -1,0 +1,162 @@
+"""SQL Server's errors as DStream's: what the host does next, and the T-SQL that helps.
+
+Numbers: Microsoft "Database engine events and errors"; the transient ones also "Troubleshoot transient connection
+errors in SQL Database" and the retry lists of Microsoft.Data.SqlClient.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault, TransientError, UnreachableError
+from dstream_mssql_cdc.connection_string import CONFIG_PATH
+
+
+class Interrupted(TransientError):
+    """The connection, or what was read on it, is lost; connect again and go on from the position."""
+
+
+def numbers_of(text: str) -> list[int]:
+    """Error numbers in a driver's message: `..[SQL Server]Cannot open database "x".. (4060) (SQLDriverConnect)`."""
+    return [int(number) for number in re.findall(r"\((-?\d{1,5})\)", text)]
+
+
+def translate(error: Exception, *, login: str = "", database: str = "", connected: bool) -> DStreamError:
+    """`error` is a pyodbc.Error: args are the SQLSTATE and a text.
+
+    `connected`: it worked before, so patience may help.
+    """
+    state, text = (str(error.args[0]), str(error.args[-1])) if error.args else ("", str(error))
+    numbers = set(numbers_of(text))
+    message = _plain(text)
+    if 4060 in numbers:
+        return _unknown_database(message, login, database, connected=connected)
+    if 18456 in numbers or (state == "28000" and not numbers & _PASSING):
+        return _login_failed(message, login)
+    if numbers & _PASSING or (connected and (state in _PASSING_STATES or state.startswith("08"))):
+        return Interrupted("mssql.interrupted", message)
+    if numbers & {229, 230, 262, 297, 300, 916}:
+        return no_grant(message, login)
+    if numbers & {207, 208}:
+        return Interrupted("mssql.schema_changed", message)
+    if not connected:
+        return _not_connected(state, message)
+    return SystemFault("mssql.query_failed", f"SQL Server answered: {message}")
+
+
+def no_grant(message: str, login: str = "") -> AuthError:
+    user = f"[{login}]" if login else "[reader]"
+    return AuthError(
+        "mssql.no_grant",
+        f"the login may not read what it needs: {message}",
+        hint=f"As db_owner:\n    GRANT SELECT ON SCHEMA::cdc TO {user};\n    GRANT SELECT ON SCHEMA::dbo TO {user};"
+        "  -- and the schemas of the other tables",
+        config_path=CONFIG_PATH,
+    )
+
+
+def cdc_disabled(database: str) -> ConfigError:
+    return ConfigError(
+        "mssql.cdc_disabled",
+        f'the database "{database}" does not have change data capture enabled',
+        hint="Enable it as db_owner:\n    EXEC sys.sp_cdc_enable_db;",
+        config_path=CONFIG_PATH,
+    )
+
+
+def table_not_captured(schema: str, table: str, config_path: str) -> ConfigError:
+    return ConfigError(
+        "mssql.table_not_captured",
+        f"{schema}.{table} does not have change data capture enabled",
+        hint="Enable it as db_owner:\n    EXEC sys.sp_cdc_enable_table "
+        f"@source_schema = N'{_literal(schema)}', @source_name = N'{_literal(table)}', @role_name = NULL;",
+        config_path=config_path,
+    )
+
+
+def unknown_table(pattern: str, config_path: str, close: str = "") -> ConfigError:
+    return ConfigError(
+        "mssql.unknown_table",
+        f'there is no table "{pattern}" with change data capture that the login may see',
+        hint=f'Did you mean "{close}"?' if close else "Check its name and schema, or the login's grants.",
+        config_path=config_path,
+    )
+
+
+def driver_missing(driver: str, message: str) -> ConfigError:
+    return ConfigError(
+        "mssql.driver_missing",
+        f'the ODBC driver "{driver}" can\'t be loaded: {message}',
+        hint="Install the Python package mssql-python-odbc, or Microsoft's msodbcsql18, or name another in "
+        "odbc_driver. On "
+        "Debian it also needs: apt-get install libodbc2 libltdl7 libkrb5-3 libgssapi-krb5-2",
+        config_path="odbc_driver",
+    )
+
+
+AGENT_STOPPED_HINT = "EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture'; after starting the service SQL Server Agent"
+
+_CONFLICTS = (1205, 1222, 3960, 3961)
+"""Deadlock victim, lock timeout, snapshot conflicts."""
+_LINK_LOST = (596, 6005, 233, 64, 20, 121, 10053, 10054, 10060, 10061, 11001)
+"""The session or the connection ended: killed, shutdown, reset by the network."""
+_NOT_NOW = (922, 924, 927, 952, 976, 983, 3947, 9001, 17142, 17147, 17148, 18401)
+"""The server or the database is starting, failing over, restoring, or not primary."""
+_AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929)
+"""Azure SQL Database: reconfiguration, throttling, not available now."""
+_PASSING = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_AZURE])
+_PASSING_STATES = frozenset(["HYT00", "HYT01", "40001", "01002", "HY000"])
+
+
+def _login_failed(message: str, login: str) -> AuthError:
+    return AuthError(
+        "mssql.login_failed",
+        f"SQL Server refused the login: {message}",
+        hint="Check user and password; as an administrator:\n"
+        f"    ALTER LOGIN [{login or 'reader'}] WITH PASSWORD = '..', CHECK_POLICY = ON;  -- and ENABLE",
+        config_path=CONFIG_PATH,
+    )
+
+
+def _unknown_database(message: str, login: str, database: str, *, connected: bool) -> DStreamError:
+    if connected:  # 4060 is also what a database answers that is failing over or starting.
+        return Interrupted("mssql.interrupted", message)
+    user = login or "reader"
+    return AuthError(
+        "mssql.unknown_database",
+        f'the database "{database}" does not exist, or the login may not open it: {message}',
+        hint=f"If it exists, as its owner:\n    CREATE USER [{user}] FOR LOGIN [{user}];",
+        config_path=CONFIG_PATH,
+    )
+
+
+def _not_connected(state: str, message: str) -> DStreamError:
+    lowered = message.lower()
+    if "certificate" in lowered or "ssl provider" in lowered or "encryption not supported" in lowered:
+        return ConfigError(
+            "mssql.tls",
+            f"no encrypted connection: {message}",
+            hint="Trust the server's certificate (ServerCertificate=FILE), or for a test server "
+            "TrustServerCertificate=yes "
+            "or Encrypt=no in db_connection_string.",
+            config_path=CONFIG_PATH,
+        )
+    if state in ("IM002", "IM003", "01000") or "can't open lib" in lowered:
+        return driver_missing("", message)
+    return UnreachableError(
+        "mssql.unreachable",
+        f"SQL Server can't be reached: {message}",
+        hint="Check host and port in db_connection_string, the firewall, and that the server accepts TCP.",
+        config_path=CONFIG_PATH,
+    )
+
+
+def _plain(text: str) -> str:
+    """Without the driver's brackets and function names; of several messages the first."""
+    first = re.split(r"; \[\w{5}\]", text)[0]
+    first = re.sub(r"^(?:\[[^\]]*\]\s*)+", "", first)
+    return re.sub(r"\s*\(SQL\w+\)\s*$", "", first).strip()
+
+
+def _literal(name: str) -> str:
+    return name.replace("'", "''")

@@ -1,0 +1,223 @@
+"""The input provider: from config and state to a running stream, through lost connections. Light until `start`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from dstream.protocol import ENV_PROTOCOL
+from dstream.sdk import Checkpoint, InputProvider, Lines, State, Stop
+
+if TYPE_CHECKING:
+    from dstream_mssql_cdc.backoff import Backoff
+    from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
+    from dstream_mssql_cdc.errors import Interrupted
+    from dstream_mssql_cdc.events import EventBuilder
+    from dstream_mssql_cdc.instances import CapturedTable
+    from dstream_mssql_cdc.server import SqlServer
+    from dstream_mssql_cdc.state import ReaderState
+    from dstream_mssql_cdc.stream import ChangeStream, Pace
+
+
+class MssqlCdc(InputProvider["Config"]):
+    """Reads SQL Server change data capture by LSN: exactly, in commit order, with read-only rights."""
+
+    name = "mssql_cdc"
+    version = "0.1.0"
+    supports_once = True
+
+    _server: SqlServer | None = None
+
+    @classmethod
+    def config_type(cls) -> type[Any]:
+        from dstream_mssql_cdc.config import Config
+
+        return Config
+
+    def start(self) -> None:
+        from dstream_mssql_cdc.catalog import check_choices
+        from dstream_mssql_cdc.config import checked, parse_start
+        from dstream_mssql_cdc.connection_string import parse_connection_string
+
+        config = checked(self.config)
+        if config.start_from is not None:
+            parse_start(config.start_from)
+        self._settings = parse_connection_string(config.db_connection_string.reveal())
+        self._server = self._connect(connected_before=False)
+        self._guid = self._server.guid()
+        tables = self._checked_tables(self._server)
+        check_choices(tables, config.columns)
+        for table in tables:
+            for instance in table.instances:
+                self._builder(table, instance.mark.instance)
+        self._tell_about_agent(self._server)
+
+    def read(self, state: State, stop: Stop) -> Iterator[Lines | Checkpoint]:
+        from dstream_mssql_cdc.backoff import Backoff
+        from dstream_mssql_cdc.errors import Interrupted
+        from dstream_mssql_cdc.position import ZERO_LSN
+        from dstream_mssql_cdc.progress import Progress
+        from dstream_mssql_cdc.stream import ChangeStream
+
+        assert self._server is not None
+        until = (self._server.max_lsn() or ZERO_LSN) if self.run.once else None
+        stream = ChangeStream(
+            self._server,
+            self._start_state(state),
+            self._builder,
+            self._pace(),
+            on_gap=self.config.on_gap,
+            observer=Progress(self.telemetry),
+        )
+        yield Checkpoint(stream.state.stored())
+        backoff = Backoff()
+        while True:
+            try:
+                yield from stream.lines(stop, until=until)
+                break
+            except Interrupted as error:
+                if not self._reconnect(stream, stop, backoff, error):
+                    break
+        if until is not None:
+            self.telemetry.info(
+                "mssql.once_done",
+                up_to=until.hex(),
+                note="changes that were not captured at the start are not waited for",
+            )
+        yield Checkpoint(stream.state.stored())
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    def _connect(self, *, connected_before: bool) -> SqlServer:
+        from dstream_mssql_cdc import sql
+        from dstream_mssql_cdc.connection import connect
+        from dstream_mssql_cdc.server import SqlServer
+
+        config = self.config
+        connection = connect(
+            self._settings,
+            driver=config.odbc_driver,
+            read_only=config.read_only_intent,
+            connected_before=connected_before,
+        )
+        return SqlServer(
+            connection,
+            database=self._settings.get("DATABASE"),
+            login=self._settings.get("UID"),
+            tables=config.tables,
+            operations=sql.operation_codes(config.operations, before_images=config.before_images),
+        )
+
+    def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: Interrupted) -> bool:
+        """Until there is a new connection to the same database; False when the stream is to end.
+
+        Raises what waiting can't heal.
+        """
+        from dstream_mssql_cdc.errors import Interrupted
+        from dstream_mssql_cdc.start import another_database
+
+        assert self._server is not None
+        self._server.close()
+        while True:
+            wait_s = backoff.next_wait_s(cause)
+            self.telemetry.warning("mssql.reconnect", cause=cause.message, code=cause.code, in_s=round(wait_s, 1))
+            if stop.wait(wait_s):
+                return False
+            try:
+                server = self._connect(connected_before=True)
+                guid = server.guid()
+            except Interrupted as error:
+                cause = error
+                continue
+            if guid != self._guid:
+                raise another_database(self._guid, guid)
+            self._server = stream.source = server
+            self.telemetry.info("mssql.reconnected")
+            return True
+
+    def _start_state(self, stored: State) -> ReaderState:
+        from dstream_mssql_cdc.config import parse_start
+        from dstream_mssql_cdc.start import checked_state, first_state
+        from dstream_mssql_cdc.state import load_state
+
+        assert self._server is not None
+        captured = self._server.captured()
+        state = load_state(stored)
+        if state is not None:
+            accept = self.config.accept_changed_source
+            return checked_state(state, self._guid, captured, accept_changed=accept)
+        start_from = self.run.from_ or self.config.start_from
+        if start_from is None:
+            self._require_memory()
+        return first_state(parse_start(start_from or "earliest"), self._guid, captured, self._server)
+
+    def _require_memory(self) -> None:
+        """Under the original host, or by hand, nothing remembers the position: a default would read everything
+        again each time.
+        """
+        from dstream.sdk.errors import ConfigError
+
+        if os.environ.get(ENV_PROTOCOL) != "1":
+            raise ConfigError(
+                "mssql.start_from_required",
+                "this host keeps no checkpoints, so every run begins at start_from, which is not set",
+                hint='Set start_from to "earliest", "latest", an LSN or a time; or run the task with '
+                "DStream's own host.",
+                config_path="start_from",
+            )
+
+    def _checked_tables(self, server: SqlServer) -> list[CapturedTable]:
+        from dstream_mssql_cdc import errors
+        from dstream_mssql_cdc.catalog import closest, select
+
+        catalog = server.catalog()
+        tables, missing = select(catalog, self.config.tables)
+        for at, wanted in missing.items():
+            path = f"tables[{at}]"
+            if wanted.table != "*" and server.table_exists(wanted.schema, wanted.table):
+                raise errors.table_not_captured(wanted.schema, wanted.table, path)
+            raise errors.unknown_table(self.config.tables[at], path, closest(catalog, wanted))
+        for table in tables:
+            for instance in table.instances:
+                if instance.mark.instance in catalog.unreadable:
+                    change_table = f"cdc.{instance.mark.instance}_CT"
+                    raise errors.no_grant(f"no SELECT on {change_table}", self._settings.get("UID"))
+        return tables
+
+    def _builder(self, table: CapturedTable, name: str) -> EventBuilder:
+        from dstream_mssql_cdc.catalog import choose_columns
+        from dstream_mssql_cdc.columns import Choices
+        from dstream_mssql_cdc.events import EventBuilder, TableShape
+
+        instance = next(instance for instance in table.instances if instance.mark.instance == name)
+        return EventBuilder(
+            TableShape(
+                name=table.name,
+                object_id=table.object_id,
+                key=list(instance.key),
+                columns=choose_columns(table, instance, self.config.columns),
+                id_prefix=f"{self._guid[:8]}/{table.object_id}/",
+                max_lob_bytes=self.run.max_line // 2,
+                choices=Choices(self.config.decimal, self.config.binary),
+            )
+        )
+
+    def _pace(self) -> Pace:
+        from dstream_mssql_cdc.stream import Pace
+
+        return Pace(
+            poll_s=self.config.poll_interval,
+            max_poll_s=self.config.max_poll_interval,
+            max_bytes=self.config.max_bytes_per_poll,
+            max_line=self.run.max_line,
+        )
+
+    def _tell_about_agent(self, server: SqlServer) -> None:
+        from dstream_mssql_cdc.errors import AGENT_STOPPED_HINT
+
+        status = server.agent_status()
+        if status is not None and status != "Running":
+            self.telemetry.warning("mssql.agent_stopped", status=status, hint=AGENT_STOPPED_HINT)

@@ -1,0 +1,166 @@
+"""A SQL Server as the Source of a stream: one connection, one statement at a time, one round trip a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dstream_mssql_cdc import errors, sql
+from dstream_mssql_cdc.catalog import Catalog, catalog_of, select, watermark
+from dstream_mssql_cdc.events import ChangeRow, EventBuilder
+from dstream_mssql_cdc.instances import CapturedTable, Watermark
+from dstream_mssql_cdc.position import Floor
+from dstream_mssql_cdc.source import Page, Poll, Probe
+from dstream_mssql_cdc.window import Mapped
+
+if TYPE_CHECKING:
+    import pyodbc
+
+_LARGE_FETCH_ROWS = 16
+"""Rows fetched at a time where a row may hold large values, so that the bytes of a page can be watched."""
+
+
+class SqlServer:
+    """Owns the connection."""
+
+    def __init__(
+        self,
+        connection: pyodbc.Connection,
+        *,
+        database: str,
+        login: str,
+        tables: Sequence[str],
+        operations: Sequence[int],
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._login = login
+        self._tables = tables
+        self._operations = operations
+
+    def close(self) -> None:
+        import pyodbc
+
+        try:
+            self._connection.close()
+        except pyodbc.Error:
+            pass  # It is broken; there is nothing left to release.
+
+    def guid(self) -> str:
+        """The database's service_broker_guid. Raises ConfigError when CDC is not enabled."""
+        with self._results(sql.DATABASE) as results:
+            name, is_enabled, guid = results.rows()[0]
+        if not is_enabled:
+            raise errors.cdc_disabled(name)
+        return str(guid).lower()
+
+    def agent_status(self) -> str | None:
+        """ "Running", "Stopped", ..; None where it can't be known."""
+        import pyodbc
+
+        try:
+            rows = self._connection.execute(sql.AGENT_STATUS).fetchall()
+        except pyodbc.Error:
+            return None  # No right to see it, or Azure SQL Database, which has no Agent.
+        return str(rows[0][0]) if rows else None
+
+    def max_lsn(self) -> bytes | None:
+        with self._results("SELECT sys.fn_cdc_get_max_lsn();") as results:
+            return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
+
+    def lsn_at(self, time: str) -> bytes | None:
+        """The first LSN at or after the server's local time; None when nothing is that late."""
+        with self._results(sql.LSN_AT_TIME, time) as results:
+            return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
+
+    def table_exists(self, schema: str, table: str) -> bool:
+        with self._results(sql.TABLE_EXISTS, schema, table) as results:
+            return results.rows()[0][0] is not None
+
+    def catalog(self) -> Catalog:
+        with self._results(sql.CATALOG) as results:
+            return catalog_of(results.rows(), results.next_rows(), results.next_rows())
+
+    def captured(self) -> list[CapturedTable]:
+        """Those of the wanted tables that have capture now; one that lost it is for the stream to miss."""
+        return select(self.catalog(), self._tables)[0]
+
+    def poll(self, from_lsn: bytes, limit: int) -> Poll:
+        with self._results(sql.POLL, limit, from_lsn) as results:
+            max_lsn, now = results.rows()[0]
+            mapped = [Mapped(lsn, tran_id, _commit_time(ended)) for lsn, tran_id, ended in results.next_rows()]
+            return Poll(max_lsn, now, mapped, _marks(results.next_rows()))
+
+    def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
+        with self._results(sql.probe(instances), from_lsn, upper) as results:
+            answers = [results.rows()]
+            while results.has_next():
+                answers.append(results.rows())
+            *hits, marks = answers
+            return Probe(frozenset(row[0] for rows in hits for row in rows), _marks(marks))
+
+    def page(
+        self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
+    ) -> Page:
+        select_list = builder.select_list(sql.quoted)
+        statement, parameters = sql.page(instance, select_list, floor, upper, self._operations, max_rows)
+        with self._results(statement, *parameters) as results:
+            rows, is_cut = results.some_rows(builder.lob_count, max_bytes)
+            if not is_cut:
+                return Page(rows, len(rows) >= max_rows, _marks(results.next_rows()))
+        with self._results(sql.WATERMARKS) as results:
+            return Page(rows, is_full=True, marks=_marks(results.rows()))
+
+    @contextmanager
+    def _results(self, statement: str, *parameters: object) -> Iterator[_Results]:
+        import pyodbc
+
+        try:
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(statement, parameters)
+                yield _Results(cursor)
+            finally:
+                cursor.close()
+        except pyodbc.Error as error:
+            raise errors.translate(error, login=self._login, database=self._database, connected=True) from error
+
+
+class _Results:
+    """The results of a batch, one after the other."""
+
+    def __init__(self, cursor: pyodbc.Cursor) -> None:
+        self._cursor = cursor
+
+    def rows(self) -> list[Any]:
+        return list(self._cursor.fetchall())
+
+    def has_next(self) -> bool:
+        return bool(self._cursor.nextset())
+
+    def next_rows(self) -> list[Any]:
+        self._cursor.nextset()
+        return list(self._cursor.fetchall())
+
+    def some_rows(self, large_columns: int, max_bytes: int) -> tuple[list[ChangeRow], bool]:
+        """Rows until their large values, whose lengths come last, pass `max_bytes`; whether some are left."""
+        if not large_columns:
+            return self._cursor.fetchall(), False
+        rows: list[ChangeRow] = []
+        size = 0
+        while fetched := self._cursor.fetchmany(_LARGE_FETCH_ROWS):
+            rows += fetched
+            size += sum(length or 0 for row in fetched for length in row[-large_columns:])
+            if size > max_bytes:
+                return rows, True
+        return rows, False
+
+
+def _marks(rows: Sequence[Any]) -> list[Watermark]:
+    return [watermark(row) for row in rows]
+
+
+def _commit_time(ended: Any) -> str:
+    """tran_end_time as stored: datetime, the server's local time; see columns.py for its fraction."""
+    return str(ended.replace(microsecond=(ended.microsecond + 500) // 1000 * 1000).isoformat(timespec="milliseconds"))

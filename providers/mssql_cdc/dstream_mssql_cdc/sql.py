@@ -1,0 +1,137 @@
+"""Every statement that goes to a SQL Server. All are reads, none has NOLOCK; values are bound, names are quoted.
+
+Rows are read in READ COMMITTED: "About change data capture", Capture process: change rows and mapping rows of a capture
+cycle are committed in one transaction, which a dirty read would tear apart. The generated query functions
+(cdc.fn_cdc_get_all_changes_..) are not used: they read WITH (NOLOCK), know no `__$command_id` and fail with 313 on an
+empty range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dstream_mssql_cdc.position import NO_COMMAND_ID, UPDATE_BEFORE, Floor
+
+# sys.databases: is_cdc_enabled, service_broker_guid. Readable by everyone for the current database.
+DATABASE = """\
+SELECT d.name, d.is_cdc_enabled, CONVERT(varchar(36), d.service_broker_guid)
+FROM sys.databases AS d WHERE d.database_id = DB_ID();"""
+
+# "cdc.change_tables": start_lsn is the low watermark. Asked after every read, in the same batch.
+WATERMARKS = """\
+SELECT capture_instance, object_id, source_object_id, start_lsn, create_date FROM cdc.change_tables ORDER BY
+object_id;"""
+
+# "sys.fn_cdc_get_max_lsn": NULL before the first scan. First, so that the mapping rows are no older than it.
+POLL = f"""\
+SELECT sys.fn_cdc_get_max_lsn(), GETDATE();
+SELECT TOP (?) start_lsn, tran_id, tran_end_time FROM cdc.lsn_time_mapping
+WHERE start_lsn >= CONVERT(binary(10), ?) ORDER BY start_lsn;
+{WATERMARKS}"""
+
+# "sys.fn_cdc_map_time_to_lsn": the first LSN whose transaction ended at the time or later; NULL when there is none.
+LSN_AT_TIME = "SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal', CONVERT(datetime, ?, 126));"
+
+# "cdc.change_tables", "cdc.captured_columns" (object_id is the change table's), "cdc.index_columns". Lengths and
+# scales are those of the change table's own columns. HAS_PERMS_BY_NAME tells about a missing grant before a read
+# fails with 229.
+CATALOG = """\
+SELECT s.name, t.name, t.object_id, ct.capture_instance, ct.object_id, ct.start_lsn, ct.create_date,
+       HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT'), N'OBJECT', N'SELECT')
+FROM cdc.change_tables AS ct
+JOIN sys.tables AS t ON t.object_id = ct.source_object_id
+JOIN sys.schemas AS s ON s.schema_id = t.schema_id
+ORDER BY s.name, t.name, ct.object_id;
+SELECT cc.object_id, cc.column_name, cc.column_type, TYPE_NAME(c.system_type_id), cc.column_ordinal, cc.is_computed,
+       c.max_length, c.scale
+FROM cdc.captured_columns AS cc
+JOIN sys.columns AS c ON c.object_id = cc.object_id AND c.name = cc.column_name
+ORDER BY cc.object_id, cc.column_ordinal;
+SELECT object_id, column_name FROM cdc.index_columns ORDER BY object_id, index_ordinal;"""
+
+TABLE_EXISTS = "SELECT OBJECT_ID(QUOTENAME(?) + N'.' + QUOTENAME(?), N'U');"
+
+# "sys.dm_server_services": wants VIEW SERVER STATE (2022: VIEW SERVER SECURITY STATE), does not exist in Azure SQL
+# Database.
+AGENT_STATUS = "SELECT status_desc FROM sys.dm_server_services WHERE servicename LIKE N'SQL Server Agent%';"
+
+# "SET DEADLOCK_PRIORITY": capture, cleanup and applications come before a reader that can read again.
+SESSION = "SET DEADLOCK_PRIORITY LOW;"
+
+_PROBE_BRANCHES = 200
+_ORDER = "[__$start_lsn], [__$command_id], [__$seqval], [__$operation]"
+
+
+def quoted(name: str) -> str:
+    """An identifier in brackets, as QUOTENAME."""
+    return "[" + name.replace("]", "]]") + "]"
+
+
+def change_table(instance: str) -> str:
+    """ "sys.sp_cdc_enable_table": the change table is called <capture_instance>_CT."""
+    return "cdc." + quoted(f"{instance}_CT")
+
+
+def probe(instances: Sequence[str]) -> str:
+    """Places of the instances that have rows in [?, ?]; several SELECTs, so that no one of them grows without bound."""
+    selects = []
+    for start in range(0, len(instances), _PROBE_BRANCHES):
+        branches = [
+            f"SELECT {start + at} AS place WHERE EXISTS (SELECT 1 FROM {change_table(instance)} "
+            "WHERE [__$start_lsn] >= @from AND [__$start_lsn] <= @to)"
+            for at, instance in enumerate(instances[start : start + _PROBE_BRANCHES])
+        ]
+        selects.append("\nUNION ALL ".join(branches) + ";")
+    return "\n".join(["DECLARE @from binary(10) = ?, @to binary(10) = ?;", *selects, WATERMARKS])
+
+
+def page(
+    instance: str, select_list: Sequence[str], floor: Floor, upper: bytes, operations: Sequence[int], max_rows: int
+) -> tuple[str, list[object]]:
+    """One stage's rows in the order of the clustered index, and the watermarks after them; with its parameters."""
+    where, parameters = _stage(floor, upper)
+    if len(operations) < 4:
+        where += f" AND [__$operation] IN ({', '.join(map(str, operations))})"
+    columns = ", ".join(["[__$start_lsn]", "[__$command_id]", "[__$seqval]", "[__$operation]", "[__$update_mask]"])
+    values = "".join(f",\n       {expression}" for expression in select_list)
+    return (
+        f"SELECT TOP (?) {columns}{values}\nFROM {change_table(instance)}\nWHERE {where}\nORDER BY {_ORDER};\n"
+        f"{WATERMARKS}",
+        [max_rows, *parameters],
+    )
+
+
+def operation_codes(names: Sequence[str], *, before_images: bool) -> tuple[int, ...]:
+    """The `__$operation` values to read: 1 delete, 2 insert, 3 and 4 before and after an update."""
+    codes = {"delete": [1], "insert": [2], "update": [3, 4] if before_images else [4]}
+    return tuple(sorted({code for name in names for code in codes[name]}))
+
+
+def _stage(floor: Floor, upper: bytes) -> tuple[str, list[object]]:
+    """The range of the clustered index behind `floor` that its stage covers."""
+    lsn, command_id, seqval, operation = floor
+    if command_id is None:
+        return (
+            "[__$start_lsn] > CONVERT(binary(10), ?) AND [__$start_lsn] <= CONVERT(binary(10), ?)",
+            [lsn, upper],
+        )
+    is_null = command_id == NO_COMMAND_ID
+    if seqval is None:
+        later = "IS NOT NULL" if is_null else "> ?"
+        return (
+            f"[__$start_lsn] = CONVERT(binary(10), ?) AND [__$command_id] {later}",
+            [lsn] if is_null else [lsn, command_id],
+        )
+    same = "IS NULL" if is_null else "= ?"
+    return (
+        f"[__$start_lsn] = CONVERT(binary(10), ?) AND [__$command_id] {same} AND [__$seqval] >= CONVERT(binary(10), ?)"
+        " AND ([__$seqval] > CONVERT(binary(10), ?) OR [__$operation] > ?)",
+        [lsn, *([] if is_null else [command_id]), seqval, seqval, operation],
+    )
+
+
+def statements() -> Iterator[str]:
+    """One of each, for the test that holds them to reading."""
+    yield from (DATABASE, POLL, LSN_AT_TIME, CATALOG, TABLE_EXISTS, AGENT_STATUS, SESSION, probe(["dbo_T", "dbo_U"]))
+    for floor in (Floor(b""), Floor(b"", 1), Floor(b"", 1, b"", UPDATE_BEFORE)):
+        yield page("dbo_T", ["[Id]"], floor, b"", (1, 2), 1)[0]

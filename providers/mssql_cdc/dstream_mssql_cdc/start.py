@@ -1,0 +1,95 @@
+"""From where a run reads: behind its checkpoint, or from `start_from`; pure but for the questions it asks the
+server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from dstream.sdk.errors import ConfigError, RefusedError
+from dstream_mssql_cdc.config import Start
+from dstream_mssql_cdc.instances import CapturedTable, Watermark
+from dstream_mssql_cdc.position import ZERO_LSN, Position, increment_lsn
+from dstream_mssql_cdc.state import Database, ReaderState, Table, stored_position
+
+
+class Clock(Protocol):
+    """What a server knows about its log."""
+
+    def max_lsn(self) -> bytes | None: ...
+    def lsn_at(self, time: str) -> bytes | None: ...
+
+
+def first_state(start: Start, guid: str, captured: Sequence[CapturedTable], clock: Clock) -> ReaderState:
+    """The state of a run without a checkpoint. Raises ConfigError, RefusedError."""
+    position = _first_position(start, captured, clock)
+    return ReaderState(Database(guid), stored_position(position), None, {})
+
+
+def checked_state(
+    state: ReaderState, guid: str, captured: Sequence[CapturedTable], *, accept_changed: bool
+) -> ReaderState:
+    """The checkpoint's state. Raises RefusedError when it comes from another database, unless that is accepted."""
+    if not accept_changed:
+        if state.db.service_broker_guid != guid:
+            raise another_database(state.db.service_broker_guid, guid)
+        return state
+    marks = {instance.mark.instance: instance.mark for table in captured for instance in table.instances}
+    tables = {name: table for name, table in state.tables.items() if _is_same(table, marks)}
+    tran_id = state.tran_id if state.db.service_broker_guid == guid else None
+    return msgspec.structs.replace(state, db=Database(guid), tables=tables, tran_id=tran_id)
+
+
+def another_database(known: str, found: str) -> RefusedError:
+    return RefusedError(
+        "mssql.another_database",
+        f"the checkpoint is of another database: service_broker_guid {known} there, {found} here",
+        hint="Check server and database. If this is the same data after a failover or a move, go on with "
+        "accept_changed_source = true; otherwise start again with `--reset --from ..`.",
+        config_path="db_connection_string",
+    )
+
+
+def _first_position(start: Start, captured: Sequence[CapturedTable], clock: Clock) -> Position:
+    max_lsn = clock.max_lsn() or ZERO_LSN
+    starts = [
+        instance.mark.start_lsn
+        for table in captured
+        for instance in table.instances
+        if instance.mark.start_lsn is not None
+    ]
+    earliest = min(starts, default=ZERO_LSN)
+    if start.kind == "earliest":
+        return min(Position.before(earliest), Position.end_of(max_lsn))
+    if start.kind == "latest":
+        return Position.end_of(max_lsn)
+    if start.kind == "time":
+        lsn = clock.lsn_at(start.time)
+        return Position.end_of(max_lsn) if lsn is None else Position.before(lsn)
+    if start.lsn > increment_lsn(max_lsn):
+        raise ConfigError(
+            "mssql.start_from",
+            f"LSN {start.lsn.hex()} lies above the last captured one, {max_lsn.hex()}",
+            hint='Use start_from = "latest".',
+            config_path="start_from",
+        )
+    if start.lsn < earliest:
+        raise RefusedError(
+            "mssql.gap",
+            f"LSN {start.lsn.hex()} lies before everything that the change tables still hold; they begin at "
+            f"{earliest.hex()}",
+            hint='Use start_from = "earliest" for what is left.',
+            config_path="start_from",
+        )
+    return Position.before(start.lsn)
+
+
+def _is_same(table: Table, marks: Mapping[str, Watermark]) -> bool:
+    return all(
+        (mark := marks.get(instance.name)) is not None
+        and (mark.object_id, mark.create_date) == (instance.object_id, instance.create_date)
+        for instance in table.instances
+    )
