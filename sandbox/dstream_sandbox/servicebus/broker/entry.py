@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-__all__ = ["ACTIVE", "DEFERRED", "GONE", "NO_OVERLAY", "SCHEDULED", "Batch", "Entry", "Lock", "Overlay", "State"]
+__all__ = [
+    "ACTIVE",
+    "DEFERRED",
+    "GONE",
+    "LEAVING",
+    "NO_OVERLAY",
+    "SCHEDULED",
+    "Batch",
+    "Entry",
+    "Lock",
+    "Overlay",
+    "State",
+]
 
 
 class State(IntEnum):
@@ -122,3 +134,7 @@ class Lock:
         self.entry = entry
         self.until = until
         self.session_id = session_id
+
+
+LEAVING = Lock(b"", Entry(0, b"", "", None, None, None, None, Batch(0, 0, 0, 0.0, 0)), 0.0, None)
+"""Nobody's lock: stands on a message whose end or move is on its way to the disk."""

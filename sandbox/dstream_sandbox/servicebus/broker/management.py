@@ -202,24 +202,21 @@ class Management:
         node = self.queue(name)
         tx = self._journal.open()
         self._delete(tx, node)
-        del self.namespace.queues[node.name.lower()]
-        await self._deleted(tx)
+        await tx.join()
 
     async def delete_topic(self, name: str) -> None:
         node = self.topic(name)
         tx = self._journal.open()
-        for subscription in node.subscriptions.values():
+        for subscription in list(node.subscriptions.values()):
             self._delete_subscription(tx, subscription)
         self._delete(tx, node)
-        del self.namespace.topics[node.name.lower()]
-        await self._deleted(tx)
+        await tx.join()
 
     async def delete_subscription(self, topic: str, name: str) -> None:
         node = self.subscription(topic, name)
         tx = self._journal.open()
         self._delete_subscription(tx, node)
-        del self.topic(topic).subscriptions[node.name.lower()]
-        await self._deleted(tx)
+        await tx.join()
 
     # Recovery
 
@@ -250,15 +247,13 @@ class Management:
     def _new_queue(self, id_: int, name: str, d: QueueDescription, created_at: float, updated_at: float) -> QueueNode:
         queue = MessageQueue(id_, name, d, self._journal, self._router)
         node = QueueNode(id_, name, d, created_at, updated_at, queue, _history(d))
-        self._add(node)
-        self.namespace.queues[name.lower()] = node
+        self._put(node)
         return node
 
     def _new_topic(self, id_: int, name: str, d: TopicDescription, created_at: float, updated_at: float) -> TopicNode:
         queue = MessageQueue(id_, name, QueueDescription(), self._journal, self._router)
         node = TopicNode(id_, name, d, created_at, updated_at, queue, _history(d))
-        self._add(node)
-        self.namespace.topics[name.lower()] = node
+        self._put(node)
         return node
 
     def _new_subscription(
@@ -266,12 +261,17 @@ class Management:
     ) -> SubscriptionNode:
         queue = MessageQueue(id_, f"{topic.name}/Subscriptions/{name}", d, self._journal, self._router)
         node = SubscriptionNode(id_, name, topic.name, d, created_at, updated_at, queue)
-        self._add(node)
-        topic.subscriptions[name.lower()] = node
+        self._put(node)
         return node
 
-    def _add(self, node: Node) -> None:
+    def _put(self, node: Node) -> None:
         self._router.owners[node.id] = node
+        if isinstance(node, QueueNode):
+            self.namespace.queues[node.name.lower()] = node
+        elif isinstance(node, TopicNode):
+            self.namespace.topics[node.name.lower()] = node
+        else:
+            self.topic(node.topic_name).subscriptions[node.name.lower()] = node
         self.namespace.changed()
 
     async def _created(self, node: Node, kind: str, path: str, description: str) -> None:
@@ -314,15 +314,11 @@ class Management:
 
     def _delete(self, tx: Transaction, node: Node) -> None:
         tx.delete_entity(node.id)
-        self._router.owners.pop(node.id, None)
+        tx.undo(self._put, node)
+        self._remove(node)
         node.queue.lose(AmqpError("amqp:not-found", f"The messaging entity '{node.path}' could not be found."))
 
-    async def _deleted(self, tx: Transaction) -> None:
-        self.namespace.changed()
-        await tx.join()
-
     def _remove(self, node: Node) -> None:
-        """A creation that could not be stored."""
         self._router.owners.pop(node.id, None)
         if isinstance(node, QueueNode):
             self.namespace.queues.pop(node.name.lower(), None)

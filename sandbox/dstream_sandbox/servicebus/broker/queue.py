@@ -7,7 +7,6 @@ change shows in memory when its transaction is durable; until then the message i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 from uuid import uuid4
 
 from dstream_sandbox.servicebus.broker.deadlines import Deadlines
@@ -16,6 +15,7 @@ from dstream_sandbox.servicebus.broker.entry import (
     ACTIVE,
     DEFERRED,
     GONE,
+    LEAVING,
     NO_OVERLAY,
     SCHEDULED,
     Batch,
@@ -25,38 +25,12 @@ from dstream_sandbox.servicebus.broker.entry import (
 )
 from dstream_sandbox.servicebus.broker.lane import DEAD, MAIN, TRANSFER_DEAD, Lane, Line, Session
 from dstream_sandbox.servicebus.broker.locks import LockTable, session_lock_lost
+from dstream_sandbox.servicebus.broker.outlets import Outlets, QueuePolicy
+from dstream_sandbox.servicebus.broker.scheduled import ScheduledMessages
 from dstream_sandbox.servicebus.broker.transaction import Journal, Transaction
 from dstream_sandbox.servicebus.core import AmqpError, Message, Outcome
 
-__all__ = ["MessageQueue", "Outlets", "QueuePolicy"]
-
-
-class QueuePolicy(Protocol):
-    """What queues and subscriptions have in common."""
-
-    @property
-    def lock_duration_s(self) -> float: ...
-    @property
-    def default_ttl_s(self) -> float: ...
-    @property
-    def max_delivery_count(self) -> int: ...
-    @property
-    def dead_letter_on_expiration(self) -> bool: ...
-    @property
-    def requires_session(self) -> bool: ...
-
-
-class Outlets(Protocol):
-    """Where a queue's messages go when they leave it for another entity."""
-
-    def forward_dead(self, tx: Transaction, queue: MessageQueue, entry: Entry, overlay: Overlay, now: float) -> bool:
-        """Hand a dead message to the entity that the queue forwards them to. False: there is none."""
-
-    def enqueue_due(self, tx: Transaction, queue: MessageQueue, entries: list[Entry], now: float) -> None:
-        """Scheduled messages whose time has come; their old places are being removed."""
-
-    def alarm(self, at: float) -> None:
-        """Call `advance` at this time."""
+__all__ = ["MessageQueue"]
 
 
 class MessageQueue:
@@ -67,14 +41,13 @@ class MessageQueue:
         self.main = Lane(MAIN, sessionful=policy.requires_session)
         self.dead = Lane(DEAD)
         self.transfer_dead = Lane(TRANSFER_DEAD)
-        self.scheduled: dict[int, Entry] = {}
+        self.scheduled = ScheduledMessages(self._left)
         self.session_states: dict[str, tuple[bytes, float]] = {}
         self.size_bytes = 0
         self.next_sequence = 1
         self.accessed_at = 0.0
         self._locks = LockTable()
         self._expiries = Deadlines()
-        self._schedule = Deadlines()
         self._due = FOREVER_S
         self._journal = journal
         self._outlets = outlets
@@ -90,7 +63,6 @@ class MessageQueue:
         overlays: Sequence[Overlay | None] | None = None,
         max_ttl_s: float = FOREVER_S,
         lane: Lane | None = None,
-        delivery_count: int = 0,
     ) -> list[int]:
         """Add messages (to the main lane unless told otherwise). Returns their sequence numbers."""
         first, total = self.next_sequence, len(messages)
@@ -118,10 +90,10 @@ class MessageQueue:
         self.accessed_at = now
         tx.insert(batch, entries, self.next_sequence)
         lane = lane or self.main
-        if overlays is not None or delivery_count or lane is not self.main:
+        if overlays is not None or lane is not self.main:
             for n, entry in enumerate(entries):
-                entry.overlay, entry.delivery_count = (overlays[n] if overlays else None), delivery_count
-                tx.mark(entry, lane.number, entry.state, delivery_count, entry.overlay)
+                entry.overlay = overlays[n] if overlays else None
+                tx.mark(entry, lane.number, entry.state, 0, entry.overlay)
         tx.then(self.show, lane, entries, timed)
         tx.undo(self._shrink, size)
         return list(range(first, first + total))
@@ -220,7 +192,7 @@ class MessageQueue:
                 if len(found) == wanted:
                     break
         if lane is self.main and self.scheduled:
-            later = [e for e in self.scheduled.values() if e.sequence >= first]
+            later = self.scheduled.from_sequence(first)
             found += [e for e in later if session_id is None or e.session_id == session_id]
             found = sorted(found, key=lambda e: e.sequence)[:wanted]
         return found
@@ -306,11 +278,7 @@ class MessageQueue:
         tx.then(self._buried, entry, overlay)
 
     def cancel_scheduled(self, tx: Transaction, sequence_numbers: Sequence[int]) -> None:
-        missing = [s for s in sequence_numbers if s not in self.scheduled or self.scheduled[s].lock]
-        if missing:
-            raise AmqpError("com.microsoft:message-not-found", f"The scheduled message {missing[0]} was not found.")
-        for sequence in sequence_numbers:
-            self._remove_scheduled(tx, self.scheduled[sequence])
+        self.scheduled.remove(tx, self.scheduled.find(sequence_numbers))
 
     # Sessions
 
@@ -352,9 +320,11 @@ class MessageQueue:
             entry = self.main.entries.get(sequence)
             if entry and entry.lock is None and entry.expires_at is not None and entry.expires_at <= now:
                 self._expire(entry, now)
-        due = [self.scheduled[s] for s in self._schedule.pop_due(now) if s in self.scheduled]
-        self._enqueue_due([e for e in due if e.lock is None], now)
-        self.due(min(self._locks.next_due(), self._expiries.next(), self._schedule.next()))
+        if due := self.scheduled.pop_due(now):
+            tx = self._journal.open()
+            self.scheduled.remove(tx, due)
+            self._outlets.enqueue_due(tx, self, due, now)
+        self.due(min(self._locks.next_due(), self._expiries.next(), self.scheduled.next_due()))
 
     @property
     def next_due(self) -> float:
@@ -388,7 +358,7 @@ class MessageQueue:
 
     def _hold(self, tx: Transaction, lane: Lane, entry: Entry, lock: Lock | None) -> None:
         """Nobody may have the message until `tx` is written; if it can't be, `lock` is in force again."""
-        entry.lock = _SETTLING
+        entry.lock = LEAVING
         tx.undo(self._release_hold, lane, entry, lock)
 
     def _release_hold(self, lane: Lane, entry: Entry, lock: Lock | None) -> None:
@@ -450,29 +420,14 @@ class MessageQueue:
         else:
             self.remove(tx, self.main, entry)
 
-    def _enqueue_due(self, entries: list[Entry], now: float) -> None:
-        if not entries:
-            return
-        tx = self._journal.open()
-        for entry in entries:
-            self._remove_scheduled(tx, entry)
-        self._outlets.enqueue_due(tx, self, entries, now)
-
-    def _remove_scheduled(self, tx: Transaction, entry: Entry) -> None:
-        entry.lock = _SETTLING
-        tx.remove(entry)
-        tx.then(self._unschedule, entry)
-        tx.undo(self._reschedule, entry)
-
     def _watch(self, lane: Lane, entries: Sequence[Entry]) -> None:
         self._expiries.thin_out(self.main.entries)
         for entry in entries:
-            if entry.state is SCHEDULED and entry.scheduled_at is not None:
-                self.scheduled[entry.sequence] = entry
-                self._schedule.add(entry.scheduled_at, entry.sequence)
+            if entry.state is SCHEDULED:
+                self.scheduled.add(entry)
             elif lane is self.main and entry.expires_at is not None:
                 self._expiries.add(entry.expires_at, entry.sequence)
-        self.due(min(self._expiries.next(), self._schedule.next()))
+        self.due(min(self._expiries.next(), self.scheduled.next_due()))
 
     # After the commit, or instead of it
 
@@ -494,19 +449,8 @@ class MessageQueue:
         self.dead.put(entry.moved(overlay))
         self.dead.wake()
 
-    def _unschedule(self, entry: Entry) -> None:
-        entry.state = GONE
-        del self.scheduled[entry.sequence]
+    def _left(self, entry: Entry) -> None:
         self._shrink(len(entry.encoded))
-
-    def _reschedule(self, entry: Entry) -> None:
-        entry.lock = None
-        if entry.scheduled_at is not None:
-            self._schedule.add(entry.scheduled_at, entry.sequence)
-            self.due(entry.scheduled_at)
 
     def _shrink(self, size: int) -> None:
         self.size_bytes -= size
-
-
-_SETTLING = Lock(b"", Entry(0, b"", "", None, None, None, None, Batch(0, 0, 0, 0.0, 0)), 0.0, None)

@@ -147,6 +147,7 @@ async def test_the_store_shrinks_to_what_is_alive(world: World) -> None:
 async def test_what_could_not_be_stored_has_not_happened(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", QueueDescription(requires_duplicate_detection=True))
+        await broker.entities.create_queue("kept")
         await broker.send("q", [message("a"), message("b")])
         receiver = await broker.receiver("q", "peek_lock", None)
         a, _b = receiver.take(2)
@@ -157,15 +158,18 @@ async def test_what_could_not_be_stored_has_not_happened(world: World) -> None:
             broker.settle("q", lock_of(a), "complete"),
             broker.send("q", [message("c")]),  # a duplicate of what was not stored
             broker.entities.create_queue("other"),
+            broker.entities.delete_queue("kept"),
             return_exceptions=True,
         )
-        assert [r.condition for r in results if isinstance(r, AmqpError)] == ["amqp:internal-error"] * 4
+        assert [r.condition for r in results if isinstance(r, AmqpError)] == ["amqp:internal-error"] * 5
         broker._store._db.execute("PRAGMA query_only = OFF")
         assert broker.entities.queue("q").queue.size_bytes == size
         await broker.settle("q", lock_of(a), "complete")
         await broker.send("q", [message("c")])
         await broker.entities.create_queue("other")
+        await broker.send("kept", [message("d")])
     async with world.broker() as broker:
+        assert ids(broker.peek("kept", 1, 10, None)) == ["d"]
         assert ids(broker.peek("q", 1, 10, None)) == ["b", "c"]
 
 

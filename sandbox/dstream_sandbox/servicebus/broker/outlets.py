@@ -1,0 +1,41 @@
+"""What a queue of messages asks of its surroundings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from dstream_sandbox.servicebus.broker.entry import Entry, Overlay
+from dstream_sandbox.servicebus.broker.transaction import Transaction
+
+if TYPE_CHECKING:
+    from dstream_sandbox.servicebus.broker.queue import MessageQueue
+
+__all__ = ["Outlets", "QueuePolicy"]
+
+
+class QueuePolicy(Protocol):
+    """What the descriptions of queues and subscriptions have in common."""
+
+    @property
+    def lock_duration_s(self) -> float: ...
+    @property
+    def default_ttl_s(self) -> float: ...
+    @property
+    def max_delivery_count(self) -> int: ...
+    @property
+    def dead_letter_on_expiration(self) -> bool: ...
+    @property
+    def requires_session(self) -> bool: ...
+
+
+class Outlets(Protocol):
+    """Where messages go when they leave a queue for another entity, and who keeps the time."""
+
+    def forward_dead(self, tx: Transaction, queue: MessageQueue, entry: Entry, overlay: Overlay, now: float) -> bool:
+        """Hand a dead message to the entity that the queue forwards them to. False: there is none."""
+
+    def enqueue_due(self, tx: Transaction, queue: MessageQueue, entries: list[Entry], now: float) -> None:
+        """Scheduled messages whose time has come; their old places are being removed."""
+
+    def alarm(self, at: float) -> None:
+        """Call `advance` at this time."""
