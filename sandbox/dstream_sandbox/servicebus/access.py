@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
 __all__ = ["AccessDenied", "Grant", "KeyRing", "Right", "SharedKey", "path_of"]
 
@@ -91,14 +91,15 @@ class KeyRing:
                 continue
             for secret in key.keys:
                 digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
-                if hmac.compare_digest(base64.b64encode(digest).decode(), signature):
+                if hmac.compare_digest(base64.b64encode(digest), signature.encode()):
                     return key
         raise AccessDenied("InvalidSignature: The token has an invalid signature.")
 
 
 def path_of(address: str) -> str:
     """The entity's path in an address or audience: `sb://host:port/Orders/` and `orders` are the same."""
-    path = urlsplit(address).path if "://" in address else address
+    _, scheme, rest = address.partition("://")
+    path = rest.partition("/")[2].partition("?")[0] if scheme else address
     return unquote_plus(path).strip("/").lower()
 
 

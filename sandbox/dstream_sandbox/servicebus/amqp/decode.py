@@ -39,7 +39,7 @@ def decode(data: bytes, start: int = 0) -> tuple[object, int]:
     """The value at `start` and the offset behind it. Raises MalformedValue."""
     try:
         return decode_at(data, start)
-    except (IndexError, KeyError, RecursionError, TypeError, UnicodeDecodeError, ValueError, struct.error) as exc:
+    except (IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error) as exc:
         raise MalformedValue(f"no AMQP value at octet {start}: {exc!r}") from exc
 
 

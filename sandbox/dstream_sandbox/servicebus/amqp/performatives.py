@@ -108,6 +108,13 @@ def _integer(fields: list[object], index: int, default: int) -> int:
     return int(value)
 
 
+def _limited(fields: list[object], index: int, default: int, largest: int) -> int:
+    value = _integer(fields, index, default)
+    if not 0 <= value <= largest:
+        raise MalformedValue(f"field {index} must not be {value}")
+    return value
+
+
 def integer_or_none(fields: list[object], index: int) -> int | None:
     return None if _field(fields, index) is None else _integer(fields, index, 0)
 
@@ -163,10 +170,10 @@ class Attach:
     def parse(cls, fields: list[object]) -> Attach:
         return cls(
             name=str(_field(fields, 0)),
-            handle=_integer(fields, 1, 0),
+            handle=_limited(fields, 1, 0, 0xFFFFFFFF),
             peer_receives=_flag(fields, 2),
-            snd_settle_mode=_integer(fields, 3, 2),
-            rcv_settle_mode=_integer(fields, 4, 0),
+            snd_settle_mode=_limited(fields, 3, 2, 2),
+            rcv_settle_mode=_limited(fields, 4, 0, 1),
             source=_terminus(_field(fields, 5), Code.SOURCE),
             target=_terminus(_field(fields, 6), Code.TARGET),
             target_code=code_of(_field(fields, 6)),

@@ -48,6 +48,8 @@ def test_a_token_for_the_namespace_may_be_put_for_an_entity() -> None:
         ("SharedAccessSignature sr=a&sig=b", "MalformedToken"),
         ("eyJhbGciOiJub25lIn0.e30.", "InvalidToken"),
         ("", "InvalidToken"),
+        ("SharedAccessSignature sr=sb%3A%2F%2Flocalhost%2FOrders&sig=\u00e4&se=1000010&skn=Root", "InvalidSignature"),
+        ("SharedAccessSignature sr=http%3A%2F%2F%5B&sig=x&se=1000010&skn=Root", "InvalidSignature"),
     ],
 )
 def test_a_token_that_proves_nothing_is_denied(token: str, why: str) -> None:

@@ -164,6 +164,11 @@ def test_a_hostile_count_takes_no_memory() -> None:
         decode(b"\xf0" + struct.pack(">IIB", 5, 0xFFFFFFFF, 0x40))
 
 
+def test_a_char_beyond_unicode_is_malformed() -> None:
+    with pytest.raises(MalformedValue):
+        decode(b"\x73\xff\xff\xff\xff")
+
+
 def test_deep_nesting_is_malformed() -> None:
     with pytest.raises(MalformedValue):
         decode(b"\x00" * 100_000)
