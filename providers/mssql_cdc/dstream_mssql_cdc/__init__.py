@@ -1,0 +1,1 @@
+"""The input provider mssql_cdc: SQL Server change data capture, read by LSN."""

@@ -49,7 +49,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     before_images: Annotated[bool, Meta(description="updates carry the row as it was")] = True
     columns: Annotated[dict[str, ColumnChoice], Meta(description="columns to include or exclude, by table")] = {}
-    operations: Annotated[list[OperationName], Meta(min_length=1)] = ["insert", "update", "delete"]
+    operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ("insert", "update", "delete")
     max_bytes_per_poll: Annotated[Size, Meta(description="rows held in memory at a time, shared by the tables")] = Size(
         "32MiB"
     )

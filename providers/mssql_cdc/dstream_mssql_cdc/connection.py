@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from dstream.sdk.errors import SystemFault
@@ -26,7 +25,9 @@ def connect(
 
     Raises AuthError, ConfigError, UnreachableError, or Interrupted when `connected_before`.
     """
-    pyodbc = _pyodbc()
+    _load_pyodbc()
+    import pyodbc
+
     keywords: dict[str, str] = {}
     if not settings.get("DSN"):
         keywords["DRIVER"] = driver or settings.get("DRIVER") or find_driver()
@@ -79,7 +80,7 @@ def _distribution() -> str:
     return "debian_ubuntu"
 
 
-def _pyodbc() -> ModuleType:
+def _load_pyodbc() -> None:
     try:
         import pyodbc
     except ImportError as error:
@@ -88,5 +89,4 @@ def _pyodbc() -> ModuleType:
             f"pyodbc can't be loaded: {error}",
             hint="Install unixODBC. Debian and Ubuntu: apt-get install libodbc2",
         ) from error
-    pyodbc.pooling = False
-    return pyodbc
+    pyodbc.pooling = False  # A pooled connection would come back in the state in which it broke.

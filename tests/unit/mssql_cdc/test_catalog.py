@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from dstream_mssql_cdc.catalog import (
+    Catalog,
+    catalog_of,
+    check_choices,
+    choose_columns,
+    closest,
+    parse_table_name,
+    select,
+)
+from dstream_mssql_cdc.config import ColumnChoice
+
+from dstream.sdk.errors import ConfigError
+
+CREATED = datetime(2024, 1, 1, 10, 0, 0, 120000)
+
+
+def catalog() -> Catalog:
+    tables = [
+        ("dbo", "Orders", 5, "dbo_Orders", 50, b"\x01" * 10, CREATED, 1),
+        ("sales", "Lines", 6, "custom", 60, b"\x01" * 10, CREATED, 0),
+        ("sales", "Order.Notes", 7, "notes", 70, None, CREATED, 1),
+    ]
+    columns = [
+        (50, "Id", "int", "int", 1, False, 4, 0),
+        (50, "Total", "decimal", "decimal", 2, False, 9, 2),
+        (50, "Twice", "decimal", "decimal", 3, True, 9, 2),
+        (50, "Version", "timestamp", "binary", 4, False, 8, 0),
+        (50, "Phone", "PhoneNumber", "nvarchar", 5, False, 40, 0),
+        (50, "Place", "geography", None, 6, False, -1, 0),
+    ]
+    return catalog_of(tables, columns, [(50, "Id")])
+
+
+def test_columns_have_their_base_types_and_computed_ones_are_left_out() -> None:
+    orders = catalog().tables[0]
+    assert [(column.name, column.type, column.ordinal) for column in orders.instances[0].columns] == [
+        ("Id", "int", 1),
+        ("Total", "decimal", 2),
+        ("Version", "timestamp", 4),
+        ("Phone", "nvarchar", 5),
+        ("Place", "geography", 6),
+    ]
+    assert orders.instances[0].key == ("Id",)
+    assert orders.instances[0].mark.create_date == "2024-01-01T10:00:00.120"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["Orders"], ["dbo.Orders"]),
+        (["DBO.orders"], ["dbo.Orders"]),
+        (["sales.*"], ["sales.Lines", "sales.Order.Notes"]),
+        (["sales.[Order.Notes]", "sales.*"], ["sales.Order.Notes", "sales.Lines"]),
+        (["[sales].[Lines]"], ["sales.Lines"]),
+    ],
+)
+def test_tables_are_found_by_name_and_schema(patterns: list[str], names: list[str]) -> None:
+    tables, missing = select(catalog(), patterns)
+    assert [table.name for table in tables] == names
+    assert not missing
+
+
+def test_a_name_that_meets_none_is_reported_with_the_closest() -> None:
+    _, missing = select(catalog(), ["dbo.Orders", "dbo.Order", "hr.*"])
+    assert {at: str(name) for at, name in missing.items()} == {1: "dbo.Order", 2: "hr.*"}
+    assert closest(catalog(), missing[1]) == "dbo.Orders"
+
+
+@pytest.mark.parametrize("text", ["a.b.c", "", "a.", "[a", "a]b"])
+def test_what_is_no_name_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_table_name(text, "tables[0]")
+
+
+def test_an_instance_that_may_not_be_read_is_known() -> None:
+    assert catalog().unreadable == {"custom"}
+
+
+def test_columns_are_chosen_by_name() -> None:
+    orders = catalog().tables[0]
+    for choice in (ColumnChoice(include=["Total", "Id"]), ColumnChoice(exclude=["Version", "Phone", "Place"])):
+        chosen = choose_columns(orders, orders.instances[0], {"orders": choice})
+        assert [column.name for column in chosen] == ["Id", "Total"]
+
+
+@pytest.mark.parametrize(
+    ("name", "choice", "code"),
+    [
+        ("dbo.Orders", ColumnChoice(exclude=["Totl"]), "mssql.unknown_column"),
+        ("dbo.Orders", ColumnChoice(include=["Total"]), "mssql.key_excluded"),
+        ("dbo.Other", ColumnChoice(), "mssql.columns"),
+    ],
+)
+def test_a_choice_that_cannot_be_meant_is_refused(name: str, choice: ColumnChoice, code: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_choices(catalog().tables[:1], {name: choice})
+    assert caught.value.code == code
+    assert name in caught.value.config_path

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dstream_mssql_cdc.config import Config, checked, parse_start
+
+from dstream.sdk import decode_config
+from dstream.sdk.errors import ConfigError
+
+ORIGINAL = {
+    "db_connection_string": "server=localhost,1433;user id=reader;password=Sample;database=Fleet;encrypt=disable",
+    "poll_interval": "5s",
+    "max_poll_interval": "30s",
+    "tables": ["People", "Vehicles"],
+    "lock_config": {"type": "none"},
+}
+
+
+def test_a_config_of_the_original_loads() -> None:
+    config = checked(decode_config(ORIGINAL, Config))
+    assert (config.tables, config.poll_interval, config.max_poll_interval) == (["People", "Vehicles"], 5.0, 30.0)
+    assert "Sample" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("setting", "path"),
+    [
+        ({"poll_intervall": "1s"}, "poll_intervall"),
+        ({"tables": []}, "tables"),
+        ({"lock_config": {"type": "azure_blob"}}, "lock_config.type"),
+        ({"on_gap": "resnapshot"}, "on_gap"),
+        ({"poll_interval": "40s"}, "max_poll_interval"),
+        ({"poll_interval": "0s"}, "poll_interval"),
+        ({"operations": ["upsert"]}, "operations[0]"),
+        ({"columns": {"dbo.T": {"excluded": []}}}, "columns[...].excluded"),
+        ({"max_bytes_per_poll": "1KiB"}, "max_bytes_per_poll"),
+        ({"heartbeat": "10s"}, "heartbeat"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_path(setting: dict[str, Any], path: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        checked(decode_config({**ORIGINAL, **setting}, Config))
+    assert caught.value.config_path == path
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("earliest", "earliest"),
+        ("latest", "latest"),
+        ("0000002a000000180022", "lsn"),
+        ("0x0000002A000000180022", "lsn"),
+        ("0000002a:00000018:0022", "lsn"),
+        ("2024-02-29", "time"),
+        ("2024-02-29 23:59:59.997", "time"),
+    ],
+)
+def test_every_form_of_start_from_is_understood(text: str, kind: str) -> None:
+    start = parse_start(text)
+    assert start.kind == kind
+    if kind == "lsn":
+        assert start.lsn.hex() == "0000002a000000180022"
+
+
+@pytest.mark.parametrize("text", ["snapshot", "yesterday", "2024-02-30", "2a", "2024-02-29T10:00:00+02:00", ""])
+def test_other_starts_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_start(text)

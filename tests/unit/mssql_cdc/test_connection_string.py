@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from dstream_mssql_cdc.connection_string import parse_connection_string
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dstream.sdk.errors import ConfigError
+
+
+def keywords(text: str) -> dict[str, str]:
+    return dict(parse_connection_string(text).keywords)
+
+
+def test_the_originals_form_is_understood() -> None:
+    assert keywords("server=localhost,1433;user id=reader;password=Sample;database=Fleet;encrypt=disable") == {
+        "SERVER": "localhost,1433",
+        "UID": "reader",
+        "PWD": "Sample",
+        "DATABASE": "Fleet",
+        "Encrypt": "no",
+    }
+
+
+def test_a_port_of_its_own_joins_the_server() -> None:
+    assert keywords("Server=db;Port=1500;Database=A")["SERVER"] == "db,1500"
+
+
+def test_a_url_is_understood_with_its_escapes_instance_and_options() -> None:
+    assert keywords("sqlserver://re%40der:p%3Bw%7D@db.example.com:1500/INST?database=Sales&encrypt=true") == {
+        "SERVER": "db.example.com\\INST,1500",
+        "UID": "re@der",
+        "PWD": "p;w}",
+        "DATABASE": "Sales",
+        "Encrypt": "yes",
+    }
+
+
+def test_the_odbc_form_passes_through_and_more_keywords_win() -> None:
+    settings = parse_connection_string("Server=tcp:db,1433;Database=S;UID=u;PWD={a;b}}c};Encrypt=strict;Driver=x")
+    assert settings.odbc(DRIVER="/lib/driver.so", ApplicationIntent="ReadOnly") == (
+        "DRIVER=/lib/driver.so;ApplicationIntent=ReadOnly;SERVER=tcp:db,1433;DATABASE=S;UID=u;PWD={a;b}}c};Encrypt=strict"
+    )
+
+
+@given(st.text(min_size=1).filter(lambda text: text == text.strip()))
+def test_any_password_survives_being_written_and_read_again(password: str) -> None:
+    text = parse_connection_string("server=db;database=S;password={" + password.replace("}", "}}") + "}").odbc()
+    assert keywords(text)["PWD"] == password
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("server=db;database=S;passwrd=hunter2", 'Did you mean "password"'),
+        ("database=S;uid=u;pwd=hunter2", "names no server"),
+        ("server=db;uid=u;pwd=hunter2", "names no database"),
+        ("server=db;database=S;pwd=hun;ter2", "without ="),
+        ("server=db;database=S;pwd={hunter2", "no closing }"),
+        ("server=db;database=S;encrypt=hunter2", "Encrypt"),
+        ("sqlserver://u:hunter2@db:port/?database=S", "URL"),
+    ],
+)
+def test_what_is_wrong_is_said_and_never_the_password(text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_connection_string(text)
+    told = f"{caught.value.message} {caught.value.hint}"
+    assert says in told
+    assert "hunter2" not in told
+    assert "ter2" not in told
+    assert caught.value.config_path == "db_connection_string"
+
+
+def test_the_password_is_not_in_the_repr() -> None:
+    assert "hunter2" not in repr(parse_connection_string("server=db;database=S;pwd=hunter2"))

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from dstream_mssql_cdc.columns import Choices, Column
+from dstream_mssql_cdc.events import EventBuilder, TableShape, is_bit_set
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dstream.sdk.errors import DataError
+
+LSN = bytes.fromhex("0000002a000000180022")
+SEQ = bytes.fromhex("0000002a000000180021")
+ID, NAME = Column("Id", "int", 1), Column("Name", "nvarchar", 2, length=20)
+NOTE, OLD = Column("Note", "nvarchar", 9, length=-1), Column("Old", "text", 17)
+
+
+def events(columns: tuple[Column, ...], *rows: tuple[Any, ...], limit: int = 100) -> list[dict[str, Any]]:
+    builder = EventBuilder(TableShape("dbo.T", 5, ["Id"], columns, "db/5/", limit, Choices()))
+    times = {LSN: "2024-02-29T23:59:59.123"}
+    return [json.loads(msgspec.json.encode(event)) for _, event in builder.events(rows, times)]
+
+
+def test_an_update_is_one_event_with_the_row_before() -> None:
+    (event,) = events((ID, NAME), (LSN, 1, SEQ, 3, b"\x02", 7, "A."), (LSN, 1, SEQ, 4, b"\x02", 7, "Ada"))
+    assert event == {
+        "data": {"Id": 7, "Name": "Ada"},
+        "before": {"Id": 7, "Name": "A."},
+        "metadata": {
+            "V": 1,
+            "TableName": "dbo.T",
+            "OperationType": "Update",
+            "OperationID": 4,
+            "LSN": "0000002a000000180022",
+            "Seq": "0000002a000000180021",
+            "CommandId": 1,
+            "CommitTime": "2024-02-29T23:59:59.123",
+            "Key": ["Id"],
+            "Changed": ["Name"],
+            "Unchanged": [],
+            "Id": "db/5/0000002a000000180022/1/0000002a000000180021/4",
+        },
+    }
+
+
+def test_an_update_without_before_image_is_an_event_too() -> None:
+    (event,) = events((ID, NAME), (LSN, 1, SEQ, 4, b"\x02", 7, "Ada"))
+    assert "before" not in event
+
+
+def test_an_insert_and_a_delete_carry_the_row_and_no_before() -> None:
+    inserted, deleted = events((ID,), (LSN, 1, SEQ, 1, b"\x01", 7), (LSN, 2, SEQ, 2, b"\x01", 8))
+    assert [inserted["metadata"]["OperationType"], deleted["metadata"]["OperationType"]] == ["Delete", "Insert"]
+    assert [inserted["data"], deleted["data"]] == [{"Id": 7}, {"Id": 8}]
+
+
+def test_a_large_value_that_an_update_did_not_touch_is_unchanged_not_null() -> None:
+    (event,) = events(
+        (ID, NAME, NOTE),
+        (LSN, 1, SEQ, 3, b"\x00\x02", 7, "A", None, None),
+        (LSN, 1, SEQ, 4, b"\x00\x02", 7, "B", None, None),
+    )
+    assert (event["data"], event["before"]) == ({"Id": 7, "Name": "B"}, {"Id": 7, "Name": "A"})
+    assert event["metadata"]["Unchanged"] == ["Note"]
+
+
+def test_a_large_value_that_an_update_set_to_null_is_null() -> None:
+    (event,) = events(
+        (ID, NOTE),
+        (LSN, 1, SEQ, 3, b"\x01\x00", 7, "old", 6),
+        (LSN, 1, SEQ, 4, b"\x01\x00", 7, None, None),
+    )
+    assert (event["data"], event["before"]) == ({"Id": 7, "Note": None}, {"Id": 7, "Note": "old"})
+    assert (event["metadata"]["Changed"], event["metadata"]["Unchanged"]) == (["Note"], [])
+
+
+def test_a_null_that_was_inserted_is_null() -> None:
+    (event,) = events((ID, NOTE, OLD), (LSN, 1, SEQ, 2, b"\x01\x01\x01", 7, None, None, None, None))
+    assert event["data"] == {"Id": 7, "Note": None, "Old": None}
+
+
+def test_text_is_never_known_in_a_delete_or_before_image() -> None:
+    deleted, updated = events(
+        (ID, OLD),
+        (LSN, 1, SEQ, 1, b"\x01\x00\x01", 7, None, None),
+        (LSN, 2, SEQ, 3, b"\x01\x00\x00", 7, None, None),
+        (LSN, 2, SEQ, 4, b"\x01\x00\x00", 7, "new", 3),
+    )
+    assert (deleted["data"], deleted["metadata"]["Unchanged"]) == ({"Id": 7}, ["Old"])
+    assert (updated["data"], updated["before"]) == ({"Id": 7, "Old": "new"}, {"Id": 7})
+
+
+def test_a_value_over_the_limit_is_an_error_that_names_table_key_size_and_fix() -> None:
+    with pytest.raises(DataError) as caught:
+        events((ID, NOTE), (LSN, 1, SEQ, 2, b"\x01\x01", 7, None, 101))
+    told = f"{caught.value.message} {caught.value.hint}"
+    assert all(part in told for part in ("dbo.T.Note", "Id=7", "101", "max_line", "exclude"))
+
+
+def test_half_an_update_is_an_error() -> None:
+    with pytest.raises(DataError, match="without the row after"):
+        events((ID,), (LSN, 1, SEQ, 3, b"\x01", 7), (LSN, 2, SEQ, 2, b"\x01", 8))
+
+
+def test_a_row_captured_before_command_ids_existed_has_none() -> None:
+    (event,) = events((ID,), (LSN, None, SEQ, 2, b"\x01", 7))
+    assert event["metadata"]["CommandId"] is None
+    assert event["metadata"]["Id"] == f"db/5/{LSN.hex()}/0/{SEQ.hex()}/2"
+
+
+def test_any_column_name_is_written_as_it_is() -> None:
+    names = ['we"ird', "back\\slash", "tab\t", "ünï", "with space", "c0"]
+    columns = (ID, *(Column(name, "int", at) for at, name in enumerate(names, 2)))
+    (event,) = events(columns, (LSN, 1, SEQ, 2, b"\xff", 0, 1, 2, 3, 4, 5, 6))
+    assert event["data"] == {"Id": 0, **{name: at for at, name in enumerate(names, 1)}}
+
+
+@given(ordinal=st.integers(1, 1024), other=st.integers(1, 1024))
+def test_the_update_mask_counts_from_its_last_byte(ordinal: int, other: int) -> None:
+    mask = (1 << (ordinal - 1)).to_bytes(128)
+    assert is_bit_set(mask, other) == (ordinal == other)
+
+
+def test_the_columns_are_selected_with_lengths_and_a_guard_for_the_large_ones() -> None:
+    builder = EventBuilder(TableShape("dbo.T", 5, ["Id"], (ID, NOTE, OLD), "", 100, Choices()))
+    assert builder.select_list(lambda name: f"[{name}]") == [
+        "[Id]",
+        "CASE WHEN DATALENGTH([Note]) > 100 THEN NULL ELSE [Note] END",
+        "CASE WHEN DATALENGTH([Old]) > 100 THEN NULL ELSE CONVERT(varchar(max), [Old]) END",
+        "DATALENGTH([Note])",
+        "DATALENGTH([Old])",
+    ]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from dstream_mssql_cdc import sql
+from dstream_mssql_cdc.position import Floor
+
+
+@pytest.mark.parametrize("statement", list(sql.statements()))
+def test_every_statement_only_reads_what_is_committed(statement: str) -> None:
+    code = re.sub(r"N?'[^']*'|\[[^\]]*\]", "", statement).upper()
+    assert "NOLOCK" not in code
+    assert "UNCOMMITTED" not in code
+    assert not re.search(r"\b(INSERT|UPDATE|DELETE|MERGE|EXEC|CREATE|ALTER|DROP|INTO)\b", code)
+
+
+def test_every_read_of_changes_is_followed_by_the_watermarks() -> None:
+    page, _ = sql.page("dbo_T", ["[Id]"], Floor(b"a"), b"b", (1, 2, 3, 4), 10)
+    for statement in (page, sql.POLL, sql.probe(["dbo_T"] * 500)):
+        assert statement.endswith(sql.WATERMARKS)
+
+
+def test_a_page_binds_as_many_values_as_it_has_marks() -> None:
+    for floor in (Floor(b"a"), Floor(b"a", 1), Floor(b"a", 1, b"s", 2), Floor(b"a", -1), Floor(b"a", -1, b"s", 2)):
+        statement, parameters = sql.page("dbo_T", [], floor, b"b", (1, 2), 10)
+        assert statement.count("?") == len(parameters)
+
+
+def test_names_cannot_leave_their_brackets() -> None:
+    assert sql.change_table("a]; DROP TABLE x --") == "cdc.[a]]; DROP TABLE x --_CT]"
+
+
+def test_operations_choose_the_rows_that_are_read() -> None:
+    assert sql.operation_codes(["insert", "update", "delete"], before_images=True) == (1, 2, 3, 4)
+    assert sql.operation_codes(["update"], before_images=False) == (4,)
+    assert sql.operation_codes(["delete", "insert"], before_images=True) == (1, 2)
+
+
+def test_the_provider_loads_neither_driver_nor_msgspec_before_its_first_line() -> None:
+    code = (
+        "import sys; import dstream_mssql_cdc.__main__; "
+        "print([name for name in ('pyodbc', 'msgspec', 'decimal', 'mssql_python_odbc') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

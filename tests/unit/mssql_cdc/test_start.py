@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+from dstream_mssql_cdc.config import parse_start
+from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
+from dstream_mssql_cdc.position import Position
+from dstream_mssql_cdc.start import checked_state, first_state
+from dstream_mssql_cdc.state import ReaderState, load_state
+
+from dstream.sdk.errors import ConfigError, DStreamError, RefusedError
+
+
+def lsn(number: int) -> bytes:
+    return number.to_bytes(10)
+
+
+def captured(name: str, start: int, created: str = "2024-01-01") -> CapturedTable:
+    mark = Watermark(name, 1, 5, lsn(start), created)
+    return CapturedTable(f"dbo.{name}", 5, (CapturedInstance(mark, (), ()),))
+
+
+@dataclass
+class Log:
+    end: int | None = 500
+    at_time: int | None = None
+
+    def max_lsn(self) -> bytes | None:
+        return None if self.end is None else lsn(self.end)
+
+    def lsn_at(self, time: str) -> bytes | None:
+        assert time == "2024-02-29T10:00:00"
+        return None if self.at_time is None else lsn(self.at_time)
+
+
+def started(text: str, log: Log, *tables: CapturedTable) -> Position:
+    return first_state(parse_start(text), "guid", tables or (captured("a", 100), captured("b", 70)), log).position
+
+
+def test_earliest_is_the_lowest_start_of_all_tables() -> None:
+    assert started("earliest", Log()) == Position.end_of(lsn(69))
+
+
+def test_earliest_is_never_above_what_is_captured() -> None:
+    assert started("earliest", Log(end=60)) == Position.end_of(lsn(60))
+    assert started("earliest", Log(end=None)) == Position.end_of(lsn(0))
+
+
+def test_latest_is_the_end_of_what_is_captured() -> None:
+    assert started("latest", Log()) == Position.end_of(lsn(500))
+
+
+def test_an_lsn_is_the_first_one_that_is_read() -> None:
+    assert started(lsn(200).hex(), Log()).next_lsn == lsn(200)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(69, RefusedError), (502, ConfigError)])
+def test_an_lsn_outside_of_what_is_held_is_refused(number: int, kind: type[DStreamError]) -> None:
+    with pytest.raises(kind):
+        started(lsn(number).hex(), Log())
+
+
+def test_a_time_is_the_first_transaction_that_ended_then_or_later() -> None:
+    assert started("2024-02-29 10:00:00", Log(at_time=300)).next_lsn == lsn(300)
+    assert started("2024-02-29 10:00:00", Log(at_time=None)) == Position.end_of(lsn(500))
+
+
+def state() -> ReaderState:
+    first = first_state(parse_start("latest"), "guid", [captured("a", 1)], Log())
+    loaded = load_state(msgspec.json.decode(msgspec.json.encode(first.stored())))
+    assert loaded == first
+    return loaded
+
+
+def test_a_checkpoint_of_another_database_is_refused_unless_it_is_accepted() -> None:
+    with pytest.raises(RefusedError) as caught:
+        checked_state(state(), "other", [captured("a", 1)], accept_changed=False)
+    assert caught.value.code == "mssql.another_database"
+    accepted = checked_state(state(), "other", [captured("a", 1)], accept_changed=True)
+    assert (accepted.db.service_broker_guid, accepted.position) == ("other", state().position)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"next": 7},
+        {**state().stored(), "v": 2},
+        {**state().stored(), "pos": ["zz", 1, "00", 2, 5]},
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_is_refused(stored: dict[str, object]) -> None:
+    with pytest.raises(RefusedError):
+        load_state(stored)
+
+
+def test_no_checkpoint_is_a_first_run() -> None:
+    assert load_state({}) is None
