@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pymssql
 import pyodbc
@@ -29,15 +31,20 @@ class Listener:
     engine: ScriptedEngine
     port: int
 
-    def odbc(self, extra: str = "", *, password: str = PASSWORD, database: str = "demo", **options: bool):
-        return pyodbc.connect(
-            f"DRIVER={odbc_driver()};SERVER=127.0.0.1,{self.port};DATABASE={database};UID=sa;PWD={password};"
-            f"TrustServerCertificate=yes;{extra}",
-            timeout=10,
-            **{"autocommit": True, **options},
+    def connection_string(self, extra: str = "") -> str:
+        """For Microsoft's driver."""
+        return (
+            f"DRIVER={odbc_driver()};SERVER=127.0.0.1,{self.port};DATABASE=demo;UID=sa;PWD={PASSWORD};"
+            f"TrustServerCertificate=yes;{extra}"
         )
 
-    def freetds(self, **options: object):
+    def odbc(self, extra: str = "", **options: bool) -> pyodbc.Connection:
+        """Microsoft's driver; of a repeated keyword in `extra` the driver takes the first, so it comes first."""
+        options = {"autocommit": True, **options}
+        return pyodbc.connect(extra + ";" + self.connection_string(), timeout=10, **options)
+
+    def freetds(self, **options: Any) -> pymssql.Connection:
+        """FreeTDS inside pymssql."""
         return pymssql.connect(
             server="127.0.0.1",
             port=str(self.port),
@@ -45,7 +52,7 @@ class Listener:
             password=PASSWORD,
             database="demo",
             login_timeout=10,
-            **{"autocommit": True, **options},
+            **({"autocommit": True} | options),
         )
 
 
@@ -102,3 +109,16 @@ def start(certificate: tuple[Path, Path]) -> Iterator[Callable[..., Listener]]:
 @pytest.fixture
 def listener(start: Callable[..., Listener]) -> Listener:
     return start()
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Waits for a condition, ten seconds at most."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come true"
+            time.sleep(0.005)
+
+    return wait

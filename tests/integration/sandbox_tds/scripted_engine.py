@@ -57,11 +57,13 @@ class ScriptedSession:
         if procedure.endswith("sp_datatype_info_100"):
             yield from CATALOG_PROCEDURES["sp_datatype_info_100"](self, params)
         elif procedure == "double":
-            yield Columns((Column("in", INT),))
-            yield Rows([(params[0].value,)])
-            yield Done(1, is_select=True)
             yield OutputValue("@out", INT, 2 * int(str(params[0].value)))
             yield ReturnStatus(7)
+        elif procedure == "show":
+            yield from _one_row(
+                tuple(Column(param.name, param.type) for param in params), tuple(p.value for p in params)
+            )
+            yield ReturnStatus(0)
         else:
             yield Message(2812, 16, 62, f"Could not find stored procedure '{procedure}'.")
 
@@ -110,6 +112,8 @@ class ScriptedSession:
 
     def _select(self, rest: str, params: Sequence[Param]) -> Iterator[Event]:
         """SELECT 1 or SELECT its parameters."""
+        if rest.startswith("FAIL "):
+            return self._fail(rest.removeprefix("FAIL "), params)
         if rest == "1":
             return _one_row((Column("", INT),), (1,))
         columns = tuple(Column(f"c{n}", param.type) for n, param in enumerate(params))

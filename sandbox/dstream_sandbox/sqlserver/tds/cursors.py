@@ -22,6 +22,7 @@ from dstream_sandbox.sqlserver.session import (
 )
 from dstream_sandbox.sqlserver.tds.arguments import Arguments
 from dstream_sandbox.sqlserver.tds.prepared import PreparedStatements, Statement, statement
+from dstream_sandbox.sqlserver.tds.response import CursorColumns
 from dstream_sandbox.sqlserver.tds.tokens import is_error
 from dstream_sandbox.sqlserver.values import Row, SqlType
 
@@ -36,6 +37,9 @@ _READ_ONLY = 0x0001
 # sp_cursorfetch (Microsoft Learn), fetchtype.
 _FIRST, _NEXT, _PREVIOUS, _LAST, _ABSOLUTE, _RELATIVE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _REFRESH, _INFO, _PREVIOUS_NO_ADJUST = 0x80, 0x100, 0x200
+
+# sp_cursor (Microsoft Learn), optype: what drivers use to read columns of a row they have fetched.
+_REFRESH_ROW, _SET_POSITION = 0x08, 0x20
 
 _ROW_STATUS = Column("rowstat", _INT, nullable=False)
 _FETCHED = 1
@@ -71,6 +75,13 @@ class _Cursor:
         self.start = min(max(start, -1), size)
         self.fetched = len(found)
         return found
+
+    def fetched_rows(self, row_number: int) -> list[Row]:
+        """The rows of the last fetch, or one of them, counted from 1."""
+        first = max(self.start, 0)
+        if row_number:
+            return self.rows[first + row_number - 1 : first + row_number]
+        return self.rows[first : first + self.fetched]
 
 
 class Cursors:
@@ -115,7 +126,7 @@ class Cursors:
         yield ReturnStatus(0)
 
     def _execute_prepared(self, arguments: Arguments) -> Iterator[Event]:
-        prepared = self._prepared.get(arguments.integer("@prepared_handle"))
+        prepared = self._prepared.statement(arguments.integer("@prepared_handle"))
         arguments.skip("@cursor")
         options = arguments.integer("@scrollopt", default=_STATIC)
         arguments.skip("@ccopt")
@@ -134,7 +145,7 @@ class Cursors:
             self._prepared.unprepare(old)
         handle = self._prepared.prepare(sql, declarations)
         yield OutputValue("@prepared_handle", _INT, handle)
-        yield from self._start(self._prepared.get(handle), arguments.rest(), options)
+        yield from self._start(self._prepared.statement(handle), arguments.rest(), options)
 
     def _unprepare(self, arguments: Arguments) -> Iterator[Event]:
         self._prepared.unprepare(arguments.integer("@prepared_handle"))
@@ -163,7 +174,7 @@ class Cursors:
 
     def _open_columns(self, cursor: _Cursor, handle: int, options: int) -> Iterator[Event]:
         if not options & _AUTO_FETCH:
-            yield Columns((*cursor.columns, _ROW_STATUS))
+            yield CursorColumns((*cursor.columns, _ROW_STATUS))
             yield Done(0, is_select=True)
             return
         yield from _result(cursor, cursor.move(_NEXT, 0, 1))
@@ -198,9 +209,13 @@ class Cursors:
         yield ReturnStatus(0)
 
     def _modify(self, arguments: Arguments) -> Iterator[Event]:
-        self._get("sp_cursor", arguments)
-        raise SqlError(16929, "The cursor is READ ONLY.")
-        yield
+        cursor = self._get("sp_cursor", arguments)
+        operation = arguments.integer("@optype")
+        if operation & ~_SET_POSITION != _REFRESH_ROW:
+            raise SqlError(16929, "The cursor is READ ONLY.")
+        row_number = arguments.integer("@rownum", default=0)
+        yield from _result(cursor, cursor.fetched_rows(row_number))
+        yield ReturnStatus(0)
 
     def _get(self, procedure: str, arguments: Arguments) -> _Cursor:
         handle = arguments.integer("@cursor")
@@ -238,7 +253,7 @@ class _FirstResult:
 
 
 def _result(cursor: _Cursor, rows: Sequence[Row]) -> Iterator[Event]:
-    yield Columns((*cursor.columns, _ROW_STATUS))
+    yield CursorColumns((*cursor.columns, _ROW_STATUS))
     if rows:
         yield Rows([(*row, _FETCHED) for row in rows])
     yield Done(len(rows), is_select=True)

@@ -19,6 +19,13 @@ _OPTION_MARS = 0x04
 _OPTION_FED_AUTH_REQUIRED = 0x06
 _TERMINATOR = 0xFF
 
+_FIRST_ODBC_MAJOR_VERSION = 9
+"""Microsoft's ODBC and OLE DB drivers are versions 9 to 19; .NET's SqlClient is below.
+
+Asked for MARS and answered 0, the ODBC driver hangs up without saying why; it goes on when the option is missing (seen
+with 18.6). SqlClient wants the 0: without it, it takes MARS for granted (TdsParser.ConsumePreLoginHandshake).
+"""
+
 SERVER_VERSION = (16, 0, 4175)
 """SQL Server 2022: major, minor, build."""
 
@@ -38,6 +45,8 @@ class Prelogin:
 
     encryption: Encryption
     asks_fed_auth: bool
+    asks_mars: bool
+    major_version: int
 
 
 def parse_prelogin(data: bytes) -> Prelogin:
@@ -48,7 +57,9 @@ def parse_prelogin(data: bytes) -> Prelogin:
         level = Encryption(encryption[0] & 0x1F)  # 0x80 only says that a client certificate would come
     except (ValueError, IndexError) as error:
         raise ProtocolError("PRELOGIN with an unknown encryption level") from error
-    return Prelogin(level, _OPTION_FED_AUTH_REQUIRED in options)
+    version = options.get(_OPTION_VERSION, b"")
+    asks_mars = options.get(_OPTION_MARS, b"\0") != b"\0"
+    return Prelogin(level, _OPTION_FED_AUTH_REQUIRED in options, asks_mars, version[0] if version else 0)
 
 
 def agreed_encryption(client: Encryption) -> Encryption:
@@ -57,15 +68,16 @@ def agreed_encryption(client: Encryption) -> Encryption:
 
 
 def prelogin_answer(client: Prelogin) -> bytes:
-    """MARS is always refused, with the 0 that says so: clients then open another connection or report it themselves."""
+    """MARS is always refused. The client then goes on without it, and itself reports a second open result."""
     major, minor, build = SERVER_VERSION
     options = [
         (_OPTION_VERSION, _VERSION.pack(major, minor, build, 0)),
         (_OPTION_ENCRYPTION, bytes([agreed_encryption(client.encryption)])),
         (_OPTION_INSTANCE, b"\x00"),
         (_OPTION_THREAD_ID, b""),
-        (_OPTION_MARS, b"\x00"),
     ]
+    if not (client.asks_mars and client.major_version >= _FIRST_ODBC_MAJOR_VERSION):
+        options.append((_OPTION_MARS, b"\x00"))
     if client.asks_fed_auth:
         options.append((_OPTION_FED_AUTH_REQUIRED, b"\x00"))
     offset = len(options) * _OPTION.size + 1

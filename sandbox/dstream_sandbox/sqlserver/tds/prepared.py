@@ -28,24 +28,40 @@ class Statement:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A procedure's name under a handle (sp_prepexecrpc)."""
+
+    procedure: str
+
+
 class PreparedStatements:
     """One connection's handles. They end with the connection or with its reset."""
 
     def __init__(self) -> None:
-        self._statements: dict[int, Statement] = {}
+        self._statements: dict[int, Statement | PreparedCall] = {}
         self._last_handle = 0
 
     def prepare(self, sql: str, declarations: str) -> int:
-        """A new handle."""
-        self._last_handle += 1
-        self._statements[self._last_handle] = statement(sql, declarations)
-        return self._last_handle
+        """A new handle for a statement."""
+        return self._keep(statement(sql, declarations))
 
-    def get(self, handle: int) -> Statement:
+    def prepare_call(self, procedure: str) -> int:
+        """A new handle for a procedure."""
+        return self._keep(PreparedCall(procedure))
+
+    def get(self, handle: int) -> Statement | PreparedCall:
         """Raises SqlError 8179."""
         if handle not in self._statements:
             raise SqlError(8179, f"Could not find prepared statement with handle {handle}.")
         return self._statements[handle]
+
+    def statement(self, handle: int) -> Statement:
+        """Raises SqlError 8179, also when the handle is a procedure's."""
+        found = self.get(handle)
+        if isinstance(found, PreparedCall):
+            raise SqlError(8179, f"Could not find prepared statement with handle {handle}.")
+        return found
 
     def unprepare(self, handle: int) -> None:
         """Raises SqlError 8179."""
@@ -55,6 +71,11 @@ class PreparedStatements:
     def clear(self) -> None:
         """The connection was reset."""
         self._statements.clear()
+
+    def _keep(self, prepared: Statement | PreparedCall) -> int:
+        self._last_handle += 1
+        self._statements[self._last_handle] = prepared
+        return self._last_handle
 
 
 def statement(sql: str, declarations: str) -> Statement:

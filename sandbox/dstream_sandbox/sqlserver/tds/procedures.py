@@ -21,7 +21,7 @@ from dstream_sandbox.sqlserver.session import (
 from dstream_sandbox.sqlserver.tds.arguments import Arguments
 from dstream_sandbox.sqlserver.tds.cursors import Cursors
 from dstream_sandbox.sqlserver.tds.describe import describe_first_result_set, describe_undeclared_parameters
-from dstream_sandbox.sqlserver.tds.prepared import PreparedStatements, Statement, statement
+from dstream_sandbox.sqlserver.tds.prepared import PreparedCall, PreparedStatements, Statement, statement
 from dstream_sandbox.sqlserver.tds.requests import RpcCall
 from dstream_sandbox.sqlserver.tds.tokens import is_error
 from dstream_sandbox.sqlserver.values import SqlType
@@ -89,7 +89,10 @@ class Procedures:
 
     def _execute_prepared(self, arguments: Arguments) -> Iterator[Event]:
         prepared = self._prepared.get(arguments.integer("@handle"))
-        yield from self._run(prepared, arguments.rest())
+        if isinstance(prepared, PreparedCall):
+            yield from self.call(RpcCall(prepared.procedure, arguments.rest()))
+        else:
+            yield from self._run(prepared, arguments.rest())
 
     def _prepare_and_execute(self, arguments: Arguments) -> Iterator[Event]:
         old = arguments.integer("@handle", default=0)
@@ -99,11 +102,15 @@ class Procedures:
             self._prepared.unprepare(old)
         handle = self._prepared.prepare(sql, declarations)
         yield OutputValue("@handle", _INT, handle)
-        yield from self._run(self._prepared.get(handle), arguments.rest())
+        yield from self._run(self._prepared.statement(handle), arguments.rest())
 
     def _prepare_and_execute_call(self, arguments: Arguments) -> Iterator[Event]:
-        raise SqlError(40000, "The sandbox does not support sp_prepexecrpc.")
-        yield
+        old = arguments.integer("@handle", default=0)
+        procedure = arguments.text("@rpccall")
+        if old:
+            self._prepared.unprepare(old)
+        yield OutputValue("@handle", _INT, self._prepared.prepare_call(procedure))
+        yield from self.call(RpcCall(procedure, arguments.rest()))
 
     def _unprepare(self, arguments: Arguments) -> Iterator[Event]:
         self._prepared.unprepare(arguments.integer("@handle"))

@@ -28,6 +28,11 @@ Write = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
+class CursorColumns(Columns):
+    """A server cursor's columns: the last one is the row status, which drivers keep to themselves."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldDone:
     """A DONE that has not been sent."""
 
@@ -140,6 +145,8 @@ class Response:
         encodings = [encoding(column.type, self._database) for column in event.columns]
         self._rows = RowEncoder(encodings, compact=self._compact)
         self._send(tokens.column_metadata(event.columns, encodings))
+        if isinstance(event, CursorColumns):
+            self._send(tokens.cursor_columns(len(event.columns)))
 
     def _send_rows(self, event: Rows) -> None:
         if self._rows is None:

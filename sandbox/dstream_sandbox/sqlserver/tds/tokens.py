@@ -33,6 +33,7 @@ _RETURN_VALUE_FLAGS = Struct("<BIH")
 _MAX_MESSAGE_CHARACTERS = 8000
 _LAST_INFO_SEVERITY = 10
 
+_COLUMN_EXPRESSION, _COLUMN_HIDDEN = 0x04, 0x10
 _NULLABLE, _UPDATEABLE_UNKNOWN, _IDENTITY, _COMPUTED = 0x01, 0x08, 0x10, 0x20
 
 
@@ -69,6 +70,16 @@ def column_metadata(columns: Sequence[Column], encodings: Sequence[Encoding]) ->
             parts.append(b"\x00")  # TableName in zero parts
         parts.append(b_varchar(column.name))
     return b"".join(parts)
+
+
+def cursor_columns(count: int) -> bytes:
+    """COLINFO of a cursor whose last column, the row status, is not the application's to see."""
+    hidden = count - 1
+    info = b"".join(
+        bytes([number + 1, 0, _COLUMN_EXPRESSION | (_COLUMN_HIDDEN if number == hidden else 0)])
+        for number in range(count)
+    )
+    return b"\xa5" + _U16.pack(len(info)) + info
 
 
 def return_status(value: int) -> bytes:

@@ -1,0 +1,91 @@
+"""Who gets in, over which encryption, and what the others are told."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import pymssql
+import pyodbc
+import pytest
+
+from tests.integration.sandbox_tds.conftest import Listener
+
+
+@pytest.mark.parametrize("encrypt", ["no", "yes"])
+def test_microsofts_driver_connects_with_tls_for_the_login_only_and_for_all(listener: Listener, encrypt: str) -> None:
+    with listener.odbc(f"Encrypt={encrypt}") as connection:
+        assert connection.execute("SELECT 1").fetchval() == 1
+
+
+@pytest.mark.parametrize("encryption", ["off", "request", "require"])
+def test_freetds_connects_with_and_without_tls(listener: Listener, encryption: str) -> None:
+    with listener.freetds(encryption=encryption) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchall() == [(1,)]
+
+
+def test_the_login_chooses_the_database(listener: Listener) -> None:
+    with listener.odbc("DATABASE=sales") as connection:
+        assert connection.getinfo(pyodbc.SQL_DATABASE_NAME) == "sales"
+        assert connection.getinfo(pyodbc.SQL_DBMS_NAME) == "Microsoft SQL Server"
+
+
+def test_a_wrong_password_is_error_18456(listener: Listener) -> None:
+    with pytest.raises(pyodbc.Error, match=r"Login failed for user 'sa'\. \(18456\)") as caught:
+        listener.odbc("PWD=wrong")
+    assert caught.value.args[0] == "28000"
+
+
+def test_an_unknown_database_is_error_4060(listener: Listener) -> None:
+    with pytest.raises(pyodbc.Error, match=r'Cannot open database "nowhere" requested by the login.*\(4060\)'):
+        listener.odbc("DATABASE=nowhere")
+
+
+def test_tokens_of_entra_id_are_refused_in_words(listener: Listener) -> None:
+    with pytest.raises(pyodbc.Error, match="does not support logins of Microsoft Entra ID"):
+        listener.odbc("Authentication=ActiveDirectoryPassword")
+
+
+def test_a_client_older_than_tds_7_3_is_told_so(listener: Listener) -> None:
+    with pytest.raises(pymssql.OperationalError, match=r"speaks TDS 7\.3 and 7\.4"):
+        listener.freetds(tds_version="7.1")
+
+
+@pytest.mark.parametrize("version", ["7.3", "7.4"])
+def test_both_versions_of_tds_work(listener: Listener, version: str) -> None:
+    with listener.freetds(tds_version=version) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchall() == [(1,)]
+
+
+def test_a_client_that_asks_for_mars_goes_on_without_it(listener: Listener) -> None:
+    with listener.odbc("MARS_Connection=yes") as connection:
+        first, second = connection.cursor(), connection.cursor()
+        first.execute("COUNT 100000")
+        with pytest.raises(pyodbc.Error, match="Connection is busy with results for another"):
+            second.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("size", [512, 4096, 32767])
+def test_packets_have_the_size_that_the_client_asks_for(listener: Listener, size: int) -> None:
+    with listener.odbc(f"PacketSize={size};Encrypt=no") as connection:
+        assert connection.execute("SELECT ?", "x" * 100_000).fetchval() == "x" * 100_000
+
+
+def test_garbage_ends_the_connection_and_nobody_elses(listener: Listener) -> None:
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"\0" * 70_000)
+        with suppress(ConnectionError):
+            while sock.recv(4096):
+                pass
+    with listener.odbc() as connection:
+        assert connection.execute("SELECT 1").fetchval() == 1
+
+
+def test_a_session_ends_with_its_connection(
+    listener: Listener, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    listener.odbc().close()
+    wait_until(lambda: listener.engine.closed == [51])

@@ -1,0 +1,44 @@
+"""--replay-reads: a SELECT runs once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dstream_sandbox.sqlserver.session import Column
+from dstream_sandbox.sqlserver.values import SqlType
+
+from tests.integration.sandbox_tds.conftest import Listener
+
+QUERY = "SELECT a FROM t"
+
+
+def test_a_select_is_run_once_and_served_again(start: Callable[..., Listener]) -> None:
+    listener = start(replay_reads=True)
+    columns = (Column("a", SqlType("int")),)
+    listener.engine.results[QUERY] = (columns, [(n,) for n in range(1000)])
+    with listener.odbc() as first, listener.odbc() as second:
+        results = [connection.execute(QUERY).fetchall() for connection in (first, second, first)]
+    assert [len(rows) for rows in results] == [1000] * 3
+    assert [sql for sql, _, _ in listener.engine.executed] == [QUERY]
+
+
+def test_other_parameters_are_another_read(start: Callable[..., Listener]) -> None:
+    listener = start(replay_reads=True)
+    with listener.odbc() as connection:
+        assert [connection.execute("SELECT ?", n).fetchval() for n in (1, 2, 1, 2)] == [1, 2, 1, 2]
+    assert len(listener.engine.executed) == 2
+
+
+def test_what_changes_data_always_runs(start: Callable[..., Listener]) -> None:
+    listener = start(replay_reads=True)
+    with listener.odbc() as connection:
+        for _ in range(3):
+            connection.execute("INSERT one")
+    assert len(listener.engine.executed) == 3
+
+
+def test_without_the_option_every_read_runs(listener: Listener) -> None:
+    with listener.odbc() as connection:
+        for _ in range(3):
+            connection.execute("SELECT 1")
+    assert len(listener.engine.executed) == 3
