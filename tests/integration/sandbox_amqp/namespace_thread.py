@@ -24,13 +24,13 @@ _T = TypeVar("_T")
 
 
 class NamespaceThread:
-    def __init__(self, folder: Path, *, profile: Profile = "standard", sink: bool = False) -> None:
+    def __init__(self, folder: Path, *, profile: Profile = "standard") -> None:
         self._folder = folder
         self._profile: Profile = profile
-        self._sink = sink
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._names = count(1)
+        self._ahead_s = 0.0
         self.server: ServiceBusServer
         self.broker: LocalBroker
         self.amqp_port = 0
@@ -47,6 +47,11 @@ class NamespaceThread:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def let_pass(self, seconds: float) -> None:
+        """Move this namespace's time on."""
+        self._ahead_s += seconds
+        self.on_loop(self.broker.advance)
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -89,10 +94,13 @@ class NamespaceThread:
             **{"transport_type": TransportType.Amqp, **options},
         )
 
+    def _clock(self) -> float:
+        return time.time() + self._ahead_s
+
     async def _open(self) -> None:
-        self.broker = open_broker(self._folder, profile=self._profile, clock=time.time)
+        self.broker = open_broker(self._folder, profile=self._profile, clock=self._clock)
         keys = KeyRing([SharedKey(KEY_NAME, (KEY,)), SharedKey(LISTENER_NAME, (LISTENER_KEY,), frozenset(("Listen",)))])
-        self.server = ServiceBusServer(self.broker, keys, sink=self._sink)
+        self.server = ServiceBusServer(self.broker, keys, clock=self._clock)
         self.amqp_port = await self.server.listen(0)
         tls = server_tls(str(self._folder / "server.pem"), str(self._folder / "server.key"))
         self.amqps_port = await self.server.listen(0, tls)

@@ -122,7 +122,7 @@ class Namespace:
             link.refuse(exc)
             return
         work = attach_receiver(
-            link, path, broker=self._broker, faults=self._faults, counters=self._counters, spawn=self._spawn
+            link, path, client, broker=self._broker, faults=self._faults, counters=self._counters, spawn=self._spawn
         )
         link.pending = self._spawn(work)
 

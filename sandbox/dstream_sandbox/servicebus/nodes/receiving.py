@@ -14,6 +14,7 @@ from dstream_sandbox.servicebus.amqp.values import Described, Symbol
 from dstream_sandbox.servicebus.core import ANY_SESSION, AmqpError, Broker, Outcome, ReceiveMode, Receiver
 from dstream_sandbox.servicebus.counters import Counters
 from dstream_sandbox.servicebus.faults import Faults
+from dstream_sandbox.servicebus.nodes.client import Client
 from dstream_sandbox.servicebus.nodes.interference import Interference
 from dstream_sandbox.servicebus.nodes.rendering import render
 from dstream_sandbox.servicebus.nodes.requests import Spawn
@@ -28,7 +29,14 @@ _TICKS_AT_EPOCH = 621_355_968_000_000_000  # .NET ticks of 100 ns from year 1
 
 
 async def attach_receiver(
-    link: OutgoingLink, path: str, *, broker: Broker, faults: Faults, counters: Counters, spawn: Spawn
+    link: OutgoingLink,
+    path: str,
+    client: Client,
+    *,
+    broker: Broker,
+    faults: Faults,
+    counters: Counters,
+    spawn: Spawn,
 ) -> None:
     """Claim what the link asks for, waiting for a free session if it must, and serve it."""
     attach = link.attach
@@ -48,7 +56,7 @@ async def attach_receiver(
     if link.closed:
         receiver.close()
         return
-    server = EntityReceiver(link, path, mode, receiver, broker, faults, counters, spawn)
+    server = EntityReceiver(link, path, mode, receiver, client, broker, faults, counters, spawn)
     if wanted is None or attach.source is None or receiver.session_id is None:
         link.accept(server)
     else:
@@ -68,6 +76,7 @@ class EntityReceiver:
         path: str,
         mode: ReceiveMode,
         receiver: Receiver,
+        client: Client,
         broker: Broker,
         faults: Faults,
         counters: Counters,
@@ -77,6 +86,7 @@ class EntityReceiver:
         self._path = path
         self._settled = mode == "receive_and_delete"
         self._receiver = receiver
+        self._client = client
         self._broker = broker
         self._interference = Interference(faults, link, path, "receive")
         self._counters = counters
@@ -90,8 +100,12 @@ class EntityReceiver:
 
     def on_credit(self) -> bool:
         fault = self._interference.strike("detach") if self._interference else None
-        if fault is not None:
-            self._link.detach(fault.error())
+        try:
+            self._client.require(self._path, "Listen")  # tokens run out while links live
+            if fault is not None:
+                raise fault.error()
+        except AmqpError as exc:
+            self._link.detach(exc)
             return False
         while (room := self._link.sendable) > 0:
             wanted = min(room, _TAKE_AT_ONCE)

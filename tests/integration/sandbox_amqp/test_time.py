@@ -1,0 +1,84 @@
+"""What ends by itself: locks, sessions, tokens. The namespace's clock is moved, so nobody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+from dstream_sandbox.servicebus.amqp.encode import encode, encode_composite
+from dstream_sandbox.servicebus.amqp.performatives import Code
+from dstream_sandbox.servicebus.amqp.values import Described, Symbol, UInt, ULong
+
+from tests.integration.sandbox_amqp.namespace_thread import KEY, KEY_NAME, NamespaceThread
+from tests.integration.sandbox_amqp.wire_client import WireClient
+
+_MESSAGE = encode_composite(0x73, ["m"]) + b"\x00\x53\x75" + encode(b"x")
+
+
+@pytest.fixture(scope="module")
+def ageing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamespaceThread]:
+    namespace = NamespaceThread(tmp_path_factory.mktemp("ageing"), profile="premium").start()
+    yield namespace
+    namespace.stop()
+
+
+@pytest.fixture
+def wire(ageing: NamespaceThread) -> Iterator[WireClient]:
+    with WireClient(ageing.amqp_port) as client:
+        client.login(KEY_NAME, KEY)
+        yield client
+
+
+def test_a_session_whose_lock_ran_out_is_taken_from_its_receiver(ageing: NamespaceThread, wire: WireClient) -> None:
+    wire.attach_receiver(1, ageing.queue(requires_session=True), filters={Symbol("com.microsoft:session-filter"): "s1"})
+    assert wire.expect(Code.ATTACH)[5] is not None
+    ageing.let_pass(61)
+    assert str(wire.expect(Code.DETACH)[2].value[0]) == "com.microsoft:session-lock-lost"
+
+
+def test_a_message_whose_lock_ran_out_comes_again_and_cannot_be_completed(
+    ageing: NamespaceThread, wire: WireClient
+) -> None:
+    queue = ageing.queue()
+    wire.attach_sender(0, queue)
+    wire.transfer(0, 0, _MESSAGE)
+    wire.expect(Code.DISPOSITION)
+    wire.attach_receiver(1, queue)
+    wire.give_credit(1, 2)
+    wire.expect(Code.TRANSFER)
+    ageing.let_pass(61)
+    assert wire.expect(Code.TRANSFER)[1] == 1
+    wire.send(Code.DISPOSITION, [True, UInt(0), None, False, Described(ULong(Code.ACCEPTED), [])])
+    answer = wire.expect(Code.DISPOSITION)
+    assert (answer[1], answer[4].descriptor) == (0, Code.REJECTED)
+    assert str(answer[4].value[0].value[0]) == "com.microsoft:message-lock-lost"
+
+
+def test_links_do_not_outlive_their_token(ageing: NamespaceThread) -> None:
+    queue = ageing.queue()
+    with WireClient(ageing.amqp_port) as wire:
+        wire.open()
+        assert wire.put_token(f"sb://localhost/{queue}", KEY_NAME, KEY, lifetime_s=600)["status-code"] == 202
+        wire.attach_sender(1, queue)
+        wire.attach_receiver(2, queue)
+        wire.transfer(1, 0, _MESSAGE)
+        assert wire.expect(Code.DISPOSITION)[4].descriptor == Code.ACCEPTED
+        ageing.let_pass(601)
+        wire.transfer(1, 1, _MESSAGE)
+        rejected = wire.expect(Code.DISPOSITION)[4]
+        assert str(rejected.value[0].value[0]) == "amqp:unauthorized-access"
+        wire.give_credit(2, 1)
+        assert str(wire.expect(Code.DETACH)[2].value[0]) == "amqp:unauthorized-access"
+
+
+def test_a_premium_namespace_takes_large_messages_but_no_larger_batches(ageing: NamespaceThread) -> None:
+    queue = ageing.queue(max_message_size_kb=102_400)
+    body = bytes(range(256)) * 12_000
+    with ageing.client() as client:
+        with client.get_queue_sender(queue) as sender:
+            assert sender.create_message_batch().max_size_in_bytes == 1024 * 1024
+            sender.send_messages(ServiceBusMessage(body))
+        with client.get_queue_receiver(queue) as receiver:
+            [message] = receiver.receive_messages(1, max_wait_time=10)
+            assert b"".join(message.body) == body
