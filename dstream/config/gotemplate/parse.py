@@ -127,8 +127,8 @@ def _keyword(piece: Piece) -> str:
 
 def _assignment(words: Sequence[Word]) -> tuple[list[str], Sequence[Word], bool]:
     """The variables before `:=` or `=`, and what follows."""
-    sign = next((i for i, word in enumerate(words) if word.kind == "declare" or word.text == "="), None)
-    if sign is None or any(word.kind == "string" for word in words[: sign + 1]):
+    sign = next((i for i, word in enumerate(words) if word.kind == "declare" or _is(word, "=")), None)
+    if sign is None:
         return [], words, False
     variables = [word.text for word in words[:sign] if word.kind == "variable"]
     if not variables:
