@@ -28,7 +28,7 @@ class Progress(Observer):
         self._send()
 
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None:
-        self._rows.update(event.metadata.TableName for _, event in events)
+        self._rows.update(map(_table_name, events))
         if time.monotonic() - self._sent_at >= 1.0:
             self._telemetry.phase("stream", _lag_ms(events[-1][1].metadata.CommitTime, poll.now))
             self._send()
@@ -49,6 +49,10 @@ class Progress(Observer):
             self._telemetry.count("rows_read", rows, table=table)
         self._rows.clear()
         self._sent_at = time.monotonic()
+
+
+def _table_name(keyed: Keyed) -> str:
+    return keyed[1].metadata.TableName
 
 
 def _lag_ms(commit_time: str | None, now: datetime) -> int | None:

@@ -17,8 +17,7 @@ from dstream_mssql_cdc.window import Mapped
 if TYPE_CHECKING:
     import pyodbc
 
-_LARGE_FETCH_ROWS = 16
-"""Rows fetched at a time where a row may hold large values, so that the bytes of a page can be watched."""
+_FETCH_ROWS = 500
 
 
 class SqlServer:
@@ -38,6 +37,7 @@ class SqlServer:
         self._login = login
         self._tables = tables
         self._operations = operations
+        self._described: dict[EventBuilder, object] = {}
 
     def close(self) -> None:
         import pyodbc
@@ -84,6 +84,7 @@ class SqlServer:
 
     def captured(self) -> list[CapturedTable]:
         """Those of the wanted tables that have capture now; one that lost it is for the stream to miss."""
+        self._described.clear()
         return select(self.catalog(), self._tables)[0]
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
@@ -106,6 +107,9 @@ class SqlServer:
         select_list = builder.select_list(sql.quoted)
         statement, parameters = sql.page(instance, select_list, floor, upper, self._operations, max_rows)
         with self._results(statement, *parameters) as results:
+            if self._described.setdefault(builder, results.description) != results.description:
+                # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place: read its new shape.
+                raise errors.Interrupted("mssql.schema_changed", f"the columns of {instance} have changed")
             rows, is_cut = results.some_rows(builder.lob_count, max_bytes)
             if not is_cut:
                 return Page(rows, len(rows) >= max_rows, _marks(results.next_rows()))
@@ -133,6 +137,11 @@ class _Results:
     def __init__(self, cursor: pyodbc.Cursor) -> None:
         self._cursor = cursor
 
+    @property
+    def description(self) -> object:
+        """Types, lengths and scales of the current result's columns."""
+        return self._cursor.description
+
     def rows(self) -> list[Any]:
         return list(self._cursor.fetchall())
 
@@ -148,12 +157,16 @@ class _Results:
         if not large_columns:
             return self._cursor.fetchall(), False
         rows: list[ChangeRow] = []
-        size = 0
-        while fetched := self._cursor.fetchmany(_LARGE_FETCH_ROWS):
+        size, largest, ask = 0, 1, 1
+        while fetched := self._cursor.fetchmany(ask):
             rows += fetched
-            size += sum(length or 0 for row in fetched for length in row[-large_columns:])
+            for row in fetched:
+                row_size = sum(length or 0 for length in row[-large_columns:])
+                size += row_size
+                largest = max(largest, row_size)
             if size > max_bytes:
                 return rows, True
+            ask = max(1, min(_FETCH_ROWS, (max_bytes - size) // largest, 2 * ask))
         return rows, False
 
 
