@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -82,3 +84,16 @@ def test_a_premium_namespace_takes_large_messages_but_no_larger_batches(ageing: 
         with client.get_queue_receiver(queue) as receiver:
             [message] = receiver.receive_messages(1, max_wait_time=10)
             assert b"".join(message.body) == body
+
+
+def test_a_client_that_waits_for_a_session_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    namespace = NamespaceThread(tmp_path).start()
+    queue = namespace.queue(requires_session=True)
+    with WireClient(namespace.amqp_port) as wire:
+        wire.login(KEY_NAME, KEY)
+        wire.attach_receiver(1, queue, filters={Symbol("com.microsoft:session-filter"): None})
+        wire.send(Code.FLOW, [UInt(0), UInt(10), UInt(0), UInt(10), *[None] * 5, True])
+        wire.expect(Code.FLOW)  # so the attach has been seen
+        start = time.monotonic()
+        namespace.stop()
+        assert time.monotonic() - start < 3

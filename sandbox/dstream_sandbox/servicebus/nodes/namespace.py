@@ -67,6 +67,7 @@ class Namespace:
             await asyncio.wait(self._tasks, timeout=5)
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in self.connections:
             connection.abort()  # a peer that reads nothing would keep its connection open for ever
 
