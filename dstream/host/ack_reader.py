@@ -8,11 +8,15 @@ from typing import cast
 
 import msgspec
 
+from dstream.host import failures
 from dstream.host.checkpoints import Checkpoints
 from dstream.host.reader import ProviderReader
 from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
 from dstream.protocol.framing import LineTooLong
+from dstream.protocol.handshake import Payload
 from dstream.protocol.messages import Ack, BadLine, decode_control
+
+_ROW = b'{"data":'
 
 
 class AckReader(ProviderReader):
@@ -27,7 +31,10 @@ class AckReader(ProviderReader):
     def _read(self) -> None:
         for line in self._lines():
             if not self.handshake.is_ready:
-                self._starting(line)
+                if isinstance(self._starting(line), Payload):
+                    self._legacy_text(line)
+            elif self.handshake.is_legacy:
+                self._legacy_text(line)
             elif line.startswith(CONTROL_PREFIX):
                 self._control(line)
             else:
@@ -41,6 +48,12 @@ class AckReader(ProviderReader):
             self._checkpoints.acknowledged(control)
         elif not self._told(control, line):
             raise BadLine(f"an output does not send {type(control).__name__.lower()} while it runs")
+
+    def _legacy_text(self, line: bytes) -> None:
+        """For people, unless it is a row: then this is an input."""
+        if line.startswith(_ROW):
+            raise failures.legacy_input_as_output(self._spec)
+        self._prose(line)
 
     def _lines(self) -> Iterator[bytes]:
         # Not closed here: a pipe is closed by the process it belongs to, after its threads have ended.

@@ -24,3 +24,11 @@ class Lost(Exception):
 
 class Interrupted(Exception):
     """The user wants an end now, or the time for a clean one is over."""
+
+
+class MustRestart(Exception):
+    """A provider that was taken for legacy said hello: start anew, and wait for it this time."""
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(f"{role} said hello late")
+        self.role: Role = role

@@ -28,11 +28,14 @@ class Counts:
 
 
 class Checkpoints(threading.Thread):
-    """`store` makes a settled state durable (and may raise DStreamError), `stored` is told after it, in order."""
+    """`store` makes a settled state durable (and may raise DStreamError), `stored` is told after it, in order.
+
+    For an input that keeps its own position there is nothing to store; `store` then returns False.
+    """
 
     def __init__(
         self,
-        store: Callable[[Settled], None],
+        store: Callable[[Settled], bool],
         stored: Callable[[Settled], None],
         failed: Callable[[DStreamError], None],
     ) -> None:
@@ -67,6 +70,14 @@ class Checkpoints(threading.Thread):
         with self._changed:
             self._newest = self._ledger.acknowledged(ack)
             self._changed.notify_all()
+
+    def settle_all(self) -> None:
+        """For an output that sends no acks: what was written to it counts as durable."""
+        with self._changed:
+            settled = self._ledger.settle_all()
+            if settled is not None:
+                self._newest = settled
+                self._changed.notify_all()
 
     def wait_for_room(self, max_in_flight: int, timeout_s: float) -> bool:
         """Whether at most so many checkpoints are unacknowledged; waits for it, which holds back a greedy input."""
@@ -109,12 +120,12 @@ class Checkpoints(threading.Thread):
     def run(self) -> None:
         while (settled := self._next()) is not None:
             try:
-                self._store(settled)
+                is_stored = self._store(settled)
             except DStreamError as error:
                 self._failed(error)
                 return
             with self._changed:
-                self._stored_count += 1
+                self._stored_count += is_stored
                 self._last_stored = settled.seq
             self._stored(settled)
 

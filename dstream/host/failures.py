@@ -29,6 +29,26 @@ def wrong_role(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
     )
 
 
+def legacy_input_as_output(spec: ProviderSpec) -> ConfigError:
+    """A provider without hello shows its role by what it writes."""
+    return ConfigError(
+        "provider.wrong_role",
+        f'"{spec.label}" writes rows: it is an input provider and can\'t be used as an output',
+        place=spec.place,
+        hint=f"{_WHAT_IT_DOES['input']} Did you swap input and output?",
+    )
+
+
+def late_hello(role: Role, spec: ProviderSpec) -> SystemFault:
+    return SystemFault(
+        "provider.late_hello",
+        f'{role} provider "{spec.label}" said hello only after it had been given rows as a legacy provider',
+        place=spec.place,
+        hint="Those rows may be lost. Its hello must be its first line, before anything slow; "
+        "then run again, from a position before them.",
+    )
+
+
 def wrong_protocol(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
     newer = "dstream" if hello.protocol > PROTOCOL_VERSION else "the provider"
     return ConfigError(
@@ -40,21 +60,12 @@ def wrong_protocol(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
     )
 
 
-def no_once(spec: ProviderSpec, hello: Hello) -> ConfigError:
+def no_once(spec: ProviderSpec, name: str) -> ConfigError:
     return ConfigError(
         "provider.no_once",
-        f'input provider "{hello.name or spec.label}" can\'t run with --once: it has no end to read up to',
+        f'input provider "{name}" can\'t run with --once: it has no end to read up to',
         place=spec.place,
         hint="Run without --once and end the run by Ctrl-C, --duration or --max-rows.",
-    )
-
-
-def missing_capability(role: Role, spec: ProviderSpec, hello: Hello, capability: str) -> ConfigError:
-    return ConfigError(
-        "provider.missing_capability",
-        f'{role} provider "{hello.name or spec.label}" does not have the capability "{capability}"',
-        place=spec.place,
-        hint="Without it rows could be lost. An input needs checkpoint, an output needs ack: see docs/protocol.md.",
     )
 
 

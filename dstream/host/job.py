@@ -12,6 +12,8 @@ from dstream.errors import Place
 from dstream.protocol import DEFAULT_MAX_LINE
 from dstream.protocol.messages import Role
 
+HELLO_TIMEOUT_S = 5.0
+
 
 def _nowhere(config_path: str) -> Place | None:
     return None
@@ -49,6 +51,12 @@ class Job:
     max_in_flight: int = 1000
     max_in_flight_bytes: int = 64 * 1024 * 1024
     start_timeout_s: float = 60.0
+    hello_timeout_s: float = HELLO_TIMEOUT_S
+    """Without hello for so long a provider counts as one of the original protocol."""
+    legacy_ready_s: float = 1.0
+    """Such a provider is ready so long after its line 1, if it lives and says nothing else."""
+    quiet_s: float = 30.0
+    """After so long without a row, a legacy input is suspected to be an output."""
     drain_deadline_s: float = 25.0
     silence_s: float = 60.0
     exit_grace_s: float = 5.0

@@ -92,6 +92,12 @@ class Ledger:
         self.rows_rejected += ack.rejected
         return Settled(newest.seq, newest.state)
 
+    def settle_all(self) -> Settled | None:
+        """All that is open, as if one ack had named it; None when nothing is."""
+        if not self._open:
+            return None
+        return self.acknowledged(Ack(self.last_opened, sum(checkpoint.n for checkpoint in self._open)))
+
     def ended(self, end: End) -> None:
         """The input's end must stand right behind its last checkpoint (rule 10)."""
         if end.seq != self.last_opened:

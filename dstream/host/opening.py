@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import msgspec
 
 from dstream.errors import DStreamError
 from dstream.host import failures
-from dstream.host.broken import Broken, Interrupted, Lost
+from dstream.host.broken import Broken, Interrupted, Lost, MustRestart
 from dstream.host.checkpoints import Checkpoints
 from dstream.host.job import Job, StopRequest
 from dstream.host.notes import Failed, Mailbox, Said
 from dstream.host.pair import AnySide, Pair
+from dstream.host.relay import Modes
 from dstream.host.report import Report
 from dstream.protocol import PROTOCOL_VERSION
-from dstream.protocol.handshake import Greeted, NoHello, Ready, Refused, Step, speaks_this_version
+from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step, speaks_this_version
 from dstream.protocol.messages import Command, Hello, Role, RunOptions, Welcome, encode
 
 _TICK_S = 0.1
 
 
 class Opening:
-    """Brings a pair from two fresh processes to two that are ready. Raises Broken, Lost, Interrupted."""
+    """Brings a pair from two fresh processes to two that are ready. Raises Broken, Lost, MustRestart, Interrupted."""
 
     def __init__(
         self, job: Job, pair: Pair, report: Report, mailbox: Mailbox, stop: StopRequest, clock: Callable[[], float]
@@ -35,16 +36,28 @@ class Opening:
         self._stop = stop
         self._clock = clock
 
-    def greet(self) -> None:
-        """Both hellos; nothing has been written to either provider yet."""
+    def greet(self, patient_with: Set[Role]) -> Modes:
+        """Both hellos, or the certainty that there will be none; nothing has been written to either provider yet.
+
+        `patient_with`: those that are known to say hello, however late.
+        """
         waiting: set[Role] = {"input", "output"}
-        deadline = self._clock() + self._job.start_timeout_s
+        start_s = self._clock()
+        hello_deadline_s: float | None = start_s + self._job.hello_timeout_s
         while waiting:
-            role, step = self._next_step(waiting, "hello", deadline)
+            heard = self._next_step(waiting, "hello", start_s + self._job.start_timeout_s, hello_deadline_s)
+            if heard is None:
+                hello_deadline_s = None
+                waiting -= {role for role in waiting - patient_with if self._counts_as_legacy(role)}
+                continue
+            role, step = heard
+            if isinstance(step, LateHello):
+                raise MustRestart(role)
             if isinstance(step, Greeted):
                 self._check_hello(role, step.hello)
                 self._report.name(role, self._pair.side(role).name)
-                waiting.discard(role)
+            waiting.discard(role)
+        return self._modes()
 
     def make_output_ready(self, checkpoints: Checkpoints) -> None:
         side = self._pair.output
@@ -58,18 +71,28 @@ class Opening:
         if side.writer.is_alive():
             raise Broken(self._not_ready(side, "reading of line 1"))
 
-    def make_input_ready(self, checkpoints: Checkpoints, state: msgspec.Raw) -> None:
+    def make_input_ready(self, checkpoints: Checkpoints, modes: Modes, state: msgspec.Raw) -> None:
         side = self._pair.input
-        side.reader.attach(self._pair.output.process.stdin, checkpoints)
+        side.reader.attach(self._pair.output.process.stdin, checkpoints, modes)
         side.reader.handshake.asked()
         side.writer.send(self._line_1(side, state))
-        side.writer.send(encode(Welcome(PROTOCOL_VERSION)))
+        if modes.input_is_legacy:
+            side.writer.close()  # the original ingester reads its config up to EOF
+        else:
+            side.writer.send(encode(Welcome(PROTOCOL_VERSION)))
         self._await_ready(side)
 
     def _await_ready(self, side: AnySide) -> None:
-        deadline = self._clock() + self._job.start_timeout_s
-        while True:
-            role, step = self._next_step({side.role}, "ready", deadline)
+        start_s = self._clock()
+        handshake = side.reader.handshake
+        ready_by_silence_s = start_s + self._job.legacy_ready_s if handshake.is_legacy else None
+        while not (handshake.is_legacy and handshake.is_ready):
+            heard = self._next_step({side.role}, "ready", start_s + self._job.start_timeout_s, ready_by_silence_s)
+            if heard is None:
+                break
+            role, step = heard
+            if isinstance(step, (Greeted, LateHello)):
+                raise MustRestart(role)
             if role == side.role and isinstance(step, Ready):
                 break
         self._report.log(
@@ -81,7 +104,10 @@ class Opening:
             after_ms=round((self._clock() - side.started_s) * 1000),
         )
 
-    def _next_step(self, waiting: set[Role], waited_for: str, deadline_s: float) -> tuple[Role, Step]:
+    def _next_step(
+        self, waiting: Set[Role], waited_for: str, deadline_s: float, until_s: float | None
+    ) -> tuple[Role, Step] | None:
+        """The next step of either provider; None when nothing came until `until_s`."""
         while True:
             if self._stop.is_requested:
                 raise Interrupted
@@ -90,10 +116,37 @@ class Opening:
                 return step
             now = self._clock()
             for side in self._pair.sides:
-                if side.is_gone(now):
+                if side.is_gone(now) and not self._may_be_gone(side):
                     raise Lost(side.role)
+            if until_s is not None and now >= until_s:
+                return None
             if now >= deadline_s:
                 raise Broken(self._not_ready(self._pair.side(min(waiting)), waited_for))
+
+    def _may_be_gone(self, side: AnySide) -> bool:
+        """A legacy input may write its rows and leave before anybody has asked it to."""
+        handshake = side.reader.handshake
+        return side.role == "input" and handshake.is_legacy and handshake.is_ready and side.process.exit_code == 0
+
+    def _counts_as_legacy(self, role: Role) -> bool:
+        handshake = self._pair.side(role).reader.handshake
+        handshake.treat_as_legacy()
+        return handshake.is_legacy
+
+    def _modes(self) -> Modes:
+        input_side, output_side = self._pair.sides
+        if self._job.once and "once" not in input_side.capabilities:
+            raise Broken(failures.no_once(input_side.spec, input_side.name))
+        modes = Modes(
+            input_is_legacy=input_side.reader.handshake.is_legacy,
+            host_checkpoints="checkpoint" not in input_side.capabilities,
+            settles_on_write="ack" not in output_side.capabilities,
+        )
+        if modes.settles_on_write:
+            self._report.log("warning", "delivery.at_most_once", provider=output_side.name, reason="it sends no acks")
+        if modes.host_checkpoints:
+            self._report.log("warning", "state.not_kept", provider=input_side.name, reason="it writes no checkpoints")
+        return modes
 
     def _hear(self) -> tuple[Role, Step] | None:
         try:
@@ -113,8 +166,6 @@ class Opening:
         spec = self._pair.side(role).spec
         if isinstance(step, Refused):
             raise Broken(failures.by_provider(spec, step.error))
-        if isinstance(step, NoHello):
-            raise Broken(failures.no_hello(role, spec, step.line))
 
     def _check_hello(self, role: Role, hello: Hello) -> None:
         spec = self._pair.side(role).spec
@@ -122,11 +173,6 @@ class Opening:
             raise Broken(failures.wrong_protocol(role, spec, hello))
         if hello.role != role:
             raise Broken(failures.wrong_role(role, spec, hello))
-        needed = "checkpoint" if role == "input" else "ack"
-        if needed not in hello.capabilities:
-            raise Broken(failures.missing_capability(role, spec, hello, needed))
-        if role == "input" and self._job.once and "once" not in hello.capabilities:
-            raise Broken(failures.no_once(spec, hello))
 
     def _not_ready(self, side: AnySide, waited_for: str) -> DStreamError:
         prose = side.reader.handshake.first_prose

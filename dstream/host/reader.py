@@ -13,7 +13,7 @@ from dstream.host.notes import Closed, Failed, Mailbox, Said
 from dstream.host.process import ProviderProcess
 from dstream.host.report import Report
 from dstream.protocol.framing import LineTooLong
-from dstream.protocol.handshake import Handshake, Prose, Told
+from dstream.protocol.handshake import Handshake, Prose, Step, Told
 from dstream.protocol.messages import BadLine, Control, Error, Heartbeat, Log, Metric, Role
 
 
@@ -58,8 +58,8 @@ class ProviderReader(threading.Thread):
     def _read(self) -> None:
         raise NotImplementedError
 
-    def _starting(self, line: bytes) -> None:
-        """One line before ready."""
+    def _starting(self, line: bytes) -> Step | None:
+        """One line before ready: what it means, after the main thread and the report have heard of it."""
         step = self.handshake.heard(line)
         if isinstance(step, Told):
             self._report.told(self.role, step.control, step.line)
@@ -67,6 +67,7 @@ class ProviderReader(threading.Thread):
             self._prose(line)
         elif step is not None:
             self._mailbox.put(Said(self.role, step))
+        return step
 
     def _told(self, control: Control | None, line: bytes) -> bool:
         """Whether the control line was one that both roles may send, and is dealt with."""

@@ -27,7 +27,7 @@ import msgspec
 
 from dstream.errors import DStreamError, RefusedError
 from dstream.host import failures
-from dstream.host.broken import Broken, Interrupted, Lost
+from dstream.host.broken import Broken, Interrupted, Lost, MustRestart
 from dstream.host.checkpoints import Checkpoints
 from dstream.host.job import Events, Job, Progress, RunSummary, StopRequest
 from dstream.host.ledger import Settled
@@ -90,14 +90,18 @@ class _Run:
         self._stop = stop
         self._clock = clock
         self._now = now
+        self._patient_with: set[Role] = set()
+        self._keeps_state = True
         self._mailbox: Mailbox = queue.SimpleQueue()
         self._streaming: Streaming | None = None
         self._streaming_since_s: float | None = None
 
     def go(self) -> RunSummary:
         started_at = self._now()
+        drained: bool | None = None
         with self._woken_by_stop():
-            drained = self._attempt()
+            while drained is None:
+                drained = self._attempt()
         summary = self._summary(started_at, drained)
         self._report.progress(summary.progress)
         self._report.log(
@@ -112,7 +116,10 @@ class _Run:
         )
         return summary
 
-    def _attempt(self) -> bool:
+    def _attempt(self) -> bool | None:
+        """Whether it was drained; None when it must be started again."""
+        self._mailbox = queue.SimpleQueue()
+        self._streaming = None
         pair = Pair(self._job, self._report, self._mailbox, self._clock)
         checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed)
         self._pair = pair
@@ -124,6 +131,10 @@ class _Run:
             pair.shut_down(signal.SIGKILL if self._streaming else signal.SIGTERM)
             checkpoints.finish()
             return self._streaming is None or checkpoints.is_complete
+        except MustRestart as late:
+            self._report.log("warning", "provider.late_hello", role=late.role, provider=pair.side(late.role).name)
+            self._patient_with.add(late.role)
+            return None
         except Broken as broken:
             raise broken.error from None
         except Lost as lost:
@@ -134,11 +145,12 @@ class _Run:
 
     def _open(self, pair: Pair, checkpoints: Checkpoints) -> None:
         opening = Opening(self._job, pair, self._report, self._mailbox, self._stop, self._clock)
-        opening.greet()
+        modes = opening.greet(self._patient_with)
+        self._keeps_state = not modes.host_checkpoints
         self._check_stored(pair)
         checkpoints.start()
         opening.make_output_ready(checkpoints)
-        opening.make_input_ready(checkpoints, self._stored.state if self._stored else msgspec.Raw(b"{}"))
+        opening.make_input_ready(checkpoints, modes, self._stored.state if self._stored else msgspec.Raw(b"{}"))
 
     def _stream(self, pair: Pair, checkpoints: Checkpoints) -> None:
         self._streaming_since_s = self._clock()
@@ -154,6 +166,9 @@ class _Run:
         self._streaming.run()
         for side in pair.sides:
             if side.process.exit_code != 0:
+                if side.role == "output" and "ack" not in side.capabilities:
+                    # Its exit code is all that it says of the rows it got.
+                    raise Lost("output")
                 self._report.log(
                     "warning",
                     "provider.bad_exit",
@@ -179,7 +194,9 @@ class _Run:
         if self._stored.output != pair.output.name:
             self._report.log("warning", "state.output_changed", stored=self._stored.output, output=pair.output.name)
 
-    def _save(self, settled: Settled) -> None:
+    def _save(self, settled: Settled) -> bool:
+        if not self._keeps_state:
+            return False
         self._store.save(
             StoredState(
                 task=self._job.task,
@@ -191,10 +208,13 @@ class _Run:
                 state=settled.state,
             )
         )
+        return True
 
     def _acknowledge(self, settled: Settled) -> None:
-        self._pair.input.writer.send(encode(Ack(settled.seq)))
-        self._mailbox.put(Stored(settled.seq))
+        if "ack" in self._pair.input.capabilities:
+            self._pair.input.writer.send(encode(Ack(settled.seq)))
+        if self._keeps_state:
+            self._mailbox.put(Stored(settled.seq))
 
     def _state_failed(self, error: DStreamError) -> None:
         self._mailbox.put(Failed(None, error))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import signal
 from collections.abc import Callable
 
 from dstream.host import failures
-from dstream.host.broken import Broken, Interrupted, Lost
+from dstream.host.broken import Broken, Interrupted, Lost, MustRestart
 from dstream.host.checkpoints import Checkpoints
 from dstream.host.job import Job, Progress, StopRequest
-from dstream.host.notes import Failed, Mailbox, Note, Stored
+from dstream.host.notes import Failed, Mailbox, Note, Said, Stored
 from dstream.host.pair import LAST_WORDS_S, AnySide, Pair
 from dstream.host.report import Report
-from dstream.protocol.messages import Stop, encode
+from dstream.protocol.handshake import LateHello, Refused, Step
+from dstream.protocol.messages import Role, Stop, encode
 
 _TICK_S = 0.2
 
@@ -44,6 +46,8 @@ class Streaming:
         self._next_progress_s = now + job.progress_every_s
         self._next_summary_s = now + job.summary_every_s
         self._summarised_rows = 0
+        self._start_s = now
+        self._is_suspected = False
         self._summarised_s = now
 
     def run(self) -> None:
@@ -79,10 +83,22 @@ class Streaming:
     def _hear(self, note: Note, now: float) -> None:
         if isinstance(note, Failed):
             raise Broken(note.error)
+        if isinstance(note, Said):
+            self._hear_late(note.role, note.step)
         if isinstance(note, Stored):
             self._report.log("debug", "checkpoint.stored", seq=note.seq)
         for side in self._pair.sides:
             side.hear_end(note, now)
+
+    def _hear_late(self, role: Role, step: Step) -> None:
+        """What a legacy provider says after its silence was taken for readiness."""
+        spec = self._pair.side(role).spec
+        if isinstance(step, Refused):
+            raise Broken(failures.by_provider(spec, step.error))
+        if isinstance(step, LateHello):
+            if role == "output" and self._checkpoints.counts.rows_relayed:
+                raise Broken(failures.late_hello(role, spec))
+            raise MustRestart(role)
 
     def _obey_stop(self, now: float) -> None:
         if self._stop.is_urgent or (self._drain_deadline_s is not None and now >= self._drain_deadline_s):
@@ -90,7 +106,15 @@ class Streaming:
         if self._stop.is_requested and self._drain_deadline_s is None:
             self._drain_deadline_s = now + self._job.drain_deadline_s
             self._report.log("info", "run.draining", deadline_s=self._job.drain_deadline_s)
-            self._pair.input.writer.send(encode(Stop(round(self._job.drain_deadline_s * 1000))))
+            self._stop_input()
+
+    def _stop_input(self) -> None:
+        side = self._pair.input
+        if side.reader.handshake.is_legacy:
+            side.reader.expect_end()
+            side.process.end(signal.SIGTERM)
+        else:
+            side.writer.send(encode(Stop(round(self._job.drain_deadline_s * 1000))))
 
     def _let_exit(self, now: float) -> None:
         """Everything is stored and its last ack is on its way: EOF lets the input go (rule 11)."""
@@ -129,9 +153,18 @@ class Streaming:
         self._next_progress_s = now + self._job.progress_every_s
         progress = self.progress()
         self._report.progress(progress)
+        self._suspect(progress, now)
         if now >= self._next_summary_s:
             self._next_summary_s = now + self._job.summary_every_s
             self._summarise(progress, now)
+
+    def _suspect(self, progress: Progress, now: float) -> None:
+        side = self._pair.input
+        if self._is_suspected or progress.rows_relayed or not side.reader.handshake.is_legacy:
+            return
+        if now - self._start_s >= self._job.quiet_s:
+            self._is_suspected = True
+            self._report.log("warning", "input.quiet", provider=side.name, reason="no row yet: is it an output?")
 
     def _summarise(self, progress: Progress, now: float) -> None:
         rows = progress.rows_settled - self._summarised_rows

@@ -31,6 +31,13 @@ class ControlLine:
     line: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ProseLine:
+    """A line of a legacy input that is no JSON, without its newline."""
+
+    line: bytes
+
+
 class LineTooLong(ValueError):
     """A line over its limit; `size` is what was seen of it so far, in bytes."""
 
@@ -89,6 +96,23 @@ class StreamScanner:
         self._add_data(pieces, position, self._complete)
         self._start = self._complete
         return pieces
+
+    def take_json_lines(self) -> list[DataLines | ProseLine]:
+        """All whole lines of a legacy input: no control lines, but prose between the rows. Raises LineTooLong."""
+        begin, end = self._start, self._complete
+        self._start = end
+        if begin == end:
+            return []
+        self._check_data(begin, end)
+        view = self._view[begin:end]
+        count = _count_newlines(view)
+        json_lines = self._buffer.startswith(b"{", begin, end) + self._buffer.count(b"\n{", begin, end)
+        if json_lines == count:
+            return [DataLines(view, count)]
+        return [
+            DataLines(memoryview(line + b"\n"), 1) if line.startswith(b"{") else ProseLine(line)
+            for line in bytes(view[:-1]).split(b"\n")
+        ]
 
     @property
     def tail(self) -> bytes:

@@ -18,6 +18,7 @@ from dstream.protocol.messages import (
     Hello,
     Log,
     Metric,
+    Status,
     decode_control,
     decode_status,
 )
@@ -58,23 +59,41 @@ class Prose:
 
 
 @dataclass(frozen=True, slots=True)
-class NoHello:
-    """A JSON line came before any hello: a provider of the original protocol, or no provider at all."""
+class Payload:
+    """A legacy provider's first JSON line that is no status: it is ready, and has written a row (or a text)."""
 
     line: bytes
 
 
-Step = Greeted | Ready | Refused | Told | Prose | NoHello
+@dataclass(frozen=True, slots=True)
+class LateHello:
+    """A provider that was taken for legacy speaks this protocol: it must be started again with its stdin open."""
+
+
+Step = Greeted | Ready | Refused | Told | Prose | Payload | LateHello
 
 
 class Handshake:
-    """One provider's start: nothing -> hello -> line 1 (by the host) -> ready."""
+    """One provider's start: nothing -> hello -> line 1 (by the host) -> ready.
+
+    A provider of the original protocol ("legacy") says no hello. It counts as one by its first JSON line, or when the
+    host says so because it has waited long enough; from then on nothing is a control line.
+    """
 
     def __init__(self) -> None:
         self.hello: Hello | None = None
         self.first_prose: bytes | None = None
         self.is_asked = False
         self.is_ready = False
+        self._counts_as_legacy = False
+
+    @property
+    def is_legacy(self) -> bool:
+        return self._counts_as_legacy and self.hello is None
+
+    def treat_as_legacy(self) -> None:
+        """No hello came in time."""
+        self._counts_as_legacy = True
 
     def asked(self) -> None:
         """The host is writing line 1: from now on an answer is in place."""
@@ -83,7 +102,7 @@ class Handshake:
     def heard(self, line: bytes) -> Step | None:
         """What the line says; None for a control kind of a later version. Raises BadLine for what is out of place."""
         if self.hello is None:
-            return self._before_hello(line)
+            return self._legacy(line) if self._counts_as_legacy else self._before_hello(line)
         if line.startswith(CONTROL_PREFIX):
             return self._control(line)
         status = decode_status(line)
@@ -94,20 +113,35 @@ class Handshake:
         if status.status == "ready":
             self.is_ready = True
             return Ready()
-        return Refused(status.error or ErrorBody("provider.failed", "system", status.message or "no reason given"))
+        return _refused(status)
 
     def _before_hello(self, line: bytes) -> Step:
         if not line.startswith(b"{"):
-            if self.first_prose is None and line.strip():
-                self.first_prose = line
-            return Prose(line)
+            return self._prose(line)
         if not line.startswith(CONTROL_PREFIX):
-            return NoHello(line)
+            self._counts_as_legacy = True
+            return self._legacy(line)
         control = decode_control(line)
         if not isinstance(control, Hello):
             raise BadLine("the first control line must be hello")
         self.hello = control
         return Greeted(control)
+
+    def _legacy(self, line: bytes) -> Step:
+        if not line.startswith(b"{"):
+            return self._prose(line)
+        if _is_hello(line):
+            return LateHello()
+        status = decode_status(line)
+        self.is_ready = status is None or status.status == "ready"
+        if status is None:
+            return Payload(line)
+        return Ready() if self.is_ready else _refused(status)
+
+    def _prose(self, line: bytes) -> Prose:
+        if self.first_prose is None and line.strip():
+            self.first_prose = line
+        return Prose(line)
 
     def _control(self, line: bytes) -> Step | None:
         control: Control | None = decode_control(line)
@@ -125,6 +159,17 @@ class Handshake:
                 )
             )
         raise BadLine(f"{type(control).__name__.lower()} is out of place before ready")
+
+
+def _refused(status: Status) -> Refused:
+    return Refused(status.error or ErrorBody("provider.failed", "system", status.message or "no reason given"))
+
+
+def _is_hello(line: bytes) -> bool:
+    try:
+        return line.startswith(CONTROL_PREFIX) and isinstance(decode_control(line), Hello)
+    except BadLine:
+        return False
 
 
 def speaks_this_version(hello: Hello) -> bool:

@@ -118,14 +118,12 @@ def test_an_unterminated_last_line_is_never_forwarded(tmp_path: Path) -> None:
 ODD = {
     "prose": ("provider.no_hello", "Starting up the reader"),
     "prose_stays": ("provider.no_hello", "Starting up the reader"),
-    "json": ("provider.no_hello", '{"status":"ready"}'),
     "quiet": ("provider.not_ready", ""),
     "gone": ("provider.died", "no module named foo"),
     "protocol_2": ("provider.wrong_protocol", ""),
     "control_first": ("protocol.bad_line", ""),
     "early_data": ("protocol.bad_line", ""),
     "early_ready": ("protocol.bad_line", ""),
-    "no_checkpoint": ("provider.missing_capability", ""),
 }
 
 

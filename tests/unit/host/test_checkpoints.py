@@ -33,13 +33,14 @@ class Disk:
             self.checkpoints.opened(Checkpoint(seq, 10, msgspec.Raw(b"{}")))
         self.checkpoints.start()
 
-    def _store(self, settled: Settled) -> None:
+    def _store(self, settled: Settled) -> bool:
         self.happened.append(("writing", settled.seq))
         self.writing.put(settled.seq)
         assert self.may_end.acquire(timeout=WAIT_S)
         if self.is_full:
             raise SystemFault("state.write_failed", "disk full")
         self.happened.append(("written", settled.seq))
+        return True
 
     def _stored(self, settled: Settled) -> None:
         self.happened.append(("acknowledged", settled.seq))

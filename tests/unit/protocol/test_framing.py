@@ -94,6 +94,23 @@ def test_control_lines_have_limits_of_their_own(head: bytes, limit: int, termina
     assert caught.value.limit == limit
 
 
+@given(st.lists(st.one_of(data_lines, control_lines, st.sampled_from([b"prose", b"", b" {"])), max_size=30), cuts)
+def test_prose_of_a_legacy_input_is_kept_from_its_rows(lines: list[bytes], sizes: list[int]) -> None:
+    scanner = StreamScanner(chunk_bytes=CHUNK)
+    rows: list[bytes] = []
+    prose: list[bytes] = []
+    for part in parts(b"".join(line + b"\n" for line in lines), sizes):
+        give(scanner, part)
+        for piece in scanner.take_json_lines():
+            if isinstance(piece, DataLines):
+                rows += bytes(piece.view).split(b"\n")[:-1]
+                assert piece.count == bytes(piece.view).count(b"\n")
+            else:
+                prose.append(piece.line)
+    assert rows == [line for line in lines if line.startswith(b"{")]
+    assert prose == [line for line in lines if not line.startswith(b"{")]
+
+
 def test_the_buffer_shrinks_again_after_a_huge_line() -> None:
     scanner = StreamScanner(chunk_bytes=CHUNK)
     feed(scanner, b"x" * 100 * CHUNK + b"\n", [CHUNK])

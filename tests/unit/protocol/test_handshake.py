@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from dstream.protocol.handshake import Greeted, Handshake, NoHello, Prose, Ready, Refused, Told, speaks_this_version
+from dstream.protocol.handshake import (
+    Greeted,
+    Handshake,
+    LateHello,
+    Payload,
+    Prose,
+    Ready,
+    Refused,
+    Told,
+    speaks_this_version,
+)
 from dstream.protocol.messages import BadLine, ErrorBody, Heartbeat, Hello
 
 HELLO = b'{"dstream":"hello","protocol":1,"role":"input","name":"counter","capabilities":["checkpoint"],"new":1}'
@@ -76,8 +86,38 @@ def test_prose_before_hello_is_shown_and_the_first_line_remembered() -> None:
     assert isinstance(handshake.heard(HELLO), Greeted)
 
 
-def test_json_before_hello_is_no_hello() -> None:
-    assert Handshake().heard(b'{"data":{}}') == NoHello(b'{"data":{}}')
+@pytest.mark.parametrize("line", [b'{"data":{}}', b'{"status":"Success"}', b"{", b'{"dstrea'])
+def test_json_before_hello_is_a_legacy_provider_that_is_ready(line: bytes) -> None:
+    handshake = Handshake()
+    assert handshake.heard(line) == Payload(line)
+    assert handshake.is_legacy
+    assert handshake.is_ready
+
+
+def test_a_legacy_provider_may_answer_with_the_originals_status() -> None:
+    handshake = Handshake()
+    assert handshake.heard(b'{"status":"ready"}') == Ready()
+    assert handshake.is_legacy
+    refusing = Handshake()
+    assert refusing.heard(b'{"status":"error","message":"no login"}') == Refused(
+        ErrorBody("provider.failed", "system", "no login")
+    )
+    assert not refusing.is_ready
+
+
+def test_after_a_long_silence_nothing_is_a_control_line_but_a_hello_is_noticed() -> None:
+    handshake = Handshake()
+    handshake.treat_as_legacy()
+    assert handshake.is_legacy
+    assert handshake.heard(b"prose") == Prose(b"prose")
+    assert handshake.heard(HELLO) == LateHello()
+    assert handshake.heard(b'{"dstream":"heartbeat"}') == Payload(b'{"dstream":"heartbeat"}')
+
+
+def test_a_hello_in_time_makes_no_legacy_provider() -> None:
+    handshake = greeted()
+    handshake.treat_as_legacy()
+    assert not handshake.is_legacy
 
 
 @pytest.mark.parametrize("line", [b'{"dstream":"heartbeat"}', b'{"dstream":"hello"}', b'{"dstream":'])

@@ -1,0 +1,67 @@
+"""Providers of the original protocol, by the first argument: no hello, no control lines."""
+
+import os
+import signal
+import sys
+import time
+
+from wire import complain, raw
+
+kind = sys.argv[1]
+
+
+def whole_stdin():
+    data = b""
+    while part := os.read(0, 65536):
+        data += part
+    return data
+
+
+def row(n):
+    return b'{"data":{"n":%d},"metadata":{"Id":"%d"}}\n' % (n, n)
+
+
+if kind == "ingester":  # reads its config up to EOF, logs to stdout, then rows; the last one unended
+    assert b'"rows":7' in whole_stdin()
+    raw(b'Connecting\n{"status":"ready"}\n')
+    for n in range(7):
+        raw(row(n) + b"polled\n")
+    raw(row(7)[:-1])
+if kind == "crashes":
+    whole_stdin()
+    raw(b'{"status":"ready"}\n' + row(0) + row(1)[:-1])
+    sys.exit(3)
+if kind == "refuses":
+    whole_stdin()
+    raw(b'{"status":"error","message":"no such database"}\n')
+    sys.exit(1)
+if kind == "streams":  # quiet at first: ready by its silence; then rows until it is told to end
+    whole_stdin()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    time.sleep(float(sys.argv[2]))
+    for n in range(3):
+        raw(row(n))
+    time.sleep(60)
+if kind == "printf":  # asks nothing, says three rows, leaves
+    raw(row(0) + row(1) + row(2))
+if kind == "late":  # speaks the protocol, but slowly; must be given time
+    if os.path.exists(sys.argv[2]):
+        time.sleep(0.8)
+    open(sys.argv[2], "w").close()
+    time.sleep(0.6)
+    os.execv(sys.executable, [sys.executable, "-S", "-E", os.path.join(os.path.dirname(__file__), "input.py")])
+if kind in ("sink", "sink_fails", "quiet_sink"):
+    sink = open(sys.argv[2], "wb")  # noqa: SIM115  # closed below
+    lines = os.fdopen(0, "rb", buffering=0)
+    sink.write(lines.readline())
+    if kind != "quiet_sink":
+        raw(b'{"status":"ready"}\n')
+    for line in lines:
+        sink.write(line)
+    sink.close()
+    raw(b"bye\n")
+    complain("closed")
+    sys.exit(5 if kind == "sink_fails" else 0)
+if kind == "quiet":
+    whole_stdin()
+    time.sleep(60)

@@ -1,0 +1,148 @@
+"""Providers of the original protocol, in every pairing with those of this one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dstream.errors import ConfigError, DStreamError
+from dstream.host import ProviderSpec, check_role
+from tests.conformance.runs import Background, Recorded, job, provider, run, script, sink_numbers, stored_state
+
+QUICK: dict[str, Any] = {"hello_timeout_s": 0.8, "legacy_ready_s": 0.3}
+
+
+def legacy(kind: str, *arguments: str) -> ProviderSpec:
+    return ProviderSpec(argv=script("legacy.py", kind, *arguments), config={"rows": 7}, label=kind)
+
+
+def failure(*arguments: Any) -> DStreamError:
+    with pytest.raises(DStreamError) as caught:
+        run(*arguments)
+    return caught.value
+
+
+def test_the_original_ingester_streams_its_rows_and_its_prose_is_log(tmp_path: Path) -> None:
+    events = Recorded()
+    summary = run(job(tmp_path, input=legacy("ingester"), **QUICK), events)
+    assert sink_numbers(tmp_path) == list(range(8))
+    assert (summary.rows, summary.drained, summary.checkpoints) == (8, True, 0)
+    shown = [event["message"] for event in events.named("provider.log")]
+    assert shown == ["Connecting", *["polled"] * 7]
+    assert stored_state(tmp_path) is None
+    assert events.named("state.not_kept")
+
+
+def test_a_legacy_input_that_crashes_fails_the_run_and_its_half_row_is_not_passed_on(tmp_path: Path) -> None:
+    error = failure(job(tmp_path, input=legacy("crashes"), **QUICK))
+    assert error.code == "provider.died"
+    assert "exited with code 3" in error.message
+    assert b'"n":1' not in (tmp_path / "sink").read_bytes()
+
+
+def test_a_legacy_provider_may_refuse_in_the_originals_words(tmp_path: Path) -> None:
+    error = failure(job(tmp_path, input=legacy("refuses"), **QUICK))
+    assert (error.code, error.message) == ("provider.failed", "no such database")
+
+
+def test_rows_of_a_quiet_legacy_input_are_settled_while_it_waits_for_more(tmp_path: Path) -> None:
+    running = Background(job(tmp_path, input=legacy("streams", "0.5"), **QUICK))
+    running.events.wait_for_progress(lambda progress: progress.rows_settled == 3)
+    running.stop.request()
+    assert running.result().drained
+    assert sink_numbers(tmp_path) == [0, 1, 2]
+
+
+def test_a_program_that_prints_rows_and_leaves_is_an_input(tmp_path: Path) -> None:
+    summary = run(job(tmp_path, input=legacy("printf"), **QUICK))
+    assert (summary.rows, summary.drained) == (3, True)
+    assert sink_numbers(tmp_path) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["sink", "quiet_sink"])
+def test_a_legacy_output_gets_rows_only_and_is_settled_on_write(kind: str, tmp_path: Path) -> None:
+    events = Recorded()
+    summary = run(job(tmp_path, output=legacy(kind, str(tmp_path / "sink")), **QUICK), events)
+    line_1, *rows = (tmp_path / "sink").read_text().splitlines()
+    assert json.loads(line_1)["config"] == {"rows": 7}
+    assert [json.loads(row)["data"]["n"] for row in rows] == list(range(10))
+    assert (summary.rows, summary.drained) == (10, True)
+    document = stored_state(tmp_path)
+    assert document is not None
+    assert document["state"] == {"next": 10}
+    assert len(events.named("delivery.at_most_once")) == 1
+    assert [event["message"] for event in events.named("provider.log")] in (["bye", "closed"], ["closed", "bye"])
+
+
+def test_a_legacy_output_that_fails_at_the_end_fails_the_run(tmp_path: Path) -> None:
+    error = failure(job(tmp_path, output=legacy("sink_fails", str(tmp_path / "sink")), **QUICK))
+    assert error.code == "provider.died"
+    assert "exited with code 5" in error.message
+
+
+def test_both_may_be_legacy(tmp_path: Path) -> None:
+    output = legacy("sink", str(tmp_path / "sink"))
+    summary = run(job(tmp_path, input=legacy("ingester"), output=output, **QUICK))
+    assert (summary.rows, summary.drained) == (8, True)
+    assert len((tmp_path / "sink").read_text().splitlines()) == 1 + 8
+
+
+def test_a_late_hello_starts_both_again_and_loses_nothing(tmp_path: Path) -> None:
+    events = Recorded()
+    late = ProviderSpec(argv=script("legacy.py", "late", str(tmp_path / "started")), config={}, label="late")
+    summary = run(job(tmp_path, input=late, hello_timeout_s=0.3, legacy_ready_s=5.0), events)
+    assert "input" in [event["role"] for event in events.named("provider.late_hello")]
+    assert (summary.rows, summary.drained) == (10, True)
+    assert sink_numbers(tmp_path) == list(range(10))
+    assert stored_state(tmp_path) is not None
+
+
+def test_a_legacy_input_in_output_position_is_refused_at_its_first_row(tmp_path: Path) -> None:
+    error = failure(job(tmp_path, output=legacy("printf"), **QUICK))
+    assert error.code == "provider.wrong_role"
+    assert "is an input provider" in error.message
+
+
+def test_a_legacy_input_without_rows_is_suspected(tmp_path: Path) -> None:
+    running = Background(job(tmp_path, input=legacy("quiet"), quiet_s=0.2, **QUICK))
+    assert running.events.wait_for("input.quiet")["provider"] == "quiet"
+    running.stop.request()
+    assert running.result().drained
+
+
+def test_a_legacy_input_cannot_run_once(tmp_path: Path) -> None:
+    assert failure(job(tmp_path, input=legacy("quiet"), once=True, **QUICK)).code == "provider.no_once"
+
+
+def test_an_input_of_this_protocol_may_leave_checkpoints_out(tmp_path: Path) -> None:
+    script_path = tmp_path / "plain"
+    script_path.write_text(
+        "#!/bin/sh\n"
+        'echo \'{"dstream":"hello","protocol":1,"role":"input","name":"plain","capabilities":[]}\'\n'
+        "read line_1; read welcome\n"
+        'echo \'{"status":"ready"}\'\n'
+        'echo \'{"data":{"n":0}}\'; echo \'{"dstream":"heartbeat"}\'; echo \'{"data":{"n":1}}\'\n'
+        'echo \'{"dstream":"end","seq":0}\'\n'
+    )
+    script_path.chmod(0o755)
+    summary = run(job(tmp_path, input=ProviderSpec(argv=[str(script_path)], config={}, label="plain")))
+    assert (summary.rows, summary.drained) == (2, True)
+    assert sink_numbers(tmp_path) == [0, 1]
+    assert stored_state(tmp_path) is None
+
+
+def test_v1_runs_are_untouched_by_the_waiting_for_hello(tmp_path: Path) -> None:
+    assert run(job(tmp_path, input=provider("input.py", 3), **QUICK)).rows == 10
+
+
+def test_the_role_of_a_legacy_provider_is_not_guessed(tmp_path: Path) -> None:
+    check_role(legacy("quiet"), "output", cwd=None, timeout_s=0.3)
+    check_role(legacy("printf"), "input", cwd=None, timeout_s=5.0)
+    with pytest.raises(ConfigError) as caught:
+        check_role(ProviderSpec(argv=["true"], config={}, label="true"), "input", cwd=None, timeout_s=5.0)
+    assert caught.value.code == "provider.no_hello"
+    with pytest.raises(ConfigError, match="is an input provider"):
+        check_role(provider("input.py", 3), "output", cwd=None, timeout_s=5.0)
