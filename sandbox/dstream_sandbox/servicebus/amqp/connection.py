@@ -22,6 +22,7 @@ __all__ = ["MAX_FRAME_SIZE", "Connection"]
 
 MAX_FRAME_SIZE = 65536  # what the service announces
 IDLE_TIMEOUT_MS = 240_000  # what the service announces
+_FLUSH_AT_BYTES = 256 * 1024
 _CHANNEL_MAX = 4999
 _WRITE_LIMIT_BYTES = 1 << 20
 _MECHANISMS = ["MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"]
@@ -46,6 +47,7 @@ class Connection(asyncio.Protocol):
         self.read_rate = 0.0
         """Octets a second to read at most; 0: no limit."""
         self._out: list[bytes] = []
+        self._out_size = 0
         self._last_in = self._last_out = self._loop.time()
         self._peer_idle_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -229,18 +231,23 @@ class Connection(asyncio.Protocol):
         self._schedule_idle_check()
 
     def _write(self, data: bytes) -> None:
-        """Everything that one turn of the loop writes goes out as one piece."""
+        """What one turn of the loop writes goes out as one piece, unless it is much: then the transport must see it, to
+        say when the peer does not keep up."""
         if self.closed:
             return
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(data)
+        self._out_size += len(data)
+        if self._out_size > _FLUSH_AT_BYTES:
+            self._flush()
 
     def _flush(self) -> None:
         if not self._out:
             return
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
+        self._out_size = 0
         self._last_out = self._loop.time()
         self.transport.write(WebSocket.wrap(data) if self._websocket else data)
 

@@ -23,7 +23,7 @@ __all__ = ["EntityReceiver", "attach_receiver"]
 
 SESSION_FILTER = "com.microsoft:session-filter"
 _SETTLED_MODE = 1
-_TAKE_AT_ONCE = 256
+_TAKE_AT_ONCE = 100
 _SESSION_WAIT_S = 60.0  # the service's default operation timeout
 _TICKS_AT_EPOCH = 621_355_968_000_000_000  # .NET ticks of 100 ns from year 1
 
