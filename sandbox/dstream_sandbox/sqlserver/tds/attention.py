@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 _WAKE_UP = b"x"
+_AGAIN_AFTER_S = 0.05
 
 
 class AttentionWatch:
@@ -19,14 +20,18 @@ class AttentionWatch:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._callbacks: dict[int, Callable[[], bool]] = {}
         self._stop_read, self._stop_write = os.pipe()
         self._epoll.register(self._stop_read, select.EPOLLIN)
         self._thread = threading.Thread(target=self._run, name="attention", daemon=True)
         self._thread.start()
 
-    def watch(self, descriptor: int, on_readable: Callable[[], None]) -> None:
-        """Register a socket; it starts disarmed."""
+    def watch(self, descriptor: int, on_readable: Callable[[], bool]) -> None:
+        """Register a socket; it starts disarmed.
+
+        `on_readable` cancels, and says whether the request still runs: then it is called again, because the first call
+        may have come before the engine began to listen for it.
+        """
         self._callbacks[descriptor] = on_readable
         self._epoll.register(descriptor, select.EPOLLONESHOT)
 
@@ -52,10 +57,14 @@ class AttentionWatch:
         os.close(self._stop_write)
 
     def _run(self) -> None:
+        readable: set[int] = set()
         while True:
-            for descriptor, events in self._epoll.poll():
+            for descriptor, _ in self._epoll.poll(_AGAIN_AFTER_S if readable else None):
                 if descriptor == self._stop_read:
                     return
-                callback = self._callbacks.get(descriptor)
-                if callback and events & (select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
-                    callback()
+                readable.add(descriptor)
+            readable = {descriptor for descriptor in readable if self._cancel(descriptor)}
+
+    def _cancel(self, descriptor: int) -> bool:
+        callback = self._callbacks.get(descriptor)
+        return callback is not None and callback()

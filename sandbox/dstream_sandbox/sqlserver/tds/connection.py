@@ -160,24 +160,21 @@ class _Connection:
             writer.write(tokens.done(tokens.DONE))
             return
         self._response = self._new_response(writer)
-        with self._cancellable():
-            self._send(self._execute(sql, (), "", in_procedure=False))
+        self._send(self._execute(sql, (), "", in_procedure=False))
         self._end_batch()
 
     def _answer_calls(self, message: packets.Message, writer: MessageWriter) -> None:
         calls = list(read_calls(message))
         for position, call in enumerate(calls, 1):
             self._response = self._new_response(writer, in_procedure=True)
-            with self._cancellable():
-                self._send(self._procedures.call(call))
+            self._send(self._procedures.call(call))
             if self._cancelled:
                 return
             self._response.end_procedure(call.params, more=position < len(calls))
 
     def _answer_transaction(self, request: TransactionRequest, writer: MessageWriter) -> None:
         self._response = self._new_response(writer)
-        with self._cancellable():
-            self._send(self._transaction_events(request))
+        self._send(self._transaction_events(request))
         self._end_batch()
 
     def _answer_bulk_load(self, message: packets.Message, writer: MessageWriter) -> None:
@@ -231,6 +228,13 @@ class _Connection:
 
     def _send(self, events: Iterable[Event]) -> None:
         """Answer as the events come. Once cancelled, only what changes the session is told, until the engine ends."""
+        with self._cancellable():
+            self._send_each(events)
+
+    def _send_each(self, events: Iterable[Event]) -> None:
+        if self._transport.has_unread():
+            self._cancelled = True  # the ATTENTION came along with its request
+            return
         for event in events:
             if self._cancelled and isinstance(event, Columns | Rows | Done | Message | ReturnStatus | OutputValue):
                 continue
@@ -266,8 +270,6 @@ class _Connection:
     def _cancellable(self) -> Iterator[None]:
         with self._lock:
             self._running = True
-        if self._transport.has_unread():
-            self._on_readable()
         descriptor = self._socket.fileno()
         self._attention.arm(descriptor)
         try:
@@ -277,9 +279,10 @@ class _Connection:
             with self._lock:
                 self._running = False
 
-    def _on_readable(self) -> None:
+    def _on_readable(self) -> bool:
         """The client said something while its request runs: only an ATTENTION or its leaving can be that."""
         with self._lock:
-            if self._running and not self._cancelled:
+            if self._running:
                 self._cancelled = True
                 self._session.cancel()
+            return self._running

@@ -65,7 +65,7 @@ _COLLATED = frozenset({tt.BIG_VARCHAR, tt.BIG_CHAR, tt.NVARCHAR, tt.NCHAR, tt.TE
 
 
 def read_type(reader: ByteReader, *, in_rows: bool = False) -> Incoming:
-    """A TYPE_INFO. `in_rows` is for bulk load, where text, ntext and image cells carry a text pointer.
+    """A TYPE_INFO. `in_rows` is for bulk load, whose columns are declared as in results.
 
     Raises SqlError for a type that the sandbox does not take, after which the message can't be read on.
     """
@@ -91,7 +91,7 @@ def read_type(reader: ByteReader, *, in_rows: bool = False) -> Incoming:
         case tt.XML:
             return _xml(reader)
         case tt.UDT:
-            return _clr(reader)
+            return _clr(reader, in_rows=in_rows)
         case tt.NULL:
             return Incoming(SqlType("nvarchar", 1), lambda _: None)
         case tt.TABLE:
@@ -142,9 +142,14 @@ def _xml(reader: ByteReader) -> Incoming:
     return Incoming(SqlType("xml"), _pieces(lambda raw: raw.decode("utf-16-le", "surrogatepass").lstrip("\ufeff")))
 
 
-def _clr(reader: ByteReader) -> Incoming:
-    reader.b_varchar(), reader.b_varchar()
+def _clr(reader: ByteReader, *, in_rows: bool) -> Incoming:
+    # [MS-TDS] 2.2.5.5.2: rows also declare a size and the assembly.
+    if in_rows:
+        reader.u16()
+    reader.b_varchar(), reader.b_varchar()  # database and schema
     name = reader.b_varchar().lower()
+    if in_rows:
+        reader.us_varchar()
     if name not in ("hierarchyid", "geometry", "geography"):
         raise SqlError(40000, f"The sandbox does not support the CLR type {name}.")
     return Incoming(SqlType(name), _pieces(bytes))

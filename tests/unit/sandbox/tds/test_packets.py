@@ -1,0 +1,104 @@
+"""Messages cut into packets and put together again."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+from dstream_sandbox.sqlserver.tds.byte_reader import ByteReader, ProtocolError
+from dstream_sandbox.sqlserver.tds.packets import Message, MessageIgnored, MessageWriter, PacketType
+from dstream_sandbox.sqlserver.tds.transport import Transport
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+class Sink(Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+
+class Source(Transport):
+    """Gives what it was made with."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = data
+
+    def read(self, count: int) -> bytes:
+        piece, self._left = self._left[:count], self._left[count:]
+        return piece
+
+
+def packet(packet_type: int, status: int, payload: bytes) -> bytes:
+    return struct.pack(">BBHHBB", packet_type, status, len(payload) + 8, 0, 1, 0) + payload
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=3000), max_size=10), st.integers(512, 4096), st.booleans())
+def test_a_message_survives_packets_of_any_size(parts: list[bytes], packet_bytes: int, flush: bool) -> None:
+    sink = Sink()
+    writer = MessageWriter(sink, PacketType.RESPONSE, packet_bytes=packet_bytes, spid=51)
+    for part in parts:
+        writer.write(part)
+        if flush:
+            writer.flush()
+    writer.finish()
+    assert Message(Source(sink.written)).rest() == b"".join(parts)
+
+
+def test_only_the_last_packet_ends_the_message_and_none_is_larger_than_agreed() -> None:
+    sink = Sink()
+    writer = MessageWriter(sink, PacketType.RESPONSE, packet_bytes=512)
+    writer.write(b"x" * 504 * 3)
+    writer.finish()
+    headers = [struct.unpack_from(">BBHHBB", sink.written, position) for position in (0, 512, 1024)]
+    assert [(status, length, number) for _, status, length, _, number, _ in headers] == [
+        (0, 512, 1),
+        (0, 512, 2),
+        (1, 512, 3),
+    ]
+    assert len(sink.written) == 3 * 512
+
+
+def test_a_message_given_up_is_said_to_be() -> None:
+    with pytest.raises(MessageIgnored):
+        Message(Source(packet(1, 0x03, b"")))
+    message = Message(Source(packet(1, 0, b"half") + packet(1, 0x03, b"")))
+    with pytest.raises(MessageIgnored):
+        message.rest()
+
+
+def test_another_kind_of_packet_inside_a_message_breaks_the_protocol() -> None:
+    message = Message(Source(packet(1, 0, b"half") + packet(3, 1, b"other")))
+    with pytest.raises(ProtocolError):
+        message.rest()
+
+
+def test_a_packet_shorter_than_its_header_breaks_the_protocol() -> None:
+    with pytest.raises(ProtocolError):
+        Message(Source(struct.pack(">BBHHBB", 1, 1, 7, 0, 1, 0)))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=5), min_size=1))
+def test_a_reader_reads_across_the_pieces_in_which_bytes_arrive(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    waiting = list(pieces)
+    reader = ByteReader(more=lambda: waiting.pop(0) if waiting else b"")
+    assert bytes(reader.u8() for _ in whole) == whole
+    assert reader.at_end()
+    with pytest.raises(ProtocolError):
+        reader.u8()
+
+
+def test_the_transport_reads_exactly_what_is_asked_for() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        left.sendall(b"abcdef")
+        transport = Transport(right)
+        assert (transport.read(2), transport.has_unread(), transport.read(4)) == (b"ab", True, b"cdef")
+        assert not transport.has_unread()
