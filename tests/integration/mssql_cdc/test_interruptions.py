@@ -1,0 +1,56 @@
+"""A server that goes away under the reader, and comes back."""
+
+from __future__ import annotations
+
+import threading
+
+from dstream.sdk import Stop
+from tests.integration.mssql_cdc.source_server import Reading, SourceServer, make_database, read
+
+
+def test_a_server_that_is_killed_and_started_again_costs_no_row_and_repeats_none(own_server: SourceServer) -> None:
+    database = make_database(own_server, "Source")
+    database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
+    database.capture("dbo.Persons")
+    database.run("INSERT INTO dbo.Persons VALUES (1), (2), (3), (4), (5)")
+    killed = threading.Event()
+
+    def restart() -> None:
+        own_server.start()
+        again = own_server.connect("Source")
+        again.execute("INSERT INTO dbo.Persons VALUES (6)").close()
+        again.close()
+
+    restarting = threading.Thread(target=restart)
+
+    def disturb(reading: Reading, stop: Stop) -> None:
+        if len(reading.lines) == 2 and not killed.is_set():
+            own_server.kill()
+            killed.set()
+            restarting.start()
+        if len(reading.lines) == 6:
+            stop.set()
+
+    pace = {"page_rows": 1, "checkpoint_lines": 1}
+    reading = read(database.config("Persons", poll_interval="10ms"), on_item=disturb, pace=pace, once=False)
+    restarting.join()
+    assert [row["Id"] for _, row in reading.rows] == [1, 2, 3, 4, 5, 6]
+    told = [line["event"] for line in reading.told if line.get("dstream") == "log"]
+    assert "mssql.reconnect" in told
+    assert told[-1] == "mssql.reconnected"
+
+
+def test_a_stop_while_the_server_is_away_ends_the_run(own_server: SourceServer) -> None:
+    database = make_database(own_server, "Source")
+    database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
+    database.capture("dbo.Persons")
+    database.run("INSERT INTO dbo.Persons VALUES (1)")
+
+    def disturb(reading: Reading, stop: Stop) -> None:
+        if len(reading.lines) == 1:
+            own_server.kill()
+            threading.Timer(0.5, stop.set).start()
+
+    reading = read(database.config("Persons", poll_interval="10ms"), on_item=disturb, once=False)
+    assert reading.states[-1][0] == 1
+    own_server.start()

@@ -1,0 +1,286 @@
+"""Reading through pyodbc: order, pairs, keys, starts, large values, gaps, instances; what change tables hold is owed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dstream.sdk import Stop
+from dstream.sdk.errors import DataError, DStreamError
+from tests.integration.mssql_cdc.source_server import Reading, SourceDatabase, read
+
+
+def persons(database: SourceDatabase, name: str = "dbo.Persons", columns: str = "Name nvarchar(50)") -> None:
+    database.run(f"CREATE TABLE {name} (Id int PRIMARY KEY, {columns})")
+    database.capture(name)
+
+
+def test_insert_update_delete_and_a_change_of_the_key(database: SourceDatabase) -> None:
+    persons(database)
+    database.run("INSERT INTO dbo.Persons VALUES (7, N'A.')")
+    database.run("UPDATE dbo.Persons SET Name = N'Ada' WHERE Id = 7")
+    database.run("UPDATE dbo.Persons SET Id = 8 WHERE Id = 7")
+    database.run("DELETE dbo.Persons WHERE Id = 8")
+    reading = read(database.config("Persons"))
+    assert reading.rows == [
+        ("Insert", {"Id": 7, "Name": "A."}),
+        ("Update", {"Id": 7, "Name": "Ada"}),
+        ("Delete", {"Id": 7, "Name": "Ada"}),
+        ("Insert", {"Id": 8, "Name": "Ada"}),
+        ("Delete", {"Id": 8, "Name": "Ada"}),
+    ]
+    events = reading.events
+    assert events[1]["before"] == {"Id": 7, "Name": "A."}
+    assert events[1]["metadata"]["Changed"] == ["Name"]
+    assert [event["metadata"].get("Last", False) for event in events] == [True, True, False, True, True]
+    assert {event["metadata"]["TableName"] for event in events} == {"dbo.Persons"}
+    mapped = dict(database.rows("SELECT CONVERT(varchar(20), start_lsn, 2), tran_end_time FROM cdc.lsn_time_mapping"))
+    for event in events:
+        ended = mapped[event["metadata"]["LSN"].upper()]
+        assert event["metadata"]["CommitTime"] == ended.isoformat(timespec="milliseconds")
+
+
+def test_tables_are_merged_in_commit_order(database: SourceDatabase) -> None:
+    for name in ("dbo.A", "dbo.B", "dbo.C"):
+        persons(database, name)
+    with database.transaction():
+        database.run("INSERT INTO dbo.B VALUES (1, N'first')")
+        database.run("INSERT INTO dbo.A VALUES (1, N'second')")
+    database.run("INSERT INTO dbo.A VALUES (2, N'third')")
+    reading = read(database.config("A", "B", "C"))
+    told = [(event["metadata"]["TableName"], event["metadata"].get("Last", False)) for event in reading.events]
+    assert told[2] == ("dbo.A", True)
+    assert [is_last for _, is_last in told] == [False, True, True]
+    assert {table for table, _ in told[:2]} == {"dbo.A", "dbo.B"}
+
+
+def test_all_tables_of_a_schema_are_read(database: SourceDatabase) -> None:
+    database.run("CREATE SCHEMA sales")
+    persons(database, "sales.A")
+    persons(database, "sales.B")
+    persons(database, "dbo.C")
+    for name in ("sales.A", "sales.B", "dbo.C"):
+        database.run(f"INSERT INTO {name} VALUES (1, N'x')")
+    tables = [event["metadata"]["TableName"] for event in read(database.config("sales.*")).events]
+    assert sorted(tables) == ["sales.A", "sales.B"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_page_size_and_crash_gives_the_rows_of_the_change_tables(database: SourceDatabase, seed: int) -> None:
+    chance = random.Random(seed)
+    tables = ["dbo.A", "dbo.B"]
+    for name in tables:
+        persons(database, name)
+    _random_transactions(database, chance, tables, count=12)
+    owed = _owed(database, tables)
+    assert len(owed) > 20
+    lines, state = _with_crashes(database.config("A", "B"), chance)
+    assert [(e["metadata"]["LSN"], e["metadata"]["Id"]) for e in Reading(lines).events] == owed
+    assert read(database.config("A", "B"), state).lines == []
+    assert read(database.config("A", "B")).lines == lines
+
+
+def _with_crashes(config: dict[str, Any], chance: random.Random) -> tuple[list[bytes], Any]:
+    lines: list[bytes] = []
+    state: Any = None
+    for crash in range(6):
+        pace = {"page_rows": chance.randint(1, 7), "window_transactions": chance.randint(1, 6), "checkpoint_lines": 2}
+        reading = read(config, state, stop_after=None if crash == 5 else chance.randint(2, 12), pace=pace)
+        if crash == 5:
+            return lines + reading.lines, reading.state
+        if reading.states:
+            count, state = chance.choice(reading.states)
+            lines += reading.lines[:count]
+    raise AssertionError
+
+
+def _random_transactions(database: SourceDatabase, chance: random.Random, tables: list[str], count: int) -> None:
+    for number in range(count):
+        with database.transaction():
+            for _ in range(chance.randint(1, 3)):
+                table, key = chance.choice(tables), chance.randint(1, 9)
+                statement = chance.choice(
+                    [
+                        f"INSERT INTO {table} SELECT Id + {100 * number + 100}, Name FROM {table} WHERE Id < 10",
+                        f"INSERT INTO {table} SELECT {key}, N'n' WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE Id = {key})",
+                        f"UPDATE {table} SET Name = N'u{number}' WHERE Id < {key + 100}",
+                        f"UPDATE {table} SET Id = Id + 10000 WHERE Id > 99 AND Id < 10000",
+                        f"DELETE {table} WHERE Id = {key}",
+                    ]
+                )
+                database.run(statement)
+
+
+def _owed(database: SourceDatabase, tables: list[str]) -> list[tuple[str, str]]:
+    """LSN and Id of each event in order, from a plain look at the change tables."""
+    guid = database.rows("SELECT service_broker_guid FROM sys.databases WHERE name = DB_NAME()")[0][0].lower()
+    rows = []
+    for name in tables:
+        object_id = database.rows("SELECT OBJECT_ID(?)", name)[0][0]
+        found = database.rows(
+            "SELECT [__$start_lsn], [__$command_id], [__$seqval], [__$operation] "
+            f"FROM cdc.[{name.replace('.', '_')}_CT] WHERE [__$operation] <> 3"
+        )
+        rows += [(*row, object_id) for row in found]
+    rows.sort()
+    return [
+        (lsn.hex(), f"{guid[:8]}/{object_id}/{lsn.hex()}/{command}/{seqval.hex()}/{operation}")
+        for lsn, command, seqval, operation, object_id in rows
+    ]
+
+
+def test_latest_skips_what_was_there_and_the_checkpoint_goes_on(database: SourceDatabase) -> None:
+    persons(database)
+    database.run("INSERT INTO dbo.Persons VALUES (1, N'old')")
+    first = read(database.config("Persons", start_from="latest"))
+    assert first.lines == []
+    database.run("INSERT INTO dbo.Persons VALUES (2, N'new')")
+    assert read(database.config("Persons", start_from="latest"), first.state).rows == [
+        ("Insert", {"Id": 2, "Name": "new"})
+    ]
+
+
+def test_an_lsn_and_a_time_are_places_to_start_from(database: SourceDatabase) -> None:
+    persons(database)
+    for number in range(1, 4):
+        database.run("INSERT INTO dbo.Persons VALUES (?, N'x')", number)
+    events = read(database.config("Persons")).events
+    from_lsn = read(database.config("Persons", start_from=events[1]["metadata"]["LSN"]))
+    assert [row["Id"] for _, row in from_lsn.rows] == [2, 3]
+    from_time = read(database.config("Persons", start_from=events[0]["metadata"]["CommitTime"]))
+    assert [row["Id"] for _, row in from_time.rows] == [1, 2, 3]
+    assert read(database.config("Persons", start_from="2200-01-01")).lines == []
+
+
+def test_operations_and_before_images_choose_what_is_read(database: SourceDatabase) -> None:
+    persons(database)
+    with database.transaction():
+        database.run("INSERT INTO dbo.Persons VALUES (1, N'x')")
+        database.run("UPDATE dbo.Persons SET Name = N'y'")
+        database.run("DELETE dbo.Persons")
+    updates = read(database.config("Persons", operations=["update"], before_images=False)).events
+    assert [(event["metadata"]["OperationType"], event["metadata"]["Last"]) for event in updates] == [("Update", True)]
+    assert "before" not in updates[0]
+    others = read(database.config("Persons", operations=["insert", "delete"]))
+    assert [kind for kind, _ in others.rows] == ["Insert", "Delete"]
+
+
+def test_chosen_columns_are_read(database: SourceDatabase) -> None:
+    persons(database, columns="Name nvarchar(50), Secret nvarchar(50)")
+    database.run("INSERT INTO dbo.Persons VALUES (1, N'Ada', N'x')")
+    config = database.config("Persons", columns={"Persons": {"exclude": ["Secret"]}})
+    assert read(config).rows == [("Insert", {"Id": 1, "Name": "Ada"})]
+
+
+def test_a_large_value_that_was_not_touched_is_left_out(database: SourceDatabase) -> None:
+    persons(database, columns="Name nvarchar(50), Doc nvarchar(max), Old ntext")
+    database.run("INSERT INTO dbo.Persons VALUES (1, N'Ada', N'doc', N'old')")
+    database.run("UPDATE dbo.Persons SET Name = N'B'")
+    database.run("UPDATE dbo.Persons SET Doc = NULL")
+    database.run("DELETE dbo.Persons")
+    inserted, renamed, emptied, deleted = read(database.config("Persons")).events
+    assert inserted["data"] == {"Id": 1, "Name": "Ada", "Doc": "doc", "Old": "old"}
+    assert renamed["data"] == {"Id": 1, "Name": "B"}
+    assert renamed["metadata"]["Unchanged"] == ["Doc", "Old"]
+    assert emptied["data"] == {"Id": 1, "Name": "B", "Doc": None}
+    assert emptied["metadata"]["Changed"] == ["Doc"]
+    assert "Old" not in deleted["data"]
+
+
+def test_a_value_over_half_of_max_line_is_not_fetched(database: SourceDatabase) -> None:
+    persons(database, columns="Doc varbinary(max)")
+    database.run(
+        "INSERT INTO dbo.Persons VALUES (1, CAST(REPLICATE(CAST('x' AS varchar(max)), 40000) AS varbinary(max)))"
+    )
+    with pytest.raises(DataError) as caught:
+        read(database.config("Persons"), max_line=65536)
+    assert (caught.value.code, "40,000" in caught.value.message) == ("mssql.value_too_large", True)
+    assert len(read(database.config("Persons"), max_line=131072).lines) == 1
+
+
+def test_large_rows_are_paged_by_their_bytes(database: SourceDatabase) -> None:
+    persons(database, columns="Doc varchar(max)")
+    database.run("INSERT INTO dbo.Persons VALUES (1, REPLICATE(CAST('x' AS varchar(max)), 30000))")
+    for power in range(5):
+        database.run(f"INSERT INTO dbo.Persons SELECT Id + {2**power}, Doc FROM dbo.Persons")
+    reading = read(database.config("Persons", max_bytes_per_poll="64KiB"))
+    assert sorted(row["Id"] for _, row in reading.rows) == list(range(1, 33))
+
+
+def test_rows_that_cleanup_removed_altogether_are_noticed_never_skipped(database: SourceDatabase) -> None:
+    for name in ("dbo.Busy", "dbo.Quiet"):
+        persons(database, name)
+    first = read(database.config("Busy", "Quiet"))
+    database.run("INSERT INTO dbo.Quiet VALUES (1, N'lost')")
+    database.run("INSERT INTO dbo.Busy VALUES (1, N'x')")
+    database.run(
+        "DECLARE @to binary(10) = sys.fn_cdc_get_max_lsn(); "
+        "EXEC sys.sp_cdc_cleanup_change_table @capture_instance = N'dbo_Quiet', @low_water_mark = @to"
+    )
+    assert database.rows("SELECT COUNT(*) FROM cdc.dbo_Quiet_CT")[0][0] == 0
+    with pytest.raises(DStreamError) as caught:
+        read(database.config("Busy", "Quiet"), first.state)
+    assert caught.value.code == "mssql.gap"
+    assert "dbo.Quiet" in caught.value.message
+    gone_on = read(database.config("Busy", "Quiet", on_gap="continue"), first.state)
+    assert [row["Name"] for _, row in gone_on.rows] == ["x"]
+    assert any(line.get("event") == "mssql.gap" for line in gone_on.told)
+
+
+def test_a_second_instance_takes_over_with_its_new_columns(database: SourceDatabase) -> None:
+    persons(database)
+    database.run("INSERT INTO dbo.Persons VALUES (1, N'old')")
+    first = read(database.config("Persons"))
+    database.run("INSERT INTO dbo.Persons VALUES (2, N'before')")
+    database.run("ALTER TABLE dbo.Persons ADD Age int NULL")
+    database.capture("dbo.Persons", "persons_2")
+    database.run("INSERT INTO dbo.Persons VALUES (3, N'new', 36)")
+    second = read(database.config("Persons"), first.state)
+    assert [row for _, row in second.rows] == [
+        {"Id": 2, "Name": "before"},
+        {"Id": 3, "Name": "new", "Age": 36},
+    ]
+    database.run("EXEC sys.sp_cdc_disable_table N'dbo', N'Persons', N'dbo_Persons'")
+    database.run("INSERT INTO dbo.Persons VALUES (4, N'later', 1)")
+    assert [row["Id"] for _, row in read(database.config("Persons"), second.state).rows] == [4]
+
+
+def test_capture_that_was_disabled_and_enabled_again_is_refused(database: SourceDatabase) -> None:
+    persons(database)
+    first = read(database.config("Persons"))
+    database.run("EXEC sys.sp_cdc_disable_table N'dbo', N'Persons', N'all'")
+    database.capture("dbo.Persons")
+    with pytest.raises(DStreamError) as caught:
+        read(database.config("Persons"), first.state)
+    assert caught.value.code == "mssql.instance_recreated"
+    assert read(database.config("Persons", accept_changed_source=True), first.state).lines == []
+
+
+def test_a_checkpoint_of_another_database_is_refused(make: Callable[..., SourceDatabase]) -> None:
+    one, other = make(), make()
+    persons(one)
+    persons(other)
+    state = read(one.config("Persons")).state
+    with pytest.raises(DStreamError) as caught:
+        read(other.config("Persons"), state)
+    assert caught.value.code == "mssql.another_database"
+
+
+def test_a_running_stream_sees_changes_and_stops_when_told(database: SourceDatabase) -> None:
+    persons(database)
+    names = iter(["first", "second", "third"])
+
+    def next_change(reading: Reading, stop: Stop) -> None:
+        if len(reading.lines) == 3:
+            stop.set()
+        elif reading.lines or len(reading.states) == 1:
+            name = next(names, None)
+            if name:
+                database.run("INSERT INTO dbo.Persons VALUES (?, ?)", len(reading.lines), name)
+
+    reading = read(database.config("Persons", poll_interval="10ms"), on_item=next_change, once=False)
+    assert len(reading.lines) == 3
+    assert reading.states[-1][0] == 3

@@ -1,0 +1,70 @@
+"""What a user sees when the source is not ready: the code, the place in the config, and T-SQL that fixes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dstream.sdk.errors import DStreamError
+from tests.integration.mssql_cdc.source_server import SourceDatabase, SourceServer, read
+
+
+def failure(config: dict[str, Any]) -> tuple[str, str, str, DStreamError]:
+    with pytest.raises(DStreamError) as caught:
+        read(config)
+    error = caught.value
+    assert "Correct-horse" not in f"{error.message}{error.hint}"
+    return error.code, error.kind, error.config_path, error
+
+
+def test_a_wrong_password(server: SourceServer) -> None:
+    text = server.connection_string("master", password="Wrong-horse-1")
+    code, kind, path, error = failure({"db_connection_string": text, "tables": ["T"]})
+    assert (code, kind, path) == ("mssql.login_failed", "auth", "db_connection_string")
+    assert "ALTER LOGIN [sa]" in error.hint
+
+
+def test_an_unknown_database(server: SourceServer) -> None:
+    code, kind, path, error = failure({"db_connection_string": server.connection_string("Nowhere"), "tables": ["T"]})
+    assert (code, kind, path) == ("mssql.unknown_database", "auth", "db_connection_string")
+    assert "CREATE USER" in error.hint
+
+
+def test_a_server_that_does_not_answer() -> None:
+    config = {"db_connection_string": "server=127.0.0.1,1;database=S;uid=u;pwd=p;timeout=2", "tables": ["T"]}
+    assert failure(config)[:3] == ("mssql.unreachable", "unreachable", "db_connection_string")
+
+
+def test_a_certificate_that_is_not_trusted(server: SourceServer) -> None:
+    text = server.connection_string("master").replace("TrustServerCertificate=yes", "TrustServerCertificate=no")
+    assert failure({"db_connection_string": text, "tables": ["T"]})[:2] == ("mssql.tls", "config")
+
+
+def test_a_driver_that_is_not_there(database: SourceDatabase) -> None:
+    code, kind, path, _ = failure(database.config("T", odbc_driver="/nowhere/driver.so"))
+    assert (code, kind, path) == ("mssql.driver_missing", "config", "odbc_driver")
+
+
+def test_a_database_without_cdc(make: Callable[..., SourceDatabase]) -> None:
+    plain = make(cdc=False)
+    code, kind, _, error = failure(plain.config("T"))
+    assert (code, kind) == ("mssql.cdc_disabled", "config")
+    assert plain.name in error.message
+    assert "EXEC sys.sp_cdc_enable_db" in error.hint
+
+
+def test_a_table_without_capture(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
+    code, kind, path, error = failure(database.config("Persons"))
+    assert (code, kind, path) == ("mssql.table_not_captured", "config", "tables[0]")
+    assert "@source_schema = N'dbo', @source_name = N'Persons'" in error.hint
+
+
+def test_an_unknown_table(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
+    database.capture("dbo.Persons")
+    code, kind, path, error = failure(database.config("Persons", "Person"))
+    assert (code, kind, path) == ("mssql.unknown_table", "config", "tables[1]")
+    assert 'Did you mean "dbo.Persons"?' in error.hint
