@@ -20,6 +20,7 @@ _token_number = count(1)
 class LockTable:
     def __init__(self) -> None:
         self._locks: dict[bytes, Lock] = {}  # in the order of their expiry: all last equally long
+        self._in_sessions: dict[bytes, Lock] = {}
         self._held: dict[str, Session] = {}  # sessions that have a holder
 
     def lock(self, entry: Entry, until: float, session_id: str | None, session: Session | None) -> None:
@@ -28,7 +29,7 @@ class LockTable:
         if session is None:
             self._locks[token] = lock
         else:
-            session.locked[token] = lock
+            self._in_sessions[token] = session.locked[token] = lock
 
     def valid(self, lane: Lane, token: bytes, now: float) -> Lock:
         """The lock of a message in `lane`. Raises AmqpError message-lock-lost or session-lock-lost."""
@@ -37,20 +38,26 @@ class LockTable:
             return lock
         if lane.sessions is None:
             raise message_lock_lost()
-        for session in self._held.values():
-            if token in session.locked and session.locked_until > now:
-                return session.locked[token]
+        lock = self._in_sessions.get(token)
+        session = self.held(lock.session_id) if lock else None
+        if lock is not None and session is not None and session.locked_until > now:
+            return lock
         raise message_lock_lost() if self._held else session_lock_lost()
 
     def unlock(self, lock: Lock) -> None:
         lock.entry.lock = None
-        if self._locks.pop(lock.token, None) is None and lock.session_id in self._held:
-            self._held[lock.session_id].locked.pop(lock.token, None)
+        if self._locks.pop(lock.token, None) is not None:
+            return
+        self._in_sessions.pop(lock.token, None)
+        if session := self.held(lock.session_id):
+            session.locked.pop(lock.token, None)
 
     def relock(self, lock: Lock) -> None:
+        """Undo `unlock`. A lock whose session was lost meanwhile runs out by itself."""
         lock.entry.lock = lock
-        if lock.session_id in self._held:
-            self._held[lock.session_id].locked[lock.token] = lock
+        session = self.held(lock.session_id)
+        if session is not None:
+            self._in_sessions[lock.token] = session.locked[lock.token] = lock
         else:
             self._locks[lock.token] = lock
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from dstream_sandbox.servicebus.broker.descriptions import QueueDescription, TopicDescription
+from dstream_sandbox.servicebus.broker.duplicates import DuplicateHistory
 
 from tests.unit.sandbox.broker.world import World, drain, ids, message
 
@@ -69,3 +70,12 @@ async def test_with_partitioning_the_partition_key_belongs_to_the_identity(world
         await broker.entities.create_queue("q", partitioned)
         await broker.send("q", [message("a", session="1"), message("a", session="2"), message("a", session="1")])
         assert ids(await drain(broker, "q")) == ["a", "a"]
+
+
+def test_an_id_that_was_withdrawn_and_came_again_is_remembered_from_then_on() -> None:
+    history = DuplicateHistory(60, partitioned=False)
+    _, keys = history.admit([message("a")], 0)
+    history.withdraw(keys)
+    history.admit([message("a")], 50)
+    assert history.prune(70) == 0
+    assert history.admit([message("a")], 70) == ([], [])

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,26 @@ async def test_what_could_not_be_stored_has_not_happened(world: World) -> None:
     async with world.broker() as broker:
         assert ids(broker.peek("kept", 1, 10, None)) == ["d"]
         assert ids(broker.peek("q", 1, 10, None)) == ["b", "c"]
+
+
+async def test_what_waits_behind_a_commit_that_fails_fails_with_it(world: World) -> None:
+    async with world.broker() as broker:
+        await broker.entities.create_queue("q", QueueDescription(requires_duplicate_detection=True))
+        go_on = threading.Event()
+        broker._store._thread.submit(go_on.wait)
+        broker._store._db.execute("PRAGMA query_only = ON")
+        original = asyncio.ensure_future(broker.send("q", [message("c")]))
+        while not broker._store._writing:
+            await asyncio.sleep(0)
+        duplicate = asyncio.ensure_future(broker.send("q", [message("c")]))
+        await asyncio.sleep(0)
+        go_on.set()
+        for sending in (original, duplicate):
+            with pytest.raises(AmqpError, match="amqp:internal-error"):
+                await sending
+        broker._store._db.execute("PRAGMA query_only = OFF")
+        await broker.send("q", [message("c")])
+        assert ids(await drain(broker, "q")) == ["c"]
 
 
 async def test_a_folder_has_one_broker(world: World) -> None:

@@ -77,6 +77,20 @@ async def test_a_wait_for_a_session_that_is_given_up_takes_none(world: World) ->
         assert (await asyncio.wait_for(broker.receiver("q", "peek_lock", ANY_SESSION), 5)).session_id == "a"
 
 
+async def test_a_session_that_came_too_late_for_its_waiter_is_free(world: World) -> None:
+    async with world.broker() as broker:
+        await _queue(broker)
+        await broker.send("q", [message("1", session="a")])
+        holder = await broker.receiver("q", "peek_lock", "a")
+        waiting = asyncio.ensure_future(broker.receiver("q", "peek_lock", ANY_SESSION))
+        await asyncio.sleep(0)
+        holder.close()  # the waiter has it now, and does not know it yet
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert ids((await broker.receiver("q", "peek_lock", "a")).take(5)) == ["1"]
+
+
 async def test_a_session_lock_that_runs_out_is_reported_and_counts_deliveries(world: World) -> None:
     async with world.broker() as broker:
         await _queue(broker)

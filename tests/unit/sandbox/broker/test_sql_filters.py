@@ -90,6 +90,8 @@ def test_false(expression: str) -> None:
         "missing <> missing",
         "missing = 1 AND a = 1",
         "missing = 1 OR a = 2",
+        "a = 1 AND missing = 1",
+        "a = 2 OR missing = 1",
         "missing LIKE 'a%'",
         "missing IN (1, 2)",
         "a IN (2, missing)",

@@ -39,6 +39,8 @@ async def test_a_renewed_lock_holds(world: World) -> None:
         world.now += 20
         with pytest.raises(AmqpError, match="message-lock-lost"):
             await broker.settle("q", lock_of(b), "complete")
+        await broker._store.open().join()
+        assert ids(receiver.take(5)) == ["b"]
         await broker.settle("q", lock_of(a), "complete")
 
 
