@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dstream_sandbox.servicebus.access import KeyRing, SharedKey
 from dstream_sandbox.servicebus.admin import serve_admin
-from dstream_sandbox.servicebus.broker import open_broker
+from dstream_sandbox.servicebus.broker import StoreUnavailable, open_broker
 from dstream_sandbox.servicebus.server import ServiceBusServer, server_tls
 
 _PR_SET_PDEATHSIG = 1
@@ -28,7 +28,11 @@ def main() -> int:
     options = _options()
     if sys.platform == "linux" and not _end_with_parent():
         return 1
-    asyncio.run(_serve(options))
+    try:
+        asyncio.run(_serve(options))
+    except (OSError, StoreUnavailable) as exc:
+        sys.stderr.write(f"the Service Bus of the sandbox can't start: {exc}\n")
+        return 1
     return 0
 
 

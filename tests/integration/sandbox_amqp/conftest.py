@@ -6,7 +6,8 @@ import pytest
 from azure.servicebus import ServiceBusClient
 from azure.servicebus._pyamqp.client import AMQPClient
 
-from tests.integration.sandbox_amqp.namespace_thread import NamespaceThread
+from tests.integration.sandbox_amqp.namespace_thread import KEY, KEY_NAME, NamespaceThread
+from tests.integration.sandbox_amqp.wire_client import WireClient
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -28,4 +29,11 @@ def namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamespaceThr
 @pytest.fixture
 def client(namespace: NamespaceThread) -> Iterator[ServiceBusClient]:
     with namespace.client(retry_total=0) as client:
+        yield client
+
+
+@pytest.fixture
+def wire(namespace: NamespaceThread) -> Iterator[WireClient]:
+    with WireClient(namespace.amqp_port) as client:
+        client.login(KEY_NAME, KEY)
         yield client

@@ -27,6 +27,7 @@ _DEADLINE_S = 20.0
 
 class _Process:
     def __init__(self, folder: Path, *flags: str) -> None:
+        folder.mkdir(exist_ok=True)
         ensure_certificates(folder)
         (folder / "key").write_text(_KEY)
         self._folder = folder
@@ -151,6 +152,15 @@ def test_the_sink_counts_and_stores_nothing(process: Callable[..., _Process]) ->
     assert (counters["messages"], counters["transfers"]) == (51, 2)
     assert counters["bytes"] > 51
     assert counters["cpu_s"] > 0
+
+
+def test_a_port_in_use_is_said_in_one_line(process: Callable[..., _Process], tmp_path: Path) -> None:
+    port = process().ready["amqp_port"]
+    other = _Process(tmp_path / "other", "--amqp-port", str(port))
+    done = subprocess.run(other._command, capture_output=True, text=True, timeout=_DEADLINE_S, check=False)
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:

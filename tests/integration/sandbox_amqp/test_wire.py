@@ -4,64 +4,27 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
 from typing import Any, Literal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from dstream_sandbox.servicebus.amqp import frames
 from dstream_sandbox.servicebus.amqp.decode import decode
-from dstream_sandbox.servicebus.amqp.encode import encode, encode_composite
 from dstream_sandbox.servicebus.amqp.performatives import Code
 from dstream_sandbox.servicebus.amqp.sections import BATCH_FORMAT, scan
-from dstream_sandbox.servicebus.amqp.values import Array, Char, Described, Int, Short, Symbol, UInt, ULong
+from dstream_sandbox.servicebus.amqp.values import Char, Described, Int, Short, Symbol, UInt, ULong
 from dstream_sandbox.servicebus.amqp.websocket import WebSocket
 from dstream_sandbox.servicebus.faults import Fault
 
 from tests.integration.sandbox_amqp.namespace_thread import KEY, KEY_NAME, LISTENER_KEY, LISTENER_NAME, NamespaceThread
-from tests.integration.sandbox_amqp.wire_client import Frame, WireClient, parse_answer, request
+from tests.integration.sandbox_amqp.wire_client import WireClient, data, message
 
 _FILTER = Symbol("com.microsoft:session-filter")
 
 
-@pytest.fixture
-def wire(namespace: NamespaceThread) -> Iterator[WireClient]:
-    with WireClient(namespace.amqp_port) as client:
-        client.login(KEY_NAME, KEY)
-        yield client
-
-
-def _message(body: bytes, message_id: str = "m", session: str | None = None, **properties: Any) -> bytes:
-    head = encode_composite(0x73, [message_id, *[None] * 9, session])
-    application = b"\x00\x53\x74" + encode(properties) if properties else b""
-    return head + application + _data(body)
-
-
-def _data(body: bytes) -> bytes:
-    return b"\x00\x53\x75" + encode(body)
-
-
-def _send(wire: WireClient, queue: str, *messages: bytes) -> None:
-    wire.attach_sender(50, queue)
-    for number, message in enumerate(messages):
-        wire.transfer(50, number, message)
-        outcome = wire.expect(Code.DISPOSITION)
-        assert outcome[4].descriptor == Code.ACCEPTED, outcome
-    wire.send(Code.DETACH, [UInt(50), True])
-    wire.expect(Code.DETACH)
-
-
-def _refusal(wire: WireClient) -> str:
-    """The condition with which an attach is refused: an attach without termini, then a detach."""
-    reply = wire.expect(Code.ATTACH)
-    assert reply[5] is None
-    assert reply[6] is None
-    return str(wire.expect(Code.DETACH)[2].value[0])
-
-
 def test_a_drain_is_answered_by_a_flow_with_drain_set(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
-    _send(wire, queue, _message(b"one"))
+    wire.store(queue, message(b"one"))
     wire.attach_receiver(1, queue)
     wire.give_credit(1, 10, drain=True)
     wire.expect(Code.TRANSFER)
@@ -71,7 +34,7 @@ def test_a_drain_is_answered_by_a_flow_with_drain_set(namespace: NamespaceThread
 
 def test_credit_is_counted_from_the_peers_delivery_count(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
-    _send(wire, queue, *(_message(b"x", str(n)) for n in range(5)))
+    wire.store(queue, *(message(b"x", str(n)) for n in range(5)))
     wire.attach_receiver(1, queue, settled=True)
     wire.give_credit(1, 2)
     wire.expect(Code.TRANSFER)
@@ -86,7 +49,7 @@ def test_a_session_filter_comes_back_in_the_form_it_was_sent(
     namespace: NamespaceThread, wire: WireClient, described: bool
 ) -> None:
     queue = namespace.queue(requires_session=True)
-    _send(wire, queue, _message(b"x", session="s1"))
+    wire.store(queue, message(b"x", session="s1"))
     for handle, wanted in ((1, None), (2, "other")):
         sent = Described(ULong(0x00000137000000C), wanted) if described else wanted
         wire.attach_receiver(handle, queue, filters={_FILTER: sent})
@@ -101,7 +64,7 @@ def test_waiting_for_a_session_ends_after_the_clients_timeout(namespace: Namespa
     queue = namespace.queue(requires_session=True)
     timeout: dict[object, object] = {Symbol("com.microsoft:timeout"): UInt(100)}
     wire.attach_receiver(1, queue, filters={_FILTER: None}, properties=timeout)
-    assert _refusal(wire) == "com.microsoft:timeout"
+    assert wire.expect_refusal() == "com.microsoft:timeout"
 
 
 def test_a_client_that_stops_waiting_for_a_session_leaves_it_free(namespace: NamespaceThread, wire: WireClient) -> None:
@@ -109,7 +72,7 @@ def test_a_client_that_stops_waiting_for_a_session_leaves_it_free(namespace: Nam
     wire.attach_receiver(1, queue, filters={_FILTER: None})
     wire.send(Code.DETACH, [UInt(1), True])
     wire.expect(Code.DETACH)
-    _send(wire, queue, _message(b"x", session="s1"))
+    wire.store(queue, message(b"x", session="s1"))
     wire.attach_receiver(2, queue, filters={_FILTER: None})
     wire.give_credit(2, 1)
     assert wire.expect(Code.TRANSFER)[0] == 2
@@ -129,11 +92,11 @@ def test_an_attach_without_a_token_is_unauthorized(namespace: NamespaceThread) -
     with WireClient(namespace.amqp_port) as wire:
         wire.open()
         wire.attach_sender(1, queue)
-        assert _refusal(wire) == "amqp:unauthorized-access"
+        assert wire.expect_refusal() == "amqp:unauthorized-access"
         wire.attach_receiver(2, queue)
-        assert _refusal(wire) == "amqp:unauthorized-access"
+        assert wire.expect_refusal() == "amqp:unauthorized-access"
         wire.attach_sender(3, f"{queue}/$management")
-        assert _refusal(wire) == "amqp:unauthorized-access"
+        assert wire.expect_refusal() == "amqp:unauthorized-access"
 
 
 def test_a_token_opens_its_entity_only(namespace: NamespaceThread) -> None:
@@ -145,7 +108,7 @@ def test_a_token_opens_its_entity_only(namespace: NamespaceThread) -> None:
         wire.attach_sender(1, f"amqps://localhost:5671/{queue.upper()}")
         assert wire.expect(Code.ATTACH)[6].value[0].endswith(queue.upper())
         wire.attach_sender(2, other)
-        assert _refusal(wire) == "amqp:unauthorized-access"
+        assert wire.expect_refusal() == "amqp:unauthorized-access"
 
 
 def test_cbs_tells_wrong_tokens_from_missing_entities(namespace: NamespaceThread) -> None:
@@ -165,7 +128,7 @@ def test_a_policy_that_may_only_listen_cannot_send(namespace: NamespaceThread) -
         wire.attach_receiver(1, queue)
         assert wire.expect(Code.ATTACH)[5] is not None
         wire.attach_sender(2, queue)
-        assert _refusal(wire) == "amqp:unauthorized-access"
+        assert wire.expect_refusal() == "amqp:unauthorized-access"
 
 
 def test_a_wrong_password_ends_the_connection(namespace: NamespaceThread) -> None:
@@ -178,14 +141,14 @@ def test_a_wrong_password_ends_the_connection(namespace: NamespaceThread) -> Non
 def test_a_batch_is_stored_whole_or_not_at_all(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
     wire.attach_sender(1, queue)
-    wire.transfer(1, 0, _data(_message(b"good")) + _data(b"\x01garbage"), message_format=BATCH_FORMAT)
+    wire.transfer(1, 0, data(message(b"good")) + data(b"\x01garbage"), message_format=BATCH_FORMAT)
     assert wire.expect(Code.DISPOSITION)[4].descriptor == Code.REJECTED
-    wire.transfer(1, 1, _data(_message(b"a")) + _data(_message(b"b")), message_format=BATCH_FORMAT)
+    wire.transfer(1, 1, data(message(b"a")) + data(message(b"b")), message_format=BATCH_FORMAT)
     accepted = wire.expect(Code.DISPOSITION)
     assert (accepted[1], accepted[3], accepted[4].descriptor) == (1, True, Code.ACCEPTED)
     wire.attach_receiver(2, queue, settled=True)
     wire.give_credit(2, 10, drain=True)
-    assert [wire.expect(Code.TRANSFER).payload.endswith(_data(body)) for body in (b"a", b"b")] == [True, True]
+    assert [wire.expect(Code.TRANSFER).payload.endswith(data(body)) for body in (b"a", b"b")] == [True, True]
     assert wire.expect(Code.FLOW)[8] is True
 
 
@@ -199,7 +162,7 @@ def test_primitives_keep_their_exact_type_through_the_broker(namespace: Namespac
         "symbol": Symbol("s"),
         "uuid": uuid4(),
     }
-    _send(wire, queue, _message(b"x", **sent))
+    wire.store(queue, message(b"x", **sent))
     wire.attach_receiver(1, queue, settled=True)
     wire.give_credit(1, 1)
     payload = wire.expect(Code.TRANSFER).payload
@@ -213,7 +176,7 @@ def test_primitives_keep_their_exact_type_through_the_broker(namespace: Namespac
 
 def test_a_run_of_settlements_is_answered_as_a_run(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
-    _send(wire, queue, *(_message(b"x", str(n)) for n in range(4)))
+    wire.store(queue, *(message(b"x", str(n)) for n in range(4)))
     wire.attach_receiver(1, queue)
     wire.give_credit(1, 4)
     tags = [wire.expect(Code.TRANSFER)[2] for _ in range(4)]
@@ -226,7 +189,7 @@ def test_a_run_of_settlements_is_answered_as_a_run(namespace: NamespaceThread, w
 
 def test_properties_to_modify_are_applied_on_abandon(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
-    _send(wire, queue, _message(b"x", kept=1))
+    wire.store(queue, message(b"x", kept=1))
     wire.attach_receiver(1, queue)
     wire.give_credit(1, 2)
     wire.expect(Code.TRANSFER)
@@ -242,7 +205,7 @@ def test_a_released_delivery_is_not_stored(namespace: NamespaceThread, wire: Wir
     queue = namespace.queue()
     namespace.on_loop(namespace.server.faults.add, Fault("release", entity=queue, times=1))
     wire.attach_sender(1, queue)
-    wire.transfer(1, 0, _message(b"x"))
+    wire.transfer(1, 0, message(b"x"))
     assert wire.expect(Code.DISPOSITION)[4].descriptor == Code.RELEASED
     assert namespace.on_loop(namespace.broker.peek, queue, 0, 10, None) == []
 
@@ -252,7 +215,7 @@ def test_a_settlement_is_lost_on_either_side_of_the_store(
     namespace: NamespaceThread, wire: WireClient, at: Literal["before_store", "after_store"]
 ) -> None:
     queue = namespace.queue()
-    _send(wire, queue, _message(b"x"))
+    wire.store(queue, message(b"x"))
     wire.attach_receiver(1, queue)
     wire.give_credit(1, 1)
     wire.expect(Code.TRANSFER)
@@ -274,111 +237,6 @@ def test_a_receiver_is_detached_on_request(namespace: NamespaceThread, wire: Wir
     assert str(wire.expect(Code.DETACH)[2].value[0]) == "amqp:link:detach-forced"
 
 
-def _manage(wire: WireClient, queue: str, operation: str, body: object, *, reply_to: str = "here") -> Frame:
-    wire.attach_sender(10, f"{queue}/$management")
-    wire.attach_receiver(11, f"{queue}/$management", target=reply_to)
-    wire.give_credit(11, 10)
-    properties: dict[str, object] = {"operation": f"com.microsoft:{operation}"}
-    wire.transfer(10, 0, request(properties, body, message_id=UUID(int=7), reply_to=reply_to))
-    answer = wire.expect(Code.TRANSFER)
-    for handle in (10, 11):
-        wire.send(Code.DETACH, [UInt(handle), True])
-        wire.expect(Code.DETACH)
-    return answer
-
-
-def test_a_deferred_message_carries_its_lock_token_in_both_places(namespace: NamespaceThread, wire: WireClient) -> None:
-    queue = namespace.queue()
-    _send(wire, queue, _message(b"x"))
-    wire.attach_receiver(1, queue)
-    wire.give_credit(1, 1)
-    wire.expect(Code.TRANSFER)
-    wire.send(Code.DISPOSITION, [True, UInt(0), None, False, Described(ULong(Code.MODIFIED), [True, True])])
-    wire.expect(Code.DISPOSITION)
-    body = {"sequence-numbers": Array(0x81, (1,)), "receiver-settle-mode": UInt(1)}
-    correlation_id, properties, answer = parse_answer(_manage(wire, queue, "receive-by-sequence-number", body).payload)
-    assert (correlation_id, properties["statusCode"]) == (UUID(int=7), 200)
-    [entry] = answer["messages"]
-    sections = scan(entry["message"])
-    assert sections.delivery_annotations is not None
-    annotations = decode(entry["message"], sections.delivery_annotations[1])[0]
-    assert annotations == {"x-opt-lock-token": entry["lock-token"]}
-    settle = {"disposition-status": "completed", "lock-tokens": Array(0x98, (entry["lock-token"],))}
-    assert parse_answer(_manage(wire, queue, "update-disposition", settle).payload)[1]["statusCode"] == 200
-    lost = parse_answer(_manage(wire, queue, "update-disposition", settle).payload)[1]
-    assert (lost["statusCode"], lost["errorCondition"]) == (410, "com.microsoft:message-lock-lost")
-
-
-def test_sessions_are_listed(namespace: NamespaceThread, wire: WireClient) -> None:
-    queue = namespace.queue(requires_session=True)
-    body = {"last-updated-time": 253_402_300_800_000, "skip": Int(0), "top": Int(10)}
-    assert parse_answer(_manage(wire, queue, "get-message-sessions", body).payload)[1]["statusCode"] == 204
-    _send(wire, queue, *(_message(b"x", session=name) for name in ("b", "a")))
-    _, _, answer = parse_answer(_manage(wire, queue, "get-message-sessions", body).payload)
-    assert answer["sessions-ids"].items == ("a", "b")
-
-
-def test_a_token_for_the_management_node_alone_opens_it(namespace: NamespaceThread) -> None:
-    queue = namespace.queue()
-    with WireClient(namespace.amqp_port) as wire:
-        wire.open()
-        assert wire.put_token(f"sb://localhost/{queue}/$management", KEY_NAME, KEY)["status-code"] == 202
-        _, properties, _ = parse_answer(_manage(wire, queue, "peek-message", {"message-count": Int(1)}).payload)
-        assert properties["statusCode"] == 204
-        wire.attach_receiver(1, queue)
-        assert _refusal(wire) == "amqp:unauthorized-access"
-
-
-def test_rules_are_added_listed_and_removed(namespace: NamespaceThread, wire: WireClient) -> None:
-    path = namespace.subscription()
-    sql = {"sql-filter": {"expression": "n > 1"}, "sql-rule-action": {"expression": "SET seen = 1"}}
-    correlation = {"correlation-filter": {"label": "L", "properties": {"op": "insert"}}}
-    for name, description in (("sql", sql), ("corr", correlation)):
-        body = {"rule-name": name, "rule-description": description}
-        assert parse_answer(_manage(wire, path, "add-rule", body).payload)[1]["statusCode"] == 200
-    again = parse_answer(_manage(wire, path, "add-rule", {"rule-name": "sql", "rule-description": sql}).payload)[1]
-    assert (again["statusCode"], again["errorCondition"]) == (409, "com.microsoft:entity-already-exists")
-    assert parse_answer(_manage(wire, path, "remove-rule", {"rule-name": "$Default"}).payload)[1]["statusCode"] == 200
-    _, _, answer = parse_answer(_manage(wire, path, "enumerate-rules", {"skip": Int(0), "top": Int(10)}).payload)
-    rules = {entry["rule-description"].value[2]: entry["rule-description"] for entry in answer["rules"]}
-    assert rules.keys() == {"sql", "corr"}
-    assert rules["sql"].descriptor == 0x0000013700000004
-    sql_filter, sql_action = rules["sql"].value[:2]
-    assert (sql_filter.descriptor, sql_filter.value[0]) == (0x000001370000006, "n > 1")
-    assert (sql_action.descriptor, sql_action.value[0]) == (0x0000013700000006, "SET seen = 1")
-    assert rules["corr"].value[0].descriptor == 0x000001370000009
-    assert rules["corr"].value[0].value[4] == "L"
-    assert rules["corr"].value[0].value[8] == {"op": "insert"}
-
-
-def test_an_unknown_operation_says_so(namespace: NamespaceThread, wire: WireClient) -> None:
-    _, properties, _ = parse_answer(_manage(wire, namespace.queue(), "make-coffee", {}).payload)
-    assert (properties["statusCode"], properties["errorCondition"]) == (501, "amqp:not-implemented")
-
-
-def test_two_clients_of_one_connection_get_their_own_answers(namespace: NamespaceThread, wire: WireClient) -> None:
-    node = f"{namespace.queue()}/$management"
-    wire.attach_sender(1, node)
-    for handle, target in ((2, "first"), (3, "second")):
-        wire.attach_receiver(handle, node, target=target)
-        wire.give_credit(handle, 5)
-    body = {"from-sequence-number": 0, "message-count": Int(1)}
-    for delivery_id, target in enumerate(("second", "first", "second")):
-        properties: dict[str, object] = {"operation": "com.microsoft:peek-message"}
-        wire.transfer(1, delivery_id, request(properties, body, message_id=target, reply_to=target))
-    assert [wire.expect(Code.TRANSFER)[0] for _ in range(3)] == [3, 2, 3]
-
-
-def test_an_answer_waits_for_the_link_that_takes_it(namespace: NamespaceThread, wire: WireClient) -> None:
-    node = f"{namespace.queue()}/$management"
-    wire.attach_sender(1, node)
-    wire.transfer(1, 0, request({"operation": "com.microsoft:peek-message"}, {}, message_id="early"))
-    wire.expect(Code.DISPOSITION)
-    wire.attach_receiver(2, node)
-    wire.give_credit(2, 1)
-    assert parse_answer(wire.expect(Code.TRANSFER).payload)[0] == "early"
-
-
 def test_a_link_name_conflict_or_garbage_ends_only_what_it_must(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
     wire.attach_sender(1, queue)
@@ -395,7 +253,7 @@ def test_an_echo_is_answered(namespace: NamespaceThread, wire: WireClient) -> No
 
 def test_a_small_window_holds_deliveries_back_until_it_opens(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
-    _send(wire, queue, *(_message(b"x", str(n)) for n in range(3)))
+    wire.store(queue, *(message(b"x", str(n)) for n in range(3)))
     wire.attach_receiver(1, queue, settled=True)
     wire.expect(Code.ATTACH)
     wire.send(Code.FLOW, [UInt(0), UInt(1), UInt(0), UInt(10), UInt(1), UInt(0), UInt(3), None, None, None])

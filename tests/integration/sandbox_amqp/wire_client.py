@@ -6,7 +6,8 @@ import socket
 import struct
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from azure.servicebus._pyamqp.utils import generate_sas_token
 from dstream_sandbox.servicebus.amqp import frames, performatives
@@ -17,6 +18,7 @@ from dstream_sandbox.servicebus.amqp.sections import scan
 from dstream_sandbox.servicebus.amqp.values import Described, Symbol, UByte, UInt, ULong
 
 TIMEOUT_S = 10.0
+MANAGE_ID = UUID(int=7)
 
 
 class Frame:
@@ -29,6 +31,14 @@ class Frame:
 
     def __repr__(self) -> str:
         return f"{Code(self.code).name}{self.fields}"
+
+
+class Answer(NamedTuple):
+    """Of a request node."""
+
+    correlation_id: Any
+    properties: dict[str, Any]
+    body: Any
 
 
 class WireClient:
@@ -116,10 +126,40 @@ class WireClient:
         }
         self.transfer(100, 0, request(properties, token, message_id="token"))
         answer = self.expect(Code.TRANSFER)
-        for handle in (100, 101):
+        self.detach(100, 101)
+        return parse_answer(answer.payload).properties
+
+    def store(self, queue: str, *messages: bytes) -> None:
+        """Send messages and see each accepted. Takes handle 50."""
+        self.attach_sender(50, queue)
+        for number, encoded in enumerate(messages):
+            self.transfer(50, number, encoded)
+            outcome = self.expect(Code.DISPOSITION)
+            assert outcome[4].descriptor == Code.ACCEPTED, outcome
+        self.detach(50)
+
+    def manage(self, entity: str, operation: str, body: object, *, reply_to: str = "here") -> Answer:
+        """One operation on the entity's $management node. Takes handles 10 and 11."""
+        self.attach_sender(10, f"{entity}/$management")
+        self.attach_receiver(11, f"{entity}/$management", target=reply_to)
+        self.give_credit(11, 10)
+        properties: dict[str, object] = {"operation": f"com.microsoft:{operation}"}
+        self.transfer(10, 0, request(properties, body, message_id=MANAGE_ID, reply_to=reply_to))
+        answer = self.expect(Code.TRANSFER)
+        self.detach(10, 11)
+        return parse_answer(answer.payload)
+
+    def detach(self, *handles: int) -> None:
+        for handle in handles:
             self.send(Code.DETACH, [UInt(handle), True])
             self.expect(Code.DETACH)
-        return parse_answer(answer.payload)[1]
+
+    def expect_refusal(self) -> str:
+        """The condition with which an attach is refused: an attach without termini, then a detach."""
+        reply = self.expect(Code.ATTACH)
+        assert reply[5] is None
+        assert reply[6] is None
+        return str(self.expect(Code.DETACH)[2].value[0])
 
     def expect(self, code: Code) -> Frame:
         """The next frame of this kind; flows and dispositions before it are passed over."""
@@ -147,17 +187,27 @@ class WireClient:
         return octets
 
 
+def data(body: bytes) -> bytes:
+    """A Data section."""
+    return b"\x00\x53\x75" + encode(body)
+
+
+def message(body: bytes, message_id: str = "m", session: str | None = None, **properties: object) -> bytes:
+    head = encode_composite(0x73, [message_id, *[None] * 9, session])
+    application = b"\x00\x53\x74" + encode(properties) if properties else b""
+    return head + application + data(body)
+
+
 def request(properties: dict[str, object], body: object, *, message_id: object, reply_to: str | None = None) -> bytes:
     head = encode_composite(0x73, [message_id, None, None, None, reply_to])
     return head + b"\x00\x53\x74" + encode(properties) + b"\x00\x53\x77" + encode(body)
 
 
-def parse_answer(payload: bytes) -> tuple[Any, dict[str, Any], Any]:
-    """Correlation id, application properties and body."""
+def parse_answer(payload: bytes) -> Answer:
     sections = scan(payload)
     assert sections.properties is not None
     assert sections.application_properties is not None
     assert sections.body is not None
     properties: Any = decode(payload, sections.properties[1])[0]
     application: Any = decode(payload, sections.application_properties[1])[0]
-    return properties[5], application, decode(payload, sections.body[1])[0]
+    return Answer(properties[5], application, decode(payload, sections.body[1])[0])
