@@ -29,6 +29,9 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _SHORTEST = 4
 """Shorter values found by name are left alone: they would match everywhere. Marked secrets are hidden at any length."""
 
+_SHORTEST_STORED = 8
+"""A position in a log is full of short runs of digits that a short secret might equal."""
+
 ErrorT = TypeVar("ErrorT", bound=DStreamError)
 
 
@@ -36,11 +39,13 @@ class Redactor:
     """Built once from the secrets and configs of a task."""
 
     def __init__(self, secrets: Iterable[str] = (), configs: Iterable[Mapping[str, Any]] = ()) -> None:
+        secrets = tuple(secrets)
         values = {form for secret in secrets for form in _forms(secret)}
         for config in configs:
             values.update(form for value in _found_in(config, "") for form in _forms(value) if len(form) >= _SHORTEST)
         longest_first = sorted(values - {""}, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._marked = tuple(secret.encode() for secret in secrets if len(secret) >= _SHORTEST_STORED)
 
     def text(self, text: str) -> str:
         """The text with every secret replaced."""
@@ -48,6 +53,10 @@ class Redactor:
             text = self._values.sub(MASK, text)
         text = _TEXT_PART.sub(rf"\g<1>{MASK}", text)
         return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
+
+    def is_in(self, stored: bytes) -> bool:
+        """Whether a marked secret stands in what a provider wants stored: that can't be masked without breaking it."""
+        return any(secret in stored for secret in self._marked)
 
     def value(self, value: Any, name: str = "") -> Any:
         """Any JSON value: texts are redacted, texts in fields with telling names are replaced altogether."""

@@ -113,6 +113,15 @@ def end_missing(spec: ProviderSpec, exit_code: int | None, stderr: Sequence[str]
     )
 
 
+def secret_in_state(spec: ProviderSpec) -> SystemFault:
+    return SystemFault(
+        "state.secret",
+        f'input provider "{spec.label}" put a secret into its state; it is not stored',
+        place=spec.place,
+        hint="Report this to the provider's author: a state holds a position, not what it takes to get there.",
+    )
+
+
 def silent(role: Role, spec: ProviderSpec, silent_s: float) -> SystemFault:
     return SystemFault(
         "provider.silent",

@@ -63,7 +63,7 @@ def run_task(
         with TaskLock(store.lock_path, job.task, now()):
             stored = store.load()
             _check_from(job, stored)
-            return _Run(job, store, stored, report, stop, clock, now).go()
+            return _Run(job, store, stored, report, redactor, stop, clock, now).go()
     except DStreamError as error:
         report.log("error", "run.failed", code=error.code, message=error.message)
         redactor.error(error)
@@ -79,6 +79,7 @@ class _Run:
         store: FileStore,
         stored: StoredState | None,
         report: Report,
+        redactor: Redactor,
         stop: StopRequest,
         clock: Callable[[], float],
         now: Callable[[], datetime],
@@ -87,6 +88,7 @@ class _Run:
         self._store = store
         self._stored = stored
         self._report = report
+        self._redactor = redactor
         self._stop = stop
         self._clock = clock
         self._now = now
@@ -197,6 +199,8 @@ class _Run:
     def _save(self, settled: Settled) -> bool:
         if not self._keeps_state:
             return False
+        if self._redactor.is_in(bytes(settled.state)):
+            raise failures.secret_in_state(self._job.input)
         self._store.save(
             StoredState(
                 task=self._job.task,

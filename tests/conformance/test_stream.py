@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
-from dstream.errors import ConfigError, LockedError, RefusedError, TransientError, exit_code
+from dstream.errors import ConfigError, DStreamError, LockedError, RefusedError, SystemFault, TransientError, exit_code
 from dstream.host import StopRequest
 from tests.conformance.runs import TASK, Background, Recorded, job, provider, run, sink_numbers, stored_state
 
@@ -251,3 +254,28 @@ def test_secrets_are_hidden_in_everything_that_is_told(tmp_path: Path) -> None:
         run(job(tmp_path, input=spec), events)
     assert secret not in events.text() + caught.value.message + str(caught.value) + repr(caught.value.args)
     assert "***" in caught.value.message
+
+
+def test_a_secret_is_not_stored_in_a_state(tmp_path: Path) -> None:
+    secret = "hunter2-and-more"
+    spec = replace(provider("input.py", 3, extra_state={"login": secret}), secrets=frozenset({secret}))
+    with pytest.raises(SystemFault) as caught:
+        run(job(tmp_path, input=spec))
+    assert caught.value.code == "state.secret"
+    assert stored_state(tmp_path) is None
+
+
+def test_runs_leave_neither_threads_nor_descriptors(tmp_path: Path) -> None:
+    process = psutil.Process()
+    runs = [
+        job(tmp_path / "good"),
+        job(tmp_path / "bad", input=provider("input.py", 3, fault="killed")),
+        job(tmp_path / "silent", input=provider("input.py", 3, fault="not_ready"), start_timeout_s=0.3),
+    ]
+    for the_job in runs:
+        Path(the_job.state_dir).parent.mkdir()
+    before = process.num_fds(), threading.active_count()
+    for the_job in runs:
+        with contextlib.suppress(DStreamError):
+            run(the_job)
+    assert (process.num_fds(), threading.active_count()) == before

@@ -61,7 +61,7 @@ seq = 0
 def checkpoint(n, following):
     global seq
     seq += 1
-    say({"dstream": "checkpoint", "seq": seq, "n": n, "state": {"next": following}})
+    say({"dstream": "checkpoint", "seq": seq, "n": n, "state": {"next": following, **config.get("extra_state", {})}})
 
 
 def fail(now):
