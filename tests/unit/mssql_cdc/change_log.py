@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -144,14 +144,17 @@ class LoggedSource:
         self.log = log
         self._random = random.Random(seed)
         self._shown = 0
+        self.before_answer: Callable[[], None] = lambda: None
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
+        self.before_answer()
         self._shown = min(self._shown + self._random.randint(0, 4), len(self.log.transactions))
         shown = sorted(self.log.transactions, key=lambda one: one.lsn)[: self._shown]
         mapped = [Mapped(one.lsn, one.tran_id, one.commit_time) for one in shown if one.lsn >= from_lsn]
         return Poll(shown[-1].lsn if shown else None, datetime(2024, 3, 1), mapped[:limit], self._marks())
 
     def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
+        self.before_answer()
         hits = {
             at
             for at, name in enumerate(instances)
@@ -162,6 +165,7 @@ class LoggedSource:
     def page(
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
+        self.before_answer()
         rows = [row for row in self._rows(int(instance[2:])) if row[0] <= upper and _is_in_stage(row, floor)]
         cut = self._random.randint(1, max_rows)
         return Page(rows[:cut], len(rows) >= cut, self._marks())
