@@ -19,6 +19,7 @@ from pathlib import Path
 from dstream_sandbox.servicebus.access import KeyRing, SharedKey
 from dstream_sandbox.servicebus.admin import serve_admin
 from dstream_sandbox.servicebus.broker import StoreUnavailable, open_broker
+from dstream_sandbox.servicebus.entity_policies import entity_policies
 from dstream_sandbox.servicebus.server import ServiceBusServer, server_tls
 
 _PR_SET_PDEATHSIG = 1
@@ -43,7 +44,8 @@ async def _serve(options: argparse.Namespace) -> None:
     key = options.key_file.read_text().strip()
     tls = server_tls(options.cert, options.key) if options.cert else None
     broker = open_broker(options.data, profile=options.profile, clock=time.time)
-    server = ServiceBusServer(broker, KeyRing([SharedKey(options.key_name, (key,))]), sink=options.sink)
+    keys = KeyRing([SharedKey(options.key_name, (key,))], entity_policies(broker))
+    server = ServiceBusServer(broker, keys, sink=options.sink)
     try:
         ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
         ready["amqp_port"] = await server.listen(options.amqp_port)

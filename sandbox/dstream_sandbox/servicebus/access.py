@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote_plus
@@ -49,20 +49,17 @@ class Grant:
 
 
 class KeyRing:
-    """The policies in force. Policies may be added and removed while the server runs."""
+    """The policies in force: `keys`, and what `policies_of` says of the entity at a path when a token for it comes."""
 
-    def __init__(self, keys: Iterable[SharedKey]) -> None:
-        self._keys = {(key.path.lower(), key.name): key for key in keys}
-
-    def add(self, key: SharedKey) -> None:
-        self._keys[key.path.lower(), key.name] = key
-
-    def remove(self, name: str, path: str = "") -> None:
-        self._keys.pop((path.lower(), name), None)
+    def __init__(
+        self, keys: Iterable[SharedKey], policies_of: Callable[[str], Iterable[SharedKey]] | None = None
+    ) -> None:
+        self._keys = list(keys)
+        self._policies_of = policies_of
 
     def check_password(self, name: str, password: str) -> Grant | None:
         """SASL PLAIN: the policy's name and one of its keys."""
-        for key in self._keys.values():
+        for key in self._keys:
             if key.name == name and any(hmac.compare_digest(password.encode(), k.encode()) for k in key.keys):
                 return Grant(key.path.lower(), key.rights, float("inf"))
         return None
@@ -86,7 +83,7 @@ class KeyRing:
         return Grant(wanted, key.rights, expires_at)
 
     def _signer(self, name: str, signature: str, signed: str, path: str) -> SharedKey:
-        for key in self._keys.values():
+        for key in self._policies(path):
             if key.name != name or not covers(key.path.lower(), path):
                 continue
             for secret in key.keys:
@@ -94,6 +91,14 @@ class KeyRing:
                 if hmac.compare_digest(base64.b64encode(digest), signature.encode()):
                     return key
         raise AccessDenied("InvalidSignature: The token has an invalid signature.")
+
+    def _policies(self, path: str) -> Iterator[SharedKey]:
+        """Of the namespace, then of each entity on the way to `path`."""
+        yield from self._keys
+        parts = path.split("/")
+        if self._policies_of is not None:
+            for depth in range(1, len(parts) + 1):
+                yield from self._policies_of("/".join(parts[:depth]))
 
 
 def path_of(address: str) -> str:

@@ -16,6 +16,7 @@ from dstream_sandbox.servicebus.access import KeyRing, SharedKey
 from dstream_sandbox.servicebus.broker import LocalBroker, open_broker
 from dstream_sandbox.servicebus.broker.descriptions import QueueDescription
 from dstream_sandbox.servicebus.broker.limits import Profile
+from dstream_sandbox.servicebus.entity_policies import entity_policies
 from dstream_sandbox.servicebus.server import ServiceBusServer, server_tls
 
 KEY_NAME, KEY = "RootManageSharedAccessKey", "c2FuZGJveC1rZXk="
@@ -99,7 +100,10 @@ class NamespaceThread:
 
     async def _open(self) -> None:
         self.broker = open_broker(self._folder, profile=self._profile, clock=self._clock)
-        keys = KeyRing([SharedKey(KEY_NAME, (KEY,)), SharedKey(LISTENER_NAME, (LISTENER_KEY,), frozenset(("Listen",)))])
+        keys = KeyRing(
+            [SharedKey(KEY_NAME, (KEY,)), SharedKey(LISTENER_NAME, (LISTENER_KEY,), frozenset(("Listen",)))],
+            entity_policies(self.broker),
+        )
         self.server = ServiceBusServer(self.broker, keys, clock=self._clock)
         self.amqp_port = await self.server.listen(0)
         tls = server_tls(str(self._folder / "server.pem"), str(self._folder / "server.key"))

@@ -14,6 +14,7 @@ from dstream_sandbox.servicebus.amqp.performatives import Code
 from dstream_sandbox.servicebus.amqp.sections import BATCH_FORMAT, scan
 from dstream_sandbox.servicebus.amqp.values import Char, Described, Int, Short, Symbol, UInt, ULong
 from dstream_sandbox.servicebus.amqp.websocket import WebSocket
+from dstream_sandbox.servicebus.broker.descriptions import AuthorizationRule
 from dstream_sandbox.servicebus.faults import Fault
 
 from tests.integration.sandbox_amqp.namespace_thread import KEY, KEY_NAME, LISTENER_KEY, LISTENER_NAME, NamespaceThread
@@ -129,6 +130,19 @@ def test_a_policy_that_may_only_listen_cannot_send(namespace: NamespaceThread) -
         assert wire.expect(Code.ATTACH)[5] is not None
         wire.attach_sender(2, queue)
         assert wire.expect_refusal() == "amqp:unauthorized-access"
+
+
+def test_an_entitys_own_policy_opens_that_entity_as_far_as_its_rights_go(namespace: NamespaceThread) -> None:
+    queue = namespace.queue(authorization_rules=(AuthorizationRule("sender", ("Send",), "first", "second"),))
+    other = namespace.queue()
+    with WireClient(namespace.amqp_port) as wire:
+        wire.open()
+        assert wire.put_token(f"sb://localhost/{queue}", "sender", "second")["status-code"] == 202
+        wire.attach_sender(1, queue)
+        assert wire.expect(Code.ATTACH)[6] is not None
+        wire.attach_receiver(2, queue)
+        assert wire.expect_refusal() == "amqp:unauthorized-access"
+        assert wire.put_token(f"sb://localhost/{other}", "sender", "first")["status-code"] == 401
 
 
 def test_a_wrong_password_ends_the_connection(namespace: NamespaceThread) -> None:
