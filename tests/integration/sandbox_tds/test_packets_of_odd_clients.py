@@ -73,3 +73,13 @@ def test_an_unknown_message_ends_the_connection(listener: Listener, packet_type:
         client.send(packet_type, END, b"whatever")
         with pytest.raises((AssertionError, ConnectionError), match=r"hung up|reset"):
             client.answer()
+
+
+def test_a_late_notice_of_one_attention_does_not_cancel_the_next_request(listener: Listener) -> None:
+    with RawClient(listener.port) as client:
+        for _ in range(300):
+            client.send(SQL_BATCH, END, batch_payload("COUNT 3000"))
+            client.send(ATTENTION, END, b"")
+            while not client.answer().endswith(DONE_ATTENTION):
+                pass
+            assert ONE in client.batch("SELECT 1")

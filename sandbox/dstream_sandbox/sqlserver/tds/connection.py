@@ -6,10 +6,11 @@ Runs in the connection's own thread. While a request runs, `AttentionWatch` may 
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -92,6 +93,8 @@ class _Connection:
         self._response: Response
         self._procedures = Procedures(self._session, self._execute_in_procedure)
         self._bulk: BulkInsert | None = None
+        self._arrivals = select.poll()
+        self._arrivals.register(sock, select.POLLIN | select.POLLRDHUP)
         self._lock = threading.Lock()  # guards the two below
         self._running = False
         self._cancelled = False
@@ -123,7 +126,8 @@ class _Connection:
         except MessageIgnored:
             return
         if self._cancelled:
-            packets.Message(self._transport).skip_rest()  # the ATTENTION that cancelled it, or the client's leaving
+            if packets.Message(self._transport).type != PacketType.ATTENTION:
+                raise ProtocolError("a request while another one ran")
             self._cancelled = False
             writer.write(tokens.done(tokens.DONE, tokens.ATTENTION_ACKNOWLEDGED))
         writer.finish()
@@ -226,15 +230,17 @@ class _Connection:
         if recording is not None and not self._cancelled:
             replay.keep(key, recording)
 
-    def _send(self, events: Iterable[Event]) -> None:
+    def _send(self, events: Iterator[Event]) -> None:
         """Answer as the events come. Once cancelled, only what changes the session is told, until the engine ends."""
         with self._cancellable():
-            self._send_each(events)
+            if self._transport.has_unread():
+                self._cancelled = True  # the ATTENTION came along with its request
+            else:
+                self._send_each(events)
+            if isinstance(events, Generator):
+                events.close()
 
-    def _send_each(self, events: Iterable[Event]) -> None:
-        if self._transport.has_unread():
-            self._cancelled = True  # the ATTENTION came along with its request
-            return
+    def _send_each(self, events: Iterator[Event]) -> None:
         for event in events:
             if self._cancelled and isinstance(event, Columns | Rows | Done | Message | ReturnStatus | OutputValue):
                 continue
@@ -282,7 +288,9 @@ class _Connection:
     def _on_readable(self) -> bool:
         """The client said something while its request runs: only an ATTENTION or its leaving can be that."""
         with self._lock:
-            if self._running:
-                self._cancelled = True
-                self._session.cancel()
-            return self._running
+            # The watch may be late: then these are no bytes that came during this request.
+            if not self._running or not self._arrivals.poll(0):
+                return False
+            self._cancelled = True
+            self._session.cancel()
+            return True

@@ -33,12 +33,9 @@ class Transport:
 
     def write(self, data: bytes) -> None:
         """All of `data`. Raises Disconnected."""
-        if self._tls:
-            self._tls.write(data)
-            data = self._tls_out.read()
         try:
-            self._socket.sendall(data)
-        except OSError as error:
+            self._socket.sendall(self._encrypted(data) if self._tls else data)
+        except OSError as error:  # an SSLError is one too
             raise Disconnected from error
 
     def has_unread(self) -> bool:
@@ -57,6 +54,13 @@ class Transport:
     def stop_tls(self) -> None:
         """Back to plain bytes: TLS protected the login only."""
         self._tls = None
+
+    def _encrypted(self, data: bytes) -> bytes:
+        assert self._tls is not None
+        view = memoryview(data)
+        while view:
+            view = view[self._tls.write(view) :]
+        return self._tls_out.read()
 
     def _receive(self) -> bytes:
         if self._tls is None:
