@@ -1,0 +1,124 @@
+"""The Service Bus output alone, lines from a pipe, beside the SDK's documented way in a process of its own.
+
+Both send to a broker in sink mode, which counts and stores nothing, and are timed from `ready` to the ack of the last
+line. CPU is the sending process's, so its microseconds a message can be read off.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.bench.measure import Arm, Result, Sample, compare
+from tests.integration.servicebus.broker import Broker
+
+SDK_ROWS = 15_000
+ROWS = 200_000
+MIB = 1024 * 1024
+
+_SDK_LOOP = ["-P", str(Path(__file__).parent / "providers" / "sdk_loop.py")]
+"""-P: the folder has a copy.py, which must not stand for the standard library's."""
+
+
+def run() -> Result:
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(Path(folder), "--sink").start()
+        broker.create_queue("bench")
+        try:
+            return compare(
+                "publisher, lines of 450 bytes",
+                [
+                    Arm("azure-servicebus, add_message loop", _sending(broker, _SDK_LOOP, SDK_ROWS)),
+                    Arm("dstream-servicebus", _sending(broker, ["-m", "dstream_servicebus"], ROWS)),
+                ],
+                rounds=3,
+                aims={"dstream-servicebus": 8},
+                note=f"One sender each. {SDK_ROWS:,} rows a round by the loop, {ROWS:,} by dstream-servicebus.",
+            )
+        finally:
+            broker.stop()
+
+
+def _sending(broker: Broker, program: list[str], rows: int) -> Callable[[], Sample]:
+    lines = b"".join(map(_line, range(rows)))
+    end = b'{"dstream":"checkpoint","seq":1,"n":%d}\n' % rows
+
+    def run() -> Sample:
+        with _started(broker, program) as process:
+            observed = psutil.Process(process.pid)
+            before, stand_in_before = _cpu_s(observed), broker.counters()
+            started = time.perf_counter()
+            feeding = threading.Thread(target=_feed, args=(process, lines + end))
+            feeding.start()
+            _wait_for(process, "dstream", "ack")
+            wall_s = time.perf_counter() - started
+            stand_in = broker.counters()
+            feeding.join()
+            received = stand_in["messages"] - stand_in_before["messages"]
+            if received != rows:
+                raise RuntimeError(f"the broker received {received:,.0f} of {rows:,} messages")
+            return Sample(
+                rows,
+                wall_s,
+                _cpu_s(observed) - before,
+                observed.memory_info().rss / MIB,
+                stand_in["cpu_s"] - stand_in_before["cpu_s"],
+            )
+
+    return run
+
+
+@contextmanager
+def _started(broker: Broker, program: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    command = {"command": "run", "config": {"connection_string": broker.connection_string, "queue": "bench"}}
+    with subprocess.Popen(
+        [sys.executable, *program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PATH": "", "DSTREAM_PROTOCOL": "1"},
+    ) as process:
+        _feed(process, json.dumps(command).encode() + b"\n")
+        _wait_for(process, "status", "ready")
+        yield process
+        process.kill()
+
+
+def _feed(process: subprocess.Popen[bytes], data: bytes) -> None:
+    assert process.stdin
+    process.stdin.write(data)
+    process.stdin.flush()
+
+
+def _wait_for(process: subprocess.Popen[bytes], key: str, value: str) -> None:
+    assert process.stdout
+    for line in process.stdout:
+        if json.loads(line).get(key) == value:
+            return
+    raise RuntimeError(f"it ended with {process.wait()}")
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    return sum(process.cpu_times()[:2])
+
+
+def _line(number: int) -> bytes:
+    data = {"Id": number, "Name": "Ada Lovelace", "City": "y" * 60, "Note": "z" * 120}
+    metadata = {
+        "V": 1,
+        "TableName": "dbo.Persons",
+        "OperationType": "Insert",
+        "OperationID": 2,
+        "LSN": "0000002a000000180022",
+        "Key": ["Id"],
+        "Id": f"d8a1f00d/245575913/0000002a000000180022/1/{number:020x}/2",
+    }
+    return json.dumps({"data": data, "metadata": metadata}, separators=(",", ":")).encode() + b"\n"
