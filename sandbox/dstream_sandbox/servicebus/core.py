@@ -97,7 +97,7 @@ class Broker(Protocol):
     max_batch_size: int  # of one batch transfer, bytes
 
     def require(self, path: str, *, for_send: bool) -> None:
-        """Raise AmqpError: amqp:not-found, com.microsoft:entity-disabled, or amqp:not-allowed (to send there at all)."""
+        """Raise AmqpError: amqp:not-found, com.microsoft:entity-disabled, or amqp:not-allowed (to send there)."""
 
     def requires_session(self, path: str) -> bool: ...
 
