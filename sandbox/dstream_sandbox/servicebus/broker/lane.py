@@ -98,7 +98,7 @@ class Lane:
         self.entries: dict[int, Entry] = {}
         self.line = Line()
         self.sessions: dict[str, Session] | None = {} if sessionful else None
-        self.listeners: list[Listener] = []
+        self.listeners: deque[Listener] = deque()
         self.session_waiters: deque[SessionWaiter] = deque()
 
     def put(self, entry: Entry) -> None:
@@ -171,6 +171,7 @@ class Lane:
             self.session_waiters.popleft()
         for listener in self.listeners:
             listener.available()
+        self.listeners.rotate()  # who was asked first is asked last next time: competing receivers share the work
 
     def lose(self, error: AmqpError) -> None:
         for listener in list(self.listeners):

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dstream_sandbox.servicebus.broker import sql
 from dstream_sandbox.servicebus.broker.entry import ACTIVE, SCHEDULED, Batch, Entry, State
@@ -148,12 +149,16 @@ class Store:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
-            db.executemany(sql.INSERT_BATCH, rows)
-            db.executemany(sql.PUT_MARK, work.marks)
-            db.executemany(sql.PUT_GONE, changed)
-            for statement in sql.DELETE_BATCH:
-                db.executemany(statement, emptied)
-            db.executemany(sql.PUT_COUNTER, list(work.counters.items()))
+            steps: tuple[tuple[str, list[Any]], ...] = (
+                (sql.INSERT_BATCH, rows),
+                (sql.PUT_MARK, work.marks),
+                (sql.PUT_GONE, changed),
+                *((statement, emptied) for statement in sql.DELETE_BATCH),
+                (sql.PUT_COUNTER, list(work.counters.items())),
+            )
+            for statement, many in steps:
+                if many:
+                    db.executemany(statement, many)
             for statement, values in work.statements:
                 db.execute(statement, values)
             db.execute("COMMIT")

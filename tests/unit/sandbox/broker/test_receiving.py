@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
-from dstream_sandbox.servicebus.core import AmqpError
+from dstream_sandbox.servicebus.core import AmqpError, Receiver
 
 from tests.unit.sandbox.broker.world import World, drain, ids, lock_of, message, until_called
 
@@ -54,6 +55,24 @@ async def test_a_locked_message_is_given_to_nobody_else(world: World) -> None:
         other = await broker.receiver("q", "peek_lock", None)
         assert ids(one.take(1)) == ["a"]
         assert ids(other.take(5)) == ["b"]
+
+
+async def test_competing_receivers_take_turns(world: World) -> None:
+    async with world.broker() as broker:
+        await broker.entities.create_queue("q")
+        taken: dict[str, int] = {"one": 0, "other": 0}
+        for name in taken:
+            receiver = await broker.receiver("q", "peek_lock", None)
+            receiver.on_available(partial(_take_all, receiver, taken, name))
+        for n in range(10):
+            await broker.send("q", [message(f"{n}")])
+        while sum(taken.values()) < 10:
+            await asyncio.sleep(0)
+        assert taken == {"one": 5, "other": 5}
+
+
+def _take_all(receiver: Receiver, taken: dict[str, int], name: str) -> None:
+    taken[name] += len(receiver.take(100))
 
 
 async def test_an_abandoned_message_keeps_its_place_and_counts_a_delivery(world: World) -> None:
