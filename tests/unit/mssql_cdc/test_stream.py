@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from dstream_mssql_cdc.position import ZERO_LSN, Position
+from dstream_mssql_cdc.position import ZERO_LSN, Position, increment_lsn
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
 from dstream_mssql_cdc.stream import ChangeStream, Pace
 from hypothesis import given, settings
@@ -168,7 +168,7 @@ def test_cleanup_at_any_moment_is_noticed_before_anything_is_skipped(strikes_at:
         questions += 1
         if questions == strikes_at:
             log.transactions = [Transaction(lsn_of(4), ())]
-            log.start_lsns = {0: lsn_of(4), 1: lsn_of(4)}
+            log.start_lsns = dict.fromkeys((0, 1), increment_lsn(lsn_of(3)))
 
     source.before_answer = strike
     lines: list[bytes] = []
