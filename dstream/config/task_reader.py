@@ -54,18 +54,19 @@ class TaskReader:
         kind_of_task = self._type()
         max_line, start_timeout_s = self._reader.size("max_line"), self._reader.duration_s("start_timeout")
         restart = self._restart_policy()
-        sides = [self._provider_block(side, with_config) for side in (self._input, self._output) if side is not None]
+        blocks = [self._provider_block(side, with_config) for side in (self._input, self._output) if side is not None]
+        complete = [block for block in blocks if block is not None]
         for role, side in (("input", self._input), ("output", self._output)):
             if side is None:
                 hint = f"Add {role} {{ provider = .. }}."
                 self._reader.complain("config.missing", f'task "{self.name}" has no {role} block', self._block.at, hint)
-        if len(sides) < 2 or sides[0] is None or sides[1] is None:
+        if len(complete) < 2:
             return None
         return Task(
             name=self.name,
             type=kind_of_task,
-            input=sides[0],
-            output=sides[1],
+            input=complete[0],
+            output=complete[1],
             place=self._reader.source.place(self._block.at, self._reader.block),
             max_line=max_line if max_line is not None else DEFAULT_MAX_LINE,
             start_timeout_s=start_timeout_s if start_timeout_s is not None else DEFAULT_START_TIMEOUT_S,

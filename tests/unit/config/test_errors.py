@@ -404,6 +404,7 @@ VALUES = [
         "must be an object, not a list",
     ),
     Case("a number beyond JSON", in_config("a = ▸18446744073709551616"), "config.type", "more than 64 bits"),
+    Case("half a character", in_config(r'a = ▸jsondecode("\"\\ud800\"")'), "config.type", "a is no Unicode text"),
     Case("a number too large", in_config("a = ▸1e999"), "config.syntax", "this number is too large"),
 ]
 

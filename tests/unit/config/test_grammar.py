@@ -26,8 +26,9 @@ def test_the_cache_moves_to_the_user_when_the_installation_is_read_only(
 
     grammar._keep_cache_writable.__wrapped__()
 
-    assert hcl2.parser.PARSER_FILE == tmp_path / "cache" / "dstream" / "hcl2-grammar.bin"
-    assert hcl2.parser.PARSER_FILE.parent.is_dir()
+    cache = hcl2.parser.PARSER_FILE
+    assert cache == tmp_path / "cache" / "dstream" / "hcl2-grammar.bin"
+    assert cache.parent.is_dir()
 
 
 def test_the_cache_stays_beside_the_code_where_that_can_be_written(
@@ -37,4 +38,5 @@ def test_the_cache_stays_beside_the_code_where_that_can_be_written(
 
     grammar._keep_cache_writable.__wrapped__()
 
-    assert hcl2.parser.PARSER_FILE == tmp_path / "cache.bin"
+    cache = hcl2.parser.PARSER_FILE
+    assert cache == tmp_path / "cache.bin"
