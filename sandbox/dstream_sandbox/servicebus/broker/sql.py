@@ -65,6 +65,14 @@ DELETE_CONTENT = (
     "DELETE FROM sessions WHERE queue = ?",
 )
 
+SWEEP = (
+    # A receiver that leaves after its entity was deleted may have given something back to it.
+    "DELETE FROM batches WHERE queue NOT IN (SELECT id FROM entities)",
+    "DELETE FROM counters WHERE queue NOT IN (SELECT id FROM entities)",
+    "DELETE FROM gone WHERE batch NOT IN (SELECT id FROM batches)",
+    "DELETE FROM marks WHERE batch NOT IN (SELECT id FROM batches)",
+)
+
 ALL_ENTITIES = "SELECT id, kind, path, description, created_at, updated_at FROM entities ORDER BY id"
 ALL_BATCHES = "SELECT id, queue, first_sequence, enqueued_at, heads, lengths, bodies FROM batches ORDER BY id"
 ALL_GONE = "SELECT batch, mask FROM gone"

@@ -51,6 +51,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._db = _connect(path)
+        for statement in sql.SWEEP:
+            self._db.execute(statement)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="servicebus-store")
         self._open = Transaction()
         self._opened = False  # a flush of the open transaction is on its way

@@ -130,6 +130,20 @@ async def test_an_entity_made_anew_does_not_inherit_messages(world: World) -> No
         assert [d.sequence_number for d in await drain(broker, "q")] == [1]
 
 
+async def test_what_is_given_back_to_a_deleted_entity_is_swept_away(world: World) -> None:
+    async with world.broker() as broker:
+        await broker.entities.create_queue("q")
+        await broker.send("q", [message("a")])
+        receiver = await broker.receiver("q", "receive_and_delete", None)
+        receiver.take(1)
+        await broker._store.open().join()
+        await broker.entities.delete_queue("q")
+        receiver.close()
+    async with world.broker() as broker:
+        await broker.entities.create_queue("q")
+        assert broker.peek("q", 1, 10, None) == []
+
+
 async def test_the_store_shrinks_to_what_is_alive(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
