@@ -101,7 +101,7 @@ def _with_plain_defaults(kind: Any) -> Any:
         arguments = tuple(_with_plain_defaults(argument) for argument in get_args(kind))
         if arguments == get_args(kind):
             return kind
-        return functools.reduce(operator.or_, arguments) if isinstance(kind, UnionType) else kind.copy_with(arguments)
+        return functools.reduce(operator.or_, arguments) if isinstance(kind, UnionType) else get_origin(kind)[arguments]
     fields: list[Any] = []
     for field in msgspec.structs.fields(kind):
         inner = _with_plain_defaults(field.type)
