@@ -44,7 +44,11 @@ def connect(
         connection.execute(sql.SESSION).close()
     except pyodbc.Error as error:
         raise errors.translate(
-            error, login=settings.get("UID"), database=settings.get("DATABASE"), connected=connected_before
+            error,
+            server=settings.get("SERVER"),
+            login=settings.get("UID"),
+            database=settings.get("DATABASE"),
+            connected=connected_before,
         ) from error
     return connection
 

@@ -21,7 +21,9 @@ def numbers_of(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\((-?\d{1,5})\)", text)]
 
 
-def translate(error: Exception, *, login: str = "", database: str = "", connected: bool) -> DStreamError:
+def translate(
+    error: Exception, *, server: str = "", login: str = "", database: str = "", connected: bool
+) -> DStreamError:
     """`error` is a pyodbc.Error: args are the SQLSTATE and a text.
 
     `connected`: it worked before, so patience may help.
@@ -40,7 +42,7 @@ def translate(error: Exception, *, login: str = "", database: str = "", connecte
     if numbers & {207, 208}:
         return Interrupted("mssql.schema_changed", message)
     if not connected:
-        return _not_connected(state, message)
+        return _not_connected(state, message, server)
     return SystemFault("mssql.query_failed", f"SQL Server answered: {message}")
 
 
@@ -131,7 +133,7 @@ def _unknown_database(message: str, login: str, database: str, *, connected: boo
     )
 
 
-def _not_connected(state: str, message: str) -> DStreamError:
+def _not_connected(state: str, message: str, server: str) -> DStreamError:
     lowered = message.lower()
     if "certificate" in lowered or "ssl provider" in lowered or "encryption not supported" in lowered:
         return ConfigError(
@@ -146,7 +148,7 @@ def _not_connected(state: str, message: str) -> DStreamError:
         return driver_missing("", message)
     return UnreachableError(
         "mssql.unreachable",
-        f"SQL Server can't be reached: {message}",
+        f"SQL Server can't be reached at {server}: {message}",
         hint="Check host and port in db_connection_string, the firewall, and that the server accepts TCP.",
         config_path=CONFIG_PATH,
     )
@@ -156,7 +158,7 @@ def _plain(text: str) -> str:
     """Without the driver's brackets and function names; of several messages the first."""
     first = re.split(r"; \[\w{5}\]", text)[0]
     first = re.sub(r"^(?:\[[^\]]*\]\s*)+", "", first)
-    return re.sub(r"\s*\(SQL\w+\)\s*$", "", first).strip()
+    return re.sub(r"(\s*\((SQL\w+|0)\))+\s*$", "", first).strip()
 
 
 def _literal(name: str) -> str:
