@@ -115,6 +115,13 @@ def test_an_unterminated_last_line_is_never_forwarded(tmp_path: Path) -> None:
     assert b"half" not in (tmp_path / "sink").read_bytes()
 
 
+def test_an_output_that_lives_but_reads_no_more_is_noticed_when_a_row_is_written(tmp_path: Path) -> None:
+    more_than_a_pipe_holds = provider("input.py", 3, rows=200, size=50_000)
+    error = failure(job(tmp_path, input=more_than_a_pipe_holds, output=provider("output.py", 12, fault="closes_stdin")))
+    assert error.code == "provider.died"
+    assert error.message == 'output provider "output" closed its pipes while the stream was running'
+
+
 ODD = {
     "prose": ("provider.no_hello", "Starting up the reader"),
     "prose_stays": ("provider.no_hello", "Starting up the reader"),

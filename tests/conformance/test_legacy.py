@@ -56,6 +56,14 @@ def test_rows_of_a_quiet_legacy_input_are_settled_while_it_waits_for_more(tmp_pa
     assert sink_numbers(tmp_path) == [0, 1, 2]
 
 
+def test_a_row_that_a_stop_cut_in_half_is_not_passed_on(tmp_path: Path) -> None:
+    running = Background(job(tmp_path, input=legacy("half"), **QUICK))
+    running.events.wait_for_progress(lambda progress: progress.rows_settled == 1)
+    running.stop.request()
+    assert running.result().rows == 1
+    assert sink_numbers(tmp_path) == [0]
+
+
 def test_a_program_that_prints_rows_and_leaves_is_an_input(tmp_path: Path) -> None:
     summary = run(job(tmp_path, input=legacy("printf"), **QUICK))
     assert (summary.rows, summary.drained) == (3, True)

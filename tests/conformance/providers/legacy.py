@@ -42,6 +42,10 @@ if kind == "streams":  # quiet at first: ready by its silence; then rows until i
     for n in range(3):
         raw(row(n))
     time.sleep(60)
+if kind == "half":  # is ended in the middle of a row
+    whole_stdin()
+    raw(row(0) + row(1)[:-5])
+    time.sleep(60)
 if kind == "printf":  # asks nothing, says three rows, leaves
     raw(row(0) + row(1) + row(2))
 if kind == "late":  # speaks the protocol, but slowly; must be given time

@@ -54,6 +54,9 @@ def fail(seq, n):
         say({"dstream": "log", "level": "info", "event": "x" * 70_000})
     if fault == "prose":
         raw(b"hello, people\n")
+    if fault == "closes_stdin":
+        os.close(0)
+        time.sleep(60)
     if fault == "silent":
         time.sleep(60)
     if fault == "stuck":
