@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -52,17 +53,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=["standard"])
-def namespace(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, certificates: Path
-) -> Iterator[Namespace]:
-    with_data = tmp_path_factory.mktemp("namespace")
-    (with_data / "key").write_text(KEY)
+@contextmanager
+def running(folder: Path, certificates: Path, profile: str = "standard") -> Iterator[Namespace]:
+    """A process of its own, with its data in `folder`."""
+    (folder / "key").write_text(KEY)
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "dstream_sandbox.servicebus", "--data", str(with_data)),
+            *(sys.executable, "-m", "dstream_sandbox.servicebus", "--data", str(folder)),
             *("--cert", str(certificates / "server.pem"), "--key", str(certificates / "server.key")),
-            *("--key-name", KEY_NAME, "--key-file", str(with_data / "key"), "--profile", request.param),
+            *("--key-name", KEY_NAME, "--key-file", str(folder / "key"), "--profile", profile),
         ],
         stdout=subprocess.PIPE,
     )
@@ -72,6 +71,12 @@ def namespace(
     process.terminate()
     assert process.wait(10) == 0
     process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def namespace(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[Namespace]:
+    with running(tmp_path_factory.mktemp("namespace"), certificates) as namespace:
+        yield namespace
 
 
 @pytest.fixture(scope="session")

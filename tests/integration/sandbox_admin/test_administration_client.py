@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ from azure.servicebus.management import (
     TrueRuleFilter,
 )
 
-from tests.integration.sandbox_admin.conftest import Namespace
+from tests.integration.sandbox_admin.conftest import Namespace, running
 
 FOREVER = timedelta(days=10675199, hours=2, minutes=48, seconds=5, microseconds=477581)
 
@@ -337,3 +338,15 @@ def test_the_namespace_tells_its_tier(admin: ServiceBusAdministrationClient) -> 
 def test_a_wrong_key_is_refused(namespace: Namespace) -> None:
     with namespace.admin(key="d3Jvbmc=") as client, pytest.raises(ClientAuthenticationError, match="40100"):
         client.get_namespace_properties()
+
+
+def test_a_premium_namespace_says_so_and_survives_a_restart(tmp_path: Path, certificates: Path) -> None:
+    with running(tmp_path, certificates, "premium") as namespace, namespace.admin() as client:
+        assert client.get_namespace_properties().messaging_sku == "Premium"
+        assert client.create_queue("q").max_message_size_in_kilobytes == 1024
+        client.create_topic("t", max_message_size_in_kilobytes=102400)
+        with pytest.raises(HttpResponseError, match="Partitioned"):
+            client.create_queue("p", enable_partitioning=True)
+    with running(tmp_path, certificates, "premium") as namespace, namespace.admin() as client:
+        assert [q.name for q in client.list_queues()] == ["q"]
+        assert client.get_topic("t").max_message_size_in_kilobytes == 102400
