@@ -45,6 +45,7 @@ def connect(
     except pyodbc.Error as error:
         raise errors.translate(
             error,
+            driver=keywords.get("DRIVER", ""),
             server=settings.get("SERVER"),
             login=settings.get("UID"),
             database=settings.get("DATABASE"),

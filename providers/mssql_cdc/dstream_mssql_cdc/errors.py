@@ -22,7 +22,7 @@ def numbers_of(text: str) -> list[int]:
 
 
 def translate(
-    error: Exception, *, server: str = "", login: str = "", database: str = "", connected: bool
+    error: Exception, *, driver: str = "", server: str = "", login: str = "", database: str = "", connected: bool
 ) -> DStreamError:
     """`error` is a pyodbc.Error: args are the SQLSTATE and a text.
 
@@ -42,7 +42,7 @@ def translate(
     if numbers & {207, 208}:
         return Interrupted("mssql.schema_changed", message)
     if not connected:
-        return _not_connected(state, message, server)
+        return _not_connected(state, message, server, driver)
     return SystemFault("mssql.query_failed", f"SQL Server answered: {message}")
 
 
@@ -96,7 +96,11 @@ def driver_missing(driver: str, message: str) -> ConfigError:
     )
 
 
-AGENT_STOPPED_HINT = "EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture'; after starting the service SQL Server Agent"
+AGENT_STOPPED_HINT = "Start the service SQL Server Agent, then: EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture';"
+CAPTURE_SILENT_HINT = (
+    "Is SQL Server Agent running, and the capture job? EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture'; "
+    "its errors: SELECT * FROM sys.dm_cdc_errors;"
+)
 
 _CONFLICTS = (1205, 1222, 3960, 3961)
 """Deadlock victim, lock timeout, snapshot conflicts."""
@@ -133,7 +137,7 @@ def _unknown_database(message: str, login: str, database: str, *, connected: boo
     )
 
 
-def _not_connected(state: str, message: str, server: str) -> DStreamError:
+def _not_connected(state: str, message: str, server: str, driver: str) -> DStreamError:
     lowered = message.lower()
     if "certificate" in lowered or "ssl provider" in lowered or "encryption not supported" in lowered:
         return ConfigError(
@@ -145,7 +149,7 @@ def _not_connected(state: str, message: str, server: str) -> DStreamError:
             config_path=CONFIG_PATH,
         )
     if state in ("IM002", "IM003", "01000") or "can't open lib" in lowered:
-        return driver_missing("", message)
+        return driver_missing(driver, message)
     return UnreachableError(
         "mssql.unreachable",
         f"SQL Server can't be reached at {server}: {message}",

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from dstream.sdk import Telemetry
+from dstream_mssql_cdc.errors import CAPTURE_SILENT_HINT
 from dstream_mssql_cdc.events import Keyed
 from dstream_mssql_cdc.instances import Gap
 from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.state import Table
 from dstream_mssql_cdc.stream import Observer
+
+_STALE_AFTER_MS = 10 * 60 * 1000
 
 
 class Progress(Observer):
@@ -22,10 +25,12 @@ class Progress(Observer):
         self._telemetry = telemetry
         self._rows: Counter[str] = Counter()
         self._sent_at = 0.0
+        self._is_stale = False
 
-    def idle(self, now: Poll) -> None:
+    def idle(self, poll: Poll) -> None:
         self._telemetry.phase("idle", 0)
         self._send()
+        self._watch_capture(poll)
 
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None:
         self._rows.update(map(_table_name, events))
@@ -43,6 +48,14 @@ class Progress(Observer):
             if before.get(name) != table:
                 instances = [f"{instance.name} from {instance.from_}" for instance in table.instances]
                 self._telemetry.info("mssql.reading", table=name, instances=instances)
+
+    def _watch_capture(self, poll: Poll) -> None:
+        """Capture writes a mapping row every 5 minutes even when nothing happens (cdc.lsn_time_mapping, tran_id 0x00)."""
+        age_ms = _lag_ms(poll.mapped[-1].commit_time, poll.now) if poll.mapped else None
+        is_stale = poll.max_lsn is None or (age_ms is not None and age_ms > _STALE_AFTER_MS)
+        if is_stale and not self._is_stale:
+            self._telemetry.warning("mssql.capture_silent", last_row_age_ms=age_ms, hint=CAPTURE_SILENT_HINT)
+        self._is_stale = is_stale
 
     def _send(self) -> None:
         for table, rows in self._rows.items():
