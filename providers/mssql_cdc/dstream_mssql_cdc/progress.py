@@ -50,7 +50,7 @@ class Progress(Observer):
                 self._telemetry.info("mssql.reading", table=name, instances=instances)
 
     def _watch_capture(self, poll: Poll) -> None:
-        """Capture writes a mapping row every 5 minutes even when nothing happens (cdc.lsn_time_mapping, tran_id 0x00)."""
+        """Capture writes a mapping row every 5 minutes while nothing happens (cdc.lsn_time_mapping, tran_id 0x00)."""
         age_ms = _lag_ms(poll.mapped[-1].commit_time, poll.now) if poll.mapped else None
         is_stale = poll.max_lsn is None or (age_ms is not None and age_ms > _STALE_AFTER_MS)
         if is_stale and not self._is_stale:
