@@ -26,6 +26,9 @@ _PLAIN_KEYS = frozenset({"partition", "message", "session", "primary", "foreign"
 """`partition_key = "CustomerId"` is no secret; hiding its value would hide half of every message."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
+_SETTING = re.compile(r"""(?P<head>\s*"?(?P<name>[A-Za-z_][\w-]*)"?\s*[=:]\s*)(?P<value>["<\[{].*)""")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
+
 _SHORTEST = 4
 """Shorter values found by name are left alone: they would match everywhere. Marked secrets are hidden at any length."""
 
@@ -75,6 +78,17 @@ class Redactor:
         error.details = tuple(self.text(line) for line in error.details)
         error.args = (error.message,)
         return error
+
+
+def source_line(text: str) -> str:
+    """A line of a configuration file as it may be shown: what is written out as a secret is masked.
+
+    A line that fetches its value (`password = env("X")`) stays as it is: it names a place, not the secret.
+    """
+    setting = _SETTING.match(text)
+    if setting and is_secret_name(setting["name"]):
+        return setting["head"] + _QUOTED.sub(f'"{MASK}"', setting["value"])
+    return Redactor().text(text)
 
 
 def is_secret_name(name: str) -> bool:

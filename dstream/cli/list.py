@@ -17,7 +17,7 @@ from dstream.state import FileStore
 @with_options
 def list_tasks(options: Options) -> None:
     """Show the tasks of the file, their providers and their last checkpoint."""
-    project = load_project(options)
+    project = load_project(options, only=())
     tasks = [_describe(project, task) for task in project.tasks.values()]
     if options.as_json:
         click.echo(json.dumps({"schema_version": 1, "tasks": tasks}))

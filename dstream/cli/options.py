@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
+
+from dstream.config import load_variables
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,6 +22,7 @@ class Options:
 
     config: Path | None = None
     variables: tuple[str, ...] = ()
+    variable_files: tuple[Path, ...] = ()
     log_level: str | None = None
     log_format: Literal["text", "json"] | None = None
     no_color: bool = False
@@ -31,6 +34,7 @@ class Options:
         return Options(
             config=self.config or other.config,
             variables=other.variables + self.variables,
+            variable_files=other.variable_files + self.variable_files,
             log_level=self.log_level or other.log_level,
             log_format=self.log_format or other.log_format,
             no_color=self.no_color or other.no_color,
@@ -42,10 +46,11 @@ class Options:
     def config_path(self) -> Path:
         return (self.chdir or Path()) / (self.config or os.environ.get("DSTREAM_CONFIG") or "dstream.hcl")
 
-    @property
-    def variable_values(self) -> dict[str, str]:
-        """`--var name=value`, the last one wins."""
-        values = {}
+    def variable_values(self, environ: Mapping[str, str]) -> dict[str, Any]:
+        """Of `--var-file` and `--var`; the last one wins, `--var` over files. Raises ConfigErrors."""
+        values: dict[str, Any] = {}
+        for path in self.variable_files:
+            values.update(load_variables(path, environ=environ))
         for text in self.variables:
             name, separator, value = text.partition("=")
             if not separator:
@@ -67,6 +72,14 @@ _LEVELS = ["debug", "info", "warning", "error"]
 _OPTIONS = (
     click.option("-c", "--config", type=click.Path(path_type=Path), help="The HCL file or folder (dstream.hcl)."),
     click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of the HCL file."),
+    click.option(
+        "--var-file",
+        "variable_files",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Set variables from a file of NAME = VALUE lines.",
+    ),
     click.option("-l", "--log-level", type=click.Choice(_LEVELS), help="Least level shown (info)."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines look (text)."),
     click.option("--no-color", is_flag=True, help="Plain text."),

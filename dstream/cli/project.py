@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Collection
 
 from dstream.cli.options import Options
 from dstream.config import Project, ProviderBlock, Task, load
@@ -12,9 +13,13 @@ from dstream.host import ProviderSpec
 from dstream.plugins import resolve
 
 
-def load_project(options: Options) -> Project:
-    """Raises ConfigErrors."""
-    return load(options.config_path, variables=options.variable_values, environ=os.environ)
+def load_project(options: Options, *, only: Collection[str] | None = None) -> Project:
+    """`only`: the tasks whose config is evaluated; an unset variable of another one is no hindrance.
+
+    Raises ConfigErrors.
+    """
+    variables = options.variable_values(os.environ)
+    return load(options.config_path, variables=variables, environ=os.environ, only=only)
 
 
 def task_of(project: Project, name: str) -> Task:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from dstream.errors import ConfigError, ConfigErrors, DStreamError
+from dstream.redact import source_line
 
 
 def show_errors(error: DStreamError | ConfigErrors, stream: TextIO) -> None:
@@ -21,7 +22,7 @@ def _one(error: DStreamError) -> str:
         block = f"  {error.place.block}" if error.place.block else ""
         lines.append(f"  {error.place}{block}")
         if error.place.source_line:
-            lines.append(f"  {error.place.line:>5} │ {error.place.source_line.rstrip()}")
+            lines.append(f"  {error.place.line:>5} │ {source_line(error.place.source_line.rstrip())}")
     lines += [f"  {line}" for line in error.details]
     lines += [f"  {line}" for line in error.hint.splitlines()]
     return "\n".join(lines) + "\n"

@@ -42,7 +42,7 @@ def run(task: str, options: Options, *, once: bool, from_: str | None) -> int:
     Ctrl-C drains: what was read is delivered and the checkpoint stored, then it ends with exit code 0. A second Ctrl-C
     ends it at once. The next run continues where the last one stopped; after a crash rows may repeat, none is lost.
     """
-    project = load_project(options)
+    project = load_project(options, only=[task])
     job = _job(project, task_of(project, task), once=once, from_=from_)
     log = RunLog(sys.stderr, level=options.level, log_format=options.log_format or "text")
     stop, caught = StopRequest(), _Caught()

@@ -23,7 +23,15 @@ ALLOWED = {
     "dstream.state": FOUNDATION,
     "dstream.host": FOUNDATION | {"dstream.protocol", "dstream.state", "dstream.redact"},
     "dstream.cli": FOUNDATION
-    | {"dstream.config", "dstream.host", "dstream.plugins", "dstream.protocol", "dstream.state", "dstream.telemetry"},
+    | {
+        "dstream.config",
+        "dstream.host",
+        "dstream.plugins",
+        "dstream.protocol",
+        "dstream.redact",
+        "dstream.state",
+        "dstream.telemetry",
+    },
     "dstream_stacks": set(),
     "dstream_mssql_cdc": {"dstream.sdk"},
     "dstream_servicebus": {"dstream.sdk", "dstream_stacks"},

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dstream.errors import ConfigError
-from dstream.redact import MASK, Redactor, is_secret_name
+from dstream.redact import MASK, Redactor, is_secret_name, source_line
 
 CONNECTION = "Server=db1,1433;Database=Sales;User Id=reader;Password=p@ss word{1};Encrypt=yes"
 SAS = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=abc+/def==;EntityPath=q"
@@ -104,3 +104,19 @@ def test_an_error_is_cleaned_in_all_its_texts() -> None:
     error = ConfigError("x.y", "bad s3cret", hint="use s3cret", details=["s3cret"])
     clean = Redactor(["s3cret"]).error(error)
     assert "s3cret" not in repr((clean.message, clean.hint, clean.details, clean.args, str(clean)))
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('  password = "hunter2"', '  password = "***"'),
+        ('  keys { secret_key: ["a1", "b2"] }', '  keys { secret_key: ["a1", "b2"] }'),
+        ('  api_tokens = ["a1", "b2"]', '  api_tokens = ["a1", "b2"]'),
+        ('  token = ["a1", "b2"]', '  token = ["***", "***"]'),
+        ('  db_connection_string = env("SQL")', '  db_connection_string = env("SQL")'),
+        ('  x = "Server=a;PWD=hunter2;b"', '  x = "Server=a;PWD=***;b"'),
+        ('  queue = "orders dev"', '  queue = "orders dev"'),
+    ],
+)
+def test_a_line_of_the_configuration_is_shown_without_secrets(line: str, shown: str) -> None:
+    assert source_line(line) == shown

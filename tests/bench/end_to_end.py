@@ -1,0 +1,50 @@
+"""The whole way, beside one process that does the same with pyodbc, msgspec and the SDK's add_message loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench import source
+from tests.bench.measure import Arm, Result, Sample, Watched, compare
+from tests.bench.streaming import streaming
+from tests.running import Sandbox
+
+ROWS = 50_000
+_BARE = str(Path(__file__).parent / "providers" / "bare_stream.py")
+
+
+def run() -> Result:
+    with source.sandbox("--replay-reads", "--sink") as sandbox:
+        source.create(sandbox, "Wide")
+        source.fill(sandbox, "Wide", ROWS)
+        sandbox.create_queue("Wide")
+        return compare(
+            f"end to end, {ROWS:,} rows of {len(source.COLUMNS)} columns",
+            [
+                Arm("one process, no checkpoints", lambda: _bare(sandbox)),
+                Arm("dstream run", streaming(sandbox, "Wide", ROWS)),
+            ],
+            rounds=3,
+            note="CPU and memory of `dstream run` are the host's with its providers' CPU. The bare loop survives nothing.",
+        )
+
+
+def _bare(sandbox: Sandbox) -> Sample:
+    running = sandbox.folder.running()
+    assert running
+    stand_ins = Watched([running.sqlserver, running.servicebus])
+    before = stand_ins.cpu_s()
+    process = subprocess.Popen([sys.executable, "-P", _BARE], env=sandbox.env, stdout=subprocess.PIPE)
+    assert process.stdout
+    summary = json.loads(process.stdout.read())
+    process.stdout.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode or summary["rows"] != ROWS:
+        raise RuntimeError(f"exit code {process.returncode}, {summary}")
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Sample(ROWS, summary["wall_s"], cpu_s, usage.ru_maxrss / 1024, stand_ins.cpu_s() - before)
