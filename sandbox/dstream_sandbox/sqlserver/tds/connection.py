@@ -126,10 +126,9 @@ class _Connection:
         except MessageIgnored:
             return
         if self._cancelled:
-            if packets.Message(self._transport).type != PacketType.ATTENTION:
-                raise ProtocolError("a request while another one ran")
+            # What was cut short ends first; the ATTENTION, read next, has an answer of its own (tedious insists on that).
             self._cancelled = False
-            writer.write(tokens.done(tokens.DONE, tokens.ATTENTION_ACKNOWLEDGED))
+            writer.write(tokens.done(tokens.DONE, tokens.HAS_ERROR))
         writer.finish()
 
     def _answer(self, message: packets.Message, writer: MessageWriter) -> None:
