@@ -1,0 +1,138 @@
+"""The registry of system views: name, columns, and the function that computes the rows for a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dstream_sandbox.sqlserver.engine.binder.environment import SystemView
+from dstream_sandbox.sqlserver.engine.catalog.type_ids import TYPE_IDS
+from dstream_sandbox.sqlserver.engine.types import names
+from dstream_sandbox.sqlserver.values import MAX, SqlType
+
+if TYPE_CHECKING:
+    from dstream_sandbox.sqlserver.engine.session import SqlSession
+
+RowsOf = Callable[["SqlSession"], Iterable[Sequence[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    view: SystemView
+    rows: RowsOf
+    catalog_only: bool
+    server_wide: bool
+
+
+_ENTRIES: dict[str, _Entry] = {}
+_SHORT = {
+    "i": names.INT, "s": names.SMALLINT, "t": names.TINYINT, "b": names.BIT, "n": names.SYSNAME, "l": names.BIGINT, "d": names.DATETIME,
+    "g": names.GUID, "x": names.NVARCHAR_MAX, "v": SqlType("varbinary", 85), "c": SqlType("char", 2, collation=names.DEFAULT_COLLATION),
+    "N": SqlType("numeric", None, 25, 0), "V": names.VARIANT, "L": names.LSN, "o": names.DATETIMEOFFSET, "f": names.FLOAT,
+}  # fmt: skip
+
+
+def view(name: str, columns: str, *, catalog_only: bool = False, server_wide: bool = False) -> Callable[[RowsOf], RowsOf]:
+    """Register a view: `columns` is `name:type ..` with the one-letter types above. `catalog_only` rows depend on nothing but the
+    catalog and the login; `server_wide` views are the same from every database."""
+    parsed = tuple((part.rsplit(":", 1)[0], _SHORT[part.rsplit(":", 1)[1]]) for part in columns.split())
+
+    def add(rows: RowsOf) -> RowsOf:
+        _ENTRIES[name.lower()] = _Entry(SystemView(name, parsed), rows, catalog_only, server_wide)
+        return rows
+
+    return add
+
+
+def find(schema: str, name: str) -> SystemView | None:
+    """A view by schema and name; without schema only what is never a user's: none."""
+    _load()
+    if schema.lower() not in ("sys", "information_schema"):
+        return None
+    entry = _ENTRIES.get(f"{schema.lower()}.{name.lower()}")
+    return entry.view if entry is not None else None
+
+
+def _load() -> None:
+    if not _ENTRIES:
+        from dstream_sandbox.sqlserver.engine.catalog import (  # noqa: F401, PLC0415  # they register themselves
+            information_schema,
+            object_views,
+            server_views,
+        )
+
+
+def is_server_wide(view_: SystemView) -> bool:
+    return _ENTRIES[view_.name.lower()].server_wide
+
+
+def version_of(session: SqlSession, view_: SystemView) -> object | None:
+    """Rows computed under an equal version are still right; None: compute them each time."""
+    if not _ENTRIES[view_.name.lower()].catalog_only:
+        return None
+    return (session.home.name, session.home.version, session.temp_version, session.login)
+
+
+def rows_of(session: SqlSession, view_: SystemView) -> Iterable[Sequence[Any]]:
+    return _ENTRIES[view_.name.lower()].rows(session)
+
+
+def object_id_of(view_: SystemView) -> int:
+    _load()
+    return -(sorted(_ENTRIES).index(view_.name.lower()) + 101)
+
+
+def all_views() -> list[SystemView]:
+    _load()
+    return [e.view for e in _ENTRIES.values()]
+
+
+def catalog_type(type_: SqlType) -> tuple[int, int]:
+    """system_type_id and user_type_id."""
+    system, user, _ = TYPE_IDS["timestamp" if type_.name == "rowversion" else type_.name]
+    return system, user
+
+
+def max_length(type_: SqlType) -> int:
+    """max_length of sys.columns: bytes, -1 for (max) and xml, 16 for the old LOBs."""
+    name = "timestamp" if type_.name == "rowversion" else type_.name
+    if name in names.LEGACY_LOBS:
+        return 16
+    if type_.length == MAX or name == "xml":
+        return -1
+    if name in ("nchar", "nvarchar"):
+        return 2 * (type_.length or 1)
+    if name in ("char", "varchar", "binary", "varbinary"):
+        return type_.length or 1
+    if name in names.DECIMALS:
+        precision = type_.precision or 18
+        return 5 if precision < 10 else 9 if precision < 20 else 13 if precision < 29 else 17
+    if name in ("time", "datetime2", "datetimeoffset"):
+        scale = 7 if type_.scale is None else type_.scale
+        return {"time": 3, "datetime2": 6, "datetimeoffset": 8}[name] + (0 if scale < 3 else 1 if scale < 5 else 2)
+    return TYPE_IDS[name][2]
+
+
+_PRECISION = {
+    "tinyint": 3, "smallint": 5, "int": 10, "bigint": 19, "bit": 1, "money": 19, "smallmoney": 10, "float": 53, "real": 24, "date": 10,
+    "datetime": 23, "smalldatetime": 16,
+}  # fmt: skip
+_SCALE = {"money": 4, "smallmoney": 4, "datetime": 3}
+_TIME_PRECISION = {"time": 8, "datetime2": 19, "datetimeoffset": 26}
+
+
+def precision(type_: SqlType) -> int:
+    """precision of sys.columns."""
+    if type_.name in names.DECIMALS:
+        return type_.precision or 18
+    if type_.name in _TIME_PRECISION:
+        scale = 7 if type_.scale is None else type_.scale
+        return _TIME_PRECISION[type_.name] + (scale + 1 if scale else 0)
+    return _PRECISION.get(type_.name, 0)
+
+
+def scale(type_: SqlType) -> int:
+    if type_.name in _TIME_PRECISION:
+        return 7 if type_.scale is None else type_.scale
+    return (type_.scale or 0) if type_.name in names.DECIMALS else _SCALE.get(type_.name, 0)

@@ -1,0 +1,126 @@
+"""When captured changes become visible: at once, after a delay, or not while the capture job is stopped; and the idle rows of
+the time mapping. One thread for all databases; the engine starts and joins it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dstream_sandbox.sqlserver.engine import clock
+from dstream_sandbox.sqlserver.engine.cdc import cleanup, lsn
+from dstream_sandbox.sqlserver.engine.cdc.capture import add_mapping
+from dstream_sandbox.sqlserver.engine.cdc.catalog import refilter
+from dstream_sandbox.sqlserver.engine.cdc.instances import system_table
+from dstream_sandbox.sqlserver.values import TICKS_PER_SECOND
+
+if TYPE_CHECKING:
+    from dstream_sandbox.sqlserver.engine.database import Database
+
+_IDLE_TICKS = 300 * TICKS_PER_SECOND
+_CLEANUP_TICKS = 3600 * TICKS_PER_SECOND
+
+
+class CaptureJob:
+    """`delay_s` is how late a change reaches its change table. A stopped job is remembered in the database."""
+
+    def __init__(self, databases: Callable[[], list[Database]], delay_s: float) -> None:
+        self._databases, self.delay_s = databases, delay_s
+        self.last_scan = clock.now_ticks()
+        self._stopped: set[str] = set()
+        self._last_cleanup = clock.now_ticks()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    def start(self) -> None:
+        for database in self._databases():
+            self._restore(database)
+        self._thread.start()
+
+    def _restore(self, database: Database) -> None:
+        (running,) = database.admin.execute("SELECT count(*) = 0 FROM meta WHERE kind = 'capture_stopped'").fetchone()
+        if not running:
+            self._stopped.add(database.name)
+        elif self.delay_s <= 0:
+            self._set_limit(database, None)
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def is_running(self, database: Database) -> bool:
+        return database.name not in self._stopped
+
+    def watch(self, database: Database) -> None:
+        """CDC was enabled: with a delay, nothing is visible until the next scan."""
+        if self.delay_s > 0:
+            self._set_limit(database, lsn.from_counter(database.log.current()))
+
+    def set_running(self, database: Database, running: bool) -> None:
+        """Start or stop the capture job. Stopped: max_lsn stands still; started: it catches up."""
+        with database.writing() as connection:
+            connection.execute("DELETE FROM meta WHERE kind = 'capture_stopped'")
+            if not running:
+                connection.execute("INSERT INTO meta VALUES ('capture_stopped', 1, '')")
+        if running:
+            self._stopped.discard(database.name)
+            self.publish(database)
+            if self.delay_s <= 0:
+                self._set_limit(database, None)
+            return
+        if database.capture_limit is None:
+            self._set_limit(database, lsn.from_counter(database.log.current()))
+        self._stopped.add(database.name)
+
+    def publish(self, database: Database) -> None:
+        """Everything committed so far becomes visible."""
+        if database.capture_limit is not None:
+            self._set_limit(database, lsn.from_counter(database.log.current()))
+        self.last_scan = clock.now_ticks()
+
+    def _set_limit(self, database: Database, limit: bytes | None) -> None:
+        before = database.capture_limit
+        with database.writing():
+            database.capture_limit = limit
+        if (before is None) != (limit is None):
+            refilter(database)
+
+    def _run(self) -> None:
+        """With a delay, what was committed at one tick is published when the delay has passed."""
+        waiting: dict[str, list[tuple[int, bytes]]] = {}
+        period = min(max(self.delay_s / 4, 0.02), 1.0) if self.delay_s > 0 else 1.0
+        while not self._end.wait(period):
+            now = clock.now_ticks()
+            for database in self._databases():
+                if database.options.cdc_enabled and self.is_running(database):
+                    self._tick(database, now, waiting.setdefault(database.name, []))
+            if now - self._last_cleanup > _CLEANUP_TICKS:
+                self._last_cleanup = now
+                for database in self._databases():
+                    cleanup.run_retention(database, now)
+
+    def _tick(self, database: Database, now: int, waiting: list[tuple[int, bytes]]) -> None:
+        self._idle_row(database, now)
+        self.last_scan = now
+        if self.delay_s <= 0:
+            return
+        current = lsn.from_counter(database.log.current())
+        if not waiting or waiting[-1][1] != current:
+            waiting.append((now, current))
+        due = now - int(self.delay_s * TICKS_PER_SECOND)
+        limit = None
+        while waiting and waiting[0][0] <= due:
+            limit = waiting.pop(0)[1]
+        if limit is not None and limit != database.capture_limit:
+            self._set_limit(database, limit)
+
+    def _idle_row(self, database: Database, now: int) -> None:
+        """About every five minutes without a transaction (research 1.1, cdc.lsn_time_mapping)."""
+        mapping = system_table(database, "lsn_time_mapping")
+        with database.commit_lock:
+            row = database.admin.execute(f"SELECT c3 FROM t{mapping.id} ORDER BY c1 DESC LIMIT 1").fetchone()
+            if row is not None and now - row[0] < _IDLE_TICKS:
+                return
+            with database.writing() as connection:
+                position = lsn.from_counter(database.log.take())
+                add_mapping(connection, database, position, now, now, b"\0", position)

@@ -1,0 +1,433 @@
+"""SELECT, INSERT, UPDATE, DELETE, MERGE, TRUNCATE: compile once, run, give events."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dstream_sandbox.sqlserver.engine.binder.casts import fit_variable_sql
+from dstream_sandbox.sqlserver.engine.binder.change_plans import ChangePlan, OutputPlan
+from dstream_sandbox.sqlserver.engine.binder.changes import ChangeBinder
+from dstream_sandbox.sqlserver.engine.binder.expression import Ex, Gathered, quote
+from dstream_sandbox.sqlserver.engine.binder.queries import QueryBinder
+from dstream_sandbox.sqlserver.engine.changing import run_change
+from dstream_sandbox.sqlserver.engine.errors import undeclared_variable, unsupported
+from dstream_sandbox.sqlserver.engine.plans import CachedPlan, QueryPlan
+from dstream_sandbox.sqlserver.engine.storage.locks import Cancelled
+from dstream_sandbox.sqlserver.engine.syntax import nodes
+from dstream_sandbox.sqlserver.engine.syntax import statements as st
+from dstream_sandbox.sqlserver.engine.transactions import Transaction
+from dstream_sandbox.sqlserver.engine.types import names
+from dstream_sandbox.sqlserver.engine.types.storage import Stored, row_decoder
+from dstream_sandbox.sqlserver.session import Column, Columns, Done, Event, Message, Rows, SqlError
+from dstream_sandbox.sqlserver.values import SqlType
+
+if TYPE_CHECKING:
+    from dstream_sandbox.sqlserver.engine.batch_runner import BatchRunner
+    from dstream_sandbox.sqlserver.engine.session import SqlSession
+
+_BATCH_ROWS = 1000
+
+
+# Plans
+
+
+def plan_key(session: SqlSession, node: object, kind: str = "") -> tuple[object, ...]:
+    settings = (session.locks_reads(), session.identity_insert)
+    return (node, kind, session.home.name, session.home.version, session.temp_version and (session.spid, session.temp_version), session.login, settings)
+
+
+def _cached(session: SqlSession, key: tuple[object, ...]) -> QueryPlan | ChangePlan | None:
+    found = session.engine.plans.get(key)
+    if found is None:
+        return None
+    for name, type_ in found.variables:
+        if session.variable_type(name) != type_:
+            return None
+    return found.plan
+
+
+def _keep(session: SqlSession, key: tuple[object, ...], plan: QueryPlan | ChangePlan) -> None:
+    variables = []
+    for name in plan.gathered.variables:
+        type_ = session.variable_type(name)
+        if type_ is None:
+            raise undeclared_variable(name)
+        variables.append((name, type_))
+    session.engine.plans.put(key, CachedPlan(plan, tuple(variables)))
+
+
+def query_plan(session: SqlSession, query: nodes.Query) -> QueryPlan:
+    key = plan_key(session, query)
+    found = _cached(session, key)
+    if isinstance(found, QueryPlan):
+        return found
+    binder = QueryBinder(session)
+    assigned = _assigned_variables(query)
+    if assigned:
+        plan = _assignment_plan(session, binder, query)
+    else:
+        bound = binder.bind_query(query)
+        plan = QueryPlan(bound.sql, bound.columns, binder.gathered)
+    _keep(session, key, plan)
+    return plan
+
+
+def _assigned_variables(query: nodes.Query) -> bool:
+    body = query.body
+    if not isinstance(body, nodes.Select):
+        return False
+    assigns = [item.variable is not None for item in body.items]
+    if any(assigns) and not all(assigns):
+        raise SqlError(141, "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.", severity=15)
+    return any(assigns)
+
+
+def _assignment_plan(session: SqlSession, binder: QueryBinder, query: nodes.Query) -> QueryPlan:
+    """SELECT @x = ..: the query's rows set the variables one after another."""
+    body = query.body
+    assert isinstance(body, nodes.Select)
+    targets = [item.variable or "" for item in body.items]
+    for name in targets:
+        if session.variable_type(name) is None:
+            raise undeclared_variable(name)
+    items = tuple(_plain_item(item) for item in body.items)
+    reads_itself = any(_reads(item.expression, set(targets)) for item in items)
+    plain = replace(query, body=replace(body, items=items))
+    bound = binder.bind_query(plain)
+    parts = []
+    for i, (name, column) in enumerate(zip(targets, bound.columns, strict=True)):
+        type_ = session.variable_type(name)
+        assert type_ is not None
+        value = fit_variable_sql(Ex(f"k{i}", column.type), type_)
+        parts.append(value)
+    if not reads_itself:
+        sql = f"SELECT {', '.join(parts)} FROM ({bound.sql})"
+        return QueryPlan(sql, bound.columns, binder.gathered, tuple(targets))
+    return _running_plan(session, binder, bound.sql, targets, bound.columns)
+
+
+def _running_plan(
+    session: SqlSession, binder: QueryBinder, sql: str, targets: list[str], columns: tuple[Ex, ...]
+) -> QueryPlan:
+    """`SELECT @s = @s + x FROM t`: each row sees what the row before it set."""
+    variables = dict(binder.gathered.variables)
+    for name in targets:
+        parameter = variables.pop(name, None)
+        if parameter is not None:
+            sql = _replace_parameter(sql, parameter, f"getv({quote(name)})")
+    sets = []
+    for i, (name, column) in enumerate(zip(targets, columns, strict=True)):
+        type_ = session.variable_type(name)
+        assert type_ is not None
+        sets.append((name, fit_variable_sql(Ex(f"k{i}", column.type), type_)))
+    values = ", ".join(f"setv({quote(name)}, {value})" for name, value in sets)
+    gathered = replace_variables(binder.gathered, variables)
+    return QueryPlan(f"SELECT {values} FROM ({sql})", columns, gathered, ("",))
+
+
+def _replace_parameter(sql: str, parameter: str, by: str) -> str:
+    import re  # noqa: PLC0415
+
+    return re.sub(rf":{parameter}\b", lambda _: by, sql)
+
+
+def replace_variables(gathered: Gathered, variables: dict[str, str]) -> Gathered:
+    return replace(gathered, variables=variables)
+
+
+def _plain_item(item: nodes.SelectItem) -> nodes.SelectItem:
+    value = item.expression
+    if item.operator != "=":
+        value = nodes.Binary(item.operator[:-1], nodes.Variable(item.variable or ""), value)
+    return nodes.SelectItem(value)
+
+
+def _reads(node: object, variables: set[str]) -> bool:
+    if isinstance(node, nodes.Variable):
+        return node.name in variables
+    if isinstance(node, tuple):
+        return any(_reads(item, variables) for item in node)
+    slots = getattr(type(node), "__dataclass_fields__", None)
+    return slots is not None and any(_reads(getattr(node, name), variables) for name in slots)
+
+
+# Queries
+
+
+def open_query(session: SqlSession, plan: QueryPlan) -> sqlite3.Cursor:
+    """Start reading: what hints lock is locked, the isolation level's snapshot is in force."""
+    gathered = plan.gathered
+    transaction = session.reading_transaction
+    if gathered.locks:
+        transaction = session.current_transaction()
+        for table_id, mode in gathered.locks:
+            session.lock_table(transaction, table_id, mode.upper())
+    if transaction is not None and transaction.explicit and transaction.isolation == "SNAPSHOT" and gathered.tables:
+        session.pin_snapshot(transaction)
+    if gathered.views:
+        session.refresh_views(gathered.views.values())
+    sql = session.fill_marks(plan.sql, transaction)
+    return session.run_sql(sql, session.bindings(gathered.variables, gathered.session_values))
+
+
+def release_statement_locks(session: SqlSession, plan: QueryPlan) -> None:
+    """TABLOCK without HOLDLOCK holds to the end of the statement."""
+    transaction = session.reading_transaction
+    for table_id, mode in plan.gathered.locks:
+        if mode == "s" and transaction is not None:
+            session.engine.locks.release(transaction, ("table", table_id), "S")
+
+
+def columns_of(plan: QueryPlan) -> tuple[Column, ...]:
+    return tuple(Column(c.name, c.type or names.INT, c.nullable, c.identity, c.computed) for c in plan.columns)
+
+
+def select(session: SqlSession, statement: st.SelectStatement) -> Iterator[Event]:
+    body = statement.query.body
+    if isinstance(body, nodes.Select) and body.into is not None:
+        yield from _select_into(session, statement, body)
+        return
+    plan = query_plan(session, statement.query)
+    if plan.assigns:
+        _assign(session, plan)
+        return
+    yield Columns(columns_of(plan))
+    if session.settings.metadata_only:
+        yield Done(0, is_select=True)
+        return
+    cursor = open_query(session, plan)
+    count = 0
+    try:
+        for rows in read_rows(session, cursor, [c.type or names.INT for c in plan.columns], session.settings.row_limit):
+            count += len(rows.rows)
+            yield rows
+    finally:
+        cursor.close()
+        release_statement_locks(session, plan)
+    session.row_count = count
+    yield Done(None if session.settings.nocount else count, is_select=True)
+
+
+def read_rows(session: SqlSession, cursor: sqlite3.Cursor, types: list[SqlType], limit: int = 0) -> Iterator[Rows]:
+    """The rest of a cursor, some rows at a time. The first rows come early, later batches are full."""
+    decode = row_decoder(types)
+    size, seen = 50, 0
+    while True:
+        if session.runner.cancelled.is_set():
+            raise Cancelled
+        try:
+            rows = cursor.fetchmany(size if not limit else min(size, limit - seen))
+        except sqlite3.Error as error:
+            raise session.translated(error) from error
+        if not rows:
+            return
+        seen += len(rows)
+        yield Rows(rows if decode is None else decode(rows))
+        if limit and seen >= limit:
+            return
+        size = _BATCH_ROWS
+
+
+def _assign(session: SqlSession, plan: QueryPlan) -> None:
+    cursor = open_query(session, plan)
+    last: tuple[Stored, ...] | None = None
+    count = 0
+    try:
+        for row in cursor:
+            last = row
+            count += 1
+    except sqlite3.Error as error:
+        raise session.translated(error) from error
+    finally:
+        cursor.close()
+        release_statement_locks(session, plan)
+    session.row_count = count
+    if last is not None and plan.assigns != ("",):
+        for name, value in zip(plan.assigns, last, strict=True):
+            session.frame.variables[name].value = value
+
+
+def truth(session: SqlSession, statement: object, condition: nodes.Node) -> bool:
+    """An IF's or WHILE's condition; UNKNOWN is not true."""
+    key = plan_key(session, condition, "condition")
+    plan = _cached(session, key)
+    if not isinstance(plan, QueryPlan):
+        binder = QueryBinder(session)
+        plan = QueryPlan(f"SELECT {binder.predicate(condition)}", (), binder.gathered)
+        _keep(session, key, plan)
+    return bool(_single(session, plan))
+
+
+def scalar(session: SqlSession, statement: object, node: nodes.Node, type_: SqlType | None = None) -> Stored:
+    """An expression outside a query, converted to `type_` as a variable of that type takes it."""
+    return scalar_typed(session, node, type_)[0]
+
+
+def scalar_typed(session: SqlSession, node: nodes.Node, type_: SqlType | None = None) -> tuple[Stored, SqlType | None]:
+    key = plan_key(session, node, f"scalar {type_}")
+    plan = _cached(session, key)
+    if not isinstance(plan, QueryPlan):
+        binder = QueryBinder(session)
+        ex = binder.value(node)
+        sql = ex.sql if type_ is None else fit_variable_sql(ex, type_)
+        plan = QueryPlan(f"SELECT {sql}", (Ex(sql, type_ or ex.type),), binder.gathered)
+        _keep(session, key, plan)
+    return _single(session, plan), plan.columns[0].type
+
+
+def _single(session: SqlSession, plan: QueryPlan) -> Stored:
+    cursor = open_query(session, plan)
+    try:
+        row = cursor.fetchone()
+    except sqlite3.Error as error:
+        raise session.translated(error) from error
+    finally:
+        cursor.close()
+        release_statement_locks(session, plan)
+    found: Stored = row[0] if row is not None else None
+    return found
+
+
+def _select_into(session: SqlSession, statement: st.SelectStatement, body: nodes.Select) -> Iterator[Event]:
+    from dstream_sandbox.sqlserver.engine.definitions import create_table_like  # noqa: PLC0415
+
+    assert body.into is not None
+    plain = replace(statement.query, body=replace(body, into=None))
+    binder = QueryBinder(session)
+    bound = binder.bind_query(plain)
+    table = create_table_like(session, body.into, bound.columns)
+    insert = ChangeBinder(session, database=session.home.name)
+    names_ = tuple(c.name for c in table.columns)
+    target = st.Insert(target=body.into, columns=names_)
+    insert.gathered = binder.gathered
+    insert.identity_insert = table.id
+    plan = insert.insert(target, bound)
+    yield from _run_plan(session, plan)
+
+
+# Changes
+
+
+def change(runner: BatchRunner, statement: st.Insert | st.Update | st.Delete | st.Merge) -> Iterator[Event]:
+    session = runner.session
+    if isinstance(statement, st.Insert) and statement.execute is not None:
+        yield from _insert_from_procedure(runner, statement)
+        return
+    yield from _run_plan(session, change_plan(session, statement))
+
+
+def change_plan(session: SqlSession, statement: st.Insert | st.Update | st.Delete | st.Merge) -> ChangePlan:
+    key = plan_key(session, statement)
+    found = _cached(session, key)
+    if isinstance(found, ChangePlan):
+        return found
+    binder = ChangeBinder(session, database=session.home.name, identity_insert=session.identity_insert)
+    match statement:
+        case st.Insert():
+            plan = binder.insert(statement)
+        case st.Update():
+            plan = binder.update(statement)
+        case st.Delete():
+            plan = binder.delete(statement)
+        case st.Merge():
+            plan = binder.merge(statement)
+    _keep(session, key, plan)
+    return plan
+
+
+def _run_plan(session: SqlSession, plan: ChangePlan) -> Iterator[Event]:
+    gathered = plan.gathered
+    if session.settings.metadata_only:
+        yield Done(0)
+        return
+    if session.settings.row_limit:
+        raise unsupported("SET ROWCOUNT for statements that change rows")
+    transaction = session.current_transaction()
+    for table_id, mode in gathered.locks:
+        session.lock_table(transaction, table_id, mode.upper())
+    if gathered.views:
+        session.refresh_views(gathered.views.values())
+    try:
+        count, base = run_change(session, plan, session.bindings(gathered.variables, gathered.session_values))
+    except SqlError as error:
+        if error.number in (515, 547, 2601, 2627, 2628, 8115, 220, 8134):
+            yield Message(3621, 0, 0, "The statement has been terminated.")
+        raise
+    if plan.output is not None:
+        yield from _output(session, plan.output, transaction, base)
+    for name, sql in plan.variables:
+        _assign_from_log(session, transaction, plan, name, sql, base)
+    session.row_count = count
+    if not (plan.output is not None and plan.output.into is None):
+        yield Done(None if session.settings.nocount else count)
+    else:
+        yield Done(None if session.settings.nocount else count, is_select=True)
+
+
+def _output(session: SqlSession, output: OutputPlan, transaction: Transaction, base: int) -> Iterator[Event]:
+    if output.into is not None:
+        bindings = session.bindings(output.into.gathered.variables, output.into.gathered.session_values)
+        into = replace(output.into, fills=tuple(sql.replace(":base", f"{base}") for sql in output.into.fills))
+        run_change(session, into, bindings)
+        return
+    columns = tuple(Column(c.name, c.type or names.INT, c.nullable) for c in output.columns)
+    yield Columns(columns)
+    gathered = session.change_output_bindings(output)
+    cursor = session.run_sql(session.fill_marks(output.sql, transaction), {**gathered, "base": base})
+    try:
+        yield from read_rows(session, cursor, [c.type for c in columns])
+    finally:
+        cursor.close()
+
+
+def _assign_from_log(session: SqlSession, transaction: Transaction, plan: ChangePlan, name: str, sql: str, base: int) -> None:
+    from dstream_sandbox.sqlserver.engine.batch_runner import converted  # noqa: PLC0415
+
+    overlay = transaction.dirty[plan.table.id]
+    row = session.run_sql(f"SELECT {sql} FROM {overlay.log} WHERE n>=? ORDER BY n DESC LIMIT 1", (base,)).fetchone()
+    variable = session.frame.variables.get(name)
+    if variable is None:
+        raise undeclared_variable(name)
+    if row is not None:
+        source = plan.table.column_by_id(int(sql[1:])).type
+        variable.value = converted(row[0], source, variable.type)
+
+
+def _insert_from_procedure(runner: BatchRunner, statement: st.Insert) -> Iterator[Event]:
+    """INSERT .. EXEC: the procedure's result sets are the rows."""
+    from dstream_sandbox.sqlserver.engine import procedures  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.bulk_load import insert_rows  # noqa: PLC0415
+
+    session = runner.session
+    assert statement.execute is not None
+    types: tuple[Column, ...] = ()
+    total = 0
+    for event in procedures.execute(runner, statement.execute):
+        if isinstance(event, Columns):
+            types = event.columns
+        elif isinstance(event, Rows):
+            total += insert_rows(session, statement.target, statement.columns, [c.type for c in types], event.rows)
+        elif isinstance(event, Message):
+            yield event
+    session.row_count = total
+    yield Done(None if session.settings.nocount else total)
+
+
+def truncate(session: SqlSession, statement: st.Truncate) -> Iterator[Event]:
+    """All rows go and the identity starts again. Refused on a table under CDC (error 4711)."""
+    binder = ChangeBinder(session, database=session.home.name)
+    table = binder.target(statement.target, "DELETE")
+    name = f"{table.name}"
+    if session.home.capture.of_source(table.id):
+        raise SqlError(4711, f"Cannot truncate table '{name}' because it is published for replication or enabled for Change Data Capture.")
+    if any(k.table_id == table.id for t in session.tables() for k in t.foreign_keys if t.id != table.id):
+        raise SqlError(4712, f"Cannot truncate table '{name}' because it is being referenced by a FOREIGN KEY constraint.")
+    plan = ChangeBinder(session, database=session.home.name).delete(st.Delete(target=statement.target))
+    run_change(session, replace(plan, exclusive=True), {})
+    column = table.identity_column
+    if column is not None and column.identity is not None:
+        session.home.identities[table.id] = column.identity[0]
+    yield Done(None)

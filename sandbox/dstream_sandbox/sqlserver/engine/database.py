@@ -1,0 +1,209 @@
+"""One database: its file, its catalog in memory, its log counter, and the lock under which changes become committed."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dstream_sandbox.sqlserver.engine.catalog import codec
+from dstream_sandbox.sqlserver.engine.catalog.model import DatabaseOptions, Principal, Procedure, Table, View
+from dstream_sandbox.sqlserver.engine.cdc.instances import CaptureCatalog
+from dstream_sandbox.sqlserver.engine.storage import table_files
+from dstream_sandbox.sqlserver.engine.storage.connection import connect
+from dstream_sandbox.sqlserver.engine.storage.log_counter import LogCounter
+
+_FILE = """
+CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, last_lsn INTEGER, next_object_id INTEGER, capture_limit BLOB, last_transaction INTEGER);
+INSERT OR IGNORE INTO state VALUES (1, 1000, 245575913, NULL, 1000);
+CREATE TABLE IF NOT EXISTS meta (kind TEXT, id INTEGER, body TEXT, PRIMARY KEY (kind, id));
+CREATE TABLE IF NOT EXISTS identities (table_id INTEGER PRIMARY KEY, next INTEGER);
+"""
+_OBJECT_ID_STEP = 16
+_RECENT_MAX = 200_000
+
+
+class Database:
+    """Everything that sessions of one database share."""
+
+    def __init__(self, name: str, database_id: int, path: Path, now: int) -> None:
+        self.name, self.database_id, self.path = name, database_id, path
+        self.commit_lock = threading.RLock()
+        self.admin = connect(path)
+        self.admin.executescript(_FILE)
+        last, next_id, limit, transaction = self.admin.execute(
+            "SELECT last_lsn, next_object_id, capture_limit, last_transaction FROM state"
+        ).fetchone()
+        self.log = LogCounter(last)
+        self._next_object_id: int = next_id
+        self._next_transaction: int = transaction + 1
+        self.capture_limit: bytes | None = limit
+        """The last LSN that capture has published; None when it publishes everything at once."""
+        self.tables: dict[int, Table] = {}
+        self.views: dict[int, View] = {}
+        self.procedures: dict[int, Procedure] = {}
+        self.principals: dict[int, Principal] = {}
+        self.schemas: dict[str, int] = {"dbo": 1, "guest": 2, "INFORMATION_SCHEMA": 3, "sys": 4}
+        self._names: dict[tuple[str, str], Table | View | Procedure] = {}
+        self.capture = CaptureCatalog()
+        self.options = DatabaseOptions(service_broker_guid=str(uuid.uuid4()).upper(), created=now)
+        self.version = 1
+        """Grows with every change of the catalog: plans compiled under another version are void."""
+        self._load()
+        self.identities: dict[int, int] = dict(self.admin.execute("SELECT table_id, next FROM identities"))
+        self.identity_lock = threading.Lock()
+        self.commit_number = 1
+        self._recent: dict[Hashable, int] = {}
+        self._recent_floor = 0
+
+    def _load(self) -> None:
+        for kind, body in self.admin.execute("SELECT kind, body FROM meta ORDER BY kind, id"):
+            if kind == "table":
+                self._put(codec.load_table(body))
+            elif kind == "view":
+                self._put(codec.load_view(body))
+            elif kind == "procedure":
+                self._put(codec.load_procedure(body))
+            elif kind == "principal":
+                principal = codec.load_principal(body)
+                self.principals[principal.id] = principal
+            elif kind == "options":
+                self.options = codec.load_options(body)
+            elif kind == "schema":
+                name, schema_id = body.rsplit("|", 1)
+                self.schemas[name] = int(schema_id)
+
+    def _put(self, entry: Table | View | Procedure) -> None:
+        home: dict[int, Table] | dict[int, View] | dict[int, Procedure]
+        home = self.tables if isinstance(entry, Table) else self.views if isinstance(entry, View) else self.procedures
+        home[entry.id] = entry  # type: ignore[assignment]  # chosen by the entry's class
+        self._names[(entry.schema.lower(), entry.name.lower())] = entry
+
+    # Catalog
+
+    def find(self, schema: str, name: str) -> Table | View | Procedure | None:
+        return self._names.get((schema.lower(), name.lower()))
+
+    def new_object_id(self) -> int:
+        """Never given twice, also not after a restart."""
+        with self.commit_lock:
+            found = self._next_object_id
+            self._next_object_id += _OBJECT_ID_STEP
+            return found
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A change of catalog or system tables, durable at the end, undone by an exception."""
+        with self.commit_lock:
+            self.admin.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.admin
+                self.save_state(self.admin)
+                self.admin.execute("COMMIT")
+            except BaseException:
+                self.admin.execute("ROLLBACK")
+                raise
+
+    def save_state(self, connection: sqlite3.Connection) -> None:
+        """Counters that must not go back."""
+        connection.execute(
+            "UPDATE state SET last_lsn = ?, next_object_id = ?, capture_limit = ?, last_transaction = ?",
+            (self.log.current(), self._next_object_id, self.capture_limit, self._next_transaction),
+        )
+
+    def new_transaction_id(self) -> int:
+        with self.commit_lock:
+            self._next_transaction += 1
+            return self._next_transaction - 1
+
+    def create(self, connection: sqlite3.Connection, entry: Table | View | Procedure) -> None:
+        """Add an object; a table gets its file structure."""
+        self.store(connection, entry)
+        if isinstance(entry, Table) and not entry.system:
+            for statement in table_files.create_table(entry):
+                connection.execute(statement)
+            if entry.identity_column is not None and entry.identity_column.identity is not None:
+                self.identities[entry.id] = entry.identity_column.identity[0]
+                connection.execute("INSERT OR REPLACE INTO identities VALUES (?, ?)", (entry.id, self.identities[entry.id]))
+
+    def store(self, connection: sqlite3.Connection, entry: Table | View | Procedure) -> None:
+        """Write the definition of a new or changed object."""
+        kind = type(entry).__name__.lower()
+        connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (kind, entry.id, codec.dump(entry)))
+        for key in [k for k, v in self._names.items() if v.id == entry.id]:
+            del self._names[key]
+        self._put(entry)
+        self.version += 1
+
+    def store_principal(self, connection: sqlite3.Connection, principal: Principal) -> None:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('principal', ?, ?)", (principal.id, codec.dump(principal)))
+        self.principals[principal.id] = principal
+        self.version += 1
+
+    def drop_principal(self, connection: sqlite3.Connection, principal: Principal) -> None:
+        connection.execute("DELETE FROM meta WHERE kind = 'principal' AND id = ?", (principal.id,))
+        del self.principals[principal.id]
+        self.version += 1
+
+    def store_options(self, connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('options', 1, ?)", (codec.dump(self.options),))
+        self.version += 1
+
+    def create_schema(self, connection: sqlite3.Connection, name: str) -> None:
+        schema_id = max(self.schemas.values(), default=4) + 1
+        connection.execute("INSERT INTO meta VALUES ('schema', ?, ?)", (schema_id, f"{name}|{schema_id}"))
+        self.schemas[name] = schema_id
+        self.version += 1
+
+    def drop_schema(self, connection: sqlite3.Connection, name: str) -> None:
+        connection.execute("DELETE FROM meta WHERE kind = 'schema' AND id = ?", (self.schemas.pop(name),))
+        self.version += 1
+
+    def drop(self, connection: sqlite3.Connection, entry: Table | View | Procedure) -> None:
+        kind = type(entry).__name__.lower()
+        connection.execute("DELETE FROM meta WHERE kind = ? AND id = ?", (kind, entry.id))
+        self._names.pop((entry.schema.lower(), entry.name.lower()), None)
+        for home in (self.tables, self.views, self.procedures):
+            home.pop(entry.id, None)  # type: ignore[attr-defined]  # three dictionaries by id
+        if isinstance(entry, Table):
+            connection.execute(f"DROP TABLE IF EXISTS {entry.stored_name}")
+            connection.execute("DELETE FROM identities WHERE table_id = ?", (entry.id,))
+            self.identities.pop(entry.id, None)
+        self.version += 1
+
+    # What committed lately
+
+    def changed_since(self, number: int, resources: Iterable[Hashable]) -> bool:
+        """Whether a commit after `number` touched one of the resources."""
+        if number < self._recent_floor:
+            return True
+        recent = self._recent
+        return any(recent.get(resource, 0) > number for resource in resources)
+
+    def note_commit(self, resources: Iterable[Hashable]) -> None:
+        """A commit changed these; called under the commit lock, before the locks are released."""
+        number = self.commit_number + 1
+        recent = self._recent
+        if len(recent) > _RECENT_MAX:
+            recent.clear()
+            self._recent_floor = number
+        for resource in resources:
+            recent[resource] = number
+        self.commit_number = number
+
+    def take_identities(self, table: Table, count: int) -> int:
+        """The first of `count` values of the table's identity column."""
+        column = table.identity_column
+        assert column is not None and column.identity is not None
+        with self.identity_lock:
+            first = self.identities.get(table.id, column.identity[0])
+            self.identities[table.id] = first + count * column.identity[1]
+            return first
+
+    def close(self) -> None:
+        with self.commit_lock:
+            self.save_state(self.admin)
+            self.admin.close()

@@ -1,0 +1,213 @@
+"""The engine: its databases, logins and sessions. `open_engine` is the package's front door."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dstream_sandbox.sqlserver.engine import clock
+from dstream_sandbox.sqlserver.engine.binder.closures import ErrorBox, register
+from dstream_sandbox.sqlserver.engine.catalog import rights
+from dstream_sandbox.sqlserver.engine.cdc.capture_job import CaptureJob
+from dstream_sandbox.sqlserver.engine.cdc.catalog import refilter, reload
+from dstream_sandbox.sqlserver.engine.database import Database
+from dstream_sandbox.sqlserver.engine.plans import PlanCache, TextCache
+from dstream_sandbox.sqlserver.engine.session import SqlSession
+from dstream_sandbox.sqlserver.engine.storage.locks import LockManager
+from dstream_sandbox.sqlserver.engine.types.rounding import to_datetime
+from dstream_sandbox.sqlserver.session import SqlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SYSTEM = ("master", "tempdb", "model", "msdb")
+_FIRST_SPID = 51
+
+
+def login_failed(user: str) -> SqlError:
+    return SqlError(18456, f"Login failed for user '{user}'.", severity=14)
+
+
+class SqlEngine:
+    """See the protocol `Engine`. One file for each database in `data`; `server.json` names them and the logins."""
+
+    def __init__(self, data: Path, user: str, password: str, capture_delay_s: float) -> None:
+        self._data = data
+        data.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._databases: dict[str, Database] = {}
+        self._admin_boxes: dict[str, ErrorBox] = {}
+        self._sessions: dict[int, SqlSession] = {}
+        self._administrator, self._password = user, password
+        self._logins: dict[str, str] = {}
+        """Other logins, lower case, with salt and hash."""
+        self._sysadmins: set[str] = set()
+        self.locks = LockManager()
+        self.plans: PlanCache = PlanCache(4000)
+        self.texts: TextCache = TextCache(2000)
+        self.started = clock.now_ticks()
+        self.capture = CaptureJob(self.databases, capture_delay_s)
+        self._open()
+        self.capture.start()
+
+    def _open(self) -> None:
+        path = self._data / "server.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        self._logins = dict(known.get("logins", {}))
+        self._sysadmins = set(known.get("sysadmins", ()))
+        found: dict[str, int] = known.get("databases", {name: i for i, name in enumerate(_SYSTEM, 1)})
+        for name, database_id in found.items():
+            self._attach(name, database_id)
+        self._save()
+
+    def _attach(self, name: str, database_id: int) -> Database:
+        database = Database(name, database_id, self._data / f"database{database_id}.sqlite", to_datetime(clock.now_ticks()))
+        self._admin_boxes[name.lower()] = register(database.admin)
+        with database.writing() as connection:
+            database.store_options(connection)
+        reload(database, database.admin)
+        refilter(database)
+        self._databases[name.lower()] = database
+        return database
+
+    def _save(self) -> None:
+        """Atomically: a crash leaves the old file or the new one."""
+        import os  # noqa: PLC0415
+
+        content = {
+            "databases": {d.name: d.database_id for d in self._databases.values()},
+            "logins": self._logins,
+            "sysadmins": sorted(self._sysadmins),
+        }
+        path = self._data / "server.json"
+        fresh = path.with_suffix(".new")
+        with fresh.open("w") as file:
+            json.dump(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+
+    # The seam
+
+    def login(self, user: str, password: str, database: str, *, app: str, host: str) -> SqlSession:
+        if not self._password_matches(user, password):
+            raise login_failed(user)
+        name = database or "master"
+        found = self.database(name)
+        with self._lock:
+            spid = next(n for n in range(_FIRST_SPID, 32767) if n not in self._sessions)
+            if found is None:
+                raise SqlError(4060, f'Cannot open database "{name}" requested by the login. The login failed.', severity=11)
+            shown = self._administrator if user.lower() == self._administrator.lower() else user
+            session = SqlSession(self, spid, shown, found, app, host)
+            self._sessions[spid] = session
+        try:
+            rights.check_access(session, found)
+        except SqlError:
+            session.close()
+            text = f'Cannot open database "{name}" requested by the login. The login failed.'
+            raise SqlError(4060, text, severity=11) from None
+        return session
+
+    def close(self) -> None:
+        self.capture.stop()
+        for session in list(self._sessions.values()):
+            session.close()
+        for database in self._databases.values():
+            database.close()
+
+    # Sessions and databases
+
+    def sessions(self) -> list[SqlSession]:
+        with self._lock:
+            return list(self._sessions.values())
+
+    def forget(self, session: SqlSession) -> None:
+        with self._lock:
+            self._sessions.pop(session.spid, None)
+
+    def databases(self) -> list[Database]:
+        with self._lock:
+            return list(self._databases.values())
+
+    def database(self, name: str) -> Database | None:
+        with self._lock:
+            return self._databases.get(name.lower())
+
+    def database_by_id(self, database_id: int) -> Database | None:
+        return next((d for d in self.databases() if d.database_id == database_id), None)
+
+    def admin_box(self, database: Database) -> ErrorBox:
+        return self._admin_boxes[database.name.lower()]
+
+    def create_database(self, name: str) -> Database:
+        with self._lock:
+            used = {d.database_id for d in self._databases.values()}
+            database_id = next(i for i in range(5, 32767) if i not in used)
+            path = self._data / f"database{database_id}.sqlite"
+            for stale in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+                stale.unlink(missing_ok=True)
+            database = self._attach(name, database_id)
+            self._save()
+            return database
+
+    def drop_database(self, session: SqlSession, name: str) -> None:
+        with self._lock:
+            database = self._databases[name.lower()]
+            if database.name.lower() in _SYSTEM:
+                raise SqlError(3708, f"Cannot drop the database '{name}' because it is a system database.")
+            if any(s.home is database for s in self._sessions.values()):
+                raise SqlError(3702, f'Cannot drop database "{name}" because it is currently in use.')
+            del self._databases[name.lower()]
+            self._save()
+            for other in self._sessions.values():
+                other.forget_database(database)
+            database.close()
+            for path in (database.path, *(database.path.with_name(database.path.name + s) for s in ("-wal", "-shm"))):
+                path.unlink(missing_ok=True)
+
+    # Logins
+
+    def is_sysadmin(self, login: str) -> bool:
+        return login.lower() == self._administrator.lower() or login.lower() in self._sysadmins
+
+    def logins(self) -> Iterable[str]:
+        return [self._administrator, *self._logins]
+
+    def create_login(self, name: str, password: str) -> None:
+        with self._lock:
+            if name.lower() in self._logins or name.lower() == self._administrator.lower():
+                raise SqlError(15025, f"The server principal '{name}' already exists.")
+            salt = secrets.token_hex(16)
+            self._logins[name.lower()] = f"{salt}${_digest(salt, password)}"
+            self._save()
+
+    def drop_login(self, name: str) -> bool:
+        with self._lock:
+            found = self._logins.pop(name.lower(), None) is not None
+            self._sysadmins.discard(name.lower())
+            self._save()
+            return found
+
+    def set_sysadmin(self, login: str, member: bool) -> None:
+        with self._lock:
+            (self._sysadmins.add if member else self._sysadmins.discard)(login.lower())
+            self._save()
+
+    def _password_matches(self, user: str, password: str) -> bool:
+        if user.lower() == self._administrator.lower():
+            return hmac.compare_digest(password.encode(), self._password.encode())
+        stored = self._logins.get(user.lower())
+        if stored is None:
+            return False
+        salt, digest = stored.split("$")
+        return hmac.compare_digest(_digest(salt, password), digest)
+
+
+def _digest(salt: str, password: str) -> str:
+    return hashlib.scrypt(password.encode(), salt=salt.encode(), n=2**12, r=8, p=1).hex()

@@ -1,0 +1,167 @@
+"""Transactions: a session's uncommitted changes live in TEMP tables of its own SQLite connection (an overlay for each table);
+commit applies them to the database under one short lock, in one SQLite transaction with their change rows.
+
+So several sessions write at once, readers see what is committed and what is their own, and the order of commits, not of writes,
+gives __$start_lsn."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from dstream_sandbox.sqlserver.engine.catalog.model import Table
+from dstream_sandbox.sqlserver.engine.cdc.capture import capture_changes
+from dstream_sandbox.sqlserver.engine.database import Database
+from dstream_sandbox.sqlserver.engine.storage.locks import LockOwner
+from dstream_sandbox.sqlserver.engine.storage.table_files import Overlay
+
+
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    name: str
+    position: int
+    """Log counter: what was written later is undone."""
+    undo: int
+    """Length of the undo list."""
+
+
+class Transaction(LockOwner):
+    """`explicit` is False for the transaction of a single statement."""
+
+    def __init__(self, spid: int, transaction_id: int, isolation: str, began: int, *, explicit: bool) -> None:
+        super().__init__(spid)
+        self.id, self.isolation, self.began, self.explicit = transaction_id, isolation, began, explicit
+        self.name = ""
+        self.dirty: dict[int, Overlay] = {}
+        self.commands = 0
+        self.begin_position = 0
+        self.savepoints: list[Savepoint] = []
+        self.savepoint_position = 0
+        self.doomed = False
+        self.snapshot_number: int | None = None
+        """Of the last commit that a SNAPSHOT transaction sees; None before its first read."""
+        self.undo: list[Callable[[], None]] = []
+        """How to take back definitions that took effect at once, latest last."""
+
+    def overlay(self, table: Table) -> Overlay:
+        """The table's overlay; from now on the table is dirty."""
+        found = self.dirty.get(table.id)
+        if found is None or found.table is not table:
+            found = self.dirty[table.id] = Overlay(table)
+        return found
+
+    def next_command(self, used: int = 1) -> int:
+        self.commands += used
+        return self.commands - used + 1
+
+
+@dataclass(slots=True)
+class CommitSql:
+    """The statements that move one overlay into its table."""
+
+    remove: str
+    insert: str
+    clear: list[str] = field(default_factory=list)
+
+
+def commit_sql(overlay: Overlay) -> CommitSql:
+    table = overlay.table
+    columns = ",".join(["rid", *(f"c{c.id}" for c in table.stored_columns)])
+    return CommitSql(
+        f"DELETE FROM {table.stored_name} WHERE rid IN (SELECT rid FROM {overlay.gone})",
+        f"INSERT INTO {table.stored_name}({columns}) SELECT {columns} FROM {overlay.rows}",
+        overlay.clear(),
+    )
+
+
+def commit(transaction: Transaction, database: Database, connection: sqlite3.Connection, now: int) -> None:
+    """Make the changes durable and visible, and their change rows with them. Locks stay: the caller lets them go."""
+    stored = [o for o in transaction.dirty.values() if o.table.storage == "main"]
+    own = [o for o in transaction.dirty.values() if o.table.storage != "main"]
+    if not stored:
+        for overlay in own:
+            flush(overlay, connection)
+        transaction.dirty.clear()
+        return
+    with database.commit_lock:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _apply(transaction, database, connection, stored, now)
+            for overlay in own:
+                _move(overlay, connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        database.note_commit(_touched(transaction, stored))
+    transaction.dirty.clear()
+
+
+def _apply(
+    transaction: Transaction, database: Database, connection: sqlite3.Connection, stored: list[Overlay], now: int
+) -> None:
+    position = database.log.take()
+    capture_changes(transaction, database, connection, stored, position, now)
+    for overlay in stored:
+        _move(overlay, connection)
+        table = overlay.table
+        if table.id in database.identities:
+            connection.execute("UPDATE identities SET next = ? WHERE table_id = ?", (database.identities[table.id], table.id))
+    database.save_state(connection)
+
+
+def _move(overlay: Overlay, connection: sqlite3.Connection) -> None:
+    sql = commit_sql(overlay)
+    connection.execute(sql.remove)
+    connection.execute(sql.insert)
+    for statement in sql.clear:
+        connection.execute(statement)
+
+
+def flush(overlay: Overlay, connection: sqlite3.Connection) -> None:
+    """Move an overlay of a session's own table into it, at once or not at all."""
+    connection.execute("SAVEPOINT flush")
+    try:
+        _move(overlay, connection)
+    except BaseException:
+        connection.execute("ROLLBACK TO flush")
+        raise
+    finally:
+        connection.execute("RELEASE flush")
+
+
+def _touched(transaction: Transaction, stored: list[Overlay]) -> list[Hashable]:
+    """Every resource held exclusively, and each changed table as a whole."""
+    locks: list[Hashable] = [resource for resource, modes in transaction.held.items() if "X" in modes]
+    return locks + [("changed", overlay.table.id) for overlay in stored]
+
+
+def discard(transaction: Transaction, connection: sqlite3.Connection) -> None:
+    """Forget all uncommitted changes."""
+    for overlay in transaction.dirty.values():
+        for statement in overlay.clear():
+            connection.execute(statement)
+    transaction.dirty.clear()
+    while transaction.undo:
+        transaction.undo.pop()()
+
+
+def discard_after(transaction: Transaction, savepoint: Savepoint, connection: sqlite3.Connection) -> None:
+    """Undo what was written after a savepoint: trim the logs and build the current versions from them again."""
+    connection.execute("SAVEPOINT trim")
+    for overlay in transaction.dirty.values():
+        stored = overlay.table.stored_columns
+        columns = ",".join(f"c{c.id}" for c in stored)
+        images = ",".join(f"n{c.id}" for c in stored)
+        connection.execute(f"DELETE FROM {overlay.log} WHERE n > ?", (savepoint.position,))
+        connection.execute(f"DELETE FROM {overlay.rows}")
+        connection.execute(f"DELETE FROM {overlay.gone}")
+        connection.execute(f"INSERT OR IGNORE INTO {overlay.gone} SELECT rid FROM {overlay.log} WHERE rid IS NOT NULL")
+        connection.execute(
+            f"INSERT INTO {overlay.rows}(rid,{columns}) SELECT coalesce(rid,n),{images} FROM {overlay.log} "
+            f"WHERE op<>1 AND n IN (SELECT max(n) FROM {overlay.log} GROUP BY coalesce(rid,n))"
+        )
+    connection.execute("RELEASE trim")
+    while len(transaction.undo) > savepoint.undo:
+        transaction.undo.pop()()
