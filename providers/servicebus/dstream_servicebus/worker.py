@@ -21,6 +21,7 @@ from dstream_servicebus.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.message import Message
 from dstream_servicebus.retry import Pace, Schedule, judge, reason
 from dstream_servicebus.sender import EntitySender
+from dstream_servicebus.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Worker:
         self._ready: deque[Lane] = deque()
         self._senders: dict[str, EntitySender] = {}
         self._paces: dict[str, Pace] = {}
+        self._tally = Tally(delivery.telemetry)
         self._under_way: list[Message] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
@@ -90,6 +92,7 @@ class Worker:
             self._failed(error)
         except Exception as error:  # noqa: BLE001  # the thread's outermost frame: its tickets must not wait for ever
             self._failed(SystemFault("servicebus.crashed", f"sending failed: {type(error).__name__}: {error}"))
+        self._tally.report()
         for sender in self._senders.values():
             sender.drop()
 
@@ -129,11 +132,14 @@ class Worker:
         first = messages[0]
         match way(first, limits):
             case "batch":
-                self._settle(lane, sender.send(messages, limits.max_batch_bytes))
+                accepted = sender.send(messages, limits.max_batch_bytes)
+                self._settle(lane, accepted)
+                self._tally.add(lane.key.entity, accepted)
             case "single":
                 self._under_way = [first]
                 sender.send_single(first)
                 self._settle(lane, 1)
+                self._tally.add(lane.key.entity, 1)
             case "oversize":
                 delivery.oversize(lane.key.entity, first, limits.max_message_bytes)
                 self._settle(lane, 1, rejected=True)

@@ -162,6 +162,10 @@ class Publishing:
         records = map(json.loads, list(self.told))
         return [record for record in records if record.get("event") == event]
 
+    def counted(self, name: str) -> float:
+        """The sum of a counter so far."""
+        return sum(record["value"] for record in map(json.loads, list(self.told)) if record.get("name") == name)
+
 
 FAST_RETRIES = {"first_delay": "50ms", "max_delay": "500ms", "server_busy_delay": "300ms", "send_timeout": "2s"}
 

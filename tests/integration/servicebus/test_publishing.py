@@ -25,6 +25,7 @@ def test_events_arrive_byte_for_byte_in_order_under_their_ids(calm: Broker, new_
     assert [message.message_id for message in messages] == [f"dbo.Cars/{n}" for n in range(5000)]
     assert {(message.subject, message.content_type) for message in messages} == {("dbo.Cars", "application/json")}
     assert not run.logs("servicebus.slow_path")
+    assert run.counted("messages_sent") == 5000
 
 
 def test_a_link_limit_is_respected_by_cutting(calm: Broker, new_name: Callable[[], str]) -> None:

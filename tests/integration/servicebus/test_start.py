@@ -56,6 +56,13 @@ def test_a_closed_port(calm: Broker) -> None:
     assert found == ("servicebus.unreachable", "unreachable", "connection_string")
 
 
+def test_a_ca_file_that_is_not_there(calm: Broker) -> None:
+    with pytest.raises(DStreamError, match="no-such-file") as caught, publishing(calm, "q", ca_file="no-such-file"):
+        pass
+
+    assert (caught.value.kind, caught.value.config_path) == ("config", "ca_file")
+
+
 def test_a_certificate_of_an_unknown_ca(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name())
 

@@ -1,0 +1,178 @@
+"""One run: from settings to open links, from lines to promises. Imports azure; `provider.py` does so only at start.
+
+`routing.py` event -> message; `publisher.py`, `worker.py` sending in order; `sender.py` one link; `retry.py` what a
+failure means; `inspection.py` what the entities' own settings say.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from dstream.errors import ConfigError, DataError, SystemFault, UnreachableError
+from dstream.sdk import Batch, BatchLimits, Telemetry
+from dstream_servicebus import sdk_batch
+from dstream_servicebus.batches import Cut
+from dstream_servicebus.config import Access, Config, access, check_oversize, routing
+from dstream_servicebus.connection import Connector
+from dstream_servicebus.dead_letter import DeadLetterFile, Rejected
+from dstream_servicebus.inspection import inspect
+from dstream_servicebus.lanes import LaneKey
+from dstream_servicebus.message import Message
+from dstream_servicebus.publisher import Publisher
+from dstream_servicebus.retry import Schedule, judge, reason, session_required
+from dstream_servicebus.routing import Router
+from dstream_servicebus.sdk_batch import FillBatch
+from dstream_servicebus.sender import EntitySender
+from dstream_servicebus.watchdog import Watchdog
+from dstream_servicebus.worker import Delivery
+
+OPEN_TOGETHER = 8
+"""Opening a link takes about half a second; a task with many tables has as many links."""
+
+_UNLIMITED = 1 << 40
+
+
+class Publication:
+    """`open`, then `write` from one thread; `close` in any case."""
+
+    def __init__(self, config: Config, telemetry: Telemetry) -> None:
+        """Raises ConfigError for settings that can't work together."""
+        logging.getLogger("azure").setLevel(logging.CRITICAL)  # each failure is reported once, by us
+        check_oversize(config)
+        self._config = config
+        self._telemetry = telemetry
+        self._routing = routing(config)
+        self._router = Router(self._routing)
+        self._connector = Connector(_with_ca_file(access(config)))
+        self._dead_letters = DeadLetterFile(config.dead_letter.file) if config.dead_letter else None
+        self._fill = self._choose_fill()
+        self._publisher = Publisher(self._delivery(), config.concurrency)
+        self._watchdog = Watchdog(self._stuck)
+
+    @property
+    def limits(self) -> BatchLimits:
+        """How the SDK is to cut what it gives to `write`; sends are cut anew from what waits in a lane."""
+        batch = self._config.batch
+        return BatchLimits(
+            max_lines=batch.max_messages, linger_s=batch.linger, max_pending=2 * self._config.concurrency
+        )
+
+    def open(self) -> None:
+        """Open what is known to be published to. Raises the first entity's error, in the order of the names."""
+        with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
+            for sender in pool.map(self._open_one, self._routing.names.known()):
+                self._publisher.adopt(sender)
+        self._publisher.start()
+
+    def write(self, batch: Batch) -> Future[None]:
+        lanes: dict[LaneKey, list[Message]] = {}
+        route = self._router.route
+        for line in batch.lines:
+            key, message = route(line)
+            messages = lanes.get(key)
+            if messages is None:
+                lanes[key] = [message]
+            else:
+                messages.append(message)
+        return self._publisher.publish(batch, lanes)
+
+    def close(self) -> None:
+        self._publisher.close()
+        self._watchdog.close()
+
+    def _delivery(self) -> Delivery:
+        config = self._config
+        return Delivery(
+            cut=Cut(config.batch.max_bytes or _UNLIMITED, config.batch.max_messages),
+            schedule=Schedule(config.retry.first_delay, config.retry.max_delay, config.retry.server_busy_delay),
+            kind=self._routing.names.kind,
+            sender=self._new_sender,
+            oversize=self._oversize,
+            telemetry=self._telemetry,
+        )
+
+    def _new_sender(self, entity: str) -> EntitySender:
+        return EntitySender(
+            entity,
+            self._routing.names.kind,
+            self._connector.client,
+            self._fill,
+            self._watchdog,
+            self._config.retry.send_timeout,
+        )
+
+    def _choose_fill(self) -> FillBatch:
+        fill, why_not_fast = sdk_batch.choose_fill()
+        if why_not_fast:
+            self._telemetry.warning("servicebus.slow_path", because=why_not_fast)
+        return fill
+
+    def _open_one(self, entity: str) -> EntitySender:
+
+        sender = self._new_sender(entity)
+        try:
+            limits = sender.open()
+        except (AzureError, OSError) as error:
+            sender.drop()
+            raise judge(error, entity, self._routing.names.kind).error or UnreachableError(
+                "servicebus.unreachable",
+                f"Service Bus can't be reached: {reason(error)}",
+                hint="Check the endpoint and, from here, its port (5671 on Azure); for TLS, the CA (ca_file).",
+                config_path="connection_string",
+            ) from error
+        self._telemetry.info("servicebus.open", entity=entity, max_batch_bytes=limits.max_batch_bytes)
+        self._inspect(entity)
+        return sender
+
+    def _inspect(self, entity: str) -> None:
+        administration = self._connector.administration()
+        if administration is None:
+            self._telemetry.info("servicebus.duplicate_detection", entity=entity, state="unknown, no administration")
+            return
+        with administration:
+            found = inspect(administration, entity, self._routing.names.kind)
+        if found.requires_session and self._routing.session == "none":
+            raise session_required(entity, self._routing.names.kind)
+        if found.duplicate_detection == "off":
+            self._telemetry.warning(
+                "servicebus.duplicate_detection",
+                entity=entity,
+                state="off",
+                message="events that are sent again after a crash will be visible twice, with the same message id",
+            )
+        elif found.duplicate_detection == "unknown":
+            self._telemetry.info(
+                "servicebus.duplicate_detection", entity=entity, state=f"unknown, {found.unknown_because}"
+            )
+
+    def _oversize(self, entity: str, message: Message, limit: int | None) -> None:
+        if self._dead_letters is None or self._config.on_oversize == "fail":
+            raise DataError(
+                "servicebus.oversize",
+                f"event {message.message_id} makes a message of {message.size:,} bytes; "
+                + (f'"{entity}" takes at most {limit:,}' if limit else f'"{entity}" refuses it as too large'),
+                hint='Leave large columns out at the input, or keep such events with on_oversize = "dead_letter".',
+                config_path="on_oversize",
+            )
+        self._dead_letters.add(
+            Rejected("oversize", entity, message.message_id, message.size, limit, msgspec.Raw(message.body))
+        )
+        self._telemetry.warning(
+            "servicebus.rejected", entity=entity, message_id=message.message_id, size=message.size, limit=limit
+        )
+
+    def _stuck(self) -> None:
+        self._publisher.fail(
+            SystemFault("servicebus.stuck", "a send did not end, not even after its connection was closed")
+        )
+
+
+def _with_ca_file(access: Access) -> Access:
+    if access.ca_file is not None and not Path(access.ca_file).is_file():
+        raise ConfigError("servicebus.no_ca_file", f"there is no file {access.ca_file}", config_path="ca_file")
+    return access
