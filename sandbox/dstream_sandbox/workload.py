@@ -137,7 +137,10 @@ class Load:
 
     def _update_order(self) -> Iterator[tuple[str, int]]:
         order = self._random.choice(list(self._orders)) if len(self._orders) < 64 else self._recent_order()
-        self._cursor.execute("UPDATE dbo.Orders SET Status = ? WHERE Id = ?", self._random.choice(_STATUSES), order)
+        # An update that changes no value leaves nothing in the log, so Total always moves.
+        self._cursor.execute(
+            "UPDATE dbo.Orders SET Status = ?, Total = Total + 0.01 WHERE Id = ?", self._random.choice(_STATUSES), order
+        )
         yield "dbo.Orders", 1
         self._cursor.execute("UPDATE dbo.OrderLines SET Quantity = Quantity + 1 WHERE OrderId = ?", order)
         yield "dbo.OrderLines", self._orders[order]
