@@ -172,7 +172,7 @@ def encode(message: msgspec.Struct) -> bytes:
 def decode_control(line: bytes) -> Control | None:
     """A control line's message; None for a kind that this version does not know. Raises BadLine."""
     try:
-        return _control.decode(line)
+        control: Control = _control.decode(line)
     except msgspec.DecodeError as error:
         try:
             known = _kind.decode(line).dstream in _KINDS
@@ -181,6 +181,7 @@ def decode_control(line: bytes) -> Control | None:
         if known:
             raise BadLine(str(error)) from error
         return None
+    return control
 
 
 def decode_status(line: bytes) -> Status | None:
