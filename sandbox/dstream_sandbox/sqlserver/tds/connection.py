@@ -126,7 +126,7 @@ class _Connection:
         except MessageIgnored:
             return
         if self._cancelled:
-            # What was cut short ends first; the ATTENTION, read next, has an answer of its own (tedious insists on that).
+            # What was cut short ends first; the ATTENTION, read next, has its own answer (tedious insists on two).
             self._cancelled = False
             writer.write(tokens.done(tokens.DONE, tokens.HAS_ERROR))
         writer.finish()

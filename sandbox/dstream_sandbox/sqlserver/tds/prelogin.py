@@ -26,8 +26,8 @@ Asked for MARS and answered 0, the ODBC driver hangs up without saying why; it g
 with 18.6). SqlClient wants the 0: without it, it takes MARS for granted (TdsParser.ConsumePreLoginHandshake).
 """
 
-SERVER_VERSION = (16, 0, 4175)
-"""SQL Server 2022: major, minor, build."""
+SERVER_VERSION = (16, 0, 4165)
+"""SQL Server 2022: major, minor, build; as the engine's SERVERPROPERTY('ProductVersion')."""
 
 
 class Encryption(IntEnum):

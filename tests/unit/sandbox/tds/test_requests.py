@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 
 import pytest
+from dstream_sandbox.sqlserver.engine.version import PRODUCT_VERSION
 from dstream_sandbox.sqlserver.session import Param, SqlError
 from dstream_sandbox.sqlserver.tds.arguments import Arguments
 from dstream_sandbox.sqlserver.tds.bulk_load import BulkInsert, parse_insert_bulk
 from dstream_sandbox.sqlserver.tds.byte_reader import ByteReader, ProtocolError
 from dstream_sandbox.sqlserver.tds.collations import codec_of, collation
 from dstream_sandbox.sqlserver.tds.login import parse_login
-from dstream_sandbox.sqlserver.tds.prelogin import Encryption, parse_prelogin, prelogin_answer
+from dstream_sandbox.sqlserver.tds.prelogin import SERVER_VERSION, Encryption, parse_prelogin, prelogin_answer
 from dstream_sandbox.sqlserver.tds.prepared import PreparedStatements, statement
 from dstream_sandbox.sqlserver.tds.replay import only_reads
 from dstream_sandbox.sqlserver.tds.requests import (
@@ -197,3 +198,7 @@ def test_a_broken_insert_bulk_is_a_syntax_error(sql: str) -> None:
 )
 def test_only_what_reads_is_replayed(sql: str, reads: bool) -> None:
     assert only_reads(sql) is reads
+
+
+def test_the_wire_and_the_engine_give_the_same_version() -> None:
+    assert PRODUCT_VERSION.startswith(".".join(map(str, SERVER_VERSION)) + ".")
