@@ -32,6 +32,7 @@ class Ticket:
         self.future: Future[None] = Future()
         self._batch = batch
         self._open = messages
+        self._over = False
         self._lock = threading.Lock()
         self.settle(0)  # nothing to wait for
 
@@ -40,14 +41,16 @@ class Ticket:
             self._open -= messages
             if rejected:
                 self._batch.rejected += messages
-            done = self._open == 0 and not self.future.done()
+            done = self._open == 0 and not self._over
+            self._over |= done
         if done:
             self.future.set_result(None)
 
     def fail(self, error: Exception) -> None:
         with self._lock:
-            if self.future.done():
+            if self._over:
                 return
+            self._over = True
         self.future.set_exception(error)
 
 

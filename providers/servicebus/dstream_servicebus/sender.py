@@ -35,7 +35,7 @@ SOCKET_TIMEOUT_S = 1.0
 
 
 class EntitySender:
-    """Opens when first needed. All methods raise the SDK's exceptions."""
+    """`open` before each send: it connects when that is needed. All methods raise the SDK's exceptions."""
 
     def __init__(
         self,
@@ -105,8 +105,7 @@ class EntitySender:
         return LinkLimits(max_batch_bytes, max(max_batch_bytes, max_message_bytes))
 
     def _opened(self) -> ServiceBusSender:
-        self.open()
-        assert self._link is not None  # open() has made it or raised
+        assert self._link is not None  # `open` comes before every send
         return self._link[1]
 
     @contextmanager

@@ -147,6 +147,22 @@ def test_a_broker_killed_after_it_stored_makes_no_second_copy(own: Broker) -> No
     assert bodies(own.receive(queue, len(LINES))) == LINES
 
 
+def test_a_link_that_was_idle_is_renewed_before_the_service_drops_it(
+    stormy: Broker, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = stormy.create_queue(new_name())
+    with publishing(stormy, queue) as run:
+        before = stormy.counters()["connections"]
+        run.publish(LINES[:10])
+        assert stormy.counters()["connections"] == before
+        monkeypatch.setattr(sender, "IDLE_S", 0.0)
+        run.publish(LINES[10:20])
+        assert stormy.counters()["connections"] == before + 1
+
+    assert not run.logs("servicebus.retry")
+    assert bodies(stormy.receive(queue, 20)) == LINES[:20]
+
+
 def test_one_session_s_trouble_leaves_the_others_order_alone(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name(), requires_session=True, requires_duplicate_detection=True)
     tables = ["dbo.A", "dbo.B", "dbo.C", "dbo.D"]
