@@ -85,6 +85,9 @@ def _take_output(runner: BatchRunner, statement: st.Execute, event: OutputValue)
 
 def _run(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], line: int) -> Iterator[Event]:
     session = runner.session
+    if len(name) > 2 and name[-3] and name[-3].lower() != session.database.lower():
+        yield from _run_elsewhere(runner, name, params, line)
+        return
     lowered = name[-1].lower()
     if lowered == "sp_executesql":
         yield from _execute_sql(runner, params)
@@ -107,6 +110,20 @@ def _run(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], li
     if handler is None:
         raise missing_procedure(".".join(name))
     yield from handler(session, params)
+
+
+def _run_elsewhere(
+    runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], line: int
+) -> Iterator[Event]:
+    """`EXEC db.schema.procedure` runs in that database; the session comes back afterwards."""
+    session = runner.session
+    home = session.home
+    for _ in session.use(name[-3]):  # a client is told nothing: the change ends with the call
+        pass
+    try:
+        yield from _run(runner, name, params, line)
+    finally:
+        session.enter(home)
 
 
 def _catalog_procedures():  # type: ignore[no-untyped-def]  # a mapping of another package, absent until it is installed
