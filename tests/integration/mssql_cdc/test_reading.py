@@ -98,6 +98,8 @@ def _with_crashes(config: dict[str, Any], chance: random.Random) -> tuple[list[b
 
 
 def _random_transactions(database: SourceDatabase, chance: random.Random, tables: list[str], count: int) -> None:
+    for table in tables:
+        database.run(f"INSERT INTO {table} VALUES (1, N'a'), (2, N'b'), (3, N'c'), (4, N'd')")
     for number in range(count):
         with database.transaction():
             for _ in range(chance.randint(1, 3)):
@@ -106,7 +108,7 @@ def _random_transactions(database: SourceDatabase, chance: random.Random, tables
                     [
                         f"INSERT INTO {table} SELECT Id + {100 * number + 100}, Name FROM {table} WHERE Id < 10",
                         f"INSERT INTO {table} SELECT {key}, N'n' WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE Id = {key})",
-                        f"UPDATE {table} SET Name = N'u{number}' WHERE Id < {key + 100}",
+                        f"UPDATE {table} SET Name = N'u{number}' WHERE Id < 10 OR Id > {100 * number}",
                         f"UPDATE {table} SET Id = Id + 10000 WHERE Id > 99 AND Id < 10000",
                         f"DELETE {table} WHERE Id = {key}",
                     ]
@@ -271,15 +273,14 @@ def test_a_checkpoint_of_another_database_is_refused(make: Callable[..., SourceD
 
 def test_a_running_stream_sees_changes_and_stops_when_told(database: SourceDatabase) -> None:
     persons(database)
-    names = iter(["first", "second", "third"])
+    inserted: list[int] = []
 
     def next_change(reading: Reading, stop: Stop) -> None:
         if len(reading.lines) == 3:
             stop.set()
-        elif reading.lines or len(reading.states) == 1:
-            name = next(names, None)
-            if name:
-                database.run("INSERT INTO dbo.Persons VALUES (?, ?)", len(reading.lines), name)
+        elif len(reading.lines) == len(inserted):
+            inserted.append(len(inserted))
+            database.run("INSERT INTO dbo.Persons VALUES (?, N'x')", inserted[-1])
 
     reading = read(database.config("Persons", poll_interval="10ms"), on_item=next_change, once=False)
     assert len(reading.lines) == 3
