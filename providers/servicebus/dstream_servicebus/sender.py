@@ -68,7 +68,8 @@ class EntitySender:
     def send(self, messages: Sequence[Message], max_bytes: int) -> int:
         """Send the first of the messages as one batch; how many were accepted. `max_bytes`: at most the link's."""
         sender = self._opened()
-        batch = sender.create_message_batch(max_bytes)
+        with self._limited():
+            batch = sender.create_message_batch(max_bytes)
         taken = self._fill(batch, messages)
         with self._limited():
             sender.send_messages(batch, timeout=self._timeout_s)
