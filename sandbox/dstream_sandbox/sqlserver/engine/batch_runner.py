@@ -4,6 +4,7 @@ Every runner is a generator of events; its return value tells the caller how con
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,12 @@ class BatchRunner:
             yield from self._end_of_batch()
         except SqlError as error:
             yield from self.report(error, 1)
+            yield from self._end_of_batch()
+        except sqlite3.Error as error:
+            reason = session.translated(error)
+            session.finish_statement(failed=True)
+            if isinstance(reason, SqlError):
+                yield from self.report(reason, 1)
             yield from self._end_of_batch()
         finally:
             session.status = "sleeping"

@@ -262,6 +262,7 @@ class _Attempt:
         log, rows, gone = self.overlay.log, self.overlay.rows, self.overlay.gone
         stored = self.table.stored_columns
         if self.plan.verb != "INSERT":
+            self.overlay.hides = True
             changed = f"SELECT rid FROM {log} WHERE n>=? AND rid IS NOT NULL"
             self._sql(f"INSERT OR IGNORE INTO {gone} {changed}", (self.base,))
             self._sql(f"DELETE FROM {rows} WHERE rid IN ({changed})", (self.base,))

@@ -246,8 +246,7 @@ class SqlSession:
             overlay = dirty.get(table_id)
             if overlay is not None:
                 return overlay.view
-            storage = "temp" if table_id < 0 else "main"
-            return f"{storage}.t{abs(table_id)}" if table_id >= 0 else self._own_tables[table_id].stored_name
+            return f"main.t{table_id}" if table_id >= 0 else self._own_tables[table_id].stored_name
 
         return fill(sql, name_of)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dstream_sandbox.sqlserver.engine.catalog.model import Table
 from dstream_sandbox.sqlserver.engine.cdc.capture import capture_changes
@@ -56,25 +56,6 @@ class Transaction(LockOwner):
         return self.commands - used + 1
 
 
-@dataclass(slots=True)
-class CommitSql:
-    """The statements that move one overlay into its table."""
-
-    remove: str
-    insert: str
-    clear: list[str] = field(default_factory=list)
-
-
-def commit_sql(overlay: Overlay) -> CommitSql:
-    table = overlay.table
-    columns = ",".join(["rid", *(f"c{c.id}" for c in table.stored_columns)])
-    return CommitSql(
-        f"DELETE FROM {table.stored_name} WHERE rid IN (SELECT rid FROM {overlay.gone})",
-        f"INSERT INTO {table.stored_name}({columns}) SELECT {columns} FROM {overlay.rows}",
-        overlay.clear(),
-    )
-
-
 def commit(transaction: Transaction, database: Database, connection: sqlite3.Connection, now: int) -> None:
     """Make the changes durable and visible, and their change rows with them. Locks stay: the caller lets them go."""
     stored = [o for o in transaction.dirty.values() if o.table.storage == "main"]
@@ -112,10 +93,12 @@ def _apply(
 
 
 def _move(overlay: Overlay, connection: sqlite3.Connection) -> None:
-    sql = commit_sql(overlay)
-    connection.execute(sql.remove)
-    connection.execute(sql.insert)
-    for statement in sql.clear:
+    table = overlay.table
+    columns = ",".join(["rid", *(f"c{c.id}" for c in table.stored_columns)])
+    if overlay.hides:
+        connection.execute(f"DELETE FROM {table.stored_name} WHERE rid IN (SELECT rid FROM {overlay.gone})")
+    connection.execute(f"INSERT INTO {table.stored_name}({columns}) SELECT {columns} FROM {overlay.rows}")
+    for statement in overlay.clear():
         connection.execute(statement)
 
 

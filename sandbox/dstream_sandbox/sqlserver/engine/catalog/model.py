@@ -75,11 +75,15 @@ class Table:
     """A table of the server's own (cdc.*): read only."""
     filter: str = ""
     """SQLite predicate that hides rows the server has not published yet."""
-    row_limit_name: str = ""
+
+    @property
+    def key(self) -> str:
+        """The id as part of stored names; a session's own tables have negative ids."""
+        return str(self.id) if self.id >= 0 else f"_{-self.id}"
 
     @property
     def stored_name(self) -> str:
-        return f"{self.storage}.t{self.id}"
+        return f"{self.storage}.t{self.key}"
 
     @property
     def is_variable(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dstream_sandbox.sqlserver.engine.binder.closures import number_of
 from dstream_sandbox.sqlserver.engine.cdc import lsn
 from dstream_sandbox.sqlserver.engine.cdc.instances import CapturedColumn, CaptureInstance, system_table
+from dstream_sandbox.sqlserver.engine.plans import Cache
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.engine.types.rounding import to_datetime
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.transactions import Transaction
 
 _BITS = 60
+_compiled: Cache[str] = Cache(500)
 
 
 def capture_changes(
@@ -37,7 +39,9 @@ def capture_changes(
     captured = False
     for overlay in overlays:
         for instance in database.capture.of_source(overlay.table.id):
-            connection.execute(_capture_sql(overlay, instance), {"lsn": start_lsn})
+            key = (database.path, overlay.log, instance.table.id, database.version)
+            sql = _compiled.obtain(key, lambda o=overlay, i=instance: _capture_sql(o, i))
+            connection.execute(sql, {"lsn": start_lsn})
             captured = True
     if captured:
         transaction_id = transaction.id.to_bytes(6, "big")

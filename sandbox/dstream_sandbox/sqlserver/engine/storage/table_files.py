@@ -20,11 +20,11 @@ def create_table(table: Table) -> list[str]:
 
 def create_index(table: Table, index: Index) -> str:
     unique = "UNIQUE " if index.unique else ""
-    return f"CREATE {unique}INDEX {table.storage}.i{table.id}_{index.id} ON t{table.id} ({_keys(index)})"
+    return f"CREATE {unique}INDEX {table.storage}.i{table.key}_{index.id} ON t{table.key} ({_keys(index)})"
 
 
 def drop_index(table: Table, index: Index) -> str:
-    return f"DROP INDEX {table.storage}.i{table.id}_{index.id}"
+    return f"DROP INDEX {table.storage}.i{table.key}_{index.id}"
 
 
 def _keys(index: Index) -> str:
@@ -38,11 +38,13 @@ class Overlay:
     version of every changed or new row; `gone`: ids of committed rows that `rows` replaces or that were deleted;
     `view`: the table as the session sees it."""
 
-    __slots__ = ("gone", "log", "rows", "table", "view")
+    __slots__ = ("gone", "hides", "log", "rows", "table", "view")
 
     def __init__(self, table: Table) -> None:
-        suffix = f"{table.id}_{table.shape}"
+        suffix = f"{table.key}_{table.shape}"
         self.table = table
+        self.hides = False
+        """Whether anything may stand in `gone`."""
         self.log, self.rows = f"temp.log{suffix}", f"temp.rows{suffix}"
         self.gone, self.view = f"temp.gone{suffix}", f"temp.view{suffix}"
 
@@ -52,7 +54,7 @@ class Overlay:
         log = ["n INTEGER PRIMARY KEY", "op", "cmd", "rid", "shift"]
         log += [f"o{c.id}" for c in stored] + [f"n{c.id}" for c in stored]
         columns = ", ".join(["rid", *(f"c{c.id}" for c in stored)])
-        suffix = f"{table.id}_{table.shape}"
+        suffix = f"{table.key}_{table.shape}"
         statements = [
             f"CREATE TABLE IF NOT EXISTS {self.log} ({', '.join(log)})",
             f"CREATE TABLE IF NOT EXISTS {self.rows} (rid INTEGER PRIMARY KEY, {', '.join(stored_column(c) for c in stored)})",
@@ -68,7 +70,8 @@ class Overlay:
         return statements
 
     def clear(self) -> list[str]:
-        return [f"DELETE FROM {name}" for name in (self.log, self.rows, self.gone)]
+        names_ = (self.log, self.rows, self.gone) if self.hides else (self.log, self.rows)
+        return [f"DELETE FROM {name}" for name in names_]
 
 
 def is_strict(table: Table, index: Index) -> bool:
