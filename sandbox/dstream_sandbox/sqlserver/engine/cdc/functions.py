@@ -59,7 +59,9 @@ def _changes(session: SqlSession, instance: CaptureInstance, prefix: str, args: 
     columns = tuple((c.name, c.type) for c in table.columns if c.id not in hidden)
     if prefix == _NET:
         columns = tuple((n, t) for n, t in columns if n != "__$seqval")
-    return FunctionTable(sql, columns, (table.id,))
+    # The range is checked also when there is no row at all.
+    guard = f"SELECT {', '.join('NULL' for _ in columns)} WHERE {check}<>1"
+    return FunctionTable(f"{sql} UNION ALL {guard}", columns, (table.id,))
 
 
 def _source(instance: CaptureInstance) -> str:
