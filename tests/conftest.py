@@ -22,6 +22,14 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
+def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    """A sandbox that nobody else writes to."""
+    sandbox = Sandbox(tmp_path / "sandbox").start()
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture
 def dstream(tmp_path: Path) -> Callable[..., DStream]:
     """`dstream(hcl, env)`: the command, in a folder with that dstream.hcl."""
 

@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -76,23 +75,16 @@ class Stream:
         self._stack.close()
 
 
-@pytest.fixture
-def broken_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    sandbox = Sandbox(tmp_path / "sandbox").start()
-    yield sandbox
-    sandbox.stop()
-
-
 @pytest.mark.parametrize("duplicate_detection", [False, True], ids=["plain queue", "duplicate detection"])
 @pytest.mark.timeout(600)
-def test_ten_kills_lose_nothing(broken_sandbox: Sandbox, tmp_path: Path, duplicate_detection: bool) -> None:
-    rounds(broken_sandbox, tmp_path, ROUNDS, SEED, duplicate_detection=duplicate_detection)
+def test_ten_kills_lose_nothing(own_sandbox: Sandbox, tmp_path: Path, duplicate_detection: bool) -> None:
+    rounds(own_sandbox, tmp_path, ROUNDS, SEED, duplicate_detection=duplicate_detection)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_two_hundred_kills_lose_nothing(broken_sandbox: Sandbox, tmp_path: Path) -> None:
-    rounds(broken_sandbox, tmp_path, SOAK_ROUNDS, SEED, duplicate_detection=False)
+def test_two_hundred_kills_lose_nothing(own_sandbox: Sandbox, tmp_path: Path) -> None:
+    rounds(own_sandbox, tmp_path, SOAK_ROUNDS, SEED, duplicate_detection=False)
 
 
 def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_detection: bool) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -39,11 +41,13 @@ def test_a_signal_drains_and_the_next_run_repeats_nothing(
     source: Sandbox, orders: tuple[DStream, str], signal_number: int
 ) -> None:
     dstream, queue = orders
-    with dstream.running("run", "orders") as run:
-        run.says("run.started")
-        wait_until(lambda: stored_checkpoint(dstream), "a stored checkpoint")
+    with dstream.running("run", "orders") as run, ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write, source, 2000)
+        wait_until(lambda: stored_rows(dstream) > 1, "checkpoints with rows")
         os.kill(run.process.pid, signal_number)
         assert run.ended() == 0, run.stderr
+        writing.result()
+    assert "drained=true" in run.stderr
     first = source.receive(queue, 1)
 
     done = dstream("run", "orders", "--once")
@@ -82,8 +86,16 @@ def test_no_provider_outlives_a_killed_host(source: Sandbox, orders: tuple[DStre
     wait_until(lambda: not any(alive(provider) for provider in providers), "both providers gone", timeout_s=5)
 
 
-def stored_checkpoint(dstream: DStream) -> bool:
-    return bool(list(dstream.cwd.glob(".dstream/state/*/orders.json")))
+def write(source: Sandbox, rows: int) -> None:
+    with contextlib.closing(source.connect()) as connection:
+        workload.Load(connection, seed=6).run(rows)
+
+
+def stored_rows(dstream: DStream) -> int:
+    """The number of the last stored checkpoint; the first one only says where the stream began."""
+    for path in dstream.cwd.glob(".dstream/state/*/orders.json"):
+        return int(json.loads(path.read_text())["seq"])
+    return 0
 
 
 def changes(sandbox: Sandbox) -> int:
