@@ -53,7 +53,8 @@ class Stream:
         self._dstream = dstream
         self._stack = contextlib.ExitStack()
         self.run: RunningCommand = self._start()
-        self.ends: list[int] = []
+        self.kills = 0
+        self.ends = 0
 
     def _start(self) -> RunningCommand:
         return self._stack.enter_context(self._dstream.running("run", "orders"))
@@ -61,15 +62,31 @@ class Stream:
     def kill(self, role: str) -> None:
         """One of its processes; `input` and `output` are the providers."""
         name = {"input": "mssql", "output": "servicebus"}.get(role)
-        with contextlib.suppress(psutil.NoSuchProcess, StopIteration):
-            pid = self.run.child(name).pid if name else self.run.process.pid
-            os.kill(pid, signal.SIGKILL)
+        pid = self._provider(name) if name else self.run.process.pid
+        os.kill(pid, signal.SIGKILL)
+        self.kills += 1
+
+    def _provider(self, name: str) -> int:
+        """Its pid, as soon as it has been started."""
+
+        def find() -> int:
+            self.keep_running()
+            with contextlib.suppress(psutil.NoSuchProcess, StopIteration):
+                return self.run.child(name).pid
+            return 0
+
+        pid: int = wait_until(find, f"a process of {name}")
+        return pid
 
     def keep_running(self) -> None:
-        code = self.run.process.poll()
-        if code is not None:
-            self.ends.append(code)
+        if self.run.process.poll() is not None:
+            self.ends += 1
             self.run = self._start()
+
+    def ended_by_kills(self) -> bool:
+        """Whether every kill of a provider or the host has ended a run."""
+        self.keep_running()
+        return self.ends >= self.kills
 
     def stop(self) -> None:
         self._stack.close()
@@ -107,7 +124,7 @@ def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_d
                 sandbox.kill(victim)
             else:
                 stream.kill(victim)
-            stream.keep_running()
+                wait_until(stream.ended_by_kills, f"the run to end with its {victim}")
         writer.finish()
         expected = _expected(sandbox)
         received += _receive_all(sandbox, stream, len(expected))
