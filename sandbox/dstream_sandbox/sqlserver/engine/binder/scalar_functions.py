@@ -86,16 +86,16 @@ def _checksum(binder: FunctionBinder, node: nodes.Call) -> Ex:
 def _variant_property(binder: FunctionBinder, node: nodes.Call) -> Ex:
     from dstream_sandbox.sqlserver.engine.binder.expression import f2  # noqa: PLC0415
     from dstream_sandbox.sqlserver.engine.types.storage import pack_variant, variant_parts  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.types.variant_facts import variant_fact  # noqa: PLC0415
 
     value = binder.value(node.args[0])
     wanted = binder.value(node.args[1])
 
     def read(stored: str, which: str) -> str | None:
         type_, inner = variant_parts(stored)
-        number = {"precision": type_.precision, "scale": type_.scale, "maxlength": type_.length}
         if which.lower() == "basetype":
             return pack_variant(names.SYSNAME, type_.name)
-        found = number.get(which.lower())
+        found = variant_fact(type_, which.lower())
         return None if found is None else pack_variant(names.INT, found)
 
     sql = f2("variant_property", lambda: read, cast_sql(value, names.VARIANT), wanted.sql)
