@@ -202,17 +202,15 @@ def _variant_sql(name: str) -> str:
 
 def _variant(text: str, choices: Choices) -> dict[str, object]:
     base, precision, scale, length, value = text.split("|", 4)
-    return {
-        "type": _variant_type(base, precision, scale, length),
-        "value": _variant_value(base, int(scale), value, choices),
-    }
+    return {"type": _variant_type(base, precision, scale, length, value), "value": _variant_value(base, value, choices)}
 
 
-def _variant_type(base: str, precision: str, scale: str, length: str) -> str:
+def _variant_type(base: str, precision: str, scale: str, length: str, value: str) -> str:
     if base in ("decimal", "numeric"):
         return f"{base}({precision},{scale})"
     if base in ("time", "datetime2", "datetimeoffset"):
-        return f"{base}({scale})"
+        # SQL_VARIANT_PROPERTY documents scale 0 for these; style 121 writes as many digits as the type has.
+        return f"{base}({len(value.partition('.')[2].partition(' ')[0])})"
     if base in ("char", "varchar", "binary", "varbinary"):
         return f"{base}({length})"
     if base in ("nchar", "nvarchar"):
@@ -220,7 +218,7 @@ def _variant_type(base: str, precision: str, scale: str, length: str) -> str:
     return base
 
 
-def _variant_value(base: str, scale: int, value: str, choices: Choices) -> object:
+def _variant_value(base: str, value: str, choices: Choices) -> object:
     """The text as the form that a column of the base type has."""
     if base in ("tinyint", "smallint", "int", "bigint"):
         return int(value)
@@ -234,12 +232,10 @@ def _variant_value(base: str, scale: int, value: str, choices: Choices) -> objec
         return msgspec.Raw(value.encode()) if choices.decimal == "number" else value
     if base in ("binary", "varbinary"):
         return value.lower() if choices.binary == "hex" else base64.b64encode(bytes.fromhex(value)).decode()
-    if base == "datetime":
+    if base in ("datetime", "datetime2"):
         return _with_t(value)
     if base == "smalldatetime":
         return _with_t(value)[:19]
-    if base == "datetime2":
-        return _with_t(value)[: 20 + scale] if scale else _with_t(value)[:19]
     if base == "datetimeoffset":
         return _with_offset(value)
     return value

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyodbc
 
 QUERY_TIMEOUT_S = 120
+RECONNECT_TIMEOUT_S = 8
+"""So long does a reader that is told to stop have to wait for the driver, which tries a dead port again and again."""
 _INSTALLED_DRIVER = "ODBC Driver 18 for SQL Server"
 
 
@@ -36,7 +38,8 @@ def connect(
     if not settings.get("APP"):
         keywords["APP"] = "dstream"
     try:
-        connection = pyodbc.connect(settings.odbc(**keywords), autocommit=True, timeout=settings.login_timeout_s)
+        timeout_s = min(settings.login_timeout_s, RECONNECT_TIMEOUT_S) if connected_before else settings.login_timeout_s
+        connection = pyodbc.connect(settings.odbc(**keywords), autocommit=True, timeout=timeout_s)
         connection.timeout = QUERY_TIMEOUT_S
         # As UTF-16 from the driver: as bytes, varchar would pass through the code page of the process's locale.
         connection.setdecoding(pyodbc.SQL_CHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)

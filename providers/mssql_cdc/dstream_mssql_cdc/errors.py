@@ -35,7 +35,7 @@ def translate(
         return _unknown_database(message, login, database, connected=connected)
     if 18456 in numbers or (state == "28000" and not numbers & _PASSING):
         return _login_failed(message, login)
-    if numbers & _PASSING or (connected and state.startswith(_PASSING_STATES)):
+    if numbers & _PASSING or (connected and (state.startswith(_PASSING_STATES) or _DRIVER_LOST in text)):
         return Interrupted("mssql.interrupted", message)
     if numbers & {229, 230, 262, 297, 300, 916}:
         return no_grant(message, login)
@@ -111,6 +111,8 @@ _NOT_NOW = (922, 924, 927, 952, 976, 983, 3947, 9001, 17142, 17147, 17148, 18401
 _AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929)
 """Azure SQL Database: reconfiguration, throttling, not available now."""
 _PASSING = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_AZURE])
+_DRIVER_LOST = "The driver did not supply an error"
+"""What pyodbc says (HY000) when a connection broke in the middle of a result."""
 _PASSING_STATES = ("08", "HYT00", "HYT01", "40001", "IMC")
 """Beginnings of SQLSTATEs: link failures, timeouts, serialization, a connection that the driver could not recover."""
 

@@ -13,13 +13,14 @@ def test_a_server_that_is_killed_and_started_again_costs_no_row_and_repeats_none
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
     database.capture("dbo.Persons")
     database.run("INSERT INTO dbo.Persons VALUES (1), (2), (3), (4), (5)")
-    killed = threading.Event()
+    killed, finished = threading.Event(), threading.Event()
 
     def restart() -> None:
         own_server.start()
         again = own_server.connect("Source")
         again.execute("INSERT INTO dbo.Persons VALUES (6)").close()
         again.close()
+        finished.wait()  # The server ends with the thread that started it (PR_SET_PDEATHSIG).
 
     restarting = threading.Thread(target=restart)
 
@@ -33,6 +34,7 @@ def test_a_server_that_is_killed_and_started_again_costs_no_row_and_repeats_none
 
     pace = {"page_rows": 1, "checkpoint_lines": 1}
     reading = read(database.config("Persons", poll_interval="10ms"), on_item=disturb, pace=pace, once=False)
+    finished.set()
     restarting.join()
     assert [row["Id"] for _, row in reading.rows] == [1, 2, 3, 4, 5, 6]
     told = [line["event"] for line in reading.told if line.get("dstream") == "log"]
@@ -51,6 +53,8 @@ def test_a_stop_while_the_server_is_away_ends_the_run(own_server: SourceServer) 
             own_server.kill()
             threading.Timer(0.5, stop.set).start()
 
-    reading = read(database.config("Persons", poll_interval="10ms"), on_item=disturb, once=False)
+    config = database.config("Persons", poll_interval="10ms")
+    config["db_connection_string"] += ";timeout=2"
+    reading = read(config, on_item=disturb, once=False)
     assert reading.states[-1][0] == 1
     own_server.start()

@@ -68,7 +68,8 @@ def written(column: Column, value: Any, choices: Choices = STANDARD) -> str:
         ("sql_variant", 0, "nvarchar|0|0|20|a|b", '{"type":"nvarchar(10)","value":"a|b"}'),
         ("sql_variant", 0, "varbinary|0|0|8|00FF", '{"type":"varbinary(8)","value":"AP8="}'),
         ("sql_variant", 0, "date|10|0|3|2024-02-29", '{"type":"date","value":"2024-02-29"}'),
-        ("sql_variant", 0, "time|8|0|3|01:02:03", '{"type":"time(0)","value":"01:02:03"}'),
+        ("sql_variant", 0, "time|0|0|5|01:02:03", '{"type":"time(0)","value":"01:02:03"}'),
+        ("sql_variant", 0, "time|0|0|5|01:02:03.4500", '{"type":"time(4)","value":"01:02:03.4500"}'),
         ("sql_variant", 0, "real|24|0|4|1.0000000149011612e-001", '{"type":"real","value":0.1}'),
     ],
 )  # fmt: skip
