@@ -21,6 +21,7 @@ from dstream_sandbox.sqlserver.session import Event, OutputValue, Param, ReturnS
 
 if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.batch_runner import BatchRunner
+    from dstream_sandbox.sqlserver.engine.session import Frame
 
 _MAX_DEPTH = 32
 
@@ -46,15 +47,16 @@ def execute(runner: BatchRunner, statement: st.Execute) -> Iterator[Event]:
         procedure = split_name(str(scalar(session, statement, procedure, names.NVARCHAR_MAX)))
     params = [_argument(runner, statement, a) for a in statement.arguments]
     status = 0
+    frame = session.frame
     for event in _run(runner, procedure, params, line=statement.line):
         if isinstance(event, OutputValue):
-            _take_output(runner, statement, event)
+            _take_output(frame, statement, event)
         elif isinstance(event, ReturnStatus):
             status = event.value
         else:
             yield event
     if statement.result is not None:
-        variable = session.frame.variables.get(statement.result)
+        variable = frame.variables.get(statement.result)
         if variable is None:
             raise undeclared_variable(statement.result)
         variable.value = status
@@ -68,7 +70,8 @@ def _argument(runner: BatchRunner, statement: st.Execute, argument: st.Procedure
     return Param(argument.name, shown, from_stored(shown, value), argument.output)
 
 
-def _take_output(runner: BatchRunner, statement: st.Execute, event: OutputValue) -> None:
+def _take_output(frame: Frame, statement: st.Execute, event: OutputValue) -> None:
+    """Into the variable of the caller's frame; the procedure's own is still the current one."""
     from dstream_sandbox.sqlserver.engine.batch_runner import converted  # noqa: PLC0415
 
     named = next((a for a in statement.arguments if a.output and a.name == event.name.lower()), None)
@@ -78,7 +81,7 @@ def _take_output(runner: BatchRunner, statement: st.Execute, event: OutputValue)
         named = outputs[position] if 0 <= position < len(outputs) and outputs[position].output else None
     if named is None or not isinstance(named.value, nodes.Variable):
         return
-    variable = runner.session.frame.variables.get(named.value.name)
+    variable = frame.variables.get(named.value.name)
     if variable is not None:
         variable.value = converted(to_stored(event.type, event.value), event.type, variable.type)
 

@@ -266,36 +266,32 @@ class QueryBinder(SourceBinder):
         columns = self._cte_columns(cte, anchor)
         depth = Ex(f"{name}.kd", names.INT)
         frame[cte.name.lower()] = BoundSource((cte.name.lower(),), (*columns, ("", depth)), name)
-        step = self._recursive_step(body.right, cte.name.lower(), limit)
+        step = self._recursive_step(body.right, columns, limit)
         frame[cte.name.lower()] = BoundSource((cte.name.lower(),), columns, name)
         self.scope = outer
-        if len(step.columns) != len(columns) + 1:
-            raise SqlError(205, "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.")
         count = len(columns)
         keys = ", ".join(f"k{i}" for i in range(count))
-        typed = ", ".join(
-            self.to(Ex(f"k{i}", step.columns[i].type), column.type) for i, (_, column) in enumerate(columns)
-        )
-        first = f"SELECT {keys}, 0 FROM ({anchor.sql})"
-        return f"{name}({keys}, k{count}) AS ({first} UNION ALL SELECT {typed}, k{count} FROM ({step.sql}))"
+        return f"{name}({keys}, k{count}) AS (SELECT {keys}, 0 FROM ({anchor.sql}) UNION ALL {step})"
 
-    def _recursive_step(self, body: nodes.Body, cte_name: str, limit: int) -> BoundQuery:
-        if not isinstance(body, nodes.Select):
-            raise unsupported("several recursive members in a common table expression")
+    def _recursive_step(self, body: nodes.Body, columns: tuple[tuple[str, Ex], ...], limit: int) -> str:
+        """SQLite wants the reference to the CTE itself in the FROM of this very SELECT."""
+        if not isinstance(body, nodes.Select) or body.group_by or body.distinct or body.top is not None:
+            raise unsupported("this kind of recursive member in a common table expression")
         self.scope = Scope(parent=self.scope)
         from_sql = f" FROM {self.source(body.source)}" if body.source is not None else ""
         own = next(s for s in self.scope.sources if s.columns and s.columns[-1][0] == "")
-        where = f" WHERE {self.predicate(body.where)}" if body.where is not None else ""
         self.scope.sources = [
             BoundSource(s.qualifiers, s.columns[:-1], s.alias) if s is own else s for s in self.scope.sources
         ]
+        where = f" WHERE {self.predicate(body.where)}" if body.where is not None else ""
         items = self._items(body.items)
+        if len(items) != len(columns):
+            raise SqlError(205, "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.")
         depth = f"({own.alias}.k{len(own.columns) - 1}+1)"
         if limit:
             depth = f1(("depth", limit), lambda: _depth_check(limit), depth)
-        items.append(Ex(depth, names.INT))
-        columns = ", ".join(f"{item.sql} AS k{i}" for i, item in enumerate(items))
-        return BoundQuery(f"SELECT {columns}{from_sql}{where}", tuple(items))
+        typed = [self.to(item, column.type) for item, (_, column) in zip(items, columns, strict=True)]
+        return f"SELECT {', '.join((*typed, depth))}{from_sql}{where}"
 
 
 def _depth_check(limit: int):  # type: ignore[no-untyped-def]

@@ -21,8 +21,8 @@ def as_decimal(type_: SqlType) -> SqlType:
     if type_.name in names.DECIMALS:
         return type_
     if type_.name in names.MONIES:
-        return SqlType("decimal", None, 19 if type_.name == "money" else 10, 4)
-    return SqlType("decimal", None, _INTEGER_DIGITS[type_.name], 0)
+        return SqlType("numeric", None, 19 if type_.name == "money" else 10, 4)
+    return SqlType("numeric", None, _INTEGER_DIGITS[type_.name], 0)
 
 
 def common_type(left: SqlType, right: SqlType) -> SqlType:
@@ -60,7 +60,11 @@ def _wide_text(winner: SqlType, other: SqlType) -> SqlType:
 def _wide_decimal(left: SqlType, right: SqlType) -> SqlType:
     scale = max(scale_of(left), scale_of(right))
     whole = max((left.precision or 18) - scale_of(left), (right.precision or 18) - scale_of(right))
-    return _limited(whole + scale, scale, left.name)
+    return _limited(whole + scale, scale, _name(left, right))
+
+
+def _name(left: SqlType, right: SqlType) -> str:
+    return "decimal" if "decimal" in (left.name, right.name) else "numeric"
 
 
 def _limited(precision: int, scale: int, name: str) -> SqlType:
@@ -93,11 +97,11 @@ def _decimal_result(operator: str, left: SqlType, right: SqlType) -> SqlType:
     p1, s1, p2, s2 = left.precision or 18, scale_of(left), right.precision or 18, scale_of(right)
     if operator in "+-":
         scale = max(s1, s2)
-        return _limited(max(p1 - s1, p2 - s2) + scale + 1, scale, left.name)
+        return _limited(max(p1 - s1, p2 - s2) + scale + 1, scale, _name(left, right))
     if operator == "*":
-        return _limited(p1 + p2 + 1, s1 + s2, left.name)
+        return _limited(p1 + p2 + 1, s1 + s2, _name(left, right))
     if operator == "/":
         scale = max(6, s1 + p2 + 1)
-        return _limited(p1 - s1 + s2 + scale, scale, left.name)
+        return _limited(p1 - s1 + s2 + scale, scale, _name(left, right))
     scale = max(s1, s2)
-    return _limited(min(p1 - s1, p2 - s2) + scale, scale, left.name)
+    return _limited(min(p1 - s1, p2 - s2) + scale, scale, _name(left, right))
