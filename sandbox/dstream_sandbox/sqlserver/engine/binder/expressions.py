@@ -105,11 +105,24 @@ class ExpressionBinder:
             self.scope.group_shapes = shapes
 
     def _column(self, node: nodes.Name) -> Ex:
-        ex, own = self.scope.resolve(node.parts)
+        try:
+            ex, own = self.scope.resolve(node.parts)
+        except SqlError as error:
+            # `g.STSrid` reads like a qualified column; it is one only if g is not a column of a CLR type.
+            if len(node.parts) > 1 and error.number in (207, 4104) and self._is_clr(node.parts[:-1]):
+                return self.special(nodes.Method(nodes.Name(node.parts[:-1]), node.parts[-1], None))
+            raise
         shapes = self.scope.group_shapes
         if shapes is not None and own and not self.scope.in_aggregate and ex.sql not in shapes:
             raise not_grouped(".".join(node.parts))
         return ex
+
+    def _is_clr(self, parts: tuple[str, ...]) -> bool:
+        try:
+            ex, _ = self.scope.resolve(parts)
+        except SqlError:
+            return False
+        return ex.type is not None and ex.type.name in names.CLR
 
     def variable(self, name: str) -> Ex:
         if name.startswith("@@"):
