@@ -37,7 +37,7 @@ class Pace:
     poll_s: float = 1.0
     max_poll_s: float = 30.0
     max_bytes: int = 32 * 1024 * 1024
-    page_rows: int = 5000
+    page_rows: int = 2000
     window_transactions: int = 5000
     checkpoint_lines: int = 1000
     max_line: int = 16 * 1024 * 1024
