@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dstream_sandbox.sqlserver.session import Column, Columns, Done, Engine, Event, Message, OutputValue, Param, Rows, Session
+from dstream_sandbox.sqlserver.session import (
+    Column,
+    Columns,
+    Done,
+    Engine,
+    Event,
+    Message,
+    OutputValue,
+    Param,
+    Rows,
+    Session,
+)
 from dstream_sandbox.sqlserver.values import SqlType
 
 

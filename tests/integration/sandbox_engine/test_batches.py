@@ -28,7 +28,9 @@ def test_variables_loops_and_branches(client: Client) -> None:
 
 def test_select_into_variables_takes_the_last_row_and_can_add_up(client: Client) -> None:
     client.run("CREATE TABLE t (id int PRIMARY KEY, n varchar(5)); INSERT t VALUES (1,'a'),(2,'b'),(3,'c')")
-    assert client.rows("DECLARE @x int, @s varchar(50) = ''; SELECT @x = id FROM t ORDER BY id; SELECT @s = @s + n FROM t; SELECT @x, @s") == [(3, "abc")]
+    assert client.rows(
+        "DECLARE @x int, @s varchar(50) = ''; SELECT @x = id FROM t ORDER BY id; SELECT @s = @s + n FROM t; SELECT @x, @s"
+    ) == [(3, "abc")]
     assert client.value("DECLARE @x int = 7; SELECT @x = id FROM t WHERE 1 = 0; SELECT @x") == 7
 
 
@@ -102,10 +104,16 @@ def test_mistakes_have_sql_servers_numbers(client: Client, sql: str, number: int
 
 
 def test_a_procedure_has_parameters_defaults_outputs_and_a_return_value(client: Client) -> None:
-    client.run("CREATE PROCEDURE dbo.p @a int, @b int = 5, @sum int OUTPUT AS BEGIN SET NOCOUNT ON; SET @sum = @a + @b; SELECT @sum AS s; RETURN 7 END")
+    client.run(
+        "CREATE PROCEDURE dbo.p @a int, @b int = 5, @sum int OUTPUT AS BEGIN SET NOCOUNT ON; SET @sum = @a + @b; SELECT @sum AS s; RETURN 7 END"
+    )
     sql = "DECLARE @r int, @s int; EXEC @r = dbo.p @a = 1, @sum = @s OUTPUT; SELECT @r, @s"
     assert client.rows(sql) == [(7, 6)]
-    answer = collect(client.session.call("dbo.p", [Param("@a", INT, 2), Param("@b", INT, 3), Param("@sum", INT, None, is_output=True)]))
+    answer = collect(
+        client.session.call(
+            "dbo.p", [Param("@a", INT, 2), Param("@b", INT, 3), Param("@sum", INT, None, is_output=True)]
+        )
+    )
     assert answer.outputs == {"@sum": 5}
     assert client.error("EXEC dbo.p") == 201
     assert client.error("EXEC dbo.p 1, 2, 3, 4") == 8144
@@ -136,7 +144,9 @@ def test_row_counts_identity_and_trancount_are_right_and_typed(client: Client) -
 def test_identity_insert_allows_explicit_values_and_moves_the_counter(client: Client) -> None:
     client.run("CREATE TABLE t (id int IDENTITY, v int)")
     assert client.error("INSERT t (id, v) VALUES (5, 1)") == 544
-    client.run("SET IDENTITY_INSERT t ON; INSERT t (id, v) VALUES (50, 1); SET IDENTITY_INSERT t OFF; INSERT t (v) VALUES (2)")
+    client.run(
+        "SET IDENTITY_INSERT t ON; INSERT t (id, v) VALUES (50, 1); SET IDENTITY_INSERT t OFF; INSERT t (v) VALUES (2)"
+    )
     assert client.rows("SELECT id FROM t ORDER BY id") == [(50,), (51,)]
 
 
@@ -156,7 +166,9 @@ def test_output_clauses_give_both_images(client: Client) -> None:
 
 
 def test_update_and_delete_through_a_join(client: Client) -> None:
-    client.run("CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int, v int); INSERT a VALUES (1,1),(2,2),(3,3); INSERT b VALUES (1,10),(2,20)")
+    client.run(
+        "CREATE TABLE a (id int PRIMARY KEY, v int); CREATE TABLE b (id int, v int); INSERT a VALUES (1,1),(2,2),(3,3); INSERT b VALUES (1,10),(2,20)"
+    )
     client.run("UPDATE x SET v = y.v FROM a AS x JOIN b AS y ON y.id = x.id")
     client.run("DELETE a FROM a JOIN b ON b.id = a.id WHERE b.id = 2")
     client.run("WITH c AS (SELECT id FROM a WHERE id = 3) UPDATE a SET v = 33 FROM a JOIN c ON c.id = a.id")
@@ -165,8 +177,14 @@ def test_update_and_delete_through_a_join(client: Client) -> None:
 
 def test_describe_names_the_first_result_without_running(client: Client) -> None:
     client.run("CREATE TABLE t (id int IDENTITY, n nvarchar(20) NULL)")
-    columns = client.session.describe("INSERT t VALUES ('x'); SELECT id, n AS [the name], id * 1.5 FROM t WHERE id = @p", "@p int")
-    assert [(c.name, c.type.name, c.nullable) for c in columns] == [("id", "int", False), ("the name", "nvarchar", True), ("", "numeric", False)]
+    columns = client.session.describe(
+        "INSERT t VALUES ('x'); SELECT id, n AS [the name], id * 1.5 FROM t WHERE id = @p", "@p int"
+    )
+    assert [(c.name, c.type.name, c.nullable) for c in columns] == [
+        ("id", "int", False),
+        ("the name", "nvarchar", True),
+        ("", "numeric", False),
+    ]
     assert columns[0].identity
     assert client.value("SELECT count(*) FROM t") == 0
     assert client.session.describe("DELETE t") == ()
@@ -175,7 +193,11 @@ def test_describe_names_the_first_result_without_running(client: Client) -> None
 def test_undeclared_parameters_get_the_types_of_their_places(client: Client) -> None:
     client.run("CREATE TABLE t (id int, n nvarchar(20), d decimal(10,2))")
     found = client.session.describe_parameters("INSERT t VALUES (@P1, @P2, @P3)")
-    assert [(n, t.name, t.length) for n, t in found] == [("@p1", "int", None), ("@p2", "nvarchar", 20), ("@p3", "decimal", None)]
+    assert [(n, t.name, t.length) for n, t in found] == [
+        ("@p1", "int", None),
+        ("@p2", "nvarchar", 20),
+        ("@p3", "decimal", None),
+    ]
     found = client.session.describe_parameters("SELECT * FROM t WHERE d > @P1 AND n LIKE @P2 AND id IN (@P3)")
     assert [t.name for _, t in found] == ["decimal", "nvarchar", "int"]
 

@@ -33,7 +33,9 @@ def changes(client: Client, columns: str, instance: str = "dbo_t") -> list[tuple
 def test_insert_update_delete_are_operations_2_3_4_1_under_one_lsn_a_transaction(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a varchar(10), b int)")
     enable(tracked, "t")
-    tracked.run("BEGIN TRAN; INSERT t VALUES (1,'x',1); UPDATE t SET a = 'y' WHERE id = 1; DELETE t WHERE id = 1; COMMIT")
+    tracked.run(
+        "BEGIN TRAN; INSERT t VALUES (1,'x',1); UPDATE t SET a = 'y' WHERE id = 1; DELETE t WHERE id = 1; COMMIT"
+    )
     assert changes(tracked, "id, a, b") == [(2, 1, "x", 1), (3, 1, "x", 1), (4, 1, "y", 1), (1, 1, "y", 1)]
     rows = tracked.rows(f"SELECT {KEY}, [__$end_lsn], [__$update_mask] FROM cdc.dbo_t_CT ORDER BY {KEY}")
     assert len({row[0] for row in rows}) == 1
@@ -70,7 +72,9 @@ def test_rows_of_untracked_tables_and_rolled_back_work_leave_no_trace(tracked: C
     assert tracked.value("SELECT count(*) FROM cdc.lsn_time_mapping WHERE start_lsn > @l", ("@l", LSN, before)) == 1
 
 
-def test_commit_order_gives_start_lsn_and_write_order_gives_seqval(tracked: Client, open_client: Callable[[], Client]) -> None:
+def test_commit_order_gives_start_lsn_and_write_order_gives_seqval(
+    tracked: Client, open_client: Callable[[], Client]
+) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     first, second = open_client(), open_client()
@@ -132,17 +136,25 @@ def test_the_mask_counts_columns_from_the_lowest_bit_of_the_last_byte(tracked: C
     assert int.from_bytes(mask, "big") == 1 << 1 | 1 << 69
     assert tracked.rows("SELECT sys.fn_cdc_is_bit_set(2, @m), sys.fn_cdc_is_bit_set(1, @m), sys.fn_cdc_is_bit_set(70, @m)",
                         ("@m", SqlType("varbinary", 128), mask)) == [(True, False, True)]  # fmt: skip
-    assert tracked.value("SELECT TOP 1 sys.fn_cdc_has_column_changed('dbo_t', 'c69', [__$update_mask]) FROM cdc.dbo_t_CT") is True
+    assert (
+        tracked.value("SELECT TOP 1 sys.fn_cdc_has_column_changed('dbo_t', 'c69', [__$update_mask]) FROM cdc.dbo_t_CT")
+        is True
+    )
 
 
 def test_large_values_are_null_where_they_did_not_change(tracked: Client) -> None:
-    tracked.run("CREATE TABLE t (id int PRIMARY KEY, n int, big nvarchar(max), old text); INSERT t VALUES (1, 1, N'long', 'legacy')")
+    tracked.run(
+        "CREATE TABLE t (id int PRIMARY KEY, n int, big nvarchar(max), old text); INSERT t VALUES (1, 1, N'long', 'legacy')"
+    )
     enable(tracked, "t")
     tracked.run("UPDATE t SET n = 2; UPDATE t SET big = N'new'; DELETE t")
     assert changes(tracked, "n, big, old") == [
         (3, 1, None, None), (4, 2, None, None), (3, 2, "long", None), (4, 2, "new", None), (1, 2, "new", None),
     ]  # fmt: skip
-    assert tracked.value("SELECT TOP 1 sys.fn_cdc_has_column_changed('dbo_t','big',[__$update_mask]) FROM cdc.dbo_t_CT") is False
+    assert (
+        tracked.value("SELECT TOP 1 sys.fn_cdc_has_column_changed('dbo_t','big',[__$update_mask]) FROM cdc.dbo_t_CT")
+        is False
+    )
 
 
 def test_computed_columns_are_null_in_the_change_table(tracked: Client) -> None:
@@ -179,7 +191,9 @@ def test_a_range_outside_what_capture_covers_is_error_313(tracked: Client) -> No
 def test_net_changes_give_one_row_for_each_key(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a int, b int); INSERT t VALUES (1,1,1),(2,2,2)")
     enable(tracked, "t", net=1)
-    tracked.run("INSERT t VALUES (3,3,3); UPDATE t SET a = 9 WHERE id = 1; UPDATE t SET b = 9 WHERE id = 1; DELETE t WHERE id = 2")
+    tracked.run(
+        "INSERT t VALUES (3,3,3); UPDATE t SET a = 9 WHERE id = 1; UPDATE t SET b = 9 WHERE id = 1; DELETE t WHERE id = 2"
+    )
     tracked.run("INSERT t VALUES (4,4,4); DELETE t WHERE id = 4; UPDATE t SET a = 30 WHERE id = 3")
     query = (
         "SELECT [__$operation], [__$update_mask], id, a, b FROM "
@@ -239,7 +253,9 @@ def test_the_catalog_describes_instances_columns_and_keys(tracked: Client) -> No
 def test_a_definition_change_goes_to_the_history_and_a_new_type_into_the_change_table(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a int, gone int); INSERT t VALUES (1, 5, 6)")
     enable(tracked, "t")
-    tracked.run("UPDATE t SET a = 6; ALTER TABLE t ALTER COLUMN a bigint; ALTER TABLE t DROP COLUMN gone; UPDATE t SET a = 10000000000")
+    tracked.run(
+        "UPDATE t SET a = 6; ALTER TABLE t ALTER COLUMN a bigint; ALTER TABLE t DROP COLUMN gone; UPDATE t SET a = 10000000000"
+    )
     assert changes(tracked, "a, gone") == [(3, 5, 6), (4, 6, 6), (3, 6, None), (4, 10000000000, None)]
     assert tracked.type_of("a FROM cdc.dbo_t_CT").name == "bigint"
     assert tracked.rows("SELECT required_column_update FROM cdc.ddl_history ORDER BY ddl_lsn") == [(True,), (False,)]
@@ -295,13 +311,17 @@ def test_with_a_capture_delay_changes_appear_late_and_together_with_their_mappin
         while not changes(client, "id"):
             assert time.monotonic() - began < 5
         assert time.monotonic() - began > 0.2
-        assert client.value("SELECT sys.fn_cdc_get_max_lsn()") >= client.value("SELECT [__$start_lsn] FROM cdc.dbo_t_CT")
+        assert client.value("SELECT sys.fn_cdc_get_max_lsn()") >= client.value(
+            "SELECT [__$start_lsn] FROM cdc.dbo_t_CT"
+        )
     finally:
         engine.close()
 
 
 def test_a_reader_without_rights_gets_zero_and_229(tracked: Client, engine: Any, database: str) -> None:
-    tracked.run("CREATE TABLE t (id int PRIMARY KEY); CREATE LOGIN reader WITH PASSWORD = 'p@ss'; CREATE USER reader FOR LOGIN reader")
+    tracked.run(
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE LOGIN reader WITH PASSWORD = 'p@ss'; CREATE USER reader FOR LOGIN reader"
+    )
     tracked.run("EXEC sys.sp_cdc_enable_table 'dbo', 't', @role_name = N'gate'; INSERT t VALUES (1)")
     reader = connect(engine, database, "reader", "p@ss")
     assert reader.error("SELECT * FROM t") == 229
@@ -338,14 +358,18 @@ def test_disabling_the_database_removes_schema_cdc(tracked: Client, database: st
     assert changes(tracked, "id") == [(2, 1)]
 
 
-def test_a_fence_gives_an_lsn_that_parts_the_snapshot_from_the_stream(tracked: Client, open_client: Callable[[], Client]) -> None:
+def test_a_fence_gives_an_lsn_that_parts_the_snapshot_from_the_stream(
+    tracked: Client, open_client: Callable[[], Client]
+) -> None:
     """The hand-over of research 2.5 A: a shared table lock, a pinned snapshot, a savepoint's LSN."""
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     tracked.run("INSERT t VALUES (1)")
     fence, snapshot = open_client(), open_client()
     fence.run("BEGIN TRAN; SELECT 1 FROM dbo.t WITH (TABLOCK, HOLDLOCK) WHERE 1 = 0")
-    snapshot.run("SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRAN; SELECT TOP 1 object_id FROM cdc.change_tables; SAVE TRANSACTION mark")
+    snapshot.run(
+        "SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRAN; SELECT TOP 1 object_id FROM cdc.change_tables; SAVE TRANSACTION mark"
+    )
     fence.run("ROLLBACK")
     tracked.run("INSERT t VALUES (2)")
     number = snapshot.value(
@@ -356,7 +380,12 @@ def test_a_fence_gives_an_lsn_that_parts_the_snapshot_from_the_stream(tracked: C
     assert snapshot.rows("SELECT id FROM t") == [(1,)]
     vlf, rest = divmod(int(number), 10**15)
     lsn = vlf.to_bytes(4, "big") + (rest // 10**5).to_bytes(4, "big") + (rest % 10**5).to_bytes(2, "big")
-    assert [i for _, i in tracked.rows("SELECT [__$start_lsn], id FROM cdc.dbo_t_CT WHERE [__$start_lsn] > @l", ("@l", LSN, lsn))] == [2]
+    assert [
+        i
+        for _, i in tracked.rows(
+            "SELECT [__$start_lsn], id FROM cdc.dbo_t_CT WHERE [__$start_lsn] > @l", ("@l", LSN, lsn)
+        )
+    ] == [2]
 
 
 def test_merge_records_each_of_its_actions(tracked: Client) -> None:

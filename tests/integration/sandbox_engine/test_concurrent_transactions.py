@@ -40,7 +40,9 @@ def test_two_sessions_hold_open_writes_and_the_second_commits_first(accounts: Cl
 
 def test_a_reader_sees_what_is_committed_and_its_own_changes(accounts: Client, open_client: Open) -> None:
     writer = open_client()
-    writer.run("BEGIN TRAN; DELETE FROM acc WHERE id = 1; INSERT INTO acc VALUES (4,400,'d'); UPDATE acc SET amount += 1")
+    writer.run(
+        "BEGIN TRAN; DELETE FROM acc WHERE id = 1; INSERT INTO acc VALUES (4,400,'d'); UPDATE acc SET amount += 1"
+    )
     assert writer.rows("SELECT id, amount FROM acc ORDER BY id") == [(2, 201), (3, 301), (4, 401)]
     assert accounts.rows("SELECT id, amount FROM acc ORDER BY id") == [(1, 100), (2, 200), (3, 300)]
     writer.run("ROLLBACK")

@@ -33,7 +33,9 @@ def test_what_commit_answered_survives_kill_and_lsns_go_on(tmp_path: Path) -> No
     engine = open_engine(tmp_path, user="sa", password="secret")
     connect(engine, "master").run("CREATE DATABASE d")
     client = connect(engine, "d")
-    client.run("EXEC sys.sp_cdc_enable_db; CREATE TABLE t (id int PRIMARY KEY, v int); EXEC sys.sp_cdc_enable_table 'dbo', 't', NULL")
+    client.run(
+        "EXEC sys.sp_cdc_enable_db; CREATE TABLE t (id int PRIMARY KEY, v int); EXEC sys.sp_cdc_enable_table 'dbo', 't', NULL"
+    )
     engine.close()
     last_lsn, answered = b"", 0
     for _ in range(3):
@@ -45,7 +47,9 @@ def test_what_commit_answered_survives_kill_and_lsns_go_on(tmp_path: Path) -> No
         assert [r[0] for r in rows] in (list(range(1, answered + 1)), list(range(1, answered + 2)))
         answered = len(rows)
         assert all(v == i + 1 for i, v in rows)
-        changes = client.rows("SELECT [__$start_lsn], [__$operation], id FROM cdc.dbo_t_CT ORDER BY 1, [__$command_id], [__$seqval], 2")
+        changes = client.rows(
+            "SELECT [__$start_lsn], [__$operation], id FROM cdc.dbo_t_CT ORDER BY 1, [__$command_id], [__$seqval], 2"
+        )
         assert [(op, i) for _, op, i in changes] == [(op, i) for i in range(1, answered + 1) for op in (2, 3, 4)]
         mapped = {r[0] for r in client.rows("SELECT start_lsn FROM cdc.lsn_time_mapping")}
         assert {r[0] for r in changes} <= mapped
@@ -56,7 +60,9 @@ def test_what_commit_answered_survives_kill_and_lsns_go_on(tmp_path: Path) -> No
 
 
 def _write_until_killed(folder: Path, number: int) -> int:
-    process = subprocess.Popen([sys.executable, "-c", _WRITER, str(folder), str(number)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(folder), str(number)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     answered = number
     deadline = time.monotonic() + 20
@@ -75,7 +81,9 @@ def test_databases_logins_and_definitions_are_there_after_reopening(tmp_path: Pa
     connect(engine, "master").run("CREATE DATABASE d; CREATE LOGIN ada WITH PASSWORD = 'x'")
     client = connect(engine, "d")
     client.run("CREATE SCHEMA s")
-    client.run("CREATE TABLE s.t (id int IDENTITY(5, 5) PRIMARY KEY, n decimal(38,2) DEFAULT 1.5 CHECK (n > 0)); INSERT s.t DEFAULT VALUES")
+    client.run(
+        "CREATE TABLE s.t (id int IDENTITY(5, 5) PRIMARY KEY, n decimal(38,2) DEFAULT 1.5 CHECK (n > 0)); INSERT s.t DEFAULT VALUES"
+    )
     client.run("CREATE VIEW s.v AS SELECT id FROM s.t")
     client.run("CREATE PROCEDURE s.p @a int AS SELECT @a + 1")
     client.run("CREATE USER ada FOR LOGIN ada; GRANT SELECT ON s.t TO ada; DELETE s.t")

@@ -98,7 +98,7 @@ class BatchRunner:
 
     def batch(self, sql: str, params: Sequence[Param], declarations: str) -> Iterator[Event]:
         session = self.session
-        from dstream_sandbox.sqlserver.engine.session import Frame  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.session import Frame
 
         outer, session.frame = session.frame, Frame()
         try:
@@ -144,9 +144,11 @@ class BatchRunner:
         return outputs
 
     def _set_parameter(self, name: str, type_: SqlType, given: Param) -> None:
-        from dstream_sandbox.sqlserver.engine.session import Variable  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.session import Variable
 
-        self.session.frame.variables[name] = Variable(type_, converted(to_stored(given.type, given.value), given.type, type_))
+        self.session.frame.variables[name] = Variable(
+            type_, converted(to_stored(given.type, given.value), given.type, type_)
+        )
 
     def _drop_table_variables(self) -> None:
         for table in self.session.frame.tables.values():
@@ -273,7 +275,9 @@ class BatchRunner:
             error.where = (statement.line, session.frame.name)  # type: ignore[attr-defined]  # for ERROR_LINE()
         transaction = session.transaction
         rolled_back = error.number in (1205, 3960)
-        ends = aborts_batch(error) or (session.settings.xact_abort and error.severity > 10 and not isinstance(statement, st.RaiseError))
+        ends = aborts_batch(error) or (
+            session.settings.xact_abort and error.severity > 10 and not isinstance(statement, st.RaiseError)
+        )
         if self.tries.depth and error.severity > 10:
             if rolled_back or (transaction is not None and (session.settings.xact_abort or dooms(error))):
                 if rolled_back and transaction is not None:
@@ -298,7 +302,8 @@ class BatchRunner:
         if transaction is not None and transaction.doomed and _writes(statement):
             raise SqlError(
                 3930,
-                "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.",
+                "The current transaction cannot be committed and cannot support operations that write to "
+                "the log file. Roll back the transaction.",
             )
         if session.settings.implicit_transactions and transaction is None and _starts_transaction(statement):
             yield from session.begin_events()
@@ -341,7 +346,17 @@ def converted(value: Stored, source: SqlType, target: SqlType) -> Stored:
 def _writes(statement: st.Statement) -> bool:
     return not isinstance(
         statement,
-        (st.SelectStatement, st.Transaction, st.Declare, st.SetVariable, st.SetOption, st.Print, st.RaiseError, st.Throw, st.Execute),
+        (
+            st.SelectStatement,
+            st.Transaction,
+            st.Declare,
+            st.SetVariable,
+            st.SetOption,
+            st.Print,
+            st.RaiseError,
+            st.Throw,
+            st.Execute,
+        ),
     )
 
 

@@ -51,7 +51,11 @@ def bulk_insert(session: SqlSession, table: str, columns: Sequence[str], rows: I
 
 
 def insert_rows(
-    session: SqlSession, target: tuple[str, ...], columns: tuple[str, ...] | None, types: Sequence[SqlType], rows: Iterable[Row]
+    session: SqlSession,
+    target: tuple[str, ...],
+    columns: tuple[str, ...] | None,
+    types: Sequence[SqlType],
+    rows: Iterable[Row],
 ) -> int:
     """Rows of the given types into a table, through a TEMP table, as one statement."""
     encoders = [encoder(t) for t in types]
@@ -64,14 +68,17 @@ def insert_rows(
     try:
         while chunk := list(islice(source, _CHUNK)):
             stored = [
-                tuple(v if v is None or e is None else e(v) for v, e in zip(row, encoders, strict=True)) for row in chunk
+                tuple(v if v is None or e is None else e(v) for v, e in zip(row, encoders, strict=True))
+                for row in chunk
             ]
             session.connection.executemany(f"INSERT INTO temp.load{len(types)} VALUES ({marks})", stored)
     except OverflowError:
         raise SqlError(4815, "Received an invalid column value from a bcp client.") from None
     finally:
         session.connection.execute("RELEASE load")
-    bound = BoundQuery(f"SELECT {names_} FROM temp.load{len(types)}", tuple(Ex(f"k{i}", t) for i, t in enumerate(types)))
+    bound = BoundQuery(
+        f"SELECT {names_} FROM temp.load{len(types)}", tuple(Ex(f"k{i}", t) for i, t in enumerate(types))
+    )
     binder = ChangeBinder(session, database=session.home.name, identity_insert=session.identity_insert)
     plan = binder.insert(st.Insert(target=target, columns=columns), bound)
     count, _ = run_change(session, plan, session.bindings(plan.gathered.variables, plan.gathered.session_values))

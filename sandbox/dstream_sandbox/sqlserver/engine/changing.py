@@ -6,7 +6,7 @@ between the snapshot and the lock, the statement begins again (SQL Server waits 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dstream_sandbox.sqlserver.engine.binder.change_plans import DELETED, INSERTED, REKEYED, UPDATED, ChangePlan
@@ -76,9 +76,12 @@ def _undo(connection: sqlite3.Connection) -> None:
 
 def snapshot_conflict(table: Table, database: str) -> SqlError:
     text = (
-        f"Snapshot isolation transaction aborted due to update conflict. You cannot use snapshot isolation to access table "
-        f"'{table.schema}.{table.name}' directly or indirectly in database '{database}' to update, delete, or insert the row that has been "
-        "modified or deleted by another transaction. Retry the transaction or change the isolation level for the update/delete statement."
+        "Snapshot isolation transaction aborted due to update conflict. You cannot use snapshot "
+        "isolation to access table "
+        f"'{table.schema}.{table.name}' directly or indirectly in database '{database}' to update, "
+        "delete, or insert the row that has been "
+        "modified or deleted by another transaction. Retry the transaction or change the isolation level "
+        "for the update/delete statement."
     )
     return SqlError(3960, text, state=2)
 
@@ -113,7 +116,9 @@ class _Attempt:
         if plan.not_null:
             self._check_not_null()
         for check in plan.checks:
-            if self._one(f"SELECT 1 FROM {self.overlay.log} AS l WHERE l.n>=? AND l.op<>{DELETED} AND {check.sql} LIMIT 1"):
+            if self._one(
+                f"SELECT 1 FROM {self.overlay.log} AS l WHERE l.n>=? AND l.op<>{DELETED} AND {check.sql} LIMIT 1"
+            ):
                 raise self._conflict("CHECK", check.name, self.table, None)
         self._apply()
         for index in plan.unique:
@@ -167,7 +172,8 @@ class _Attempt:
     def _identity(self, bindings: dict[str, Stored], count: int) -> None:
         first = self.database.take_identities(self.table, count)
         column = self.table.identity_column
-        assert column is not None and column.identity is not None
+        assert column is not None
+        assert column.identity is not None
         bindings["ident"] = first
         self.session.last_identity = first + (count - 1) * column.identity[1]
 
@@ -189,9 +195,12 @@ class _Attempt:
         if self._one(sql):
             raise SqlError(
                 8672,
-                "The MERGE statement attempted to UPDATE or DELETE the same row more than once. This happens when a target row matches more than "
-                "one source row. A MERGE statement cannot UPDATE/DELETE the same row of the target table multiple times. Refine the ON clause to "
-                "ensure a target row matches at most one source row, or use the GROUP BY clause to group the source rows.",
+                "The MERGE statement attempted to UPDATE or DELETE the same row more than once. This "
+                "happens when a target row matches more than "
+                "one source row. A MERGE statement cannot UPDATE/DELETE the same row of the target table "
+                "multiple times. Refine the ON clause to "
+                "ensure a target row matches at most one source row, or use the GROUP BY clause to group "
+                "the source rows.",
             )
 
     # Locks
@@ -249,7 +258,8 @@ class _Attempt:
             return
         column = self.table.column_by_id(next(c for c, is_null in zip(columns, row, strict=True) if is_null))
         text = (
-            f"Cannot insert the value NULL into column '{column.name}', table '{self._qualified()}'; column does not allow nulls. "
+            f"Cannot insert the value NULL into column '{column.name}', table '{self._qualified()}'; "
+            "column does not allow nulls. "
             f"{self.plan.verb} fails."
         )
         raise SqlError(515, text, state=2)
@@ -270,7 +280,9 @@ class _Attempt:
             return
         columns = ",".join(f"c{c.id}" for c in stored)
         images = ",".join(f"n{c.id}" for c in stored)
-        sql = f"INSERT INTO {rows}(rid,{columns}) SELECT coalesce(rid,n),{images} FROM {log} WHERE n>=? AND op<>{DELETED}"
+        sql = (
+            f"INSERT INTO {rows}(rid,{columns}) SELECT coalesce(rid,n),{images} FROM {log} WHERE n>=? AND op<>{DELETED}"
+        )
         try:
             self._sql(sql, (self.base,))
         except sqlite3.IntegrityError:
@@ -281,12 +293,16 @@ class _Attempt:
         for index in self.plan.unique:
             keys = [c for c, _ in index.columns]
             mine = ",".join(f"n{c} COLLATE {self._collation(c)}" for c in keys)
-            row = self._one(f"SELECT {mine} FROM {self.overlay.log} WHERE n>=? AND op<>{DELETED} GROUP BY {mine} HAVING count(*)>1 LIMIT 1")
+            row = self._one(
+                f"SELECT {mine} FROM {self.overlay.log} WHERE n>=? AND op<>{DELETED} GROUP BY {mine} "
+                "HAVING count(*)>1 LIMIT 1"
+            )
             if row is None:
                 same = " AND ".join(f"r.c{c}=l.n{c}" for c in keys)
                 shown = ",".join(f"l.n{c}" for c in keys)
                 row = self._one(
-                    f"SELECT {shown} FROM {self.overlay.log} AS l JOIN {self.overlay.rows} AS r ON {same} WHERE l.n>=? AND l.op<>{DELETED} LIMIT 1"
+                    f"SELECT {shown} FROM {self.overlay.log} AS l JOIN {self.overlay.rows} AS r ON {same} "
+                    f"WHERE l.n>=? AND l.op<>{DELETED} LIMIT 1"
                 )
             if row is not None:
                 return self._duplicate(index, row)
@@ -344,7 +360,8 @@ class _Attempt:
         if self._one(f"SELECT 1 {rows} AND NOT EXISTS (SELECT 1 FROM {source} AS p WHERE {same}) LIMIT 1"):
             raise self._conflict("FOREIGN KEY", key.name, parent, key.references)
         found = self._sql(
-            f"SELECT DISTINCT p.rid FROM {self.overlay.log} AS l JOIN {source} AS p ON {same} WHERE l.n>=? AND l.op<>{DELETED} LIMIT {_ESCALATE + 1}",
+            f"SELECT DISTINCT p.rid FROM {self.overlay.log} AS l JOIN {source} AS p ON {same} WHERE "
+            f"l.n>=? AND l.op<>{DELETED} LIMIT {_ESCALATE + 1}",
             (self.base,),
         ).fetchall()
         locks: list[Hashable] = [("row", parent.id, rid) for (rid,) in found]
@@ -371,7 +388,8 @@ class _Attempt:
     def _conflict(self, kind: str, name: str, table: Table, columns: tuple[int, ...] | None) -> SqlError:
         shown = f", column '{table.column_by_id(columns[0]).name}'" if columns and len(columns) == 1 else ""
         text = (
-            f'The {self.plan.verb} statement conflicted with the {kind} constraint "{name}". The conflict occurred in database '
+            f'The {self.plan.verb} statement conflicted with the {kind} constraint "{name}". The conflict '
+            "occurred in database "
             f'"{self.database.name}", table "{table.schema}.{table.name}"{shown}.'
         )
         return SqlError(547, text, state=0)
@@ -385,11 +403,12 @@ class _Attempt:
         if count > 1:
             shift = self.database.log.take(count) - self.base
         self._sql(
-            f"UPDATE {self.overlay.log} SET op={REKEYED}, shift=? WHERE n>=? AND op={UPDATED} AND ({changed})", (shift, self.base)
+            f"UPDATE {self.overlay.log} SET op={REKEYED}, shift=? WHERE n>=? AND op={UPDATED} AND ({changed})",
+            (shift, self.base),
         )
 
 
-def _normaliser(table: Table, index: Index):  # type: ignore[no-untyped-def]
+def _normaliser(table: Table, index: Index) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
     """Key values in the form in which equal keys are equal in Python."""
     makers = []
     for column_id, _ in index.columns:
@@ -398,7 +417,7 @@ def _normaliser(table: Table, index: Index):  # type: ignore[no-untyped-def]
         makers.append(kind)
 
     if not any(makers):
-        return lambda values: values
+        return tuple
 
     def normal(values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(_folded(v, kind) for v, kind in zip(values, makers, strict=True))

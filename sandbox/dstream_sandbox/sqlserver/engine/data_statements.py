@@ -36,7 +36,15 @@ _BATCH_ROWS = 1000
 
 def plan_key(session: SqlSession, node: object, kind: str = "") -> tuple[object, ...]:
     settings = (session.locks_reads(), session.identity_insert)
-    return (node, kind, session.home.name, session.home.version, session.temp_version and (session.spid, session.temp_version), session.login, settings)
+    return (
+        node,
+        kind,
+        session.home.name,
+        session.home.version,
+        session.temp_version and (session.spid, session.temp_version),
+        session.login,
+        settings,
+    )
 
 
 def _cached(session: SqlSession, key: tuple[object, ...]) -> QueryPlan | ChangePlan | None:
@@ -81,7 +89,12 @@ def _assigned_variables(query: nodes.Query) -> bool:
         return False
     assigns = [item.variable is not None for item in body.items]
     if any(assigns) and not all(assigns):
-        raise SqlError(141, "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.", severity=15)
+        raise SqlError(
+            141,
+            "A SELECT statement that assigns a value to a variable must not be combined with "
+            "data-retrieval operations.",
+            severity=15,
+        )
     return any(assigns)
 
 
@@ -129,7 +142,7 @@ def _running_plan(
 
 
 def _replace_parameter(sql: str, parameter: str, by: str) -> str:
-    import re  # noqa: PLC0415
+    import re
 
     return re.sub(rf":{parameter}\b", lambda _: by, sql)
 
@@ -292,7 +305,7 @@ def _single(session: SqlSession, plan: QueryPlan) -> Stored:
 
 
 def _select_into(session: SqlSession, statement: st.SelectStatement, body: nodes.Select) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.definitions import create_table_like  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.definitions import create_table_like
 
     assert body.into is not None
     plain = replace(statement.query, body=replace(body, into=None))
@@ -383,8 +396,10 @@ def _output(session: SqlSession, output: OutputPlan, transaction: Transaction, b
         cursor.close()
 
 
-def _assign_from_log(session: SqlSession, transaction: Transaction, plan: ChangePlan, name: str, sql: str, base: int) -> None:
-    from dstream_sandbox.sqlserver.engine.batch_runner import converted  # noqa: PLC0415
+def _assign_from_log(
+    session: SqlSession, transaction: Transaction, plan: ChangePlan, name: str, sql: str, base: int
+) -> None:
+    from dstream_sandbox.sqlserver.engine.batch_runner import converted
 
     overlay = transaction.dirty[plan.table.id]
     row = session.run_sql(f"SELECT {sql} FROM {overlay.log} WHERE n>=? ORDER BY n DESC LIMIT 1", (base,)).fetchone()
@@ -398,8 +413,8 @@ def _assign_from_log(session: SqlSession, transaction: Transaction, plan: Change
 
 def _insert_from_procedure(runner: BatchRunner, statement: st.Insert) -> Iterator[Event]:
     """INSERT .. EXEC: the procedure's result sets are the rows."""
-    from dstream_sandbox.sqlserver.engine import procedures  # noqa: PLC0415
-    from dstream_sandbox.sqlserver.engine.bulk_load import insert_rows  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine import procedures
+    from dstream_sandbox.sqlserver.engine.bulk_load import insert_rows
 
     session = runner.session
     assert statement.execute is not None
@@ -422,9 +437,15 @@ def truncate(session: SqlSession, statement: st.Truncate) -> Iterator[Event]:
     table = binder.target(statement.target, "DELETE")
     name = f"{table.name}"
     if session.home.capture.of_source(table.id):
-        raise SqlError(4711, f"Cannot truncate table '{name}' because it is published for replication or enabled for Change Data Capture.")
+        raise SqlError(
+            4711,
+            f"Cannot truncate table '{name}' because it is published for replication or enabled for "
+            "Change Data Capture.",
+        )
     if any(k.table_id == table.id for t in session.tables() for k in t.foreign_keys if t.id != table.id):
-        raise SqlError(4712, f"Cannot truncate table '{name}' because it is being referenced by a FOREIGN KEY constraint.")
+        raise SqlError(
+            4712, f"Cannot truncate table '{name}' because it is being referenced by a FOREIGN KEY constraint."
+        )
     plan = ChangeBinder(session, database=session.home.name).delete(st.Delete(target=statement.target))
     run_change(session, replace(plan, exclusive=True), {})
     column = table.identity_column

@@ -17,7 +17,8 @@ from dstream_sandbox.sqlserver.engine.storage.connection import connect
 from dstream_sandbox.sqlserver.engine.storage.log_counter import LogCounter
 
 _FILE = """
-CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY, last_lsn INTEGER, next_object_id INTEGER, capture_limit BLOB, last_transaction INTEGER);
+CREATE TABLE IF NOT EXISTS state (
+  id INTEGER PRIMARY KEY, last_lsn INTEGER, next_object_id INTEGER, capture_limit BLOB, last_transaction INTEGER);
 INSERT OR IGNORE INTO state VALUES (1, 1000, 245575913, NULL, 1000);
 CREATE TABLE IF NOT EXISTS meta (kind TEXT, id INTEGER, body TEXT, PRIMARY KEY (kind, id));
 CREATE TABLE IF NOT EXISTS identities (table_id INTEGER PRIMARY KEY, next INTEGER);
@@ -127,7 +128,9 @@ class Database:
                 connection.execute(statement)
             if entry.identity_column is not None and entry.identity_column.identity is not None:
                 self.identities[entry.id] = entry.identity_column.identity[0]
-                connection.execute("INSERT OR REPLACE INTO identities VALUES (?, ?)", (entry.id, self.identities[entry.id]))
+                connection.execute(
+                    "INSERT OR REPLACE INTO identities VALUES (?, ?)", (entry.id, self.identities[entry.id])
+                )
 
     def store(self, connection: sqlite3.Connection, entry: Table | View | Procedure) -> None:
         """Write the definition of a new or changed object."""
@@ -139,7 +142,9 @@ class Database:
         self.version += 1
 
     def store_principal(self, connection: sqlite3.Connection, principal: Principal) -> None:
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('principal', ?, ?)", (principal.id, codec.dump(principal)))
+        connection.execute(
+            "INSERT OR REPLACE INTO meta VALUES ('principal', ?, ?)", (principal.id, codec.dump(principal))
+        )
         self.principals[principal.id] = principal
         self.version += 1
 
@@ -167,7 +172,7 @@ class Database:
         connection.execute("DELETE FROM meta WHERE kind = ? AND id = ?", (kind, entry.id))
         self._names.pop((entry.schema.lower(), entry.name.lower()), None)
         for home in (self.tables, self.views, self.procedures):
-            home.pop(entry.id, None)  # type: ignore[attr-defined]  # three dictionaries by id
+            home.pop(entry.id, None)
         if isinstance(entry, Table):
             connection.execute(f"DROP TABLE IF EXISTS {entry.stored_name}")
             connection.execute("DELETE FROM identities WHERE table_id = ?", (entry.id,))
@@ -197,7 +202,8 @@ class Database:
     def take_identities(self, table: Table, count: int) -> int:
         """The first of `count` values of the table's identity column."""
         column = table.identity_column
-        assert column is not None and column.identity is not None
+        assert column is not None
+        assert column.identity is not None
         with self.identity_lock:
             first = self.identities.get(table.id, column.identity[0])
             self.identities[table.id] = first + count * column.identity[1]

@@ -49,7 +49,12 @@ def already_exists(name: str) -> SqlError:
 
 
 def cannot_drop(kind: str, name: str) -> SqlError:
-    return SqlError(3701, f"Cannot drop the {kind} '{name}', because it does not exist or you do not have permission.", severity=11, state=5)
+    return SqlError(
+        3701,
+        f"Cannot drop the {kind} '{name}', because it does not exist or you do not have permission.",
+        severity=11,
+        state=5,
+    )
 
 
 # Tables
@@ -65,7 +70,9 @@ def create_table(session: SqlSession, statement: st.CreateTable) -> Iterator[Eve
     rights.require_ddl(session, "CREATE TABLE")
     if session.home.find(schema, name[-1]) is not None:
         raise already_exists(name[-1])
-    table = build_table(session, session.home.new_object_id(), schema, name[-1], statement.body, session.home.new_object_id)
+    table = build_table(
+        session, session.home.new_object_id(), schema, name[-1], statement.body, session.home.new_object_id
+    )
     add_table(session, table)
     yield from ()
 
@@ -92,7 +99,9 @@ def _schema(session: SqlSession, name: Sequence[str]) -> str:
     schema = (name[-2] if len(name) > 1 else "") or "dbo"
     found = next((s for s in session.home.schemas if s.lower() == schema.lower()), None)
     if found is None:
-        raise SqlError(2760, f'The specified schema name "{schema}" either does not exist or you do not have permission to use it.')
+        raise SqlError(
+            2760, f'The specified schema name "{schema}" either does not exist or you do not have permission to use it.'
+        )
     return found
 
 
@@ -135,7 +144,9 @@ def create_table_like(session: SqlSession, name: tuple[str, ...], columns: Seque
             raise SqlError(1038, "An object or column name is missing or empty.", severity=15)
         identity = (1, 1) if column.identity else None
         definitions.append(
-            st.ColumnDefinition(name=column.name, type=column.type or names.INT, nullable=column.nullable, identity=identity)
+            st.ColumnDefinition(
+                name=column.name, type=column.type or names.INT, nullable=column.nullable, identity=identity
+            )
         )
     body = st.TableBody(columns=tuple(definitions))
     if name[-1].startswith("#"):
@@ -168,7 +179,11 @@ def build_table(
 
 def add_column(session: SqlSession, table: Table, definition: st.ColumnDefinition, new_id: Callable[[], int]) -> Column:
     if table.column(definition.name) is not None:
-        raise SqlError(2705, f"Column names in each table must be unique. Column name '{definition.name}' in table '{table.name}' is specified more than once.")
+        raise SqlError(
+            2705,
+            f"Column names in each table must be unique. Column name '{definition.name}' in table "
+            f"'{table.name}' is specified more than once.",
+        )
     column = Column(table.next_column_id, definition.name, definition.type or names.INT)
     column.nullable = definition.nullable is not False
     column.identity, column.row_guid = definition.identity, definition.row_guid
@@ -177,9 +192,17 @@ def add_column(session: SqlSession, table: Table, definition: st.ColumnDefinitio
     if definition.identity is not None:
         column.nullable = False
         if column.type.name not in names.INTEGERS | names.DECIMALS or (column.type.scale or 0):
-            raise SqlError(2749, f"Identity column '{column.name}' must be of data type int, bigint, smallint, tinyint, or decimal or numeric with a scale of 0, unencrypted, and constrained to be nonnullable.")
+            raise SqlError(
+                2749,
+                f"Identity column '{column.name}' must be of data type int, bigint, smallint, tinyint, or "
+                "decimal or numeric with a scale of 0, unencrypted, and constrained to be nonnullable.",
+            )
         if table.identity_column is not None:
-            raise SqlError(2744, f"Multiple identity columns specified for table '{table.name}'. Only one identity column per table is allowed.")
+            raise SqlError(
+                2744,
+                f"Multiple identity columns specified for table '{table.name}'. Only one identity column "
+                "per table is allowed.",
+            )
     if definition.default is not None:
         constraint = definition.default[0] or f"DF__{table.name[:9]}__{definition.name[:5]}__{new_id():08X}"
         column.default = (constraint, definition.default[1])
@@ -210,10 +233,16 @@ def add_key(table: Table, key: st.KeyDefinition, new_id: Callable[[], int]) -> I
         if column.computed is not None:
             raise unsupported("indexes on computed columns")
         if names.is_lob(column.type):
-            raise SqlError(1919, f"Column '{name}' in table '{table.name}' is of a type that is invalid for use as a key column in an index.")
+            raise SqlError(
+                1919,
+                f"Column '{name}' in table '{table.name}' is of a type that is invalid for use as a key "
+                "column in an index.",
+            )
         if key.primary:
             if column.nullable and key.constraint and table.created != table.modified:
-                raise SqlError(8111, f"Cannot define PRIMARY KEY constraint on nullable column in table '{table.name}'.")
+                raise SqlError(
+                    8111, f"Cannot define PRIMARY KEY constraint on nullable column in table '{table.name}'."
+                )
             column.nullable = False
         columns.append((column.id, descending))
     if key.primary and table.primary_key is not None:
@@ -222,13 +251,19 @@ def add_key(table: Table, key: st.KeyDefinition, new_id: Callable[[], int]) -> I
     object_id = new_id() if key.constraint else 0
     name = key.name or f"{prefix}__{table.name[:9]}__{object_id & 0xFFFFFFFF:016X}"
     if any(i.name.lower() == name.lower() for i in table.indexes):
-        raise SqlError(1913, f"The operation failed because an index or statistics with name '{name}' already exists on table '{table.schema}.{table.name}'.")
+        raise SqlError(
+            1913,
+            f"The operation failed because an index or statistics with name '{name}' already exists on "
+            f"table '{table.schema}.{table.name}'.",
+        )
     taken = {i.id for i in table.indexes}
     clustered = key.clustered if key.clustered is not None else key.primary
     clustered = clustered and 1 not in taken
     index_id = 1 if clustered else next(i for i in itertools.count(2) if i not in taken)
     include = tuple(c.id for n in key.include if (c := table.column(n)) is not None)
-    index = Index(index_id, name, tuple(columns), key.unique, key.primary, key.constraint, clustered, include, object_id)
+    index = Index(
+        index_id, name, tuple(columns), key.unique, key.primary, key.constraint, clustered, include, object_id
+    )
     table.indexes.append(index)
     return index
 
@@ -243,7 +278,9 @@ def add_check(session: SqlSession, table: Table, check: st.CheckDefinition, new_
     return made
 
 
-def add_reference(session: SqlSession, table: Table, reference: st.ForeignKeyDefinition, new_id: Callable[[], int]) -> ForeignKey:
+def add_reference(
+    session: SqlSession, table: Table, reference: st.ForeignKeyDefinition, new_id: Callable[[], int]
+) -> ForeignKey:
     found = table if reference.table[-1].lower() == table.name.lower() else session.find(reference.table)
     shown = ".".join(reference.table)
     if not isinstance(found, Table):
@@ -258,7 +295,11 @@ def add_reference(session: SqlSession, table: Table, reference: st.ForeignKeyDef
         primary = found.primary_key
         references = tuple(c for c, _ in primary.columns) if primary is not None else ()
     if not any({c for c, _ in i.columns} == set(references) for i in found.unique_indexes):
-        raise SqlError(1776, f"There are no primary or candidate keys in the referenced table '{shown}' that match the referencing column list in the foreign key '{reference.name}'.")
+        raise SqlError(
+            1776,
+            f"There are no primary or candidate keys in the referenced table '{shown}' that match the "
+            f"referencing column list in the foreign key '{reference.name}'.",
+        )
     object_id = new_id()
     name = reference.name or f"FK__{table.name[:9]}__{object_id & 0xFFFFFFFF:08X}"
     made = ForeignKey(name, columns, found.id, references, object_id)
@@ -286,7 +327,7 @@ def drop(session: SqlSession, statement: st.Drop) -> Iterator[Event]:
         yield from ()
         return
     if statement.kind in ("USER", "ROLE", "LOGIN"):
-        from dstream_sandbox.sqlserver.engine.catalog import principals  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.catalog import principals
 
         for name in statement.names:
             principals.drop(session, statement.kind, name[-1], statement.if_exists)
@@ -311,7 +352,9 @@ def _drop_table(session: SqlSession, name: tuple[str, ...], if_exists: bool) -> 
     rights.require_ddl(session, "ALTER")
     for other in session.tables():
         if other.id != found.id and any(k.table_id == found.id for k in other.foreign_keys):
-            raise SqlError(3726, f"Could not drop object '{'.'.join(name)}' because it is referenced by a FOREIGN KEY constraint.")
+            raise SqlError(
+                3726, f"Could not drop object '{'.'.join(name)}' because it is referenced by a FOREIGN KEY constraint."
+            )
     exclusive(session, found)
     transaction = session.transaction
     if transaction is not None:
@@ -351,11 +394,17 @@ def _drop_schema(session: SqlSession, name: tuple[str, ...], if_exists: bool) ->
     if found is None or session.home.schemas[found] <= 4:
         if if_exists:
             return
-        raise SqlError(15151, f"Cannot drop the schema '{name[-1]}', because it does not exist or you do not have permission.")
-    owned = [*session.home.tables.values(), *session.home.views.values(), *session.home.procedures.values()]
+        raise SqlError(
+            15151, f"Cannot drop the schema '{name[-1]}', because it does not exist or you do not have permission."
+        )
+    database = session.home
+    owned: list[Table | View | Procedure] = [*database.tables.values(), *database.views.values()]
+    owned += database.procedures.values()
     for entry in owned:
         if entry.schema == found:
-            raise SqlError(3729, f"Cannot drop schema '{found}' because it is being referenced by object '{entry.name}'.")
+            raise SqlError(
+                3729, f"Cannot drop schema '{found}' because it is being referenced by object '{entry.name}'."
+            )
     with session.home.writing() as connection:
         session.home.drop_schema(connection, found)
 
@@ -372,14 +421,18 @@ def _drop_database(session: SqlSession, name: tuple[str, ...], if_exists: bool) 
 def create_index(session: SqlSession, statement: st.CreateIndex) -> Iterator[Event]:
     found = session.find(statement.table)
     if not isinstance(found, Table):
-        raise SqlError(1088, f'Cannot find the object "{".".join(statement.table)}" because it does not exist or you do not have permissions.')
+        raise SqlError(
+            1088,
+            f'Cannot find the object "{".".join(statement.table)}" because it does not exist or you do '
+            "not have permissions.",
+        )
     add_index(session, found, statement.key)
     yield from ()
 
 
 def add_index(session: SqlSession, table: Table, key: st.KeyDefinition) -> None:
     """A new index or key constraint over the rows that are there. Raises 1505 for duplicates."""
-    import sqlite3  # noqa: PLC0415
+    import sqlite3
 
     changed = replace(table, indexes=list(table.indexes), columns=[replace(c) for c in table.columns], modified=now())
     if table.storage == "temp":
@@ -416,13 +469,21 @@ def _drop_index(session: SqlSession, statement: st.Drop) -> None:
     name = statement.names[0]
     table_name = statement.table or name[:-1]
     found = session.find(table_name)
-    index = next((i for i in found.indexes if i.name.lower() == name[-1].lower()), None) if isinstance(found, Table) else None
+    index = (
+        next((i for i in found.indexes if i.name.lower() == name[-1].lower()), None)
+        if isinstance(found, Table)
+        else None
+    )
     if not isinstance(found, Table) or index is None:
         if statement.if_exists:
             return
         raise cannot_drop("index", f"{'.'.join(table_name)}.{name[-1]}")
     if index.constraint:
-        raise SqlError(3723, f"An explicit DROP INDEX is not allowed on index '{found.name}.{index.name}'. It is being used for constraint enforcement.")
+        raise SqlError(
+            3723,
+            f"An explicit DROP INDEX is not allowed on index '{found.name}.{index.name}'. It is being "
+            "used for constraint enforcement.",
+        )
     remove_index(session, found, index)
 
 
@@ -434,7 +495,9 @@ def remove_index(session: SqlSession, table: Table, index: Index) -> None:
         return
     exclusive(session, table)
     settle(session, table)
-    changed = replace(table, indexes=[i for i in table.indexes if i is not index], shape=table.shape + 1, modified=now())
+    changed = replace(
+        table, indexes=[i for i in table.indexes if i is not index], shape=table.shape + 1, modified=now()
+    )
     with session.home.writing() as connection:
         connection.execute(table_files.drop_index(table, index))
         session.home.store(connection, changed)
@@ -463,7 +526,11 @@ def create_database(session: SqlSession, statement: st.CreateDatabase) -> Iterat
 def alter_database(session: SqlSession, statement: st.AlterDatabase) -> Iterator[Event]:
     database = session.home if statement.name is None else session.engine.database(statement.name)
     if database is None:
-        raise SqlError(5011, f"User does not have permission to alter database '{statement.name}', the database does not exist, or the database is not in a state that allows access checks.")
+        raise SqlError(
+            5011,
+            f"User does not have permission to alter database '{statement.name}', the database does not "
+            "exist, or the database is not in a state that allows access checks.",
+        )
     on = statement.value == "ON"
     options = database.options
     match statement.option:
@@ -476,7 +543,15 @@ def alter_database(session: SqlSession, statement: st.AlterDatabase) -> Iterator
             options.recovery_model = statement.value
         case "COMPATIBILITY_LEVEL":
             options.compatibility_level = int(statement.value)
-        case "MULTI_USER" | "AUTO_CLOSE" | "AUTO_SHRINK" | "PAGE_VERIFY" | "QUERY_STORE" | "ENABLE_BROKER" | "TRUSTWORTHY":
+        case (
+            "MULTI_USER"
+            | "AUTO_CLOSE"
+            | "AUTO_SHRINK"
+            | "PAGE_VERIFY"
+            | "QUERY_STORE"
+            | "ENABLE_BROKER"
+            | "TRUSTWORTHY"
+        ):
             pass
         case _:
             raise unsupported(f"ALTER DATABASE SET {statement.option}")
@@ -491,7 +566,7 @@ def create_procedure(session: SqlSession, statement: st.CreateProcedure) -> Iter
 
 
 def create_view(session: SqlSession, statement: st.CreateView) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.binder.queries import QueryBinder  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.binder.queries import QueryBinder
 
     bound = QueryBinder(session).bind_query(statement.query)
     for i, column in enumerate(bound.columns, 1):
@@ -501,7 +576,9 @@ def create_view(session: SqlSession, statement: st.CreateView) -> Iterator[Event
     yield from ()
 
 
-def _create_module(session: SqlSession, statement: st.CreateProcedure | st.CreateView, kind: type[Procedure] | type[View]) -> None:
+def _create_module(
+    session: SqlSession, statement: st.CreateProcedure | st.CreateView, kind: type[Procedure] | type[View]
+) -> None:
     rights.require_ddl(session, "CREATE PROCEDURE" if kind is Procedure else "CREATE VIEW")
     schema, name = _schema(session, statement.name), statement.name[-1]
     found = session.home.find(schema, name)
@@ -522,20 +599,47 @@ def rename(session: SqlSession, name: tuple[str, ...], new: str, kind: str) -> N
     if kind in ("COLUMN", "INDEX"):
         table = session.find(name[:-1])
         if not isinstance(table, Table):
-            raise SqlError(15248, f"Either the parameter @objname is ambiguous or the claimed @objtype ({kind}) is wrong.", severity=11)
-        changed = replace(table, columns=[replace(c) for c in table.columns], indexes=[replace(i) for i in table.indexes], modified=now())
-        target = changed.column(name[-1]) if kind == "COLUMN" else next((i for i in changed.indexes if i.name.lower() == name[-1].lower()), None)
+            raise SqlError(
+                15248,
+                f"Either the parameter @objname is ambiguous or the claimed @objtype ({kind}) is wrong.",
+                severity=11,
+            )
+        changed = replace(
+            table,
+            columns=[replace(c) for c in table.columns],
+            indexes=[replace(i) for i in table.indexes],
+            modified=now(),
+        )
+        target = (
+            changed.column(name[-1])
+            if kind == "COLUMN"
+            else next((i for i in changed.indexes if i.name.lower() == name[-1].lower()), None)
+        )
         if target is None:
-            raise SqlError(15248, f"Either the parameter @objname is ambiguous or the claimed @objtype ({kind}) is wrong.", severity=11)
+            raise SqlError(
+                15248,
+                f"Either the parameter @objname is ambiguous or the claimed @objtype ({kind}) is wrong.",
+                severity=11,
+            )
         if kind == "COLUMN" and session.home.capture.of_source(table.id):
             raise SqlError(4928, f"Cannot alter column '{name[-1]}' because it is 'REPLICATED'.")
         target.name = new
     else:
         found = session.find(name)
         if not isinstance(found, Table):
-            raise SqlError(15225, f"No item by the name of '{'.'.join(name)}' could be found in the current database '{session.home.name}', given that @itemtype was input as '(null)'.", severity=11)
+            raise SqlError(
+                15225,
+                f"No item by the name of '{'.'.join(name)}' could be found in the current database "
+                f"'{session.home.name}', given that @itemtype was input as '(null)'.",
+                severity=11,
+            )
         if session.home.find(found.schema, new) is not None:
-            raise SqlError(15335, f"Error: The new name '{new}' is already in use as a OBJECT name and would cause a duplicate that is not permitted.", severity=11)
+            raise SqlError(
+                15335,
+                f"Error: The new name '{new}' is already in use as a OBJECT name and would cause a "
+                "duplicate that is not permitted.",
+                severity=11,
+            )
         changed = replace(found, name=new, modified=now())
     exclusive(session, changed)
     settle(session, changed)
@@ -544,14 +648,14 @@ def rename(session: SqlSession, name: tuple[str, ...], new: str, kind: str) -> N
 
 
 def create_principal(session: SqlSession, statement: st.CreatePrincipal) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.catalog import principals  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.catalog import principals
 
     principals.create(session, statement)
     yield from ()
 
 
 def role_member(session: SqlSession, statement: st.RoleMember) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.catalog import principals  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.catalog import principals
 
     if statement.server:
         principals.change_server_member(session, statement.role, statement.member, add=statement.add)
@@ -561,7 +665,7 @@ def role_member(session: SqlSession, statement: st.RoleMember) -> Iterator[Event
 
 
 def permission(session: SqlSession, statement: st.Permission) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.catalog import principals  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.catalog import principals
 
     principals.change_permission(session, statement)
     yield from ()

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
+from dstream_sandbox.sqlserver.engine.binder.change_plans import ChangePlan
 from dstream_sandbox.sqlserver.engine.binder.changes import ChangeBinder
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex
 from dstream_sandbox.sqlserver.engine.binder.queries import QueryBinder
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.batch_runner import BatchRunner
 
 
+T = TypeVar("T")
+
+
 def describe(runner: BatchRunner, sql: str, declarations: str) -> tuple[Column, ...]:
     """Columns of the first result set; () when there is none."""
     return _with_frame(runner, declarations, lambda: _first_columns(runner, runner.parse(sql)))
 
 
-def _with_frame(runner, declarations, work):  # type: ignore[no-untyped-def]
-    from dstream_sandbox.sqlserver.engine.session import Frame, Variable  # noqa: PLC0415
+def _with_frame(runner: BatchRunner, declarations: str, work: Callable[[], T]) -> T:
+    from dstream_sandbox.sqlserver.engine.session import Frame, Variable
 
     session = runner.session
     outer, session.frame = session.frame, Frame()
@@ -68,7 +72,7 @@ def _flat(body: tuple[st.Statement, ...]) -> Iterator[st.Statement]:
 
 
 def _declare(runner: BatchRunner, statement: st.Declare) -> None:
-    from dstream_sandbox.sqlserver.engine.session import Variable  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.session import Variable
 
     for declared in statement.variables:
         if declared.type is not None:
@@ -91,7 +95,7 @@ def _columns(runner: BatchRunner, statement: st.Statement) -> tuple[Column, ...]
     return ()
 
 
-def _bind_change(binder: ChangeBinder, statement: st.Insert | st.Update | st.Delete | st.Merge):  # type: ignore[no-untyped-def]
+def _bind_change(binder: ChangeBinder, statement: st.Insert | st.Update | st.Delete | st.Merge) -> ChangePlan:
     match statement:
         case st.Insert():
             return binder.insert(statement)
@@ -108,7 +112,7 @@ def _shown(columns: tuple[Ex, ...]) -> tuple[Column, ...]:
 
 def describe_parameters(runner: BatchRunner, sql: str, declarations: str) -> list[tuple[str, SqlType]]:
     """Undeclared parameters in order of appearance. Raises 11508-like errors where no type can be found."""
-    return _with_frame(runner, declarations, lambda: _suggestions(runner, sql))  # type: ignore[no-any-return]
+    return _with_frame(runner, declarations, lambda: _suggestions(runner, sql))
 
 
 def _suggestions(runner: BatchRunner, sql: str) -> list[tuple[str, SqlType]]:
@@ -130,7 +134,11 @@ def _suggestions(runner: BatchRunner, sql: str) -> list[tuple[str, SqlType]]:
             order.append(name)
     missing = [name for name in order if name not in found]
     if missing:
-        raise SqlError(11503, f"The parameter type cannot be deduced because a single expression contains two untyped parameters, '{missing[0]}' and '{missing[-1]}'.")
+        raise SqlError(
+            11503,
+            "The parameter type cannot be deduced because a single expression contains two untyped "
+            f"parameters, '{missing[0]}' and '{missing[-1]}'.",
+        )
     return [(name, found[name]) for name in order]
 
 
@@ -151,8 +159,8 @@ def _suggested(runner: BatchRunner, statement: st.Statement) -> dict[str, SqlTyp
 
 def _procedure_parameters(runner: BatchRunner, statement: st.Execute) -> dict[str, SqlType]:
     """EXEC p @P1, @P2: the types of the procedure's parameters, nvarchar(4000) for a system procedure's."""
-    from dstream_sandbox.sqlserver.engine.catalog.model import Procedure  # noqa: PLC0415
-    from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.catalog.model import Procedure
+    from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch
 
     procedure = statement.procedure
     types: list[tuple[str, SqlType]] = []

@@ -58,7 +58,5 @@ def argument_count(name: str, count: str) -> SqlError:
 
 
 def permission_denied(permission: str, name: str, database: str, schema: str) -> SqlError:
-    text = (
-        f"The {permission} permission was denied on the object '{name}', database '{database}', schema '{schema}'."
-    )
+    text = f"The {permission} permission was denied on the object '{name}', database '{database}', schema '{schema}'."
     return SqlError(229, text, severity=14, state=5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from dstream_sandbox.sqlserver.catalog import CATALOG_PROCEDURES
 from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.model import Procedure
 from dstream_sandbox.sqlserver.engine.cdc.procedures import CDC_PROCEDURES
@@ -28,7 +29,7 @@ _MAX_DEPTH = 32
 
 def call(runner: BatchRunner, name: str, params: Sequence[Param]) -> Iterator[Event]:
     """An RPC: the procedure's events, its output parameters and its return status."""
-    from dstream_sandbox.sqlserver.engine.catalog.naming import split_name  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.catalog.naming import split_name
 
     yield from _run(runner, split_name(name) or (name,), params, line=1)
 
@@ -42,7 +43,7 @@ def execute(runner: BatchRunner, statement: st.Execute) -> Iterator[Event]:
         return
     procedure = statement.procedure
     if isinstance(procedure, nodes.Node):
-        from dstream_sandbox.sqlserver.engine.catalog.naming import split_name  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.catalog.naming import split_name
 
         procedure = split_name(str(scalar(session, statement, procedure, names.NVARCHAR_MAX)))
     params = [_argument(runner, statement, a) for a in statement.arguments]
@@ -72,7 +73,7 @@ def _argument(runner: BatchRunner, statement: st.Execute, argument: st.Procedure
 
 def _take_output(frame: Frame, statement: st.Execute, event: OutputValue) -> None:
     """Into the variable of the caller's frame; the procedure's own is still the current one."""
-    from dstream_sandbox.sqlserver.engine.batch_runner import converted  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.batch_runner import converted
 
     named = next((a for a in statement.arguments if a.output and a.name == event.name.lower()), None)
     if named is None:
@@ -108,16 +109,13 @@ def _run(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], li
     if isinstance(found, Procedure):
         yield from _user_procedure(runner, found, params)
         return
-    catalog = _catalog_procedures()
-    handler = catalog.get(lowered) if catalog is not None else None
+    handler = CATALOG_PROCEDURES.get(lowered)
     if handler is None:
         raise missing_procedure(".".join(name))
     yield from handler(session, params)
 
 
-def _run_elsewhere(
-    runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], line: int
-) -> Iterator[Event]:
+def _run_elsewhere(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], line: int) -> Iterator[Event]:
     """`EXEC db.schema.procedure` runs in that database; the session comes back afterwards."""
     session = runner.session
     home = session.home
@@ -131,7 +129,7 @@ def _run_elsewhere(
 
 def _catalog_procedures():  # type: ignore[no-untyped-def]  # a mapping of another package, absent until it is installed
     try:
-        from dstream_sandbox.sqlserver.catalog import CATALOG_PROCEDURES  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.catalog import CATALOG_PROCEDURES
     except ImportError:
         return None
     return CATALOG_PROCEDURES
@@ -140,7 +138,9 @@ def _catalog_procedures():  # type: ignore[no-untyped-def]  # a mapping of anoth
 def _execute_sql(runner: BatchRunner, params: Sequence[Param]) -> Iterator[Event]:
     """sp_executesql @stmt, @params, values.."""
     if not params:
-        raise SqlError(201, "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied.")
+        raise SqlError(
+            201, "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied."
+        )
     text = str(params[0].value)
     declarations = str(params[1].value or "") if len(params) > 1 else ""
     values = list(params[2:])
@@ -175,8 +175,7 @@ def dynamic(runner: BatchRunner, text: str) -> Iterator[Event]:
 
 
 def _user_procedure(runner: BatchRunner, procedure: Procedure, params: Sequence[Param]) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.batch_runner import _Try  # noqa: PLC0415
-    from dstream_sandbox.sqlserver.engine.session import Frame, Variable  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.session import Frame
 
     session = runner.session
     rights.require_execute(session, procedure)
@@ -185,7 +184,7 @@ def _user_procedure(runner: BatchRunner, procedure: Procedure, params: Sequence[
     (definition,) = session.engine.texts.obtain(("procedure", procedure.text), lambda: parse_batch(procedure.text))
     assert isinstance(definition, st.CreateProcedure)
     frame = Frame(procedure.name)
-    outputs = _bind(runner, procedure, definition, params, frame, Variable)
+    outputs = _bind(runner, procedure, definition, params, frame)
     outer, session.frame = session.frame, frame
     nesting = session.nesting
     temp_before = set(session.temp_tables)
@@ -209,16 +208,24 @@ def _user_procedure(runner: BatchRunner, procedure: Procedure, params: Sequence[
     if session.nesting != nesting:
         raise SqlError(
             266,
-            f"Transaction count after EXECUTE indicates a mismatching number of BEGIN and COMMIT statements. Previous count = {nesting}, "
+            "Transaction count after EXECUTE indicates a mismatching number of BEGIN and COMMIT "
+            f"statements. Previous count = {nesting}, "
             f"current count = {session.nesting}.",
         )
-    del _Try
     yield ReturnStatus(status)
 
 
-def _bind(runner, procedure, definition, params, frame, variable_class):  # type: ignore[no-untyped-def]
+def _bind(
+    runner: BatchRunner,
+    procedure: Procedure,
+    definition: st.CreateProcedure,
+    params: Sequence[Param],
+    frame: Frame,
+) -> list[tuple[int, str]]:
     """Arguments to parameters, by name or position. Raises 201, 8144, 8145."""
-    from dstream_sandbox.sqlserver.engine.batch_runner import converted  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.batch_runner import converted
+
+    from dstream_sandbox.sqlserver.engine.session import Variable  # noqa: PLC0415
 
     session = runner.session
     by_name = {p.name.lower(): (i, p) for i, p in enumerate(params) if p.name}
@@ -229,7 +236,7 @@ def _bind(runner, procedure, definition, params, frame, variable_class):  # type
             raise SqlError(8145, f"{name} is not a parameter for procedure {procedure.name}.")
     if len(positional) > len(definition.parameters):
         raise SqlError(8144, f"Procedure or function {procedure.name} has too many arguments specified.")
-    outputs = []
+    outputs: list[tuple[int, str]] = []
     for i, parameter in enumerate(definition.parameters):
         given = by_name.get(parameter.name) or (positional[i] if i < len(positional) else None)
         value: Stored = None
@@ -243,5 +250,5 @@ def _bind(runner, procedure, definition, params, frame, variable_class):  # type
         else:
             text = f"Procedure or function '{procedure.name}' expects parameter '{parameter.name}', which was not supplied."
             raise SqlError(201, text, state=4)
-        frame.variables[parameter.name] = variable_class(parameter.type, value)
+        frame.variables[parameter.name] = Variable(parameter.type, value)
     return outputs

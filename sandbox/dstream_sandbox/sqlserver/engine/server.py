@@ -66,7 +66,9 @@ class SqlEngine:
         self._save()
 
     def _attach(self, name: str, database_id: int) -> Database:
-        database = Database(name, database_id, self._data / f"database{database_id}.sqlite", to_datetime(clock.now_ticks()))
+        database = Database(
+            name, database_id, self._data / f"database{database_id}.sqlite", to_datetime(clock.now_ticks())
+        )
         self._admin_boxes[name.lower()] = register(database.admin)
         with database.writing() as connection:
             database.store_options(connection)
@@ -77,7 +79,7 @@ class SqlEngine:
 
     def _save(self) -> None:
         """Atomically: a crash leaves the old file or the new one."""
-        import os  # noqa: PLC0415
+        import os
 
         content = {
             "databases": {d.name: d.database_id for d in self._databases.values()},
@@ -102,7 +104,9 @@ class SqlEngine:
         with self._lock:
             spid = next(n for n in range(_FIRST_SPID, 32767) if n not in self._sessions)
             if found is None:
-                raise SqlError(4060, f'Cannot open database "{name}" requested by the login. The login failed.', severity=11)
+                raise SqlError(
+                    4060, f'Cannot open database "{name}" requested by the login. The login failed.', severity=11
+                )
             shown = self._administrator if user.lower() == self._administrator.lower() else user
             session = SqlSession(self, spid, shown, found, app, host)
             self._sessions[spid] = session

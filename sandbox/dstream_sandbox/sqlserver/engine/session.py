@@ -75,6 +75,7 @@ class SqlSession:
         self.engine, self.spid, self.login, self.app, self.host = engine, spid, login, app, host
         self.started = clock.now_ticks()
         self.home = database
+        self.database = database.name
         self._connections: dict[str, tuple[sqlite3.Connection, ErrorBox]] = {}
         self.connection, self._box = self._connect(database)
         self.settings = Settings()
@@ -101,10 +102,6 @@ class SqlSession:
     # The seam
 
     @property
-    def database(self) -> str:
-        return self.home.name
-
-    @property
     def transaction_descriptor(self) -> int:
         return self.transaction.id if self.transaction is not None else 0
 
@@ -120,8 +117,10 @@ class SqlSession:
     def describe_parameters(self, sql: str, declarations: str = "") -> list[tuple[str, SqlType]]:
         return self.runner.describe_parameters(sql, declarations)
 
-    def bulk_insert(self, table: str, columns: Sequence[str], rows: Iterator[Row], *, check_constraints: bool = False) -> int:
-        from dstream_sandbox.sqlserver.engine.bulk_load import bulk_insert  # noqa: PLC0415
+    def bulk_insert(
+        self, table: str, columns: Sequence[str], rows: Iterator[Row], *, check_constraints: bool = False
+    ) -> int:
+        from dstream_sandbox.sqlserver.engine.bulk_load import bulk_insert
 
         return bulk_insert(self, table, columns, rows)
 
@@ -181,7 +180,7 @@ class SqlSession:
         yield Message(5701, 0, 2, f"Changed database context to '{database.name}'.")
 
     def enter(self, database: Database) -> None:
-        self.home = database
+        self.home, self.database = database, database.name
         self.connection, self._box = self._connect(database)
 
     def _connect(self, database: Database) -> tuple[sqlite3.Connection, ErrorBox]:
@@ -233,7 +232,11 @@ class SqlSession:
         if "integer overflow" in text:
             return SqlError(8115, "Arithmetic overflow error converting expression to data type int.")
         if "database or disk is full" in text:
-            return SqlError(1105, f"Could not allocate space for object in database '{self.home.name}' because the disk is full.", severity=17)
+            return SqlError(
+                1105,
+                f"Could not allocate space for object in database '{self.home.name}' because the disk is full.",
+                severity=17,
+            )
         if "string or blob too big" in text:
             return SqlError(7119, "Attempting to grow LOB beyond maximum allowed size.")
         return unsupported(f"this statement: {text}")
@@ -346,7 +349,11 @@ class SqlSession:
         if transaction is None:
             raise SqlError(3902, "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.")
         if transaction.doomed:
-            raise SqlError(3930, "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.")
+            raise SqlError(
+                3930,
+                "The current transaction cannot be committed and cannot support operations that write to "
+                "the log file. Roll back the transaction.",
+            )
         if self.nesting > 1:
             self.nesting -= 1
             return
@@ -370,7 +377,7 @@ class SqlSession:
         yield TransactionChanged("rollback", transaction.id)
 
     def _rollback_to(self, transaction: Transaction, name: str) -> None:
-        from dstream_sandbox.sqlserver.engine.transactions import discard_after  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.transactions import discard_after
 
         for i in range(len(transaction.savepoints) - 1, -1, -1):
             if transaction.savepoints[i].name.lower() == name.lower():
@@ -380,7 +387,7 @@ class SqlSession:
         raise SqlError(6401, f"Cannot roll back {name}. No transaction or savepoint of that name was found.")
 
     def save_events(self, name: str) -> Iterator[Event]:
-        from dstream_sandbox.sqlserver.engine.transactions import Savepoint  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.transactions import Savepoint
 
         transaction = self.transaction
         if transaction is None:
@@ -423,7 +430,8 @@ class SqlSession:
         if not self.home.options.allow_snapshot_isolation:
             raise SqlError(
                 3952,
-                f"Snapshot isolation transaction failed accessing database '{self.home.name}' because snapshot isolation is not allowed in this "
+                f"Snapshot isolation transaction failed accessing database '{self.home.name}' because "
+                "snapshot isolation is not allowed in this "
                 "database. Use ALTER DATABASE to allow snapshot isolation.",
             )
         transaction.snapshot_number = self.home.commit_number
@@ -485,6 +493,12 @@ class SqlSession:
     def tables(self) -> Iterable[Table]:
         return self.home.tables.values()
 
+    def forget_database(self, database: Database) -> None:
+        """It is being dropped, and is not this session's current one."""
+        found = self._connections.pop(database.name, None)
+        if found is not None:
+            found[0].close()
+
     def own_table(self, table: Table) -> None:
         """Remember a #table or table variable."""
         self._own_tables[table.id] = table
@@ -536,4 +550,3 @@ class SqlSession:
         for table in list(self._own_tables.values()):
             self.drop_own_table(table)
         self.temp_tables.clear()
-

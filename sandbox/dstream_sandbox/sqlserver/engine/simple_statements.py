@@ -26,8 +26,8 @@ _MESSAGE = names.make_type("nvarchar", ("4000",))
 
 
 def declare(session: SqlSession, statement: st.Declare) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.definitions import create_table_variable  # noqa: PLC0415
-    from dstream_sandbox.sqlserver.engine.session import Variable  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.definitions import create_table_variable
+    from dstream_sandbox.sqlserver.engine.session import Variable
 
     for declared in statement.variables:
         if declared.table is not None:
@@ -75,7 +75,8 @@ def set_option(session: SqlSession, statement: st.SetOption) -> Iterator[Event]:
         if value == "SNAPSHOT" and transaction.isolation != "SNAPSHOT" and (transaction.dirty or transaction.commands):
             raise SqlError(
                 3951,
-                f"Transaction failed in database '{session.home.name}' because the statement was run under snapshot isolation but the "
+                f"Transaction failed in database '{session.home.name}' because the statement was run "
+                "under snapshot isolation but the "
                 "transaction did not start in snapshot isolation.",
             )
         if transaction.snapshot_number is None:
@@ -85,16 +86,20 @@ def set_option(session: SqlSession, statement: st.SetOption) -> Iterator[Event]:
 
 
 def identity_insert(session: SqlSession, statement: st.SetIdentityInsert) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.catalog.model import Table  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.catalog.model import Table
 
     found = session.find(statement.table)
     name = ".".join(statement.table)
     if not isinstance(found, Table):
-        raise SqlError(1088, f'Cannot find the object "{name}" because it does not exist or you do not have permissions.')
+        raise SqlError(
+            1088, f'Cannot find the object "{name}" because it does not exist or you do not have permissions.'
+        )
     if found.identity_column is None:
         raise SqlError(8106, f"Table '{name}' does not have the identity property. Cannot perform SET operation.")
     if statement.on and session.identity_insert not in (None, found.id):
-        raise SqlError(8107, f"IDENTITY_INSERT is already ON for another table. Cannot perform SET operation for table '{name}'.")
+        raise SqlError(
+            8107, f"IDENTITY_INSERT is already ON for another table. Cannot perform SET operation for table '{name}'."
+        )
     session.identity_insert = found.id if statement.on else None
     yield from ()
 
@@ -110,7 +115,12 @@ def raise_error(session: SqlSession, statement: st.RaiseError) -> Iterator[Event
     state = cast(int, scalar(session, statement, statement.state, names.INT))
     args = [scalar_typed(session, a)[0] for a in statement.args]
     if isinstance(message, int):
-        raise SqlError(18054, f"Error {message}, severity {severity}, state {state} was raised, but no message with that error number was found in sys.messages.", severity=severity)
+        raise SqlError(
+            18054,
+            f"Error {message}, severity {severity}, state {state} was raised, but no message with that "
+            "error number was found in sys.messages.",
+            severity=severity,
+        )
     del type_
     text = format_message(str(message) if message is not None else "", *args) or ""
     if severity <= 10:
@@ -123,16 +133,26 @@ def throw(session: SqlSession, statement: st.Throw) -> Iterator[Event]:
     yield from ()
     if statement.number is None:
         if not session.caught:
-            raise SqlError(10704, "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.", severity=15)
+            raise SqlError(
+                10704,
+                "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the "
+                "THROW statement inside a CATCH block, or add error parameters to the THROW statement.",
+                severity=15,
+            )
         caught = session.caught[-1][0]
         error = SqlError(caught.number, caught.text, severity=caught.severity, state=caught.state)
     else:
-        assert statement.message is not None and statement.state is not None
+        assert statement.message is not None
+        assert statement.state is not None
         number = cast(int, scalar(session, statement, statement.number, names.INT))
         text = cast(str, scalar(session, statement, statement.message, _MESSAGE))
         state = cast(int, scalar(session, statement, statement.state, names.INT))
         if number < 50000:
-            raise SqlError(35100, f"Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647.")
+            raise SqlError(
+                35100,
+                f"Error number {number} in the THROW statement is outside the valid range. Specify an "
+                "error number in the valid range of 50000 to 2147483647.",
+            )
         error = SqlError(number, text, state=state)
     error.thrown = True  # type: ignore[attr-defined]  # THROW ends the batch
     raise error
@@ -140,9 +160,9 @@ def throw(session: SqlSession, statement: st.Throw) -> Iterator[Event]:
 
 def wait_for(session: SqlSession, statement: st.WaitFor) -> Iterator[Event]:
     """WAITFOR DELAY or TIME; ATTENTION ends it."""
-    text = scalar(session, statement, statement.value, _MESSAGE)
+    text = cast(str | None, scalar(session, statement, statement.value, _MESSAGE)) or ""
     try:
-        ticks = parse(str(text))[1]
+        ticks = parse(text)[1]
     except SqlError:
         raise SqlError(148, f"Incorrect time syntax in time string '{text}' used with WAITFOR.", severity=15) from None
     if statement.kind == "TIME":

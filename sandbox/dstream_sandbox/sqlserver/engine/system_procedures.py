@@ -39,7 +39,7 @@ def result(columns: Sequence[tuple[str, object]], rows: Sequence[tuple[object, .
 
 
 def _rename(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine.definitions import rename  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.definitions import rename
 
     old, new = text_argument(params, "objname", 0), text_argument(params, "newname", 1)
     kind = (text_argument(params, "objtype", 2) or "OBJECT").upper()
@@ -51,7 +51,13 @@ def _rename(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
 
 def _who(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     rows = [(s.spid, s.status, s.login, s.host, s.database) for s in session.engine.sessions()]
-    columns = [("spid", names.SMALLINT), ("status", names.SYSNAME), ("loginame", names.SYSNAME), ("hostname", names.SYSNAME), ("dbname", names.SYSNAME)]
+    columns = [
+        ("spid", names.SMALLINT),
+        ("status", names.SYSNAME),
+        ("loginame", names.SYSNAME),
+        ("hostname", names.SYSNAME),
+        ("dbname", names.SYSNAME),
+    ]
     yield from result(columns, rows)
 
 
@@ -71,7 +77,7 @@ def _job(running: bool) -> SystemProcedure:
 
 def _role_member(add: bool) -> SystemProcedure:
     def procedure(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
-        from dstream_sandbox.sqlserver.engine.catalog import principals  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.catalog import principals
 
         role, member = text_argument(params, "rolename", 0) or "", text_argument(params, "membername", 1) or ""
         principals.change_member(session, role, member, add=add)

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 
 def alter_table(session: SqlSession, statement: st.AlterTable) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine import definitions  # noqa: PLC0415  # they build on each other
+    from dstream_sandbox.sqlserver.engine import definitions  # they build on each other
 
     found = session.find(statement.name)
     shown = ".".join(statement.name)
     if not isinstance(found, Table):
-        raise SqlError(4902, f'Cannot find the object "{shown}" because it does not exist or you do not have permissions.')
+        raise SqlError(
+            4902, f'Cannot find the object "{shown}" because it does not exist or you do not have permissions.'
+        )
     if found.storage == "temp":
         raise unsupported("ALTER TABLE of temporary tables")
     rights.require_ddl(session, "ALTER")
@@ -86,7 +88,7 @@ class _Change:
         self.type_changed: Column | None = None
 
     def add(self, body: st.TableBody) -> None:
-        from dstream_sandbox.sqlserver.engine import definitions  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine import definitions
 
         new_id = self.session.home.new_object_id
         for definition in body.columns:
@@ -112,7 +114,8 @@ class _Change:
         if column.identity is not None:
             seed, step = column.identity
             self.statements.append(
-                f"UPDATE t{table.id} SET c{column.id}={seed}+{step}*(SELECT count(*) FROM t{table.id} AS b WHERE b.rid<t{table.id}.rid)"
+                f"UPDATE t{table.id} SET c{column.id}={seed}+{step}*(SELECT count(*) FROM t{table.id} AS "
+                f"b WHERE b.rid<t{table.id}.rid)"
             )
             return
         if column.nullable:
@@ -121,14 +124,17 @@ class _Change:
         if default == "NULL" and column.type.name != "rowversion" and self._has_rows():
             raise SqlError(
                 4901,
-                "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT definition specified, or the column being "
-                "added is an identity or timestamp column, or alternatively if none of the previous conditions are satisfied the table must be "
-                f"empty to allow addition of this column. Column '{column.name}' cannot be added to non-empty table '{table.name}' because it does "
+                "ALTER TABLE only allows columns to be added that can contain nulls, or have a DEFAULT "
+                "definition specified, or the column being "
+                "added is an identity or timestamp column, or alternatively if none of the previous "
+                "conditions are satisfied the table must be "
+                f"empty to allow addition of this column. Column '{column.name}' cannot be added to "
+                f"non-empty table '{table.name}' because it does "
                 "not satisfy these conditions.",
             )
         value = "f1_rowversion(rid)" if column.type.name == "rowversion" else default
         if column.type.name == "rowversion":
-            from dstream_sandbox.sqlserver.engine.binder.expression import f1  # noqa: PLC0415
+            from dstream_sandbox.sqlserver.engine.binder.expression import f1
 
             value = f1("rowversion", lambda: lambda v: v.to_bytes(8, "big"), "rid")
         self.statements.append(f"UPDATE t{table.id} SET c{column.id}={value}")
@@ -137,8 +143,8 @@ class _Change:
         return self.session.connection.execute(f"SELECT 1 FROM main.t{self.before.id} LIMIT 1").fetchone() is not None
 
     def _verify_check(self, check: st.CheckDefinition) -> None:
-        from dstream_sandbox.sqlserver.engine.binder.scope import BoundSource, Scope  # noqa: PLC0415
-        from dstream_sandbox.sqlserver.engine.syntax.batch import parse_expression  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.binder.scope import BoundSource, Scope
+        from dstream_sandbox.sqlserver.engine.syntax.batch import parse_expression
 
         binder = ChangeBinder(self.session, database=self.session.home.name)
         binder.scope = Scope([BoundSource(("t",), binder.table_columns(self.after, "t"))])
@@ -147,7 +153,12 @@ class _Change:
             return
         if self.session.run_sql(f"SELECT 1 FROM main.t{self.before.id} AS t WHERE NOT {condition} LIMIT 1").fetchone():
             name = self.after.checks[-1].name
-            raise SqlError(547, f'The ALTER TABLE statement conflicted with the CHECK constraint "{name}". The conflict occurred in database "{self.session.home.name}", table "{self.after.schema}.{self.after.name}".', state=0)
+            raise SqlError(
+                547,
+                f'The ALTER TABLE statement conflicted with the CHECK constraint "{name}". The conflict '
+                f'occurred in database "{self.session.home.name}", table "{self.after.schema}.{self.after.name}".',
+                state=0,
+            )
 
     def _verify_reference(self) -> None:
         key = self.after.foreign_keys[-1]
@@ -158,21 +169,32 @@ class _Change:
         sql = f"SELECT 1 FROM main.t{self.before.id} AS t WHERE {given} AND NOT EXISTS (SELECT 1 FROM main.t{key.table_id} AS p WHERE {same}) LIMIT 1"
         if self.session.run_sql(sql).fetchone():
             parent = self.session.home.tables[key.table_id]
-            raise SqlError(547, f'The ALTER TABLE statement conflicted with the FOREIGN KEY constraint "{key.name}". The conflict occurred in database "{self.session.home.name}", table "{parent.schema}.{parent.name}".', state=0)
+            raise SqlError(
+                547,
+                f'The ALTER TABLE statement conflicted with the FOREIGN KEY constraint "{key.name}". The '
+                f'conflict occurred in database "{self.session.home.name}", table "{parent.schema}.{parent.name}".',
+                state=0,
+            )
 
     def add_default(self, definition: st.ColumnDefinition) -> None:
         column = self._column(definition.name)
         if column.default is not None:
             raise SqlError(1781, "Column already has a DEFAULT bound to it.")
         assert definition.default is not None
-        name = definition.default[0] or f"DF__{self.after.name[:9]}__{column.name[:5]}__{self.session.home.new_object_id():08X}"
+        name = (
+            definition.default[0]
+            or f"DF__{self.after.name[:9]}__{column.name[:5]}__{self.session.home.new_object_id():08X}"
+        )
         column.default = (name, definition.default[1])
         ChangeBinder(self.session, database=self.session.home.name)._default(self.after, column)
 
     def _column(self, name: str) -> Column:
         column = self.after.column(name)
         if column is None:
-            raise SqlError(4924, f"ALTER TABLE ALTER COLUMN failed because column '{name}' does not exist in table '{self.after.name}'.")
+            raise SqlError(
+                4924,
+                f"ALTER TABLE ALTER COLUMN failed because column '{name}' does not exist in table '{self.after.name}'.",
+            )
         return column
 
     def alter_column(self, definition: st.ColumnDefinition) -> None:
@@ -181,17 +203,35 @@ class _Change:
         assert definition.type is not None
         if column.computed is not None or column.type.name == "rowversion":
             raise SqlError(4928, f"Cannot alter column '{column.name}' because it is 'COMPUTED'.")
-        if any(column.id in (c for c, _ in i.columns) for i in self.after.indexes) and definition.type.name != column.type.name:
+        if (
+            any(column.id in (c for c, _ in i.columns) for i in self.after.indexes)
+            and definition.type.name != column.type.name
+        ):
             raise SqlError(5074, f"The object '{self.after.indexes[0].name}' is dependent on column '{column.name}'.")
         old = column.type
         where = f"table '{self.session.home.name}.{self.after.schema}.{self.after.name}', column '{column.name}'"
         ex = Ex(f"c{column.id}", old)
-        sql = assign_sql(ex, definition.type, where) if _same_family(old.name, definition.type.name) else cast_sql(ex, definition.type)
+        sql = (
+            assign_sql(ex, definition.type, where)
+            if _same_family(old.name, definition.type.name)
+            else cast_sql(ex, definition.type)
+        )
         column.type = definition.type
         nullable = definition.nullable is not False
-        if column.nullable and not nullable:
-            if self.session.run_sql(f"SELECT 1 FROM main.t{self.before.id} WHERE c{column.id} IS NULL LIMIT 1").fetchone():
-                raise SqlError(515, f"Cannot insert the value NULL into column '{column.name}', table '{self.session.home.name}.{self.after.schema}.{self.after.name}'; column does not allow nulls. UPDATE fails.", state=2)
+        if (
+            column.nullable
+            and not nullable
+            and self.session.run_sql(
+                f"SELECT 1 FROM main.t{self.before.id} WHERE c{column.id} IS NULL LIMIT 1"
+            ).fetchone()
+        ):
+            raise SqlError(
+                515,
+                f"Cannot insert the value NULL into column '{column.name}', table "
+                f"'{self.session.home.name}.{self.after.schema}.{self.after.name}'; column does not "
+                "allow nulls. UPDATE fails.",
+                state=2,
+            )
         column.nullable = nullable and column.identity is None and not self._in_primary_key(column)
         if sql != ex.sql:
             self.statements.append(f"UPDATE t{self.before.id} SET c{column.id}={sql} WHERE c{column.id} IS NOT NULL")
@@ -207,7 +247,11 @@ class _Change:
         for name in wanted:
             column = self.after.column(name)
             if column is None:
-                raise SqlError(4924, f"ALTER TABLE DROP COLUMN failed because column '{name}' does not exist in table '{self.after.name}'.")
+                raise SqlError(
+                    4924,
+                    f"ALTER TABLE DROP COLUMN failed because column '{name}' does not exist in table "
+                    f"'{self.after.name}'.",
+                )
             users = [i.name for i in self.after.indexes if any(c == column.id for c, _ in i.columns)]
             users += [f.name for f in self.after.foreign_keys if column.id in f.columns]
             if column.default is not None:
@@ -229,7 +273,9 @@ class _Change:
                 continue
             checks = [c for c in self.after.checks if c.name.lower() != lowered]
             keys = [f for f in self.after.foreign_keys if f.name.lower() != lowered]
-            column = next((c for c in self.after.columns if c.default is not None and c.default[0].lower() == lowered), None)
+            column = next(
+                (c for c in self.after.columns if c.default is not None and c.default[0].lower() == lowered), None
+            )
             if column is not None:
                 column.default = None
             elif len(checks) == len(self.after.checks) and len(keys) == len(self.after.foreign_keys):
@@ -237,7 +283,7 @@ class _Change:
             self.after.checks, self.after.foreign_keys = checks, keys
 
     def store(self, command: str) -> None:
-        import sqlite3  # noqa: PLC0415
+        import sqlite3
 
         database = self.session.home
         with database.writing() as connection:
@@ -247,7 +293,11 @@ class _Change:
                     connection.execute(statement)
                 except sqlite3.IntegrityError:
                     name = self.after.indexes[-1].name
-                    raise SqlError(1505, f"The CREATE UNIQUE INDEX statement terminated because a duplicate key was found for the object name '{self.after.schema}.{self.after.name}' and the index name '{name}'.") from None
+                    raise SqlError(
+                        1505,
+                        "The CREATE UNIQUE INDEX statement terminated because a duplicate key was found "
+                        f"for the object name '{self.after.schema}.{self.after.name}' and the index name '{name}'.",
+                    ) from None
                 except sqlite3.Error as error:
                     raise (box.take() or unsupported(f"this statement: {error}")) from error
             database.store(connection, self.after)

@@ -88,7 +88,9 @@ def _apply(
         _move(overlay, connection)
         table = overlay.table
         if table.id in database.identities:
-            connection.execute("UPDATE identities SET next = ? WHERE table_id = ?", (database.identities[table.id], table.id))
+            connection.execute(
+                "UPDATE identities SET next = ? WHERE table_id = ?", (database.identities[table.id], table.id)
+            )
     database.save_state(connection)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from operator import itemgetter
 from typing import Any
 
 from dstream_sandbox.sqlserver.engine.binder.closures import ErrorBox, more_than_one_row
@@ -17,11 +18,20 @@ def register(connection: sqlite3.Connection, box: ErrorBox) -> None:
     def sum_exact() -> _SumExact:
         return _SumExact(box)
 
+    def average() -> Any:  # the stubs know no aggregate of two arguments
+        return _AverageExact(box)
+
+    def moments() -> Any:
+        return _Moments()
+
+    def joined() -> Any:
+        return _Joined()
+
     connection.create_aggregate("single", 1, single)
-    connection.create_window_function("sum_exact", 1, sum_exact)  # type: ignore[arg-type]
-    connection.create_window_function("avg_exact", 2, lambda: _AverageExact(box))  # type: ignore[arg-type]
-    connection.create_window_function("moments", 2, _Moments)  # type: ignore[arg-type]
-    connection.create_aggregate("joined", -1, _Joined)
+    connection.create_window_function("sum_exact", 1, sum_exact)
+    connection.create_window_function("avg_exact", 2, average)
+    connection.create_window_function("moments", 2, moments)
+    connection.create_aggregate("joined", -1, joined)
 
 
 class _Single:
@@ -139,5 +149,13 @@ class _Joined:
             return None
         width = len(self.rows[0])
         for position in range(width - 2, 1, -2):
-            self.rows.sort(key=lambda r, p=position: (r[p] is not None, r[p] or 0), reverse=bool(self.rows[0][position + 1]))
+            self._sort(position)
         return "".join(r[0] if i == 0 else r[1] + r[0] for i, r in enumerate(self.rows))
+
+    def _sort(self, position: int) -> None:
+        """By one key; NULLs lowest. Sorting by the last key first leaves the first in charge."""
+        filled = [row for row in self.rows if row[position] is not None]
+        empty = [row for row in self.rows if row[position] is None]
+        descending = bool(self.rows[0][position + 1])
+        filled.sort(key=itemgetter(position), reverse=descending)
+        self.rows = filled + empty if descending else empty + filled

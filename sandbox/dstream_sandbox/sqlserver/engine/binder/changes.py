@@ -74,14 +74,16 @@ class ChangeBinder(QueryBinder):
             raise SqlError(
                 110 if columns else 8101,
                 "There are fewer columns in the INSERT statement than values specified in the VALUES clause. "
-                "The number of values in the VALUES clause must match the number of columns specified in the INSERT statement.",
+                "The number of values in the VALUES clause must match the number of columns specified in "
+                "the INSERT statement.",
                 severity=15,
             )
         if values < columns:
             raise SqlError(
                 109,
                 "There are more columns in the INSERT statement than values specified in the VALUES clause. "
-                "The number of values in the VALUES clause must match the number of columns specified in the INSERT statement.",
+                "The number of values in the VALUES clause must match the number of columns specified in "
+                "the INSERT statement.",
                 severity=15,
             )
 
@@ -103,7 +105,8 @@ class ChangeBinder(QueryBinder):
             if self.identity_insert == table.id:
                 raise SqlError(
                     8101,
-                    f"An explicit value for the identity column in table '{table.schema}.{table.name}' can only be specified when a column "
+                    f"An explicit value for the identity column in table '{table.schema}.{table.name}' "
+                    "can only be specified when a column "
                     "list is used and IDENTITY_INSERT is ON.",
                 )
             return [
@@ -117,25 +120,42 @@ class ChangeBinder(QueryBinder):
             if column is None:
                 raise invalid_column(name)
             if column in columns:
-                raise SqlError(264, f"The column name '{name}' is specified more than once in the SET clause or column list of an INSERT.")
+                raise SqlError(
+                    264,
+                    f"The column name '{name}' is specified more than once in the SET clause or column "
+                    "list of an INSERT.",
+                )
             self._check_insertable(table, column)
             columns.append(column)
         identity = table.identity_column
         if identity is not None and self.identity_insert == table.id and identity not in columns:
             raise SqlError(
                 545,
-                f"Explicit value must be specified for identity column in table '{table.name}' either when IDENTITY_INSERT is set to ON "
+                f"Explicit value must be specified for identity column in table '{table.name}' either "
+                "when IDENTITY_INSERT is set to ON "
                 "or when a replication user is inserting into a NOT FOR REPLICATION identity column.",
             )
         return columns
 
     def _check_insertable(self, table: Table, column: Column) -> None:
         if column.computed is not None:
-            raise SqlError(271, f'The column "{column.name}" cannot be modified because it is either a computed column or is the result of a UNION operator.')
+            raise SqlError(
+                271,
+                f'The column "{column.name}" cannot be modified because it is either a computed column or '
+                "is the result of a UNION operator.",
+            )
         if column.type.name == "rowversion":
-            raise SqlError(273, "Cannot insert an explicit value into a timestamp column. Use INSERT with a column list to exclude the timestamp column, or insert a DEFAULT into the timestamp column.")
+            raise SqlError(
+                273,
+                "Cannot insert an explicit value into a timestamp column. Use INSERT with a column list "
+                "to exclude the timestamp column, or insert a DEFAULT into the timestamp column.",
+            )
         if column.identity is not None and self.identity_insert != table.id:
-            raise SqlError(544, f"Cannot insert explicit value for identity column in table '{table.name}' when IDENTITY_INSERT is set to OFF.")
+            raise SqlError(
+                544,
+                f"Cannot insert explicit value for identity column in table '{table.name}' when "
+                "IDENTITY_INSERT is set to OFF.",
+            )
 
     def _value_fills(
         self, table: Table, columns: list[Column], rows: Sequence[Sequence[nodes.Node]], *, single: bool
@@ -198,14 +218,25 @@ class ChangeBinder(QueryBinder):
         table, source_sql, alias = self._change_source(statement, "UPDATE")
         where = f" AND {self.predicate(statement.where)}" if statement.where is not None else ""
         assigned, variables = self._new_values(table, statement.assignments)
-        fill = self._row_fill(table, UPDATED, alias, source_sql, where, assigned, self.top_limit(statement.top), statement.source is not None)
+        fill = self._row_fill(
+            table,
+            UPDATED,
+            alias,
+            source_sql,
+            where,
+            assigned,
+            self.top_limit(statement.top),
+            statement.source is not None,
+        )
         plan = self._completed("UPDATE", table, [fill], set(assigned), statement.output)
         return replace(plan, variables=tuple(variables), exclusive=bool(statement.hints & _EXCLUSIVE))
 
     def delete(self, statement: Delete) -> ChangePlan:
         table, source_sql, alias = self._change_source(statement, "DELETE")
         where = f" AND {self.predicate(statement.where)}" if statement.where is not None else ""
-        fill = self._row_fill(table, DELETED, alias, source_sql, where, {}, self.top_limit(statement.top), statement.source is not None)
+        fill = self._row_fill(
+            table, DELETED, alias, source_sql, where, {}, self.top_limit(statement.top), statement.source is not None
+        )
         plan = self._completed("DELETE", table, [fill], set(), statement.output)
         return replace(plan, exclusive=bool(statement.hints & _EXCLUSIVE))
 
@@ -240,7 +271,9 @@ class ChangeBinder(QueryBinder):
         bound = next(s for s in self.scope.sources if s.qualifiers[-1] == shown)
         return table, sql, bound.alias
 
-    def _new_values(self, table: Table, assignments: Sequence[Assignment]) -> tuple[dict[int, str], list[tuple[str, str]]]:
+    def _new_values(
+        self, table: Table, assignments: Sequence[Assignment]
+    ) -> tuple[dict[int, str], list[tuple[str, str]]]:
         values: dict[int, str] = {}
         variables: list[tuple[str, str]] = []
         for assignment in assignments:
@@ -251,7 +284,11 @@ class ChangeBinder(QueryBinder):
                 raise invalid_column(assignment.column)
             self._check_updatable(column)
             if column.id in values:
-                raise SqlError(264, f"The column name '{column.name}' is specified more than once in the SET clause or column list of an INSERT.")
+                raise SqlError(
+                    264,
+                    f"The column name '{column.name}' is specified more than once in the SET clause or "
+                    "column list of an INSERT.",
+                )
             node = assignment.value
             if assignment.operator != "=":
                 node = nodes.Binary(assignment.operator[:-1], nodes.Name((assignment.column,)), node)
@@ -264,12 +301,24 @@ class ChangeBinder(QueryBinder):
         if column.identity is not None:
             raise SqlError(8102, f"Cannot update identity column '{column.name}'.")
         if column.computed is not None:
-            raise SqlError(271, f'The column "{column.name}" cannot be modified because it is either a computed column or is the result of a UNION operator.')
+            raise SqlError(
+                271,
+                f'The column "{column.name}" cannot be modified because it is either a computed column or '
+                "is the result of a UNION operator.",
+            )
         if column.type.name == "rowversion":
             raise SqlError(272, "Cannot update a timestamp column.")
 
     def _row_fill(
-        self, table: Table, kind: int, alias: str, source: str, where: str, assigned: dict[int, str], limit: str, joined: bool
+        self,
+        table: Table,
+        kind: int,
+        alias: str,
+        source: str,
+        where: str,
+        assigned: dict[int, str],
+        limit: str,
+        joined: bool,
     ) -> str:
         """Before-images of the rows found, with after-images unless they are deleted."""
         prefix = ""
@@ -285,7 +334,8 @@ class ChangeBinder(QueryBinder):
         group = f" GROUP BY {alias}.rid" if joined else ""
         return (
             f"INSERT INTO {Overlay(table).log}(op,cmd,rid,{','.join(names_)}) {prefix}"
-            f"SELECT {kind},:cmd,{alias}.rid,{','.join(cells)} FROM {source} WHERE {alias}.rid IS NOT NULL{where}{group}{limit}"
+            f"SELECT {kind},:cmd,{alias}.rid,{','.join(cells)} FROM {source} WHERE {alias}.rid IS NOT "
+            f"NULL{where}{group}{limit}"
         )
 
     # MERGE
@@ -307,8 +357,10 @@ class ChangeBinder(QueryBinder):
         plan = self._completed("MERGE", table, fills, assigned, statement.output)
         return replace(plan, may_repeat_rows=True)
 
-    def _merge_fill(self, statement: Merge, table: Table, clause: object, earlier: list[str], assigned: set[int]) -> tuple[str, str]:
-        from dstream_sandbox.sqlserver.engine.syntax.statements import MergeClause  # noqa: PLC0415
+    def _merge_fill(
+        self, statement: Merge, table: Table, clause: object, earlier: list[str], assigned: set[int]
+    ) -> tuple[str, str]:
+        from dstream_sandbox.sqlserver.engine.syntax.statements import MergeClause
 
         assert isinstance(clause, MergeClause)
         shown = statement.alias or statement.target[-1]
@@ -328,7 +380,10 @@ class ChangeBinder(QueryBinder):
             names_ = ",".join(f"n{c.id}" for c in stored)
             where = f"WHERE NOT EXISTS (SELECT 1 FROM {target} WHERE {on}){guard}"
             assigned.update(c.id for c in stored)
-            return f"INSERT INTO {log}(op,cmd,{names_}) SELECT {INSERTED},:cmd,{','.join(cells)} FROM {source} {where}", condition
+            return (
+                f"INSERT INTO {log}(op,cmd,{names_}) SELECT {INSERTED},:cmd,{','.join(cells)} FROM {source} {where}",
+                condition,
+            )
         found = f"{target} JOIN {source} ON {on}" if clause.matched == "matched" else target
         where = guard if clause.matched == "matched" else f" AND NOT EXISTS (SELECT 1 FROM {source} WHERE {on}){guard}"
         if clause.action == "delete":
@@ -339,7 +394,9 @@ class ChangeBinder(QueryBinder):
 
     # What follows the fill
 
-    def _completed(self, verb: str, table: Table, fills: list[str], assigned: set[int], output: Output | None) -> ChangePlan:
+    def _completed(
+        self, verb: str, table: Table, fills: list[str], assigned: set[int], output: Output | None
+    ) -> ChangePlan:
         inserts = verb in ("INSERT", "MERGE")
         stored = table.stored_columns
         touched = {c.id for c in stored} if inserts else assigned
@@ -350,9 +407,12 @@ class ChangeBinder(QueryBinder):
         if needs_identity and identity is not None and identity.identity is not None:
             step = identity.identity[1]
             number = Ex(f"(:ident+(n-:first)*{step})", names.BIGINT)
-            completions.append(f"UPDATE {log} SET n{identity.id}={cast_sql(number, identity.type)} WHERE n>=:base AND op={INSERTED}")
+            completions.append(
+                f"UPDATE {log} SET n{identity.id}={cast_sql(number, identity.type)} WHERE n>=:base AND op={INSERTED}"
+            )
         completions += [
-            f"UPDATE {log} SET n{c.id}={f1('rowversion', lambda: lambda v: v.to_bytes(8, 'big'), 'n')} WHERE n>=:base AND op<>{DELETED}"
+            f"UPDATE {log} SET n{c.id}={f1('rowversion', lambda: lambda v: v.to_bytes(8, 'big'), 'n')} "
+            f"WHERE n>=:base AND op<>{DELETED}"
             for c in stored
             if c.type.name == "rowversion"
         ]
@@ -365,7 +425,9 @@ class ChangeBinder(QueryBinder):
             self.gathered,
             completions=tuple(completions),
             needs_identity=needs_identity,
-            not_null=tuple(c.id for c in stored if not c.nullable and c.id in touched and c.type.name != "rowversion") if verb != "DELETE" else (),
+            not_null=tuple(c.id for c in stored if not c.nullable and c.id in touched and c.type.name != "rowversion")
+            if verb != "DELETE"
+            else (),
             checks=tuple(self._checks(table)) if verb != "DELETE" else (),
             unique=tuple(unique),
             keys=tuple(table.unique_indexes) if verb in ("DELETE", "MERGE") else tuple(unique),
@@ -387,14 +449,21 @@ class ChangeBinder(QueryBinder):
     def _children(self, table: Table, assigned: set[int]) -> list[tuple[Table, ForeignKey]]:
         """Tables whose foreign keys point here, where the key they point at may go."""
         del assigned  # a delete has none; an update of other columns costs one check more
-        return [(child, key) for child in self.environment.tables() for key in child.foreign_keys if key.table_id == table.id]
+        return [
+            (child, key)
+            for child in self.environment.tables()
+            for key in child.foreign_keys
+            if key.table_id == table.id
+        ]
 
     def _output(self, table: Table, output: Output) -> OutputPlan:
         kept, self.scope = self.scope, Scope()
         self.scope.sources.append(BoundSource(("inserted",), self.table_columns(table, "l", "n")))
         self.scope.sources.append(BoundSource(("deleted",), self.table_columns(table, "l", "o")))
         action = f"CASE WHEN l.op={INSERTED} THEN 'INSERT' WHEN l.op={DELETED} THEN 'DELETE' ELSE 'UPDATE' END"
-        self.scope.sources.append(BoundSource(("$",), (("$action", Ex(action, names.make_type("nvarchar", ("10",)), False)),)))
+        self.scope.sources.append(
+            BoundSource(("$",), (("$action", Ex(action, names.make_type("nvarchar", ("10",)), False)),))
+        )
         items = self._items(output.items)
         self.scope = kept
         columns = ", ".join(f"{item.sql} AS k{i}" for i, item in enumerate(items))

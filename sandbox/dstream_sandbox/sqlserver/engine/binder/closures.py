@@ -84,7 +84,7 @@ def register(connection: sqlite3.Connection) -> ErrorBox:
 
 
 def _register_aggregates(connection: sqlite3.Connection, box: ErrorBox) -> None:
-    from dstream_sandbox.sqlserver.engine.binder import aggregates  # noqa: PLC0415  # it needs closures itself
+    from dstream_sandbox.sqlserver.engine.binder import aggregates  # it needs closures itself
 
     aggregates.register(connection, box)
 

@@ -88,7 +88,8 @@ def _datediff(binder: FunctionBinder, node: nodes.Call) -> Ex:
         if not big and not -(2**31) <= value < 2**31:
             raise SqlError(
                 535,
-                "The datediff function resulted in an overflow. The number of dateparts separating two date/time instances is too large. "
+                "The datediff function resulted in an overflow. The number of dateparts separating two "
+                "date/time instances is too large. "
                 "Try to use datediff with a less precise datepart.",
             )
         return value
@@ -111,7 +112,9 @@ def _datepart(binder: FunctionBinder, node: nodes.Call) -> Ex:
         if when.type is not None and when.type.name == "datetimeoffset":
             return Ex(f1("tz", lambda: lambda v: unpack_offset(v)[1], when.sql), names.INT)
         return Ex("0", names.INT)
-    return Ex(f1(("datepart", part), lambda: lambda t: dateparts.value(part, t), local_ticks(when)), names.INT, when.nullable)
+    return Ex(
+        f1(("datepart", part), lambda: lambda t: dateparts.value(part, t), local_ticks(when)), names.INT, when.nullable
+    )
 
 
 def _single_part(part: str) -> Callable[[FunctionBinder, nodes.Call], Ex]:
@@ -127,7 +130,9 @@ def _datename(binder: FunctionBinder, node: nodes.Call) -> Ex:
     part = _part(node)
     when = _temporal(binder, node.args[1], names.DATETIME2)
     type_ = SqlType("nvarchar", 30, collation=names.DEFAULT_COLLATION)
-    return Ex(f1(("datename", part), lambda: lambda t: dateparts.name(part, t), local_ticks(when)), type_, when.nullable)
+    return Ex(
+        f1(("datename", part), lambda: lambda t: dateparts.name(part, t), local_ticks(when)), type_, when.nullable
+    )
 
 
 def _datetrunc(binder: FunctionBinder, node: nodes.Call) -> Ex:
@@ -173,14 +178,14 @@ def _from_parts(binder: FunctionBinder, node: nodes.Call) -> Ex:
 def _assemble(name: str, parts: list[int], scale: int) -> int:
     try:
         if name == "timefromparts":
-            return parse(f"{parts[0]:02d}:{parts[1]:02d}:{parts[2]:02d}")[1] + parts[3] * 10 ** (7 - scale)
+            return parse(f"{parts[0]:02d}:{parts[1]:02d}:{parts[2]:02d}")[1] + parts[3] * int(10 ** (7 - scale))
         day = parse(f"{parts[0]:04d}-{parts[1]:02d}-{parts[2]:02d}")[0]
         if name == "datefromparts":
             return day
         seconds = parse(f"{parts[3]:02d}:{parts[4]:02d}:{parts[5]:02d}")[1]
         if name == "datetimefromparts":
             return round_ticks(day * TICKS_PER_DAY + seconds + parts[6] * 10_000, names.DATETIME)
-        return day * TICKS_PER_DAY + seconds + parts[6] * 10 ** (7 - scale)
+        return day * TICKS_PER_DAY + seconds + parts[6] * int(10 ** (7 - scale))
     except SqlError:
         text = "Cannot construct data type, some of the arguments have values which are not valid."
         raise SqlError(289, text) from None
@@ -196,7 +201,9 @@ def _todatetimeoffset(binder: FunctionBinder, node: nodes.Call) -> Ex:
         minutes = _minutes(offset) if is_text else int(offset)
         return pack_offset(DateTimeOffset(ticks - minutes * TICKS_PER_MINUTE, minutes))
 
-    return Ex(f2(("toffset", is_text), lambda: attach, local_ticks(when), zone.sql), SqlType("datetimeoffset", scale=scale))
+    return Ex(
+        f2(("toffset", is_text), lambda: attach, local_ticks(when), zone.sql), SqlType("datetimeoffset", scale=scale)
+    )
 
 
 def _switchoffset(binder: FunctionBinder, node: nodes.Call) -> Ex:
@@ -253,8 +260,6 @@ def _now(value: str) -> Callable[[FunctionBinder, nodes.Call], Ex]:
 
 def _current_date(binder: FunctionBinder, node: nodes.Call) -> Ex:
     return Ex(f"({binder.session_value('now2').sql}/{TICKS_PER_DAY})", names.DATE, False)
-
-
 
 
 FUNCTIONS: dict[str, Callable[[FunctionBinder, nodes.Call], Ex]] = {

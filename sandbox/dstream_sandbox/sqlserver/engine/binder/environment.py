@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from dstream_sandbox.sqlserver.engine.catalog.model import Table, View
-from dstream_sandbox.sqlserver.engine.types.storage import Stored
 from dstream_sandbox.sqlserver.values import SqlType
 
 if TYPE_CHECKING:
+    from dstream_sandbox.sqlserver.engine.binder.expression import Ex
     from dstream_sandbox.sqlserver.engine.syntax.nodes import Query
 
 
@@ -43,7 +43,7 @@ class Environment(Protocol):
     def view_query(self, view: View) -> tuple[Query, tuple[str, ...]]:
         """A view's query and its column names."""
 
-    def function_query(self, name: Sequence[str], args: Sequence[str]) -> FunctionTable | None:
+    def function_query(self, name: Sequence[str], args: Sequence[Ex]) -> FunctionTable | None:
         """A table-valued function of the database's own (CDC), its SQL for SQLite."""
 
     def require(self, permission: str, table: Table | View) -> None:

@@ -84,7 +84,11 @@ class ExpressionBinder:
             case nodes.Default():
                 raise SqlError(156, "Incorrect syntax near the keyword 'DEFAULT'.", severity=15)
         if isinstance(node, _PREDICATES):
-            raise SqlError(102, "Incorrect syntax near '='." if isinstance(node, nodes.Compare) else "Incorrect syntax.", severity=15)
+            raise SqlError(
+                102,
+                "Incorrect syntax near '='." if isinstance(node, nodes.Compare) else "Incorrect syntax.",
+                severity=15,
+            )
         raise unsupported(type(node).__name__)
 
     def call(self, node: nodes.Call) -> Ex:
@@ -137,7 +141,7 @@ class ExpressionBinder:
 
     def session_value(self, name: str, type_: SqlType | None = None) -> Ex:
         """A value of the session that is bound when the statement starts, such as @@ROWCOUNT or the current time."""
-        from dstream_sandbox.sqlserver.engine.binder.session_values import SESSION_VALUES  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.binder.session_values import SESSION_VALUES
 
         found = type_ or SESSION_VALUES.get(name)
         if found is None:
@@ -170,7 +174,9 @@ class ExpressionBinder:
                 return Ex(f"(255-{operand.sql})", operand.type, operand.nullable)
             return Ex(f"(~{operand.sql})", operand.type, operand.nullable)
         if is_big(operand.type):
-            return Ex(f1("negate", lambda: lambda v: pack_big(-unpack_big(v)), operand.sql), operand.type, operand.nullable)
+            return Ex(
+                f1("negate", lambda: lambda v: pack_big(-unpack_big(v)), operand.sql), operand.type, operand.nullable
+            )
         if operand.type.name in names.DECIMALS | names.MONIES | names.APPROXIMATE:
             return Ex(f"(-{operand.sql})", operand.type, operand.nullable)
         return arithmetic("-", literal(nodes.Literal("int", "0")), operand)
@@ -224,7 +230,11 @@ class ExpressionBinder:
     def _scalar_subquery(self, query: nodes.Query) -> Ex:
         bound = self.bind_query(query)
         if len(bound.columns) != 1:
-            raise SqlError(116, "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.")
+            raise SqlError(
+                116,
+                "Only one expression can be specified in the select list when the subquery is not "
+                "introduced with EXISTS.",
+            )
         column = bound.columns[0]
         if bound.single_row:
             return Ex(f"({bound.sql})", column.type, True, column.collation)
@@ -279,7 +289,11 @@ class ExpressionBinder:
         operand = self.value(node.operand)
         bound = self.bind_query(node.query)
         if len(bound.columns) != 1:
-            raise SqlError(116, "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.")
+            raise SqlError(
+                116,
+                "Only one expression can be specified in the select list when the subquery is not "
+                "introduced with EXISTS.",
+            )
         column = Ex("k0", bound.columns[0].type, collation=bound.columns[0].collation)
         type_ = self.common([operand, column])
         collate = ""
@@ -346,7 +360,11 @@ def _decimal(text: str, *, negative: bool) -> Ex:
     scale = len(fraction)
     precision = max(len(digits), scale, 1)
     if precision > 38:
-        raise SqlError(1007, f"The number '{text}' is out of the range for numeric representation (maximum precision 38).", severity=15)
+        raise SqlError(
+            1007,
+            f"The number '{text}' is out of the range for numeric representation (maximum precision 38).",
+            severity=15,
+        )
     type_ = SqlType("numeric", None, precision, scale)
     value = -int(digits or 0) if negative else int(digits or 0)
     return Ex(f"X'{pack_big(value).hex()}'" if is_big(type_) else str(value), type_, nullable=False)

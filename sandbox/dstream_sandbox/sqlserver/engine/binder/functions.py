@@ -14,9 +14,10 @@ from dstream_sandbox.sqlserver.engine.types.storage import is_big, scale_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import SqlType
 
-AGGREGATES = frozenset(
-    "count count_big sum avg min max stdev stdevp var varp string_agg checksum_agg approx_count_distinct grouping".split()
-)
+_AGGREGATES_TEXT = """
+    count count_big sum avg min max stdev stdevp var varp string_agg checksum_agg approx_count_distinct grouping
+"""
+AGGREGATES = frozenset(_AGGREGATES_TEXT.split())
 _RANKING = {"row_number": names.BIGINT, "rank": names.BIGINT, "dense_rank": names.BIGINT, "ntile": names.BIGINT}
 _OFFSETS = frozenset({"lag", "lead", "first_value", "last_value"})
 _DISTRIBUTION = frozenset({"percent_rank", "cume_dist"})
@@ -34,7 +35,7 @@ class FunctionBinder(ExpressionBinder):
             return self._window(node, name)
         if node.star:
             raise SqlError(102, "Incorrect syntax near '*'.", severity=15)
-        from dstream_sandbox.sqlserver.engine.binder.scalar_functions import scalar_function  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.binder.scalar_functions import scalar_function
 
         found = scalar_function(self, node)
         if found is None:
@@ -42,13 +43,14 @@ class FunctionBinder(ExpressionBinder):
             if len(node.name) > 1:
                 raise SqlError(
                     4121,
-                    f'Cannot find either column "{node.name[0]}" or the user-defined function or aggregate "{shown}", or the name is ambiguous.',
+                    f'Cannot find either column "{node.name[0]}" or the user-defined function or '
+                    f'aggregate "{shown}", or the name is ambiguous.',
                 )
             raise unknown_function(name)
         return found
 
     def special(self, node: nodes.Node) -> Ex:
-        from dstream_sandbox.sqlserver.engine.binder.special_forms import special_form  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.binder.special_forms import special_form
 
         return special_form(self, node)
 
@@ -112,7 +114,12 @@ class FunctionBinder(ExpressionBinder):
             result = (
                 names.MONEY if type_.name in names.MONIES else names.BIGINT if type_.name == "bigint" else names.INT
             )
-            sql = f2(("idiv", result.name), lambda: _divide_integers, f"SUM({inner}){over}", f"NULLIF(COUNT({inner}){over},0)")
+            sql = f2(
+                ("idiv", result.name),
+                lambda: _divide_integers,
+                f"SUM({inner}){over}",
+                f"NULLIF(COUNT({inner}){over},0)",
+            )
             return Ex(sql, result)
         if type_.name in names.DECIMALS:
             scale = max(scale_of(type_), 6)
@@ -128,7 +135,9 @@ class FunctionBinder(ExpressionBinder):
             raise argument_count("string_agg", "2")
         value, separator = self.value(node.args[0]), self.value(node.args[1])
         if value.type is not None and category(value.type) != "str":
-            value = Ex(cast_sql(value, names.NVARCHAR_MAX), SqlType("nvarchar", 4000, collation=names.DEFAULT_COLLATION))
+            value = Ex(
+                cast_sql(value, names.NVARCHAR_MAX), SqlType("nvarchar", 4000, collation=names.DEFAULT_COLLATION)
+            )
         keys: list[str] = []
         for order in node.within:
             key = self.value(order.expression)
@@ -167,7 +176,9 @@ class FunctionBinder(ExpressionBinder):
         over = self._over(node.over)
         if name in _RANKING:
             if not node.over.order_by:
-                raise SqlError(4112, f"The function '{name.upper()}' must have an OVER clause with ORDER BY.", severity=15)
+                raise SqlError(
+                    4112, f"The function '{name.upper()}' must have an OVER clause with ORDER BY.", severity=15
+                )
             args = ",".join(self.value(a).sql for a in node.args)
             return Ex(f"{name.upper()}({args}){over}", _RANKING[name], nullable=False)
         if name in _DISTRIBUTION:

@@ -19,7 +19,10 @@ def split_rows(text: str, separator: str) -> str:
 
 def find(document: str, path: str) -> tuple[bool, Any]:
     """Whether the path exists and what is there. Raises 13609 for bad JSON, 13608 for a strict path that is absent."""
-    strict, rest = path.strip().lower().startswith("strict"), re.sub(r"^\s*(strict|lax)\s+", "", path.strip(), flags=re.IGNORECASE)
+    strict, rest = (
+        path.strip().lower().startswith("strict"),
+        re.sub(r"^\s*(strict|lax)\s+", "", path.strip(), flags=re.IGNORECASE),
+    )
     try:
         value = json.loads(document)
     except ValueError:

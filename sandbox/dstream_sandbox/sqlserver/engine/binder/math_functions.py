@@ -113,7 +113,11 @@ def _round(binder: FunctionBinder, node: nodes.Call) -> Ex:
         if isinstance(value, float):
             factor = 10.0**digits
             scaled = value * factor
-            return math.trunc(scaled) / factor if truncate else math.floor(abs(scaled) + 0.5) / factor * (1 if value >= 0 else -1)
+            return (
+                math.trunc(scaled) / factor
+                if truncate
+                else math.floor(abs(scaled) + 0.5) / factor * (1 if value >= 0 else -1)
+            )
         number = unpack_big(value) if isinstance(value, bytes) else value
         if digits >= scale:
             return value
@@ -147,7 +151,7 @@ def _power(binder: FunctionBinder, node: nodes.Call) -> Ex:
             raise SqlError(8115, "Arithmetic overflow error converting expression to data type float.") from None
         if isinstance(value, complex):
             raise SqlError(3623, "An invalid floating point operation occurred.")
-        return value
+        return float(value)
 
     sql = f2("power", lambda: compute, cast_sql(base, names.FLOAT), cast_sql(exponent, names.FLOAT))
     assert base.type is not None
@@ -159,7 +163,10 @@ def _log(binder: FunctionBinder, node: nodes.Call) -> Ex:
     if len(node.args) == 1:
         return Ex(f1(("math", "log"), lambda: _checked(math.log), cast_sql(ex, names.FLOAT)), names.FLOAT)
     base = _number(binder, node.args[1])
-    return Ex(f2("log2", lambda: lambda v, b: math.log(v, b), cast_sql(ex, names.FLOAT), cast_sql(base, names.FLOAT)), names.FLOAT)
+    return Ex(
+        f2("log2", lambda: lambda v, b: math.log(v, b), cast_sql(ex, names.FLOAT), cast_sql(base, names.FLOAT)),
+        names.FLOAT,
+    )
 
 
 def _atn2(binder: FunctionBinder, node: nodes.Call) -> Ex:
@@ -182,8 +189,6 @@ def _newid(binder: FunctionBinder, node: nodes.Call) -> Ex:
 def _square(binder: FunctionBinder, node: nodes.Call) -> Ex:
     ex = _number(binder, node.args[0])
     return Ex(f1(("math", "square"), lambda: lambda v: v * v, cast_sql(ex, names.FLOAT)), names.FLOAT)
-
-
 
 
 FUNCTIONS: dict[str, Callable[[FunctionBinder, nodes.Call], Ex]] = {

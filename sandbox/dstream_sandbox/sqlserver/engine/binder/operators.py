@@ -30,13 +30,16 @@ def arithmetic(operator: str, left: Ex, right: Ex) -> Ex:
     if left_type.name in ("datetime", "smalldatetime") or right_type.name in ("datetime", "smalldatetime"):
         return _datetime_days(operator, left, right)
     left, right = _numbers(left, right)
-    assert left.type is not None and right.type is not None
+    assert left.type is not None
+    assert right.type is not None
     result = arithmetic_type(operator, left.type, right.type)
     nullable = left.nullable or right.nullable
     if result.name in names.INTEGERS:
         return Ex(_integer_sql(operator, cast_sql(left, result), cast_sql(right, result), result), result, nullable)
     if result.name in names.APPROXIMATE:
-        return Ex(_float_sql(operator, cast_sql(left, names.FLOAT), cast_sql(right, names.FLOAT), result), result, nullable)
+        return Ex(
+            _float_sql(operator, cast_sql(left, names.FLOAT), cast_sql(right, names.FLOAT), result), result, nullable
+        )
     if result.name in names.MONIES:
         return Ex(_money_sql(operator, cast_sql(left, result), cast_sql(right, result), result), result, nullable)
     if result.name not in names.DECIMALS:
@@ -46,7 +49,8 @@ def arithmetic(operator: str, left: Ex, right: Ex) -> Ex:
 
 def _numbers(left: Ex, right: Ex) -> tuple[Ex, Ex]:
     """Text beside a number becomes the number's type."""
-    assert left.type is not None and right.type is not None
+    assert left.type is not None
+    assert right.type is not None
     if left.type.name in names.CHARACTER and right.type.name not in names.CHARACTER:
         return Ex(cast_sql(left, right.type), right.type, left.nullable), right
     if right.type.name in names.CHARACTER and left.type.name not in names.CHARACTER:
@@ -86,7 +90,11 @@ def _divide_integers(left: int, right: int) -> int:
 def _modulo_integers(left: int, right: int) -> int:
     if right == 0:
         raise divide_by_zero()
-    return int(math.fmod(left, right)) if abs(left) < 2**53 and abs(right) < 2**53 else left - right * _divide_integers(left, right)
+    return (
+        int(math.fmod(left, right))
+        if abs(left) < 2**53 and abs(right) < 2**53
+        else left - right * _divide_integers(left, right)
+    )
 
 
 def _float_sql(operator: str, left: str, right: str, result: SqlType) -> str:
@@ -136,7 +144,8 @@ def _money_sql(operator: str, left: str, right: str, result: SqlType) -> str:
 
 
 def _decimal_sql(operator: str, left: Ex, right: Ex, result: SqlType) -> str:
-    assert left.type is not None and right.type is not None
+    assert left.type is not None
+    assert right.type is not None
     if left.type.name in names.APPROXIMATE or right.type.name in names.APPROXIMATE:
         raise SqlError(8117, "Operand data type float is invalid here.")
     a_type, b_type = as_decimal(left.type), as_decimal(right.type)
@@ -200,7 +209,9 @@ def _concatenation(left: Ex, right: Ex, left_type: SqlType, right_type: SqlType)
         return Ex(f2("bytes+", lambda: lambda a, b: a + b, left.sql, right.sql), SqlType("varbinary", length), nullable)
     if left_type.name in names.CHARACTER and right_type.name in names.CHARACTER:
         if left_type.name in names.LEGACY_LOBS or right_type.name in names.LEGACY_LOBS:
-            raise SqlError(402, f"The data types {left_type.name} and {right_type.name} are incompatible in the add operator.")
+            raise SqlError(
+                402, f"The data types {left_type.name} and {right_type.name} are incompatible in the add operator."
+            )
         wide = left_type.name in names.UNICODE or right_type.name in names.UNICODE
         limit = 4000 if wide else 8000
         length = joined_length(left_type, right_type, limit)
@@ -239,7 +250,8 @@ def comparison(operator: str, left: Ex, right: Ex) -> str:
         if type_.name in ("text", "ntext", "image", "xml", "geometry", "geography"):
             raise SqlError(
                 306,
-                "The text, ntext, and image data types cannot be compared or sorted, except when using IS NULL or LIKE operator."
+                "The text, ntext, and image data types cannot be compared or sorted, except when using "
+                "IS NULL or LIKE operator."
                 if type_.name in names.LEGACY_LOBS
                 else f"Invalid operator for data type. Operator equals {operator}, type equals {type_.name}.",
             )
@@ -274,13 +286,13 @@ def compare_variants(left: str, right: str) -> int:
         type_ = common_type(left_type, right_type)
         raise SqlError(40515, f"The sandbox does not compare sql_variant values of different families ({type_.name}).")
     if category(left_type) in ("dec", "money"):
-        from dstream_sandbox.sqlserver.engine.types.convert import convert  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.types.convert import convert
 
         type_ = common_type(left_type, right_type)
         first, second = convert(left_type, type_), convert(right_type, type_)
         a, b = (first(a) if first else a), (second(b) if second else b)
     if isinstance(a, str) and isinstance(b, str):
-        from dstream_sandbox.sqlserver.engine.storage.connection import ci_key  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.storage.connection import ci_key
 
         x, y = ci_key(a), ci_key(b)
         return (x > y) - (x < y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dstream_sandbox.sqlserver.engine.binder.casts import cast_sql
@@ -114,13 +115,21 @@ class QueryBinder(SourceBinder):
         sources = [s for s in self.scope.sources if not qualifier or s.matches(qualifier)]
         if not sources:
             if qualifier:
-                raise SqlError(107, f"The column prefix '{'.'.join(qualifier)}' does not match with a table name or alias name used in the query.")
+                raise SqlError(
+                    107,
+                    f"The column prefix '{'.'.join(qualifier)}' does not match with a table name or alias "
+                    "name used in the query.",
+                )
             raise SqlError(263, "Must specify table to select from.")
         columns = [replace(ex, name=name) for source in sources for name, ex in source.columns]
         shapes = self.scope.group_shapes
         for ex in columns if shapes is not None else ():
             if shapes is not None and ex.sql not in shapes:
-                raise SqlError(8120, f"Column '{ex.name}' is invalid in the select list because it is not contained in either an aggregate function or the GROUP BY clause.")
+                raise SqlError(
+                    8120,
+                    f"Column '{ex.name}' is invalid in the select list because it is not contained in "
+                    "either an aggregate function or the GROUP BY clause.",
+                )
         return columns
 
     def _order_by(self, orders: tuple[nodes.Order, ...], select: nodes.Select, items: list[Ex]) -> str:
@@ -131,7 +140,9 @@ class QueryBinder(SourceBinder):
                 ex = items[position]
                 sql = str(position + 1) if select.distinct else self._keyed(ex)
             elif select.distinct:
-                raise SqlError(145, "ORDER BY items must appear in the select list if SELECT DISTINCT is specified.", severity=15)
+                raise SqlError(
+                    145, "ORDER BY items must appear in the select list if SELECT DISTINCT is specified.", severity=15
+                )
             else:
                 sql = self._keyed(self.value(order.expression))
             parts.append(sql + (" DESC" if order.descending else ""))
@@ -142,7 +153,10 @@ class QueryBinder(SourceBinder):
         if isinstance(node, nodes.Literal) and node.kind == "int":
             number = int(node.text)
             if not 1 <= number <= len(items):
-                raise SqlError(108, f"The ORDER BY position number {number} is out of range of the number of items in the select list.")
+                raise SqlError(
+                    108,
+                    f"The ORDER BY position number {number} is out of range of the number of items in the select list.",
+                )
             return number - 1
         has_star = any(isinstance(i.expression, nodes.Star) for i in select.items)
         if isinstance(node, nodes.Name) and len(node.parts) == 1:
@@ -168,7 +182,12 @@ class QueryBinder(SourceBinder):
                 if position is None:
                     raise unbound_identifier(".".join(node.parts))
             if position is None:
-                raise SqlError(104, "ORDER BY items must appear in the select list if the statement contains a UNION, INTERSECT or EXCEPT operator.", severity=15)
+                raise SqlError(
+                    104,
+                    "ORDER BY items must appear in the select list if the statement contains a UNION, "
+                    "INTERSECT or EXCEPT operator.",
+                    severity=15,
+                )
             parts.append(str(position + 1) + (" DESC" if order.descending else ""))
         return ", ".join(parts)
 
@@ -195,7 +214,9 @@ class QueryBinder(SourceBinder):
         keys = ", ".join(f"k{i}" for i in range(width))
         if top.with_ties:
             if not order:
-                raise SqlError(1062, "The TOP N WITH TIES clause is not allowed without a corresponding ORDER BY clause.")
+                raise SqlError(
+                    1062, "The TOP N WITH TIES clause is not allowed without a corresponding ORDER BY clause."
+                )
             ranked = core.replace("SELECT ", f"SELECT RANK() OVER (ORDER BY {order}) AS kr, ", 1)
             return f"SELECT {keys} FROM ({ranked}) WHERE kr<={self._count(top.count)} ORDER BY kr"
         percent = cast_sql(self.value(top.count), names.FLOAT)
@@ -219,7 +240,11 @@ class QueryBinder(SourceBinder):
         left = self._side(operation.left, outer)
         right = self._side(operation.right, outer)
         if len(left.columns) != len(right.columns):
-            raise SqlError(205, "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.")
+            raise SqlError(
+                205,
+                "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal "
+                "number of expressions in their target lists.",
+            )
         columns = tuple(self._merged(a, b) for a, b in zip(left.columns, right.columns, strict=True))
         collated = operation.operator != "UNION ALL"
         first, second = self._typed(left, columns, collated), self._typed(right, columns, collated)
@@ -240,7 +265,11 @@ class QueryBinder(SourceBinder):
     def _cte_sql(self, cte: nodes.Cte, frame: dict[str, BoundSource], max_recursion: int) -> str:
         name = self.next_alias().replace("a", "w")
         body = cte.query.body
-        if isinstance(body, nodes.SetOperation) and body.operator == "UNION ALL" and _mentions(body.right, cte.name.lower()):
+        if (
+            isinstance(body, nodes.SetOperation)
+            and body.operator == "UNION ALL"
+            and _mentions(body.right, cte.name.lower())
+        ):
             return self._recursive(cte, body, name, frame, max_recursion)
         outer = self.scope
         self.scope = Scope(parent=None)
@@ -286,7 +315,11 @@ class QueryBinder(SourceBinder):
         where = f" WHERE {self.predicate(body.where)}" if body.where is not None else ""
         items = self._items(body.items)
         if len(items) != len(columns):
-            raise SqlError(205, "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal number of expressions in their target lists.")
+            raise SqlError(
+                205,
+                "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal "
+                "number of expressions in their target lists.",
+            )
         depth = f"({own.alias}.k{len(own.columns) - 1}+1)"
         if limit:
             depth = f1(("depth", limit), lambda: _depth_check(limit), depth)
@@ -294,12 +327,10 @@ class QueryBinder(SourceBinder):
         return f"SELECT {', '.join((*typed, depth))}{from_sql}{where}"
 
 
-def _depth_check(limit: int):  # type: ignore[no-untyped-def]
+def _depth_check(limit: int) -> Callable[[int], int]:
     def check(depth: int) -> int:
         if depth > limit:
-            text = (
-                f"The statement terminated. The maximum recursion {limit} has been exhausted before statement completion."
-            )
+            text = f"The statement terminated. The maximum recursion {limit} has been exhausted before statement completion."
             raise SqlError(530, text)
         return depth
 

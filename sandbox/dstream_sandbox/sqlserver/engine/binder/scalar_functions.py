@@ -34,7 +34,9 @@ def _coalesce(binder: FunctionBinder, node: nodes.Call) -> Ex:
         raise argument_count("coalesce", "2 or more")
     type_ = binder.common(items)
     if type_ is None:
-        raise SqlError(4127, "At least one of the arguments to COALESCE must be an expression that is not the NULL constant.")
+        raise SqlError(
+            4127, "At least one of the arguments to COALESCE must be an expression that is not the NULL constant."
+        )
     sql = f"COALESCE({','.join(binder.to(i, type_) for i in items)})"
     return Ex(sql, type_, all(i.nullable for i in items))
 
@@ -46,7 +48,9 @@ def _isnull(binder: FunctionBinder, node: nodes.Call) -> Ex:
     check, other = (binder.value(a) for a in node.args)
     check, other = binder.infer(check, other.type), binder.infer(other, check.type)
     type_ = check.type or other.type or names.INT
-    return Ex(f"COALESCE({binder.to(check, type_)},{binder.to(other, type_)})", type_, check.nullable and other.nullable)
+    return Ex(
+        f"COALESCE({binder.to(check, type_)},{binder.to(other, type_)})", type_, check.nullable and other.nullable
+    )
 
 
 def _nullif(binder: FunctionBinder, node: nodes.Call) -> Ex:
@@ -78,21 +82,21 @@ def _greatest(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _checksum(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    from dstream_sandbox.sqlserver.engine.errors import unsupported  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.errors import unsupported
 
     raise unsupported("CHECKSUM, whose algorithm is not published")
 
 
 def _variant_property(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    from dstream_sandbox.sqlserver.engine.binder.expression import f2  # noqa: PLC0415
-    from dstream_sandbox.sqlserver.engine.types.storage import pack_variant, variant_parts  # noqa: PLC0415
-    from dstream_sandbox.sqlserver.engine.types.variant_facts import variant_fact  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.binder.expression import f2
+    from dstream_sandbox.sqlserver.engine.types.storage import pack_variant, variant_parts
+    from dstream_sandbox.sqlserver.engine.types.variant_facts import variant_fact
 
     value = binder.value(node.args[0])
     wanted = binder.value(node.args[1])
 
     def read(stored: str, which: str) -> str | None:
-        type_, inner = variant_parts(stored)
+        type_, _inner = variant_parts(stored)
         if which.lower() == "basetype":
             return pack_variant(names.SYSNAME, type_.name)
         found = variant_fact(type_, which.lower())

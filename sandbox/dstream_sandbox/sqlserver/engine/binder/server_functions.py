@@ -105,10 +105,13 @@ def database_function(binder: FunctionBinder, node: nodes.Call) -> Ex | None:
 
 
 def _formatmessage(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    from dstream_sandbox.sqlserver.engine.message_format import format_message  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.message_format import format_message
 
     args = [binder.value(a) for a in node.args]
-    return Ex(fn("formatmessage", lambda: format_message, *(a.sql for a in args)), SqlType("nvarchar", 2048, collation=names.DEFAULT_COLLATION))
+    return Ex(
+        fn("formatmessage", lambda: format_message, *(a.sql for a in args)),
+        SqlType("nvarchar", 2048, collation=names.DEFAULT_COLLATION),
+    )
 
 
 _INT = _catalog(names.INT)

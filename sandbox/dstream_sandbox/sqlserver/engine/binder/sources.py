@@ -98,7 +98,7 @@ class SourceBinder(FunctionBinder):
         return tuple(columns)
 
     def _computed(self, text: str, type_: SqlType, name: str, stored: tuple[tuple[str, Ex], ...]) -> Ex:
-        from dstream_sandbox.sqlserver.engine.syntax.batch import parse_expression  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.syntax.batch import parse_expression
 
         ex = self.bind_in(Scope([BoundSource(("t",), stored)]), parse_expression(text))
         return Ex(cast_sql(ex, type_), type_, True, name=name, computed=True)
@@ -225,14 +225,18 @@ class SourceBinder(FunctionBinder):
         self.gathered.tables.update(found.tables)
         alias = self.next_alias()
         shown = source.columns or tuple(c for c, _ in found.columns)
-        columns = tuple((n, Ex(f"{alias}.k{i}", t, name=n)) for i, (n, (_, t)) in enumerate(zip(shown, found.columns, strict=True)))
+        columns = tuple(
+            (n, Ex(f"{alias}.k{i}", t, name=n)) for i, (n, (_, t)) in enumerate(zip(shown, found.columns, strict=True))
+        )
         self.scope.sources.append(BoundSource(((source.alias or name).lower(),), columns, alias))
         return f"({found.sql}) AS {alias}"
 
     def _series(self, source: nodes.FunctionSource) -> str:
         args = [self.value(a) for a in source.call.args]
         if len(args) not in (2, 3):
-            raise SqlError(313, "An insufficient number of arguments were supplied for the procedure or function GENERATE_SERIES.")
+            raise SqlError(
+                313, "An insufficient number of arguments were supplied for the procedure or function GENERATE_SERIES."
+            )
         type_ = self.common(args) or names.INT
         if type_.name not in names.INTEGERS:
             raise unsupported("GENERATE_SERIES over anything but integers")
@@ -241,10 +245,13 @@ class SourceBinder(FunctionBinder):
         alias = self.next_alias()
         shown = source.columns or ("value",)
         self.scope.sources.append(
-            BoundSource(((source.alias or "generate_series").lower(),), ((shown[0], Ex(f"{alias}.v", type_, False)),), alias)
+            BoundSource(
+                ((source.alias or "generate_series").lower(),), ((shown[0], Ex(f"{alias}.v", type_, False)),), alias
+            )
         )
         body = (
-            f"WITH RECURSIVE s(v,e,d) AS (SELECT {start},{stop},{step} WHERE ({step}>0 AND {start}<={stop}) OR ({step}<0 AND {start}>={stop}) "
+            f"WITH RECURSIVE s(v,e,d) AS (SELECT {start},{stop},{step} WHERE ({step}>0 AND "
+            f"{start}<={stop}) OR ({step}<0 AND {start}>={stop}) "
             "UNION ALL SELECT v+d,e,d FROM s WHERE CASE WHEN d>0 THEN v+d<=e ELSE v+d>=e END) SELECT v FROM s"
         )
         return f"({body}) AS {alias}"
@@ -278,7 +285,7 @@ class SourceBinder(FunctionBinder):
         return f"json_each({f2(('json_rows', whole), lambda: json_rows(whole), args[0].sql, path)}) AS {alias}"
 
     def _json_field(self, value: str, name: str, type_: SqlType, path: str | None, as_json: bool) -> Ex:
-        from dstream_sandbox.sqlserver.engine.binder.json_paths import json_field  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.binder.json_paths import json_field
 
         where = path or f"$.{name}"
         text = Ex(f2(("json_field", as_json), lambda: json_field(as_json), value, f"'{where}'"), names.NVARCHAR_MAX)

@@ -53,5 +53,3 @@ def _static(binder: FunctionBinder, node: nodes.StaticMethod) -> Ex:
     if name == "null":
         return Ex("NULL", type_)
     raise unsupported(f"{node.type}::{node.name}")
-
-

@@ -47,7 +47,9 @@ def _need(node: nodes.Call, low: int, high: int | None = None) -> None:
 
 def _resized(ex: Ex, length: int | None = None, *, fixed_to_varying: bool = True) -> SqlType:
     assert ex.type is not None
-    name = {"char": "varchar", "nchar": "nvarchar", "text": "varchar", "ntext": "nvarchar"}.get(ex.type.name, ex.type.name)
+    name = {"char": "varchar", "nchar": "nvarchar", "text": "varchar", "ntext": "nvarchar"}.get(
+        ex.type.name, ex.type.name
+    )
     size = ex.type.length if length is None else length
     limit = 4000 if name == "nvarchar" else 8000
     if size is not None and size != MAX and size > limit:
@@ -91,7 +93,9 @@ def _datalength(binder: FunctionBinder, node: nodes.Call) -> Ex:
         return Ex("NULL", names.INT)
     result = names.BIGINT if type_.length == MAX else names.INT
     if type_.name in names.UNICODE or type_.name == "xml":
-        return Ex(f1("utf16", lambda: lambda v: len(v.encode("utf-16-le", "surrogatepass")), ex.sql), result, ex.nullable)
+        return Ex(
+            f1("utf16", lambda: lambda v: len(v.encode("utf-16-le", "surrogatepass")), ex.sql), result, ex.nullable
+        )
     if category(type_) in ("str", "bin"):
         return Ex(f"length({ex.sql})", result, ex.nullable)
     change = convert(type_, names.VARBINARY_MAX)
@@ -99,7 +103,9 @@ def _datalength(binder: FunctionBinder, node: nodes.Call) -> Ex:
     size = sizes.get(type_.name)
     if size is None and type_.name in ("time", "datetime2", "datetimeoffset"):
         scale = 7 if type_.scale is None else type_.scale
-        size = {"time": 3, "datetime2": 6, "datetimeoffset": 8}[type_.name] + (0 if scale < 3 else 1 if scale < 5 else 2)
+        size = {"time": 3, "datetime2": 6, "datetimeoffset": 8}[type_.name] + (
+            0 if scale < 3 else 1 if scale < 5 else 2
+        )
     if size is None and type_.name in names.DECIMALS:
         precision = type_.precision or 18
         size = 5 if precision < 10 else 9 if precision < 20 else 13 if precision < 29 else 17
@@ -181,7 +187,9 @@ def _replace(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
     wide = any(p.type is not None and p.type.name in names.UNICODE for p in parts)
     long = any(p.type is not None and p.type.length == MAX for p in parts)
-    type_ = SqlType("nvarchar" if wide else "varchar", MAX if long else 4000 if wide else 8000, collation=names.DEFAULT_COLLATION)
+    type_ = SqlType(
+        "nvarchar" if wide else "varchar", MAX if long else 4000 if wide else 8000, collation=names.DEFAULT_COLLATION
+    )
     return Ex(fn(("replace", flags), lambda: change, *(p.sql for p in parts)), type_)
 
 
@@ -305,7 +313,9 @@ def _hashbytes(binder: FunctionBinder, node: nodes.Call) -> Ex:
         found = known.get(name.lower())
         return hashlib.new(found, data, usedforsecurity=False).digest() if found else None
 
-    return Ex(f2("hashbytes", lambda: digest, algorithm.sql, cast_sql(value, names.VARBINARY_MAX)), SqlType("varbinary", 8000))
+    return Ex(
+        f2("hashbytes", lambda: digest, algorithm.sql, cast_sql(value, names.VARBINARY_MAX)), SqlType("varbinary", 8000)
+    )
 
 
 def _format(binder: FunctionBinder, node: nodes.Call) -> Ex:
@@ -329,7 +339,9 @@ def _quotename(binder: FunctionBinder, node: nodes.Call) -> Ex:
         opening = {"]": "[", ")": "(", ">": "<", "}": "{"}[close]
         return opening + value.replace(close, close * 2) + close
 
-    return Ex(f2("quotename", lambda: wrap, text.sql, mark), SqlType("nvarchar", 258, collation=names.DEFAULT_COLLATION))
+    return Ex(
+        f2("quotename", lambda: wrap, text.sql, mark), SqlType("nvarchar", 258, collation=names.DEFAULT_COLLATION)
+    )
 
 
 def _parsename(binder: FunctionBinder, node: nodes.Call) -> Ex:
@@ -337,7 +349,7 @@ def _parsename(binder: FunctionBinder, node: nodes.Call) -> Ex:
     text, piece = text_of(binder, node.args[0]), integer_of(binder, node.args[1])
 
     def part(name: str, number: int) -> str | None:
-        from dstream_sandbox.sqlserver.engine.catalog.naming import split_name  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.catalog.naming import split_name
 
         parts = split_name(name)
         if not parts or not 1 <= number <= len(parts):
@@ -348,7 +360,7 @@ def _parsename(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _json(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    from dstream_sandbox.sqlserver.engine.binder.json_paths import json_query, json_value  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.binder.json_paths import json_query, json_value
 
     name = node.name[-1]
     _need(node, 1, 2)
@@ -370,7 +382,9 @@ def _isnumeric(binder: FunctionBinder, node: nodes.Call) -> Ex:
         return Ex(f"({ex.sql} IS NOT NULL)", names.INT, False)
     text = text_of(binder, node.args[0])
     pattern = re.compile(r"\s*[+-]?\s*[$€£]?\s*(\d[\d,]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
-    return Ex(fn("isnumeric", lambda: lambda v: 1 if v is not None and pattern.match(v) else 0, text.sql), names.INT, False)
+    return Ex(
+        fn("isnumeric", lambda: lambda v: 1 if v is not None and pattern.match(v) else 0, text.sql), names.INT, False
+    )
 
 
 def _translate(binder: FunctionBinder, node: nodes.Call) -> Ex:
@@ -381,7 +395,11 @@ def _translate(binder: FunctionBinder, node: nodes.Call) -> Ex:
         if text is None or old is None or new is None:
             return None
         if len(old) != len(new):
-            raise SqlError(9828, "The second and third arguments of the TRANSLATE built-in function must contain an equal number of characters.")
+            raise SqlError(
+                9828,
+                "The second and third arguments of the TRANSLATE built-in function must contain an equal "
+                "number of characters.",
+            )
         return text.translate(str.maketrans(old, new))
 
     return Ex(fn("translate", lambda: change, *(p.sql for p in parts)), _resized(parts[0]))
@@ -404,8 +422,6 @@ def _soundex(text: str) -> str:
         if char not in "HW":
             last = code
     return out[:4].ljust(4, "0")
-
-
 
 
 FUNCTIONS: dict[str, Callable[[FunctionBinder, nodes.Call], Ex]] = {

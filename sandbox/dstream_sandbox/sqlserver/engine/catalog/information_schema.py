@@ -34,9 +34,12 @@ def schemata(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "INFORMATION_SCHEMA.COLUMNS",
-    "TABLE_CATALOG:n TABLE_SCHEMA:n TABLE_NAME:n COLUMN_NAME:n ORDINAL_POSITION:i COLUMN_DEFAULT:x IS_NULLABLE:n DATA_TYPE:n "
-    "CHARACTER_MAXIMUM_LENGTH:i CHARACTER_OCTET_LENGTH:i NUMERIC_PRECISION:t NUMERIC_PRECISION_RADIX:s NUMERIC_SCALE:i DATETIME_PRECISION:s "
-    "CHARACTER_SET_CATALOG:n CHARACTER_SET_SCHEMA:n CHARACTER_SET_NAME:n COLLATION_CATALOG:n COLLATION_SCHEMA:n COLLATION_NAME:n "
+    "TABLE_CATALOG:n TABLE_SCHEMA:n TABLE_NAME:n COLUMN_NAME:n ORDINAL_POSITION:i COLUMN_DEFAULT:x "
+    "IS_NULLABLE:n DATA_TYPE:n "
+    "CHARACTER_MAXIMUM_LENGTH:i CHARACTER_OCTET_LENGTH:i NUMERIC_PRECISION:t NUMERIC_PRECISION_RADIX:s "
+    "NUMERIC_SCALE:i DATETIME_PRECISION:s "
+    "CHARACTER_SET_CATALOG:n CHARACTER_SET_SCHEMA:n CHARACTER_SET_NAME:n COLLATION_CATALOG:n "
+    "COLLATION_SCHEMA:n COLLATION_NAME:n "
     "DOMAIN_CATALOG:n DOMAIN_SCHEMA:n DOMAIN_NAME:n",
     catalog_only=True,
 )
@@ -70,7 +73,8 @@ def _type_columns(type_: SqlType) -> Row:
 
 @view(
     "INFORMATION_SCHEMA.TABLE_CONSTRAINTS",
-    "CONSTRAINT_CATALOG:n CONSTRAINT_SCHEMA:n CONSTRAINT_NAME:n TABLE_CATALOG:n TABLE_SCHEMA:n TABLE_NAME:n CONSTRAINT_TYPE:n "
+    "CONSTRAINT_CATALOG:n CONSTRAINT_SCHEMA:n CONSTRAINT_NAME:n TABLE_CATALOG:n TABLE_SCHEMA:n "
+    "TABLE_NAME:n CONSTRAINT_TYPE:n "
     "IS_DEFERRABLE:n INITIALLY_DEFERRED:n",
     catalog_only=True,
 )
@@ -85,7 +89,8 @@ def table_constraints(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "INFORMATION_SCHEMA.KEY_COLUMN_USAGE",
-    "CONSTRAINT_CATALOG:n CONSTRAINT_SCHEMA:n CONSTRAINT_NAME:n TABLE_CATALOG:n TABLE_SCHEMA:n TABLE_NAME:n COLUMN_NAME:n ORDINAL_POSITION:i",
+    "CONSTRAINT_CATALOG:n CONSTRAINT_SCHEMA:n CONSTRAINT_NAME:n TABLE_CATALOG:n TABLE_SCHEMA:n "
+    "TABLE_NAME:n COLUMN_NAME:n ORDINAL_POSITION:i",
     catalog_only=True,
 )
 def key_column_usage(session: SqlSession) -> Iterator[Row]:
@@ -101,7 +106,8 @@ def key_column_usage(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "INFORMATION_SCHEMA.CONSTRAINT_COLUMN_USAGE",
-    "TABLE_CATALOG:n TABLE_SCHEMA:n TABLE_NAME:n COLUMN_NAME:n CONSTRAINT_CATALOG:n CONSTRAINT_SCHEMA:n CONSTRAINT_NAME:n",
+    "TABLE_CATALOG:n TABLE_SCHEMA:n TABLE_NAME:n COLUMN_NAME:n CONSTRAINT_CATALOG:n CONSTRAINT_SCHEMA:n "
+    "CONSTRAINT_NAME:n",
     catalog_only=True,
 )
 def constraint_column_usage(session: SqlSession) -> Iterator[Row]:
@@ -111,7 +117,8 @@ def constraint_column_usage(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "INFORMATION_SCHEMA.REFERENTIAL_CONSTRAINTS",
-    "CONSTRAINT_CATALOG:n CONSTRAINT_SCHEMA:n CONSTRAINT_NAME:n UNIQUE_CONSTRAINT_CATALOG:n UNIQUE_CONSTRAINT_SCHEMA:n UNIQUE_CONSTRAINT_NAME:n "
+    "CONSTRAINT_CATALOG:n CONSTRAINT_SCHEMA:n CONSTRAINT_NAME:n UNIQUE_CONSTRAINT_CATALOG:n "
+    "UNIQUE_CONSTRAINT_SCHEMA:n UNIQUE_CONSTRAINT_NAME:n "
     "MATCH_OPTION:n UPDATE_RULE:n DELETE_RULE:n",
     catalog_only=True,
 )
@@ -121,10 +128,24 @@ def referential_constraints(session: SqlSession) -> Iterator[Row]:
         for key in table.foreign_keys:
             parent = session.home.tables[key.table_id]
             target = next(i for i in parent.unique_indexes if {c for c, _ in i.columns} == set(key.references))
-            yield database, table.schema, key.name, database, parent.schema, target.name, "SIMPLE", "NO ACTION", "NO ACTION"
+            yield (
+                database,
+                table.schema,
+                key.name,
+                database,
+                parent.schema,
+                target.name,
+                "SIMPLE",
+                "NO ACTION",
+                "NO ACTION",
+            )
 
 
-@view("INFORMATION_SCHEMA.VIEWS", "TABLE_CATALOG:n TABLE_SCHEMA:n TABLE_NAME:n VIEW_DEFINITION:x CHECK_OPTION:n IS_UPDATABLE:n", catalog_only=True)
+@view(
+    "INFORMATION_SCHEMA.VIEWS",
+    "TABLE_CATALOG:n TABLE_SCHEMA:n TABLE_NAME:n VIEW_DEFINITION:x CHECK_OPTION:n IS_UPDATABLE:n",
+    catalog_only=True,
+)
 def views(session: SqlSession) -> Iterator[Row]:
     for entry in session.home.views.values():
         if rights.visible(session, entry):
@@ -133,7 +154,8 @@ def views(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "INFORMATION_SCHEMA.ROUTINES",
-    "SPECIFIC_CATALOG:n SPECIFIC_SCHEMA:n SPECIFIC_NAME:n ROUTINE_CATALOG:n ROUTINE_SCHEMA:n ROUTINE_NAME:n ROUTINE_TYPE:n ROUTINE_DEFINITION:x",
+    "SPECIFIC_CATALOG:n SPECIFIC_SCHEMA:n SPECIFIC_NAME:n ROUTINE_CATALOG:n ROUTINE_SCHEMA:n "
+    "ROUTINE_NAME:n ROUTINE_TYPE:n ROUTINE_DEFINITION:x",
     catalog_only=True,
 )
 def routines(session: SqlSession) -> Iterator[Row]:

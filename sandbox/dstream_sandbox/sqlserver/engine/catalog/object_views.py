@@ -35,7 +35,8 @@ def schemas(session: SqlSession) -> Iterator[Row]:
 
 
 _OBJECT = (
-    "name:n object_id:i principal_id:i schema_id:i parent_object_id:i type:c type_desc:n create_date:d modify_date:d is_ms_shipped:b "
+    "name:n object_id:i principal_id:i schema_id:i parent_object_id:i type:c type_desc:n create_date:d "
+    "modify_date:d is_ms_shipped:b "
     "is_published:b is_schema_published:b"
 )
 
@@ -43,14 +44,39 @@ _OBJECT = (
 def _objects(session: SqlSession) -> Iterator[Row]:
     for table in tables(session):
         schema = _schema_id(session, table.schema)
-        yield table.name, table.id, None, schema, 0, "U ", "USER_TABLE", table.created, table.modified, int(table.system), 0, 0
+        yield (
+            table.name,
+            table.id,
+            None,
+            schema,
+            0,
+            "U ",
+            "USER_TABLE",
+            table.created,
+            table.modified,
+            int(table.system),
+            0,
+            0,
+        )
         yield from _constraints(table, schema)
-    for entry, kind, description in (
-        *((v, "V ", "VIEW") for v in session.home.views.values()),
-        *((p, "P ", "SQL_STORED_PROCEDURE") for p in session.home.procedures.values()),
-    ):
+    modules: list[tuple[View | Procedure, str, str]] = [(v, "V ", "VIEW") for v in session.home.views.values()]
+    modules += [(p, "P ", "SQL_STORED_PROCEDURE") for p in session.home.procedures.values()]
+    for entry, kind, description in modules:
         if rights.visible(session, entry):
-            yield entry.name, entry.id, None, _schema_id(session, entry.schema), 0, kind, description, entry.created, entry.created, 0, 0, 0
+            yield (
+                entry.name,
+                entry.id,
+                None,
+                _schema_id(session, entry.schema),
+                0,
+                kind,
+                description,
+                entry.created,
+                entry.created,
+                0,
+                0,
+                0,
+            )
 
 
 def _constraints(table: Table, schema: int) -> Iterator[Row]:
@@ -65,7 +91,20 @@ def _constraints(table: Table, schema: int) -> Iterator[Row]:
         yield key.name, key.object_id, None, schema, table.id, "F ", "FOREIGN_KEY_CONSTRAINT", made, made, 0, 0, 0
     for column in table.columns:
         if column.default is not None:
-            yield column.default[0], _default_id(table, column.id), None, schema, table.id, "D ", "DEFAULT_CONSTRAINT", made, made, 0, 0, 0
+            yield (
+                column.default[0],
+                _default_id(table, column.id),
+                None,
+                schema,
+                table.id,
+                "D ",
+                "DEFAULT_CONSTRAINT",
+                made,
+                made,
+                0,
+                0,
+                0,
+            )
 
 
 def _default_id(table: Table, column_id: int) -> int:
@@ -93,8 +132,10 @@ def sysobjects(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "sys.tables",
-    _OBJECT + " lob_data_space_id:i max_column_id_used:i lock_on_bulk_load:b uses_ansi_nulls:b is_replicated:b is_merge_published:b "
-    "is_tracked_by_cdc:b lock_escalation:t lock_escalation_desc:n is_filetable:b is_memory_optimized:b durability:t durability_desc:n "
+    _OBJECT + " lob_data_space_id:i max_column_id_used:i lock_on_bulk_load:b uses_ansi_nulls:b is_replicated:b "
+    "is_merge_published:b "
+    "is_tracked_by_cdc:b lock_escalation:t lock_escalation_desc:n is_filetable:b is_memory_optimized:b "
+    "durability:t durability_desc:n "
     "temporal_type:t temporal_type_desc:n history_table_id:i is_external:b is_node:b is_edge:b",
     catalog_only=True,
 )
@@ -127,7 +168,11 @@ def procedures(session: SqlSession) -> Iterator[Row]:
             )  # fmt: skip
 
 
-@view("sys.sql_modules", "object_id:i definition:x uses_ansi_nulls:b uses_quoted_identifier:b is_schema_bound:b", catalog_only=True)
+@view(
+    "sys.sql_modules",
+    "object_id:i definition:x uses_ansi_nulls:b uses_quoted_identifier:b is_schema_bound:b",
+    catalog_only=True,
+)
 def sql_modules(session: SqlSession) -> Iterator[Row]:
     entries: list[View | Procedure] = [*session.home.views.values(), *session.home.procedures.values()]
     for entry in entries:
@@ -136,16 +181,19 @@ def sql_modules(session: SqlSession) -> Iterator[Row]:
 
 
 _COLUMN = (
-    "object_id:i name:n column_id:i system_type_id:t user_type_id:i max_length:s precision:t scale:t collation_name:n is_nullable:b "
-    "is_ansi_padded:b is_rowguidcol:b is_identity:b is_computed:b is_filestream:b is_replicated:b is_non_sql_subscribed:b is_merge_published:b "
-    "is_dts_replicated:b is_xml_document:b xml_collection_id:i default_object_id:i rule_object_id:i is_sparse:b is_column_set:b "
-    "generated_always_type:t generated_always_type_desc:n encryption_type:i encryption_type_desc:n is_hidden:b is_masked:b"
+    "object_id:i name:n column_id:i system_type_id:t user_type_id:i max_length:s precision:t scale:t "
+    "collation_name:n is_nullable:b "
+    "is_ansi_padded:b is_rowguidcol:b is_identity:b is_computed:b is_filestream:b is_replicated:b "
+    "is_non_sql_subscribed:b is_merge_published:b "
+    "is_dts_replicated:b is_xml_document:b xml_collection_id:i default_object_id:i rule_object_id:i "
+    "is_sparse:b is_column_set:b "
+    "generated_always_type:t generated_always_type_desc:n encryption_type:i encryption_type_desc:n "
+    "is_hidden:b is_masked:b"
 )
 
 
 def _columns(session: SqlSession) -> Iterator[Row]:
-    own = [t for t in session.temp_tables.values()]
-    for table in [*tables(session), *own]:
+    for table in [*tables(session), *session.temp_tables.values()]:
         for column in table.columns:
             type_ = column.type
             system, user = system_views.catalog_type(type_)
@@ -178,10 +226,11 @@ def all_columns(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "sys.identity_columns",
-    "object_id:i name:n column_id:i system_type_id:t seed_value:V increment_value:V last_value:V is_not_for_replication:b is_computed:b",
+    "object_id:i name:n column_id:i system_type_id:t seed_value:V increment_value:V last_value:V "
+    "is_not_for_replication:b is_computed:b",
 )
 def identity_columns(session: SqlSession) -> Iterator[Row]:
-    from dstream_sandbox.sqlserver.engine.types.storage import pack_variant  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.types.storage import pack_variant
 
     for table in tables(session):
         column = table.identity_column
@@ -196,7 +245,11 @@ def identity_columns(session: SqlSession) -> Iterator[Row]:
         )  # fmt: skip
 
 
-@view("sys.computed_columns", "object_id:i name:n column_id:i definition:x is_persisted:b is_computed:b", catalog_only=True)
+@view(
+    "sys.computed_columns",
+    "object_id:i name:n column_id:i definition:x is_persisted:b is_computed:b",
+    catalog_only=True,
+)
 def computed_columns(session: SqlSession) -> Iterator[Row]:
     for table in tables(session):
         for column in table.columns:
@@ -206,12 +259,13 @@ def computed_columns(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "sys.types",
-    "name:n system_type_id:t user_type_id:i schema_id:i principal_id:i max_length:s precision:t scale:t collation_name:n is_nullable:b "
+    "name:n system_type_id:t user_type_id:i schema_id:i principal_id:i max_length:s precision:t scale:t "
+    "collation_name:n is_nullable:b "
     "is_user_defined:b is_assembly_type:b default_object_id:i rule_object_id:i is_table_type:b",
     catalog_only=True,
 )
 def types(session: SqlSession) -> Iterator[Row]:
-    from dstream_sandbox.sqlserver.engine.types.names import make_type  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.types.names import make_type
 
     for name, (system, user, length) in TYPE_IDS.items():
         type_ = make_type(name) if name not in ("decimal", "numeric") else make_type(name, ("38", "38"))
@@ -231,8 +285,10 @@ def systypes(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "sys.indexes",
-    "object_id:i name:n index_id:i type:t type_desc:n is_unique:b data_space_id:i ignore_dup_key:b is_primary_key:b is_unique_constraint:b "
-    "fill_factor:t is_padded:b is_disabled:b is_hypothetical:b allow_row_locks:b allow_page_locks:b has_filter:b filter_definition:x",
+    "object_id:i name:n index_id:i type:t type_desc:n is_unique:b data_space_id:i ignore_dup_key:b "
+    "is_primary_key:b is_unique_constraint:b "
+    "fill_factor:t is_padded:b is_disabled:b is_hypothetical:b allow_row_locks:b allow_page_locks:b "
+    "has_filter:b filter_definition:x",
     catalog_only=True,
 )
 def indexes(session: SqlSession) -> Iterator[Row]:
@@ -249,7 +305,8 @@ def indexes(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "sys.index_columns",
-    "object_id:i index_id:i index_column_id:i column_id:i key_ordinal:t partition_ordinal:t is_descending_key:b is_included_column:b",
+    "object_id:i index_id:i index_column_id:i column_id:i key_ordinal:t partition_ordinal:t "
+    "is_descending_key:b is_included_column:b",
     catalog_only=True,
 )
 def index_columns(session: SqlSession) -> Iterator[Row]:
@@ -277,7 +334,11 @@ def key_constraints(session: SqlSession) -> Iterator[Row]:
                 )  # fmt: skip
 
 
-@view("sys.check_constraints", _OBJECT + " is_disabled:b definition:x parent_column_id:i is_not_trusted:b", catalog_only=True)
+@view(
+    "sys.check_constraints",
+    _OBJECT + " is_disabled:b definition:x parent_column_id:i is_not_trusted:b",
+    catalog_only=True,
+)
 def check_constraints(session: SqlSession) -> Iterator[Row]:
     for table in tables(session):
         schema = _schema_id(session, table.schema)
@@ -318,7 +379,8 @@ def foreign_keys(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "sys.foreign_key_columns",
-    "constraint_object_id:i constraint_column_id:i parent_object_id:i parent_column_id:i referenced_object_id:i referenced_column_id:i",
+    "constraint_object_id:i constraint_column_id:i parent_object_id:i parent_column_id:i "
+    "referenced_object_id:i referenced_column_id:i",
     catalog_only=True,
 )
 def foreign_key_columns(session: SqlSession) -> Iterator[Row]:
@@ -328,10 +390,15 @@ def foreign_key_columns(session: SqlSession) -> Iterator[Row]:
                 yield key.object_id, position, table.id, column, key.table_id, reference
 
 
-@view("sys.parameters", "object_id:i name:n parameter_id:i system_type_id:t user_type_id:i max_length:s precision:t scale:t is_output:b has_default_value:b", catalog_only=True)
+@view(
+    "sys.parameters",
+    "object_id:i name:n parameter_id:i system_type_id:t user_type_id:i max_length:s precision:t scale:t "
+    "is_output:b has_default_value:b",
+    catalog_only=True,
+)
 def parameters(session: SqlSession) -> Iterator[Row]:
-    from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch  # noqa: PLC0415
-    from dstream_sandbox.sqlserver.engine.syntax.statements import CreateProcedure  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch
+    from dstream_sandbox.sqlserver.engine.syntax.statements import CreateProcedure
 
     for procedure in session.home.procedures.values():
         (definition,) = parse_batch(procedure.text)
@@ -353,7 +420,11 @@ def partitions(session: SqlSession) -> Iterator[Row]:
             yield table.id * 1000 + index_id, table.id, index_id, 1, table.id * 1000 + index_id, rows
 
 
-@view("sys.database_principals", "name:n principal_id:i type:c type_desc:n default_schema_name:n create_date:d modify_date:d is_fixed_role:b", catalog_only=True)
+@view(
+    "sys.database_principals",
+    "name:n principal_id:i type:c type_desc:n default_schema_name:n create_date:d modify_date:d is_fixed_role:b",
+    catalog_only=True,
+)
 def database_principals(session: SqlSession) -> Iterator[Row]:
     made = session.home.options.created
     yield "public", 0, "R ", "DATABASE_ROLE", None, made, made, 0
@@ -393,7 +464,11 @@ def synonyms(session: SqlSession) -> Iterator[Row]:
     return iter(())
 
 
-@view("sys.change_tracking_tables", "object_id:i is_track_columns_updated_on:b min_valid_version:l begin_version:l cleanup_version:l", catalog_only=True)
+@view(
+    "sys.change_tracking_tables",
+    "object_id:i is_track_columns_updated_on:b min_valid_version:l begin_version:l cleanup_version:l",
+    catalog_only=True,
+)
 def change_tracking_tables(session: SqlSession) -> Iterator[Row]:
     return iter(())
 

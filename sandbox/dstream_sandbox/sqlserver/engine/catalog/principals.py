@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.session import SqlSession
 
 _FIRST_ID = 5
-_PERMISSIONS = frozenset(
-    """SELECT INSERT UPDATE DELETE EXECUTE REFERENCES CONTROL ALTER VIEW_DEFINITION VIEW_DATABASE_STATE VIEW_SERVER_STATE
-    VIEW_DATABASE_PERFORMANCE_STATE VIEW_SERVER_PERFORMANCE_STATE CONNECT VIEW_CHANGE_TRACKING""".split()
-)
+_PERMISSIONS_TEXT = """
+    SELECT INSERT UPDATE DELETE EXECUTE REFERENCES CONTROL ALTER VIEW_DEFINITION VIEW_DATABASE_STATE
+    VIEW_SERVER_STATE VIEW_DATABASE_PERFORMANCE_STATE VIEW_SERVER_PERFORMANCE_STATE CONNECT VIEW_CHANGE_TRACKING
+"""
+_PERMISSIONS = frozenset(_PERMISSIONS_TEXT.split())
 
 
 def not_found(kind: str, name: str) -> SqlError:
@@ -144,7 +145,7 @@ def _securable(session: SqlSession, statement: st.Permission) -> str:
     if found is None:
         if schema.lower() in ("sys", "cdc"):
             return f"name:{schema.lower()}.{target[-1].lower()}"
-        raise SqlError(15151, f"Cannot find the object '{target[-1]}', because it does not exist or you do not have permission.")
+        raise SqlError(
+            15151, f"Cannot find the object '{target[-1]}', because it does not exist or you do not have permission."
+        )
     return f"object:{found.id}"
-
-

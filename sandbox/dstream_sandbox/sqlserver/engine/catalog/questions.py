@@ -76,9 +76,11 @@ def _constraint_id(session: SqlSession, name: str) -> int | None:
     if view is not None and "." not in name:
         return None
     for table in session.home.tables.values():
-        for entry in (*table.indexes, *table.checks, *table.foreign_keys):
-            if entry.object_id and entry.name.lower() == wanted:
-                return entry.object_id
+        named = [(i.name, i.object_id) for i in table.indexes if i.object_id]
+        named += [(c.name, c.object_id) for c in table.checks] + [(k.name, k.object_id) for k in table.foreign_keys]
+        for constraint, object_id in named:
+            if constraint.lower() == wanted:
+                return object_id
     parts = split_name(name)
     if len(parts) > 1 and (found := system_views.find(parts[-2], parts[-1])) is not None:
         return system_views.object_id_of(found)
@@ -195,7 +197,11 @@ def _object_property_ex(session: SqlSession, object_id: int | None, wanted: str 
 
 def _index_property(session: SqlSession, object_id: int | None, name: str | None, wanted: str | None) -> int | None:
     found = _by_id(session, object_id)
-    index = next((i for i in found.indexes if i.name.lower() == (name or "").lower()), None) if isinstance(found, Table) else None
+    index = (
+        next((i for i in found.indexes if i.name.lower() == (name or "").lower()), None)
+        if isinstance(found, Table)
+        else None
+    )
     if index is None:
         return None
     known = {"isunique": index.unique, "isclustered": index.clustered, "indexid": index.id, "isdisabled": False}
@@ -310,7 +316,9 @@ def _collation_property(session: SqlSession, name: str | None, wanted: str | Non
     return None if value is None or not name else pack_variant(names.INT, value)
 
 
-def _has_perms(session: SqlSession, securable: str | None, kind: str | None, permission: str | None, *_: object) -> int | None:
+def _has_perms(
+    session: SqlSession, securable: str | None, kind: str | None, permission: str | None, *_: object
+) -> int | None:
     wanted = (permission or "").upper()
     area = (kind or "").upper()
     if securable is None or area == "DATABASE":
@@ -354,7 +362,11 @@ def _is_role_member(session: SqlSession, role: str | None, principal: str | None
 
 def _is_server_member(session: SqlSession, role: str | None, login: str | None = None) -> int | None:
     who = login or session.login
-    return int(session.engine.is_sysadmin(who)) if (role or "").lower() == "sysadmin" else int((role or "").lower() == "public")
+    return (
+        int(session.engine.is_sysadmin(who))
+        if (role or "").lower() == "sysadmin"
+        else int((role or "").lower() == "public")
+    )
 
 
 def _has_access(session: SqlSession, database: str | None) -> int | None:

@@ -30,9 +30,7 @@ def check_access(session: SqlSession, database: Database) -> None:
     if session.engine.is_sysadmin(session.login) or database.name.lower() in ("master", "tempdb", "msdb"):
         return
     if user_of(session, database) is None:
-        text = (
-            f'The server principal "{session.login}" is not able to access the database "{database.name}" under the current security context.'
-        )
+        text = f'The server principal "{session.login}" is not able to access the database "{database.name}" under the current security context.'
         raise SqlError(916, text, severity=14)
 
 
@@ -95,7 +93,10 @@ def require_ddl(session: SqlSession, what: str) -> None:
 
 def require_sysadmin(session: SqlSession, what: str) -> None:
     if not session.engine.is_sysadmin(session.login):
-        raise SqlError(22904 if what.startswith("sys.sp_cdc") else 262, f"Caller is not authorized to initiate the requested action. {what} requires sysadmin privileges.")
+        raise SqlError(
+            22904 if what.startswith("sys.sp_cdc") else 262,
+            f"Caller is not authorized to initiate the requested action. {what} requires sysadmin privileges.",
+        )
 
 
 def has_database_permission(session: SqlSession, permission: str) -> bool:
@@ -103,12 +104,18 @@ def has_database_permission(session: SqlSession, permission: str) -> bool:
         return True
     user = user_of(session)
     names = roles_of(session) | ({user.name.lower()} if user is not None else set())
-    return any(("GRANT", permission, "database") in p.grants for p in session.home.principals.values() if p.name.lower() in names)
+    return any(
+        ("GRANT", permission, "database") in p.grants
+        for p in session.home.principals.values()
+        if p.name.lower() in names
+    )
 
 
 def role_exists(session: SqlSession, name: str) -> bool:
     lowered = name.lower()
-    return lowered in (*FIXED_ROLES, "public") or any(p.name.lower() == lowered for p in session.home.principals.values())
+    return lowered in (*FIXED_ROLES, "public") or any(
+        p.name.lower() == lowered for p in session.home.principals.values()
+    )
 
 
 def may_read_capture(session: SqlSession, instance: CaptureInstance) -> bool:

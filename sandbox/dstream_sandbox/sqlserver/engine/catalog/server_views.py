@@ -24,11 +24,15 @@ _IDLE = b"\0"
 
 @view(
     "sys.databases",
-    "name:n database_id:i source_database_id:i owner_sid:v create_date:d compatibility_level:t collation_name:n user_access:t "
+    "name:n database_id:i source_database_id:i owner_sid:v create_date:d compatibility_level:t "
+    "collation_name:n user_access:t "
     "user_access_desc:n is_read_only:b is_auto_close_on:b is_auto_shrink_on:b state:t state_desc:n is_in_standby:b "
-    "snapshot_isolation_state:t snapshot_isolation_state_desc:n is_read_committed_snapshot_on:b recovery_model:t recovery_model_desc:n "
-    "is_broker_enabled:b service_broker_guid:g log_reuse_wait_desc:n is_cdc_enabled:b is_encrypted:b is_published:b is_trustworthy_on:b "
-    "replica_id:g group_database_id:g containment:t is_query_store_on:b is_accelerated_database_recovery_on:b is_ledger_on:b",
+    "snapshot_isolation_state:t snapshot_isolation_state_desc:n is_read_committed_snapshot_on:b "
+    "recovery_model:t recovery_model_desc:n "
+    "is_broker_enabled:b service_broker_guid:g log_reuse_wait_desc:n is_cdc_enabled:b is_encrypted:b "
+    "is_published:b is_trustworthy_on:b "
+    "replica_id:g group_database_id:g containment:t is_query_store_on:b "
+    "is_accelerated_database_recovery_on:b is_ledger_on:b",
     server_wide=True,
 )
 def databases(session: SqlSession) -> Iterator[Row]:
@@ -46,15 +50,25 @@ def databases(session: SqlSession) -> Iterator[Row]:
 @view("sys.sysdatabases", "name:n dbid:s sid:v crdate:d cmptlevel:t", server_wide=True)
 def sysdatabases(session: SqlSession) -> Iterator[Row]:
     for database in session.engine.databases():
-        yield database.name, database.database_id, b"\x01", database.options.created, database.options.compatibility_level
+        yield (
+            database.name,
+            database.database_id,
+            b"\x01",
+            database.options.created,
+            database.options.compatibility_level,
+        )
 
 
 @view(
     "sys.dm_exec_sessions",
-    "session_id:s login_time:d host_name:n program_name:n host_process_id:i client_version:i client_interface_name:n login_name:n "
-    "original_login_name:n status:n cpu_time:i memory_usage:i total_elapsed_time:i last_request_start_time:d last_request_end_time:d reads:l "
-    "writes:l logical_reads:l is_user_process:b text_size:i language:n date_format:n date_first:s quoted_identifier:b arithabort:b "
-    "ansi_nulls:b transaction_isolation_level:s lock_timeout:i deadlock_priority:i row_count:l prev_error:i database_id:s "
+    "session_id:s login_time:d host_name:n program_name:n host_process_id:i client_version:i "
+    "client_interface_name:n login_name:n "
+    "original_login_name:n status:n cpu_time:i memory_usage:i total_elapsed_time:i "
+    "last_request_start_time:d last_request_end_time:d reads:l "
+    "writes:l logical_reads:l is_user_process:b text_size:i language:n date_format:n date_first:s "
+    "quoted_identifier:b arithabort:b "
+    "ansi_nulls:b transaction_isolation_level:s lock_timeout:i deadlock_priority:i row_count:l "
+    "prev_error:i database_id:s "
     "open_transaction_count:i",
     server_wide=True,
 )
@@ -73,13 +87,23 @@ def dm_exec_sessions(session: SqlSession) -> Iterator[Row]:
         )  # fmt: skip
 
 
-@view("sys.dm_exec_connections", "session_id:i connect_time:d net_transport:n protocol_type:n encrypt_option:n auth_scheme:n client_net_address:n local_net_address:n", server_wide=True)
+@view(
+    "sys.dm_exec_connections",
+    "session_id:i connect_time:d net_transport:n protocol_type:n encrypt_option:n auth_scheme:n "
+    "client_net_address:n local_net_address:n",
+    server_wide=True,
+)
 def dm_exec_connections(session: SqlSession) -> Iterator[Row]:
     for other in session.engine.sessions():
         yield other.spid, to_datetime(other.started), "TCP", "TSQL", "TRUE", "SQL", "127.0.0.1", "127.0.0.1"
 
 
-@view("sys.dm_exec_requests", "session_id:s request_id:i start_time:d status:n command:n database_id:s blocking_session_id:s wait_type:n transaction_id:l", server_wide=True)
+@view(
+    "sys.dm_exec_requests",
+    "session_id:s request_id:i start_time:d status:n command:n database_id:s blocking_session_id:s "
+    "wait_type:n transaction_id:l",
+    server_wide=True,
+)
 def dm_exec_requests(session: SqlSession) -> Iterator[Row]:
     blocked = session.engine.locks.blocked()
     for other in session.engine.sessions():
@@ -87,10 +111,24 @@ def dm_exec_requests(session: SqlSession) -> Iterator[Row]:
             continue
         blocker = blocked.get(other.spid, 0)
         wait = "LCK_M_X" if blocker else None
-        yield other.spid, 0, to_datetime(clock.now_ticks()), other.status, "BATCH", other.home.database_id, blocker, wait, other.transaction_descriptor
+        yield (
+            other.spid,
+            0,
+            to_datetime(clock.now_ticks()),
+            other.status,
+            "BATCH",
+            other.home.database_id,
+            blocker,
+            wait,
+            other.transaction_descriptor,
+        )
 
 
-@view("sys.dm_tran_active_transactions", "transaction_id:l name:n transaction_begin_time:d transaction_type:i transaction_state:i", server_wide=True)
+@view(
+    "sys.dm_tran_active_transactions",
+    "transaction_id:l name:n transaction_begin_time:d transaction_type:i transaction_state:i",
+    server_wide=True,
+)
 def dm_tran_active_transactions(session: SqlSession) -> Iterator[Row]:
     for other in session.engine.sessions():
         transaction = other.transaction
@@ -98,23 +136,36 @@ def dm_tran_active_transactions(session: SqlSession) -> Iterator[Row]:
             yield transaction.id, transaction.name or "user_transaction", to_datetime(transaction.began), 1, 2
 
 
-@view("sys.dm_tran_session_transactions", "session_id:i transaction_id:l is_user_transaction:b open_transaction_count:i", server_wide=True)
+@view(
+    "sys.dm_tran_session_transactions",
+    "session_id:i transaction_id:l is_user_transaction:b open_transaction_count:i",
+    server_wide=True,
+)
 def dm_tran_session_transactions(session: SqlSession) -> Iterator[Row]:
     for other in session.engine.sessions():
         if other.transaction is not None:
             yield other.spid, other.transaction.id, 1, other.nesting
 
 
-@view("sys.dm_tran_current_transaction", "transaction_id:l transaction_sequence_num:l transaction_is_snapshot:b first_snapshot_sequence_num:l")
+@view(
+    "sys.dm_tran_current_transaction",
+    "transaction_id:l transaction_sequence_num:l transaction_is_snapshot:b first_snapshot_sequence_num:l",
+)
 def dm_tran_current_transaction(session: SqlSession) -> Iterator[Row]:
     transaction = session.reading_transaction
     if transaction is not None:
-        yield transaction.id, transaction.snapshot_number or 0, int(transaction.isolation == "SNAPSHOT"), transaction.snapshot_number
+        yield (
+            transaction.id,
+            transaction.snapshot_number or 0,
+            int(transaction.isolation == "SNAPSHOT"),
+            transaction.snapshot_number,
+        )
 
 
 @view(
     "sys.dm_tran_database_transactions",
-    "transaction_id:l database_id:i database_transaction_begin_time:d database_transaction_type:i database_transaction_state:i "
+    "transaction_id:l database_id:i database_transaction_begin_time:d database_transaction_type:i "
+    "database_transaction_state:i "
     "database_transaction_begin_lsn:N database_transaction_last_lsn:N database_transaction_most_recent_savepoint_lsn:N "
     "database_transaction_commit_lsn:N",
 )
@@ -136,7 +187,8 @@ def _numeric(position: int) -> bytes | None:
 
 @view(
     "sys.dm_tran_locks",
-    "resource_type:n resource_database_id:i resource_associated_entity_id:l request_mode:n request_type:n request_status:n request_session_id:i",
+    "resource_type:n resource_database_id:i resource_associated_entity_id:l request_mode:n "
+    "request_type:n request_status:n request_session_id:i",
     server_wide=True,
 )
 def dm_tran_locks(session: SqlSession) -> Iterator[Row]:
@@ -151,7 +203,12 @@ def dm_tran_locks(session: SqlSession) -> Iterator[Row]:
                     yield kinds[resource[0]], other.home.database_id, resource[1], mode, "LOCK", "GRANT", other.spid
 
 
-@view("sys.dm_server_services", "servicename:n startup_type:i startup_type_desc:n status:i status_desc:n process_id:i last_startup_time:o service_account:n is_clustered:n", server_wide=True)
+@view(
+    "sys.dm_server_services",
+    "servicename:n startup_type:i startup_type_desc:n status:i status_desc:n process_id:i "
+    "last_startup_time:o service_account:n is_clustered:n",
+    server_wide=True,
+)
 def dm_server_services(session: SqlSession) -> Iterator[Row]:
     """SQL Server Agent runs capture: it shows as stopped when the current database's capture job is."""
     running = session.engine.capture.is_running(session.home)
@@ -162,22 +219,46 @@ def dm_server_services(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "sys.dm_cdc_log_scan_sessions",
-    "session_id:i start_time:d end_time:d duration:i scan_phase:n error_count:i start_lsn:n current_lsn:n end_lsn:n tran_count:l "
-    "last_commit_lsn:n last_commit_time:d log_record_count:l schema_change_count:i command_count:l first_begin_cdc_lsn:n last_commit_cdc_lsn:n "
+    "session_id:i start_time:d end_time:d duration:i scan_phase:n error_count:i start_lsn:n "
+    "current_lsn:n end_lsn:n tran_count:l "
+    "last_commit_lsn:n last_commit_time:d log_record_count:l schema_change_count:i command_count:l "
+    "first_begin_cdc_lsn:n last_commit_cdc_lsn:n "
     "last_commit_cdc_time:d latency:i empty_scan_count:i failed_sessions_count:i",
 )
 def dm_cdc_log_scan_sessions(session: SqlSession) -> Iterator[Row]:
     """One row: the scan that published what is visible now. A stopped job has made no scan since."""
     if not session.home.options.cdc_enabled:
         return
-    from dstream_sandbox.sqlserver.engine.cdc.questions import max_lsn  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.cdc.questions import max_lsn
 
     last = max_lsn(session)
     shown = _dashed(last) if last is not None else None
     if not session.engine.capture.is_running(session.home):
         return
     when = to_datetime(session.engine.capture.last_scan)
-    yield 1, when, when, 0, "Done", 0, shown, shown, shown, 0, shown, when, 0, 0, 0, shown, shown, when, int(session.engine.capture.delay_s), 0, 0
+    yield (
+        1,
+        when,
+        when,
+        0,
+        "Done",
+        0,
+        shown,
+        shown,
+        shown,
+        0,
+        shown,
+        when,
+        0,
+        0,
+        0,
+        shown,
+        shown,
+        when,
+        int(session.engine.capture.delay_s),
+        0,
+        0,
+    )
 
 
 def _dashed(value: bytes) -> str:
@@ -185,21 +266,43 @@ def _dashed(value: bytes) -> str:
     return f"{text[:8]}:{text[8:16]}:{text[16:]}"
 
 
-@view("sys.dm_cdc_errors", "session_id:i phase_number:i entry_time:d error_number:i error_severity:i error_state:i error_message:x start_lsn:n begin_lsn:n sequence_value:n")
+@view(
+    "sys.dm_cdc_errors",
+    "session_id:i phase_number:i entry_time:d error_number:i error_severity:i error_state:i "
+    "error_message:x start_lsn:n begin_lsn:n sequence_value:n",
+)
 def dm_cdc_errors(session: SqlSession) -> Iterator[Row]:
     return iter(())
 
 
-@view("sys.server_principals", "name:n principal_id:i sid:v type:c type_desc:n is_disabled:b create_date:d default_database_name:n", server_wide=True)
+@view(
+    "sys.server_principals",
+    "name:n principal_id:i sid:v type:c type_desc:n is_disabled:b create_date:d default_database_name:n",
+    server_wide=True,
+)
 def server_principals(session: SqlSession) -> Iterator[Row]:
     for number, name in enumerate(session.engine.logins(), 1):
         yield name, number, bytes([number]), "S ", "SQL_LOGIN", 0, to_datetime(session.engine.started), "master"
 
 
-@view("sys.configurations", "configuration_id:i name:n value:V minimum:V maximum:V value_in_use:V description:n is_dynamic:b is_advanced:b", server_wide=True)
+@view(
+    "sys.configurations",
+    "configuration_id:i name:n value:V minimum:V maximum:V value_in_use:V description:n is_dynamic:b is_advanced:b",
+    server_wide=True,
+)
 def configurations(session: SqlSession) -> Iterator[Row]:
     value = pack_variant(names.INT, 65536)
-    yield 1536, "max text repl size (B)", value, value, value, value, "Maximum size of a text field in replication.", 1, 0
+    yield (
+        1536,
+        "max text repl size (B)",
+        value,
+        value,
+        value,
+        value,
+        "Maximum size of a text field in replication.",
+        1,
+        0,
+    )
 
 
 @view("sys.dm_os_sys_info", "cpu_count:i sqlserver_start_time:d physical_memory_kb:l", server_wide=True)
@@ -217,7 +320,11 @@ def servers(session: SqlSession) -> Iterator[Row]:
     yield 0, "SANDBOX", "SQL Server", "SQLNCLI", "SANDBOX", 0
 
 
-@view("sys.database_files", "file_id:i type:t type_desc:n name:n physical_name:n state:t state_desc:n size:i", server_wide=False)
+@view(
+    "sys.database_files",
+    "file_id:i type:t type_desc:n name:n physical_name:n state:t state_desc:n size:i",
+    server_wide=False,
+)
 def database_files(session: SqlSession) -> Iterator[Row]:
     yield 1, 0, "ROWS", session.home.name, f"{session.home.name}.mdf", 0, "ONLINE", 0
 
@@ -227,7 +334,11 @@ def filegroups(session: SqlSession) -> Iterator[Row]:
     yield "PRIMARY", 1, "FG", "ROWS_FILEGROUP", 1
 
 
-@view("sys.dm_hadr_database_replica_states", "database_id:i is_primary_replica:b synchronization_state:t", server_wide=True)
+@view(
+    "sys.dm_hadr_database_replica_states",
+    "database_id:i is_primary_replica:b synchronization_state:t",
+    server_wide=True,
+)
 def dm_hadr_database_replica_states(session: SqlSession) -> Iterator[Row]:
     return iter(())
 

@@ -33,7 +33,9 @@ _SHORT = {
 }  # fmt: skip
 
 
-def view(name: str, columns: str, *, catalog_only: bool = False, server_wide: bool = False) -> Callable[[RowsOf], RowsOf]:
+def view(
+    name: str, columns: str, *, catalog_only: bool = False, server_wide: bool = False
+) -> Callable[[RowsOf], RowsOf]:
     """Register a view: `columns` is `name:type ..` with the one-letter types above. `catalog_only` rows depend on nothing but the
     catalog and the login; `server_wide` views are the same from every database."""
     parsed = tuple((part.rsplit(":", 1)[0], _SHORT[part.rsplit(":", 1)[1]]) for part in columns.split())
@@ -56,7 +58,7 @@ def find(schema: str, name: str) -> SystemView | None:
 
 def _load() -> None:
     if not _ENTRIES:
-        from dstream_sandbox.sqlserver.engine.catalog import (  # noqa: F401, PLC0415  # they register themselves
+        from dstream_sandbox.sqlserver.engine.catalog import (  # noqa: F401  # they register themselves
             information_schema,
             object_views,
             server_views,

@@ -6,6 +6,8 @@ there is none; a delay or a stopped capture job only moves the limit, so that no
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dstream_sandbox.sqlserver.engine.binder.closures import number_of
@@ -40,7 +42,7 @@ def capture_changes(
     for overlay in overlays:
         for instance in database.capture.of_source(overlay.table.id):
             key = (database.path, overlay.log, instance.table.id, database.version)
-            sql = _compiled.obtain(key, lambda o=overlay, i=instance: _capture_sql(o, i))
+            sql = _compiled.obtain(key, partial(_capture_sql, overlay, instance))
             connection.execute(sql, {"lsn": start_lsn})
             captured = True
     if captured:
@@ -72,7 +74,9 @@ def _capture_sql(overlay: Overlay, instance: CaptureInstance) -> str:
     stored = {c.id for c in overlay.table.stored_columns}
     wide = [c for c in instance.columns if not c.computed and c.source_id in stored]
     words = [wide[i : i + _BITS] for i in range(0, len(wide), _BITS)] or [[]]
-    changed = [" | ".join(f"((o{c.source_id} IS NOT n{c.source_id})<<{i})" for i, c in enumerate(w)) or "0" for w in words]
+    changed = [
+        " | ".join(f"((o{c.source_id} IS NOT n{c.source_id})<<{i})" for i, c in enumerate(w)) or "0" for w in words
+    ]
     masks = ", ".join(f"{sql} AS m{i}" for i, sql in enumerate(changed))
     some = " OR ".join(f"m{i}<>0" for i in range(len(words)))
     length = -(-len(instance.columns) // 8)
@@ -116,7 +120,7 @@ def _full(columns: int, length: int) -> bytes:
     return ((1 << columns) - 1).to_bytes(length, "big")
 
 
-def _masker(ordinals: tuple[int, ...], length: int):  # type: ignore[no-untyped-def]
+def _masker(ordinals: tuple[int, ...], length: int) -> Callable[..., bytes]:
     """Bit (ordinal - 1), counted from the lowest bit of the last byte."""
     straight = ordinals == tuple(range(1, len(ordinals) + 1))
 

@@ -40,7 +40,8 @@ def enable_database(database: Database, now: int) -> None:
         jobs = system_table(database, "cdc_jobs")
         # Defaults: Microsoft Learn, "sys.sp_cdc_add_job (Transact-SQL)".
         connection.execute(
-            f"INSERT INTO t{jobs.id} VALUES (?, 'capture', ?, 500, 10, 1, 5, 0, 0), (?, 'cleanup', ?, 0, 0, 0, 0, 4320, 5000)",
+            f"INSERT INTO t{jobs.id} VALUES (?, 'capture', ?, 500, 10, 1, 5, 0, 0), (?, 'cleanup', ?, 0, "
+            "0, 0, 0, 4320, 5000)",
             (database.database_id, _job_id(database, 1), database.database_id, _job_id(database, 2)),
         )
         database.options.cdc_enabled = True
@@ -49,9 +50,9 @@ def enable_database(database: Database, now: int) -> None:
 
 
 def _job_id(database: Database, which: int) -> bytes:
-    import uuid  # noqa: PLC0415
+    import uuid
 
-    from dstream_sandbox.sqlserver.engine.types.storage import pack_guid  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.types.storage import pack_guid
 
     return pack_guid(uuid.uuid5(uuid.NAMESPACE_OID, f"{database.options.service_broker_guid}/{which}"))
 
@@ -105,7 +106,9 @@ def create_instance(
         for ordinal, column_name in enumerate(key, 1):
             found = source.column(column_name)
             assert found is not None
-            connection.execute(f"INSERT INTO t{index_columns.id} VALUES (?,?,?,?)", (table.id, found.name, ordinal, found.id))
+            connection.execute(
+                f"INSERT INTO t{index_columns.id} VALUES (?,?,?,?)", (table.id, found.name, ordinal, found.id)
+            )
         add_mapping(connection, database, position, now, now, b"\0", position)
         database.version += 1
         reload(database, connection)
@@ -139,7 +142,9 @@ def reload(database: Database, connection: sqlite3.Connection) -> None:
                     f"SELECT c2 FROM t{system_table(database, 'index_columns').id} WHERE c1=? ORDER BY c3", (object_id,)
                 )
             )
-            instances[name.lower()] = CaptureInstance(name, table, source_id, columns, key, bool(net), role, index_name, created)
+            instances[name.lower()] = CaptureInstance(
+                name, table, source_id, columns, key, bool(net), role, index_name, created
+            )
     database.capture.instances = instances
 
 
@@ -148,7 +153,14 @@ def _captured(database: Database, connection: sqlite3.Connection, table: Table) 
         f"SELECT c2,c3,c5,c6 FROM t{system_table(database, 'captured_columns').id} WHERE c1=? ORDER BY c5", (table.id,)
     ).fetchall()
     source = [
-        CapturedColumn(ordinal, column_id, name, table.column_by_id(_FIRST_CAPTURED - 1 + ordinal).type, _FIRST_CAPTURED - 1 + ordinal, bool(computed))
+        CapturedColumn(
+            ordinal,
+            column_id,
+            name,
+            table.column_by_id(_FIRST_CAPTURED - 1 + ordinal).type,
+            _FIRST_CAPTURED - 1 + ordinal,
+            bool(computed),
+        )
         for name, column_id, ordinal, computed in rows
     ]
     return tuple(source)

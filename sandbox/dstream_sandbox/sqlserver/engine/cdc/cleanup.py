@@ -27,11 +27,15 @@ def cleanup(database: Database, instance: CaptureInstance, watermark: bytes | No
             known = connection.execute(f"SELECT 1 FROM t{mapping.id} WHERE c1=?", (watermark,)).fetchone()
             if known is None:
                 text = (
-                    f"LSN {_shown(watermark)}, specified as the new low endpoint for the change table associated with capture instance "
-                    f"'{instance.name}', is not an LSN value that appears as the start_lsn of an entry in cdc.lsn_time_mapping."
+                    f"LSN {_shown(watermark)}, specified as the new low endpoint for the change table "
+                    "associated with capture instance "
+                    f"'{instance.name}', is not an LSN value that appears as the start_lsn of an entry in "
+                    "cdc.lsn_time_mapping."
                 )
                 raise SqlError(22964, text)
-            connection.execute(f"UPDATE t{instances.id} SET c5=? WHERE c1=? AND c5<?", (watermark, instance.table.id, watermark))
+            connection.execute(
+                f"UPDATE t{instances.id} SET c5=? WHERE c1=? AND c5<?", (watermark, instance.table.id, watermark)
+            )
     with database.writing() as connection:
         (low,) = connection.execute(f"SELECT c5 FROM t{instances.id} WHERE c1=?", (instance.table.id,)).fetchone()
     _delete_below(database, instance, low, max(threshold, 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dstream_sandbox.sqlserver.engine.binder.casts import cast_sql
@@ -38,18 +38,30 @@ def function_table(session: SqlSession, name: tuple[str, ...], args: Sequence[Ex
 
 def insufficient(prefix: str) -> SqlError:
     """For a range that capture does not cover, the message ends in literal dots (research 1.2)."""
-    return SqlError(313, f"An insufficient number of arguments were supplied for the procedure or function cdc.{prefix}... .")
+    return SqlError(
+        313, f"An insufficient number of arguments were supplied for the procedure or function cdc.{prefix}... ."
+    )
 
 
 def _changes(session: SqlSession, instance: CaptureInstance, prefix: str, args: Sequence[Ex]) -> FunctionTable:
     if len(args) != 3:
-        raise SqlError(313, f"An insufficient number of arguments were supplied for the procedure or function cdc.{prefix}{instance.name}.")
+        raise SqlError(
+            313,
+            "An insufficient number of arguments were supplied for the procedure or function "
+            f"cdc.{prefix}{instance.name}.",
+        )
     rights.require_capture(session, instance)
     low, high, option = cast_sql(args[0], names.LSN), cast_sql(args[1], names.LSN), args[2].sql
     options = ("all", "all update old") if prefix == _ALL else ("all", "all with mask", "all with merge")
     lowest = f"ask('fn_cdc_get_min_lsn','{instance.name.replace(chr(39), chr(39) * 2)}')"
     check = fn(
-        ("cdc_range", prefix, options), lambda: _range_check(prefix, options), low, high, option, lowest, "ask('fn_cdc_get_max_lsn')"
+        ("cdc_range", prefix, options),
+        lambda: _range_check(prefix, options),
+        low,
+        high,
+        option,
+        lowest,
+        "ask('fn_cdc_get_max_lsn')",
     )
     source = _source(instance)
     build = _all_changes if prefix == _ALL else _net_changes
@@ -69,8 +81,10 @@ def _source(instance: CaptureInstance) -> str:
     return f"(SELECT * FROM {mark(table.id)} WHERE {table.filter})" if table.filter else mark(table.id)
 
 
-def _range_check(prefix: str, options: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    def check(low: bytes | None, high: bytes | None, option: str | None, lowest: bytes | None, highest: bytes | None) -> int:
+def _range_check(prefix: str, options: tuple[str, ...]) -> Callable[..., int]:
+    def check(
+        low: bytes | None, high: bytes | None, option: str | None, lowest: bytes | None, highest: bytes | None
+    ) -> int:
         if low is None or high is None or option is None or lowest is None or highest is None:
             raise insufficient(prefix)
         if option.lower().rstrip() not in options or low < lowest or high > highest or low > high or lowest == lsn.ZERO:
@@ -95,26 +109,27 @@ def _net_changes(instance: CaptureInstance, source: str, low: str, high: str, op
     by_name = {c.name.lower(): c for c in instance.columns}
     keys = [by_name[k.lower()] for k in instance.key]
     partition = ", ".join(
-        f"c{k.table_id}" + (f" COLLATE {collation_for(k.type.collation)}" if k.type.name in names.CHARACTER else "") for k in keys
+        f"c{k.table_id}" + (f" COLLATE {collation_for(k.type.collation)}" if k.type.name in names.CHARACTER else "")
+        for k in keys
     )
     order = f"c1, c{instance.command_column}, c3, c4"
     hidden = {END_LSN, 3, 4, 5, instance.command_column}
     shown = [c.id for c in instance.table.columns if c.id not in hidden]
     data = ", ".join(f"c{c} AS k{i + 2}" for i, c in enumerate(shown[1:], 1))
     option_is = f"lower(rtrim({option}))"
-    operation = (
-        f"CASE WHEN last_op=1 THEN 1 WHEN {option_is}='all with merge' THEN 5 WHEN first_op=2 THEN 2 ELSE 4 END"
-    )
+    operation = f"CASE WHEN last_op=1 THEN 1 WHEN {option_is}='all with merge' THEN 5 WHEN first_op=2 THEN 2 ELSE 4 END"
     union = fn(("mask_union",), lambda: _union_masks, "masks")
     mask = f"CASE WHEN {option_is}='all with mask' AND {operation}=4 THEN {union} END"
     return (
         f"SELECT c1 AS k0, {operation} AS k1, {mask} AS k2, {data} FROM ("
-        f"SELECT *, row_number() OVER (PARTITION BY {partition} ORDER BY c1 DESC, c{instance.command_column} DESC, c3 DESC, c4 DESC) AS place, "
+        f"SELECT *, row_number() OVER (PARTITION BY {partition} ORDER BY c1 DESC, "
+        f"c{instance.command_column} DESC, c3 DESC, c4 DESC) AS place, "
         f"c4 AS last_op, first_value(c4) OVER (PARTITION BY {partition} ORDER BY {order} "
         "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS first_op, "
         f"group_concat(CASE WHEN c4=4 THEN hex(c5) END) OVER (PARTITION BY {partition} ORDER BY {order} "
         "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS masks "
-        f"FROM {source} WHERE {check} AND c1>={low} AND c1<={high} AND c4<>3) WHERE place=1 AND NOT (first_op=2 AND last_op=1)"
+        f"FROM {source} WHERE {check} AND c1>={low} AND c1<={high} AND c4<>3) WHERE place=1 AND NOT "
+        "(first_op=2 AND last_op=1)"
     )
 
 

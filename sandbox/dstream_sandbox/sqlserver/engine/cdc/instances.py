@@ -139,14 +139,25 @@ def new_system_table(object_id: int, name: str, now: int) -> Table:
     if name in keys:
         key = tuple((c, False) for c in keys[name])
         indexes = [Index(1, f"{name}_clustered_idx", key, unique=True, clustered=True)]
-    return Table(object_id, "cdc", name, columns, indexes, created=now, modified=now, system=True, next_column_id=len(columns) + 1)
+    return Table(
+        object_id,
+        "cdc",
+        name,
+        columns,
+        indexes,
+        created=now,
+        modified=now,
+        system=True,
+        next_column_id=len(columns) + 1,
+    )
 
 
 def create_system_table_sql(table: Table) -> list[str]:
     columns = ", ".join(f"c{c.id}" for c in table.columns)
     statements = [f"CREATE TABLE t{table.id} ({columns})"]
     statements += [
-        f"CREATE UNIQUE INDEX i{table.id}_{i.id} ON t{table.id} ({', '.join(f'c{c}' for c, _ in i.columns)})" for i in table.indexes
+        f"CREATE UNIQUE INDEX i{table.id}_{i.id} ON t{table.id} ({', '.join(f'c{c}' for c, _ in i.columns)})"
+        for i in table.indexes
     ]
     return statements
 
@@ -165,7 +176,17 @@ def new_change_table(object_id: int, instance: str, captured: list[tuple[str, Sq
     columns.append(Column(len(columns) + 1, "__$command_id", names.INT))
     key = ((START_LSN, False), (columns[-1].id, False), (SEQVAL, False), (OPERATION, False))
     index = Index(1, f"{instance}_CT_clustered_idx", key, unique=True, clustered=True)
-    return Table(object_id, "cdc", f"{instance}_CT", columns, [index], created=now, modified=now, system=True, next_column_id=len(columns) + 1)
+    return Table(
+        object_id,
+        "cdc",
+        f"{instance}_CT",
+        columns,
+        [index],
+        created=now,
+        modified=now,
+        system=True,
+        next_column_id=len(columns) + 1,
+    )
 
 
 def create_change_table_sql(table: Table) -> str:

@@ -19,7 +19,11 @@ def from_counter(number: int) -> bytes:
 
 def to_counter(value: bytes) -> int:
     """The counter of an LSN that from_counter made; for others the highest counter not above it."""
-    vlf, block, slot = int.from_bytes(value[:4], "big"), int.from_bytes(value[4:8], "big"), int.from_bytes(value[8:], "big")
+    vlf, block, slot = (
+        int.from_bytes(value[:4], "big"),
+        int.from_bytes(value[4:8], "big"),
+        int.from_bytes(value[8:], "big"),
+    )
     return ((vlf - _FIRST_VLF) * _BLOCKS + max(block - 16, 0) // 8) * _SLOTS + max(slot - 1, 0)
 
 
@@ -31,7 +35,11 @@ def moved(value: bytes, step: int) -> bytes:
 
 def as_numeric(value: bytes) -> int:
     """The numeric(25,0) form of the DMVs: vlf, block (10 digits), slot (5 digits)."""
-    vlf, block, slot = int.from_bytes(value[:4], "big"), int.from_bytes(value[4:8], "big"), int.from_bytes(value[8:], "big")
+    vlf, block, slot = (
+        int.from_bytes(value[:4], "big"),
+        int.from_bytes(value[4:8], "big"),
+        int.from_bytes(value[8:], "big"),
+    )
     return (vlf * 10**10 + block) * 10**5 + slot
 
 

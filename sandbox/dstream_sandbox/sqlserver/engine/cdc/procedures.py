@@ -23,8 +23,10 @@ CdcProcedure = Callable[["SqlSession", Sequence[Param]], Iterator[Event]]
 
 def not_enabled(database: str) -> SqlError:
     text = (
-        f"The database '{database}' is not enabled for Change Data Capture. Ensure that the correct database context is set and retry the "
-        "operation. To report on the databases enabled for Change Data Capture, query the is_cdc_enabled column in the sys.databases catalog view."
+        f"The database '{database}' is not enabled for Change Data Capture. Ensure that the correct "
+        "database context is set and retry the "
+        "operation. To report on the databases enabled for Change Data Capture, query the is_cdc_enabled "
+        "column in the sys.databases catalog view."
     )
     return SqlError(22901, text)
 
@@ -36,7 +38,9 @@ def _require_enabled(session: SqlSession) -> None:
 
 def _owner_only(session: SqlSession, task: str) -> None:
     if not rights.is_owner(session):
-        raise SqlError(22904, f"Caller is not authorized to initiate the requested action. {task} requires db_owner privileges.")
+        raise SqlError(
+            22904, f"Caller is not authorized to initiate the requested action. {task} requires db_owner privileges."
+        )
 
 
 def enable_db(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
@@ -60,7 +64,11 @@ def _source(session: SqlSession, params: Sequence[Param]) -> Table:
     schema, name = text_argument(params, "source_schema", 0), text_argument(params, "source_name", 1)
     found = session.home.find(schema or "", name or "")
     if not isinstance(found, Table) or found.system:
-        raise SqlError(22931, f"Source table '{schema}.{name}' does not exist in the current database. Ensure that the correct database context is set. Specify a valid schema and table name for the database.")
+        raise SqlError(
+            22931,
+            f"Source table '{schema}.{name}' does not exist in the current database. Ensure that the "
+            "correct database context is set. Specify a valid schema and table name for the database.",
+        )
     return found
 
 
@@ -72,28 +80,54 @@ def enable_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Event
     source = _source(session, params)
     name = text_argument(params, "capture_instance", 3) or f"{source.schema}_{source.name}"
     if len(name) > 100:
-        raise SqlError(22924, f"Could not create the capture instance. The capture instance name '{name[:100]}' exceeds the length limit of 100 characters.")
+        raise SqlError(
+            22924,
+            f"Could not create the capture instance. The capture instance name '{name[:100]}' exceeds the "
+            "length limit of 100 characters.",
+        )
     existing = session.home.capture.of_source(source.id)
     if session.home.capture.named(name) is not None:
-        raise SqlError(22926, f"Could not create a capture instance because the capture instance name '{name}' already exists in the current database. Specify an explicit unique name for the parameter @capture_instance.")
+        raise SqlError(
+            22926,
+            f"Could not create a capture instance because the capture instance name '{name}' already "
+            "exists in the current database. Specify an explicit unique name for the parameter @capture_instance.",
+        )
     if len(existing) >= 2:
         shown = ", ".join(i.name for i in existing)
-        raise SqlError(22962, f"Two capture instances already exist for source table '{source.schema}.{source.name}'. A table can have at most two capture instances. If the current tracking options are not appropriate, disable change tracking for the obsolete instance by using sys.sp_cdc_disable_table and retry the operation. ({shown})")
+        raise SqlError(
+            22962,
+            f"Two capture instances already exist for source table '{source.schema}.{source.name}'. A "
+            "table can have at most two capture instances. If the current tracking options are not "
+            "appropriate, disable change tracking for the obsolete instance by using "
+            f"sys.sp_cdc_disable_table and retry the operation. ({shown})",
+        )
     index_name = text_argument(params, "index_name", 5)
     key, index_used = _row_key(source, index_name)
     net = argument(params, "supports_net_changes", 4, None)
     supports_net = bool(key) if net is None else bool(net)
     if supports_net and not key:
-        raise SqlError(22939, f"The parameter @supports_net_changes is set to 1, but the source table does not have a primary key defined and no alternate unique index has been specified.")
+        raise SqlError(
+            22939,
+            "The parameter @supports_net_changes is set to 1, but the source table does not have a "
+            "primary key defined and no alternate unique index has been specified.",
+        )
     columns = _columns(source, text_argument(params, "captured_column_list", 6), key)
     role = text_argument(params, "role_name", 2)
     if role and not rights.role_exists(session, role):
-        from dstream_sandbox.sqlserver.engine.catalog import principals  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.catalog import principals
 
         principals.create_role(session, role)
     session.lock_table(session.current_transaction(), source.id, "X")
     catalog.create_instance(
-        session.home, source, name, role=role, index_name=index_used, key=key, columns=columns, net_changes=supports_net, now=clock.now_ticks()
+        session.home,
+        source,
+        name,
+        role=role,
+        index_name=index_used,
+        key=key,
+        columns=columns,
+        net_changes=supports_net,
+        now=clock.now_ticks(),
     )
     database = session.home.name
     if len(session.home.capture.instances) == 1:
@@ -109,24 +143,36 @@ def _row_key(source: Table, index_name: str | None) -> tuple[list[str], str | No
         return [source.column_by_id(c).name for c, _ in primary.columns], primary.name
     found = next((i for i in source.unique_indexes if i.name.lower() == index_name.lower()), None)
     if found is None:
-        raise SqlError(22941, f"Could not retrieve column information for index '{index_name}' of source table '{source.schema}.{source.name}'. Specify one of the following valid unique indexes.")
+        raise SqlError(
+            22941,
+            f"Could not retrieve column information for index '{index_name}' of source table "
+            f"'{source.schema}.{source.name}'. Specify one of the following valid unique indexes.",
+        )
     return [source.column_by_id(c).name for c, _ in found.columns], found.name
 
 
 def _columns(source: Table, wanted: str | None, key: list[str]) -> list[str]:
     if wanted is None:
         return [c.name for c in source.columns]
-    from dstream_sandbox.sqlserver.engine.catalog.naming import split_list  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.catalog.naming import split_list
 
     found: list[str] = []
     for name in split_list(wanted):
         column = source.column(name)
         if column is None:
-            raise SqlError(22930, f"Could not locate column '{name}' specified in parameter @captured_column_list in source table '{source.schema}.{source.name}'.")
+            raise SqlError(
+                22930,
+                f"Could not locate column '{name}' specified in parameter @captured_column_list in source "
+                f"table '{source.schema}.{source.name}'.",
+            )
         found.append(column.name)
     missing = [k for k in key if k not in found]
     if missing:
-        raise SqlError(22938, f"The columns used to uniquely identify a row for net change tracking must be included in the list of captured columns. Add the column '{missing[0]}' to the list and retry the operation.")
+        raise SqlError(
+            22938,
+            "The columns used to uniquely identify a row for net change tracking must be included in the "
+            f"list of captured columns. Add the column '{missing[0]}' to the list and retry the operation.",
+        )
     return found
 
 
@@ -137,7 +183,12 @@ def disable_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Even
     name = text_argument(params, "capture_instance", 2) or ""
     chosen = [i for i in session.home.capture.of_source(source.id) if name.lower() in ("all", i.name.lower())]
     if not chosen:
-        raise SqlError(22960, f"Change data capture instance '{name}' has not been enabled for the source table '{source.schema}.{source.name}'. Use sys.sp_cdc_help_change_data_capture to verify the capture instance name and retry the operation.")
+        raise SqlError(
+            22960,
+            f"Change data capture instance '{name}' has not been enabled for the source table "
+            f"'{source.schema}.{source.name}'. Use sys.sp_cdc_help_change_data_capture to verify the "
+            "capture instance name and retry the operation.",
+        )
     session.lock_table(session.current_transaction(), source.id, "X")
     with session.home.writing() as connection:
         for instance in chosen:
@@ -156,7 +207,9 @@ def help_change_data_capture(session: SqlSession, params: Sequence[Param]) -> It
             continue
         if (schema and source.schema.lower() != schema.lower()) or (name and source.name.lower() != name.lower()):
             continue
-        start = session.connection.execute(f"SELECT c5 FROM {table.stored_name} WHERE c1=?", (instance.table.id,)).fetchone()
+        start = session.connection.execute(
+            f"SELECT c5 FROM {table.stored_name} WHERE c1=?", (instance.table.id,)
+        ).fetchone()
         rows.append(_help_row(source, instance, start[0] if start else None))
     yield from result(_HELP, rows)
 
@@ -194,12 +247,22 @@ def _help_row(source: Table, instance: CaptureInstance, start: bytes | None) -> 
 
 def help_jobs(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     _require_enabled(session)
-    from dstream_sandbox.sqlserver.engine.types.storage import unpack_guid  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.types.storage import unpack_guid
 
     table = system_table(session.home, "cdc_jobs")
     name = session.home.name
     rows = [
-        (unpack_guid(job_id), kind, f"cdc.{name}_{kind}", maxtrans, maxscans, bool(continuous), interval, retention, threshold)
+        (
+            unpack_guid(job_id),
+            kind,
+            f"cdc.{name}_{kind}",
+            maxtrans,
+            maxscans,
+            bool(continuous),
+            interval,
+            retention,
+            threshold,
+        )
         for kind, job_id, maxtrans, maxscans, continuous, interval, retention, threshold in session.connection.execute(
             f"SELECT c2,c3,c4,c5,c6,c7,c8,c9 FROM {table.stored_name}"
         )
@@ -267,7 +330,15 @@ def get_ddl_history(session: SqlSession, params: Sequence[Param]) -> Iterator[Ev
     source = session.home.tables.get(instance.source_id)
     table = system_table(session.home, "ddl_history")
     rows = [
-        (source.schema if source else None, source.name if source else None, instance.name, bool(required), command, position, when)
+        (
+            source.schema if source else None,
+            source.name if source else None,
+            instance.name,
+            bool(required),
+            command,
+            position,
+            when,
+        )
         for required, command, position, when in session.connection.execute(
             f"SELECT c3,c4,c5,c6 FROM {table.stored_name} WHERE c2=? ORDER BY c5", (instance.table.id,)
         )
@@ -283,7 +354,9 @@ def _instance(session: SqlSession, params: Sequence[Param]) -> CaptureInstance:
     name = text_argument(params, "capture_instance", 0) or ""
     found = session.home.capture.named(name)
     if found is None:
-        raise SqlError(22963, f"Parameter @capture_instance: the capture instance '{name}' is not valid for the current database.")
+        raise SqlError(
+            22963, f"Parameter @capture_instance: the capture instance '{name}' is not valid for the current database."
+        )
     return found
 
 
@@ -304,8 +377,6 @@ def scan(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     _require_enabled(session)
     session.engine.capture.publish(session.home)
     yield from ()
-
-
 
 
 CDC_PROCEDURES: dict[str, CdcProcedure] = {

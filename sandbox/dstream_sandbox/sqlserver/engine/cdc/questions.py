@@ -59,7 +59,9 @@ def time_to_lsn(session: SqlSession, operator: str | None, when: int | None) -> 
     if when is None or not session.home.options.cdc_enabled:
         return None
     function, comparison = found
-    row = session.connection.execute(f"SELECT {function}(c1) FROM {_mapping(session)} AND c3{comparison}?", (when,)).fetchone()
+    row = session.connection.execute(
+        f"SELECT {function}(c1) FROM {_mapping(session)} AND c3{comparison}?", (when,)
+    ).fetchone()
     return row[0] if row is not None else None
 
 

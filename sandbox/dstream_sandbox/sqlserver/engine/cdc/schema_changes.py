@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def note_definition(
-    database: Database, connection: sqlite3.Connection, before: Table, after: Table, retyped: Column | None, command: str
+    database: Database,
+    connection: sqlite3.Connection,
+    before: Table,
+    after: Table,
+    retyped: Column | None,
+    command: str,
 ) -> None:
     """ALTER TABLE: a row of cdc.ddl_history for each instance; a new type of a captured column alters the change table's column
     in place; a dropped column is NULL from now on; a new column is not captured."""
@@ -30,12 +35,14 @@ def note_definition(
             _retype(database, connection, instance, captured.table_id, retyped)
         _history(database, connection, before.id, instance, captured is not None, command)
     if database.capture.of_source(before.id):
-        from dstream_sandbox.sqlserver.engine.cdc.catalog import reload  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.cdc.catalog import reload
 
         reload(database, connection)
 
 
-def _retype(database: Database, connection: sqlite3.Connection, instance: CaptureInstance, column_id: int, retyped: Column) -> None:
+def _retype(
+    database: Database, connection: sqlite3.Connection, instance: CaptureInstance, column_id: int, retyped: Column
+) -> None:
     table = instance.table
     column = table.column_by_id(column_id)
     sql = cast_sql(Ex(f"c{column_id}", column.type), retyped.type)
@@ -45,12 +52,18 @@ def _retype(database: Database, connection: sqlite3.Connection, instance: Captur
     database.store(connection, table)
     captured = system_table(database, "captured_columns")
     connection.execute(
-        f"UPDATE t{captured.id} SET c4=? WHERE c1=? AND c2=?", (declaration(retyped.type).split("(")[0], table.id, column.name)
+        f"UPDATE t{captured.id} SET c4=? WHERE c1=? AND c2=?",
+        (declaration(retyped.type).split("(")[0], table.id, column.name),
     )
 
 
 def _history(
-    database: Database, connection: sqlite3.Connection, source_id: int, instance: CaptureInstance, altered: bool, command: str
+    database: Database,
+    connection: sqlite3.Connection,
+    source_id: int,
+    instance: CaptureInstance,
+    altered: bool,
+    command: str,
 ) -> None:
     history = system_table(database, "ddl_history")
     position = lsn.from_counter(database.log.take())
@@ -60,7 +73,7 @@ def _history(
 
 def drop_tracked(database: Database, connection: sqlite3.Connection, source: Table) -> None:
     """DROP TABLE drops the table's capture instances."""
-    from dstream_sandbox.sqlserver.engine.cdc.catalog import drop_instance  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.cdc.catalog import drop_instance
 
     for instance in database.capture.of_source(source.id):
         drop_instance(database, connection, instance)

@@ -6,6 +6,7 @@ import sqlite3
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -32,8 +33,11 @@ def collation_for(name: str | None) -> str:
     return "ai" if "_AI" in upper else "ci"
 
 
-def _order(left: object, right: object) -> int:
-    return (left > right) - (left < right)  # type: ignore[operator]  # keys of one kind
+K = TypeVar("K", str, tuple[str, str])
+
+
+def _order(left: K, right: K) -> int:
+    return (left > right) - (left < right)
 
 
 def _by_ci(left: str, right: str) -> int:

@@ -168,7 +168,8 @@ class LockManager:
 
 def deadlock_victim(spid: int) -> SqlError:
     text = (
-        f"Transaction (Process ID {spid}) was deadlocked on lock resources with another process and has been chosen as the "
+        f"Transaction (Process ID {spid}) was deadlocked on lock resources with another process and has "
+        "been chosen as the "
         "deadlock victim. Rerun the transaction."
     )
     return SqlError(1205, text, severity=13, state=45)

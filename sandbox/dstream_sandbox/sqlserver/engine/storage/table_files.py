@@ -57,7 +57,8 @@ class Overlay:
         suffix = f"{table.key}_{table.shape}"
         statements = [
             f"CREATE TABLE IF NOT EXISTS {self.log} ({', '.join(log)})",
-            f"CREATE TABLE IF NOT EXISTS {self.rows} (rid INTEGER PRIMARY KEY, {', '.join(stored_column(c) for c in stored)})",
+            f"CREATE TABLE IF NOT EXISTS {self.rows} (rid INTEGER PRIMARY KEY, "
+            f"{', '.join(stored_column(c) for c in stored)})",
             f"CREATE TABLE IF NOT EXISTS {self.gone} (rid INTEGER PRIMARY KEY)",
             f"CREATE TEMP VIEW IF NOT EXISTS {self.view[5:]} AS SELECT {columns} FROM {table.stored_name} "
             f"WHERE rid NOT IN (SELECT rid FROM {self.gone}) UNION ALL SELECT {columns} FROM {self.rows}",

@@ -293,7 +293,7 @@ class BatchParser(DefinitionParser):
             result = self.variable()
             self.advance()
         if self.token.kind == "var":
-            from dstream_sandbox.sqlserver.engine.syntax.nodes import Variable  # noqa: PLC0415
+            from dstream_sandbox.sqlserver.engine.syntax.nodes import Variable
 
             procedure: tuple[str, ...] | Node = Variable(self.variable())
         else:
@@ -311,7 +311,7 @@ class BatchParser(DefinitionParser):
         token = self.token
         if token.kind == "end" or token.word in (";", ")", "WITH"):
             return True
-        return token.kind == "id" and token.word in _DISPATCH or token.word in ("END", "ELSE")
+        return (token.kind == "id" and token.word in _DISPATCH) or token.word in ("END", "ELSE")
 
     def _argument(self) -> ProcedureArgument:
         name = ""

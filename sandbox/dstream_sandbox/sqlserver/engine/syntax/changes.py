@@ -165,9 +165,7 @@ class ChangeParser(QueryParser):
             return MergeClause(matched=matched, condition=condition, action="delete")
         if self.take("UPDATE"):
             self.expect("SET")
-            return MergeClause(
-                matched=matched, condition=condition, action="update", assignments=self._assignments()
-            )
+            return MergeClause(matched=matched, condition=condition, action="update", assignments=self._assignments())
         self.expect("INSERT")
         columns = self.names_in_parentheses() if self.at("(") else None
         if self.take("DEFAULT", "VALUES"):
@@ -184,8 +182,8 @@ class ChangeParser(QueryParser):
 
     def with_statement(self) -> Statement:
         """A statement that begins with WITH: the CTEs go to the verb that follows."""
-        from dstream_sandbox.sqlserver.engine.syntax.nodes import Literal  # noqa: PLC0415
-        from dstream_sandbox.sqlserver.engine.syntax.statements import SelectStatement  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.engine.syntax.nodes import Literal
+        from dstream_sandbox.sqlserver.engine.syntax.statements import SelectStatement
 
         line = self.token.line
         ctes = self.with_clause()

@@ -134,19 +134,23 @@ class DefinitionParser(ChangeParser):
             persisted = self.take("PERSISTED")
             nullable = False if self.take("NOT", "NULL") else None
             return ColumnDefinition(name=name, type=None, computed=text, persisted=persisted, nullable=nullable)
-        if self.token.kind == "id" and self.token.word in ("TIMESTAMP", "ROWVERSION") and self.peek().word in (",", ")"):
+        if (
+            self.token.kind == "id"
+            and self.token.word in ("TIMESTAMP", "ROWVERSION")
+            and self.peek().word in (",", ")")
+        ):
             pass
         elif self.at_any((",", ")")):  # the old form: a column named timestamp needs no type
-            from dstream_sandbox.sqlserver.engine.types.names import make_type  # noqa: PLC0415
+            from dstream_sandbox.sqlserver.engine.types.names import make_type
 
             return ColumnDefinition(name=name, type=make_type("rowversion"), nullable=False)
         type_ = self.data_type()
         return self._column_options(name, type_)
 
     def _column_options(self, name: str, type_: object) -> ColumnDefinition:
-        from dataclasses import replace  # noqa: PLC0415
+        from dataclasses import replace
 
-        from dstream_sandbox.sqlserver.values import SqlType  # noqa: PLC0415
+        from dstream_sandbox.sqlserver.values import SqlType
 
         assert isinstance(type_, SqlType)
         nullable: bool | None = None
@@ -258,7 +262,11 @@ class DefinitionParser(ChangeParser):
             clustered = self._clustered()
             keys.append(
                 KeyDefinition(
-                    name=index, primary=False, clustered=clustered, columns=self._key_columns(), unique=unique,
+                    name=index,
+                    primary=False,
+                    clustered=clustered,
+                    columns=self._key_columns(),
+                    unique=unique,
                     constraint=False,
                 )  # fmt: skip
             )
@@ -479,7 +487,8 @@ class DefinitionParser(ChangeParser):
         return scope, self.object_name()
 
 
-_STATEMENT_STARTS = frozenset(
-    """SELECT INSERT UPDATE DELETE MERGE CREATE ALTER DROP DECLARE SET IF WHILE BEGIN END EXEC EXECUTE PRINT RAISERROR THROW
-    RETURN USE GRANT DENY REVOKE COMMIT ROLLBACK SAVE TRUNCATE WAITFOR ;""".split()
-)
+_STATEMENT_STARTS_TEXT = """
+    SELECT INSERT UPDATE DELETE MERGE CREATE ALTER DROP DECLARE SET IF WHILE BEGIN END EXEC EXECUTE PRINT
+    RAISERROR THROW RETURN USE GRANT DENY REVOKE COMMIT ROLLBACK SAVE TRUNCATE WAITFOR ;
+"""
+_STATEMENT_STARTS = frozenset(_STATEMENT_STARTS_TEXT.split())

@@ -41,9 +41,7 @@ _COMPARISONS = ("=", "<>", "!=", "<", ">", "<=", ">=", "!<", "!>")
 _ADDITIVE = ("+", "-", "&", "|", "^")
 _MULTIPLICATIVE = ("*", "/", "%")
 _LITERALS = frozenset({"int", "dec", "float", "money", "str", "nstr", "bin"})
-_NILADIC = frozenset(
-    {"CURRENT_TIMESTAMP", "CURRENT_USER", "SESSION_USER", "SYSTEM_USER", "USER", "CURRENT_DATE"}
-)
+_NILADIC = frozenset({"CURRENT_TIMESTAMP", "CURRENT_USER", "SESSION_USER", "SYSTEM_USER", "USER", "CURRENT_DATE"})
 _CLR_TYPES = frozenset({"HIERARCHYID", "GEOMETRY", "GEOGRAPHY"})
 _CALLABLE_KEYWORDS = frozenset({"LEFT", "RIGHT", "COALESCE", "NULLIF", "CONVERT", "TRY_CONVERT"})
 
@@ -385,7 +383,8 @@ class ExpressionParser(Cursor):
 _DATE_PART_FUNCTIONS = frozenset(
     {"dateadd", "datediff", "datediff_big", "datepart", "datename", "datetrunc", "date_bucket"}
 )
-_METHODS = frozenset(
-    """ToString GetLevel GetAncestor GetDescendant IsDescendantOf GetReparentedValue STAsText STAsBinary STDistance
-    STEquals STIsValid STX STY STGeometryType STNumPoints STPointN STSrid AsTextZM ToXml nodes value query exist""".split()
-)
+_METHODS_TEXT = """
+    ToString GetLevel GetAncestor GetDescendant IsDescendantOf GetReparentedValue STAsText STAsBinary STDistance
+    STEquals STIsValid STX STY STGeometryType STNumPoints STPointN STSrid AsTextZM ToXml nodes value query exist
+"""
+_METHODS = frozenset(_METHODS_TEXT.split())

@@ -88,5 +88,7 @@ def _comment_end(sql: str, position: int) -> int:
 def _unreadable(sql: str, position: int) -> SqlError:
     rest = sql[position : position + 40]
     if rest[0] in "'[\"" or rest[:2] in ("N'", "n'"):
-        return SqlError(105, f"Unclosed quotation mark after the character string '{rest.lstrip('Nn')[1:]}'.", severity=15)
+        return SqlError(
+            105, f"Unclosed quotation mark after the character string '{rest.lstrip('Nn')[1:]}'.", severity=15
+        )
     return SqlError(102, f"Incorrect syntax near '{rest[0]}'.", severity=15)

@@ -7,8 +7,6 @@ from typing import Literal as OneOf
 
 from dstream_sandbox.sqlserver.values import SqlType
 
-_node = dataclass(frozen=True, slots=True, eq=False)
-
 
 class Node:
     """Any expression."""
@@ -16,70 +14,70 @@ class Node:
     __slots__ = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Literal(Node):
     kind: OneOf["int", "dec", "float", "money", "str", "nstr", "bin", "null"]
     text: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Variable(Node):
     """@name or @@name, lower case."""
 
     name: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Name(Node):
     """A column, possibly qualified: the last part is the column."""
 
     parts: tuple[str, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Star(Node):
     qualifier: tuple[str, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Unary(Node):
     operator: str
     operand: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Binary(Node):
     operator: str
     left: Node
     right: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Compare(Node):
     operator: str
     left: Node
     right: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Logical(Node):
     operator: OneOf["AND", "OR"]
     left: Node
     right: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Not(Node):
     operand: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class IsNull(Node):
     operand: Node
     negated: bool
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Between(Node):
     operand: Node
     low: Node
@@ -87,21 +85,21 @@ class Between(Node):
     negated: bool
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class InList(Node):
     operand: Node
     items: tuple[Node, ...]
     negated: bool
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class InQuery(Node):
     operand: Node
     query: Query
     negated: bool
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Like(Node):
     operand: Node
     pattern: Node
@@ -109,12 +107,12 @@ class Like(Node):
     negated: bool
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Exists(Node):
     query: Query
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Quantified(Node):
     """`operand <op> ANY|ALL (query)`."""
 
@@ -124,14 +122,14 @@ class Quantified(Node):
     query: Query
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Case(Node):
     subject: Node | None
     branches: tuple[tuple[Node, Node], ...]
     otherwise: Node | None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Cast(Node):
     operand: Node
     type: SqlType
@@ -141,14 +139,14 @@ class Cast(Node):
     """PARSE: from text by culture (the sandbox knows the invariant one)."""
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Window:
     partition_by: tuple[Node, ...]
     order_by: tuple[Order, ...]
     frame: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Call(Node):
     """A function. `name` is lower case, schema-qualified where it was written so."""
 
@@ -160,7 +158,7 @@ class Call(Node):
     within: tuple[Order, ...] = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Method(Node):
     """`expression.Name(args)` or the property `expression.Name` of a CLR type."""
 
@@ -169,7 +167,7 @@ class Method(Node):
     args: tuple[Node, ...] | None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class StaticMethod(Node):
     """`hierarchyid::Parse(..)`."""
 
@@ -178,35 +176,35 @@ class StaticMethod(Node):
     args: tuple[Node, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Subquery(Node):
     query: Query
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Collate(Node):
     operand: Node
     collation: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class AtTimeZone(Node):
     operand: Node
     zone: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Default(Node):
     """DEFAULT in a VALUES list."""
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Order:
     expression: Node
     descending: bool
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class SelectItem:
     expression: Node
     alias: str | None = None
@@ -215,7 +213,7 @@ class SelectItem:
     """Of an assignment to `variable`: = or a compound one such as +=."""
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Top:
     count: Node
     percent: bool = False
@@ -228,14 +226,14 @@ class Source:
     __slots__ = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class TableSource(Source):
     name: tuple[str, ...]
     alias: str | None = None
     hints: frozenset[str] = frozenset()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class FunctionSource(Source):
     call: Call
     alias: str | None
@@ -244,21 +242,21 @@ class FunctionSource(Source):
     """OPENJSON's WITH list: name, type, path, AS JSON."""
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class DerivedSource(Source):
     query: Query
     alias: str
     columns: tuple[str, ...] = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class ValuesSource(Source):
     rows: tuple[tuple[Node, ...], ...]
     alias: str
     columns: tuple[str, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Join(Source):
     kind: OneOf["INNER", "LEFT", "RIGHT", "FULL", "CROSS", "CROSS APPLY", "OUTER APPLY"]
     left: Source
@@ -266,7 +264,7 @@ class Join(Source):
     on: Node | None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Select:
     items: tuple[SelectItem, ...]
     source: Source | None = None
@@ -278,14 +276,14 @@ class Select:
     into: tuple[str, ...] | None = None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class SetOperation:
     operator: OneOf["UNION", "UNION ALL", "EXCEPT", "INTERSECT"]
     left: Body
     right: Body
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Query:
     body: Body
     ctes: tuple[Cte, ...] = ()
@@ -295,7 +293,7 @@ class Query:
     max_recursion: int = 100
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False)
 class Cte:
     name: str
     columns: tuple[str, ...]

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from dstream_sandbox.sqlserver.engine.syntax.nodes import Node, Query, SelectItem, Source, Top
 from dstream_sandbox.sqlserver.values import SqlType
 
-_node = dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-
 ObjectName = tuple[str, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Statement:
     line: int = 1
 
@@ -20,19 +18,19 @@ class Statement:
 # Data
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SelectStatement(Statement):
     query: Query
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Output:
     items: tuple[SelectItem, ...]
     into: ObjectName | None = None
     into_columns: tuple[str, ...] = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Insert(Statement):
     target: ObjectName
     columns: tuple[str, ...] | None = None
@@ -45,7 +43,7 @@ class Insert(Statement):
     hints: frozenset[str] = frozenset()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Assignment:
     column: str
     operator: str
@@ -53,7 +51,7 @@ class Assignment:
     variable: str | None = None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Update(Statement):
     target: ObjectName
     assignments: tuple[Assignment, ...]
@@ -65,7 +63,7 @@ class Update(Statement):
     hints: frozenset[str] = frozenset()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Delete(Statement):
     target: ObjectName
     source: Source | None = None
@@ -76,7 +74,7 @@ class Delete(Statement):
     hints: frozenset[str] = frozenset()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class MergeClause:
     matched: str  # "matched" | "target" (not matched by target) | "source" (not matched by source)
     condition: Node | None
@@ -86,7 +84,7 @@ class MergeClause:
     values: tuple[Node, ...] = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Merge(Statement):
     target: ObjectName
     alias: str | None
@@ -98,7 +96,7 @@ class Merge(Statement):
     hints: frozenset[str] = frozenset()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Truncate(Statement):
     target: ObjectName
 
@@ -106,7 +104,7 @@ class Truncate(Statement):
 # Batches
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class DeclaredVariable:
     name: str
     type: SqlType | None
@@ -114,75 +112,75 @@ class DeclaredVariable:
     table: TableBody | None = None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Declare(Statement):
     variables: tuple[DeclaredVariable, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SetVariable(Statement):
     name: str
     operator: str
     value: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SetOption(Statement):
     name: str
     value: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SetIdentityInsert(Statement):
     table: ObjectName
     on: bool
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class If(Statement):
     condition: Node
     then: Statement
     otherwise: Statement | None = None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class While(Statement):
     condition: Node
     body: Statement
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Block(Statement):
     body: tuple[Statement, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TryCatch(Statement):
     body: tuple[Statement, ...]
     handler: tuple[Statement, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Break(Statement):
     pass
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Continue(Statement):
     pass
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Return(Statement):
     value: Node | None = None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Print(Statement):
     value: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RaiseError(Statement):
     message: Node
     severity: Node
@@ -191,32 +189,32 @@ class RaiseError(Statement):
     options: frozenset[str] = frozenset()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Throw(Statement):
     number: Node | None = None
     message: Node | None = None
     state: Node | None = None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class WaitFor(Statement):
     kind: str  # "DELAY" | "TIME"
     value: Node
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Use(Statement):
     database: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ProcedureArgument:
     name: str
     value: Node
     output: bool = False
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Execute(Statement):
     procedure: ObjectName | Node
     arguments: tuple[ProcedureArgument, ...] = ()
@@ -226,7 +224,7 @@ class Execute(Statement):
     """EXEC ('..' + ..): the pieces of dynamic SQL, instead of a procedure."""
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Transaction(Statement):
     action: str  # "begin" | "commit" | "rollback" | "save"
     name: str = ""
@@ -236,7 +234,7 @@ class Transaction(Statement):
 # Definitions
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ColumnDefinition:
     name: str
     type: SqlType | None
@@ -252,7 +250,7 @@ class ColumnDefinition:
     references: tuple[ForeignKeyDefinition, ...] = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class KeyDefinition:
     name: str
     primary: bool
@@ -264,13 +262,13 @@ class KeyDefinition:
     include: tuple[str, ...] = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CheckDefinition:
     name: str
     expression: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ForeignKeyDefinition:
     name: str
     columns: tuple[str, ...]
@@ -278,7 +276,7 @@ class ForeignKeyDefinition:
     references: tuple[str, ...]
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TableBody:
     columns: tuple[ColumnDefinition, ...] = ()
     keys: tuple[KeyDefinition, ...] = ()
@@ -286,13 +284,13 @@ class TableBody:
     references: tuple[ForeignKeyDefinition, ...] = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CreateTable(Statement):
     name: ObjectName
     body: TableBody
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AlterTable(Statement):
     name: ObjectName
     action: str  # "add" | "alter_column" | "drop_column" | "drop_constraint" | "check"
@@ -302,13 +300,13 @@ class AlterTable(Statement):
     text: str = ""
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CreateIndex(Statement):
     table: ObjectName
     key: KeyDefinition
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Drop(Statement):
     kind: str  # TABLE, VIEW, PROCEDURE, INDEX, SCHEMA, DATABASE, USER, ROLE, LOGIN
     names: tuple[ObjectName, ...]
@@ -316,24 +314,24 @@ class Drop(Statement):
     table: ObjectName = ()
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CreateSchema(Statement):
     name: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CreateDatabase(Statement):
     name: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AlterDatabase(Statement):
     name: str | None
     option: str
     value: str
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Parameter:
     name: str
     type: SqlType
@@ -341,7 +339,7 @@ class Parameter:
     output: bool = False
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CreateProcedure(Statement):
     name: ObjectName
     parameters: tuple[Parameter, ...]
@@ -351,7 +349,7 @@ class CreateProcedure(Statement):
     alter: bool = False
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CreateView(Statement):
     name: ObjectName
     columns: tuple[str, ...]
@@ -361,7 +359,7 @@ class CreateView(Statement):
     alter: bool = False
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class CreatePrincipal(Statement):
     kind: str  # LOGIN | USER | ROLE
     name: str
@@ -369,7 +367,7 @@ class CreatePrincipal(Statement):
     login: str | None = None
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class RoleMember(Statement):
     role: str
     member: str
@@ -377,7 +375,7 @@ class RoleMember(Statement):
     server: bool = False
 
 
-@_node
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Permission(Statement):
     action: str  # GRANT | DENY | REVOKE
     permissions: tuple[str, ...]

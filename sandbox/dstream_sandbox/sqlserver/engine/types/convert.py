@@ -76,7 +76,7 @@ def convert(source: SqlType, target: SqlType, style: int = 0) -> Convert | None:
     return found
 
 
-def _REFUSED(value: Any) -> Any:  # noqa: N802  # a marker in a function's shape
+def _REFUSED(value: Any) -> Any:  # a marker in a function's shape
     return value
 
 
@@ -105,7 +105,7 @@ def rescale(value: int, scale: int, target: int) -> int:
     """Half away from zero when digits are lost."""
     if target >= scale:
         return int(value * 10 ** (target - scale))
-    divisor = 10 ** (scale - target)
+    divisor: int = 10 ** (scale - target)
     quotient, rest = divmod(abs(value), divisor)
     if rest * 2 >= divisor:
         quotient += 1
@@ -168,7 +168,9 @@ def _parse_int(text: str, source: SqlType, target: SqlType, low: int, high: int)
         return 0
     if not _INTEGER.match(stripped):
         shown = text.rstrip() if source.name in ("char", "nchar") else text
-        raise SqlError(245, f"Conversion failed when converting the {source.name} value '{shown}' to data type {target.name}.")
+        raise SqlError(
+            245, f"Conversion failed when converting the {source.name} value '{shown}' to data type {target.name}."
+        )
     value = int(stripped.replace(" ", ""))
     if low <= value <= high:
         return value
@@ -313,7 +315,9 @@ def _to_str(source: SqlType, target: SqlType, style: int) -> Convert | None:
     length = target.length or 1
     finish = _finish_text(target)
     if origin == "str":
-        same_width = source.name in names.UNICODE or target.name not in names.UNICODE or source.name not in names.UNICODE
+        same_width = (
+            source.name in names.UNICODE or target.name not in names.UNICODE or source.name not in names.UNICODE
+        )
         fits = length == MAX or (source.length not in (None, MAX) and (source.length or 0) <= length)
         narrows = source.name in names.UNICODE and target.name not in names.UNICODE
         if fits and same_width and not narrows and target.name not in ("char", "nchar"):
@@ -330,7 +334,9 @@ def _to_str(source: SqlType, target: SqlType, style: int) -> Convert | None:
             if origin in ("int", "bit") and target.name not in names.UNICODE:
                 return finish("*")
             if origin in ("int", "bit", "dec", "float", "money"):
-                raise SqlError(8115, f"Arithmetic overflow error converting {_family(source)} to data type {target.name}.")
+                raise SqlError(
+                    8115, f"Arithmetic overflow error converting {_family(source)} to data type {target.name}."
+                )
             if origin == "uniqueidentifier":
                 raise SqlError(8170, "Insufficient result space to convert uniqueidentifier value to char.")
             shown = shown[:length]
@@ -532,7 +538,8 @@ def _to_temporal(source: SqlType, target: SqlType, style: int) -> Convert | None
         return _number_to_datetime(source, target)
     if origin == "bin" and target.name == "datetime":
         return lambda v: rounding.round_ticks(
-            (_signed(v[-8:-4]) + dates.EPOCH_1900) * TICKS_PER_DAY + int.from_bytes(v[-4:], "big") * 100_000 // 3, target
+            (_signed(v[-8:-4]) + dates.EPOCH_1900) * TICKS_PER_DAY + int.from_bytes(v[-4:], "big") * 100_000 // 3,
+            target,
         )
     moment = _moment(source, style)
     if moment is None:

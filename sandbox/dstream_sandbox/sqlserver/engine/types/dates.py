@@ -32,7 +32,9 @@ def conversion_failed() -> SqlError:
 
 
 def out_of_range(source: str, target: str) -> SqlError:
-    return SqlError(242, f"The conversion of a {source} data type to a {target} data type resulted in an out-of-range value.")
+    return SqlError(
+        242, f"The conversion of a {source} data type to a {target} data type resulted in an out-of-range value."
+    )
 
 
 def parse(text: str, style: int = 0) -> tuple[int, int, int | None]:

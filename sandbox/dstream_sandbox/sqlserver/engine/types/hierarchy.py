@@ -31,7 +31,8 @@ def invalid(text: str) -> SqlError:
     return SqlError(
         6522,
         f'A .NET Framework error occurred during execution of user-defined routine or aggregate "hierarchyid": '
-        f"24001: SqlHierarchyId.Parse failed because the input string '{text}' is not a valid string representation of a SqlHierarchyId node.",
+        f"24001: SqlHierarchyId.Parse failed because the input string '{text}' is not a valid string "
+        "representation of a SqlHierarchyId node.",
     )
 
 
@@ -46,8 +47,7 @@ def parse(text: str) -> bytes:
 def encode(path: Path) -> bytes:
     bits: list[str] = []
     for level in path:
-        for number in level[:-1]:
-            bits.append(_bits(number + 1) + "0")  # a number before a dot is stored one higher
+        bits.extend(_bits(number + 1) + "0" for number in level[:-1])  # a number before a dot is stored one higher
         bits.append(_bits(level[-1]) + "1")
     joined = "".join(bits)
     size = -(-len(joined) // 8)

@@ -11,7 +11,12 @@ TINYINT, SMALLINT, INT, BIGINT = SqlType("tinyint"), SqlType("smallint"), SqlTyp
 BIT, FLOAT, REAL = SqlType("bit"), SqlType("float"), SqlType("real")
 MONEY, SMALLMONEY = SqlType("money", None, 19, 4), SqlType("smallmoney", None, 10, 4)
 DATE, DATETIME, SMALLDATETIME = SqlType("date"), SqlType("datetime"), SqlType("smalldatetime")
-GUID, XML, VARIANT, ROWVERSION = SqlType("uniqueidentifier"), SqlType("xml"), SqlType("sql_variant"), SqlType("rowversion")
+GUID, XML, VARIANT, ROWVERSION = (
+    SqlType("uniqueidentifier"),
+    SqlType("xml"),
+    SqlType("sql_variant"),
+    SqlType("rowversion"),
+)
 SYSNAME = SqlType("nvarchar", 128, collation=DEFAULT_COLLATION)
 NVARCHAR_MAX, VARCHAR_MAX = (
     SqlType("nvarchar", MAX, collation=DEFAULT_COLLATION),
@@ -35,7 +40,9 @@ CLR = frozenset({"hierarchyid", "geometry", "geography"})
 LEGACY_LOBS = frozenset({"text", "ntext", "image"})
 
 _SIMPLE = {
-    **{t.name: t for t in (TINYINT, SMALLINT, INT, BIGINT, BIT, REAL, MONEY, SMALLMONEY, DATE, DATETIME, SMALLDATETIME)},
+    **{
+        t.name: t for t in (TINYINT, SMALLINT, INT, BIGINT, BIT, REAL, MONEY, SMALLMONEY, DATE, DATETIME, SMALLDATETIME)
+    },
     **{t.name: t for t in (GUID, XML, VARIANT, ROWVERSION)},
     "sysname": SYSNAME,
     "timestamp": ROWVERSION,
@@ -104,7 +111,11 @@ def _decimal(name: str, args: tuple[str, ...]) -> SqlType:
     precision = int(args[0]) if args else 18
     scale = int(args[1]) if len(args) > 1 else 0
     if not 1 <= precision <= 38:
-        raise SqlError(2750, f"Column, parameter, or variable #1: Specified column precision {precision} is greater than the maximum precision of 38.")
+        raise SqlError(
+            2750,
+            f"Column, parameter, or variable #1: Specified column precision {precision} is greater than "
+            "the maximum precision of 38.",
+        )
     if scale > precision:
         raise SqlError(183, f"The scale ({scale}) for column must be within the range 0 to {precision}.", severity=15)
     return SqlType(name, None, precision, scale)
@@ -132,4 +143,8 @@ def declaration(type_: SqlType) -> str:
 def of_value(name: str, length: int) -> SqlType:
     """A character or binary type of that length, (max) when it does not fit."""
     collation = DEFAULT_COLLATION if name in CHARACTER else None
-    return SqlType(name, length if 0 <= length <= _SIZED[name] and length else (MAX if length > 1 or length < 0 else 1), collation=collation)
+    return SqlType(
+        name,
+        length if 0 <= length <= _SIZED[name] and length else (MAX if length > 1 or length < 0 else 1),
+        collation=collation,
+    )

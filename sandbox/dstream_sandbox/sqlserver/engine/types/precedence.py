@@ -8,10 +8,12 @@ from dstream_sandbox.sqlserver.engine.types.storage import scale_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, SqlType
 
-_ORDER = (
-    "geometry geography hierarchyid sql_variant xml datetimeoffset datetime2 datetime smalldatetime date time float real decimal numeric money "
-    "smallmoney bigint int smallint tinyint bit ntext text image rowversion uniqueidentifier nvarchar nchar varchar char varbinary binary"
-).split()
+_ORDER_TEXT = """
+    geometry geography hierarchyid sql_variant xml datetimeoffset datetime2 datetime smalldatetime date time float
+    real decimal numeric money smallmoney bigint int smallint tinyint bit ntext text image rowversion
+    uniqueidentifier nvarchar nchar varchar char varbinary binary
+"""
+_ORDER = tuple(_ORDER_TEXT.split())
 _RANK = {name: rank for rank, name in enumerate(_ORDER)}
 _INTEGER_DIGITS = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19, "bit": 1}
 
@@ -30,7 +32,9 @@ def common_type(left: SqlType, right: SqlType) -> SqlType:
     if left == right:
         return left
     winner, other = (left, right) if _RANK[left.name] <= _RANK[right.name] else (right, left)
-    if winner.name in names.DECIMALS and (other.name in names.DECIMALS or other.name in _INTEGER_DIGITS or other.name in names.MONIES):
+    if winner.name in names.DECIMALS and (
+        other.name in names.DECIMALS or other.name in _INTEGER_DIGITS or other.name in names.MONIES
+    ):
         return _wide_decimal(as_decimal(winner), as_decimal(other))
     if winner.name in names.CHARACTER and other.name in names.CHARACTER:
         return _wide_text(winner, other)
@@ -78,7 +82,11 @@ def _limited(precision: int, scale: int, name: str) -> SqlType:
 def arithmetic_type(operator: str, left: SqlType, right: SqlType) -> SqlType:
     """The result type of + - * / % on numbers. Raises 8117 where the types have no arithmetic."""
     for type_ in (left, right):
-        if type_.name not in _RANK or type_.name in names.CLR or type_.name in ("xml", "sql_variant", "uniqueidentifier", "bit"):
+        if (
+            type_.name not in _RANK
+            or type_.name in names.CLR
+            or type_.name in ("xml", "sql_variant", "uniqueidentifier", "bit")
+        ):
             if type_.name == "bit" and left.name != right.name:
                 continue
             raise SqlError(8117, f"Operand data type {type_.name} is invalid for {_OPERATIONS[operator]} operator.")

@@ -4,6 +4,7 @@ A geography keeps latitude before longitude, its text the other way round."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ class Shape:
 def malformed(text: str) -> SqlError:
     return SqlError(
         6522,
-        'A .NET Framework error occurred during execution of user-defined routine or aggregate "geometry": 24114: The label '
+        "A .NET Framework error occurred during execution of user-defined routine or aggregate "
+        '"geometry": 24114: The label '
         f"{text[:40]} in the input well-known text (WKT) is not valid.",
     )
 
@@ -203,7 +205,7 @@ def decode(value: bytes, *, swapped: bool) -> tuple[int, Shape]:
     at += 4 + 5 * figure_count
     (shape_count,) = struct.unpack_from("<I", value, at)
     rows = [struct.unpack_from("<iiB", value, at + 4 + 9 * i) for i in range(shape_count)]
-    runs = [tuple(positions[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
+    runs = [tuple(positions[a:b]) for a, b in itertools.pairwise(starts)]
     return srid, _assemble(0, rows, runs)
 
 
