@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import psutil
 import pyodbc
@@ -73,6 +74,12 @@ class Sandbox:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         return pid
+
+    def fault(self, **rule: Any) -> None:
+        """Ask the broker for a fault (servicebus/faults.py has the fields)."""
+        request = Request(f"http://127.0.0.1:{self.settings.admin_port}/_sandbox/faults", json.dumps(rule).encode())
+        with urlopen(request, timeout=10):
+            pass
 
     def connect(self, *, autocommit: bool = True, database: str | None = None) -> pyodbc.Connection:
         if database:

@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 import psutil
+import pyodbc
 import pytest
 from dstream_sandbox import workload
 
@@ -24,6 +25,8 @@ ROUNDS = 10
 SOAK_ROUNDS = int(os.environ.get("SOAK_ROUNDS", "200"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 RECONNECT_S = 60.0
+STREAMING_SHARE = 0.8
+"""Of the kills that wait until rows flow; the others strike at whatever the start is doing."""
 
 HCL = """
 task "orders" {
@@ -83,6 +86,10 @@ class Stream:
             self.ends += 1
             self.run = self._start()
 
+    def is_streaming(self) -> bool:
+        self.keep_running()
+        return "run.started" in self.run.stderr
+
     def ended_by_kills(self) -> bool:
         """Whether every kill of a provider or the host has ended a run."""
         self.keep_running()
@@ -118,8 +125,11 @@ def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_d
     try:
         for number in range(count):
             victim = VICTIMS[number % len(VICTIMS)]
-            moment = writer.changed + chance.randrange(20, 200)
-            writer.write_until(moment)
+            # Late answers, so that there always is something in flight that a kill could lose.
+            wait_until(lambda: _slow_down(sandbox), "the broker to be back")
+            if chance.random() < STREAMING_SHARE:
+                wait_until(stream.is_streaming, "the stream to run")
+            writer.write(chance.randrange(50, 500))
             if victim in ("servicebus", "sqlserver"):
                 sandbox.kill(victim)
             else:
@@ -134,17 +144,24 @@ def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_d
     _compare(expected, received, seed, duplicate_detection=duplicate_detection)
 
 
+def _slow_down(sandbox: Sandbox) -> bool:
+    try:
+        sandbox.fault(clear=True)
+        sandbox.fault(kind="delay", seconds=0.1)
+    except OSError:
+        return False  # killed a moment ago
+    return True
+
+
 class _Writer:
-    """An application: writes until told to stop; its connection's death it answers by connecting anew."""
+    """An application that writes until it is told to stop; the death of its connection it answers by a new one."""
 
     def __init__(self, sandbox: Sandbox, seed: int) -> None:
         self._sandbox = sandbox
         self._seed = seed
-        self._target = 0
         self._ended = False
         self._changed_before = 0
         self._load: workload.Load | None = None
-        self._wanted = threading.Condition()
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
@@ -152,47 +169,34 @@ class _Writer:
     def changed(self) -> int:
         return self._changed_before + (self._load.written.total if self._load else 0)
 
-    def write_until(self, changed: int) -> None:
-        with self._wanted:
-            self._target = changed
-            self._wanted.notify()
-        wait_until(lambda: self.changed >= changed or not self._thread.is_alive(), f"{changed} changed rows")
+    def write(self, rows: int) -> None:
+        """Wait until so many more rows have changed; it goes on meanwhile and afterwards."""
+        wanted = self.changed + rows
+        wait_until(lambda: self.changed >= wanted or not self._thread.is_alive(), f"{wanted} changed rows")
         assert self._thread.is_alive(), "the writer died"
 
     def finish(self) -> None:
-        with self._wanted:
-            self._ended = True
-            self._wanted.notify()
+        self._ended = True
         self._thread.join()
 
     def _write(self) -> None:
-        import pyodbc
-
         while not self._ended:
             try:
                 with contextlib.closing(self._sandbox.connect()) as connection:
                     self._load = workload.Load(connection, seed=self._seed)
-                    self._transactions(self._load)
+                    while not self._ended:
+                        self._load.transaction()
             except pyodbc.Error:
                 self._seed += 1000
                 if self._load:
                     self._changed_before += self._load.written.total
                     self._load = None
 
-    def _transactions(self, load: workload.Load) -> None:
-        while not self._ended:
-            with self._wanted:
-                self._wanted.wait_for(lambda: self._ended or self.changed < self._target)
-            if not self._ended:
-                load.transaction()
-
 
 def _expected(sandbox: Sandbox) -> list[tuple[str, int, str, int]]:
     """Every change that SQL Server recorded, in commit order."""
 
     def read() -> list[tuple[str, int, str, int]] | None:
-        import pyodbc
-
         try:
             return sorted(
                 (row[0].hex(), row[1] or 0, row[2].hex(), row[3])
