@@ -43,6 +43,8 @@ class MssqlCdc(InputProvider["Config"]):
         config = checked(self.config)
         if config.start_from is not None:
             parse_start(config.start_from)
+        elif self.run.from_ is None:
+            _require_memory()
         self._settings = parse_connection_string(config.db_connection_string.reveal())
         self._server = self._connect(connected_before=False)
         self._guid = self._server.guid()
@@ -149,25 +151,8 @@ class MssqlCdc(InputProvider["Config"]):
         if state is not None:
             accept = self.config.accept_changed_source
             return checked_state(state, self._guid, captured, accept_changed=accept)
-        start_from = self.run.from_ or self.config.start_from
-        if start_from is None:
-            self._require_memory()
-        return first_state(parse_start(start_from or "earliest"), self._guid, captured, self._server)
-
-    def _require_memory(self) -> None:
-        """Under the original host, or by hand, nothing remembers the position: a default would read everything
-        again each time.
-        """
-        from dstream.sdk.errors import ConfigError
-
-        if os.environ.get(ENV_PROTOCOL) != "1":
-            raise ConfigError(
-                "mssql.start_from_required",
-                "this host keeps no checkpoints, so every run begins at start_from, which is not set",
-                hint='Set start_from to "earliest", "latest", an LSN or a time; or run the task with '
-                "DStream's own host.",
-                config_path="start_from",
-            )
+        start_from = self.run.from_ or self.config.start_from or "earliest"
+        return first_state(parse_start(start_from), self._guid, captured, self._server)
 
     def _checked_tables(self, server: SqlServer) -> list[CapturedTable]:
         from dstream_mssql_cdc import errors
@@ -221,3 +206,18 @@ class MssqlCdc(InputProvider["Config"]):
         status = server.agent_status()
         if status is not None and status != "Running":
             self.telemetry.warning("mssql.agent_stopped", status=status, hint=AGENT_STOPPED_HINT)
+
+
+def _require_memory() -> None:
+    """Under the original host, or by hand, nothing remembers the position: a default would read everything
+    again each time.
+    """
+    from dstream.sdk.errors import ConfigError
+
+    if os.environ.get(ENV_PROTOCOL) != "1":
+        raise ConfigError(
+            "mssql.start_from_required",
+            "this host keeps no checkpoints, so every run begins at start_from, which is not set",
+            hint='Set start_from to "earliest", "latest", an LSN or a time; or run the task with DStream\'s own host.',
+            config_path="start_from",
+        )

@@ -58,7 +58,7 @@ AGENT_STATUS = "SELECT status_desc FROM sys.dm_server_services WHERE servicename
 # "SET DEADLOCK_PRIORITY": capture, cleanup and applications come before a reader that can read again.
 SESSION = "SET DEADLOCK_PRIORITY LOW;"
 
-_PROBE_BRANCHES = 200
+_PROBE_BRANCHES = 50
 _ORDER = "[__$start_lsn], [__$command_id], [__$seqval], [__$operation]"
 
 

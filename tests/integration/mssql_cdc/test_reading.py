@@ -285,3 +285,41 @@ def test_a_running_stream_sees_changes_and_stops_when_told(database: SourceDatab
     reading = read(database.config("Persons", poll_interval="10ms"), on_item=next_change, once=False)
     assert len(reading.lines) == 3
     assert reading.states[-1][0] == 3
+
+
+def test_a_column_that_is_altered_in_place_is_read_in_its_new_shape(database: SourceDatabase) -> None:
+    persons(database, columns="Seen datetime2(3)")
+
+    def alter(reading: Reading, stop: Stop) -> None:
+        if len(reading.lines) == 2:
+            stop.set()
+        elif not reading.lines and len(reading.states) == 1:
+            database.run("INSERT INTO dbo.Persons VALUES (1, '2024-02-29T10:00:00.123')")
+        elif len(reading.lines) == 1 and reading.states[-1][0] == 1 and not altered:
+            altered.append(True)
+            database.run("ALTER TABLE dbo.Persons ALTER COLUMN Seen datetime2(7)")
+            database.run("INSERT INTO dbo.Persons VALUES (2, '2024-02-29T10:00:00.1234567')")
+
+    altered: list[bool] = []
+    reading = read(database.config("Persons", poll_interval="10ms"), on_item=alter, once=False)
+    assert [row["Seen"] for _, row in reading.rows] == ["2024-02-29T10:00:00.123", "2024-02-29T10:00:00.1234567"]
+
+
+def test_transactions_that_overlap_arrive_in_the_order_of_their_commits(database: SourceDatabase) -> None:
+    persons(database, "dbo.A")
+    persons(database, "dbo.B")
+    other = database.server.connect(database.name, autocommit=False)
+    other.execute("INSERT INTO dbo.A VALUES (1, N'begun first')").close()
+    database.run("INSERT INTO dbo.B VALUES (1, N'committed first')")
+    other.commit()
+    other.close()
+    assert [row["Name"] for _, row in read(database.config("A", "B")).rows] == ["committed first", "begun first"]
+
+
+def test_hundreds_of_tables_are_probed_in_one_question(database: SourceDatabase) -> None:
+    for number in range(210):
+        persons(database, f"dbo.T{number}")
+    database.run("INSERT INTO dbo.T3 VALUES (1, N'x')")
+    database.run("INSERT INTO dbo.T205 VALUES (1, N'y')")
+    tables = [event["metadata"]["TableName"] for event in read(database.config("dbo.*")).events]
+    assert tables == ["dbo.T3", "dbo.T205"]

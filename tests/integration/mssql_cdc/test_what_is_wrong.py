@@ -68,3 +68,37 @@ def test_an_unknown_table(database: SourceDatabase) -> None:
     code, kind, path, error = failure(database.config("Persons", "Person"))
     assert (code, kind, path) == ("mssql.unknown_table", "config", "tables[1]")
     assert 'Did you mean "dbo.Persons"?' in error.hint
+
+
+def test_a_login_needs_the_documented_grants_and_no_more(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
+    database.capture("dbo.Persons")
+    login = f"reader_{database.name}"
+    database.run(f"CREATE LOGIN [{login}] WITH PASSWORD = 'Reading-horse-1'")
+    config = database.config("Persons")
+    config["db_connection_string"] = config["db_connection_string"].replace("UID=sa", f"UID={login}")
+    config["db_connection_string"] = config["db_connection_string"].replace("Correct-horse-1", "Reading-horse-1")
+    code, kind, _, error = failure(config)
+    assert (code, kind) == ("mssql.unknown_database", "auth")
+    assert f"CREATE USER [{login}] FOR LOGIN [{login}]" in error.hint
+    database.run(f"CREATE USER [{login}] FOR LOGIN [{login}]")
+    code, kind, _, error = failure(config)
+    assert (code, kind) == ("mssql.no_grant", "auth")
+    assert f"GRANT SELECT ON SCHEMA::cdc TO [{login}]" in error.hint
+    database.run(f"GRANT SELECT ON SCHEMA::cdc TO [{login}]")
+    database.run(f"GRANT SELECT ON SCHEMA::dbo TO [{login}]")
+    database.run("INSERT INTO dbo.Persons VALUES (1)")
+    assert read(config).rows == [("Insert", {"Id": 1})]
+
+
+def test_a_stopped_agent_is_told_and_what_was_captured_is_read(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
+    database.capture("dbo.Persons")
+    database.run("INSERT INTO dbo.Persons VALUES (1)")
+    database.run("EXEC sys.sp_cdc_stop_job @job_type = N'capture'")
+    database.run("INSERT INTO dbo.Persons VALUES (2)")
+    reading = read(database.config("Persons"))
+    assert reading.rows == [("Insert", {"Id": 1})]
+    (warning,) = [line for line in reading.told if line.get("event") == "mssql.agent_stopped"]
+    assert "sp_start_job" in warning["hint"]
+    database.run("EXEC sys.sp_cdc_start_job @job_type = N'capture'")
