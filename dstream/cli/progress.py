@@ -30,6 +30,11 @@ class RunLog:
             self.was_running = True
         if event == "run.failed" and self._for_people:
             return  # the error itself is shown at the end, with its place and the fix
+        if self._for_people and event == "provider.log" and "stream" not in fields:
+            # A provider's own event reads like one of ours; who told it is seen from its name.
+            event = fields.pop("message")
+            fields.pop("role", None)
+            fields.pop("provider", None)
         with self._lock:
             self._erase()
             self._log.log(level, event, **fields)
