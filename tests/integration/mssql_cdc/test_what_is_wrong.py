@@ -13,7 +13,7 @@ from tests.integration.mssql_cdc.source_server import SourceDatabase, SourceServ
 
 def failure(config: dict[str, Any]) -> tuple[str, str, str, DStreamError]:
     with pytest.raises(DStreamError) as caught:
-        read(config)
+        read({"start_from": "earliest", **config})
     error = caught.value
     assert "Correct-horse" not in f"{error.message}{error.hint}"
     return error.code, error.kind, error.config_path, error
