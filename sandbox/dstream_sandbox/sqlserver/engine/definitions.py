@@ -1,6 +1,7 @@
 """CREATE, ALTER and DROP of tables, indexes, schemas, views, procedures and databases.
 
-A definition takes effect at once, for everybody; inside a transaction a CREATE TABLE is taken back when it rolls back."""
+A definition takes effect at once, for everybody; inside a transaction a CREATE TABLE is taken back when it rolls
+back."""
 
 from __future__ import annotations
 
@@ -164,7 +165,8 @@ def build_table(
     session: SqlSession, object_id: int, schema: str, name: str, body: st.TableBody, new_id: Callable[[], int]
 ) -> Table:
     """A table's definition, checked. Raises 2705, 1750-like errors."""
-    table = Table(object_id, schema, name, [], created=now(), modified=now())
+    created = now()
+    table = Table(object_id, schema, name, [], created=created, modified=created)
     for definition in body.columns:
         add_column(session, table, definition, new_id)
     keys = [k for d in body.columns for k in d.keys] + list(body.keys)

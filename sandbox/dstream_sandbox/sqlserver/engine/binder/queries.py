@@ -237,18 +237,19 @@ class QueryBinder(SourceBinder):
         return self.bind_query(query)
 
     def _set_operation(self, operation: nodes.SetOperation, outer: Scope) -> BoundQuery:
-        left = self._side(operation.left, outer)
-        right = self._side(operation.right, outer)
-        if len(left.columns) != len(right.columns):
+        sides = [self._side(body, outer) for body in _operands(operation)]
+        if len({len(side.columns) for side in sides}) > 1:
             raise SqlError(
                 205,
                 "All queries combined using a UNION, INTERSECT or EXCEPT operator must have an equal "
                 "number of expressions in their target lists.",
             )
-        columns = tuple(self._merged(a, b) for a, b in zip(left.columns, right.columns, strict=True))
+        columns = sides[0].columns
+        for side in sides[1:]:
+            columns = tuple(self._merged(a, b) for a, b in zip(columns, side.columns, strict=True))
         collated = operation.operator != "UNION ALL"
-        first, second = self._typed(left, columns, collated), self._typed(right, columns, collated)
-        return BoundQuery(f"{first} {operation.operator} {second}", columns)
+        typed = [self._typed(side, columns, collated) for side in sides]
+        return BoundQuery(f" {operation.operator} ".join(typed), columns)
 
     def _merged(self, left: Ex, right: Ex) -> Ex:
         return Ex("", self.common([left, right]), left.nullable or right.nullable, left.collation, name=left.name)
@@ -327,10 +328,25 @@ class QueryBinder(SourceBinder):
         return f"SELECT {', '.join((*typed, depth))}{from_sql}{where}"
 
 
+def _operands(operation: nodes.SetOperation) -> list[nodes.Body]:
+    """A chain of UNION ALL as one list: nested as it is parsed, a long one would overflow SQLite's parser."""
+    if operation.operator != "UNION ALL":
+        return [operation.left, operation.right]
+    right_to_left: list[nodes.Body] = []
+    body: nodes.Body = operation
+    while isinstance(body, nodes.SetOperation) and body.operator == "UNION ALL":
+        right_to_left.append(body.right)
+        body = body.left
+    return [body, *reversed(right_to_left)]
+
+
 def _depth_check(limit: int) -> Callable[[int], int]:
     def check(depth: int) -> int:
         if depth > limit:
-            text = f"The statement terminated. The maximum recursion {limit} has been exhausted before statement completion."
+            text = (
+                f"The statement terminated. The maximum recursion {limit} has been exhausted before statement "
+                f"completion."
+            )
             raise SqlError(530, text)
         return depth
 
