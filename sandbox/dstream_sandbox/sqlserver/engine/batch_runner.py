@@ -133,7 +133,10 @@ class BatchRunner:
         for i, parameter in enumerate(declared):
             given = by_name.get(parameter.name) or (positional[i] if i < len(positional) else None)
             if given is None:
-                text = f"The parameterized query '({declarations[:100]})' expects the parameter '{parameter.name}', which was not supplied."
+                text = (
+                    f"The parameterized query '({declarations[:100]})' expects the parameter '{parameter.name}', "
+                    f"which was not supplied."
+                )
                 raise SqlError(8178, text)
             self._set_parameter(parameter.name, parameter.type, given)
             if given.is_output or parameter.output:
@@ -267,7 +270,8 @@ class BatchRunner:
         return signal
 
     def _failed(self, error: SqlError, statement: st.Statement) -> Generator[Event, None, None]:
-        """The statement is undone. Inside TRY control goes to CATCH; else the error is reported and ends the batch if it is one
+        """The statement is undone. Inside TRY control goes to CATCH; else the error is reported and ends the batch if
+        it is one
         of those that do (Microsoft Learn, "SET XACT_ABORT", and TRY...CATCH, "Uncommittable transactions")."""
         session = self.session
         session.finish_statement(failed=True)
@@ -365,7 +369,8 @@ def _starts_transaction(statement: st.Statement) -> bool:
     return isinstance(
         statement,
         (
-            st.SelectStatement, st.Insert, st.Update, st.Delete, st.Merge, st.Truncate, st.CreateTable, st.AlterTable, st.Drop,
+            st.SelectStatement, st.Insert, st.Update, st.Delete, st.Merge, st.Truncate, st.CreateTable,
+            st.AlterTable, st.Drop,
             st.Permission,
         ),
     )  # fmt: skip

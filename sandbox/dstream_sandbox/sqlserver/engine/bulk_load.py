@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 _CHUNK = 5000
 
 
-def bulk_insert(session: SqlSession, table: str, columns: Sequence[str], rows: Iterator[Row]) -> int:
-    """INSERT BULK: rows in the table's own types, all or none. An identity column among `columns` keeps the values given."""
+def bulk_insert(
+    session: SqlSession, table: str, columns: Sequence[str], rows: Iterator[Row], types: Sequence[SqlType] = ()
+) -> int:
+    """INSERT BULK: rows in the types given, else in the table's own; all or none. An identity column among `columns` keeps the values
+    given."""
     target = split_name(table)
     found = session.find(target)
     if not isinstance(found, Table):
@@ -40,7 +43,7 @@ def bulk_insert(session: SqlSession, table: str, columns: Sequence[str], rows: I
     if any(c.identity is not None for c in wanted):
         session.identity_insert = found.id
     try:
-        count = insert_rows(session, target, tuple(columns), [c.type for c in wanted], rows)
+        count = insert_rows(session, target, tuple(columns), types or [c.type for c in wanted], rows)
     except BaseException:
         session.finish_statement(failed=True)
         raise

@@ -1,4 +1,5 @@
-"""Compiled statements, kept by syntax node: the same batch text gives the same nodes, so repeated batches skip the compiler."""
+"""Compiled statements, kept by syntax node: the same batch text gives the same nodes, so repeated batches skip the
+compiler."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _run(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], li
     schema = name[-2] if len(name) > 1 and name[-2] else "dbo"
     found = session.home.find(schema, name[-1])
     if isinstance(found, Procedure):
-        yield from _user_procedure(runner, found, params)
+        yield from scoped(session, _user_procedure(runner, found, params))
         return
     handler = CATALOG_PROCEDURES.get(lowered)
     if handler is None:
@@ -127,14 +127,6 @@ def _run_elsewhere(runner: BatchRunner, name: tuple[str, ...], params: Sequence[
         session.enter(home)
 
 
-def _catalog_procedures():  # type: ignore[no-untyped-def]  # a mapping of another package, absent until it is installed
-    try:
-        from dstream_sandbox.sqlserver.catalog import CATALOG_PROCEDURES
-    except ImportError:
-        return None
-    return CATALOG_PROCEDURES
-
-
 def _execute_sql(runner: BatchRunner, params: Sequence[Param]) -> Iterator[Event]:
     """sp_executesql @stmt, @params, values.."""
     if not params:
@@ -152,7 +144,7 @@ def _execute_sql(runner: BatchRunner, params: Sequence[Param]) -> Iterator[Event
     position = {p.name: i + 2 for i, p in enumerate(named) if not values[i].name}
     runner.session.depth += 1
     try:
-        for event in runner.batch(text, named, declarations):
+        for event in scoped(runner.session, runner.batch(text, named, declarations)):
             if isinstance(event, OutputValue) and event.name in position:
                 yield OutputValue(f"@{position[event.name]}", event.type, event.value)
             else:
@@ -167,7 +159,7 @@ def dynamic(runner: BatchRunner, text: str) -> Iterator[Event]:
     runner.session.depth += 1
     database = runner.session.home
     try:
-        yield from runner.batch(text, (), "")
+        yield from scoped(runner.session, runner.batch(text, (), ""))
     finally:
         runner.session.depth -= 1
         if runner.session.home is not database:  # USE inside ends with the batch
@@ -187,7 +179,6 @@ def _user_procedure(runner: BatchRunner, procedure: Procedure, params: Sequence[
     outputs = _bind(runner, procedure, definition, params, frame)
     outer, session.frame = session.frame, frame
     nesting = session.nesting
-    temp_before = set(session.temp_tables)
     session.depth += 1
     status = 0
     try:
@@ -203,8 +194,6 @@ def _user_procedure(runner: BatchRunner, procedure: Procedure, params: Sequence[
         session.depth -= 1
         runner._drop_table_variables()
         session.frame = outer
-        for key in set(session.temp_tables) - temp_before:
-            session.drop_own_table(session.temp_tables.pop(key))
     if session.nesting != nesting:
         raise SqlError(
             266,
@@ -224,8 +213,7 @@ def _bind(
 ) -> list[tuple[int, str]]:
     """Arguments to parameters, by name or position. Raises 201, 8144, 8145."""
     from dstream_sandbox.sqlserver.engine.batch_runner import converted
-
-    from dstream_sandbox.sqlserver.engine.session import Variable  # noqa: PLC0415
+    from dstream_sandbox.sqlserver.engine.session import Variable
 
     session = runner.session
     by_name = {p.name.lower(): (i, p) for i, p in enumerate(params) if p.name}

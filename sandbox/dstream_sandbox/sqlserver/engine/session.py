@@ -21,6 +21,7 @@ from dstream_sandbox.sqlserver.engine.catalog.questions import answer
 from dstream_sandbox.sqlserver.engine.cdc import functions as cdc_functions
 from dstream_sandbox.sqlserver.engine.database import Database
 from dstream_sandbox.sqlserver.engine.errors import unsupported
+from dstream_sandbox.sqlserver.engine.scopes import scoped
 from dstream_sandbox.sqlserver.engine.session_settings import Settings
 from dstream_sandbox.sqlserver.engine.session_state import session_value
 from dstream_sandbox.sqlserver.engine.storage import table_files
@@ -105,7 +106,11 @@ class SqlSession:
     def transaction_descriptor(self) -> int:
         return self.transaction.id if self.transaction is not None else 0
 
-    def execute(self, sql: str, params: Sequence[Param] = (), *, declarations: str = "") -> Iterator[Event]:
+    def execute(
+        self, sql: str, params: Sequence[Param] = (), *, declarations: str = "", in_procedure: bool = False
+    ) -> Iterator[Event]:
+        if in_procedure:
+            return self.runner.run(lambda: scoped(self, self.runner.batch(sql, params, declarations)))
         return self.runner.run(lambda: self.runner.batch(sql, params, declarations))
 
     def call(self, procedure: str, params: Sequence[Param]) -> Iterator[Event]:
@@ -118,11 +123,17 @@ class SqlSession:
         return self.runner.describe_parameters(sql, declarations)
 
     def bulk_insert(
-        self, table: str, columns: Sequence[str], rows: Iterator[Row], *, check_constraints: bool = False
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterator[Row],
+        *,
+        types: Sequence[SqlType] = (),
+        check_constraints: bool = False,
     ) -> int:
         from dstream_sandbox.sqlserver.engine.bulk_load import bulk_insert
 
-        return bulk_insert(self, table, columns, rows)
+        return bulk_insert(self, table, columns, rows, types)
 
     def begin(self, name: str = "", isolation: str | None = None) -> Iterator[Event]:
         if isolation is not None:

@@ -1,4 +1,5 @@
-"""Aggregates that SQLite has not: exact decimals, deviations, joined strings, and the single row of a scalar subquery."""
+"""Aggregates that SQLite has not: exact decimals, deviations, joined strings, and the single row of a scalar
+subquery."""
 
 from __future__ import annotations
 
@@ -79,7 +80,8 @@ class _SumExact:
 
 
 class _AverageExact:
-    """Average of scaled integers as a big decimal with `digits` more digits after the point, cut like SQL Server's division."""
+    """Average of scaled integers as a big decimal with `digits` more digits after the point, cut like SQL Server's
+    division."""
 
     def __init__(self, box: ErrorBox) -> None:
         self.box, self.total, self.count, self.digits = box, 0, 0, 0

@@ -13,8 +13,10 @@ from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, SqlType
 _IMPLICIT_REFUSED = {
     ("float", "bin"), ("str", "bin"), ("datetimeoffset", "int"), ("ticks", "int"), ("ticks", "dec"), ("ticks", "float"),
     ("ticks", "money"), ("bin", "float"), ("uniqueidentifier", "int"), ("sql_variant", "int"), ("sql_variant", "str"),
-    ("sql_variant", "dec"), ("sql_variant", "float"), ("sql_variant", "bit"), ("sql_variant", "ticks"), ("sql_variant", "bin"),
-    ("sql_variant", "money"), ("sql_variant", "uniqueidentifier"), ("sql_variant", "date"), ("ticks", "bin"), ("int", "date"),
+    ("sql_variant", "dec"), ("sql_variant", "float"), ("sql_variant", "bit"), ("sql_variant", "ticks"),
+    ("sql_variant", "bin"),
+    ("sql_variant", "money"), ("sql_variant", "uniqueidentifier"), ("sql_variant", "date"), ("ticks", "bin"), ("int",
+    "date"),
 }  # fmt: skip
 
 
@@ -86,7 +88,8 @@ def implicit(source: SqlType, target: SqlType) -> None:
 
 
 def assign_sql(ex: Ex, target: SqlType, where: str) -> str:
-    """`ex` as a column's new value: too long text or bytes is an error, not cut. `where` names column and table for 2628."""
+    """`ex` as a column's new value: too long text or bytes is an error, not cut. `where` names column and table for
+    2628."""
     if ex.type is None:
         return ex.sql
     source = ex.type

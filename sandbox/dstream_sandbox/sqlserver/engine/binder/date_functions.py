@@ -112,6 +112,8 @@ def _datepart(binder: FunctionBinder, node: nodes.Call) -> Ex:
         if when.type is not None and when.type.name == "datetimeoffset":
             return Ex(f1("tz", lambda: lambda v: unpack_offset(v)[1], when.sql), names.INT)
         return Ex("0", names.INT)
+    if part == "millisecond" and when.type is not None and when.type.name == "datetime":
+        when = Ex(f"({when.sql}+5000)", names.DATETIME2, when.nullable)
     return Ex(
         f1(("datepart", part), lambda: lambda t: dateparts.value(part, t), local_ticks(when)), names.INT, when.nullable
     )

@@ -1,4 +1,5 @@
-"""JSON for T-SQL: OPENJSON, JSON_VALUE, JSON_QUERY paths, and STRING_SPLIT, whose rows SQLite reads through json_each."""
+"""JSON for T-SQL: OPENJSON, JSON_VALUE, JSON_QUERY paths, and STRING_SPLIT, whose rows SQLite reads through
+json_each."""
 
 from __future__ import annotations
 

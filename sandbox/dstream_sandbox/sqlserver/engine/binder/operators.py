@@ -32,6 +32,9 @@ def arithmetic(operator: str, left: Ex, right: Ex) -> Ex:
     left, right = _numbers(left, right)
     assert left.type is not None
     assert right.type is not None
+    left, right = _literal_beside_decimal(left, right.type), _literal_beside_decimal(right, left.type)
+    if left.type is None or right.type is None:
+        raise SqlError(8117, "Operand data type NULL is invalid for this operator.")
     result = arithmetic_type(operator, left.type, right.type)
     nullable = left.nullable or right.nullable
     if result.name in names.INTEGERS:
@@ -45,6 +48,14 @@ def arithmetic(operator: str, left: Ex, right: Ex) -> Ex:
     if result.name not in names.DECIMALS:
         raise SqlError(8117, f"Operand data type {result.name} is invalid for {operator} operator.")
     return Ex(_decimal_sql(operator, left, right, result), result, nullable)
+
+
+def _literal_beside_decimal(ex: Ex, other: SqlType) -> Ex:
+    """An integer constant beside a decimal counts with its own digits: 7 / 2.0 is numeric(8,6)."""
+    digits = ex.sql.lstrip("-")
+    if other.name in names.DECIMALS and ex.type == names.INT and digits.isdigit():
+        return Ex(ex.sql, SqlType("numeric", None, len(digits), 0), ex.nullable)
+    return ex
 
 
 def _numbers(left: Ex, right: Ex) -> tuple[Ex, Ex]:
@@ -280,7 +291,8 @@ def text_collation(left: Ex, right: Ex | None = None) -> str:
 
 
 def compare_variants(left: str, right: str) -> int:
-    """By type family first (Microsoft Learn, "sql_variant (Transact-SQL)", Comparing), here: values in their common type."""
+    """By type family first (Microsoft Learn, "sql_variant (Transact-SQL)", Comparing), here: values in their common
+    type."""
     (left_type, a), (right_type, b) = variant_parts(left), variant_parts(right)
     if category(left_type) != category(right_type):
         type_ = common_type(left_type, right_type)

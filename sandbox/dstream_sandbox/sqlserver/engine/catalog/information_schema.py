@@ -48,7 +48,8 @@ def columns(session: SqlSession) -> Iterator[Row]:
         for position, column in enumerate(table.columns, 1):
             default = f"({column.default[1]})" if column.default is not None else None
             yield (
-                session.home.name, table.schema, table.name, column.name, position, default, "YES" if column.nullable else "NO",
+                session.home.name, table.schema, table.name, column.name, position, default,
+                "YES" if column.nullable else "NO",
                 *_type_columns(column.type), None, None, None,
             )  # fmt: skip
 

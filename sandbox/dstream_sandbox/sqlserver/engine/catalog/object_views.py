@@ -143,8 +143,10 @@ def user_tables(session: SqlSession) -> Iterator[Row]:
     for table in tables(session):
         tracked = int(bool(session.home.capture.of_source(table.id)))
         yield (
-            table.name, table.id, None, _schema_id(session, table.schema), 0, "U ", "USER_TABLE", table.created, table.modified,
-            int(table.system), 0, 0, 0, table.next_column_id - 1, 0, 1, 0, 0, tracked, 0, "TABLE", 0, 0, 0, "SCHEMA_AND_DATA", 0,
+            table.name, table.id, None, _schema_id(session, table.schema), 0, "U ", "USER_TABLE", table.created,
+            table.modified,
+            int(table.system), 0, 0, 0, table.next_column_id - 1, 0, 1, 0, 0, tracked, 0, "TABLE", 0, 0, 0,
+            "SCHEMA_AND_DATA", 0,
             "NON_TEMPORAL_TABLE", None, 0, 0, 0,
         )  # fmt: skip
 
@@ -154,7 +156,8 @@ def views(session: SqlSession) -> Iterator[Row]:
     for entry in session.home.views.values():
         if rights.visible(session, entry):
             yield (
-                entry.name, entry.id, None, _schema_id(session, entry.schema), 0, "V ", "VIEW", entry.created, entry.created, 0, 0, 0, 0, 0, 0,
+                entry.name, entry.id, None, _schema_id(session, entry.schema), 0, "V ", "VIEW", entry.created,
+                entry.created, 0, 0, 0, 0, 0, 0,
             )  # fmt: skip
 
 
@@ -163,7 +166,8 @@ def procedures(session: SqlSession) -> Iterator[Row]:
     for entry in session.home.procedures.values():
         if rights.visible(session, entry):
             yield (
-                entry.name, entry.id, None, _schema_id(session, entry.schema), 0, "P ", "SQL_STORED_PROCEDURE", entry.created, entry.created,
+                entry.name, entry.id, None, _schema_id(session, entry.schema), 0, "P ", "SQL_STORED_PROCEDURE",
+                entry.created, entry.created,
                 0, 0, 0, 0,
             )  # fmt: skip
 
@@ -199,9 +203,12 @@ def _columns(session: SqlSession) -> Iterator[Row]:
             system, user = system_views.catalog_type(type_)
             default = _default_id(table, column.id) if column.default is not None else 0
             yield (
-                table.id, column.name, column.id, system, user, system_views.max_length(type_), system_views.precision(type_),
-                system_views.scale(type_), type_.collation if type_.name in names.CHARACTER else None, int(column.nullable), 1,
-                int(column.row_guid), int(column.identity is not None), int(column.computed is not None), 0, 0, 0, 0, 0, 0, 0, default, 0, 0, 0,
+                table.id, column.name, column.id, system, user, system_views.max_length(type_),
+                system_views.precision(type_),
+                system_views.scale(type_), type_.collation if type_.name in names.CHARACTER else None,
+                int(column.nullable), 1,
+                int(column.row_guid), int(column.identity is not None), int(column.computed is not None), 0, 0, 0, 0,
+                0, 0, 0, default, 0, 0, 0,
                 0, "NOT_APPLICABLE", None, None, 0, 0,
             )  # fmt: skip
 
@@ -219,8 +226,10 @@ def all_columns(session: SqlSession) -> Iterator[Row]:
         for position, (name, type_) in enumerate(system.columns, 1):
             system_id, user_id = system_views.catalog_type(type_)
             yield (
-                object_id, name, position, system_id, user_id, system_views.max_length(type_), system_views.precision(type_),
-                system_views.scale(type_), type_.collation, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "NOT_APPLICABLE", None, None, 0, 0,
+                object_id, name, position, system_id, user_id, system_views.max_length(type_),
+                system_views.precision(type_),
+                system_views.scale(type_), type_.collation, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                "NOT_APPLICABLE", None, None, 0, 0,
             )  # fmt: skip
 
 
@@ -240,7 +249,8 @@ def identity_columns(session: SqlSession) -> Iterator[Row]:
         following = session.home.identities.get(table.id, seed)
         last = None if following == seed else pack_variant(names.BIGINT, following - step)
         yield (
-            table.id, column.name, column.id, system_views.catalog_type(column.type)[0], pack_variant(names.BIGINT, seed),
+            table.id, column.name, column.id, system_views.catalog_type(column.type)[0], pack_variant(names.BIGINT,
+            seed),
             pack_variant(names.BIGINT, step), last, 0, 0,
         )  # fmt: skip
 
@@ -272,7 +282,8 @@ def types(session: SqlSession) -> Iterator[Row]:
         collation = names.DEFAULT_COLLATION if type_.name in names.CHARACTER else None
         clr = int(name in names.CLR)
         yield (
-            name, system, user, 4, None, length, system_views.precision(type_), system_views.scale(type_), collation, int(name != "timestamp"),
+            name, system, user, 4, None, length, system_views.precision(type_), system_views.scale(type_), collation,
+            int(name != "timestamp"),
             0, clr, 0, 0, 0,
         )  # fmt: skip
 
@@ -299,7 +310,8 @@ def indexes(session: SqlSession) -> Iterator[Row]:
             kind = (1, "CLUSTERED") if index.clustered else (2, "NONCLUSTERED")
             unique_constraint = int(index.constraint and not index.primary)
             yield (
-                table.id, index.name, index.id, *kind, int(index.unique), 1, 0, int(index.primary), unique_constraint, 0, 0, 0, 0, 1, 1, 0, None,
+                table.id, index.name, index.id, *kind, int(index.unique), 1, 0, int(index.primary),
+                unique_constraint, 0, 0, 0, 0, 1, 1, 0, None,
             )  # fmt: skip
 
 
@@ -329,7 +341,8 @@ def key_constraints(session: SqlSession) -> Iterator[Row]:
             if index.constraint:
                 kind = ("PK", "PRIMARY_KEY_CONSTRAINT") if index.primary else ("UQ", "UNIQUE_CONSTRAINT")
                 yield (
-                    index.name, index.object_id, None, _schema_id(session, table.schema), table.id, *kind, table.created, table.created,
+                    index.name, index.object_id, None, _schema_id(session, table.schema), table.id, *kind,
+                    table.created, table.created,
                     0, 0, 0, index.id, int("__" in index.name), 1,
                 )  # fmt: skip
 
@@ -344,7 +357,8 @@ def check_constraints(session: SqlSession) -> Iterator[Row]:
         schema = _schema_id(session, table.schema)
         for check in table.checks:
             yield (
-                check.name, check.object_id, None, schema, table.id, "C ", "CHECK_CONSTRAINT", table.created, table.created, 0, 0, 0, 0,
+                check.name, check.object_id, None, schema, table.id, "C ", "CHECK_CONSTRAINT", table.created,
+                table.created, 0, 0, 0, 0,
                 f"({check.expression})", 0, 0,
             )  # fmt: skip
 
@@ -356,7 +370,8 @@ def default_constraints(session: SqlSession) -> Iterator[Row]:
         for column in table.columns:
             if column.default is not None:
                 yield (
-                    column.default[0], _default_id(table, column.id), None, schema, table.id, "D ", "DEFAULT_CONSTRAINT", table.created,
+                    column.default[0], _default_id(table, column.id), None, schema, table.id, "D ",
+                    "DEFAULT_CONSTRAINT", table.created,
                     table.created, 0, 0, 0, column.id, f"({column.default[1]})", int("__" in column.default[0]),
                 )  # fmt: skip
 
@@ -372,7 +387,8 @@ def foreign_keys(session: SqlSession) -> Iterator[Row]:
         schema = _schema_id(session, table.schema)
         for key in table.foreign_keys:
             yield (
-                key.name, key.object_id, None, schema, table.id, "F ", "FOREIGN_KEY_CONSTRAINT", table.created, table.created, 0, 0, 0,
+                key.name, key.object_id, None, schema, table.id, "F ", "FOREIGN_KEY_CONSTRAINT", table.created,
+                table.created, 0, 0, 0,
                 key.table_id, 1, 0, 0, 0, "NO_ACTION", 0, "NO_ACTION", int("__" in key.name),
             )  # fmt: skip
 

@@ -273,7 +273,8 @@ def _server_property(session: SqlSession, name: str | None) -> str | None:
 
 def _session_property(session: SqlSession, name: str | None) -> str | None:
     known = {
-        "ansi_nulls": 1, "ansi_padding": 1, "ansi_warnings": 1, "arithabort": 1, "concat_null_yields_null": 1, "numeric_roundabort": 0,
+        "ansi_nulls": 1, "ansi_padding": 1, "ansi_warnings": 1, "arithabort": 1, "concat_null_yields_null": 1,
+        "numeric_roundabort": 0,
         "quoted_identifier": 1,
     }  # fmt: skip
     value = known.get((name or "").lower())

@@ -30,7 +30,10 @@ def check_access(session: SqlSession, database: Database) -> None:
     if session.engine.is_sysadmin(session.login) or database.name.lower() in ("master", "tempdb", "msdb"):
         return
     if user_of(session, database) is None:
-        text = f'The server principal "{session.login}" is not able to access the database "{database.name}" under the current security context.'
+        text = (
+            f'The server principal "{session.login}" is not able to access the database "{database.name}" '
+            f"under the current security context."
+        )
         raise SqlError(916, text, severity=14)
 
 

@@ -41,9 +41,12 @@ def databases(session: SqlSession) -> Iterator[Row]:
         snapshot = (1, "ON") if options.allow_snapshot_isolation else (0, "OFF")
         recovery = {"FULL": 1, "BULK_LOGGED": 2, "SIMPLE": 3}.get(options.recovery_model, 1)
         yield (
-            database.name, database.database_id, None, b"\x01", options.created, options.compatibility_level, names.DEFAULT_COLLATION, 0,
-            "MULTI_USER", 0, 0, 0, 0, "ONLINE", 0, *snapshot, int(options.read_committed_snapshot), recovery, options.recovery_model, 1,
-            pack_guid(UUID(options.service_broker_guid)), "NOTHING", int(options.cdc_enabled), 0, 0, 0, None, None, 0, 0, 0, 0,
+            database.name, database.database_id, None, b"\x01", options.created, options.compatibility_level,
+            names.DEFAULT_COLLATION, 0,
+            "MULTI_USER", 0, 0, 0, 0, "ONLINE", 0, *snapshot, int(options.read_committed_snapshot), recovery,
+            options.recovery_model, 1,
+            pack_guid(UUID(options.service_broker_guid)), "NOTHING", int(options.cdc_enabled), 0, 0, 0, None, None,
+            0, 0, 0, 0,
         )  # fmt: skip
 
 
@@ -81,8 +84,10 @@ def dm_exec_sessions(session: SqlSession) -> Iterator[Row]:
         level = transaction.isolation if transaction is not None else other.settings.isolation
         started = to_datetime(other.started)
         yield (
-            other.spid, started, other.host, other.app, None, 7, "ODBC", other.login, other.login, other.status, 0, 0, 0, started, started,
-            0, 0, 0, 1, other.settings.text_size, "us_english", "mdy", 7, 1, 1, 1, ISOLATION_LEVELS[level], other.settings.lock_timeout_ms, 0,
+            other.spid, started, other.host, other.app, None, 7, "ODBC", other.login, other.login, other.status, 0,
+            0, 0, started, started,
+            0, 0, 0, 1, other.settings.text_size, "us_english", "mdy", 7, 1, 1, 1, ISOLATION_LEVELS[level],
+            other.settings.lock_timeout_ms, 0,
             other.row_count, other.last_error, other.home.database_id, other.nesting,
         )  # fmt: skip
 

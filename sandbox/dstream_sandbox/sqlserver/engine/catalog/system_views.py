@@ -27,16 +27,20 @@ class _Entry:
 
 _ENTRIES: dict[str, _Entry] = {}
 _SHORT = {
-    "i": names.INT, "s": names.SMALLINT, "t": names.TINYINT, "b": names.BIT, "n": names.SYSNAME, "l": names.BIGINT, "d": names.DATETIME,
-    "g": names.GUID, "x": names.NVARCHAR_MAX, "v": SqlType("varbinary", 85), "c": SqlType("char", 2, collation=names.DEFAULT_COLLATION),
-    "N": SqlType("numeric", None, 25, 0), "V": names.VARIANT, "L": names.LSN, "o": names.DATETIMEOFFSET, "f": names.FLOAT,
+    "i": names.INT, "s": names.SMALLINT, "t": names.TINYINT, "b": names.BIT, "n": names.SYSNAME, "l": names.BIGINT,
+    "d": names.DATETIME,
+    "g": names.GUID, "x": names.NVARCHAR_MAX, "v": SqlType("varbinary", 85), "c": SqlType("char", 2,
+    collation=names.DEFAULT_COLLATION),
+    "N": SqlType("numeric", None, 25, 0), "V": names.VARIANT, "L": names.LSN, "o": names.DATETIMEOFFSET,
+    "f": names.FLOAT,
 }  # fmt: skip
 
 
 def view(
     name: str, columns: str, *, catalog_only: bool = False, server_wide: bool = False
 ) -> Callable[[RowsOf], RowsOf]:
-    """Register a view: `columns` is `name:type ..` with the one-letter types above. `catalog_only` rows depend on nothing but the
+    """Register a view: `columns` is `name:type ..` with the one-letter types above. `catalog_only` rows depend on
+    nothing but the
     catalog and the login; `server_wide` views are the same from every database."""
     parsed = tuple((part.rsplit(":", 1)[0], _SHORT[part.rsplit(":", 1)[1]]) for part in columns.split())
 
@@ -117,7 +121,8 @@ def max_length(type_: SqlType) -> int:
 
 
 _PRECISION = {
-    "tinyint": 3, "smallint": 5, "int": 10, "bigint": 19, "bit": 1, "money": 19, "smallmoney": 10, "float": 53, "real": 24, "date": 10,
+    "tinyint": 3, "smallint": 5, "int": 10, "bigint": 19, "bit": 1, "money": 19, "smallmoney": 10, "float": 53,
+    "real": 24, "date": 10,
     "datetime": 23, "smalldatetime": 16,
 }  # fmt: skip
 _SCALE = {"money": 4, "smallmoney": 4, "datetime": 3}

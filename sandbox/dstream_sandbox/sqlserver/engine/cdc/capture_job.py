@@ -1,4 +1,5 @@
-"""When captured changes become visible: at once, after a delay, or not while the capture job is stopped; and the idle rows of
+"""When captured changes become visible: at once, after a delay, or not while the capture job is stopped; and the idle
+rows of
 the time mapping. One thread for all databases; the engine starts and joins it."""
 
 from __future__ import annotations

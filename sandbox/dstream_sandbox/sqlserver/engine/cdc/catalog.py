@@ -83,7 +83,8 @@ def create_instance(
     net_changes: bool,
     now: int,
 ) -> CaptureInstance:
-    """A change table and its rows in cdc.change_tables, captured_columns, index_columns. Its start_lsn is a new log position
+    """A change table and its rows in cdc.change_tables, captured_columns, index_columns. Its start_lsn is a new log
+    position
     that the time mapping knows, so that max_lsn reaches it."""
     chosen = [c for c in source.columns if c.name.lower() in {n.lower() for n in columns}]
     with database.writing() as connection:
@@ -94,7 +95,8 @@ def create_instance(
         position = lsn.from_counter(database.log.take())
         instances = system_table(database, "change_tables")
         values = (
-            table.id, 0, source.id, name, position, None, int(net_changes), 0, role, index_name, None, to_datetime(now), 1,
+            table.id, 0, source.id, name, position, None, int(net_changes), 0, role, index_name, None,
+            to_datetime(now), 1,
         )  # fmt: skip
         connection.execute(f"INSERT INTO t{instances.id} VALUES ({','.join('?' * 13)})", values)
         captured = system_table(database, "captured_columns")

@@ -18,7 +18,8 @@ _TICKS_PER_MINUTE = 60 * TICKS_PER_SECOND
 
 
 def cleanup(database: Database, instance: CaptureInstance, watermark: bytes | None, threshold: int) -> None:
-    """Move the instance's start_lsn to `watermark` (NULL: leave it), then delete what lies below, `threshold` rows at a time.
+    """Move the instance's start_lsn to `watermark` (NULL: leave it), then delete what lies below, `threshold` rows at
+    a time.
     Raises 22964 when the watermark is no start_lsn of the time mapping."""
     instances = system_table(database, "change_tables")
     mapping = system_table(database, "lsn_time_mapping")

@@ -1,4 +1,5 @@
-"""The table functions of CDC (Microsoft Learn, "cdc.fn_cdc_get_all_changes_<capture_instance>", "cdc.fn_cdc_get_net_changes_..")."""
+"""The table functions of CDC (Microsoft Learn, "cdc.fn_cdc_get_all_changes_<capture_instance>",
+"cdc.fn_cdc_get_net_changes_..")."""
 
 from __future__ import annotations
 

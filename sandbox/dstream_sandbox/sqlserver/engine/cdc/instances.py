@@ -75,7 +75,8 @@ SYSTEM_TABLES: dict[str, tuple[tuple[str, SqlType, bool], ...]] = {
         ("threshold", names.BIGINT, True),
     ),
 }
-"""Columns of the tables that sys.sp_cdc_enable_db creates (Microsoft Learn, "Change data capture tables (Transact-SQL)").
+"""Columns of the tables that sys.sp_cdc_enable_db creates (Microsoft Learn, "Change data capture tables
+(Transact-SQL)").
 cdc_jobs is dbo.cdc_jobs of msdb on the box product, cdc.cdc_jobs on Azure SQL Database."""
 
 START_LSN, END_LSN, SEQVAL, OPERATION, UPDATE_MASK = 1, 2, 3, 4, 5

@@ -73,7 +73,8 @@ def _source(session: SqlSession, params: Sequence[Param]) -> Table:
 
 
 def enable_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
-    """@source_schema, @source_name, @role_name, @capture_instance, @supports_net_changes, @index_name, @captured_column_list,
+    """@source_schema, @source_name, @role_name, @capture_instance, @supports_net_changes, @index_name,
+    @captured_column_list,
     @filegroup_name, @allow_partition_switch. @role_name has no default; NULL means no gating role."""
     _require_enabled(session)
     _owner_only(session, "sp_cdc_enable_table")
@@ -239,7 +240,8 @@ def _bracketed(items: Sequence[str]) -> str:
 
 def _help_row(source: Table, instance: CaptureInstance, start: bytes | None) -> tuple[object, ...]:
     return (
-        source.schema, source.name, instance.name, instance.table.id, source.id, start, None, instance.supports_net_changes, None,
+        source.schema, source.name, instance.name, instance.table.id, source.id, start, None,
+        instance.supports_net_changes, None,
         instance.role, instance.index_name, None, instance.created, _bracketed(instance.key) or None,
         _bracketed([c.name for c in instance.columns]),
     )  # fmt: skip
@@ -268,8 +270,10 @@ def help_jobs(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
         )
     ]
     columns: list[tuple[str, object]] = [
-        ("job_id", names.GUID), ("job_type", names.SYSNAME), ("job_name", names.SYSNAME), ("maxtrans", names.INT), ("maxscans", names.INT),
-        ("continuous", names.BIT), ("pollinginterval", names.BIGINT), ("retention", names.BIGINT), ("threshold", names.BIGINT),
+        ("job_id", names.GUID), ("job_type", names.SYSNAME), ("job_name", names.SYSNAME), ("maxtrans", names.INT),
+        ("maxscans", names.INT),
+        ("continuous", names.BIT), ("pollinginterval", names.BIGINT), ("retention", names.BIGINT), ("threshold",
+        names.BIGINT),
     ]  # fmt: skip
     yield from result(columns, rows)
 
@@ -317,8 +321,10 @@ def get_captured_columns(session: SqlSession, params: Sequence[Param]) -> Iterat
         for c in instance.columns
     ]  # fmt: skip
     columns: list[tuple[str, object]] = [
-        ("source_schema", names.SYSNAME), ("source_table", names.SYSNAME), ("capture_instance", names.SYSNAME), ("column_name", names.SYSNAME),
-        ("column_id", names.INT), ("data_type", names.SYSNAME), ("ordinal_position", names.INT), ("character_maximum_length", names.INT),
+        ("source_schema", names.SYSNAME), ("source_table", names.SYSNAME), ("capture_instance", names.SYSNAME),
+        ("column_name", names.SYSNAME),
+        ("column_id", names.INT), ("data_type", names.SYSNAME), ("ordinal_position", names.INT),
+        ("character_maximum_length", names.INT),
         ("numeric_precision", names.INT), ("numeric_scale", names.INT),
     ]  # fmt: skip
     yield from result(columns, rows)
@@ -345,7 +351,8 @@ def get_ddl_history(session: SqlSession, params: Sequence[Param]) -> Iterator[Ev
     ]
     columns: list[tuple[str, object]] = [
         ("source_schema", names.SYSNAME), ("source_table", names.SYSNAME), ("capture_instance", names.SYSNAME),
-        ("required_column_update", names.BIT), ("ddl_command", names.NVARCHAR_MAX), ("ddl_lsn", names.LSN), ("ddl_time", names.DATETIME),
+        ("required_column_update", names.BIT), ("ddl_command", names.NVARCHAR_MAX), ("ddl_lsn", names.LSN),
+        ("ddl_time", names.DATETIME),
     ]  # fmt: skip
     yield from result(columns, rows)
 

@@ -27,7 +27,8 @@ def note_definition(
     retyped: Column | None,
     command: str,
 ) -> None:
-    """ALTER TABLE: a row of cdc.ddl_history for each instance; a new type of a captured column alters the change table's column
+    """ALTER TABLE: a row of cdc.ddl_history for each instance; a new type of a captured column alters the change
+    table's column
     in place; a dropped column is NULL from now on; a new column is not captured."""
     for instance in database.capture.of_source(before.id):
         captured = next((c for c in instance.columns if retyped is not None and c.source_id == retyped.id), None)

@@ -71,7 +71,8 @@ _ASCII = {
 
 @lru_cache(maxsize=50_000)
 def ci_key(text: str) -> tuple[str, str]:
-    """Trailing blanks do not count; case does not count; punctuation, then digits, then letters; accents decide last."""
+    """Trailing blanks do not count; case does not count; punctuation, then digits, then letters; accents decide
+    last."""
     stripped = text.rstrip(" ")
     if stripped.isascii():
         return stripped.translate(_ASCII), ""

@@ -1,4 +1,5 @@
-"""The database's log position: one growing number that orders commits (start_lsn), writes (seqval) and rows (their ids)."""
+"""The database's log position: one growing number that orders commits (start_lsn), writes (seqval) and rows (their
+ids)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, DateTimeOffset, SqlType
 
 Convert = Callable[[Any], Any]
-"""From one stored form to another; never sees NULL. Stored forms are checked by their SqlType, not by Python's types."""
+"""From one stored form to another; never sees NULL. Stored forms are checked by their SqlType, not by Python's
+types."""
 
 LIMITS = {
     "tinyint": (0, 255),
@@ -69,14 +70,14 @@ def convert(source: SqlType, target: SqlType, style: int = 0) -> Convert | None:
     if category(source) == "sql_variant" and target.name != "sql_variant":
         return lambda v: _from_variant(v, target, style)
     build = _TARGETS.get(category(target))
-    found = build(source, target, style) if build is not None else _REFUSED
-    if found is _REFUSED:
+    found = build(source, target, style) if build is not None else refused
+    if found is refused:
         text = f"Explicit conversion from data type {source.name} to {target.name} is not allowed."
         raise SqlError(529, text)
     return found
 
 
-def _REFUSED(value: Any) -> Any:  # a marker in a function's shape
+def refused(value: Any) -> Any:  # a marker in a function's shape
     return value
 
 
@@ -159,7 +160,7 @@ def _to_int(source: SqlType, target: SqlType, style: int) -> Convert | None:
         return lambda v: int.from_bytes(v[-size:].rjust(size, b"\0"), "big", signed=size > 1)
     if source.name in ("datetime", "smalldatetime"):
         return lambda v: fit((v + TICKS_PER_DAY // 2) // TICKS_PER_DAY - dates.EPOCH_1900)
-    return _REFUSED
+    return refused
 
 
 def _parse_int(text: str, source: SqlType, target: SqlType, low: int, high: int) -> int:
@@ -201,7 +202,7 @@ def _to_bit(source: SqlType, target: SqlType, style: int) -> Convert | None:
         return from_text
     if origin == "bin":
         return lambda v: 1 if any(v) else 0
-    return _REFUSED
+    return refused
 
 
 def _to_dec(source: SqlType, target: SqlType, style: int) -> Convert | None:
@@ -239,7 +240,7 @@ def _to_dec(source: SqlType, target: SqlType, style: int) -> Convert | None:
         return lambda v: fit(
             scaled(Decimal(v - dates.EPOCH_1900 * TICKS_PER_DAY) / Decimal(TICKS_PER_DAY), scale), source.name
         )
-    return _REFUSED
+    return refused
 
 
 def _signed(value: bytes) -> int:
@@ -273,7 +274,7 @@ def _to_money(source: SqlType, target: SqlType, style: int) -> Convert | None:
         return from_text
     if origin == "bin":
         return lambda v: fit(_signed(v[-8:]))
-    return _REFUSED
+    return refused
 
 
 def _to_float(source: SqlType, target: SqlType, style: int) -> Convert | None:
@@ -297,7 +298,7 @@ def _to_float(source: SqlType, target: SqlType, style: int) -> Convert | None:
         return from_text
     if source.name in ("datetime", "smalldatetime"):
         return lambda v: (v - dates.EPOCH_1900 * TICKS_PER_DAY) / TICKS_PER_DAY
-    return _REFUSED
+    return refused
 
 
 def _single(value: float) -> float:
@@ -326,7 +327,7 @@ def _to_str(source: SqlType, target: SqlType, style: int) -> Convert | None:
         return lambda v: finish(cut(v) if length == MAX else cut(v)[:length])
     text = _text_of(source, style, target)
     if text is None:
-        return _REFUSED
+        return refused
 
     def change(value: Any) -> str:
         shown = text(value)
@@ -389,6 +390,8 @@ def _temporal_text(source: SqlType, style: int) -> Callable[[Any], str] | None:
     scale = 7 if source.scale is None else source.scale
     if source.name in ("datetime", "smalldatetime"):
         digits = 3 if source.name == "datetime" else 0
+        if source.name == "datetime":  # shown to the millisecond: .003, .007
+            return lambda v: _datetime_text((v + 5_000) // 10_000 * 10_000, style)
         return lambda v: dates.styled(v // TICKS_PER_DAY, v % TICKS_PER_DAY, digits, None, style)
     shown = style or 121
     if source.name == "datetime2":
@@ -406,6 +409,10 @@ def _temporal_text(source: SqlType, style: int) -> Callable[[Any], str] | None:
 
         return from_offset
     return None
+
+
+def _datetime_text(ticks: int, style: int) -> str:
+    return dates.styled(ticks // TICKS_PER_DAY, ticks % TICKS_PER_DAY, 3, None, style)
 
 
 def exact_text(value: int, scale: int) -> str:
@@ -445,7 +452,7 @@ def _bytes_text(value: bytes, style: int, target: SqlType) -> str:
 def _to_bin(source: SqlType, target: SqlType, style: int) -> Convert | None:
     raw = _bytes_of(source, style)
     if raw is None:
-        return _REFUSED
+        return refused
     length = 8 if target.name == "rowversion" else (target.length or 1)
     fixed = target.name in ("binary", "rowversion")
     numeric = category(source) in ("int", "bit", "dec", "money", "float")
@@ -543,14 +550,14 @@ def _to_temporal(source: SqlType, target: SqlType, style: int) -> Convert | None
         )
     moment = _moment(source, style)
     if moment is None:
-        return _REFUSED
+        return refused
     if target.name == "date":
         if source.name == "time":
-            return _REFUSED
+            return refused
         return lambda v: moment(v)[0]
     if target.name == "time":
         if source.name == "date":
-            return _REFUSED
+            return refused
         return lambda v: rounding.to_scale(moment(v)[1], scale) % TICKS_PER_DAY
     if target.name == "datetimeoffset":
         return lambda v: _with_offset(moment(v), scale)
@@ -597,23 +604,23 @@ def _to_guid(source: SqlType, target: SqlType, style: int) -> Convert | None:
         return from_text
     if origin == "bin":
         return lambda v: pack_guid(UUID(bytes_le=v[:16].ljust(16, b"\0")))
-    return _REFUSED
+    return refused
 
 
 def _to_xml(source: SqlType, target: SqlType, style: int) -> Convert | None:
-    return str if category(source) == "str" else _REFUSED
+    return str if category(source) == "str" else refused
 
 
 def _to_variant(source: SqlType, target: SqlType, style: int) -> Convert | None:
     if names.is_lob(source) or source.name in names.CLR or source.name == "rowversion":
-        return _REFUSED
+        return refused
     return lambda v: pack_variant(source, v)
 
 
 def _to_clr(source: SqlType, target: SqlType, style: int) -> Convert | None:
     if category(source) == "str":
         return lambda v: spatial.clr_parse(target.name, v)
-    return bytes if category(source) == "bin" else _REFUSED
+    return bytes if category(source) == "bin" else refused
 
 
 _TARGETS: dict[str, Callable[[SqlType, SqlType, int], Convert | None]] = {

@@ -1,4 +1,5 @@
-"""geometry and geography: well-known text and the CLR serialisation ([MS-SSCLRT] 2.1.3, "GEOMETRY/GEOGRAPHY Structure"), version 1.
+"""geometry and geography: well-known text and the CLR serialisation ([MS-SSCLRT] 2.1.3, "GEOMETRY/GEOGRAPHY
+Structure"), version 1.
 
 A geography keeps latitude before longitude, its text the other way round."""
 

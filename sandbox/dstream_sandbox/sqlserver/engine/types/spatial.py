@@ -1,4 +1,5 @@
-"""The CLR types hierarchyid, geometry and geography: conversion from and to text, and the methods that the sandbox knows."""
+"""The CLR types hierarchyid, geometry and geography: conversion from and to text, and the methods that the sandbox
+knows."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 decimal up to 18 digits and money: the scaled integer. Longer decimals: 16 bytes, big-endian, offset by 2**127.
 uniqueidentifier: 16 bytes in SQL Server's comparison order (SqlGuid: bytes 10-15, 8-9, 6-7, 4-5, 0-3).
-datetimeoffset: 8 bytes UTC ticks and 2 bytes offset. sql_variant: a JSON text of type and stored value. The rest as in values.py.
+datetimeoffset: 8 bytes UTC ticks and 2 bytes offset. sql_variant: a JSON text of type and stored value. The rest as
+in values.py.
 """
 
 from __future__ import annotations

@@ -1,0 +1,26 @@
+"""What ends with a procedure or a dynamic batch: its SET options and its #tables (Microsoft Learn, "SET statements")."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from dstream_sandbox.sqlserver.session import Event
+
+if TYPE_CHECKING:
+    from dstream_sandbox.sqlserver.engine.session import SqlSession
+
+_Result = TypeVar("_Result")
+
+
+def scoped(session: SqlSession, events: Generator[Event, None, _Result] | Iterator[Event]) -> Iterator[Event]:
+    """The events, inside a scope of its own."""
+    settings, session.settings = session.settings, replace(session.settings)
+    tables = set(session.temp_tables)
+    try:
+        yield from events
+    finally:
+        session.settings = settings
+        for key in session.temp_tables.keys() - tables:
+            session.drop_own_table(session.temp_tables.pop(key))
