@@ -120,8 +120,12 @@ class Session(Protocol):
     database: str
     spid: int
 
-    def execute(self, sql: str, params: Sequence[Param] = (), *, declarations: str = "") -> Iterator[Event]:
+    def execute(
+        self, sql: str, params: Sequence[Param] = (), *, declarations: str = "", in_procedure: bool = False
+    ) -> Iterator[Event]:
         """Run a batch. With `params` it is sp_executesql's body: `declarations` is its `@P1 int, @P2 nvarchar(4000)`.
+
+        `in_procedure`: it is inside sp_executesql or its kin, so SET options and #tables end with it.
 
         Never raises SqlError: an error is a `Message`, and what SQL Server would go on with goes on.
         """
@@ -135,8 +139,19 @@ class Session(Protocol):
     def describe_parameters(self, sql: str, declarations: str = "") -> list[tuple[str, SqlType]]:
         """Names and suggested types of undeclared parameters (sp_describe_undeclared_parameters). May raise SqlError."""
 
-    def bulk_insert(self, table: str, columns: Sequence[str], rows: Iterator[Row], *, check_constraints: bool = False) -> int:
-        """INSERT BULK: insert `rows`, return their count. May raise SqlError."""
+    def bulk_insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterator[Row],
+        *,
+        types: Sequence[SqlType] = (),
+        check_constraints: bool = False,
+    ) -> int:
+        """INSERT BULK: insert `rows`, return their count. `types` are the rows' own, the table's by default.
+
+        May raise SqlError.
+        """
 
     def begin(self, name: str = "", isolation: str | None = None) -> Iterator[Event]:
         """A transaction manager request; `isolation` as in SET TRANSACTION ISOLATION LEVEL."""

@@ -42,7 +42,9 @@ class ScriptedSession:
     def __post_init__(self) -> None:
         self._cancelled = threading.Event()
 
-    def execute(self, sql: str, params: Sequence[Param] = (), *, declarations: str = "") -> Iterator[Event]:
+    def execute(
+        self, sql: str, params: Sequence[Param] = (), *, declarations: str = "", in_procedure: bool = False
+    ) -> Iterator[Event]:
         self._cancelled.clear()
         self.log.append(sql)
         self.engine.executed.append((sql, tuple(params), declarations))
@@ -54,8 +56,9 @@ class ScriptedSession:
 
     def call(self, procedure: str, params: Sequence[Param]) -> Iterator[Event]:
         self.engine.called.append((procedure, tuple(params)))
-        if procedure.endswith("sp_datatype_info_100"):
-            yield from CATALOG_PROCEDURES["sp_datatype_info_100"](self, params)
+        catalog = CATALOG_PROCEDURES.get(procedure.rsplit(".", 1)[-1])
+        if catalog is not None:
+            yield from catalog(self, params)
         elif procedure == "double":
             yield OutputValue("@out", INT, 2 * int(str(params[0].value)))
             yield ReturnStatus(7)
@@ -75,7 +78,13 @@ class ScriptedSession:
         return [(name, self.engine.parameter_type) for name in names]
 
     def bulk_insert(
-        self, table: str, columns: Sequence[str], rows: Iterator[Row], *, check_constraints: bool = False
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterator[Row],
+        *,
+        types: Sequence[SqlType] = (),
+        check_constraints: bool = False,
     ) -> int:
         received = list(rows)
         self.engine.bulk.append((table, tuple(columns), received))

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dstream_sandbox.sqlserver.catalog.datatype_info import sp_datatype_info
+from dstream_sandbox.sqlserver.catalog.describe import (
+    sp_describe_first_result_set,
+    sp_describe_undeclared_parameters,
+)
 from dstream_sandbox.sqlserver.catalog.keys import sp_fkeys, sp_pkeys, sp_special_columns, sp_statistics
 from dstream_sandbox.sqlserver.catalog.results import CatalogProcedure
 from dstream_sandbox.sqlserver.catalog.server_info import sp_databases, sp_server_info
@@ -24,6 +28,8 @@ CATALOG_PROCEDURES: Mapping[str, CatalogProcedure] = {
     "sp_databases": sp_databases,
     "sp_datatype_info": sp_datatype_info,
     "sp_datatype_info_100": sp_datatype_info,
+    "sp_describe_first_result_set": sp_describe_first_result_set,
+    "sp_describe_undeclared_parameters": sp_describe_undeclared_parameters,
     "sp_fkeys": sp_fkeys,
     "sp_pkeys": sp_pkeys,
     "sp_server_info": sp_server_info,

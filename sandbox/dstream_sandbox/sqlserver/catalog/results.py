@@ -28,9 +28,12 @@ SMALLINT = SqlType("smallint")
 class CatalogSession(Protocol):
     """What a catalog procedure needs of a session."""
 
-    database: str
+    @property
+    def database(self) -> str: ...
 
     def execute(self, sql: str, params: Sequence[Param] = (), *, declarations: str = "") -> Iterator[Event]: ...
+    def describe(self, sql: str, declarations: str = "") -> tuple[Column, ...]: ...
+    def describe_parameters(self, sql: str, declarations: str = "") -> list[tuple[str, SqlType]]: ...
 
 
 CatalogProcedure = Callable[[CatalogSession, Sequence[Param]], Iterator[Event]]

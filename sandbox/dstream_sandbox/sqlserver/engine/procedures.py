@@ -11,6 +11,7 @@ from dstream_sandbox.sqlserver.engine.catalog.model import Procedure
 from dstream_sandbox.sqlserver.engine.cdc.procedures import CDC_PROCEDURES
 from dstream_sandbox.sqlserver.engine.data_statements import scalar, scalar_typed
 from dstream_sandbox.sqlserver.engine.errors import missing_procedure, undeclared_variable, unsupported
+from dstream_sandbox.sqlserver.engine.scopes import scoped
 from dstream_sandbox.sqlserver.engine.storage.locks import Cancelled
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.syntax import statements as st

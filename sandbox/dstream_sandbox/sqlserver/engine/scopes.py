@@ -1,20 +1,18 @@
-"""What ends with a procedure or a dynamic batch: its SET options and its #tables (Microsoft Learn, "SET statements")."""
+"""What ends with a procedure or a dynamic batch: its SET options and #tables (Microsoft Learn, "SET statements")."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from dstream_sandbox.sqlserver.session import Event
 
 if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.session import SqlSession
 
-_Result = TypeVar("_Result")
 
-
-def scoped(session: SqlSession, events: Generator[Event, None, _Result] | Iterator[Event]) -> Iterator[Event]:
+def scoped(session: SqlSession, events: Iterator[Event]) -> Iterator[Event]:
     """The events, inside a scope of its own."""
     settings, session.settings = session.settings, replace(session.settings)
     tables = set(session.temp_tables)

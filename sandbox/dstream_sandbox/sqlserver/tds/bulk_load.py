@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.tds.byte_reader import ByteReader, ProtocolError
 from dstream_sandbox.sqlserver.tds.decoding import Incoming, read_type
-from dstream_sandbox.sqlserver.values import Row
+from dstream_sandbox.sqlserver.values import Row, SqlType
 
 _INSERT_BULK = re.compile(r"\s*insert\s+bulk\s+", re.IGNORECASE)
 _NAME_PART = re.compile(r'\s*(?:\[((?:[^\]]|\]\])*)\]|"((?:[^"]|"")*)"|([^\s.,()\[\]"]+))')
@@ -42,8 +42,17 @@ def parse_insert_bulk(sql: str) -> BulkInsert | None:
     return BulkInsert(table, columns, bool(_CHECK_CONSTRAINTS.search(rest)))
 
 
-def read_bulk_rows(reader: ByteReader) -> tuple[tuple[str, ...], Iterator[Row]]:
-    """The columns' names as the message has them, and the rows, read from the wire as they are asked for."""
+@dataclass(frozen=True, slots=True)
+class BulkRows:
+    """A bulk load's columns as the message declares them, and its rows, read from the wire as they are asked for."""
+
+    names: tuple[str, ...]
+    types: tuple[SqlType, ...]
+    rows: Iterator[Row]
+
+
+def read_bulk_rows(reader: ByteReader) -> BulkRows:
+    """Reads the columns. Raises SqlError for a type that can't be taken, ProtocolError for what is no bulk load."""
     if reader.u8() != _COLUMN_METADATA:
         raise ProtocolError("a bulk load that does not begin with its columns")
     names, incoming = [], []
@@ -54,7 +63,7 @@ def read_bulk_rows(reader: ByteReader) -> tuple[tuple[str, ...], Iterator[Row]]:
             reader.us_varchar()  # the table's name
         incoming.append(column)
         names.append(reader.b_varchar())
-    return tuple(names), _rows(reader, incoming)
+    return BulkRows(tuple(names), tuple(column.type for column in incoming), _rows(reader, incoming))
 
 
 def _rows(reader: ByteReader, incoming: list[Incoming]) -> Iterator[Row]:

@@ -186,9 +186,14 @@ class _Connection:
             raise SqlError(
                 4002, "The incoming tabular data stream (TDS) protocol stream is incorrect: no INSERT BULK came before."
             )
-        names, rows = read_bulk_rows(message)
-        columns = bulk.columns or names
-        count = self._session.bulk_insert(bulk.table, columns, rows, check_constraints=bulk.check_constraints)
+        load = read_bulk_rows(message)
+        count = self._session.bulk_insert(
+            bulk.table,
+            bulk.columns or load.names,
+            load.rows,
+            types=load.types,
+            check_constraints=bulk.check_constraints,
+        )
         message.skip_rest()
         self._response = self._new_response(writer)
         self._response.event(Done(count))
@@ -210,7 +215,7 @@ class _Connection:
         return self._execute(sql, params, declarations, in_procedure=True)
 
     def _execute(self, sql: str, params: Sequence[Param], declarations: str, *, in_procedure: bool) -> Iterator[Event]:
-        run = partial(self._session.execute, sql, params, declarations=declarations)
+        run = partial(self._session.execute, sql, params, declarations=declarations, in_procedure=in_procedure)
         if self._replay is None:
             return run()
         key = replay_key(self._session.database, in_procedure, sql, params, declarations)

@@ -1,4 +1,4 @@
-"""The procedures that belong to the wire itself: sp_executesql, sp_prepare and its kin, cursors, describing.
+"""The procedures that belong to the wire itself: sp_executesql, sp_prepare and its kin, cursors.
 
 Every other name goes to the session.
 """
@@ -20,7 +20,6 @@ from dstream_sandbox.sqlserver.session import (
 )
 from dstream_sandbox.sqlserver.tds.arguments import Arguments
 from dstream_sandbox.sqlserver.tds.cursors import Cursors
-from dstream_sandbox.sqlserver.tds.describe import describe_first_result_set, describe_undeclared_parameters
 from dstream_sandbox.sqlserver.tds.prepared import PreparedCall, PreparedStatements, Statement, statement
 from dstream_sandbox.sqlserver.tds.requests import RpcCall
 from dstream_sandbox.sqlserver.tds.tokens import is_error
@@ -47,8 +46,6 @@ class Procedures:
             "sp_prepexec": self._prepare_and_execute,
             "sp_prepexecrpc": self._prepare_and_execute_call,
             "sp_unprepare": self._unprepare,
-            "sp_describe_first_result_set": self._describe_first_result_set,
-            "sp_describe_undeclared_parameters": self._describe_undeclared_parameters,
             "sp_reset_connection": self._reset,
             **self._cursors.procedures,
         }
@@ -115,16 +112,6 @@ class Procedures:
     def _unprepare(self, arguments: Arguments) -> Iterator[Event]:
         self._prepared.unprepare(arguments.integer("@handle"))
         yield ReturnStatus(0)
-
-    def _describe_first_result_set(self, arguments: Arguments) -> Iterator[Event]:
-        sql = arguments.text("@tsql")
-        declarations = arguments.text("@params", optional=True)
-        yield from describe_first_result_set(self._session.describe(sql, declarations))
-
-    def _describe_undeclared_parameters(self, arguments: Arguments) -> Iterator[Event]:
-        sql = arguments.text("@tsql")
-        declarations = arguments.text("@params", optional=True)
-        yield from describe_undeclared_parameters(self._session.describe_parameters(sql, declarations))
 
     def _reset(self, _: Arguments) -> Iterator[Event]:
         self._session.reset()

@@ -128,9 +128,10 @@ def written(types: list[SqlType], rows: list[Row], *, compact: bool) -> bytes:
 @given(tables(), st.booleans())
 def test_rows_read_back_as_they_were_written(table: tuple[list[SqlType], list[Row]], compact: bool) -> None:
     types, rows = table
-    names, read = read_bulk_rows(ByteReader(written(types, rows, compact=compact)))
-    assert names == tuple(f"c{n}" for n in range(len(types)))
-    assert list(read) == rows
+    load = read_bulk_rows(ByteReader(written(types, rows, compact=compact)))
+    assert load.names == tuple(f"c{n}" for n in range(len(types)))
+    assert [sql_type.name for sql_type in load.types] == [sql_type.name for sql_type in types]
+    assert list(load.rows) == rows
 
 
 def test_null_compression_is_used_where_it_saves_bytes() -> None:
@@ -156,8 +157,7 @@ def test_a_datetime_of_three_milliseconds_is_one_three_hundredth() -> None:
 
 def test_infinity_and_negative_zero_survive() -> None:
     rows: list[Row] = [(math.inf,), (-0.0,)]
-    _, read = read_bulk_rows(ByteReader(written([SqlType("float")], rows, compact=True)))
-    (first,), (second,) = read
+    (first,), (second,) = read_bulk_rows(ByteReader(written([SqlType("float")], rows, compact=True))).rows
     assert first == math.inf
     assert math.copysign(1, second) == -1  # type: ignore[arg-type]
 

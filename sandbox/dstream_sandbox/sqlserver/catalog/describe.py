@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dstream_sandbox.sqlserver.session import Column, Columns, Done, Event, ReturnStatus, Rows
+from dstream_sandbox.sqlserver.catalog.results import CatalogSession, arguments, result, text
+from dstream_sandbox.sqlserver.catalog.type_facts import type_facts
+from dstream_sandbox.sqlserver.session import Column, Event, Param
 from dstream_sandbox.sqlserver.tds.collations import DEFAULT_COLLATION, collation
-from dstream_sandbox.sqlserver.tds.type_facts import type_facts
 from dstream_sandbox.sqlserver.values import Row, SqlType
 
 _INT, _SMALLINT, _TINYINT, _BIT = SqlType("int"), SqlType("smallint"), SqlType("tinyint"), SqlType("bit")
@@ -87,22 +88,22 @@ _PARAMETERS = tuple(
 )
 
 
-def describe_first_result_set(columns: Sequence[Column]) -> Iterator[Event]:
+def sp_describe_first_result_set(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
     """One row a column; no rows when the statement has no result."""
-    yield Columns(_RESULT_SET)
-    rows = [_result_row(ordinal, column) for ordinal, column in enumerate(columns, 1)]
-    yield Rows(rows)
-    yield Done(len(rows), is_select=True)
-    yield ReturnStatus(0)
+    described = session.describe(*_statement(params, ("@tsql", "@params", "@browse_information_mode")))
+    yield from result(_RESULT_SET, [_result_row(ordinal, column) for ordinal, column in enumerate(described, 1)])
 
 
-def describe_undeclared_parameters(parameters: Sequence[tuple[str, SqlType]]) -> Iterator[Event]:
+def sp_describe_undeclared_parameters(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
     """One row a parameter."""
-    yield Columns(_PARAMETERS)
-    rows = [_parameter_row(ordinal, name, sql_type) for ordinal, (name, sql_type) in enumerate(parameters, 1)]
-    yield Rows(rows)
-    yield Done(len(rows), is_select=True)
-    yield ReturnStatus(0)
+    described = session.describe_parameters(*_statement(params, ("@tsql", "@params")))
+    rows = [_parameter_row(ordinal, name, sql_type) for ordinal, (name, sql_type) in enumerate(described, 1)]
+    yield from result(_PARAMETERS, rows)
+
+
+def _statement(params: Sequence[Param], declared: Sequence[str]) -> tuple[str, str]:
+    values = arguments(params, declared)
+    return text(values, "@tsql") or "", text(values, "@params") or ""
 
 
 def _result_row(ordinal: int, column: Column) -> Row:
