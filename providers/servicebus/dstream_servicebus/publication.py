@@ -132,7 +132,9 @@ class Publication:
     def _inspect(self, entity: str) -> None:
         administration = self._connector.administration()
         if administration is None:
-            self._telemetry.info("servicebus.duplicate_detection", entity=entity, state="unknown, needs admin_connection_string")
+            self._telemetry.info(
+                "servicebus.duplicate_detection", entity=entity, state="unknown, needs admin_connection_string"
+            )
             return
         with administration:
             found = inspect(administration, entity, self._routing.names.kind)

@@ -7,7 +7,7 @@ follows from it is worked out once for each combination of values and remembered
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -44,7 +44,8 @@ class Router:
         self._source_fields = routing.names.source_fields()
         fields = sorted(_metadata_fields(routing, self._source_fields))
         self._values: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: None
-        self._decode = _envelope_decoder(fields, needs_data=routing.body == "data" or routing.session == "key")
+        read = {*fields, "Key", "TableName"} if routing.session == "key" else fields
+        self._decode = _envelope_decoder(read, needs_data=routing.body == "data" or routing.session == "key")
         self._no_metadata = self._decode(b'{"metadata":{}}').metadata
         self._targets: dict[Any, _Target] = {}
 
@@ -172,8 +173,6 @@ def _metadata_fields(routing: Routing, source_fields: Mapping[str, str]) -> set[
     templates = [routing.names.name, routing.subject, *(template for _, template in routing.properties)]
     templates += [t for t in (routing.message_id, routing.partition_key, routing.session) if isinstance(t, Template)]
     names = {name for template in templates for name in template.fields} - source_fields.keys()
-    if routing.session == "key":
-        names |= {"Key", "TableName"}
     return {_source_of(name) for name in names}
 
 
@@ -181,7 +180,7 @@ def _source_of(name: str) -> str:
     return "TableName" if name == "table" else name
 
 
-def _envelope_decoder(fields: list[str], *, needs_data: bool) -> Callable[[bytes], Any]:
+def _envelope_decoder(fields: Iterable[str], *, needs_data: bool) -> Callable[[bytes], Any]:
     names = sorted({"Id", *fields})
     metadata = msgspec.defstruct("Metadata", [(name, Any, None) for name in names], frozen=True)
     shape: list[tuple[str, Any, Any]] = [("metadata", metadata | None, None)]

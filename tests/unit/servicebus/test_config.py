@@ -62,6 +62,7 @@ def test_secrets_do_not_print() -> None:
         ({"queue": "{table"}, "servicebus.bad_template", "queue"),
         ({"subject": "}{"}, "servicebus.bad_template", "subject"),
         ({"properties": {"lsn": "{"}}, "servicebus.bad_template", "properties.lsn"),
+        ({"time_to_live": "500ms"}, "servicebus.bad_time_to_live", "time_to_live"),
         ({"time_to_live": "60d"}, "servicebus.bad_time_to_live", "time_to_live"),
         ({"on_oversize": "dead_letter"}, "servicebus.no_dead_letter", "dead_letter"),
         ({"connection_string": None}, "servicebus.no_connection", "connection_string"),

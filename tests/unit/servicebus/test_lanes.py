@@ -59,8 +59,9 @@ def test_a_write_is_done_when_its_last_message_is_settled_and_not_before() -> No
 
 def test_settling_a_part_keeps_the_rest_in_order() -> None:
     lane = a_lane()
-    all_of_them = messages(5)
-    lane.add(a_ticket(5), all_of_them)
+    all_of_them = messages(9)
+    lane.add(a_ticket(5), all_of_them[:5])
+    lane.add(a_ticket(4), all_of_them[5:])
 
     settle(lane, 2)
 
