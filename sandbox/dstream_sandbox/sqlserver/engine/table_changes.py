@@ -166,7 +166,8 @@ class _Change:
             return
         same = " AND ".join(f"p.c{r}=t.c{c}" for c, r in zip(key.columns, key.references, strict=True))
         given = " AND ".join(f"t.c{c} IS NOT NULL" for c in key.columns)
-        sql = f"SELECT 1 FROM main.t{self.before.id} AS t WHERE {given} AND NOT EXISTS (SELECT 1 FROM main.t{key.table_id} AS p WHERE {same}) LIMIT 1"
+        parent_row = f"SELECT 1 FROM main.t{key.table_id} AS p WHERE {same}"
+        sql = f"SELECT 1 FROM main.t{self.before.id} AS t WHERE {given} AND NOT EXISTS ({parent_row}) LIMIT 1"
         if self.session.run_sql(sql).fetchone():
             parent = self.session.home.tables[key.table_id]
             raise SqlError(

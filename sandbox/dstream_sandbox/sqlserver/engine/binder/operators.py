@@ -33,8 +33,8 @@ def arithmetic(operator: str, left: Ex, right: Ex) -> Ex:
     assert left.type is not None
     assert right.type is not None
     left, right = _literal_beside_decimal(left, right.type), _literal_beside_decimal(right, left.type)
-    if left.type is None or right.type is None:
-        raise SqlError(8117, "Operand data type NULL is invalid for this operator.")
+    assert left.type is not None
+    assert right.type is not None
     result = arithmetic_type(operator, left.type, right.type)
     nullable = left.nullable or right.nullable
     if result.name in names.INTEGERS:
@@ -50,10 +50,10 @@ def arithmetic(operator: str, left: Ex, right: Ex) -> Ex:
     return Ex(_decimal_sql(operator, left, right, result), result, nullable)
 
 
-def _literal_beside_decimal(ex: Ex, other: SqlType) -> Ex:
+def _literal_beside_decimal(ex: Ex, other: SqlType | None) -> Ex:
     """An integer constant beside a decimal counts with its own digits: 7 / 2.0 is numeric(8,6)."""
     digits = ex.sql.lstrip("-")
-    if other.name in names.DECIMALS and ex.type == names.INT and digits.isdigit():
+    if other is not None and other.name in names.DECIMALS and ex.type == names.INT and digits.isdigit():
         return Ex(ex.sql, SqlType("numeric", None, len(digits), 0), ex.nullable)
     return ex
 

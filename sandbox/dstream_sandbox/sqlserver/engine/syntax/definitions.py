@@ -268,7 +268,7 @@ class DefinitionParser(ChangeParser):
                     columns=self._key_columns(),
                     unique=unique,
                     constraint=False,
-                )  # fmt: skip
+                )
             )
         else:
             raise self.error()
