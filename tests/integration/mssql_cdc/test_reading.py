@@ -323,3 +323,35 @@ def test_hundreds_of_tables_are_probed_in_one_question(database: SourceDatabase)
     database.run("INSERT INTO dbo.T205 VALUES (1, N'y')")
     tables = [event["metadata"]["TableName"] for event in read(database.config("dbo.*")).events]
     assert tables == ["dbo.T3", "dbo.T205"]
+
+
+def test_a_table_that_gains_capture_is_read_where_its_schema_is(database: SourceDatabase) -> None:
+    database.run("CREATE SCHEMA sales")
+    persons(database, "sales.A")
+    made: list[str] = []
+
+    def add_table(reading: Reading, stop: Stop) -> None:
+        if not made:
+            made.append("sales.B")
+            persons(database, "sales.B")
+            database.run("INSERT INTO sales.A VALUES (1, N'wakes the stream')")
+        elif reading.lines and len(made) == 1:
+            made.append("row")
+            database.run("INSERT INTO sales.B VALUES (1, N'new')")
+        if len(reading.lines) == 2:
+            stop.set()
+
+    reading = read(database.config("sales.*", poll_interval="10ms"), on_item=add_table, once=False)
+    assert [event["metadata"]["TableName"] for event in reading.events] == ["sales.A", "sales.B"]
+
+
+def test_capture_that_is_disabled_under_the_reader_ends_it_with_what_to_do(database: SourceDatabase) -> None:
+    persons(database)
+
+    def disable(reading: Reading, stop: Stop) -> None:
+        if len(reading.states) == 1:
+            database.run("EXEC sys.sp_cdc_disable_db")
+
+    with pytest.raises(DStreamError) as caught:
+        read(database.config("Persons", poll_interval="10ms"), on_item=disable, once=False)
+    assert caught.value.code == "mssql.cdc_disabled"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from dstream_mssql_cdc.config import Config, checked, parse_start
 
-from dstream.sdk import decode_config
+from dstream.sdk import config_schema, decode_config
 from dstream.sdk.errors import ConfigError
 
 ORIGINAL = {
@@ -67,3 +67,10 @@ def test_every_form_of_start_from_is_understood(text: str, kind: str) -> None:
 def test_other_starts_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_start(text)
+
+
+def test_the_config_describes_itself() -> None:
+    schema = config_schema(Config)["$defs"]["Config"]
+    assert schema["required"] == ["db_connection_string", "tables"]
+    assert schema["properties"]["db_connection_string"]["writeOnly"]
+    assert schema["properties"]["poll_interval"]["default"] == "1s"

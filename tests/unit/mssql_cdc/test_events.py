@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from dstream_mssql_cdc.columns import Choices, Column
-from dstream_mssql_cdc.events import EventBuilder, TableShape, is_bit_set
+from dstream_mssql_cdc.events import ChangeEvent, EventBuilder, Metadata, TableShape, is_bit_set
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,3 +134,13 @@ def test_the_columns_are_selected_with_lengths_and_a_guard_for_the_large_ones() 
         "DATALENGTH([Note])",
         "DATALENGTH([Old])",
     ]
+
+
+def test_the_published_schema_names_the_fields_of_an_event() -> None:
+    text = (Path(__file__).parents[3] / "docs/schemas/change-event.schema.json").read_text()
+    schema = json.loads(text)
+    fields = {field.encode_name for field in msgspec.structs.fields(Metadata)}
+    metadata = schema["properties"]["metadata"]
+    assert set(metadata["properties"]) == fields
+    assert set(metadata["required"]) == fields - {"Last"}
+    assert set(schema["properties"]) == {field.encode_name for field in msgspec.structs.fields(ChangeEvent)}
