@@ -63,10 +63,8 @@ def _swapped(text: str) -> str:
     return text.rstrip(" ").swapcase()
 
 
-_ASCII = {
-    code: (chr(1 + order) if not chr(code).isalnum() else chr(code))
-    for order, code in enumerate(c for c in range(128) if not chr(c).isalnum())
-} | {code: chr(code).upper() for code in range(128) if chr(code).isalnum()}
+_ASCII = {code: chr(code).upper() if chr(code).isalnum() else "\0" + chr(code) for code in range(128)}
+"""A zero before punctuation lets it sort before digits and letters."""
 
 
 @lru_cache(maxsize=50_000)

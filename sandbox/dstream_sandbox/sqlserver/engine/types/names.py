@@ -103,7 +103,8 @@ def _sized(name: str, args: tuple[str, ...], default: int) -> SqlType:
         raise SqlError(1001, "Line 1: Length or precision specification 0 is invalid.", severity=15)
     if length > _SIZED[name]:
         limit = _SIZED[name]
-        text = f"The size ({length}) given to the type '{name}' exceeds the maximum allowed for any data type ({limit})."
+        given = f"The size ({length}) given to the type '{name}'"
+        text = f"{given} exceeds the maximum allowed for any data type ({limit})."
         raise SqlError(131, text, severity=15)
     return SqlType(name, length, collation=collation)
 
