@@ -68,9 +68,7 @@ class Sandbox:
 
     def kill(self, server: str) -> int:
         """SIGKILL one server ("sqlserver", "servicebus"); its supervisor starts it again. The old pid."""
-        running = self.folder.running()
-        assert running is not None
-        pid: int = getattr(running, server)
+        pid: int = wait_until(lambda: getattr(self.folder.running(), server, None), f"{server} runs")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         return pid

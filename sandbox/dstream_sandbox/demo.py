@@ -126,10 +126,10 @@ class _Story:
 @contextlib.contextmanager
 def _sandbox(folder: Folder, story: _Story) -> Iterator[Settings]:
     story.chapter("A SQL Server and a Service Bus on this machine: dstream sandbox up")
-    settings = folder.make_settings()
-    supervisor = Supervisor(folder, settings)
+    supervisor = Supervisor(folder)
+    settings = supervisor.settings
+    supervisor.start()
     try:
-        supervisor.start()
         story.line(f"SQL Server on 127.0.0.1:{settings.sql_port}, Service Bus on 127.0.0.1:{settings.amqp_port}")
         yield settings
     finally:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import certifi
 
 from dstream_sandbox.folder import DATABASE, KEY_NAME, NAMESPACE, RESOURCE_GROUP, SQL_USER, Folder, Settings
 
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
 
 def environment(folder: Folder, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables. Writes the CA bundle: the one that is in force in `environ`, plus the sandbox's CA."""
+    """The variables. Writes the CA bundle: what is trusted in `environ`, plus the sandbox's CA."""
     bundle = _write_bundle(folder, environ)
     return {
         "MSSQL_HOST": "127.0.0.1",
@@ -72,19 +75,21 @@ def _quoted(value: str) -> str:
 
 def _write_bundle(folder: Folder, environ: Mapping[str, str]) -> Path:
     path = folder.path / "ca-bundle.pem"
-    ca = folder.ca_file.read_text()
-    text = _bundle_in_force(environ, path)
+    texts = [file.read_text() for file in _bundles_in_force(environ)]
+    certificates = dict.fromkeys(each for text in [*texts, folder.ca_file.read_text()] for each in _PEM.findall(text))
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text if ca in text else f"{text.rstrip()}\n{ca}")
+    temporary.write_text("\n".join(certificates) + "\n")
     temporary.replace(path)
     return path
 
 
-def _bundle_in_force(environ: Mapping[str, str], ours: Path) -> str:
-    """What clients trust now, unless that is the bundle of an earlier `env`."""
-    candidates = [environ.get("REQUESTS_CA_BUNDLE"), environ.get("SSL_CERT_FILE")]
-    candidates += [ssl.get_default_verify_paths().cafile, certifi.where()]
-    for candidate in candidates:
-        if candidate and Path(candidate) != ours and Path(candidate).is_file():
-            return Path(candidate).read_text()
-    return ""
+def _bundles_in_force(environ: Mapping[str, str]) -> Iterator[Path]:
+    """What `requests` trusts now (its documentation, "SSL Cert Verification"), and what Python's ssl and OpenSSL do.
+
+    After an earlier `eval` that is our own bundle, which holds what was in force then.
+    """
+    requests = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE") or certifi.where()
+    openssl = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    for name in (requests, openssl, certifi.where()):
+        if name and Path(name).is_file():
+            yield Path(name)

@@ -2,22 +2,27 @@
 
 sandbox.json     settings: the same ports and keys after every start
 running.json     pids while it runs
+supervisor.lock  held by the supervisor while it lives: the kernel lets go of it however that ends
+servers.lock     held by the servers: ports and databases are free when nobody holds it
 tls/             the CA and the servers' certificate
 sqlserver/       databases
 servicebus/      entities and messages
-logs/            what the two servers print
+logs/            what the servers and the supervisor print
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
-import socket
 import string
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from dstream_sandbox.errors import SandboxError
+from dstream_sandbox.ports import free_ports
 
 DATABASE = "sandbox"
 SQL_USER = "sa"
@@ -39,14 +44,24 @@ class Settings:
     profile: str = "standard"
     capture_delay_s: float = 0.0
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """By the option of `dstream sandbox up` that sets each."""
+        return {
+            "--sql-port": self.sql_port,
+            "--amqp-port": self.amqp_port,
+            "--amqps-port": self.amqps_port,
+            "--admin-port": self.admin_port,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Process ids of a running sandbox."""
+    """Process ids of a running sandbox; None for a server that has ended and does not serve again yet."""
 
     supervisor: int
-    sqlserver: int
-    servicebus: int
+    sqlserver: int | None
+    servicebus: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +81,68 @@ class Folder:
     def log(self, server: str) -> Path:
         return self.path / "logs" / f"{server}.log"
 
-    def settings(self) -> Settings | None:
-        """None when this folder has not held a sandbox yet."""
-        fields = _read(self.path / "sandbox.json")
-        return Settings(**fields) if fields else None
+    def make(self) -> None:
+        """Raises SandboxError where no folder can be made or written to."""
+        try:
+            for folder in ("tls", "sqlserver", "servicebus", "logs"):
+                (self.path / folder).mkdir(parents=True, exist_ok=True)
+            self.lock_file("supervisor").touch()
+        except OSError as error:
+            raise SandboxError(f"{self.path} can't be the sandbox's folder: {error.strerror}; see --data") from error
 
-    def make_settings(self, **given: Any) -> Settings:
-        """The kept settings with what is `given` changed; made, with free ports, at the first start."""
+    def settings(self) -> Settings | None:
+        """None when this folder has not held a sandbox yet. Raises SandboxError."""
+        path = self.path / "sandbox.json"
+        kept = _read(path)
+        try:
+            return Settings(**kept) if kept else None
+        except TypeError as error:
+            raise SandboxError(f"{path} is not a file of this version of the sandbox: {error}") from error
+
+    def settings_with(self, **given: Any) -> Settings:
+        """The kept settings with what is `given` (and not None) changed; new ones, with free ports, at first."""
         wanted = {name: value for name, value in given.items() if value is not None}
         settings = self.settings()
-        if settings is None:
-            ports = dict(zip(("sql_port", "amqp_port", "amqps_port", "admin_port"), _free_ports(4), strict=True))
-            credentials = {"sql_password": _password(), "servicebus_key": secrets.token_urlsafe(32)}
-            settings = Settings(**{**ports, **credentials, **wanted})
-        else:
-            settings = replace(settings, **wanted)
-        for folder in ("tls", "sqlserver", "servicebus", "logs"):
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        if settings:
+            return replace(settings, **wanted)
+        names = [field.name for field in fields(Settings) if field.name.endswith("_port")]
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        credentials = {"sql_password": _password(), "servicebus_key": secrets.token_urlsafe(32)}
+        return Settings(**{**ports, **credentials, **wanted})
+
+    def keep(self, settings: Settings) -> None:
+        """For every start from now on."""
         _write(self.path / "sandbox.json", asdict(settings))
-        return settings
+
+    def lock_file(self, whose: str) -> Path:
+        return self.path / f"{whose}.lock"
+
+    def locked(self, whose: str) -> IO[Any] | None:
+        """The lock, held until the file (also inherited ones) is closed; None while another process holds it."""
+        file = self.lock_file(whose).open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        return file
+
+    def is_locked(self, whose: str) -> bool:
+        """Whether any process holds the lock."""
+        try:
+            with self.lock_file(whose).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     def running(self) -> Running | None:
-        """None unless a supervisor of this folder lives."""
-        fields = _read(self.path / "running.json")
-        if not fields:
-            return None
-        running = Running(**fields)
-        return running if _lives(running.supervisor) else None
+        """None unless a supervisor of this folder lives and its servers were started. Pids alone would not do: they
+        are given to other processes again."""
+        running = _read(self.path / "running.json")
+        return Running(**running) if running and self.is_locked("supervisor") else None
 
     def set_running(self, running: Running | None) -> None:
         if running is None:
@@ -101,48 +151,28 @@ class Folder:
             _write(self.path / "running.json", asdict(running))
 
 
-def _free_ports(count: int) -> list[int]:
-    """Held open together, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
-    finally:
-        for sock in sockets:
-            sock.close()
-
-
 def _password() -> str:
     """Meets SQL Server's complexity rule and needs no quoting anywhere."""
     letters = string.ascii_letters + string.digits
     return "Aa1-" + "".join(secrets.choice(letters) for _ in range(24))
 
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        fields = json.loads(path.read_text())
-    except FileNotFoundError:
+        kept = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    if not isinstance(fields, dict):
-        raise ValueError(f"{path} is not a file of the sandbox")
-    return fields
+    except (OSError, ValueError) as error:
+        raise SandboxError(f"can't read {path}: {error}") from error
+    if not isinstance(kept, dict):
+        raise SandboxError(f"{path} is not a file of the sandbox")
+    return kept
 
 
-def _write(path: Path, fields: dict[str, Any]) -> None:
+def _write(path: Path, kept: dict[str, Any]) -> None:
     """Atomically, readable by the owner only: it holds credentials."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        json.dump(fields, file, indent=2)
+        json.dump(kept, file, indent=2)
     temporary.replace(path)

@@ -64,8 +64,8 @@ class Load:
         self._connection = connection
         self._cursor = connection.cursor()
         self._random = random.Random(seed)
-        self._customers = [row[0] for row in self._cursor.execute("SELECT Id FROM dbo.Customers")]
-        self._orders = {
+        self._customers: list[int] = [row[0] for row in self._cursor.execute("SELECT Id FROM dbo.Customers")]
+        self._orders: dict[int, int] = {
             row[0]: row[1]
             for row in self._cursor.execute(
                 "SELECT o.Id, COUNT(l.Line) FROM dbo.Orders o"
@@ -73,7 +73,7 @@ class Load:
             )
         }
         connection.commit()
-        self._next = 1 + max([*self._customers, *self._orders, 0])
+        self._next: int = 1 + max([*self._customers, *self._orders, 0])
         self.written = Written()
 
     def run(self, rows: int, *, rate: float | None = None, tick: Callable[[Written], None] = lambda _: None) -> Written:

@@ -1,0 +1,87 @@
+"""`dstream sandbox peek`, `receive` and `queue`: what goes to Service Bus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dstream_sandbox.command import command, data_option, open_folder, running_settings, show
+
+_group = click.Group()
+_dead_letter = click.option("--dead-letter", is_flag=True, help="Of its dead-letter queue.")
+_session = click.option("--session", help="Of this session only.")
+
+
+@command(_group, example="dstream sandbox peek orders --count 3\ndstream sandbox peek events/audit --dead-letter")
+@data_option
+@click.argument("entity")
+@click.option("--count", type=click.IntRange(min=1), default=10, show_default=True, help="At most so many.")
+@_dead_letter
+@_session
+def peek(data: Path, entity: str, count: int, session: str | None, *, dead_letter: bool) -> None:
+    """Look at messages without taking them.
+
+    ENTITY is a queue or TOPIC/SUBSCRIPTION. One JSON line for each message.
+    """
+    from dstream_sandbox import messages
+
+    folder = open_folder(data)
+    settings = running_settings(folder)
+    found = messages.find(folder, settings, entity, dead_letter=dead_letter)
+    for line in messages.peek(settings, found, session=session, count=count):
+        click.echo(line)
+
+
+@command(_group, example="dstream sandbox receive orders --count 3\ndstream sandbox receive events/audit --wait 10")
+@data_option
+@click.argument("entity")
+@click.option("--count", type=click.IntRange(min=1), help="At most so many (default: all).")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Seconds to wait for the next one.",
+)
+@_dead_letter
+@_session
+def receive(
+    data: Path, entity: str, count: int | None, wait_s: float, session: str | None, *, dead_letter: bool
+) -> None:
+    """Take messages.
+
+    ENTITY is a queue or TOPIC/SUBSCRIPTION. One JSON line for each message, which is completed when its line is written.
+    """
+    from dstream_sandbox import messages
+
+    folder = open_folder(data)
+    settings = running_settings(folder)
+    found = messages.find(folder, settings, entity, dead_letter=dead_letter)
+    for line in messages.receive(settings, found, session=session, count=count, wait_s=wait_s):
+        click.echo(line)
+
+
+@command(_group, example="dstream sandbox queue orders --duplicate-detection")
+@data_option
+@click.argument("name")
+@click.option("--duplicate-detection", is_flag=True, help="Drop repeats by message id, for ten minutes.")
+@click.option("--sessions", is_flag=True, help="Require sessions.")
+def queue(data: Path, name: str, *, duplicate_detection: bool, sessions: bool) -> None:
+    """Create a queue; one that exists is left as it is."""
+    from azure.core.exceptions import ResourceExistsError
+
+    from dstream_sandbox import clients, messages
+
+    folder = open_folder(data)
+    settings = running_settings(folder)
+    with messages.refusals(), clients.administration(folder, settings) as administration:
+        try:
+            administration.create_queue(
+                name, requires_duplicate_detection=duplicate_detection, requires_session=sessions
+            )
+        except ResourceExistsError:
+            show(f"The queue {name} exists; it is left as it is.")
+        else:
+            show(f"Created the queue {name}.")

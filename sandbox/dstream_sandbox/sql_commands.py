@@ -1,0 +1,137 @@
+"""`dstream sandbox sql` and `load`: what goes to SQL Server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dstream_sandbox.command import command, data_option, open_folder, running_settings, show
+from dstream_sandbox.errors import SandboxError
+from dstream_sandbox.folder import Settings
+from dstream_sandbox.sql_script import (
+    as_json,
+    as_text,
+    batches,
+    column_names,
+    keep_all_digits,
+    server_errors,
+    server_note,
+)
+
+if TYPE_CHECKING:
+    import pyodbc
+
+_group = click.Group()
+
+
+@command(
+    _group,
+    example='dstream sandbox sql "SELECT COUNT(*) AS n FROM dbo.Orders"\n'
+    "dstream sandbox sql --json \"SELECT * FROM dbo.Orders WHERE Status = 'new'\"\n"
+    "dstream sandbox sql < script.sql",
+)
+@data_option
+@click.argument("statement", required=False)
+@click.option("--json", "as_json_lines", is_flag=True, help="One JSON object a row; decimals and times as strings.")
+def sql(data: Path, statement: str | None, *, as_json_lines: bool) -> None:
+    """Run T-SQL.
+
+    Without STATEMENT it is read from stdin, batches divided by GO.     Rows go to stdout, their columns divided by tabs; row counts and PRINT go to stderr. The first error ends it with
+    exit code 1.
+    """
+    settings = running_settings(open_folder(data))
+    with _connected(settings) as connection:
+        if statement is None and sys.stdin.isatty():
+            _repl(connection, as_json_lines=as_json_lines)
+            return
+        for batch in batches(statement if statement is not None else sys.stdin.read()):
+            _run(connection, batch, as_json_lines=as_json_lines)
+
+
+@command(_group, example="dstream sandbox load --rows 10000 --rate 500")
+@data_option
+@click.option("--rows", type=click.IntRange(min=1), default=1000, show_default=True, help="Change so many rows.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="Rows a second (default: as fast as it goes)."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same choices.")
+def load(data: Path, rows: int, rate: float | None, seed: int) -> None:
+    """Write to tables as an application would.
+
+    Transactions of inserts, updates and deletes in Customers, Orders and OrderLines, made with CDC when missing.
+    """
+    from dstream_sandbox import workload
+
+    with _connected(running_settings(open_folder(data))) as connection:
+        workload.create_tables(connection)
+        started = time.monotonic()
+        written = workload.Load(connection, seed=seed).run(rows, rate=rate)
+    seconds = time.monotonic() - started
+    show(f"{written.total} rows changed in {written.transactions} transactions, {seconds:.1f} s")
+
+
+@contextlib.contextmanager
+def _connected(settings: Settings) -> Iterator[pyodbc.Connection]:
+    """A connection; what SQL Server refuses becomes a SandboxError."""
+    from dstream_sandbox import clients
+
+    with _refusals(), contextlib.closing(clients.connect(settings)) as connection:
+        keep_all_digits(connection)
+        yield connection
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    import pyodbc
+
+    try:
+        yield
+    except pyodbc.Error as error:
+        raise SandboxError(server_errors(str(error.args[-1]))) from error
+
+
+def _run(connection: pyodbc.Connection, batch: str, *, as_json_lines: bool) -> None:
+    cursor = connection.execute(batch)
+    while True:
+        for _, note in cursor.messages or ():
+            show(server_note(note))
+        if cursor.description:
+            _print_rows(cursor, as_json_lines=as_json_lines)
+        elif cursor.rowcount >= 0:
+            show(f"{cursor.rowcount} rows affected")
+        if not cursor.nextset():
+            return
+
+
+def _print_rows(cursor: pyodbc.Cursor, *, as_json_lines: bool) -> None:
+    names = column_names([column[0] for column in cursor.description])
+    if not as_json_lines and sys.stdout.isatty():
+        click.secho("\t".join(names), bold=True)
+    for row in cursor:
+        if as_json_lines:
+            values = dict(zip(names, map(as_json, row), strict=True))
+            click.echo(json.dumps(values, ensure_ascii=False))
+        else:
+            click.echo("\t".join(map(as_text, row)))
+
+
+def _repl(connection: pyodbc.Connection, *, as_json_lines: bool) -> None:
+    show("T-SQL, one batch a line; Ctrl-D ends.")
+    while True:
+        try:
+            line = input("1> ")
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            with _refusals():
+                for batch in batches(line):
+                    _run(connection, batch, as_json_lines=as_json_lines)
+        except SandboxError as error:
+            show(f"Error: {error}")
