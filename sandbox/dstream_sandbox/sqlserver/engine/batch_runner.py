@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dstream_sandbox.sqlserver.engine import data_statements, definitions, description, procedures, simple_statements
+from dstream_sandbox.sqlserver.engine.catalog.model import Table
 from dstream_sandbox.sqlserver.engine.control import Flow, Signal
 from dstream_sandbox.sqlserver.engine.errors import unsupported
 from dstream_sandbox.sqlserver.engine.failures import aborts_batch, dooms
 from dstream_sandbox.sqlserver.engine.storage.locks import Cancelled
 from dstream_sandbox.sqlserver.engine.syntax import statements as st
 from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch, parse_parameters
+from dstream_sandbox.sqlserver.engine.syntax.simple_inserts import simplified
 from dstream_sandbox.sqlserver.engine.types.convert import convert
 from dstream_sandbox.sqlserver.engine.types.storage import Stored, from_stored, to_stored
 from dstream_sandbox.sqlserver.session import (
@@ -103,7 +105,7 @@ class BatchRunner:
         outer, session.frame = session.frame, Frame()
         try:
             outputs = self._declare(params, declarations)
-            body = self.parse(sql)
+            body = (None if params else self._simple_insert(sql)) or self.parse(sql)
             yield from self.block(body)
             for name in outputs:
                 variable = session.frame.variables[name]
@@ -111,6 +113,23 @@ class BatchRunner:
         finally:
             self._drop_table_variables()
             session.frame = outer
+
+    def _simple_insert(self, sql: str) -> tuple[st.Statement, ...] | None:
+        """An INSERT of constants as the parameterised statement that all of its kind share, its variables set."""
+        from dstream_sandbox.sqlserver.engine.session import Variable
+
+        simple = simplified(sql)
+        if simple is None:
+            return None
+        body = self.parse(simple.sql)
+        (statement,) = body
+        assert isinstance(statement, st.Insert)
+        table = self.session.find(statement.target)
+        if not isinstance(table, Table) or any(c.type.name == "sql_variant" for c in table.columns):
+            return None
+        for name, type_, value in simple.values:
+            self.session.frame.variables[name] = Variable(type_, value)
+        return body
 
     def parse(self, sql: str) -> tuple[st.Statement, ...]:
         found: tuple[st.Statement, ...] = self.session.engine.texts.obtain(sql, lambda: parse_batch(sql))
