@@ -16,13 +16,16 @@ from tests.integration.mssql_cdc.source_server import SourceDatabase
 EXECUTABLE = Path(sys.executable).parent / "dstream-mssql-cdc"
 
 
-def run(config: dict[str, Any], state: dict[str, Any] | None = None, *, protocol: str = "1") -> list[dict[str, Any]]:
+def run(
+    config: dict[str, Any], state: dict[str, Any] | None = None, *, protocol: str = "1", **environment: str
+) -> list[dict[str, Any]]:
+    """Every line it says; its end is followed by what it took of memory."""
     line = {"command": "run", "config": config, "state": state or {}, "run": {"task": "t", "once": True}}
     process = subprocess.Popen(
         [EXECUTABLE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "DSTREAM_PROTOCOL": protocol} if protocol else _without_protocol(),
+        env={**_without_protocol(), **({"DSTREAM_PROTOCOL": protocol} if protocol else {}), **environment},
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -34,6 +37,7 @@ def run(config: dict[str, Any], state: dict[str, Any] | None = None, *, protocol
     for text in process.stdout:
         received.append(json.loads(text))
         if received[-1].get("dstream") == "end":
+            received.append({"peak_kib": _peak_kib(process.pid)})  # It waits for its stdin to be closed.
             break
         if received[-1].get("dstream") == "checkpoint":
             process.stdin.write(msgspec.json.encode({"dstream": "ack", "seq": received[-1]["seq"]}) + b"\n")
@@ -41,6 +45,12 @@ def run(config: dict[str, Any], state: dict[str, Any] | None = None, *, protocol
     process.stdin.close()
     process.wait(20)
     return received
+
+
+def _peak_kib(pid: int) -> int:
+    """The largest resident set so far (VmHWM, proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def _without_protocol() -> dict[str, str]:
@@ -52,7 +62,7 @@ def test_a_run_tells_its_rows_and_where_to_go_on(database: SourceDatabase) -> No
     database.capture("dbo.Persons")
     database.run("INSERT INTO dbo.Persons VALUES (1), (2)")
     config = {**database.config("Persons"), "start_from": None}
-    received = run(config)
+    *received, _ = run(config)
     kinds = [
         line.get("dstream", "data") for line in received if line.get("dstream") not in ("log", "metric", "heartbeat")
     ]
@@ -74,3 +84,27 @@ def test_a_host_without_memory_wants_to_be_told_where_to_start(database: SourceD
     assert "start_from" in text
     assert '"data"' not in text
     assert [line["data"]["Id"] for line in run(database.config("Persons"), protocol="") if "data" in line] == [1]
+
+
+def test_a_locale_without_unicode_changes_no_text(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY, Name varchar(20), Other nvarchar(20))")
+    database.capture("dbo.Persons")
+    database.run("INSERT INTO dbo.Persons VALUES (1, 'é€ü', N'日本')")
+    (line,) = [line for line in run(database.config("Persons"), LC_ALL="C", LANG="C") if "data" in line]
+    assert line["data"] == {"Id": 1, "Name": "é€ü", "Other": "日本"}
+
+
+def test_a_long_transaction_is_read_in_little_memory(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.Numbers (Id int PRIMARY KEY)")
+    database.run("INSERT INTO dbo.Numbers VALUES (0)")
+    for power in range(16):
+        database.run(f"INSERT INTO dbo.Numbers SELECT Id + {2**power} FROM dbo.Numbers")
+    database.run("CREATE TABLE dbo.Long (Id int PRIMARY KEY, Name nvarchar(50), Note nvarchar(200))")
+    database.capture("dbo.Long")
+    database.run(
+        "INSERT INTO dbo.Long SELECT Id, N'Ada', N'a note of some length, so that rows weigh something' FROM Numbers"
+    )
+    received = run(database.config("Long"))
+    assert sum("data" in line for line in received) == 65536
+    assert sum(line.get("metadata", {}).get("Last", False) for line in received) == 1
+    assert received[-1]["peak_kib"] < 60 * 1024
