@@ -222,3 +222,21 @@ def test_definitions_inside_a_transaction_roll_back_with_it(client: Client) -> N
     assert client.error("SELECT * FROM t") == 208
     client.run("BEGIN TRAN; CREATE TABLE t (id int); INSERT t VALUES (1); COMMIT")
     assert client.value("SELECT count(*) FROM t") == 1
+
+
+def test_a_statement_with_output_into_is_undone_as_a_whole(client: Client) -> None:
+    client.run(
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE log (id int PRIMARY KEY); INSERT log VALUES (2); BEGIN TRAN"
+    )
+    client.run("INSERT t VALUES (1)")
+    assert client.error("INSERT t OUTPUT inserted.id INTO log VALUES (2), (3)") == 2627
+    client.run("COMMIT")
+    assert client.rows("SELECT id FROM t") == [(1,)]
+    assert client.rows("SELECT id FROM log") == [(2,)]
+
+
+def test_a_rollback_says_which_definitions_it_does_not_take_back(client: Client) -> None:
+    client.run("CREATE TABLE t (id int)")
+    answer = client.answer("BEGIN TRAN; ALTER TABLE t ADD b int; ROLLBACK")
+    assert answer.errors == []
+    assert "AlterTable" in answer.messages[-1].text

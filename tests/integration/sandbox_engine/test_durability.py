@@ -20,7 +20,7 @@ engine = open_engine(Path(sys.argv[1]), user="sa", password="secret")
 session = engine.login("sa", "secret", "d", app="", host="")
 number = int(sys.argv[2])
 open_one = engine.login("sa", "secret", "d", app="", host="")
-list(open_one.execute("BEGIN TRAN; INSERT t VALUES (-1 - %d, 0)" % number))
+list(open_one.execute("BEGIN TRAN; CREATE TABLE never (id int); INSERT t VALUES (-1 - %d, 0)" % number))
 while True:
     number += 1
     sql = f"BEGIN TRAN; INSERT t VALUES ({number}, {number}); UPDATE t SET v = v + 1 WHERE id = {number}; COMMIT"
@@ -47,6 +47,7 @@ def test_what_commit_answered_survives_kill_and_lsns_go_on(tmp_path: Path) -> No
         assert [r[0] for r in rows] in (list(range(1, answered + 1)), list(range(1, answered + 2)))
         answered = len(rows)
         assert all(v == i + 1 for i, v in rows)
+        assert client.value("SELECT OBJECT_ID('never')") is None, "its transaction never committed"
         changes = client.rows(
             "SELECT [__$start_lsn], [__$operation], id FROM cdc.dbo_t_CT ORDER BY 1, [__$command_id], [__$seqval], 2"
         )

@@ -346,6 +346,8 @@ class BatchRunner:
                 if handler is None:
                     raise unsupported(type(statement).__name__)
                 yield from handler(session, statement)
+                if session.transaction is not None and type(statement) in definitions.LASTING:
+                    session.transaction.lasting.append(type(statement).__name__)
         return None
 
     # Descriptions

@@ -131,6 +131,7 @@ class _Attempt:
             self._check_children(child, key)
         if plan.unique and plan.verb in ("UPDATE", "MERGE"):
             self._mark_rekeyed(count)
+        self.overlay.latest = self.base
         if not self.transaction.begin_position:
             self.transaction.begin_position = self.base
         return count, self.base

@@ -12,13 +12,14 @@ from dstream_sandbox.sqlserver.engine.binder.change_plans import ChangePlan, Out
 from dstream_sandbox.sqlserver.engine.binder.changes import ChangeBinder
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex, Gathered, quote
 from dstream_sandbox.sqlserver.engine.binder.queries import QueryBinder
+from dstream_sandbox.sqlserver.engine.catalog.model import Table
 from dstream_sandbox.sqlserver.engine.changing import run_change
 from dstream_sandbox.sqlserver.engine.errors import undeclared_variable, unsupported
 from dstream_sandbox.sqlserver.engine.plans import CachedPlan, QueryPlan
 from dstream_sandbox.sqlserver.engine.storage.locks import Cancelled
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.syntax import statements as st
-from dstream_sandbox.sqlserver.engine.transactions import Transaction
+from dstream_sandbox.sqlserver.engine.transactions import Savepoint, Transaction, discard_after
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.engine.types.storage import Stored, row_decoder
 from dstream_sandbox.sqlserver.session import Column, Columns, Done, Event, Message, Rows, SqlError
@@ -352,6 +353,22 @@ def change_plan(session: SqlSession, statement: st.Insert | st.Update | st.Delet
 
 
 def _run_plan(session: SqlSession, plan: ChangePlan) -> Iterator[Event]:
+    mark = session.home.log.take()
+    try:
+        yield from _run_steps(session, plan)
+    except SqlError:
+        undo_steps(session, plan.table, mark)
+        raise
+
+
+def undo_steps(session: SqlSession, table: Table, mark: int) -> None:
+    """A statement of several steps failed inside a transaction: its earlier steps go too."""
+    transaction = session.transaction
+    if transaction is not None and table.id in transaction.dirty and transaction.dirty[table.id].latest > mark:
+        discard_after(transaction, Savepoint("", mark, len(transaction.undo)), session.connection)
+
+
+def _run_steps(session: SqlSession, plan: ChangePlan) -> Iterator[Event]:
     gathered = plan.gathered
     if session.settings.metadata_only:
         yield Done(0)
@@ -420,13 +437,20 @@ def _insert_from_procedure(runner: BatchRunner, statement: st.Insert) -> Iterato
     assert statement.execute is not None
     types: tuple[Column, ...] = ()
     total = 0
-    for event in procedures.execute(runner, statement.execute):
-        if isinstance(event, Columns):
-            types = event.columns
-        elif isinstance(event, Rows):
-            total += insert_rows(session, statement.target, statement.columns, [c.type for c in types], event.rows)
-        elif isinstance(event, Message):
-            yield event
+    target = session.find(statement.target)
+    mark = session.home.log.take()
+    try:
+        for event in procedures.execute(runner, statement.execute):
+            if isinstance(event, Columns):
+                types = event.columns
+            elif isinstance(event, Rows):
+                total += insert_rows(session, statement.target, statement.columns, [c.type for c in types], event.rows)
+            elif isinstance(event, Message):
+                yield event
+    except SqlError:
+        if isinstance(target, Table):
+            undo_steps(session, target, mark)
+        raise
     session.row_count = total
     yield Done(None if session.settings.nocount else total)
 

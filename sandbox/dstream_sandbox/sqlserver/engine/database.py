@@ -53,12 +53,23 @@ class Database:
         self.options = DatabaseOptions(service_broker_guid=str(uuid.uuid4()).upper(), created=now)
         self.version = 1
         """Grows with every change of the catalog: plans compiled under another version are void."""
+        self._drop_pending()
         self._load()
         self.identities: dict[int, int] = dict(self.admin.execute("SELECT table_id, next FROM identities"))
         self.identity_lock = threading.Lock()
         self.commit_number = 1
         self._recent: dict[Hashable, int] = {}
         self._recent_floor = 0
+
+    def _drop_pending(self) -> None:
+        """Tables of transactions that never committed."""
+        pending = [i for (i,) in self.admin.execute("SELECT id FROM meta WHERE kind = 'pending'")]
+        for object_id in pending:
+            self.admin.execute("BEGIN IMMEDIATE")
+            self.admin.execute("DELETE FROM meta WHERE id = ? AND kind IN ('pending', 'table')", (object_id,))
+            self.admin.execute("DELETE FROM identities WHERE table_id = ?", (object_id,))
+            self.admin.execute(f"DROP TABLE IF EXISTS t{object_id}")
+            self.admin.execute("COMMIT")
 
     def _load(self) -> None:
         for kind, body in self.admin.execute("SELECT kind, body FROM meta ORDER BY kind, id"):

@@ -79,18 +79,21 @@ def create_table(session: SqlSession, statement: st.CreateTable) -> Iterator[Eve
 
 
 def add_table(session: SqlSession, table: Table) -> None:
-    database = session.home
+    database, transaction = session.home, session.transaction
     with database.writing() as connection:
         database.create(connection, table)
-    transaction = session.transaction
+        if transaction is not None:
+            connection.execute("INSERT INTO meta VALUES ('pending', ?, '')", (table.id,))
     if transaction is None:
         return
 
     def undo() -> None:
-        if table.id in database.tables:
-            with database.writing() as connection:
+        with database.writing() as connection:
+            connection.execute("DELETE FROM meta WHERE kind = 'pending' AND id = ?", (table.id,))
+            if table.id in database.tables:
                 database.drop(connection, table)
 
+    transaction.created.append(table.id)
     transaction.undo.append(undo)
 
 
@@ -673,6 +676,20 @@ def permission(session: SqlSession, statement: st.Permission) -> Iterator[Event]
     yield from ()
 
 
+LASTING = frozenset(
+    {
+        st.AlterTable,
+        st.Drop,
+        st.CreateIndex,
+        st.CreateSchema,
+        st.CreateProcedure,
+        st.CreateView,
+        st.CreatePrincipal,
+        st.RoleMember,
+        st.Permission,
+    }
+)
+"""Definitions that stay when the transaction around them rolls back; the rollback says so."""
 HANDLERS: dict[type, Handler] = {
     st.CreateTable: create_table,
     st.AlterTable: alter_table,

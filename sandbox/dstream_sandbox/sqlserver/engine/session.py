@@ -20,7 +20,7 @@ from dstream_sandbox.sqlserver.engine.catalog.model import Procedure, Table, Vie
 from dstream_sandbox.sqlserver.engine.catalog.questions import answer
 from dstream_sandbox.sqlserver.engine.cdc import functions as cdc_functions
 from dstream_sandbox.sqlserver.engine.database import Database
-from dstream_sandbox.sqlserver.engine.errors import unsupported
+from dstream_sandbox.sqlserver.engine.errors import UNSUPPORTED, unsupported
 from dstream_sandbox.sqlserver.engine.scopes import scoped
 from dstream_sandbox.sqlserver.engine.session_settings import Settings
 from dstream_sandbox.sqlserver.engine.session_state import session_value
@@ -242,6 +242,13 @@ class SqlSession:
             return Cancelled()
         if "integer overflow" in text:
             return SqlError(8115, "Arithmetic overflow error converting expression to data type int.")
+        if "no such" in text and self.transaction is not None and self.transaction.snapshot_number is not None:
+            return SqlError(
+                3961,
+                f"Snapshot isolation transaction failed in database '{self.home.name}' because the object accessed by the "
+                "statement has been modified by a DDL statement in another concurrent transaction since the start of this "
+                "transaction.",
+            )
         if "database or disk is full" in text:
             return SqlError(
                 1105,
@@ -386,6 +393,10 @@ class SqlSession:
             return
         self.abort_transaction()
         yield TransactionChanged("rollback", transaction.id)
+        if transaction.lasting:
+            kinds = ", ".join(dict.fromkeys(transaction.lasting))
+            text = f"The sandbox does not take these definitions back in a rollback; they stay in force: {kinds}."
+            yield Message(UNSUPPORTED, 10, 1, text)
 
     def _rollback_to(self, transaction: Transaction, name: str) -> None:
         from dstream_sandbox.sqlserver.engine.transactions import discard_after

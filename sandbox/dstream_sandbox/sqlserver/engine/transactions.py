@@ -45,6 +45,10 @@ class Transaction(LockOwner):
         """Of the last commit that a SNAPSHOT transaction sees; None before its first read."""
         self.undo: list[Callable[[], None]] = []
         """How to take back definitions that took effect at once, latest last."""
+        self.created: list[int] = []
+        """Objects that a crash before the commit takes away."""
+        self.lasting: list[str] = []
+        """Definitions that a rollback cannot take back."""
 
     def overlay(self, table: Table) -> Overlay:
         """The table's overlay; from now on the table is dirty."""
@@ -66,6 +70,9 @@ def commit(transaction: Transaction, database: Database, connection: sqlite3.Con
         for overlay in own:
             flush(overlay, connection)
         transaction.dirty.clear()
+        if transaction.created:
+            with database.writing() as admin:
+                _settle_created(transaction, admin)
         return
     with database.commit_lock:
         connection.execute("BEGIN IMMEDIATE")
@@ -93,7 +100,13 @@ def _apply(
             connection.execute(
                 "UPDATE identities SET next = ? WHERE table_id = ?", (database.identities[table.id], table.id)
             )
+    _settle_created(transaction, connection)
     database.save_state(connection)
+
+
+def _settle_created(transaction: Transaction, connection: sqlite3.Connection) -> None:
+    """What the transaction created is there to stay."""
+    connection.executemany("DELETE FROM meta WHERE kind = 'pending' AND id = ?", [(i,) for i in transaction.created])
 
 
 def _move(overlay: Overlay, connection: sqlite3.Connection) -> None:

@@ -4,6 +4,8 @@ the time mapping. One thread for all databases; the engine starts and joins it."
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -93,8 +95,9 @@ class CaptureJob:
         while not self._end.wait(period):
             now = clock.now_ticks()
             for database in self._databases():
-                if database.options.cdc_enabled and self.is_running(database):
-                    self._tick(database, now, waiting.setdefault(database.name, []))
+                with contextlib.suppress(sqlite3.ProgrammingError):  # dropped, and closed, meanwhile
+                    if database.options.cdc_enabled and self.is_running(database):
+                        self._tick(database, now, waiting.setdefault(database.name, []))
             if now - self._last_cleanup > _CLEANUP_TICKS:
                 self._last_cleanup = now
                 for database in self._databases():

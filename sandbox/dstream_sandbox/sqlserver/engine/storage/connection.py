@@ -8,6 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
+_LOG_KEPT_BYTES = 64 << 20
+"""The write-ahead log shrinks back to this after a large transaction."""
+
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode; the caller says BEGIN. COMMIT is on disk before it returns."""
@@ -16,6 +19,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -16000")
     connection.execute("PRAGMA temp_store = FILE")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT_BYTES}")
     connection.create_collation("ci", _by_ci)
     connection.create_collation("cs", _by_cs)
     connection.create_collation("ai", _by_ai)

@@ -38,11 +38,13 @@ class Overlay:
     version of every changed or new row; `gone`: ids of committed rows that `rows` replaces or that were deleted;
     `view`: the table as the session sees it."""
 
-    __slots__ = ("gone", "hides", "log", "rows", "table", "view")
+    __slots__ = ("gone", "hides", "latest", "log", "rows", "table", "view")
 
     def __init__(self, table: Table) -> None:
         suffix = f"{table.key}_{table.shape}"
         self.table = table
+        self.latest = 0
+        """Log position of the last change."""
         self.hides = False
         """Whether anything may stand in `gone`."""
         self.log, self.rows = f"temp.log{suffix}", f"temp.rows{suffix}"
