@@ -68,9 +68,10 @@ def test_a_client_that_asks_for_mars_goes_on_without_it(listener: Listener) -> N
             second.execute("SELECT 1")
 
 
+@pytest.mark.parametrize("encrypt", ["no", "yes"])
 @pytest.mark.parametrize("size", [512, 4096, 32767])
-def test_packets_have_the_size_that_the_client_asks_for(listener: Listener, size: int) -> None:
-    with listener.odbc(f"PacketSize={size};Encrypt=no") as connection:
+def test_packets_have_the_size_that_the_client_asks_for(listener: Listener, size: int, encrypt: str) -> None:
+    with listener.odbc(f"PacketSize={size};Encrypt={encrypt}") as connection:
         assert connection.execute("SELECT ?", "x" * 100_000).fetchval() == "x" * 100_000
 
 

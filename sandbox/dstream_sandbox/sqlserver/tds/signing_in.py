@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dstream_sandbox.sqlserver.session import Engine, Message, Session, SqlError
 from dstream_sandbox.sqlserver.tds import packets, tokens
@@ -16,6 +16,9 @@ from dstream_sandbox.sqlserver.tds.tls import handshake
 from dstream_sandbox.sqlserver.tds.transport import Transport
 
 _LANGUAGE = "us_english"
+
+_MAX_ENCRYPTED_PACKET_BYTES = 16383
+"""Microsoft Learn, "Server configuration: network packet size". Microsoft's driver hangs on larger ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ def sign_in(transport: Transport, context: ssl.SSLContext, engine: Engine) -> Si
     login = parse_login(_expect(transport, PacketType.LOGIN7).rest())
     if encryption is Encryption.OFF:
         transport.stop_tls()
+    if encryption is Encryption.ON:
+        login = replace(login, packet_bytes=min(login.packet_bytes, _MAX_ENCRYPTED_PACKET_BYTES))
     writer = MessageWriter(transport, PacketType.RESPONSE)
     try:
         session = _session(login, engine)
