@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def connect(
 
     keywords: dict[str, str] = {}
     if not settings.get("DSN"):
-        keywords["DRIVER"] = driver or settings.get("DRIVER") or find_driver()
+        keywords["DRIVER"] = driver or _named_driver(settings) or find_driver()
     if read_only:
         keywords["ApplicationIntent"] = "ReadOnly"
     if not settings.get("APP"):
@@ -55,6 +56,12 @@ def connect(
             connected=connected_before,
         ) from error
     return connection
+
+
+def _named_driver(settings: ConnectionSettings) -> str:
+    """What the connection string asks for, unless it is Microsoft's driver, of which the installed one is taken."""
+    named = settings.get("DRIVER")
+    return "" if re.fullmatch(r"ODBC Driver \d+ for SQL Server", named) else named
 
 
 def find_driver() -> str:

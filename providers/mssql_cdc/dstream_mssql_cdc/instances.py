@@ -63,17 +63,16 @@ def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], posit
     """The tables to read from `position` on: what is known goes on, what is new begins with the next whole transaction.
 
     A second instance takes over at its start_lsn as it was at first sight; cleanup raises it later. A known table
-    that is not captured any more stays, so that `gaps` misses it.
+    that is not captured any more stays, so that `gaps` misses it. Raises RefusedError for another table of its name.
     """
     begin = (position.next_lsn if position.is_border else increment_lsn(position.lsn)).hex()
     tables = dict(known)
     for table in captured:
         marks = [instance.mark for instance in table.instances if instance.mark.start_lsn is not None]
         before = known.get(table.name)
-        if before and before.object_id == table.object_id:
-            instances = _with_new(before.instances, marks, begin)
-        else:
-            instances = _first_seen(marks, begin)
+        if before and before.object_id != table.object_id:
+            raise _another_table(table.name, before.object_id, table.object_id)
+        instances = _with_new(before.instances, marks, begin) if before else _first_seen(marks, begin)
         current = tuple(
             instance for instance in instances if instance.to is None or instance.to > position.next_lsn.hex()
         )
@@ -180,6 +179,16 @@ def dropped(table: str, instance: Instance) -> RefusedError:
         hint="Changes since then may be lost. Enable capture again and start with `--reset --from ..`, or take the "
         "table out of "
         "`tables`.",
+        config_path="tables",
+    )
+
+
+def _another_table(table: str, known: int, found: int) -> RefusedError:
+    return RefusedError(
+        "mssql.table_recreated",
+        f"{table} is not the table of the checkpoint: object id {known} there, {found} here",
+        hint="It was dropped and made again: changes in between are lost. Start again with `--reset --from ..`, "
+        "or accept it with accept_changed_source = true.",
         config_path="tables",
     )
 

@@ -77,7 +77,7 @@ class SourceDatabase:
         self.connection.execute(statement, parameters).close()
 
     def rows(self, query: str, *parameters: object) -> list[Any]:
-        return self.connection.execute(query, parameters).fetchall()
+        return [*self.connection.execute(query, parameters).fetchall()]
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

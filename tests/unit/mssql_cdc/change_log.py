@@ -168,7 +168,7 @@ class LoggedSource:
         self.before_answer()
         rows = [row for row in self._rows(int(instance[2:])) if row[0] <= upper and _is_in_stage(row, floor)]
         cut = self._random.randint(1, max_rows)
-        return Page(rows[:cut], len(rows) >= cut, self._marks())
+        return Page([*rows[:cut]], len(rows) >= cut, self._marks())
 
     def captured(self) -> list[CapturedTable]:
         return self.log.captured()

@@ -112,6 +112,14 @@ def test_another_instance_or_none_is_refused(now: list[Watermark], code: str) ->
     assert caught.value.hint
 
 
+def test_a_table_that_was_dropped_and_made_again_is_refused() -> None:
+    known = observe({}, [table(mark("a", 10))], AT_100)
+    again = CapturedTable("dbo.T", 6, (CapturedInstance(mark("a", 10), (), ()),))
+    with pytest.raises(RefusedError) as caught:
+        observe(known, [again], AT_100)
+    assert caught.value.code == "mssql.table_recreated"
+
+
 def test_a_table_that_lost_its_capture_is_missed_not_forgotten() -> None:
     tables = observe({}, [table(mark("a", 10))], AT_100)
     with pytest.raises(RefusedError, match=r"dbo\.T"):

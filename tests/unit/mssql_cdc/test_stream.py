@@ -95,7 +95,8 @@ def read_all(log: ChangeLog, pace: Pace, seed: int, crashes: int) -> list[bytes]
     """
     chance = random.Random(seed)
     until = max((one.lsn for one in log.transactions), default=ZERO_LSN)
-    state, received, stored = fresh_state(), [], 0
+    state, stored = fresh_state(), 0
+    received: list[bytes] = []
     for crash in range(crashes + 1):
         stream = ChangeStream(LoggedSource(log, seed + crash), state, builder_for, pace)
         again = received[stored:]
