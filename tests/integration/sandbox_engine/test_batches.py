@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from dstream_sandbox.sqlserver.session import Param
+from dstream_sandbox.sqlserver.session import Engine, Param
 from dstream_sandbox.sqlserver.values import SqlType
 
-from tests.integration.sandbox_engine.client import Client, collect
+from tests.integration.sandbox_engine.client import Client, collect, connect
 
 INT = SqlType("int")
 
@@ -240,3 +240,19 @@ def test_a_rollback_says_which_definitions_it_does_not_take_back(client: Client)
     answer = client.answer("BEGIN TRAN; ALTER TABLE t ADD b int; ROLLBACK")
     assert answer.errors == []
     assert "AlterTable" in answer.messages[-1].text
+
+
+def test_a_statement_about_another_database_runs_there(client: Client, engine: Engine, database: str) -> None:
+    client.run("CREATE TABLE t (id int PRIMARY KEY); INSERT t VALUES (7); EXEC sys.sp_cdc_enable_db")
+    client.run("EXEC sys.sp_cdc_enable_table 'dbo', 't', NULL; CREATE TABLE local (id int)")
+    master = connect(engine, "master")
+    assert master.value(f"SELECT id FROM {database}.dbo.t") == 7
+    assert master.value(f"SELECT [{database}].sys.fn_cdc_get_max_lsn()") is not None
+    assert master.value("SELECT sys.fn_cdc_get_max_lsn()") is None
+    master.run(f"BEGIN TRAN; INSERT {database}..t VALUES (8)")
+    assert client.value("SELECT count(*) FROM t") == 1
+    master.run("COMMIT")
+    assert client.value("SELECT count(*) FROM cdc.dbo_t_CT") == 1
+    assert master.value("SELECT DB_NAME()") == "master"
+    assert client.error("SELECT * FROM local JOIN master.dbo.nothing n ON n.id = local.id") == 40515
+    assert client.value(f"SELECT count(*) FROM local RIGHT JOIN master.sys.databases d ON d.name = '{database}'") > 0

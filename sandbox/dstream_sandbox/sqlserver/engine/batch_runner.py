@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dstream_sandbox.sqlserver.engine import data_statements, definitions, description, procedures, simple_statements
+from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.model import Table
 from dstream_sandbox.sqlserver.engine.control import Flow, Signal
 from dstream_sandbox.sqlserver.engine.errors import unsupported
@@ -21,6 +22,7 @@ from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch, parse_par
 from dstream_sandbox.sqlserver.engine.syntax.simple_inserts import simplified
 from dstream_sandbox.sqlserver.engine.types.convert import convert
 from dstream_sandbox.sqlserver.engine.types.storage import Stored, from_stored, to_stored
+from dstream_sandbox.sqlserver.engine.visits import visited_database
 from dstream_sandbox.sqlserver.session import (
     Column,
     Done,
@@ -210,6 +212,16 @@ class BatchRunner:
 
     def _condition(self, statement: st.If | st.While) -> Generator[Event, None, bool | None]:
         """The condition's truth; None when it failed and the batch goes on."""
+        home, visited = self.session.home, visited_database(self.session, statement)
+        if visited is not None:
+            self.session.enter(visited)
+        try:
+            return (yield from self._evaluated(statement))
+        finally:
+            if visited is not None:
+                self.session.enter(home)
+
+    def _evaluated(self, statement: st.If | st.While) -> Generator[Event, None, bool | None]:
         try:
             found = data_statements.truth(self.session, statement, statement.condition)
             self.session.finish_statement(failed=False)
@@ -274,6 +286,18 @@ class BatchRunner:
     # Single statements
 
     def _guarded(self, statement: st.Statement) -> Flow:
+        session = self.session
+        home, visited = session.home, visited_database(session, statement)
+        if visited is None:
+            return (yield from self._run_guarded(statement))
+        rights.check_access(session, visited)
+        session.enter(visited)
+        try:
+            return (yield from self._run_guarded(statement))
+        finally:
+            session.enter(home)
+
+    def _run_guarded(self, statement: st.Statement) -> Flow:
         session = self.session
         try:
             signal = yield from self._dispatch(statement)

@@ -19,11 +19,11 @@ from dstream_sandbox.sqlserver.engine.storage.log_counter import LogCounter
 _FILE = """
 CREATE TABLE IF NOT EXISTS state (
   id INTEGER PRIMARY KEY, last_lsn INTEGER, next_object_id INTEGER, capture_limit BLOB, last_transaction INTEGER);
-INSERT OR IGNORE INTO state VALUES (1, 1000, 245575913, NULL, 1000);
 CREATE TABLE IF NOT EXISTS meta (kind TEXT, id INTEGER, body TEXT, PRIMARY KEY (kind, id));
 CREATE TABLE IF NOT EXISTS identities (table_id INTEGER PRIMARY KEY, next INTEGER);
 """
-_OBJECT_ID_STEP = 16
+_FIRST_OBJECT_ID, _OBJECT_IDS, _OBJECT_ID_STEP = 245_575_913, 17_000_000, 16
+"""Databases number their objects apart, so that a session's changes and locks can be known by object id alone."""
 _RECENT_MAX = 200_000
 
 
@@ -35,6 +35,8 @@ class Database:
         self.commit_lock = threading.RLock()
         self.admin = connect(path)
         self.admin.executescript(_FILE)
+        first_id = _FIRST_OBJECT_ID + database_id % 100 * _OBJECT_IDS
+        self.admin.execute("INSERT OR IGNORE INTO state VALUES (1, 1000, ?, NULL, 1000)", (first_id,))
         last, next_id, limit, transaction = self.admin.execute(
             "SELECT last_lsn, next_object_id, capture_limit, last_transaction FROM state"
         ).fetchone()

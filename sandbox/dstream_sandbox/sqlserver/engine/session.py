@@ -183,8 +183,6 @@ class SqlSession:
         if database is None:
             raise SqlError(911, f"Database '{name}' does not exist. Make sure that the name is entered correctly.")
         rights.check_access(self, database)
-        if self.transaction is not None and self.transaction.dirty and database is not self.home:
-            raise unsupported("USE inside a transaction that has changed rows")
         old = self.home.name
         self.enter(database)
         yield DatabaseChanged(old, database.name)
@@ -277,6 +275,7 @@ class SqlSession:
 
     def overlay(self, transaction: Transaction, table: Table) -> Overlay:
         """The table's overlay, its TEMP objects made."""
+        self._bind(transaction)
         overlay = transaction.overlay(table)
         key = (self.home.name, table.id, table.shape)
         if key not in self._overlays:
@@ -321,14 +320,22 @@ class SqlSession:
             self._statement_transaction = self._new_transaction(explicit=False)
         return self._statement_transaction
 
+    def _bind(self, transaction: Transaction) -> None:
+        """A transaction works in one database: that of its first change or of its snapshot."""
+        if not transaction.dirty and transaction.snapshot_number is None:
+            transaction.database = self.home
+        elif transaction.database is not self.home:
+            raise unsupported("one transaction in two databases")
+
+    def _connection_of(self, transaction: Transaction) -> sqlite3.Connection:
+        return self._connect(transaction.database)[0]
+
     @property
     def reading_transaction(self) -> Transaction | None:
         return self.transaction if self.transaction is not None else self._statement_transaction
 
     def _new_transaction(self, *, explicit: bool) -> Transaction:
-        return Transaction(
-            self.spid, self.home.new_transaction_id(), self.settings.isolation, clock.now_ticks(), explicit=explicit
-        )
+        return Transaction(self.spid, self.home, self.settings.isolation, clock.now_ticks(), explicit=explicit)
 
     def finish_statement(self, *, failed: bool) -> None:
         """The statement's own transaction ends with it; table variables keep their rows whatever happens later."""
@@ -337,11 +344,11 @@ class SqlSession:
             self._statement_transaction = None
             try:
                 if failed:
-                    discard(transaction, self.connection)
+                    discard(transaction, self._connection_of(transaction))
                 else:
-                    commit(transaction, self.home, self.connection, clock.now_ticks())
+                    commit(transaction, self._connection_of(transaction), clock.now_ticks())
             except BaseException:
-                discard(transaction, self.connection)
+                discard(transaction, self._connection_of(transaction))
                 raise
             finally:
                 self.engine.locks.release_all(transaction)
@@ -351,7 +358,7 @@ class SqlSession:
 
     def _flush_variables(self, transaction: Transaction) -> None:
         for overlay in [o for o in transaction.dirty.values() if o.table.is_variable]:
-            flush(overlay, self.connection)
+            flush(overlay, self._connection_of(transaction))
             del transaction.dirty[overlay.table.id]
 
     def begin_events(self, name: str = "") -> Iterator[Event]:
@@ -377,7 +384,7 @@ class SqlSession:
             return
         self._end_snapshot(transaction)
         try:
-            commit(transaction, self.home, self.connection, clock.now_ticks())
+            commit(transaction, self._connection_of(transaction), clock.now_ticks())
         except BaseException:
             self.abort_transaction()
             raise
@@ -403,7 +410,7 @@ class SqlSession:
 
         for i in range(len(transaction.savepoints) - 1, -1, -1):
             if transaction.savepoints[i].name.lower() == name.lower():
-                discard_after(transaction, transaction.savepoints[i], self.connection)
+                discard_after(transaction, transaction.savepoints[i], self._connection_of(transaction))
                 del transaction.savepoints[i + 1 :]
                 return
         raise SqlError(6401, f"Cannot roll back {name}. No transaction or savepoint of that name was found.")
@@ -414,7 +421,7 @@ class SqlSession:
         transaction = self.transaction
         if transaction is None:
             raise SqlError(628, "Cannot issue SAVE TRANSACTION when there is no active transaction.")
-        position = self.home.log.take()
+        position = transaction.database.log.take()
         transaction.savepoints.append(Savepoint(name, position, len(transaction.undo)))
         transaction.savepoint_position = position
         return iter(())
@@ -424,7 +431,7 @@ class SqlSession:
         for transaction in (self._statement_transaction, self.transaction):
             if transaction is not None:
                 self._end_snapshot(transaction)
-                discard(transaction, self.connection)
+                discard(transaction, self._connection_of(transaction))
                 self._forget_transaction(transaction)
         self._statement_transaction = None
 
@@ -434,8 +441,9 @@ class SqlSession:
             self.transaction, self.nesting = None, 0
 
     def _end_snapshot(self, transaction: Transaction) -> None:
-        if transaction.snapshot_number is not None and self.connection.in_transaction:
-            self.connection.execute("COMMIT")
+        connection = self._connection_of(transaction)
+        if transaction.snapshot_number is not None and connection.in_transaction:
+            connection.execute("COMMIT")
         transaction.snapshot_number = None
 
     def snapshot_number(self, transaction: Transaction) -> int:
@@ -447,6 +455,7 @@ class SqlSession:
         return self.home.commit_number
 
     def pin_snapshot(self, transaction: Transaction) -> None:
+        self._bind(transaction)
         if transaction.snapshot_number is not None:
             return
         if not self.home.options.allow_snapshot_isolation:

@@ -31,9 +31,11 @@ class Savepoint:
 class Transaction(LockOwner):
     """`explicit` is False for the transaction of a single statement."""
 
-    def __init__(self, spid: int, transaction_id: int, isolation: str, began: int, *, explicit: bool) -> None:
+    def __init__(self, spid: int, database: Database, isolation: str, began: int, *, explicit: bool) -> None:
         super().__init__(spid)
-        self.id, self.isolation, self.began, self.explicit = transaction_id, isolation, began, explicit
+        self.id = database.new_transaction_id()
+        self.database = database
+        self.isolation, self.began, self.explicit = isolation, began, explicit
         self.name = ""
         self.dirty: dict[int, Overlay] = {}
         self.commands = 0
@@ -62,8 +64,9 @@ class Transaction(LockOwner):
         return self.commands - used + 1
 
 
-def commit(transaction: Transaction, database: Database, connection: sqlite3.Connection, now: int) -> None:
+def commit(transaction: Transaction, connection: sqlite3.Connection, now: int) -> None:
     """Make the changes durable and visible, and their change rows with them. Locks stay: the caller lets them go."""
+    database = transaction.database
     stored = [o for o in transaction.dirty.values() if o.table.storage == "main"]
     own = [o for o in transaction.dirty.values() if o.table.storage != "main"]
     if not stored:

@@ -29,6 +29,8 @@ class SystemView:
 class Environment(Protocol):
     """The session, as the compiler sees it."""
 
+    database: str
+    """The current database's name."""
     undeclared_allowed: bool
     """describe_parameters: an unknown variable is a parameter whose type is wanted."""
 

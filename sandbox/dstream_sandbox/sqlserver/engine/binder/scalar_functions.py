@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dstream_sandbox.sqlserver.engine.binder import date_functions, math_functions, server_functions, text_functions
 from dstream_sandbox.sqlserver.engine.binder.casts import cast_sql
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex
-from dstream_sandbox.sqlserver.engine.errors import argument_count
+from dstream_sandbox.sqlserver.engine.errors import argument_count, unsupported
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.session import SqlError
@@ -22,6 +22,8 @@ Compile = Callable[["FunctionBinder", nodes.Call], Ex]
 
 def scalar_function(binder: FunctionBinder, node: nodes.Call) -> Ex | None:
     """The compiled call; None when no function has that name."""
+    if len(node.name) == 3 and node.name[0].lower() not in ("", binder.environment.database.lower()):
+        raise unsupported("functions and tables of two databases in one statement")
     found = _FUNCTIONS.get(node.name[-1])
     if found is None:
         return server_functions.database_function(binder, node)
@@ -82,7 +84,6 @@ def _greatest(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _checksum(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    from dstream_sandbox.sqlserver.engine.errors import unsupported
 
     raise unsupported("CHECKSUM, whose algorithm is not published")
 

@@ -108,7 +108,7 @@ def _constraints(table: Table, schema: int) -> Iterator[Row]:
 
 
 def _default_id(table: Table, column_id: int) -> int:
-    return table.id + 1_000_000_000 + column_id
+    return -(table.id + column_id)
 
 
 @view("sys.objects", _OBJECT, catalog_only=True)
