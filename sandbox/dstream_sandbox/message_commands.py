@@ -52,7 +52,7 @@ def receive(
 ) -> None:
     """Take messages.
 
-    ENTITY is a queue or TOPIC/SUBSCRIPTION. One JSON line for each message, which is completed when its line is written.
+    ENTITY is a queue or TOPIC/SUBSCRIPTION. One JSON line for each message, which is completed when that is written.
     """
     from dstream_sandbox import messages
 

@@ -43,7 +43,9 @@ _group = click.Group()
 def sql(data: Path, statement: str | None, *, as_json_lines: bool) -> None:
     """Run T-SQL.
 
-    Without STATEMENT it is read from stdin, batches divided by GO.     Rows go to stdout, their columns divided by tabs; row counts and PRINT go to stderr. The first error ends it with
+    Without STATEMENT it is read from stdin, batches divided by GO.
+
+    Rows go to stdout, their columns divided by tabs; row counts and PRINT go to stderr. The first error ends it with
     exit code 1.
     """
     settings = running_settings(open_folder(data))

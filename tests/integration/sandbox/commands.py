@@ -1,0 +1,76 @@
+"""`dstream sandbox ..` as a person types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.running import BIN, wait_until
+
+_TIMEOUT_S = 90.0
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Run on one data folder."""
+
+    data: Path
+
+    def __call__(
+        self, *arguments: str | Path, stdin: str = "", code: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
+        """Fails the test when the exit code is another one; `code` None allows any."""
+        done = subprocess.run(
+            [BIN / "dstream", "sandbox", *arguments],
+            env={**os.environ, "DSTREAM_SANDBOX_DATA": str(self.data)},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    def error(self, *arguments: str | Path, code: int = 1, stdin: str = "") -> str:
+        """The one message with which it fails."""
+        lines = self(*arguments, code=code, stdin=stdin).stderr.splitlines()
+        assert lines[-1].startswith("Error: "), lines
+        return lines[-1].removeprefix("Error: ")
+
+    def rows(self, *arguments: str | Path, stdin: str = "") -> list[Any]:
+        """One JSON value for each line of stdout."""
+        return [json.loads(line) for line in self(*arguments, stdin=stdin).stdout.splitlines()]
+
+    @property
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self("status", "--json", code=None).stdout)
+        return status
+
+    def pid(self, process: str) -> int:
+        pid: int = self.status[process]["pid"]
+        return pid
+
+    def wait_for_status(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        def met() -> dict[str, Any] | None:
+            status = self.status
+            return status if status["running"] and condition(status) else None
+
+        found: dict[str, Any] = wait_until(met, what)
+        return found
+
+
+def ended(pid: int) -> bool:
+    """Whether the process is gone, or only waits for its parent to notice."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,239 @@
+"""Starting, ending and killing the sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.sandbox.commands import Commands, ended
+from tests.running import BIN, wait_until
+
+_SECRETS = ("sql_password", "servicebus_key")
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    """On a folder of one's own, where nothing runs yet; ended afterwards."""
+    commands = Commands(tmp_path / "data")
+    yield commands
+    commands("down", code=None)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_stopped_sandbox_comes_back_with_the_same_ports_keys_certificate_and_data(commands: Commands) -> None:
+    commands("up", "--detach")
+    before, variables = commands.status, commands("env").stdout
+    certificate = (commands.data / "tls" / "server.pem").read_bytes()
+    commands("sql", "CREATE TABLE dbo.Kept (Id int PRIMARY KEY); INSERT dbo.Kept VALUES (7)")
+    commands("queue", "kept")
+
+    commands("down")
+    assert not commands.status["running"]
+    assert all(ended(before[process]["pid"]) for process in ("supervisor", "sqlserver", "servicebus"))
+
+    commands("up", "--detach")
+    after = commands.status
+    assert after["sqlserver"]["port"] == before["sqlserver"]["port"]
+    assert commands("env").stdout == variables
+    assert (commands.data / "tls" / "server.pem").read_bytes() == certificate
+    assert commands("sql", "SELECT Id FROM dbo.Kept").stdout == "7\n"
+    assert "exists" in commands("queue", "kept").stderr
+
+
+def test_after_kill_9_of_the_supervisor_the_servers_die_and_the_next_up_has_everything(commands: Commands) -> None:
+    commands("up", "--detach")
+    before, variables = commands.status, commands("env").stdout
+    commands("sql", "CREATE TABLE dbo.Kept (Id int PRIMARY KEY); INSERT dbo.Kept VALUES (7)")
+
+    os.kill(before["supervisor"]["pid"], signal.SIGKILL)
+    commands("up", "--detach")
+
+    assert ended(before["sqlserver"]["pid"])
+    assert ended(before["servicebus"]["pid"])
+    assert commands("env").stdout == variables
+    assert commands("sql", "SELECT Id FROM dbo.Kept").stdout == "7\n"
+
+
+def test_a_killed_server_is_started_again_on_its_port_with_its_data(commands: Commands) -> None:
+    commands("up", "--detach")
+    commands("sql", "CREATE TABLE dbo.Kept (Id int PRIMARY KEY); INSERT dbo.Kept VALUES (7)")
+    commands("queue", "kept")
+    before = commands.status
+
+    for server in ("sqlserver", "servicebus"):
+        os.kill(before[server]["pid"], signal.SIGKILL)
+    after = commands.wait_for_status(
+        lambda now: all(
+            now[server]["pid"] not in (None, before[server]["pid"]) for server in ("sqlserver", "servicebus")
+        ),
+        "both servers run again",
+    )
+
+    assert after["sqlserver"]["port"] == before["sqlserver"]["port"]
+    assert after["supervisor"] == before["supervisor"]
+    assert commands("sql", "SELECT Id FROM dbo.Kept").stdout == "7\n"
+    assert "exists" in commands("queue", "kept").stderr
+    assert "sqlserver ended (killed by SIGKILL)" in commands("logs", "supervisor").stdout
+
+
+def test_a_server_that_cannot_start_again_is_tried_ever_more_slowly_and_stays_visible(commands: Commands) -> None:
+    commands("up", "--detach")
+    pid = commands.pid("sqlserver")
+    certificate = commands.data / "tls" / "server.pem"
+    certificate.rename(certificate.with_suffix(".away"))
+
+    os.kill(pid, signal.SIGKILL)
+    log = commands.data / "logs" / "supervisor.log"
+    wait_until(lambda: "started again in 0.5 s" in log.read_text(), "two attempts failed")
+    status = commands.status
+    assert status["running"]
+    assert status["sqlserver"]["pid"] is None
+    assert "is started again" in commands("status").stdout
+    assert "server.pem" in log.read_text(), "the log has the server's last words"
+
+    certificate.with_suffix(".away").rename(certificate)
+    commands.wait_for_status(lambda now: now["sqlserver"]["pid"] is not None, "SQL Server serves again")
+    assert commands("sql", "SELECT 1").stdout == "1\n"
+    assert log.read_text().count("sqlserver ended") < 8
+
+
+def test_ports_and_settings_given_later_stick(commands: Commands, tmp_path: Path) -> None:
+    commands("up", "--detach")
+    first = commands.status
+    commands("down")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    commands("up", "--detach", "--sql-port", str(port), "--profile", "premium")
+    commands("down")
+    commands("up", "--detach")
+
+    assert commands.status["sqlserver"]["port"] == port
+    assert commands.status["servicebus"]["profile"] == "premium"
+    assert commands.status["servicebus"]["amqp_port"] == first["servicebus"]["amqp_port"]
+
+
+def test_a_taken_port_is_named_and_not_kept(commands: Commands, taken_port: int) -> None:
+    told = commands.error("up", "--detach", "--admin-port", str(taken_port))
+    assert told.startswith(f"port {taken_port} on 127.0.0.1 is taken by another program")
+    assert told.endswith("dstream sandbox up --admin-port PORT")
+    assert not (commands.data / "sandbox.json").exists()
+
+
+def test_one_port_for_two_servers_is_refused(commands: Commands) -> None:
+    assert "--sql-port and --amqp-port are both 20123" in commands.error(
+        "up", "--sql-port", "20123", "--amqp-port", "20123"
+    )
+
+
+def test_a_second_up_on_the_same_folder_is_refused(commands: Commands) -> None:
+    commands("up", "--detach")
+    before = commands.status
+    for flags in ([], ["--detach"]):
+        assert "a sandbox runs on" in commands.error("up", *flags)
+    assert commands.status == before
+
+
+def test_pids_of_an_earlier_life_are_nobodys(commands: Commands) -> None:
+    commands.data.mkdir()
+    pids = dict.fromkeys(("supervisor", "sqlserver", "servicebus"), os.getpid())
+    (commands.data / "running.json").write_text(json.dumps(pids))
+
+    assert not commands.status["running"]
+    assert "No sandbox runs" in commands("down").stderr
+    commands("up", "--detach")
+    assert commands.pid("supervisor") != os.getpid()
+
+
+def test_a_folder_that_cannot_be_one_is_named(commands: Commands) -> None:
+    (commands.data.parent / "file").touch()
+    told = Commands(commands.data.parent / "file" / "below").error("up", "--detach")
+    assert told.endswith("can't be the sandbox's folder: Not a directory; see --data")
+
+
+def test_settings_that_are_not_the_sandboxs_are_named(commands: Commands) -> None:
+    commands.data.mkdir()
+    (commands.data / "sandbox.json").write_text('{"colour": "red"}')
+    for command in ("up", "status", "env"):
+        assert "sandbox.json is not a file of this version" in commands.error(command)
+    (commands.data / "sandbox.json").write_text("{")
+    assert "can't read" in commands.error("up")
+
+
+@pytest.mark.parametrize("command", [("env",), ("sql", "SELECT 1"), ("peek", "orders"), ("load",), ("fault", "list")])
+def test_without_a_sandbox_commands_say_how_to_start_one(commands: Commands, command: tuple[str, ...]) -> None:
+    assert "start one: dstream sandbox up --detach" in commands.error(*command)
+
+
+@contextlib.contextmanager
+def _in_foreground(commands: Commands) -> Iterator[subprocess.Popen[str]]:
+    """In a process group of its own, as a terminal would have it."""
+    process = subprocess.Popen(
+        [BIN / "dstream", "sandbox", "up", "--data", commands.data],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_ends_a_sandbox_in_the_foreground(commands: Commands) -> None:
+    with _in_foreground(commands) as process:
+        before = commands.wait_for_status(lambda _: True, "it runs")
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Ctrl-C ends it." in told
+    assert "started again" not in told
+    assert ended(before["sqlserver"]["pid"])
+    assert ended(before["servicebus"]["pid"])
+    assert not commands.status["running"]
+
+
+def test_sigterm_ends_a_sandbox_that_is_still_starting(commands: Commands) -> None:
+    with _in_foreground(commands) as process:
+        wait_until(lambda: (commands.data / "logs" / "sqlserver.log").exists(), "a server is started")
+        servers = psutil.Process(process.pid).children()
+        process.terminate()
+        process.communicate(timeout=30)
+    assert servers
+    assert all(ended(server.pid) for server in servers)
+    assert not commands.status["running"]
+    commands("up", "--detach")
+
+
+def test_it_listens_on_loopback_only_and_tells_its_secrets_to_nobody(commands: Commands) -> None:
+    commands("up", "--detach")
+    settings = json.loads((commands.data / "sandbox.json").read_text())
+    secrets = [settings[name] for name in _SECRETS]
+    processes = [psutil.Process(commands.pid(name)) for name in ("supervisor", "sqlserver", "servicebus")]
+
+    listening = [each.laddr for process in processes for each in process.net_connections() if each.status == "LISTEN"]
+    assert sorted(address.port for address in listening) == sorted(
+        settings[name] for name in settings if name.endswith("_port")
+    )
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    commands("sql", "SELECT nonsense", code=1)
+    told = commands("logs").stdout + "".join(" ".join(process.cmdline()) for process in processes)
+    assert not [secret for secret in secrets if secret in told]
+    for name in ("sandbox.json", "sql.password", "servicebus.key", "tls/server.key"):
+        assert (commands.data / name).stat().st_mode & 0o077 == 0, name

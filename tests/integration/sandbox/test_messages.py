@@ -1,0 +1,152 @@
+"""`dstream sandbox queue`, `peek`, `receive` and `fault`, on messages that azure-servicebus sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.amqp import AmqpAnnotatedMessage
+from azure.servicebus.exceptions import ServiceBusError
+from dstream_sandbox import clients
+
+from tests.integration.sandbox.commands import Commands
+from tests.running import Sandbox
+
+
+@pytest.fixture(scope="module")
+def commands(sandbox: Sandbox) -> Commands:
+    return Commands(sandbox.folder.path)
+
+
+def _send(sandbox: Sandbox, queue: str, *messages: Any, retries: int = 0) -> None:
+    text = sandbox.env["ASB_CONNECTION_STRING"]
+    with (
+        ServiceBusClient.from_connection_string(text, retry_total=retries) as client,
+        client.get_queue_sender(queue) as sender,
+    ):
+        for message in messages:
+            sender.send_messages(message)
+
+
+def _bodies(messages: list[Any]) -> list[Any]:
+    return [message["body"] for message in messages]
+
+
+def test_peek_shows_a_message_and_leaves_it_there(sandbox: Sandbox, commands: Commands) -> None:
+    commands("queue", "peeked")
+    properties: Any = {"Table": "dbo.Orders", "n": 7, "ok": True}
+    _send(
+        sandbox,
+        "peeked",
+        ServiceBusMessage('{"a": 1}', message_id="m1", subject="s", application_properties=properties),
+    )
+
+    for _ in range(2):
+        (message,) = commands.rows("peek", "peeked")
+    assert message["body"] == {"a": 1}
+    assert message["properties"] == properties
+    assert (message["message_id"], message["subject"], message["sequence_number"]) == ("m1", "s", 1)
+    assert set(message) == {
+        "sequence_number", "message_id", "session_id", "subject", "content_type", "correlation_id", "enqueued_at",
+        "delivery_count", "dead_letter_reason", "properties", "body",
+    }  # fmt: skip
+
+
+def test_bodies_come_on_one_line_with_every_digit(sandbox: Sandbox, commands: Commands) -> None:
+    commands("queue", "bodies")
+    bodies: list[Any] = ['{"n": 1.10,\n"m": 12345678901234567890.125}', "text é", b"\xff\x00", "NaN"]
+    _send(sandbox, "bodies", *map(ServiceBusMessage, bodies), AmqpAnnotatedMessage(value_body={"k": 1}))
+
+    lines = commands("receive", "bodies").stdout.splitlines()
+    assert '{"n": 1.10, "m": 12345678901234567890.125}' in lines[0]
+    assert _bodies([json.loads(line) for line in lines[1:]]) == ["text é", "ff00", "NaN", {"k": 1}]
+
+
+def test_receive_takes_what_it_writes_and_no_more(sandbox: Sandbox, commands: Commands) -> None:
+    commands("queue", "taken")
+    _send(sandbox, "taken", [ServiceBusMessage(str(number)) for number in range(5)])
+
+    assert _bodies(commands.rows("receive", "taken", "--count", "2")) == [0, 1]
+    left = commands.rows("receive", "taken", "--wait", "0.3")
+    assert _bodies(left) == [2, 3, 4]
+    assert [message["delivery_count"] for message in left] == [0, 0, 0]
+    assert commands.rows("peek", "taken") == []
+
+
+def test_a_queue_with_sessions_is_received_session_by_session(sandbox: Sandbox, commands: Commands) -> None:
+    commands("queue", "grouped", "--sessions")
+    _send(
+        sandbox, "grouped", *(ServiceBusMessage(f"{who}{number}", session_id=who) for number in (1, 2) for who in "ab")
+    )
+
+    assert "--session ID" in commands.error("peek", "grouped")
+    assert _bodies(commands.rows("peek", "grouped", "--session", "b")) == ["b1", "b2"]
+    assert _bodies(commands.rows("receive", "grouped", "--wait", "0.3")) == ["a1", "a2", "b1", "b2"]
+
+
+def test_a_subscription_and_its_dead_letter_queue_are_reached(sandbox: Sandbox, commands: Commands) -> None:
+    with clients.administration(sandbox.folder, sandbox.settings) as administration:
+        administration.create_topic("events")
+        administration.create_subscription("events", "audit")
+    with clients.servicebus(sandbox.settings) as client:
+        with client.get_topic_sender("events") as sender:
+            sender.send_messages([ServiceBusMessage("bad"), ServiceBusMessage("good")])
+        with client.get_subscription_receiver("events", "audit") as receiver:
+            (message,) = receiver.receive_messages(1, max_wait_time=10)
+            receiver.dead_letter_message(message, reason="broken")
+
+    (dead,) = commands.rows("peek", "events/audit", "--dead-letter")
+    assert (dead["body"], dead["dead_letter_reason"]) == ("bad", "broken")
+    assert _bodies(commands.rows("receive", "events/audit", "--count", "1")) == ["good"]
+    assert commands.error("peek", "events").endswith("subscriptions of the topic events: events/audit")
+    assert "there are: events/audit" in commands.error("peek", "events/other").replace(
+        "subscriptions of the topic events", "there are"
+    )
+
+
+@pytest.mark.parametrize("command", ["peek", "receive"])
+def test_an_entity_that_is_missing_is_named_beside_those_that_are_there(commands: Commands, command: str) -> None:
+    commands("queue", "present")
+    told = commands.error(command, "absent")
+    assert told.startswith("no queue is named absent; there are: ")
+    assert "present" in told
+
+
+def test_a_name_that_service_bus_refuses_is_an_error_of_one_line(commands: Commands) -> None:
+    assert "character(s)" in commands.error("queue", "a:b")
+
+
+def test_a_queue_with_duplicate_detection_keeps_a_message_id_once(sandbox: Sandbox, commands: Commands) -> None:
+    commands("queue", "once", "--duplicate-detection")
+    _send(sandbox, "once", *(ServiceBusMessage("x", message_id="same") for _ in range(2)))
+    assert len(commands.rows("peek", "once")) == 1
+
+
+def test_a_fault_strikes_as_often_as_it_was_asked_to(sandbox: Sandbox, commands: Commands) -> None:
+    commands("queue", "unlucky")
+    added = commands("fault", "add", "reject", "--entity", "unlucky", "--times", "1").stdout
+    assert added == "reject  entity=unlucky  on=send  times=1  condition=com.microsoft:server-busy\n"
+    (fault,) = json.loads(commands("fault", "list", "--json").stdout)["faults"]
+    assert (fault["kind"], fault["entity"], fault["times"]) == ("reject", "unlucky", 1)
+
+    with pytest.raises(ServiceBusError, match="server-busy"):
+        _send(sandbox, "unlucky", ServiceBusMessage("first"))
+    _send(sandbox, "unlucky", ServiceBusMessage("second"))
+    assert _bodies(commands.rows("peek", "unlucky")) == ["second"]
+    assert "No faults" in commands("fault", "list").stderr
+
+
+def test_faults_are_cleared(sandbox: Sandbox, commands: Commands) -> None:
+    commands("queue", "cleared")
+    commands("fault", "add", "refuse_attach", "--entity", "cleared", "--condition", "amqp:unauthorized-access")
+    with pytest.raises(ServiceBusError):
+        _send(sandbox, "cleared", ServiceBusMessage("first"))
+    commands("fault", "clear")
+    _send(sandbox, "cleared", ServiceBusMessage("second"))
+    assert _bodies(commands.rows("peek", "cleared")) == ["second"]
+
+
+def test_an_unknown_fault_is_a_mistake_of_usage(commands: Commands) -> None:
+    assert "'reject'" in commands.error("fault", "add", "explode", code=3)
