@@ -27,6 +27,8 @@ class Provider(Generic[ConfigT]):
     config: ConfigT
     run: RunOptions
     telemetry: Telemetry
+    host_keeps_state: bool = True
+    """False under the original DStream's host, or by hand: the next run begins without a state."""
 
     def start(self) -> None:
         """Connect and check whatever could fail early; an error raised here reaches the user before any row moves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -271,4 +272,11 @@ def odd(role: str, kind: str) -> ProviderSpec:
 
 
 def living_children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
+    """Providers of this folder that are left; other tests' servers may be children of the same worker."""
+    folder = str(Path(__file__).parent)
+    living = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if folder in " ".join(child.cmdline()):
+                living.append(child)
+    return living

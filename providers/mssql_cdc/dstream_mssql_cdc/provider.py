@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from dstream.protocol import ENV_PROTOCOL
 from dstream.sdk import Checkpoint, InputProvider, Lines, State, Stop
 
 if TYPE_CHECKING:
+    from dstream.sdk.errors import ConfigError
     from dstream_mssql_cdc.backoff import Backoff
     from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
     from dstream_mssql_cdc.errors import Interrupted
@@ -43,8 +42,8 @@ class MssqlCdc(InputProvider["Config"]):
         config = checked(self.config)
         if config.start_from is not None:
             parse_start(config.start_from)
-        elif self.run.from_ is None:
-            _require_memory()
+        elif self.run.from_ is None and not self.host_keeps_state:
+            raise _start_from_required()
         self._settings = parse_connection_string(config.db_connection_string.reveal())
         self._server = self._connect(connected_before=False)
         self._guid = self._server.guid()
@@ -208,16 +207,13 @@ class MssqlCdc(InputProvider["Config"]):
             self.telemetry.warning("mssql.agent_stopped", status=status, hint=AGENT_STOPPED_HINT)
 
 
-def _require_memory() -> None:
-    """Under the original host, or by hand, nothing remembers the position: a default would read everything
-    again each time.
-    """
+def _start_from_required() -> ConfigError:
+    """Without a checkpoint a default would read everything again at each run."""
     from dstream.sdk.errors import ConfigError
 
-    if os.environ.get(ENV_PROTOCOL) != "1":
-        raise ConfigError(
-            "mssql.start_from_required",
-            "this host keeps no checkpoints, so every run begins at start_from, which is not set",
-            hint='Set start_from to "earliest", "latest", an LSN or a time; or run the task with DStream\'s own host.',
-            config_path="start_from",
-        )
+    return ConfigError(
+        "mssql.start_from_required",
+        "this host keeps no checkpoints, so every run begins at start_from, which is not set",
+        hint='Set start_from to "earliest", "latest", an LSN or a time; or run the task with DStream\'s own host.',
+        config_path="start_from",
+    )

@@ -13,8 +13,8 @@ from dstream_stacks.entities import ORIGINAL_NAME, EntityKind, EntityNames
 from dstream_stacks.naming import Template, is_entity_name
 from msgspec import Meta
 
-from dstream.errors import ConfigError
 from dstream.sdk import Duration, Secret, Size
+from dstream.sdk.errors import ConfigError
 
 MAX_TTL_S = 4_294_967
 """A message's time to live travels as milliseconds in 32 bits (AMQP 1.0, 3.2.1 `ttl`)."""

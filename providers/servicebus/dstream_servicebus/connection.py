@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from azure.servicebus import ServiceBusClient, TransportType
 from azure.servicebus.management import ServiceBusAdministrationClient
 
-from dstream.errors import ConfigError
+from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Access, Entra
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import threading
 
 import msgspec
 
-from dstream.errors import SystemFault
+from dstream.sdk.errors import SystemFault
 
 
 class Rejected(msgspec.Struct, frozen=True):

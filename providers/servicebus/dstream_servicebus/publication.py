@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 from azure.core.exceptions import AzureError
 
-from dstream.errors import ConfigError, DataError, SystemFault, UnreachableError
 from dstream.sdk import Batch, BatchLimits, Telemetry
+from dstream.sdk.errors import ConfigError, DataError, SystemFault, UnreachableError
 from dstream_servicebus import sdk_batch
 from dstream_servicebus.batches import Cut
 from dstream_servicebus.config import Access, Config, access, check_oversize, routing

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future
 
-from dstream.errors import DStreamError
 from dstream.sdk import Batch
+from dstream.sdk.errors import DStreamError
 from dstream_servicebus.lanes import LaneKey, Ticket
 from dstream_servicebus.message import Message
 from dstream_servicebus.sender import EntitySender

@@ -13,7 +13,7 @@ from typing import Literal
 from azure.core.exceptions import ClientAuthenticationError
 from azure.servicebus import exceptions as sdk
 
-from dstream.errors import AuthError, ConfigError, DataError, DStreamError
+from dstream.sdk.errors import AuthError, ConfigError, DataError, DStreamError
 
 Action = Literal["reconnect", "busy", "full", "too_large", "stop"]
 """reconnect: on a new connection; busy, full: on the same after a longer wait; too_large: in smaller pieces."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from dstream_stacks.naming import Template, is_entity_name, kebab_table
 
-from dstream.errors import DataError
+from dstream.sdk.errors import DataError
 from dstream_servicebus.config import Routing
 from dstream_servicebus.encoder import Encoder
 from dstream_servicebus.lanes import LaneKey

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from azure.core.exceptions import AzureError
 
-from dstream.errors import DStreamError, SystemFault
 from dstream.sdk import Telemetry
+from dstream.sdk.errors import DStreamError, SystemFault
 from dstream_servicebus.batches import Cut, way
 from dstream_servicebus.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.message import Message
@@ -105,7 +105,7 @@ class Worker:
     def _deliver(self, lane: Lane) -> None:
         """One send of the lane, until it is accepted; then its turn is over."""
         failures = 0
-        while not self._stop.is_set():
+        while lane and not self._stop.is_set():
             try:
                 self._attempt(lane)
                 break

@@ -25,7 +25,7 @@ QUEUE = (
 )
 
 
-def _token(audience: str, *, expires_in_s: float = 60) -> str:
+def _token(audience: str, *, expires_in_s: float = 3600) -> str:
     resource, expiry = quote_plus(audience), str(int(time.time() + expires_in_s))
     digest = hmac.new(KEY.encode(), f"{resource}\n{expiry}".encode(), hashlib.sha256).digest()
     signature = quote_plus(base64.b64encode(digest))
