@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,46 +38,43 @@ PASSING: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Outcome:
-    retries: int
-    arrived: list[ServiceBusReceivedMessage]
+@pytest.fixture(autouse=True)
+def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "GRACE_S", 0.3)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _short_grace() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sender, "GRACE_S", 0.3)
-        yield
-
-
-@pytest.fixture(scope="module")
-def outcomes(_stormy: Broker, _short_grace: None) -> dict[str, Outcome]:
-    """What came of each passing fault, all at once on queues of their own: each is mostly waiting."""
-
-    def run(number: int, fault: dict[str, Any]) -> Outcome:
-        queue = _stormy.create_queue(f"passing-{number}")
-        with publishing(_stormy, queue, batch={"max_messages": 300}) as run:
-            run.publish(LINES[:100])
-            _stormy.fault(**fault, entity=queue)
-            run.publish(LINES[100:])
-        return Outcome(len(run.logs("servicebus.retry")), _stormy.receive(queue, len(LINES)))
-
-    with ThreadPoolExecutor(len(PASSING)) as pool:
-        return dict(zip(PASSING, pool.map(run, itertools.count(), PASSING.values()), strict=True))
-
-
-@pytest.mark.parametrize("fault", PASSING)
 def test_a_passing_fault_loses_nothing_and_repeats_only_with_the_same_id(
-    outcomes: dict[str, Outcome], fault: str
+    stormy: Broker, new_name: Callable[[], str]
 ) -> None:
-    outcome = outcomes[fault]
+    expected = {(f"dbo.Cars/{n}", line) for n, line in enumerate(LINES)}
 
-    assert outcome.retries >= PASSING[fault]["times"]
-    assert without_repeats(bodies(outcome.arrived)) == LINES
-    assert set(zip(ids(outcome.arrived), bodies(outcome.arrived), strict=True)) == {
-        (f"dbo.Cars/{n}", line) for n, line in enumerate(LINES)
-    }
+    def withstand(name: str) -> None:
+        queue = stormy.create_queue(new_name())
+        with publishing(stormy, queue, batch={"max_messages": 300}) as run:
+            run.publish(LINES[:100])
+            stormy.fault(**PASSING[name], entity=queue)
+            run.publish(LINES[100:])
+        arrived = stormy.receive(queue, len(LINES))
+        assert len(run.logs("servicebus.retry")) >= PASSING[name]["times"], name
+        assert without_repeats(bodies(arrived)) == LINES, name
+        assert set(zip(ids(arrived), bodies(arrived), strict=True)) == expected, name
+
+    with ThreadPoolExecutor(len(PASSING)) as pool:  # each is mostly waiting, on a queue of its own
+        list(pool.map(withstand, PASSING))
+
+
+def test_an_event_that_the_service_finds_too_large_alone_is_kept_in_a_file(
+    stormy: Broker, new_name: Callable[[], str], tmp_path: Path
+) -> None:
+    queue = stormy.create_queue(new_name())
+    rejected = tmp_path / "rejected.jsonl"
+    with publishing(stormy, queue, on_oversize="dead_letter", dead_letter={"file": str(rejected)}) as run:
+        stormy.fault(kind="reject", condition="amqp:link:message-size-exceeded", times=1, entity=queue)
+        assert run.publish(LINES[:1]).rejected == 1
+        assert run.publish(LINES[1:3]).rejected == 0
+
+    assert bodies(stormy.receive(queue, 2)) == LINES[1:3]
+    assert len(rejected.read_text().splitlines()) == 1
 
 
 def test_a_broker_that_stops_reading_is_left_for_a_new_connection(stormy: Broker, new_name: Callable[[], str]) -> None:
