@@ -62,6 +62,16 @@ def test_a_query_gives_its_rows(shop: Client, sql: str, rows: list[tuple[object,
     assert shop.rows(sql) == rows
 
 
+def test_texts_that_differ_in_trailing_blanks_join(client: Client) -> None:
+    client.run(
+        "CREATE TABLE a (x varchar(5)); CREATE TABLE b (x char(5), y int); INSERT a VALUES ('u'); INSERT b VALUES ('U', 1)"
+    )
+    assert client.rows("SELECT b.y FROM a JOIN b ON b.x = a.x") == [(1,)]
+    assert client.rows("SELECT b.y FROM a LEFT JOIN b ON b.x = a.x AND b.x = 'u'") == [(1,)]
+    client.run("UPDATE b SET y = 2 FROM b JOIN a ON a.x = b.x")
+    assert client.rows("SELECT y FROM b WHERE EXISTS (SELECT 1 FROM a WHERE a.x = b.x)") == [(2,)]
+
+
 def test_select_into_makes_a_table_of_the_same_types(shop: Client) -> None:
     shop.run(
         "SELECT id, total, name = CAST('x' AS varchar(7)) INTO copy FROM orders; SELECT * INTO #own FROM copy WHERE id > 11"

@@ -38,7 +38,8 @@ from dstream_sandbox.sqlserver.values import SqlType
 if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.session import SqlSession
 
-_MAX_DEPTH = 32
+_TERMINATES = frozenset({220, 515, 547, 2601, 2627, 2628, 8115, 8134})
+"""Errors of a change that are followed by message 3621."""
 
 
 class BatchAborted(Exception):
@@ -334,6 +335,8 @@ class BatchRunner:
                     transaction.doomed = True
             raise error
         yield from self.report(error, statement.line, session.frame.name)
+        if error.number in _TERMINATES and isinstance(statement, (st.Insert, st.Update, st.Delete, st.Merge)):
+            yield Message(3621, 0, 0, "The statement has been terminated.", session.frame.name, statement.line)
         if transaction is not None and (rolled_back or (ends and session.settings.xact_abort)):
             session.abort_transaction()
             yield TransactionChanged("rollback", transaction.id)

@@ -17,6 +17,7 @@ from dstream_sandbox.sqlserver.engine.errors import unsupported
 from dstream_sandbox.sqlserver.engine.storage.connection import ci_key, collation_for
 from dstream_sandbox.sqlserver.engine.storage.log_counter import BULK
 from dstream_sandbox.sqlserver.engine.storage.table_files import Overlay, is_strict
+from dstream_sandbox.sqlserver.engine.storage.text_joins import prepare_for_texts
 from dstream_sandbox.sqlserver.engine.transactions import Transaction
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.engine.types.convert import convert
@@ -157,6 +158,8 @@ class _Attempt:
         if not plan.single_row:
             self._sql(f"INSERT INTO {self.overlay.log}(n,op) VALUES (?,0)", (first,))
         count = 0
+        if not plan.single_row:
+            prepare_for_texts(self.connection, plan.gathered.compares_text)
         for sql in plan.fills:
             count += self._sql(self.session.fill_marks(sql, self.transaction), bindings).rowcount
         if not plan.single_row:

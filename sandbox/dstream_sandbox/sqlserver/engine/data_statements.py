@@ -17,6 +17,7 @@ from dstream_sandbox.sqlserver.engine.changing import run_change
 from dstream_sandbox.sqlserver.engine.errors import undeclared_variable, unsupported
 from dstream_sandbox.sqlserver.engine.plans import CachedPlan, QueryPlan
 from dstream_sandbox.sqlserver.engine.storage.locks import Cancelled
+from dstream_sandbox.sqlserver.engine.storage.text_joins import prepare_for_texts
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.syntax import statements as st
 from dstream_sandbox.sqlserver.engine.transactions import Savepoint, Transaction, discard_after
@@ -184,6 +185,7 @@ def open_query(session: SqlSession, plan: QueryPlan) -> sqlite3.Cursor:
     if gathered.views:
         session.refresh_views(gathered.views.values())
     sql = session.fill_marks(plan.sql, transaction)
+    prepare_for_texts(session.connection, gathered.compares_text)
     return session.run_sql(sql, session.bindings(gathered.variables, gathered.session_values))
 
 
@@ -380,12 +382,7 @@ def _run_steps(session: SqlSession, plan: ChangePlan) -> Iterator[Event]:
         session.lock_table(transaction, table_id, mode.upper())
     if gathered.views:
         session.refresh_views(gathered.views.values())
-    try:
-        count, base = run_change(session, plan, session.bindings(gathered.variables, gathered.session_values))
-    except SqlError as error:
-        if error.number in (515, 547, 2601, 2627, 2628, 8115, 220, 8134):
-            yield Message(3621, 0, 0, "The statement has been terminated.")
-        raise
+    count, base = run_change(session, plan, session.bindings(gathered.variables, gathered.session_values))
     if plan.output is not None:
         yield from _output(session, plan.output, transaction, base)
     for name, sql in plan.variables:

@@ -47,7 +47,8 @@ class Gathered:
     """Table locks asked for by hints: (table id, S or X)."""
     suggestions: dict[str, SqlType] = field(default_factory=dict)
     """Types of undeclared parameters."""
-    literal_limit: int = 0
+    compares_text: bool = False
+    """See storage/text_joins.py."""
 
 
 def f1(key: Hashable, build: Callable[[], Closure], operand: str) -> str:

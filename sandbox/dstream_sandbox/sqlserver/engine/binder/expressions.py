@@ -273,6 +273,8 @@ class ExpressionBinder:
 
     def _compare(self, operator: str, left: Ex, right: Ex) -> str:
         left, right = self.infer(left, right.type), self.infer(right, left.type)
+        if left.type is not None and left.type.name in names.CHARACTER:
+            self.gathered.compares_text = True
         return comparison(operator, left, right)
 
     def _in_list(self, node: nodes.InList) -> str:
@@ -345,7 +347,8 @@ def literal(node: nodes.Literal) -> Ex:
         digits = digits if len(digits) % 2 == 0 else "0" + digits
         return Ex(f"X'{digits}'", names.of_value("varbinary", max(len(digits) // 2, 1)), nullable=False)
     name = "nvarchar" if node.kind == "nstr" else "varchar"
-    return Ex(quote(text), names.of_value(name, max(len(text), 1)), nullable=False, literal=text)
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2  # nvarchar(n) counts byte pairs, not characters
+    return Ex(quote(text), names.of_value(name, max(units, 1)), nullable=False, literal=text)
 
 
 def _integer(value: int) -> Ex:

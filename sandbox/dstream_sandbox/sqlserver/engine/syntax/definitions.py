@@ -112,11 +112,14 @@ class DefinitionParser(ChangeParser):
         return TableBody(columns=tuple(columns), keys=tuple(keys), checks=tuple(checks), references=tuple(references))
 
     def _storage_options(self) -> None:
-        while self.at_any(("ON", "TEXTIMAGE_ON")) and self.peek().kind in ("id", "qid"):
-            self.index += 2
-        if self.at("WITH", "("):
-            self.advance()
-            self._skip_parentheses()
+        while True:
+            if self.at_any(("ON", "TEXTIMAGE_ON")) and self.peek().kind in ("id", "qid"):
+                self.index += 2
+            elif self.at("WITH", "("):
+                self.advance()
+                self._skip_parentheses()
+            else:
+                return
 
     def _skip_parentheses(self) -> None:
         self.expect("(")
