@@ -191,6 +191,27 @@ def test_a_large_message_takes_many_frames_both_ways(namespace: NamespaceThread,
         receiver.complete_message(message)
 
 
+def test_a_batch_that_the_sdk_has_filled_to_the_brim_is_taken(
+    namespace: NamespaceThread, client: ServiceBusClient
+) -> None:
+    queue = namespace.queue()
+    count = 0
+    with client.get_queue_sender(queue) as sender:
+        batch = sender.create_message_batch()
+        while True:
+            try:
+                batch.add_message(ServiceBusMessage(b"x" * 100, message_id=f"brim-{count}"))
+            except ValueError:
+                break
+            count += 1
+        sender.send_messages(batch)
+    with client.get_queue_receiver(queue, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE) as receiver:
+        received = 0
+        while received < count and (messages := receiver.receive_messages(1000, max_wait_time=10)):
+            received += len(messages)
+    assert received == count
+
+
 def test_a_message_beyond_the_limit_is_refused(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue()
     with client.get_queue_sender(queue) as sender:

@@ -90,13 +90,15 @@ class IncomingLink(Link):
         *,
         credit: int,
         max_message_size: int = _NO_LIMIT,
+        tolerance: int = 0,
         properties: Mapping[object, object] | None = None,
     ) -> None:
+        """`max_message_size` is announced; what is larger by more than `tolerance` is refused."""
         if self.closed:
             handler.on_closed()
             return
         self._handler = handler
-        self._max_message_size = max_message_size
+        self._max_message_size = max_message_size + tolerance
         self._answer_attach(None, max_message_size, properties)
         self.grant(credit)
         waiting, self._waiting = self._waiting, []

@@ -17,7 +17,7 @@ from dstream_sandbox.servicebus.nodes.addresses import CBS, MANAGEMENT_SUFFIX, e
 from dstream_sandbox.servicebus.nodes.cbs import put_token
 from dstream_sandbox.servicebus.nodes.client import Client
 from dstream_sandbox.servicebus.nodes.management import Management
-from dstream_sandbox.servicebus.nodes.publishing import EntitySender, Sink
+from dstream_sandbox.servicebus.nodes.publishing import BATCH_ENVELOPE, EntitySender, Sink
 from dstream_sandbox.servicebus.nodes.receiving import attach_receiver
 from dstream_sandbox.servicebus.nodes.requests import ReplyLink, Request, RequestLink, Response
 
@@ -176,6 +176,7 @@ class Namespace:
             handler,
             credit=_SENDER_CREDIT,
             max_message_size=max(limit, self._broker.max_batch_size),
+            tolerance=BATCH_ENVELOPE,
             properties=properties,
         )
 
