@@ -141,10 +141,8 @@ def _hex(values: Sequence[bytes | None]) -> list[str | None]:
 
 def _to_digits(start: int, scale: int) -> Convert:
     """ISO text cut to the type's digits; the fraction begins at `start`."""
-    if scale == 0:
-        return _each(lambda value: value.isoformat(timespec="seconds"))
-    end = start + scale
-    return _each(lambda value: value.isoformat(timespec="microseconds")[:end])
+    unit, end = ("microseconds", start + scale) if scale else ("seconds", start - 1)
+    return lambda values: [None if value is None else value.isoformat(timespec=unit)[:end] for value in values]
 
 
 def _milliseconds(value: datetime) -> str:

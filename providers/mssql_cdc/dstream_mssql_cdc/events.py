@@ -25,6 +25,7 @@ Key = tuple[bytes, int, bytes, int, int]
 ChangeRow = Sequence[Any]
 """start_lsn, command_id, seqval, operation, update_mask, the columns, the lengths of the large ones."""
 _CONTROL_COLUMNS = 5
+_NARROW_BYTES = 2000
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -82,6 +83,7 @@ class EventBuilder:
         self._lobs = [(at, column) for at, column in enumerate(shape.columns) if column.is_lob]
         self._data: Callable[..., Any] = _data_class(shape.columns)
         self._masks: dict[bytes, tuple[list[str], frozenset[int]]] = {}
+        self.row_bytes = self._row_bytes(min(self._declared_bytes, _NARROW_BYTES))
 
     def select_list(self, quote: Callable[[str], str]) -> list[str]:
         """Expressions for the columns, then the lengths of the large ones; a value that is too large comes as NULL."""
@@ -93,14 +95,26 @@ class EventBuilder:
         return values + [f"DATALENGTH({quote(column.name)})" for _, column in self._lobs]
 
     @property
-    def lob_count(self) -> int:
-        return len(self._lobs)
+    def has_lobs(self) -> bool:
+        return bool(self._lobs)
 
     @property
-    def row_bytes(self) -> int:
-        """About how much memory a row takes at most, large values apart: they are measured while they are read."""
-        declared = sum(column.length for column in self.shape.columns if column.length > 0)
-        return 600 + 100 * len(self.shape.columns) + 2 * declared
+    def is_wide(self) -> bool:
+        """Rows may be much larger than they look: their bytes have to be watched while they are fetched."""
+        return bool(self._lobs) or self._declared_bytes > _NARROW_BYTES
+
+    def learn(self, rows: int, value_bytes: int) -> None:
+        """How large the rows of a wide table were, for the size of its next page."""
+        if rows:
+            self.row_bytes = self._row_bytes(value_bytes // rows)
+
+    @property
+    def _declared_bytes(self) -> int:
+        return sum(column.length for column in self.shape.columns if column.length > 0)
+
+    def _row_bytes(self, value_bytes: int) -> int:
+        """About what a row takes of memory: objects, values as they came, values as they go out."""
+        return 600 + 100 * len(self.shape.columns) + 2 * value_bytes
 
     def events(self, rows: Sequence[ChangeRow], commit_times: Mapping[bytes, str]) -> Iterator[Keyed]:
         """Rows in order, every 3 followed by its 4. Raises DataError."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import pyodbc
 
 _FETCH_ROWS = 500
+_LARGE_FETCH_ROWS = 16
+"""However small the rows so far, the next ones may each be half of max_line."""
+_SIZED = (str, bytes)
 
 
 class SqlServer:
@@ -110,7 +113,7 @@ class SqlServer:
             if self._described.setdefault(builder, results.description) != results.description:
                 # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place: read its new shape.
                 raise errors.Interrupted("mssql.schema_changed", f"the columns of {instance} have changed")
-            rows, is_cut = results.some_rows(builder.lob_count, max_bytes)
+            rows, is_cut = results.watched_rows(builder, max_bytes) if builder.is_wide else (results.rows(), False)
             if not is_cut:
                 return Page(rows, len(rows) >= max_rows, _marks(results.next_rows()))
         with self._results(sql.WATERMARKS) as results:
@@ -152,22 +155,19 @@ class _Results:
         self._cursor.nextset()
         return list(self._cursor.fetchall())
 
-    def some_rows(self, large_columns: int, max_bytes: int) -> tuple[list[ChangeRow], bool]:
-        """Rows until their large values, whose lengths come last, pass `max_bytes`; whether some are left."""
-        if not large_columns:
-            return self._cursor.fetchall(), False
+    def watched_rows(self, builder: EventBuilder, max_bytes: int) -> tuple[list[ChangeRow], bool]:
+        """Rows until their values pass `max_bytes`, and whether some are left; few at a time where one may be large."""
         rows: list[ChangeRow] = []
         size, largest, ask = 0, 1, 1
-        while fetched := self._cursor.fetchmany(ask):
+        most = _LARGE_FETCH_ROWS if builder.has_lobs else _FETCH_ROWS
+        while size <= max_bytes and (fetched := self._cursor.fetchmany(ask)):
             rows += fetched
-            for row in fetched:
-                row_size = sum(length or 0 for length in row[-large_columns:])
-                size += row_size
-                largest = max(largest, row_size)
-            if size > max_bytes:
-                return rows, True
-            ask = max(1, min(_FETCH_ROWS, (max_bytes - size) // largest, 2 * ask))
-        return rows, False
+            sizes = [sum(len(value) for value in row if value.__class__ in _SIZED) for row in fetched]
+            size += sum(sizes)
+            largest = max(largest, *sizes)
+            ask = max(1, min(most, (max_bytes - size) // largest, 2 * ask))
+        builder.learn(len(rows), size)
+        return rows, size > max_bytes
 
 
 def _marks(rows: Sequence[Any]) -> list[Watermark]:

@@ -203,6 +203,15 @@ def test_a_value_over_half_of_max_line_is_not_fetched(database: SourceDatabase) 
     assert len(read(database.config("Persons"), max_line=131072).lines) == 1
 
 
+def test_wide_rows_are_paged_by_their_bytes(database: SourceDatabase) -> None:
+    persons(database, columns="A nvarchar(4000), B nvarchar(4000)")
+    database.run("INSERT INTO dbo.Persons VALUES (1, REPLICATE(N'x', 4000), REPLICATE(N'y', 4000))")
+    for power in range(6):
+        database.run(f"INSERT INTO dbo.Persons SELECT Id + {2**power}, A, B FROM dbo.Persons")
+    reading = read(database.config("Persons", max_bytes_per_poll="64KiB"))
+    assert sorted(row["Id"] for _, row in reading.rows) == list(range(1, 65))
+
+
 def test_large_rows_are_paged_by_their_bytes(database: SourceDatabase) -> None:
     persons(database, columns="Doc varchar(max)")
     database.run("INSERT INTO dbo.Persons VALUES (1, REPLICATE(CAST('x' AS varchar(max)), 30000))")
