@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dstream_sandbox.sqlserver.session import Column
 from dstream_sandbox.sqlserver.values import SqlType
 
+from tests.integration.sandbox_tds import odbc_api
 from tests.integration.sandbox_tds.conftest import Listener
 
 QUERY = "SELECT a FROM t"
@@ -42,3 +43,13 @@ def test_without_the_option_every_read_runs(listener: Listener) -> None:
         for _ in range(3):
             connection.execute("SELECT 1")
     assert len(listener.engine.executed) == 3
+
+
+def test_a_cursor_has_its_rows_also_when_its_statement_was_recorded(start: Callable[..., Listener]) -> None:
+    listener = start(replay_reads=True)
+    listener.engine.results[QUERY] = ((Column("a", SqlType("int")),), [(1,), (2,)])
+    with odbc_api.Connection(listener.connection_string()) as connection:
+        for kind in (odbc_api.STATIC, odbc_api.FORWARD_ONLY, odbc_api.STATIC, odbc_api.FORWARD_ONLY):
+            rows = connection.execute(QUERY, kind)
+            assert [rows.fetch(), rows.fetch(), rows.fetch()] == ["1", "2", None]
+            rows.close()

@@ -38,7 +38,7 @@ class Procedures:
         self._session = session
         self._execute = execute
         self._prepared = PreparedStatements()
-        self._cursors = Cursors(execute, self._prepared)
+        self._cursors = Cursors(self._execute_for_cursor, self._prepared)
         self._own: dict[str, Callable[[Arguments], Iterator[Event]]] = {
             "sp_executesql": self._executesql,
             "sp_prepare": self._prepare,
@@ -112,6 +112,10 @@ class Procedures:
     def _unprepare(self, arguments: Arguments) -> Iterator[Event]:
         self._prepared.unprepare(arguments.integer("@handle"))
         yield ReturnStatus(0)
+
+    def _execute_for_cursor(self, sql: str, params: Sequence[Param], declarations: str) -> Iterator[Event]:
+        """Never replayed: a cursor needs the rows, not their tokens."""
+        return self._session.execute(sql, params, declarations=declarations, in_procedure=True)
 
     def _reset(self, _: Arguments) -> Iterator[Event]:
         self._session.reset()

@@ -26,6 +26,8 @@ from dstream_sandbox.sqlserver.tds.rows import RowEncoder
 
 Write = Callable[[bytes], None]
 
+_PIECE_BYTES = 262_144
+
 
 @dataclass(frozen=True, slots=True)
 class CursorColumns(Columns):
@@ -109,7 +111,8 @@ class Response:
 
     def send_recording(self, recording: Recording) -> None:
         """Send what another response recorded."""
-        self._send(recording.tokens)
+        for start in range(0, len(recording.tokens), _PIECE_BYTES):
+            self._send(recording.tokens[start : start + _PIECE_BYTES])
         self._held = recording.held
 
     def end_batch(self) -> None:
