@@ -56,7 +56,7 @@ def find(folder: Folder, settings: Settings, text: str, *, dead_letter: bool) ->
                 session = administration.get_subscription(name, subscription).requires_session
             else:
                 session = administration.get_queue(name).requires_session
-        except ResourceNotFoundError:
+        except (ResourceNotFoundError, AttributeError):  # the SDK stumbles over a topic where it wants a queue
             _missing(administration, text)
     return Entity(name, subscription or None, bool(session) and not dead_letter, dead_letter)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from dstream_sandbox.folder import Folder, Running
 
 from tests.running import BIN, wait_until
 
@@ -55,16 +56,17 @@ class Commands:
         status: dict[str, Any] = json.loads(self("status", "--json", code=None).stdout)
         return status
 
-    def pid(self, process: str) -> int:
-        pid: int = self.status[process]["pid"]
-        return pid
+    @property
+    def running(self) -> Running | None:
+        """As `status` tells it, without a process for each look."""
+        return Folder(self.data).running()
 
-    def wait_for_status(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
-        def met() -> dict[str, Any] | None:
-            status = self.status
-            return status if status["running"] and condition(status) else None
+    def wait_until_running(self, condition: Callable[[Running], bool], what: str) -> Running:
+        def met() -> Running | None:
+            running = self.running
+            return running if running and condition(running) else None
 
-        found: dict[str, Any] = wait_until(met, what)
+        found: Running = wait_until(met, what)
         return found
 
 

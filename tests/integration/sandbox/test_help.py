@@ -5,11 +5,10 @@ from __future__ import annotations
 import subprocess
 
 import click
-import pytest
 from dstream_sandbox.cli import sandbox as group
 
 from tests.integration.sandbox.commands import Commands
-from tests.running import BIN, Sandbox, wait_until
+from tests.running import BIN, Sandbox
 
 
 def _pages(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -31,10 +30,11 @@ def test_every_help_page_ends_with_an_example_of_its_own_command() -> None:
         assert " ".join(("dstream sandbox", *page)) in last, page
 
 
-@pytest.mark.parametrize("command", [("up",), ("fault", "add")])
-def test_help_needs_no_sandbox(command: tuple[str, ...]) -> None:
-    done = subprocess.run([BIN / "dstream", "sandbox", *command, "--help"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"Usage: dstream sandbox {' '.join(command)} ")
+def test_help_needs_no_sandbox() -> None:
+    done = subprocess.run(
+        [BIN / "dstream", "sandbox", "fault", "add", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Usage: dstream sandbox fault add ")
 
 
 def test_logs_follow_what_is_logged(sandbox: Sandbox) -> None:
@@ -51,4 +51,4 @@ def test_logs_follow_what_is_logged(sandbox: Sandbox) -> None:
                     break
         finally:
             process.kill()
-    wait_until(lambda: commands.pid("servicebus") not in (None, pid), "the new pid is told")
+    assert commands.status["servicebus"]["pid"] not in (None, pid)

@@ -29,7 +29,7 @@ def test_json_has_typed_values_and_loses_no_digit(commands: Commands) -> None:
     (row,) = commands.rows(
         "sql",
         "--json",
-        """SELECT 9007199254740993 AS i, CAST(1 AS bit) AS b, CAST(0.1 AS float) AS f, NULL AS n, N'🦜' AS s,
+        """SELECT CAST(9007199254740993 AS bigint) AS i, CAST(1 AS bit) AS b, CAST(0.1 AS float) AS f, NULL AS n, N'🦜' AS s,
         CAST('12345678901234567890123456789012345.678' AS decimal(38,3)) AS d, CAST('0.0001' AS money) AS m,
         CAST(0.0000000001 AS decimal(20,10)) AS small, CAST('2024-01-02T03:04:05.1234567' AS datetime2(7)) AS at,
         CAST('23:59:59.9999999' AS time(7)) AS t, CAST('2024-02-29' AS date) AS day,

@@ -1,0 +1,47 @@
+"""The CA bundle and the quoting of `dstream sandbox env`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import certifi
+import pytest
+from dstream_sandbox.certificates import ensure_certificates
+from dstream_sandbox.environment import environment, shell_exports
+from dstream_sandbox.folder import Folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    folder = Folder(tmp_path / "data")
+    folder.make()
+    ensure_certificates(folder.tls)
+    return folder
+
+
+def _bundle(folder: Folder, environ: dict[str, str]) -> str:
+    return Path(environment(folder, folder.settings_with(), environ)["REQUESTS_CA_BUNDLE"]).read_text()
+
+
+def test_the_bundle_is_the_public_authorities_and_the_sandboxs(folder: Folder) -> None:
+    bundle = _bundle(folder, {})
+    assert folder.ca_file.read_text().strip() in bundle
+    assert bundle.count("BEGIN CERTIFICATE") > Path(certifi.where()).read_text().count("BEGIN CERTIFICATE") // 2
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_bundle_in_force_stays_in_force_and_nothing_comes_twice(folder: Folder, tmp_path: Path, name: str) -> None:
+    ensure_certificates(tmp_path)
+    company = (tmp_path / "ca.pem").read_text()
+    first = _bundle(folder, {name: str(tmp_path / "ca.pem")})
+    assert company.strip() in first
+    own = str(folder.path / "ca-bundle.pem")
+    assert sorted(_bundle(folder, {"REQUESTS_CA_BUNDLE": own, "SSL_CERT_FILE": own})) == sorted(first)
+
+
+def test_a_bundle_that_is_not_there_is_passed_over(folder: Folder) -> None:
+    assert "BEGIN CERTIFICATE" in _bundle(folder, {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"})
+
+
+def test_every_value_is_quoted() -> None:
+    assert shell_exports({"A": "1", "B": "it's; $x"}) == "export A='1'\nexport B='it'\"'\"'s; $x'\n"
