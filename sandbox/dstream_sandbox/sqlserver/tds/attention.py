@@ -6,10 +6,13 @@ and disarming is one system call each (EPOLLONESHOT) and wakes nobody.
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import threading
 from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
 
 _WAKE_UP = b"x"
 _AGAIN_AFTER_S = 0.05
@@ -67,4 +70,8 @@ class AttentionWatch:
 
     def _cancel(self, descriptor: int) -> bool:
         callback = self._callbacks.get(descriptor)
-        return callback is not None and callback()
+        try:
+            return callback is not None and callback()
+        except Exception:  # noqa: BLE001 this thread serves all connections: one that can't be cancelled must not end it
+            _log.exception("cancelling failed")
+            return False
