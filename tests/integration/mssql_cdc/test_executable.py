@@ -108,3 +108,14 @@ def test_a_long_transaction_is_read_in_little_memory(database: SourceDatabase) -
     assert sum("data" in line for line in received) == 65536
     assert sum(line.get("metadata", {}).get("Last", False) for line in received) == 1
     assert received[-1]["peak_kib"] < 60 * 1024
+
+
+def test_large_values_are_read_in_little_memory(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.Docs (Id int PRIMARY KEY, Doc varchar(max))")
+    database.capture("dbo.Docs")
+    database.run("INSERT INTO dbo.Docs VALUES (0, REPLICATE(CAST('x' AS varchar(max)), 500000))")
+    for power in range(7):
+        database.run(f"INSERT INTO dbo.Docs SELECT Id + {2**power}, Doc FROM dbo.Docs")
+    received = run(database.config("Docs", max_bytes_per_poll="4MiB"))
+    assert sum("data" in line for line in received) == 128
+    assert received[-1]["peak_kib"] < 80 * 1024
