@@ -57,7 +57,8 @@ class EntitySender:
         try:
             self._client.require(self._path, "Send")  # tokens run out while links live
             messages = parse_transfer(delivery.message_format, delivery.payload)
-            if delivery.message_format == BATCH_FORMAT and len(delivery.payload) > self._max_batch_size + BATCH_ENVELOPE:
+            largest = self._max_batch_size + BATCH_ENVELOPE
+            if delivery.message_format == BATCH_FORMAT and len(delivery.payload) > largest:
                 raise AmqpError(
                     "amqp:link:message-size-exceeded",
                     f"The batch of {len(delivery.payload)} bytes is larger than {self._max_batch_size} bytes.",
