@@ -230,6 +230,12 @@ def test_swapping_unique_keys_in_one_statement_works(client: Client) -> None:
     assert client.rows("SELECT id FROM t ORDER BY id") == [(2,), (3,), (4,)]
 
 
+def test_nvarchar_counts_utf_16_code_units(client: Client) -> None:
+    client.run("CREATE TABLE t (n nvarchar(3)); INSERT t VALUES (N'🎉x')")
+    assert client.error("INSERT t VALUES (N'🎉🎉')") == 2628
+    assert client.rows("SELECT LEN(n), DATALENGTH(n), CAST(n AS nvarchar(2)) FROM t") == [(3, 6, "🎉")]
+
+
 def test_max_types_are_told_apart_from_sized_ones() -> None:
     assert make_type("varchar", ("max",)).length == MAX
     assert make_type("varchar").length == 1

@@ -206,7 +206,7 @@ class SqlSession:
                 box.error = error
                 raise
 
-        connection.create_function("ask", -1, ask)
+        connection.create_function("ask", -1, ask, deterministic=True)  # within one statement
         connection.create_function("setv", 2, self._set_variable)
         connection.create_function("getv", 1, self._get_variable)
         self._connections[database.name] = (connection, box)

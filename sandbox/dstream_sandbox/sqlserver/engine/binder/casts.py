@@ -104,8 +104,21 @@ def assign_sql(ex: Ex, target: SqlType, where: str) -> str:
     fixed = target.name in ("char", "nchar", "binary")
     if fits and not narrows and not (fixed and (source.name != target.name or source.length != limit)):
         return ex.sql
+    if from_text and target.name in names.UNICODE:
+        return f1(("fit", target, narrows, where), lambda: _wide_fitter(limit, fixed, where), ex.sql)
     build = _text_fitter if from_text else _bytes_fitter
     return f1(("fit", target, narrows, where), lambda: build(limit, fixed, narrows, where), ex.sql)
+
+
+def _wide_fitter(limit: int, fixed: bool, where: str) -> Convert:
+    def fit(value: str) -> str:
+        if limit != MAX and names.text_units(value) > limit:
+            if names.text_units(value.rstrip(" ")) > limit:
+                raise _truncated(where, names.cut_units(value, limit))
+            value = names.cut_units(value, limit)
+        return value + " " * (limit - names.text_units(value)) if fixed else value
+
+    return fit
 
 
 def _text_fitter(limit: int, fixed: bool, narrows: bool, where: str) -> Convert:

@@ -82,7 +82,7 @@ def _len(binder: FunctionBinder, node: nodes.Call) -> Ex:
         return Ex(f"length({ex.sql})", names.INT)
     ex = text_of(binder, node.args[0])
     type_ = names.BIGINT if ex.type is not None and ex.type.length == MAX else names.INT
-    return Ex(f1("len", lambda: lambda v: len(v.rstrip(" ")), ex.sql), type_, ex.nullable)
+    return Ex(f1("len", lambda: lambda v: names.text_units(v.rstrip(" ")), ex.sql), type_, ex.nullable)
 
 
 def _datalength(binder: FunctionBinder, node: nodes.Call) -> Ex:

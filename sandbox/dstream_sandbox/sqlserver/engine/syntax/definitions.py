@@ -52,9 +52,7 @@ class DefinitionParser(ChangeParser):
         if self.take("SCHEMA"):
             return self._create_schema(line)
         if self.take("DATABASE"):
-            name_ = self.identifier()
-            self._skip_rest()
-            return CreateDatabase(name=name_, line=line)
+            return self._create_database(line)
         if self.at_any(("LOGIN", "USER", "ROLE")):
             return self._create_principal(line)
         raise self.unsupported(f"CREATE {self.token.text}")
@@ -85,6 +83,14 @@ class DefinitionParser(ChangeParser):
         """Options that change nothing here (files, collation), up to the statement's end."""
         while self.token.kind != "end" and self.token.word not in _STATEMENT_STARTS:
             self.advance()
+
+    def _create_database(self, line: int) -> Statement:
+        name = self.identifier()
+        while self.token.kind != "end" and self.token.word not in _STATEMENT_STARTS:
+            if self.take("COLLATE") and not self.token.text.upper().endswith("_CI_AS"):
+                raise self.unsupported(f"databases of collation {self.token.text}")
+            self.advance()
+        return CreateDatabase(name=name, line=line)
 
     def _create_schema(self, line: int) -> Statement:
         name = self.identifier()

@@ -323,6 +323,8 @@ def _to_str(source: SqlType, target: SqlType, style: int) -> Convert | None:
         narrows = source.name in names.UNICODE and target.name not in names.UNICODE
         if fits and same_width and not narrows and target.name not in ("char", "nchar"):
             return None
+        if target.name in names.UNICODE and length != MAX:
+            return lambda v: finish(names.cut_units(v, length))
         cut = to_code_page if narrows else _same_text
         return lambda v: finish(cut(v) if length == MAX else cut(v)[:length])
     text = _text_of(source, style, target)

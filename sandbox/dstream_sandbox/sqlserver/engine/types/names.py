@@ -74,6 +74,23 @@ def is_lob(type_: SqlType) -> bool:
     return type_.name in LEGACY_LOBS or type_.name == "xml" or type_.length == MAX
 
 
+def text_units(text: str) -> int:
+    """Length as nvarchar counts it: in UTF-16 code units."""
+    if text.isascii() or max(text) < "\U00010000":
+        return len(text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut_units(text: str, limit: int) -> str:
+    """The first `limit` code units, never half a character."""
+    if text_units(text) <= limit:
+        return text
+    cut = text[:limit]
+    while text_units(cut) > limit:
+        cut = cut[:-1]
+    return cut
+
+
 def make_type(name: str, args: tuple[str, ...] = (), *, in_cast: bool = False) -> SqlType:
     """The type that `name(args)` declares. In CAST a missing length means 30, elsewhere 1
     (Microsoft Learn, "char and varchar (Transact-SQL)", Remarks). Raises 243 for an unknown type."""
