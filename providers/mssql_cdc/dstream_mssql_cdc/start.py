@@ -11,7 +11,7 @@ import msgspec
 
 from dstream.sdk.errors import ConfigError, RefusedError
 from dstream_mssql_cdc.config import Start
-from dstream_mssql_cdc.instances import CapturedTable, Watermark
+from dstream_mssql_cdc.instances import CapturedTable, Watermark, observe
 from dstream_mssql_cdc.position import ZERO_LSN, Position, increment_lsn
 from dstream_mssql_cdc.state import Database, ReaderState, Table, stored_position
 
@@ -26,7 +26,7 @@ class Clock(Protocol):
 def first_state(start: Start, guid: str, captured: Sequence[CapturedTable], clock: Clock) -> ReaderState:
     """The state of a run without a checkpoint. Raises ConfigError, RefusedError."""
     position = _first_position(start, captured, clock)
-    return ReaderState(Database(guid), stored_position(position), None, {})
+    return ReaderState(Database(guid), stored_position(position), None, observe({}, captured, position))
 
 
 def checked_state(

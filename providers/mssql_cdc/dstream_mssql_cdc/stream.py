@@ -208,16 +208,16 @@ class ChangeStream:
     def _reload(self) -> None:
         """Looks at the catalog again: at the start, and when a poll shows another set of capture instances."""
         captured = self.source.captured()
-        before = self.state.tables
+        known, told = self.state.tables, self.state.tables
         if not self._captured:  # The run begins: what the config does not name any more is forgotten.
             names = {table.name for table in captured}
-            before = {name: table for name, table in before.items() if name in names}
+            known, told = {name: table for name, table in known.items() if name in names}, {}
         self._captured = {table.name: table for table in captured}
         self._builders = {}
-        after = watched.observe(before, captured, self._position)
-        if before != after:
-            self._observer.tables_changed(before, after)
-        self.state = msgspec.structs.replace(self.state, tables=after)
+        tables = watched.observe(known, captured, self._position)
+        if tables != told:
+            self._observer.tables_changed(told, tables)
+        self.state = msgspec.structs.replace(self.state, tables=tables)
 
     def _check_gaps(self, marks: Sequence[Watermark]) -> None:
         found = watched.gaps(self.state.tables, marks, self._position)

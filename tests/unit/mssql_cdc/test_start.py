@@ -43,6 +43,14 @@ def test_earliest_is_the_lowest_start_of_all_tables() -> None:
     assert started("earliest", Log()) == Position.end_of(lsn(69))
 
 
+def test_the_first_state_remembers_where_each_table_began() -> None:
+    first = first_state(parse_start("earliest"), "guid", [captured("a", 100), captured("b", 70)], Log())
+    assert {name: table.instances[0].from_ for name, table in first.tables.items()} == {
+        "dbo.a": lsn(100).hex(),
+        "dbo.b": lsn(70).hex(),
+    }
+
+
 def test_earliest_is_never_above_what_is_captured() -> None:
     assert started("earliest", Log(end=60)) == Position.end_of(lsn(60))
     assert started("earliest", Log(end=None)) == Position.end_of(lsn(0))
