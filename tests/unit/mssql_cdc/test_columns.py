@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from dstream_mssql_cdc.columns import Choices, Column, form_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dstream.sdk.errors import ConfigError
@@ -84,12 +84,14 @@ def test_decimals_and_binaries_can_be_numbers_and_hex() -> None:
     assert written(Column("c", "sql_variant", 1), "money|19|4|8|1.5000", choices) == '{"type":"money","value":1.5000}'
 
 
+@settings(deadline=None)
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_a_real_reads_back_as_the_same_real(value: float) -> None:
     text = written(Column("c", "real", 1), value)
     assert struct.pack("<f", json.loads(text)) == struct.pack("<f", value)
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**20), max_value=10**20))
 def test_a_decimal_keeps_every_digit_and_has_no_exponent(value: Decimal) -> None:
     text = json.loads(written(Column("c", "decimal", 1, scale=9), value))

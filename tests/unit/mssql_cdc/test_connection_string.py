@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from dstream_mssql_cdc.connection_string import parse_connection_string
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dstream.sdk.errors import ConfigError
@@ -43,6 +43,7 @@ def test_the_odbc_form_passes_through_and_more_keywords_win() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: text == text.strip()))
 def test_any_password_survives_being_written_and_read_again(password: str) -> None:
     text = parse_connection_string("server=db;database=S;password={" + password.replace("}", "}}") + "}").odbc()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from dstream_mssql_cdc.columns import Choices, Column
 from dstream_mssql_cdc.events import ChangeEvent, EventBuilder, Metadata, TableShape, is_bit_set
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dstream.sdk.errors import DataError
@@ -119,6 +119,7 @@ def test_any_column_name_is_written_as_it_is() -> None:
     assert event["data"] == {"Id": 0, **{name: at for at, name in enumerate(names, 1)}}
 
 
+@settings(deadline=None)
 @given(ordinal=st.integers(1, 1024), other=st.integers(1, 1024))
 def test_the_update_mask_counts_from_its_last_byte(ordinal: int, other: int) -> None:
     mask = (1 << (ordinal - 1)).to_bytes(128)
