@@ -361,7 +361,7 @@ def test_disabling_the_database_removes_schema_cdc(tracked: Client, database: st
 def test_a_fence_gives_an_lsn_that_parts_the_snapshot_from_the_stream(
     tracked: Client, open_client: Callable[[], Client]
 ) -> None:
-    """The hand-over of research 2.5 A: a shared table lock, a pinned snapshot, a savepoint's LSN."""
+    """A hand-over as in MaterializeInc/materialize#32979: a shared table lock, a pinned snapshot, a savepoint's LSN."""
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     tracked.run("INSERT t VALUES (1)")

@@ -315,8 +315,8 @@ class BatchRunner:
 
     def _failed(self, error: SqlError, statement: st.Statement) -> Generator[Event, None, None]:
         """The statement is undone. Inside TRY control goes to CATCH; else the error is reported and ends the batch if
-        it is one
-        of those that do (Microsoft Learn, "SET XACT_ABORT", and TRY...CATCH, "Uncommittable transactions")."""
+        it is one of those that do (Microsoft Learn, "SET XACT_ABORT", and TRY...CATCH, "Uncommittable
+        transactions")."""
         session = self.session
         session.finish_statement(failed=True)
         if not hasattr(error, "where"):

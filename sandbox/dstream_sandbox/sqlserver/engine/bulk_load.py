@@ -27,8 +27,8 @@ _CHUNK = 5000
 def bulk_insert(
     session: SqlSession, table: str, columns: Sequence[str], rows: Iterator[Row], types: Sequence[SqlType] = ()
 ) -> int:
-    """INSERT BULK: rows in the types given, else in the table's own; all or none. An identity column among `columns` keeps the values
-    given."""
+    """INSERT BULK: rows in the types given, else in the table's own; all or none. An identity column among `columns`
+    keeps the values given."""
     target = split_name(table)
     found = session.find(target)
     if not isinstance(found, Table):

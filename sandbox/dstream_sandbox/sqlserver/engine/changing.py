@@ -1,9 +1,8 @@
 """Runs change plans: fill the change log, lock, check, and bring the session's overlay up to date.
 
 A statement works on one snapshot of the database. Rows and keys are locked once they are known; when one of them
-changed
-between the snapshot and the lock, the statement begins again (SQL Server waits for the lock before it reads the
-row)."""
+changed between the snapshot and the lock, the statement begins again (SQL Server waits for the lock before it reads
+the row)."""
 
 from __future__ import annotations
 
@@ -404,9 +403,9 @@ class _Attempt:
         return SqlError(547, text, state=0)
 
     def _mark_rekeyed(self, count: int) -> None:
-        """An update that changed a unique key is a deferred update: CDC shows delete and insert (research 1.3). One
-        row: both
-        under the same seqval; many rows: the inserts' seqvals follow all the deletes'."""
+        """An update that changed a unique key is a deferred update: CDC shows delete and insert
+        (KB3030352; debezium/debezium#7728). One
+        row: both under the same seqval; many rows: the inserts' seqvals follow all the deletes'."""
         columns = {c for index in self.plan.unique for c, _ in index.columns}
         changed = " OR ".join(f"o{c} IS NOT n{c}" for c in sorted(columns))
         shift = 0

@@ -1,5 +1,5 @@
-"""What a batch would return and which types its parameters want, without running it
-(Microsoft Learn, "sp_describe_first_result_set", "sp_describe_undeclared_parameters")."""
+"""What a batch would return and which types its parameters want, without running it (Microsoft Learn,
+"sp_describe_first_result_set", "sp_describe_undeclared_parameters")."""
 
 from __future__ import annotations
 

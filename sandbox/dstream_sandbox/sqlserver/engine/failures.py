@@ -16,8 +16,7 @@ _BATCH = frozenset(
     }
 )  # fmt: skip
 """Errors of compilation and conversion end the batch (Erland Sommarskog, "Error and Transaction Handling in SQL
-Server",
-part 2, "What actions do errors cause?"). 50000_000 stands for THROW."""
+Server", part 2, "What actions do errors cause?"). 50000_000 stands for THROW."""
 _CONVERSIONS = frozenset({241, 242, 244, 245, 248, 8114, 8169, 235, 293, 295})
 
 

@@ -237,7 +237,8 @@ def _bind(
         elif parameter.default is not None:
             value = scalar(session, definition, parameter.default, parameter.type)
         else:
-            text = f"Procedure or function '{procedure.name}' expects parameter '{parameter.name}', which was not supplied."
+            wanted = f"expects parameter '{parameter.name}', which was not supplied."
+            text = f"Procedure or function '{procedure.name}' {wanted}"
             raise SqlError(201, text, state=4)
         frame.variables[parameter.name] = Variable(parameter.type, value)
     return outputs

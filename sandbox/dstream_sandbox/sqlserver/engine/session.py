@@ -243,8 +243,10 @@ class SqlSession:
         if "no such" in text and self.transaction is not None and self.transaction.snapshot_number is not None:
             return SqlError(
                 3961,
-                f"Snapshot isolation transaction failed in database '{self.home.name}' because the object accessed by the "
-                "statement has been modified by a DDL statement in another concurrent transaction since the start of this "
+                f"Snapshot isolation transaction failed in database '{self.home.name}' because the object "
+                "accessed by the "
+                "statement has been modified by a DDL statement in another concurrent transaction since "
+                "the start of this "
                 "transaction.",
             )
         if "database or disk is full" in text:

@@ -1,10 +1,8 @@
 """Transactions: a session's uncommitted changes live in TEMP tables of its own SQLite connection (an overlay for each
-table);
-commit applies them to the database under one short lock, in one SQLite transaction with their change rows.
+table); commit applies them to the database under one short lock, in one SQLite transaction with their change rows.
 
 So several sessions write at once, readers see what is committed and what is their own, and the order of commits, not
-of writes,
-gives __$start_lsn."""
+of writes, gives __$start_lsn."""
 
 from __future__ import annotations
 

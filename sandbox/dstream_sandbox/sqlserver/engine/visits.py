@@ -42,8 +42,7 @@ class _Found:
 
 def visited_database(session: SqlSession, statement: st.Statement) -> Database | None:
     """The database in which to run the statement, when it is another than the current one. None also for a statement
-    that
-    mixes databases: the compiler decides what it can do about it."""
+    that mixes databases: the compiler decides what it can do about it."""
     if not isinstance(statement, _VISITING):
         return None
     found: _Found = session.engine.texts.obtain(("databases", statement), lambda: _look(statement))

@@ -1,6 +1,5 @@
 """Python functions that compiled SQL calls. A compiled plan names a function by number, so that one SQLite function
-of each
-arity serves every conversion, operator and scalar function of T-SQL, with its types already decided."""
+of each arity serves every conversion, operator and scalar function of T-SQL, with its types already decided."""
 
 from __future__ import annotations
 

@@ -122,7 +122,8 @@ def role_exists(session: SqlSession, name: str) -> bool:
 
 
 def may_read_capture(session: SqlSession, instance: CaptureInstance) -> bool:
-    """SELECT on the source's captured columns, and membership in the gating role if there is one (research 1.8)."""
+    """SELECT on the source's captured columns, and membership in the gating role if there is one (Microsoft
+    Learn, "sys.fn_cdc_get_min_lsn", Permissions)."""
     if is_owner(session):
         return True
     if instance.role and instance.role.lower() not in roles_of(session):

@@ -175,7 +175,8 @@ def dm_tran_current_transaction(session: SqlSession) -> Iterator[Row]:
     "database_transaction_commit_lsn:N",
 )
 def dm_tran_database_transactions(session: SqlSession) -> Iterator[Row]:
-    """The savepoint's LSN is a place in the log (Materialize's fence for an exact snapshot reads it, research 2.5)."""
+    """The savepoint's LSN is a place in the log (Materialize's fence for an exact snapshot
+    reads it: MaterializeInc/materialize#32979)."""
     for other in session.engine.sessions():
         transaction = other.transaction
         if transaction is None:

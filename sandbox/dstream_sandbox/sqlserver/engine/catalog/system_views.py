@@ -40,8 +40,7 @@ def view(
     name: str, columns: str, *, catalog_only: bool = False, server_wide: bool = False
 ) -> Callable[[RowsOf], RowsOf]:
     """Register a view: `columns` is `name:type ..` with the one-letter types above. `catalog_only` rows depend on
-    nothing but the
-    catalog and the login; `server_wide` views are the same from every database."""
+    nothing but the catalog and the login; `server_wide` views are the same from every database."""
     parsed = tuple((part.rsplit(":", 1)[0], _SHORT[part.rsplit(":", 1)[1]]) for part in columns.split())
 
     def add(rows: RowsOf) -> RowsOf:

@@ -1,8 +1,7 @@
 """Turns a committing transaction's change logs into rows of change tables and of cdc.lsn_time_mapping.
 
 The rows are written with the commit itself, and published up to the database's capture limit: with capture running
-and no delay
-there is none; a delay or a stopped capture job only moves the limit, so that nothing is lost meanwhile."""
+and no delay there is none; a delay or a stopped capture job only moves the limit, so that nothing is lost meanwhile."""
 
 from __future__ import annotations
 
@@ -71,8 +70,8 @@ def _capture_sql(overlay: Overlay, instance: CaptureInstance) -> str:
     """One INSERT from a change log: each change gives one row, an update two. k=0 is the before-image.
 
     Operations and images: Microsoft Learn, "cdc.<capture_instance>_CT". A change of a unique key (op 5) is a deferred
-    update:
-    delete and insert, the insert under the next command id (research 1.3)."""
+    update: delete and insert, the insert under the next command id (KB3030352;
+    debezium/debezium#7728)."""
     stored = {c.id for c in overlay.table.stored_columns}
     wide = [c for c in instance.columns if not c.computed and c.source_id in stored]
     words = [wide[i : i + _BITS] for i in range(0, len(wide), _BITS)] or [[]]
@@ -107,11 +106,9 @@ def _capture_sql(overlay: Overlay, instance: CaptureInstance) -> str:
 
 
 def _image(column: CapturedColumn, bit: tuple[int, int]) -> str:
-    """Large values (Microsoft Learn, "cdc.<capture_instance>_CT", Large Object Data Types; research 1.6): text, ntext
-    and image
-    are NULL in operations 1 and 3; every LOB is NULL in 3 unless it changed. An untouched LOB in operation 4 is NULL
-    with its
-    mask bit clear, as Debezium reads it."""
+    """Large values (Microsoft Learn, "cdc.<capture_instance>_CT", Large Object Data Types): text, ntext
+    and image are NULL in operations 1 and 3; every LOB is NULL in 3 unless it changed. An untouched LOB in
+    operation 4 is NULL with its mask bit clear, as Debezium reads it."""
     old, new = f"o{column.source_id}", f"n{column.source_id}"
     if not names.is_lob(column.type):
         return f"CASE k WHEN 0 THEN {old} ELSE {new} END"

@@ -1,6 +1,5 @@
 """When captured changes become visible: at once, after a delay, or not while the capture job is stopped; and the idle
-rows of
-the time mapping. One thread for all databases; the engine starts and joins it."""
+rows of the time mapping. One thread for all databases; the engine starts and joins it."""
 
 from __future__ import annotations
 
@@ -119,7 +118,8 @@ class CaptureJob:
             self._set_limit(database, limit)
 
     def _idle_row(self, database: Database, now: int) -> None:
-        """About every five minutes without a transaction (research 1.1, cdc.lsn_time_mapping)."""
+        """About every five minutes without a transaction (seen as rows with tran_id 0x00:
+        airbytehq/airbyte#37772)."""
         mapping = system_table(database, "lsn_time_mapping")
         with database.commit_lock:
             row = database.admin.execute(f"SELECT c3 FROM t{mapping.id} ORDER BY c1 DESC LIMIT 1").fetchone()

@@ -84,8 +84,7 @@ def create_instance(
     now: int,
 ) -> CaptureInstance:
     """A change table and its rows in cdc.change_tables, captured_columns, index_columns. Its start_lsn is a new log
-    position
-    that the time mapping knows, so that max_lsn reaches it."""
+    position that the time mapping knows, so that max_lsn reaches it."""
     chosen = [c for c in source.columns if c.name.lower() in {n.lower() for n in columns}]
     with database.writing() as connection:
         table = new_change_table(database.new_object_id(), name, [(c.name, c.type) for c in chosen], now)

@@ -1,5 +1,5 @@
-"""Cleanup of change tables: the low watermark first, then the rows below it
-(Microsoft Learn, "sys.sp_cdc_cleanup_change_table"; research 1.4)."""
+"""Cleanup of change tables: the low watermark first, then the rows below it (Microsoft Learn,
+"sys.sp_cdc_cleanup_change_table")."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _TICKS_PER_MINUTE = 60 * TICKS_PER_SECOND
 
 def cleanup(database: Database, instance: CaptureInstance, watermark: bytes | None, threshold: int) -> None:
     """Move the instance's start_lsn to `watermark` (NULL: leave it), then delete what lies below, `threshold` rows at
-    a time.
-    Raises 22964 when the watermark is no start_lsn of the time mapping."""
+    a time. Raises 22964 when the watermark is no start_lsn of the time mapping."""
     instances = system_table(database, "change_tables")
     mapping = system_table(database, "lsn_time_mapping")
     if watermark is not None:

@@ -38,7 +38,8 @@ def function_table(session: SqlSession, name: tuple[str, ...], args: Sequence[Ex
 
 
 def insufficient(prefix: str) -> SqlError:
-    """For a range that capture does not cover, the message ends in literal dots (research 1.2)."""
+    """For a range that capture does not cover, the message ends in literal dots (as apache/flink-cdc#2354
+    and #1291 show it)."""
     return SqlError(
         313, f"An insufficient number of arguments were supplied for the procedure or function cdc.{prefix}... ."
     )

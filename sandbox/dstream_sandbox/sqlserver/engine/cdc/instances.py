@@ -76,8 +76,7 @@ SYSTEM_TABLES: dict[str, tuple[tuple[str, SqlType, bool], ...]] = {
     ),
 }
 """Columns of the tables that sys.sp_cdc_enable_db creates (Microsoft Learn, "Change data capture tables
-(Transact-SQL)").
-cdc_jobs is dbo.cdc_jobs of msdb on the box product, cdc.cdc_jobs on Azure SQL Database."""
+(Transact-SQL)"). cdc_jobs is dbo.cdc_jobs of msdb on the box product, cdc.cdc_jobs on Azure SQL Database."""
 
 START_LSN, END_LSN, SEQVAL, OPERATION, UPDATE_MASK = 1, 2, 3, 4, 5
 """Column ids of a change table's control columns; captured columns follow, __$command_id is last."""
@@ -164,7 +163,8 @@ def create_system_table_sql(table: Table) -> list[str]:
 
 
 def new_change_table(object_id: int, instance: str, captured: list[tuple[str, SqlType]], now: int) -> Table:
-    """cdc.<instance>_CT: control columns, captured columns, __$command_id last (research: sp_cdc_vupgrade)."""
+    """cdc.<instance>_CT: control columns, captured columns, __$command_id last (where
+    sys.sp_cdc_vupgrade adds it)."""
     columns = [
         Column(START_LSN, "__$start_lsn", names.LSN, False),
         Column(END_LSN, "__$end_lsn", names.LSN),

@@ -74,8 +74,8 @@ def _source(session: SqlSession, params: Sequence[Param]) -> Table:
 
 def enable_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     """@source_schema, @source_name, @role_name, @capture_instance, @supports_net_changes, @index_name,
-    @captured_column_list,
-    @filegroup_name, @allow_partition_switch. @role_name has no default; NULL means no gating role."""
+    @captured_column_list, @filegroup_name, @allow_partition_switch. @role_name has no default; NULL means no
+    gating role."""
     _require_enabled(session)
     _owner_only(session, "sp_cdc_enable_table")
     source = _source(session, params)

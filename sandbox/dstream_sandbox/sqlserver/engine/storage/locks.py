@@ -1,11 +1,9 @@
-"""Locks on tables, rows and key values, with waiting, time-out, and deadlock detection
-(Microsoft Learn, "Transaction locking and row versioning guide").
+"""Locks on tables, rows and key values, with waiting, time-out, and deadlock detection (Microsoft Learn, "Transaction
+locking and row versioning guide").
 
 A resource is any hashable value. Table modes: IX (somebody changes rows), S, X; row and key modes: S, X. A request
-waits behind
-an earlier incompatible one, so that a shared table lock is not starved by writers. The requester that closes a circle
-is the
-victim (1205)."""
+waits behind an earlier incompatible one, so that a shared table lock is not starved by writers. The requester that
+closes a circle is the victim (1205)."""
 
 from __future__ import annotations
 

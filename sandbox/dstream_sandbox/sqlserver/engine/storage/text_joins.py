@@ -1,8 +1,6 @@
 """A mistake of SQLite 3.38 to 3.40: the Bloom filter of an automatic index takes a text's length into its hash, so
-that a join on
-texts which the collation calls equal, but for trailing blanks, loses rows. Statements that compare texts are then
-prepared
-without automatic indexes."""
+that a join on texts which the collation calls equal, but for trailing blanks, loses rows. Statements that compare
+texts are then prepared without automatic indexes."""
 
 from __future__ import annotations
 

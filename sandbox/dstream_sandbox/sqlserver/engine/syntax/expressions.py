@@ -1,5 +1,4 @@
-"""Expressions and predicates, by precedence climbing
-(Microsoft Learn, "Operator precedence (Transact-SQL)")."""
+"""Expressions and predicates, by precedence climbing (Microsoft Learn, "Operator precedence (Transact-SQL)")."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """INSERT .. VALUES with nothing but constants, seen as one statement with parameters, so that ten thousand of them
-are compiled
-once (SQL Server calls this simple parameterization)."""
+are compiled once (SQL Server calls this simple parameterization)."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ class SimpleInsert:
 
 def simplified(sql: str) -> SimpleInsert | None:
     """The parameterised form; None for every other text. Types are as wide as the constants' kinds allow, which an
-    assignment
-    to a column cannot tell (but a sql_variant column can: the caller looks)."""
+    assignment to a column cannot tell (but a sql_variant column can: the caller looks)."""
     if len(sql) > 4000:
         return None
     match = _INSERT.fullmatch(sql)

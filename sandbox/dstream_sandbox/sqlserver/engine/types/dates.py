@@ -1,5 +1,5 @@
-"""Dates and times as text: parsing and CONVERT's styles
-(Microsoft Learn, "CAST and CONVERT (Transact-SQL)", Date and time styles)."""
+"""Dates and times as text: parsing and CONVERT's styles (Microsoft Learn, "CAST and CONVERT (Transact-SQL)", Date and
+time styles)."""
 
 from __future__ import annotations
 
