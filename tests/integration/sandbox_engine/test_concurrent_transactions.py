@@ -229,3 +229,13 @@ def test_temporary_tables_belong_to_one_session_and_follow_its_transaction(clien
     client.run("BEGIN TRAN; DELETE FROM #t; ROLLBACK")
     assert client.rows("SELECT id, v FROM #t ORDER BY id") == [(1, 1), (2, 2)]
     assert open_client().error("SELECT * FROM #t") == 208
+
+
+def test_a_change_that_waited_for_alter_table_knows_the_new_column(accounts: Client, open_client: Open) -> None:
+    first, second = open_client(), open_client()
+    first.run("BEGIN TRAN; ALTER TABLE acc ADD rank int NOT NULL DEFAULT 7")
+    work = Background(lambda: second.run("INSERT INTO acc (id, amount) VALUES (9, 9)"))
+    blocked(accounts, work)
+    first.run("COMMIT")
+    work.finish()
+    assert accounts.rows("SELECT id, rank FROM acc WHERE id IN (1, 9)") == [(1, 7), (9, 7)]

@@ -52,6 +52,8 @@ def run_change(session: SqlSession, plan: ChangePlan, bindings: dict[str, Stored
     connection = session.connection
     if shared:
         session.lock_table(transaction, table.id, "X" if plan.exclusive else "IX")
+        if database.tables.get(table.id) is not table:
+            raise unsupported("a statement whose table is being redefined meanwhile")
     while True:
         number = session.snapshot_number(transaction)
         connection.execute("SAVEPOINT change")

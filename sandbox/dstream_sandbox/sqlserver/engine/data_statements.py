@@ -332,7 +332,20 @@ def change(runner: BatchRunner, statement: st.Insert | st.Update | st.Delete | s
     if isinstance(statement, st.Insert) and statement.execute is not None:
         yield from _insert_from_procedure(runner, statement)
         return
-    yield from _run_plan(session, change_plan(session, statement))
+    yield from _run_plan(session, _locked_plan(session, statement))
+
+
+def _locked_plan(session: SqlSession, statement: st.Insert | st.Update | st.Delete | st.Merge) -> ChangePlan:
+    """The plan, its table locked. Waiting for the lock may have let ALTER TABLE through: then the plan is made
+    again."""
+    while True:
+        plan = change_plan(session, statement)
+        if plan.table.storage != "main":
+            return plan
+        mode = "X" if plan.exclusive else "IX"
+        session.lock_table(session.current_transaction(), plan.table.id, mode)
+        if session.home.tables.get(plan.table.id) is plan.table:
+            return plan
 
 
 def change_plan(session: SqlSession, statement: st.Insert | st.Update | st.Delete | st.Merge) -> ChangePlan:

@@ -91,10 +91,15 @@ class Database:
                 self.schemas[name] = int(schema_id)
 
     def _put(self, entry: Table | View | Procedure) -> None:
-        home: dict[int, Table] | dict[int, View] | dict[int, Procedure]
-        home = self.tables if isinstance(entry, Table) else self.views if isinstance(entry, View) else self.procedures
-        home[entry.id] = entry  # type: ignore[assignment]  # chosen by the entry's class
-        self._names[(entry.schema.lower(), entry.name.lower())] = entry
+        """Maps are replaced, never changed: other sessions may be walking through them."""
+        if isinstance(entry, Table):
+            self.tables = {**self.tables, entry.id: entry}
+        elif isinstance(entry, View):
+            self.views = {**self.views, entry.id: entry}
+        else:
+            self.procedures = {**self.procedures, entry.id: entry}
+        others = {k: v for k, v in self._names.items() if v.id != entry.id}
+        self._names = {**others, (entry.schema.lower(), entry.name.lower()): entry}
 
     # Catalog
 
@@ -149,8 +154,6 @@ class Database:
         """Write the definition of a new or changed object."""
         kind = type(entry).__name__.lower()
         connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (kind, entry.id, codec.dump(entry)))
-        for key in [k for k, v in self._names.items() if v.id == entry.id]:
-            del self._names[key]
         self._put(entry)
         self.version += 1
 
@@ -158,12 +161,12 @@ class Database:
         connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('principal', ?, ?)", (principal.id, codec.dump(principal))
         )
-        self.principals[principal.id] = principal
+        self.principals = {**self.principals, principal.id: principal}
         self.version += 1
 
     def drop_principal(self, connection: sqlite3.Connection, principal: Principal) -> None:
         connection.execute("DELETE FROM meta WHERE kind = 'principal' AND id = ?", (principal.id,))
-        del self.principals[principal.id]
+        self.principals = {k: v for k, v in self.principals.items() if k != principal.id}
         self.version += 1
 
     def store_options(self, connection: sqlite3.Connection) -> None:
@@ -173,19 +176,21 @@ class Database:
     def create_schema(self, connection: sqlite3.Connection, name: str) -> None:
         schema_id = max(self.schemas.values(), default=4) + 1
         connection.execute("INSERT INTO meta VALUES ('schema', ?, ?)", (schema_id, f"{name}|{schema_id}"))
-        self.schemas[name] = schema_id
+        self.schemas = {**self.schemas, name: schema_id}
         self.version += 1
 
     def drop_schema(self, connection: sqlite3.Connection, name: str) -> None:
-        connection.execute("DELETE FROM meta WHERE kind = 'schema' AND id = ?", (self.schemas.pop(name),))
+        connection.execute("DELETE FROM meta WHERE kind = 'schema' AND id = ?", (self.schemas[name],))
+        self.schemas = {k: v for k, v in self.schemas.items() if k != name}
         self.version += 1
 
     def drop(self, connection: sqlite3.Connection, entry: Table | View | Procedure) -> None:
         kind = type(entry).__name__.lower()
         connection.execute("DELETE FROM meta WHERE kind = ? AND id = ?", (kind, entry.id))
-        self._names.pop((entry.schema.lower(), entry.name.lower()), None)
-        for home in (self.tables, self.views, self.procedures):
-            home.pop(entry.id, None)
+        self._names = {k: v for k, v in self._names.items() if v.id != entry.id}
+        self.tables = {k: v for k, v in self.tables.items() if k != entry.id}
+        self.views = {k: v for k, v in self.views.items() if k != entry.id}
+        self.procedures = {k: v for k, v in self.procedures.items() if k != entry.id}
         if isinstance(entry, Table):
             connection.execute(f"DROP TABLE IF EXISTS {entry.stored_name}")
             connection.execute("DELETE FROM identities WHERE table_id = ?", (entry.id,))
