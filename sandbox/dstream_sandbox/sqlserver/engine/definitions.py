@@ -6,56 +6,31 @@ back."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dstream_sandbox.sqlserver.engine import clock
-from dstream_sandbox.sqlserver.engine.binder.changes import ChangeBinder
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex
-from dstream_sandbox.sqlserver.engine.binder.scope import BoundSource, Scope
 from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.model import (
-    Check,
-    Column,
-    ForeignKey,
-    Index,
     Procedure,
     Table,
     View,
 )
-from dstream_sandbox.sqlserver.engine.cdc.schema_changes import drop_tracked
 from dstream_sandbox.sqlserver.engine.control import Handler
-from dstream_sandbox.sqlserver.engine.errors import invalid_column, invalid_object, unsupported
+from dstream_sandbox.sqlserver.engine.dropping import drop, exclusive, settle
+from dstream_sandbox.sqlserver.engine.errors import invalid_object, unsupported
 from dstream_sandbox.sqlserver.engine.storage import table_files
 from dstream_sandbox.sqlserver.engine.syntax import statements as st
-from dstream_sandbox.sqlserver.engine.syntax.batch import parse_expression
+from dstream_sandbox.sqlserver.engine.table_building import add_key, already_exists, build_table, now
 from dstream_sandbox.sqlserver.engine.table_changes import alter_table
 from dstream_sandbox.sqlserver.engine.types import names
-from dstream_sandbox.sqlserver.engine.types.rounding import to_datetime
 from dstream_sandbox.sqlserver.session import Event, SqlError
 
 if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.session import SqlSession
 
 _own_ids = itertools.count(2)
-
-
-def now() -> int:
-    return to_datetime(clock.now_ticks())
-
-
-def already_exists(name: str) -> SqlError:
-    return SqlError(2714, f"There is already an object named '{name}' in the database.", state=6)
-
-
-def cannot_drop(kind: str, name: str) -> SqlError:
-    return SqlError(
-        3701,
-        f"Cannot drop the {kind} '{name}', because it does not exist or you do not have permission.",
-        severity=11,
-        state=5,
-    )
 
 
 # Tables
@@ -164,265 +139,6 @@ def create_table_like(session: SqlSession, name: tuple[str, ...], columns: Seque
     return table
 
 
-def build_table(
-    session: SqlSession, object_id: int, schema: str, name: str, body: st.TableBody, new_id: Callable[[], int]
-) -> Table:
-    """A table's definition, checked. Raises 2705, 1750-like errors."""
-    created = now()
-    table = Table(object_id, schema, name, [], created=created, modified=created)
-    for definition in body.columns:
-        add_column(session, table, definition, new_id)
-    keys = [k for d in body.columns for k in d.keys] + list(body.keys)
-    for key in sorted(keys, key=lambda k: not k.primary):
-        add_key(table, key, new_id)
-    for check in [c for d in body.columns for c in d.checks] + list(body.checks):
-        add_check(session, table, check, new_id)
-    for reference in [r for d in body.columns for r in d.references] + list(body.references):
-        add_reference(session, table, reference, new_id)
-    return table
-
-
-def add_column(session: SqlSession, table: Table, definition: st.ColumnDefinition, new_id: Callable[[], int]) -> Column:
-    if table.column(definition.name) is not None:
-        raise SqlError(
-            2705,
-            f"Column names in each table must be unique. Column name '{definition.name}' in table "
-            f"'{table.name}' is specified more than once.",
-        )
-    column = Column(table.next_column_id, definition.name, definition.type or names.INT)
-    column.nullable = definition.nullable is not False
-    column.identity, column.row_guid = definition.identity, definition.row_guid
-    if definition.type is not None and definition.type.name == "rowversion":
-        column.nullable = definition.nullable is True
-    if definition.identity is not None:
-        column.nullable = False
-        if column.type.name not in names.INTEGERS | names.DECIMALS or (column.type.scale or 0):
-            raise SqlError(
-                2749,
-                f"Identity column '{column.name}' must be of data type int, bigint, smallint, tinyint, or "
-                "decimal or numeric with a scale of 0, unencrypted, and constrained to be nonnullable.",
-            )
-        if table.identity_column is not None:
-            raise SqlError(
-                2744,
-                f"Multiple identity columns specified for table '{table.name}'. Only one identity column "
-                "per table is allowed.",
-            )
-    if definition.default is not None:
-        constraint = definition.default[0] or f"DF__{table.name[:9]}__{definition.name[:5]}__{new_id():08X}"
-        column.default = (constraint, definition.default[1])
-    if definition.computed is not None:
-        column.computed, column.persisted = definition.computed, definition.persisted
-        ex = _bind_over(session, table, definition.computed)
-        column.type, column.nullable = ex.type or names.INT, definition.nullable is not False
-    table.columns.append(column)
-    table.next_column_id += 1
-    if column.default is not None:
-        ChangeBinder(session, database=session.home.name)._default(table, column)
-    return column
-
-
-def _bind_over(session: SqlSession, table: Table, text: str) -> Ex:
-    """An expression over the table's columns, to learn its type and that it is sound."""
-    binder = ChangeBinder(session, database=session.home.name)
-    scope = Scope([BoundSource((table.name.lower(),), binder.table_columns(table, "t"))])
-    return binder.bind_in(scope, parse_expression(text))
-
-
-def add_key(table: Table, key: st.KeyDefinition, new_id: Callable[[], int]) -> Index:
-    columns: list[tuple[int, bool]] = []
-    for name, descending in key.columns:
-        column = table.column(name)
-        if column is None:
-            raise SqlError(1911, f"Column name '{name}' does not exist in the target table or view.")
-        if column.computed is not None:
-            raise unsupported("indexes on computed columns")
-        if names.is_lob(column.type):
-            raise SqlError(
-                1919,
-                f"Column '{name}' in table '{table.name}' is of a type that is invalid for use as a key "
-                "column in an index.",
-            )
-        if key.primary:
-            if column.nullable and key.constraint and table.created != table.modified:
-                raise SqlError(
-                    8111, f"Cannot define PRIMARY KEY constraint on nullable column in table '{table.name}'."
-                )
-            column.nullable = False
-        columns.append((column.id, descending))
-    if key.primary and table.primary_key is not None:
-        raise SqlError(1779, f"Table '{table.name}' already has a primary key defined on it.")
-    prefix = "PK" if key.primary else "UQ"
-    object_id = new_id() if key.constraint else 0
-    name = key.name or f"{prefix}__{table.name[:9]}__{object_id & 0xFFFFFFFF:016X}"
-    if any(i.name.lower() == name.lower() for i in table.indexes):
-        raise SqlError(
-            1913,
-            f"The operation failed because an index or statistics with name '{name}' already exists on "
-            f"table '{table.schema}.{table.name}'.",
-        )
-    taken = {i.id for i in table.indexes}
-    clustered = key.clustered if key.clustered is not None else key.primary
-    clustered = clustered and 1 not in taken
-    index_id = 1 if clustered else next(i for i in itertools.count(2) if i not in taken)
-    include = tuple(c.id for n in key.include if (c := table.column(n)) is not None)
-    index = Index(
-        index_id, name, tuple(columns), key.unique, key.primary, key.constraint, clustered, include, object_id
-    )
-    table.indexes.append(index)
-    return index
-
-
-def add_check(session: SqlSession, table: Table, check: st.CheckDefinition, new_id: Callable[[], int]) -> Check:
-    object_id = new_id()
-    binder = ChangeBinder(session, database=session.home.name)
-    binder.scope = Scope([BoundSource((table.name.lower(),), binder.table_columns(table, "t"))])
-    binder.predicate(parse_expression(check.expression))
-    made = Check(check.name or f"CK__{table.name[:9]}__{object_id & 0xFFFFFFFF:08X}", check.expression, object_id)
-    table.checks.append(made)
-    return made
-
-
-def add_reference(
-    session: SqlSession, table: Table, reference: st.ForeignKeyDefinition, new_id: Callable[[], int]
-) -> ForeignKey:
-    found = table if reference.table[-1].lower() == table.name.lower() else session.find(reference.table)
-    shown = ".".join(reference.table)
-    if not isinstance(found, Table):
-        raise SqlError(1767, f"Foreign key '{reference.name}' references invalid table '{shown}'.")
-    if table.storage == "temp" or found.storage == "temp":
-        raise unsupported("foreign keys of temporary tables")
-    columns = tuple(_column_id(table, n) for n in reference.columns)
-    wanted = reference.references
-    if wanted:
-        references = tuple(_column_id(found, n) for n in wanted)
-    else:
-        primary = found.primary_key
-        references = tuple(c for c, _ in primary.columns) if primary is not None else ()
-    if not any({c for c, _ in i.columns} == set(references) for i in found.unique_indexes):
-        raise SqlError(
-            1776,
-            f"There are no primary or candidate keys in the referenced table '{shown}' that match the "
-            f"referencing column list in the foreign key '{reference.name}'.",
-        )
-    object_id = new_id()
-    name = reference.name or f"FK__{table.name[:9]}__{object_id & 0xFFFFFFFF:08X}"
-    made = ForeignKey(name, columns, found.id, references, object_id)
-    table.foreign_keys.append(made)
-    return made
-
-
-def _column_id(table: Table, name: str) -> int:
-    column = table.column(name)
-    if column is None:
-        raise invalid_column(name)
-    return column.id
-
-
-def drop(session: SqlSession, statement: st.Drop) -> Iterator[Event]:
-    handlers: dict[str, Callable[[SqlSession, tuple[str, ...], bool], None]] = {
-        "TABLE": _drop_table,
-        "VIEW": _drop_view,
-        "PROCEDURE": _drop_procedure,
-        "SCHEMA": _drop_schema,
-        "DATABASE": _drop_database,
-    }
-    if statement.kind == "INDEX":
-        _drop_index(session, statement)
-        yield from ()
-        return
-    if statement.kind in ("USER", "ROLE", "LOGIN"):
-        from dstream_sandbox.sqlserver.engine.catalog import principals
-
-        for name in statement.names:
-            principals.drop(session, statement.kind, name[-1], statement.if_exists)
-        yield from ()
-        return
-    for name in statement.names:
-        handlers[statement.kind](session, name, statement.if_exists)
-    yield from ()
-
-
-def _drop_table(session: SqlSession, name: tuple[str, ...], if_exists: bool) -> None:
-    found = session.find(name)
-    if not isinstance(found, Table):
-        if if_exists:
-            return
-        raise cannot_drop("table", ".".join(name))
-    if found.storage == "temp":
-        session.drop_own_table(session.temp_tables.pop(name[-1].lower()))
-        return
-    if found.system:
-        raise cannot_drop("table", ".".join(name))
-    rights.require_ddl(session, "ALTER")
-    for other in session.tables():
-        if other.id != found.id and any(k.table_id == found.id for k in other.foreign_keys):
-            raise SqlError(
-                3726, f"Could not drop object '{'.'.join(name)}' because it is referenced by a FOREIGN KEY constraint."
-            )
-    exclusive(session, found)
-    transaction = session.transaction
-    if transaction is not None:
-        transaction.dirty.pop(found.id, None)
-    with session.home.writing() as connection:
-        drop_tracked(session.home, connection, found)
-        session.home.drop(connection, found)
-
-
-def exclusive(session: SqlSession, table: Table) -> None:
-    """Nobody else has uncommitted changes in the table, from now to the end of the transaction."""
-    session.lock_table(session.current_transaction(), table.id, "X")
-
-
-def _drop_view(session: SqlSession, name: tuple[str, ...], if_exists: bool) -> None:
-    found = session.find(name)
-    if not isinstance(found, View):
-        if if_exists:
-            return
-        raise cannot_drop("view", ".".join(name))
-    with session.home.writing() as connection:
-        session.home.drop(connection, found)
-
-
-def _drop_procedure(session: SqlSession, name: tuple[str, ...], if_exists: bool) -> None:
-    found = session.home.find((name[-2] if len(name) > 1 else "") or "dbo", name[-1])
-    if not isinstance(found, Procedure):
-        if if_exists:
-            return
-        raise cannot_drop("procedure", ".".join(name))
-    with session.home.writing() as connection:
-        session.home.drop(connection, found)
-
-
-def _drop_schema(session: SqlSession, name: tuple[str, ...], if_exists: bool) -> None:
-    found = next((s for s in session.home.schemas if s.lower() == name[-1].lower()), None)
-    if found is None or session.home.schemas[found] <= 4:
-        if if_exists:
-            return
-        raise SqlError(
-            15151, f"Cannot drop the schema '{name[-1]}', because it does not exist or you do not have permission."
-        )
-    database = session.home
-    owned: list[Table | View | Procedure] = [*database.tables.values(), *database.views.values()]
-    owned += database.procedures.values()
-    for entry in owned:
-        if entry.schema == found:
-            raise SqlError(
-                3729, f"Cannot drop schema '{found}' because it is being referenced by object '{entry.name}'."
-            )
-    with session.home.writing() as connection:
-        session.home.drop_schema(connection, found)
-
-
-def _drop_database(session: SqlSession, name: tuple[str, ...], if_exists: bool) -> None:
-    rights.require_sysadmin(session, "DROP DATABASE")
-    if session.engine.database(name[-1]) is None:
-        if if_exists:
-            return
-        raise cannot_drop("database", name[-1])
-    session.engine.drop_database(session, name[-1])
-
-
 def create_index(session: SqlSession, statement: st.CreateIndex) -> Iterator[Event]:
     found = session.find(statement.table)
     if not isinstance(found, Table):
@@ -460,51 +176,6 @@ def add_index(session: SqlSession, table: Table, key: st.KeyDefinition) -> None:
                 f"'{table.schema}.{table.name}' and the index name '{index.name}'."
             )
             raise SqlError(1505, text) from None
-        session.home.store(connection, changed)
-
-
-def settle(session: SqlSession, table: Table) -> None:
-    """A definition cannot change under rows that this very transaction has not committed."""
-    transaction = session.transaction
-    if transaction is not None and table.id in transaction.dirty:
-        raise unsupported("changing a table's definition after changing its rows in the same transaction")
-
-
-def _drop_index(session: SqlSession, statement: st.Drop) -> None:
-    name = statement.names[0]
-    table_name = statement.table or name[:-1]
-    found = session.find(table_name)
-    index = (
-        next((i for i in found.indexes if i.name.lower() == name[-1].lower()), None)
-        if isinstance(found, Table)
-        else None
-    )
-    if not isinstance(found, Table) or index is None:
-        if statement.if_exists:
-            return
-        raise cannot_drop("index", f"{'.'.join(table_name)}.{name[-1]}")
-    if index.constraint:
-        raise SqlError(
-            3723,
-            f"An explicit DROP INDEX is not allowed on index '{found.name}.{index.name}'. It is being "
-            "used for constraint enforcement.",
-        )
-    remove_index(session, found, index)
-
-
-def remove_index(session: SqlSession, table: Table, index: Index) -> None:
-    if table.storage == "temp":
-        session.connection.execute(table_files.drop_index(table, index))
-        table.indexes.remove(index)
-        session.temp_version += 1
-        return
-    exclusive(session, table)
-    settle(session, table)
-    changed = replace(
-        table, indexes=[i for i in table.indexes if i is not index], shape=table.shape + 1, modified=now()
-    )
-    with session.home.writing() as connection:
-        connection.execute(table_files.drop_index(table, index))
         session.home.store(connection, changed)
 
 

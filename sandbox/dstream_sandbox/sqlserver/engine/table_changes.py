@@ -12,9 +12,11 @@ from dstream_sandbox.sqlserver.engine.binder.expression import Ex
 from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.model import Column, Table
 from dstream_sandbox.sqlserver.engine.cdc.schema_changes import note_definition
+from dstream_sandbox.sqlserver.engine.dropping import exclusive, settle
 from dstream_sandbox.sqlserver.engine.errors import unsupported
 from dstream_sandbox.sqlserver.engine.storage import table_files
 from dstream_sandbox.sqlserver.engine.syntax import statements as st
+from dstream_sandbox.sqlserver.engine.table_building import add_check, add_column, add_key, add_reference, now
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.session import Event, SqlError
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 
 def alter_table(session: SqlSession, statement: st.AlterTable) -> Iterator[Event]:
-    from dstream_sandbox.sqlserver.engine import definitions  # they build on each other
 
     found = session.find(statement.name)
     shown = ".".join(statement.name)
@@ -34,9 +35,9 @@ def alter_table(session: SqlSession, statement: st.AlterTable) -> Iterator[Event
     if found.storage == "temp":
         raise unsupported("ALTER TABLE of temporary tables")
     rights.require_ddl(session, "ALTER")
-    definitions.exclusive(session, found)
-    definitions.settle(session, found)
-    changed = _copy(found, definitions.now())
+    exclusive(session, found)
+    settle(session, found)
+    changed = _copy(found, now())
     work = _Change(session, found, changed)
     match statement.action:
         case "add":
@@ -88,23 +89,22 @@ class _Change:
         self.type_changed: Column | None = None
 
     def add(self, body: st.TableBody) -> None:
-        from dstream_sandbox.sqlserver.engine import definitions
 
         new_id = self.session.home.new_object_id
         for definition in body.columns:
-            column = definitions.add_column(self.session, self.after, definition, new_id)
+            column = add_column(self.session, self.after, definition, new_id)
             self.columns_changed = True
             if column.computed is None:
                 self._fill_new(column)
         keys = [k for d in body.columns for k in d.keys] + list(body.keys)
         for key in keys:
-            index = definitions.add_key(self.after, key, new_id)
+            index = add_key(self.after, key, new_id)
             self.statements.append(table_files.create_index(self.after, index))
         for check in [c for d in body.columns for c in d.checks] + list(body.checks):
-            definitions.add_check(self.session, self.after, check, new_id)
+            add_check(self.session, self.after, check, new_id)
             self._verify_check(check)
         for reference in [r for d in body.columns for r in d.references] + list(body.references):
-            definitions.add_reference(self.session, self.after, reference, new_id)
+            add_reference(self.session, self.after, reference, new_id)
             self._verify_reference()
 
     def _fill_new(self, column: Column) -> None:

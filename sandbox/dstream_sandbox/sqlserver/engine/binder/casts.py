@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f1, fn
 from dstream_sandbox.sqlserver.engine.types import names
-from dstream_sandbox.sqlserver.engine.types.convert import Convert, category, convert, to_code_page
+from dstream_sandbox.sqlserver.engine.types.convert import convert
+from dstream_sandbox.sqlserver.engine.types.number_conversions import Convert, category
 from dstream_sandbox.sqlserver.engine.types.precedence import as_decimal
 from dstream_sandbox.sqlserver.engine.types.storage import is_big, scale_of
+from dstream_sandbox.sqlserver.engine.types.text_conversions import to_code_page
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, SqlType
 

@@ -11,8 +11,8 @@ from dstream_sandbox.sqlserver.engine.binder.scope import Scope
 from dstream_sandbox.sqlserver.engine.errors import not_boolean, not_grouped, undeclared_variable, unsupported
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.types import names
-from dstream_sandbox.sqlserver.engine.types.convert import category
 from dstream_sandbox.sqlserver.engine.types.like import like_matcher
+from dstream_sandbox.sqlserver.engine.types.number_conversions import category
 from dstream_sandbox.sqlserver.engine.types.precedence import common_type
 from dstream_sandbox.sqlserver.engine.types.storage import is_big, pack_big, scale_of, unpack_big
 from dstream_sandbox.sqlserver.session import SqlError

@@ -9,7 +9,7 @@ from dstream_sandbox.sqlserver.engine.binder.operators import _divide_integers, 
 from dstream_sandbox.sqlserver.engine.errors import argument_count, unknown_function, unsupported
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.types import names
-from dstream_sandbox.sqlserver.engine.types.convert import LIMITS, category
+from dstream_sandbox.sqlserver.engine.types.number_conversions import LIMITS, category
 from dstream_sandbox.sqlserver.engine.types.storage import is_big, scale_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import SqlType

@@ -13,7 +13,7 @@ from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f1, f2, fn, f
 from dstream_sandbox.sqlserver.engine.errors import argument_count
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.types import names
-from dstream_sandbox.sqlserver.engine.types.convert import LIMITS
+from dstream_sandbox.sqlserver.engine.types.number_conversions import LIMITS
 from dstream_sandbox.sqlserver.engine.types.storage import is_big, pack_big, pack_guid, scale_of, unpack_big
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import SqlType

@@ -10,7 +10,7 @@ from dstream_sandbox.sqlserver.engine.binder.casts import cast_sql, implicit
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f1, f2
 from dstream_sandbox.sqlserver.engine.storage.connection import collation_for
 from dstream_sandbox.sqlserver.engine.types import names
-from dstream_sandbox.sqlserver.engine.types.convert import LIMITS, category, rescale
+from dstream_sandbox.sqlserver.engine.types.number_conversions import LIMITS, category, rescale
 from dstream_sandbox.sqlserver.engine.types.precedence import arithmetic_type, as_decimal, common_type
 from dstream_sandbox.sqlserver.engine.types.storage import is_big, pack_big, scale_of, unpack_big, variant_parts
 from dstream_sandbox.sqlserver.session import SqlError

@@ -14,7 +14,7 @@ from dstream_sandbox.sqlserver.engine.binder.sources import SourceBinder
 from dstream_sandbox.sqlserver.engine.errors import unbound_identifier, unsupported
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.types import names
-from dstream_sandbox.sqlserver.engine.types.convert import category
+from dstream_sandbox.sqlserver.engine.types.number_conversions import category
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import SqlType
 

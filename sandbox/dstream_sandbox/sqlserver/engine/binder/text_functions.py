@@ -14,8 +14,9 @@ from dstream_sandbox.sqlserver.engine.binder.operators import text_collation
 from dstream_sandbox.sqlserver.engine.errors import argument_count, unsupported
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.types import names
-from dstream_sandbox.sqlserver.engine.types.convert import category, convert
+from dstream_sandbox.sqlserver.engine.types.convert import convert
 from dstream_sandbox.sqlserver.engine.types.like import compiled
+from dstream_sandbox.sqlserver.engine.types.number_conversions import category
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, SqlType
 
