@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dstream_sandbox.environment import admin_connection_string, odbc_connection_string, servicebus_connection_string
 from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.folder import DATABASE, Folder, Settings
+from dstream_sandbox.sql_script import server_errors
 
 if TYPE_CHECKING:
     import pyodbc
@@ -55,7 +56,7 @@ def prepare_database(settings: Settings) -> None:
     try:
         _prepare_database(settings)
     except pyodbc.Error as error:
-        raise SandboxError(f"the database {DATABASE} can't be made: {error}") from error
+        raise SandboxError(f"the database {DATABASE} can't be made: {server_errors(str(error.args[-1]))}") from error
 
 
 def _prepare_database(settings: Settings) -> None:

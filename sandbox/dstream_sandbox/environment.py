@@ -89,7 +89,7 @@ def _bundles_in_force(environ: Mapping[str, str]) -> Iterator[Path]:
     After an earlier `eval` that is our own bundle, which holds what was in force then.
     """
     requests = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE") or certifi.where()
-    openssl = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
-    for name in (requests, openssl, certifi.where()):
-        if name and Path(name).is_file():
+    openssl = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile or certifi.where()
+    for name in (requests, openssl):
+        if Path(name).is_file():
             yield Path(name)

@@ -30,6 +30,11 @@ def _send(sandbox: Sandbox, queue: str, *messages: Any, retries: int = 0) -> Non
             sender.send_messages(message)
 
 
+def _count(sandbox: Sandbox, queue: str) -> int | None:
+    with clients.administration(sandbox.folder, sandbox.settings) as administration:
+        return administration.get_queue_runtime_properties(queue).total_message_count
+
+
 def _bodies(messages: list[Any]) -> list[Any]:
     return [message["body"] for message in messages]
 
@@ -69,8 +74,10 @@ def test_receive_takes_what_it_writes_and_no_more(sandbox: Sandbox, commands: Co
     _send(sandbox, "taken", [ServiceBusMessage(str(number)) for number in range(5)])
 
     assert _bodies(commands.rows("receive", "taken", "--count", "2")) == [0, 1]
+    assert _count(sandbox, "taken") == 3
     left = commands.rows("receive", "taken", "--wait", "0.3")
-    assert _bodies(left) == [2, 3, 4]  # two were gone
+    assert _bodies(left) == [2, 3, 4]
+    assert _count(sandbox, "taken") == 0
     assert [message["delivery_count"] for message in left] == [0, 0, 0]
 
 

@@ -39,8 +39,20 @@ def test_a_bundle_in_force_stays_in_force_and_nothing_comes_twice(folder: Folder
     assert sorted(_bundle(folder, {"REQUESTS_CA_BUNDLE": own, "SSL_CERT_FILE": own})) == sorted(first)
 
 
+def test_trust_is_not_widened_beyond_what_was_in_force(folder: Folder, tmp_path: Path) -> None:
+    ensure_certificates(tmp_path)
+    company = str(tmp_path / "ca.pem")
+    assert _bundle(folder, {"REQUESTS_CA_BUNDLE": company, "SSL_CERT_FILE": company}).count("BEGIN CERTIFICATE") == 2
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_bundle_for_one_client_leaves_the_other_what_it_trusts(folder: Folder, tmp_path: Path, name: str) -> None:
+    ensure_certificates(tmp_path)
+    assert _bundle(folder, {name: str(tmp_path / "ca.pem")}).count("BEGIN CERTIFICATE") > 100
+
+
 def test_a_bundle_that_is_not_there_is_passed_over(folder: Folder) -> None:
-    assert "BEGIN CERTIFICATE" in _bundle(folder, {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"})
+    assert _bundle(folder, {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"}).count("BEGIN CERTIFICATE") > 100
 
 
 def test_every_value_is_quoted() -> None:

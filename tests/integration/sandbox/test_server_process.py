@@ -1,0 +1,39 @@
+"""A server's process, at moments that the test names: no pause is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from dstream_sandbox.server_process import Server
+
+from tests.running import wait_until
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Iterator[Server]:
+    """A server that ends as soon as it starts."""
+    with (tmp_path / "lock").open("w") as held:
+        server = Server("servicebus", ["--nonsense"], log=tmp_path / "log", held=held.fileno())
+        yield server
+        server.terminate()
+        server.join()
+
+
+def _dies(server: Server, now: float) -> None:
+    assert server.poll(now) is None, "it is started"
+    wait_until(lambda: server.poll(now) == "died", "it ends")
+
+
+def test_a_server_that_cannot_start_is_left_alone_for_longer_each_time(broken: Server) -> None:
+    _dies(broken, 100.0)
+    assert broken.end == "exit code 2"
+    assert "--key-file" in broken.last_words()
+    assert broken.pid is None
+
+    assert broken.poll(100.24) is None
+    assert not [child for child in psutil.Process().children() if "--nonsense" in child.cmdline()]
+    _dies(broken, 100.25)
+    assert broken.delay_s == 0.5
