@@ -68,7 +68,9 @@ def form_of(column: Column, choices: Choices) -> Form:
     if kind in _AS_IT_IS:
         return Form(_plain)
     if kind in ("decimal", "numeric", "money", "smallmoney"):
-        return Form(_plain, _number if choices.decimal == "number" else _digits)
+        if choices.decimal == "number":
+            return Form(_plain, _number)
+        return Form(_plain, _digits if scale > _PLAIN_SCALE else None)
     if kind in ("binary", "varbinary", "image"):
         return Form(_OLD_LOBS.get(kind, _plain), _hex if choices.binary == "hex" else None)
     if kind in ("text", "ntext"):
@@ -107,6 +109,10 @@ _AS_IT_IS = frozenset(
     ["tinyint", "smallint", "int", "bigint", "bit", "float", "date", "uniqueidentifier", *_TEXT_TYPES]
 )
 """pyodbc's value, as msgspec writes it: date as 2024-02-29, float as the shortest number that reads back equal."""
+
+_PLAIN_SCALE = 6
+"""Up to so many decimals str(Decimal), which msgspec writes, has no exponent (General Decimal Arithmetic,
+to-scientific-string)."""
 
 _OLD_LOBS: dict[str, Callable[[str], str]] = {
     "text": lambda name: f"CONVERT(varchar(max), {name})",

@@ -8,7 +8,7 @@ Works on whole columns of a page (zip, map), since most of a reader's time is sp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,10 +116,11 @@ class EventBuilder:
         """About what a row takes of memory: objects, values as they came, values as they go out."""
         return 600 + 100 * len(self.shape.columns) + 2 * value_bytes
 
-    def events(self, rows: Sequence[ChangeRow], commit_times: Mapping[bytes, str]) -> Iterator[Keyed]:
+    def events(self, rows: Sequence[ChangeRow], commit_times: Mapping[bytes, str]) -> list[Keyed]:
         """Rows in order, every 3 followed by its 4. Raises DataError."""
+        events: list[Keyed] = []
         if not rows:
-            return
+            return events
         lsns, commands, seqvals, operations, masks, *selected = zip(*rows, strict=True)
         values: list[Sequence[Any]] = self._without_lobs(selected, rows) if self._lobs else list(selected)
         for at, convert in self._converts:
@@ -163,12 +164,13 @@ class EventBuilder:
                 f"{prefix}{lsn_text}/{command or 0}/{seq_text}/{operation}",
             )
             if half:
-                yield position, ChangeEvent(data, metadata, before)
+                events.append((position, ChangeEvent(data, metadata, before)))
                 half = None
             else:
-                yield position, ChangeEvent(data, metadata)
+                events.append((position, ChangeEvent(data, metadata)))
         if half:
             raise _half_update(table, half)
+        return events
 
     def _mask(self, mask: bytes) -> tuple[list[str], frozenset[int]]:
         """Names of the columns whose bits are set, and their places; the same few masks come again and again."""
