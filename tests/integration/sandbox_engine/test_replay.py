@@ -57,7 +57,8 @@ def test_a_replay_of_the_change_table_gives_the_table(
 ) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a int, b varchar(200))")
     tracked.run("EXEC sys.sp_cdc_enable_table 'dbo', 't', NULL")
-    for work in [Background(lambda c=open_client(), n=n: _work(c, seed * 10 + n, 25)) for n in range(3)]:
+    clients = [(open_client(), seed * 10 + n) for n in range(3)]
+    for work in [Background(lambda c=c, s=s: _work(c, s, 25)) for c, s in clients]:
         work.finish(60)
     state: dict[int, tuple[Any, ...]] = {}
     before: tuple[Any, ...] | None = None

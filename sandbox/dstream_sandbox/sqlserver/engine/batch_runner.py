@@ -10,13 +10,21 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dstream_sandbox.sqlserver.engine import data_statements, definitions, description, procedures, simple_statements
+from dstream_sandbox.sqlserver.engine import (
+    change_statements,
+    data_statements,
+    definitions,
+    description,
+    procedures,
+    simple_statements,
+)
 from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.model import Table
 from dstream_sandbox.sqlserver.engine.control import Flow, Signal
 from dstream_sandbox.sqlserver.engine.errors import unsupported
 from dstream_sandbox.sqlserver.engine.failures import aborts_batch, dooms
 from dstream_sandbox.sqlserver.engine.storage.locks import Cancelled
+from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.syntax import statements as st
 from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch, parse_parameters
 from dstream_sandbox.sqlserver.engine.syntax.simple_inserts import simplified
@@ -358,12 +366,14 @@ class BatchRunner:
         if session.settings.implicit_transactions and transaction is None and _starts_transaction(statement):
             yield from session.begin_events()
         match statement:
+            case st.SelectStatement(query=nodes.Query(body=nodes.Select(into=(_, *_)) as body)):
+                yield from change_statements.select_into(session, statement, body)
             case st.SelectStatement():
                 yield from data_statements.select(session, statement)
             case st.Insert() | st.Update() | st.Delete() | st.Merge():
-                yield from data_statements.change(self, statement)
+                yield from change_statements.change(self, statement)
             case st.Truncate():
-                yield from data_statements.truncate(session, statement)
+                yield from change_statements.truncate(session, statement)
             case st.Execute():
                 yield from procedures.execute(self, statement)
             case st.Transaction():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Callable
@@ -11,11 +10,22 @@ from typing import TYPE_CHECKING, Any
 from dstream_sandbox.sqlserver.engine.binder.casts import cast_sql
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f1, f2, fn
 from dstream_sandbox.sqlserver.engine.binder.operators import text_collation
-from dstream_sandbox.sqlserver.engine.errors import argument_count, unsupported
+from dstream_sandbox.sqlserver.engine.binder.text_arguments import SHORT_TEXT, integer_of, need, resized, text_of
+from dstream_sandbox.sqlserver.engine.binder.text_search_functions import (
+    _charindex,
+    _format,
+    _hashbytes,
+    _isjson,
+    _isnumeric,
+    _json,
+    _parsename,
+    _patindex,
+    _translate,
+)
+from dstream_sandbox.sqlserver.engine.errors import argument_count
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.engine.types.convert import convert
-from dstream_sandbox.sqlserver.engine.types.like import compiled
 from dstream_sandbox.sqlserver.engine.types.number_conversions import category
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, SqlType
@@ -23,53 +33,19 @@ from dstream_sandbox.sqlserver.values import MAX, SqlType
 if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.binder.functions import FunctionBinder
 
-_ANY_TEXT = SqlType("nvarchar", 4000, collation=names.DEFAULT_COLLATION)
-_SHORT = SqlType("varchar", 8000, collation=names.DEFAULT_COLLATION)
-
-
-def text_of(binder: FunctionBinder, node: nodes.Node) -> Ex:
-    """An argument as text; other types become varchar as CONVERT does."""
-    ex = binder.infer(binder.value(node), _ANY_TEXT)
-    if ex.type is None or category(ex.type) == "str":
-        return ex if ex.type is not None else Ex(ex.sql, _ANY_TEXT)
-    return Ex(cast_sql(ex, _SHORT), _SHORT, ex.nullable)
-
-
-def integer_of(binder: FunctionBinder, node: nodes.Node) -> Ex:
-    ex = binder.infer(binder.value(node), names.BIGINT)
-    return Ex(cast_sql(ex, names.BIGINT), names.BIGINT, ex.nullable)
-
-
-def _need(node: nodes.Call, low: int, high: int | None = None) -> None:
-    high = low if high is None else high
-    if not low <= len(node.args) <= high:
-        raise argument_count(node.name[-1], str(low) if low == high else f"{low} to {high}")
-
-
-def _resized(ex: Ex, length: int | None = None, *, fixed_to_varying: bool = True) -> SqlType:
-    assert ex.type is not None
-    name = {"char": "varchar", "nchar": "nvarchar", "text": "varchar", "ntext": "nvarchar"}.get(
-        ex.type.name, ex.type.name
-    )
-    size = ex.type.length if length is None else length
-    limit = 4000 if name == "nvarchar" else 8000
-    if size is not None and size != MAX and size > limit:
-        size = limit
-    return SqlType(name, size, collation=ex.type.collation or names.DEFAULT_COLLATION)
-
 
 def _same_text(function: Callable[[str], str]) -> Callable[[FunctionBinder, nodes.Call], Ex]:
     def compile_call(binder: FunctionBinder, node: nodes.Call) -> Ex:
-        _need(node, 1)
+        need(node, 1)
         ex = text_of(binder, node.args[0])
-        return Ex(f1(node.name[-1], lambda: function, ex.sql), _resized(ex), ex.nullable, ex.collation)
+        return Ex(f1(node.name[-1], lambda: function, ex.sql), resized(ex), ex.nullable, ex.collation)
 
     return compile_call
 
 
 def _to_number(function: Callable[[Any], int | None]) -> Callable[[FunctionBinder, nodes.Call], Ex]:
     def compile_call(binder: FunctionBinder, node: nodes.Call) -> Ex:
-        _need(node, 1)
+        need(node, 1)
         ex = text_of(binder, node.args[0])
         return Ex(f1(node.name[-1], lambda: function, ex.sql), names.INT)
 
@@ -77,7 +53,7 @@ def _to_number(function: Callable[[Any], int | None]) -> Callable[[FunctionBinde
 
 
 def _len(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 1)
+    need(node, 1)
     ex = binder.value(node.args[0])
     if ex.type is not None and category(ex.type) == "bin":
         return Ex(f"length({ex.sql})", names.INT)
@@ -87,7 +63,7 @@ def _len(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _datalength(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 1)
+    need(node, 1)
     ex = binder.value(node.args[0])
     type_ = ex.type
     if type_ is None:
@@ -116,12 +92,12 @@ def _datalength(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _substring(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 3)
+    need(node, 3)
     value = binder.value(node.args[0])
     start, length = integer_of(binder, node.args[1]), integer_of(binder, node.args[2])
     if value.type is None or category(value.type) != "bin":
         value = text_of(binder, node.args[0])
-        type_ = _resized(value)
+        type_ = resized(value)
     else:
         type_ = SqlType("varbinary", value.type.length if value.type.name in ("binary", "varbinary") else 8000)
     sql = fn("substring", lambda: _cut, value.sql, start.sql, length.sql)
@@ -138,7 +114,7 @@ def _cut(value: Any, start: int | None, length: int | None) -> Any:
 
 
 def _left(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 2)
+    need(node, 2)
     value, count = text_of(binder, node.args[0]), integer_of(binder, node.args[1])
     right = node.name[-1] == "right"
 
@@ -147,7 +123,7 @@ def _left(binder: FunctionBinder, node: nodes.Call) -> Ex:
             raise SqlError(536 if right else 537, "Invalid length parameter passed to the left or right function.")
         return (text[-number:] if number else "") if right else text[:number]
 
-    return Ex(f2(node.name[-1], lambda: take, value.sql, count.sql), _resized(value), True, value.collation)
+    return Ex(f2(node.name[-1], lambda: take, value.sql, count.sql), resized(value), True, value.collation)
 
 
 def _concat(binder: FunctionBinder, node: nodes.Call) -> Ex:
@@ -176,7 +152,7 @@ def _join_with(separator: str | None, *parts: str | None) -> str:
 
 
 def _replace(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 3)
+    need(node, 3)
     parts = [text_of(binder, a) for a in node.args]
     collation = text_collation(parts[0])
     flags = 0 if collation in ("cs", "bin") else re.IGNORECASE
@@ -195,10 +171,10 @@ def _replace(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _replicate(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 2)
+    need(node, 2)
     text, count = text_of(binder, node.args[0]), integer_of(binder, node.args[1])
     long = text.type is not None and text.type.length == MAX
-    type_ = _resized(text, MAX if long else 8000)
+    type_ = resized(text, MAX if long else 8000)
     limit = 2**30 if long else (4000 if type_.name == "nvarchar" else 8000)
 
     def repeat(value: str, times: int) -> str | None:
@@ -208,51 +184,13 @@ def _replicate(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _space(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 1)
+    need(node, 1)
     count = integer_of(binder, node.args[0])
-    return Ex(f1("space", lambda: lambda n: None if n < 0 else " " * min(n, 8000), count.sql), _SHORT)
-
-
-def _charindex(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 2, 3)
-    needle, hay = text_of(binder, node.args[0]), text_of(binder, node.args[1])
-    start = integer_of(binder, node.args[2]).sql if len(node.args) == 3 else "1"
-    exact = text_collation(needle, hay) in ("cs", "bin")
-
-    def find(a: str | None, b: str | None, at: int | None) -> int | None:
-        if a is None or b is None:
-            return None
-        if not exact:
-            a, b = a.lower(), b.lower()
-        return b.find(a, max((at or 1) - 1, 0)) + 1 if a else 0
-
-    type_ = names.BIGINT if hay.type is not None and hay.type.length == MAX else names.INT
-    return Ex(fn(("charindex", exact), lambda: find, needle.sql, hay.sql, start), type_)
-
-
-def _patindex(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 2)
-    pattern, hay = text_of(binder, node.args[0]), text_of(binder, node.args[1])
-    collation = text_collation(hay, pattern)
-
-    def find(wanted: str, text: str) -> int:
-        anchored = not wanted.startswith("%")
-        body = wanted if anchored else wanted[1:]
-        open_end = body.endswith("%")
-        expression = compiled(body[:-1] if open_end else body, None, collation)
-        for at in range(len(text) + 1):
-            match = expression.match(text, at)
-            if match and (open_end or match.end() == len(text)):
-                return at + 1
-            if anchored:
-                break
-        return 0
-
-    return Ex(f2(("patindex", collation), lambda: find, pattern.sql, hay.sql), names.INT)
+    return Ex(f1("space", lambda: lambda n: None if n < 0 else " " * min(n, 8000), count.sql), SHORT_TEXT)
 
 
 def _stuff(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 4)
+    need(node, 4)
     text, new = text_of(binder, node.args[0]), text_of(binder, node.args[3])
     start, length = integer_of(binder, node.args[1]), integer_of(binder, node.args[2])
 
@@ -261,23 +199,23 @@ def _stuff(binder: FunctionBinder, node: nodes.Call) -> Ex:
             return None
         return value[: at - 1] + (insert or "") + value[at - 1 + count :]
 
-    type_ = _resized(text, MAX if text.type is not None and text.type.length == MAX else 8000)
+    type_ = resized(text, MAX if text.type is not None and text.type.length == MAX else 8000)
     return Ex(fn("stuff", lambda: change, text.sql, start.sql, length.sql, new.sql), type_)
 
 
 def _trim(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 1)
+    need(node, 1)
     ex = text_of(binder, node.args[0])
     function: Callable[[str], str] = {
         "trim": lambda v: v.strip(" "),
         "ltrim": lambda v: v.lstrip(" "),
         "rtrim": lambda v: v.rstrip(" "),
     }[node.name[-1]]
-    return Ex(f1(node.name[-1], lambda: function, ex.sql), _resized(ex), ex.nullable, ex.collation)
+    return Ex(f1(node.name[-1], lambda: function, ex.sql), resized(ex), ex.nullable, ex.collation)
 
 
 def _char(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 1)
+    need(node, 1)
     code = integer_of(binder, node.args[0])
     wide = node.name[-1] == "nchar"
 
@@ -291,7 +229,7 @@ def _char(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _str(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 1, 3)
+    need(node, 1, 3)
     value = binder.value(node.args[0])
     length = integer_of(binder, node.args[1]).sql if len(node.args) > 1 else "10"
     digits = integer_of(binder, node.args[2]).sql if len(node.args) > 2 else "0"
@@ -302,29 +240,11 @@ def _str(binder: FunctionBinder, node: nodes.Call) -> Ex:
         text = f"{number:.{min(places, 16)}f}"
         return text.rjust(width) if len(text.split(".")[0]) <= width else "*" * width
 
-    return Ex(fn("str", lambda: show, cast_sql(value, names.FLOAT), length, digits), _SHORT)
-
-
-def _hashbytes(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 2)
-    algorithm, value = text_of(binder, node.args[0]), binder.value(node.args[1])
-    known = {"md5": "md5", "sha": "sha1", "sha1": "sha1", "sha2_256": "sha256", "sha2_512": "sha512"}
-
-    def digest(name: str, data: bytes) -> bytes | None:
-        found = known.get(name.lower())
-        return hashlib.new(found, data, usedforsecurity=False).digest() if found else None
-
-    return Ex(
-        f2("hashbytes", lambda: digest, algorithm.sql, cast_sql(value, names.VARBINARY_MAX)), SqlType("varbinary", 8000)
-    )
-
-
-def _format(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    raise unsupported("FORMAT, which follows .NET's format strings")
+    return Ex(fn("str", lambda: show, cast_sql(value, names.FLOAT), length, digits), SHORT_TEXT)
 
 
 def _quotename(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 1, 2)
+    need(node, 1, 2)
     text = text_of(binder, node.args[0])
     mark = text_of(binder, node.args[1]).sql if len(node.args) > 1 else "'['"
 
@@ -343,67 +263,6 @@ def _quotename(binder: FunctionBinder, node: nodes.Call) -> Ex:
     return Ex(
         f2("quotename", lambda: wrap, text.sql, mark), SqlType("nvarchar", 258, collation=names.DEFAULT_COLLATION)
     )
-
-
-def _parsename(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 2)
-    text, piece = text_of(binder, node.args[0]), integer_of(binder, node.args[1])
-
-    def part(name: str, number: int) -> str | None:
-        from dstream_sandbox.sqlserver.engine.catalog.naming import split_name
-
-        parts = split_name(name)
-        if not parts or not 1 <= number <= len(parts):
-            return None
-        return parts[-number] or None
-
-    return Ex(f2("parsename", lambda: part, text.sql, piece.sql), names.SYSNAME)
-
-
-def _json(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    from dstream_sandbox.sqlserver.engine.binder.json_paths import json_query, json_value
-
-    name = node.name[-1]
-    _need(node, 1, 2)
-    text = text_of(binder, node.args[0])
-    path = text_of(binder, node.args[1]).sql if len(node.args) > 1 else "'$'"
-    if name == "json_value":
-        return Ex(f2(name, lambda: json_value, text.sql, path), _ANY_TEXT)
-    return Ex(f2(name, lambda: json_query, text.sql, path), names.NVARCHAR_MAX)
-
-
-def _isjson(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    return Ex(f"json_valid({text_of(binder, node.args[0]).sql})", names.INT)
-
-
-def _isnumeric(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 1)
-    ex = binder.value(node.args[0])
-    if ex.type is not None and category(ex.type) in ("int", "dec", "money", "float", "bit"):
-        return Ex(f"({ex.sql} IS NOT NULL)", names.INT, False)
-    text = text_of(binder, node.args[0])
-    pattern = re.compile(r"\s*[+-]?\s*[$€£]?\s*(\d[\d,]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
-    return Ex(
-        fn("isnumeric", lambda: lambda v: 1 if v is not None and pattern.match(v) else 0, text.sql), names.INT, False
-    )
-
-
-def _translate(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    _need(node, 3)
-    parts = [text_of(binder, a) for a in node.args]
-
-    def change(text: str | None, old: str | None, new: str | None) -> str | None:
-        if text is None or old is None or new is None:
-            return None
-        if len(old) != len(new):
-            raise SqlError(
-                9828,
-                "The second and third arguments of the TRANSLATE built-in function must contain an equal "
-                "number of characters.",
-            )
-        return text.translate(str.maketrans(old, new))
-
-    return Ex(fn("translate", lambda: change, *(p.sql for p in parts)), _resized(parts[0]))
 
 
 def _ascii(text: str) -> int | None:

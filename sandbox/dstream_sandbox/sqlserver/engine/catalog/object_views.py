@@ -24,7 +24,7 @@ def tables(session: SqlSession) -> Iterator[Table]:
             yield table
 
 
-def _schema_id(session: SqlSession, schema: str) -> int:
+def schema_id_of(session: SqlSession, schema: str) -> int:
     return session.home.schemas.get(schema, 1)
 
 
@@ -34,7 +34,7 @@ def schemas(session: SqlSession) -> Iterator[Row]:
         yield name, schema_id, 1
 
 
-_OBJECT = (
+OBJECT_COLUMNS = (
     "name:n object_id:i principal_id:i schema_id:i parent_object_id:i type:c type_desc:n create_date:d "
     "modify_date:d is_ms_shipped:b "
     "is_published:b is_schema_published:b"
@@ -43,7 +43,7 @@ _OBJECT = (
 
 def _objects(session: SqlSession) -> Iterator[Row]:
     for table in tables(session):
-        schema = _schema_id(session, table.schema)
+        schema = schema_id_of(session, table.schema)
         yield (
             table.name,
             table.id,
@@ -67,7 +67,7 @@ def _objects(session: SqlSession) -> Iterator[Row]:
                 entry.name,
                 entry.id,
                 None,
-                _schema_id(session, entry.schema),
+                schema_id_of(session, entry.schema),
                 0,
                 kind,
                 description,
@@ -93,7 +93,7 @@ def _constraints(table: Table, schema: int) -> Iterator[Row]:
         if column.default is not None:
             yield (
                 column.default[0],
-                _default_id(table, column.id),
+                default_id(table, column.id),
                 None,
                 schema,
                 table.id,
@@ -107,16 +107,16 @@ def _constraints(table: Table, schema: int) -> Iterator[Row]:
             )
 
 
-def _default_id(table: Table, column_id: int) -> int:
+def default_id(table: Table, column_id: int) -> int:
     return -(table.id + column_id)
 
 
-@view("sys.objects", _OBJECT, catalog_only=True)
+@view("sys.objects", OBJECT_COLUMNS, catalog_only=True)
 def objects(session: SqlSession) -> Iterator[Row]:
     yield from _objects(session)
 
 
-@view("sys.all_objects", _OBJECT, catalog_only=True)
+@view("sys.all_objects", OBJECT_COLUMNS, catalog_only=True)
 def all_objects(session: SqlSession) -> Iterator[Row]:
     yield from _objects(session)
     for system in system_views.all_views():
@@ -132,7 +132,7 @@ def sysobjects(session: SqlSession) -> Iterator[Row]:
 
 @view(
     "sys.tables",
-    _OBJECT + " lob_data_space_id:i max_column_id_used:i lock_on_bulk_load:b uses_ansi_nulls:b is_replicated:b "
+    OBJECT_COLUMNS + " lob_data_space_id:i max_column_id_used:i lock_on_bulk_load:b uses_ansi_nulls:b is_replicated:b "
     "is_merge_published:b "
     "is_tracked_by_cdc:b lock_escalation:t lock_escalation_desc:n is_filetable:b is_memory_optimized:b "
     "durability:t durability_desc:n "
@@ -143,7 +143,7 @@ def user_tables(session: SqlSession) -> Iterator[Row]:
     for table in tables(session):
         tracked = int(bool(session.home.capture.of_source(table.id)))
         yield (
-            table.name, table.id, None, _schema_id(session, table.schema), 0, "U ", "USER_TABLE", table.created,
+            table.name, table.id, None, schema_id_of(session, table.schema), 0, "U ", "USER_TABLE", table.created,
             table.modified,
             int(table.system), 0, 0, 0, table.next_column_id - 1, 0, 1, 0, 0, tracked, 0, "TABLE", 0, 0, 0,
             "SCHEMA_AND_DATA", 0,
@@ -151,22 +151,22 @@ def user_tables(session: SqlSession) -> Iterator[Row]:
         )  # fmt: skip
 
 
-@view("sys.views", _OBJECT + " is_replicated:b has_replication_filter:b with_check_option:b", catalog_only=True)
+@view("sys.views", OBJECT_COLUMNS + " is_replicated:b has_replication_filter:b with_check_option:b", catalog_only=True)
 def views(session: SqlSession) -> Iterator[Row]:
     for entry in session.home.views.values():
         if rights.visible(session, entry):
             yield (
-                entry.name, entry.id, None, _schema_id(session, entry.schema), 0, "V ", "VIEW", entry.created,
+                entry.name, entry.id, None, schema_id_of(session, entry.schema), 0, "V ", "VIEW", entry.created,
                 entry.created, 0, 0, 0, 0, 0, 0,
             )  # fmt: skip
 
 
-@view("sys.procedures", _OBJECT + " is_auto_executed:b", catalog_only=True)
+@view("sys.procedures", OBJECT_COLUMNS + " is_auto_executed:b", catalog_only=True)
 def procedures(session: SqlSession) -> Iterator[Row]:
     for entry in session.home.procedures.values():
         if rights.visible(session, entry):
             yield (
-                entry.name, entry.id, None, _schema_id(session, entry.schema), 0, "P ", "SQL_STORED_PROCEDURE",
+                entry.name, entry.id, None, schema_id_of(session, entry.schema), 0, "P ", "SQL_STORED_PROCEDURE",
                 entry.created, entry.created,
                 0, 0, 0, 0,
             )  # fmt: skip
@@ -201,7 +201,7 @@ def _columns(session: SqlSession) -> Iterator[Row]:
         for column in table.columns:
             type_ = column.type
             system, user = system_views.catalog_type(type_)
-            default = _default_id(table, column.id) if column.default is not None else 0
+            default = default_id(table, column.id) if column.default is not None else 0
             yield (
                 table.id, column.name, column.id, system, user, system_views.max_length(type_),
                 system_views.precision(type_),
@@ -231,40 +231,6 @@ def all_columns(session: SqlSession) -> Iterator[Row]:
                 system_views.scale(type_), type_.collation, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
                 "NOT_APPLICABLE", None, None, 0, 0,
             )  # fmt: skip
-
-
-@view(
-    "sys.identity_columns",
-    "object_id:i name:n column_id:i system_type_id:t seed_value:V increment_value:V last_value:V "
-    "is_not_for_replication:b is_computed:b",
-)
-def identity_columns(session: SqlSession) -> Iterator[Row]:
-    from dstream_sandbox.sqlserver.engine.types.storage import pack_variant
-
-    for table in tables(session):
-        column = table.identity_column
-        if column is None or column.identity is None:
-            continue
-        seed, step = column.identity
-        following = session.home.identities.get(table.id, seed)
-        last = None if following == seed else pack_variant(names.BIGINT, following - step)
-        yield (
-            table.id, column.name, column.id, system_views.catalog_type(column.type)[0], pack_variant(names.BIGINT,
-            seed),
-            pack_variant(names.BIGINT, step), last, 0, 0,
-        )  # fmt: skip
-
-
-@view(
-    "sys.computed_columns",
-    "object_id:i name:n column_id:i definition:x is_persisted:b is_computed:b",
-    catalog_only=True,
-)
-def computed_columns(session: SqlSession) -> Iterator[Row]:
-    for table in tables(session):
-        for column in table.columns:
-            if column.computed is not None:
-                yield table.id, column.name, column.id, column.computed, int(column.persisted), 1
 
 
 @view(
@@ -328,82 +294,6 @@ def index_columns(session: SqlSession) -> Iterator[Row]:
                 yield table.id, index.id, position, column, position, 0, int(descending), 0
             for position, column in enumerate(index.include, len(index.columns) + 1):
                 yield table.id, index.id, position, column, 0, 0, 0, 1
-
-
-@view(
-    "sys.key_constraints",
-    _OBJECT + " unique_index_id:i is_system_named:b is_enforced:b",
-    catalog_only=True,
-)
-def key_constraints(session: SqlSession) -> Iterator[Row]:
-    for table in tables(session):
-        for index in table.indexes:
-            if index.constraint:
-                kind = ("PK", "PRIMARY_KEY_CONSTRAINT") if index.primary else ("UQ", "UNIQUE_CONSTRAINT")
-                yield (
-                    index.name, index.object_id, None, _schema_id(session, table.schema), table.id, *kind,
-                    table.created, table.created,
-                    0, 0, 0, index.id, int("__" in index.name), 1,
-                )  # fmt: skip
-
-
-@view(
-    "sys.check_constraints",
-    _OBJECT + " is_disabled:b definition:x parent_column_id:i is_not_trusted:b",
-    catalog_only=True,
-)
-def check_constraints(session: SqlSession) -> Iterator[Row]:
-    for table in tables(session):
-        schema = _schema_id(session, table.schema)
-        for check in table.checks:
-            yield (
-                check.name, check.object_id, None, schema, table.id, "C ", "CHECK_CONSTRAINT", table.created,
-                table.created, 0, 0, 0, 0,
-                f"({check.expression})", 0, 0,
-            )  # fmt: skip
-
-
-@view("sys.default_constraints", _OBJECT + " parent_column_id:i definition:x is_system_named:b", catalog_only=True)
-def default_constraints(session: SqlSession) -> Iterator[Row]:
-    for table in tables(session):
-        schema = _schema_id(session, table.schema)
-        for column in table.columns:
-            if column.default is not None:
-                yield (
-                    column.default[0], _default_id(table, column.id), None, schema, table.id, "D ",
-                    "DEFAULT_CONSTRAINT", table.created,
-                    table.created, 0, 0, 0, column.id, f"({column.default[1]})", int("__" in column.default[0]),
-                )  # fmt: skip
-
-
-@view(
-    "sys.foreign_keys",
-    _OBJECT + " referenced_object_id:i key_index_id:i is_disabled:b is_not_trusted:b delete_referential_action:t "
-    "delete_referential_action_desc:n update_referential_action:t update_referential_action_desc:n is_system_named:b",
-    catalog_only=True,
-)
-def foreign_keys(session: SqlSession) -> Iterator[Row]:
-    for table in tables(session):
-        schema = _schema_id(session, table.schema)
-        for key in table.foreign_keys:
-            yield (
-                key.name, key.object_id, None, schema, table.id, "F ", "FOREIGN_KEY_CONSTRAINT", table.created,
-                table.created, 0, 0, 0,
-                key.table_id, 1, 0, 0, 0, "NO_ACTION", 0, "NO_ACTION", int("__" in key.name),
-            )  # fmt: skip
-
-
-@view(
-    "sys.foreign_key_columns",
-    "constraint_object_id:i constraint_column_id:i parent_object_id:i parent_column_id:i "
-    "referenced_object_id:i referenced_column_id:i",
-    catalog_only=True,
-)
-def foreign_key_columns(session: SqlSession) -> Iterator[Row]:
-    for table in tables(session):
-        for key in table.foreign_keys:
-            for position, (column, reference) in enumerate(zip(key.columns, key.references, strict=True), 1):
-                yield key.object_id, position, table.id, column, key.table_id, reference
 
 
 @view(

@@ -62,6 +62,7 @@ def find(schema: str, name: str) -> SystemView | None:
 def _load() -> None:
     if not _ENTRIES:
         from dstream_sandbox.sqlserver.engine.catalog import (  # noqa: F401  # they register themselves
+            constraint_views,
             information_schema,
             object_views,
             server_views,
