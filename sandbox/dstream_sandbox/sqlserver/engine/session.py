@@ -362,9 +362,6 @@ class SqlSession(SessionTransactions):
         """Remember a #table or table variable."""
         self._own_tables[table.id] = table
 
-    def table_by_id(self, table_id: int) -> Table:
-        return self._own_tables[table_id] if table_id < 0 else self.home.tables[table_id]
-
     def view_query(self, view: View) -> tuple[Query, tuple[str, ...]]:
         (statement,) = self.engine.texts.obtain(("view", view.text), lambda: parse_batch(view.text))
         assert isinstance(statement, CreateView)

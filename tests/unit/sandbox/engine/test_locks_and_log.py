@@ -15,11 +15,10 @@ counters = some.integers(0, 2**60)
 
 
 @given(counters, counters)
-def test_lsns_order_like_the_log_counter_and_convert_back(a: int, b: int) -> None:
+def test_lsns_order_like_the_log_counter(a: int, b: int) -> None:
     x, y = lsn.from_counter(a), lsn.from_counter(b)
     assert len(x) == 10
     assert (x < y) == (a < b)
-    assert lsn.to_counter(x) == a
     assert (lsn.as_numeric(x) < lsn.as_numeric(y)) == (a < b)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f1, fn
+from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f1
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.engine.types.convert import convert
 from dstream_sandbox.sqlserver.engine.types.number_conversions import Convert, category
@@ -154,7 +154,3 @@ def fit_variable_sql(ex: Ex, target: SqlType) -> str:
         return ex.sql
     implicit(ex.type, target)
     return cast_sql(ex, target)
-
-
-def null_if_raises(sql: str) -> str:
-    return fn("identity", lambda: lambda v: v, sql)

@@ -89,10 +89,6 @@ def _register_aggregates(connection: sqlite3.Connection, box: ErrorBox) -> None:
     aggregates.register(connection, box)
 
 
-def closure(number: int) -> Closure:
-    return _closures[number]
-
-
 def more_than_one_row() -> SqlError:
     return SqlError(
         512,

@@ -14,7 +14,7 @@ from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.engine.types.like import like_matcher
 from dstream_sandbox.sqlserver.engine.types.number_conversions import category
 from dstream_sandbox.sqlserver.engine.types.precedence import common_type
-from dstream_sandbox.sqlserver.engine.types.storage import is_big, pack_big, scale_of, unpack_big
+from dstream_sandbox.sqlserver.engine.types.storage import is_big, pack_big, unpack_big
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, SqlType
 
@@ -382,7 +382,3 @@ def _negative_literal(node: nodes.Literal) -> Ex:
     if ex.type is None or node.kind not in ("float", "money"):
         return arithmetic("-", _integer(0), ex)
     return Ex(f"(-{ex.sql})", ex.type, nullable=False)
-
-
-def scale_factor(type_: SqlType) -> int:
-    return int(10 ** scale_of(type_))

@@ -17,16 +17,6 @@ def from_counter(number: int) -> bytes:
     return (_FIRST_VLF + vlf).to_bytes(4, "big") + (16 + block * 8).to_bytes(4, "big") + (slot + 1).to_bytes(2, "big")
 
 
-def to_counter(value: bytes) -> int:
-    """The counter of an LSN that from_counter made; for others the highest counter not above it."""
-    vlf, block, slot = (
-        int.from_bytes(value[:4], "big"),
-        int.from_bytes(value[4:8], "big"),
-        int.from_bytes(value[8:], "big"),
-    )
-    return ((vlf - _FIRST_VLF) * _BLOCKS + max(block - 16, 0) // 8) * _SLOTS + max(slot - 1, 0)
-
-
 def moved(value: bytes, step: int) -> bytes:
     """fn_cdc_increment_lsn and fn_cdc_decrement_lsn: plus or minus one on 80 bits."""
     number = int.from_bytes(value, "big") + step

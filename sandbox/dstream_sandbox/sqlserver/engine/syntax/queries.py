@@ -7,12 +7,10 @@ from dstream_sandbox.sqlserver.engine.syntax.expressions import ExpressionParser
 from dstream_sandbox.sqlserver.engine.syntax.nodes import (
     Body,
     Call,
-    Compare,
     Cte,
     DerivedSource,
     FunctionSource,
     Join,
-    Name,
     Node,
     Order,
     Query,
@@ -23,7 +21,6 @@ from dstream_sandbox.sqlserver.engine.syntax.nodes import (
     TableSource,
     Top,
     ValuesSource,
-    Variable,
 )
 from dstream_sandbox.sqlserver.values import SqlType
 
@@ -324,15 +321,6 @@ class QueryParser(ExpressionParser):
                 break
         self.expect(")")
         return tuple(columns)
-
-
-def is_assignment(node: Node) -> bool:
-    """`@x = expr` parses as a comparison; a select item of that form assigns."""
-    return isinstance(node, Compare) and node.operator == "=" and isinstance(node.left, Variable)
-
-
-def column_of(node: Node) -> Name | None:
-    return node if isinstance(node, Name) else None
 
 
 _STATEMENT_WORDS = frozenset({"THROW", "OUTPUT", "OFFSET", "OPTION", "GO", "WITHIN", "WINDOW"}) | RESERVED

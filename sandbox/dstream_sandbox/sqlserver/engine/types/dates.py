@@ -105,10 +105,6 @@ def _offset(text: str | None) -> int | None:
     return -value if text[0] == "-" else value
 
 
-def date_text(days: int) -> str:
-    return date.fromordinal(days + 1).isoformat()
-
-
 def time_text(ticks: int, scale: int) -> str:
     seconds, fraction = divmod(ticks, TICKS_PER_SECOND)
     hours, rest = divmod(seconds, 3600)
