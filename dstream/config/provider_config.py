@@ -48,7 +48,7 @@ class ProviderConfig:
     def read_block(self, body: Body, complaints: Complaints) -> None:
         """From `config { .. }`."""
         for name, found in self._entries(body, complaints).items():
-            path = _child("", name)
+            path = child_path("", name)
             if isinstance(found, Attribute):
                 self._set(name, found.at, found.value, path)
             else:
@@ -98,7 +98,7 @@ class ProviderConfig:
         if name in self._settings:
             complaints.add(self._duplicate(name, at, self._settings[name].place))
         else:
-            self._set(name, at, expression, _child("", name))
+            self._set(name, at, expression, child_path("", name))
 
     def _set(self, name: str, at: int, expression: Expression, path: str) -> None:
         self._define(name, at, lambda: self._evaluate(expression, path))
@@ -107,7 +107,7 @@ class ProviderConfig:
     def _define(self, name: str, at: int, compute: object) -> None:
         place = self._source.place(at, self._block)
         self._settings[name] = self._scope.define(f"{self._name}.{name}", place, compute)  # type: ignore[arg-type]
-        self.places.names.setdefault(_child("", name), place)
+        self.places.names.setdefault(child_path("", name), place)
 
     def _evaluate(self, expression: Expression, path: str) -> Value:
         value = self._scope.evaluate(self._source, expression, self._block)
@@ -173,16 +173,16 @@ class ProviderConfig:
                 continue
             inner, inner_path = result, path
             for label in labels[:-1]:
-                inner_path = _child(inner_path, label)
+                inner_path = child_path(inner_path, label)
                 inner = inner.setdefault(label, {})  # type: ignore[assignment]  # never a body: _begins sees to it
-            inner[labels[-1]] = self._body(block, _child(inner_path, labels[-1]), complaints)
+            inner[labels[-1]] = self._body(block, child_path(inner_path, labels[-1]), complaints)
         return result
 
     def _body(self, block: Block, path: str, complaints: Complaints) -> Value:
         self.places.names.setdefault(path, self._source.place(block.at, self._block))
         result: dict[str, Value] = {}
         for name, found in self._entries(block.body, complaints).items():
-            inner = _child(path, name)
+            inner = child_path(path, name)
             with complaints.collecting():
                 if isinstance(found, Attribute):
                     self._note(inner, found.at, found.value)
@@ -203,10 +203,11 @@ class ProviderConfig:
         elif isinstance(expression, ObjectOf):
             for key, item in expression.items:
                 if isinstance(key, Literal):
-                    self._note(_child(path, str(key.value)), key.at, item)
+                    self._note(child_path(path, str(key.value)), key.at, item)
 
 
-def _child(path: str, name: str) -> str:
+def child_path(path: str, name: str) -> str:
+    """The path of a setting inside another one."""
     if not _PLAIN_KEY.match(name):
         return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
     return f"{path}.{name}" if path else name

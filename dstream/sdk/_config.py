@@ -102,6 +102,12 @@ def _with_plain_defaults(kind: Any) -> Any:
         if arguments == get_args(kind):
             return kind
         return functools.reduce(operator.or_, arguments) if isinstance(kind, UnionType) else get_origin(kind)[arguments]
+    return _struct_with_plain_defaults(kind)
+
+
+@functools.cache
+def _struct_with_plain_defaults(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Once for each class: msgspec takes two of the same name for two definitions."""
     fields: list[Any] = []
     for field in msgspec.structs.fields(kind):
         inner = _with_plain_defaults(field.type)

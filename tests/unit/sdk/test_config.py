@@ -69,3 +69,18 @@ def test_the_schema_marks_secrets_and_names_every_field() -> None:
 
 def test_a_bare_number_is_milliseconds_as_in_files_of_the_original() -> None:
     assert Duration(250) == 0.25
+
+
+class Shared(msgspec.Struct):
+    pause: Duration = Duration("1s")
+
+
+class UsesTwice(msgspec.Struct):
+    first: Shared
+    others: list[Shared] = []
+
+
+def test_a_class_that_is_used_twice_is_one_definition_of_the_schema() -> None:
+    schema = config_schema(UsesTwice)
+    assert schema["$defs"]["UsesTwice"]["properties"]["first"] == {"$ref": "#/$defs/Shared"}
+    assert schema["$defs"]["Shared"]["properties"]["pause"]["default"] == "1s"

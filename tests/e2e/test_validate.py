@@ -1,0 +1,115 @@
+"""`dstream validate` over real providers: each config against the schema that its provider describes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.running import DStream
+
+WRONG = """
+task "count" {
+  input {
+    provider = "counter"
+    config {
+      intervall = "5s"
+      count     = 0
+    }
+  }
+  output {
+    provider = "servicebus"
+    config {
+      queue = 5
+      batch {
+        max_messages = 9000
+      }
+    }
+  }
+}
+task "orders" {
+  input {
+    provider = "mssql_cdc"
+    config {
+      tables  = ["dbo.Orders", 7]
+      columns = {
+        "dbo.Orders" = { inclde = ["Id"] }
+      }
+    }
+  }
+  output {
+    provider = "console"
+    config {
+      format = "jsn"
+    }
+  }
+}
+"""
+
+SHELL_INPUT = """#!/usr/bin/env bash
+echo '{"dstream":"hello","protocol":1,"role":"input","name":"letters","version":"1","capabilities":["checkpoint"]}'
+read -r line_1
+"""
+
+OPEN = """
+task "letters" {
+  input {
+    provider_path = "letters"
+    config { anything = 1 }
+  }
+  output {
+    provider_path = "silent"
+  }
+}
+"""
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Callable[[str], DStream]:
+    def make(hcl: str) -> DStream:
+        (tmp_path / "dstream.hcl").write_text(hcl)
+        return DStream(tmp_path)
+
+    return make
+
+
+def test_every_wrong_setting_of_every_task_is_reported_at_once_at_its_line(plain: Callable[[str], DStream]) -> None:
+    done = plain(WRONG.replace('"jsn"', '"jsn"'))("validate")
+    assert done.returncode == 3
+    assert dict(line.split(None, 1) for line in done.stderr.splitlines()[:-1]) == {
+        "dstream.hcl:6:7": 'unknown setting "intervall". Did you mean "interval"?',
+        "dstream.hcl:7:19": '"count" must be at least 1.',
+        "dstream.hcl:13:15": '"queue" must be text, not a whole number.',
+        "dstream.hcl:15:24": '"batch.max_messages" must be at most 4,500.',
+        "dstream.hcl:21:3": 'the setting "db_connection_string" is missing. '
+        'ODBC string, "server=..;user id=..;password=..;database=.." or sqlserver:// URL',
+        "dstream.hcl:24:32": '"tables[1]" must be text, not a whole number.',
+        "dstream.hcl:26:26": 'unknown setting "inclde". Did you mean "include"?',
+        "dstream.hcl:33:16": '"format" must be "count" or "json". Did you mean "json"?',
+    }
+    assert done.stderr.endswith("8 errors in 1 file.\n")
+
+
+def test_what_cannot_describe_itself_is_said_to_be_unchecked(plain: Callable[[str], DStream], tmp_path: Path) -> None:
+    for name, text in (("letters", SHELL_INPUT), ("silent", '#!/usr/bin/env bash\necho \'{"status":"ready"}\'\ncat\n')):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    command = plain(OPEN)
+    document = json.loads(command("validate", "--json").stdout)
+    assert document == {
+        "schema_version": 1,
+        "valid": True,
+        "tasks": ["letters"],
+        "unchecked": [
+            {"task": "letters", "role": "input", "provider": "letters", "reason": "it does not describe its settings"},
+            {
+                "task": "letters",
+                "role": "output",
+                "provider": "silent",
+                "reason": "a legacy provider can't be described",
+            },
+        ],
+    }
+    assert "output: the config of silent is not checked: a legacy provider" in command("validate").stdout
