@@ -211,6 +211,7 @@ def test_bulk_insert_is_all_or_nothing(client: Client) -> None:
 
 def test_a_session_reset_forgets_settings_temp_tables_and_the_transaction(client: Client) -> None:
     client.run("CREATE TABLE t (id int); CREATE TABLE #x (id int); SET NOCOUNT ON; BEGIN TRAN; INSERT t VALUES (1)")
+    client.run("USE master")
     client.session.reset()
     assert client.value("SELECT @@TRANCOUNT") == 0
     assert client.value("SELECT count(*) FROM t") == 0

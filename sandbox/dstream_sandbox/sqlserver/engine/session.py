@@ -75,7 +75,7 @@ class SqlSession(SessionTransactions):
     def __init__(self, engine: SqlEngine, spid: int, login: str, database: Database, app: str, host: str) -> None:
         self.engine, self.spid, self.login, self.app, self.host = engine, spid, login, app, host
         self.started = clock.now_ticks()
-        self.home = database
+        self.home = self._login_database = database
         self.database = database.name
         self._connections: dict[str, tuple[sqlite3.Connection, ErrorBox]] = {}
         self.connection, self._box = self._connect(database)
@@ -160,6 +160,7 @@ class SqlSession(SessionTransactions):
 
     def reset(self) -> None:
         self.abort_transaction()
+        self.enter(self._login_database)
         self._drop_temp_tables()
         self.settings = Settings()
         self.frame = Frame()
