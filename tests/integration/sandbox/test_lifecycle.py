@@ -96,7 +96,7 @@ def test_after_kill_9_of_the_supervisor_the_servers_die_and_the_next_up_has_ever
         assert commands("env").stdout == variables
         assert commands("sql", "SELECT Id FROM dbo.Kept").stdout == "7\n"
         commands("down")
-    assert process.returncode == 0
+        assert process.wait(30) == 0
 
 
 def test_a_killed_server_is_started_again_on_its_port_with_its_data(shared: Commands) -> None:
@@ -213,6 +213,13 @@ def test_sigterm_ends_a_sandbox_that_is_still_starting(commands: Commands) -> No
     assert servers
     assert all(ended(server.pid) for server in servers)
     assert commands.running is None
+
+
+def test_servers_hold_the_lock_that_tells_whether_their_ports_and_data_are_free(shared: Commands) -> None:
+    running = shared.running
+    assert running is not None
+    for pid in (running.sqlserver, running.servicebus):
+        assert str(shared.data / "servers.lock") in [file.path for file in psutil.Process(pid).open_files()]
 
 
 def test_it_listens_on_loopback_only_and_tells_its_secrets_to_nobody(shared: Commands) -> None:
