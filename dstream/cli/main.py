@@ -13,6 +13,7 @@ from dstream.cli.list import list_tasks
 from dstream.cli.options import Options, with_options
 from dstream.cli.render import show_errors
 from dstream.cli.run import run
+from dstream.cli.state import state
 from dstream.cli.validate import validate
 from dstream.cli.version import version
 from dstream.errors import ConfigErrors, DStreamError, exit_code
@@ -50,6 +51,7 @@ def cli(options: Options) -> None:
 
 cli.add_command(list_tasks)
 cli.add_command(run)
+cli.add_command(state)
 cli.add_command(validate)
 cli.add_command(version)
 

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from dstream.cli.project import load_project, spec_of, task_of
 from dstream.cli.render import show_errors
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
-from dstream.host import Job, RunSummary, StopRequest, run_task
+from dstream.host import Job, RestartPolicy, RunSummary, StopRequest, run_task
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,15 +36,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
     metavar="POSITION",
     help="Where to start when no checkpoint is stored: earliest, latest, or what the input understands.",
 )
+@click.option("--no-restart", is_flag=True, help="End at the first failure, also when it may pass.")
 @with_options
-def run(task: str, options: Options, *, once: bool, from_: str | None) -> int:
+def run(task: str, options: Options, *, once: bool, from_: str | None, no_restart: bool) -> int:
     """Stream TASK's rows from its input to its output, until stopped.
 
     Ctrl-C drains: what was read is delivered and the checkpoint stored, then it ends with exit code 0. A second Ctrl-C
     ends it at once. The next run continues where the last one stopped; after a crash rows may repeat, none is lost.
     """
     project = load_project(options, only=[task])
-    job = _job(project, task_of(project, task), once=once, from_=from_)
+    job = _job(project, task_of(project, task), once=once, from_=from_, no_restart=no_restart)
     log = RunLog(sys.stderr, level=options.level, log_format=options.log_format or "text")
     stop, caught = StopRequest(), _Caught()
 
@@ -73,7 +75,8 @@ class _Caught:
     signal: int = 0
 
 
-def _job(project: Project, task: Task, *, once: bool, from_: str | None) -> Job:
+def _job(project: Project, task: Task, *, once: bool, from_: str | None, no_restart: bool) -> Job:
+    policy = replace(task.restart, max_attempts=0) if no_restart else task.restart
     return Job(
         task=task.name,
         run_id=uuid.uuid4().hex[:8],
@@ -86,6 +89,7 @@ def _job(project: Project, task: Task, *, once: bool, from_: str | None) -> Job:
         from_=from_,
         max_line=task.max_line,
         start_timeout_s=task.start_timeout_s,
+        restart=RestartPolicy(policy.max_attempts, policy.initial_delay_s, policy.max_delay_s),
     )
 
 

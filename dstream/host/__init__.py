@@ -1,6 +1,16 @@
 """The host of a task's two providers: starts them, relays lines, keeps the checkpoint, stops them in order."""
 
-from dstream.host.job import Events, Job, MetricValue, Phase, Progress, ProviderSpec, RunSummary, StopRequest
+from dstream.host.job import (
+    Events,
+    Job,
+    MetricValue,
+    Phase,
+    Progress,
+    ProviderSpec,
+    RestartPolicy,
+    RunSummary,
+    StopRequest,
+)
 from dstream.host.role_check import check_role
 from dstream.host.run import run_task
 
@@ -11,6 +21,7 @@ __all__ = [
     "Phase",
     "Progress",
     "ProviderSpec",
+    "RestartPolicy",
     "RunSummary",
     "StopRequest",
     "check_role",

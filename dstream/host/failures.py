@@ -91,16 +91,17 @@ def not_ready(role: Role, spec: ProviderSpec, waited_for: str, timeout_s: float,
 
 def died(
     role: Role, spec: ProviderSpec, exit_code: int | None, *, was_ready: bool, stderr: Sequence[str]
-) -> SystemFault:
+) -> DStreamError:
     """The process ended, or closed its pipes, when it should not have."""
     when = "while the stream was running" if was_ready else "before it was ready"
-    return SystemFault(
-        "provider.died",
-        f'{role} provider "{spec.label}" {_ending(exit_code)} {when}',
-        place=spec.place,
-        hint="" if stderr else "It wrote nothing to stderr.",
-        details=stderr,
-    )
+    message = f'{role} provider "{spec.label}" {_ending(exit_code)} {when}'
+    hint = "" if stderr else "It wrote nothing to stderr."
+    if exit_code is None or exit_code >= 0:
+        return SystemFault("provider.died", message, place=spec.place, hint=hint, details=stderr)
+    # Killed from outside, for want of memory perhaps: unlike an exit of its own, that tells nothing about the next try.
+    error = TransientError("provider.died", message, hint=hint)
+    error.place, error.details = spec.place, tuple(stderr)
+    return error
 
 
 def end_missing(spec: ProviderSpec, exit_code: int | None, stderr: Sequence[str]) -> SystemFault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +34,17 @@ class ProviderSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """How a failed pair of providers is started again."""
+
+    max_attempts: int = 10
+    """In a row without an acknowledged checkpoint; 0: never."""
+    initial_delay_s: float = 1.0
+    """Doubled with each attempt."""
+    max_delay_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One run of one task. Times in seconds; the defaults are the protocol's."""
 
@@ -47,6 +58,11 @@ class Job:
     """Where the providers run; None: where the host runs."""
     once: bool = False
     from_: str | None = None
+    max_duration_s: float | None = None
+    """The run drains so long after both providers were ready for the first time."""
+    max_rows: int | None = None
+    """The run drains as soon as so many rows, or a few more, have been read."""
+    restart: RestartPolicy = RestartPolicy()
     max_line: int = DEFAULT_MAX_LINE
     max_in_flight: int = 1000
     max_in_flight_bytes: int = 64 * 1024 * 1024
@@ -118,7 +134,7 @@ class MetricValue:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is. Rows are data lines; settled ones are durable at the destination."""
+    """How far a run is. Rows are data lines; settled ones are durable at the destination, repeats counted again."""
 
     rows_relayed: int = 0
     rows_settled: int = 0
@@ -130,6 +146,19 @@ class Progress:
     """The last checkpoint on disk."""
     phases: Mapping[Role, Phase] = field(default_factory=dict)
     metrics: tuple[MetricValue, ...] = ()
+    restarts: int = 0
+
+    def after(self, earlier: Progress) -> Progress:
+        """These figures of one pair with those of the pairs before it, whose unsettled rows were dropped."""
+        return replace(
+            self,
+            rows_relayed=earlier.rows_settled + self.rows_relayed,
+            rows_settled=earlier.rows_settled + self.rows_settled,
+            rows_rejected=earlier.rows_rejected + self.rows_rejected,
+            bytes_relayed=earlier.bytes_relayed + self.bytes_relayed,
+            checkpoints_stored=earlier.checkpoints_stored + self.checkpoints_stored,
+            restarts=earlier.restarts + self.restarts,
+        )
 
     @property
     def lag_ms(self) -> int | None:

@@ -11,6 +11,7 @@ from dstream.host import failures
 from dstream.host.broken import Broken, Interrupted, Lost, MustRestart
 from dstream.host.checkpoints import Checkpoints
 from dstream.host.job import Job, Progress, StopRequest
+from dstream.host.limits import Limits
 from dstream.host.notes import Failed, Mailbox, Note, Said, Stored
 from dstream.host.pair import LAST_WORDS_S, AnySide, Pair
 from dstream.host.report import Report
@@ -32,7 +33,10 @@ class Streaming:
         mailbox: Mailbox,
         stop: StopRequest,
         clock: Callable[[], float],
+        limits: Limits,
+        before: Progress,
     ) -> None:
+        """`before`: the figures of the run's earlier pairs."""
         self._job = job
         self._pair = pair
         self._checkpoints = checkpoints
@@ -40,12 +44,14 @@ class Streaming:
         self._mailbox = mailbox
         self._stop = stop
         self._clock = clock
+        self._limits = limits
+        self._before = before
         now = clock()
         self._drain_deadline_s: float | None = None
         self._exit_deadline_s: float | None = None
         self._next_progress_s = now + job.progress_every_s
         self._next_summary_s = now + job.summary_every_s
-        self._summarised_rows = 0
+        self._summarised_rows = before.rows_settled
         self._start_s = now
         self._is_suspected = False
         self._summarised_s = now
@@ -64,8 +70,9 @@ class Streaming:
             self._tell(now)
 
     def progress(self) -> Progress:
+        """Of the whole run."""
         counts = self._checkpoints.counts
-        return Progress(
+        own = Progress(
             rows_relayed=counts.rows_relayed,
             rows_settled=counts.rows_settled,
             rows_rejected=counts.rows_rejected,
@@ -76,6 +83,11 @@ class Streaming:
             phases=self._report.phases,
             metrics=self._report.metrics,
         )
+        return own.after(self._before)
+
+    @property
+    def is_draining(self) -> bool:
+        return self._drain_deadline_s is not None
 
     def _is_over(self) -> bool:
         return self._checkpoints.is_complete and all(side.exited_s is not None for side in self._pair.sides)
@@ -103,10 +115,14 @@ class Streaming:
     def _obey_stop(self, now: float) -> None:
         if self._stop.is_urgent or (self._drain_deadline_s is not None and now >= self._drain_deadline_s):
             raise Interrupted
-        if self._stop.is_requested and self._drain_deadline_s is None:
+        if self._drain_deadline_s is None and (self._stop.is_requested or self._has_enough(now)):
             self._drain_deadline_s = now + self._job.drain_deadline_s
             self._report.log("info", "run.draining", deadline_s=self._job.drain_deadline_s)
             self._stop_input()
+
+    def _has_enough(self, now: float) -> bool:
+        rows = self._before.rows_settled + self._checkpoints.counts.rows_relayed
+        return not self._pair.input.reader.has_ended and self._limits.are_reached(now, rows)
 
     def _stop_input(self) -> None:
         side = self._pair.input
@@ -178,5 +194,6 @@ class Streaming:
             in_flight=progress.rows_relayed - progress.rows_settled,
             rejected=progress.rows_rejected,
             checkpoint=progress.last_seq,
+            restarts=progress.restarts,
         )
         self._summarised_rows, self._summarised_s = progress.rows_settled, now

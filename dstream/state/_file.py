@@ -50,11 +50,8 @@ class FileStore:
             return None
         except OSError as error:
             raise ConfigError("state.unreadable", f"can't read the state {self.path}: {error.strerror}") from error
-        self._check_version(document)
-        try:
-            return msgspec.json.decode(document, type=StoredState)
-        except msgspec.DecodeError as error:
-            raise self._corrupt(error) from error
+        hint = f"Restore it from a backup, or start anew with `dstream state rm {self._task}`."
+        return decode_state(document, source=str(self.path), hint=hint)
 
     def save(self, state: StoredState) -> None:
         """Durable on return: file and folder are synced. Raises `state.write_failed`; the old state then stays."""
@@ -71,32 +68,33 @@ class FileStore:
             ) from error
 
     def remove(self) -> bool:
-        """Forget the checkpoint; False when there was none."""
+        """Forget the checkpoint; False when there was none. Raises `state.write_failed`."""
         try:
             self.path.unlink()
+            _sync_folder(self._folder)
         except FileNotFoundError:
             return False
-        _sync_folder(self._folder)
+        except OSError as error:
+            raise SystemFault("state.write_failed", f"can't remove the state {self.path}: {error.strerror}") from error
         return True
 
-    def _check_version(self, document: bytes) -> None:
-        try:
-            version = msgspec.json.decode(document, type=_Version).version
-        except msgspec.DecodeError as error:
-            raise self._corrupt(error) from error
+
+def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
+    """What a document holds; `source`: where it came from, `hint`: what to do if it is bad.
+
+    Raises `state.corrupt`, `state.newer`.
+    """
+    try:
+        version = msgspec.json.decode(document, type=_Version).version
         if version > DOCUMENT_VERSION:
             raise ConfigError(
                 "state.newer",
-                f"the state {self.path} has version {version}; this dstream knows {DOCUMENT_VERSION}",
+                f"the state {source} has version {version}; this dstream knows {DOCUMENT_VERSION}",
                 hint="A newer dstream wrote it: upgrade this one.",
             )
-
-    def _corrupt(self, error: Exception) -> ConfigError:
-        return ConfigError(
-            "state.corrupt",
-            f"the state {self.path} can't be understood: {error}",
-            hint=f"Restore it from a backup, or start anew with `dstream state rm {self._task}`.",
-        )
+        return msgspec.json.decode(document, type=StoredState)
+    except msgspec.DecodeError as error:
+        raise ConfigError("state.corrupt", f"the state {source} can't be understood: {error}", hint=hint) from error
 
 
 def _file_name(name: str) -> str:

@@ -20,6 +20,7 @@ from dstream_sandbox import workload
 
 from tests.running import DStream, Message, RunningCommand, Sandbox, wait_until
 
+PROVIDERS = {"input": "mssql", "output": "servicebus"}
 VICTIMS = ("input", "output", "host", "servicebus", "sqlserver")
 ROUNDS = 10
 SOAK_ROUNDS = int(os.environ.get("SOAK_ROUNDS", "200"))
@@ -50,24 +51,43 @@ task "orders" {
 
 
 class Stream:
-    """`dstream run`, started again whenever it ends, as a service manager would."""
+    """`dstream run`. It heals the death of a provider itself; its own death a service manager would: started again."""
 
     def __init__(self, dstream: DStream) -> None:
         self._dstream = dstream
         self._stack = contextlib.ExitStack()
         self.run: RunningCommand = self._start()
-        self.kills = 0
-        self.ends = 0
 
     def _start(self) -> RunningCommand:
         return self._stack.enter_context(self._dstream.running("run", "orders"))
 
     def kill(self, role: str) -> None:
-        """One of its processes; `input` and `output` are the providers."""
-        name = {"input": "mssql", "output": "servicebus"}.get(role)
-        pid = self._provider(name) if name else self.run.process.pid
-        os.kill(pid, signal.SIGKILL)
-        self.kills += 1
+        """SIGKILL one of its processes, until the kill was what ended it and not something else a moment before."""
+        kill = self._kill_host if role == "host" else self._kill_provider
+        while not kill(PROVIDERS.get(role, "")):
+            self.keep_running()
+
+    def _kill_host(self, _: str) -> bool:
+        process = self.run.process
+        process.send_signal(signal.SIGKILL)
+        wait_until(lambda: process.poll() is not None, "the host to end")
+        self.keep_running()
+        return process.returncode == -signal.SIGKILL
+
+    def _kill_provider(self, name: str) -> bool:
+        pid, run = self._provider(name), self.run
+        restarts, healed = _restarts(run), _restarts(run, "SIGKILL")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(
+            lambda: _restarts(run) > restarts or run.process.poll() is not None,
+            f"the host to notice the death of its {name}:\n{run.stderr}",
+        )
+        # A run ends by itself only where it never began, because a server was away.
+        assert run.process.poll() is None or (run.process.returncode == 6 and "run.started" not in run.stderr), (
+            run.stderr
+        )
+        return _restarts(run, "SIGKILL") > healed
 
     def _provider(self, name: str) -> int:
         """Its pid, as soon as it has been started."""
@@ -83,20 +103,20 @@ class Stream:
 
     def keep_running(self) -> None:
         if self.run.process.poll() is not None:
-            self.ends += 1
             self.run = self._start()
 
     def is_streaming(self) -> bool:
         self.keep_running()
-        return "run.started" in self.run.stderr
-
-    def ended_by_kills(self) -> bool:
-        """Whether every kill of a provider or the host has ended a run."""
-        self.keep_running()
-        return self.ends >= self.kills
+        said = self.run.stderr
+        return max(said.rfind("run.started"), said.rfind("run.restarted")) > said.rfind("run.restarting")
 
     def stop(self) -> None:
         self._stack.close()
+
+
+def _restarts(run: RunningCommand, cause: str = "") -> int:
+    """How often the run has begun to start its providers again, for that cause."""
+    return sum("run.restarting" in line and cause in line for line in run.stderr.splitlines())
 
 
 @pytest.mark.parametrize("duplicate_detection", [False, True], ids=["plain queue", "duplicate detection"])
@@ -134,7 +154,6 @@ def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_d
                 sandbox.kill(victim)
             else:
                 stream.kill(victim)
-                wait_until(stream.ended_by_kills, f"the run to end with its {victim}")
         writer.finish()
         expected = _expected(sandbox)
         received += _receive_all(sandbox, stream, len(expected))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dstream.errors import Place
-from dstream.host import Job, Progress, ProviderSpec, RunSummary, StopRequest, run_task
+from dstream.host import Job, Progress, ProviderSpec, RestartPolicy, RunSummary, StopRequest, run_task
 
 PROVIDERS = Path(__file__).parent / "providers"
 TASK = "orders"
@@ -79,6 +79,7 @@ def job(folder: Path, **changes: Any) -> Job:
         drain_deadline_s=5.0,
         exit_grace_s=2.0,
         progress_every_s=0.05,
+        restart=RestartPolicy(max_attempts=0),
     )
     return replace(plain, **changes)
 

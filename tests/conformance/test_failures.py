@@ -113,7 +113,8 @@ def test_after_a_failure_what_was_acknowledged_is_stored_and_the_rest_repeated(
 
 def test_an_unterminated_last_line_is_never_forwarded(tmp_path: Path) -> None:
     failure(faulty_job(tmp_path, "input", {"fault": "unterminated"}))
-    assert b"half" not in (tmp_path / "sink").read_bytes()
+    sink = tmp_path / "sink"  # an output that is ended soon enough has not even opened it
+    assert not sink.exists() or b"half" not in sink.read_bytes()
 
 
 def test_an_output_that_lives_but_reads_no_more_is_noticed_when_a_row_is_written(tmp_path: Path) -> None:

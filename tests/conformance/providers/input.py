@@ -1,20 +1,25 @@
 """A well-behaved input: `rows` lines behind its state, a checkpoint every `every`; then end, or `hold` until stop.
 
-`fault` makes it break one rule; `acks` is a file that gets the acks it received.
+`fault` makes it break one rule, after `after` rows and `after_acks` acks. Files: `acks` gets the acks it received,
+`starts` what line 1 said of the position.
 """
 
+import json
 import os
 import signal
 import sys
 import threading
 import time
 
-from wire import command, complain, hear, hello, raw, say
+from wire import command, complain, fault_of, hear, hello, raw, say
 
 hello("input", os.environ.get("NAME", "rows"), "checkpoint", "ack", "drain", *os.environ.get("MORE", "once").split())
 line_1 = command()
 config, state = line_1["config"], line_1["state"]
-fault = config.get("fault", "")
+fault = fault_of(config)
+if "starts" in config:
+    with open(config["starts"], "a") as file:
+        file.write(json.dumps({"from": line_1["run"]["from"], "state": state}) + "\n")
 if fault == "not_ready":
     complain("waiting for a database")
     hear()
@@ -22,13 +27,15 @@ if fault == "not_ready":
 if fault == "refuses":
     error = {
         "code": "rows.bad",
-        "kind": "config",
+        "kind": config.get("kind", "config"),
         "message": "no such table",
         "hint": "check",
         "config_path": "tables[0]",
     }
     say({"status": "error", "message": "no such table", "error": error})
     sys.exit(1)
+if fault == "killed_early":
+    os.kill(os.getpid(), signal.SIGKILL)
 if fault == "early_exit":
     complain("can't find libfoo.so")
     sys.exit(7)
@@ -65,8 +72,14 @@ def checkpoint(n, following):
 
 
 def fail(now):
+    while len(acks) < config.get("after_acks", 0):
+        time.sleep(0.005)
     if fault == "error":
-        error = {"code": "rows.lost", "kind": "transient", "message": "connection lost: " + config.get("say", "")}
+        error = {
+            "code": "rows.lost",
+            "kind": config.get("kind", "transient"),
+            "message": "connection lost: " + config.get("say", ""),
+        }
         say({"dstream": "error", **error, "hint": "wait", "config_path": "tables[0]"})
         sys.exit(1)
     if fault == "exit":

@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 
-from wire import command, complain, hear, hello, raw, say
+from wire import command, complain, fault_of, hear, hello, raw, say
 
 hello("output", os.environ.get("OUT_NAME", "sink"), "ack", *os.environ.get("OUT_MORE", "").split())
 config = command()["config"]
-fault, at = config.get("fault", ""), config.get("at", 1)
+fault, at = fault_of(config), config.get("at", 1)
+if fault == "killed_early":
+    os.kill(os.getpid(), signal.SIGKILL)
 if fault == "refuses":
     say({"status": "error", "message": "old style"})
     sys.exit(1)

@@ -33,6 +33,16 @@ def hello(role, name, *capabilities, protocol=1):
     )
 
 
+def fault_of(config):
+    """The rule to break; with `marker`, a file that counts the starts, only in the first `times` of them."""
+    if "marker" not in config:
+        return config.get("fault", "")
+    with open(config["marker"], "a+") as file:
+        file.write("x")
+        file.flush()
+        return config["fault"] if file.tell() <= config.get("times", 1) else ""
+
+
 def _read_lines():
     # os.read, since a thread that waits in sys.stdin.buffer aborts CPython at exit.
     rest = b""

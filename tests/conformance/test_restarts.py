@@ -1,0 +1,183 @@
+"""A pair that fails in a way that may pass is started again inside the same run, from the stored state."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from dstream.errors import DStreamError
+from dstream.host import Job, RestartPolicy
+from tests.conformance.runs import Background, Recorded, job, provider, run, sink_numbers, stored_state
+
+AT_ONCE = RestartPolicy(initial_delay_s=0.01, max_delay_s=0.02)
+
+
+def restarting(folder: Path, **changes: Any) -> Job:
+    return job(folder, **{"restart": AT_ONCE, **changes})
+
+
+def failing_input(folder: Path, fault: str, **config: Any) -> Any:
+    return provider("input.py", 3, fault=fault, marker=str(folder / "marker"), **config)
+
+
+def failing_output(folder: Path, fault: str, **config: Any) -> Any:
+    return provider("output.py", 12, fault=fault, marker=str(folder / "marker"), sink=str(folder / "sink"), **config)
+
+
+def check_nothing_lost(folder: Path) -> None:
+    document = stored_state(folder)
+    assert document is not None
+    assert set(sink_numbers(folder)) == set(range(document["state"]["next"]))
+
+
+@pytest.mark.parametrize("fault", ["killed", "exit", "exit_0", "error", "closes_stdout", "unterminated"])
+def test_an_input_that_fails_is_restarted_from_the_stored_state(fault: str, tmp_path: Path) -> None:
+    events = Recorded()
+    summary = run(
+        restarting(tmp_path, input=failing_input(tmp_path, fault, after=7, after_acks=1), run_id="the-run"), events
+    )
+    # The first pair stored 5 rows and was lost two rows later; the second read 10 rows from there.
+    assert sink_numbers(tmp_path)[:5] == list(range(5))
+    assert sink_numbers(tmp_path)[-10:] == list(range(5, 15))
+    document = stored_state(tmp_path)
+    assert document is not None
+    assert (document["state"], document["run_id"]) == ({"next": 15}, "the-run")
+    assert (summary.drained, summary.rows, summary.progress.restarts) == (True, 15, 1)
+    assert [event["attempt"] for event in events.named("run.restarting")] == [1]
+    assert (len(events.named("run.started")), len(events.named("run.restarted"))) == (1, 1)
+    assert events.named("run.finished")[0]["restarts"] == 1
+
+
+@pytest.mark.parametrize("fault", ["killed", "exit", "error", "closes_stdin"])
+def test_an_output_that_fails_is_restarted_and_gets_again_what_it_had_not_acknowledged(
+    fault: str, tmp_path: Path
+) -> None:
+    events = Recorded()
+    size = 50_000 if fault == "closes_stdin" else 10
+    summary = run(
+        restarting(
+            tmp_path, input=provider("input.py", 3, rows=60, size=size), output=failing_output(tmp_path, fault, at=2)
+        ),
+        events,
+    )
+    check_nothing_lost(tmp_path)
+    assert (summary.drained, summary.progress.restarts) == (True, 1)
+    assert events.named("run.restarting")[0]["code"] in ("provider.died", "sink.full")
+
+
+@pytest.mark.parametrize("role", ["input", "output"])
+def test_a_provider_killed_from_outside_is_replaced_with_its_partner(role: str, tmp_path: Path) -> None:
+    running = Background(restarting(tmp_path, input=provider("input.py", 3, hold=True)))
+    running.events.wait_for_progress(lambda progress: progress.last_seq == 2)
+    first = [event["pid"] for event in running.events.named("provider.ready")]
+    os.kill(first[["output", "input"].index(role)], signal.SIGKILL)
+    running.events.wait_for("run.restarted")
+    running.events.wait_for_progress(lambda progress: progress.restarts == 1 and progress.rows_settled == 20)
+    assert not any(psutil.pid_exists(pid) for pid in first)
+    running.stop.request()
+    assert running.result().drained
+    assert sink_numbers(tmp_path) == list(range(20))
+
+
+@pytest.mark.parametrize("role", ["input", "output"])
+def test_a_provider_killed_before_it_was_ready_is_replaced(role: str, tmp_path: Path) -> None:
+    fault = failing_input(tmp_path, "killed_early") if role == "input" else failing_output(tmp_path, "killed_early")
+    events = Recorded()
+    summary = run(restarting(tmp_path, **{role: fault}), events)
+    assert (summary.drained, summary.progress.restarts) == (True, 1)
+    assert (len(events.named("run.started")), len(events.named("run.restarted"))) == (1, 0)
+    assert sink_numbers(tmp_path) == list(range(10))
+
+
+def test_after_the_last_attempt_the_run_ends_with_the_last_error(tmp_path: Path) -> None:
+    events = Recorded()
+    policy = RestartPolicy(max_attempts=2, initial_delay_s=0.01)
+    with pytest.raises(DStreamError, match="connection lost") as caught:
+        run(restarting(tmp_path, input=provider("input.py", 3, fault="error"), restart=policy), events)
+    assert caught.value.code == "rows.lost"
+    assert [event["attempt"] for event in events.named("run.restarting")] == [1, 2]
+    assert events.named("run.failed")[0]["code"] == "rows.lost"
+
+
+def test_stored_checkpoints_let_it_go_on_however_often_it_fails(tmp_path: Path) -> None:
+    policy = RestartPolicy(max_attempts=1, initial_delay_s=0.01)
+    faulty = failing_input(tmp_path, "exit", after=7, after_acks=1, times=4)
+    summary = run(restarting(tmp_path, input=faulty, restart=policy))
+    assert (summary.drained, summary.progress.restarts) == (True, 4)
+    assert set(sink_numbers(tmp_path)) == set(range(30))
+
+
+@pytest.mark.parametrize(
+    ("changes", "restarts"),
+    [
+        pytest.param({"fault": "error", "kind": "config"}, 0, id="config, running"),
+        pytest.param({"fault": "error", "kind": "data"}, 0, id="data, running"),
+        pytest.param({"fault": "error", "kind": "unreachable"}, 1, id="unreachable, running"),
+        pytest.param({"fault": "refuses", "kind": "unreachable"}, 0, id="unreachable, before ready"),
+        pytest.param({"fault": "refuses", "kind": "transient"}, 1, id="transient, before ready"),
+        pytest.param({"fault": "early_exit"}, 0, id="exit, before ready"),
+        pytest.param({"fault": "miscount"}, 0, id="counts differ"),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(changes: dict[str, Any], restarts: int, tmp_path: Path) -> None:
+    events = Recorded()
+    the_job = restarting(tmp_path, input=failing_input(tmp_path, **changes))
+    if restarts:
+        assert run(the_job, events).drained
+    else:
+        with pytest.raises(DStreamError):
+            run(the_job, events)
+    assert len(events.named("run.restarting")) == restarts
+
+
+def test_a_start_position_is_given_until_a_state_is_stored(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    config = {"starts": str(starts), "after": 7, "after_acks": 1}
+    run(restarting(tmp_path, input=failing_input(tmp_path, "exit", **config), from_="earliest"))
+    assert [json.loads(line) for line in starts.read_text().splitlines()] == [
+        {"from": "earliest", "state": {}},
+        {"from": None, "state": {"next": 5}},
+    ]
+
+
+def test_a_stop_during_the_pause_ends_the_run_at_once_and_says_that_work_was_left(tmp_path: Path) -> None:
+    policy = RestartPolicy(initial_delay_s=600.0, max_delay_s=600.0)
+    running = Background(restarting(tmp_path, input=provider("input.py", 3, fault="exit"), restart=policy))
+    running.events.wait_for("run.restarting")
+    running.stop.request()
+    summary = running.result(timeout_s=5)
+    assert not summary.drained
+    assert running.events.named("run.finished")[0]["undone"] == 3
+
+
+def test_restarts_leave_neither_threads_nor_descriptors(tmp_path: Path) -> None:
+    process = psutil.Process()
+    before = process.num_fds(), threading.active_count()
+    run(restarting(tmp_path, input=failing_input(tmp_path, "killed", times=2)))
+    assert (process.num_fds(), threading.active_count()) == before
+
+
+def test_a_run_drains_by_itself_when_it_has_read_enough_rows(tmp_path: Path) -> None:
+    events = Recorded()
+    summary = run(restarting(tmp_path, input=provider("input.py", 3, hold=True), max_rows=10), events)
+    assert (summary.drained, summary.rows) == (True, 10)
+    assert events.named("run.draining")
+
+
+def test_rows_before_a_restart_count_for_the_limit(tmp_path: Path) -> None:
+    faulty = failing_input(tmp_path, "exit", after=7, after_acks=1, hold=True)
+    summary = run(restarting(tmp_path, input=faulty, max_rows=15))
+    assert (summary.drained, summary.rows) == (True, 15)
+
+
+def test_a_run_drains_by_itself_when_its_time_is_over(tmp_path: Path) -> None:
+    summary = run(restarting(tmp_path, input=provider("input.py", 3, hold=True), max_duration_s=0.3))
+    assert summary.drained
+    assert 0.3 <= summary.streamed_s < 5

@@ -1,0 +1,134 @@
+"""`dstream state`: what is shown, kept, changed and forgotten, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import BIN, DStream
+
+HCL = """
+task "count" {
+  input {
+    provider = "counter"
+    config {
+      interval = "%s"
+      count    = 3
+    }
+  }
+  output {
+    provider = "console"
+    config {}
+  }
+}
+"""
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> DStream:
+    """A task that has run to its end once."""
+    (tmp_path / "dstream.hcl").write_text(HCL % "1ms")
+    dstream = DStream(tmp_path)
+    assert dstream("run", "count").returncode == 0
+    return dstream
+
+
+def checkpoint(dstream: DStream) -> Any:
+    return json.loads(dstream("state", "show", "count", "--json").stdout)["checkpoint"]
+
+
+def test_show_says_where_the_next_run_goes_on(counted: DStream) -> None:
+    shown = counted("state", "show", "count")
+    stored = checkpoint(counted)
+    assert shown.returncode == 0
+    assert "count · counter → console" in shown.stdout
+    assert stored["stored_at"] in shown.stdout
+    assert stored["state"]
+
+
+def test_what_rm_forgets_can_be_set_from_an_export(counted: DStream) -> None:
+    before = checkpoint(counted)
+    document = counted("state", "export", "count").stdout
+    (counted.cwd / "kept.json").write_text(document)
+    assert json.loads(document) == before
+
+    assert counted("state", "rm", "count", "--yes").returncode == 0
+    assert checkpoint(counted) is None
+    assert "starts anew" in counted("state", "show", "count").stdout
+    assert "no checkpoint" in counted("state", "rm", "count").stdout
+    assert counted("state", "export", "count").returncode == 3
+
+    assert counted("state", "set", "count", "kept.json", "--yes").returncode == 0
+    assert checkpoint(counted) == before
+
+
+def test_numbers_of_any_size_survive_export_and_set(counted: DStream) -> None:
+    path = next(counted.cwd.glob(".dstream/state/*/count.json"))
+    document = json.loads(path.read_text())
+    big = '{"position":123456789012345678901234567890}'
+    path.write_text(json.dumps({**document, "state": 0}).replace('"state": 0', f'"state": {big}'))
+    (counted.cwd / "kept.json").write_text(counted("state", "export", "count").stdout)
+    assert counted("state", "set", "count", "kept.json", "--yes").returncode == 0
+    assert '"position": 123456789012345678901234567890' in counted("state", "export", "count").stdout
+
+
+@pytest.mark.parametrize("arguments", [("rm", "count"), ("set", "count", "kept.json")], ids=["rm", "set"])
+def test_a_change_without_a_terminal_needs_yes(counted: DStream, arguments: tuple[str, ...]) -> None:
+    (counted.cwd / "kept.json").write_text(counted("state", "export", "count").stdout)
+    before = checkpoint(counted)
+    done = counted("state", *arguments)
+    assert done.returncode == 3
+    assert "--yes" in done.stderr
+    assert checkpoint(counted) == before
+
+
+def test_a_document_that_is_none_is_not_set(counted: DStream) -> None:
+    before = checkpoint(counted)
+    (counted.cwd / "kept.json").write_text('{"position": 3}')
+    done = counted("state", "set", "count", "kept.json", "--yes")
+    assert done.returncode == 3
+    assert "state.corrupt" in done.stderr
+    assert checkpoint(counted) == before
+
+
+@pytest.mark.parametrize(("answer", "is_forgotten"), [(b"n\n", False), (b"y\n", True)])
+def test_on_a_terminal_it_asks(counted: DStream, answer: bytes, is_forgotten: bool) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [BIN / "dstream", "state", "rm", "count"], cwd=counted.cwd, stdin=theirs, stderr=subprocess.PIPE
+        )
+        os.write(ours, answer)
+        _, said = process.communicate(timeout=30)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert b"Go on?" in said
+    assert (checkpoint(counted) is None) == is_forgotten
+
+
+def test_a_running_task_keeps_its_checkpoint(counted: DStream) -> None:
+    (counted.cwd / "kept.json").write_text(counted("state", "export", "count").stdout)
+    (counted.cwd / "dstream.hcl").write_text((HCL % "60s").replace("count    = 3", ""))
+    with counted.running("run", "count") as run:
+        run.says("run.started")
+        for arguments in (("rm", "count", "--yes"), ("set", "count", "kept.json", "--yes")):
+            done = counted("state", *arguments)
+            assert done.returncode == 4
+            assert f"pid {run.process.pid}" in done.stderr
+        assert checkpoint(counted)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.ended() == 0, run.stderr
+
+
+def test_an_unknown_task_is_a_configuration_error(counted: DStream) -> None:
+    done = counted("state", "rm", "cuont", "--yes")
+    assert done.returncode == 3
+    assert 'Did you mean "count"?' in done.stderr
