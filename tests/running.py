@@ -95,7 +95,7 @@ class Sandbox:
             administration.create_queue(name, **settings)
 
     def receive(self, queue: str, count: int, *, idle_s: float = 2.0) -> list[Message]:
-        """Take `count` messages and whatever follows within `idle_s`: too many must show, too."""
+        """Take `count` messages and whatever follows within `idle_s` (too many must show, too), as published."""
         messages: list[Message] = []
         deadline = time.monotonic() + DEADLINE_S
         with ServiceBusClient.from_connection_string(self.env["ASB_CONNECTION_STRING"]) as client:
@@ -106,15 +106,18 @@ class Sandbox:
                 while time.monotonic() < deadline:
                     batch = receiver.receive_messages(max_message_count=1000, max_wait_time=idle_s)
                     if not batch and len(messages) >= count:
-                        return messages
-                    messages += [Message(str(each.message_id), b"".join(each.body)) for each in batch]
+                        return sorted(messages)
+                    messages += [
+                        Message(each.sequence_number or 0, str(each.message_id), b"".join(each.body)) for each in batch
+                    ]
         raise AssertionError(f"{len(messages)} of {count} messages came within {DEADLINE_S:g} s")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Message:
-    """A received message: its id and its bytes."""
+    """A received message. Sequence numbers count what the queue accepted, so they are the order of publishing."""
 
+    sequence_number: int
     id: str
     body: bytes
 

@@ -33,6 +33,10 @@ from dstream_sandbox.supervisor import Supervisor
 Position = tuple[str, int, str, int]
 """LSN, command id, sequence value, operation: where a change stands in the log."""
 
+Arrival = tuple[int, Position, float]
+"""The message's sequence number in the queue, which is the order in which it was published; its change's position; and
+milliseconds from the commit of the change until a consumer had it."""
+
 _QUEUE = "orders"
 _TABLES = ("dbo.Orders", "dbo.OrderLines")
 _DRAIN_S = 60.0
@@ -157,7 +161,7 @@ class _Demo:
             consumer.wait_for(len(expected), _DRAIN_S)
             figures.rows_s = len(expected) / (consumer.last_at - started)
         consumer.stop()
-        self._check(figures, expected, consumer.arrived)
+        self._check(figures, expected, sorted(consumer.arrived))
         return figures
 
     def _prepare(self) -> None:
@@ -184,7 +188,11 @@ class _Demo:
         self._story.chapter("dstream run orders, again")
         second = self._run()
         changed = writing.result()
-        self._story.line(f"{changed.total:,} rows changed in {changed.transactions:,} transactions")
+        streamed = sum(changed.changes[table] for table in _TABLES)
+        self._story.line(
+            f"{changed.total:,} rows changed in {changed.transactions:,} transactions, "
+            f"{streamed:,} of them in the two tables that are streamed"
+        )
         self._second = second
 
     def _run(self) -> subprocess.Popen[bytes]:
@@ -207,13 +215,13 @@ class _Demo:
                 ]
         return sorted(positions)
 
-    def _check(self, figures: Figures, expected: list[Position], arrived: list[tuple[Position, float]]) -> None:
+    def _check(self, figures: Figures, expected: list[Position], arrived: list[Arrival]) -> None:
         self._second.terminate()
         code = self._second.wait(_DRAIN_S)
         self._story.line(f"SIGTERM: the stream drained and ended with exit code {code}")
         seen: set[Position] = set()
         firsts = []
-        for position, _ in arrived:
+        for _, position, _ in arrived:
             if position not in seen:
                 firsts.append(position)
             seen.add(position)
@@ -222,7 +230,7 @@ class _Demo:
         figures.lost = len(set(expected) - seen)
         figures.repeated = len(arrived) - len(seen)
         figures.out_of_order = sum(later < earlier for earlier, later in itertools.pairwise(firsts))
-        lags = [lag for _, lag in arrived] or [0.0]
+        lags = [lag for _, _, lag in arrived] or [0.0]
         figures.lag_ms_median, figures.lag_ms_worst = median(lags), max(lags)
 
 
@@ -231,8 +239,7 @@ class _Consumer:
     """Takes messages off the queue as they come, with azure-servicebus alone."""
 
     settings: Settings
-    arrived: list[tuple[Position, float]] = field(default_factory=list)
-    """Position and milliseconds since the change was committed."""
+    arrived: list[Arrival] = field(default_factory=list)
     last_at: float = 0.0
     _ended: threading.Event = field(default_factory=threading.Event)
     _came: threading.Condition = field(default_factory=threading.Condition)
@@ -272,7 +279,8 @@ class _Consumer:
         for message in batch:
             metadata = json.loads(b"".join(message.body))["metadata"]
             position = metadata["LSN"], metadata["CommandId"] or 0, metadata["Seq"], metadata["OperationID"]
-            self.arrived.append((position, (now - _seconds(metadata["CommitTime"])) * 1000))
+            lag_ms = (now - _seconds(metadata["CommitTime"])) * 1000
+            self.arrived.append((message.sequence_number, position, lag_ms))
         if batch:
             with self._came:
                 self.last_at = time.monotonic()
