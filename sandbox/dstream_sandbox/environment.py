@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -74,11 +75,13 @@ def _quoted(value: str) -> str:
 
 
 def _write_bundle(folder: Folder, environ: Mapping[str, str]) -> Path:
-    path = folder.path / "ca-bundle.pem"
+    """Named by its content: what another shell was given must not change under it."""
     texts = [file.read_text() for file in _bundles_in_force(environ)]
     certificates = dict.fromkeys(each for text in [*texts, folder.ca_file.read_text()] for each in _PEM.findall(text))
+    bundle = "\n".join(certificates) + "\n"
+    path = folder.tls / f"ca-bundle-{hashlib.sha256(bundle.encode()).hexdigest()[:12]}.pem"
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text("\n".join(certificates) + "\n")
+    temporary.write_text(bundle)
     temporary.replace(path)
     return path
 

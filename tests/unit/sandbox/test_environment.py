@@ -19,8 +19,12 @@ def folder(tmp_path: Path) -> Folder:
     return folder
 
 
+def _path(folder: Folder, environ: dict[str, str]) -> str:
+    return environment(folder, folder.settings_with(), environ)["REQUESTS_CA_BUNDLE"]
+
+
 def _bundle(folder: Folder, environ: dict[str, str]) -> str:
-    return Path(environment(folder, folder.settings_with(), environ)["REQUESTS_CA_BUNDLE"]).read_text()
+    return Path(_path(folder, environ)).read_text()
 
 
 def test_the_bundle_is_the_public_authorities_and_the_sandboxs(folder: Folder) -> None:
@@ -33,10 +37,18 @@ def test_the_bundle_is_the_public_authorities_and_the_sandboxs(folder: Folder) -
 def test_a_bundle_in_force_stays_in_force_and_nothing_comes_twice(folder: Folder, tmp_path: Path, name: str) -> None:
     ensure_certificates(tmp_path)
     company = (tmp_path / "ca.pem").read_text()
-    first = _bundle(folder, {name: str(tmp_path / "ca.pem")})
-    assert company.strip() in first
-    own = str(folder.path / "ca-bundle.pem")
-    assert sorted(_bundle(folder, {"REQUESTS_CA_BUNDLE": own, "SSL_CERT_FILE": own})) == sorted(first)
+    own = _path(folder, {name: str(tmp_path / "ca.pem")})
+    assert company.strip() in Path(own).read_text()
+    assert _path(folder, {"REQUESTS_CA_BUNDLE": own, "SSL_CERT_FILE": own}) == own
+
+
+def test_a_shell_keeps_the_bundle_that_it_was_given(folder: Folder, tmp_path: Path) -> None:
+    ensure_certificates(tmp_path)
+    first = Path(_path(folder, {}))
+    before = first.read_text()
+    company = str(tmp_path / "ca.pem")
+    assert _path(folder, {"REQUESTS_CA_BUNDLE": company, "SSL_CERT_FILE": company}) != str(first)
+    assert first.read_text() == before
 
 
 def test_trust_is_not_widened_beyond_what_was_in_force(folder: Folder, tmp_path: Path) -> None:
