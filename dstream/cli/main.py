@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import dstream
+from dstream.cli.lifecycle import destroy, init, plan, status
 from dstream.cli.list import list_tasks
 from dstream.cli.options import Options, with_options
 from dstream.cli.render import show_errors
@@ -49,9 +50,13 @@ def cli(options: Options) -> None:
     click.get_current_context().obj = options
 
 
+cli.add_command(destroy)
+cli.add_command(init)
 cli.add_command(list_tasks)
+cli.add_command(plan)
 cli.add_command(run)
 cli.add_command(state)
+cli.add_command(status)
 cli.add_command(validate)
 cli.add_command(version)
 

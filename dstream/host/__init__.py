@@ -11,13 +11,19 @@ from dstream.host.job import (
     RunSummary,
     StopRequest,
 )
+from dstream.host.lifecycle import run_lifecycle
+from dstream.host.lifecycle_job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
 from dstream.host.role_check import check_role
 from dstream.host.run import run_task
 
 __all__ = [
     "Events",
     "Job",
+    "LifecycleEvents",
+    "LifecycleJob",
+    "LifecycleOutcome",
     "MetricValue",
+    "NoInfrastructure",
     "Phase",
     "Progress",
     "ProviderSpec",
@@ -25,5 +31,6 @@ __all__ = [
     "RunSummary",
     "StopRequest",
     "check_role",
+    "run_lifecycle",
     "run_task",
 ]

@@ -39,6 +39,27 @@ def legacy_input_as_output(spec: ProviderSpec) -> ConfigError:
     )
 
 
+def input_has_no_lifecycle(spec: ProviderSpec, name: str) -> ConfigError:
+    """An input provider in the output block, asked to init, plan, show or destroy."""
+    return ConfigError(
+        "provider.no_lifecycle",
+        f'"{name or spec.label}" is an input provider and doesn\'t support lifecycle commands',
+        place=spec.place,
+        hint=f"{_WHAT_IT_DOES['input']} Did you swap input and output?",
+    )
+
+
+def ended_without_result(spec: ProviderSpec, exit_code: int | None, command: str, stderr: Sequence[str]) -> SystemFault:
+    """A lifecycle command whose provider is gone without having said how it went."""
+    return SystemFault(
+        "provider.no_result",
+        f'output provider "{spec.label}" {_ending(exit_code)} without a result of {command}',
+        place=spec.place,
+        hint="What it was at may be done in part: `dstream status` shows what is there.",
+        details=stderr,
+    )
+
+
 def late_hello(role: Role, spec: ProviderSpec) -> SystemFault:
     return SystemFault(
         "provider.late_hello",

@@ -13,6 +13,8 @@ import msgspec
 
 Role = Literal["input", "output"]
 CommandName = Literal["run", "describe", "init", "plan", "status", "destroy"]
+Operation = Literal["create", "update", "replace", "delete", "same", "refresh", "import"]
+Step = Literal["planned", "started", "done", "failed"]
 
 
 class RunOptions(msgspec.Struct, frozen=True):
@@ -133,6 +135,33 @@ class Error(msgspec.Struct, frozen=True, tag_field="dstream", tag="error", omit_
     retry_after_ms: int = 0
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """One property of a resource: what it is, and what it is to be (for `status`: recorded, and real)."""
+
+    path: str
+    old: Any = None
+    new: Any = None
+
+
+class Resource(msgspec.Struct, frozen=True, tag_field="dstream", tag="resource", omit_defaults=True):
+    """What a lifecycle command does, or would do, with one resource; `note` is for people."""
+
+    phase: Step
+    op: Operation
+    name: str
+    type: str = ""
+    diff: list[Difference] = []
+    note: str = ""
+
+
+class Diagnostic(msgspec.Struct, frozen=True, tag_field="dstream", tag="diagnostic", omit_defaults=True):
+    """Something to know about a lifecycle command, or about the resource `name`."""
+
+    message: str
+    severity: Literal["info", "warning", "error"] = "warning"
+    name: str = ""
+
+
 class Description(msgspec.Struct, frozen=True, tag_field="dstream", tag="description"):
     """The answer to `describe`."""
 
@@ -141,10 +170,38 @@ class Description(msgspec.Struct, frozen=True, tag_field="dstream", tag="descrip
     docs: str = ""
 
 
-Control = Hello | Welcome | Checkpoint | Ack | Stop | End | Heartbeat | Log | Metric | Error | Description
+Control = (
+    Hello
+    | Welcome
+    | Checkpoint
+    | Ack
+    | Stop
+    | End
+    | Heartbeat
+    | Log
+    | Metric
+    | Error
+    | Description
+    | Resource
+    | Diagnostic
+)
 
 _KINDS = frozenset(
-    {"hello", "welcome", "checkpoint", "ack", "stop", "end", "heartbeat", "log", "metric", "error", "description"}
+    {
+        "hello",
+        "welcome",
+        "checkpoint",
+        "ack",
+        "stop",
+        "end",
+        "heartbeat",
+        "log",
+        "metric",
+        "error",
+        "description",
+        "resource",
+        "diagnostic",
+    }
 )
 _encoder = msgspec.json.Encoder()
 _control = msgspec.json.Decoder(Control)

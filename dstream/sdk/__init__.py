@@ -8,6 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dstream.sdk._host import StdioProviderHost
+from dstream.sdk._infrastructure import (
+    Difference,
+    InfrastructureContext,
+    InfrastructureProvider,
+    InfrastructureProviderBase,
+    Plan,
+    Resource,
+    Result,
+    Status,
+)
 from dstream.sdk._provider import InputProvider, OutputProvider
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
 
@@ -20,15 +30,23 @@ __all__ = [
     "Batch",
     "BatchLimits",
     "Checkpoint",
+    "Difference",
     "Duration",
+    "InfrastructureContext",
+    "InfrastructureProvider",
+    "InfrastructureProviderBase",
     "InputProvider",
     "Lines",
     "OutputProvider",
+    "Plan",
+    "Resource",
+    "Result",
     "Row",
     "RunOptions",
     "Secret",
     "Size",
     "State",
+    "Status",
     "StdioProviderHost",
     "Stop",
     "Telemetry",

@@ -31,6 +31,8 @@ class Channel:
         self._out = os.dup(1)
         os.dup2(2, 1)
         self._write_lock = threading.Lock()
+        self.ignores_broken_pipe = False
+        """True: what the host no longer reads is dropped, and the process goes on."""
         self.has_host = os.environ.get(ENV_PROTOCOL) == "1"
         self._rest = b""
         self._wake_read, self._wake_write = os.pipe()
@@ -43,7 +45,8 @@ class Channel:
                 while view:
                     view = view[os.write(self._out, view) :]
         except BrokenPipeError:
-            os._exit(1)
+            if not self.ignores_broken_pipe:
+                os._exit(1)
 
     def wake(self) -> None:
         """Make a `read_chunk` that waits return None; from any thread."""
@@ -82,11 +85,18 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-class LifeSigns:
-    """A thread that sends heartbeats and ends the process when its parent is gone."""
+def live_on_without_parent() -> None:
+    """Take `die_with_parent` back, also as the host asked for it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
 
-    def __init__(self, beat: Callable[[], None]) -> None:
+
+class LifeSigns:
+    """A thread that sends heartbeats and ends the process when its parent is gone, or calls `orphaned` instead."""
+
+    def __init__(self, beat: Callable[[], None], orphaned: Callable[[], None] = lambda: os._exit(1)) -> None:
         self._beat = beat
+        self._orphaned = orphaned
         self._parent = os.getppid()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="life-signs", daemon=True)
@@ -102,7 +112,7 @@ class LifeSigns:
         waited_s = 0.0
         while not self._ended.wait(_PARENT_CHECK_S):
             if os.getppid() != self._parent:
-                os._exit(1)
+                self._orphaned()
             waited_s += _PARENT_CHECK_S
             if waited_s >= HEARTBEAT_INTERVAL_S:
                 waited_s = 0.0

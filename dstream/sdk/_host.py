@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from dstream.protocol import ENV_PROTOCOL, PROTOCOL_VERSION
+from dstream.sdk._infrastructure import manages_infrastructure
 from dstream.sdk._provider import InputProvider, OutputProvider
 
 _SHARED_CAPABILITIES = ("ack", "checkpoint", "describe", "drain", "heartbeat", "log", "metric")
@@ -17,6 +18,7 @@ class StdioProviderHost:
 
     def __init__(self, provider: type[InputProvider[Any]] | type[OutputProvider[Any]]) -> None:
         self._class = provider
+        self._manages_infrastructure = issubclass(provider, OutputProvider) and manages_infrastructure(provider)
 
     def run(self) -> None:
         """Serve the one command that the host gives, then exit: 0, or 1 after an error was reported."""
@@ -36,6 +38,8 @@ class StdioProviderHost:
         capabilities = list(_SHARED_CAPABILITIES)
         if issubclass(self._class, InputProvider) and self._class.supports_once:
             capabilities.append("once")
+        if self._manages_infrastructure:
+            capabilities.append("infrastructure")
         listed = ",".join(f'"{name}"' for name in capabilities)
         return (
             f'{{"dstream":"hello","protocol":{PROTOCOL_VERSION},"role":"{self._class.role}",'

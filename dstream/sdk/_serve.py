@@ -8,10 +8,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from dstream.errors import ConfigError, DStreamError, SystemFault, TransientError
+from dstream.errors import ConfigError, DStreamError, SystemFault, TransientError, exit_code
+from dstream.protocol.lifecycle import LIFECYCLE_COMMANDS, decode_lifecycle_command
 from dstream.protocol.messages import BadLine, Command, Description, Error, ErrorBody, Status, decode_command, encode
 from dstream.sdk._channel import Channel, LifeSigns, die_with_parent
 from dstream.sdk._config import config_schema, decode_config
+from dstream.sdk._infrastructure import manages_infrastructure
 from dstream.sdk._provider import InputProvider, OutputProvider
 from dstream.sdk._telemetry import StderrTelemetry, Telemetry
 
@@ -37,7 +39,10 @@ class _Service:
     def answer(self, line: bytes) -> int:
         """The exit code."""
         try:
-            self._carry_out(line)
+            command = self._decode(line)
+            if command.command in LIFECYCLE_COMMANDS:
+                return self._lifecycle(line)
+            self._carry_out(command)
         except DStreamError as error:
             self._report(error)
         except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is, the host must hear of it
@@ -47,26 +52,56 @@ class _Service:
             return 0
         return 1
 
-    def _carry_out(self, line: bytes) -> None:
+    def _decode(self, line: bytes) -> Command:
         try:
-            command = decode_command(line)
+            return decode_command(line)
         except BadLine as error:
             raise SystemFault("protocol.bad_line", f"line 1 from the host: {error}") from error
+
+    def _carry_out(self, command: Command) -> None:
         if command.command == "describe":
             self._describe()
         elif command.command == "run":
             self._run(command)
         else:
-            name, role = self._class.provider_name(), self._class.role
-            raise ConfigError(
-                "provider.no_lifecycle",
-                f"{name} is an {role} provider and doesn't support lifecycle commands",
-                hint="Only an output provider with infrastructure answers init, plan, status and destroy.",
-            )
+            raise ConfigError("provider.unknown_command", f'unknown command "{command.command}"')
 
     def _describe(self) -> None:
         doc = (self._class.__doc__ or "").strip()
         self._channel.send(encode(Description(config_schema(self._class.config_type()), doc.partition("\n")[0], doc)))
+
+    def _lifecycle(self, line: bytes) -> int:
+        """The exit code is for people and scripts that start the provider by hand: the host goes by the last line."""
+        from dstream.sdk._lifecycle import LifecycleRun, failed
+
+        try:
+            command = decode_lifecycle_command(line)
+            provider = self._class()
+            if not manages_infrastructure(self._class) or isinstance(provider, InputProvider):
+                raise self._no_lifecycle()
+            provider.config = decode_config(command.config, self._class.config_type())
+        except (BadLine, DStreamError) as cause:
+            error = cause if isinstance(cause, DStreamError) else SystemFault("protocol.bad_line", str(cause))
+            self._channel.send(encode(failed(error)))
+            if not self._channel.has_host:
+                print(f"Error: {error.message}\n  {error.hint}", file=sys.stderr)  # noqa: T201 - a person reads this
+            return exit_code(error)
+        provider.telemetry = Telemetry(self._channel.send) if self._channel.has_host else StderrTelemetry()
+        run = LifecycleRun(provider, self._channel, command)  # type: ignore[arg-type]  # as the class has shown
+        life = LifeSigns(provider.telemetry.beat, orphaned=run.stop.set)
+        life.start()
+        try:
+            return 0 if run.go() else 1
+        finally:
+            life.end()
+
+    def _no_lifecycle(self) -> ConfigError:
+        what = "reads data" if self._class.role == "input" else "writes data"
+        return ConfigError(
+            "provider.no_lifecycle",
+            f"This is an {self._class.role} provider and doesn't support lifecycle commands",
+            hint=f"{self._class.provider_name()} {what}; it has no infrastructure to init, plan, show or destroy.",
+        )
 
     def _run(self, command: Command) -> None:
         provider = self._class()

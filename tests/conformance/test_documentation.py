@@ -13,7 +13,7 @@ from tests.conformance.runs import job, run, stored_state
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "protocol.md"
-ERRORS = ("ConfigError", "DataError", "LockedError", "RefusedError", "SystemFault")
+ERRORS = ("ConfigError", "DataError", "LockedError", "NoInfrastructure", "RefusedError", "SystemFault")
 
 
 def test_the_bash_providers_of_the_reference_stream_three_rows(tmp_path: Path) -> None:

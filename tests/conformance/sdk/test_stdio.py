@@ -208,7 +208,10 @@ def test_an_input_asked_for_a_lifecycle_command_says_what_it_is(peers: list[Peer
     peer.write({"command": "init", "config": {}})
     answer = peer.read()
     assert answer
-    assert "counter is an input provider and doesn't support lifecycle commands" in answer["message"]
+    assert answer["status"] == "Failed"
+    assert answer["message"] == "This is an input provider and doesn't support lifecycle commands"
+    assert answer["error"]["code"] == "provider.no_lifecycle"
+    assert peer.process.wait(5) == 3
 
 
 def test_under_a_legacy_host_there_is_no_control_line_and_eof_ends_nothing(peers: list[Peer]) -> None:

@@ -1,0 +1,114 @@
+"""One lifecycle command in a provider's process: progress lines while it runs, then one line with everything.
+
+The main thread does the work; one thread listens for `stop` and for the end of stdin, which cancel it.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dstream.errors import DStreamError, SystemFault
+from dstream.protocol.lifecycle import LifecycleCommand, LifecycleResult, ListedResource
+from dstream.protocol.messages import Diagnostic, ErrorBody, Stop, decode_control, encode
+from dstream.protocol.messages import Difference as DifferenceLine
+from dstream.protocol.messages import Resource as ResourceLine
+from dstream.sdk._channel import Channel, live_on_without_parent
+from dstream.sdk._infrastructure import InfrastructureContext, InfrastructureProvider, Phase, Plan, Resource, Status
+from dstream.sdk._infrastructure import Result as Outcome
+from dstream.sdk._stream import Stop as StopSign
+
+
+class LifecycleRun:
+    """Carries out one command of one provider, whose config is set."""
+
+    def __init__(self, provider: InfrastructureProvider, channel: Channel, command: LifecycleCommand) -> None:
+        self._provider = provider
+        self._channel = channel
+        self._command = command
+        self.stop = StopSign()
+        self._ended: list[ListedResource] = []
+
+    def go(self) -> bool:
+        """Whether it succeeded; the last line is written in any case."""
+        self._outlive_host()
+        try:
+            result = self._success(self._answer())
+        except DStreamError as error:
+            result = failed(error, self._ended)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was done before must be told
+            traceback.print_exc()
+            result = failed(SystemFault("provider.crashed", f"{type(error).__name__}: {error}"), self._ended)
+        self._channel.send(encode(result))
+        return result.status == "Success"
+
+    def _outlive_host(self) -> None:
+        """A host that dies cancels the command; killing it in the middle would leave things that nobody recorded."""
+        self._channel.ignores_broken_pipe = True
+        live_on_without_parent()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop.set())
+        if self._channel.has_host:  # the original host closes stdin behind line 1
+            threading.Thread(target=self._listen, name="host", daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in self._channel.lines():
+            if isinstance(decode_control(line), Stop):
+                break
+        self.stop.set()
+
+    def _answer(self) -> Plan | Outcome | Status:
+        context = InfrastructureContext(
+            self._command.infrastructure, self._command.options, self.stop, self._report, self._diagnose
+        )
+        match self._command.command:
+            case "init":
+                return self._provider.init(context)
+            case "plan":
+                return self._provider.plan(context)
+            case "status":
+                return self._provider.status(context)
+            case "destroy":
+                return self._provider.destroy(context)
+
+    def _report(self, resource: Resource, phase: Phase) -> None:
+        if phase in ("done", "failed"):
+            self._ended.append(_listed(resource, phase))
+        if self._channel.has_host:
+            diff = [DifferenceLine(*each) for each in resource.diff]
+            line = ResourceLine(phase, resource.op, resource.name, resource.type, diff, resource.note)
+            self._channel.send(encode(line))
+
+    def _diagnose(self, severity: Any, message: str, name: str) -> None:
+        if self._channel.has_host:
+            self._channel.send(encode(Diagnostic(message, severity, name)))
+
+    def _success(self, answer: Plan | Outcome | Status) -> LifecycleResult:
+        phase: Phase = "planned" if isinstance(answer, Plan) else "done"
+        resources = [_listed(each, phase) for each in answer.resources] or self._ended
+        if isinstance(answer, Plan):
+            return _result("Success", resources, {}, "", None)
+        return _result("Success", resources, answer.outputs, answer.message, None)
+
+
+def failed(error: DStreamError, ended: Sequence[ListedResource] = ()) -> LifecycleResult:
+    """The last line of a command that failed, or never began."""
+    body = ErrorBody(error.code, error.kind, error.message, error.hint, error.config_path)
+    return _result("Failed", ended, {}, error.message, body)
+
+
+def _result(
+    status: Any, resources: Sequence[ListedResource], outputs: Mapping[str, Any], message: str, error: ErrorBody | None
+) -> LifecycleResult:
+    summary = Counter(each.op for each in resources if each.phase != "failed")
+    metadata = {"summary": dict(summary), "outputs": dict(outputs)}
+    return LifecycleResult(status, list(resources), metadata, message, error)
+
+
+def _listed(resource: Resource, phase: Phase) -> ListedResource:
+    diff = [DifferenceLine(*each) for each in resource.diff]
+    return ListedResource(resource.name, resource.type, resource.op, phase, diff, resource.note)

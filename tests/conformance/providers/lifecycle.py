@@ -1,0 +1,85 @@
+"""An output with infrastructure, by hand: what it does with a lifecycle command is its first argument."""
+
+import os
+import signal
+import sys
+import time
+
+from wire import command, complain, hear, hello, raw, say
+
+kind = sys.argv[1]
+folder = sys.argv[2]
+
+
+def note(text):
+    with open(os.path.join(folder, "heard"), "a") as file:
+        file.write(text + "\n")
+
+
+def success(**more):
+    say({"status": "Success", "resources": [], "metadata": {"outputs": {"a": 1}}, "message": "", "error": None, **more})
+
+
+if kind == "input":
+    hello("input", "reader")
+elif kind == "no_infrastructure":
+    hello("output", "writer", "ack")
+elif kind == "newer":
+    hello("output", "writer", "infrastructure", protocol=2)
+elif kind == "late":
+    time.sleep(0.8 if not os.path.exists(os.path.join(folder, "late")) else 0)
+    open(os.path.join(folder, "late"), "w").close()
+    hello("output", "world", "infrastructure")
+else:
+    hello("output", "world", "infrastructure", *(["heartbeat"] if kind == "silent" else []))
+asked = command()
+note(asked["command"])
+
+if kind in ("works", "late"):
+    say({"dstream": "log", "level": "info", "event": "looked", "password": asked["config"].get("password")})
+    say({"dstream": "later", "kind": "of control line"})
+    resource = {"type": "test:Queue", "name": "orders", "op": "create"}
+    say({"dstream": "resource", "phase": "started", **resource})
+    diff = [{"path": "note", "old": None, "new": asked["config"].get("password")}]
+    say({"dstream": "resource", "phase": "done", **resource, "diff": diff})
+    say({"dstream": "diagnostic", "severity": "warning", "message": "the tier is small"})
+    success(resources=[{**resource, "phase": "done", "diff": diff}])
+    sys.exit(7)  # its exit code means nothing
+if kind == "fails":
+    error = {"code": "world.locked", "kind": "locked", "message": "someone else is at it", "config_path": "tables[0]"}
+    say({"status": "Failed", "resources": [], "message": "no", "error": error})
+    sys.exit(0)
+if kind == "fails_plainly":
+    say({"status": "Failed", "message": "no reason"})
+if kind == "dies":
+    complain("out of memory")
+    os.kill(os.getpid(), signal.SIGKILL)
+if kind == "leaves":
+    sys.exit(0)
+if kind == "junk":
+    raw(b"what?\n")
+    time.sleep(30)
+if kind == "unterminated":
+    raw(b'{"status":"Success","resources":[]}')
+if kind == "closes":  # reads nothing more, and the host may be writing
+    os.close(0)
+    success()
+if kind == "stays":
+    success()
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    time.sleep(30)
+if kind == "cancels":
+    say({"dstream": "resource", "phase": "started", "type": "t", "name": "orders", "op": "create"})
+    while (heard := hear()) is not None:
+        note(heard[1]["dstream"])
+        say({"status": "Failed", "message": "cancelled", "error": None})
+        sys.exit(1)
+    note("eof")
+if kind == "finishes":
+    say({"dstream": "resource", "phase": "started", "type": "t", "name": "orders", "op": "create"})
+    hear()
+    success()
+if kind in ("stubborn", "silent"):
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    say({"dstream": "resource", "phase": "started", "type": "t", "name": "orders", "op": "create"})
+    time.sleep(30)

@@ -1,0 +1,146 @@
+"""The host's side of init, plan, status and destroy: providers that work, fail, die, hang, and are the wrong ones."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dstream.errors import DStreamError, exit_code
+from dstream.host import NoInfrastructure
+from tests.conformance.lifecycles import Background, Told, carry_out, scripted
+
+
+def heard(folder: Path) -> list[str]:
+    path = folder / "heard"
+    return path.read_text().split() if path.exists() else []
+
+
+def failure(folder: Path, kind: str) -> DStreamError:
+    with pytest.raises(DStreamError) as caught:
+        carry_out(scripted(folder, kind))
+    return caught.value
+
+
+def test_progress_and_the_last_line_are_told_and_the_exit_code_means_nothing(tmp_path: Path) -> None:
+    told = Told()
+    outcome = carry_out(scripted(tmp_path, "works"), told)
+    assert heard(tmp_path) == ["init"]
+    assert [(each.phase, each.name) for each in told.resources] == [("started", "orders"), ("done", "orders")]
+    assert [each.message for each in told.diagnostics] == ["the tier is small"]
+    assert (outcome.provider, outcome.error, outcome.is_interrupted) == ("world", None, False)
+    assert [(each.name, each.op) for each in outcome.resources] == [("orders", "create")]
+    assert outcome.outputs == {"a": 1}
+
+
+def test_no_secret_gets_through_in_progress_logs_or_result(tmp_path: Path) -> None:
+    told = Told()
+    outcome = carry_out(scripted(tmp_path, "works", password="hunter2-canary"), told)
+    assert "hunter2" not in repr((outcome, told.events, told.resources))
+    assert told.resources[1].diff[0].new == "***"
+
+
+def test_a_failed_result_fails_by_the_kind_of_its_error_at_its_place(tmp_path: Path) -> None:
+    error = carry_out(scripted(tmp_path, "fails")).error
+    assert error is not None
+    assert (error.code, exit_code(error), str(error.place)) == ("world.locked", 4, "dstream.hcl:14:7")
+
+
+def test_a_failed_result_without_an_error_fails_all_the_same(tmp_path: Path) -> None:
+    error = carry_out(scripted(tmp_path, "fails_plainly")).error
+    assert error is not None
+    assert (error.code, error.message, exit_code(error)) == ("provider.failed", "no reason", 1)
+
+
+def test_a_provider_that_is_killed_has_no_result(tmp_path: Path) -> None:
+    error = failure(tmp_path, "dies")
+    assert error.code == "provider.no_result"
+    assert "was killed by SIGKILL" in error.message
+    assert error.details == ("out of memory",)
+
+
+def test_a_provider_that_just_leaves_did_not_succeed(tmp_path: Path) -> None:
+    assert failure(tmp_path, "leaves").code == "provider.no_result"
+
+
+def test_a_line_that_is_neither_result_nor_control_line_is_refused(tmp_path: Path) -> None:
+    assert failure(tmp_path, "junk").code == "protocol.bad_line"
+
+
+@pytest.mark.parametrize("kind", ["closes", "unterminated", "stays"])
+def test_what_a_provider_does_behind_its_result_is_no_error(kind: str, tmp_path: Path) -> None:
+    told = Told()
+    assert carry_out(replace(scripted(tmp_path, kind), exit_grace_s=0.2), told).error is None
+    assert told.events == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "words"),
+    [
+        ("input", "provider.no_lifecycle", '"reader" is an input provider and doesn\'t support lifecycle commands'),
+        ("no_infrastructure", "provider.no_infrastructure", "without infrastructure"),
+        ("newer", "provider.wrong_protocol", "speaks protocol 2"),
+    ],
+)
+def test_a_provider_that_cannot_do_it_is_told_nothing(kind: str, code: str, words: str, tmp_path: Path) -> None:
+    error = failure(tmp_path, kind)
+    assert (error.code, exit_code(error), str(error.place)) == (code, 3, "dstream.hcl:12")
+    assert words in error.message
+    assert error.hint
+    assert heard(tmp_path) == []
+    assert isinstance(error, NoInfrastructure) == (kind == "no_infrastructure")
+
+
+def test_a_late_hello_starts_it_again_with_time(tmp_path: Path) -> None:
+    job = replace(scripted(tmp_path, "late"), hello_timeout_s=0.2)
+    assert carry_out(job).error is None
+
+
+def test_stop_cancels_and_the_providers_own_end_is_waited_for(tmp_path: Path) -> None:
+    running = Background(scripted(tmp_path, "cancels"))
+    assert running.told.begun.wait(10)
+    running.stop.request()
+    assert running.outcome().is_interrupted
+    assert heard(tmp_path) == ["init", "stop"]
+
+
+def test_what_succeeds_in_spite_of_a_stop_has_succeeded(tmp_path: Path) -> None:
+    running = Background(scripted(tmp_path, "finishes"))
+    assert running.told.begun.wait(10)
+    running.stop.request()
+    outcome = running.outcome()
+    assert (outcome.is_interrupted, outcome.error, outcome.outputs) == (False, None, {"a": 1})
+
+
+def test_a_second_stop_kills(tmp_path: Path) -> None:
+    running = Background(scripted(tmp_path, "stubborn"))
+    assert running.told.begun.wait(10)
+    running.stop.request()
+    running.stop.request()
+    assert running.outcome().is_interrupted
+
+
+def test_the_deadline_of_a_cancelled_command_kills(tmp_path: Path) -> None:
+    running = Background(replace(scripted(tmp_path, "stubborn"), cancel_deadline_s=0.2))
+    assert running.told.begun.wait(10)
+    running.stop.request()
+    assert running.outcome().is_interrupted
+
+
+def test_a_provider_that_stops_sending_heartbeats_hangs(tmp_path: Path) -> None:
+    with pytest.raises(DStreamError) as caught:
+        carry_out(replace(scripted(tmp_path, "silent"), silence_s=0.3, exit_grace_s=0.2))
+    assert caught.value.code == "provider.silent"
+
+
+def test_nothing_of_a_command_is_left_behind(tmp_path: Path) -> None:
+    before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    for kind in ("works", "leaves", "input"):
+        try:
+            carry_out(scripted(tmp_path, kind))
+        except DStreamError:
+            continue
+    after = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    assert len(after) <= len(before)
