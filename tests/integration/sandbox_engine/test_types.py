@@ -89,6 +89,15 @@ def test_order_and_search_follow_the_type(client: Client) -> None:
     assert client.value("SELECT count(*) FROM t WHERE d > '19'") == 2
 
 
+@pytest.mark.parametrize("name", ["Cyrillic_General_CI_AS", "Latin1_General_100_CI_AS_SC_UTF8"])
+def test_a_varchar_column_of_another_code_page_is_refused_rather_than_filled_with_question_marks(
+    client: Client, name: str
+) -> None:
+    assert client.error(f"CREATE TABLE t (v varchar(5) COLLATE {name})") == 40515
+    client.run(f"CREATE TABLE t (v nvarchar(5) COLLATE {name}); INSERT t VALUES (N'Зоя')")
+    assert client.value("SELECT v FROM t") == "Зоя"
+
+
 def test_char_pads_and_comparison_ignores_trailing_blanks(client: Client) -> None:
     client.run("CREATE TABLE t (c char(5), v varchar(5)); INSERT t VALUES ('ab', 'ab ')")
     assert client.rows("SELECT c, v, LEN(c), DATALENGTH(c), LEN(v) FROM t WHERE c = 'ab' AND v = 'ab'") == [

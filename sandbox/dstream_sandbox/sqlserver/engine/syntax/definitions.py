@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dstream_sandbox.sqlserver.engine.syntax.changes import ChangeParser
 from dstream_sandbox.sqlserver.engine.syntax.statements import (
     AlterDatabase,
@@ -25,6 +27,8 @@ from dstream_sandbox.sqlserver.engine.syntax.statements import (
     Statement,
     TableBody,
 )
+from dstream_sandbox.sqlserver.tds.collations import collation
+from dstream_sandbox.sqlserver.values import SqlType
 
 _CONSTRAINTS = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "INDEX", "DEFAULT")
 _DROPPABLE = frozenset({"TABLE", "VIEW", "PROCEDURE", "PROC", "INDEX", "SCHEMA", "DATABASE", "USER", "ROLE", "LOGIN"})
@@ -156,12 +160,7 @@ class DefinitionParser(ChangeParser):
         type_ = self.data_type()
         return self._column_options(name, type_)
 
-    def _column_options(self, name: str, type_: object) -> ColumnDefinition:
-        from dataclasses import replace
-
-        from dstream_sandbox.sqlserver.values import SqlType
-
-        assert isinstance(type_, SqlType)
+    def _column_options(self, name: str, type_: SqlType) -> ColumnDefinition:
         nullable: bool | None = None
         identity: tuple[int, int] | None = None
         default: tuple[str, str] | None = None
@@ -176,7 +175,7 @@ class DefinitionParser(ChangeParser):
             elif self.take("NULL"):
                 nullable = True
             elif self.take("COLLATE"):
-                type_ = replace(type_, collation=self.identifier())
+                type_ = replace(type_, collation=self._column_collation(type_))
             elif self.take("IDENTITY"):
                 identity = self._identity()
             elif self.take("ROWGUIDCOL"):
@@ -209,6 +208,13 @@ class DefinitionParser(ChangeParser):
             name=name, type=type_, nullable=nullable, identity=identity, default=default, row_guid=row_guid,
             keys=tuple(keys), checks=tuple(checks), references=tuple(references),
         )  # fmt: skip
+
+    def _column_collation(self, type_: SqlType) -> str:
+        """Texts of one octet a sign are kept in code page 1252: another one would lose what it exists for."""
+        name = self.identifier()
+        if type_.name in ("char", "varchar", "text") and collation(name).codec != "cp1252":
+            raise self.unsupported(f"{type_.name} columns of the collation {name} (use n{type_.name})")
+        return name
 
     def _identity(self) -> tuple[int, int]:
         if not self.take("("):
