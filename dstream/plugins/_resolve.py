@@ -18,7 +18,7 @@ BUILT_IN: Mapping[str, str] = {
 }
 """Providers that come with dstream: name -> module."""
 
-PREFIX = "dstream-"
+_PREFIX = "dstream-"
 
 
 def resolve(
@@ -48,8 +48,8 @@ def resolve(
 def _from_name(name: str, environ: Mapping[str, str], place: Place | None) -> list[str]:
     if name in BUILT_IN:
         return [sys.executable, "-m", BUILT_IN[name]]
-    executable = PREFIX + name.replace("_", "-")
-    folders = list(folders(environ))
+    executable = _PREFIX + name.replace("_", "-")
+    folders = list(_folders(environ))
     for folder in folders:
         candidate = folder / executable
         if candidate.is_file():
@@ -59,7 +59,7 @@ def _from_name(name: str, environ: Mapping[str, str], place: Place | None) -> li
     )
 
 
-def folders(environ: Mapping[str, str]) -> Iterator[Path]:
+def _folders(environ: Mapping[str, str]) -> Iterator[Path]:
     yield Path(sys.executable).parent
     yield from (Path(folder) for folder in environ.get("DSTREAM_PROVIDERS", "").split(os.pathsep) if folder)
     home = environ.get("HOME")
@@ -98,10 +98,10 @@ def _executable(path: Path, place: Place | None) -> str:
 
 def _suggestion(name: str, folders: list[Path]) -> str:
     installed = {
-        file.name.removeprefix(PREFIX).replace("-", "_")
+        file.name.removeprefix(_PREFIX).replace("-", "_")
         for folder in folders
         if folder.is_dir()
-        for file in folder.glob(PREFIX + "*")
+        for file in folder.glob(_PREFIX + "*")
     }
     close = difflib.get_close_matches(name, sorted(installed | set(BUILT_IN)), n=1)
     if close:
@@ -110,6 +110,6 @@ def _suggestion(name: str, folders: list[Path]) -> str:
     if found:
         return f'For an executable of your own write provider_path = "{found}".'
     return (
-        f"Looked for {PREFIX}{name.replace('_', '-')} beside the running Python, in $DSTREAM_PROVIDERS, "
+        f"Looked for {_PREFIX}{name.replace('_', '-')} beside the running Python, in $DSTREAM_PROVIDERS, "
         "~/.dstream/providers and PATH. Install it, or use provider_path."
     )
