@@ -22,10 +22,12 @@ ALLOWED = {
     "dstream.plugins": FOUNDATION,
     "dstream.state": FOUNDATION,
     "dstream.host": FOUNDATION | {"dstream.protocol", "dstream.state", "dstream.redact"},
+    "dstream.kit": FOUNDATION | {"dstream.protocol", "dstream.host"},
     "dstream.cli": FOUNDATION
     | {
         "dstream.config",
         "dstream.host",
+        "dstream.kit",
         "dstream.plugins",
         "dstream.protocol",
         "dstream.redact",

@@ -6,7 +6,15 @@ from importlib import import_module
 
 import pytest
 
-PACKAGES = ("dstream.config", "dstream.host", "dstream.plugins", "dstream.sdk", "dstream.sdk.errors", "dstream.state")
+PACKAGES = (
+    "dstream.config",
+    "dstream.host",
+    "dstream.kit",
+    "dstream.plugins",
+    "dstream.sdk",
+    "dstream.sdk.errors",
+    "dstream.state",
+)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,0 +1,65 @@
+"""All checks, as data: what each is called, what it says, where the rule stands, whom it concerns, what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dstream.kit import checks_of_inputs as inputs
+from dstream.kit import checks_of_outputs as outputs
+from dstream.kit import checks_of_start as both
+from dstream.kit.subject import Subject
+from dstream.protocol.messages import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One promise of the protocol. `run` raises Violation, or Unseen when there is nothing to see."""
+
+    run: Callable[[Subject], None]
+    section: str
+    """The heading in docs/protocol.md under which the rule stands."""
+    role: Role | None = None
+    """None: of both."""
+    needs: tuple[str, ...] = ("hello_comes_first", "becomes_ready")
+    """Checks that must hold before this one says anything."""
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__
+
+    @property
+    def sentence(self) -> str:
+        return " ".join((self.run.__doc__ or "").split())
+
+
+_HELLO = ("hello_comes_first",)
+
+CHECKS: tuple[Check, ...] = (
+    Check(both.hello_comes_first, "The start", needs=()),
+    Check(both.waits_for_line_1, "The start", needs=_HELLO),
+    Check(both.describes_its_config, "Description", needs=_HELLO),
+    Check(both.becomes_ready, "The start", needs=_HELLO),
+    Check(both.takes_a_large_line_1, "Later versions"),
+    Check(both.ignores_unknown_kinds, "Later versions"),
+    Check(both.refuses_a_bad_config, "Errors", needs=_HELLO),
+    Check(inputs.writes_rows, "Rows and checkpoints", "input"),
+    Check(inputs.numbers_its_checkpoints, "Rows and checkpoints", "input"),
+    Check(inputs.counts_its_rows, "Rows and checkpoints", "input"),
+    Check(inputs.keeps_to_max_in_flight, "Rows and checkpoints", "input"),
+    Check(inputs.goes_on_from_a_checkpoint, "Rows and checkpoints", "input"),
+    Check(inputs.ends_with_once, "The start", "input"),
+    Check(inputs.drains_on_stop, "The end", "input"),
+    Check(outputs.acknowledges_in_order, "Rows and checkpoints", "output"),
+    Check(outputs.counts_what_it_settled, "Rows and checkpoints", "output"),
+    Check(outputs.acknowledges_empty_checkpoints, "Rows and checkpoints", "output"),
+    Check(outputs.takes_a_big_row, "Errors", "output"),
+    Check(outputs.drains_on_stop, "The end", "output"),
+    Check(outputs.acknowledges_nothing_unmarked, "The end", "output"),
+    Check(both.ends_when_the_host_died, "The end"),
+    Check(both.leaves_nothing_when_killed, "The end"),
+    Check(both.keeps_secrets, "Telemetry", needs=_HELLO),
+    # Last: they look at everything that was said in the ones before.
+    Check(both.writes_only_messages_to_stdout, "The start", needs=_HELLO),
+    Check(both.frames_its_lines, "Provider protocol, version 1", needs=_HELLO),
+)

@@ -1,0 +1,167 @@
+"""What holds for inputs and outputs alike: from the first line to ready, and what is never written."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from dstream.kit.subject import Subject, Unseen, Violation, object_schema
+from dstream.protocol import CONTROL_PREFIX, PROTOCOL_VERSION
+from dstream.protocol.messages import Error, ErrorBody, Heartbeat, Log, Metric
+
+_PLAIN_TYPES = ("string", "number", "integer", "boolean")
+KINDS = ("config", "auth", "unreachable", "locked", "refused", "transient", "data", "system")
+
+_UNKNOWN_SETTING = "setting_that_no_provider_has"
+_LINE_1_PADDING = 256 * 1024
+_UNKNOWN_KIND = b'{"dstream":"of_a_later_version","seq":1}\n'
+
+
+def hello_comes_first(subject: Subject) -> None:
+    """Its first line is a hello of protocol 1, within 5 s, with the role that it is tested in."""
+    with subject.greeted() as dialogue:
+        line = dialogue.record.first_line or b""
+        hello = dialogue.record.hello
+        if not line.startswith(CONTROL_PREFIX) or hello is None:
+            raise Violation(f"its first line is no hello: {line[:100].decode('utf-8', 'replace')}")
+        if hello.protocol != PROTOCOL_VERSION:
+            raise Violation(f"its hello is of protocol {hello.protocol}")
+        if not hello.name:
+            raise Violation("its hello has no name")
+        if subject.role is not None and hello.role != subject.role:
+            raise Violation(f"it says that it is an {hello.role}, not an {subject.role}")
+        subject.hello = hello
+
+
+def waits_for_line_1(subject: Subject) -> None:
+    """Behind its hello it is silent until line 1, and it ends when stdin ends before line 1."""
+    with subject.greeted() as dialogue:
+        dialogue.wait_for(lambda record: record.status or record.error or record.faults, subject.limits.watch_s)
+        if dialogue.record.status is not None:
+            raise Violation(f'it said "{dialogue.record.status.status}" before it had line 1')
+        spoken = [each.message for each in dialogue.record.said]
+        if early := [each for each in spoken if not isinstance(each, (Heartbeat, Log, Metric))]:
+            raise Violation(f"it sent {type(early[0]).__name__.lower()} before it had line 1")
+        dialogue.close_stdin()
+        if not dialogue.exits(subject.limits.orphan_s):
+            raise Violation(f"it still runs {subject.limits.orphan_s:g} s after its stdin ended")
+
+
+def describes_its_config(subject: Subject) -> None:
+    """It answers `describe` with a JSON schema of its config, and exits with 0."""
+    if "describe" not in subject.capabilities:
+        raise Unseen("it has no capability describe")
+    if object_schema(subject.description.config_schema).get("type") != "object":
+        raise Violation("the config_schema of its description is no schema of an object")
+
+
+def becomes_ready(subject: Subject) -> None:
+    """It answers line 1 with ready."""
+    subject.running().finish()
+
+
+def takes_a_large_line_1(subject: Subject) -> None:
+    """A line 1 of 256 KiB with a field that it does not know is answered like any other."""
+    subject.running(field_of_a_later_version="x" * _LINE_1_PADDING).finish()
+
+
+def ignores_unknown_kinds(subject: Subject) -> None:
+    """A control line of a kind that it does not know is ignored."""
+    with subject.running() as dialogue:
+        dialogue.write(_UNKNOWN_KIND)
+        dialogue.wait_for(lambda record: record.error, subject.limits.watch_s)
+        if dialogue.record.error is not None:
+            raise Violation(f"it fails: {dialogue.record.error.message}")
+        if dialogue.exit_code:
+            raise Violation(f"it does not live on; {dialogue.ending()}")
+
+
+def refuses_a_bad_config(subject: Subject) -> None:
+    """A config that it can't use is answered with an error that names the setting, not with a crash."""
+    config = {**subject.config, **_bad_settings(subject)}
+    with subject.greeted() as dialogue:
+        dialogue.ask("run", config)
+        dialogue.wait_for(lambda record: record.status or record.error, subject.limits.answer_s)
+        status = dialogue.record.status
+        if status is not None and status.status == "ready":
+            if config != subject.config and "describe" in subject.capabilities:
+                raise Violation(f"it is ready with a config that its schema does not allow: {_names(config, subject)}")
+            raise Unseen("it accepts any config")
+        error: ErrorBody | Error | None = status.error if status else dialogue.record.error
+        if error is None:
+            if status is not None:
+                raise Violation('its answer has no "error" with code and kind')
+            dialogue.exits(subject.limits.exit_s)
+            raise Violation(f"it does not answer; {dialogue.ending()}")
+        if error.kind != "config":
+            known = "" if error.kind in KINDS else ", which is no kind at all"
+            raise Violation(f'the kind of its error is "{error.kind}"{known}; it must be "config" ({error.message})')
+        if not error.code or not error.message:
+            raise Violation("its error needs a code and a message")
+        if not error.config_path:
+            raise Violation(f"its error has no config_path, so that no line can be shown ({error.message})")
+        if not dialogue.exits(subject.limits.exit_s):
+            raise Violation(f"it still runs {subject.limits.exit_s:g} s after its error")
+
+
+def leaves_nothing_when_killed(subject: Subject) -> None:
+    """Killed by SIGKILL it leaves nobody who holds its stdout, and it starts again."""
+    with subject.running() as dialogue:
+        dialogue.kill()
+        dialogue.exits(subject.limits.exit_s)
+        if not dialogue.closes_stdout(subject.limits.orphan_s):
+            raise Violation("something that it started left its process group and still holds its stdout")
+    subject.running().finish()
+
+
+def ends_when_the_host_died(subject: Subject) -> None:
+    """EOF on stdin without a stop ends it within 2 s, with all that it started."""
+    with subject.running() as dialogue:
+        dialogue.close_stdin()
+        if not dialogue.exits(subject.limits.orphan_s):
+            raise Violation(f"it still runs {subject.limits.orphan_s:g} s after its stdin ended without a stop")
+        if not dialogue.closes_stdout(subject.limits.orphan_s):
+            raise Violation("something that it started lives on and holds its stdout")
+
+
+def writes_only_messages_to_stdout(subject: Subject) -> None:
+    """No line of its stdout, in any of these checks, is anything but a message or a row."""
+    for dialogue in subject.dialogues:
+        for fault in dialogue.record.faults:
+            if fault.kind == "stray":
+                raise Violation(f"{fault.reason}. What is for people belongs on stderr")
+
+
+def frames_its_lines(subject: Subject) -> None:
+    """Each control line is whole, within its limit, and a message of its kind."""
+    for dialogue in subject.dialogues:
+        for fault in dialogue.record.faults:
+            if fault.kind == "framing":
+                raise Violation(fault.reason)
+
+
+def keeps_secrets(subject: Subject) -> None:
+    """A secret of its config appears neither on stdout nor on stderr, whether it works or not."""
+    with subject.greeted() as dialogue:
+        dialogue.ask("run", subject.secret_config)
+        dialogue.wait_for(lambda record: record.status or record.error, subject.limits.answer_s)
+        dialogue.close_stdin()
+        dialogue.exits(subject.limits.orphan_s)
+    for each in subject.dialogues:
+        if each.record.revealed:
+            raise Violation(f"it wrote a secret to {' and '.join(sorted(each.record.revealed))}")
+
+
+def _bad_settings(subject: Subject) -> dict[str, Any]:
+    """What its schema forbids: a setting that does not exist; if it allows any, the wrong type for one that does."""
+    if "describe" in subject.capabilities:
+        schema = object_schema(subject.description.config_schema)
+        if schema.get("additionalProperties") is not False:
+            plain = (name for name, inner in schema.get("properties", {}).items() if inner.get("type") in _PLAIN_TYPES)
+            return {name: {"of": "the wrong type"} for name in itertools.islice(plain, 1)}
+    return {_UNKNOWN_SETTING: 1}
+
+
+def _names(config: dict[str, Any], subject: Subject) -> str:
+    changed = [name for name, value in config.items() if subject.config.get(name) != value]
+    return ", ".join(f'"{name}"' for name in changed)

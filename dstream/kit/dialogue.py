@@ -1,0 +1,290 @@
+"""One life of a provider under test: what the kit tells it, and all that it says.
+
+Threads: the caller's writes and waits; one reads stdout and records; ProviderProcess has its own for stderr and the
+exit. A dialogue judges nothing but lines: what they mean together is up to the checks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Literal, cast
+
+import msgspec
+
+from dstream.host.job import ProviderSpec
+from dstream.host.process import ProviderProcess
+from dstream.kit.limits import Limits
+from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE, PROTOCOL_VERSION
+from dstream.protocol.messages import (
+    Ack,
+    BadLine,
+    Checkpoint,
+    Command,
+    Control,
+    End,
+    Error,
+    Hello,
+    Role,
+    RunOptions,
+    Status,
+    Welcome,
+    decode_control,
+    decode_status,
+    encode,
+)
+
+_ROWS_KEPT = 50_000
+_BYTES_KEPT = 32 * 1024 * 1024
+_LONGEST_QUOTE = 100
+_EXIT_AFTER_KILL_S = 5.0
+
+FaultKind = Literal["stray", "framing", "row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line that must not be: text among the messages, a message that can't be read, a row that is none."""
+
+    kind: FaultKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A control line, and where it stood: behind so many rows, when the kit had written so many checkpoints."""
+
+    message: Control
+    rows_before: int
+    checkpoints_given: int
+
+
+@dataclass
+class Record:
+    """What a provider has said so far. Read it under `Dialogue.wait_for`, or when the dialogue is over."""
+
+    first_line: bytes | None = None
+    hello: Hello | None = None
+    status: Status | None = None
+    said: list[Said] = field(default_factory=list)
+    rows: list[bytes] = field(default_factory=list)
+    """The first ones; `row_count` counts all."""
+    row_count: int = 0
+    row_bytes: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    revealed: set[str] = field(default_factory=set)
+    """Where a secret was seen: stdout, stderr."""
+    is_over: bool = False
+    """stdout is at its end."""
+
+    @property
+    def checkpoints(self) -> list[Said]:
+        return [each for each in self.said if isinstance(each.message, Checkpoint)]
+
+    @property
+    def acks(self) -> list[Said]:
+        return [each for each in self.said if isinstance(each.message, Ack)]
+
+    @property
+    def end(self) -> Said | None:
+        return next((each for each in self.said if isinstance(each.message, End)), None)
+
+    @property
+    def error(self) -> Error | None:
+        return next((each.message for each in self.said if isinstance(each.message, Error)), None)
+
+
+class Dialogue:
+    """Starts the provider; as a context manager it ends it, whatever happened."""
+
+    def __init__(
+        self, role: Role, spec: ProviderSpec, limits: Limits, *, environ: Mapping[str, str], secrets: Iterable[str]
+    ) -> None:
+        self._limits = limits
+        self._role = role
+        self._secrets = [secret.encode() for secret in secrets]
+        self._changed = threading.Condition()
+        self._checkpoints_given = 0
+        self._was_cut_short = False
+        self.record = Record()
+        self.started_at_s = time.monotonic()
+        self._process = ProviderProcess(
+            role, spec, cwd=None, environ=environ, on_stderr=self._heard_stderr, on_exit=self._notify
+        )
+        self._reader = threading.Thread(target=self._read, name="kit-stdout", daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Dialogue:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Ends it by force if it still lives."""
+        self._was_cut_short = self._was_cut_short or self.exit_code is None
+        self._process.end(signal.SIGKILL)
+        self._process.wait(_EXIT_AFTER_KILL_S)
+        self._reader.join(1.0)
+        if not self._reader.is_alive():  # else something that escaped the process group holds the pipe
+            self._process.join()
+
+    def wait_for(self, reached: Callable[[Record], Any], timeout_s: float) -> bool:
+        """Whether it was reached in time; ends early when the provider can't say any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: reached(self.record) or self.record.is_over, timeout_s)
+            return bool(reached(self.record))
+
+    def wait_for_checkpoint(self, behind: int, timeout_s: float) -> bool:
+        """Whether an input wrote more than so many, or its end."""
+        return self.wait_for(lambda record: len(record.checkpoints) > behind or record.end, timeout_s)
+
+    def wait_for_row(self, behind: int, timeout_s: float) -> bool:
+        """Whether an input wrote more than so many, or its end."""
+        return self.wait_for(lambda record: len(record.rows) > behind or record.end, timeout_s)
+
+    def ask(self, command: str, config: Mapping[str, Any], **more: Any) -> None:
+        """Line 1; `more` are further fields of it. An input is welcomed, too, if it is to run."""
+        fields = msgspec.to_builtins(Command(command, config=dict(config), run=RunOptions(task="kit", id="kit")))
+        if once := more.pop("once", False):
+            fields["run"]["once"] = once
+        if max_in_flight := more.pop("max_in_flight", 0):
+            fields["run"]["max_in_flight"] = max_in_flight
+        self.write(msgspec.json.encode({**fields, **more}) + b"\n")
+        if command == "run" and self._role == "input":
+            self.tell(Welcome(PROTOCOL_VERSION))
+
+    def tell(self, message: msgspec.Struct) -> None:
+        if isinstance(message, Checkpoint):
+            self._checkpoints_given += 1
+        self.write(encode(message))
+
+    def write(self, data: bytes) -> None:
+        """A provider that reads no more is found out by what it does not answer."""
+        view = memoryview(data)
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            while view:
+                view = view[self._process.stdin.write(view) :]
+
+    def acknowledge(self) -> None:
+        """The newest checkpoint of an input: acks are cumulative."""
+        checkpoints = self.record.checkpoints
+        if checkpoints:
+            self.tell(Ack(cast(Checkpoint, checkpoints[-1].message).seq))
+
+    def close_stdin(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        self._process.end(signal.SIGKILL)
+
+    def exits(self, timeout_s: float) -> bool:
+        return self._process.wait(timeout_s)
+
+    def closes_stdout(self, timeout_s: float) -> bool:
+        """Whether nobody holds its stdout any more."""
+        return self.wait_for(lambda record: record.is_over, timeout_s)
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.exit_code
+
+    def ending(self) -> str:
+        """How it ended by itself, for a reason: its exit code and its last words."""
+        if self._was_cut_short or self.exit_code is None:
+            return "it still runs"
+        how = f"it was killed by signal {-self.exit_code}" if self.exit_code < 0 else f"it exited with {self.exit_code}"
+        stderr = self._process.last_stderr_lines()
+        return f"{how}, last on stderr: {_quote(stderr[-1].encode())}" if stderr else how
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _heard_stderr(self, text: str) -> None:
+        self._look_for_secrets(text.encode(), "stderr")
+
+    def _look_for_secrets(self, line: bytes, where: str) -> None:
+        if any(secret in line for secret in self._secrets):
+            self.record.revealed.add(where)
+
+    def _read(self) -> None:
+        # A copy of the descriptor, so that this reader's end does not close the process's.
+        with io.BufferedReader(io.FileIO(os.dup(self._process.stdout.fileno()))) as lines:
+            while line := lines.readline(DEFAULT_MAX_LINE + 2):
+                with self._changed:
+                    self._heard(line)
+                    self._changed.notify_all()
+        with self._changed:
+            self.record.is_over = True
+            self._changed.notify_all()
+
+    def _heard(self, line: bytes) -> None:
+        self._look_for_secrets(line, "stdout")
+        record = self.record
+        if not line.endswith(b"\n"):
+            what = "a line over 16 MiB" if len(line) > DEFAULT_MAX_LINE else f"its last line has no end: {_quote(line)}"
+            record.faults.append(Fault("framing", what))
+            return
+        line = line[:-1]
+        if record.first_line is None:
+            record.first_line = line
+        if line.startswith(CONTROL_PREFIX):
+            self._heard_control(line)
+        elif record.status is None and (status := decode_status(line)):
+            record.status = status
+        elif self._role == "input" and record.status is not None and line.startswith(b"{"):
+            self._heard_row(line)
+        else:
+            record.faults.append(Fault("stray", f"text among its messages: {_quote(line)}"))
+
+    def _heard_control(self, line: bytes) -> None:
+        record = self.record
+        limit = MAX_CHECKPOINT_LINE if b'"checkpoint"' in line[:64] else MAX_CONTROL_LINE
+        if len(line) > limit:
+            record.faults.append(Fault("framing", f"a control line of {len(line):,} bytes; the limit is {limit:,}"))
+            return
+        try:
+            message = decode_control(line)
+        except BadLine as error:
+            record.faults.append(Fault("framing", f"{error}: {_quote(line)}"))
+            return
+        if isinstance(message, Hello) and record.hello is None:
+            record.hello = message
+        elif message is not None:
+            record.said.append(Said(message, record.row_count, self._checkpoints_given))
+
+    def _heard_row(self, line: bytes) -> None:
+        record = self.record
+        wrong = _wrong_with_row(line)
+        if wrong:
+            record.faults.append(Fault("row", f"{wrong}: {_quote(line)}"))
+        if record.end is not None:
+            record.faults.append(Fault("row", f"a row behind its end line: {_quote(line)}"))
+        record.row_count += 1
+        record.row_bytes += len(line)
+        if len(record.rows) < _ROWS_KEPT and record.row_bytes < _BYTES_KEPT:
+            record.rows.append(line)
+
+
+def _wrong_with_row(line: bytes) -> str:
+    try:
+        fields = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        return f"a row that is no JSON ({error})"
+    return "" if "data" in fields else 'a row without "data"'
+
+
+def _quote(line: bytes) -> str:
+    text = line.decode("utf-8", "replace")
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + ".."

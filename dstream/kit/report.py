@@ -1,0 +1,91 @@
+"""Runs the checks over a provider, one after the other, and says what came of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dstream.host.job import ProviderSpec
+from dstream.kit.checks import CHECKS, Check
+from dstream.kit.limits import Limits
+from dstream.kit.subject import Subject, Unseen, Violation
+from dstream.protocol.messages import Hello, Role
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one check; `reason` says why it failed, or why it could say nothing."""
+
+    check: Check
+    outcome: Outcome
+    reason: str = ""
+    took_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of all. `hello` is None when the provider did not even say that."""
+
+    hello: Hello | None
+    results: tuple[Result, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        return tuple(each for each in self.results if each.outcome == "failed")
+
+    def __str__(self) -> str:
+        """The failures, a line each: what an assertion of a test shows."""
+        return "\n".join(f"{each.check.name}: {each.reason}" for each in self.failures) or "all passed"
+
+
+def check_provider(
+    argv: Sequence[str],
+    config: Mapping[str, Any] | None = None,
+    *,
+    role: Role | None = None,
+    limits: Limits | None = None,
+    on_result: Callable[[Result], None] = lambda _: None,
+) -> Report:
+    """Start the provider again and again, as a host would and as none would, and look at what it does.
+
+    `config` is what it is given to work with: a source with a few hundred rows shows most of an input. Raises
+    ConfigError when it can't be started at all.
+    """
+    subject = Subject(ProviderSpec(argv, config or {}, argv[-1]), role, limits or Limits())
+    results: dict[str, Result] = {}
+    for check in CHECKS:
+        if subject.hello is not None and check.role not in (None, subject.hello.role):
+            continue
+        if subject.hello is None and check.role not in (None, role):
+            continue
+        result = _result(check, subject, results)
+        results[f"{check.name}"] = result
+        on_result(result)
+    return Report(subject.hello, tuple(results.values()))
+
+
+def _result(check: Check, subject: Subject, before: Mapping[str, Result]) -> Result:
+    for needed in check.needs:
+        if needed in before and before[needed].outcome != "passed":
+            return Result(check, "skipped", f'it rests on "{needed}"')
+    started_at_s = time.monotonic()
+    outcome, reason = _outcome(check, subject)
+    return Result(check, outcome, reason, round(1000 * (time.monotonic() - started_at_s)))
+
+
+def _outcome(check: Check, subject: Subject) -> tuple[Outcome, str]:
+    try:
+        check.run(subject)
+    except Violation as violation:
+        return "failed", str(violation)
+    except Unseen as unseen:
+        return "skipped", str(unseen)
+    return "passed", ""

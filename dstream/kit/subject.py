@@ -1,0 +1,178 @@
+"""The provider under test: how to start it, and the dialogues that several checks look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import msgspec
+
+from dstream.host.job import ProviderSpec
+from dstream.kit.dialogue import Dialogue
+from dstream.kit.limits import Limits
+from dstream.protocol.messages import Checkpoint, Description, Hello, Role, Stop
+
+CANARY = "kit-canary-9b1f4c"
+"""Stands where a secret may stand; must be seen nowhere."""
+
+_LEAST_SECRET = 6
+_SECRET_NAMES = ("connection", "password", "secret", "token", "accountkey", "apikey")
+
+
+class Violation(Exception):
+    """A rule is broken; the text says how."""
+
+
+class Unseen(Exception):
+    """What the check is about can't be seen with this provider, or with this config; the text says why."""
+
+
+@dataclass
+class Subject:
+    """A provider, the config that it is tested with, and what was learnt of it so far."""
+
+    spec: ProviderSpec
+    role: Role | None = None
+    """The one that it must have; None for any."""
+    limits: Limits = field(default_factory=Limits)
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    hello: Hello | None = None
+    """Set by the first check."""
+    dialogues: list[Dialogue] = field(default_factory=list)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.spec.config
+
+    @property
+    def capabilities(self) -> Sequence[str]:
+        return self.hello.capabilities if self.hello else ()
+
+    def start(self) -> Dialogue:
+        """A new life; its record is kept for the checks that look at all of them."""
+        role: Role = self.hello.role if self.hello else self.role or "input"
+        dialogue = Dialogue(role, self.spec, self.limits, environ=self.environ, secrets=self._secrets())
+        self.dialogues.append(dialogue)
+        return dialogue
+
+    def greeted(self) -> Dialogue:
+        """Started, and its hello heard. Raises Violation."""
+        dialogue = self.start()
+        if not dialogue.wait_for(lambda record: record.first_line is not None, self.limits.hello_s):
+            late = f"no line within {self.limits.hello_s:g} s"
+            ending = "" if dialogue.exit_code is None else f"; {dialogue.ending()}"
+            dialogue.finish()
+            raise Violation(late + ending)
+        return dialogue
+
+    def running(self, *, config: Mapping[str, Any] | None = None, **more: Any) -> Dialogue:
+        """Started and ready. Raises Violation when it is not ready in time."""
+        dialogue = self.greeted()
+        dialogue.ask("run", self.config if config is None else config, **more)
+        answered = dialogue.wait_for(lambda record: record.status or record.error, self.limits.answer_s)
+        status = dialogue.record.status
+        if answered and status is not None and status.status == "ready":
+            return dialogue
+        dialogue.exits(self.limits.exit_s if dialogue.record.is_over else 0)
+        reason = _why_not_ready(dialogue, self.limits)
+        dialogue.finish()
+        raise Violation(reason)
+
+    @cached_property
+    def description(self) -> Description:
+        """Raises Violation."""
+        with self.greeted() as dialogue:
+            dialogue.ask("describe", {})
+            dialogue.exits(self.limits.answer_s)
+            dialogue.closes_stdout(self.limits.exit_s)
+            for said in dialogue.record.said:
+                if isinstance(said.message, Description):
+                    if dialogue.exit_code != 0:
+                        raise Violation(f"behind its description it must exit with 0; {dialogue.ending()}")
+                    return said.message
+            raise Violation(f"no description came; {dialogue.ending()}")
+
+    @cached_property
+    def streamed(self) -> Dialogue:
+        """An input's run in full: rows, acks, stop, end, exit. Raises Violation when it is not ready."""
+        with self.running() as dialogue:
+            collect(dialogue, self.limits)
+            if not dialogue.record.end:
+                dialogue.tell(Stop(int(self.limits.drain_s * 1000)))
+                dialogue.wait_for(lambda record: record.end, self.limits.drain_s)
+            dialogue.acknowledge()
+            dialogue.close_stdin()
+            dialogue.exits(self.limits.exit_s)
+            dialogue.closes_stdout(self.limits.exit_s)
+            return dialogue
+
+    @cached_property
+    def secret_config(self) -> dict[str, Any]:
+        """The config with canaries for secrets: the schema's `writeOnly` settings, else those named like one."""
+        names = list(self._secret_settings()) or ["password"]
+        return {**self.config, **dict.fromkeys(names, CANARY)}
+
+    def _secret_settings(self) -> Iterator[str]:
+        if "describe" in self.capabilities:
+            schema = self.description.config_schema
+            for name, inner in object_schema(schema).get("properties", {}).items():
+                if any(each.get("writeOnly") for each in (inner, *inner.get("anyOf", ()))):
+                    yield name
+            return
+        yield from (name for name, value in self.config.items() if isinstance(value, str) and is_named_secret(name))
+
+    def _secrets(self) -> list[str]:
+        """What must never be printed: the canary, and the secrets of the config as given."""
+        given = [value for name, value in self.config.items() if isinstance(value, str) and is_named_secret(name)]
+        return [CANARY, *(value for value in given if len(value) >= _LEAST_SECRET)]
+
+
+def collect(dialogue: Dialogue, limits: Limits) -> None:
+    """Acknowledge what an input writes, until it has ended or three checkpoints cover rows; or no more comes."""
+    seen = -1
+    while len(dialogue.record.checkpoints) > seen and not dialogue.record.end:
+        seen = len(dialogue.record.checkpoints)
+        if sum(covers_rows(each.message) for each in dialogue.record.checkpoints) >= 3:
+            return
+        dialogue.wait_for_checkpoint(seen, limits.rows_s)
+        dialogue.acknowledge()
+
+
+def covers_rows(message: object) -> bool:
+    return isinstance(message, Checkpoint) and message.n > 0
+
+
+def state_of(message: object) -> dict[str, Any]:
+    """An input's state in a checkpoint, empty when it is none."""
+    state = cast(Checkpoint, message).state
+    try:
+        decoded = msgspec.json.decode(state) if isinstance(state, msgspec.Raw) else None
+    except msgspec.DecodeError:
+        decoded = None
+    return decoded if isinstance(decoded, dict) else {}
+
+
+def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The definition of the config itself, behind a `$ref` to it."""
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    inner: Mapping[str, Any] = schema.get("$defs", {}).get(name, schema)
+    return inner
+
+
+def is_named_secret(name: str) -> bool:
+    plain = name.replace("_", "").lower()
+    return any(word in plain for word in _SECRET_NAMES)
+
+
+def _why_not_ready(dialogue: Dialogue, limits: Limits) -> str:
+    status, error = dialogue.record.status, dialogue.record.error
+    if status is not None:
+        return f"it answers with an error: {status.error.message if status.error else status.message}"
+    if error is not None:
+        return f"it answers with an error: {error.message}"
+    if dialogue.exit_code is not None:
+        return f"no answer to line 1; {dialogue.ending()}"
+    return f"no answer to line 1 within {limits.answer_s:g} s"

@@ -1,0 +1,169 @@
+"""A small input and a small output that keep to the protocol, for scripts beside this that break one rule each.
+
+Standard library only. `Input` counts to 60, three rows a checkpoint; `Output` settles what it gets at once.
+"""
+
+import json
+import os
+import sys
+import threading
+
+LAST = 60
+EVERY = 3
+
+
+def say(message):
+    raw((json.dumps(message, separators=(",", ":")) + "\n").encode())
+
+
+def raw(data):
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
+
+
+def lines():
+    # os.read, since a thread that waits in sys.stdin.buffer aborts CPython at exit.
+    rest = b""
+    while data := os.read(0, 1 << 20):
+        *whole, rest = (rest + data).split(b"\n")
+        yield from whole
+
+
+class Input:
+    def run(self):
+        self.hello()
+        self.lines = lines()
+        line_1 = json.loads(next(self.lines, b"null"))
+        if line_1 is None:
+            return
+        self.max_in_flight = line_1["run"]["max_in_flight"]
+        self.stopped, self.over, self.may_go_on = False, threading.Event(), threading.Condition()
+        self.seq = self.acknowledged = 0
+        self.answer(line_1["config"])
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.stream(self.first(line_1["state"]))
+        say({"dstream": "end", "seq": self.seq})
+        self.over.wait()
+
+    def hello(self):
+        say(
+            {
+                "dstream": "hello",
+                "protocol": 1,
+                "role": "input",
+                "name": "counting",
+                "version": "1",
+                "capabilities": ["checkpoint", "ack", "drain"],
+            }
+        )
+
+    def answer(self, config):
+        if unknown := set(config) - {"password"}:
+            name = min(unknown)
+            error = {
+                "code": "counting.unknown",
+                "kind": "config",
+                "message": f"there is no {name}",
+                "config_path": name,
+            }
+            say({"status": "error", "message": error["message"], "error": error})
+            sys.exit(1)
+        say({"status": "ready"})
+
+    def first(self, state):
+        return state.get("next", 1)
+
+    def stream(self, first):
+        for number in range(first, LAST + 1, EVERY):
+            with self.may_go_on:
+                self.may_go_on.wait_for(self.has_room)
+            if self.stopped:
+                return
+            for each in range(number, number + EVERY):
+                self.row(each)
+            self.checkpoint(EVERY, number + EVERY)
+        with self.may_go_on:
+            self.may_go_on.wait_for(lambda: self.stopped)
+
+    def has_room(self):
+        return self.stopped or self.seq - self.acknowledged < self.max_in_flight
+
+    def row(self, number):
+        say({"data": {"number": number}, "metadata": {}})
+
+    def checkpoint(self, n, following):
+        self.seq += 1
+        say({"dstream": "checkpoint", "seq": self.seq, "n": n, "state": {"next": following}})
+
+    def listen(self):
+        for line in self.lines:
+            self.heard(json.loads(line))
+        with self.may_go_on:
+            stopped, self.stopped = self.stopped, True
+            self.may_go_on.notify_all()
+        self.eof(stopped)
+        self.over.set()
+
+    def eof(self, after_stop):
+        if not after_stop:
+            os._exit(1)
+
+    def heard(self, message):
+        with self.may_go_on:
+            if message["dstream"] == "ack":
+                self.acknowledged = message["seq"]
+            if message["dstream"] == "stop":
+                self.stopped = True
+            self.may_go_on.notify_all()
+
+
+class Output:
+    def run(self):
+        say(
+            {
+                "dstream": "hello",
+                "protocol": 1,
+                "role": "output",
+                "name": "settling",
+                "version": "1",
+                "capabilities": ["ack", "drain"],
+            }
+        )
+        self.lines = lines()
+        line_1 = json.loads(next(self.lines, b"null"))
+        if line_1 is None:
+            return
+        self.answer(line_1["config"])
+        self.rows = self.seq = 0
+        self.stopped = False
+        for line in self.lines:
+            self.heard(line)
+        self.eof()
+
+    def answer(self, config):
+        say({"status": "ready"})
+
+    def heard(self, line):
+        if not line.startswith(b'{"dstream":'):
+            self.row(line)
+            return
+        message = json.loads(line)
+        if message["dstream"] == "checkpoint":
+            self.seq = message["seq"]
+            self.checkpoint()
+        if message["dstream"] == "stop":
+            self.stopped = True
+
+    def row(self, line):
+        self.rows += 1
+
+    def checkpoint(self):
+        self.ack(self.seq, self.rows)
+        self.rows = 0
+
+    def ack(self, seq, n):
+        say({"dstream": "ack", "seq": seq, "n": n})
+
+    def eof(self):
+        sys.exit(0 if self.stopped else 1)

@@ -1,0 +1,11 @@
+"""Waits for no ack."""
+
+from counting import Input
+
+
+class Broken(Input):
+    def has_room(self):
+        return True
+
+
+Broken().run()

@@ -1,0 +1,5 @@
+"""Keeps to the protocol."""
+
+from counting import Output
+
+Output().run()

@@ -1,0 +1,14 @@
+"""Logs its whole config, password and all."""
+
+import sys
+
+from counting import Output
+
+
+class Broken(Output):
+    def answer(self, config):
+        sys.stderr.write(f"config: {config}\n")
+        super().answer(config)
+
+
+Broken().run()

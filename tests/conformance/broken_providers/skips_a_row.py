@@ -1,0 +1,11 @@
+"""Goes on one row too far behind its state."""
+
+from counting import Input
+
+
+class Broken(Input):
+    def first(self, state):
+        return state["next"] + 1 if state else 1
+
+
+Broken().run()

@@ -1,0 +1,98 @@
+"""The kit passes what keeps to the protocol, in any language, and finds each fault by its own check and reason."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dstream.kit import CHECKS, Limits, Report, check_provider
+from tests.conformance.test_documentation import program
+
+ROOT = Path(__file__).parent.parent.parent
+BROKEN = Path(__file__).parent / "broken_providers"
+SHORT = Limits(hello_s=5.0, answer_s=5.0, rows_s=0.5, drain_s=1.0, exit_s=2.0, orphan_s=1.0, watch_s=0.1)
+
+FAULTS: dict[str, dict[str, str]] = {
+    # script: each check that fails, and words of its reason
+    "greets_people": {"hello_comes_first": "its first line is no hello: Starting up .."},
+    "connects_first": {"hello_comes_first": "no line within 0.5 s"},
+    "prints_between_rows": {"writes_only_messages_to_stdout": "text among its messages: batch of 3 done"},
+    "miscounts_rows": {"counts_its_rows": "checkpoint 2 says n = 4, but 3 rows came since the last"},
+    "restarts_its_numbers": {"numbers_its_checkpoints": "checkpoint 0 came where 1 was due"},
+    "leaves_on_stop": {"drains_on_stop": "no end line came within 1 s of the stop; it exited with 0"},
+    "outlives_its_host": {"ends_when_the_host_died": "it still runs 1 s after its stdin ended without a stop"},
+    "skips_a_row": {"goes_on_from_a_checkpoint": "the row {'number': 4} behind the checkpoint was left out: it went on with {'number': 5}"},
+    "floods": {"keeps_to_max_in_flight": "with max_in_flight = 2 it wrote checkpoint 3 before the first was acked"},
+    "crashes_on_a_bad_config": {"refuses_a_bad_config": "it does not answer; it exited with 1, last on stderr: KeyError"},
+    "shows_its_config": {"keeps_secrets": "it wrote a secret to stderr"},
+    "acknowledges_early": {
+        "acknowledges_in_order": "ack 1 came when it had got checkpoint 0 only",
+        "counts_what_it_settled": "ack 1 says n = 1, but 3 rows came since checkpoint 0",
+        "acknowledges_nothing_unmarked": "it sent an ack behind the last checkpoint",
+    },
+    "counts_all_rows": {"counts_what_it_settled": "ack 2 says n = 5, but 2 rows came since checkpoint 1"},
+    "forgets_empty_checkpoints": {
+        "acknowledges_in_order": "checkpoint 3 was not acknowledged; it still runs",
+        "acknowledges_empty_checkpoints": "no ack came within 0.5 s; it still runs",
+    },
+    "chokes_on_big_rows": {"takes_a_big_row": "neither an ack nor an error came"},
+    "acknowledges_the_unmarked": {"acknowledges_nothing_unmarked": "it sent an ack behind the last checkpoint"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", FAULTS)
+def test_a_broken_provider_fails_for_its_own_reason_and_no_other(script: str) -> None:
+    limits = Limits(hello_s=0.5) if script == "connects_first" else SHORT
+    report = check(BROKEN / f"{script}.py", limits=limits)
+    assert {each.check.name for each in report.failures} == set(FAULTS[script]), str(report)
+    for each in report.failures:
+        assert FAULTS[script][each.check.name] in each.reason
+
+
+@pytest.mark.parametrize("script", ["good_input", "good_output"])
+def test_what_the_broken_ones_are_made_of_passes(script: str) -> None:
+    report = check(BROKEN / f"{script}.py", limits=SHORT)
+    assert report.passed, str(report)
+    assert [each.check.name for each in report.results if each.outcome == "skipped"] in (
+        ["describes_its_config", "ends_with_once"],
+        ["describes_its_config", "refuses_a_bad_config"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "config", "skipped"),
+    [("counter", {"interval": "2ms"}, {"ends_with_once"}), ("console", {"format": "count"}, set())],
+)
+def test_the_providers_that_come_with_dstream_pass(module: str, config: dict[str, Any], skipped: set[str]) -> None:
+    report = check_provider([sys.executable, "-m", f"dstream.sdk.examples.{module}"], config)
+    assert report.passed, str(report)
+    assert {each.check.name for each in report.results if each.outcome == "skipped"} == skipped
+
+
+@pytest.mark.parametrize("name", ["letters", "append"])
+def test_the_bash_providers_of_the_reference_pass(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = check_provider(program(tmp_path, name).argv)
+    assert report.passed, str(report)
+
+
+def test_a_provider_that_has_the_other_role_is_said_to() -> None:
+    report = check(BROKEN / "good_output.py", role="input")
+    assert str(report) == "hello_comes_first: it says that it is an output, not an input"
+    assert all(each.outcome == "skipped" for each in report.results[1:])
+
+
+def test_each_check_has_a_sentence_and_a_heading_of_the_reference() -> None:
+    headings = {line.lstrip("# ") for line in (ROOT / "docs/protocol.md").read_text().splitlines() if line[:1] == "#"}
+    assert {check.section for check in CHECKS} <= headings
+    assert all(check.sentence.endswith(".") for check in CHECKS)
+    names = [check.name for check in CHECKS]
+    assert all(needed in names[:number] for number, check in enumerate(CHECKS) for needed in check.needs)
+
+
+def check(path: Path, *, role: Any = None, limits: Limits = SHORT) -> Report:
+    # Without site-packages: a bare interpreter starts four times as fast.
+    return check_provider([sys.executable, "-S", "-E", str(path)], role=role, limits=limits)
