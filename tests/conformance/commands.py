@@ -1,0 +1,127 @@
+"""`dstream` as people and pipelines start it: a process in a folder of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+COMMAND = (sys.executable, "-m", "dstream")
+DEADLINE_S = 60.0
+QUEUES: dict[str, Any] = {"orders": {"max_delivery_count": 10}, "returns": {"max_delivery_count": 3}}
+
+
+class Place:
+    """A folder with a dstream.hcl, and what commands do there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def task(
+        self, name: str = "t", *, input_: str = "counter", output: str = "test_infrastructure", **config: Any
+    ) -> None:
+        """Adds a task; the output's config is given."""
+        settings = "\n".join(f"      {key} = {json.dumps(value)}" for key, value in config.items())
+        with (self.folder / "dstream.hcl").open("a") as file:
+            file.write(
+                f'task "{name}" {{\n'
+                f'  input {{\n    provider = "{input_}"\n{_COUNTER if input_ == "counter" else ""}  }}\n'
+                f'  output {{\n    provider = "{output}"\n    config {{\n{settings}\n    }}\n  }}\n}}\n'
+            )
+
+    def queues(self, **more: Any) -> None:
+        """The task `t` with two resources."""
+        (self.folder / "dstream.hcl").unlink(missing_ok=True)
+        self.task(resources=QUEUES, **more)
+
+    @property
+    def world(self) -> dict[str, Any]:
+        path = self.folder / "test-infrastructure.json"
+        return json.loads(path.read_text()) if path.exists() else {"real": {}, "recorded": {}}
+
+    def set_real(self, real: dict[str, Any]) -> None:
+        """Change what is there behind dstream's back."""
+        (self.folder / "test-infrastructure.json").write_text(json.dumps({**self.world, "real": real}))
+
+    def dstream(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def at_a_terminal(self, answer: bytes, *arguments: str) -> tuple[int, str]:
+        """The exit code, and all that the terminal showed, when the question is answered so."""
+        leader, follower = os.openpty()
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that its Ctrl-C is a signal
+        )
+        os.close(follower)
+        shown = b""
+        while chunk := _read(leader):
+            shown += chunk
+            if b"[y/N]" in shown and answer:
+                os.write(leader, answer)
+                answer = b""
+        os.close(leader)
+        return process.wait(DEADLINE_S), shown.decode()
+
+
+_COUNTER = '    config {\n      interval = "1ms"\n      count = 5\n    }\n'
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + DEADLINE_S
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.02)
+    return value
+
+
+def ended(process: subprocess.Popen[str], *signals: signal.Signals) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr after the signals."""
+    for number in signals:
+        process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, stdout, stderr
+
+
+def lines_of(text: str) -> Sequence[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _read(descriptor: int) -> bytes:
+    assert select.select([descriptor], [], [], DEADLINE_S)[0], "the terminal shows nothing more"
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux: EIO once the other side is closed
+        return b""
