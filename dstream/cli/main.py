@@ -12,6 +12,7 @@ import dstream
 from dstream.cli.lifecycle import destroy, init, plan, status
 from dstream.cli.list import list_tasks
 from dstream.cli.options import Options, with_options
+from dstream.cli.provider import provider
 from dstream.cli.render import show_errors
 from dstream.cli.run import run
 from dstream.cli.state import state
@@ -54,6 +55,7 @@ cli.add_command(destroy)
 cli.add_command(init)
 cli.add_command(list_tasks)
 cli.add_command(plan)
+cli.add_command(provider)
 cli.add_command(run)
 cli.add_command(state)
 cli.add_command(status)

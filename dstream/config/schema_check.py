@@ -73,10 +73,10 @@ def mismatches(config: Any, schema: Schema) -> list[Mismatch]:
 def resolve_reference(schema: Schema, document: Schema) -> Schema:
     """The schema that `$ref` names, with what stands beside it (as 2020-12 allows)."""
     seen: set[str] = set()
-    while isinstance(reference := schema.get("$ref"), str) and reference.startswith("#/") and reference not in seen:
+    while isinstance(reference := schema.get("$ref"), str) and reference[:1] == "#" and reference not in seen:
         seen.add(reference)
         target: Any = document
-        for step in reference[2:].split("/"):
+        for step in reference.split("/")[1:]:
             target = target.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, Mapping) else {}
         beside = {key: value for key, value in schema.items() if key not in ("$ref", "$defs")}
         schema = {**target, **beside}

@@ -128,6 +128,10 @@ def _check_capability(subject: Subject) -> None:
         raise Unseen("it has no capability checkpoint")
 
 
+def _has_rows_behind(checkpoint: int, dialogue: Dialogue) -> bool:
+    return any(covers_rows(said.message) for said in dialogue.record.checkpoints[checkpoint:])
+
+
 def _resumable(dialogue: Dialogue) -> tuple[dict[str, object], bytes]:
     """The state of the first checkpoint with rows before and behind it, and the first row behind it."""
     record = dialogue.record

@@ -1,5 +1,6 @@
 """From a block's provider, provider_path or provider_ref to something to execute."""
 
+from dstream.plugins._installed import Installed, installed
 from dstream.plugins._resolve import BUILT_IN, resolve
 
-__all__ = ["BUILT_IN", "resolve"]
+__all__ = ["BUILT_IN", "Installed", "installed", "resolve"]

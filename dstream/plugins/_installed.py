@@ -1,0 +1,36 @@
+"""Which providers `provider = ".."` can name on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dstream.plugins._resolve import _PREFIX, BUILT_IN, _folders
+
+_NO_PROVIDERS = frozenset({"sandbox"})
+"""Executables of our own packages whose names begin like a provider's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A provider by the name that an HCL file gives it, and what `resolve` would execute."""
+
+    name: str
+    argv: tuple[str, ...]
+    where: str
+    """For people: the executable, or that it comes with dstream."""
+
+
+def installed(environ: Mapping[str, str]) -> list[Installed]:
+    """By name; of two with the same name, the one that `resolve` takes."""
+    found = {
+        name: Installed(name, (sys.executable, "-m", module), "comes with dstream") for name, module in BUILT_IN.items()
+    }
+    for folder in _folders(environ):
+        for file in sorted(folder.glob(_PREFIX + "*")) if folder.is_dir() else ():
+            name = file.name.removeprefix(_PREFIX).replace("-", "_")
+            if name not in found and name not in _NO_PROVIDERS and file.is_file() and os.access(file, os.X_OK):
+                found[name] = Installed(name, (str(file),), str(file))
+    return [found[name] for name in sorted(found)]

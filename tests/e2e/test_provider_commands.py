@@ -1,0 +1,138 @@
+"""`dstream provider ..`, and the way of a new provider from nothing to rows, with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dstream.kit import CHECKS
+from tests.running import DStream
+
+BROKEN = Path(__file__).parent.parent / "conformance" / "broken_providers"
+
+
+@pytest.fixture
+def dstream(tmp_path: Path) -> DStream:
+    return DStream(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["input", "output"])
+def test_a_new_provider_passes_the_kit_and_its_own_test_and_runs_at_once(
+    kind: str, dstream: DStream, tmp_path: Path
+) -> None:
+    made = dstream("provider", "new", "tide-tables", "--kind", kind)
+    assert made.returncode == 0, made.stderr
+    assert "dstream provider test tide-tables/dstream_tide_tables.py" in made.stdout
+    folder = tmp_path / "tide-tables"
+    project = DStream(folder)
+    flags = ("--max-rows", "3") if kind == "input" else ()
+    ran = project("run", "tide_tables", *flags)
+    assert ran.returncode == 0, ran.stderr
+    if kind == "output":
+        rows = [json.loads(line)["data"] for line in (folder / "rows.jsonl").read_text().splitlines()]
+        assert rows == [{"value": number} for number in range(1, 21)]
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+    )  # fmt: skip
+    assert tested.returncode == 0, tested.stdout
+    assert "1 passed" in tested.stdout
+    checked = project("validate", "--json")
+    assert json.loads(checked.stdout)["unchecked"] == []
+    shown = project("provider", "show", "dstream_tide_tables.py", "--json")
+    document = json.loads(shown.stdout)
+    assert (document["name"], document["role"], document["version"]) == ("tide_tables", kind, "0.1.0")
+
+
+def test_new_overwrites_nothing_and_takes_no_name_that_is_none(dstream: DStream, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name, code in (("there", "provider.exists"), ("../up", "provider.bad_name"), ("Tides", "provider.bad_name")):
+        refused = dstream("provider", "new", name, "--kind", "input")
+        assert refused.returncode == 3
+        assert code in refused.stderr
+    assert list(tmp_path.iterdir()) == [tmp_path / "there"]
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_the_report_says_what_failed_why_and_which_rule_it_is(dstream: DStream) -> None:
+    script = BROKEN / "miscounts_rows.py"
+    done = dstream("provider", "test", script, "--role", "input")
+    assert done.returncode == 1
+    assert "✓ hello comes first" in done.stdout
+    assert (
+        "  ✗ counts its rows\n"
+        "      checkpoint 2 says n = 4, but 3 rows came since the last\n"
+        "      The n of a checkpoint is the number of rows since the last one. (docs/protocol.md, Rows and\n"
+        "      checkpoints)\n"
+    ) in done.stdout
+    assert done.stdout.endswith("\n\n16 passed, 1 failed, 2 not seen.\n")
+    assert done.stderr == ""
+
+
+def test_the_report_in_json_has_every_check(dstream: DStream) -> None:
+    done = dstream("provider", "test", "console", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["schema_version"], document["passed"]) == (0, 1, True)
+    assert [each["name"] for each in document["checks"]] == [
+        check.name for check in CHECKS if check.role in (None, "output")
+    ]
+    assert {each["outcome"] for each in document["checks"]} == {"passed"}
+
+
+def test_what_can_not_be_tested_is_a_matter_of_usage(dstream: DStream, tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "text.json").write_text("{")
+    for arguments, words in (
+        (("nowhere",), 'provider "nowhere" is not installed'),
+        (("./nowhere",), 'provider_path "./nowhere" does not exist'),
+        (("counter", "--config", "missing.json"), "does not exist"),
+        (("counter", "--config", "list.json"), "must hold a JSON object"),
+        (("counter", "--config", "text.json"), "can't be read as JSON"),
+        (("counter", "--role", "both"), "both"),
+    ):
+        done = dstream("provider", "test", *arguments)
+        assert (done.returncode, words in done.stderr) == (3, True), done.stderr
+
+
+def test_list_shows_what_is_installed_and_what_it_is(dstream: DStream, tmp_path: Path) -> None:
+    silent = tmp_path / "bin" / "dstream-broken"
+    silent.parent.mkdir()
+    silent.write_text("#!/bin/sh\nexit 1\n")
+    silent.chmod(0o755)
+    with_broken = DStream(tmp_path, {**os.environ, "DSTREAM_PROVIDERS": str(silent.parent)})
+    found = {
+        each["installed_as"]: each for each in json.loads(with_broken("provider", "list", "--json").stdout)["providers"]
+    }
+    assert found["counter"]["role"] == "input"
+    assert found["mssql_cdc"]["where"].endswith("dstream-mssql-cdc")
+    assert "once" in found["mssql_cdc"]["capabilities"]
+    assert found["broken"]["role"] is None
+    lines = with_broken("provider", "list").stdout.splitlines()
+    assert lines[0].split() == ["name", "role", "version", "where"]
+    assert f"broken               can't be started  -        {silent}" in lines
+    assert any(line.startswith("servicebus           output            0.1.0") for line in lines)
+
+
+def test_show_lists_the_settings_and_marks_what_is_secret(dstream: DStream) -> None:
+    shown = dstream("provider", "show", "mssql_cdc").stdout
+    assert shown.startswith("mssql_cdc 0.1.0 · input · ")
+    assert "\n  db_connection_string   text; secret; required\n" in shown
+    assert '\n  poll_interval   text or number, as "250ms"; default "1s"\n' in shown
+    settings = {
+        each["path"]: each
+        for each in json.loads(dstream("provider", "show", "servicebus", "--json").stdout)["settings"]
+    }
+    assert settings["batch.max_messages"]["default"] == "4000"
+    assert settings["connectionString"]["secret"] is True
+
+
+def test_show_of_what_does_not_describe_itself_is_refused(dstream: DStream) -> None:
+    done = dstream("provider", "show", BROKEN / "good_input.py")
+    assert done.returncode == 3
+    assert "provider.not_described" in done.stderr
