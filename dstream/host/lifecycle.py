@@ -17,7 +17,7 @@ from dstream.host.job import Progress, StopRequest
 from dstream.host.lifecycle_job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
 from dstream.host.lifecycle_process import LifecycleProcess
 from dstream.host.report import Report
-from dstream.protocol import CONTROL_PREFIX
+from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
 from dstream.protocol.framing import LineTooLong
 from dstream.protocol.handshake import Greeted, Handshake, LateHello, Prose, Refused, Step, Told, speaks_this_version
 from dstream.protocol.lifecycle import LifecycleCommand, LifecycleResult, ListedResource, decode_result
@@ -229,6 +229,8 @@ class _Command:
             self._prose(line)
 
     def _take_control(self, line: bytes) -> None:
+        if len(line) > MAX_CONTROL_LINE:
+            raise LineTooLong("control", len(line), MAX_CONTROL_LINE)
         try:
             control = decode_control(line)
         except BadLine as error:

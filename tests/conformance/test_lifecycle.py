@@ -10,6 +10,7 @@ import pytest
 
 from dstream.errors import DStreamError, exit_code
 from dstream.host import NoInfrastructure
+from tests.conformance.commands import wait_until
 from tests.conformance.lifecycles import Background, Told, carry_out, scripted
 
 
@@ -67,6 +68,19 @@ def test_a_provider_that_just_leaves_did_not_succeed(tmp_path: Path) -> None:
 
 def test_a_line_that_is_neither_result_nor_control_line_is_refused(tmp_path: Path) -> None:
     assert failure(tmp_path, "junk").code == "protocol.bad_line"
+
+
+def test_a_control_line_over_its_limit_is_refused(tmp_path: Path) -> None:
+    error = failure(tmp_path, "big")
+    assert error.code == "provider.line_too_long"
+    assert "65,536" in error.message
+
+
+def test_a_quiet_provider_of_the_original_protocol_is_suspected_and_can_be_cancelled(tmp_path: Path) -> None:
+    running = Background(replace(scripted(tmp_path, "quiet"), hello_timeout_s=0.2, quiet_s=0.2))
+    wait_until(lambda: "provider.quiet" in [event for _, event, _ in running.told.events], "the suspicion")
+    running.stop.request()
+    assert running.outcome().is_interrupted
 
 
 @pytest.mark.parametrize("kind", ["closes", "unterminated", "stays"])

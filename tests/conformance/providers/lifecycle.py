@@ -26,6 +26,9 @@ elif kind == "no_infrastructure":
     hello("output", "writer", "ack")
 elif kind == "newer":
     hello("output", "writer", "infrastructure", protocol=2)
+elif kind == "quiet":  # of the original protocol, and does not know the command
+    command()
+    time.sleep(30)
 elif kind == "late":
     time.sleep(0.8 if not os.path.exists(os.path.join(folder, "late")) else 0)
     open(os.path.join(folder, "late"), "w").close()
@@ -58,6 +61,9 @@ if kind == "leaves":
     sys.exit(0)
 if kind == "junk":
     raw(b"what?\n")
+    time.sleep(30)
+if kind == "big":
+    say({"dstream": "diagnostic", "severity": "info", "message": "x" * 70_000})
     time.sleep(30)
 if kind == "unterminated":
     raw(b'{"status":"Success","resources":[]}')
