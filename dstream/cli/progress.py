@@ -6,6 +6,8 @@ import threading
 import time
 from typing import Any, Literal, TextIO
 
+from dstream.cli.render import show_errors
+from dstream.errors import DStreamError
 from dstream.host import Progress
 from dstream.telemetry import StructuredLog
 
@@ -13,7 +15,7 @@ _REDRAW_S = 2.0
 
 
 class RunLog:
-    """The events of a run, for people or machines."""
+    """The events of all runs of this process, for people or machines."""
 
     def __init__(self, stream: TextIO, *, level: str, log_format: Literal["text", "json"]) -> None:
         self._stream = stream
@@ -23,13 +25,15 @@ class RunLog:
         self._lock = threading.Lock()
         self._drawn = False
         self._rate = _Rate()
-        self.was_running = False
+        self._progress: dict[str, Progress] = {}
+
+    def of(self, task: str) -> TaskLog:
+        """Where that task's run tells what happens."""
+        return TaskLog(self, task)
 
     def log(self, level: str, event: str, **fields: Any) -> None:
-        if event == "run.started":
-            self.was_running = True
         if event == "run.failed" and self._for_people:
-            return  # the error itself is shown at the end, with its place and the fix
+            return  # the error itself is shown, with its place and the fix
         if self._for_people and event == "provider.log" and "stream" not in fields:
             # A provider's own event reads like one of ours; who told it is seen from its name.
             event = fields.pop("message")
@@ -39,19 +43,27 @@ class RunLog:
             self._erase()
             self._log.log(level, event, **fields)
 
-    def progress(self, progress: Progress) -> None:
-        rows_s = self._rate.update(progress.rows_settled, time.monotonic())
-        if not self._in_place or rows_s is None:
-            return
-        lag = "" if progress.lag_ms is None else f"   lag {progress.lag_ms / 1000:.1f} s"
-        in_flight = progress.rows_relayed - progress.rows_settled
+    def progress(self, task: str, progress: Progress) -> None:
+        """All tasks together are one line."""
         with self._lock:
+            self._progress[task] = progress
+            figures = self._progress.values()
+            settled = sum(each.rows_settled for each in figures)
+            rows_s = self._rate.update(settled, time.monotonic())
+            if not self._in_place or rows_s is None:
+                return
+            in_flight = sum(each.rows_relayed for each in figures) - settled
+            lags_ms = [each.lag_ms for each in figures if each.lag_ms is not None]
+            lag = f"   lag {max(lags_ms) / 1000:.1f} s" if lags_ms else ""
             self._erase()
-            self._stream.write(
-                f"{rows_s:,.0f} rows/s   {progress.rows_settled:,} acknowledged   {in_flight:,} in flight{lag}"
-            )
+            self._stream.write(f"{rows_s:,.0f} rows/s   {settled:,} acknowledged   {in_flight:,} in flight{lag}")
             self._stream.flush()
             self._drawn = True
+
+    def show(self, error: DStreamError) -> None:
+        with self._lock:
+            self._erase()
+            show_errors(error, self._stream)
 
     def end(self) -> None:
         with self._lock:
@@ -62,6 +74,23 @@ class RunLog:
         if self._drawn:
             self._stream.write("\r\x1b[K")
             self._drawn = False
+
+
+class TaskLog:
+    """One task's part of the log (the host's `Events`), and what the exit code must know of it."""
+
+    def __init__(self, log: RunLog, task: str) -> None:
+        self._log = log
+        self._task = task
+        self.was_running = False
+
+    def log(self, level: str, event: str, **fields: Any) -> None:
+        if event == "run.started":
+            self.was_running = True
+        self._log.log(level, event, **fields)
+
+    def progress(self, progress: Progress) -> None:
+        self._log.progress(self._task, progress)
 
 
 class _Rate:

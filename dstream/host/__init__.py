@@ -1,5 +1,6 @@
 """The host of a task's two providers: starts them, relays lines, keeps the checkpoint, stops them in order."""
 
+from dstream.host.control_socket import ask_host, socket_path
 from dstream.host.job import (
     Events,
     Job,
@@ -30,7 +31,9 @@ __all__ = [
     "RestartPolicy",
     "RunSummary",
     "StopRequest",
+    "ask_host",
     "check_role",
     "run_lifecycle",
     "run_task",
+    "socket_path",
 ]

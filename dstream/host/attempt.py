@@ -81,6 +81,8 @@ class Attempt:
         self._stored = self._context.store.load()
         pair = Pair(self._job, self._report, self._mailbox, self._context.clock)
         self._pair = pair
+        if self._job.max_rows is not None:
+            pair.input.reader.wake_at_rows = self._job.max_rows - self._before.rows_settled
         try:
             self._open(pair, patient_with)
             self._stream(pair, started)

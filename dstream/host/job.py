@@ -63,6 +63,10 @@ class Job:
     max_rows: int | None = None
     """The run drains as soon as so many rows, or a few more, have been read."""
     restart: RestartPolicy = RestartPolicy()
+    reset: bool = False
+    """Forget the stored checkpoint before anything else."""
+    socket_dir: Path | None = None
+    """Where the running host answers; None: it does not."""
     max_line: int = DEFAULT_MAX_LINE
     max_in_flight: int = 1000
     max_in_flight_bytes: int = 64 * 1024 * 1024

@@ -55,6 +55,8 @@ class Relay(ProviderReader):
     _modes = Modes()
     has_ended = False
     bytes_relayed = 0
+    wake_at_rows: int | None = None
+    """Tell the main thread when so many rows have been relayed."""
     _discards = False
     _is_stopping = False
     _host_seq = 0
@@ -167,6 +169,9 @@ class Relay(ProviderReader):
 
     def _rows(self, count: int) -> None:
         self._checkpoints.relayed(count)
+        if self.wake_at_rows is not None and self._checkpoints.counts.rows_relayed >= self.wake_at_rows:
+            self.wake_at_rows = None
+            self._mailbox.put(Wake())
         if self._modes.host_checkpoints:
             if self._uncovered == 0:
                 self._uncovered_since_s = self._clock()

@@ -21,15 +21,18 @@ import contextlib
 import queue
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from dstream.errors import DStreamError, RefusedError
 from dstream.host.attempt import Attempt, RunContext
 from dstream.host.broken import MustRestart
+from dstream.host.control_socket import ControlSocket, socket_path
 from dstream.host.job import Events, Job, Progress, RunSummary, StopRequest
 from dstream.host.limits import Limits
+from dstream.host.live_figures import RunPhase, live_figures
 from dstream.host.notes import Mailbox, Wake
 from dstream.host.report import Report
 from dstream.host.restarts import RestartSchedule
@@ -61,8 +64,12 @@ def run_task(
     context = RunContext(job, store, report, redactor, stop, limits, clock, now)
     try:
         with TaskLock(store.lock_path, job.task, now()):
+            if job.reset:
+                report.log("warning", "state.reset", had_checkpoint=store.remove())
             _check_from(job, store.load())
-            return _Run(context, RestartSchedule(job.restart, chance)).go()
+            run = _Run(context, RestartSchedule(job.restart, chance))
+            with _answering(context, run.answer):
+                return run.go()
     except DStreamError as error:
         report.log("error", "run.failed", code=error.code, message=error.message)
         redactor.error(error)
@@ -78,14 +85,15 @@ class _Run:
         self._schedule = schedule
         self._patient_with: set[Role] = set()
         self._was_ready = False
+        self._is_pausing = False
         self._streaming_since_s: float | None = None
+        self._started_at = context.now()
         self._begin_attempt(Progress())
 
     def go(self) -> RunSummary:
-        started_at = self._context.now()
         with self._woken_by_stop():
             drained = self._supervise()
-        summary = self._summary(started_at, drained)
+        summary = self._summary(drained)
         self._report.progress(summary.progress)
         self._report.log(
             "info" if drained else "warning",
@@ -99,6 +107,22 @@ class _Run:
             undone=summary.progress.rows_relayed - summary.rows,
         )
         return summary
+
+    def answer(self, request: str) -> Mapping[str, Any]:
+        """What the control socket answers, from its own thread."""
+        if request == "stop":
+            self._context.stop.request()
+            return {"stopping": True}
+        if request == "status":
+            return live_figures(self._context.job, self._started_at, self._phase(), self._attempt.progress())
+        raise LookupError(request)
+
+    def _phase(self) -> RunPhase:
+        if self._is_pausing:
+            return "restarting"
+        if self._attempt.ready_since_s is None:
+            return "starting"
+        return "draining" if self._attempt.is_draining else "streaming"
 
     def _supervise(self) -> bool:
         """Whether nothing was left undone."""
@@ -132,6 +156,7 @@ class _Run:
         if start_s is None or self._context.stop.is_requested:
             raise error
         figures = attempt.progress()
+        self._is_pausing = True
         self._report.progress(figures)
         self._report.log(
             "warning",
@@ -144,6 +169,7 @@ class _Run:
         )
         if not self._sleeps_until(start_s):
             return False
+        self._is_pausing = False
         self._begin_attempt(replace(figures, restarts=figures.restarts + 1))
         return True
 
@@ -161,12 +187,12 @@ class _Run:
         self._mailbox: Mailbox = queue.SimpleQueue()
         self._attempt = Attempt(self._context, self._mailbox, before)
 
-    def _summary(self, started_at: datetime, drained: bool) -> RunSummary:
+    def _summary(self, drained: bool) -> RunSummary:
         since = self._streaming_since_s or self._attempt.ready_since_s
         return RunSummary(
             task=self._context.job.task,
             run_id=self._context.job.run_id,
-            started_at=started_at,
+            started_at=self._started_at,
             ended_at=self._context.now(),
             streamed_s=0.0 if since is None else self._context.clock() - since,
             drained=drained,
@@ -183,6 +209,27 @@ class _Run:
             yield
         finally:
             self._context.stop.detach(wake)
+
+
+@contextlib.contextmanager
+def _answering(context: RunContext, answer: Callable[[str], Mapping[str, Any]]) -> Iterator[None]:
+    """A run whose socket can't be made goes on without: rows matter more than figures."""
+    job = context.job
+    if job.socket_dir is None:
+        yield
+        return
+    path = socket_path(job.socket_dir, job.stack, job.task)
+    try:
+        server = ControlSocket(path, answer)
+    except OSError as error:
+        context.report.log("warning", "control.unavailable", path=str(path), reason=error.strerror or str(error))
+        yield
+        return
+    server.start()
+    try:
+        yield
+    finally:
+        server.close()
 
 
 def _check_from(job: Job, stored: StoredState | None) -> None:

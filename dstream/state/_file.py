@@ -36,11 +36,11 @@ class FileStore:
     """A task's document at `<folder>/<stack>/<task>.json`. Not for several writers: hold the TaskLock."""
 
     def __init__(self, folder: Path, stack: str, task: str) -> None:
-        self._folder = folder / _file_name(stack)
+        self._folder = folder / file_name(stack)
         self._task = task
-        self.path = self._folder / f"{_file_name(task)}.json"
-        self.lock_path = self._folder / f"{_file_name(task)}.lock"
-        self._temporary = self._folder / f".{_file_name(task)}.json.new"
+        self.path = self._folder / f"{file_name(task)}.json"
+        self.lock_path = self._folder / f"{file_name(task)}.lock"
+        self._temporary = self._folder / f".{file_name(task)}.json.new"
 
     def load(self) -> StoredState | None:
         """None when nothing is stored yet. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
@@ -97,7 +97,7 @@ def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
         raise ConfigError("state.corrupt", f"the state {source} can't be understood: {error}", hint=hint) from error
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
     """A task or stack name as one path component."""
     return quote(name, safe="")
 

@@ -279,3 +279,28 @@ def test_runs_leave_neither_threads_nor_descriptors(tmp_path: Path) -> None:
         with contextlib.suppress(DStreamError):
             run(the_job)
     assert (process.num_fds(), threading.active_count()) == before
+
+
+def test_reset_forgets_the_checkpoint_first_and_under_the_lock(tmp_path: Path) -> None:
+    run(job(tmp_path))
+    events = Recorded()
+    assert run(job(tmp_path, reset=True, from_="earliest"), events).rows == 10
+    assert sink_numbers(tmp_path) == [*range(10), *range(10)]
+    assert [event["had_checkpoint"] for event in events.named("state.reset")] == [True]
+    first = Background(job(tmp_path, input=provider("input.py", 3, hold=True)))
+    try:
+        first.events.wait_for_progress(lambda progress: progress.last_seq == 2)
+        with pytest.raises(LockedError):
+            run(job(tmp_path, reset=True))
+        assert stored_state(tmp_path) is not None
+    finally:
+        first.stop.request()
+        first.result()
+
+
+def test_reset_helps_where_the_state_cannot_be_read(tmp_path: Path) -> None:
+    run(job(tmp_path))
+    (tmp_path / "state" / "dev" / f"{TASK}.json").write_text("junk")
+    with pytest.raises(ConfigError):
+        run(job(tmp_path))
+    assert run(job(tmp_path, reset=True)).rows == 10

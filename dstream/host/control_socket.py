@@ -1,0 +1,141 @@
+"""The running host answers: a socket of its own for each task, JSON lines, for the same user only.
+
+    {"request":"status"}  ->  {"schema_version":1,"task":"orders",..}    live figures
+    {"request":"stop"}    ->  {"schema_version":1,"stopping":true}       drains, as the first Ctrl-C does
+    anything else         ->  {"schema_version":1,"error":".."}
+
+One thread serves all clients; it starts nothing and touches no row. Whoever holds the task's lock owns the path, so
+what lies there was left behind by a host that died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dstream.state import file_name
+
+SCHEMA_VERSION = 1
+_LONGEST_REQUEST = 64 * 1024
+_PATIENCE_S = 2.0
+_READ_BYTES = 4096
+
+Answer = Callable[[str], Mapping[str, Any]]
+"""Given the name of a request; raises LookupError for one that it does not know."""
+
+
+def socket_path(folder: Path, stack: str, task: str) -> Path:
+    return folder / file_name(stack) / f"{file_name(task)}.sock"
+
+
+def ask_host(path: Path, request: str) -> dict[str, Any] | None:
+    """What a running host answers; None when none is running there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(_PATIENCE_S)
+        try:
+            with _within_the_limit(path) as address:
+                client.connect(address)
+            client.sendall(json.dumps({"request": request}).encode() + b"\n")
+            with client.makefile("rb") as lines:
+                answer: dict[str, Any] = json.loads(lines.readline())
+        except (OSError, ValueError):
+            return None
+        return answer
+
+
+class ControlSocket(threading.Thread):
+    """Serves from `start` to `close`. Raises OSError when the socket can't be made."""
+
+    def __init__(self, path: Path, answer: Answer) -> None:
+        super().__init__(name="control-socket", daemon=True)
+        self._path = path
+        self._answer = answer
+        self._requests: dict[socket.socket, bytes] = {}
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._listen()
+        except OSError:
+            self._listener.close()
+            raise
+        self._waker, self._woken = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        for each in (self._listener, self._woken):
+            self._selector.register(each, selectors.EVENT_READ)
+
+    def close(self) -> None:
+        """End the thread and remove the socket."""
+        self._waker.close()
+        self.join()
+        self._path.unlink(missing_ok=True)
+
+    def run(self) -> None:
+        is_open = True
+        while is_open:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._woken:
+                    is_open = False
+                elif key.fileobj is self._listener:
+                    self._accept()
+                elif isinstance(key.fileobj, socket.socket):
+                    self._serve(key.fileobj)
+        self._selector.close()
+        for each in (self._listener, self._woken, *self._requests):
+            each.close()
+
+    def _listen(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path.unlink(missing_ok=True)
+        # Linux gives the file the mode that the socket has when it is bound; elsewhere chmod closes a small gap.
+        with contextlib.suppress(OSError):
+            os.fchmod(self._listener.fileno(), 0o600)
+        with _within_the_limit(self._path) as address:
+            self._listener.bind(address)
+        self._path.chmod(0o600)
+        self._listener.listen()
+
+    def _accept(self) -> None:
+        client, _ = self._listener.accept()
+        client.settimeout(_PATIENCE_S)
+        self._requests[client] = b""
+        self._selector.register(client, selectors.EVENT_READ)
+
+    def _serve(self, client: socket.socket) -> None:
+        try:
+            data = client.recv(_READ_BYTES)
+            *lines, rest = (self._requests[client] + data).split(b"\n")
+            for line in lines:
+                client.sendall(json.dumps({"schema_version": SCHEMA_VERSION, **self._answer_to(line)}).encode() + b"\n")
+        except OSError:  # gone, or does not read its answers
+            data, rest = b"", b""
+        self._requests[client] = rest
+        if not data or len(rest) > _LONGEST_REQUEST:
+            self._selector.unregister(client)
+            del self._requests[client]
+            client.close()
+
+    def _answer_to(self, line: bytes) -> Mapping[str, Any]:
+        try:
+            request = json.loads(line)["request"]
+            return self._answer(request)
+        except (ValueError, TypeError, LookupError):
+            return {"error": 'a request is a JSON object with "request": "status" or "stop"'}
+
+
+@contextlib.contextmanager
+def _within_the_limit(path: Path) -> Iterator[str]:
+    """The path as an address: AF_UNIX takes 107 bytes (unix(7)); a longer one goes by way of its open folder."""
+    if len(os.fsencode(path)) < 104 or not Path("/proc/self/fd").is_dir():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

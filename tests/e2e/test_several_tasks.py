@@ -1,0 +1,168 @@
+"""`dstream run A B`, `--all`: side by side, isolated, one exit code; and what else ends or begins a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dstream.host import ask_host, socket_path
+from tests.running import DStream, wait_until
+
+TASK = """
+task "%s" {
+  input {
+    provider = "counter"
+    config {
+      interval = "10ms"
+      count    = %s
+    }
+  }
+  output {
+    %s
+    config {}
+  }
+}
+"""
+CONSOLE = 'provider = "console"'
+FAILS = 'provider_path = "./fails"'
+FAILING_OUTPUT = """#!/bin/sh
+echo '{"dstream":"hello","protocol":1,"role":"output","name":"fails","version":"1","capabilities":["ack"]}'
+read -r line_1
+echo '{"status":"ready"}'
+read -r row
+echo '{"dstream":"error","code":"fails.so","kind":"data","message":"this row can not be carried"}'
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Callable[..., DStream]:
+    """`tasks(name=(count, output))`: a folder with these tasks; count 0 is endless."""
+
+    def make(**outputs: tuple[int, str]) -> DStream:
+        fails = tmp_path / "fails"
+        fails.write_text(FAILING_OUTPUT)
+        fails.chmod(0o755)
+        hcl = "".join(TASK % (name, count or "null", output) for name, (count, output) in outputs.items())
+        (tmp_path / "dstream.hcl").write_text(hcl)
+        return DStream(tmp_path)
+
+    return make
+
+
+def events(stderr: str, name: str) -> list[dict[str, str]]:
+    lines = [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == name]
+
+
+def test_all_tasks_run_side_by_side_and_each_is_told_of(tasks: Callable[..., DStream]) -> None:
+    done = tasks(a=(3, CONSOLE), b=(5, CONSOLE))("run", "--all", "--json")
+    assert done.returncode == 0, done.stderr
+    runs = {run["task"]: run for run in json.loads(done.stdout)["runs"]}
+    assert {name: (run["rows"], run["drained"], run["exit_code"]) for name, run in runs.items()} == {
+        "a": (3, True, 0),
+        "b": (5, True, 0),
+    }
+
+
+def test_one_that_fails_does_not_stop_the_other_and_its_code_is_that_of_the_command(
+    tasks: Callable[..., DStream],
+) -> None:
+    dstream = tasks(bad=(3, FAILS), good=(0, CONSOLE))
+    with dstream.running("run", "bad", "good", "--log-format", "json") as run:
+        run.says("this row can not be carried")
+        run.says('"task": "good"')
+        settled = status(dstream, "good")["rows"]
+        wait_until(lambda: status(dstream, "good")["rows"] > settled, "the other one to go on")
+        run.process.send_signal(signal.SIGTERM)
+        assert run.ended() == 1, run.stderr
+    assert [(event["task"], event["drained"]) for event in events(run.stderr, "run.finished")] == [("good", True)]
+
+
+def test_with_fail_fast_the_first_failure_drains_the_others(tasks: Callable[..., DStream]) -> None:
+    done = tasks(bad=(3, FAILS), good=(0, CONSOLE))("run", "--all", "--fail-fast", "--json", timeout_s=60)
+    assert done.returncode == 1
+    runs = {run["task"]: run for run in json.loads(done.stdout)["runs"]}
+    assert runs["bad"]["error"]["code"] == "fails.so"
+    assert runs["good"]["drained"] is True
+
+
+def test_ctrl_c_drains_them_all(tasks: Callable[..., DStream]) -> None:
+    with tasks(a=(0, CONSOLE), b=(0, CONSOLE)).running("run", "--all", "--log-format", "json") as run:
+        wait_until(lambda: len(events(run.stderr, "run.started")) == 2, "both to run")
+        run.process.send_signal(signal.SIGINT)
+        assert run.ended() == 0, run.stderr
+    assert [event["drained"] for event in events(run.stderr, "run.finished")] == [True, True]
+
+
+def test_a_killed_provider_of_one_is_replaced_and_the_other_sees_nothing_of_it(tasks: Callable[..., DStream]) -> None:
+    dstream = tasks(a=(0, CONSOLE), b=(0, CONSOLE))
+    with dstream.running("run", "--all", "--log-format", "json") as run:
+        wait_until(lambda: len(events(run.stderr, "run.started")) == 2, "both to run")
+        ready = {(event["task"], event["role"]): event["pid"] for event in events(run.stderr, "provider.ready")}
+        os.kill(int(ready["a", "output"]), signal.SIGKILL)
+        run.says("run.restarted")
+        assert {event["task"] for event in events(run.stderr, "run.restarting")} == {"a"}
+        assert all(psutil.pid_exists(int(ready["b", role])) for role in ("input", "output"))
+        run.process.send_signal(signal.SIGINT)
+        assert run.ended() == 0, run.stderr
+
+
+def test_no_restart_ends_at_the_first_failure(tasks: Callable[..., DStream]) -> None:
+    dstream = tasks(a=(0, CONSOLE))
+    with dstream.running("run", "a", "--no-restart", "--log-format", "json") as run:
+        run.says("run.started")
+        (output,) = [event["pid"] for event in events(run.stderr, "provider.ready") if event["role"] == "output"]
+        os.kill(int(output), signal.SIGKILL)
+        assert run.ended() == 1
+    assert "was killed by SIGKILL" in run.stderr
+    assert not events(run.stderr, "run.restarting")
+
+
+def test_a_run_may_be_given_a_time_and_a_number_of_rows(tasks: Callable[..., DStream]) -> None:
+    dstream = tasks(a=(0, CONSOLE))
+    timed = dstream("run", "a", "--duration", "200ms", "--json")
+    assert timed.returncode == 0, timed.stderr
+    assert json.loads(timed.stdout)["drained"] is True
+    counted = json.loads(dstream("run", "a", "--max-rows", "7", "--json").stdout)
+    assert counted["drained"] is True
+    assert 7 <= counted["rows"] < 100
+    assert dstream("run", "a", "--duration", "soon").returncode == 3
+    assert dstream("run", "a", "--max-rows", "0").returncode == 3
+
+
+def test_reset_forgets_the_checkpoint_says_so_and_makes_from_legal(tasks: Callable[..., DStream]) -> None:
+    dstream = tasks(a=(3, CONSOLE))
+    assert dstream("run", "a").returncode == 0
+    assert dstream("run", "a", "--from", "earliest").returncode == 5
+    done = dstream("run", "a", "--from", "earliest", "--reset", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 3
+    assert "state.reset" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("a", "--all")], ids=["none", "both"])
+def test_tasks_are_named_or_all_are_meant(tasks: Callable[..., DStream], arguments: tuple[str, ...]) -> None:
+    done = tasks(a=(3, CONSOLE))("run", *arguments)
+    assert done.returncode == 3
+    assert "--all" in done.stderr
+
+
+def test_the_socket_of_a_run_lies_beside_the_file(tasks: Callable[..., DStream]) -> None:
+    dstream = tasks(a=(0, CONSOLE))
+    with dstream.running("run", "a") as run:
+        run.says("run.started")
+        assert status(dstream, "a")["pid"] == run.process.pid
+        assert ask_host(socket_path(dstream.cwd / ".dstream" / "run", "dev", "a"), "stop")
+        assert run.ended() == 0, run.stderr
+
+
+def status(dstream: DStream, task: str) -> dict[str, int]:
+    answer = ask_host(socket_path(dstream.cwd / ".dstream" / "run", "dev", task), "status")
+    assert answer is not None
+    return answer
