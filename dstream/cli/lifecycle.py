@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 import click
 
@@ -13,10 +13,9 @@ from dstream.cli.lifecycle_request import Answer, Request
 from dstream.cli.options import Options, with_options
 from dstream.cli.plan_view import drift_view, has_changes, painter, plan_view, result_line
 from dstream.cli.render import show_errors
-from dstream.config import Project, Task
+from dstream.cli.stream_view import stream_of
 from dstream.errors import ConfigError
 from dstream.protocol.lifecycle import LifecycleOptions
-from dstream.state import FileStore
 
 _tasks = click.argument("tasks", nargs=-1, required=True, metavar="TASK..")
 _target = click.option("--target", multiple=True, metavar="NAME", help="Only this resource; may be given again.")
@@ -89,7 +88,7 @@ def status(
     if options.as_json:
         document = request.document("status", answers)
         for entry, answer in zip(document["tasks"], answers, strict=True):
-            entry["stream"] = _stream_document(request.project, answer.task)
+            entry["stream"] = stream_of(request.project, answer.task).document()
             if answer.has_no_infrastructure:
                 entry["status"], entry["error"] = "success", None
         click.echo(json.dumps(document))
@@ -186,7 +185,7 @@ def _show_status(request: Request, answer: Answer, *, first: bool) -> None:
     click.echo(f"{answer.task.name} · {answer.provider} · stack {request.project.stack}\n")
     for line in _infrastructure_lines(request, answer):
         click.echo(line)
-    click.echo(f"  stream           {_stream_text(request.project, answer.task)}")
+    click.echo(f"  stream           {stream_of(request.project, answer.task).text()}")
     if answer.outcome and answer.outcome.is_legacy:
         click.echo("  delivery         at most once: the output speaks the original protocol and sends no acks")
     if has_changes(answer.resources) and not any(each.op == "refresh" for each in answer.resources):
@@ -213,17 +212,3 @@ def _infrastructure_lines(request: Request, answer: Answer) -> list[str]:
             answer.outcome.message if answer.outcome else ""
         ) or f"nothing recorded: dstream init {answer.task.name}"
     return [label + text, *drift_view(answer.resources, painter(request.options.color(sys.stdout)))]
-
-
-def _stream_text(project: Project, task: Task) -> str:
-    stored = FileStore(project.state_dir, project.stack, task.name).load()
-    if stored is None:
-        return "no checkpoint"
-    return f"checkpoint {stored.seq} of run {stored.run_id}, stored {stored.stored_at}"
-
-
-def _stream_document(project: Project, task: Task) -> dict[str, Any]:
-    stored = FileStore(project.state_dir, project.stack, task.name).load()
-    if stored is None:
-        return {"checkpoint": None, "run_id": None, "stored_at": None}
-    return {"checkpoint": stored.seq, "run_id": stored.run_id, "stored_at": stored.stored_at}

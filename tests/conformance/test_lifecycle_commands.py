@@ -68,9 +68,10 @@ def test_the_example_from_plan_to_destroy_reads_well(place: Place) -> None:
     assert place.world == {"recorded": {}, "real": {}}
 
 
-def test_nothing_but_progress_is_on_stderr_twenty_times_in_a_row(place: Place) -> None:
-    place.queues()
-    for _ in range(5):
+@pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.soak)])
+def test_nothing_but_progress_is_on_stderr_however_often_it_is_run(rounds: int, place: Place) -> None:
+    for number in range(rounds):
+        place.queues(slow={"plan": "20ms", "init:orders": "20ms"} if number % 2 else {})
         for command in (["plan", "t"], ["init", "t", "--yes"], ["status", "t"], ["destroy", "t", "--yes"]):
             done = place.dstream(*command)
             assert done.returncode == 0, done.stderr
@@ -113,7 +114,7 @@ def test_json_is_one_document_with_what_was_done(place: Place) -> None:
     assert (task["task"], task["status"], task["summary"], task["error"]) == ("t", "success", {"create": 2}, None)
     assert task["resources"][0]["diff"] == [{"path": "max_delivery_count", "old": None, "new": 10}]
     stream = json.loads(place.dstream("status", "t", "--json").stdout)["tasks"][0]["stream"]
-    assert stream == {"checkpoint": None, "run_id": None, "stored_at": None}
+    assert stream == {"checkpoint": None, "run_id": None, "stored_at": None, "running": None}
 
 
 def test_a_target_is_all_that_is_touched(place: Place) -> None:
@@ -161,7 +162,9 @@ def test_what_was_made_before_a_failure_is_recorded_and_the_next_init_converges(
     done = place.dstream("init", "t", "--yes")
     assert done.returncode == 1
     assert "Created 1, failed 1 in" in done.stdout
-    assert "! queue  returns" in done.stderr
+    told = lines_of(done.stderr)
+    assert [line.split()[0] for line in told[:3]] == ["✓", "!", "Error:"]
+    assert [line for line in told[3:] if "dstream.hcl" not in line and "│" not in line] == []
     assert place.world["recorded"] == {"orders": QUEUES["orders"]}
     place.queues()
     assert "Created 1, unchanged 1 in" in place.dstream("init", "t", "--yes").stdout
@@ -251,6 +254,18 @@ def test_status_of_an_output_without_infrastructure_shows_the_stream(place: Plac
     assert (done.returncode, done.stderr) == (0, "")
     assert "infrastructure   none: console manages none" in done.stdout
     assert re.search(r"stream           checkpoint \d+ of run", done.stdout)
+
+
+def test_status_shows_a_run_that_is_going_on(place: Place) -> None:
+    place.task(output="console")
+    path = place.folder / "dstream.hcl"
+    path.write_text(path.read_text().replace("count = 5", "count = 1000000"))
+    process = place.start("run", "t", "--log-level", "error")
+    wait_until(lambda: list((place.folder / ".dstream").glob("state/*/t.json")), "a checkpoint")
+    live = place.dstream("status", "t")
+    ended(process, signal.SIGTERM)
+    assert re.search(rf"streaming since 20\S+ \(pid {process.pid}\) · checkpoint \d+ of run", live.stdout)
+    assert "streaming" not in place.dstream("status", "t").stdout
 
 
 def test_roles_are_checked_by_run_too_in_both_blocks(place: Place) -> None:

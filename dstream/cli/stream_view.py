@@ -1,0 +1,50 @@
+"""The stream's part of `dstream status`: its last checkpoint on disk, and what a running host says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dstream.config import Project, Task
+from dstream.host import ask_host, socket_path
+from dstream.state import FileStore, StoredState
+
+RUN_FOLDER = ".dstream/run"
+"""Beside the HCL file: the sockets of running hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamView:
+    """How far a task's stream is. `live`: the answer of the host that runs it now, None when none does."""
+
+    stored: StoredState | None
+    live: dict[str, Any] | None
+
+    def text(self) -> str:
+        """'running since 09:12:04 (pid 412) · checkpoint 7 stored ..'"""
+        parts = []
+        if self.live:
+            parts.append(f"{self.live['phase']} since {self.live['started_at']} (pid {self.live['pid']})")
+        if self.stored:
+            parts.append(f"checkpoint {self.stored.seq} of run {self.stored.run_id}, stored {self.stored.stored_at}")
+        else:
+            parts.append("no checkpoint")
+        if self.live and self.live["lag_ms"] is not None:
+            parts.append(f"lag {self.live['lag_ms'] / 1000:.1f} s")
+        return " · ".join(parts)
+
+    def document(self) -> dict[str, Any]:
+        """As `--json` shows it."""
+        return {
+            "checkpoint": self.stored.seq if self.stored else None,
+            "run_id": self.stored.run_id if self.stored else None,
+            "stored_at": self.stored.stored_at if self.stored else None,
+            "running": self.live,
+        }
+
+
+def stream_of(project: Project, task: Task) -> StreamView:
+    """Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
+    stored = FileStore(project.state_dir, project.stack, task.name).load()
+    answer = ask_host(socket_path(project.folder / RUN_FOLDER, project.stack, task.name), "status")
+    return StreamView(stored, answer if answer and "pid" in answer else None)
