@@ -1,0 +1,35 @@
+"""Plays a recorded stream, whatever the host does: `player.py FILE`. tests/conformance/test_streams.py has the steps."""
+
+import json
+import os
+import sys
+
+from wire import hear, raw
+
+
+def wait_for(wanted):
+    while (heard := hear()) is not None:
+        message = heard[1] or {}
+        if wanted != "eof" and wanted.items() <= message.items():
+            return
+    if wanted != "eof":
+        sys.exit(f"the host did not say {wanted}")
+
+
+def data(step):
+    if "hex" in step:
+        return bytes.fromhex(step["hex"])
+    if "fill" in step:
+        return step["fill"].encode() * step["times"]
+    return step.get("row", step.get("line", step.get("part", ""))).encode() + b"\n" * ("part" not in step)
+
+
+with open(sys.argv[1]) as file:
+    _, *steps = [json.loads(line) for line in file]
+for step in steps:
+    if "wait" in step:
+        wait_for(step["wait"])
+    elif "exit" in step:
+        os._exit(step["exit"])
+    else:
+        raw(data(step))
