@@ -7,8 +7,8 @@ A file's first line says what it is, who plays it, and what to expect:
             and no other); "state": what must be stored then, null for nothing
 
 Each further line is a step of the player: `line` (a line), `row` (a line that is data), `part` (text without newline),
-`hex` (bytes), `fill` and `times` (a text so many times), `wait` (for a line of the host with these fields, or "eof"),
-`exit` (with this code; by default with 0 at the end).
+`hex` (bytes; with `row_hex` they are a row), `fill` and `times` (a text so many times), `wait` (for a line of the host
+with these fields, or "eof"), `exit` (with this code; by default with 0 at the end).
 """
 
 from __future__ import annotations
