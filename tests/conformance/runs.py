@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,10 @@ class Recorded:
         with self.changed:
             assert self.changed.wait_for(lambda: reached(self.last_progress), timeout_s), self.last_progress
             return self.last_progress
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        with self.changed:
+            assert self.changed.wait_for(condition, timeout_s), self.events[-5:]
 
     def text(self) -> str:
         return repr(self.events)
@@ -102,7 +108,8 @@ def run(the_job: Job, events: Recorded | None = None, stop: StopRequest | None =
 class Background:
     """A run in a thread of its own, as `dstream run --all` has it."""
 
-    def __init__(self, the_job: Job) -> None:
+    def __init__(self, the_job: Job, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.events = Recorded()
         self.stop = StopRequest()
         self._result: RunSummary | BaseException | None = None
@@ -119,6 +126,6 @@ class Background:
 
     def _run(self, the_job: Job) -> None:
         try:
-            self._result = run(the_job, self.events, self.stop)
+            self._result = run_task(the_job, events=self.events, stop=self.stop, clock=self._clock)
         except BaseException as error:  # noqa: BLE001  # raised again by result()
             self._result = error

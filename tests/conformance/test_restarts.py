@@ -157,6 +157,14 @@ def test_a_stop_during_the_pause_ends_the_run_at_once_and_says_that_work_was_lef
     assert running.events.named("run.finished")[0]["undone"] == 3
 
 
+def test_a_stop_before_the_restarted_pair_is_ready_says_that_work_was_left(tmp_path: Path) -> None:
+    running = Background(restarting(tmp_path, input=failing_input(tmp_path, "exit", then="not_ready")))
+    running.events.wait_for("run.restarting")
+    running.events.wait_until(lambda: len(running.events.named("provider.ready")) == 3)
+    running.stop.request()
+    assert not running.result(timeout_s=5).drained
+
+
 def test_restarts_leave_neither_threads_nor_descriptors(tmp_path: Path) -> None:
     process = psutil.Process()
     before = process.num_fds(), threading.active_count()

@@ -47,7 +47,12 @@ acks = []
 eof = threading.Event()
 
 
+written = threading.Event()
+
+
 def listen():
+    if fault == "chatters":  # reads no ack while it writes
+        written.wait()
     while (heard := hear()) is not None:
         message = heard[1]
         if message["dstream"] == "stop" and fault != "deaf":
@@ -127,6 +132,8 @@ for n in range(first, first + rows):
     raw(b'{"data":{"n":%d,"pad":"%s"},"metadata":{}}\n' % (n, b"x" * size))
     pending += 1
     done += 1
+    if fault == "chatters":
+        complain("z" * 200_000)
     if fault and done == config.get("after", 3):
         fail(pending)
     if pending == every:
@@ -134,6 +141,7 @@ for n in range(first, first + rows):
         pending = 0
 if pending:
     checkpoint(pending, first + done)
+written.set()
 if config.get("hold"):
     if "heartbeat" in os.environ.get("MORE", "") and fault != "silent":
         while not stopped.wait(0.1):

@@ -23,6 +23,13 @@ if fault == "refuses":
 if fault == "prose_after_hello":
     raw(b"connecting..\n")
 say({"status": "ready"})
+if fault == "stalls":  # lives, beats and reads nothing until it may
+    beat = 0
+    while not os.path.exists(config["go"]):
+        beat += 1
+        say({"dstream": "heartbeat", "phase": "throttled"})
+        say({"dstream": "log", "level": "info", "event": "waiting", "beat": beat})
+        time.sleep(0.02)
 if fault == "idle":  # reads nothing more
     time.sleep(60)
 if fault == "child":
@@ -76,6 +83,10 @@ while (heard := hear()) is not None:
     if message is None:
         sink.write(line)
         since += 1
+        if fault == "chatters":  # writes more than its pipes hold while its stdin is full
+            for _ in range(30):
+                say({"dstream": "log", "level": "debug", "event": "row", "text": "x" * 60_000})
+                complain("y" * 15_000)
         if config.get("delay"):
             time.sleep(config["delay"])
     elif message["dstream"] == "checkpoint":

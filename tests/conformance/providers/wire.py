@@ -34,13 +34,13 @@ def hello(role, name, *capabilities, protocol=1):
 
 
 def fault_of(config):
-    """The rule to break; with `marker`, a file that counts the starts, only in the first `times` of them."""
+    """The rule to break; with `marker`, a file that counts the starts, only in the first `times` of them, `then` after."""
     if "marker" not in config:
         return config.get("fault", "")
     with open(config["marker"], "a+") as file:
         file.write("x")
         file.flush()
-        return config["fault"] if file.tell() <= config.get("times", 1) else ""
+        return config["fault"] if file.tell() <= config.get("times", 1) else config.get("then", "")
 
 
 def _read_lines():
