@@ -107,8 +107,16 @@ class Broker(Protocol):
     def receiver(self, path: str, mode: ReceiveMode, session: str | object | None) -> Awaitable[Receiver]:
         """`session`: an id, ANY_SESSION (waits until one is free, the caller bounds it), or None."""
 
-    def settle(self, path: str, lock_token: bytes, outcome: Outcome, *, reason: str = "", description: str = "",
-               properties: Mapping[str, object] | None = None) -> Awaitable[None]:
+    def settle(
+        self,
+        path: str,
+        lock_token: bytes,
+        outcome: Outcome,
+        *,
+        reason: str = "",
+        description: str = "",
+        properties: Mapping[str, object] | None = None,
+    ) -> Awaitable[None]:
         """Done when durable. Raises AmqpError com.microsoft:message-lock-lost (session-lock-lost)."""
 
     def renew_locks(self, path: str, lock_tokens: Sequence[bytes]) -> list[float]:
@@ -124,8 +132,9 @@ class Broker(Protocol):
         """Sequence numbers; each message has `scheduled_at`."""
 
     def cancel_scheduled(self, path: str, sequence_numbers: Sequence[int]) -> Awaitable[None]: ...
-    def receive_deferred(self, path: str, sequence_numbers: Sequence[int], mode: ReceiveMode,
-                         session_id: str | None) -> Awaitable[list[Delivery]]: ...
+    def receive_deferred(
+        self, path: str, sequence_numbers: Sequence[int], mode: ReceiveMode, session_id: str | None
+    ) -> Awaitable[list[Delivery]]: ...
 
     def add_rule(self, path: str, rule: RuleDescription) -> Awaitable[None]:
         """`path`: topic/Subscriptions/sub. Raises AmqpError: amqp:not-found, com.microsoft:entity-already-exists,

@@ -137,7 +137,7 @@ class Session(Protocol):
         """The first result set's columns without running anything; () when there is none. May raise SqlError."""
 
     def describe_parameters(self, sql: str, declarations: str = "") -> list[tuple[str, SqlType]]:
-        """Names and suggested types of undeclared parameters (sp_describe_undeclared_parameters). May raise SqlError."""
+        """Names and suggested types of undeclared parameters. May raise SqlError."""
 
     def bulk_insert(
         self,

@@ -11,7 +11,7 @@ char, varchar, nchar, nvarchar, text, ntext, xml   str
 binary, varbinary, image, rowversion       bytes
 date                                       int, days since 0001-01-01
 time                                       int, 100 ns ticks since midnight
-datetime, smalldatetime, datetime2         int, 100 ns ticks since 0001-01-01T00:00 (already rounded to the type's steps)
+datetime, smalldatetime, datetime2         int, 100 ns ticks since 0001-01-01T00:00, in the type's steps
 datetimeoffset                             DateTimeOffset
 uniqueidentifier                           uuid.UUID
 sql_variant                                Variant
