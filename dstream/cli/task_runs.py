@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dstream.cli.progress import TaskLog
-from dstream.errors import DStreamError, exit_code
+from dstream.errors import DStreamError, SystemFault, exit_code
 from dstream.host import Job, RunSummary, StopRequest, run_task
+from dstream.redact import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class Ended:
     """How a task's run ended: with a summary or an error. `signal`: what had asked for its end, 0 for nothing."""
 
     job: Job
-    outcome: RunSummary | BaseException
+    outcome: RunSummary | DStreamError
     was_running: bool
     signal: int
 
@@ -27,9 +29,7 @@ class Ended:
             if self.outcome.drained:
                 return 0
             return 128 + self.signal if self.signal else 1
-        if isinstance(self.outcome, DStreamError):
-            return exit_code(self.outcome, was_running=self.was_running)
-        raise self.outcome
+        return exit_code(self.outcome, was_running=self.was_running)
 
 
 class TaskRuns:
@@ -79,9 +79,22 @@ class _TaskRun(threading.Thread):
         self._runs = runs
 
     def run(self) -> None:
-        outcome: RunSummary | BaseException
+        outcome: RunSummary | DStreamError
         try:
             outcome = run_task(self._job, events=self._log, stop=self.stop)
-        except BaseException as error:  # noqa: BLE001  # the main thread waits for it and shows or raises it
+        except DStreamError as error:
             outcome = error
+        except BaseException as error:  # noqa: BLE001  # a defect of ours in one task: shown, and no end of the others
+            outcome = _defect(self._job, error)
         self._runs.over(Ended(self._job, outcome, self._log.was_running, self._runs.signal))
+
+
+def _defect(job: Job, error: BaseException) -> DStreamError:
+    fault = SystemFault(
+        "run.crashed",
+        f'task "{job.task}" ended by a defect of dstream: {type(error).__name__}: {error}',
+        hint="Please report this, with the lines above.",
+        details="".join(traceback.format_exception(error)).splitlines(),
+    )
+    secrets = job.input.secrets | job.output.secrets
+    return Redactor(secrets=secrets, configs=(job.input.config, job.output.config)).error(fault)

@@ -1,0 +1,43 @@
+"""What an error tells people to type exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from dstream.cli.main import cli
+from dstream.cli.run import run
+
+ROOT = Path(__file__).parent.parent.parent.parent
+COMMAND = re.compile(r"`dstream ([a-z]+)(?: ([a-z]+))?")
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+
+
+def texts(folder: str) -> Iterator[str]:
+    for file in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+@pytest.mark.parametrize("folder", ["dstream", "providers", "stacks"])
+def test_every_command_that_a_text_names_exists(folder: str) -> None:
+    context = click.Context(cli)
+    missing = []
+    for name, inner in {found for text in texts(folder) for found in COMMAND.findall(text)}:
+        command = cli.get_command(context, name)
+        if command is None or (isinstance(command, click.Group) and inner and not command.get_command(context, inner)):
+            missing.append(f"dstream {name} {inner}".strip())
+    assert missing == []
+
+
+def test_every_flag_that_the_host_names_is_one_of_run() -> None:
+    known = {flag for parameter in run.params for flag in parameter.opts}
+    named = {flag for text in texts("dstream/host") for flag in FLAG.findall(text)}
+    assert "--reset" in named
+    assert named - known == set()
