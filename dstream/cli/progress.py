@@ -8,7 +8,7 @@ from typing import Any, Literal, TextIO
 
 from dstream.cli.render import show_errors
 from dstream.errors import DStreamError
-from dstream.host import Progress
+from dstream.host import Events, Progress
 from dstream.telemetry import StructuredLog
 
 _REDRAW_S = 2.0
@@ -27,9 +27,9 @@ class RunLog:
         self._rate = _Rate()
         self._progress: dict[str, Progress] = {}
 
-    def of(self, task: str) -> TaskLog:
-        """Where that task's run tells what happens."""
-        return TaskLog(self, task)
+    def of(self, task: str, watch: Events | None = None) -> TaskLog:
+        """Where that task's run tells what happens; `watch` hears it too."""
+        return TaskLog(self, task, watch)
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         if event == "run.failed" and self._for_people:
@@ -79,17 +79,22 @@ class RunLog:
 class TaskLog:
     """One task's part of the log (the host's `Events`), and what the exit code must know of it."""
 
-    def __init__(self, log: RunLog, task: str) -> None:
+    def __init__(self, log: RunLog, task: str, watch: Events | None) -> None:
         self._log = log
         self._task = task
+        self._watch = watch
         self.was_running = False
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         if event == "run.started":
             self.was_running = True
+        if self._watch is not None:
+            self._watch.log(level, event, **fields)
         self._log.log(level, event, **fields)
 
     def progress(self, progress: Progress) -> None:
+        if self._watch is not None:
+            self._watch.progress(progress)
         self._log.progress(self._task, progress)
 
 

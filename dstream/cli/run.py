@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from dstream.cli import metrics_option
 from dstream.cli.options import Options, with_options
 from dstream.cli.progress import RunLog
 from dstream.cli.project import load_project, spec_of, task_of
@@ -65,8 +66,22 @@ class _Wanted:
 )
 @click.option("--reset", is_flag=True, help="Forget the stored checkpoint first.")
 @click.option("--no-restart", is_flag=True, help="End at the first failure, also when it may pass.")
+@click.option(
+    "--metrics",
+    callback=metrics_option.address,
+    metavar="HOST:PORT",
+    help="Serve /metrics (Prometheus), /healthz and /readyz there; port 0 takes a free one.",
+)
 @with_options
-def run(tasks: Sequence[str], options: Options, *, all_tasks: bool, fail_fast: bool, **wanted: Any) -> int:
+def run(
+    tasks: Sequence[str],
+    options: Options,
+    *,
+    all_tasks: bool,
+    fail_fast: bool,
+    metrics: metrics_option.Address | None,
+    **wanted: Any,
+) -> int:
     """Stream each TASK's rows from its input to its output, until stopped.
 
     Ctrl-C drains: what was read is delivered and the checkpoint stored, then it ends with exit code 0. A second Ctrl-C
@@ -78,14 +93,16 @@ def run(tasks: Sequence[str], options: Options, *, all_tasks: bool, fail_fast: b
     project = load_project(options, only=None if all_tasks else tasks)
     chosen = [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
     log = RunLog(sys.stderr, level=options.level, log_format=options.log_format or "text")
-    runs = TaskRuns([_job(project, task, _Wanted(**wanted)) for task in chosen], log.of, fail_fast=fail_fast)
-    for number in _SIGNALS:
-        signal.signal(number, lambda caught, _: runs.stop(caught))
+    jobs = [_job(project, task, _Wanted(**wanted)) for task in chosen]
     ends = []
-    for ended in runs.ends():
-        ends.append(ended)
-        if isinstance(ended.outcome, DStreamError):
-            log.show(ended.outcome)
+    with metrics_option.serving(metrics, [job.task for job in jobs], log) as watch_of:
+        runs = TaskRuns(jobs, lambda task: log.of(task, watch_of(task)), fail_fast=fail_fast)
+        for number in _SIGNALS:
+            signal.signal(number, lambda caught, _: runs.stop(caught))
+        for ended in runs.ends():
+            ends.append(ended)
+            if isinstance(ended.outcome, DStreamError):
+                log.show(ended.outcome)
     log.end()
     if options.as_json:
         _show_json(ends, several=all_tasks or len(chosen) > 1)

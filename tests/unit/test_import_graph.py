@@ -16,7 +16,7 @@ FOUNDATION = {"dstream", "dstream.errors"}
 ALLOWED = {
     # package: what of the workspace it may import, besides itself
     "dstream.protocol": FOUNDATION,
-    "dstream.telemetry": FOUNDATION,
+    "dstream.telemetry": FOUNDATION | {"dstream.host"},
     "dstream.sdk": FOUNDATION | {"dstream.protocol"},
     "dstream.config": FOUNDATION | {"dstream.protocol"},
     "dstream.plugins": FOUNDATION,

@@ -1,0 +1,165 @@
+"""The figures of all runs in Prometheus' text format, read when they are asked for; docs/metrics.md lists them.
+
+Importing this module imports prometheus_client: do so only where metrics are wanted. Nothing goes through that
+library's global registry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from dstream.host import MetricValue
+from dstream.telemetry.health import RunsWatch, TaskWatch
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
+_OWN_LABELS = ("task", "role")
+
+
+@dataclass(frozen=True, slots=True)
+class HostMetric:
+    """A figure of the host's own, one sample a task."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    unit: str
+    meaning: str
+    read: Callable[[TaskWatch], float | None]
+    """None: nothing is known yet, so nothing is shown."""
+
+
+HOST_METRICS = (
+    HostMetric(
+        "dstream_rows_relayed_total",
+        "counter",
+        "rows",
+        "Rows that the input has read and the host has passed on; after a restart, those read again count once.",
+        lambda watch: watch.most_rows_relayed,
+    ),
+    HostMetric(
+        "dstream_rows_settled_total",
+        "counter",
+        "rows",
+        "Rows that are durable at the destination; repeats after a restart count again.",
+        lambda watch: watch.progress_now.rows_settled,
+    ),
+    HostMetric(
+        "dstream_rows_rejected_total",
+        "counter",
+        "rows",
+        "Settled rows that the destination can't take: they are in the dead-letter store.",
+        lambda watch: watch.progress_now.rows_rejected,
+    ),
+    HostMetric(
+        "dstream_bytes_relayed_total",
+        "counter",
+        "bytes",
+        "Size of the rows passed on, as lines.",
+        lambda watch: watch.progress_now.bytes_relayed,
+    ),
+    HostMetric(
+        "dstream_checkpoints_stored_total",
+        "counter",
+        "checkpoints",
+        "Checkpoints that are on disk.",
+        lambda watch: watch.progress_now.checkpoints_stored,
+    ),
+    HostMetric(
+        "dstream_restarts_total",
+        "counter",
+        "restarts",
+        "How often both providers were started again after a failure.",
+        lambda watch: watch.progress_now.restarts,
+    ),
+    HostMetric(
+        "dstream_rows_in_flight",
+        "gauge",
+        "rows",
+        "Rows passed on and not settled yet.",
+        lambda watch: watch.progress_now.rows_relayed - watch.progress_now.rows_settled,
+    ),
+    HostMetric(
+        "dstream_checkpoints_in_flight",
+        "gauge",
+        "checkpoints",
+        "Checkpoints passed on and not on disk yet.",
+        lambda watch: watch.progress_now.checkpoints_in_flight,
+    ),
+    HostMetric(
+        "dstream_lag_seconds",
+        "gauge",
+        "seconds",
+        "How far the input says it is behind its source; absent until it says so.",
+        lambda watch: None if watch.progress_now.lag_ms is None else watch.progress_now.lag_ms / 1000,
+    ),
+    HostMetric(
+        "dstream_task_ready",
+        "gauge",
+        "0 or 1",
+        "Whether both providers are ready, as /readyz judges it.",
+        lambda watch: 0 if watch.reason else 1,
+    ),
+)
+
+
+def render(runs: RunsWatch) -> bytes:
+    """The latest figures of all tasks, as the body of /metrics."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(runs))
+    return generate_latest(registry)
+
+
+class _Figures(Collector):
+    def __init__(self, runs: RunsWatch) -> None:
+        self._runs = runs
+
+    def collect(self) -> Iterator[Metric]:
+        watches = list(self._runs.tasks.items())
+        for metric in HOST_METRICS:
+            family = Metric(metric.name.removesuffix("_total"), metric.meaning, metric.kind)
+            for task, watch in watches:
+                value = metric.read(watch)
+                if value is not None:
+                    family.add_sample(metric.name, {"task": task}, value)
+            yield family
+        families: dict[tuple[str, str], Metric] = {}
+        for task, watch in watches:
+            for reported in watch.progress_now.metrics:
+                _add(families, task, reported)
+        yield from families.values()
+
+
+def _add(families: dict[tuple[str, str], Metric], task: str, value: MetricValue) -> None:
+    """A provider's figure. Of a histogram the host knows sum and count, which is a summary without quantiles.
+
+    Two providers may use one name for different kinds; a family has one kind, so the kind becomes part of the name.
+    """
+    name = "dstream_provider_" + _NO_NAME.sub("_", value.name).removesuffix("_total")
+    kind = "summary" if value.kind == "histogram" else value.kind
+    taken = {of_kind for of_name, of_kind in families if of_name == name}
+    if (name, kind) not in families:
+        shown = f"{name}_{kind}" if taken else name
+        families[name, kind] = Metric(shown, "A figure of a provider's own.", kind)
+    family = families[name, kind]
+    labels = {"task": task, "role": value.role, **{_label(name): text for name, text in value.labels}}
+    if kind == "summary":
+        family.add_sample(f"{family.name}_sum", labels, value.value)
+        family.add_sample(f"{family.name}_count", labels, value.count)
+    else:
+        family.add_sample(f"{family.name}_total" if kind == "counter" else family.name, labels, value.value)
+
+
+def _label(name: str) -> str:
+    """As Prometheus has it: letters, digits and _, not a digit first; ours keep their names."""
+    name = _NO_NAME.sub("_", name)
+    if name in _OWN_LABELS or name.startswith("__"):
+        return f"provider_{name.lstrip('_')}"
+    return f"_{name}" if name[:1].isdigit() or not name else name

@@ -1,0 +1,123 @@
+"""The text of /metrics, read by Prometheus' own parser; and its documentation, held to the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from dstream.host import MetricValue, Phase, Progress
+from dstream.telemetry.health import RunsWatch
+from dstream.telemetry.metrics import HOST_METRICS, render
+
+DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+def runs(progress: Progress, *, task: str = "orders") -> RunsWatch:
+    watched = RunsWatch([task])
+    watched.of(task).log("info", "run.started")
+    watched.of(task).progress(progress)
+    return watched
+
+
+def samples(watched: RunsWatch) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    found = [
+        ((sample.name, tuple(sorted(sample.labels.items()))), sample.value)
+        for family in text_string_to_metric_families(render(watched).decode())
+        for sample in family.samples
+    ]
+    assert len(dict(found)) == len(found), "a sample twice"
+    return dict(found)
+
+
+def reported(name: str, kind: str, value: float, *, count: int = 1, **labels: str) -> MetricValue:
+    return MetricValue("input", name, kind, tuple(sorted(labels.items())), value, count)
+
+
+def test_every_figure_of_the_host_is_the_run_s_own() -> None:
+    progress = Progress(
+        rows_relayed=120,
+        rows_settled=100,
+        rows_rejected=3,
+        bytes_relayed=4096,
+        checkpoints_stored=7,
+        checkpoints_in_flight=2,
+        phases={"input": Phase("stream", 1500)},
+        restarts=1,
+    )
+    found = {name: value for (name, _), value in samples(runs(progress)).items()}
+    assert found == {
+        "dstream_rows_relayed_total": 120,
+        "dstream_rows_settled_total": 100,
+        "dstream_rows_rejected_total": 3,
+        "dstream_bytes_relayed_total": 4096,
+        "dstream_checkpoints_stored_total": 7,
+        "dstream_restarts_total": 1,
+        "dstream_rows_in_flight": 20,
+        "dstream_checkpoints_in_flight": 2,
+        "dstream_lag_seconds": 1.5,
+        "dstream_task_ready": 1,
+    }
+    assert set(found) == {metric.name for metric in HOST_METRICS}
+
+
+def test_lag_is_absent_until_the_input_says_it() -> None:
+    assert not [name for name, _ in samples(runs(Progress())) if name == "dstream_lag_seconds"]
+
+
+def test_each_task_has_samples_of_its_own() -> None:
+    both = RunsWatch(["a", 'b "quoted"'])
+    both.of("a").progress(Progress(rows_settled=1))
+    found = samples(both)
+    assert found["dstream_rows_settled_total", (("task", "a"),)] == 1
+    assert found["dstream_rows_settled_total", (("task", 'b "quoted"'),)] == 0
+
+
+def test_a_provider_s_figures_have_its_role_and_labels() -> None:
+    metrics = (
+        reported("rows_read", "counter", 5, table="dbo.A"),
+        reported("rows_read", "counter", 7, table="dbo.B"),
+        reported("open.links", "gauge", 2),
+        reported("batch_seconds", "histogram", 4.5, count=9),
+    )
+    found = samples(runs(Progress(metrics=metrics)))
+    own = (("role", "input"), ("task", "orders"))
+    assert found["dstream_provider_rows_read_total", (own[0], ("table", "dbo.A"), own[1])] == 5
+    assert found["dstream_provider_rows_read_total", (own[0], ("table", "dbo.B"), own[1])] == 7
+    assert found["dstream_provider_open_links", own] == 2
+    assert found["dstream_provider_batch_seconds_sum", own] == 4.5
+    assert found["dstream_provider_batch_seconds_count", own] == 9
+
+
+def test_what_a_provider_calls_its_figures_can_not_spoil_the_page() -> None:
+    metrics = (
+        reported("x", "gauge", 1),
+        reported("x", "histogram", 2),
+        reported("é x\n", "counter", 3, **{"task": "mine", "__name__": "y", "1st": "z", "with-dash": 'a"b\\c\nd'}),
+        reported("", "gauge", float("nan")),
+    )
+    found = samples(runs(Progress(metrics=metrics)))
+    own = (("role", "input"), ("task", "orders"))
+    assert found["dstream_provider_x", own] == 1
+    assert found["dstream_provider_x_summary_sum", own] == 2
+    (labels,) = [dict(labels) for name, labels in found if name == "dstream_provider___x__total"]
+    assert labels == {
+        "task": "orders",
+        "role": "input",
+        "provider_task": "mine",
+        "provider_name__": "y",
+        "_1st": "z",
+        "with_dash": 'a"b\\c\nd',
+    }
+
+
+def test_nothing_goes_through_the_global_registry() -> None:
+    render(runs(Progress()))
+    assert not [family for family in REGISTRY.collect() if family.name.startswith("dstream")]
+
+
+def test_the_documentation_lists_every_figure_as_the_code_has_it() -> None:
+    rows = re.findall(r"^\| `(dstream_[a-z_]+)` \| (\w+) \| ([^|]+) \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE)
+    assert rows == [(metric.name, metric.kind, metric.unit, metric.meaning) for metric in HOST_METRICS]
