@@ -40,17 +40,7 @@ class LifecycleLog:
             self._begun_s[key] = time.monotonic()
         elapsed_s = time.monotonic() - self._begun_s[key] if key in self._begun_s else None
         if not self._for_people:
-            ended_after_ms = round(elapsed_s * 1000) if elapsed_s and resource.phase != "started" else None
-            self.log(
-                "error" if resource.phase == "failed" else "info",
-                f"resource.{resource.phase}",
-                task=self._task,
-                op=resource.op,
-                type=resource.type,
-                name=resource.name,
-                note=resource.note or None,
-                after_ms=ended_after_ms,
-            )
+            self._log_resource(resource, elapsed_s)
             return
         with self._lock:
             self._erase()
@@ -79,6 +69,15 @@ class LifecycleLog:
         with self._lock:
             self._erase()
             self._stream.flush()
+
+    def _log_resource(self, resource: Resource, elapsed_s: float | None) -> None:
+        fields: dict[str, Any] = {"op": resource.op, "type": resource.type, "name": resource.name}
+        if resource.note:
+            fields["note"] = resource.note
+        if elapsed_s is not None and resource.phase != "started":
+            fields["after_ms"] = round(elapsed_s * 1000)
+        level = "error" if resource.phase == "failed" else "info"
+        self.log(level, f"resource.{resource.phase}", task=self._task, **fields)
 
     def _erase(self) -> None:
         if self._drawn:

@@ -86,16 +86,20 @@ class Place:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that its Ctrl-C is a signal
         )
         os.close(follower)
-        shown = b""
-        while chunk := _read(leader):
-            shown += chunk
-            if b"[y/N]" in shown and answer:
+        shown, deadline = b"", time.monotonic() + DEADLINE_S
+        is_asked = False
+        while (chunk := _read(leader)) != b"":
+            assert time.monotonic() < deadline, shown
+            shown += chunk or b""
+            # A Ctrl-C right before input() begins to read is noticed behind it (CPython): people press it again.
+            if (chunk is None and is_asked) or (not is_asked and b"[y/N]" in shown):
+                is_asked = True
                 os.write(leader, answer)
-                answer = b""
         os.close(leader)
         return process.wait(DEADLINE_S), shown.decode()
 
 
+_PATIENCE_S = 1.0
 _COUNTER = '    config {\n      interval = "1ms"\n      count = 5\n    }\n'
 
 
@@ -119,8 +123,10 @@ def lines_of(text: str) -> Sequence[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _read(descriptor: int) -> bytes:
-    assert select.select([descriptor], [], [], DEADLINE_S)[0], "the terminal shows nothing more"
+def _read(descriptor: int) -> bytes | None:
+    """None when nothing came for a while."""
+    if not select.select([descriptor], [], [], _PATIENCE_S)[0]:
+        return None
     try:
         return os.read(descriptor, 65536)
     except OSError:  # Linux: EIO once the other side is closed

@@ -56,7 +56,7 @@ _ERRORS: Mapping[FailureKind, type[DStreamError]] = {
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Settings of test_infrastructure. A step is a command (`init`), one resource in it (`init:orders`), or `write`."""
 
-    resources: dict[str, Settings]
+    resources: dict[str, Settings] = {}
     """What is to exist, and how it is set."""
     file: str = "test-infrastructure.json"
     fail: dict[str, FailureKind] = {}
