@@ -70,7 +70,9 @@ class Attempt:
 
     def progress(self) -> Progress:
         """Of the run up to now."""
-        return self._streaming.progress() if self._streaming else Progress().after(self._before)
+        if self._streaming:
+            return self._streaming.progress()
+        return Progress(phases=self._report.phases, metrics=self._report.metrics).after(self._before)
 
     def go(self, patient_with: Set[Role], *, started: str) -> bool:
         """Whether it was drained. `started`: the event to emit when both providers are ready.
@@ -208,7 +210,8 @@ class Attempt:
                 return failures.by_provider(side.spec, note.step.error)
         stderr = side.process.last_stderr_lines()
         handshake = side.reader.handshake
-        if handshake.hello is None and handshake.first_prose is not None:
+        was_killed = exit_code is not None and exit_code < 0
+        if handshake.hello is None and handshake.first_prose is not None and not (handshake.is_ready or was_killed):
             return failures.no_hello(side.role, side.spec, handshake.first_prose)
         if side.role == "input" and handshake.is_ready and not exit_code:
             return failures.end_missing(side.spec, exit_code, stderr)

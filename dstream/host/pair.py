@@ -112,7 +112,7 @@ class Pair:
             side.process.join()
 
     def _start(self, role: Role, spec: ProviderSpec, reader_type: type[ReaderT]) -> Side[ReaderT]:
-        self._report.name(role, spec.label)
+        self._report.started(role, spec.label)
         started_s = self._clock()
         process = ProviderProcess(
             role,

@@ -26,6 +26,11 @@ class Report:
         """What to call a provider from now on."""
         self._labels[role] = provider
 
+    def started(self, role: Role, provider: str) -> None:
+        """A new process: what the last one of its role said of its phase and lag no longer holds."""
+        self.name(role, provider)
+        self._phases.pop(role, None)
+
     def log(self, level: str, event: str, **fields: Any) -> None:
         clean = self._redactor.value(fields)
         with self._lock:

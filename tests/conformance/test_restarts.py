@@ -189,3 +189,14 @@ def test_a_run_drains_by_itself_when_its_time_is_over(tmp_path: Path) -> None:
     summary = run(restarting(tmp_path, input=provider("input.py", 3, hold=True), max_duration_s=0.3))
     assert summary.drained
     assert 0.3 <= summary.streamed_s < 5
+
+
+def test_what_a_lost_provider_said_of_its_lag_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MORE", "heartbeat")
+    running = Background(restarting(tmp_path, input=failing_input(tmp_path, "", hold=True, then="not_ready")))
+    progress = running.events.wait_for_progress(lambda progress: progress.lag_ms == 5)
+    os.kill(running.events.named("provider.ready")[0]["pid"], signal.SIGKILL)
+    running.events.wait_until(lambda: len(running.events.named("provider.ready")) == 3)
+    running.stop.request()
+    assert progress.phases["input"].phase == "idle"
+    assert running.result().progress.lag_ms is None

@@ -29,7 +29,7 @@ if kind == "ingester":  # reads its config up to EOF, logs to stdout, then rows;
     raw(row(7)[:-1])
 if kind == "crashes":
     whole_stdin()
-    raw(b'{"status":"ready"}\n' + row(0) + row(1)[:-1])
+    raw(b'Connecting\n{"status":"ready"}\n' + row(0) + row(1)[:-1])
     sys.exit(3)
 if kind == "refuses":
     whole_stdin()
