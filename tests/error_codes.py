@@ -1,0 +1,70 @@
+"""Every error code that the source raises, with its kind and the words of its message: read from the syntax tree."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+CLASSES = {
+    "ConfigError": "config",
+    "NoInfrastructure": "config",
+    "Problem": "config",
+    "AuthError": "auth",
+    "UnreachableError": "unreachable",
+    "LockedError": "locked",
+    "RefusedError": "refused",
+    "TransientError": "transient",
+    "Interrupted": "transient",
+    "DataError": "data",
+    "SystemFault": "system",
+}
+"""Classes whose first argument is a code, and the kind that they are."""
+
+_CODE = re.compile(r"[a-z_]+\.[a-z_]+")
+
+
+def raised(root: Path) -> dict[str, list[tuple[str, str]]]:
+    """Code -> kind and message of each place; what a message fills in is shown as `..`."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for folder in ("dstream", "providers", "stacks"):
+        for file in (root / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and node.args and _name(node.func) in CLASSES:
+                    for code in _constants(node.args[0]):
+                        found[code].append((CLASSES[_name(node.func)], _words(node.args[1:2])))
+                elif isinstance(node, ast.Constant) and _is_of_the_language(node.value) and "config" in file.parts:
+                    found[node.value].append(("config", ""))
+    return found
+
+
+def _is_of_the_language(value: object) -> bool:
+    """The reader of HCL hands its codes through functions of its own."""
+    return isinstance(value, str) and value.startswith("config.") and bool(_CODE.fullmatch(value))
+
+
+def _name(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _constants(argument: ast.expr) -> list[str]:
+    """A code written out, or the codes of a choice between two."""
+    if isinstance(argument, ast.IfExp):
+        return _constants(argument.body) + _constants(argument.orelse)
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and _CODE.fullmatch(argument.value):
+        return [argument.value]
+    return []
+
+
+def _words(arguments: list[ast.expr]) -> str:
+    if not arguments:
+        return ""
+    message = arguments[0]
+    if isinstance(message, ast.Constant) and isinstance(message.value, str):
+        return message.value
+    if isinstance(message, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else ".." for part in message.values)
+    return ""
