@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import metadata
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 import dstream
+from dstream.cli.completion import completion
 from dstream.cli.lifecycle import destroy, init, plan, status
 from dstream.cli.list import list_tasks
 from dstream.cli.options import Options, with_options
@@ -53,6 +55,7 @@ def cli(options: Options) -> None:
 
 cli.add_command(destroy)
 cli.add_command(init)
+cli.add_command(completion)
 cli.add_command(list_tasks)
 cli.add_command(plan)
 cli.add_command(provider)
@@ -65,6 +68,8 @@ cli.add_command(version)
 
 def main() -> None:
     """The entry point."""
+    if os.environ.get("_DSTREAM_COMPLETE"):
+        cli.main(prog_name="dstream", complete_var="_DSTREAM_COMPLETE")  # answers the shell and exits
     sys.exit(_exit_code(sys.argv[1:]))
 
 

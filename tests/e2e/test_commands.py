@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -131,3 +132,15 @@ def test_version_names_every_part() -> None:
     done = DStream(Path.cwd())("version", "--json")
     parts = json.loads(done.stdout)
     assert {"dstream", "dstream-mssql-cdc", "dstream-servicebus", "dstream-sandbox", "protocol"} <= parts.keys()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_a_script_and_then_completions(shell: str, tmp_path: Path) -> None:
+    script = DStream(tmp_path)("completion", shell)
+    assert script.returncode == 0
+    assert "_DSTREAM_COMPLETE" in script.stdout
+    asking = {"_DSTREAM_COMPLETE": f"{shell}_complete", "COMP_WORDS": "dstream va", "COMP_CWORD": "1"}
+    if shell == "fish":
+        asking["COMP_CWORD"] = "va"
+    answer = DStream(tmp_path, {**os.environ, **asking})()
+    assert "validate" in answer.stdout
