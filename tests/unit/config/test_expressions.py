@@ -230,17 +230,16 @@ def hcl_text(text: str) -> str:
     return json.dumps(text).replace("${", "$${").replace("%{", "%%{")
 
 
+def _hcl_sign(sign: str) -> str:
+    if sign in '"\\':
+        return "\\" + sign
+    return f"\\u{ord(sign):04x}" if sign < " " or sign == "\x7f" else sign
+
+
 def hcl(value: Any) -> str:
     """A JSON value as one would write it in HCL."""
     if isinstance(value, str):
-        # JSON writes what is beyond U+FFFF as two escapes; HCL has one for it
-        return (
-            json.dumps(value, ensure_ascii=False)
-            .replace("\\b", "\\u0008")
-            .replace("\\f", "\\u000c")
-            .replace("${", "$${")
-            .replace("%{", "%%{")
-        )
+        return '"' + "".join(map(_hcl_sign, value)).replace("${", "$${").replace("%{", "%%{") + '"'
     if isinstance(value, list):
         return "[" + ", ".join(hcl(item) for item in value) + "]"
     if isinstance(value, dict):
