@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.running import DStream, Sandbox
 
 ROOT = Path(__file__).parent.parent
+
+# A change must not fail on what chance finds beside it: CI tries the same examples each time, people's machines new ones.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("people", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "people")
 
 
 @pytest.fixture(scope="module")
