@@ -67,7 +67,7 @@ def check_provider(
         if subject.hello is None and check.role not in (None, role):
             continue
         result = _result(check, subject, results)
-        results[f"{check.name}"] = result
+        results[check.name] = result
         on_result(result)
     return Report(subject.hello, tuple(results.values()))
 
