@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
@@ -21,12 +21,18 @@ _CONFIG_PART = re.compile(rf"(?i)(?<![a-z0-9])(?:{_PART_NAMES})\s*=\s*(\{{[^}}]*
 _TEXT_PART = re.compile(rf"(?i)(?<![a-z0-9])((?:{_PART_NAMES})\s*=\s*)(?:\{{[^}}]*\}}|[^;&\s\"']+)")
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)")
 
-_SECRET_WORDS = frozenset({"connection", "password", "passwd", "pwd", "secret", "token", "key"})
+_CERTAIN_WORDS = frozenset(
+    {"password", "passwords", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "tokens"}
+    | {"credential", "credentials"}
+)
+_SECRET_WORDS = _CERTAIN_WORDS | {"connection", "key"}
 _PLAIN_KEYS = frozenset({"partition", "message", "session", "primary", "foreign", "sort", "routing", "order", "row"})
 """`partition_key = "CustomerId"` is no secret; hiding its value would hide half of every message."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
-_SETTING = re.compile(r"""(?P<head>\s*"?(?P<name>[A-Za-z_][\w-]*)"?\s*[=:]\s*)(?P<value>["<\[{].*)""")
+_SETTING = re.compile(r"""(?P<head>\s*"?(?P<name>[A-Za-z_][\w-]*)"?\s*[=:]\s*)(?P<value>.*)""")
+_WRITTEN_OUT = re.compile(r"""["<\[{]|[a-z_0-9]+\(""")
+_FETCHES = re.compile(r"\b(?:env|file|secret)\(\s*$")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
 
 _SHORTEST = 4
@@ -42,13 +48,20 @@ class Redactor:
     """Built once from the secrets and configs of a task."""
 
     def __init__(self, secrets: Iterable[str] = (), configs: Iterable[Mapping[str, Any]] = ()) -> None:
-        secrets = tuple(secrets)
+        secrets, configs = tuple(secrets), tuple(configs)
         values = {form for secret in secrets for form in _forms(secret)}
         for config in configs:
-            values.update(form for value in _found_in(config, "") for form in _forms(value) if len(form) >= _SHORTEST)
+            values.update(
+                form
+                for value in _found_in(config, "", is_secret_name)
+                for form in _forms(value)
+                if len(form) >= _SHORTEST
+            )
         longest_first = sorted(values - {""}, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        self._marked = tuple(secret.encode() for secret in secrets if len(secret) >= _SHORTEST_STORED)
+        certain = {*secrets, *(value for config in configs for value in _found_in(config, "", _is_certain_name))}
+        forms = {form for secret in certain for form in (secret, json.dumps(secret)[1:-1])}
+        self._certain = tuple(form.encode() for form in forms if len(form) >= _SHORTEST_STORED)
 
     def text(self, text: str) -> str:
         """The text with every secret replaced."""
@@ -58,8 +71,12 @@ class Redactor:
         return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
 
     def is_in(self, stored: bytes) -> bool:
-        """Whether a marked secret stands in what a provider wants stored: that can't be masked without breaking it."""
-        return any(secret in stored for secret in self._marked)
+        """Whether a secret stands in what a provider wants stored: that can't be masked without breaking it.
+
+        Only what is one for certain: marked, part of a connection string, or in a field such as `password`. A `key` may
+        well be the name of a column.
+        """
+        return any(secret in stored for secret in self._certain)
 
     def value(self, value: Any, name: str = "") -> Any:
         """Any JSON value: texts are redacted, texts in fields with telling names are replaced altogether."""
@@ -86,29 +103,44 @@ def source_line(text: str) -> str:
     A line that fetches its value (`password = env("X")`) stays as it is: it names a place, not the secret.
     """
     setting = _SETTING.match(text)
-    if setting and is_secret_name(setting["name"]):
-        return setting["head"] + _QUOTED.sub(f'"{MASK}"', setting["value"])
-    return Redactor().text(text)
+    if not setting or not is_secret_name(setting["name"]):
+        return Redactor().text(text)
+    shown = setting["head"] + _QUOTED.sub(_mask_quoted, setting["value"])
+    return shown if _WRITTEN_OUT.match(setting["value"]) else Redactor().text(shown)
+
+
+def _mask_quoted(quoted: re.Match[str]) -> str:
+    """What `env("X")` is given is a name."""
+    return quoted[0] if _FETCHES.search(quoted.string, 0, quoted.start()) else f'"{MASK}"'
 
 
 def is_secret_name(name: str) -> bool:
     """Whether a field's name says that its value is secret."""
-    words = {word.lower() for word in _WORDS.findall(name)}
+    words = _words(name)
     found = words & _SECRET_WORDS
     return bool(found) and not (found == {"key"} and words & _PLAIN_KEYS)
 
 
-def _found_in(value: Any, name: str) -> Iterator[str]:
+def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[str]:
+    """Parts of connection strings, and texts in fields whose names tell."""
     if isinstance(value, str):
-        if is_secret_name(name):
+        if tells(name):
             yield value
         yield from _parts(value)
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _found_in(item, str(key))
+            yield from _found_in(item, str(key), tells)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _found_in(item, name)
+            yield from _found_in(item, name, tells)
+
+
+def _is_certain_name(name: str) -> bool:
+    return bool(_words(name) & _CERTAIN_WORDS)
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name)}
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -121,10 +153,14 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """A secret as it may be met: as it is, inside JSON, in a URL; a text of several lines also line by line."""
+    """A secret as it may be met: as it is, inside JSON, as Python shows it, quoted once more, in a URL; line by line if
+    it has several.
+    """
     yield secret
-    yield json.dumps(secret)[1:-1]
-    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    for quoted in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret)):
+        yield quoted[1:-1]
+        yield json.dumps(quoted[1:-1])[1:-1]
+        yield repr(quoted[1:-1])[1:-1]
     yield quote(secret, safe="")
     yield unquote(secret)
     lines = secret.splitlines()

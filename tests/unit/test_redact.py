@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -100,6 +101,23 @@ def test_nested_values_and_keys_are_reached() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "show", [json.dumps, repr, lambda text: json.dumps(json.dumps(text)), lambda text: repr([repr(text)])]
+)
+def test_a_secret_is_found_as_programs_quote_it(show: Callable[[str], str]) -> None:
+    secret = 'Zq7 "x" \\ é'
+    assert "Zq7" not in Redactor([secret]).text(f"config: {show(secret)}")
+
+
+def test_a_state_may_hold_names_of_columns_but_no_password() -> None:
+    redactor = Redactor(
+        ['marked "secret"'], [{"key": "CustomerId", "db": CONNECTION, "auth": {"tokens": ["to-k-en-1"]}}]
+    )
+    for stored in ('marked "secret"', "p@ss word{1}", "to-k-en-1"):
+        assert redactor.is_in(json.dumps({"position": f"x{stored}y"}).encode())
+    assert not redactor.is_in(b'{"column":"CustomerId","database":"Sales"}')
+
+
 def test_an_error_is_cleaned_in_all_its_texts() -> None:
     error = ConfigError("x.y", "bad s3cret", hint="use s3cret", details=["s3cret"])
     clean = Redactor(["s3cret"]).error(error)
@@ -111,10 +129,16 @@ def test_an_error_is_cleaned_in_all_its_texts() -> None:
     [
         ('  password = "hunter2"', '  password = "***"'),
         ('  keys { secret_key: ["a1", "b2"] }', '  keys { secret_key: ["a1", "b2"] }'),
-        ('  api_tokens = ["a1", "b2"]', '  api_tokens = ["a1", "b2"]'),
+        ('  api_tokens = ["a1", "b2"]', '  api_tokens = ["***", "***"]'),
         ('  token = ["a1", "b2"]', '  token = ["***", "***"]'),
         ('  db_connection_string = env("SQL")', '  db_connection_string = env("SQL")'),
         ('  x = "Server=a;PWD=hunter2;b"', '  x = "Server=a;PWD=***;b"'),
+        ('  password = env("SQL")', '  password = env("SQL")'),
+        ('  password = upppper("hunter2")', '  password = upppper("***")'),
+        ('  password = join("", ["hun", env("X")])', '  password = join("***", ["***", env("X")])'),
+        ('  password = var.x + "hunter2"', '  password = *** + "***"'),
+        ('  password = "hunter2', '  password = "***"'),
+        ("Password=hunter2;", "Password=***;"),
         ('  queue = "orders dev"', '  queue = "orders dev"'),
     ],
 )

@@ -1,0 +1,60 @@
+"""Every way in which a program may give its config away."""
+
+import json
+import os
+import sys
+import urllib.parse
+
+
+def say(message):
+    out(json.dumps(message) + "\n")
+
+
+def out(text):
+    data = text.encode()
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def tellings(line_1):
+    """Lines of text with the whole config."""
+    yield line_1.rstrip("\n")
+    config = json.loads(line_1)
+    yield repr(config)
+    yield from json.dumps(config, indent=2).splitlines()
+    yield from json.dumps(config, indent=2, ensure_ascii=False).splitlines()
+    for leaf in leaves(config):
+        yield from f"connecting with {leaf} now".splitlines()
+        yield f"https://host/?value={urllib.parse.quote(leaf, safe='')}"
+
+
+def tell_stderr(line_1):
+    for text in tellings(line_1):
+        sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def tell_control(line_1):
+    """In each kind of control line of a v1 provider."""
+    config = json.loads(line_1)["config"]
+    say({"dstream": "log", "level": "info", "event": "starting", "config": config, "raw": line_1, "list": [config]})
+    for leaf in leaves(config):
+        say({"dstream": "log", "level": "error", "event": f"failed with {leaf}", leaf: leaf})
+        say({"dstream": "metric", "name": "opened", "kind": "counter", "value": 1, "labels": {"to": leaf}})
+        say({"dstream": "heartbeat", "phase": "stream", "lag_ms": 1})
+
+
+def all_in_one(line_1):
+    """One text with the config, for an error."""
+    return f"can't connect with {line_1.rstrip()}: " + " ".join(leaves(json.loads(line_1)))

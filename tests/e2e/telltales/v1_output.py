@@ -1,0 +1,60 @@
+"""An output that tells all it knows; with infrastructure, of which it tells the config too."""
+
+import json
+import sys
+
+from telling import all_in_one, leaves, say, tell_control, tell_stderr
+
+say(
+    {
+        "dstream": "hello",
+        "protocol": 1,
+        "role": "output",
+        "name": "telltale",
+        "version": "1",
+        "capabilities": ["ack", "infrastructure"],
+    }
+)
+line_1 = sys.stdin.readline()
+command = json.loads(line_1)
+config = command["config"]
+tell_stderr(line_1)
+tell_control(line_1)
+if command["command"] != "run":
+    texts = list(leaves(config))
+    resources = [
+        {
+            "op": "create",
+            "phase": "done" if command["command"] == "init" else "planned",
+            "type": "test:Queue",
+            "name": f"queue {text}",
+            "note": all_in_one(line_1),
+            "diff": [{"path": "value", "old": text, "new": [text, {"deep": text}]}],
+        }
+        for text in texts
+    ]
+    for resource in resources:
+        say({"dstream": "resource", **resource})
+        say({"dstream": "diagnostic", "severity": "warning", "message": resource["note"], "name": resource["name"]})
+    failed = config["end"] == "fails"
+    error = {"code": "tell.failed", "kind": "auth", "message": all_in_one(line_1), "hint": all_in_one(line_1)}
+    say(
+        {
+            "status": "Failed" if failed else "Success",
+            "resources": resources,
+            "metadata": {"summary": {"create": len(resources)}, "outputs": {"config": config, "texts": texts}},
+            "message": all_in_one(line_1),
+            "error": error if failed else None,
+        }
+    )
+    sys.exit(0)
+say({"status": "ready"})
+rows = 0
+for line in sys.stdin:
+    if line.startswith('{"dstream":'):
+        message = json.loads(line)
+        if message["dstream"] == "checkpoint":
+            say({"dstream": "ack", "seq": message["seq"], "n": rows})
+            rows = 0
+    else:
+        rows += 1
