@@ -5,9 +5,10 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
+FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test check bench soak clean
+.PHONY: help setup tools demo test check bench fuzz soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,10 @@ check: setup ## Lint, types, import graph
 
 bench: setup ## Figures, each beside its baseline in the same run
 	@$(BIN)/python -m tests.bench
+
+fuzz: setup ## Any bytes through framing and handshake, guided by coverage, for FUZZ_S seconds (60)
+	@$(BIN)/uv sync -q --locked --inexact --group fuzz --python $(BIN)/python
+	@$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
 
 soak: setup ## What takes longer than the suite may: 200 kills, a transaction of a million rows
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from dstream.protocol.messages import BadLine, Difference, ErrorBody, Operation, Step
+from dstream.protocol.messages import UNREADABLE, BadLine, Difference, ErrorBody, Operation, Step
 
 LifecycleName = Literal["init", "plan", "status", "destroy"]
 LIFECYCLE_COMMANDS: tuple[str, ...] = get_args(LifecycleName)
@@ -83,7 +83,7 @@ def decode_lifecycle_command(line: bytes) -> LifecycleCommand:
     """Raises BadLine."""
     try:
         return _command.decode(line)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadLine(str(error)) from error
 
 
@@ -91,7 +91,7 @@ def decode_result(line: bytes) -> LifecycleResult | None:
     """None for a line that is no result. Resources may be names alone, the error a text: the original left it open."""
     try:
         loose = _loose.decode(line)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return LifecycleResult(
         status=loose.status,

@@ -210,6 +210,10 @@ _command = msgspec.json.Decoder(Command)
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes from outside: no JSON or not of this shape, no UTF-8 in a text, nested too deeply."""
+
+
 class BadLine(ValueError):
     """A line that is no valid message of its kind; the text says why."""
 
@@ -230,10 +234,12 @@ def decode_control(line: bytes) -> Control | None:
     """A control line's message; None for a kind that this version does not know. Raises BadLine."""
     try:
         control: Control = _control.decode(line)
-    except msgspec.DecodeError as error:
+        if isinstance(control, Log):
+            _object.decode(line)  # its further fields, too, must be readable: `decode_log_fields` takes them later
+    except UNREADABLE as error:
         try:
             known = _kind.decode(line).dstream in _KINDS
-        except msgspec.DecodeError:
+        except UNREADABLE:
             known = True
         if known:
             raise BadLine(str(error)) from error
@@ -245,7 +251,7 @@ def decode_status(line: bytes) -> Status | None:
     """The `{"status":"ready"|"error"}` handshake line, or None when the line is something else."""
     try:
         status = _status.decode(line)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return status if status.status in ("ready", "error") else None
 
@@ -257,11 +263,11 @@ def decode_command(line: bytes) -> Command:
         if not isinstance(fields.get("command"), str):
             return Command("run", config=fields)
         return _command.decode(line)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadLine(str(error)) from error
 
 
 def decode_log_fields(line: bytes) -> dict[str, Any]:
-    """All further fields of a log line."""
+    """All further fields of a log line that `decode_control` has read."""
     fields = _object.decode(line)
     return {key: value for key, value in fields.items() if key not in ("dstream", "level", "event")}

@@ -15,7 +15,7 @@ from dstream.protocol.handshake import (
     Told,
     speaks_this_version,
 )
-from dstream.protocol.messages import BadLine, ErrorBody, Heartbeat, Hello
+from dstream.protocol.messages import BadLine, ErrorBody, Heartbeat, Hello, decode_control
 
 HELLO = b'{"dstream":"hello","protocol":1,"role":"input","name":"counter","capabilities":["checkpoint"],"new":1}'
 
@@ -146,3 +146,17 @@ def test_data_and_stream_lines_before_ready_are_out_of_place(line: bytes) -> Non
 def test_only_this_version_is_spoken() -> None:
     assert speaks_this_version(Hello(1, "input", "x"))
     assert not speaks_this_version(Hello(2, "input", "x"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"dstream":"\xff"}',
+        b'{"dstream":"log","level":"info","event":"x","more":"\xff"}',
+        b'{"dstream":"log","level":"info","event":"x","more":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+    ],
+    ids=["kind not UTF-8", "field not UTF-8", "nested too deeply"],
+)
+def test_a_control_line_that_can_not_be_read_is_a_bad_line(line: bytes) -> None:
+    with pytest.raises(BadLine):
+        decode_control(line)
