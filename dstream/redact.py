@@ -41,6 +41,8 @@ _SHORTEST = 4
 _SHORTEST_STORED = 8
 """A position in a log is full of short runs of digits that a short secret might equal."""
 
+_DEEPEST = 64
+
 ErrorT = TypeVar("ErrorT", bound=DStreamError)
 
 
@@ -78,14 +80,19 @@ class Redactor:
         """
         return any(secret in stored for secret in self._certain)
 
-    def value(self, value: Any, name: str = "") -> Any:
-        """Any JSON value: texts are redacted, texts in fields with telling names are replaced altogether."""
+    def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
+        """Any JSON value: texts are redacted, texts in fields with telling names are replaced altogether.
+
+        What is nested so deeply that it can only be meant to break its reader is cut off.
+        """
+        if depth > _DEEPEST:
+            return ".."
         if isinstance(value, str):
             return MASK if value and is_secret_name(name) else self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(key)): self.value(item, str(key)) for key, item in value.items()}
+            return {self.text(str(key)): self.value(item, str(key), depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.value(item, name) for item in value]
+            return [self.value(item, name, depth + 1) for item in value]
         return value
 
     def error(self, error: ErrorT) -> ErrorT:

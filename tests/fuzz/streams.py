@@ -38,6 +38,7 @@ _control = st.one_of(
             b'{"dstream":{}}\n',
             b'{"dstream":"log","level":"info","event":"x","more":"\xff"}\n',
             b'{"dstream":"log","level":"info","event":"x","more":' + b"[" * 20_000 + b"]" * 20_000 + b"}\n",
+            b'{"dstream":"log","level":"info","event":"x","more":' + b"[" * 400 + b"]" * 400 + b"}\n",
             b'{"status":"\xff"}\n',
         ]
     ),

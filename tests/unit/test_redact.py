@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -116,6 +117,13 @@ def test_a_state_may_hold_names_of_columns_but_no_password() -> None:
     for stored in ('marked "secret"', "p@ss word{1}", "to-k-en-1"):
         assert redactor.is_in(json.dumps({"position": f"x{stored}y"}).encode())
     assert not redactor.is_in(b'{"column":"CustomerId","database":"Sales"}')
+
+
+def test_a_value_of_any_depth_is_cleaned_or_cut_off() -> None:
+    value: Any = "s3cret"
+    for _ in range(800):
+        value = {"a": [value]}
+    assert "s3cret" not in json.dumps(Redactor(["s3cret"]).value(value))
 
 
 def test_an_error_is_cleaned_in_all_its_texts() -> None:
