@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 from tests.bench import source
-from tests.bench.measure import Arm, Result, Sample, Watched, compare
+from tests.bench.measure import Arm, Result, Sample, Watched, compare, used_by
 from tests.bench.streaming import streaming
 from tests.running import Sandbox
 
@@ -37,14 +35,8 @@ def _bare(sandbox: Sandbox) -> Sample:
     running = sandbox.folder.running()
     assert running
     stand_ins = Watched([running.sqlserver, running.servicebus])
-    before = stand_ins.cpu_s()
-    process = subprocess.Popen([sys.executable, "-P", _BARE], env=sandbox.env, stdout=subprocess.PIPE)
-    assert process.stdout
-    summary = json.loads(process.stdout.read())
-    process.stdout.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode or summary["rows"] != ROWS:
-        raise RuntimeError(f"exit code {process.returncode}, {summary}")
-    cpu_s = usage.ru_utime + usage.ru_stime
-    return Sample(ROWS, summary["wall_s"], cpu_s, usage.ru_maxrss / 1024, stand_ins.cpu_s() - before)
+    used = used_by([sys.executable, "-P", _BARE], env=sandbox.env, stand_ins=stand_ins)
+    summary = json.loads(used.stdout)
+    if summary["rows"] != ROWS:
+        raise RuntimeError(f"{summary['rows']} of {ROWS} rows: {summary}")
+    return Sample(ROWS, summary["wall_s"], used.cpu_s, used.rss_mib, used.stand_in_cpu_s)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
-import time
+import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -89,27 +91,34 @@ class Watched:
         return sum(sum(process.cpu_times()[:2]) for process in self._processes)
 
 
-def timed(
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process used from start to end: CPU with its children, peak RSS of its own; and what it printed."""
+
+    wall_s: float
+    cpu_s: float
+    rss_mib: float
+    stand_in_cpu_s: float
+    stdout: bytes
+
+
+def used_by(
     command: Sequence[str],
     *,
-    rows: int,
-    stdin: int | None = None,
-    stdout: int | None = None,
     stand_ins: Watched | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
-) -> Sample:
-    """A process from start to end, with its CPU and peak RSS (children included in CPU, not in RSS)."""
-    before = stand_ins.cpu_s() if stand_ins else 0.0
-    started = time.perf_counter()
-    process = subprocess.Popen(list(command), stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=env, cwd=cwd)
-    assert process.stderr
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall_s = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stderr.close()
-    if process.returncode:
-        raise RuntimeError(f"{command} exited with {process.returncode}:\n{errors.decode()[-2000:]}")
+) -> Usage:
+    """Run the command to its end. Raises RuntimeError with its stderr when it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder) / "used.json"
+        launcher = [sys.executable, "-I", "-S", str(Path(__file__).parent / "launcher.py"), str(figures)]
+        before = stand_ins.cpu_s() if stand_ins else 0.0
+        done = subprocess.run(
+            [*launcher, *command], stdin=subprocess.DEVNULL, capture_output=True, env=env, cwd=cwd, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{command} exited with {done.returncode}:\n{done.stderr.decode()[-2000:]}")
+        used = json.loads(figures.read_text())
     stand_in_cpu_s = stand_ins.cpu_s() - before if stand_ins else 0.0
-    return Sample(rows, wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, stand_in_cpu_s)
+    return Usage(used["wall_s"], used["cpu_s"], used["rss_mib"], stand_in_cpu_s, done.stdout)

@@ -6,12 +6,11 @@ Both arms have the same source and the same sink: the source writes prepared lin
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.measure import Arm, Result, Sample, compare, timed
+from tests.bench.measure import Arm, Result, Sample, Usage, compare, used_by
 
 ROWS = 2_000_000
 PROVIDERS = Path(__file__).parent / "providers"
@@ -41,11 +40,15 @@ def _copied() -> Sample:
         f"{sys.executable} {PROVIDERS / 'source.py'} {ROWS} | {sys.executable} {PROVIDERS / 'copy.py'}"
         f" | {sys.executable} {PROVIDERS / 'sink.py'} {ROWS}"
     )
-    return timed(["bash", "-o", "pipefail", "-c", command], rows=ROWS, stdin=subprocess.DEVNULL)
+    return _sample(used_by(["bash", "-o", "pipefail", "-c", command]))
 
 
 def _relayed() -> Sample:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "dstream.hcl").write_text(_HCL)
         command = [str(Path(sys.executable).parent / "dstream"), "run", "relay", "--log-level", "error"]
-        return timed(command, rows=ROWS, stdin=subprocess.DEVNULL, cwd=folder)
+        return _sample(used_by(command, cwd=folder))
+
+
+def _sample(used: Usage) -> Sample:
+    return Sample(ROWS, used.wall_s, used.cpu_s, used.rss_mib)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench.measure import Sample, Watched
+from tests.bench.measure import Sample, Watched, used_by
 from tests.running import BIN, Sandbox
 
 _HCL = """
@@ -42,16 +40,10 @@ def streaming(sandbox: Sandbox, table: str, rows: int) -> Callable[[], Sample]:
             running = sandbox.folder.running()
             assert running
             stand_ins = Watched([running.sqlserver, running.servicebus])
-            before = stand_ins.cpu_s()
-            process = subprocess.Popen(command, cwd=folder, env=sandbox.env, stdout=subprocess.PIPE)
-            assert process.stdout
-            summary = json.loads(process.stdout.read())
-            process.stdout.close()
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode or summary["rows"] != rows:
-                raise RuntimeError(f"exit code {process.returncode}, {summary}")
-            cpu_s = usage.ru_utime + usage.ru_stime
-            return Sample(rows, rows / summary["rows_s"], cpu_s, usage.ru_maxrss / 1024, stand_ins.cpu_s() - before)
+            used = used_by(command, cwd=folder, env=sandbox.env, stand_ins=stand_ins)
+            summary = json.loads(used.stdout)
+            if summary["rows"] != rows:
+                raise RuntimeError(f"{summary['rows']} of {rows} rows: {summary}")
+            return Sample(rows, rows / summary["rows_s"], used.cpu_s, used.rss_mib, used.stand_in_cpu_s)
 
     return stream
