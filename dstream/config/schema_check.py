@@ -192,8 +192,11 @@ def _text(value: str, schema: Schema, path: str) -> Iterator[Mismatch]:
     pattern = schema.get("pattern")
     if isinstance(pattern, str) and not _fits(pattern, value):
         examples = schema.get("examples")
-        hint = f"Write it like {_listed([json.dumps(each) for each in examples])}." if examples else ""
-        yield Mismatch(path, f"{_subject(path)} does not have the form {pattern}", hint)
+        if examples:  # they say it better than a regular expression
+            hint = f"Write it like {_listed([json.dumps(each) for each in examples])}."
+            yield Mismatch(path, f"{_subject(path)} does not have the right form", hint)
+        else:
+            yield Mismatch(path, f"{_subject(path)} does not have the form {pattern}", "")
 
 
 def _fits(pattern: str, value: str) -> bool:

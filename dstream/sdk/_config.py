@@ -147,9 +147,13 @@ def _schema_custom(wanted: Any) -> dict[str, Any]:
     if kind is Secret:
         return {"type": "string", "writeOnly": True}
     if kind is Duration:
-        return {"type": ["string", "number"], "examples": ["250ms", "5s", "1h30m"]}
+        return {
+            "type": ["string", "number"],
+            "pattern": f"^({_DURATION.pattern})+$",
+            "examples": ["250ms", "5s", "1h30m"],
+        }
     if kind is Size:
-        return {"type": ["string", "integer"], "examples": ["64KiB", "1MiB"]}
+        return {"type": ["string", "integer"], "pattern": f"^{_SIZE.pattern}$", "examples": ["64KiB", "1MiB"]}
     raise NotImplementedError(f"config fields of type {wanted} are not supported")
 
 

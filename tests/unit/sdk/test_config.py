@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -84,3 +86,13 @@ def test_a_class_that_is_used_twice_is_one_definition_of_the_schema() -> None:
     schema = config_schema(UsesTwice)
     assert schema["$defs"]["UsesTwice"]["properties"]["first"] == {"$ref": "#/$defs/Shared"}
     assert schema["$defs"]["Shared"]["properties"]["pause"]["default"] == "1s"
+
+
+def test_the_schema_says_how_durations_and_sizes_are_written() -> None:
+    properties = config_schema(Config)["$defs"]
+    duration = properties["Config"]["properties"]["poll_interval"]["pattern"]
+    size = properties["Inner"]["properties"]["limit"]["pattern"]
+    assert all(re.search(duration, text) for text in ("250ms", "5s", "1h30m", "1.5s"))
+    assert not any(re.search(duration, text) for text in ("5 sec", "s", "5", ""))
+    assert all(re.search(size, text) for text in ("64KiB", "10 MB", "7"))
+    assert not any(re.search(size, text) for text in ("big", "64kib!"))
