@@ -8,7 +8,7 @@ import msgspec
 
 from dstream.kit.dialogue import Dialogue
 from dstream.kit.subject import Subject, Unseen, Violation, collect, covers_rows, state_of
-from dstream.protocol.messages import Checkpoint, End
+from dstream.protocol.messages import UNREADABLE, Checkpoint, End
 
 _FEW = 2
 
@@ -157,5 +157,5 @@ def _comes(dialogue: Dialogue, expected: bytes, subject: Subject) -> bool:
 def _data(row: bytes) -> object:
     try:
         return msgspec.json.decode(row)["data"]
-    except (msgspec.DecodeError, KeyError):
+    except (*UNREADABLE, KeyError):
         return row

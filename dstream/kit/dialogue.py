@@ -24,6 +24,7 @@ from dstream.host.process import ProviderProcess
 from dstream.kit.limits import Limits
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE, PROTOCOL_VERSION
 from dstream.protocol.messages import (
+    UNREADABLE,
     Ack,
     BadLine,
     Checkpoint,
@@ -280,7 +281,7 @@ class Dialogue:
 def _wrong_with_row(line: bytes) -> str:
     try:
         fields = msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         return f"a row that is no JSON ({error})"
     return "" if "data" in fields else 'a row without "data"'
 

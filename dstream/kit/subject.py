@@ -13,7 +13,7 @@ import msgspec
 from dstream.host.job import ProviderSpec
 from dstream.kit.dialogue import Dialogue
 from dstream.kit.limits import Limits
-from dstream.protocol.messages import Checkpoint, Description, Hello, Role, Stop
+from dstream.protocol.messages import UNREADABLE, Checkpoint, Description, Hello, Role, Stop
 
 CANARY = "kit-canary-9b1f4c"
 """Stands where a secret may stand; must be seen nowhere."""
@@ -150,7 +150,7 @@ def state_of(message: object) -> dict[str, Any]:
     state = cast(Checkpoint, message).state
     try:
         decoded = msgspec.json.decode(state) if isinstance(state, msgspec.Raw) else None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         decoded = None
     return decoded if isinstance(decoded, dict) else {}
 
