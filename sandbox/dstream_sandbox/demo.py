@@ -53,8 +53,9 @@ task "orders" {
   output {
     provider = "servicebus"
     config {
-      connection_string = env("ASB_CONNECTION_STRING")
-      queue             = "orders"
+      connection_string       = env("ASB_CONNECTION_STRING")
+      admin_connection_string = env("ASB_ADMIN_CONNECTION_STRING")
+      queue                   = "orders"
     }
   }
 }
