@@ -127,7 +127,7 @@ def _job(project: Project, task: Task, wanted: _Wanted) -> Job:
         max_line=task.max_line,
         start_timeout_s=task.start_timeout_s,
         restart=RestartPolicy(policy.max_attempts, policy.initial_delay_s, policy.max_delay_s),
-        socket_dir=project.folder / ".dstream" / "run",
+        socket_dir=project.socket_dir,
     )
 
 

@@ -9,9 +9,6 @@ from dstream.config import Project, Task
 from dstream.host import ask_host, socket_path
 from dstream.state import FileStore, StoredState
 
-RUN_FOLDER = ".dstream/run"
-"""Beside the HCL file: the sockets of running hosts."""
-
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
@@ -46,5 +43,5 @@ class StreamView:
 def stream_of(project: Project, task: Task) -> StreamView:
     """Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
     stored = FileStore(project.state_dir, project.stack, task.name).load()
-    answer = ask_host(socket_path(project.folder / RUN_FOLDER, project.stack, task.name), "status")
+    answer = ask_host(socket_path(project.socket_dir, project.stack, task.name), "status")
     return StreamView(stored, answer if answer and "pid" in answer else None)

@@ -128,3 +128,8 @@ class Project:
     @property
     def state_dir(self) -> Path:
         return self.folder / Path(self.settings.state.path).expanduser()
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where running hosts answer."""
+        return self.folder / ".dstream" / "run"
