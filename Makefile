@@ -8,12 +8,13 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test check bench fuzz soak clean
+.PHONY: help setup tools odbc pulumi demo test check bench fuzz soak clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(VENV)/.ready tools ## Install everything that the other targets need: .venv and Debian's libodbc2
+setup: ## Install everything that the other targets need: .venv, Debian's libodbc2, the Pulumi CLI
+	@$(MAKE) --no-print-directory -j3 $(VENV)/.ready odbc pulumi
 
 $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/pyproject.toml)
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DStream needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..")'
@@ -22,8 +23,13 @@ $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/p
 	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
 	@touch $@
 
-tools: ## Install what comes from the machine's packages: unixODBC's driver manager
+tools: odbc pulumi ## Install what no wheel carries, once a machine: unixODBC's driver manager, the Pulumi CLI
+
+odbc:
 	@ldconfig -p 2>/dev/null | grep -q 'libodbc\.so\.2' || ./tools/install-libodbc2
+
+pulumi:
+	@./tools/install-pulumi
 
 demo: setup ## The whole story on the sandbox, with real output
 	@$(BIN)/dstream demo

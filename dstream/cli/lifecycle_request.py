@@ -8,23 +8,20 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from dstream.cli.lifecycle_log import LifecycleLog
 from dstream.cli.options import Options
 from dstream.cli.plan_view import painter
-from dstream.cli.project import load_project, spec_of, task_of
+from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
 from dstream.host import LifecycleJob, LifecycleOutcome, NoInfrastructure, StopRequest, run_lifecycle
-from dstream.protocol.lifecycle import Infrastructure, LifecycleName, LifecycleOptions, ListedResource
+from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions, ListedResource
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_WORK_DIR = ".dstream/infra"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +145,11 @@ class Request:
 
 
 def _job(project: Project, task: Task, command: LifecycleName, options: LifecycleOptions) -> LifecycleJob:
-    settings = project.settings.infrastructure
-    work_dir = project.folder / Path(settings.work_dir or _WORK_DIR).expanduser()
     return LifecycleJob(
         task=task.name,
         command=command,
         output=spec_of(task.output, project),
-        infrastructure=Infrastructure(
-            task=task.name,
-            stack=settings.stack,
-            work_dir=str(work_dir / quote(task.name, safe="") / quote(settings.stack, safe="")),
-            backend_url=settings.backend_url,
-            secrets_provider=settings.secrets_provider,
-        ),
+        infrastructure=infrastructure_of(project, task),
         options=options,
         cwd=project.folder,
         start_timeout_s=task.start_timeout_s,

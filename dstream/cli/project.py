@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Collection
+from pathlib import Path
+from urllib.parse import quote
 
 from dstream.cli.options import Options
 from dstream.config import Project, ProviderBlock, Task, load
 from dstream.errors import ConfigError
 from dstream.host import ProviderSpec
 from dstream.plugins import resolve
+from dstream.protocol.messages import Infrastructure
+
+_WORK_DIR = ".dstream/infra"
 
 
 def load_project(options: Options, *, only: Collection[str] | None = None) -> Project:
@@ -43,3 +48,16 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
         place=block.place,
     )
     return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets)
+
+
+def infrastructure_of(project: Project, task: Task) -> Infrastructure:
+    """Where the infrastructure of a task is recorded."""
+    settings = project.settings.infrastructure
+    work_dir = project.folder / Path(settings.work_dir or _WORK_DIR).expanduser()
+    return Infrastructure(
+        task=task.name,
+        stack=settings.stack,
+        work_dir=str(work_dir / quote(task.name, safe="") / quote(settings.stack, safe="")),
+        backend_url=settings.backend_url,
+        secrets_provider=settings.secrets_provider,
+    )

@@ -15,7 +15,7 @@ import click
 from dstream.cli import metrics_option
 from dstream.cli.options import Options, with_options
 from dstream.cli.progress import RunLog
-from dstream.cli.project import load_project, spec_of, task_of
+from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
 from dstream.cli.task_runs import Ended, TaskRuns
 from dstream.config import Project, Task
 from dstream.config.units import seconds
@@ -118,6 +118,7 @@ def _job(project: Project, task: Task, wanted: _Wanted) -> Job:
         output=spec_of(task.output, project),
         state_dir=project.state_dir,
         stack=project.stack,
+        infrastructure=infrastructure_of(project, task),
         cwd=project.folder,
         once=wanted.once,
         from_=wanted.from_,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from dstream.errors import Place
 from dstream.protocol import DEFAULT_MAX_LINE
-from dstream.protocol.messages import Role
+from dstream.protocol.messages import Infrastructure, Role
 
 HELLO_TIMEOUT_S = 5.0
 
@@ -65,6 +65,8 @@ class Job:
     restart: RestartPolicy = RestartPolicy()
     reset: bool = False
     """Forget the stored checkpoint before anything else."""
+    infrastructure: Infrastructure = field(default_factory=Infrastructure)
+    """Where that of the output is recorded."""
     socket_dir: Path | None = None
     """Where the running host answers; None: it does not."""
     max_line: int = DEFAULT_MAX_LINE

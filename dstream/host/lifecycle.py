@@ -285,6 +285,8 @@ class _Command:
             provider=self._name,
             resources=[self._clean(each) for each in result.resources],
             outputs=self._redactor.value(result.metadata.get("outputs") or {}),
+            plan=self._redactor.value(result.metadata.get("plan")),
+            figures=self._redactor.value(result.metadata.get("figures") or []),
             message=self._text(result.message),
             diagnostics=tuple(self._diagnostics),
             error=error,

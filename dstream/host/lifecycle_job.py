@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from dstream.errors import ConfigError, DStreamError
 from dstream.host.job import HELLO_TIMEOUT_S, ProviderSpec
-from dstream.protocol.lifecycle import Infrastructure, LifecycleName, LifecycleOptions, ListedResource
-from dstream.protocol.messages import Diagnostic, Resource
+from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions, ListedResource
+from dstream.protocol.messages import Diagnostic, Infrastructure, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class LifecycleOutcome:
     """Its own name, or what the user wrote."""
     resources: Sequence[ListedResource] = ()
     outputs: Mapping[str, Any] | None = None
+    plan: Mapping[str, Any] | None = None
+    """What `init` and `destroy` take as `expect`; only of `plan`."""
+    figures: Sequence[Mapping[str, Any]] = ()
+    """What `status` measured: label, name, text, values."""
     message: str = ""
     diagnostics: Sequence[Diagnostic] = ()
     error: DStreamError | None = None

@@ -18,7 +18,7 @@ from dstream.host.relay import Modes
 from dstream.host.report import Report
 from dstream.protocol import PROTOCOL_VERSION
 from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step, speaks_this_version
-from dstream.protocol.messages import Command, Hello, Role, RunOptions, Welcome, encode
+from dstream.protocol.messages import Command, Hello, Infrastructure, Role, RunOptions, Welcome, encode
 
 _TICK_S = 0.1
 
@@ -183,7 +183,8 @@ class Opening:
         )
 
     def _line_1(self, side: AnySide, state: msgspec.Raw) -> bytes:
-        command = Command("run", dict(side.spec.config), run=_run_options(self._job))
+        infrastructure = self._job.infrastructure if side.role == "output" else Infrastructure()
+        command = Command("run", dict(side.spec.config), run=_run_options(self._job), infrastructure=infrastructure)
         # The state goes back byte for byte as the input wrote it.
         return msgspec.json.encode({**msgspec.structs.asdict(command), "state": state}) + b"\n"
 

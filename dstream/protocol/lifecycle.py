@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from dstream.protocol.messages import UNREADABLE, BadLine, Difference, ErrorBody, Operation, Step
+from dstream.protocol.messages import UNREADABLE, BadLine, Difference, ErrorBody, Infrastructure, Operation, Step
 
 LifecycleName = Literal["init", "plan", "status", "destroy"]
 LIFECYCLE_COMMANDS: tuple[str, ...] = get_args(LifecycleName)
@@ -19,19 +19,22 @@ class LifecycleOptions(msgspec.Struct, frozen=True):
     """`plan` of what `destroy` would do."""
     target: list[str] = []
     """Names of resources; empty: all."""
+    refresh: bool = True
+    """`plan` and `init` look at what is really there; without it they trust what is recorded."""
     refresh_only: bool = False
     """`status` records what is really there."""
-
-
-class Infrastructure(msgspec.Struct, frozen=True):
-    """Where the infrastructure of a task is recorded; None leaves the engine's own default."""
-
-    task: str = ""
-    stack: str = ""
-    work_dir: str = ""
-    """An absolute path, of this task and stack alone."""
-    backend_url: str | None = None
-    secrets_provider: str | None = None
+    parallel: int | None = None
+    """How many resources to work on at once; None: as the engine sees fit."""
+    allow_data_loss: bool = False
+    """Replace and delete also what holds data."""
+    import_: bool = msgspec.field(default=False, name="import")
+    """`init` takes over what exists already."""
+    lock_timeout_s: float = 0.0
+    """How long to wait for another command on the same infrastructure."""
+    expect: dict[str, Any] | None = None
+    """The `plan` document that `init` or `destroy` must match: what was not shown is refused."""
+    exact: bool = False
+    """`expect` is from a file: refuse also when less is left to do than it says, or anything it was made from moved."""
 
 
 class LifecycleCommand(msgspec.Struct, frozen=True):
@@ -52,6 +55,7 @@ class ListedResource(msgspec.Struct, frozen=True):
     phase: Step = "done"
     diff: list[Difference] = []
     note: str = ""
+    holds: int = 0
 
 
 class LifecycleResult(msgspec.Struct, frozen=True):
@@ -60,7 +64,8 @@ class LifecycleResult(msgspec.Struct, frozen=True):
     status: Literal["Success", "Failed"]
     resources: list[ListedResource] = []
     metadata: dict[str, Any] = {}
-    """`summary`: how many resources by operation; `outputs`: what others need to know of them."""
+    """`summary`: how many resources by operation; `outputs`: what others need to know of them; `plan`: the document
+    that `init` and `destroy` take as `expect`; `figures`: what `status` measured."""
     message: str = ""
     error: ErrorBody | None = None
 

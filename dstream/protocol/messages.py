@@ -29,13 +29,28 @@ class RunOptions(msgspec.Struct, frozen=True):
     max_line: int = 16 * 1024 * 1024
 
 
+class Infrastructure(msgspec.Struct, frozen=True):
+    """Where the infrastructure of a task is recorded; None leaves the engine's own default."""
+
+    task: str = ""
+    stack: str = ""
+    work_dir: str = ""
+    """An absolute path, of this task and stack alone."""
+    backend_url: str | None = None
+    secrets_provider: str | None = None
+
+
 class Command(msgspec.Struct, frozen=True):
-    """Line 1 from the host. `state` is what the input's last stored checkpoint carried, empty at first."""
+    """Line 1 from the host. `state` is what the input's last stored checkpoint carried, empty at first.
+
+    `infrastructure`: to an output, where that of its task is recorded.
+    """
 
     command: str
     config: dict[str, Any] = {}
     state: dict[str, Any] = {}
     run: RunOptions = RunOptions()
+    infrastructure: Infrastructure = Infrastructure()
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -152,6 +167,8 @@ class Resource(msgspec.Struct, frozen=True, tag_field="dstream", tag="resource",
     type: str = ""
     diff: list[Difference] = []
     note: str = ""
+    holds: int = 0
+    """How much data is in it, such as messages: lost when it is replaced or deleted."""
 
 
 class Diagnostic(msgspec.Struct, frozen=True, tag_field="dstream", tag="diagnostic", omit_defaults=True):

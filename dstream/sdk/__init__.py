@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dstream.sdk._host import StdioProviderHost
 from dstream.sdk._infrastructure import (
     Difference,
+    Figure,
     InfrastructureContext,
     InfrastructureProvider,
     InfrastructureProviderBase,
@@ -32,6 +33,7 @@ __all__ = [
     "Checkpoint",
     "Difference",
     "Duration",
+    "Figure",
     "InfrastructureContext",
     "InfrastructureProvider",
     "InfrastructureProviderBase",

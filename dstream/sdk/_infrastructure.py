@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, T
 from dstream.sdk._stream import Stop
 
 if TYPE_CHECKING:
-    from dstream.protocol.lifecycle import Infrastructure, LifecycleOptions
+    from dstream.protocol.lifecycle import LifecycleOptions
+    from dstream.protocol.messages import Infrastructure
 
 ConfigT = TypeVar("ConfigT")
 
@@ -29,19 +30,39 @@ class Difference(NamedTuple):
 
 
 class Resource(NamedTuple):
-    """One resource, and what happens to it. `note` is for people: "holds 1,284 messages that would be lost"."""
+    """One resource, and what happens to it. `note` is for people: "holds 1,284 messages that would be lost".
+
+    `holds`: how much data is in it, which a replacement or deletion would lose. `init` and `destroy` must refuse that
+    (RefusedError) without `options.allow_data_loss`.
+    """
 
     name: str
     type: str = ""
     op: Operation = "same"
     diff: Sequence[Difference] = ()
     note: str = ""
+    holds: int = 0
+
+
+class Figure(NamedTuple):
+    """Something that `status` measured: `Figure("messages", "orders", "1,204 active", {"active": 1204})`."""
+
+    label: str
+    name: str
+    text: str
+    values: Mapping[str, Any] = {}
 
 
 class Plan(NamedTuple):
-    """What `init` would do (or `destroy`, with `options.destroy`): every resource, also those that stay the same."""
+    """What `init` would do (or `destroy`, with `options.destroy`): every resource, also those that stay the same.
+
+    `message`: what else to know before it is done. `document`: what the provider needs to recognise this plan when it
+    comes back as `options.expect`; JSON, never a secret.
+    """
 
     resources: Sequence[Resource] = ()
+    message: str = ""
+    document: Mapping[str, Any] = {}
 
 
 class Result(NamedTuple):
@@ -58,6 +79,7 @@ class Status(NamedTuple):
     resources: Sequence[Resource] = ()
     outputs: Mapping[str, Any] = {}
     message: str = ""
+    figures: Sequence[Figure] = ()
 
 
 class InfrastructureContext:

@@ -80,7 +80,7 @@ class LifecycleRun:
             self._ended.append(_listed(resource, phase))
         if self._channel.has_host:
             diff = [DifferenceLine(*each) for each in resource.diff]
-            line = ResourceLine(phase, resource.op, resource.name, resource.type, diff, resource.note)
+            line = ResourceLine(phase, resource.op, resource.name, resource.type, diff, resource.note, resource.holds)
             self._channel.send(encode(line))
 
     def _diagnose(self, severity: Any, message: str, name: str) -> None:
@@ -91,8 +91,11 @@ class LifecycleRun:
         phase: Phase = "planned" if isinstance(answer, Plan) else "done"
         resources = [_listed(each, phase) for each in answer.resources] or self._ended
         if isinstance(answer, Plan):
-            return _result("Success", resources, {}, "", None)
-        return _result("Success", resources, answer.outputs, answer.message, None)
+            return _result("Success", resources, {"plan": dict(answer.document)}, answer.message, None)
+        metadata: dict[str, Any] = {"outputs": dict(answer.outputs)}
+        if isinstance(answer, Status):
+            metadata["figures"] = [each._asdict() for each in answer.figures]
+        return _result("Success", resources, metadata, answer.message, None)
 
 
 def failed(error: DStreamError, ended: Sequence[ListedResource] = ()) -> LifecycleResult:
@@ -102,13 +105,18 @@ def failed(error: DStreamError, ended: Sequence[ListedResource] = ()) -> Lifecyc
 
 
 def _result(
-    status: Any, resources: Sequence[ListedResource], outputs: Mapping[str, Any], message: str, error: ErrorBody | None
+    status: Any,
+    resources: Sequence[ListedResource],
+    metadata: Mapping[str, Any],
+    message: str,
+    error: ErrorBody | None,
 ) -> LifecycleResult:
     summary = Counter(each.op for each in resources if each.phase != "failed")
-    metadata = {"summary": dict(summary), "outputs": dict(outputs)}
-    return LifecycleResult(status, list(resources), metadata, message, error)
+    return LifecycleResult(
+        status, list(resources), {"summary": dict(summary), "outputs": {}, **metadata}, message, error
+    )
 
 
 def _listed(resource: Resource, phase: Phase) -> ListedResource:
     diff = [DifferenceLine(*each) for each in resource.diff]
-    return ListedResource(resource.name, resource.type, resource.op, phase, diff, resource.note)
+    return ListedResource(resource.name, resource.type, resource.op, phase, diff, resource.note, resource.holds)

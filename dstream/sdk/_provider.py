@@ -10,7 +10,7 @@ from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, Stat
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from dstream.protocol.messages import RunOptions
+    from dstream.protocol.messages import Infrastructure, RunOptions
     from dstream.sdk._telemetry import Telemetry
 
 ConfigT = TypeVar("ConfigT")
@@ -79,6 +79,8 @@ class OutputProvider(Provider[ConfigT]):
 
     role = "output"
     limits: BatchLimits = BatchLimits()
+    infrastructure: Infrastructure
+    """Where the infrastructure of the task is recorded; set before `start`."""
 
     def write(self, batch: Batch) -> Future[None] | None:
         """Make the batch durable: on return, or when the future is done. Called in order, from one thread."""

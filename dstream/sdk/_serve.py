@@ -107,6 +107,8 @@ class _Service:
         provider = self._class()
         provider.config = decode_config(command.config, self._class.config_type())
         provider.run = command.run
+        if isinstance(provider, OutputProvider):
+            provider.infrastructure = command.infrastructure
         provider.host_keeps_state = self._channel.has_host
         provider.telemetry = Telemetry(self._channel.send) if self._channel.has_host else StderrTelemetry()
         life = LifeSigns(provider.telemetry.beat)

@@ -9,8 +9,8 @@ from typing import Any
 
 from dstream.errors import Place
 from dstream.host import LifecycleJob, LifecycleOutcome, ProviderSpec, StopRequest, run_lifecycle
-from dstream.protocol.lifecycle import Infrastructure, LifecycleOptions
-from dstream.protocol.messages import Diagnostic, Resource
+from dstream.protocol.lifecycle import LifecycleOptions
+from dstream.protocol.messages import Diagnostic, Infrastructure, Resource
 from tests.conformance.runs import script
 
 

@@ -18,6 +18,7 @@ ALLOWED = {
     "dstream.protocol": FOUNDATION,
     "dstream.telemetry": FOUNDATION | {"dstream.host"},
     "dstream.sdk": FOUNDATION | {"dstream.protocol"},
+    "dstream.infra": FOUNDATION | {"dstream.protocol", "dstream.sdk"},
     "dstream.config": FOUNDATION | {"dstream.protocol"},
     "dstream.plugins": FOUNDATION,
     "dstream.state": FOUNDATION,
@@ -27,6 +28,7 @@ ALLOWED = {
     | {
         "dstream.config",
         "dstream.host",
+        "dstream.infra",
         "dstream.kit",
         "dstream.plugins",
         "dstream.protocol",
@@ -36,7 +38,7 @@ ALLOWED = {
     },
     "dstream_stacks": set(),
     "dstream_mssql_cdc": {"dstream.sdk"},
-    "dstream_servicebus": {"dstream.sdk", "dstream_stacks"},
+    "dstream_servicebus": {"dstream.sdk", "dstream.infra", "dstream_stacks"},
     "dstream_sandbox": set(),
 }
 FOLDERS = {

@@ -1,0 +1,55 @@
+"""What a provider's infrastructure consists of, as DStream needs to know it to plan, make and guard it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
+
+    from dstream.infra.step import Step
+    from dstream.sdk import Figure
+
+
+def _no_id(resource_type: str, inputs: Mapping[str, Any]) -> str | None:
+    return None
+
+
+def _nothing(step: Step) -> int:
+    return 0
+
+
+def _no_message(steps: Sequence[Step]) -> str:
+    return ""
+
+
+def _no_figures(steps: Sequence[Step]) -> Sequence[Figure]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One task's infrastructure: a Pulumi program, and what DStream must know around it."""
+
+    program: Callable[[], None]
+    """Declares the resources; what it gives to `pulumi.export` are the outputs. Run anew each time."""
+    spec: Mapping[str, Any]
+    """What the program was made from, as JSON without any secret: a plan file notices when it changes."""
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """Provider plugins and their versions: `{"azure-native": "3.29.0"}`. Installed by `init`, unless attached."""
+    attached: Mapping[str, ResourceProviderServicer] = field(default_factory=dict)
+    """Resource providers that this process serves itself for the length of a command, by package name."""
+    engine_config: Mapping[str, str] = field(default_factory=dict)
+    """Settings of provider packages, such as `azure-native:location`; never a secret, since it is recorded."""
+    resource_id: Callable[[str, Mapping[str, Any]], str | None] = _no_id
+    """The provider's id of a resource of this type with these inputs: to look up what a killed `init` may have made."""
+    holds: Callable[[Step], int] = _nothing
+    """How much data is lost when the step's resource is replaced or deleted, from its real state (`step.outputs`)."""
+    held: str = "messages"
+    """What `holds` counts, for people."""
+    message: Callable[[Sequence[Step]], str] = _no_message
+    """What else to tell with a plan, such as what the tier can carry."""
+    figures: Callable[[Sequence[Step]], Sequence[Figure]] = _no_figures
+    """What `status` shows of the real resources."""
