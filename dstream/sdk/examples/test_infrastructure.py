@@ -1,14 +1,19 @@
 """test_infrastructure: an output with infrastructure. `provider = "test_infrastructure"` in an HCL file.
 
 Its infrastructure is a JSON file: `real` is what exists, `recorded` what this provider made. Edit `real` to see drift.
-Any step can be told to fail or to be slow, so that it shows what a user sees then.
+Any step can be told to fail or to be slow, and any resource to hold data, so that it shows what a user sees then. One
+`init` or `destroy` at a time: the lock is the file `<file>.lock`.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +23,7 @@ from dstream.sdk import (
     Batch,
     Difference,
     Duration,
+    Figure,
     InfrastructureContext,
     InfrastructureProviderBase,
     OutputProvider,
@@ -58,6 +64,12 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     resources: dict[str, Settings] = {}
     """What is to exist, and how it is set."""
+    fixed: tuple[str, ...] = ("sessions",)
+    """Settings that can't be changed in place: the resource is replaced."""
+    holds: dict[str, int] = {}
+    """How many messages are in a resource, once it exists."""
+    capacity: int = 0
+    """How many resources there may be, for `plan` to tell; 0: any number."""
     file: str = "test-infrastructure.json"
     fail: dict[str, FailureKind] = {}
     """Steps that fail, and how."""
@@ -90,15 +102,14 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
     def plan(self, context: InfrastructureContext) -> Plan:
         self._begin("plan", context)
         world = self._world()
-        return Plan(list(_deletions(world, context) if context.options.destroy else self._changes(world, context)))
+        steps = self._steps("destroy" if context.options.destroy else "init", world, context)
+        return Plan(steps, self._capacity(), self._document(steps, world))
 
     def init(self, context: InfrastructureContext) -> Result:
-        self._begin("init", context)
-        world = self._world()
-        steps = list(self._changes(world, context))
-        for step in steps:
-            self._carry_out("init", step, world, context)
-        return Result(steps, {"file": self.config.file})
+        return self._change("init", context)
+
+    def destroy(self, context: InfrastructureContext) -> Result:
+        return self._change("destroy", context)
 
     def status(self, context: InfrastructureContext) -> Status:
         self._begin("status", context)
@@ -115,22 +126,72 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
                     world.recorded[resource.name] = world.real[resource.name]
             world.save()
             found = [each if each.op == "same" else each._replace(op="refresh") for each in found]
-        return Status(found)
+        figures = [
+            Figure("messages", name, f"{count:,} active", {"active": count})
+            for name, count in self.config.holds.items()
+            if name in world.real
+        ]
+        return Status(found, {"file": self.config.file} if world.recorded else {}, figures=figures)
 
-    def destroy(self, context: InfrastructureContext) -> Result:
-        self._begin("destroy", context)
-        world = self._world()
-        steps = list(_deletions(world, context))
-        for step in steps:
-            self._carry_out("destroy", step, world, context)
-        return Result(steps)
+    def _change(self, command: Literal["init", "destroy"], context: InfrastructureContext) -> Result:
+        self._begin(command, context)
+        with _locked(Path(self.config.file).with_suffix(".lock"), context):
+            world = self._world()
+            steps = self._steps(command, world, context)
+            _refuse_what_was_not_shown(self._document(steps, world), context)
+            _refuse_data_loss(steps, context)
+            for step in steps:
+                self._carry_out(command, step, world, context)
+        return Result(steps, {"file": self.config.file} if command == "init" else {})
 
-    def _changes(self, world: _World, context: InfrastructureContext) -> Iterator[Resource]:
-        wanted = self.config.resources
-        for name, settings in wanted.items():
-            if _is_wanted(name, context):
-                yield _change(name, world.real.get(name), settings)
-        yield from (each for each in _deletions(world, context) if each.name not in wanted)
+    def _steps(self, command: str, world: _World, context: InfrastructureContext) -> list[Resource]:
+        wanted = self.config.resources if command == "init" else {}
+        known = world.real if context.options.refresh else world.recorded
+        steps = [
+            self._step(name, world, known.get(name), settings, context)
+            for name, settings in wanted.items()
+            if _is_wanted(name, context)
+        ]
+        gone = [name for name in world.recorded if name not in wanted and _is_wanted(name, context)]
+        return steps + [
+            Resource(name, _TYPE, "delete", _differences(world.recorded[name], {}), holds=self._held(name, world))
+            for name in gone
+        ]
+
+    def _step(
+        self, name: str, world: _World, known: Settings | None, wanted: Settings, context: InfrastructureContext
+    ) -> Resource:
+        differences = _differences(known or {}, wanted)
+        if known is None:
+            return Resource(name, _TYPE, "create", differences)
+        if name not in world.recorded:
+            if context.options.import_:
+                return Resource(name, _TYPE, "import", differences)
+            return Resource(name, _TYPE, "create", _differences({}, wanted), "exists already")
+        if any(each.path in self.config.fixed for each in differences):
+            return Resource(name, _TYPE, "replace", differences, holds=self._held(name, world))
+        return Resource(name, _TYPE, "update" if differences else "same", differences)
+
+    def _held(self, name: str, world: _World) -> int:
+        return self.config.holds.get(name, 0) if name in world.real else 0
+
+    def _capacity(self) -> str:
+        if not self.config.capacity:
+            return ""
+        count = len(self.config.resources)
+        return f"Capacity: {self.config.file} carries {self.config.capacity}; this task needs {count}."
+
+    def _document(self, steps: Sequence[Resource], world: _World) -> Mapping[str, Any]:
+        """Digests, since a setting may be a secret."""
+        return {
+            "steps": {
+                each.name: {"op": each.op, "settings": {one.path: _digest(one) for one in each.diff}}
+                for each in steps
+                if each.op != "same"
+            },
+            "config": _digest(self.config.resources),
+            "recorded": _digest(world.recorded),
+        }
 
     def _carry_out(self, command: str, step: Resource, world: _World, context: InfrastructureContext) -> None:
         if step.op == "same":
@@ -139,6 +200,13 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
         try:
             self._take_time(f"{command}:{step.name}", context)
             self._fail_if_told(f"{command}:{step.name}")
+            if step.op == "create" and step.name in world.real:
+                raise ConfigError(
+                    "test_infrastructure.exists",
+                    f"{step.name} exists already, and was not made by this task",
+                    hint=f"Take it over: dstream init {context.infrastructure.task} --import",
+                    config_path=f"resources.{step.name}",
+                )
         except DStreamError as error:
             context.resource(step._replace(note=error.message), "failed")
             raise
@@ -187,17 +255,78 @@ def _is_wanted(name: str, context: InfrastructureContext) -> bool:
     return not context.options.target or name in context.options.target
 
 
-def _deletions(world: _World, context: InfrastructureContext) -> Iterator[Resource]:
-    for name, settings in world.recorded.items():
-        if _is_wanted(name, context):
-            yield Resource(name, _TYPE, "delete", _differences(settings, {}))
+@contextmanager
+def _locked(path: Path, context: InfrastructureContext) -> Iterator[None]:
+    """One change at a time. Waits for `lock_timeout_s`; raises LockedError `test_infrastructure.locked`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline_s = time.monotonic() + context.options.lock_timeout_s
+    with path.open("a+") as file:
+        while not _flock(file.fileno()):
+            holder = path.read_text().strip() or "another process"
+            if time.monotonic() >= deadline_s:
+                raise LockedError(
+                    "test_infrastructure.locked",
+                    f"{path.name} is held by {holder}",
+                    hint="Wait for it: --lock-timeout 5m",
+                )
+            context.stop.wait(0.05)
+            context.check()
+        file.truncate(0)
+        file.write(f"pid {os.getpid()}\n")
+        file.flush()
+        yield
 
 
-def _change(name: str, real: Settings | None, wanted: Settings) -> Resource:
-    if real is None:
-        return Resource(name, _TYPE, "create", _differences({}, wanted))
-    differences = _differences(real, wanted)
-    return Resource(name, _TYPE, "update" if differences else "same", differences)
+def _flock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _refuse_what_was_not_shown(now: Mapping[str, Any], context: InfrastructureContext) -> None:
+    """Raises RefusedError `test_infrastructure.stale`: what is to be done now must be what the plan said."""
+    shown = context.options.expect
+    if shown is None:
+        return
+    moved = [_moved(name, shown["steps"].get(name), step) for name, step in now["steps"].items()]
+    if context.options.exact:
+        moved += [
+            f"{name}: nothing is left to {shown['steps'][name]['op']}" for name in shown["steps"].keys() - now["steps"]
+        ]
+        moved += [f"the {part} moved" for part in ("config", "recorded") if shown[part] != now[part]]
+    moved = [each for each in moved if each]
+    if moved:
+        raise RefusedError(
+            "test_infrastructure.stale",
+            f"the plan no longer fits: {'; '.join(moved)}",
+            hint="Look at what would be done now, with a new plan.",
+        )
+
+
+def _moved(name: str, shown: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
+    if shown is None:
+        return f"{name} was not to change, and now it is to {now['op']}"
+    if shown["op"] != now["op"]:
+        return f"{name} was to {shown['op']}, and now it is to {now['op']}"
+    old, new = shown["settings"], now["settings"]
+    paths = [path for path in {**old, **new} if old.get(path) != new.get(path)]
+    return f"{name} has another {', '.join(paths)}" if paths else ""
+
+
+def _refuse_data_loss(steps: Sequence[Resource], context: InfrastructureContext) -> None:
+    losing = [each for each in steps if each.op in ("replace", "delete") and each.holds]
+    if losing and not context.options.allow_data_loss:
+        raise RefusedError(
+            "test_infrastructure.data_loss",
+            f"messages would be lost: {', '.join(f'{each.name} holds {each.holds:,}' for each in losing)}",
+            hint="Receive them first, or allow it: --allow-data-loss",
+        )
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _drift(name: str, recorded: Settings, real: Settings | None) -> Resource:
