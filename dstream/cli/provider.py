@@ -7,7 +7,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -26,7 +26,7 @@ from dstream.errors import ConfigError
 from dstream.host import ProviderSpec
 from dstream.host.describe import Introduction, introduce
 from dstream.kit import check_provider
-from dstream.kit.scaffold import scaffold
+from dstream.kit.scaffold import Kind, scaffold
 from dstream.plugins import Installed, installed, resolve
 from dstream.protocol.messages import Role
 
@@ -41,7 +41,8 @@ def provider() -> None:
 
 @provider.command(
     epilog="\b\nExample:\n  dstream provider test ./my-provider --config config.json\n"
-    "  dstream provider test counter --json"
+    "  dstream provider test counter --json\n"
+    "  dstream provider test ./my-output --config config.json --lifecycle"
 )
 @click.argument("provider", metavar="PROVIDER|PATH")
 @click.option("--role", type=click.Choice(["input", "output"]), help="The role that it must have (any).")
@@ -51,13 +52,18 @@ def provider() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="JSON: the config that it is tested with ({}).",
 )
+@click.option(
+    "--lifecycle", is_flag=True, help="Test init, plan, status, destroy too: makes and deletes what the config names."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("--no-color", is_flag=True, help="Plain text.")
-def test(provider: str, role: Role | None, config_file: Path | None, as_json: bool, no_color: bool) -> int:
+def test(
+    provider: str, role: Role | None, config_file: Path | None, lifecycle: bool, as_json: bool, no_color: bool
+) -> int:
     """Hold any executable to the protocol: start it, stop it, kill it, and look at what it does.
 
     Exits with 0 when every check passes, with 1 when one fails. An input shows most with a source of a few hundred
-    rows; what can't be seen is said.
+    rows; what can't be seen is said. Infrastructure is touched with --lifecycle only, and only if nothing of it exists.
     """
     options = _options(as_json=as_json, no_color=no_color)
     argv, config = _argv(provider), _config(config_file)
@@ -67,8 +73,12 @@ def test(provider: str, role: Role | None, config_file: Path | None, as_json: bo
             click.echo(text, color=options.color(sys.stdout))
 
     show(f"{provider}\n")
-    report = check_provider(argv, config, role=role, on_result=lambda result: show(result_lines(result)))
+    report = check_provider(
+        argv, config, role=role, lifecycle=lifecycle, on_result=lambda result: show(result_lines(result))
+    )
     show(f"\n{report_line(report)}")
+    if not lifecycle and report.hello is not None and "infrastructure" in report.hello.capabilities:
+        show("Its lifecycle commands were not tested: --lifecycle makes and deletes what the config names.")
     if options.as_json:
         click.echo(json.dumps(report_document(provider, report)))
     return 0 if report.passed else 1
@@ -76,16 +86,24 @@ def test(provider: str, role: Role | None, config_file: Path | None, as_json: bo
 
 @provider.command(epilog="\b\nExample:\n  dstream provider new tides --kind input")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["input", "output"]), required=True, help="What it is to do.")
-def new(name: str, kind: Role) -> None:
+@click.option(
+    "--kind",
+    type=click.Choice(get_args(Kind)),
+    required=True,
+    help="What it is to do; infrastructure: an output that makes what it writes to.",
+)
+def new(name: str, kind: Kind) -> None:
     """Make a small project that passes `dstream provider test` at once, in the folder NAME."""
     options = _options()
     folder = scaffold(options.chdir or Path(), name, kind)
     script = next(folder.glob("dstream_*.py"))
+    task = f"{script.stem.removeprefix('dstream_')} -c {folder / 'dstream.hcl'}"
+    make = f"Make it:   dstream init {task}\n" if kind == "infrastructure" else ""
     click.echo(
         f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}\n\n"
         f"Try it:    dstream provider test {script}\n"
-        f"Run it:    dstream run {script.stem.removeprefix('dstream_')} -c {folder / 'dstream.hcl'}\n"
+        f"{make}"
+        f"Run it:    dstream run {task}\n"
         f"Change it: {script}"
     )
 

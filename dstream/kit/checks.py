@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dstream.kit import checks_of_inputs as inputs
+from dstream.kit import checks_of_lifecycle as lifecycle
 from dstream.kit import checks_of_outputs as outputs
 from dstream.kit import checks_of_start as both
 from dstream.kit.subject import Subject
@@ -21,6 +22,8 @@ class Check:
     """The heading in docs/protocol.md under which the rule stands."""
     role: Role | None = None
     """None: of both."""
+    infrastructure: bool | None = None
+    """True: of those that have some, when asked for; it is made and deleted. False: of those that have none."""
     needs: tuple[str, ...] = ("hello_comes_first", "becomes_ready")
     """Checks that must hold before this one says anything."""
 
@@ -34,11 +37,21 @@ class Check:
 
 
 _HELLO = ("hello_comes_first",)
+_PLANS = (*_HELLO, "plans_without_changing")
+_LIFECYCLE = "Lifecycle commands"
 
 CHECKS: tuple[Check, ...] = (
     Check(both.hello_comes_first, "The start", needs=()),
     Check(both.waits_for_line_1, "The start", needs=_HELLO),
     Check(both.describes_its_config, "Description", needs=_HELLO),
+    # Before it streams: a run may need what init makes.
+    Check(lifecycle.refuses_lifecycle_commands, _LIFECYCLE, infrastructure=False, needs=_HELLO),
+    Check(lifecycle.fails_with_a_bad_config, _LIFECYCLE, infrastructure=True, needs=_HELLO),
+    Check(lifecycle.plans_without_changing, _LIFECYCLE, infrastructure=True, needs=_HELLO),
+    Check(lifecycle.ignores_unknown_options, _LIFECYCLE, infrastructure=True, needs=_PLANS),
+    Check(lifecycle.cancels_in_order, _LIFECYCLE, infrastructure=True, needs=_PLANS),
+    Check(lifecycle.makes_what_it_plans, _LIFECYCLE, infrastructure=True, needs=_PLANS),
+    Check(lifecycle.finds_no_drift, _LIFECYCLE, infrastructure=True, needs=(*_PLANS, "makes_what_it_plans")),
     Check(both.becomes_ready, "The start", needs=_HELLO),
     Check(both.takes_a_large_line_1, "Later versions"),
     Check(both.ignores_unknown_kinds, "Later versions"),
@@ -56,8 +69,10 @@ CHECKS: tuple[Check, ...] = (
     Check(outputs.takes_a_big_row, "Errors", "output"),
     Check(outputs.drains_on_stop, "The end", "output"),
     Check(outputs.acknowledges_nothing_unmarked, "The end", "output"),
+    Check(both.sends_heartbeats, "Telemetry"),
     Check(both.ends_when_the_host_died, "The end"),
     Check(both.leaves_nothing_when_killed, "The end"),
+    Check(lifecycle.destroys_what_it_made, _LIFECYCLE, infrastructure=True, needs=_PLANS),
     Check(both.keeps_secrets, "Telemetry", needs=_HELLO),
     # Last: they look at everything that was said in the ones before.
     Check(both.writes_only_messages_to_stdout, "The start", needs=_HELLO),

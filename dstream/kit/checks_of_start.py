@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import Any
-
-from dstream.kit.subject import Subject, Unseen, Violation, object_schema
+from dstream.kit.checks_of_lifecycle import show_it_secrets
+from dstream.kit.subject import Subject, Unseen, Violation, bad_config, changed_names, object_schema
 from dstream.protocol import CONTROL_PREFIX, PROTOCOL_VERSION
 from dstream.protocol.messages import Error, ErrorBody, Heartbeat, Log, Metric
 
-_PLAIN_TYPES = ("string", "number", "integer", "boolean")
 KINDS = ("config", "auth", "unreachable", "locked", "refused", "transient", "data", "system")
 
-_UNKNOWN_SETTING = "setting_that_no_provider_has"
 _LINE_1_PADDING = 256 * 1024
 _UNKNOWN_KIND = b'{"dstream":"of_a_later_version","seq":1}\n'
 
@@ -30,6 +26,8 @@ def hello_comes_first(subject: Subject) -> None:
             raise Violation("its hello has no name")
         if subject.role is not None and hello.role != subject.role:
             raise Violation(f"it says that it is an {hello.role}, not an {subject.role}")
+        if subject.lifecycle and "infrastructure" not in hello.capabilities:
+            raise Violation("it has no capability infrastructure, so there are no lifecycle commands to test")
         subject.hello = hello
 
 
@@ -78,14 +76,15 @@ def ignores_unknown_kinds(subject: Subject) -> None:
 
 def refuses_a_bad_config(subject: Subject) -> None:
     """A config that it can't use is answered with an error that names the setting, not with a crash."""
-    config = {**subject.config, **_bad_settings(subject)}
+    config = bad_config(subject)
     with subject.greeted() as dialogue:
         dialogue.ask("run", config)
         dialogue.wait_for(lambda record: record.status or record.error, subject.limits.answer_s)
         status = dialogue.record.status
         if status is not None and status.status == "ready":
             if config != subject.config and "describe" in subject.capabilities:
-                raise Violation(f"it is ready with a config that its schema does not allow: {_names(config, subject)}")
+                changed = changed_names(config, subject)
+                raise Violation(f"it is ready with a config that its schema does not allow: {changed}")
             raise Unseen("it accepts any config")
         error: ErrorBody | Error | None = status.error if status else dialogue.record.error
         if error is None:
@@ -102,6 +101,20 @@ def refuses_a_bad_config(subject: Subject) -> None:
             raise Violation(f"its error has no config_path, so that no line can be shown ({error.message})")
         if not dialogue.exits(subject.limits.exit_s):
             raise Violation(f"it still runs {subject.limits.exit_s:g} s after its error")
+
+
+def sends_heartbeats(subject: Subject) -> None:
+    """With the capability heartbeat it says every 10 s that it lives, also while it waits for rows or acks."""
+    if "heartbeat" not in subject.capabilities:
+        raise Unseen("it has no capability heartbeat")
+    with subject.running() as dialogue:
+        heard = dialogue.wait_for(
+            lambda record: any(isinstance(each.message, Heartbeat) for each in record.said), subject.limits.heartbeat_s
+        )
+        if not heard and (dialogue.record.end or dialogue.record.is_over):
+            raise Unseen("it ended before one was due")
+        if not heard:
+            raise Violation(f"no heartbeat came within {subject.limits.heartbeat_s:g} s")
 
 
 def leaves_nothing_when_killed(subject: Subject) -> None:
@@ -147,21 +160,8 @@ def keeps_secrets(subject: Subject) -> None:
         dialogue.wait_for(lambda record: record.status or record.error, subject.limits.answer_s)
         dialogue.close_stdin()
         dialogue.exits(subject.limits.orphan_s)
+    if subject.lifecycle:
+        show_it_secrets(subject)
     for each in subject.dialogues:
         if each.record.revealed:
             raise Violation(f"it wrote a secret to {' and '.join(sorted(each.record.revealed))}")
-
-
-def _bad_settings(subject: Subject) -> dict[str, Any]:
-    """What its schema forbids: a setting that does not exist; if it allows any, the wrong type for one that does."""
-    if "describe" in subject.capabilities:
-        schema = object_schema(subject.description.config_schema)
-        if schema.get("additionalProperties") is not False:
-            plain = (name for name, inner in schema.get("properties", {}).items() if inner.get("type") in _PLAIN_TYPES)
-            return {name: {"of": "the wrong type"} for name in itertools.islice(plain, 1)}
-    return {_UNKNOWN_SETTING: 1}
-
-
-def _names(config: dict[str, Any], subject: Subject) -> str:
-    changed = [name for name, value in config.items() if subject.config.get(name) != value]
-    return ", ".join(f'"{name}"' for name in changed)

@@ -23,6 +23,7 @@ from dstream.host.job import ProviderSpec
 from dstream.host.process import ProviderProcess
 from dstream.kit.limits import Limits
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE, PROTOCOL_VERSION
+from dstream.protocol.lifecycle import LifecycleCommand, LifecycleName, LifecycleResult, decode_result
 from dstream.protocol.messages import (
     UNREADABLE,
     Ack,
@@ -33,6 +34,7 @@ from dstream.protocol.messages import (
     End,
     Error,
     Hello,
+    Infrastructure,
     Role,
     RunOptions,
     Status,
@@ -74,6 +76,9 @@ class Record:
     first_line: bytes | None = None
     hello: Hello | None = None
     status: Status | None = None
+    """The answer to line 1 of `run`."""
+    result: LifecycleResult | None = None
+    """The last line of a lifecycle command."""
     said: list[Said] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
     """The first ones; `row_count` counts all."""
@@ -114,6 +119,7 @@ class Dialogue:
         self._changed = threading.Condition()
         self._checkpoints_given = 0
         self._was_cut_short = False
+        self._asked_lifecycle = False
         self.record = Record()
         self.started_at_s = time.monotonic()
         self._process = ProviderProcess(
@@ -163,6 +169,14 @@ class Dialogue:
         self.write(msgspec.json.encode({**fields, **more}) + b"\n")
         if command == "run" and self._role == "input":
             self.tell(Welcome(PROTOCOL_VERSION))
+
+    def ask_lifecycle(self, command: LifecycleName, config: Mapping[str, Any], work_dir: str, **options: Any) -> None:
+        """Line 1 of a lifecycle command; `options` are those of it, and may be unknown ones."""
+        self._asked_lifecycle = True
+        infrastructure = Infrastructure(task="kit", stack="kit", work_dir=work_dir)
+        fields = msgspec.to_builtins(LifecycleCommand(command, dict(config), infrastructure))
+        fields["options"].update(options)
+        self.write(msgspec.json.encode(fields) + b"\n")
 
     def tell(self, message: msgspec.Struct) -> None:
         if isinstance(message, Checkpoint):
@@ -242,6 +256,8 @@ class Dialogue:
             record.first_line = line
         if line.startswith(CONTROL_PREFIX):
             self._heard_control(line)
+        elif self._asked_lifecycle and record.result is None and (result := decode_result(line)):
+            record.result = result
         elif record.status is None and (status := decode_status(line)):
             record.status = status
         elif self._role == "input" and record.status is not None and line.startswith(b"{"):

@@ -18,5 +18,9 @@ class Limits:
     exit_s: float = 5.0
     orphan_s: float = 2.0
     """From EOF without a stop to the exit."""
+    heartbeat_s: float = 12.0
+    """For the next heartbeat: one every 10 s, and some grace."""
+    command_s: float = 300.0
+    """For a lifecycle command, also one that is cancelled: an engine finishes the step at hand."""
     watch_s: float = 0.3
     """How long to look out for what must not come."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,24 +53,36 @@ def check_provider(
     *,
     role: Role | None = None,
     limits: Limits | None = None,
+    lifecycle: bool = False,
     on_result: Callable[[Result], None] = lambda _: None,
 ) -> Report:
     """Start the provider again and again, as a host would and as none would, and look at what it does.
 
-    `config` is what it is given to work with: a source with a few hundred rows shows most of an input. Raises
+    `config` is what it is given to work with: a source with a few hundred rows shows most of an input. `lifecycle`:
+    let an output with infrastructure make what the config names, before it streams, and delete it afterwards. Raises
     ConfigError when it can't be started at all.
     """
-    subject = Subject(ProviderSpec(argv, config or {}, argv[-1]), role, limits or Limits())
     results: dict[str, Result] = {}
-    for check in CHECKS:
-        if subject.hello is not None and check.role not in (None, subject.hello.role):
-            continue
-        if subject.hello is None and check.role not in (None, role):
-            continue
-        result = _result(check, subject, results)
-        results[check.name] = result
-        on_result(result)
+    with tempfile.TemporaryDirectory(prefix="dstream-kit-") as work_dir:
+        spec = ProviderSpec(argv, config or {}, argv[-1])
+        subject = Subject(spec, role, limits or Limits(), lifecycle, work_dir)
+        for check in CHECKS:
+            if not _concerns(check, subject):
+                continue
+            result = _result(check, subject, results)
+            results[check.name] = result
+            on_result(result)
     return Report(subject.hello, tuple(results.values()))
+
+
+def _concerns(check: Check, subject: Subject) -> bool:
+    role = subject.hello.role if subject.hello is not None else subject.role
+    if check.role not in (None, role):
+        return False
+    if check.infrastructure is None:
+        return True
+    has_some = "infrastructure" in subject.capabilities
+    return (has_some and subject.lifecycle) if check.infrastructure else not has_some
 
 
 def _result(check: Check, subject: Subject, before: Mapping[str, Result]) -> Result:

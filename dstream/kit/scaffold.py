@@ -6,22 +6,35 @@ import re
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Literal
 
 from dstream.errors import ConfigError
-from dstream.protocol.messages import Role
+
+Kind = Literal["input", "output", "infrastructure"]
+"""The last one is an output, too."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 _FILES = {
     # template: where it goes
     "pyproject.toml.template": "pyproject.toml",
     "README.md.template": "README.md",
-    "{role}.py.template": "dstream_{module}.py",
-    "{role}.hcl.template": "dstream.hcl",
-    "test_{role}.py.template": "tests/test_{module}.py",
+    "{kind}.py.template": "dstream_{module}.py",
+    "{kind}.hcl.template": "dstream.hcl",
+    "test_{kind}.py.template": "tests/test_{module}.py",
 }
+_COMMANDS = """\
+    dstream provider test dstream_{module}.py     # does it keep to the protocol?
+    dstream provider show dstream_{module}.py     # its settings
+{more}    dstream run {module}                          # the task in dstream.hcl
+    pytest                                     # its tests
+"""
+_LIFECYCLE = """\
+    dstream plan {module}                         # what init would make
+    dstream init {module}                         # make it; status compares it, destroy deletes it
+"""
 
 
-def scaffold(parent: Path, name: str, role: Role) -> Path:
+def scaffold(parent: Path, name: str, kind: Kind) -> Path:
     """The project's folder, `parent/name`. Raises ConfigError for a bad name, or when something is there already."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -35,12 +48,15 @@ def scaffold(parent: Path, name: str, role: Role) -> Path:
         "name": module,
         "distribution": f"dstream-{name.replace('_', '-')}",
         "class_name": "".join(word.capitalize() for word in module.split("_")),
-        "role": role,
+        "role": "input" if kind == "input" else "output",
+        "commands": _COMMANDS.format(
+            module=module, more=_LIFECYCLE.format(module=module) if kind == "infrastructure" else ""
+        ),
     }
     if folder.exists():
         raise ConfigError("provider.exists", f"{folder} exists already", hint="Nothing was changed. Take another name.")
     (folder / "tests").mkdir(parents=True)
     for template, target in _FILES.items():
-        text = (files("dstream.kit") / "templates" / template.format(role=role)).read_text()
+        text = (files("dstream.kit") / "templates" / template.format(kind=kind)).read_text()
         (folder / target.format(module=module)).write_text(Template(text).substitute(values))
     return folder

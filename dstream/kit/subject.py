@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,15 @@ import msgspec
 from dstream.host.job import ProviderSpec
 from dstream.kit.dialogue import Dialogue
 from dstream.kit.limits import Limits
+from dstream.protocol import ENV_HEARTBEAT
 from dstream.protocol.messages import UNREADABLE, Checkpoint, Description, Hello, Role, Stop
 
 CANARY = "kit-canary-9b1f4c"
 """Stands where a secret may stand; must be seen nowhere."""
 
+_UNKNOWN_SETTING = "setting_that_no_provider_has"
+_PLAIN_TYPES = ("string", "number", "integer", "boolean")
+_HEARTBEAT_S = 0.5
 _LEAST_SECRET = 6
 _SECRET_NAMES = ("connection", "password", "secret", "token", "accountkey", "apikey")
 
@@ -38,7 +43,11 @@ class Subject:
     role: Role | None = None
     """The one that it must have; None for any."""
     limits: Limits = field(default_factory=Limits)
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    lifecycle: bool = False
+    """Whether it may make and delete what the config names."""
+    work_dir: str = ""
+    """Where lifecycle commands record it; an absolute path."""
+    environ: Mapping[str, str] = field(default_factory=lambda: {**os.environ, ENV_HEARTBEAT: str(_HEARTBEAT_S)})
     hello: Hello | None = None
     """Set by the first check."""
     dialogues: list[Dialogue] = field(default_factory=list)
@@ -126,7 +135,12 @@ class Subject:
 
     def _secrets(self) -> list[str]:
         """What must never be printed: the canary, and the secrets of the config as given."""
-        given = [value for name, value in self.config.items() if isinstance(value, str) and is_named_secret(name)]
+        marked = set(self._secret_settings()) if "description" in self.__dict__ else set()  # asked for already
+        given = [
+            value
+            for name, value in self.config.items()
+            if isinstance(value, str) and (name in marked or is_named_secret(name))
+        ]
         return [CANARY, *(value for value in given if len(value) >= _LEAST_SECRET)]
 
 
@@ -160,6 +174,22 @@ def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     inner: Mapping[str, Any] = schema.get("$defs", {}).get(name, schema)
     return inner
+
+
+def bad_config(subject: Subject) -> dict[str, Any]:
+    """What its schema forbids: a setting that does not exist; if it allows any, the wrong type for one that does."""
+    wrong: dict[str, Any] = {_UNKNOWN_SETTING: 1}
+    if "describe" in subject.capabilities:
+        schema = object_schema(subject.description.config_schema)
+        if schema.get("additionalProperties") is not False:
+            plain = (name for name, inner in schema.get("properties", {}).items() if inner.get("type") in _PLAIN_TYPES)
+            wrong = {name: {"of": "the wrong type"} for name in itertools.islice(plain, 1)}
+    return {**subject.config, **wrong}
+
+
+def changed_names(config: Mapping[str, Any], subject: Subject) -> str:
+    """The settings in which it differs from the subject's own config, quoted."""
+    return ", ".join(f'"{name}"' for name, value in config.items() if subject.config.get(name) != value)
 
 
 def is_named_secret(name: str) -> bool:

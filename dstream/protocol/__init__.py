@@ -14,3 +14,6 @@ DEFAULT_MAX_LINE = 16 * 1024 * 1024
 
 HEARTBEAT_INTERVAL_S = 10.0
 """How often a provider says that it lives, from a thread of its own."""
+
+ENV_HEARTBEAT = "DSTREAM_HEARTBEAT_S"
+"""Asks for heartbeats at another interval; a provider may heed it."""

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from dstream.protocol import ENV_PROTOCOL, HEARTBEAT_INTERVAL_S
+from dstream.protocol import ENV_HEARTBEAT, ENV_PROTOCOL, HEARTBEAT_INTERVAL_S
 
 CHUNK = 1024 * 1024
 """Bytes asked of one read; the host widens the pipe to the same."""
@@ -109,11 +109,13 @@ class LifeSigns:
         self._thread.join()
 
     def _run(self) -> None:
+        interval_s = float(os.environ.get(ENV_HEARTBEAT) or HEARTBEAT_INTERVAL_S)
+        check_s = min(_PARENT_CHECK_S, interval_s)
         waited_s = 0.0
-        while not self._ended.wait(_PARENT_CHECK_S):
+        while not self._ended.wait(check_s):
             if os.getppid() != self._parent:
                 self._orphaned()
-            waited_s += _PARENT_CHECK_S
-            if waited_s >= HEARTBEAT_INTERVAL_S:
+            waited_s += check_s
+            if waited_s >= interval_s:
                 waited_s = 0.0
                 self._beat()

@@ -21,7 +21,7 @@ def dstream(tmp_path: Path) -> DStream:
     return DStream(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["input", "output"])
+@pytest.mark.parametrize("kind", ["input", "output", "infrastructure"])
 def test_a_new_provider_passes_the_kit_and_its_own_test_and_runs_at_once(
     kind: str, dstream: DStream, tmp_path: Path
 ) -> None:
@@ -30,11 +30,17 @@ def test_a_new_provider_passes_the_kit_and_its_own_test_and_runs_at_once(
     assert "dstream provider test tide-tables/dstream_tide_tables.py" in made.stdout
     folder = tmp_path / "tide-tables"
     project = DStream(folder)
+    if kind == "infrastructure":
+        refused = project("run", "tide_tables")
+        assert (refused.returncode, "Make it: dstream init tide_tables" in refused.stderr) == (3, True)
+        assert project("init", "tide_tables", "--yes").returncode == 0
+        assert project("plan", "tide_tables", "--detailed-exitcode").returncode == 0
     flags = ("--max-rows", "3") if kind == "input" else ()
     ran = project("run", "tide_tables", *flags)
     assert ran.returncode == 0, ran.stderr
-    if kind == "output":
-        rows = [json.loads(line)["data"] for line in (folder / "rows.jsonl").read_text().splitlines()]
+    if kind != "input":
+        written = folder / ("rows.jsonl" if kind == "output" else "tide_tables.rows.jsonl")
+        rows = [json.loads(line)["data"] for line in written.read_text().splitlines()]
         assert rows == [{"value": number} for number in range(1, 21)]
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
@@ -47,7 +53,14 @@ def test_a_new_provider_passes_the_kit_and_its_own_test_and_runs_at_once(
     assert json.loads(checked.stdout)["unchecked"] == []
     shown = project("provider", "show", "dstream_tide_tables.py", "--json")
     document = json.loads(shown.stdout)
-    assert (document["name"], document["role"], document["version"]) == ("tide_tables", kind, "0.1.0")
+    assert (document["name"], document["role"], document["version"]) == (
+        "tide_tables",
+        "input" if kind == "input" else "output",
+        "0.1.0",
+    )
+    if kind == "infrastructure":
+        assert project("destroy", "tide_tables", "--yes").returncode == 0
+        assert json.loads((folder / "tide_tables.json").read_text()) == {}
 
 
 def test_new_overwrites_nothing_and_takes_no_name_that_is_none(dstream: DStream, tmp_path: Path) -> None:
@@ -71,7 +84,7 @@ def test_the_report_says_what_failed_why_and_which_rule_it_is(dstream: DStream) 
         "      The n of a checkpoint is the number of rows since the last one. (docs/protocol.md, Rows and\n"
         "      checkpoints)\n"
     ) in done.stdout
-    assert done.stdout.endswith("\n\n16 passed, 1 failed, 2 not seen.\n")
+    assert done.stdout.endswith("\n\n17 passed, 1 failed, 3 not seen.\n")
     assert done.stderr == ""
 
 
@@ -80,7 +93,7 @@ def test_the_report_in_json_has_every_check(dstream: DStream) -> None:
     document = json.loads(done.stdout)
     assert (done.returncode, document["schema_version"], document["passed"]) == (0, 1, True)
     assert [each["name"] for each in document["checks"]] == [
-        check.name for check in CHECKS if check.role in (None, "output")
+        check.name for check in CHECKS if check.role in (None, "output") and not check.infrastructure
     ]
     assert {each["outcome"] for each in document["checks"]} == {"passed"}
 

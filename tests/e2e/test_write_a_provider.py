@@ -29,7 +29,7 @@ def test_the_python_input_is_made_changed_tested_validated_and_run(tmp_path: Pat
     for command in re.findall(r"^\$ ((?:seq|echo) .*)$", PAGE, flags=re.MULTILINE):
         subprocess.run(["bash", "-c", command], cwd=folder, check=True, timeout=30)
     tested = dstream("provider", "test", "dstream_readings.py", "--config", "config.json")
-    assert tested.stdout.endswith("\n19 passed.\n"), tested.stdout
+    assert tested.stdout.endswith("\n21 passed.\n"), tested.stdout
     assert dstream("validate").returncode == 0
     first = dstream("run", "readings", "--once")
     assert (first.returncode, "rows=5000" in first.stderr) == (0, True), first.stderr

@@ -30,6 +30,13 @@ def lines():
         yield from whole
 
 
+def refuse(role):
+    message = f"This is an {role} provider and doesn't support lifecycle commands"
+    error = {"code": "provider.no_lifecycle", "kind": "config", "message": message}
+    say({"status": "Failed", "message": message, "error": error})
+    sys.exit(3)
+
+
 class Input:
     def run(self):
         self.hello()
@@ -37,14 +44,19 @@ class Input:
         line_1 = json.loads(next(self.lines, b"null"))
         if line_1 is None:
             return
-        self.max_in_flight = line_1["run"]["max_in_flight"]
+        if line_1["command"] != "run":
+            self.refuse()
+        self.max_in_flight = line_1.get("run", {}).get("max_in_flight", 1000)
         self.stopped, self.over, self.may_go_on = False, threading.Event(), threading.Condition()
         self.seq = self.acknowledged = 0
         self.answer(line_1["config"])
         threading.Thread(target=self.listen, daemon=True).start()
-        self.stream(self.first(line_1["state"]))
+        self.stream(self.first(line_1.get("state", {})))
         say({"dstream": "end", "seq": self.seq})
         self.over.wait()
+
+    def refuse(self):
+        refuse("input")
 
     def hello(self):
         say(
@@ -119,6 +131,8 @@ class Input:
 
 
 class Output:
+    capabilities = ("ack", "drain")
+
     def run(self):
         say(
             {
@@ -127,19 +141,24 @@ class Output:
                 "role": "output",
                 "name": "settling",
                 "version": "1",
-                "capabilities": ["ack", "drain"],
+                "capabilities": list(self.capabilities),
             }
         )
         self.lines = lines()
         line_1 = json.loads(next(self.lines, b"null"))
         if line_1 is None:
             return
+        if line_1["command"] != "run":
+            self.lifecycle(line_1)
         self.answer(line_1["config"])
         self.rows = self.seq = 0
         self.stopped = False
         for line in self.lines:
             self.heard(line)
         self.eof()
+
+    def lifecycle(self, line_1):
+        refuse("output")
 
     def answer(self, config):
         say({"status": "ready"})

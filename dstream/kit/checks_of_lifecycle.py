@@ -1,0 +1,151 @@
+"""What holds for the lifecycle commands. Of outputs with infrastructure they make and delete what the config names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dstream.kit.dialogue import Dialogue
+from dstream.kit.subject import Subject, Unseen, Violation, bad_config, changed_names
+from dstream.protocol.lifecycle import LifecycleName, LifecycleResult, ListedResource
+from dstream.protocol.messages import Resource, Stop
+
+_UNKNOWN_OPTION = "option_of_a_later_version"
+
+
+def refuses_lifecycle_commands(subject: Subject) -> None:
+    """Without infrastructure, a lifecycle command is answered with Failed and an error of kind config."""
+    result = _ask(subject, "status")
+    if result.status != "Failed":
+        raise Violation('it has no capability infrastructure, and answers `status` with "Success"')
+    if result.error is None or result.error.kind != "config":
+        kind = f'of kind "{result.error.kind}"' if result.error else "without an error"
+        raise Violation(f'it answers `status` with a "Failed" {kind}; it must be "config"')
+
+
+def fails_with_a_bad_config(subject: Subject) -> None:
+    """A lifecycle command with a config that it can't use ends with Failed and an error that names the setting."""
+    config = bad_config(subject)
+    result = _ask(subject, "plan", config)
+    if result.status == "Success":
+        if "describe" in subject.capabilities:
+            raise Violation(f"it plans with a config that its schema does not allow: {changed_names(config, subject)}")
+        raise Unseen("it accepts any config")
+    error = result.error
+    if error is None:
+        raise Violation('its last line has no "error" with code and kind')
+    if error.kind != "config":
+        raise Violation(f'the kind of its error is "{error.kind}"; it must be "config" ({error.message})')
+    if not error.config_path:
+        raise Violation(f"its error has no config_path, so that no line can be shown ({error.message})")
+
+
+def plans_without_changing(subject: Subject) -> None:
+    """`plan` says what `init` would make, and says the same again: it changes nothing."""
+    first, second = (_success(subject, "plan").resources for _ in range(2))
+    if not first:
+        raise Unseen("it plans no resource; test it with a config that has some")
+    if there := [each for each in first if each.op != "create"]:
+        raise Unseen(
+            f'"{there[0].name}" is there already, and the kit deletes what it makes: test it with a config of which '
+            "nothing exists yet"
+        )
+    if _steps(second) != _steps(first):
+        raise Violation(f"the first plan says {_listed(first)}, the second one {_listed(second)}")
+
+
+def ignores_unknown_options(subject: Subject) -> None:
+    """An option of a lifecycle command that it does not know is ignored."""
+    _success(subject, "plan", **{_UNKNOWN_OPTION: True})
+
+
+def cancels_in_order(subject: Subject) -> None:
+    """`stop`, or EOF without it, ends `init` in order: with a last line, whether it was in the middle or done."""
+    for how in ("stop", "EOF"):
+        with subject.greeted() as dialogue:
+            dialogue.ask_lifecycle("init", subject.config, subject.work_dir)
+            dialogue.wait_for(
+                lambda record: record.result or any(isinstance(each.message, Resource) for each in record.said),
+                subject.limits.watch_s,
+            )
+            if how == "stop":
+                dialogue.tell(Stop(int(subject.limits.command_s * 1000)))
+            else:
+                dialogue.close_stdin()
+            _hear_out(dialogue, f"init, cancelled by {how},", subject)
+
+
+def makes_what_it_plans(subject: Subject) -> None:
+    """Behind `init`, neither `plan` nor a second `init` finds anything to do."""
+    _success(subject, "init")
+    _check_nothing_to_do(_success(subject, "plan"), "behind init, plan")
+    _check_nothing_to_do(_success(subject, "init"), "a second init")
+
+
+def finds_no_drift(subject: Subject) -> None:
+    """Behind `init`, `status` lists what was made, and finds no drift."""
+    result = _success(subject, "status")
+    if not result.resources:
+        raise Violation("behind init, status lists no resource")
+    _check_nothing_to_do(result, "behind init, status")
+
+
+def destroys_what_it_made(subject: Subject) -> None:
+    """Behind `destroy` all is to be made anew, and a second `destroy` finds nothing to do."""
+    _success(subject, "destroy")
+    left = [each for each in _success(subject, "plan").resources if each.op != "create"]
+    if left:
+        raise Violation(f"behind destroy, plan says {_listed(left)}")
+    _check_nothing_to_do(_success(subject, "plan", destroy=True), "behind destroy, plan with destroy")
+    _check_nothing_to_do(_success(subject, "destroy"), "a second destroy")
+
+
+def show_it_secrets(subject: Subject) -> None:
+    """Lifecycle commands that change nothing, with canaries for secrets; what comes of them does not matter."""
+    _ask(subject, "plan", subject.secret_config)
+    _ask(subject, "status", subject.secret_config)
+
+
+def _ask(
+    subject: Subject, command: LifecycleName, config: Mapping[str, Any] | None = None, **options: Any
+) -> LifecycleResult:
+    with subject.greeted() as dialogue:
+        dialogue.ask_lifecycle(command, subject.config if config is None else config, subject.work_dir, **options)
+        return _hear_out(dialogue, command, subject)
+
+
+def _success(subject: Subject, command: LifecycleName, **options: Any) -> LifecycleResult:
+    result = _ask(subject, command, **options)
+    if result.status != "Success":
+        raise Violation(f"{command} fails: {(result.error.message if result.error else '') or result.message}")
+    return result
+
+
+def _hear_out(dialogue: Dialogue, command: str, subject: Subject) -> LifecycleResult:
+    limits = subject.limits
+    dialogue.wait_for(lambda record: record.result or record.status, limits.command_s)
+    result = dialogue.record.result
+    if result is None:
+        if dialogue.record.status is not None:
+            raise Violation(f'{command} is answered with "{dialogue.record.status.status}", as if it were run')
+        if dialogue.record.is_over:
+            dialogue.exits(limits.exit_s)
+            raise Violation(f"{command} ends without a last line; {dialogue.ending()}")
+        raise Violation(f"{command} brought no last line within {limits.command_s:g} s")
+    if not dialogue.exits(limits.exit_s):
+        raise Violation(f"it still runs {limits.exit_s:g} s after the last line of {command.rstrip(',')}")
+    return result
+
+
+def _check_nothing_to_do(result: LifecycleResult, what: str) -> None:
+    steps = [each for each in result.resources if each.op not in ("same", "refresh")]
+    if steps:
+        raise Violation(f"{what} says {_listed(steps)}")
+
+
+def _steps(resources: Sequence[ListedResource]) -> list[tuple[str, str]]:
+    return sorted((each.name, each.op) for each in resources)
+
+
+def _listed(resources: Sequence[ListedResource]) -> str:
+    return ", ".join(f'{op} of "{name}"' for name, op in _steps(resources)) or "nothing"

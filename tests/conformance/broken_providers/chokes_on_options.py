@@ -1,0 +1,13 @@
+"""Can't live with an option of a later version."""
+
+from making import OPTIONS, Infrastructure
+
+
+class Broken(Infrastructure):
+    def plan(self):
+        if unknown := [name for name in self.options if name.startswith("option_") and name not in OPTIONS]:
+            raise TypeError(f"unexpected option {unknown[0]}")
+        return super().plan()
+
+
+Broken().run()

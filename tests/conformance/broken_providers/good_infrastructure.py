@@ -1,0 +1,5 @@
+"""Keeps to the protocol."""
+
+from making import Infrastructure
+
+Infrastructure().run()
