@@ -1,0 +1,148 @@
+"""Mode `arm`: the Pulumi program that declares a spec as resources of Azure Resource Manager.
+
+A resource's logical name is the entity's own: queue `orders`, subscription `events/audit`, rule `events/audit/eu`,
+authorization rule `orders/sender`; the types keep the URNs apart. Nothing has a parent, so `**::orders` selects it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dstream_stacks import resource_ids as ids
+from dstream_stacks.declarations import Declaration, declarations
+from dstream_stacks.inputs import namespace_inputs, snake_case
+from dstream_stacks.references import References
+from dstream_stacks.spec import Kept, Namespace, ResourceGroup, ServiceBusSpec
+
+if TYPE_CHECKING:
+    import pulumi
+
+ROOT_KEY = "RootManageSharedAccessKey"
+"""The authorization rule that each new namespace has (Microsoft: Service Bus access control with SAS)."""
+
+Exists = Callable[[str, str], bool]
+"""`exists(type, id)`, asked for what is to be taken over where it exists."""
+
+
+def arm_program(spec: ServiceBusSpec, *, exists: Exists | None = None) -> Callable[[], None]:
+    """The program. By default Azure itself is asked what exists. Raises ValueError for a spec of another mode."""
+    if spec.resource_group is None or spec.namespace is None:
+        raise ValueError("mode arm needs a resource group and a namespace")
+    group, namespace = spec.resource_group, spec.namespace
+    return lambda: _Program(spec, group, namespace, exists).run()
+
+
+class _Program:
+    """One run."""
+
+    def __init__(self, spec: ServiceBusSpec, group: ResourceGroup, namespace: Namespace, exists: Exists | None) -> None:
+        from pulumi_azure_native import resources, servicebus
+
+        self._spec = spec
+        self._group_spec = group
+        self._namespace_spec = namespace
+        self._given_exists = exists
+        self._resources = resources
+        self._servicebus = servicebus
+        self._subscription_id = spec.subscription_id
+
+    def run(self) -> None:
+        import pulumi
+
+        group = self._resource_group()
+        namespace, endpoint = self._namespace(group)
+        place = {"resource_group_name": group, "namespace_name": namespace}
+        references = References()
+        publishing_key: Any = None
+        for each in declarations(self._spec):
+            made = self._entity(each, {**place, **_arguments(references.parents(each))}, references)
+            references.add(each, made.name)
+            if each.kind == "NamespaceAuthorizationRule" and "Send" in each.inputs["rights"]:
+                publishing_key = publishing_key or made.name
+        pulumi.export("namespace", namespace)
+        pulumi.export("queues", [queue.name for queue in self._spec.queues])
+        pulumi.export("topics", [topic.name for topic in self._spec.topics])
+        pulumi.export("endpoint", endpoint)
+        if not self._namespace_spec.disable_local_auth:
+            keys = self._servicebus.list_namespace_keys_output(
+                authorization_rule_name=publishing_key or ROOT_KEY, **place
+            )
+            pulumi.export("connection_string", pulumi.Output.secret(keys.primary_connection_string))
+
+    def _resource_group(self) -> Any:
+        """Its name. One that exists already is named only: it never gets into the state."""
+        group = self._group_spec
+        if not group.create:
+            return group.name
+        return self._resources.ResourceGroup(
+            group.name,
+            resource_group_name=group.name,
+            location=group.location or None,
+            tags=self._spec.tags or None,
+            opts=self._options(group, ids.RESOURCE_GROUP, {}),
+        ).name
+
+    def _namespace(self, group: Any) -> tuple[Any, Any]:
+        """Its name and endpoint."""
+        namespace = self._namespace_spec
+        if not namespace.create:
+            found = self._servicebus.get_namespace_output(namespace_name=namespace.name, resource_group_name=group)
+            return namespace.name, found.service_bus_endpoint
+        made = self._servicebus.Namespace(
+            namespace.name,
+            resource_group_name=group,
+            namespace_name=namespace.name,
+            location=namespace.location or None,
+            tags=self._spec.tags or None,
+            **self._typed(namespace_inputs(namespace)),
+            opts=self._options(namespace, ids.NAMESPACE, {}),
+        )
+        return made.name, made.service_bus_endpoint
+
+    def _entity(self, each: Declaration, place: Mapping[str, Any], references: References) -> Any:
+        resource = getattr(self._servicebus, each.kind)
+        own = _arguments(each.own_name())
+        return resource(
+            each.name,
+            **place,
+            **own,
+            **self._typed(references.forwarding(each.inputs)),
+            opts=self._options(each.kept, f"azure-native:servicebus:{each.kind}", each.path),
+        )
+
+    def _typed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """As the classes take them: snake case, and nested values in classes of their own."""
+        classes = {
+            "sku": self._servicebus.SBSkuArgs,
+            "sqlFilter": self._servicebus.SqlFilterArgs,
+            "correlationFilter": self._servicebus.CorrelationFilterArgs,
+            "action": self._servicebus.ActionArgs,
+        }
+        return _arguments(
+            {name: classes[name](**_arguments(value)) if name in classes else value for name, value in inputs.items()}
+        )
+
+    def _options(self, kept: Kept, resource_type: str, path: Mapping[str, str]) -> pulumi.ResourceOptions:
+        import pulumi
+
+        return pulumi.ResourceOptions(
+            protect=kept.protect,
+            retain_on_delete=kept.retain_on_delete,
+            delete_before_replace=True,  # the names are fixed: there can't be two at a time
+            import_=self._id_if_exists(resource_type, path) if kept.import_ or self._spec.import_existing else None,
+        )
+
+    def _id_if_exists(self, resource_type: str, path: Mapping[str, str]) -> str | None:
+        from dstream_stacks.azure_lookup import current_subscription, exists_in_azure
+
+        self._subscription_id = self._subscription_id or current_subscription()
+        names = {"resourceGroupName": self._group_spec.name, "namespaceName": self._namespace_spec.name, **path}
+        resource_id = ids.resource_id(resource_type, names, self._subscription_id)
+        assert resource_id is not None  # every path is complete
+        exists = self._given_exists or exists_in_azure
+        return resource_id if exists(resource_type, resource_id) else None
+
+
+def _arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {snake_case(name): value for name, value in inputs.items()}

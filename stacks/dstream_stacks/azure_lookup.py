@@ -1,0 +1,46 @@
+"""What exists in Azure already, asked through the azure-native provider: only from within a running Pulumi program."""
+
+from __future__ import annotations
+
+import pulumi_azure_native as azure_native
+
+from dstream_stacks import resource_ids as ids
+from dstream_stacks.inputs import snake_case
+
+_NOT_FOUND = "Status=404 "
+"""How azure-native words Azure's 404 (pulumi-azure-native, provider/pkg/azure/client_azcore.go)."""
+
+_GET = {
+    ids.RESOURCE_GROUP: "get_resource_group",
+    ids.NAMESPACE: "get_namespace",
+    ids.QUEUE: "get_queue",
+    ids.TOPIC: "get_topic",
+    ids.SUBSCRIPTION: "get_subscription",
+    ids.RULE: "get_rule",
+    ids.DEFAULT_RULE: "get_rule",
+    ids.NAMESPACE_AUTHORIZATION_RULE: "get_namespace_authorization_rule",
+    ids.QUEUE_AUTHORIZATION_RULE: "get_queue_authorization_rule",
+    ids.TOPIC_AUTHORIZATION_RULE: "get_topic_authorization_rule",
+}
+
+
+def exists_in_azure(resource_type: str, resource_id: str) -> bool:
+    """Raises what the SDK raises when it can't be found out: not authorised, unreachable."""
+    module = azure_native.resources if resource_type == ids.RESOURCE_GROUP else azure_native.servicebus
+    parts = ids.path_parts(resource_type, resource_id)
+    del parts["subscriptionId"]  # the provider's own
+    if resource_type == ids.DEFAULT_RULE:
+        parts["ruleName"] = "$Default"
+    try:
+        getattr(module, _GET[resource_type])(**{snake_case(name): value for name, value in parts.items()})
+    except Exception as error:  # the SDK has no narrower type for an invoke that failed
+        if _NOT_FOUND in str(error):
+            return False
+        raise
+    return True
+
+
+def current_subscription() -> str:
+    """The subscription that the credentials lead to."""
+    subscription: str = azure_native.authorization.get_client_config().subscription_id
+    return subscription

@@ -1,0 +1,112 @@
+"""A spec as the list of its entities' resources, in the order in which they can be made. Pure; for both programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dstream_stacks.inputs import queue_inputs, rule_inputs, subscription_inputs, topic_inputs
+from dstream_stacks.spec import DEFAULT_RULE, AuthorizationRule, Kept, Queue, Rule, ServiceBusSpec, Subscription, Topic
+
+Kind = Literal[
+    "Queue",
+    "Topic",
+    "Subscription",
+    "Rule",
+    "DefaultRule",
+    "NamespaceAuthorizationRule",
+    "QueueAuthorizationRule",
+    "TopicAuthorizationRule",
+]
+
+_NOTHING_MATCHES = Rule(sql="1=0")
+_PLAIN = Kept()
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One resource below the namespace."""
+
+    kind: Kind
+    """The last word of the type token."""
+    name: str
+    """The logical name: `orders`, `events/audit`, `events/audit/eu`, `orders/sender`."""
+    path: Mapping[str, str]
+    """The inputs that name it, from the outermost: `{"topicName": "events", "subscriptionName": "audit"}`."""
+    inputs: Mapping[str, Any]
+    """Its other inputs, by Azure's names."""
+    kept: Kept = _PLAIN
+
+    def own_name(self) -> dict[str, str]:
+        """The last part of the path. A DefaultRule has none: its name is given."""
+        return {} if self.kind == "DefaultRule" else dict([list(self.path.items())[-1]])
+
+
+def declarations(spec: ServiceBusSpec) -> Iterator[Declaration]:
+    """Parents before what is below them, forwarding targets before what forwards to them.
+
+    Raises ValueError when queues forward in a circle.
+    """
+    for topic in spec.topics:
+        yield Declaration("Topic", topic.name, {"topicName": topic.name}, topic_inputs(topic), topic)
+    for queue in forwarding_order(spec.queues):
+        yield Declaration("Queue", queue.name, {"queueName": queue.name}, queue_inputs(queue), queue)
+    for topic in spec.topics:
+        for subscription in topic.subscriptions:
+            yield from _subscription(topic, subscription)
+    for rule in spec.authorization_rules:
+        yield _authorization_rule(rule)
+
+
+def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
+    """Its rules. With rules of its own but no `$Default`, that one is made to match nothing: a new subscription's
+    `$Default` takes every message, whatever the others say.
+    """
+    if not subscription.rules or any(rule.name == DEFAULT_RULE for rule in subscription.rules):
+        return subscription.rules
+    return (_NOTHING_MATCHES, *subscription.rules)
+
+
+def forwarding_order(queues: tuple[Queue, ...]) -> list[Queue]:
+    """Each queue after those that it forwards to. Raises ValueError for a circle, naming it."""
+    by_name = {queue.name: queue for queue in queues}
+    ordered: dict[str, Queue] = {}
+
+    def visit(queue: Queue, way: tuple[str, ...]) -> None:
+        if queue.name in way:
+            raise ValueError(" -> ".join((*way[way.index(queue.name) :], queue.name)))
+        if queue.name in ordered:
+            return
+        for target in (queue.forward_to, queue.forward_dead_lettered_to):
+            if target in by_name:
+                visit(by_name[target], (*way, queue.name))
+        ordered[queue.name] = queue
+
+    for queue in queues:
+        visit(queue, ())
+    return list(ordered.values())
+
+
+def _subscription(topic: Topic, subscription: Subscription) -> Iterator[Declaration]:
+    name = f"{topic.name}/{subscription.name}"
+    path = {"topicName": topic.name, "subscriptionName": subscription.name}
+    yield Declaration("Subscription", name, path, subscription_inputs(subscription), subscription)
+    kept = Kept(import_=subscription.import_)  # protecting and retaining the subscription keeps its rules as well
+    for rule in rules_of(subscription):
+        kind: Kind = "DefaultRule" if rule.name == DEFAULT_RULE else "Rule"
+        yield Declaration(kind, f"{name}/{rule.name}", {**path, "ruleName": rule.name}, rule_inputs(rule), kept)
+
+
+def _authorization_rule(rule: AuthorizationRule) -> Declaration:
+    path = {"authorizationRuleName": rule.name}
+    inputs = {"rights": list(rule.rights)}
+    if rule.queue:
+        return Declaration(
+            "QueueAuthorizationRule", f"{rule.queue}/{rule.name}", {"queueName": rule.queue, **path}, inputs
+        )
+    if rule.topic:
+        return Declaration(
+            "TopicAuthorizationRule", f"{rule.topic}/{rule.name}", {"topicName": rule.topic, **path}, inputs
+        )
+    return Declaration("NamespaceAuthorizationRule", rule.name, path, inputs)

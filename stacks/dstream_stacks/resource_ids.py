@@ -1,0 +1,70 @@
+"""Which id a resource has, from its type and inputs: to import what exists, to look up what was half made. Pure.
+
+azure-native's ids are the resources' paths in Azure Resource Manager (Microsoft.ServiceBus, API version 2026-01-01).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+RESOURCE_GROUP: Final = "azure-native:resources:ResourceGroup"
+NAMESPACE: Final = "azure-native:servicebus:Namespace"
+QUEUE: Final = "azure-native:servicebus:Queue"
+TOPIC: Final = "azure-native:servicebus:Topic"
+SUBSCRIPTION: Final = "azure-native:servicebus:Subscription"
+RULE: Final = "azure-native:servicebus:Rule"
+DEFAULT_RULE: Final = "azure-native:servicebus:DefaultRule"
+NAMESPACE_AUTHORIZATION_RULE: Final = "azure-native:servicebus:NamespaceAuthorizationRule"
+QUEUE_AUTHORIZATION_RULE: Final = "azure-native:servicebus:QueueAuthorizationRule"
+TOPIC_AUTHORIZATION_RULE: Final = "azure-native:servicebus:TopicAuthorizationRule"
+
+OWN_QUEUE: Final = "dstream:servicebus:Queue"
+OWN_TOPIC: Final = "dstream:servicebus:Topic"
+OWN_SUBSCRIPTION: Final = "dstream:servicebus:Subscription"
+OWN_RULE: Final = "dstream:servicebus:Rule"
+
+_NAMESPACE_PATH = (
+    "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}"
+    "/providers/Microsoft.ServiceBus/namespaces/{namespaceName}"
+)
+PATHS: Final[Mapping[str, str]] = {
+    RESOURCE_GROUP: "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}",
+    NAMESPACE: _NAMESPACE_PATH,
+    QUEUE: _NAMESPACE_PATH + "/queues/{queueName}",
+    TOPIC: _NAMESPACE_PATH + "/topics/{topicName}",
+    SUBSCRIPTION: _NAMESPACE_PATH + "/topics/{topicName}/subscriptions/{subscriptionName}",
+    RULE: _NAMESPACE_PATH + "/topics/{topicName}/subscriptions/{subscriptionName}/rules/{ruleName}",
+    DEFAULT_RULE: _NAMESPACE_PATH + "/topics/{topicName}/subscriptions/{subscriptionName}/rules/$Default",
+    NAMESPACE_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/AuthorizationRules/{authorizationRuleName}",
+    QUEUE_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/queues/{queueName}/authorizationRules/{authorizationRuleName}",
+    TOPIC_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/topics/{topicName}/authorizationRules/{authorizationRuleName}",
+    OWN_QUEUE: "queue/{queueName}",
+    OWN_TOPIC: "topic/{topicName}",
+    OWN_SUBSCRIPTION: "topic/{topicName}/subscription/{subscriptionName}",
+    OWN_RULE: "topic/{topicName}/subscription/{subscriptionName}/rule/{ruleName}",
+}
+
+
+def resource_id(resource_type: str, inputs: Mapping[str, Any], subscription_id: str = "") -> str | None:
+    """None for a type that is none of ours, and when `inputs` (or `subscription_id`) lack a part of the path."""
+    path = PATHS.get(resource_type)
+    if path is None:
+        return None
+    parts = {name: value for name, value in inputs.items() if isinstance(value, str)}
+    if subscription_id:
+        parts["subscriptionId"] = subscription_id
+    try:
+        return path.format_map(parts)
+    except KeyError:
+        return None
+
+
+def path_parts(resource_type: str, resource_id: str) -> dict[str, str]:
+    """The reverse: the inputs that name it. Raises ValueError for an id that is not of this type."""
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(PATHS[resource_type]))
+    match = re.fullmatch(pattern, resource_id, re.IGNORECASE)  # Azure's paths ignore case
+    if match is None:
+        raise ValueError(f"{resource_id} is no id of a {resource_type}")
+    return match.groupdict()
