@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROOT_KEY = "RootManageSharedAccessKey"
 """The authorization rule that each new namespace has (Microsoft: Service Bus access control with SAS)."""
 
+_FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilter"}
+
 Exists = Callable[[str, str], bool]
 """`exists(type, id)`, asked for what is to be taken over where it exists."""
 
@@ -119,9 +121,12 @@ class _Program:
             "correlationFilter": self._servicebus.CorrelationFilterArgs,
             "action": self._servicebus.ActionArgs,
         }
-        return _arguments(
-            {name: classes[name](**_arguments(value)) if name in classes else value for name, value in inputs.items()}
-        )
+        typed = {
+            name: classes[name](**_arguments(value)) if name in classes else value for name, value in inputs.items()
+        }
+        if filters := _FILTER_TYPES.keys() & inputs.keys():
+            typed["filterType"] = _FILTER_TYPES[filters.pop()]
+        return _arguments(typed)
 
     def _options(self, kept: Kept, resource_type: str, path: Mapping[str, str]) -> pulumi.ResourceOptions:
         import pulumi

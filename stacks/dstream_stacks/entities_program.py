@@ -1,7 +1,7 @@
 """Mode `entities`: the Pulumi program that declares a spec's entities where only their namespace can be reached.
 
-Queues, topics, subscriptions and rules as `dstream:servicebus:*`, with the names and inputs of the ones in Azure Resource
-Manager but without group and namespace. The engine talks to whoever is attached as the provider `dstream`.
+Queues, topics, subscriptions and rules as `dstream:servicebus:*`, with the names and inputs of the ones in Azure
+Resource Manager but without group and namespace. The engine talks to whoever is attached as the provider `dstream`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dstream_stacks.spec import CorrelationFilter, Namespace, Queue, Rule, Subscription, Topic
+from dstream_stacks.spec import Namespace, Queue, Rule, Subscription, Topic
 
 _CAPITAL = re.compile(r"[A-Z]")
 
@@ -105,19 +105,15 @@ def namespace_inputs(namespace: Namespace) -> dict[str, Any]:
 
 
 def rule_inputs(rule: Rule) -> dict[str, Any]:
-    """Without its name."""
+    """Without its name, and without the filterType that only Azure Resource Manager wants."""
     inputs: dict[str, Any] = {}
     if rule.correlation is not None:
-        inputs = {"filterType": "CorrelationFilter", "correlationFilter": correlation_inputs(rule.correlation)}
+        inputs["correlationFilter"] = _written(rule.correlation, CORRELATION_FILTER)
     elif rule.sql is not None:
-        inputs = {"filterType": "SqlFilter", "sqlFilter": {"sqlExpression": rule.sql}}
+        inputs["sqlFilter"] = {"sqlExpression": rule.sql}
     if rule.action is not None:
         inputs["action"] = {"sqlExpression": rule.action}
     return inputs
-
-
-def correlation_inputs(correlation: CorrelationFilter) -> dict[str, Any]:
-    return _written(correlation, CORRELATION_FILTER)
 
 
 def snake_case(name: str) -> str:

@@ -1,0 +1,82 @@
+"""What a namespace's tier can carry, next to what a task is expected to need. Pure.
+
+Basic and Standard: 1,000 credits a second for a namespace; one for each message sent, one for each received, one for each
+filter that a topic evaluates (Microsoft: "Throttling operations on Azure Service Bus", What are the credit limits?).
+Premium has no credits; Microsoft has seen about 4 MB/s in and out for each messaging unit ("Service Bus Premium and Standard
+messaging tiers"; "Throttling operations", How can I avoid being throttled?).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dstream_stacks.declarations import rules_of
+from dstream_stacks.spec import ServiceBusSpec, Tier, Topic
+
+CREDITS_PER_S = 1_000
+MB_PER_S_PER_UNIT = 4
+
+_MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is expected to come, over all entities together. One message a row."""
+
+    rows_per_s: float
+    row_bytes: int | None = None
+
+
+def capacity_lines(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
+    """The lines that `plan` shows; none where the tier is not known. Without a load, what the tier carries."""
+    tier = spec.namespace.tier if spec.namespace is not None else None
+    if tier is None:
+        return ()
+    if tier == "Premium":
+        return _premium(spec, load)
+    return _credits(tier, spec, load)
+
+
+def operations_per_message(spec: ServiceBusSpec) -> float:
+    """Sent once, received once by each reader; for topics, one for each filter too. Of the costliest entity."""
+    return max([2.0 for _ in spec.queues] + [_topic_operations(topic) for topic in spec.topics], default=1.0)
+
+
+def _credits(tier: Tier, spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
+    carries = f"{tier} carries {CREDITS_PER_S:,} operations/s per namespace"
+    if load is None:
+        return (f"{carries}: each message sent, each received, and each filter of a topic counts as one.",)
+    needed = load.rows_per_s * operations_per_message(spec)
+    lines = [f"{carries}; this task needs about {needed:,.0f}/s at {load.rows_per_s:,.6g} rows/s."]
+    if needed > CREDITS_PER_S:
+        lines.append(
+            f"That is {needed / CREDITS_PER_S:,.1f} times what {tier} carries: Service Bus will throttle. "
+            "Premium has no such limit."
+        )
+    return tuple(lines)
+
+
+def _premium(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
+    units = (spec.namespace.capacity if spec.namespace is not None else None) or 1
+    carried = units * MB_PER_S_PER_UNIT
+    carries = f"Premium with {units} messaging unit{'s' if units > 1 else ''} carries about {carried:,} MB/s in and out"
+    if load is None or load.row_bytes is None:
+        return (f"{carries}.",)
+    needed = load.rows_per_s * load.row_bytes * _transfers_per_message(spec) / _MB
+    lines = [
+        f"{carries}; this task needs about {needed:,.3g} MB/s at {load.rows_per_s:,.6g} rows/s "
+        f"of {load.row_bytes:,} bytes."
+    ]
+    if needed > carried:
+        lines.append(f"That is {needed / carried:,.1f} times what it carries: add messaging units (capacity).")
+    return tuple(lines)
+
+
+def _topic_operations(topic: Topic) -> float:
+    filters = sum(max(1, len(rules_of(subscription))) for subscription in topic.subscriptions)
+    return 1.0 + len(topic.subscriptions) + filters
+
+
+def _transfers_per_message(spec: ServiceBusSpec) -> int:
+    """In once, and out to each reader: the most of any entity."""
+    return max([2 for _ in spec.queues] + [1 + len(topic.subscriptions) for topic in spec.topics], default=1)

@@ -1,0 +1,47 @@
+"""How many messages would be lost with a resource, told from its real outputs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+_KINDS = frozenset({"Queue", "Topic", "Subscription"})
+_SCHEDULED = "scheduledMessageCount"
+
+
+class HeldStep(Protocol):
+    """As much of a plan's step as counts here."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def outputs(self) -> Mapping[str, Any]: ...
+
+
+def messages_held(resource_type: str, outputs: Mapping[str, Any]) -> int | None:
+    """Active, dead-lettered, scheduled and in transfer. None when the outputs do not tell.
+
+    A topic itself only keeps what is scheduled: its messages are its subscriptions', which are resources of their own
+    (`messages_below`). Namespaces, groups and rules hold nothing that their entities do not.
+    """
+    package, _, kind = resource_type.rpartition(":")
+    if not package.endswith(":servicebus") or kind not in _KINDS:
+        return 0
+    details = outputs.get("countDetails")
+    counts: Mapping[str, Any] = details if isinstance(details, Mapping) else {}
+    if kind == "Topic":
+        return int(counts[_SCHEDULED]) if _SCHEDULED in counts else None
+    if "messageCount" not in outputs and not counts:
+        return None
+    return max(int(outputs.get("messageCount") or 0), sum(int(count) for count in counts.values() if count))
+
+
+def messages_below(topic: str, steps: Iterable[HeldStep]) -> int:
+    """What is held by the topic's subscriptions among the steps: lost with it when it is deleted or replaced."""
+    return sum(
+        messages_held(step.type, step.outputs) or 0
+        for step in steps
+        if step.type.endswith(":Subscription") and step.name.startswith(f"{topic}/")
+    )
