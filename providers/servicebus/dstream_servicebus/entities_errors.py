@@ -1,0 +1,56 @@
+"""What the administration endpoint's refusals mean, in one line without any secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from dstream.infra.attached_resources_types import ResourceFailed
+from dstream_servicebus.retry import reason
+
+_OBJECT = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>(?:: )?|\(host=[^)]*\)")
+_CAUSE = "Caused by "
+
+
+@contextmanager
+def told(resource_id: str) -> Iterator[None]:
+    """Raises ResourceFailed for what the service or the network refuses."""
+    try:
+        yield
+    except AzureError as error:
+        raise ResourceFailed(_text(error, resource_id)) from error
+
+
+def already_exists(resource_id: str) -> ResourceFailed:
+    """In azure-native's words, so that people and programs find the same in both modes."""
+    return ResourceFailed(f"cannot create already existing resource '{resource_id}'")
+
+
+def _text(error: AzureError, resource_id: str) -> str:
+    if isinstance(error, ServiceRequestError | ServiceResponseError):
+        return f"{resource_id}: the administration endpoint is unreachable: {_cause(error)}"
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    if isinstance(error, ClientAuthenticationError) or status in (401, 403):
+        return f"{resource_id}: not authorised: needs Manage"
+    if status in (429, 503):
+        return f"{resource_id}: throttled, also after waiting: {reason(error)}"
+    if isinstance(error, ResourceExistsError) or status == 409:
+        return f"{resource_id}: conflict: {reason(error)}"
+    return f"{resource_id}: {reason(error)}"
+
+
+def _cause(error: AzureError) -> str:
+    """Without the addresses of objects that requests and urllib3 print."""
+    text = reason(error)
+    cause = text.rpartition(_CAUSE)[2].rstrip("')") if _CAUSE in text else text
+    return _OBJECT.sub("", re.sub(r"^\w+\(['\"]?", "", cause)).strip(" '\"")

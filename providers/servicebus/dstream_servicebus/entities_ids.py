@@ -1,0 +1,35 @@
+"""Ids of entities: `queue/orders`, `topic/events`, `topic/events/subscription/audit`, `../rule/eu`. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dstream.infra.attached_resources_types import ResourceFailed, Values
+
+
+@dataclass(frozen=True, slots=True)
+class IdShape:
+    """How the ids of one type are built from the settings that name it."""
+
+    segments: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def id_of(self, inputs: Values) -> str:
+        return "/".join(f"{segment}/{inputs[name]}" for segment, name in zip(self.segments, self.names, strict=True))
+
+    def keys_of(self, resource_id: str) -> tuple[str, ...]:
+        """Only the first name, of a queue or topic, may have a slash in it. Raises ResourceFailed."""
+        first, *others = self.segments
+        pattern = f"{first}/(.+)" + "".join(f"/{segment}/([^/]+)" for segment in others)
+        match = re.fullmatch(pattern, resource_id)
+        if match is None:
+            expected = "/".join(f"{segment}/NAME" for segment in self.segments)
+            raise ResourceFailed(f"'{resource_id}' is no id of this type; it looks like {expected}")
+        return match.groups()
+
+
+QUEUE_ID = IdShape(("queue",), ("queueName",))
+TOPIC_ID = IdShape(("topic",), ("topicName",))
+SUBSCRIPTION_ID = IdShape(("topic", "subscription"), ("topicName", "subscriptionName"))
+RULE_ID = IdShape(("topic", "subscription", "rule"), ("topicName", "subscriptionName", "ruleName"))
