@@ -1,0 +1,49 @@
+"""Fixtures of the engine's programs against the sandbox's administration endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.servicebus.management import ServiceBusAdministrationClient
+from dstream_sandbox import clients
+from pulumi import automation as auto
+
+from tests.integration.servicebus_entities.engine import ENGINE, Stack, serving
+from tests.running import Sandbox
+
+
+@pytest.fixture(scope="module")
+def administration(sandbox: Sandbox) -> Iterator[ServiceBusAdministrationClient]:
+    """What everybody else uses to change the entities behind the engine's back."""
+    with clients.administration(sandbox.folder, sandbox.settings) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def port(administration: ServiceBusAdministrationClient) -> Iterator[int]:
+    """Where the provider under test is served."""
+    with serving(lambda: administration) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def command() -> auto.PulumiCommand:
+    return auto.PulumiCommand(str(ENGINE))
+
+
+@pytest.fixture
+def stack(tmp_path: Path, port: int, command: auto.PulumiCommand) -> Stack:
+    return Stack(tmp_path, port, command)
+
+
+@pytest.fixture(autouse=True)
+def _event_loop() -> Iterator[None]:
+    """Pulumi's programs look for the thread's event loop, which must be there and closed in the end."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
