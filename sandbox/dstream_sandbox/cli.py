@@ -46,6 +46,7 @@ def sandbox() -> None:
 @click.option("--amqp-port", type=_PORT, help="Service Bus over plain AMQP.")
 @click.option("--amqps-port", type=_PORT, help="Service Bus over AMQP with TLS.")
 @click.option("--admin-port", type=_PORT, help="Service Bus administration, https and http.")
+@click.option("--azure-port", type=_PORT, help="Azure for the Pulumi engine.")
 @click.option("--profile", type=click.Choice(["standard", "premium"]), help="The Service Bus tier to act as; kept.")
 @click.option(
     "--capture-delay",
@@ -151,6 +152,7 @@ def _summary(folder: Folder, settings: Settings, running: Running | None) -> str
         f"SQL Server    127.0.0.1:{settings.sql_port}   database {DATABASE}, CDC enabled   {_pid(sqlserver)}\n"
         f"Service Bus   127.0.0.1:{settings.amqp_port} (AMQP), {settings.amqps_port} (TLS), "
         f"{settings.admin_port} (admin)   {settings.profile}   {_pid(servicebus)}\n"
+        f"Azure         127.0.0.1:{settings.azure_port} (for the Pulumi engine)\n"
         f"Data          {folder.path}\n"
         'Use it        eval "$(dstream sandbox env)"'
     )
@@ -174,6 +176,7 @@ def _status(folder: Folder, settings: Settings | None, running: Running | None) 
             "amqp_port": settings.amqp_port,
             "amqps_port": settings.amqps_port,
             "admin_port": settings.admin_port,
+            "azure_port": settings.azure_port,
             "profile": settings.profile,
         },
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import certifi
 
+from dstream_sandbox.azure.built_in import SUBSCRIPTION_ID
 from dstream_sandbox.folder import DATABASE, KEY_NAME, NAMESPACE, RESOURCE_GROUP, SQL_USER, Folder, Settings
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -38,6 +39,9 @@ def environment(folder: Folder, settings: Settings, environ: Mapping[str, str]) 
         "SSL_CERT_FILE": str(bundle),
         "ASB_NAMESPACE": NAMESPACE,
         "ASB_RESOURCE_GROUP": RESOURCE_GROUP,
+        "PULUMI_DEBUG_PROVIDERS": f"azure-native:{settings.azure_port}",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "ARM_SUBSCRIPTION_ID": SUBSCRIPTION_ID,
     }
 
 

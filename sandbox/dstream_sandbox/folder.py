@@ -39,6 +39,7 @@ class Settings:
     amqp_port: int
     amqps_port: int
     admin_port: int
+    azure_port: int
     sql_password: str
     servicebus_key: str
     profile: str = "standard"
@@ -52,6 +53,7 @@ class Settings:
             "--amqp-port": self.amqp_port,
             "--amqps-port": self.amqps_port,
             "--admin-port": self.admin_port,
+            "--azure-port": self.azure_port,
         }
 
 
@@ -94,6 +96,8 @@ class Folder:
         """None when this folder has not held a sandbox yet. Raises SandboxError."""
         path = self.path / "sandbox.json"
         kept = _read(path)
+        if kept and "admin_port" in kept:
+            kept.setdefault("azure_port", 0)  # made before there was Azure: `settings_with` chooses a port
         try:
             return Settings(**kept) if kept else None
         except TypeError as error:
@@ -104,7 +108,8 @@ class Folder:
         wanted = {name: value for name, value in given.items() if value is not None}
         settings = self.settings()
         if settings:
-            return replace(settings, **wanted)
+            settings = replace(settings, **wanted)
+            return settings if settings.azure_port else replace(settings, azure_port=_another_port(settings))
         names = [field.name for field in fields(Settings) if field.name.endswith("_port")]
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         credentials = {"sql_password": _password(), "servicebus_key": secrets.token_urlsafe(32)}
@@ -149,6 +154,12 @@ class Folder:
             (self.path / "running.json").unlink(missing_ok=True)
         else:
             _write(self.path / "running.json", asdict(running))
+
+
+def _another_port(settings: Settings) -> int:
+    """Free, and none of its own: those may be free as well while it does not run."""
+    own = settings.ports.values()
+    return next(port for port in free_ports(len(own) + 1) if port not in own)
 
 
 def _password() -> str:

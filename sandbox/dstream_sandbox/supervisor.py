@@ -122,6 +122,7 @@ class Supervisor:
             f"--amqp-port={settings.amqp_port}",
             f"--amqps-port={settings.amqps_port}",
             f"--admin-port={settings.admin_port}",
+            f"--azure-port={settings.azure_port}",
             f"--key-name={KEY_NAME}",
             f"--key-file={_secret_file(folder, 'servicebus.key', settings.servicebus_key)}",
             f"--profile={settings.profile}",

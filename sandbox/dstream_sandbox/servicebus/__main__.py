@@ -1,4 +1,4 @@
-"""`python -m dstream_sandbox.servicebus`: one namespace as a process of its own.
+"""`python -m dstream_sandbox.servicebus`: one namespace as a process of its own, and Azure for the Pulumi engine.
 
 Prints one JSON line when it accepts connections; ends on SIGTERM or SIGINT, or when its parent dies.
 """
@@ -16,11 +16,14 @@ import sys
 import time
 from pathlib import Path
 
+from dstream_sandbox.azure.built_in import built_in_keys
+from dstream_sandbox.azure.records import Records
 from dstream_sandbox.servicebus.access import KeyRing, SharedKey
-from dstream_sandbox.servicebus.admin import serve_admin
+from dstream_sandbox.servicebus.admin import AdminListener
+from dstream_sandbox.servicebus.admin.routes import AdminRoutes
 from dstream_sandbox.servicebus.broker import StoreUnavailable, open_broker
 from dstream_sandbox.servicebus.entity_policies import entity_policies
-from dstream_sandbox.servicebus.server import ServiceBusServer, server_tls
+from dstream_sandbox.servicebus.server import HOST, ServiceBusServer, server_tls
 
 _PR_SET_PDEATHSIG = 1
 
@@ -44,22 +47,23 @@ async def _serve(options: argparse.Namespace) -> None:
     key = options.key_file.read_text().strip()
     tls = server_tls(options.cert, options.key) if options.cert else None
     broker = open_broker(options.data, profile=options.profile, clock=time.time)
-    keys = KeyRing([SharedKey(options.key_name, (key,))], entity_policies(broker))
-    server = ServiceBusServer(broker, keys, sink=options.sink)
+    records = Records(options.data)
+    policies = built_in_keys(records, SharedKey(options.key_name, (key,)))
+    server = ServiceBusServer(broker, KeyRing(policies, entity_policies(broker)), sink=options.sink)
+    azure = None
     try:
         ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
         ready["amqp_port"] = await server.listen(options.amqp_port)
         ready["amqps_port"] = await server.listen(options.amqps_port, tls) if tls else None
-        admin = await serve_admin(
-            broker,
-            port=options.admin_port,
-            ssl_context=tls,
-            key_name=options.key_name,
-            key=key,
-            control=server.control,
-        )
+        routes = AdminRoutes(broker, KeyRing(policies), server.control)
+        admin = AdminListener.bind(HOST, options.admin_port, tls, routes.answer)
         server.adopt(admin)
         ready["admin_port"] = admin.sockets[0].getsockname()[1]
+        if options.azure_port is not None:
+            from dstream_sandbox.azure.serving import open_azure  # imports grpc and Pulumi's messages
+
+            azure = await open_azure(options.azure_port, records, server, broker, options.data, ready, tls, key)
+            ready["azure_port"] = azure.port
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         # What a broker holds lives long and has no cycles: collections at the default pace cost a third of its speed.
@@ -67,6 +71,8 @@ async def _serve(options: argparse.Namespace) -> None:
         gc.set_threshold(50_000, 20, 100)
         await stop.wait()
     finally:
+        if azure is not None:
+            await azure.close()
         await server.close()
         await broker.close()
 
@@ -77,6 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--amqp-port", type=int, default=0, help="0: a free port (also for the others)")
     parser.add_argument("--amqps-port", type=int, default=0)
     parser.add_argument("--admin-port", type=int, default=0)
+    parser.add_argument("--azure-port", type=int, help="serve Pulumi's azure-native there; none: do not")
     parser.add_argument("--cert", help="certificate chain in PEM; without it there is no TLS")
     parser.add_argument("--key", help="the certificate's private key in PEM")
     parser.add_argument("--key-name", default="RootManageSharedAccessKey", help="name of the shared access policy")

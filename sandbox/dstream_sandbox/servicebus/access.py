@@ -49,17 +49,21 @@ class Grant:
 
 
 class KeyRing:
-    """The policies in force: `keys`, and what `policies_of` says of the entity at a path when a token for it comes."""
+    """The policies in force: the namespace's `keys` (or, where they change, what tells them), and what `policies_of`
+    says of the entity at a path when a token for it comes."""
 
     def __init__(
-        self, keys: Iterable[SharedKey], policies_of: Callable[[str], Iterable[SharedKey]] | None = None
+        self,
+        keys: Iterable[SharedKey] | Callable[[], Iterable[SharedKey]],
+        policies_of: Callable[[str], Iterable[SharedKey]] | None = None,
     ) -> None:
-        self._keys = list(keys)
+        fixed = () if callable(keys) else tuple(keys)
+        self._keys = keys if callable(keys) else lambda: fixed
         self._policies_of = policies_of
 
     def check_password(self, name: str, password: str) -> Grant | None:
         """SASL PLAIN: the policy's name and one of its keys."""
-        for key in self._keys:
+        for key in self._keys():
             if key.name == name and any(hmac.compare_digest(password.encode(), k.encode()) for k in key.keys):
                 return Grant(key.path.lower(), key.rights, float("inf"))
         return None
@@ -94,7 +98,7 @@ class KeyRing:
 
     def _policies(self, path: str) -> Iterator[SharedKey]:
         """Of the namespace, then of each entity on the way to `path`."""
-        yield from self._keys
+        yield from self._keys()
         parts = path.split("/")
         if self._policies_of is not None:
             for depth in range(1, len(parts) + 1):

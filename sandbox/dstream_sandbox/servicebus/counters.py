@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 
 __all__ = ["Counters"]
 
@@ -17,8 +18,12 @@ class Counters:
     rejected: int = 0
     connections: int = 0
     connections_open: int = 0
+    azure_requests: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Of the Pulumi engine: by operation, then by resource type."""
+    azure_creates: Counter[str] = field(default_factory=Counter)
+    """What it has made: how often, by resource id in lower case."""
 
-    def snapshot(self) -> dict[str, float]:
+    def snapshot(self) -> dict[str, object]:
         return {
             "messages": self.messages,
             "bytes": self.bytes,
@@ -27,5 +32,7 @@ class Counters:
             "rejected": self.rejected,
             "connections": self.connections,
             "connections_open": self.connections_open,
+            "azure_requests": self.azure_requests,
+            "azure_creates": self.azure_creates,
             "cpu_s": round(time.process_time(), 6),
         }

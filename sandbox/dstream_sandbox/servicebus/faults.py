@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatch
 from typing import Literal, get_args
 
 from dstream_sandbox.servicebus.core import AmqpError
 
-__all__ = ["Fault", "FaultKind", "Faults", "Side"]
+__all__ = ["Fault", "FaultKind", "Faults", "Operation", "Side"]
 
 FaultKind = Literal[
     "reject",
@@ -31,7 +32,9 @@ FaultKind = Literal[
     "stall",
     "slow",
     "refuse_connection",
+    "azure",
 ]
+Operation = Literal["create", "read", "update", "delete"]
 Side = Literal["send", "receive"]
 _BUSY = "com.microsoft:server-busy"
 
@@ -60,6 +63,12 @@ class Fault:
     """For `delay`: how late answers are. For `stall`: how long nothing is read (0: until cleared)."""
     rate: float = 1000.0
     """For `throttle`: messages a second before `reject` with server-busy. For `slow`: octets read a second."""
+    operation: Operation = "create"
+    """For `azure`: what the engine asks for. `entity` is then a pattern, such as `orders-*`."""
+    code: str = ""
+    """For `azure`: Azure's error code, such as QuotaExceeded; without one there is only the delay of `seconds`."""
+    when: Literal["before", "after"] = "before"
+    """For `azure`: before the resource is made, changed or deleted, or after it but unanswered."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
@@ -68,12 +77,20 @@ class Fault:
             raise ValueError("on must be send or receive")
         if self.at not in ("before_store", "after_store"):
             raise ValueError("at must be before_store or after_store")
+        if self.operation not in get_args(Operation):
+            raise ValueError(f"operation must be one of {', '.join(get_args(Operation))}")
+        if self.when not in ("before", "after"):
+            raise ValueError("when must be before or after")
+        if self.kind == "azure" and not self.code and not self.seconds:
+            raise ValueError("an azure fault needs a code or seconds")
         if self.times is not None and self.times < 1:
             raise ValueError("times must be at least 1")
         if self.after < 0 or self.seconds < 0 or self.rate <= 0:
             raise ValueError("after and seconds must not be negative, and rate must be positive")
 
     def concerns(self, path: str) -> bool:
+        if self.kind == "azure":
+            return self.entity is None or fnmatch(path.lower(), self.entity.strip("/").lower())
         return self.entity is None or self.entity.strip("/").lower() == path.lower()
 
     def error(self) -> AmqpError:
@@ -107,8 +124,11 @@ class Faults:
 
     def strike(self, kind: FaultKind, path: str = "", *, on: Side = "send", at: str | None = None) -> Fault | None:
         """The fault that hits this occasion; it counts."""
+        return self._strike(path, lambda rule: rule.kind == kind and rule.on == on and (at is None or rule.at == at))
+
+    def _strike(self, path: str, applies: Callable[[Fault], bool]) -> Fault | None:
         for rule in self._rules:
-            if rule.kind != kind or rule.on != on or (at is not None and rule.at != at) or not rule.concerns(path):
+            if not applies(rule) or not rule.concerns(path):
                 continue
             if rule.after:
                 rule.after -= 1
@@ -119,6 +139,12 @@ class Faults:
                     self._rules.remove(rule)
             return rule
         return None
+
+    def strike_azure(self, operation: Operation, path: str, when: Literal["before", "after"]) -> Fault | None:
+        """The `azure` fault that hits this request of the Pulumi engine; it counts."""
+        return self._strike(
+            path, lambda rule: rule.kind == "azure" and rule.operation == operation and rule.when == when
+        )
 
     def throttled(self, path: str, messages: int, now: float) -> AmqpError | None:
         """A credit budget per second, as a Standard namespace has (Microsoft, "Throttling operations on Azure Service

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from dstream_sandbox.certificates import ensure_certificates
@@ -18,6 +19,7 @@ _NAMES = {
     "MSSQL_HOST", "MSSQL_PORT", "MSSQL_USER", "MSSQL_PASSWORD", "MSSQL_DATABASE", "MSSQL_CONNECTION_STRING",
     "ASB_CONNECTION_STRING", "ASB_ADMIN_CONNECTION_STRING", "ASB_AMQP_PORT", "ASB_AMQPS_PORT", "ASB_ADMIN_PORT",
     "SANDBOX_CA_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "ASB_NAMESPACE", "ASB_RESOURCE_GROUP",
+    "PULUMI_DEBUG_PROVIDERS", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "ARM_SUBSCRIPTION_ID",
 }  # fmt: skip
 _ADMINISTER = """
 import os
@@ -87,6 +89,9 @@ def test_it_has_every_name_and_value_of_the_contract(commands: Commands, variabl
         str(bus[f"{port}_port"]) for port in ("amqp", "amqps", "admin")
     ]
     assert (variables["ASB_NAMESPACE"], variables["ASB_RESOURCE_GROUP"]) == ("sandbox", "sandbox")
+    assert variables["PULUMI_DEBUG_PROVIDERS"] == f"azure-native:{bus['azure_port']}"
+    assert variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+    assert str(UUID(variables["ARM_SUBSCRIPTION_ID"])) == variables["ARM_SUBSCRIPTION_ID"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])

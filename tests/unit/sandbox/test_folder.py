@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import stat
 from pathlib import Path
@@ -20,7 +22,7 @@ def folder(tmp_path: Path) -> Folder:
 
 def test_new_settings_have_different_ports_and_strong_credentials(folder: Folder) -> None:
     settings = folder.settings_with()
-    assert len(set(settings.ports.values())) == 4
+    assert len(set(settings.ports.values())) == 5
     assert re.fullmatch(r"Aa1-[A-Za-z0-9]{24}", settings.sql_password)
     assert folder.settings_with().sql_password != settings.sql_password
 
@@ -31,6 +33,19 @@ def test_kept_settings_change_only_where_a_value_is_given(folder: Folder) -> Non
     assert folder.settings_with(sql_port=None, profile="premium") == folder.settings_with(profile="premium")
     changed = folder.settings_with(profile="premium", capture_delay_s=0.0)
     assert (changed.sql_port, changed.profile, changed.servicebus_key) == (20001, "premium", first.servicebus_key)
+
+
+def test_settings_from_before_there_was_azure_get_a_port_for_it(folder: Folder) -> None:
+    first = folder.settings_with()
+    folder.keep(first)
+    file = folder.path / "sandbox.json"
+    kept = json.loads(file.read_text())
+    del kept["azure_port"]
+    file.write_text(json.dumps(kept))
+    settings = folder.settings_with()
+    assert settings.azure_port
+    assert settings.azure_port not in [port for name, port in settings.ports.items() if name != "--azure-port"]
+    assert settings == dataclasses.replace(first, azure_port=settings.azure_port)
 
 
 def test_settings_are_the_owners_to_read(folder: Folder) -> None:

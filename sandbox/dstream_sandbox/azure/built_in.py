@@ -1,0 +1,25 @@
+"""The group and the namespace that are there from the start, and stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dstream_sandbox.azure.records import Records, shared_keys
+from dstream_sandbox.servicebus.access import SharedKey
+
+__all__ = ["BUILT_IN", "LOCATION", "SUBSCRIPTION_ID", "built_in_keys"]
+
+BUILT_IN = "sandbox"
+LOCATION = "westeurope"
+SUBSCRIPTION_ID = "00000000-d57e-4a00-8000-5a4db0c00001"
+"""The sandbox's own. Any other one leads to the same resources."""
+
+
+def built_in_keys(records: Records, root: SharedKey) -> Callable[[], Sequence[SharedKey]]:
+    """The access policies of the namespace, as they are when they are asked for; `root` alone without Azure."""
+
+    def keys() -> Sequence[SharedKey]:
+        record = records.namespaces.get(BUILT_IN)
+        return shared_keys(record) if record else [root]
+
+    return keys

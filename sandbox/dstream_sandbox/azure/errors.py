@@ -1,0 +1,86 @@
+"""Errors of Azure Resource Manager, in the text in which azure-native shows them.
+
+Shape: azure-native, provider/pkg/azure/client_azcore.go, PulumiAzcoreResponseError. The real service appends a
+tracking id and a time to messages of Service Bus; they are left out here.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlreadyExists",
+    "AzureError",
+    "already_exists",
+    "bad_request",
+    "conflict",
+    "group_not_found",
+    "locked",
+    "not_found",
+    "parent_not_found",
+]
+
+
+class AzureError(Exception):
+    """A request was refused; nothing has changed."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f'Status={status} Code="{code}" Message="{message}"')
+        self.status = status
+        self.code = code
+
+
+class AlreadyExists(Exception):
+    """azure-native's own refusal, before it asks ARM: it creates nothing that is there."""
+
+
+def already_exists(resource_id: str, kind: str = "resource") -> AlreadyExists:
+    """client_azcore.go, CanCreate."""
+    return AlreadyExists(f"cannot create already existing {kind} '{resource_id}'")
+
+
+def group_not_found(name: str) -> AzureError:
+    return AzureError(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
+
+
+def parent_not_found(arm_type: str, parent_id: str, action: str = "write") -> AzureError:
+    """ARM's words, as pulumi-azure-native issue 4528 and others quote them."""
+    nested = arm_type.partition("/")[2]
+    return AzureError(
+        404,
+        "ParentResourceNotFound",
+        f"Failed to perform '{action}' on resource(s) of type '{nested}', because the parent resource '{parent_id}'"
+        " could not be found.",
+    )
+
+
+def not_found(arm_type: str, name: str, group: str) -> AzureError:
+    """ARM's words for a resource that it keeps itself."""
+    return AzureError(
+        404,
+        "ResourceNotFound",
+        f"The Resource '{arm_type}/{name}' under resource group '{group}' was not found. For more details please go to"
+        " https://aka.ms/ARMResourceNotFoundFix",
+    )
+
+
+def bad_request(text: str) -> AzureError:
+    """What Service Bus itself refuses (Microsoft, "Azure Service Bus Resource Manager exceptions"): the code as
+    terraform-provider-azurerm issues 27285 and 28576 quote it."""
+    return AzureError(400, "MessagingGatewayBadRequest", _with_sub_code(40000, text))
+
+
+def conflict(text: str) -> AzureError:
+    return AzureError(409, "MessagingGatewayConflict", _with_sub_code(40900, text))
+
+
+def locked(resource_id: str) -> AzureError:
+    """Microsoft, "Lock your resources to protect your infrastructure": a CanNotDelete lock."""
+    return AzureError(
+        409,
+        "ScopeLocked",
+        f"The scope '{resource_id}' cannot perform delete operation because following scope(s) are locked:"
+        f" '{resource_id}'. Please remove the lock and try again.",
+    )
+
+
+def _with_sub_code(code: int, text: str) -> str:
+    return text if text.startswith("SubCode=") else f"SubCode={code}. {text}"

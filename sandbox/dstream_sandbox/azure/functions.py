@@ -1,0 +1,80 @@
+"""The functions of azure-native that programs call: lookups of resources, lists of keys, who one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dstream_sandbox.azure.cloud import Cloud
+from dstream_sandbox.azure.errors import AzureError, not_found
+from dstream_sandbox.azure.handlers import Handler
+from dstream_sandbox.azure.ids import Place, place_of
+from dstream_sandbox.azure.policies import Policies
+from dstream_sandbox.azure.resource_types import TYPES, ResourceType
+
+__all__ = ["FUNCTIONS", "Functions", "UnknownFunction"]
+
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+_CLIENT = "azure-native:authorization:getClientConfig"
+_GETTERS = {
+    "azure-native:resources:getResourceGroup": "azure-native:resources:ResourceGroup",
+    **{
+        f"azure-native:servicebus:get{name}": f"azure-native:servicebus:{name}"
+        for name in (
+            "Namespace", "Queue", "Topic", "Subscription", "Rule", "NamespaceAuthorizationRule",
+            "QueueAuthorizationRule", "TopicAuthorizationRule",
+        )
+    },
+}  # fmt: skip
+_KEYS = {
+    f"azure-native:servicebus:list{of}Keys": f"azure-native:servicebus:{of}AuthorizationRule"
+    for of in ("Namespace", "Queue", "Topic")
+}
+FUNCTIONS = frozenset((*_GETTERS, *_KEYS, _CLIENT))
+
+
+class UnknownFunction(Exception):
+    pass
+
+
+class Functions:
+    def __init__(self, cloud: Cloud, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
+        self._policies = Policies(cloud)
+
+    def call(self, token: str, subscription: str, args: Mapping[str, object]) -> dict[str, object]:
+        """Raises AzureError, UnknownFunction. Keys come plain, as azure-native gives them: it marks nothing that a
+        function returns as secret (provider.go, Invoke); programs do (`pulumi.Output.secret`)."""
+        if token == _CLIENT:
+            return {"clientId": _NOBODY, "objectId": _NOBODY, "subscriptionId": subscription, "tenantId": _NOBODY}
+        if token not in FUNCTIONS:
+            raise UnknownFunction(
+                f"the sandbox does not emulate the function {token}; docs/sandbox.md lists those that it does"
+            )
+        kind = TYPES[_KEYS.get(token) or _GETTERS[token]]
+        place = _place(kind, subscription, args)
+        try:
+            return self._policies.keys(place) if token in _KEYS else self._get(place)
+        except AzureError as exc:
+            raise AzureErrorOfFunction(place.id, exc) from exc
+
+    def _get(self, place: Place) -> dict[str, object]:
+        found = self._handlers[place.type.token].read(place)
+        if found is None:
+            raise not_found(place.type.arm_type, place.name, place.group)
+        common = {"azureApiVersion": place.type.api_version, "name": place.name, "type": place.type.arm_type}
+        return {"id": place.id, **found.settings, **found.outputs, **common}
+
+
+class AzureErrorOfFunction(AzureError):
+    """As azure-native words it: `request failed <id>: ...`."""
+
+    def __init__(self, resource_id: str, error: AzureError) -> None:
+        Exception.__init__(self, f"request failed {resource_id}: {error}")
+        self.status, self.code = error.status, error.code
+
+
+def _place(kind: ResourceType, subscription: str, args: Mapping[str, object]) -> Place:
+    missing = [part.name for part in kind.parts if not args.get(part.name)]
+    if missing:
+        raise UnknownFunction(f"missing required property '{missing[0]}'")
+    return place_of(kind, subscription, args)

@@ -1,0 +1,77 @@
+"""Which code answers for which resource type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from dstream_sandbox.azure.cloud import Cloud, Found
+from dstream_sandbox.azure.entities import Queues, Subscriptions, Topics
+from dstream_sandbox.azure.ids import Place
+from dstream_sandbox.azure.policies import Policies
+from dstream_sandbox.azure.rules_of_subscriptions import DefaultRules, Rules
+
+__all__ = ["Handler", "handlers"]
+
+
+class Handler(Protocol):
+    """What can be done with resources of one type. All but `read` raise AzureError or AlreadyExists."""
+
+    def read(self, place: Place) -> Found | None:
+        """None when it is gone, or what it is in is."""
+
+    async def create(self, place: Place, inputs: Mapping[str, object]) -> None: ...
+    async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
+        """ARM's PUT: what the inputs leave out goes back to its default."""
+
+    async def delete(self, place: Place) -> None:
+        """Nothing happens when it is gone."""
+
+
+class _Groups:
+    def __init__(self, cloud: Cloud) -> None:
+        self.read = cloud.read_group
+        self._cloud = cloud
+        self.delete = cloud.delete_group
+
+    async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
+        await self._cloud.create_group(place, _settings(place, inputs))
+
+    async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
+        await self._cloud.update_group(place, _settings(place, inputs))
+
+
+class _Namespaces:
+    def __init__(self, cloud: Cloud) -> None:
+        self.read = cloud.read_namespace
+        self._cloud = cloud
+        self.delete = cloud.delete_namespace
+
+    async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
+        await self._cloud.create_namespace(place, _settings(place, inputs))
+
+    async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
+        await self._cloud.update_namespace(place, _settings(place, inputs))
+
+
+def handlers(cloud: Cloud) -> dict[str, Handler]:
+    """By type token."""
+    policies = Policies(cloud)
+    return {
+        "azure-native:resources:ResourceGroup": _Groups(cloud),
+        "azure-native:servicebus:Namespace": _Namespaces(cloud),
+        "azure-native:servicebus:Queue": Queues(cloud),
+        "azure-native:servicebus:Topic": Topics(cloud),
+        "azure-native:servicebus:Subscription": Subscriptions(cloud),
+        "azure-native:servicebus:Rule": Rules(cloud),
+        "azure-native:servicebus:DefaultRule": DefaultRules(cloud),
+        "azure-native:servicebus:NamespaceAuthorizationRule": policies,
+        "azure-native:servicebus:QueueAuthorizationRule": policies,
+        "azure-native:servicebus:TopicAuthorizationRule": policies,
+    }
+
+
+def _settings(place: Place, inputs: Mapping[str, object]) -> dict[str, object]:
+    """With the defaults that ARM shows."""
+    given = ((each.name, inputs.get(each.name, each.default)) for each in place.type.properties)
+    return {name: value for name, value in given if value is not None}

@@ -1,0 +1,69 @@
+"""Ids of resources: paths whose parts compare without regard to case (ARM, "Resource ID")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dstream_sandbox.azure.resource_types import DEFAULT_RULE, ResourceType
+
+__all__ = ["Place", "place_of", "place_of_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a resource is: the names in its id, as they were written."""
+
+    type: ResourceType
+    subscription: str
+    names: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        return f"/subscriptions/{self.subscription}" + self.type.path.format_map(self.names)
+
+    @property
+    def parent_id(self) -> str:
+        return self.id.rsplit("/", 2)[0]
+
+    @property
+    def name(self) -> str:
+        own = self.type.own_name
+        return self.names[own] if own else DEFAULT_RULE
+
+    @property
+    def group(self) -> str:
+        return self.names["resourceGroupName"]
+
+    @property
+    def namespace(self) -> str:
+        return self.names["namespaceName"]
+
+    @property
+    def entity_path(self) -> str:
+        """What a person calls it: `orders`, `events/Subscriptions/audit`; of groups and namespaces the name."""
+        names = self.names
+        entity = names.get("queueName") or names.get("topicName")
+        if entity is None:
+            return self.name
+        if subscription := names.get("subscriptionName"):
+            entity += f"/Subscriptions/{subscription}"
+        leaf = {"rules": "Rules", "authorizationRules": "AuthorizationRules"}.get(self.id.rsplit("/", 2)[1])
+        return f"{entity}/{leaf}/{self.name}" if leaf else entity
+
+
+def place_of(kind: ResourceType, subscription: str, inputs: Mapping[str, object]) -> Place:
+    """Raises KeyError for a name that is missing: `checks` has refused such inputs."""
+    return Place(kind, subscription, {part.name: str(inputs[part.name]) for part in kind.parts})
+
+
+def place_of_id(kind: ResourceType, resource_id: str) -> Place | None:
+    """None for an id of another kind of resource."""
+    literal = re.split(r"\{(\w+)\}", kind.path)
+    pattern = "".join(f"(?P<{text}>[^/]+)" if odd % 2 else re.escape(text) for odd, text in enumerate(literal))
+    match = re.fullmatch(f"/subscriptions/(?P<subscription>[^/]+){pattern}/?", resource_id, re.IGNORECASE)
+    if match is None:
+        return None
+    names = match.groupdict()
+    return Place(kind, names.pop("subscription"), names)

@@ -1,0 +1,47 @@
+"""Bad days of Azure on request (the `azure` faults), and the counts of what the engine has asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from dstream_sandbox.azure.errors import AzureError
+from dstream_sandbox.azure.ids import Place
+from dstream_sandbox.servicebus.counters import Counters
+from dstream_sandbox.servicebus.faults import Faults, Operation
+
+__all__ = ["Interference"]
+
+_STATUS = {"QuotaExceeded": 403, "AuthorizationFailed": 403, "TooManyRequests": 429, "InternalServerError": 500}
+_WORDS = {
+    "QuotaExceeded": "The operation could not be completed as it results in exceeding approved quota.",
+    "AuthorizationFailed": "The client does not have authorization to perform the action over the scope '{id}'.",
+    "TooManyRequests": "The request is being throttled as the limit has been reached for operation type - Write.",
+}
+
+
+class Interference:
+    def __init__(self, faults: Faults, counters: Counters) -> None:
+        self._faults = faults
+        self._counters = counters
+
+    async def around(self, operation: Operation, place: Place, act: Callable[[], Awaitable[None]]) -> None:
+        """Count, and do it, before or after what the faults say. Raises AzureError."""
+        self._counters.azure_requests[operation][place.type.token] += 1
+        await self._strike(operation, place, "before")
+        await act()
+        await self._strike(operation, place, "after")
+
+    def created(self, place: Place) -> None:
+        self._counters.azure_creates[place.id.lower()] += 1
+
+    async def _strike(self, operation: Operation, place: Place, when: Literal["before", "after"]) -> None:
+        fault = self._faults.strike_azure(operation, place.entity_path, when)
+        if fault is None:
+            return
+        if fault.seconds:
+            await asyncio.sleep(fault.seconds)
+        if fault.code:
+            words = _WORDS.get(fault.code, "The sandbox was asked to answer so.").format(id=place.id)
+            raise AzureError(_STATUS.get(fault.code, 409), fault.code, fault.description or words)

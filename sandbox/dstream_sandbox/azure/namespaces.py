@@ -1,0 +1,103 @@
+"""The namespaces that run: each a broker with listeners of its own, kept apart in its folder."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dstream_sandbox.azure.records import NamespaceRecord, Records, shared_keys
+from dstream_sandbox.servicebus.access import KeyRing, SharedKey
+from dstream_sandbox.servicebus.admin import AdminListener
+from dstream_sandbox.servicebus.admin.routes import AdminRoutes
+from dstream_sandbox.servicebus.broker import LocalBroker, open_broker
+from dstream_sandbox.servicebus.broker.limits import Profile
+from dstream_sandbox.servicebus.entity_policies import entity_policies
+from dstream_sandbox.servicebus.server import HOST, ServiceBusServer
+
+__all__ = ["LocalNamespace", "OwnNamespaces", "RunningNamespace", "profile_of"]
+
+
+class RunningNamespace(Protocol):
+    """What the resources of a namespace need of it."""
+
+    @property
+    def broker(self) -> LocalBroker: ...
+    @property
+    def amqp_port(self) -> int: ...
+    @property
+    def admin_port(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalNamespace:
+    """The namespace that the process was started for."""
+
+    broker: LocalBroker
+    amqp_port: int
+    admin_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    broker: LocalBroker
+    server: ServiceBusServer
+    amqp_port: int
+    admin_port: int
+
+    async def close(self) -> None:
+        await self.server.close()
+        await self.broker.close()
+
+
+def profile_of(tier: str) -> Profile:
+    return "premium" if tier == "Premium" else "standard"
+
+
+class OwnNamespaces:
+    """Those that the engine has made; each is started when it is made and with the process."""
+
+    def __init__(self, folder: Path, records: Records, tls: ssl.SSLContext | None) -> None:
+        self._folder = folder / "namespaces"
+        self._records = records
+        self._tls = tls
+        self._running: dict[str, _Own] = {}
+
+    def find(self, name: str) -> RunningNamespace | None:
+        return self._running.get(name.lower())
+
+    async def start(self, record: NamespaceRecord) -> None:
+        """Raises OSError when a port of it is taken."""
+        key = record.name.lower()
+        data = self._folder / key
+        data.mkdir(parents=True, exist_ok=True)
+
+        def keys() -> list[SharedKey]:
+            current = self._records.namespaces.get(key)
+            return shared_keys(current) if current else []
+
+        broker = open_broker(data, profile=profile_of(record.tier), clock=time.time)
+        server = ServiceBusServer(broker, KeyRing(keys, entity_policies(broker)))
+        try:
+            await server.listen(record.amqp_port)
+            routes = AdminRoutes(broker, KeyRing(keys), server.control)
+            server.adopt(AdminListener.bind(HOST, record.admin_port, self._tls, routes.answer))
+        except OSError:
+            await server.close()
+            await broker.close()
+            raise
+        self._running[key] = _Own(broker, server, record.amqp_port, record.admin_port)
+
+    async def remove(self, name: str) -> None:
+        """Its listeners, its entities and messages."""
+        if own := self._running.pop(name.lower(), None):
+            await own.close()
+        shutil.rmtree(self._folder / name.lower(), ignore_errors=True)
+
+    async def close(self) -> None:
+        while self._running:
+            _, own = self._running.popitem()
+            await own.close()

@@ -1,0 +1,129 @@
+"""What Azure keeps beside the broker: resource groups, namespaces and their access policies, in one file.
+
+Each change is on disk (fsync of file and folder) when it returns: kill -9 loses nothing that was acknowledged. Names
+compare without regard to case. One subscription is like another: every subscription id leads to the same groups.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dstream_sandbox.servicebus.access import SharedKey
+from dstream_sandbox.servicebus.broker.descriptions import AuthorizationRule
+
+__all__ = ["GroupRecord", "NamespaceRecord", "Records", "new_policy", "shared_keys"]
+
+_FILE = "azure.json"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecord:
+    name: str
+    settings: Mapping[str, object]
+    """The properties as they were set: location, tags, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceRecord:
+    name: str
+    group: str
+    settings: Mapping[str, object]
+    policies: tuple[AuthorizationRule, ...]
+    created_at: float
+    updated_at: float
+    amqp_port: int = 0
+    admin_port: int = 0
+
+    @property
+    def tier(self) -> str:
+        sku = self.settings.get("sku")
+        return str(sku["name"]) if isinstance(sku, Mapping) else "Standard"
+
+    def policy(self, name: str) -> AuthorizationRule | None:
+        return next((each for each in self.policies if each.key_name.lower() == name.lower()), None)
+
+
+class Records:
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _FILE
+        self.groups: dict[str, GroupRecord] = {}
+        self.namespaces: dict[str, NamespaceRecord] = {}
+        if self._path.exists():
+            self._read(json.loads(self._path.read_text()))
+
+    def group(self, name: str) -> GroupRecord | None:
+        return self.groups.get(name.lower())
+
+    def namespace(self, group: str, name: str) -> NamespaceRecord | None:
+        found = self.namespaces.get(name.lower())
+        return found if found and found.group.lower() == group.lower() else None
+
+    def put_group(self, group: GroupRecord) -> None:
+        self.groups[group.name.lower()] = group
+        self._write()
+
+    def put_namespace(self, namespace: NamespaceRecord) -> None:
+        self.namespaces[namespace.name.lower()] = namespace
+        self._write()
+
+    def remove_group(self, name: str) -> None:
+        del self.groups[name.lower()]
+        self._write()
+
+    def remove_namespace(self, name: str) -> None:
+        del self.namespaces[name.lower()]
+        self._write()
+
+    def change_policies(self, namespace: NamespaceRecord, policies: tuple[AuthorizationRule, ...]) -> None:
+        self.put_namespace(replace(self.namespaces[namespace.name.lower()], policies=policies))
+
+    def _read(self, kept: Mapping[str, Any]) -> None:
+        for group in kept["groups"]:
+            self.groups[group["name"].lower()] = GroupRecord(**group)
+        for each in kept["namespaces"]:
+            policies = tuple(AuthorizationRule(**{**p, "rights": tuple(p["rights"])}) for p in each["policies"])
+            self.namespaces[each["name"].lower()] = NamespaceRecord(**{**each, "policies": policies})
+
+    def _write(self) -> None:
+        """Readable by the owner only: it holds keys."""
+        kept = {
+            "groups": [asdict(each) for each in self.groups.values()],
+            "namespaces": [asdict(each) for each in self.namespaces.values()],
+        }
+        temporary = self._path.with_suffix(".tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(kept, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def new_policy(name: str, rights: tuple[str, ...], now: float, primary: str | None = None) -> AuthorizationRule:
+    """With keys of its own."""
+    return AuthorizationRule(name, rights, primary or _new_key(), _new_key(), created_at=now, modified_at=now)
+
+
+def shared_keys(namespace: NamespaceRecord) -> list[SharedKey]:
+    """None where access by keys is switched off."""
+    if namespace.settings.get("disableLocalAuth"):
+        return []
+    return [
+        SharedKey(each.key_name, (each.primary_key, each.secondary_key), frozenset(each.rights))  # type: ignore[arg-type]  # rights were checked
+        for each in namespace.policies
+    ]
+
+
+def _new_key() -> str:
+    return base64.b64encode(os.urandom(32)).decode()

@@ -1,0 +1,53 @@
+"""What Read gives as inputs: what the program had said, with what has changed at Azure since.
+
+azure-native (provider.go, Read) compares the outputs it recorded with those it reads and carries the differences over
+into the recorded inputs. The outcome is the same as here: what the program names has its real value, in the
+program's own words where they mean the same; what it does not name appears when it is no longer the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dstream_sandbox.azure.resource_types import Property, ResourceType
+from dstream_sandbox.azure.values import effective, same
+
+__all__ = ["refreshed_inputs"]
+
+
+def refreshed_inputs(
+    kind: ResourceType,
+    recorded: Mapping[str, object] | None,
+    names: Mapping[str, str],
+    real: Mapping[str, object],
+    defaults: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """`recorded`: None for an import. `real`: the settings as they are. `defaults`: where they are not the type's."""
+    if recorded is None:
+        start: dict[str, object] = {**names, "azureApiVersion": kind.api_version}
+    else:
+        start = dict(recorded)
+    return _refreshed(kind.properties, start, real, defaults or {})
+
+
+def _refreshed(
+    known: Iterable[Property],
+    recorded: Mapping[str, object],
+    real: Mapping[str, object],
+    defaults: Mapping[str, object],
+) -> dict[str, object]:
+    inputs = dict(recorded)
+    for each in known:
+        said, found = recorded.get(each.name), real.get(each.name)
+        default = defaults.get(each.name, effective(each, None, real))
+        if same(each, default if said is None else said, default if found is None else found):
+            continue
+        if isinstance(said, Mapping) and isinstance(found, Mapping) and each.kind == "object":
+            inputs[each.name] = _refreshed(each.properties, said, found, {})
+        elif found is None:
+            inputs.pop(each.name, None)
+        elif isinstance(found, Mapping) and each.kind == "object":
+            inputs[each.name] = _refreshed(each.properties, {}, found, {})
+        else:
+            inputs[each.name] = found
+    return inputs

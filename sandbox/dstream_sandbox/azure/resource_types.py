@@ -1,0 +1,288 @@
+"""The resource types that are emulated, as data: what names them, what can be set, what it is when it is not set.
+
+Sources: azure-native 3.29.0's classes (a test compares the tables with them); ARM reference "Microsoft.ServiceBus
+namespaces", "namespaces/queues", "namespaces/topics", "topics/subscriptions", "subscriptions/rules"; replacements as
+azure-native's gen/replacement.go lists them. Ranges of numbers and durations are the broker's (broker/validation.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["DEFAULT_RULE", "FOREVER", "TYPES", "Kind", "PathPart", "Property", "ResourceType"]
+
+Kind = Literal["text", "flag", "integer", "number", "duration", "location", "object", "map", "texts"]
+FOREVER = "P10675199DT2H48M5.4775807S"
+DEFAULT_RULE = "$Default"
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One thing that a program can set. Absent from a PUT it is `default` (None: nothing)."""
+
+    name: str
+    kind: Kind = "text"
+    default: object = None
+    attribute: str = ""
+    """Of the broker's description; none where the broker does not keep it."""
+    required: bool = False
+    replaces: bool = False
+    choices: tuple[str, ...] = ()
+    properties: tuple[Property, ...] = ()
+    """Of an object."""
+    default_of: str = ""
+    """The sibling whose value it is when it is not set."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathPart:
+    """A name in the resource's id. Another name is another resource."""
+
+    name: str
+    min_length: int = 1
+    max_length: int = 260
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    token: str
+    api_version: str
+    arm_type: str
+    path: str
+    """Of its id, behind the subscription; `{..}` are the parts."""
+    parts: tuple[PathPart, ...]
+    properties: tuple[Property, ...]
+    outputs: tuple[str, ...]
+    """What only the service sets."""
+    not_emulated: tuple[str, ...] = ()
+    """Refused when they are set."""
+
+    @property
+    def own_name(self) -> str | None:
+        """The part that names the resource itself; the name may be left out, and one is made up."""
+        last = re.fullmatch(r".*\{(\w+)\}", self.path)
+        return last[1] if last else None
+
+    @property
+    def located(self) -> bool:
+        return any(each.kind == "location" for each in self.properties)
+
+    def property(self, name: str) -> Property | None:
+        return next((each for each in self.properties if each.name == name), None)
+
+
+def _flag(name: str, default: bool, attribute: str = "", *, replaces: bool = False) -> Property:
+    return Property(name, "flag", default, attribute, replaces=replaces)
+
+
+def _duration(name: str, default: str | None, attribute: str = "") -> Property:
+    return Property(name, "duration", default, attribute)
+
+
+_GROUP = PathPart("resourceGroupName", 1, 90)
+_NAMESPACE = PathPart("namespaceName", 6, 50)
+_QUEUE = PathPart("queueName", 1, 260)
+_TOPIC = PathPart("topicName", 1, 260)
+_SUBSCRIPTION = PathPart("subscriptionName", 1, 50)
+_RULE = PathPart("ruleName", 1, 50)
+_POLICY = PathPart("authorizationRuleName", 1, 50)
+
+_GROUP_PATH = "/resourceGroups/{resourceGroupName}"
+_NAMESPACE_PATH = f"{_GROUP_PATH}/providers/Microsoft.ServiceBus/namespaces/{{namespaceName}}"
+_QUEUE_PATH = f"{_NAMESPACE_PATH}/queues/{{queueName}}"
+_TOPIC_PATH = f"{_NAMESPACE_PATH}/topics/{{topicName}}"
+_SUBSCRIPTION_PATH = f"{_TOPIC_PATH}/subscriptions/{{subscriptionName}}"
+
+_API = "2026-01-01"
+_LOCATION = Property("location", "location", required=True, replaces=True)
+_TAGS = Property("tags", "map")
+_STATUS = Property(
+    "status", "text", "Active", "status", choices=("Active", "Disabled", "SendDisabled", "ReceiveDisabled")
+)
+_SIZED = (
+    _duration("autoDeleteOnIdle", FOREVER, "auto_delete_on_idle_s"),
+    _duration("defaultMessageTimeToLive", FOREVER, "default_ttl_s"),
+    _duration("duplicateDetectionHistoryTimeWindow", "PT10M", "duplicate_window_s"),
+    _flag("enableBatchedOperations", True, "enable_batched_operations"),
+    _flag("enableExpress", False, "enable_express"),
+    _flag("enablePartitioning", False, "enable_partitioning", replaces=True),
+    Property("maxMessageSizeInKilobytes", "number", 256, "max_message_size_kb"),
+    Property("maxSizeInMegabytes", "integer", 1024, "max_size_mb"),
+    _flag("requiresDuplicateDetection", False, "requires_duplicate_detection", replaces=True),
+    _STATUS,
+    Property("userMetadata", "text", None, "user_metadata"),
+)
+_FORWARDS = (
+    Property("forwardDeadLetteredMessagesTo", "text", None, "forward_dead_letters_to"),
+    Property("forwardTo", "text", None, "forward_to"),
+)
+_DELIVERY = (
+    _flag("deadLetteringOnMessageExpiration", False, "dead_letter_on_expiration"),
+    _duration("lockDuration", "PT1M", "lock_duration_s"),
+    Property("maxDeliveryCount", "integer", 10, "max_delivery_count"),
+)
+_SQL = (
+    Property("compatibilityLevel", "integer", 20),
+    _flag("requiresPreprocessing", True),
+)
+_RULE_PROPERTIES = (
+    Property("action", "object", properties=(*_SQL, Property("sqlExpression"))),
+    Property(
+        "correlationFilter",
+        "object",
+        properties=(
+            *(
+                Property(name)
+                for name in (
+                    "contentType", "correlationId", "label", "messageId", "replyTo", "replyToSessionId", "sessionId",
+                    "to",
+                )
+            ),
+            Property("properties", "map"),
+            _flag("requiresPreprocessing", True),
+        ),
+    ),
+    Property("filterType", "text", "SqlFilter", choices=("SqlFilter", "CorrelationFilter")),
+    Property("sqlFilter", "object", properties=(*_SQL, Property("sqlExpression", "text", "1=1"))),
+)  # fmt: skip
+_RIGHTS = (Property("rights", "texts", required=True, choices=("Manage", "Send", "Listen")),)
+_COMMON_OUTPUTS = ("azureApiVersion", "location", "name", "systemData", "type")
+_ENTITY_OUTPUTS = ("accessedAt", "countDetails", "createdAt", "updatedAt", *_COMMON_OUTPUTS)
+
+_ALL = (
+    ResourceType(
+        "azure-native:resources:ResourceGroup",
+        "2024-03-01",
+        "Microsoft.Resources/resourceGroups",
+        _GROUP_PATH,
+        (_GROUP,),
+        (_LOCATION, Property("managedBy"), _TAGS),
+        ("azureApiVersion", "name", "properties", "type"),
+    ),
+    ResourceType(
+        "azure-native:servicebus:Namespace",
+        _API,
+        "Microsoft.ServiceBus/namespaces",
+        _NAMESPACE_PATH,
+        (_GROUP, _NAMESPACE),
+        (
+            _flag("disableLocalAuth", False),
+            Property("ipAddressType", "text", "IPv4", choices=("IPv4", "DualStack")),
+            _LOCATION,
+            Property("minimumTlsVersion", "text", "1.2", choices=("1.0", "1.1", "1.2", "1.3")),
+            Property("premiumMessagingPartitions", "integer", 0),
+            Property(
+                "publicNetworkAccess", "text", "Enabled", choices=("Enabled", "Disabled", "SecuredByPerimeter")
+            ),
+            Property(
+                "sku",
+                "object",
+                properties=(
+                    Property("name", "text", "Standard", required=True, choices=("Basic", "Standard", "Premium")),
+                    Property("capacity", "integer"),
+                    Property("tier", "text", choices=("Basic", "Standard", "Premium"), default_of="name"),
+                ),
+            ),
+            _TAGS,
+            _flag("zoneRedundant", False),
+        ),
+        (
+            "createdAt", "metricId", "provisioningState", "serviceBusEndpoint", "status", "updatedAt",
+            "azureApiVersion", "name", "systemData", "type",
+        ),
+        (
+            "alternateName", "encryption", "geoDataReplication", "identity", "platformCapabilities",
+            "privateEndpointConnections",
+        ),
+    ),
+    ResourceType(
+        "azure-native:servicebus:Queue",
+        _API,
+        "Microsoft.ServiceBus/namespaces/queues",
+        _QUEUE_PATH,
+        (_GROUP, _NAMESPACE, _QUEUE),
+        (*_SIZED, *_DELIVERY, *_FORWARDS, _flag("requiresSession", False, "requires_session", replaces=True)),
+        ("messageCount", "sizeInBytes", *_ENTITY_OUTPUTS),
+    ),
+    ResourceType(
+        "azure-native:servicebus:Topic",
+        _API,
+        "Microsoft.ServiceBus/namespaces/topics",
+        _TOPIC_PATH,
+        (_GROUP, _NAMESPACE, _TOPIC),
+        (*_SIZED, _flag("supportOrdering", True, "support_ordering")),
+        ("sizeInBytes", "subscriptionCount", *_ENTITY_OUTPUTS),
+    ),
+    ResourceType(
+        "azure-native:servicebus:Subscription",
+        _API,
+        "Microsoft.ServiceBus/namespaces/topics/subscriptions",
+        _SUBSCRIPTION_PATH,
+        (_GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION),
+        (
+            _duration("autoDeleteOnIdle", FOREVER, "auto_delete_on_idle_s"),
+            _flag("deadLetteringOnFilterEvaluationExceptions", True, "dead_letter_on_filter_errors"),
+            _duration("defaultMessageTimeToLive", FOREVER, "default_ttl_s"),
+            _flag("enableBatchedOperations", True, "enable_batched_operations"),
+            *_DELIVERY,
+            *_FORWARDS,
+            _flag("requiresSession", False, "requires_session"),
+            _STATUS,
+            Property("userMetadata", "text", None, "user_metadata"),
+        ),
+        ("messageCount", *_ENTITY_OUTPUTS),
+        # Duplicates are a topic's business; the client-affine ones are for JMS.
+        ("clientAffineProperties", "duplicateDetectionHistoryTimeWindow", "isClientAffine"),
+    ),
+    ResourceType(
+        "azure-native:servicebus:Rule",
+        _API,
+        "Microsoft.ServiceBus/namespaces/topics/subscriptions/rules",
+        f"{_SUBSCRIPTION_PATH}/rules/{{ruleName}}",
+        (_GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION, _RULE),
+        _RULE_PROPERTIES,
+        _COMMON_OUTPUTS,
+    ),
+    ResourceType(
+        "azure-native:servicebus:DefaultRule",
+        _API,
+        "Microsoft.ServiceBus/namespaces/topics/subscriptions/rules",
+        f"{_SUBSCRIPTION_PATH}/rules/{DEFAULT_RULE}",
+        (_GROUP, _NAMESPACE, _TOPIC, _SUBSCRIPTION),
+        _RULE_PROPERTIES,
+        _COMMON_OUTPUTS,
+    ),
+    ResourceType(
+        "azure-native:servicebus:NamespaceAuthorizationRule",
+        _API,
+        "Microsoft.ServiceBus/namespaces/authorizationRules",
+        f"{_NAMESPACE_PATH}/authorizationRules/{{authorizationRuleName}}",
+        (_GROUP, _NAMESPACE, _POLICY),
+        _RIGHTS,
+        _COMMON_OUTPUTS,
+    ),
+    ResourceType(
+        "azure-native:servicebus:QueueAuthorizationRule",
+        _API,
+        "Microsoft.ServiceBus/namespaces/queues/authorizationRules",
+        f"{_QUEUE_PATH}/authorizationRules/{{authorizationRuleName}}",
+        (_GROUP, _NAMESPACE, _QUEUE, _POLICY),
+        _RIGHTS,
+        _COMMON_OUTPUTS,
+    ),
+    ResourceType(
+        "azure-native:servicebus:TopicAuthorizationRule",
+        _API,
+        "Microsoft.ServiceBus/namespaces/topics/authorizationRules",
+        f"{_TOPIC_PATH}/authorizationRules/{{authorizationRuleName}}",
+        (_GROUP, _NAMESPACE, _TOPIC, _POLICY),
+        _RIGHTS,
+        _COMMON_OUTPUTS,
+    ),
+)  # fmt: skip
+
+TYPES: Mapping[str, ResourceType] = {each.token: each for each in _ALL}

@@ -1,0 +1,76 @@
+"""Azure as a part of the Service Bus process: its state opened, and gRPC served on the process's asyncio loop, on
+127.0.0.1 only."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import grpc.aio
+from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server
+
+from dstream_sandbox.azure.cloud import Cloud
+from dstream_sandbox.azure.interference import Interference
+from dstream_sandbox.azure.namespaces import LocalNamespace, OwnNamespaces
+from dstream_sandbox.azure.provider import AzureProvider
+from dstream_sandbox.azure.records import Records
+from dstream_sandbox.servicebus.broker import LocalBroker
+from dstream_sandbox.servicebus.server import HOST, ServiceBusServer
+
+__all__ = ["Azure", "open_azure"]
+
+_MAX_MESSAGE = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Azure:
+    port: int
+    _server: Any
+    _cloud: Cloud
+
+    async def close(self) -> None:
+        """At once: an engine that waits for a delayed answer gets an error."""
+        await self._server.stop(None)
+        await self._cloud.close()
+
+
+async def open_azure(
+    port: int,
+    records: Records,
+    server: ServiceBusServer,
+    broker: LocalBroker,
+    data: Path,
+    ports: Mapping[str, object],
+    tls: ssl.SSLContext | None,
+    root_key: str,
+) -> Azure:
+    """Listen on `port` (0: a free one). `ports`: where the process's own namespace listens. Raises OSError when a port
+    is taken."""
+    local = LocalNamespace(broker, cast("int", ports["amqp_port"]), cast("int", ports["admin_port"]))
+    cloud = Cloud(records, local, OwnNamespaces(data, records, tls))
+    try:
+        await cloud.open(root_key)
+        listening, bound = _bind(AzureProvider(cloud, Interference(server.faults, server.counters)), port)
+        await listening.start()
+    except BaseException:
+        await cloud.close()
+        raise
+    return Azure(bound, listening, cloud)
+
+
+def _bind(provider: AzureProvider, port: int) -> tuple[Any, int]:
+    server = grpc.aio.server(
+        options=[
+            ("grpc.so_reuseport", 0),  # else a second sandbox would share the port
+            ("grpc.max_receive_message_length", _MAX_MESSAGE),
+            ("grpc.max_send_message_length", _MAX_MESSAGE),
+        ]
+    )
+    add_ResourceProviderServicer_to_server(provider, server)
+    try:
+        return server, int(server.add_insecure_port(f"{HOST}:{port}"))
+    except RuntimeError as exc:
+        raise OSError(f"port {port} on {HOST} can't be used for Azure: {exc}") from exc
