@@ -1,96 +1,57 @@
-"""One lifecycle command over the tasks that were named: each in turn, one that fails does not stop the others."""
+"""One lifecycle command over the tasks that were named: several at once, one that fails does not stop the others."""
 
 from __future__ import annotations
 
 import signal
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
-import msgspec
-
-from dstream.cli.lifecycle_log import LifecycleLog
+from dstream.cli.lifecycle_answer import Answer
+from dstream.cli.lifecycle_log import Log
 from dstream.cli.options import Options
-from dstream.cli.plan_view import painter
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
 from dstream.host import LifecycleJob, LifecycleOutcome, NoInfrastructure, StopRequest, run_lifecycle
-from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions, ListedResource
+from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of the command for one task."""
-
-    task: Task
-    elapsed_s: float
-    outcome: LifecycleOutcome | None = None
-    error: DStreamError | None = None
-
-    @property
-    def has_no_infrastructure(self) -> bool:
-        return isinstance(self.error, NoInfrastructure)
-
-    @property
-    def is_interrupted(self) -> bool:
-        return self.outcome is not None and self.outcome.is_interrupted
-
-    @property
-    def is_success(self) -> bool:
-        return self.error is None and not self.is_interrupted
-
-    @property
-    def resources(self) -> Sequence[ListedResource]:
-        return self.outcome.resources if self.outcome else ()
-
-    @property
-    def provider(self) -> str:
-        return self.outcome.provider if self.outcome else self.task.output.label
-
-    def document(self) -> dict[str, Any]:
-        """As `--json` shows it."""
-        outcome = self.outcome
-        kinds = [each.op for each in self.resources if each.phase != "failed"]
-        return {
-            "task": self.task.name,
-            "provider": self.provider,
-            "status": "success" if self.is_success else "interrupted" if self.is_interrupted else "failed",
-            "resources": msgspec.to_builtins(list(self.resources)),
-            "summary": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
-            "outputs": dict(outcome.outputs or {}) if outcome else {},
-            "diagnostics": [
-                {"severity": each.severity, "message": each.message, "name": each.name}
-                for each in (outcome.diagnostics if outcome else ())
-            ],
-            "message": outcome.message if outcome else "",
-            "error": _error_document(self.error) if self.error else None,
-        }
+_AT_ONCE = 4
+"""Tasks. How many resources of each are worked on at once is the engine's business."""
 
 
 class Request:
-    """The tasks of one call of the command line. Raises ConfigErrors, ConfigError `task.unknown`."""
+    """The tasks of one call of the command line; `names` None: all of the file.
 
-    def __init__(self, options: Options, names: Sequence[str]) -> None:
-        names = list(dict.fromkeys(names))
-        self.options = options
+    Raises ConfigErrors, ConfigError `task.unknown`.
+    """
+
+    def __init__(self, options: Options, names: Sequence[str] | None) -> None:
+        names = None if names is None else list(dict.fromkeys(names))
         self.project = load_project(options, only=names)
-        self.tasks = [task_of(self.project, name) for name in names]
+        self.tasks = [task_of(self.project, name) for name in (self.project.tasks if names is None else names)]
         self._signal = 0
 
-    def ask(self, command: LifecycleName, options: LifecycleOptions) -> list[Answer]:
-        """One answer a task, up to the first that was interrupted."""
-        answers: list[Answer] = []
-        for task in self.tasks:
-            answers.append(self._ask(task, command, options))
-            if answers[-1].is_interrupted:
-                break
-        return answers
+    def ask(
+        self,
+        command: LifecycleName,
+        options_of: Callable[[str], LifecycleOptions],
+        log: Log,
+        *,
+        tasks: Sequence[Task] | None = None,
+        needs_infrastructure: bool = True,
+    ) -> list[Answer]:
+        """One answer a task, in the order of the tasks. The first signal cancels all, the second one kills them."""
+        tasks = self.tasks if tasks is None else tasks
+        stop = StopRequest()
+        # A child's parent-death signal is tied to the thread that started it: the pool's live until all are done.
+        with self._caught_signals(stop), ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool:
+            futures = [pool.submit(self._ask, task, command, options_of(task.name), log, stop) for task in tasks]
+            answers = [future.result() for future in futures]
+        log.end()
+        return answers if needs_infrastructure else [_without_infrastructure(answer) for answer in answers]
 
     def exit_code(self, answers: Sequence[Answer]) -> int:
         """That of the first that did not succeed; 128+n for one that signal n interrupted."""
@@ -101,34 +62,20 @@ class Request:
                 return exit_code(answer.error)
         return 0
 
-    def document(self, command: LifecycleName, answers: Sequence[Answer]) -> dict[str, Any]:
-        return {
-            "schema_version": 1,
-            "command": command,
-            "stack": self.project.stack,
-            "tasks": [answer.document() for answer in answers],
-        }
-
-    def _ask(self, task: Task, command: LifecycleName, options: LifecycleOptions) -> Answer:
-        log = LifecycleLog(
-            sys.stderr,
-            level=self.options.level,
-            log_format=self.options.log_format or "text",
-            paint=painter(self.options.color(sys.stderr)),
-            task=task.name,
-        )
-        stop = StopRequest()
+    def _ask(
+        self, task: Task, command: LifecycleName, options: LifecycleOptions, log: Log, stop: StopRequest
+    ) -> Answer:
         begun_s = time.monotonic()
         outcome, error = None, None
         try:
-            with self._caught_signals(stop):
-                job = _job(self.project, task, command, options)
-                outcome = run_lifecycle(job, events=log, stop=stop)
+            if stop.is_requested:
+                outcome = LifecycleOutcome(task.output.label, is_interrupted=True)
+            else:
+                outcome = run_lifecycle(_job(self.project, task, command, options), events=log.of(task.name), stop=stop)
                 error = outcome.error
         except DStreamError as failure:
             error = failure
-        log.end()
-        return Answer(task, time.monotonic() - begun_s, outcome, error)
+        return Answer(task.name, task.output.label, time.monotonic() - begun_s, outcome, error)
 
     @contextmanager
     def _caught_signals(self, stop: StopRequest) -> Iterator[None]:
@@ -144,6 +91,12 @@ class Request:
                 signal.signal(number, handler)
 
 
+def _without_infrastructure(answer: Answer) -> Answer:
+    if not isinstance(answer.error, NoInfrastructure):
+        return answer
+    return Answer(answer.task, answer.label, answer.elapsed_s, has_no_infrastructure=True, ended_s=answer.ended_s)
+
+
 def _job(project: Project, task: Task, command: LifecycleName, options: LifecycleOptions) -> LifecycleJob:
     return LifecycleJob(
         task=task.name,
@@ -154,13 +107,3 @@ def _job(project: Project, task: Task, command: LifecycleName, options: Lifecycl
         cwd=project.folder,
         start_timeout_s=task.start_timeout_s,
     )
-
-
-def _error_document(error: DStreamError) -> dict[str, Any]:
-    return {
-        "code": error.code,
-        "kind": error.kind,
-        "message": error.message,
-        "hint": error.hint,
-        "place": str(error.place) if error.place else None,
-    }

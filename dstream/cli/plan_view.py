@@ -1,26 +1,16 @@
-"""How plans, results and drift look to people. Pure: from resources to text."""
+"""How plans, progress and results look to people. Pure: from resources to text."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Sequence
-from typing import Any
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
+from dstream.cli.plan_words import DONE, MARKS, change, kind, loss, value, words
 from dstream.protocol.lifecycle import ListedResource
-from dstream.protocol.messages import Difference, Operation, Resource
+from dstream.protocol.messages import Operation, Resource
 
-_MARKS: dict[Operation, str] = {
-    "create": "+",
-    "update": "~",
-    "replace": "-/+",
-    "delete": "-",
-    "same": "=",
-    "refresh": "~",
-    "import": "<",
-}
 _COLORS: dict[Operation, str] = {
     "create": "green",
     "update": "yellow",
@@ -38,17 +28,9 @@ _DOING: dict[Operation, str] = {
     "refresh": "reading",
     "import": "importing",
 }
-_DONE: dict[Operation, str] = {
-    "create": "created",
-    "update": "updated",
-    "replace": "replaced",
-    "delete": "deleted",
-    "same": "unchanged",
-    "refresh": "refreshed",
-    "import": "imported",
-}
 _PROGRESS_WIDTH = 24
-_WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_")
+_UNCHANGED_SHOWN = 10
+_INDENT = " " * 6
 
 Paint = Callable[[str, str | None], str]
 """A text and its colour; None: dim."""
@@ -63,26 +45,38 @@ def painter(use_color: bool) -> Paint:
     return paint
 
 
-def plan_view(resources: Sequence[ListedResource], paint: Paint) -> str:
-    """Each resource with what changes in it, then the count."""
+def plan_view(resources: Sequence[ListedResource], paint: Paint, *, message: str = "", width: int | None = None) -> str:
+    """Each resource with what changes in it, then the count, what the provider says, and what would be refused.
+
+    `width`: the columns of the terminal, for long values to be folded; None: they are not.
+    """
     if not resources:
-        return "Plan: nothing to do, there are no resources.\n"
-    widths = _Widths(resources)
-    lines = [line for resource in resources for line in _planned(resource, widths, paint)]
-    return "\n".join([*lines, "", f"Plan: {counts(resources)}."]) + "\n"
+        return "Plan: nothing to do, there are no resources.\n" + (f"{message}\n" if message else "")
+    lines = [*_listing(resources, paint, width), "", *_folded(f"Plan: {counts(resources)}.", "", width)]
+    for line in message.splitlines():
+        lines += _folded(line, "", width)
+    names = [each.name for each in resources if each.holds and each.op in ("replace", "delete")]
+    if names:
+        who = f"{', '.join(names)} {'loses' if len(names) == 1 else 'lose'} messages"
+        lines += [
+            paint(line, "red")
+            for line in _folded(f"Refused by default: {who}. Allow it with --allow-data-loss.", "", width)
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
     """What is not as recorded; nothing for what is."""
-    widths = _Widths(resources)
+    drifted = [each for each in resources if each.op != "same"]
+    widths = _Widths(drifted)
     lines: list[str] = []
-    for resource in resources:
-        if resource.op == "same":
-            continue
+    for resource in drifted:
         head = f"  {_head(resource, widths, paint)}".rstrip()
-        lines.append(f"{head}  {resource.note}" if resource.note else head)
+        lines.append(f"{head}   {resource.note}" if resource.note else head)
+        width = max((len(words(each.path)) for each in resource.diff), default=0)
         lines += [
-            f"      {_words(each.path)}   {_value(each.old)} recorded, {_value(each.new)} real"
+            f"        {words(each.path):<{width}}   {value(each.old, each.path)} recorded, "
+            f"{value(each.new, each.path)} real"
             for each in resource.diff
         ]
     return lines
@@ -96,82 +90,81 @@ def progress_line(resource: Resource, elapsed_s: float | None, paint: Paint) -> 
     if resource.phase == "failed":
         return paint(f"  ! {name}   failed   {resource.note}".rstrip(), "red")
     if resource.phase == "done":
-        return f"  {paint('✓', 'green')} {name}   {_DONE[resource.op]}   {took}".rstrip()
-    return f"  {paint(_MARKS[resource.op], _COLORS.get(resource.op))} {name}   {_DOING[resource.op]}"
+        return f"  {paint('✓', 'green')} {name}   {DONE[resource.op]}   {took}".rstrip()
+    return f"  {paint(MARKS[resource.op], _COLORS.get(resource.op))} {name}   {_DOING[resource.op]}"
 
 
 def result_line(resources: Sequence[ListedResource], elapsed_s: float) -> str:
     """'Created 1, updated 1, failed 1 in 3.4 s.'"""
-    words: dict[str, int] = {}
+    found: dict[str, int] = {}
     for resource in resources:
-        word = "failed" if resource.phase == "failed" else _DONE[resource.op]
-        words[word] = words.get(word, 0) + 1
-    if not words:
+        word = "failed" if resource.phase == "failed" else DONE[resource.op]
+        found[word] = found.get(word, 0) + 1
+    if not found:
         return f"Done in {elapsed_s:.1f} s."
-    order = [*_DONE.values(), "failed"]
-    text = ", ".join(f"{word} {words[word]}" for word in sorted(words, key=order.index))
+    order = [*DONE.values(), "failed"]
+    text = ", ".join(f"{word} {found[word]}" for word in sorted(found, key=order.index))
     return f"{text[0].upper()}{text[1:]} in {elapsed_s:.1f} s."
 
 
 def counts(resources: Sequence[ListedResource]) -> str:
     """'1 create, 2 unchanged'"""
-    numbers = {op: sum(each.op == op for each in resources) for op in _MARKS}
+    numbers = {op: sum(each.op == op for each in resources) for op in MARKS}
     if all(resource.op == "same" for resource in resources):
-        return f"no changes, {numbers['same']} unchanged"
-    return ", ".join(f"{number} {'unchanged' if op == 'same' else op}" for op, number in numbers.items() if number)
-
-
-def has_changes(resources: Sequence[ListedResource]) -> bool:
-    return any(resource.op != "same" for resource in resources)
-
-
-def kind(resource_type: str) -> str:
-    """'azure-native:servicebus:AuthorizationRule' -> 'authorization rule'"""
-    return _words(resource_type.rpartition(":")[2])
+        return f"no changes, {numbers['same']:,} unchanged"
+    return ", ".join(f"{number:,} {'unchanged' if op == 'same' else op}" for op, number in numbers.items() if number)
 
 
 class _Widths:
     """Columns that fit all resources."""
 
     def __init__(self, resources: Sequence[ListedResource]) -> None:
-        self.mark = max((len(_MARKS[each.op]) for each in resources), default=1)
+        self.mark = max((len(MARKS[each.op]) for each in resources), default=1)
         self.kind = max((len(kind(each.type)) for each in resources), default=0)
         self.name = max((len(each.name) for each in resources), default=0)
 
 
-def _planned(resource: ListedResource, widths: _Widths, paint: Paint) -> list[str]:
+def _listing(resources: Sequence[ListedResource], paint: Paint, width: int | None) -> Iterator[str]:
+    """Many that stay the same are one line: what changes must not scroll away."""
+    same = [each for each in resources if each.op == "same"]
+    is_long = len(same) > _UNCHANGED_SHOWN
+    shown = [each for each in resources if each.op != "same"] if is_long else resources
+    widths = _Widths(shown)
+    for resource in shown:
+        yield from _planned(resource, widths, paint, width)
+    if is_long:
+        yield f"  {'=':<{widths.mark}} {paint(f'{len(same):,} unchanged', None)}"
+
+
+def _planned(resource: ListedResource, widths: _Widths, paint: Paint, width: int | None) -> Iterator[str]:
     word = "unchanged" if resource.op == "same" else resource.op
     head = f"{_head(resource, widths, paint)}   {paint(word, _COLORS.get(resource.op))}"
-    if resource.note:
-        head += f", {resource.note}"
+    note = loss(resource)
+    plain = 2 + widths.mark + 1 + widths.kind + 2 + widths.name + 3 + len(word)
+    if note and width and plain + 2 + len(note) > width:
+        yield head
+        yield from _folded(note, _INDENT, width)
+    else:
+        yield f"{head}, {note}" if note else head
     if resource.op in ("same", "delete"):
-        return [head]
-    width = max((len(_words(each.path)) for each in resource.diff), default=0)
-    return [head, *(f"      {_words(each.path):<{width}}   {_change(each)}" for each in resource.diff)]
+        return
+    column = max((len(words(each.path)) for each in resource.diff), default=0)
+    for each in resource.diff:
+        begin = f"{_INDENT}{words(each.path):<{column}}   "
+        yield from _folded(change(each), begin, width)
+
+
+def _folded(text: str, begin: str, width: int | None) -> list[str]:
+    """The text behind `begin`, in lines of at most `width` columns that stand under each other."""
+    if not width or len(begin) + len(text) <= width:
+        return [begin + text]
+    indent = " " * len(begin) if len(begin) < width // 2 else _INDENT + "  "
+    return textwrap.wrap(
+        begin + text, width, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False
+    ) or [begin]
 
 
 def _head(resource: ListedResource, widths: _Widths, paint: Paint) -> str:
-    mark = paint(f"{_MARKS[resource.op]:<{widths.mark}}", _COLORS.get(resource.op))
+    mark = paint(f"{MARKS[resource.op]:<{widths.mark}}", _COLORS.get(resource.op))
     text = f"{kind(resource.type):<{widths.kind}}  {resource.name:<{widths.name}}"
     return f"  {mark} {text.lstrip() if not widths.kind else text}"
-
-
-def _change(difference: Difference) -> str:
-    if difference.old is None:
-        return _value(difference.new)
-    return f"{_value(difference.old)} → {_value(difference.new)}"
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, str):
-        return value or '""'
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _words(name: str) -> str:
-    """'maxDeliveryCount' and 'max_delivery_count' -> 'max delivery count'"""
-    return _WORD_BORDER.sub(" ", name).lower()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from dstream.config import Project, Task
+from dstream.config import Project
 from dstream.host import ask_host, socket_path
 from dstream.state import FileStore, StoredState
 
@@ -16,14 +17,15 @@ class StreamView:
 
     stored: StoredState | None
     live: dict[str, Any] | None
+    now: datetime
 
     def text(self) -> str:
-        """'running since 09:12:04 (pid 412) · checkpoint 7 stored ..'"""
+        """'streaming since 09:12:04 (pid 412) · checkpoint 7 of run 7f3a, stored 0.2 s ago · lag 1.2 s'"""
         parts = []
         if self.live:
             parts.append(f"{self.live['phase']} since {self.live['started_at']} (pid {self.live['pid']})")
         if self.stored:
-            parts.append(f"checkpoint {self.stored.seq} of run {self.stored.run_id}, stored {self.stored.stored_at}")
+            parts.append(f"checkpoint {self.stored.seq} of run {self.stored.run_id}, stored {self._stored()}")
         else:
             parts.append("no checkpoint")
         if self.live and self.live["lag_ms"] is not None:
@@ -39,9 +41,18 @@ class StreamView:
             "running": self.live,
         }
 
+    def _stored(self) -> str:
+        """How long ago while that is short, else when."""
+        assert self.stored is not None
+        try:
+            age_s = (self.now - datetime.fromisoformat(self.stored.stored_at)).total_seconds()
+        except (ValueError, TypeError):  # a document that was written by hand
+            return self.stored.stored_at
+        return f"{max(age_s, 0.0):.1f} s ago" if age_s < 60 else self.stored.stored_at
 
-def stream_of(project: Project, task: Task) -> StreamView:
+
+def stream_of(project: Project, task: str) -> StreamView:
     """Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
-    stored = FileStore(project.state_dir, project.stack, task.name).load()
-    answer = ask_host(socket_path(project.socket_dir, project.stack, task.name), "status")
-    return StreamView(stored, answer if answer and "pid" in answer else None)
+    stored = FileStore(project.state_dir, project.stack, task).load()
+    answer = ask_host(socket_path(project.socket_dir, project.stack, task), "status")
+    return StreamView(stored, answer if answer and "pid" in answer else None, datetime.now(UTC))

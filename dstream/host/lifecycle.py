@@ -6,8 +6,8 @@ Its last line says how it went; its exit code means nothing, and a pipe that it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,7 +16,9 @@ from dstream.host import failures
 from dstream.host.job import Progress, StopRequest
 from dstream.host.lifecycle_job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
 from dstream.host.lifecycle_process import LifecycleProcess
+from dstream.host.provider_memory import patience_s, remember_protocol
 from dstream.host.report import Report
+from dstream.host.secret_settings import NotDescribed, secret_values
 from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
 from dstream.protocol.framing import LineTooLong
 from dstream.protocol.handshake import Greeted, Handshake, LateHello, Prose, Refused, Step, Told, speaks_this_version
@@ -57,7 +59,8 @@ def run_lifecycle(
     redactor = Redactor(secrets=job.output.secrets, configs=(job.output.config,))
     try:
         try:
-            return _Command(job, events, redactor, stop, clock, job.hello_timeout_s).go()
+            hello_timeout_s = patience_s(job.output.argv, job.hello_timeout_s)
+            return _Command(job, events, redactor, stop, clock, hello_timeout_s).go()
         except _SaidHelloLate:
             return _Command(job, events, redactor, stop, clock, None).go()
     except DStreamError as error:
@@ -114,6 +117,7 @@ class _Command:
             self._await_hello()
             self._ask()
             result = self._await_result()
+            remember_protocol(self._spec.argv, is_legacy=self._handshake.is_legacy)
             self._process.leave()
         except _Cancelled:
             return self._interrupted()
@@ -160,6 +164,10 @@ class _Command:
                 hint="It writes to what exists already: `dstream run` needs no init.",
             )
         self._report.name("output", hello.name)
+        try:
+            self._redactor.learn(secret_values(self._spec, hello, "output", self._job.cwd))
+        except NotDescribed:
+            self._report.log("warning", "provider.not_described", role="output", provider=hello.name)
 
     def _ask(self) -> None:
         self._handshake.asked()
@@ -285,14 +293,30 @@ class _Command:
             provider=self._name,
             resources=[self._clean(each) for each in result.resources],
             outputs=self._redactor.value(result.metadata.get("outputs") or {}),
-            plan=self._redactor.value(result.metadata.get("plan")),
-            figures=self._redactor.value(result.metadata.get("figures") or []),
+            plan=self._plan(result),
+            figures=[
+                self._redactor.value(each) for each in result.metadata.get("figures") or [] if isinstance(each, dict)
+            ],
             message=self._text(result.message),
             diagnostics=tuple(self._diagnostics),
             error=error,
             is_interrupted=error is not None and self._cancelled_s is not None,
             is_legacy=self._handshake.is_legacy,
         )
+
+    def _plan(self, result: LifecycleResult) -> Mapping[str, Any] | None:
+        """As the provider gave it: it comes back to it. What is hidden in what is shown may not be in there at all."""
+        plan = result.metadata.get("plan")
+        if not isinstance(plan, dict) or not plan:
+            return None
+        if self._redactor.is_in(msgspec.json.encode(plan)):
+            raise SystemFault(
+                "plan.secret",
+                f'output provider "{self._name}" put a secret of its configuration into its plan document',
+                place=self._spec.place,
+                hint="A plan may be kept in a file. Please report this to whoever makes the provider.",
+            )
+        return plan
 
     def _interrupted(self) -> LifecycleOutcome:
         return LifecycleOutcome(

@@ -6,7 +6,7 @@ import io
 import json
 from typing import Any
 
-from dstream.cli.lifecycle_log import LifecycleLog
+from dstream.cli.lifecycle_log import EventStream, LifecycleLog, Log
 from dstream.cli.plan_view import painter
 from dstream.protocol.messages import Diagnostic, Resource
 
@@ -17,16 +17,23 @@ class Terminal(io.StringIO):
 
 
 def log_to(stream: io.StringIO, **changes: Any) -> LifecycleLog:
-    given: dict[str, Any] = {"level": "info", "log_format": "text", "paint": painter(False), "task": "t", **changes}
+    given: dict[str, Any] = {
+        "level": "info",
+        "log_format": "text",
+        "paint": painter(False),
+        "names_tasks": False,
+        **changes,
+    }
     return LifecycleLog(stream, **given)
 
 
-def tell(log: LifecycleLog) -> None:
-    log.resource(Resource("planned", "create", "orders", "test:Queue"))
-    log.resource(Resource("started", "create", "orders", "test:Queue"))
-    log.resource(Resource("done", "create", "orders", "test:Queue"))
-    log.resource(Resource("failed", "create", "returns", "test:Queue", note="quota"))
-    log.diagnostic(Diagnostic("the tier is small", name="orders"))
+def tell(log: Log) -> None:
+    task = log.of("t")
+    task.resource(Resource("planned", "create", "orders", "test:Queue"))
+    task.resource(Resource("started", "create", "orders", "test:Queue"))
+    task.resource(Resource("done", "create", "orders", "test:Queue"))
+    task.resource(Resource("failed", "create", "returns", "test:Queue", note="quota"))
+    task.diagnostic(Diagnostic("the tier is small", name="orders"))
     log.end()
 
 
@@ -42,6 +49,12 @@ def test_on_a_terminal_what_is_under_way_is_shown_and_replaced() -> None:
     stream = Terminal()
     tell(log_to(stream))
     assert "creating\r\x1b[K  ✓ queue  orders" in stream.getvalue()
+
+
+def test_of_several_tasks_each_line_names_its_own() -> None:
+    stream = io.StringIO()
+    tell(log_to(stream, names_tasks=True))
+    assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["t", "t", "t"]
 
 
 def test_for_machines_every_step_is_an_event_without_empty_fields() -> None:
@@ -62,6 +75,18 @@ def test_for_machines_every_step_is_an_event_without_empty_fields() -> None:
 def test_a_log_line_of_the_provider_does_not_run_into_what_is_under_way() -> None:
     stream = Terminal()
     log = log_to(stream)
-    log.resource(Resource("started", "create", "orders", "test:Queue"))
-    log.log("info", "looked", task="t")
+    log.of("t").resource(Resource("started", "create", "orders", "test:Queue"))
+    log.of("t").log("info", "looked", task="t")
     assert "creating\r\x1b[K20" in stream.getvalue()
+
+
+def test_the_stream_of_events_has_all_that_the_protocol_told() -> None:
+    stream = io.StringIO()
+    events = EventStream(stream)
+    tell(events)
+    events.of("t").log("info", "looked", name="its own", at=1)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["resource"] * 4 + ["diagnostic", "log"]
+    assert {(line["schema_version"], line["task"]) for line in lines} == {(1, "t")}
+    assert (lines[3]["phase"], lines[3]["note"], lines[3]["holds"]) == ("failed", "quota", 0)
+    assert (lines[5]["name"], lines[5]["fields"]) == ("looked", {"name": "its own", "at": 1})

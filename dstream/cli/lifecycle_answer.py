@@ -1,0 +1,97 @@
+"""What came of a lifecycle command for one task, and that as JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from dstream.errors import DStreamError
+from dstream.host import LifecycleOutcome
+from dstream.protocol.lifecycle import ListedResource
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`label`: the provider as the user named it."""
+
+    task: str
+    label: str
+    elapsed_s: float = 0.0
+    outcome: LifecycleOutcome | None = None
+    error: DStreamError | None = None
+    has_no_infrastructure: bool = False
+    """Its output manages none, and that is fine with the command."""
+    ended_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_interrupted(self) -> bool:
+        return self.outcome is not None and self.outcome.is_interrupted
+
+    @property
+    def is_success(self) -> bool:
+        return self.error is None and not self.is_interrupted
+
+    @property
+    def resources(self) -> Sequence[ListedResource]:
+        return self.outcome.resources if self.outcome else ()
+
+    @property
+    def provider(self) -> str:
+        return self.outcome.provider if self.outcome else self.label
+
+    @property
+    def message(self) -> str:
+        return self.outcome.message if self.outcome else ""
+
+    @property
+    def has_changes(self) -> bool:
+        return any(resource.op != "same" for resource in self.resources)
+
+    @property
+    def may_change(self) -> bool:
+        """One of the original protocol need not list its resources."""
+        return self.has_changes or (self.outcome is not None and self.outcome.is_legacy)
+
+    @property
+    def losing(self) -> Sequence[ListedResource]:
+        """What holds data that would be gone."""
+        return [each for each in self.resources if each.op in ("replace", "delete") and each.holds > 0]
+
+    @property
+    def removes(self) -> bool:
+        """Whether it takes something away from under a stream."""
+        is_unknown = self.outcome is not None and self.outcome.is_legacy and not self.resources
+        return is_unknown or any(each.op in ("replace", "delete") for each in self.resources)
+
+    def document(self) -> dict[str, Any]:
+        """As `--json` shows it (docs/cli-json.md)."""
+        outcome = self.outcome
+        kinds = [each.op for each in self.resources if each.phase != "failed"]
+        return {
+            "task": self.task,
+            "provider": self.provider,
+            "status": "success" if self.is_success else "interrupted" if self.is_interrupted else "failed",
+            "resources": msgspec.to_builtins(list(self.resources)),
+            "summary": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
+            "outputs": dict(outcome.outputs or {}) if outcome else {},
+            "diagnostics": [
+                {"severity": each.severity, "message": each.message, "name": each.name}
+                for each in (outcome.diagnostics if outcome else ())
+            ],
+            "message": self.message,
+            "error": _error_document(self.error) if self.error else None,
+        }
+
+
+def _error_document(error: DStreamError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "kind": error.kind,
+        "message": error.message,
+        "hint": error.hint,
+        "place": str(error.place) if error.place else None,
+    }
