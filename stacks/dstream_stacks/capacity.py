@@ -1,9 +1,9 @@
 """What a namespace's tier can carry, next to what a task is expected to need. Pure.
 
-Basic and Standard: 1,000 credits a second for a namespace; one for each message sent, one for each received, one for each
-filter that a topic evaluates (Microsoft: "Throttling operations on Azure Service Bus", What are the credit limits?).
-Premium has no credits; Microsoft has seen about 4 MB/s in and out for each messaging unit ("Service Bus Premium and Standard
-messaging tiers"; "Throttling operations", How can I avoid being throttled?).
+Basic and Standard: 1,000 credits a second for a namespace; one for each message sent, one for each received, one for
+each filter that a topic evaluates (Microsoft: "Throttling operations on Azure Service Bus", What are the credit
+limits?). Premium has no credits; Microsoft has seen about 4 MB/s in and out for each messaging unit (Microsoft:
+"Service Bus Premium and Standard messaging tiers").
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from dstream.sdk import Duration, Secret, Size
 from dstream.sdk.errors import ConfigError
+from dstream_servicebus.infrastructure_settings import InfrastructureSettings
 
 MAX_TTL_S = 4_294_967
 """A message's time to live travels as milliseconds in 32 bits (AMQP 1.0, 3.2.1 `ttl`)."""
@@ -49,11 +50,16 @@ class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     file: Annotated[str, Meta(min_length=1, description="JSON lines, one a rejected event; appended to")]
 
 
-class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class Config(InfrastructureSettings, frozen=True, kw_only=True):
     """The output's `config` block."""
 
     connection_string: Annotated[Secret[str] | None, Meta(description="Endpoint=sb://..;SharedAccessKey..")] = None
-    namespace: Annotated[str | None, Meta(description="sb-orders or its full host name; with a credential")] = None
+    connection: Annotated[
+        Literal["stack"] | None, Meta(description="stack: the connection string of what init provisioned")
+    ] = None
+    namespace: Annotated[
+        str | None, Meta(description="sb-orders or its full host name; where to publish, unless a connection tells")
+    ] = None
     credential: Annotated[Credential | None, Meta(description="how to sign in to Entra ID")] = None
     tenant_id: str | None = None
     client_id: str | None = None
@@ -67,7 +73,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     topic: Annotated[str | None, Meta(description="a name, or a template such as {source_database}-{table}")] = None
     source_host: str | None = None
     source_database: str | None = None
-    tables: Annotated[list[str], Meta(description="tables whose entities are checked at start")] = []
+    tables: Annotated[list[str], Meta(description="tables whose entities are provisioned, and checked at start")] = (
+        msgspec.field(default_factory=list)
+    )
 
     body: Annotated[Literal["envelope", "data"], Meta(description="the whole line as it came, or its data")] = (
         "envelope"
@@ -76,7 +84,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     session: Annotated[str, Meta(description="none, table, key, or a template")] = "none"
     partition_key: Annotated[str | None, Meta(description="template")] = None
     subject: Annotated[str, Meta(description="template")] = "{TableName}"
-    properties: Annotated[dict[str, str], Meta(description="application properties; values are templates")] = {}
+    properties: Annotated[dict[str, str], Meta(description="application properties; values are templates")] = (
+        msgspec.field(default_factory=dict)
+    )
     time_to_live: Duration | None = None
 
     batch: Batching = msgspec.field(default_factory=Batching)
@@ -89,7 +99,6 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
     original_connection_string: Secret[str] | None = msgspec.field(default=None, name="connectionString")
     original_resource_group: str | None = msgspec.field(default=None, name="resourceGroup")
-    """Names infrastructure; publishing does not need it."""
     original_source_host: str | None = msgspec.field(default=None, name="sourceHost")
     original_source_database: str | None = msgspec.field(default=None, name="sourceDatabase")
 
@@ -129,11 +138,16 @@ class Routing:
     ttl_s: int | None
 
 
-def access(config: Config) -> Access:
-    """Raises ConfigError when the settings don't say how to connect, or say it twice."""
-    connection_string = _either(
+def access(config: Config, stack_connection_string: str | None = None) -> Access:
+    """Raises ConfigError when the settings don't say how to connect, or say it twice.
+
+    `stack_connection_string`: the secret output of the stack, which `connection = "stack"` asks for.
+    """
+    connection_string = either(
         config.connection_string, config.original_connection_string, "connection_string", "connectionString"
     )
+    if config.connection == "stack":
+        connection_string = _stack_connection(config, connection_string, stack_connection_string)
     if connection_string is not None and config.credential is not None:
         raise ConfigError(
             "servicebus.two_credentials",
@@ -169,9 +183,9 @@ def routing(config: Config) -> Routing:
 
 def entity_names(config: Config) -> EntityNames:
     """Where the task publishes to; infrastructure reads the same. Raises ConfigError."""
-    source_host = _either(config.source_host, config.original_source_host, "source_host", "sourceHost") or ""
+    source_host = either(config.source_host, config.original_source_host, "source_host", "sourceHost") or ""
     source_database = (
-        _either(config.source_database, config.original_source_database, "source_database", "sourceDatabase") or ""
+        either(config.source_database, config.original_source_database, "source_database", "sourceDatabase") or ""
     )
     kind, template, path = _entity_template(config, source_host, source_database)
     names = EntityNames(kind, template, source_host, source_database, tuple(config.tables))
@@ -203,6 +217,24 @@ def check_oversize(config: Config) -> None:
             hint='Add dead_letter { file = "rejected.jsonl" }.',
             config_path="dead_letter",
         )
+
+
+def _stack_connection(config: Config, given: Secret[str] | None, of_stack: str | None) -> Secret[str]:
+    if given is not None:
+        raise ConfigError(
+            "servicebus.two_connections",
+            'connection = "stack" brings the connection string, so connection_string has no use beside it',
+            hint="Remove one of the two.",
+            config_path="connection",
+        )
+    if not of_stack:
+        raise ConfigError(
+            "servicebus.no_stack_connection",
+            'connection = "stack", and the stack has no connection string',
+            hint="`dstream init` makes one, in mode arm and unless disable_local_auth is set.",
+            config_path="connection",
+        )
+    return Secret(of_stack)
 
 
 def _entra(config: Config) -> Entra:
@@ -269,7 +301,8 @@ def _ttl_s(time_to_live: Duration | None) -> int | None:
     return int(time_to_live)
 
 
-def _either(value: _T | None, original: _T | None, name: str, original_name: str) -> _T | None:
+def either(value: _T | None, original: _T | None, name: str, original_name: str) -> _T | None:
+    """The one that is set, of a setting and the original's name for it. Raises ConfigError for both."""
     if value is not None and original is not None:
         raise ConfigError(
             "servicebus.set_twice", f"{name} and {original_name} are the same setting; keep one", config_path=name

@@ -1,0 +1,159 @@
+"""From the settings to what is provisioned: one spec, and every mistake that can be known named before anything moves.
+
+Pure. The queues and topics are the ones that the publisher sends to (`entity_names`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+
+from dstream_stacks.capacity import Load
+from dstream_stacks.declarations import forwarding_order
+from dstream_stacks.entities import EntityKind, EntityNames
+from dstream_stacks.naming import is_entity_name
+from dstream_stacks.spec import AuthorizationRule, Queue, ServiceBusSpec
+
+from dstream.sdk.errors import ConfigError
+from dstream_servicebus import limits
+from dstream_servicebus.config import Config, entity_names
+from dstream_servicebus.entity_specs import path, queue_spec, topic_spec
+from dstream_servicebus.infrastructure_settings import AuthorizationRuleSettings
+from dstream_servicebus.namespace_settings import check_mode, namespace_of, resource_group_of, tier_of
+from dstream_servicebus.subscription_specs import subscription_specs
+
+_TELLABLE = frozenset({"table", "source_host", "source_database"})
+
+
+def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
+    """What the task's output needs. `import_existing`: take over whatever is there. Raises ConfigError."""
+    check_mode(config)
+    if config.subscription_id is not None:
+        limits.check_subscription_id(config.subscription_id)
+    kind, names = _entities(config)
+    group, namespace = resource_group_of(config), namespace_of(config)
+    return ServiceBusSpec(
+        mode=config.mode,
+        subscription_id=config.subscription_id or "",
+        resource_group=group,
+        namespace=namespace,
+        queues=_queues(config, names) if kind == "queue" else (),
+        topics=tuple(topic_spec(config, name, subscription_specs(config, name)) for name in names if kind == "topic"),
+        authorization_rules=_authorization_rules(config, kind, names),
+        tags=config.tags,
+        import_existing=config.import_ or import_existing,
+    )
+
+
+def expected_load(config: Config) -> Load | None:
+    """What is expected to come, where the settings say so."""
+    return None if config.expected_rate is None else Load(config.expected_rate, config.expected_row_size)
+
+
+def _entities(config: Config) -> tuple[EntityKind, Sequence[str]]:
+    """Their kind, and their names as far as they are told without an event. Raises ConfigError."""
+    entities = entity_names(config)
+    names = entities.known() or tuple(config.entities)
+    setting = "queue" if config.queue is not None else "topic" if config.topic is not None else "tables"
+    if not names:
+        raise _name_not_known(entities, setting)
+    for name in config.entities:
+        _check_known(name, names, f"entities.{name}")
+        if not is_entity_name(name) or (config.mode == "arm" and "/" in name):
+            raise _bad_entity_name(name, f"entities.{name}")
+    for name in names:
+        if config.mode == "arm" and "/" in name:
+            raise _bad_entity_name(name, setting)
+    limits.check_different(((name, setting) for name in names), f"{entities.kind}s")
+    if entities.kind == "topic" and tier_of(config) == "Basic":
+        raise limits.not_in_tier("topics", "Basic", "topic")
+    if entities.kind == "queue" and config.subscriptions:
+        raise ConfigError(
+            "servicebus.not_of_kind",
+            "a queue has no subscriptions",
+            hint="Set topic instead of queue, or leave subscriptions out.",
+            config_path="subscriptions",
+        )
+    for index, subscription in enumerate(config.subscriptions):
+        for name in subscription.topics:
+            _check_known(name, names, f"subscriptions[{index}].topics")
+    return entities.kind, names
+
+
+def _queues(config: Config, names: Sequence[str]) -> tuple[Queue, ...]:
+    queues = tuple(queue_spec(config, name) for name in names)
+    try:
+        forwarding_order(queues)
+    except ValueError as error:
+        first = str(error).partition(" -> ")[0]
+        raise ConfigError(
+            "servicebus.forward_circle",
+            f"queues forward to each other in a circle: {error}",
+            config_path=path(config, first, "forward_to"),
+        ) from error
+    return queues
+
+
+def _authorization_rules(config: Config, kind: EntityKind, names: Sequence[str]) -> tuple[AuthorizationRule, ...]:
+    rules = [
+        _authorization_rule(settings, kind, names, f"authorization_rules[{index}]")
+        for index, settings in enumerate(config.authorization_rules)
+    ]
+    labels = [f"{rule.queue or rule.topic}/{rule.name}" for rule in rules]
+    limits.check_different(((label, "authorization_rules") for label in labels), "authorization rules")
+    for entity, count in Counter(rule.queue or rule.topic for rule in rules).items():
+        limits.check_rule_count(count, entity)
+    return tuple(rules)
+
+
+def _authorization_rule(
+    settings: AuthorizationRuleSettings, kind: EntityKind, names: Sequence[str], where: str
+) -> AuthorizationRule:
+    limits.check_short_name(settings.name, "authorization rule", f"{where}.name")
+    limits.check_rights(settings.rights, f"{where}.rights")
+    if settings.entity is not None:
+        _check_known(settings.entity, names, f"{where}.entity")
+    return AuthorizationRule(
+        name=settings.name,
+        rights=tuple(sorted(set(settings.rights))),  # as Azure lists them
+        queue=(settings.entity or "") if kind == "queue" else "",
+        topic=(settings.entity or "") if kind == "topic" else "",
+    )
+
+
+def _check_known(name: str, names: Sequence[str], where: str) -> None:
+    if name in names:
+        return
+    close = difflib.get_close_matches(name, names, 1)
+    raise ConfigError(
+        "servicebus.unknown_entity",
+        f'this task has no queue or topic "{name}"',
+        hint=f'Did you mean "{close[0]}"?' if close else f"It has {', '.join(names[:5])}{' ..' * (len(names) > 5)}.",
+        config_path=where,
+    )
+
+
+def _name_not_known(entities: EntityNames, setting: str) -> ConfigError:
+    other = sorted(entities.name.fields - _TELLABLE)
+    hint = (
+        'Name them: entities = { "orders-insert" = {} }.'
+        if other
+        else 'List the tables: tables = ["dbo.Orders"], or name the entities: entities = { "orders" = {} }.'
+    )
+    needs = f"{', '.join(other)} of each event" if other else "tables"
+    return ConfigError(
+        "servicebus.name_not_known",
+        f'which {entities.kind}s "{entities.name.text}" means can\'t be told without {needs}',
+        hint=hint,
+        config_path=setting,
+    )
+
+
+def _bad_entity_name(name: str, where: str) -> ConfigError:
+    return ConfigError(
+        "servicebus.bad_entity_name",
+        f'"{name}" is no name that can be provisioned',
+        hint='Letters, digits and . - _, a letter or digit at both ends; a slash only in mode = "entities".',
+        config_path=where,
+    )
