@@ -47,23 +47,29 @@ ErrorT = TypeVar("ErrorT", bound=DStreamError)
 
 
 class Redactor:
-    """Built once from the secrets and configs of a task."""
+    """Built from the secrets and configs of a task."""
 
     def __init__(self, secrets: Iterable[str] = (), configs: Iterable[Mapping[str, Any]] = ()) -> None:
-        secrets, configs = tuple(secrets), tuple(configs)
-        values = {form for secret in secrets for form in _forms(secret)}
+        self._known: set[str] = set()
+        self._certain: frozenset[bytes] = frozenset()
+        self._values: re.Pattern[str] | None = None
         for config in configs:
-            values.update(
-                form
-                for value in _found_in(config, "", is_secret_name)
-                for form in _forms(value)
-                if len(form) >= _SHORTEST
-            )
-        longest_first = sorted(values - {""}, key=len, reverse=True)
+            by_name = _found_in(config, "", is_secret_name)
+            self._known |= {form for value in by_name for form in _forms(value) if len(form) >= _SHORTEST}
+            self._learn_certain(_found_in(config, "", _is_certain_name))
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Hide these, too, from now on. From one thread; others may go on asking."""
+        secrets = {secret for secret in secrets if secret}
+        self._learn_certain(secrets)
+        self._known |= {form for secret in secrets for form in _forms(secret)}
+        longest_first = sorted(self._known - {""}, key=len, reverse=True)
         self._values = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-        certain = {*secrets, *(value for config in configs for value in _found_in(config, "", _is_certain_name))}
-        forms = {form for secret in certain for form in (secret, json.dumps(secret)[1:-1])}
-        self._certain = tuple(form.encode() for form in forms if len(form) >= _SHORTEST_STORED)
+
+    def _learn_certain(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1])}
+        self._certain |= {form.encode() for form in forms if len(form) >= _SHORTEST_STORED}
 
     def text(self, text: str) -> str:
         """The text with every secret replaced."""

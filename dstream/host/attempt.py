@@ -21,7 +21,9 @@ from dstream.host.limits import Limits
 from dstream.host.notes import Failed, Mailbox, Note, Said, Stored
 from dstream.host.opening import Opening
 from dstream.host.pair import LAST_WORDS_S, Pair
+from dstream.host.provider_memory import remember_protocol
 from dstream.host.report import Report
+from dstream.host.secret_settings import NotDescribed, secret_values
 from dstream.host.streaming import Streaming
 from dstream.protocol.handshake import Refused
 from dstream.protocol.messages import Ack, Role, encode
@@ -103,6 +105,9 @@ class Attempt:
         finally:
             pair.shut_down(signal.SIGTERM)
             self._checkpoints.finish()
+            for side in pair.sides:
+                if side.reader.handshake.has_spoken:
+                    remember_protocol(side.spec.argv, is_legacy=side.reader.handshake.is_legacy)
 
     def _open(self, pair: Pair, patient_with: Set[Role]) -> None:
         context = self._context
@@ -112,9 +117,21 @@ class Attempt:
         modes = opening.greet(patient_with)
         self._keeps_state = not modes.host_checkpoints
         self._check_stored(pair)
+        self._learn_secrets(pair)
         self._checkpoints.start()
         opening.make_output_ready(self._checkpoints)
         opening.make_input_ready(self._checkpoints, modes, self._stored.state if self._stored else msgspec.Raw(b"{}"))
+
+    def _learn_secrets(self, pair: Pair) -> None:
+        """Before a provider has its config, it is known which of it must not be shown."""
+        for side in pair.sides:
+            hello = side.reader.handshake.hello
+            try:
+                found = secret_values(side.spec, hello, side.role, self._job.cwd) if hello else ()
+            except NotDescribed:
+                self._report.log("warning", "provider.not_described", role=side.role, provider=side.name)
+                continue
+            self._context.redactor.learn(found)
 
     def _stream(self, pair: Pair, started: str) -> None:
         context = self._context

@@ -14,6 +14,7 @@ from dstream.errors import ConfigError
 from dstream.host import failures
 from dstream.host.job import HELLO_TIMEOUT_S, ProviderSpec
 from dstream.host.process import ProviderProcess
+from dstream.host.provider_memory import patience_s
 from dstream.protocol import DEFAULT_MAX_LINE, MAX_CONTROL_LINE
 from dstream.protocol.handshake import Greeted, Handshake, speaks_this_version
 from dstream.protocol.messages import BadLine, Command, Description, Hello, Role, decode_control, encode
@@ -46,7 +47,7 @@ def introduce(
     )
     lines = _Lines(process.stdout.fileno())
     try:
-        first = lines.next(time.monotonic() + min(timeout_s, HELLO_TIMEOUT_S), MAX_CONTROL_LINE)
+        first = lines.next(time.monotonic() + patience_s(spec.argv, min(timeout_s, HELLO_TIMEOUT_S)), MAX_CONTROL_LINE)
         has_ended = first is None and process.wait(_LAST_EXIT_S)
         hello = _hello(spec, role, first) if first else None
         description = None

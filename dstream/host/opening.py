@@ -14,6 +14,7 @@ from dstream.host.checkpoints import Checkpoints
 from dstream.host.job import Job, StopRequest
 from dstream.host.notes import Failed, Mailbox, Said
 from dstream.host.pair import AnySide, Pair
+from dstream.host.provider_memory import patience_s
 from dstream.host.relay import Modes
 from dstream.host.report import Report
 from dstream.protocol import PROTOCOL_VERSION
@@ -43,12 +44,15 @@ class Opening:
         """
         waiting: set[Role] = {"input", "output"}
         start_s = self._clock()
-        hello_deadline_s: float | None = start_s + self._job.hello_timeout_s
+        deadlines_s = {role: start_s + self._patience_s(role) for role in waiting - patient_with}
         while waiting:
-            heard = self._next_step(waiting, "hello", start_s + self._job.start_timeout_s, hello_deadline_s)
+            earliest_s = min(deadlines_s.values(), default=None)
+            heard = self._next_step(waiting, "hello", start_s + self._job.start_timeout_s, earliest_s)
             if heard is None:
-                hello_deadline_s = None
-                waiting -= {role for role in waiting - patient_with if self._counts_as_legacy(role)}
+                for role in [role for role, deadline_s in deadlines_s.items() if deadline_s == earliest_s]:
+                    del deadlines_s[role]
+                    if self._counts_as_legacy(role):
+                        waiting.discard(role)
                 continue
             role, step = heard
             if isinstance(step, LateHello):
@@ -57,6 +61,7 @@ class Opening:
                 self._check_hello(role, step.hello)
                 self._report.name(role, self._pair.side(role).name)
             waiting.discard(role)
+            deadlines_s.pop(role, None)
         return self._modes()
 
     def make_output_ready(self, checkpoints: Checkpoints) -> None:
@@ -127,6 +132,9 @@ class Opening:
         """A legacy input may write its rows and leave before anybody has asked it to."""
         handshake = side.reader.handshake
         return side.role == "input" and handshake.is_legacy and handshake.is_ready and side.process.exit_code == 0
+
+    def _patience_s(self, role: Role) -> float:
+        return patience_s(self._pair.side(role).spec.argv, self._job.hello_timeout_s)
 
     def _counts_as_legacy(self, role: Role) -> bool:
         handshake = self._pair.side(role).reader.handshake

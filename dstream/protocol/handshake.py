@@ -91,6 +91,11 @@ class Handshake:
     def is_legacy(self) -> bool:
         return self._counts_as_legacy and self.hello is None
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether a line of it has shown which protocol it speaks; silence shows nothing."""
+        return self.hello is not None or (self._counts_as_legacy and self.is_ready)
+
     def treat_as_legacy(self) -> None:
         """No hello came in time."""
         self._counts_as_legacy = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from dstream.errors import ConfigError, DStreamError
 from dstream.host import ProviderSpec, check_role
+from dstream.host.provider_memory import recall, remember_protocol
 from tests.conformance.runs import Background, Recorded, job, provider, run, script, sink_numbers, stored_state
 
 QUICK: dict[str, Any] = {"hello_timeout_s": 0.8, "legacy_ready_s": 0.3}
@@ -106,6 +108,35 @@ def test_a_late_hello_starts_both_again_and_loses_nothing(tmp_path: Path) -> Non
     assert (summary.rows, summary.drained) == (10, True)
     assert sink_numbers(tmp_path) == list(range(10))
     assert stored_state(tmp_path) is not None
+
+
+def test_one_that_has_shown_its_protocol_is_not_waited_for_as_long_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run(job(tmp_path, input=legacy("ingester"), hello_timeout_s=0.2))
+    begun_s = time.monotonic()
+    summary = run(job(tmp_path, input=legacy("ingester"), hello_timeout_s=60.0))
+    assert (summary.rows, time.monotonic() - begun_s < 20.0) == (8, True)
+
+
+def test_silence_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    quiet, sink = legacy("quiet"), legacy("quiet_sink", str(tmp_path / "sink"))
+    running = Background(job(tmp_path, input=quiet, output=sink, quiet_s=0.1, **QUICK))
+    running.events.wait_for("input.quiet")
+    running.stop.request()
+    running.result()
+    assert not recall(quiet.argv).is_legacy
+    assert not recall(sink.argv).is_legacy
+
+
+def test_a_hello_takes_back_what_was_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    spec = provider("input.py", 3)
+    remember_protocol(spec.argv, is_legacy=True)
+    assert run(job(tmp_path, input=spec)).rows == 10
+    assert not recall(spec.argv).is_legacy
 
 
 def test_a_legacy_input_in_output_position_is_refused_at_its_first_row(tmp_path: Path) -> None:

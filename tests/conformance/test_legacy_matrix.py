@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ def test_every_legacy_output_carries_out_every_lifecycle_command(
     assert (outcome.error, outcome.is_interrupted, outcome.is_legacy) == (None, False, True)
     assert outcome.message
     assert not (tmp_path / "sink").exists()
+
+
+def test_a_legacy_output_that_has_answered_is_not_waited_for_as_long_again(
+    legacy: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    spec = legacy("python", "output", str(tmp_path / "sink"))
+    carry_out(lifecycle_job(spec, hello_timeout_s=0.3))
+    begun_s = time.monotonic()
+    outcome = carry_out(lifecycle_job(spec, hello_timeout_s=60.0))
+    assert (outcome.is_legacy, time.monotonic() - begun_s < 20.0) == (True, True)
 
 
 @pytest.mark.parametrize("output", LEGACY)

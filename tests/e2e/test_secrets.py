@@ -47,6 +47,13 @@ CONFIG = """
       EOT
       nested            = { auth = { token = "Zq7Nested4Kx" }, tokens = ["Zq7List4Kx"] }
 """
+MARKED_BY_SCHEMA = """
+      pin               = "Zq7Schema4Kx"
+      drawer            = { code = "Zq7Deep4Kx" }
+      doors             = [{ code = "Zq7Item4Kx" }, { code = "Zq7Item4Kx\\"quoted" }]
+      rooms             = { blue = "Zq7Room4Kx" }
+"""
+"""Names that tell nothing: only a provider that describes itself knows."""
 HCL = """
 variable "pw" {
   type = string
@@ -71,7 +78,7 @@ def make(tmp_path: Path) -> Callable[..., DStream]:
     """`make(input, output, end)`: a folder whose task is full of secrets and whose providers tell them."""
 
     def make(input_: str = "v1_input", output: str = "v1_output", end: str = "well") -> DStream:
-        config = CONFIG % {"end": end}
+        config = CONFIG % {"end": end} + (MARKED_BY_SCHEMA if input_.startswith("v1") else "")
         project = tmp_path / "project"
         project.mkdir()
         hcl = HCL % {"folder": TELLTALES, "input": input_, "output": output, "config": config}

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from telling import all_in_one, leaves, out, say, tell_control, tell_stderr
+from telling import all_in_one, describe, leaves, out, say, tell_control, tell_stderr
 
 say(
     {
@@ -12,10 +12,12 @@ say(
         "role": "input",
         "name": "telltale",
         "version": "1",
-        "capabilities": ["checkpoint", "ack", "once"],
+        "capabilities": ["checkpoint", "ack", "once", "describe"],
     }
 )
 line_1 = sys.stdin.readline()
+if json.loads(line_1)["command"] == "describe":
+    describe()
 config = json.loads(line_1)["config"]
 end = config["end"]
 tell_stderr(line_1)

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from telling import all_in_one, leaves, say, tell_control, tell_stderr
+from telling import all_in_one, describe, leaves, say, tell_control, tell_stderr
 
 say(
     {
@@ -12,10 +12,12 @@ say(
         "role": "output",
         "name": "telltale",
         "version": "1",
-        "capabilities": ["ack", "infrastructure"],
+        "capabilities": ["ack", "infrastructure", "describe"],
     }
 )
 line_1 = sys.stdin.readline()
+if json.loads(line_1)["command"] == "describe":
+    describe()
 command = json.loads(line_1)
 config = command["config"]
 tell_stderr(line_1)
