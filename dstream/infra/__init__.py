@@ -1,6 +1,7 @@
 """What every infrastructure provider needs of the Pulumi Automation API. Light to import."""
 
 from dstream.infra.definition import Definition
+from dstream.infra.lifecycle import PulumiInfrastructure
 from dstream.infra.step import Step
 
-__all__ = ["Definition", "Step"]
+__all__ = ["Definition", "PulumiInfrastructure", "Step"]

@@ -23,6 +23,8 @@ class Step:
     """As the program wants them; of a deletion as recorded."""
     outputs: Mapping[str, Any] = field(default_factory=dict)
     """Its last known real state: just read, when the command refreshes; else as recorded. Empty before it exists."""
+    is_retained: bool = False
+    """`retain_on_delete`: a deletion only forgets it."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,43 @@
+"""Resource providers that this process serves to the engine for the length of a command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
+
+_ENGINE_THREADS_A_CORE = 4
+"""The engine's own default parallelism (pulumi/pkg/cmd/pulumi/operations/up.go)."""
+_SPARE_THREADS = 16
+_MAX_MESSAGE = 400 * 1024 * 1024
+"""As the engine has it (pulumi/sdk/go/common/util/rpcutil)."""
+
+
+@contextmanager
+def served(servicers: Mapping[str, ResourceProviderServicer], parallel: int | None) -> Iterator[Mapping[str, int]]:
+    """The loopback port of each, by package name. More threads than the engine has calls: one that waits for another
+    must not stand in its way.
+    """
+    import grpc
+    from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server
+
+    threads = max(parallel or 0, _ENGINE_THREADS_A_CORE * (os.cpu_count() or 1)) + _SPARE_THREADS
+    options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.max_send_message_length", _MAX_MESSAGE)]
+    servers = []
+    ports = {}
+    try:
+        for name, servicer in servicers.items():
+            server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix=f"attached-{name}"), options=options)
+            add_ResourceProviderServicer_to_server(servicer, server)
+            ports[name] = server.add_insecure_port("127.0.0.1:0")
+            server.start()
+            servers.append(server)
+        yield ports
+    finally:
+        for server in servers:
+            server.stop(grace=None)

@@ -1,0 +1,243 @@
+"""init, plan, status and destroy of an open stack. What each promises is in docs/infrastructure.md."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from pulumi.automation.errors import ConcurrentUpdateError
+
+from dstream.errors import ConfigError
+from dstream.infra.definition import Definition
+from dstream.infra.events import Events, Phase
+from dstream.infra.locks import holders_in, locked, named_in, remove_dead
+from dstream.infra.losses import Loss, is_deleted, losses, refuse
+from dstream.infra.plan_document import check, plan_document, read_document
+from dstream.infra.record import Record
+from dstream.infra.recovery import recover
+from dstream.infra.session import Session
+from dstream.infra.step import Step
+from dstream.sdk import Figure, InfrastructureContext, Plan, Resource, Result, Status
+
+T = TypeVar("T")
+
+_POLL_S = 0.2
+_RACES = 5
+"""Two that try at the same moment may both be turned away (pulumi/pkg/backend/diy/lock.go): tried again so often."""
+
+_NOTHING_RECORDED = "nothing is recorded: `dstream init` has not been run yet, or `dstream destroy` has"
+
+
+class Commands:
+    """Each of the four once: a command opens its session, and ends with it."""
+
+    def __init__(self, session: Session, definition: Definition, context: InfrastructureContext) -> None:
+        self._session = session
+        self._definition = definition
+        self._context = context
+        self._options = context.options
+        self._begun = False
+        self._told: set[str] = set()
+
+    def plan(self) -> Plan:
+        """What init would do, or destroy. Takes no lock, writes nothing."""
+        self._session.install_plugins()
+        record = self._session.record()
+        destroy = self._options.destroy
+        if record is None and destroy:
+            steps = []
+        elif record is None:
+            with self._session.throwaway() as session:
+                steps = session.preview(refresh=False).steps
+        else:
+            self._warn_of_pending(record)
+            is_read = destroy or self._options.refresh
+            events = self._session.preview_destroy() if destroy else self._session.preview(refresh=is_read)
+            steps = self._with_real_outputs(events.steps, is_read=is_read)
+        self._check_targets(record, steps)
+        found = losses(steps, self._definition)
+        document = plan_document(
+            steps,
+            spec=self._definition.spec,
+            state=record.digest if record else "",
+            engine=self._session.engine.version,
+            destroy=destroy,
+        )
+        message = _NOTHING_RECORDED if record is None and destroy else self._definition.message(steps)
+        return Plan([self._resource(each, found) for each in steps], message, document)
+
+    def status(self) -> Status:
+        """What is recorded against what is really there."""
+        self._session.install_plugins()
+        record = self._session.record()
+        if record is None or not record.is_initialised:
+            return Status(message=_NOTHING_RECORDED)
+        if self._options.refresh_only:
+            events = self._alone(self._refreshed)
+            record = self._session.record() or record
+            message = "recorded what is really there"
+        else:
+            self._warn_of_pending(record)
+            events = self._session.drift()
+            message = ""
+        self._check_targets(record, events.verdicts)
+        resources = [
+            Resource(each.name, each.type, each.op, each.diff, "deleted outside dstream" if each.op == "delete" else "")
+            for each in events.verdicts
+        ]
+        figures: Sequence[Figure] = self._definition.figures(events.verdicts)
+        return Status(resources, record.outputs, message, figures)
+
+    def init(self) -> Result:
+        """Make it as the config says. Raises LockedError, RefusedError and whatever the engine meets."""
+        self._session.install_plugins()
+        return self._alone(self._init)
+
+    def destroy(self) -> Result:
+        """Delete what init made, and then the record of it."""
+        self._session.install_plugins()
+        return self._alone(self._destroy)
+
+    def _init(self) -> Result:
+        record = self._session.record()
+        state = record.digest if record else ""
+        was_killed = record is not None and bool(record.pending)
+        is_new = record is None and self._session.create()
+        if record is None:
+            record = None if is_new else self._session.record()
+        elif was_killed:
+            record = self._recover(record)
+        try:
+            return self._converge(record, state, refresh=not is_new and (self._options.refresh or was_killed))
+        finally:
+            if is_new and not self._begun and not holders_in(self._session.place):
+                self._session.remove()  # refused before anything was made: leave nothing behind
+
+    def _converge(self, record: Record | None, state: str, *, refresh: bool) -> Result:
+        with tempfile.TemporaryDirectory(prefix="plan-", dir=self._session.place.work_dir) as folder:
+            plan_file = Path(folder, "update-plan.json")
+            preview = self._session.preview(refresh=refresh, plan_file=plan_file)
+            self._check_targets(record, preview.steps)
+            self._guard(preview.steps, state, is_read=refresh, destroy=False)
+            if not self._has_work(preview, record):
+                return Result([self._resource(each) for each in preview.steps], preview.outputs, "nothing to do")
+            self._begun = True
+            up = self._session.up(refresh=refresh, plan_file=plan_file, on_step=self._progress)
+        return Result([self._resource(each) for each in up.steps], up.outputs)
+
+    def _destroy(self) -> Result:
+        record = self._session.record()
+        if record is None:
+            return Result(message=f"nothing to do: {_NOTHING_RECORDED}")
+        state = record.digest
+        if record.pending:
+            record = self._recover(record)
+        preview = self._session.preview_destroy()
+        self._check_targets(record, preview.steps)
+        self._guard(preview.steps, state, is_read=True, destroy=True)
+        done = self._session.destroy(on_step=self._progress)
+        left = self._session.record()
+        if left is not None and not left.names:
+            self._session.remove()
+        return Result([self._resource(each) for each in done.steps])
+
+    def _refreshed(self) -> Events:
+        record = self._session.record()
+        if record is not None and record.pending:
+            self._recover(record)
+        return self._session.refresh()
+
+    def _recover(self, record: Record) -> Record:
+        return recover(self._session, record, self._definition, lambda text: self._context.diagnostic("warning", text))
+
+    def _guard(self, steps: Sequence[Step], state: str, *, is_read: bool, destroy: bool) -> None:
+        """Only what was shown, and nothing that holds data."""
+        if self._options.expect is not None:
+            check(
+                read_document(self._options.expect),
+                steps,
+                spec=self._definition.spec,
+                state=state,
+                engine=self._session.engine.version,
+                destroy=destroy,
+                exact=self._options.exact,
+            )
+        if not self._options.allow_data_loss:
+            refuse(losses(self._with_real_outputs(steps, is_read=is_read), self._definition), self._definition)
+
+    def _with_real_outputs(self, steps: Sequence[Step], *, is_read: bool) -> list[Step]:
+        """Where something would be deleted: as it really is. What is recorded may be long gone, or much more by now."""
+        if is_read or not any(is_deleted(each) for each in steps):
+            return list(steps)
+        real = {each.urn: each.outputs for each in self._session.drift().verdicts}
+        return [replace(each, outputs=real.get(each.urn, each.outputs)) for each in steps]
+
+    def _has_work(self, preview: Events, record: Record | None) -> bool:
+        """Also when only the record has to follow: what is exported, or what was changed to what the program wants."""
+        if record is None or not record.is_initialised:
+            return True
+        is_changed = any(each.op != "same" for each in [*preview.steps, *preview.verdicts])
+        return is_changed or dict(preview.outputs) != dict(record.outputs)
+
+    def _alone(self, work: Callable[[], T]) -> T:
+        """With the stack's lock: wait for whoever holds it, as long as the user wants."""
+        deadline = time.monotonic() + self._options.lock_timeout_s
+        races = 0
+        while True:
+            self._context.check()
+            self._remove_dead_locks()
+            held_by = holders_in(self._session.place)
+            if not held_by:
+                try:
+                    return work()
+                except ConcurrentUpdateError as error:
+                    self._begun = False
+                    held_by = named_in(str(error))
+                    if races < _RACES and not holders_in(self._session.place) and self._session.place.folder:
+                        races += 1
+                        self._context.stop.wait(random.uniform(0, _POLL_S))
+                        continue
+            if time.monotonic() >= deadline:
+                raise locked(held_by)
+            who = ", ".join(map(str, held_by)) or "another command"
+            if who not in self._told:
+                self._told.add(who)
+                self._context.diagnostic("info", f"waiting for {who}")
+            self._context.stop.wait(_POLL_S + random.uniform(0, _POLL_S))
+
+    def _remove_dead_locks(self) -> None:
+        for each in remove_dead(self._session.place):
+            self._context.diagnostic("warning", f"removed the lock of {each}: that process is dead")
+
+    def _warn_of_pending(self, record: Record) -> None:
+        if record.pending:
+            names = ", ".join(dict.fromkeys(each.name for each in record.pending))
+            self._context.diagnostic(
+                "warning", f"an earlier command was killed while it was at work on {names}; `dstream init` looks it up"
+            )
+
+    def _check_targets(self, record: Record | None, steps: Sequence[Step]) -> None:
+        known = dict.fromkeys([*(record.names if record else ()), *(each.name for each in steps)])
+        unknown = [each for each in self._options.target if each not in known]
+        if unknown:
+            raise ConfigError(
+                "infra.unknown_target",
+                f"there is no resource {', '.join(unknown)} here",
+                hint=f"There are: {', '.join(known) or 'none'}.",
+            )
+
+    def _progress(self, step: Step, phase: Phase, why: str) -> None:
+        note = " ".join(why.split()) if phase == "failed" else ""
+        self._context.resource(Resource(step.name, step.type, step.op, step.diff, note), phase)
+
+    def _resource(self, step: Step, found: Mapping[str, Loss] | None = None) -> Resource:
+        loss = (found or {}).get(step.urn)
+        if loss is not None:
+            return Resource(step.name, step.type, step.op, step.diff, loss.note(self._definition.held), loss.holds or 0)
+        note = "is left as it is, and forgotten" if step.op == "delete" and step.is_retained else ""
+        return Resource(step.name, step.type, step.op, step.diff, note)

@@ -1,0 +1,155 @@
+"""Which Pulumi CLI runs the infrastructure: where it is looked for, and whether it is new enough."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dstream.errors import ConfigError, SystemFault
+
+ENGINE_VERSION = "3.259.0"
+"""What DStream is tested with; `tools/pulumi/go.mod` names the same."""
+
+OLDEST_VERSION = (3, 181, 0)
+"""Before it `refresh` and `destroy` don't know inline programs (pulumi/pulumi#19858)."""
+
+_NAME = "pulumi.exe" if os.name == "nt" else "pulumi"
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Pulumi CLI that can be used."""
+
+    path: Path
+    version: str
+    """Without a v: `3.259.0`."""
+    source: str
+    """Where it was found, for people: `DSTREAM_PULUMI`, `PATH`, `~/.dstream/pulumi` or `~/.pulumi/bin`."""
+
+
+def find_engine(environ: Mapping[str, str]) -> Engine:
+    """The first of: DSTREAM_PULUMI, PATH, ~/.dstream/pulumi, ~/.pulumi/bin.
+
+    Raises ConfigError `infra.no_engine`, `infra.old_engine`.
+    """
+    home = home_of(environ)
+    named = environ.get("DSTREAM_PULUMI", "")
+    if named:
+        found = _in(Path(named).expanduser())
+        if found is None:
+            raise ConfigError(
+                "infra.no_engine",
+                f"DSTREAM_PULUMI names {named}, and there is no pulumi",
+                hint="Let it name the pulumi executable or its folder, or unset it.",
+            )
+        return _checked(Engine(found, _version_of(found), "DSTREAM_PULUMI"))
+    on_path = shutil.which(_NAME, path=environ.get("PATH", ""))
+    if on_path:
+        return _checked(Engine(Path(on_path), _version_of(Path(on_path)), "PATH"))
+    for folder in _own_folders(home):
+        found = _in(folder)
+        if found is not None:
+            return _checked(Engine(found, folder.name.removeprefix("v"), "~/.dstream/pulumi"))
+    found = _in(home / ".pulumi")
+    if found is not None:
+        return _checked(Engine(found, _version_of(found), "~/.pulumi/bin"))
+    own = _own_folder(home, ENGINE_VERSION)
+    raise ConfigError(
+        "infra.no_engine",
+        f"the Pulumi CLI was not found: DSTREAM_PULUMI is not set, and it is neither on PATH nor in {own.parent} "
+        f"nor in {home / '.pulumi' / 'bin'}",
+        hint=f"`dstream doctor --install` installs it; without network, put pulumi {ENGINE_VERSION} at "
+        f"{own / 'bin' / _NAME}, or let DSTREAM_PULUMI name it.",
+    )
+
+
+def install_engine(environ: Mapping[str, str], version: str = ENGINE_VERSION) -> Engine:
+    """Download the CLI to ~/.dstream/pulumi with Pulumi's own installer; one that is there already is kept.
+
+    Raises SystemFault `infra.install_failed`.
+    """
+    from pulumi.automation import PulumiCommand
+    from semver import VersionInfo
+
+    folder = _own_folder(home_of(environ), version)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        PulumiCommand.install(root=str(folder), version=VersionInfo.parse(version))
+    except subprocess.CalledProcessError as error:
+        said = (error.output or b"").decode("utf-8", "replace").strip().splitlines()
+        raise _not_installed(folder, said[-1] if said else str(error)) from error
+    except Exception as error:
+        raise _not_installed(folder, str(error)) from error
+    return Engine(folder / "bin" / _NAME, version, "~/.dstream/pulumi")
+
+
+def home_of(environ: Mapping[str, str]) -> Path:
+    """The user's home, as the environment says it."""
+    return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+
+
+def _not_installed(folder: Path, reason: str) -> SystemFault:
+    return SystemFault(
+        "infra.install_failed",
+        f"the Pulumi CLI could not be installed: {reason}",
+        hint=f"Without network, put the executable at {folder / 'bin' / _NAME}, or let DSTREAM_PULUMI name it.",
+    )
+
+
+def _own_folder(home: Path, version: str) -> Path:
+    return home / ".dstream" / "pulumi" / f"v{version}"
+
+
+def _own_folders(home: Path) -> Iterator[Path]:
+    """The tested version first, then the newest."""
+    tested = _own_folder(home, ENGINE_VERSION)
+    yield tested
+    others = [each for each in tested.parent.glob("v*") if _VERSION.fullmatch(each.name) and each != tested]
+    yield from sorted(others, key=lambda each: _numbers(each.name), reverse=True)
+
+
+def _in(place: Path) -> Path | None:
+    """The executable that a path names: itself, or in that folder, or in its `bin`."""
+    for candidate in (place, place / _NAME, place / "bin" / _NAME):
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return candidate
+    return None
+
+
+def _version_of(path: Path) -> str:
+    try:
+        done = subprocess.run(
+            [path, "version"],
+            env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ConfigError("infra.no_engine", f"{path} is no Pulumi CLI that runs here: {error}") from error
+    return done.stdout.strip().removeprefix("v")
+
+
+def _checked(engine: Engine) -> Engine:
+    if _VERSION.match(engine.version) and _numbers(engine.version) >= OLDEST_VERSION:
+        return engine
+    oldest = ".".join(map(str, OLDEST_VERSION))
+    raise ConfigError(
+        "infra.old_engine",
+        f"{engine.path} is Pulumi {engine.version or 'of an unknown version'}, and DStream needs {oldest} or newer",
+        hint=f"`dstream doctor --install` installs {ENGINE_VERSION}; DSTREAM_PULUMI says which one to take.",
+    )
+
+
+def _numbers(version: str) -> tuple[int, int, int]:
+    match = _VERSION.match(version)
+    if match is None:
+        return (0, 0, 0)
+    return int(match[1]), int(match[2]), int(match[3])

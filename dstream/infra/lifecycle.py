@@ -1,0 +1,70 @@
+"""What a provider derives from to have its infrastructure run by the Pulumi engine.
+
+Imported before a provider's first line: light. The engine's SDK is loaded when a command comes.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from dstream.sdk import InfrastructureContext, InfrastructureProviderBase, Plan, Result, Status
+
+if TYPE_CHECKING:
+    from dstream.infra.commands import Commands
+    from dstream.infra.definition import Definition
+    from dstream.infra.events import Severity
+
+ConfigT = TypeVar("ConfigT")
+
+_QUIET = {"GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "ERROR"}
+"""gRPC reads them when it is imported; without them it writes about forks to stderr."""
+
+
+class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
+    """To derive from next to OutputProvider: the author says what there is to be; the four commands follow from it.
+
+    class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
+        def definition(self, context): return Definition(program=.., spec=..)
+    """
+
+    @abstractmethod
+    def definition(self, context: InfrastructureContext) -> Definition:
+        """The infrastructure of `self.config`. Called once a command; import what is heavy in here."""
+
+    def init(self, context: InfrastructureContext) -> Result:
+        with self._opened("init", context) as commands:
+            return commands.init()
+
+    def plan(self, context: InfrastructureContext) -> Plan:
+        with self._opened("plan", context) as commands:
+            return commands.plan()
+
+    def status(self, context: InfrastructureContext) -> Status:
+        with self._opened("status", context) as commands:
+            return commands.status()
+
+    def destroy(self, context: InfrastructureContext) -> Result:
+        with self._opened("destroy", context) as commands:
+            return commands.destroy()
+
+    @contextmanager
+    def _opened(self, command: str, context: InfrastructureContext) -> Iterator[Commands]:
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        from dstream.infra.commands import Commands
+        from dstream.infra.environment import place_of
+        from dstream.infra.session import Asked, opened
+
+        place = place_of(context.infrastructure, os.environ)
+        definition = self.definition(context)
+        asked = Asked(command, tuple(context.options.target), context.options.parallel)
+
+        def tell(severity: Severity, message: str, name: str) -> None:
+            context.diagnostic(severity, message, name=name)
+
+        with opened(place, definition, asked, os.environ, context.stop, tell) as session:
+            yield Commands(session, definition, context)
