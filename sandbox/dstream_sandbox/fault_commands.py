@@ -1,4 +1,4 @@
-"""`dstream sandbox fault`: bad days of Service Bus on request, through the admin port's /_sandbox/faults."""
+"""`dstream sandbox fault`: bad days of Service Bus and Azure on request, through the admin port's /_sandbox/faults."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ _KINDS = {
     "stall": "nothing is read from connections, for --seconds or until cleared",
     "slow": "connections are read at --rate octets a second",
     "refuse_connection": "connections are refused",
+    "azure": "the Pulumi engine's requests fail with --code, or are answered --seconds late",
 }
 _FIELDS = ("entity", "on", "times", "after", "description")
 _FIELDS_OF = {
@@ -42,6 +43,7 @@ _FIELDS_OF = {
     "stall": ["seconds"],
     "throttle": ["rate"],
     "slow": ["rate"],
+    "azure": ["operation", "when", "code", "seconds"],
 }
 
 
@@ -51,7 +53,7 @@ _FIELDS_OF = {
     )
 )
 def fault() -> None:
-    """Let Service Bus have a bad day, to see how clients take it.
+    """Let Service Bus, or Azure, have a bad day, to see how clients take it.
 
     Faults strike in the order in which they were added, and are gone when the server is started again.
     """
@@ -63,11 +65,13 @@ def fault() -> None:
     "dstream sandbox fault add drop --at after_store --after 10 --times 1\n"
     "dstream sandbox fault add detach --condition amqp:resource-limit-exceeded --times 1\n"
     "dstream sandbox fault add delay --seconds 2\n"
-    "dstream sandbox fault add throttle --rate 100",
+    "dstream sandbox fault add throttle --rate 100\n"
+    "dstream sandbox fault add azure --operation create --entity 'orders-*' --code QuotaExceeded --times 1\n"
+    "dstream sandbox fault add azure --operation create --seconds 30 --when after",
 )
 @data_option
 @click.argument("kind", type=click.Choice(list(_KINDS)), metavar="KIND")
-@click.option("--entity", help="Path of the entity, such as orders or events/Subscriptions/audit (default: all).")
+@click.option("--entity", help="Such as orders or events/Subscriptions/audit; for azure a pattern (default: all).")
 @click.option("--on", type=click.Choice(["send", "receive"]), help="Links that send (default), or that receive.")
 @click.option("--times", type=click.IntRange(min=1), help="Strike so often, then end (default: until cleared).")
 @click.option("--after", type=click.IntRange(min=0), help="Let so many occasions pass unharmed first.")
@@ -75,8 +79,11 @@ def fault() -> None:
 @click.option("--condition", help="AMQP error condition (default: com.microsoft:server-busy).")
 @click.option("--description", help="Text of the error.")
 @click.option("--status", type=int, help="For deny_token: status code of $cbs (default: 401).")
-@click.option("--seconds", type=click.FloatRange(min=0), help="For delay and stall.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="For delay, stall and azure.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="For throttle and slow.")
+@click.option("--operation", type=click.Choice(["create", "read", "update", "delete"]), help="For azure.")
+@click.option("--when", type=click.Choice(["before", "after"]), help="For azure: before (default) or after it is done.")
+@click.option("--code", help="For azure: Azure's error code, such as QuotaExceeded.")
 def add(data: Path, **fields: Any) -> None:
     """Add a fault."""
     wanted = {name: value for name, value in fields.items() if value is not None}
@@ -111,6 +118,8 @@ def _show(faults: list[dict[str, Any]]) -> None:
         show("No faults are in force.")
     for each in faults:
         names = [*_FIELDS, *_FIELDS_OF.get(each["kind"], ())]
+        if each["kind"] == "azure":
+            names.remove("on")
         told = [f"{name}={each[name]}" for name in names if each[name] not in (None, "", 0)]
         click.echo("  ".join([each["kind"], *told]))
 

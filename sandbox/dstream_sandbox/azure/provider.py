@@ -15,8 +15,6 @@ from typing import Any
 
 import grpc
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]  # ships no types
-from pulumi.runtime.proto import plugin_pb2, provider_pb2
-from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from dstream_sandbox.azure.built_in import SUBSCRIPTION_ID
 from dstream_sandbox.azure.changes import changes
@@ -28,6 +26,7 @@ from dstream_sandbox.azure.functions import Functions, UnknownFunction
 from dstream_sandbox.azure.handlers import handlers
 from dstream_sandbox.azure.ids import Place, place_of, place_of_id
 from dstream_sandbox.azure.interference import Interference
+from dstream_sandbox.azure.protocol import grpc_stubs, plugin_pb2, provider_pb2
 from dstream_sandbox.azure.refreshed import refreshed_inputs
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
 from dstream_sandbox.azure.values import UNKNOWN, has_unknown
@@ -40,7 +39,7 @@ VERSION = "3.29.0"
 _CONFIG = "azure-native:config:"
 
 
-class AzureProvider(ResourceProviderServicer):
+class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc]  # generated code has no types
     def __init__(self, cloud: Cloud, interference: Interference) -> None:
         self._cloud = cloud
         self._handlers = handlers(cloud)

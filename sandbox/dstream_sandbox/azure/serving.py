@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import grpc.aio
-from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server
 
 from dstream_sandbox.azure.cloud import Cloud
 from dstream_sandbox.azure.interference import Interference
 from dstream_sandbox.azure.namespaces import LocalNamespace, OwnNamespaces
+from dstream_sandbox.azure.protocol import grpc_stubs
 from dstream_sandbox.azure.provider import AzureProvider
 from dstream_sandbox.azure.records import Records
 from dstream_sandbox.servicebus.broker import LocalBroker
@@ -69,7 +69,7 @@ def _bind(provider: AzureProvider, port: int) -> tuple[Any, int]:
             ("grpc.max_send_message_length", _MAX_MESSAGE),
         ]
     )
-    add_ResourceProviderServicer_to_server(provider, server)
+    grpc_stubs.add_ResourceProviderServicer_to_server(provider, server)
     try:
         return server, int(server.add_insecure_port(f"{HOST}:{port}"))
     except RuntimeError as exc:
