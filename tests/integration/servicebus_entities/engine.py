@@ -8,17 +8,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import grpc
 import pulumi
 from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_servicebus.entities_resources import entities_resources
 from pulumi import automation as auto
-from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server
+
+from dstream.infra.attachments import served
 
 # Programs that fork beside gRPC threads make it talk on stderr.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -147,14 +146,8 @@ class Stack:
 @contextlib.contextmanager
 def serving(administration: Callable[[], ServiceBusAdministrationClient]) -> Iterator[int]:
     """The provider under test on a port of its own."""
-    server = grpc.server(futures.ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
-    add_ResourceProviderServicer_to_server(entities_resources(administration), server)  # type: ignore[no-untyped-call]
-    port: int = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield port
-    finally:
-        server.stop(None).wait()
+    with served({"dstream": entities_resources(administration)}, parallel=None) as ports:
+        yield ports["dstream"]
 
 
 def _refused(asked: dict[str, Any]) -> str:
