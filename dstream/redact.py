@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 from dstream.errors import DStreamError
@@ -30,10 +32,13 @@ _PLAIN_KEYS = frozenset({"partition", "message", "session", "primary", "foreign"
 """`partition_key = "CustomerId"` is no secret; hiding its value would hide half of every message."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
-_SETTING = re.compile(r"""(?P<head>\s*"?(?P<name>[A-Za-z_][\w-]*)"?\s*[=:]\s*)(?P<value>.*)""")
+_HEAD = re.compile(r"""(?<![\w.-])(?P<quote>"?)(?P<name>[A-Za-z_][\w-]*)(?P=quote)\s*[=:](?!=)\s*""")
+_OPENING = ("(", "[", "{")
 _WRITTEN_OUT = re.compile(r"""["<\[{]|[a-z_0-9]+\(""")
 _FETCHES = re.compile(r"\b(?:env|file|secret)\(\s*$")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
+_TOKEN = re.compile(rf"{_HEAD.pattern}|(?P<text>{_QUOTED.pattern})|(?P<bracket>[][(){{}}])")
+"""What the cut of a line goes by: heads of settings, texts, brackets."""
 
 _SHORTEST = 4
 """Shorter values found by name are left alone: they would match everywhere. Marked secrets are hidden at any length."""
@@ -113,13 +118,49 @@ class Redactor:
 def source_line(text: str) -> str:
     """A line of a configuration file as it may be shown: what is written out as a secret is masked.
 
-    A line that fetches its value (`password = env("X")`) stays as it is: it names a place, not the secret.
+    What fetches its value (`password = env("X")`) stays as it is: it names a place, not the secret.
     """
-    setting = _SETTING.match(text)
-    if not setting or not is_secret_name(setting["name"]):
-        return Redactor().text(text)
-    shown = setting["head"] + _QUOTED.sub(_mask_quoted, setting["value"])
-    return shown if _WRITTEN_OUT.match(setting["value"]) else Redactor().text(shown)
+    redactor = Redactor()
+    runs = groupby((piece.shown() for piece in _pieces(text)), key=itemgetter(0))
+    joined = ((is_fit, "".join(part for _, part in run)) for is_fit, run in runs)
+    return "".join(part if is_fit else redactor.text(part) for is_fit, part in joined)
+
+
+class _Piece(NamedTuple):
+    """Part of a line: a secret setting with its value, or what stands between two of them."""
+
+    text: str
+    is_secret: bool
+
+    def shown(self) -> tuple[bool, str]:
+        """Whether it is fit to be shown now, and its text with what is quoted masked."""
+        head = _HEAD.match(self.text) if self.is_secret else None
+        if head is None:
+            return False, self.text
+        value = _QUOTED.sub(_mask_quoted, self.text[head.end() :])
+        return bool(_WRITTEN_OUT.match(value)), head[0] + value
+
+
+def _pieces(line: str) -> Iterator[_Piece]:
+    """The line, cut where a secret setting begins and where its value ends.
+
+    A setting inside a secret one (`tokens = { a = "x" }`) is as secret.
+    """
+    start = depth = 0
+    secret_depth: int | None = None
+    for token in _TOKEN.finditer(line):
+        was_secret, is_inside = secret_depth is not None, secret_depth is not None and depth > secret_depth
+        if token["name"] and not is_inside:
+            secret_depth = depth if is_secret_name(token["name"]) else None
+        elif token["bracket"] in _OPENING:
+            depth += 1
+        elif token["bracket"]:
+            depth -= 1
+            secret_depth = None if secret_depth is not None and depth < secret_depth else secret_depth
+        if was_secret != (secret_depth is not None) or (token["name"] and not is_inside):
+            yield _Piece(line[start : token.start()], was_secret)
+            start = token.start()
+    yield _Piece(line[start:], secret_depth is not None)
 
 
 def _mask_quoted(quoted: re.Match[str]) -> str:

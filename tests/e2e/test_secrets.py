@@ -213,6 +213,7 @@ MISTAKES = {
     "a marked secret as a key": ('secret("file:secret.txt")', '{ a = 1 }[secret("file:secret.txt")]'),
     "a marked secret as a condition": ('secret("file:secret.txt")', 'secret("file:secret.txt") ? 1 : 2'),
     "a marked secret as a file": ('secret("file:secret.txt")', 'file(secret("file:secret.txt"))'),
+    "a mistake beside nested ones": ('tokens = ["Zq7List4Kx"]', 'tokens = ["Zq7List4Kx"], a = upppper("x")'),
     "a secret variable of a wrong type": ("type = string", "type = number"),
 }
 
