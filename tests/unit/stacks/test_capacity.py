@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+from dstream_stacks.capacity import Load, capacity_lines, operations_per_message
+from dstream_stacks.spec import Namespace, Queue, Rule, ServiceBusSpec, Subscription, Tier, Topic
+
+QUEUES = (Queue(name="orders"), Queue(name="returns"))
+TOPIC = Topic(
+    name="events",
+    subscriptions=(
+        Subscription(name="all"),
+        Subscription(name="some", rules=(Rule(name="eu", sql="x=1"), Rule(name="us", sql="x=2"))),
+    ),
+)
+
+
+def spec(
+    tier: Tier | None, capacity: int | None = None, **entities: tuple[Queue, ...] | tuple[Topic, ...]
+) -> ServiceBusSpec:
+    return ServiceBusSpec(namespace=Namespace(name="sb-orders", tier=tier, capacity=capacity), **entities)  # type: ignore[arg-type]
+
+
+def test_a_message_costs_one_operation_to_send_one_to_receive_and_one_for_each_filter() -> None:
+    assert operations_per_message(spec("Standard", queues=QUEUES)) == 2
+    # sent once; received twice; filters: the first subscription's own, the second one's two and the one that matches nothing
+    assert operations_per_message(spec("Standard", topics=(TOPIC,))) == 1 + 2 + 4
+
+
+def test_the_expected_rate_stands_beside_what_the_tier_carries() -> None:
+    assert capacity_lines(spec("Standard", queues=QUEUES), Load(200)) == (
+        "Standard carries 1,000 operations/s per namespace; this task needs about 400/s at 200 rows/s.",
+    )
+
+
+def test_too_much_for_the_tier_is_said_with_by_how_much() -> None:
+    _, warning = capacity_lines(spec("Basic", queues=QUEUES), Load(1_250))
+
+    assert "2.5 times what Basic carries" in warning
+
+
+def test_without_an_expected_rate_only_the_tier_speaks() -> None:
+    assert capacity_lines(spec("Standard", queues=QUEUES), None) == (
+        "Standard carries 1,000 operations/s per namespace: each message sent, each received, and each filter of a topic "
+        "counts as one.",
+    )
+
+
+@pytest.mark.parametrize(("units", "too_much"), [(1, True), (4, False)])
+def test_premium_carries_bytes_by_messaging_unit(units: int, too_much: bool) -> None:
+    lines = capacity_lines(spec("Premium", units, queues=QUEUES), Load(5_000, row_bytes=500))
+
+    assert f"about {units * 4} MB/s" in lines[0]
+    assert "needs about 5 MB/s at 5,000 rows/s of 500 bytes" in lines[0]
+    assert (len(lines) == 2) == too_much
+
+
+def test_of_an_unknown_tier_nothing_is_said() -> None:
+    assert capacity_lines(spec(None, queues=QUEUES), Load(5)) == ()
+    assert capacity_lines(ServiceBusSpec(mode="entities", queues=QUEUES), Load(5)) == ()

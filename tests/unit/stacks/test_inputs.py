@@ -1,0 +1,190 @@
+"""The tables, also against the classes that pulumi_azure_native has for the same resources."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from dstream_stacks.inputs import (
+    Input,
+    iso_duration,
+    namespace_inputs,
+    queue_inputs,
+    rule_inputs,
+    snake_case,
+    subscription_inputs,
+    topic_inputs,
+)
+from dstream_stacks.spec import Namespace, Queue, Subscription, Topic
+from hypothesis import given
+from hypothesis import strategies as st
+from pulumi_azure_native import resources, servicebus
+
+from tests.unit.stacks import full
+
+_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0, "PT0S"),
+        (0.25, "PT0.25S"),
+        (30, "PT30S"),
+        (600, "PT10M"),
+        (3_660, "PT1H1M"),
+        (86_400, "P1D"),
+        (129_600, "P1DT12H"),
+        (604_800, "P7D"),
+    ],
+)
+def test_durations_are_written_as_azure_writes_them(seconds: float, written: str) -> None:
+    assert iso_duration(seconds) == written
+
+
+@given(st.integers(0, 10**12))
+def test_a_written_duration_means_what_was_given_to_the_millisecond(milliseconds: int) -> None:
+    match = _DURATION.fullmatch(iso_duration(milliseconds / 1000))
+
+    assert match is not None
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    assert round((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("value", "written", "fields"),
+    [
+        (full.QUEUE, queue_inputs(full.QUEUE), Queue),
+        (full.TOPIC, topic_inputs(full.TOPIC), Topic),
+        (full.SUBSCRIPTION, subscription_inputs(full.SUBSCRIPTION), Subscription),
+        (full.NAMESPACE, namespace_inputs(full.NAMESPACE), Namespace),
+    ],
+    ids=["queue", "topic", "subscription", "namespace"],
+)
+def test_every_setting_of_a_spec_gets_to_azure(value: Any, written: dict[str, Any], fields: type[Any]) -> None:
+    not_settings = {"name", "create", "location", "protect", "retain_on_delete", "import_", "subscriptions", "rules"}
+    settings = [field.name for field in msgspec.structs.fields(fields) if field.name not in not_settings]
+    in_sku = {"tier", "capacity"} & set(settings)
+
+    assert all(getattr(value, name) is not None for name in settings)
+    assert len(written) == len(settings) - len(in_sku) + bool(in_sku)
+
+
+def test_what_is_not_set_is_left_to_the_service() -> None:
+    assert queue_inputs(Queue(name="q")) == {}
+    assert namespace_inputs(Namespace(name="n")) == {"sku": {"name": "Standard", "tier": "Standard"}}
+
+
+NOT_OFFERED = {
+    # what azure-native takes and DStream does not offer, and why
+    "enable_express": "an express entity keeps messages in memory: it may lose them",
+    "status": "for operating, not for provisioning",
+    "client_affine_properties": "of JMS clients",
+    "is_client_affine": "of JMS clients",
+    "duplicate_detection_history_time_window": "of a subscription: its topic detects duplicates",
+    "alternate_name": "of geo-recovery pairs, which are not provisioned",
+    "encryption": "customer-managed keys are not provisioned",
+    "geo_data_replication": "not provisioned",
+    "identity": "not provisioned",
+    "ip_address_type": "not provisioned",
+    "platform_capabilities": "not provisioned",
+    "private_endpoint_connections": "not provisioned",
+}
+PLACE = {"resource_group_name", "namespace_name"}
+CASES = {
+    # resource: its inputs with everything set, and what else the program gives
+    servicebus.Queue: (queue_inputs(full.QUEUE), {*PLACE, "queue_name"}),
+    servicebus.Topic: (topic_inputs(full.TOPIC), {*PLACE, "topic_name"}),
+    servicebus.Subscription: (subscription_inputs(full.SUBSCRIPTION), {*PLACE, "topic_name", "subscription_name"}),
+    servicebus.Namespace: (namespace_inputs(full.NAMESPACE), {*PLACE, "location", "tags"}),
+    servicebus.Rule: (
+        {**rule_inputs(full.SQL_RULE), **rule_inputs(full.CORRELATION_RULE)},
+        {*PLACE, "topic_name", "subscription_name", "rule_name", "filter_type"},
+    ),
+    servicebus.DefaultRule: (
+        {**rule_inputs(full.SQL_RULE), **rule_inputs(full.CORRELATION_RULE)},
+        {*PLACE, "topic_name", "subscription_name", "filter_type"},
+    ),
+    servicebus.NamespaceAuthorizationRule: ({"rights": ["Send"]}, {*PLACE, "authorization_rule_name"}),
+    servicebus.QueueAuthorizationRule: ({"rights": ["Send"]}, {*PLACE, "queue_name", "authorization_rule_name"}),
+    servicebus.TopicAuthorizationRule: ({"rights": ["Send"]}, {*PLACE, "topic_name", "authorization_rule_name"}),
+    resources.ResourceGroup: ({}, {"resource_group_name", "location", "tags", "managed_by"}),
+}
+
+
+@pytest.mark.parametrize("resource", CASES, ids=lambda resource: str(resource.__name__))
+def test_the_tables_agree_with_azure_natives_own_class(resource: Any) -> None:
+    inputs, others = CASES[resource]
+    parameters = _parameters(resource)
+    ours = {snake_case(name) for name in inputs} | others
+
+    assert ours <= parameters.keys()
+    assert parameters.keys() - ours <= NOT_OFFERED.keys()
+    assert {name for name, parameter in parameters.items() if parameter.default is parameter.empty} <= ours
+    for name, value in inputs.items():
+        if isinstance(value, dict):
+            continue  # below
+        assert _fits(value, parameters[snake_case(name)]), name
+
+
+@pytest.mark.parametrize(
+    ("nested", "inputs", "left_out"),
+    [
+        (servicebus.SBSkuArgs, namespace_inputs(full.NAMESPACE)["sku"], set()),
+        (
+            servicebus.SqlFilterArgs,
+            rule_inputs(full.SQL_RULE)["sqlFilter"],
+            {"compatibility_level", "requires_preprocessing"},
+        ),
+        (
+            servicebus.ActionArgs,
+            rule_inputs(full.SQL_RULE)["action"],
+            {"compatibility_level", "requires_preprocessing"},
+        ),
+        (
+            servicebus.CorrelationFilterArgs,
+            rule_inputs(full.CORRELATION_RULE)["correlationFilter"],
+            {"requires_preprocessing"},
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_nested_values_agree_with_azure_natives_own_class(
+    nested: Any, inputs: dict[str, Any], left_out: set[str]
+) -> None:
+    parameters = _signature(nested)
+
+    assert parameters.keys() - {snake_case(name) for name in inputs} == left_out
+    assert all(_fits(value, parameters[snake_case(name)]) for name, value in inputs.items())
+
+
+def test_no_two_settings_have_the_same_name_in_azure() -> None:
+    from dstream_stacks import inputs
+
+    for table in (inputs.QUEUE, inputs.TOPIC, inputs.SUBSCRIPTION, inputs.NAMESPACE, inputs.CORRELATION_FILTER):
+        assert all(isinstance(each, Input) for each in table.values())
+        assert len({each.name for each in table.values()}) == len(table)
+
+
+def _parameters(resource: Any) -> dict[str, inspect.Parameter]:
+    module = inspect.getmodule(resource)
+    return _signature(getattr(module, f"{resource.__name__}Args"))
+
+
+def _signature(args: Any) -> dict[str, inspect.Parameter]:
+    parameters = dict(inspect.signature(args.__init__).parameters)
+    return {name: parameter for name, parameter in parameters.items() if not name.startswith("__")}
+
+
+def _fits(value: Any, parameter: inspect.Parameter) -> bool:
+    """By the plain type that stands first in `Union[bool, NoneType, Awaitable[..], ..]`."""
+    plain = get_args(parameter.annotation)[0]
+    origin = getattr(plain, "__origin__", plain)
+    if not isinstance(origin, type):
+        return isinstance(value, str)  # an enum by its forward reference
+    return isinstance(value, (int, float) if origin is float else origin) and type(value) is not (
+        bool if origin is int else None
+    )

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+from dstream_stacks import resource_ids as ids
+
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+NAMESPACE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.ServiceBus/namespaces/sb"
+INPUTS = {
+    "resourceGroupName": "rg",
+    "namespaceName": "sb",
+    "queueName": "orders",
+    "topicName": "events",
+    "subscriptionName": "audit",
+    "ruleName": "eu",
+    "authorizationRuleName": "sender",
+}
+IDS = {
+    ids.RESOURCE_GROUP: f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg",
+    ids.NAMESPACE: NAMESPACE,
+    ids.QUEUE: f"{NAMESPACE}/queues/orders",
+    ids.TOPIC: f"{NAMESPACE}/topics/events",
+    ids.SUBSCRIPTION: f"{NAMESPACE}/topics/events/subscriptions/audit",
+    ids.RULE: f"{NAMESPACE}/topics/events/subscriptions/audit/rules/eu",
+    ids.DEFAULT_RULE: f"{NAMESPACE}/topics/events/subscriptions/audit/rules/$Default",
+    ids.NAMESPACE_AUTHORIZATION_RULE: f"{NAMESPACE}/AuthorizationRules/sender",
+    ids.QUEUE_AUTHORIZATION_RULE: f"{NAMESPACE}/queues/orders/authorizationRules/sender",
+    ids.TOPIC_AUTHORIZATION_RULE: f"{NAMESPACE}/topics/events/authorizationRules/sender",
+    ids.OWN_QUEUE: "queue/orders",
+    ids.OWN_TOPIC: "topic/events",
+    ids.OWN_SUBSCRIPTION: "topic/events/subscription/audit",
+    ids.OWN_RULE: "topic/events/subscription/audit/rule/eu",
+}
+
+
+def test_every_type_has_its_id() -> None:
+    assert {kind: ids.resource_id(kind, INPUTS, SUBSCRIPTION) for kind in ids.PATHS} == IDS
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_an_id_tells_what_names_the_resource(kind: str) -> None:
+    parts = ids.path_parts(kind, IDS[kind])
+
+    assert parts.pop("subscriptionId", SUBSCRIPTION) == SUBSCRIPTION
+    assert parts.items() <= INPUTS.items()
+    assert ids.resource_id(kind, parts, SUBSCRIPTION) == IDS[kind]
+
+
+def test_ids_of_azure_are_read_in_any_case() -> None:
+    assert (
+        ids.path_parts(ids.QUEUE, IDS[ids.QUEUE].replace("resourceGroups", "resourcegroups"))["queueName"] == "orders"
+    )
+
+
+def test_an_id_of_another_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="Topic"):
+        ids.path_parts(ids.TOPIC, IDS[ids.QUEUE])
+
+
+def test_there_is_no_id_without_all_of_its_parts() -> None:
+    assert ids.resource_id(ids.QUEUE, INPUTS) is None
+    assert ids.resource_id(ids.OWN_SUBSCRIPTION, {"topicName": "events"}) is None
+    assert ids.resource_id("random:index:Password", INPUTS, SUBSCRIPTION) is None
