@@ -11,6 +11,7 @@ import click
 
 import dstream
 from dstream.cli.completion import completion
+from dstream.cli.doctor import doctor
 from dstream.cli.lifecycle import destroy, init, plan, status
 from dstream.cli.list import list_tasks
 from dstream.cli.options import Options, with_options
@@ -18,6 +19,7 @@ from dstream.cli.provider import provider
 from dstream.cli.render import show_errors
 from dstream.cli.run import run
 from dstream.cli.state import state
+from dstream.cli.unlock import unlock
 from dstream.cli.validate import validate
 from dstream.cli.version import version
 from dstream.errors import ConfigErrors, DStreamError, exit_code
@@ -56,12 +58,14 @@ def cli(options: Options) -> None:
 cli.add_command(destroy)
 cli.add_command(init)
 cli.add_command(completion)
+cli.add_command(doctor)
 cli.add_command(list_tasks)
 cli.add_command(plan)
 cli.add_command(provider)
 cli.add_command(run)
 cli.add_command(state)
 cli.add_command(status)
+cli.add_command(unlock)
 cli.add_command(validate)
 cli.add_command(version)
 
