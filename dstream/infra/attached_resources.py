@@ -69,6 +69,10 @@ class AttachedResources(ResourceProviderServicer):
         self._types = types
         self._version = version
 
+    def exists(self, token: str, resource_id: str) -> bool:
+        """For a program that takes over what is there. Raises ResourceFailed where it can't be told."""
+        return self._types[token].read(resource_id) is not None
+
     def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return pb.ProviderHandshakeResponse()
 

@@ -44,10 +44,14 @@ class Connector:
         with _readable("connection_string"):
             return ServiceBusClient.from_connection_string(entry, **options)
 
-    def administration(self) -> ServiceBusAdministrationClient | None:
-        """A client for the entities' settings; None where no administration endpoint is known."""
+    def administration(self, *, patient: bool = False) -> ServiceBusAdministrationClient | None:
+        """A client for the entities' settings; None where no administration endpoint is known. `patient` is for making
+        entities: it waits out throttling for about half a minute.
+        """
         entry = self._access.entry
         options: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 5}
+        if patient:
+            options = {"retry_total": 5, "connection_timeout": 10, "read_timeout": 60}
         if self._access.ca_file:
             options["connection_verify"] = self._access.ca_file
         if self._access.admin_connection_string is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,9 +16,6 @@ from azure.core.exceptions import (
 
 from dstream.infra.attached_resources_types import ResourceFailed
 from dstream_servicebus.retry import reason
-
-_OBJECT = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>(?:: )?|\(host=[^)]*\)")
-_CAUSE = "Caused by "
 
 
 @contextmanager
@@ -49,8 +45,8 @@ def _text(error: AzureError, resource_id: str) -> str:
     return f"{resource_id}: {reason(error)}"
 
 
-def _cause(error: AzureError) -> str:
-    """Without the addresses of objects that requests and urllib3 print."""
-    text = reason(error)
-    cause = text.rpartition(_CAUSE)[2].rstrip("')") if _CAUSE in text else text
-    return _OBJECT.sub("", re.sub(r"^\w+\(['\"]?", "", cause)).strip(" '\"")
+def _cause(error: BaseException) -> str:
+    """The innermost: requests and urllib3 wrap it in their own objects' addresses."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return reason(error)

@@ -54,16 +54,17 @@ class Step:
 
 
 class Stack:
-    """One stack of its own; `entities` is the program, and may be changed between two operations."""
+    """One stack of its own; `entities` are its program unless another is set. Both may be changed between operations."""
 
     def __init__(self, folder: Path, port: int, command: auto.PulumiCommand) -> None:
         self._folder, self._port = folder, port
         self.entities: list[Entity] = []
+        self.program: Callable[[], None] = self._entities
         self.steps: dict[str, Step] = {}
         self._stack = auto.create_or_select_stack(
             "test",
             "entities",
-            self._program,
+            lambda: self.program(),
             opts=auto.LocalWorkspaceOptions(
                 work_dir=str(folder),
                 pulumi_command=command,
@@ -79,7 +80,7 @@ class Stack:
             ),
         )
 
-    def _program(self) -> None:
+    def _entities(self) -> None:
         declared: dict[str, pulumi.CustomResource] = {}
         for entity in self.entities:
             declared[entity.name] = entity.declare(declared)

@@ -1,0 +1,111 @@
+"""Ids, settings and refusals of mode `entities`, as far as they need no service."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError, ServiceRequestError
+from dstream_servicebus import entities_ids as ids
+from dstream_servicebus.entities_errors import told
+from dstream_servicebus.entities_resources import _entity_path, _iso_duration, _size_of_one_partition
+from dstream_servicebus.entities_rules import Rules
+from dstream_servicebus.entities_settings import FOREVER, QUEUE, RULE, SUBSCRIPTION, TOPIC
+from dstream_stacks import inputs as spec_inputs
+from dstream_stacks import resource_ids
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dstream.infra.attached_resources_types import UNKNOWN, ResourceFailed
+from dstream.infra.attached_resources_values import seconds_of
+
+SHAPES = {
+    resource_ids.OWN_QUEUE: ids.QUEUE_ID,
+    resource_ids.OWN_TOPIC: ids.TOPIC_ID,
+    resource_ids.OWN_SUBSCRIPTION: ids.SUBSCRIPTION_ID,
+    resource_ids.OWN_RULE: ids.RULE_ID,
+}
+
+
+@pytest.mark.parametrize("token", SHAPES)
+@pytest.mark.parametrize("first", ["orders", "eu/orders", "a/subscription/b"])
+def test_ids_are_those_of_the_program_and_lead_back_to_the_names(token: str, first: str) -> None:
+    shape = SHAPES[token]
+    names = dict(zip(shape.names, (first, "audit", "$Default"), strict=False))
+    resource_id = shape.id_of(names)
+    assert resource_id == resource_ids.resource_id(token, names)
+    assert shape.keys_of(resource_id) == tuple(names.values())
+
+
+def test_an_id_of_another_type_is_refused() -> None:
+    with pytest.raises(ResourceFailed, match="looks like topic/NAME/subscription/NAME"):
+        ids.SUBSCRIPTION_ID.keys_of("queue/orders")
+
+
+@pytest.mark.parametrize(
+    ("table", "properties"),
+    [(spec_inputs.QUEUE, QUEUE), (spec_inputs.TOPIC, TOPIC), (spec_inputs.SUBSCRIPTION, SUBSCRIPTION)],
+)
+def test_every_setting_of_a_spec_is_known(table: dict[str, spec_inputs.Input], properties: dict[str, object]) -> None:
+    assert {each.name for each in table.values()} <= properties.keys()
+
+
+def test_every_part_of_a_specs_correlation_filter_is_known() -> None:
+    assert {each.name for each in spec_inputs.CORRELATION_FILTER.values()} == RULE["correlationFilter"].fields.keys()
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=10_000)))
+def test_a_time_span_keeps_its_length_as_text(span: timedelta) -> None:
+    assert float(seconds_of(_iso_duration(span))) == pytest.approx(span.total_seconds())
+
+
+def test_the_longest_time_span_is_written_as_the_service_writes_it() -> None:
+    rounded_by_the_sdk = timedelta(days=10_675_199, hours=2, minutes=48, seconds=5, microseconds=477_581)
+    assert _iso_duration(rounded_by_the_sdk) == FOREVER
+    assert _iso_duration(timedelta(days=7)) == "P7D"
+    assert _iso_duration(timedelta(0)) == "PT0S"
+
+
+def test_forwarding_is_to_a_name_and_a_partitioned_size_is_what_was_asked() -> None:
+    assert _entity_path("sb://ns.servicebus.windows.net/eu/orders") == "eu/orders"
+    assert _entity_path("orders") == "orders"
+    assert [_size_of_one_partition(mb) for mb in (1024, 5120, 16384, 81920)] == [1024, 5120, 1024, 5120]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "at"),
+    [
+        ({"sqlFilter": {"sqlExpression": "1=1"}, "correlationFilter": {"label": "x"}}, "correlationFilter"),
+        ({"correlationFilter": {}}, "correlationFilter"),
+        ({"correlationFilter": {"label": "x"}, "filterType": "SqlFilter"}, "filterType"),
+        ({"filterType": "CorrelationFilter"}, "filterType"),
+    ],
+)
+def test_a_rule_has_one_filter_of_the_kind_it_says(wrong: dict[str, object], at: str) -> None:
+    rules = Rules(lambda: pytest.fail("no need to ask the service"))
+    assert rules.problems(wrong).keys() == {at}
+    assert rules.problems({"sqlFilter": UNKNOWN, "filterType": "SqlFilter"}) == {}
+
+
+def _status(code: int, text: str) -> HttpResponseError:
+    error = HttpResponseError(text)
+    error.status_code = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ClientAuthenticationError("SubCode=40100. Unauthorized."), "not authorised: needs Manage"),
+        (_status(403, "Forbidden"), "not authorised: needs Manage"),
+        (_status(429, "SubCode=50009. Busy."), "throttled, also after waiting: SubCode=50009. Busy."),
+        (_status(503, "Busy"), "throttled, also after waiting: Busy"),
+        (ResourceExistsError("SubCode=40901. In progress."), "conflict: SubCode=40901. In progress."),
+        (_status(400, "SubCode=40000. No partitions here.\nMore"), "SubCode=40000. No partitions here."),
+        (ServiceRequestError("no route"), "the administration endpoint is unreachable: no route"),
+    ],
+)
+def test_a_refusal_is_one_line(error: Exception, text: str) -> None:
+    with pytest.raises(ResourceFailed) as failed, told("queue/orders"):
+        raise error
+    assert str(failed.value) == f"queue/orders: {text}"
