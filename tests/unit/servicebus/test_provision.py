@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dstream_servicebus.config import Config, access
+from dstream_servicebus.provision import expected_load, spec_of
+from dstream_stacks.capacity import Load
+from dstream_stacks.spec import AuthorizationRule, CorrelationFilter, Queue, Rule, ServiceBusSpec, as_document
+
+from dstream.errors import ConfigError
+from dstream.sdk import decode_config
+
+KEY = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=hidden="
+PLACE = {"resource_group": "rg", "namespace": "sb-orders"}
+
+
+def spec(**settings: Any) -> ServiceBusSpec:
+    return spec_of(decode_config({**PLACE, "queue": "orders", **settings}, Config))
+
+
+def topics(**settings: Any) -> ServiceBusSpec:
+    return spec(queue=None, topic="events", **settings)
+
+
+def entities(**settings: Any) -> ServiceBusSpec:
+    return spec(resource_group=None, mode="entities", connection_string=KEY, **settings)
+
+
+def test_the_originals_file_gives_the_originals_queues_in_what_exists_already() -> None:
+    original = decode_config(
+        {
+            "connectionString": KEY,
+            "resourceGroup": "rg-default",
+            "namespace": "sb-westeurope",
+            "sourceHost": "LOCALHOST",
+            "sourceDatabase": "TestDB",
+            "tables": ["dbo.Cars", "Persons"],
+        },
+        Config,
+    )
+
+    assert as_document(spec_of(original)) == {
+        "resource_group": {"name": "rg-default"},
+        "namespace": {"name": "sb-westeurope"},
+        "queues": [
+            {"name": name, "duplicate_detection": True, "duplicate_detection_window_s": 600.0}
+            for name in ("localhost-test-db-cars", "localhost-test-db-persons")
+        ],
+    }
+
+
+def test_what_is_provisioned_is_what_is_published_to() -> None:
+    assert [queue.name for queue in spec(queue="shop-{table}", tables=["dbo.Orders", "sales.Lines"]).queues] == [
+        "shop-orders",
+        "shop-sales-lines",
+    ]
+
+
+def test_entities_whose_names_depend_on_events_are_provisioned_by_name() -> None:
+    made = spec(
+        queue="{table}-{OperationType}", tables=["a"], entities={"a-insert": {}, "a-delete": {"sessions": False}}
+    )
+
+    assert [queue.name for queue in made.queues] == ["a-insert", "a-delete"]
+
+
+def test_one_entitys_own_settings_win_over_the_common_ones() -> None:
+    made = spec(
+        queue="{table}",
+        tables=["a", "b"],
+        entity={"lock_duration": "30s", "max_delivery_count": 5, "max_size": "2GB", "protect": True},
+        entities={"b": {"max_delivery_count": 9, "protect": False, "duplicate_detection": False}},
+    )
+
+    common = {"lock_duration_s": 30.0, "max_size_mb": 2048}
+    detected = {"duplicate_detection": True, "duplicate_detection_window_s": 600.0}
+    assert made.queues == (
+        Queue(name="a", **common, **detected, max_delivery_count=5, protect=True),  # type: ignore[arg-type]
+        Queue(name="b", **common, duplicate_detection=False, max_delivery_count=9),  # type: ignore[arg-type]
+    )
+
+
+def test_duplicate_detection_is_on_where_the_tier_has_it() -> None:
+    assert spec().queues[0].duplicate_detection is True
+    assert spec(sku="Basic").queues[0].duplicate_detection is None
+    assert spec(entity={"duplicate_detection_window": "1h"}).queues[0].duplicate_detection_window_s == 3600
+
+
+def test_with_a_connection_string_alone_the_service_chooses_the_window() -> None:
+    queue = entities().queues[0]
+
+    assert (queue.duplicate_detection, queue.duplicate_detection_window_s) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("session", "own", "sessions"), [("none", None, None), ("table", None, True), ("key", False, False)]
+)
+def test_a_queue_has_sessions_when_the_messages_have(session: str, own: bool | None, sessions: bool | None) -> None:
+    assert spec(session=session, entity={} if own is None else {"sessions": own}).queues[0].sessions is sessions
+
+
+def test_subscriptions_are_made_on_each_topic_or_on_the_named_ones() -> None:
+    made = spec(
+        queue=None,
+        topic="{table}",
+        tables=["a", "b"],
+        session="table",
+        subscriptions=[
+            {"name": "all"},
+            {
+                "name": "some",
+                "topics": ["b"],
+                "sessions": False,
+                "filter": "x = 1",
+                "action": "SET y = 2",
+                "rules": [{"name": "eu", "correlation": {"subject": "s", "properties": {"k": "v"}}}],
+            },
+        ],
+    )
+
+    assert [[subscription.name for subscription in topic.subscriptions] for topic in made.topics] == [
+        ["all"],
+        ["all", "some"],
+    ]
+    some = made.topics[1].subscriptions[1]
+    assert (made.topics[1].subscriptions[0].sessions, some.sessions) == (True, False)
+    assert some.rules == (
+        Rule(sql="x = 1", action="SET y = 2"),
+        Rule(name="eu", correlation=CorrelationFilter(subject="s", properties={"k": "v"})),
+    )
+
+
+def test_an_action_without_filter_changes_every_message() -> None:
+    made = topics(subscriptions=[{"name": "s", "action": "SET y = 2"}])
+
+    assert made.topics[0].subscriptions[0].rules == (Rule(sql="1=1", action="SET y = 2"),)
+
+
+def test_authorization_rules_are_for_one_entity_or_for_the_namespace() -> None:
+    made = spec(
+        authorization_rules=[
+            {"name": "reader", "rights": ["Listen"], "entity": "orders"},
+            {"name": "admin", "rights": ["Send", "Manage", "Listen"]},
+        ]
+    )
+
+    assert made.authorization_rules == (
+        AuthorizationRule(name="reader", rights=("Listen",), queue="orders"),
+        AuthorizationRule(name="admin", rights=("Listen", "Manage", "Send")),
+    )
+
+
+def test_taking_over_and_protecting_hold_for_everything() -> None:
+    made = spec(protect=True, retain_on_delete=True, **{"import": True})
+
+    assert made.import_existing
+    assert made.namespace is not None
+    for each in (made.namespace, *made.queues):
+        assert (each.protect, each.retain_on_delete, each.import_) == (True, True, True)
+    assert spec_of(decode_config({**PLACE, "queue": "orders"}, Config), import_existing=True).import_existing
+
+
+def test_a_namespaces_full_host_names_it_as_well() -> None:
+    made = spec(namespace="sb-orders.servicebus.windows.net")
+
+    assert made.namespace is not None
+    assert made.namespace.name == "sb-orders"
+
+
+def test_the_expected_load_is_rows_a_second_and_bytes_a_row() -> None:
+    settings = {**PLACE, "queue": "orders"}
+
+    assert expected_load(decode_config(settings, Config)) is None
+    assert expected_load(
+        decode_config({**settings, "expected_rate": 200, "expected_row_size": "1KiB"}, Config)
+    ) == Load(200, 1024)
+
+
+def test_no_secret_gets_into_the_spec() -> None:
+    assert "hidden" not in str(as_document(spec(connection_string=KEY)))
+
+
+def test_the_connection_string_of_the_stack_is_used_when_asked_for() -> None:
+    config = decode_config({**PLACE, "queue": "orders", "connection": "stack"}, Config)
+
+    assert access(config, "Endpoint=sb://stack/").entry == "Endpoint=sb://stack/"
+    with pytest.raises(ConfigError) as caught:
+        access(config)
+    assert (caught.value.code, caught.value.config_path) == ("servicebus.no_stack_connection", "connection")
+
+
+NEW = {"create_namespace": True, "location": "westeurope"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "path"),
+    [
+        ({"queue": "{table}"}, "servicebus.name_not_known", "queue"),
+        ({"queue": "{table}-{OperationType}", "tables": ["a"]}, "servicebus.name_not_known", "queue"),
+        ({"entities": {"ordesr": {}}}, "servicebus.unknown_entity", "entities.ordesr"),
+        ({"queue": "a/b"}, "servicebus.bad_entity_name", "queue"),
+        ({"queue": "{OperationType}", "entities": {"-a": {}}}, "servicebus.bad_entity_name", "entities.-a"),
+        ({"queue": "{OperationType}", "entities": {"a": {}, "A": {}}}, "servicebus.duplicate_name", "queue"),
+        ({"resource_group": None}, "servicebus.no_resource_group", "resource_group"),
+        ({"resource_group": "rg."}, "servicebus.bad_name", "resource_group"),
+        ({"namespace": None}, "servicebus.no_namespace", "namespace"),
+        ({"namespace": "sb"}, "servicebus.bad_name", "namespace"),
+        ({"namespace": "sb_orders"}, "servicebus.bad_name", "namespace"),
+        ({"subscription_id": "mine"}, "servicebus.bad_name", "subscription_id"),
+        ({"create_namespace": True}, "servicebus.no_location", "location"),
+        ({"create_resource_group": True}, "servicebus.no_location", "location"),
+        ({"create_resource_group": True, "location": "x"}, "servicebus.unused_setting", "create_resource_group"),
+        ({"zone_redundant": True}, "servicebus.unused_setting", "zone_redundant"),
+        ({"tags": {"a": "b"}}, "servicebus.unused_setting", "tags"),
+        ({**NEW, "capacity": 4}, "servicebus.not_in_tier", "capacity"),
+        ({**NEW, "zone_redundant": True}, "servicebus.not_in_tier", "zone_redundant"),
+        ({"sku": "Basic", "entity": {"duplicate_detection": True}}, "servicebus.not_in_tier", "entity.duplicate_detection"),
+        ({"sku": "Basic", "session": "key", "entities": {"orders": {"sessions": True}}}, "servicebus.not_in_tier", "entities.orders.sessions"),
+        ({"sku": "Basic", "queue": None, "topic": "t"}, "servicebus.not_in_tier", "topic"),
+        ({"sku": "Premium", "entity": {"partitioning": True}}, "servicebus.not_in_tier", "entity.partitioning"),
+        ({"sku": "Standard", "entity": {"max_message_size": "2MB"}}, "servicebus.not_in_tier", "entity.max_message_size"),
+        ({"entity": {"lock_duration": "6m"}}, "servicebus.out_of_range", "entity.lock_duration"),
+        ({"entity": {"duplicate_detection_window": "10s"}}, "servicebus.out_of_range", "entity.duplicate_detection_window"),
+        ({"entity": {"duplicate_detection_window": "8d"}}, "servicebus.out_of_range", "entity.duplicate_detection_window"),
+        ({"entity": {"auto_delete_on_idle": "1m"}}, "servicebus.out_of_range", "entity.auto_delete_on_idle"),
+        ({"entity": {"default_time_to_live": "100ms"}}, "servicebus.out_of_range", "entity.default_time_to_live"),
+        ({"entity": {"max_size": "6GB"}}, "servicebus.out_of_range", "entity.max_size"),
+        ({"sku": "Standard", "entity": {"max_size": "80GB"}}, "servicebus.out_of_range", "entity.max_size"),
+        ({"entity": {"max_message_size": "200MB"}}, "servicebus.out_of_range", "entity.max_message_size"),
+        ({"entity": {"max_delivery_count": 0}}, "config.invalid", "entity.max_delivery_count"),
+        ({"entity": {"duplicate_detection": False, "duplicate_detection_window": "1m"}}, "servicebus.unused_setting", "entity.duplicate_detection_window"),
+        ({"entity": {"support_ordering": True}}, "servicebus.not_of_kind", "entity.support_ordering"),
+        ({"queue": None, "topic": "t", "entity": {"lock_duration": "1m"}}, "servicebus.not_of_kind", "entity.lock_duration"),
+        ({"subscriptions": [{"name": "s"}]}, "servicebus.not_of_kind", "subscriptions"),
+        ({"entity": {"sessions": True}}, "servicebus.no_sessions_sent", "entity.sessions"),
+        ({"entity": {"forward_to": "orders"}}, "servicebus.forward_circle", "entity.forward_to"),
+        ({"authorization_rules": [{"name": "a", "rights": ["Manage"]}]}, "servicebus.bad_rights", "authorization_rules[0].rights"),
+        ({"authorization_rules": [{"name": "a", "rights": ["Send"], "entity": "x"}]}, "servicebus.unknown_entity", "authorization_rules[0].entity"),
+        ({"authorization_rules": [{"name": "a", "rights": ["Send"]}] * 2}, "servicebus.duplicate_name", "authorization_rules"),
+        ({"authorization_rules": [{"name": f"a{n}", "rights": ["Send"]} for n in range(13)]}, "servicebus.out_of_range", "authorization_rules"),
+        ({"connection": "stack", "connection_string": KEY, "mode": "entities"}, "servicebus.not_in_mode", "connection"),
+        ({"connection": "stack", "disable_local_auth": True}, "servicebus.two_connections", "connection"),
+        ({"mode": "entities", "create_namespace": True}, "servicebus.not_in_mode", "create_namespace"),
+        ({"mode": "entities", "authorization_rules": [{"name": "a", "rights": ["Send"]}]}, "servicebus.not_in_mode", "authorization_rules"),
+        ({"mode": "entities", "tags": {"a": "b"}}, "servicebus.not_in_mode", "tags"),
+    ],
+)  # fmt: skip
+def test_what_service_bus_would_refuse_is_named_before_anything_moves(
+    settings: dict[str, Any], code: str, path: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        spec(**settings)
+
+    assert (caught.value.code, caught.value.config_path) == (code, path)
+
+
+@pytest.mark.parametrize(
+    ("subscription", "code", "path"),
+    [
+        ({"name": "s" * 51}, "servicebus.bad_name", "subscriptions[0].name"),
+        ({"name": "s", "topics": ["other"]}, "servicebus.unknown_entity", "subscriptions[0].topics"),
+        ({"name": "s", "lock_duration": "6m"}, "servicebus.out_of_range", "subscriptions[0].lock_duration"),
+        ({"name": "s", "sessions": True}, "servicebus.no_sessions_sent", "subscriptions[0].sessions"),
+        ({"name": "s", "filter": "1=1", "correlation": {"subject": "x"}}, "servicebus.bad_rule", "subscriptions[0].correlation"),
+        ({"name": "s", "rules": [{"name": "r"}]}, "servicebus.bad_rule", "subscriptions[0].rules[0]"),
+        ({"name": "s", "rules": [{"name": "r r", "filter": "1=1"}]}, "servicebus.bad_name", "subscriptions[0].rules[0].name"),
+        ({"name": "s", "filter": "1=1", "rules": [{"name": "$Default", "filter": "1=1"}]}, "servicebus.duplicate_name", "subscriptions[0].rules"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_subscription_is_named(subscription: dict[str, Any], code: str, path: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        topics(subscriptions=[subscription])
+
+    assert (caught.value.code, caught.value.config_path) == (code, path)
+
+
+def test_the_same_subscription_twice_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        topics(subscriptions=[{"name": "s"}, {"name": "S"}])
+
+    assert caught.value.code == "servicebus.duplicate_name"
+
+
+def test_an_emulator_judges_times_and_sizes_itself() -> None:
+    queue = entities(entity={"duplicate_detection_window": "5s", "max_size": "100MiB"}).queues[0]
+
+    assert (queue.duplicate_detection_window_s, queue.max_size_mb) == (5.0, 100)
+
+
+def test_a_name_that_only_events_tell_comes_with_the_way_out() -> None:
+    with pytest.raises(ConfigError) as tables:
+        spec(queue="{table}")
+    with pytest.raises(ConfigError) as names:
+        spec(queue="{OperationType}")
+
+    assert 'tables = ["dbo.Orders"]' in tables.value.hint
+    assert "OperationType of each event" in str(names.value)
+    assert "entities = " in names.value.hint
