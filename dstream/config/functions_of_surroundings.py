@@ -20,7 +20,6 @@ def functions_of_surroundings(around: Surroundings) -> dict[str, Function]:
         "fileexists": Function(lambda path: _path(around, path).is_file(), ("text",)),
         "secret": Function(partial(_secret, around), ("text",)),
         "timestamp": Function(lambda: around.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
-        "yamldecode": Function(_yamldecode, ("text",)),
     }
 
 
@@ -64,8 +63,3 @@ def _secret(around: Surroundings, reference: str) -> Secret:
         raise CallFailed("Azure Key Vault is not supported yet", 0, code="config.unsupported", hint=hint)
     hint = 'It reads secret("env:NAME") or secret("file:/path").'
     raise CallFailed("this is no reference to a secret", 0, hint=hint)
-
-
-def _yamldecode(text: str) -> Value:
-    hint = "Use jsondecode, or write the value as HCL."
-    raise CallFailed("is not supported yet", code="config.unsupported", hint=hint)

@@ -39,6 +39,15 @@ def _no_json_constant(text: str) -> Any:
     raise CallFailed(f"{text} is no JSON", 0)
 
 
+def _yamldecode(text: str) -> Value:
+    from dstream.config.yaml_value import NotYaml, decode
+
+    try:
+        return decode(text)
+    except NotYaml as error:
+        raise CallFailed(f"this is no YAML that can be read: {error}", 0) from None
+
+
 def _replace(text: str, old: str, new: str) -> str:
     """`/../` around `old` makes it a regular expression, with `$1` in `new`, as in Terraform."""
     if len(old) < 2 or old[0] != "/" or old[-1] != "/":
@@ -208,4 +217,5 @@ FUNCTIONS_OF_VALUES: dict[str, Function] = {
     "trim": Function(lambda text, cut: text.strip(cut) if cut else text, ("text", "text")),
     "upper": Function(str.upper, ("text",)),
     "values": Function(lambda value: [value[key] for key in sorted(value)], ("object",)),
+    "yamldecode": Function(_yamldecode, ("text",)),
 }
