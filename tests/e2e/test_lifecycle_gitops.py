@@ -1,0 +1,481 @@
+"""Plans as files, guards, several tasks, events and Markdown: lifecycle commands as a pipeline uses them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conformance.commands import QUEUES, Place, ended, lines_of, wait_until
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def two_tasks(place: Place, **of_first: Any) -> None:
+    (place.folder / "dstream.hcl").unlink(missing_ok=True)
+    place.task("a", resources={"orders": {"size": 1}}, file="a.json", **of_first)
+    place.task("b", resources={"returns": {"size": 1}}, file="b.json")
+
+
+def world(place: Place, file: str) -> Any:
+    path = place.folder / file
+    return json.loads(path.read_text())["real"] if path.exists() else {}
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    return lines_of(done.stderr)[0]
+
+
+@contextmanager
+def running(place: Place) -> Iterator[subprocess.Popen[str]]:
+    """A stream of task t that does not end by itself."""
+    path = place.folder / "dstream.hcl"
+    path.write_text(path.read_text().replace("count = 5", "count = 1000000"))
+    process = place.start("run", "t", "--log-level", "error")
+    try:
+        wait_until(lambda: list((place.folder / ".dstream").glob("state/*/t.json")), "a checkpoint")
+        yield process
+    finally:
+        ended(process, signal.SIGTERM)
+
+
+def test_a_plan_file_is_done_as_it_says_and_holds_no_secret(place: Place) -> None:
+    place.task(resources={"orders": {"connection_string": "Endpoint=sb://x;SharedAccessKey=canary-7f3a9b", "size": 1}})
+    planned = place.dstream("plan", "t", "--out", "plan.json")
+    assert planned.returncode == 0
+    assert "Next: dstream init t --plan plan.json" in planned.stdout
+    path = place.folder / "plan.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "canary" not in path.read_text()
+    document = json.loads(path.read_text())
+    assert (document["schema_version"], document["command"], document["stack"]) == (1, "init", "dev")
+    assert [task["task"] for task in document["tasks"]] == ["t"]
+
+    done = place.dstream("init", "--plan", "plan.json", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert list(place.world["real"]) == ["orders"]
+    again = place.dstream("init", "t", "--plan", "plan.json", "--yes")
+    assert again.returncode == 5  # what it says is done already
+    assert "nothing is left to create" in again.stderr
+
+
+def test_a_plan_file_is_shown_without_the_file_that_it_was_made_from(place: Place) -> None:
+    place.queues()
+    planned = place.dstream("plan", "t", "--out", "plan.json")
+    (place.folder / "dstream.hcl").unlink()
+    shown = place.dstream("plan", "--show", "plan.json")
+    assert shown.returncode == 0
+    assert shown.stdout.splitlines()[:8] == planned.stdout.splitlines()[:8]
+    document = json.loads(place.dstream("plan", "--show", "plan.json", "--json").stdout)
+    assert document["tasks"][0]["summary"] == {"create": 2}
+    markdown = place.dstream("plan", "--show", "plan.json", "--markdown", "-").stdout
+    assert markdown.startswith("<!-- dstream:plan:dev -->\n")
+
+
+def test_a_plan_file_is_refused_naming_the_setting_that_moved(place: Place) -> None:
+    place.queues()
+    place.dstream("plan", "t", "--out", "plan.json")
+    path = place.folder / "dstream.hcl"
+    path.write_text(path.read_text().replace('"max_delivery_count": 10', '"max_delivery_count": 11'))
+    done = place.dstream("init", "t", "--plan", "plan.json", "--yes")
+    assert done.returncode == 5
+    assert "[plan.stale]" in error_of(done)
+    assert "t: resources.orders.max_delivery_count" in error_of(done)
+    assert place.world["real"] == {}
+
+
+def test_a_plan_file_is_refused_when_what_is_really_there_moved(place: Place) -> None:
+    place.queues()
+    place.dstream("init", "t", "--yes")
+    place.set_real({**QUEUES, "orders": {"max_delivery_count": 77}})
+    place.dstream("plan", "t", "--out", "plan.json")
+    place.set_real({"orders": {"max_delivery_count": 78}, "returns": {"max_delivery_count": 1}})
+    done = place.dstream("init", "t", "--plan", "plan.json", "--yes")
+    assert done.returncode == 5
+    assert "orders has another max_delivery_count; returns was not to change" in error_of(done)
+    assert place.world["real"]["orders"] == {"max_delivery_count": 78}
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["destroy", "t"], "is a plan of `dstream init`"),
+        (["init", "other"], "has no plan of other; it has t"),
+        (["init", "t", "--var", "stack=prod"], 'is of the stack "dev"; this is "prod"'),
+    ],
+)
+def test_a_plan_file_of_something_else_is_refused(command: list[str], says: str, place: Place) -> None:
+    place.queues()
+    place.task("other", resources={})
+    with (place.folder / "dstream.hcl").open("a") as file:
+        file.write(
+            'variable "stack" {\n  default = "dev"\n}\ndstream {\n  infrastructure {\n    stack = var.stack\n  }\n}\n'
+        )
+    place.dstream("plan", "t", "--out", "plan.json")
+    done = place.dstream(*command, "--plan", "plan.json", "--yes")
+    assert done.returncode == 5
+    assert says in error_of(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (None, "plan.unreadable"),
+        ("{", "plan.invalid"),
+        ('{"schema_version":1}', "plan.invalid"),
+        (
+            '{"schema_version":2,"kind":"dstream.plan","created":"","dstream":"9","stack":"dev","command":"init",'
+            '"options":{},"tasks":[]}',
+            "plan.newer",
+        ),
+    ],
+)
+def test_a_file_that_is_no_plan_is_a_configuration_error(content: str | None, code: str, place: Place) -> None:
+    place.queues()
+    if content is not None:
+        (place.folder / "plan.json").write_text(content)
+    for command in (["init", "t", "--plan", "plan.json", "--yes"], ["plan", "--show", "plan.json"]):
+        done = place.dstream(*command)
+        assert done.returncode == 3
+        assert f"[{code}]" in error_of(done)
+
+
+def test_a_provider_without_a_plan_document_gives_no_file(place: Place) -> None:
+    (place.folder / "plain.py").write_text(
+        "import msgspec\n"
+        "from dstream.sdk import OutputProvider, Plan, Resource, Result, Status, StdioProviderHost\n"
+        "class Config(msgspec.Struct): pass\n"
+        "class Plain(OutputProvider[Config]):\n"
+        "    def plan(self, context): return Plan([Resource('a', op='create')])\n"
+        "    def init(self, context): return Result([Resource('a', op='create')])\n"
+        "    def status(self, context): return Status()\n"
+        "    def destroy(self, context): return Result()\n"
+        "StdioProviderHost(Plain).run()\n"
+    )
+    (place.folder / "dstream.hcl").write_text(
+        'task "t" {\n  input {\n    provider = "counter"\n  }\n  output {\n    provider_path = "plain.py"\n  }\n}\n'
+    )
+    done = place.dstream("plan", "t", "--out", "plan.json")
+    assert done.returncode == 3
+    assert "[plan.no_document]" in error_of(done)
+    assert not (place.folder / "plan.json").exists()
+    assert place.dstream("init", "t", "--yes").returncode == 0
+
+
+def test_init_carries_out_only_what_was_shown(place: Place) -> None:
+    place.queues()
+    place.dstream("init", "t", "--yes")
+    place.queues(slow={"init": "2s"})
+    path = place.folder / "dstream.hcl"
+    path.write_text(path.read_text().replace('"max_delivery_count": 10', '"max_delivery_count": 11'))
+    process = place.start("init", "t", "--yes")
+    wait_until(lambda: is_at_its_second_command(process), "init, behind the plan that it showed")
+    place.set_real({**QUEUES, "orders": {"max_delivery_count": 1}})
+    code, _, stderr = ended(process)
+    assert code == 5
+    assert "the plan no longer fits: orders has another max_delivery_count" in stderr
+    assert place.world["real"]["orders"] == {"max_delivery_count": 1}
+
+
+def is_at_its_second_command(process: subprocess.Popen[str]) -> bool:
+    """The first provider planned and is gone."""
+    children = psutil.Process(process.pid).children()
+    seen = _SEEN.setdefault(process.pid, set())
+    seen.update(child.pid for child in children)
+    return len(seen) == 2 and len(children) == 1
+
+
+_SEEN: dict[int, set[int]] = {}
+
+
+def test_what_would_lose_messages_is_shown_refused_and_done_when_allowed(place: Place) -> None:
+    place.task(resources={"audit": {"sessions": False}}, holds={"audit": 1284})
+    assert place.dstream("init", "t", "--yes").returncode == 0
+    path = place.folder / "dstream.hcl"
+    path.write_text(path.read_text().replace("false", "true"))
+    plan = place.dstream("plan", "t")
+    assert plan.returncode == 0
+    assert "replace, holds 1,284 that would be lost" in plan.stdout
+    assert "Refused by default: audit loses messages. Allow it with --allow-data-loss." in plan.stdout
+    refused = place.dstream("init", "t", "--yes", "--json", "--markdown", "init.md")
+    assert refused.returncode == 5
+    assert "init of t would lose data: audit holds 1,284 that would be lost   [plan.data_loss]" in refused.stderr
+    assert json.loads(refused.stdout)["tasks"][0]["error"]["code"] == "plan.data_loss"
+    assert "1,284" in (place.folder / "init.md").read_text()
+    assert place.world["real"] == {"audit": {"sessions": False}}
+    assert place.dstream("destroy", "t", "--yes").returncode == 5
+    assert place.dstream("init", "t", "--yes", "--allow-data-loss").returncode == 0
+    assert place.world["real"] == {"audit": {"sessions": True}}
+
+
+def test_what_would_lose_messages_is_refused_before_anybody_is_asked(place: Place) -> None:
+    place.queues(holds={"orders": 1})
+    place.dstream("init", "t", "--yes")
+    code, shown = place.at_a_terminal(b"y\n", "destroy", "t")
+    assert code == 5
+    assert "[y/N]" not in shown
+
+
+def test_a_plan_file_is_done_at_a_terminal_without_a_question(place: Place) -> None:
+    place.queues()
+    place.dstream("plan", "t", "--out", "plan.json")
+    code, shown = place.at_a_terminal(b"", "init", "t", "--plan", "plan.json")
+    assert (code, "[y/N]" in shown) == (0, False)
+    assert place.world["real"] == QUEUES
+
+
+def test_what_exists_already_is_taken_over_when_asked(place: Place) -> None:
+    place.queues()
+    (place.folder / "test-infrastructure.json").write_text(json.dumps({"real": QUEUES, "recorded": {}}))
+    refused = place.dstream("init", "t", "--yes")
+    assert refused.returncode == 3
+    assert "dstream init t --import" in refused.stderr
+    done = place.dstream("init", "t", "--yes", "--import")
+    assert done.returncode == 0
+    assert "Imported 2 in" in done.stdout
+    assert place.world == {"real": QUEUES, "recorded": QUEUES}
+
+
+def test_without_refresh_the_record_is_what_counts(place: Place) -> None:
+    place.queues()
+    place.dstream("init", "t", "--yes")
+    place.set_real({})
+    assert place.dstream("plan", "t", "--no-refresh", "--detailed-exitcode").returncode == 0
+    assert place.dstream("plan", "t", "--detailed-exitcode").returncode == 2
+
+
+def test_a_held_lock_is_named_and_waited_for_when_asked(place: Place) -> None:
+    place.queues()
+    with (place.folder / "test-infrastructure.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("alice")
+        lock.flush()
+        refused = place.dstream("init", "t", "--yes")
+        assert refused.returncode == 4
+        assert "test-infrastructure.lock is held by alice" in error_of(refused)
+        waiting = place.start("init", "t", "--yes", "--lock-timeout", "1m")
+        wait_until(lambda: is_at_its_second_command(waiting), "init at the lock")
+        fcntl.flock(lock, fcntl.LOCK_UN)
+    code, stdout, stderr = ended(waiting)
+    assert code == 0, stderr
+    assert "Created 2" in stdout
+
+
+def test_several_tasks_are_dealt_with_at_once_and_shown_in_order(place: Place) -> None:
+    two_tasks(place, slow={"plan": "2s"})
+    process = place.start("plan", "b", "a")
+    wait_until(lambda: len(psutil.Process(process.pid).children()) == 2, "both providers at once")
+    code, stdout, _ = ended(process)
+    assert code == 0
+    assert [line for line in lines_of(stdout) if "stack dev" in line] == [
+        "b · test_infrastructure · stack dev",
+        "a · test_infrastructure · stack dev",
+    ]
+    done = place.dstream("init", "--all", "--yes")
+    assert done.returncode == 0
+    assert {line.split()[0] for line in lines_of(done.stderr)} == {"a", "b"}
+    assert [line.partition(":")[0] for line in lines_of(done.stdout) if "Created" in line] == ["a", "b"]
+
+
+def test_one_task_that_fails_does_not_stop_the_others(place: Place) -> None:
+    two_tasks(place, fail={"init:orders": "locked"})
+    done = place.dstream("init", "a", "b", "--yes", "--json")
+    assert done.returncode == 4
+    assert [task["status"] for task in json.loads(done.stdout)["tasks"]] == ["failed", "success"]
+    assert (world(place, "a.json"), list(world(place, "b.json"))) == ({}, ["returns"])
+
+
+def test_all_leaves_out_what_has_no_infrastructure(place: Place) -> None:
+    place.queues()
+    place.task("shown", output="console")
+    done = place.dstream("plan", "--all", "--out", "plan.json")
+    assert done.returncode == 0
+    assert "console manages no infrastructure" in done.stdout
+    assert place.dstream("init", "--all", "--yes").returncode == 0
+    assert place.dstream("plan", "shown").returncode == 3
+
+
+def test_a_signal_cancels_all_tasks_and_the_second_one_kills(place: Place) -> None:
+    two_tasks(place, slow={"init:orders": "1h"})
+    path = place.folder / "dstream.hcl"
+    path.write_text(
+        path.read_text().replace('file = "b.json"', 'file = "b.json"\n      slow = { "init:returns" = "1h" }')
+    )
+    process = place.start("init", "a", "b", "--yes")
+
+    def both_at_work() -> bool:
+        return all((place.folder / name).exists() for name in ("a.lock", "b.lock"))
+
+    wait_until(both_at_work, "both at work")
+    code, _, stderr = ended(process, signal.SIGINT)
+    assert code == 130
+    assert stderr.count("cancelled before it was done") >= 2
+
+    (place.folder / "deaf.py").write_text(
+        "import signal, pathlib, msgspec, time\n"
+        "from dstream.sdk import OutputProvider, Plan, Result, Status, StdioProviderHost\n"
+        "class Config(msgspec.Struct): pass\n"
+        "class Deaf(OutputProvider[Config]):\n"
+        "    def status(self, context):\n"
+        "        pathlib.Path('deaf').touch()\n"
+        "        time.sleep(3600)\n"
+        "    def plan(self, context): return Plan()\n"
+        "    def init(self, context): return Result()\n"
+        "    def destroy(self, context): return Result()\n"
+        "StdioProviderHost(Deaf).run()\n"
+    )
+    path.write_text(
+        'task "t" {\n  input {\n    provider = "counter"\n  }\n  output {\n    provider_path = "deaf.py"\n  }\n}\n'
+    )
+    process = place.start("status", "t")
+    wait_until((place.folder / "deaf").exists, "the deaf provider at work")
+    code, _, _ = ended(process, signal.SIGINT, signal.SIGINT)
+    assert code == 130
+
+
+def test_events_come_as_they_happen_and_the_result_at_the_end(place: Place) -> None:
+    place.queues(fail={"init:returns": "transient"})
+    done = place.dstream("init", "t", "--yes", "--json-stream")
+    assert done.returncode == 1
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["schema_version"] for event in events} == {1}
+    assert [event["event"] for event in events] == ["plan", *["resource"] * 4, "result"]
+    assert [(event["name"], event["phase"]) for event in events[1:5]] == [
+        ("orders", "started"),
+        ("orders", "done"),
+        ("returns", "started"),
+        ("returns", "failed"),
+    ]
+    assert (events[-1]["task"], events[-1]["status"]) == ("t", "failed")
+    assert place.dstream("plan", "t", "--json", "--json-stream").returncode == 3
+
+
+def test_a_destroy_is_planned_shown_and_done_by_file(place: Place) -> None:
+    place.queues()
+    place.dstream("init", "t", "--yes")
+    planned = place.dstream("plan", "t", "--destroy", "--out", "plan.json", "--markdown", "plan.md")
+    assert "Next: dstream destroy t --plan plan.json" in planned.stdout
+    assert "### DStream destroy plan · stack `dev` · 2 delete" in (place.folder / "plan.md").read_text()
+    assert place.dstream("destroy", "--plan", "plan.json", "--yes").returncode == 0
+    assert place.world == {"recorded": {}, "real": {}}
+
+
+def test_destroy_under_a_running_stream_is_refused_and_init_that_only_adds_is_not(place: Place) -> None:
+    place.queues()
+    place.dstream("init", "t", "--yes")
+    with running(place) as process:
+        refused = place.dstream("destroy", "t", "--yes")
+        assert refused.returncode == 4
+        assert f"(pid {process.pid})" in error_of(refused)
+        assert "[lifecycle.running]" in error_of(refused)
+        path = place.folder / "dstream.hcl"
+        path.write_text(path.read_text().replace('"returns"', '"more": {}, "returns"'))
+        assert place.dstream("init", "t", "--yes").returncode == 0
+    assert place.world["real"].keys() == {"orders", "returns", "more"}
+    assert place.dstream("destroy", "t", "--yes").returncode == 0
+
+
+def test_a_run_does_not_begin_while_its_infrastructure_is_destroyed(place: Place) -> None:
+    place.queues(slow={"destroy": "1h"})
+    place.dstream("init", "t", "--yes")
+    process = place.start("destroy", "t", "--yes")
+    wait_until(lambda: is_at_its_second_command(process), "destroy at work")
+    refused = place.dstream("run", "t")
+    assert refused.returncode == 4
+    assert ended(process, signal.SIGINT)[0] == 130
+    assert place.world["real"] == QUEUES
+
+
+def test_status_shows_figures_drift_and_stream_side_by_side(place: Place) -> None:
+    place.queues(holds={"orders": 1204, "returns": 3})
+    place.dstream("init", "t", "--yes")
+    place.set_real({**QUEUES, "orders": {"max_delivery_count": 77}})
+    done = place.dstream("status", "t", "--markdown", "status.md", "--detailed-exitcode")
+    assert done.returncode == 2
+    assert done.stdout == (
+        "t · test_infrastructure · stack dev · checked just now\n"
+        "\n"
+        "  infrastructure   drift in 1 of 2\n"
+        "    ~ queue  orders\n"
+        "        max delivery count   10 recorded, 77 real\n"
+        "  messages         orders 1,204 active\n"
+        "                   returns 3 active\n"
+        "  stream           no checkpoint\n"
+        "\n"
+        "Heal the drift: dstream init t   ·   accept it: dstream status t --refresh-only\n"
+    )
+    assert "77 real" in (place.folder / "status.md").read_text()
+    document = json.loads(place.dstream("status", "t", "--json").stdout)
+    assert document["tasks"][0]["figures"][0]["values"] == {"active": 1204}
+
+
+def test_plan_says_what_the_provider_has_to_say(place: Place) -> None:
+    place.queues(capacity=10)
+    plan = place.dstream("plan", "t").stdout
+    assert "Plan: 2 create.\nCapacity: test-infrastructure.json carries 10; this task needs 2.\n" in plan
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan"],
+        ["plan", "t", "--all"],
+        ["init", "t", "--yes", "--lock-timeout", "soon"],
+        ["init", "t", "--plan", "p.json", "--target", "x", "--yes"],
+        ["plan", "t", "--out", "x", "--show", "y"],
+        ["plan", "t", "--json", "--markdown", "-"],
+        ["status", "t", "--parallel", "0"],
+    ],
+)
+def test_flags_that_make_no_sense_are_a_usage_error(arguments: list[str], place: Place) -> None:
+    place.queues()
+    assert place.dstream(*arguments).returncode == 3
+
+
+def test_unlock_releases_a_lock_of_the_engine_after_it_is_told_to(place: Place) -> None:
+    place.queues()
+    free = place.dstream("unlock", "t")
+    assert (free.returncode, free.stdout) == (0, "Nobody holds the infrastructure of t.\n")
+    assert json.loads(place.dstream("unlock", "t", "--json").stdout)["released"] is False
+    assert place.dstream("unlock", "nobody").returncode == 3
+
+
+def test_doctor_says_what_is_there_and_what_is_missing(place: Place) -> None:
+    place.queues()
+    well = place.dstream("doctor", "t")
+    assert well.returncode == 0
+    assert "✓ output test_infrastructure" in well.stdout
+    place.task("broken", output="no_such_provider")
+    ill = place.dstream("doctor", "--json")
+    assert ill.returncode == 3
+    marks = {each["subject"]: each["mark"] for each in json.loads(ill.stdout)["findings"]}
+    assert marks["output no_such_provider"] == "failure"
+    assert marks["input counter"] == "ok"
+
+
+def test_doctor_finds_no_engine_where_there_is_none_and_says_what_to_do(place: Place) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dstream", "doctor"],
+        cwd=place.folder,
+        env={"HOME": str(place.folder), "PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0  # no task that would need it
+    assert "! Pulumi engine" in done.stdout
+    assert "dstream doctor --install" in done.stdout
