@@ -1,0 +1,74 @@
+"""The Service Bus process of the sandbox with its Azure side, as the supervisor starts it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from azure.servicebus.management import ServiceBusAdministrationClient
+from dstream_sandbox.certificates import ensure_certificates
+
+KEY = "c2VjcmV0"
+_DEADLINE_S = 20.0
+_PORTS = ("amqp_port", "amqps_port", "admin_port", "azure_port")
+
+
+class AzureProcess:
+    def __init__(self, folder: Path) -> None:
+        ensure_certificates(folder)
+        (folder / "key").write_text(KEY)
+        self._folder = folder
+        self.ready: dict[str, Any] = dict.fromkeys(_PORTS, 0)
+
+    def start(self) -> AzureProcess:
+        """On the same ports each time."""
+        folder = self._folder
+        arguments: list[str | Path] = ["--data", folder, "--key-file", folder / "key"]
+        arguments += ["--cert", folder / "server.pem", "--key", folder / "server.key"]
+        arguments += [f"--{name.replace('_', '-')}={self.ready[name]}" for name in _PORTS]
+        command: list[str | Path] = [sys.executable, "-m", "dstream_sandbox.servicebus", *arguments]
+        self._popen = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._popen.stdout is not None
+        self.ready = json.loads(self._popen.stdout.readline())
+        return self
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        self._popen.send_signal(number)
+        self._popen.wait(_DEADLINE_S)
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
+
+    @property
+    def connection_string(self) -> str:
+        """Of the namespace that is there from the start."""
+        policy = f"SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={KEY}"
+        return f"Endpoint=sb://localhost:{self.ready['amqp_port']};{policy};UseDevelopmentEmulator=true;"
+
+    def administration(self, endpoint: str = "", key: str = KEY) -> ServiceBusAdministrationClient:
+        """`endpoint`: such as a namespace's serviceBusEndpoint."""
+        host = endpoint.removeprefix("https://").strip("/") or f"localhost:{self.ready['admin_port']}"
+        policy = f"SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={key}"
+        return ServiceBusAdministrationClient.from_connection_string(
+            f"Endpoint=sb://{host};{policy}", connection_verify=str(self._folder / "ca.pem")
+        )
+
+    def control(self, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(f"http://localhost:{self.ready['admin_port']}/_sandbox/{path}", data)
+        with urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def control_at(self, endpoint: str) -> None:
+        """Raises OSError when nobody listens there."""
+        with urlopen(f"{endpoint.replace('https', 'http')}health", timeout=10):
+            pass
+
+    def creates(self, ending: str) -> int:
+        """How often the resources whose ids end so were created."""
+        found = self.control("counters")["azure_creates"]
+        return sum(count for resource_id, count in found.items() if resource_id.endswith(ending.lower()))

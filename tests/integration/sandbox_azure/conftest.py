@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.sandbox_azure.azure_process import AzureProcess
+from tests.integration.sandbox_azure.engine import Stack
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureProcess]:
+    """One for all tests of a worker, which name their resources apart."""
+    process = AzureProcess(tmp_path_factory.mktemp("azure")).start()
+    yield process
+    process.end()
+
+
+@pytest.fixture
+def stack(azure: AzureProcess, tmp_path: Path) -> Stack:
+    return Stack(tmp_path / "stack", azure.ready["azure_port"])
+
+
+@pytest.fixture
+def own_azure(tmp_path: Path) -> Iterator[AzureProcess]:
+    """For a test that kills it."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    process = AzureProcess(folder).start()
+    yield process
+    process.end()
+
+
+@pytest.fixture
+def stack_of(tmp_path: Path) -> Callable[[AzureProcess], Stack]:
+    return lambda process: Stack(tmp_path / "other-stack", process.ready["azure_port"])
