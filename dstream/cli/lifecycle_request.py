@@ -30,7 +30,8 @@ class Request:
 
     def __init__(self, options: Options, names: Sequence[str] | None) -> None:
         names = None if names is None else list(dict.fromkeys(names))
-        self.project = load_project(options, only=names)
+        # A machine that only provisions may lack what inputs need.
+        self.project = load_project(options, only=names, roles=["output"])
         self.tasks = [task_of(self.project, name) for name in (self.project.tasks if names is None else names)]
         self._signal = 0
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 _LONGEST = 300
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 _SPECIAL = re.compile(r"[\\`*_\[\]<>#!|~&@$:]")
-_NOT_IN_CODE = re.compile(r"[`|\\]")
+_NOT_IN_CODE = re.compile(r"[`|\\<>]")
 _BACKTICKS = re.compile(r"`+")
 
 
@@ -18,7 +17,7 @@ def prose(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """In code type. A span can't hold a backtick easily, nor can one in a table hold `\\|`: there it is an element."""
+    """In code type. Where a span is not enough (a backtick, `\\|` in a table, tags) it is an element."""
     text = one_line(text)
     if not text or _NOT_IN_CODE.search(text):
         return f"<code>{prose(text)}</code>"
@@ -28,13 +27,8 @@ def code(text: str) -> str:
 def fenced(lines: list[str], language: str) -> str:
     """A block whose fence is longer than any run of backticks in it."""
     text = "\n".join(lines)
-    fence = "`" * max(3, *(len(run) + 1 for run in _BACKTICKS.findall(text)), 3)
+    fence = "`" * max([3, *(len(run) + 1 for run in _BACKTICKS.findall(text))])
     return f"{fence}{language}\n{text}\n{fence}"
-
-
-def in_html(text: str) -> str:
-    """Inside an HTML element that stands in a line of its own, such as a summary."""
-    return html.escape(one_line(text))
 
 
 def one_line(text: str) -> str:

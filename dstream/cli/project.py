@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dstream.cli.options import Options
-from dstream.config import Project, ProviderBlock, Task, load
+from dstream.config import Project, ProviderBlock, Role, Task, load
+from dstream.config.model import ROLES
 from dstream.errors import ConfigError
 from dstream.host import ProviderSpec
 from dstream.plugins import resolve
@@ -18,13 +19,14 @@ from dstream.protocol.messages import Infrastructure
 _WORK_DIR = ".dstream/infra"
 
 
-def load_project(options: Options, *, only: Collection[str] | None = None) -> Project:
-    """`only`: the tasks whose config is evaluated; an unset variable of another one is no hindrance.
+def load_project(options: Options, *, only: Collection[str] | None = None, roles: Collection[Role] = ROLES) -> Project:
+    """`only`: the tasks whose config is evaluated, of the blocks with these roles; an unset variable elsewhere is no
+    hindrance.
 
     Raises ConfigErrors.
     """
     variables = options.variable_values(os.environ)
-    return load(options.config_path, variables=variables, environ=os.environ, only=only)
+    return load(options.config_path, variables=variables, environ=os.environ, only=only, roles=roles)
 
 
 def task_of(project: Project, name: str) -> Task:
