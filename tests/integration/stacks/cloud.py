@@ -7,17 +7,15 @@ from typing import Any
 
 import grpc
 from dstream_stacks.resource_ids import PATHS, resource_id
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
-_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""What the engine writes for a value that is not known yet."""
 
 
 class Cloud(provider_pb2_grpc.ResourceProviderServicer):
-    """`resources`: inputs by id. `calls`: what was asked, in order. Any other inputs than the recorded ones are an update;
-    a name or a flag that Azure fixes at creation is a replacement.
+    """`resources`: inputs by id. `calls`: what was changed, in order. Inputs that differ from the recorded ones are an
+    update; a name or a flag that Azure fixes at creation is a replacement.
     """
 
     REPLACES = ("requiresSession", "requiresDuplicateDetection", "enablePartitioning")
@@ -34,8 +32,11 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
     def stop(self) -> None:
         self._server.stop(None).wait()
 
+    def Handshake(self, request: Any, context: Any) -> Any:
+        return provider_pb2.ProviderHandshakeResponse()
+
     def Attach(self, request: Any, context: Any) -> Any:
-        return _empty()
+        return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version="3.29.0")
@@ -50,7 +51,7 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ConfigureResponse(acceptSecrets=False, acceptOutputs=False)
 
     def Cancel(self, request: Any, context: Any) -> Any:
-        return _empty()
+        return empty_pb2.Empty()
 
     def Check(self, request: Any, context: Any) -> Any:
         return provider_pb2.CheckResponse(inputs=request.news)
@@ -91,7 +92,7 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
     def Delete(self, request: Any, context: Any) -> Any:
         self.calls.append(("delete", request.id))
         self.resources.pop(request.id, None)
-        return _empty()
+        return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
         args = _plain(request.args)
@@ -129,9 +130,3 @@ def _struct(values: dict[str, Any]) -> struct_pb2.Struct:
 def _plain(struct: struct_pb2.Struct) -> dict[str, Any]:
     values: dict[str, Any] = json_format.MessageToDict(struct)
     return values
-
-
-def _empty() -> Any:
-    from google.protobuf import empty_pb2
-
-    return empty_pb2.Empty()

@@ -25,13 +25,18 @@ class Engine:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in attached.items()),
         }
+        self._stack: auto.Stack | None = None
         self._cli = auto.PulumiCommand(root=str(CLI))
 
     def stack(self, program: Callable[[], None]) -> auto.Stack:
-        options = auto.LocalWorkspaceOptions(
-            work_dir=str(self._folder), env_vars=self._environment, pulumi_command=self._cli
-        )
-        return auto.create_or_select_stack("dev", project_name="orders", program=program, opts=options)
+        """The stack, with this program from now on."""
+        if self._stack is None:
+            options = auto.LocalWorkspaceOptions(
+                work_dir=str(self._folder), env_vars=self._environment, pulumi_command=self._cli
+            )
+            self._stack = auto.create_stack("dev", project_name="orders", program=program, opts=options)
+        self._stack.workspace.program = program
+        return self._stack
 
     def up(self, program: Callable[[], None], **options: Any) -> dict[str, int]:
         """How many resources by operation, without the stack itself."""

@@ -1,0 +1,172 @@
+"""The real engine runs the real azure-native classes against a cloud in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from dstream_stacks import resource_ids as ids
+from dstream_stacks.arm_program import arm_program
+from dstream_stacks.spec import (
+    AuthorizationRule,
+    CorrelationFilter,
+    Namespace,
+    Queue,
+    ResourceGroup,
+    Rule,
+    ServiceBusSpec,
+    Subscription,
+    Topic,
+)
+from pulumi.automation.errors import CommandError, InlineSourceRuntimeError
+
+from tests.integration.stacks.cloud import SUBSCRIPTION, Cloud
+from tests.integration.stacks.engine import Engine
+
+NAMESPACE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.ServiceBus/namespaces/sb-orders"
+SPEC = ServiceBusSpec(
+    resource_group=ResourceGroup(name="rg", create=True, location="westeurope"),
+    namespace=Namespace(name="sb-orders", create=True, location="westeurope", minimum_tls_version="1.2"),
+    queues=(
+        Queue(name="orders", duplicate_detection=True, duplicate_detection_window_s=600, forward_to="all"),
+        Queue(name="all", max_delivery_count=5),
+    ),
+    topics=(
+        Topic(
+            name="events",
+            subscriptions=(
+                Subscription(
+                    name="audit",
+                    rules=(
+                        Rule(name="eu", sql="region = 'eu'", action="SET seen = 1"),
+                        Rule(name="cars", correlation=CorrelationFilter(subject="cars", properties={"k": "v"})),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    authorization_rules=(
+        AuthorizationRule(name="sender", rights=("Send",)),
+        AuthorizationRule(name="reader", rights=("Listen",), queue="orders"),
+        AuthorizationRule(name="reader", rights=("Listen",), topic="events"),
+    ),
+    tags={"team": "sales"},
+)
+EXISTING = ServiceBusSpec(
+    resource_group=ResourceGroup(name="rg"), namespace=Namespace(name="sb-orders"), queues=(Queue(name="orders"),)
+)
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    cloud = Cloud()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+def engine(cloud: Cloud, tmp_path: Path) -> Engine:
+    return Engine(tmp_path / "stack", {"azure-native": cloud.port})
+
+
+def test_a_spec_becomes_what_it_says_and_stays_as_it_is(engine: Engine, cloud: Cloud) -> None:
+    made = engine.up(arm_program(SPEC))
+
+    assert made == {"create": 13}  # 12 resources, and the stack itself
+    assert cloud.resources.keys() == {
+        NAMESPACE.partition("/providers")[0],
+        NAMESPACE,
+        *(f"{NAMESPACE}/queues/{name}" for name in ("orders", "all", "orders/authorizationRules/reader")),
+        f"{NAMESPACE}/AuthorizationRules/sender",
+        f"{NAMESPACE}/topics/events",
+        f"{NAMESPACE}/topics/events/authorizationRules/reader",
+        f"{NAMESPACE}/topics/events/subscriptions/audit",
+        *(f"{NAMESPACE}/topics/events/subscriptions/audit/rules/{name}" for name in ("$Default", "eu", "cars")),
+    }
+    queue = cloud.resources[f"{NAMESPACE}/queues/orders"]
+    assert queue.items() >= {"requiresDuplicateDetection": True, "duplicateDetectionHistoryTimeWindow": "PT10M"}.items()
+    assert queue["forwardTo"] == "all"
+    assert cloud.resources[NAMESPACE].items() >= {"sku": {"name": "Standard", "tier": "Standard"}}.items()
+    assert cloud.resources[NAMESPACE]["tags"] == {"team": "sales"}
+    rule = cloud.resources[f"{NAMESPACE}/topics/events/subscriptions/audit/rules/cars"]
+    assert rule["filterType"] == "CorrelationFilter"
+    assert rule["correlationFilter"].items() >= {"label": "cars", "properties": {"k": "v"}}.items()
+
+    outputs = engine.stack(arm_program(SPEC)).outputs()
+    assert {name: output.value for name, output in outputs.items() if not output.secret} == {
+        "namespace": "sb-orders",
+        "queues": ["orders", "all"],
+        "topics": ["events"],
+        "endpoint": "https://ns/",
+    }
+    assert outputs["connection_string"].value == "Endpoint=sb://sb-orders/;SharedAccessKeyName=sender"
+    assert engine.up(arm_program(SPEC)) == {"same": 13}
+
+    # Replacing a topic replaces what is below it, and nothing else.
+    cloud.calls.clear()
+    partitioned = msgspec.structs.replace(SPEC, topics=(msgspec.structs.replace(SPEC.topics[0], partitioning=True),))
+    planned = engine.stack(arm_program(partitioned)).preview().change_summary
+    done = engine.up(arm_program(partitioned))
+    assert {str(op): count for op, count in planned.items()} == done == {"replace": 6, "same": 7}
+    assert all("/topics/events" in resource_id for _, resource_id in cloud.calls)
+    assert [op for op, _ in cloud.calls] == ["delete"] * 6 + ["create"] * 6
+
+
+def test_what_exists_already_is_used_and_never_recorded_or_destroyed(engine: Engine, cloud: Cloud) -> None:
+    guarded = msgspec.structs.replace(EXISTING, queues=(Queue(name="orders", protect=True),))
+    stack = engine.stack(arm_program(guarded))
+    made = stack.up()
+
+    assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
+    assert {each["type"] for each in stack.export_stack().deployment["resources"]} == {
+        "pulumi:pulumi:Stack",
+        "pulumi:providers:azure-native",
+        ids.QUEUE,
+    }
+    assert made.outputs["connection_string"].value.endswith("SharedAccessKeyName=RootManageSharedAccessKey")
+
+    # What is protected can't be destroyed; what is retained stays. Without keys there is no connection string.
+    with pytest.raises(CommandError, match="protected"):
+        stack.destroy()
+    retained = msgspec.structs.replace(
+        EXISTING,
+        namespace=Namespace(name="sb-orders", disable_local_auth=True),
+        queues=(Queue(name="orders", retain_on_delete=True),),
+    )
+    assert "connection_string" not in engine.stack(arm_program(retained)).up().outputs
+    stack.destroy()
+    assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
+
+
+def test_what_exists_is_taken_over_and_then_made_as_the_spec_wants_it(engine: Engine, cloud: Cloud) -> None:
+    cloud.resources[f"{NAMESPACE}/queues/orders"] = {
+        "resourceGroupName": "rg",
+        "namespaceName": "sb-orders",
+        "queueName": "orders",
+        "maxDeliveryCount": 3,
+    }
+    wanted = msgspec.structs.replace(
+        EXISTING,
+        queues=(Queue(name="orders", max_delivery_count=7, import_=True), Queue(name="new", import_=True)),
+    )
+
+    assert engine.up(arm_program(wanted)) == {"create": 2, "import": 1, "update": 1}
+    assert sorted(cloud.calls) == [("create", f"{NAMESPACE}/queues/new"), ("update", f"{NAMESPACE}/queues/orders")]
+    assert cloud.resources[f"{NAMESPACE}/queues/orders"]["maxDeliveryCount"] == 7
+    assert engine.up(arm_program(wanted)) == {"same": 3}
+
+
+def test_not_being_allowed_to_look_is_not_taken_for_not_there(engine: Engine, cloud: Cloud) -> None:
+    cloud.refuse_lookups = 'Status=403 Code="AuthorizationFailed" Message="no right to read"'
+    wanted = msgspec.structs.replace(EXISTING, import_existing=True, subscription_id=SUBSCRIPTION)
+
+    with pytest.raises((InlineSourceRuntimeError, CommandError), match="AuthorizationFailed"):
+        engine.up(arm_program(wanted))
+    assert cloud.resources == {}
+
+
+def test_a_spec_of_the_other_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="resource group"):
+        arm_program(ServiceBusSpec(mode="entities", queues=(Queue(name="q"),)))

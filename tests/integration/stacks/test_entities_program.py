@@ -1,0 +1,82 @@
+"""The real engine runs the program of mode `entities` against a cloud in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from dstream_stacks.entities_program import entities_program
+from dstream_stacks.spec import AuthorizationRule, Queue, Rule, ServiceBusSpec, Subscription, Topic
+
+from tests.integration.stacks.cloud import Cloud
+from tests.integration.stacks.engine import Engine
+
+SPEC = ServiceBusSpec(
+    mode="entities",
+    queues=(Queue(name="team/orders", lock_duration_s=30, forward_to="all"), Queue(name="all")),
+    topics=(Topic(name="events", subscriptions=(Subscription(name="audit", rules=(Rule(name="eu", sql="x=1"),)),)),),
+)
+IDS = [
+    "topic/events",
+    "topic/events/subscription/audit",
+    "topic/events/subscription/audit/rule/$Default",
+    "topic/events/subscription/audit/rule/eu",
+]
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    cloud = Cloud()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+def engine(cloud: Cloud, tmp_path: Path) -> Engine:
+    return Engine(tmp_path / "stack", {"dstream": cloud.port})
+
+
+def nothing_exists(resource_type: str, resource_id: str) -> bool:
+    return False
+
+
+def test_entities_become_what_the_spec_says_and_go_with_their_topic(engine: Engine, cloud: Cloud) -> None:
+    assert engine.up(entities_program(SPEC, exists=nothing_exists)) == {"create": 7}
+    assert cloud.resources.keys() == {"queue/team/orders", "queue/all", *IDS}
+    assert cloud.resources["queue/team/orders"] == {
+        "queueName": "team/orders",
+        "lockDuration": "PT30S",
+        "forwardTo": "all",
+    }
+    assert cloud.resources[IDS[2]]["sqlFilter"] == {"sqlExpression": "1=0"}
+    assert engine.up(entities_program(SPEC, exists=nothing_exists)) == {"same": 7}
+
+    cloud.calls.clear()
+    replaced = msgspec.structs.replace(SPEC, topics=(msgspec.structs.replace(SPEC.topics[0], partitioning=True),))
+    program = entities_program(replaced, exists=nothing_exists)
+    planned = engine.stack(program).preview().change_summary
+    assert {str(op): count for op, count in planned.items()} == engine.up(program) == {"replace": 4, "same": 3}
+    assert sorted(cloud.calls) == sorted([(op, resource_id) for op in ("create", "delete") for resource_id in IDS])
+
+
+def test_what_exists_is_taken_over(engine: Engine, cloud: Cloud) -> None:
+    cloud.resources["queue/all"] = {"queueName": "all"}
+    wanted = msgspec.structs.replace(SPEC, topics=(), import_existing=True)
+    asked: list[str] = []
+
+    def exists(resource_type: str, resource_id: str) -> bool:
+        asked.append(resource_id)
+        return resource_id in cloud.resources
+
+    assert engine.up(entities_program(wanted, exists=exists)) == {"create": 2, "import": 1}
+    assert set(asked) == {"queue/all", "queue/team/orders"}
+    assert cloud.calls == [("create", "queue/team/orders")]
+
+
+def test_what_needs_azure_resource_manager_is_refused() -> None:
+    spec = msgspec.structs.replace(SPEC, authorization_rules=(AuthorizationRule(name="a", rights=("Send",)),))
+
+    with pytest.raises(ValueError, match="mode arm"):
+        entities_program(spec, exists=nothing_exists)
