@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ from azure.core.exceptions import (
 
 from dstream.infra.attached_resources_types import ResourceFailed
 from dstream_servicebus.retry import reason
+
+_DETAIL = re.compile(r"<Detail>(.*?)</Detail>", re.DOTALL)
 
 
 @contextmanager
@@ -39,10 +42,16 @@ def _text(error: AzureError, resource_id: str) -> str:
     if isinstance(error, ClientAuthenticationError) or status in (401, 403):
         return f"{resource_id}: not authorised: needs Manage"
     if status in (429, 503):
-        return f"{resource_id}: throttled, also after waiting: {reason(error)}"
+        return f"{resource_id}: throttled, also after waiting: {_detail(error)}"
     if isinstance(error, ResourceExistsError) or status == 409:
-        return f"{resource_id}: conflict: {reason(error)}"
-    return f"{resource_id}: {reason(error)}"
+        return f"{resource_id}: conflict: {_detail(error)}"
+    return f"{resource_id}: {_detail(error)}"
+
+
+def _detail(error: AzureError) -> str:
+    """What the service says: for some statuses the SDK shows it only inside the body."""
+    found = _DETAIL.search(str(error))
+    return " ".join(found[1].split()) if found else reason(error)
 
 
 def _cause(error: BaseException) -> str:

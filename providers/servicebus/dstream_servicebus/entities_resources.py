@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +20,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.infra.attached_resources import AttachedResources
 from dstream.infra.attached_resources_types import Actual, Property, Values
+from dstream_servicebus.entities_conflicts import settled
 from dstream_servicebus.entities_errors import already_exists, told
 from dstream_servicebus.entities_ids import QUEUE_ID, SUBSCRIPTION_ID, TOPIC_ID, IdShape
 from dstream_servicebus.entities_rules import Rules
@@ -135,7 +137,7 @@ class _Entities:
         keys = self._kind.ids.keys_of(resource_id)
         with told(resource_id):
             try:
-                made = self._kind.create(self._administration(), *keys, **self._attributes(inputs))
+                made = settled(partial(self._kind.create, self._administration(), *keys, **self._attributes(inputs)))
             except ResourceExistsError as error:
                 raise already_exists(resource_id) from error
         # Its figures come with the next look: were they asked for now, a failure would leave what was made unrecorded.
@@ -161,7 +163,7 @@ class _Entities:
                 found.max_size_in_megabytes = _size_of_one_partition(found.max_size_in_megabytes)
             for attribute, value in self._attributes(inputs).items():
                 setattr(found, attribute, value)
-            self._kind.update(self._administration(), found, *keys)
+            settled(partial(self._kind.update, self._administration(), found, *keys))
             changed = self._kind.get(self._administration(), *keys)
             figures = self._kind.figures(self._administration(), *keys)
         return Actual(self._settings(keys, changed), {"name": keys[-1], **_figures(figures)})
@@ -172,7 +174,7 @@ class _Entities:
             if self._get(keys) is None:
                 return  # gone already; a topic of a queue's name, or the other way round, is not ours
             try:
-                self._kind.delete(self._administration(), *keys)
+                settled(partial(self._kind.delete, self._administration(), *keys))
             except ResourceNotFoundError:
                 pass  # gone just now
 

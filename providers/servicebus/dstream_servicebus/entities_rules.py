@@ -8,6 +8,7 @@ that matches everything. Deleting it for good would let the subscription match n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -21,6 +22,7 @@ from azure.servicebus.management import (
 )
 
 from dstream.infra.attached_resources_types import Actual, Property, Values
+from dstream_servicebus.entities_conflicts import settled
 from dstream_servicebus.entities_errors import already_exists, told
 from dstream_servicebus.entities_ids import RULE_ID
 from dstream_servicebus.entities_settings import DEFAULT_RULE, MATCH_ALL, RULE
@@ -63,9 +65,8 @@ class Rules:
             if found is not None:
                 return resource_id, self._change(topic, subscription, found, inputs)
             try:
-                made = self._administration().create_rule(
-                    topic, subscription, name, filter=_filter(inputs), action=_action(inputs)
-                )
+                create = partial(self._administration().create_rule, topic, subscription, name)
+                made = settled(partial(create, filter=_filter(inputs), action=_action(inputs)))
             except ResourceExistsError as error:
                 raise already_exists(resource_id) from error
         return resource_id, _actual((topic, subscription, name), made)
@@ -91,7 +92,7 @@ class Rules:
                     self._change(topic, subscription, found, {})
                 return
             try:
-                self._administration().delete_rule(topic, subscription, name)
+                settled(partial(self._administration().delete_rule, topic, subscription, name))
             except ResourceNotFoundError:
                 pass  # gone already
 
@@ -103,7 +104,7 @@ class Rules:
 
     def _change(self, topic: str, subscription: str, rule: RuleProperties, inputs: Values) -> Actual:
         rule.filter, rule.action = _filter(inputs), _action(inputs)
-        self._administration().update_rule(topic, subscription, rule)
+        settled(partial(self._administration().update_rule, topic, subscription, rule))
         return _actual((topic, subscription, rule.name), rule)
 
 

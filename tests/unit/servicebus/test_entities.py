@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError, ServiceRequestError
 from dstream_servicebus import entities_ids as ids
+from dstream_servicebus.entities_conflicts import settled
 from dstream_servicebus.entities_errors import told
 from dstream_servicebus.entities_resources import _entity_path, _iso_duration, _size_of_one_partition
 from dstream_servicebus.entities_rules import Rules
@@ -100,7 +101,13 @@ def _status(code: int, text: str) -> HttpResponseError:
         (_status(403, "Forbidden"), "not authorised: needs Manage"),
         (_status(429, "SubCode=50009. Busy."), "throttled, also after waiting: SubCode=50009. Busy."),
         (_status(503, "Busy"), "throttled, also after waiting: Busy"),
-        (ResourceExistsError("SubCode=40901. In progress."), "conflict: SubCode=40901. In progress."),
+        (
+            ResourceExistsError(
+                "Operation returned an invalid status 'Conflict'\nContent: <Error><Code>409</Code>"
+                "<Detail>SubCode=40901. In\nprogress.</Detail></Error>"
+            ),
+            "conflict: SubCode=40901. In progress.",
+        ),
         (_status(400, "SubCode=40000. No partitions here.\nMore"), "SubCode=40000. No partitions here."),
         (ServiceRequestError("no route"), "the administration endpoint is unreachable: no route"),
     ],
@@ -109,3 +116,44 @@ def test_a_refusal_is_one_line(error: Exception, text: str) -> None:
     with pytest.raises(ResourceFailed) as failed, told("queue/orders"):
         raise error
     assert str(failed.value) == f"queue/orders: {text}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<Detail>SubCode=40901. Another conflicting operation is in progress.</Detail>",
+        "Resource Conflict Occurred. Another conflicting operation may be in progress.",
+    ],
+)
+def test_an_operation_in_the_way_of_another_is_tried_again_with_growing_waits(text: str) -> None:
+    refusals = [_status(409, text)] * 3
+    waits: list[float] = []
+
+    def create() -> str:
+        if refusals:
+            raise refusals.pop()
+        return "made"
+
+    assert settled(create, waits.append) == "made"
+    assert len(waits) == 3
+    assert 0.5 * waits[1] < waits[2] < 12
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (_status(409, "<Detail>SubCode=40900. Conflict.</Detail>"), 1),
+        (_status(400, "SubCode=40000."), 1),
+        (_status(409, "<Detail>SubCode=40901.</Detail>"), 6),
+    ],
+)
+def test_other_refusals_are_final_and_so_is_one_that_does_not_end(error: HttpResponseError, attempts: int) -> None:
+    tried: list[str] = []
+
+    def create() -> None:
+        tried.append("create")
+        raise error
+
+    with pytest.raises(HttpResponseError):
+        settled(create, lambda _: None)
+    assert len(tried) == attempts
