@@ -25,26 +25,38 @@ _FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilt
 
 Exists = Callable[[str, str], bool]
 """`exists(type, id)`, asked for what is to be taken over where it exists."""
+SeeNamespace = Callable[[str, int | None], None]
+"""Told the tier and capacity of a namespace that exists already."""
 
 
-def arm_program(spec: ServiceBusSpec, *, exists: Exists | None = None) -> Callable[[], None]:
+def arm_program(
+    spec: ServiceBusSpec, *, exists: Exists | None = None, see_namespace: SeeNamespace = lambda *_: None
+) -> Callable[[], None]:
     """The program. By default Azure itself is asked what exists. Raises ValueError for a spec of another mode."""
     if spec.resource_group is None or spec.namespace is None:
         raise ValueError("mode arm needs a resource group and a namespace")
     group, namespace = spec.resource_group, spec.namespace
-    return lambda: _Program(spec, group, namespace, exists).run()
+    return lambda: _Program(spec, group, namespace, exists, see_namespace).run()
 
 
 class _Program:
     """One run."""
 
-    def __init__(self, spec: ServiceBusSpec, group: ResourceGroup, namespace: Namespace, exists: Exists | None) -> None:
+    def __init__(
+        self,
+        spec: ServiceBusSpec,
+        group: ResourceGroup,
+        namespace: Namespace,
+        exists: Exists | None,
+        see_namespace: SeeNamespace,
+    ) -> None:
         from pulumi_azure_native import resources, servicebus
 
         self._spec = spec
         self._group_spec = group
         self._namespace_spec = namespace
         self._given_exists = exists
+        self._see_namespace = see_namespace
         self._resources = resources
         self._servicebus = servicebus
         self._subscription_id = spec.subscription_id
@@ -90,7 +102,7 @@ class _Program:
         namespace = self._namespace_spec
         if not namespace.create:
             found = self._servicebus.get_namespace_output(namespace_name=namespace.name, resource_group_name=group)
-            return namespace.name, found.service_bus_endpoint
+            return namespace.name, found.apply(self._endpoint)
         made = self._servicebus.Namespace(
             namespace.name,
             resource_group_name=group,
@@ -101,6 +113,11 @@ class _Program:
             opts=self._options(namespace, ids.NAMESPACE, {}),
         )
         return made.name, made.service_bus_endpoint
+
+    def _endpoint(self, found: Any) -> Any:
+        if found.sku is not None:
+            self._see_namespace(found.sku.name, found.sku.capacity)
+        return found.service_bus_endpoint
 
     def _entity(self, each: Declaration, place: Mapping[str, Any], references: References) -> Any:
         resource = getattr(self._servicebus, each.kind)
