@@ -111,6 +111,8 @@ class Redactor:
         error.message = self.text(error.message)
         error.hint = self.text(error.hint)
         error.details = tuple(self.text(line) for line in error.details)
+        if error.place is not None:
+            error.place = error.place._replace(source_line=self.text(error.place.source_line))
         error.args = (error.message,)
         return error
 

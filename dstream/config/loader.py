@@ -13,7 +13,7 @@ from dstream.config.complaints import Complaints
 from dstream.config.evaluate import Namespace
 from dstream.config.files import files_of, parsed
 from dstream.config.functions import functions
-from dstream.config.model import Project, Settings, Task
+from dstream.config.model import ROLES, Project, Role, Settings, Task
 from dstream.config.problem import did_you_mean
 from dstream.config.scope import Scope
 from dstream.config.settings_reader import read_settings
@@ -35,13 +35,14 @@ def load(
     variables: Mapping[str, Value] = _NO_VARIABLES,
     environ: Mapping[str, str],
     only: Collection[str] | None = None,
+    roles: Collection[Role] = ROLES,
     now: Callable[[], datetime] = utc_now,
 ) -> Project:
     """The project in a file, or in all *.hcl of a folder. Raises ConfigErrors with all that is wrong, in order.
 
     `variables` are values for `variable` blocks; text is read as the variable's type asks. With `only`, the config of
-    other tasks is left empty, and what only they need (an environment variable, say) is not asked for. `now` is the
-    time for timestamp().
+    other tasks is left empty, and what only they need (an environment variable, say) is not asked for; so is that of
+    blocks whose role is not in `roles`. `now` is the time for timestamp().
     """
     complaints = Complaints()
     folder = (path if path.is_dir() else path.parent).absolute()
@@ -54,7 +55,7 @@ def load(
     complaints.raise_if_any()
     reading = _Reading(Scope(functions(around)), complaints, variables, environ)
     reading.read(files)
-    settings, tasks = reading.evaluate(only)
+    settings, tasks = reading.evaluate(only, roles)
     complaints.raise_if_any()
     return Project(path, folder, settings, MappingProxyType(tasks))
 
@@ -83,15 +84,15 @@ class _Reading:
             hint = did_you_mean(name, self._scope.variables) or f'Declare it: variable "{name}" {{}}'
             self._complaints.add(ConfigError("config.undefined", f'there is no variable "{name}"', hint=hint))
 
-    def evaluate(self, only: Collection[str] | None) -> tuple[Settings, dict[str, Task]]:
-        """Without `only`, variables and locals that nobody uses are worked out too, so that their errors show."""
-        if only is None:
+    def evaluate(self, only: Collection[str] | None, roles: Collection[Role]) -> tuple[Settings, dict[str, Task]]:
+        """If all is asked for, variables and locals that nobody uses are worked out too, so that their errors show."""
+        if only is None and set(roles) == set(ROLES):
             for definition in [*self._scope.variables.values(), *self._scope.locals.values()]:
                 self._complaints.attempt(definition.value, None)
         settings = read_settings(self._settings) if self._settings is not None else Settings()
         tasks: dict[str, Task] = {}
         for name, reader in self._tasks.items():
-            task = reader.task(with_config=only is None or name in only)
+            task = reader.task(with_config=roles if only is None or name in only else ())
             if task is not None:
                 tasks[name] = task
         return settings, tasks

@@ -13,6 +13,7 @@ from dstream.protocol import DEFAULT_MAX_LINE
 
 DEFAULT_START_TIMEOUT_S = 60.0
 Role = Literal["input", "output"]
+ROLES: tuple[Role, ...] = ("input", "output")
 
 _LAST_STEP = re.compile(r'(?:\.?[^.\[\]]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])$')
 

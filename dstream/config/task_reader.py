@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from dstream.config.body_reader import BodyReader
@@ -49,12 +50,19 @@ class TaskReader:
                 members[side.role] = _namespace_of(side)
         return Group(f'attribute of task "{self.name}" called', members)
 
-    def task(self, *, with_config: bool) -> Task | None:
-        """None after a complaint about something without which there is no task."""
+    def task(self, *, with_config: Collection[Role]) -> Task | None:
+        """`with_config`: the blocks whose config is worked out; it is left empty in others.
+
+        None after a complaint about something without which there is no task.
+        """
         kind_of_task = self._type()
         max_line, start_timeout_s = self._reader.size("max_line"), self._reader.duration_s("start_timeout")
         restart = self._restart_policy()
-        blocks = [self._provider_block(side, with_config) for side in (self._input, self._output) if side is not None]
+        blocks = [
+            self._provider_block(side, side.role in with_config)
+            for side in (self._input, self._output)
+            if side is not None
+        ]
         complete = [block for block in blocks if block is not None]
         for role, side in (("input", self._input), ("output", self._output)):
             if side is None:

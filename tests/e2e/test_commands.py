@@ -95,6 +95,18 @@ def test_validate_says_that_all_is_well(plain: Callable[[str], DStream]) -> None
     assert json.loads(done.stdout)["valid"] is True
 
 
+def test_what_only_the_input_needs_is_asked_for_by_run_and_validate_alone(plain: Callable[[str], DStream]) -> None:
+    infrastructure = COUNT.replace("count    = 3", 'count    = env("NO_SUCH")')
+    infrastructure = infrastructure.replace('"console"', '"test_infrastructure"')
+    dstream = plain(infrastructure.replace("config {}", "config { resources = { orders = { size = 1 } } }"))
+    for command in (("plan", "count"), ("init", "count", "--yes"), ("status", "count"), ("destroy", "count", "--yes")):
+        done = dstream(*command)
+        assert done.returncode == 0, done.stderr
+    for command in (("validate",), ("run", "count")):
+        refused = dstream(*command)
+        assert (refused.returncode, "config.env_unset" in refused.stderr) == (3, True), refused.stderr
+
+
 def test_validate_finds_swapped_providers_both_at_once_each_at_its_line(plain: Callable[[str], DStream]) -> None:
     done = plain(SWAPPED)("validate")
     assert done.returncode == 3

@@ -24,6 +24,7 @@ tell_stderr(line_1)
 tell_control(line_1)
 if end == "refuses":
     error = {"code": "tell.refused", "kind": "auth", "message": all_in_one(line_1), "hint": all_in_one(line_1)}
+    error["config_path"] = "drawer.code"
     say({"status": "error", "message": all_in_one(line_1), "error": error})
     sys.exit(1)
 sys.stdin.readline()

@@ -297,6 +297,29 @@ def test_only_the_tasks_asked_for_need_their_environment(load_text: Load) -> Non
     assert len(codes_of(lambda: load_text(text))) == 4
 
 
+def test_only_the_blocks_asked_for_need_their_environment(load_text: Load) -> None:
+    text = """
+    locals { source = env("NO_SUCH") }
+    task "t" {
+      input {
+        provider = "p"
+        config {
+          x = local.source
+          y = "{{ env "NO_SUCH" }}"
+        }
+      }
+      output {
+        provider = "q"
+        config { z = 1 }
+      }
+    }
+    """
+    for only in (["t"], None):
+        task = load_text(text, only=only, roles=["output"]).tasks["t"]
+        assert (task.input.provider, task.input.config, task.output.config) == ("p", {}, {"z": 1})
+    assert codes_of(lambda: load_text(text, only=["t"])) == ["config.env_unset", "config.env_unset"]
+
+
 def test_a_broken_local_is_reported_once_however_often_it_is_used(load_text: Load) -> None:
     text = "locals {\n  a = nothing\n}\n" + two_tasks("x = a\n y = local.a", "z = a")
 
