@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
+import pytest
+
 from dstream.cli.plan_view import drift_view, painter, plan_view, progress_line, result_line
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Difference, Resource
@@ -81,3 +83,40 @@ def test_a_result_counts_what_was_done_and_what_failed() -> None:
     resources = [RESOURCES[0], RESOURCES[1], ListedResource("audit", QUEUE, "create", "failed")]
     assert result_line(resources, 3.42) == "Created 1, updated 1, failed 1 in 3.4 s."
     assert result_line([], 0.2) == "Done in 0.2 s."
+
+
+def test_many_that_stay_the_same_are_one_line() -> None:
+    same = [ListedResource(f"queue-{number}", QUEUE, "same") for number in range(500)]
+    lines = plan_view([RESOURCES[0], *same], PLAIN).splitlines()
+    assert len(lines) == 5
+    assert lines[2] == "  = 500 unchanged"
+    assert lines[-1] == "Plan: 1 create, 500 unchanged."
+
+
+def test_what_is_lost_is_said_with_the_way_to_allow_it() -> None:
+    losing = [ListedResource("audit", QUEUE, "replace", holds=1284), ListedResource("old", QUEUE, "delete", holds=1)]
+    text = plan_view(losing, PLAIN, message="Capacity: enough.")
+    assert "replace, holds 1,284 that would be lost" in text
+    assert text.endswith(
+        "Capacity: enough.\nRefused by default: audit, old lose messages. Allow it with --allow-data-loss.\n"
+    )
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> None:
+    value = " ".join(f"word{number}" for number in range(60))
+    resources = [
+        ListedResource("orders", QUEUE, "create", diff=[Difference("sqlFilter", None, value)]),
+        ListedResource("audit", QUEUE, "replace", note="holds 1,284 messages that would be lost", holds=1284),
+    ]
+    message = "Capacity: Standard carries 1,000 operations/s per namespace; this task needs about 240/s at 200 rows/s."
+    text = plan_view(resources, PLAIN, message=message, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    words_of = text.split()
+    assert [word for word in words_of if word.startswith("word")] == value.split()
+    assert " ".join(words_of).count(message) == 1
+
+
+def test_without_a_terminal_a_value_is_one_line() -> None:
+    resource = ListedResource("orders", QUEUE, "create", diff=[Difference("sqlFilter", None, "x " * 200)])
+    assert len(plan_view([resource], PLAIN).splitlines()) == 4

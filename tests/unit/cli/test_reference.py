@@ -1,0 +1,44 @@
+"""docs/cli-reference.md is what the commands say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from dstream.cli.main import cli
+from dstream.cli.reference import reference
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(inner, f"{path} {name}")
+
+
+ALL = list(commands(cli, "dstream"))
+
+
+def test_the_page_is_what_the_commands_say() -> None:
+    page = (ROOT / "docs" / "cli-reference.md").read_text()
+    assert page == reference(), "make it anew: python -m dstream.cli.reference > docs/cli-reference.md"
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
+def test_the_help_of_every_command_ends_with_an_example_of_it(path: str, command: click.Command) -> None:
+    assert command.help
+    title, *examples = [line for line in (command.epilog or "").splitlines() if line.strip("\b ")]
+    assert title in ("Example:", "Examples:")
+    assert any(path in line for line in examples)
+    assert all(line.startswith("  ") for line in examples)
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
+def test_every_option_says_what_it_is_for(path: str, command: click.Command) -> None:
+    silent = [each.name for each in command.params if isinstance(each, click.Option) and not each.help]
+    assert silent == []
