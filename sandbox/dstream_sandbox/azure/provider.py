@@ -70,8 +70,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
 
     async def Configure(self, request: Any, context: Any) -> Any:
         config = {name.removeprefix(_CONFIG): value for name, value in request.variables.items()}
-        if config:
-            self._config[context.peer()] = config
+        self._config[context.peer()] = config
         return provider_pb2.ConfigureResponse(supportsPreview=True, supports_autonaming_configuration=True)
 
     async def Cancel(self, request: Any, context: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.sandbox_azure.azure_process import AzureProcess
+from tests.integration.sandbox_azure.calls import Calls
 from tests.integration.sandbox_azure.engine import Stack
 
 
@@ -35,3 +36,10 @@ def own_azure(tmp_path: Path) -> Iterator[AzureProcess]:
 @pytest.fixture
 def stack_of(tmp_path: Path) -> Callable[[AzureProcess], Stack]:
     return lambda process: Stack(tmp_path / "other-stack", process.ready["azure_port"])
+
+
+@pytest.fixture
+def calls(azure: AzureProcess) -> Iterator[Calls]:
+    calls = Calls(azure.ready["azure_port"])
+    yield calls
+    calls.close()

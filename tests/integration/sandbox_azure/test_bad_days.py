@@ -1,0 +1,142 @@
+"""Faults of Azure, engines that are killed, and a sandbox that is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from azure.core.exceptions import ClientAuthenticationError, ResourceNotFoundError
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from tests.integration.sandbox_azure.azure_process import AzureProcess
+from tests.integration.sandbox_azure.calls import Calls, Refused
+from tests.integration.sandbox_azure.engine import Resource, Stack
+from tests.running import wait_until
+
+_HERE = {"resource_group_name": "sandbox", "namespace_name": "sandbox"}
+_DEADLINE_S = 20.0
+
+
+def _queue(name: str) -> Resource:
+    return Resource("servicebus.Queue", "queue", {**_HERE, "queue_name": name})
+
+
+def _exists(azure: AzureProcess, name: str) -> bool:
+    with azure.administration() as client:
+        try:
+            client.get_queue(name)
+        except ResourceNotFoundError:
+            return False
+    return True
+
+
+def test_a_refusal_on_request_comes_in_azures_words_and_passes(azure: AzureProcess, stack: Stack) -> None:
+    azure.control("faults", {"kind": "azure", "entity": "refused-*", "code": "QuotaExceeded", "times": 1})
+    stack.resources = [_queue("refused-once")]
+    assert 'error: Status=403 Code="QuotaExceeded" Message="' in stack.refused()
+    assert not _exists(azure, "refused-once")
+    assert stack.up() == {"queue": "create"}
+    assert azure.creates("/queues/refused-once") == 1
+
+
+@pytest.mark.parametrize(("when", "made"), [("before", False), ("after", True)])
+def test_an_engine_can_be_killed_before_and_after_a_create(
+    azure: AzureProcess, stack: Stack, when: str, made: bool
+) -> None:
+    name = f"killed-{when}"
+    asked = azure.control("counters")["azure_requests"].get("create", {}).get("azure-native:servicebus:Queue", 0)
+    azure.control("faults", {"kind": "azure", "entity": name, "when": when, "seconds": 300, "times": 1})
+    stack.resources = [_queue(name)]
+    engine = stack.start()
+    try:
+        wait_until(
+            lambda: (
+                azure.control("counters")["azure_requests"].get("create", {}).get("azure-native:servicebus:Queue", 0)
+                > asked
+                and azure.creates(f"/queues/{name}") == made
+            ),
+            "the engine asks for the queue",
+        )
+    finally:
+        os.killpg(engine.pid, signal.SIGKILL)
+        engine.communicate(timeout=_DEADLINE_S)
+    assert _exists(azure, name) == made
+    assert azure.creates(f"/queues/{name}") == made
+
+
+def test_what_was_made_can_not_be_made_again(azure: AzureProcess, stack: Stack) -> None:
+    with azure.administration() as client:
+        client.create_queue("made-before")
+    stack.resources = [_queue("made-before")]
+    said = stack.refused()
+    assert "error: cannot create already existing resource '/subscriptions/" in said
+    assert "/namespaces/sandbox/queues/made-before'" in said
+
+
+def test_everything_survives_a_kill_and_is_reached_as_before(
+    own_azure: AzureProcess, stack_of: Callable[[AzureProcess], Stack]
+) -> None:
+    stack = stack_of(own_azure)
+    inside = {"resource_group_name": "$group.name", "namespace_name": "$namespace.name"}
+    stack.resources = [
+        Resource("resources.ResourceGroup", "group", {"resource_group_name": "durable", "location": "westeurope"}),
+        Resource(
+            "servicebus.Namespace",
+            "namespace",
+            {"resource_group_name": "$group.name", "namespace_name": "durable-one", "sku": {"name": "Premium"}},
+        ),
+        Resource("servicebus.Queue", "queue", {**inside, "queue_name": "orders"}),
+        Resource(
+            "servicebus.NamespaceAuthorizationRule",
+            "app",
+            {**inside, "authorization_rule_name": "app", "rights": ["Send"]},
+        ),
+    ]
+    stack.keys_of = {**inside, "authorization_rule_name": "$app.name"}
+    stack.up()
+    own_azure.end(signal.SIGKILL)
+    own_azure.start()
+    assert stack.drift() == {}
+    assert stack.plan() == {}
+    with (
+        ServiceBusClient.from_connection_string(stack.outputs["connection_string"], retry_total=0) as client,
+        client.get_queue_sender("orders") as sender,
+    ):
+        sender.send_messages(ServiceBusMessage("still here"))
+    stack.destroy()
+
+
+def test_a_request_that_comes_late_is_counted_once(azure: AzureProcess, calls: Calls) -> None:
+    azure.control("faults", {"kind": "azure", "operation": "delete", "entity": "late", "seconds": 0.3, "times": 1})
+    resource_id, _ = calls.create(
+        "Queue", {"resourceGroupName": "sandbox", "namespaceName": "sandbox", "queueName": "late"}
+    )
+    begun = time.monotonic()
+    calls.delete("Queue", resource_id)
+    assert time.monotonic() - begun >= 0.3
+    calls.delete("Queue", resource_id)  # gone: nothing happens
+    assert calls.read("Queue", resource_id) is None
+
+
+def test_access_by_keys_can_be_switched_off_and_on(own_azure: AzureProcess) -> None:
+    calls = Calls(own_azure.ready["azure_port"])
+    names = {"resourceGroupName": "sandbox", "namespaceName": "keyless"}
+    namespace = {**names, "location": "westeurope"}
+    resource_id, outputs = calls.create("Namespace", namespace)
+    policy = {**names, "authorizationRuleName": "RootManageSharedAccessKey"}
+    key = calls.invoke("servicebus:listNamespaceKeys", **policy)["primaryKey"]
+    with own_azure.administration(outputs["serviceBusEndpoint"], key) as client:
+        client.create_queue("orders")
+        calls.update("Namespace", resource_id, {**namespace, "disableLocalAuth": True})
+        with pytest.raises(ClientAuthenticationError):
+            client.get_queue("orders")
+        calls.update("Namespace", resource_id, namespace)
+        assert client.get_queue("orders").name == "orders"
+    with pytest.raises(Refused, match="ResourceGroupNotFound"):
+        calls.update(
+            "Queue", f"{resource_id}/queues/orders", {**names, "resourceGroupName": "no", "queueName": "orders"}
+        )
+    calls.close()
