@@ -14,10 +14,11 @@ CLI = Path.home() / ".dstream/pulumi/v3.259.0"
 class Engine:
     """One stack in its own folder, and a cloud on `port` for each of `packages`."""
 
-    def __init__(self, folder: Path, attached: dict[str, int]) -> None:
+    def __init__(self, folder: Path, attached: dict[str, int], config: dict[str, str] | None = None) -> None:
         self._folder = folder
+        self._config = config
         (folder / "state").mkdir(parents=True)
-        self._environment = {
+        self.environment = {
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": "passphrase",
@@ -32,9 +33,11 @@ class Engine:
         """The stack, with this program from now on."""
         if self._stack is None:
             options = auto.LocalWorkspaceOptions(
-                work_dir=str(self._folder), env_vars=self._environment, pulumi_command=self._cli
+                work_dir=str(self._folder), env_vars=self.environment, pulumi_command=self._cli
             )
             self._stack = auto.create_stack("dev", project_name="orders", program=program, opts=options)
+            if self._config:
+                self._stack.set_all_config({name: auto.ConfigValue(value) for name, value in self._config.items()})
         self._stack.workspace.program = program
         return self._stack
 
