@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dstream.sdk import Batch, OutputProvider
+from dstream.infra import PulumiInfrastructure
+from dstream.sdk import Batch, InfrastructureContext, OutputProvider
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from dstream.infra import Definition
     from dstream_servicebus.config import Config  # noqa: F401  # in quotes below
     from dstream_servicebus.publication import Publication
 
 
-class ServiceBus(OutputProvider["Config"]):
-    """Publishes to Azure Service Bus queues and topics, in order and with stable message ids."""
+class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
+    """Provisions Azure Service Bus queues and topics, and publishes to them in order and with stable message ids."""
 
     name: ClassVar[str] = "servicebus"
     version: ClassVar[str] = "0.1.0"
@@ -26,6 +28,11 @@ class ServiceBus(OutputProvider["Config"]):
         from dstream_servicebus.config import Config
 
         return Config
+
+    def definition(self, context: InfrastructureContext) -> Definition:
+        from dstream_servicebus.infrastructure import definition
+
+        return definition(self.config, import_existing=context.options.import_)
 
     def start(self) -> None:
         """Open what is known to be published to; what is wrong with it is raised before any event moves."""

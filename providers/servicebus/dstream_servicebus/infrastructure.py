@@ -1,0 +1,161 @@
+"""What `dstream init`, `plan`, `status` and `destroy` need to know of a task's Service Bus: how its stack is defined.
+
+Program, ids and counts come from `dstream_stacks`, the engine from `dstream.infra`; here they meet the settings.
+Imports azure and Pulumi: only used once a lifecycle command has come.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, get_args
+
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.servicebus.management import ServiceBusAdministrationClient
+from dstream_stacks.arm_program import arm_program
+from dstream_stacks.capacity import capacity_lines
+from dstream_stacks.entities_program import entities_program
+from dstream_stacks.holdings import messages_held
+from dstream_stacks.resource_ids import resource_id
+from dstream_stacks.spec import Namespace, ServiceBusSpec, Tier, as_document
+
+from dstream.infra import Definition, Step
+from dstream.sdk import Figure
+from dstream.sdk.errors import ConfigError
+from dstream_servicebus.config import Config, access
+from dstream_servicebus.connection import Connector
+from dstream_servicebus.entities_resources import PACKAGE, entities_resources
+from dstream_servicebus.provision import expected_load, spec_of
+
+AZURE_NATIVE = "3.29.0"
+"""The plugin that goes with the classes which the program uses."""
+
+_SIZES = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
+_MB = 1 << 20
+
+
+def definition(config: Config, *, import_existing: bool) -> Definition:
+    """The stack that the settings describe. Raises ConfigError."""
+    spec = spec_of(config, import_existing=import_existing)
+    defined = _through_administration(config, spec) if spec.mode == "entities" else _through_azure(config, spec)
+    return replace(
+        defined, spec=as_document(spec), resource_id=partial(_resource_id, spec), holds=_holds, figures=_figures
+    )
+
+
+def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
+    namespace = _ExistingNamespace()
+    return Definition(
+        program=arm_program(spec, see_namespace=namespace.see),
+        spec={},
+        plugins={"azure-native": AZURE_NATIVE},
+        engine_config={"azure-native:subscriptionId": spec.subscription_id} if spec.subscription_id else {},
+        message=lambda steps: _capacity(config, spec, namespace),
+    )
+
+
+def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
+    connector = Connector(access(config))
+    if connector.administration() is None:
+        raise ConfigError(
+            "servicebus.no_administration",
+            "nothing says where the administration endpoint is",
+            hint="Set admin_connection_string: an emulator's connection string does not tell its port.",
+            config_path="admin_connection_string",
+        )
+
+    def administration() -> ServiceBusAdministrationClient:
+        client = connector.administration(patient=True)
+        assert client is not None  # as was just seen
+        return client
+
+    resources = entities_resources(administration)
+    return Definition(
+        program=entities_program(spec, exists=resources.exists),
+        spec={},
+        attached={PACKAGE: resources},
+        message=lambda steps: _capacity(config, spec, _asked(administration)),
+    )
+
+
+@dataclass(slots=True)
+class _ExistingNamespace:
+    """The tier of a namespace that the settings only name, once somebody has told it."""
+
+    tier: Tier | None = None
+    capacity: int | None = None
+
+    def see(self, tier: str, capacity: int | None) -> None:
+        self.tier = next((each for each in get_args(Tier) if each == tier), None)
+        self.capacity = capacity
+
+
+def _asked(administration: Callable[[], ServiceBusAdministrationClient]) -> _ExistingNamespace:
+    namespace = _ExistingNamespace()
+    try:
+        with administration() as client:
+            found = client.get_namespace_properties()
+    except AzureError:
+        return namespace  # an emulator has none; the plan is right without
+    namespace.see(str(found.messaging_sku), found.messaging_units)
+    return namespace
+
+
+def _capacity(config: Config, spec: ServiceBusSpec, existing: _ExistingNamespace) -> str:
+    """What the tier carries, for the end of a plan."""
+    named = spec.namespace or Namespace(name="")
+    if named.tier is None:
+        named = msgspec.structs.replace(named, tier=existing.tier, capacity=existing.capacity)
+    lines = capacity_lines(msgspec.structs.replace(spec, namespace=named), expected_load(config))
+    return "\n".join(f"Capacity: {line}" if not index else line for index, line in enumerate(lines))
+
+
+def _resource_id(spec: ServiceBusSpec, resource_type: str, inputs: Mapping[str, Any]) -> str | None:
+    return resource_id(resource_type, inputs, spec.subscription_id or os.environ.get("ARM_SUBSCRIPTION_ID", ""))
+
+
+def _holds(step: Step) -> int:
+    """Raises LookupError where the outputs do not tell."""
+    held = messages_held(step.type, step.outputs)
+    if held is None:
+        raise LookupError(f"no message counts among the outputs of {step.name}")
+    return held
+
+
+def _figures(steps: Sequence[Step]) -> Sequence[Figure]:
+    """What is in the queues and subscriptions."""
+    return [
+        _figure(step.name, step.outputs)
+        for step in steps
+        if step.type.endswith((":Queue", ":Subscription")) and step.op != "delete" and "countDetails" in step.outputs
+    ]
+
+
+def _figure(name: str, outputs: Mapping[str, Any]) -> Figure:
+    counts = outputs["countDetails"]
+    values = {
+        "active": int(counts.get("activeMessageCount") or 0),
+        "dead_lettered": int(counts.get("deadLetterMessageCount") or 0),
+        "scheduled": int(counts.get("scheduledMessageCount") or 0),
+    }
+    words = [f"{values['active']:,} active", f"{values['dead_lettered']:,} dead-lettered"]
+    if values["scheduled"]:
+        words.append(f"{values['scheduled']:,} scheduled")
+    if "sizeInBytes" in outputs:
+        values["size_bytes"] = int(outputs["sizeInBytes"])
+        size = _size(values["size_bytes"])
+        if "maxSizeInMegabytes" in outputs:
+            values["max_bytes"] = int(outputs["maxSizeInMegabytes"]) * _MB
+            size += f" of {_size(values['max_bytes'])}"
+        words.append(size)
+    return Figure("messages", name, " · ".join(words), values)
+
+
+def _size(size: int) -> str:
+    for unit, name in _SIZES:
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size} bytes"
