@@ -1,0 +1,56 @@
+"""docs/providers/servicebus.md is true: its examples work, and it names every setting."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from dstream_servicebus.config import Config
+from dstream_servicebus.infrastructure_settings import (
+    AuthorizationRuleSettings,
+    CorrelationSettings,
+    EntitySettings,
+    RuleSettings,
+    SubscriptionSettings,
+)
+from dstream_servicebus.provision import spec_of
+
+from dstream.config import load
+from dstream.sdk import decode_config
+
+PAGE = (Path(__file__).parents[3] / "docs" / "providers" / "servicebus.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```hcl\n(.*?)```", PAGE, re.DOTALL)
+ENVIRON = {"MSSQL_CONNECTION_STRING": "a", "ASB_CONNECTION_STRING": "b"}
+
+
+def output_of(example: str, folder: Path) -> Config:
+    (folder / "dstream.hcl").write_text(example)
+    (task,) = load(folder / "dstream.hcl", environ=ENVIRON).tasks.values()
+    return decode_config(dict(task.output.config), Config)
+
+
+def test_the_example_of_publishing_has_settings_that_the_provider_takes(tmp_path: Path) -> None:
+    assert output_of(EXAMPLES[0], tmp_path).queue == "shop-{table}"
+
+
+def test_the_example_of_infrastructure_is_provisioned_as_it_reads(tmp_path: Path) -> None:
+    spec = spec_of(output_of(EXAMPLES[1], tmp_path))
+
+    orders, customers = spec.topics
+    assert (orders.name, orders.protect, customers.protect) == ("shop-orders", True, False)
+    assert (orders.duplicate_detection_window_s, orders.max_size_mb) == (1800.0, 5120)
+    assert [each.name for each in orders.subscriptions] == ["audit", "inserts"]
+    assert [each.name for each in customers.subscriptions] == ["audit"]
+    assert orders.subscriptions[0].sessions is True
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [Config, EntitySettings, SubscriptionSettings, RuleSettings, CorrelationSettings, AuthorizationRuleSettings],
+)
+def test_the_page_names_every_setting(settings: type[msgspec.Struct]) -> None:
+    words = set(re.findall(r"\w+", PAGE))
+
+    assert {field.encode_name for field in msgspec.structs.fields(settings)} <= words
