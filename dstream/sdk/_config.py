@@ -162,12 +162,11 @@ def _split_path(text: str) -> tuple[str, str]:
     message, _, at = text.partition(" - at `$")
     unknown = re.search(r"unknown field `(.+?)`", message)
     path = at.rstrip("`").lstrip(".")
-    if unknown:
-        name = unknown[1]
-        return f'unknown setting "{name}"', f"{path}.{name}" if path else name
     missing = re.search(r"required field `(.+?)`", message)
-    if missing:
-        return f'the setting "{missing[1]}" is missing', path
+    if found := unknown or missing:
+        name = found[1]
+        inside = f"{path}.{name}" if path else name
+        return (f'unknown setting "{name}"' if unknown else f'the setting "{name}" is missing'), inside
     return message.replace("`", '"'), path
 
 

@@ -49,7 +49,7 @@ def test_a_secret_never_prints_itself() -> None:
         ({"connection": "x", "poll_interval": "soon"}, "poll_interval", '"soon" is not a duration', ""),
         ({"connection": "x", "batch": {"limit": "big"}}, "batch.limit", '"big" is not a size', ""),
         ({"connection": "x", "batch": {"size": 1}}, "batch.size", "unknown setting", ""),
-        ({}, "", 'the setting "connection" is missing', ""),
+        ({}, "connection", 'the setting "connection" is missing', ""),
         ({"connection": 7}, "connection", "expected text", ""),
     ],
 )
