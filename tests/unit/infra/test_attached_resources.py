@@ -35,7 +35,9 @@ class Lamps:
         "color": Property("string", defaults=("white",), choices=("white", "red")),
         "on": Property("boolean", defaults=(False,)),
         "pin": Property("string"),
-        "plug": Property("object", fields={"kind": Property("string", required=True), "amps": Property("number")}),
+        "plug": Property(
+            "object", fields={"kind": Property("string", required=True), "amps": Property("number", defaults=(6,))}
+        ),
         "labels": Property("map"),
         "rooms": Property("list"),
     }
@@ -110,10 +112,9 @@ def check(engine: Any, **news: Any) -> dict[str, str]:
 
 def diff(engine: Any, olds: Mapping[str, Any], news: Mapping[str, Any], **more: Any) -> Any:
     """Recorded inputs `olds`, wanted inputs `news`."""
-    old = struct({"name": "desk", **olds})
-    return engine.Diff(
-        pb.DiffRequest(urn=URN, id="lamp/desk", olds=old, old_inputs=old, news=struct({"name": "desk", **news}), **more)
-    )
+    old, new = struct({"name": "desk", **olds}), struct({"name": "desk", **news})
+    state = struct({"name": "desk", **olds, "hours": 7})
+    return engine.Diff(pb.DiffRequest(urn=URN, id="lamp/desk", olds=state, old_inputs=old, news=new, **more))
 
 
 def paths(answer: Any) -> dict[str, str]:
@@ -189,13 +190,19 @@ def test_the_same_value_written_otherwise_is_no_difference(engine: Any) -> None:
 def test_differences_are_told_by_path(engine: Any) -> None:
     answer = diff(
         engine,
-        {"plug": {"kind": "f", "amps": 6}, "labels": {"a.b": "x", "c": "y"}, "rooms": ["a", "b"], "fuse": "PT5M"},
-        {"plug": {"kind": "g"}, "labels": {"a.b": "z", "c": "y"}, "rooms": ["a", "c", "d"], "on": True},
+        {
+            "plug": {"kind": "f", "amps": 7},
+            "labels": {"a.b": "x", "c": "y", "d": 1},
+            "rooms": ["a", "b"],
+            "fuse": "PT5M",
+        },
+        {"plug": {"kind": "g"}, "labels": {"a.b": "z", "c": "y", "d": True}, "rooms": ["a", "c", "d"], "on": True},
     )
     assert paths(answer) == {
         "plug.kind": "UPDATE",
         "plug.amps": "DELETE",
         'labels["a.b"]': "UPDATE",
+        "labels.d": "UPDATE",
         "rooms[1]": "UPDATE",
         "rooms[2]": "ADD",
         "fuse": "DELETE",
@@ -242,11 +249,9 @@ def test_what_is_made_is_recorded_as_it_is_with_its_secrets_marked(engine: Any) 
 def test_an_update_gives_what_is_no_longer_named_its_default(engine: Any, lamps: Lamps) -> None:
     lamps.real["desk"] = {"name": "desk"}
     old = struct({"name": "desk", "watts": 7, "plug": {"kind": "f"}})
-    engine.Update(
-        pb.UpdateRequest(
-            urn=URN, id="lamp/desk", olds=old, old_inputs=old, news=struct({"name": "desk", "fuse": "PT2M"})
-        )
-    )
+    state = struct({"name": "desk", "watts": 7, "plug": {"kind": "f"}, "color": "red"})
+    news = struct({"name": "desk", "fuse": "PT2M"})
+    engine.Update(pb.UpdateRequest(urn=URN, id="lamp/desk", olds=state, old_inputs=old, news=news))
     assert lamps.updated == [{"name": "desk", "fuse": "PT2M", "watts": 40, "plug": None}]
 
 
@@ -260,6 +265,12 @@ def test_a_refresh_shows_real_drift_only(engine: Any, lamps: Lamps) -> None:
         **recorded,
         **{"watts": 80, "plug": {"kind": "g"}, "color": "red", "on": True},
     }
+    lamps.real["desk"] |= {"plug": {"kind": "f", "amps": 6}}
+    assert read(engine, recorded, given)["plug"] == {"kind": "f"}
+    lamps.real["desk"] |= {"plug": None, "color": None}
+    gone = read(engine, recorded, given)
+    assert "plug" not in gone
+    assert gone["color"] == "white", "its default, and so the same as none"
     del lamps.real["desk"]
     assert engine.Read(pb.ReadRequest(urn=URN, id="lamp/desk", inputs=struct(recorded))).id == ""
 
