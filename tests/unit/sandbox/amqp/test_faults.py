@@ -80,6 +80,9 @@ def test_faults_are_switched_by_json() -> None:
         (b'{"kind": "reject", "times": 0}', "at least 1"),
         (b'{"kind": "throttle", "rate": 0}', "rate"),
         (b'{"kind": "drop", "on": "monday"}', "on must be"),
+        (b'{"kind": "azure"}', "a code or seconds"),
+        (b'{"kind": "azure", "seconds": 1, "operation": "check"}', "operation must be"),
+        (b'{"kind": "azure", "seconds": 1, "when": "never"}', "before or after"),
         (b"[]", "JSON object"),
         (b"{", "Expecting"),
     ],
@@ -89,4 +92,15 @@ def test_a_wrong_request_says_what_is_wrong_and_changes_nothing(body: bytes, why
     status, answer = faults.handle("POST", body)
     assert status == 400
     assert why in json.loads(answer)["error"]
+    assert not faults
+
+
+def test_a_fault_of_azure_strikes_its_operation_and_the_names_that_fit() -> None:
+    faults = Faults()
+    faults.add(Fault("azure", entity="orders-*", code="QuotaExceeded", when="after", times=1))
+    assert faults.strike_azure("create", "orders-eu", "before") is None
+    assert faults.strike_azure("delete", "orders-eu", "after") is None
+    assert faults.strike_azure("create", "bills", "after") is None
+    assert faults.strike("reject", "orders-eu") is None
+    assert faults.strike_azure("create", "Orders-EU", "after") is not None
     assert not faults

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dstream_sandbox.azure.changes import changes
+from dstream_sandbox.azure.resource_types import FOREVER, TYPES
+from dstream_sandbox.azure.values import UNKNOWN
+
+_QUEUE = TYPES["azure-native:servicebus:Queue"]
+_NAMES = {"resourceGroupName": "rg", "namespaceName": "ns-one", "queueName": "orders"}
+
+
+def _changes(kind: str, old: dict[str, Any], new: dict[str, Any], **defaults: object) -> dict[str, str]:
+    found = changes(TYPES[f"azure-native:{kind}"], old, new, defaults)
+    return {each.path: each.how + ("-replace" if each.replaces else "") for each in found}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ({}, {}, {}),
+        ({"lockDuration": "PT1M"}, {"lockDuration": "PT60S"}, {}),
+        ({"lockDuration": "PT1M"}, {"lockDuration": "PT61S"}, {"lockDuration": "update"}),
+        ({}, {"lockDuration": "PT2M"}, {"lockDuration": "add"}),
+        ({"lockDuration": "PT2M"}, {}, {"lockDuration": "delete"}),
+        ({}, {"lockDuration": "PT60S", "maxDeliveryCount": 10, "requiresSession": False}, {}),
+        ({"maxDeliveryCount": 5}, {"maxDeliveryCount": 5.0}, {}),
+        ({"defaultMessageTimeToLive": FOREVER}, {"defaultMessageTimeToLive": "P10675199DT2H48M5.477539S"}, {}),
+        ({}, {"requiresSession": True}, {"requiresSession": "add-replace"}),
+        ({"requiresSession": True}, {}, {"requiresSession": "delete-replace"}),
+        ({}, {"requiresDuplicateDetection": True}, {"requiresDuplicateDetection": "add-replace"}),
+        ({"enablePartitioning": False}, {"enablePartitioning": True}, {"enablePartitioning": "update-replace"}),
+        ({}, {"queueName": "ORDERS"}, {}),
+        ({}, {"queueName": "bills"}, {"queueName": "update-replace"}),
+        ({}, {"namespaceName": UNKNOWN}, {"namespaceName": "update-replace"}),
+        ({"forwardTo": "a"}, {"forwardTo": UNKNOWN}, {"forwardTo": "update"}),
+        ({"userMetadata": ""}, {}, {}),
+    ],
+)
+def test_changes_of_a_queue(old: dict[str, Any], new: dict[str, Any], found: dict[str, str]) -> None:
+    assert _changes("servicebus:Queue", {**_NAMES, **old}, {**_NAMES, **new}) == found
+
+
+def test_a_subscriptions_sessions_are_azures_to_refuse() -> None:
+    assert _changes("servicebus:Subscription", {}, {"requiresSession": True}) == {"requiresSession": "add"}
+
+
+def test_nested_properties_and_tags_are_told_one_by_one() -> None:
+    old = {"sku": {"name": "Standard"}, "tags": {"team": "a", "old": "x", "with.dot": "1"}}
+    new = {"sku": {"name": "Basic", "tier": "Basic"}, "tags": {"team": "b", "new": "y", "with.dot": "2"}}
+    assert _changes("servicebus:Namespace", old, new) == {
+        "sku.name": "update",
+        "sku.tier": "add",
+        "tags.new": "add",
+        "tags.old": "delete",
+        "tags.team": "update",
+        'tags["with.dot"]': "update",
+    }
+
+
+def test_locations_are_the_same_without_regard_to_spaces_and_case() -> None:
+    assert _changes("resources:ResourceGroup", {"location": "West Europe"}, {"location": "westeurope"}) == {}
+    moved = _changes("resources:ResourceGroup", {"location": "West Europe"}, {"location": "uksouth"})
+    assert moved == {"location": "update-replace"}
+
+
+def test_rights_have_no_order() -> None:
+    kind = "servicebus:NamespaceAuthorizationRule"
+    assert _changes(kind, {"rights": ["Send", "Listen"]}, {"rights": ["Listen", "Send"]}) == {}
+    assert _changes(kind, {"rights": ["Send"]}, {"rights": ["Listen", "Send"]}) == {"rights": "update"}
+
+
+def test_a_tiers_default_is_no_change() -> None:
+    new = {"maxMessageSizeInKilobytes": 1024}
+    assert _changes("servicebus:Queue", {}, new) == {"maxMessageSizeInKilobytes": "add"}
+    assert _changes("servicebus:Queue", {}, new, maxMessageSizeInKilobytes=1024) == {}
+
+
+def test_an_unknown_object_is_a_change() -> None:
+    assert _changes("servicebus:Rule", {}, {"sqlFilter": UNKNOWN}) == {"sqlFilter": "add"}
+    assert _changes("servicebus:Rule", {}, {"sqlFilter": {"sqlExpression": "1=1", "requiresPreprocessing": True}}) == {}
