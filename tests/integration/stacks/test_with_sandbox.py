@@ -1,0 +1,129 @@
+"""The real engine runs the program against the sandbox's Azure, whose namespace is the broker that clients reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from dstream_stacks.arm_program import arm_program
+from dstream_stacks.holdings import messages_held
+from dstream_stacks.spec import (
+    AuthorizationRule,
+    CorrelationFilter,
+    Namespace,
+    Queue,
+    ResourceGroup,
+    Rule,
+    ServiceBusSpec,
+    Subscription,
+    Topic,
+)
+
+from tests.integration.sandbox_azure.azure_process import AzureProcess
+from tests.integration.stacks.engine import Engine
+
+SPEC = ServiceBusSpec(
+    resource_group=ResourceGroup(name="rg-retail", create=True, location="westeurope"),
+    namespace=Namespace(name="sb-retail", create=True, location="westeurope", minimum_tls_version="1.2"),
+    queues=(
+        Queue(
+            name="orders",
+            duplicate_detection=True,
+            duplicate_detection_window_s=1800,
+            sessions=True,
+            lock_duration_s=30,
+            max_delivery_count=5,
+            max_size_mb=2048,
+            default_time_to_live_s=129_600,
+            dead_letter_expired=True,
+        ),
+        Queue(name="returns", forward_dead_lettered_to="lost"),
+        Queue(name="lost", duplicate_detection=False),
+    ),
+    topics=(
+        Topic(
+            name="events",
+            duplicate_detection=True,
+            duplicate_detection_window_s=600,
+            subscriptions=(
+                Subscription(name="all"),
+                Subscription(
+                    name="eu", max_delivery_count=3, rules=(Rule(sql="region = 'eu'", action="SET seen = 1"),)
+                ),
+                Subscription(name="cars", rules=(Rule(name="cars", correlation=CorrelationFilter(subject="cars")),)),
+            ),
+        ),
+    ),
+    authorization_rules=(
+        AuthorizationRule(name="sender", rights=("Listen", "Send")),
+        AuthorizationRule(name="reader", rights=("Listen",), queue="orders"),
+        AuthorizationRule(name="reader", rights=("Listen",), topic="events"),
+    ),
+    tags={"team": "retail"},
+)
+RESOURCES = 15 + 1  # and the stack
+
+
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureProcess]:
+    process = AzureProcess(tmp_path_factory.mktemp("azure")).start()
+    yield process
+    process.end()
+
+
+def test_what_is_provisioned_stays_as_it_is_and_is_what_clients_reach(azure: AzureProcess, tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
+    assert engine.up(arm_program(SPEC)) == {"create": RESOURCES}
+
+    # With everything looked at again, nothing differs: names, forms and defaults are Azure's own.
+    stack = engine.stack(arm_program(SPEC))
+    again = stack.up(refresh=True)
+    assert again.summary.resource_changes == {"same": RESOURCES}
+
+    with ServiceBusClient.from_connection_string(again.outputs["connection_string"].value) as client:
+        with client.get_topic_sender("events") as sender:
+            sender.send_messages(
+                [
+                    ServiceBusMessage("a", subject="cars"),
+                    ServiceBusMessage("b", application_properties={"region": "eu"}),
+                ]
+            )
+        for subscription, bodies in (("all", ["a", "b"]), ("eu", ["b"]), ("cars", ["a"])):
+            with client.get_subscription_receiver("events", subscription) as receiver:
+                received = receiver.peek_messages(10, timeout=10)
+                assert [str(message) for message in received] == bodies, subscription
+
+    # What would be lost is in the outputs after a refresh.
+    stack.refresh()
+    held = {
+        each["urn"].rpartition("::")[2]: messages_held(each["type"], each["outputs"])
+        for each in stack.export_stack().deployment["resources"]
+        if each["type"] in ("azure-native:servicebus:Queue", "azure-native:servicebus:Subscription")
+    }
+    assert held == {"orders": 0, "returns": 0, "lost": 0, "events/all": 2, "events/eu": 1, "events/cars": 1}
+
+
+def test_what_exists_in_azure_is_taken_over_and_the_rest_is_made(azure: AzureProcess, tmp_path: Path) -> None:
+    existing = ServiceBusSpec(
+        resource_group=ResourceGroup(name="sandbox"),
+        namespace=Namespace(name="sandbox"),
+        queues=(Queue(name="taken-over", lock_duration_s=30),),
+    )
+    Engine(tmp_path / "before", {"azure-native": azure.ready["azure_port"]}).up(arm_program(existing))
+    wanted = msgspec.structs.replace(
+        existing,
+        queues=(Queue(name="taken-over", lock_duration_s=45, max_delivery_count=4), Queue(name="new")),
+        topics=(Topic(name="new-topic", subscriptions=(Subscription(name="s", rules=(Rule(sql="x = 1"),)),)),),
+        authorization_rules=(AuthorizationRule(name="new-rule", rights=("Listen",), queue="new"),),
+        import_existing=True,
+    )
+    engine = Engine(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
+
+    done = engine.up(arm_program(wanted))
+
+    assert done.pop("update") == 1
+    assert done == {"import": 1, "create": 5 + 1}
+    assert engine.up(arm_program(wanted), refresh=True) == {"same": 6 + 1}
