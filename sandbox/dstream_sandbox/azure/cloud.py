@@ -60,8 +60,7 @@ class Cloud:
             policy = new_policy(ROOT_POLICY, ALL_RIGHTS, now, root_key)
             kept = NamespaceRecord(BUILT_IN, BUILT_IN, settings, (policy,), now, now)
             self.records.put_namespace(kept)
-        elif (kept.tier == "Premium") != (tier == "Premium"):  # started with another --profile
-            self.records.put_namespace(replace(kept, settings={**kept.settings, "sku": {"name": tier}}))
+        self._follow_settings(kept, tier, root_key)
         for each in list(self.records.namespaces.values()):
             if each.name != BUILT_IN:
                 await self._own.start(each)
@@ -134,7 +133,7 @@ class Cloud:
             amqp_port, admin_port = self._free_ports()
             record = NamespaceRecord(place.namespace, place.group, settings, (policy,), now, now, amqp_port, admin_port)
             _check_sku(record.tier, settings)
-            await self._own.start(record)
+            await self._own.make(record)
             self.records.put_namespace(record)
 
     async def update_namespace(self, place: Place, settings: Mapping[str, object]) -> None:
@@ -178,6 +177,17 @@ class Cloud:
 
     def running(self, place: Place) -> RunningNamespace:
         return self._running(self.namespace(place))
+
+    def _follow_settings(self, kept: NamespaceRecord, tier: str, root_key: str) -> None:
+        """The process may be started with another --profile, or with another key."""
+        settings = dict(kept.settings)
+        if (kept.tier == "Premium") != (tier == "Premium"):
+            settings["sku"] = {"name": tier}
+        policies = tuple(
+            replace(each, primary_key=root_key) if each.key_name == ROOT_POLICY else each for each in kept.policies
+        )
+        if (settings, policies) != (kept.settings, kept.policies):
+            self.records.put_namespace(replace(kept, settings=settings, policies=policies))
 
     def _running(self, record: NamespaceRecord) -> RunningNamespace:
         if record.name == BUILT_IN:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dstream_sandbox.azure.records import NamespaceRecord, Records, shared_keys
+from dstream_sandbox.azure.records import NamespaceRecord, Records, entity_keys, shared_keys
 from dstream_sandbox.servicebus.access import KeyRing, SharedKey
-from dstream_sandbox.servicebus.admin import AdminListener
-from dstream_sandbox.servicebus.admin.routes import AdminRoutes
+from dstream_sandbox.servicebus.admin import AdminListener, AdminRoutes
 from dstream_sandbox.servicebus.broker import LocalBroker, open_broker
 from dstream_sandbox.servicebus.broker.limits import Profile
 from dstream_sandbox.servicebus.entity_policies import entity_policies
@@ -69,6 +68,11 @@ class OwnNamespaces:
     def find(self, name: str) -> RunningNamespace | None:
         return self._running.get(name.lower())
 
+    async def make(self, record: NamespaceRecord) -> None:
+        """Empty, whatever a deletion that was cut short has left. Raises OSError when a port of it is taken."""
+        shutil.rmtree(self._folder / record.name.lower(), ignore_errors=True)
+        await self.start(record)
+
     async def start(self, record: NamespaceRecord) -> None:
         """Raises OSError when a port of it is taken."""
         key = record.name.lower()
@@ -80,7 +84,7 @@ class OwnNamespaces:
             return shared_keys(current) if current else []
 
         broker = open_broker(data, profile=profile_of(record.tier), clock=time.time)
-        server = ServiceBusServer(broker, KeyRing(keys, entity_policies(broker)))
+        server = ServiceBusServer(broker, KeyRing(keys, entity_keys(self._records, key, entity_policies(broker))))
         try:
             await server.listen(record.amqp_port)
             routes = AdminRoutes(broker, KeyRing(keys), server.control)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from dstream_sandbox.servicebus.access import SharedKey
 from dstream_sandbox.servicebus.broker.descriptions import AuthorizationRule
 
-__all__ = ["GroupRecord", "NamespaceRecord", "Records", "new_policy", "shared_keys"]
+__all__ = ["GroupRecord", "NamespaceRecord", "Records", "entity_keys", "new_policy", "shared_keys"]
 
 _FILE = "azure.json"
 
@@ -123,6 +123,18 @@ def shared_keys(namespace: NamespaceRecord) -> list[SharedKey]:
         SharedKey(each.key_name, (each.primary_key, each.secondary_key), frozenset(each.rights))  # type: ignore[arg-type]  # rights were checked
         for each in namespace.policies
     ]
+
+
+def entity_keys(
+    records: Records, name: str, policies: Callable[[str], Sequence[SharedKey]]
+) -> Callable[[str], Sequence[SharedKey]]:
+    """`policies` of entities, while the namespace takes keys."""
+
+    def keys(path: str) -> Sequence[SharedKey]:
+        record = records.namespaces.get(name.lower())
+        return () if record and record.settings.get("disableLocalAuth") else policies(path)
+
+    return keys
 
 
 def _new_key() -> str:

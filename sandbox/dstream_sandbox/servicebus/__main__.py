@@ -16,11 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from dstream_sandbox.azure.built_in import built_in_keys
-from dstream_sandbox.azure.records import Records
+from dstream_sandbox.azure.built_in import BUILT_IN, built_in_keys
+from dstream_sandbox.azure.records import Records, entity_keys
 from dstream_sandbox.servicebus.access import KeyRing, SharedKey
-from dstream_sandbox.servicebus.admin import AdminListener
-from dstream_sandbox.servicebus.admin.routes import AdminRoutes
+from dstream_sandbox.servicebus.admin import AdminListener, AdminRoutes
 from dstream_sandbox.servicebus.broker import StoreUnavailable, open_broker
 from dstream_sandbox.servicebus.entity_policies import entity_policies
 from dstream_sandbox.servicebus.server import HOST, ServiceBusServer, server_tls
@@ -49,7 +48,8 @@ async def _serve(options: argparse.Namespace) -> None:
     broker = open_broker(options.data, profile=options.profile, clock=time.time)
     records = Records(options.data)
     policies = built_in_keys(records, SharedKey(options.key_name, (key,)))
-    server = ServiceBusServer(broker, KeyRing(policies, entity_policies(broker)), sink=options.sink)
+    of_entities = entity_keys(records, BUILT_IN, entity_policies(broker))
+    server = ServiceBusServer(broker, KeyRing(policies, of_entities), sink=options.sink)
     azure = None
     try:
         ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
