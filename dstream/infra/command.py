@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -21,7 +20,13 @@ if TYPE_CHECKING:
     from dstream.sdk import Stop
 
 _LOOK_S = 0.05
-_PR_SET_PDEATHSIG = 1
+_LAUNCH = """
+import ctypes, os, sys
+number, parent, *command = sys.argv[1:]
+ctypes.CDLL(None).prctl(1, int(number), 0, 0, 0)
+os.getppid() == int(parent) and os.execv(command[0], command)
+"""
+"""prctl 1 is PR_SET_PDEATHSIG. A parent that died before it was asked sends nothing: then there is nothing to begin."""
 _EMPTY_IS_UNSET = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
@@ -31,14 +36,17 @@ class EngineCommand(PulumiCommand):
     - It leads a process group, so that a terminal's Ctrl-C reaches this process only, which then passes on one SIGINT:
       the engine finishes the steps at hand, records them and gives its lock back.
     - What it writes goes to files: an engine whose reader was killed would die of SIGPIPE in the middle of a step.
-    - On Linux it gets SIGINT when this process dies, which comes to the same.
+    - On Linux it gets a signal when this process dies. SIGINT comes to the same as above, and is right where the
+      providers live on. Where this process serves them, it is SIGKILL: the engine would take the broken connection for
+      a failed creation and forget it, while what it leaves behind when killed is looked up by the next `init`.
     """
 
-    def __init__(self, engine: Engine, stop: Stop) -> None:
+    def __init__(self, engine: Engine, stop: Stop, death_signal: signal.Signals = signal.SIGINT) -> None:
         # Not the SDK's __init__: it would start the CLI only to ask for the version that is known already.
         self.command = str(engine.path)
         self.version = VersionInfo.parse(engine.version)
         self._stop = stop
+        self._death_signal = death_signal
         self.last = CommandResult("", "", 0)
         """How the last one ended: the SDK's errors have it as a text only."""
 
@@ -53,14 +61,13 @@ class EngineCommand(PulumiCommand):
         """Raises the SDK's CommandError and those that derive from it."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = subprocess.Popen(
-                [self.command, "--non-interactive", *args],
+                [*self._launcher, self.command, "--non-interactive", *args],
                 cwd=cwd,
                 env=_environment(additional_env, os.path.dirname(self.command)),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=_ask_for_sigint if _prctl else None,
             )
             done = threading.Event()
             watcher = threading.Thread(target=self._pass_on_stop, args=(process, done), name="engine-stop")
@@ -75,6 +82,16 @@ class EngineCommand(PulumiCommand):
         if code != 0:
             raise create_command_error(result)
         return result
+
+    @property
+    def _launcher(self) -> list[str]:
+        """A small interpreter that asks for the signal and becomes the engine.
+
+        Not a `preexec_fn`: that forks this process with all the threads of gRPC, which has aborted the child.
+        """
+        if sys.platform != "linux":
+            return []
+        return [sys.executable, "-I", "-S", "-c", _LAUNCH, str(int(self._death_signal)), str(os.getpid())]
 
     def _pass_on_stop(self, process: subprocess.Popen[bytes], done: threading.Event) -> None:
         while not done.wait(_LOOK_S):
@@ -100,12 +117,3 @@ def _text(file: IO[bytes], on_line: Callable[[str], object] | None) -> str:
         for line in lines:
             on_line(line)
     return "\n".join(lines)
-
-
-_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-"""Looked up before the fork: between it and the exec nothing may be imported or locked."""
-
-
-def _ask_for_sigint() -> None:
-    assert _prctl is not None
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)

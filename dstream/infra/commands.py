@@ -17,7 +17,7 @@ from dstream.infra.definition import Definition
 from dstream.infra.events import Events, Phase
 from dstream.infra.locks import holders_in, locked, named_in, remove_dead
 from dstream.infra.losses import Loss, is_deleted, losses, refuse
-from dstream.infra.plan_document import check, plan_document, read_document
+from dstream.infra.plan_document import check, digest, plan_document, read_document
 from dstream.infra.record import Record
 from dstream.infra.recovery import recover
 from dstream.infra.session import Session
@@ -124,11 +124,14 @@ class Commands:
             preview = self._session.preview(refresh=refresh, plan_file=plan_file)
             self._check_targets(record, preview.steps)
             self._guard(preview.steps, state, is_read=refresh, destroy=False)
+            message = "nothing to do" if all(each.op == "same" for each in preview.steps) else ""
             if not self._has_work(preview, record):
-                return Result([self._resource(each) for each in preview.steps], preview.outputs, "nothing to do")
+                return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
             self._begun = True
             up = self._session.up(refresh=refresh, plan_file=plan_file, on_step=self._progress)
-        return Result([self._resource(each) for each in up.steps], up.outputs)
+        if not self._options.target:
+            self._session.note_converged(digest(self._definition.spec))
+        return Result([self._resource(each) for each in up.steps], up.outputs, message)
 
     def _destroy(self) -> Result:
         record = self._session.record()
@@ -178,8 +181,12 @@ class Commands:
         return [replace(each, outputs=real.get(each.urn, each.outputs)) for each in steps]
 
     def _has_work(self, preview: Events, record: Record | None) -> bool:
-        """Also when only the record has to follow: what is exported, or what was changed to what the program wants."""
+        """Also when only the record has to follow: what is exported, what was changed to what the program wants, and
+        what no plan shows, such as protection.
+        """
         if record is None or not record.is_initialised:
+            return True
+        if not self._session.has_converged_with(digest(self._definition.spec)):
             return True
         is_changed = any(each.op != "same" for each in [*preview.steps, *preview.verdicts])
         return is_changed or dict(preview.outputs) != dict(record.outputs)

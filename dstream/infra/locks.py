@@ -6,7 +6,6 @@ import json
 import os
 import re
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,22 +123,28 @@ def _lives(pid: int, since: str) -> bool:
         return False
     except PermissionError:
         pass  # somebody else's, and alive
+    if _stat(pid)[:1] == ["Z"]:
+        return False  # killed, and nobody has asked how it ended
     began = _began(pid)
     made = _seconds(since)
     return began is None or made is None or began <= made + _CLOCK_STEP_S
 
 
 def _began(pid: int) -> float | None:
-    """When the process began, in seconds since 1970; None where that can't be told (proc(5), field 22)."""
-    if sys.platform != "linux":
+    """When the process began, in seconds since 1970; None where that can't be told (proc_pid_stat(5), field 22)."""
+    stat = _stat(pid)
+    if not stat:
         return None
+    booted = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+    return int(booted.split()[1]) + int(stat[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name, from the state on; nothing where there is no such file."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        booted = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
-    except (OSError, StopIteration):
-        return None
-    ticks = int(stat.rpartition(")")[2].split()[19])
-    return int(booted.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _seconds(since: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import warnings
@@ -68,7 +69,7 @@ class Session:
         self._environ = environ
         self._stop = stop
         self._warn = warn
-        self._command = EngineCommand(engine, stop)
+        self._command = EngineCommand(engine, stop, signal.SIGKILL if ports else signal.SIGINT)
         self._broken: Exception | None = None
 
     def record(self) -> Record | None:
@@ -162,6 +163,19 @@ class Session:
             )
             session.create()
             yield session
+
+    def has_converged_with(self, spec: str) -> bool:
+        """Whether the last complete `up` from here was made from this spec. False where that is not known."""
+        file = self._converged_file
+        return file.exists() and file.read_text() == spec
+
+    def note_converged(self, spec: str) -> None:
+        """The record is all that this spec asks for, also in what no plan shows: protection, dependencies."""
+        self._converged_file.write_text(spec)
+
+    @property
+    def _converged_file(self) -> Path:
+        return self.place.work_dir / "converged"
 
     def _environment(self, *, opens_record: bool = True) -> dict[str, str]:
         plugins = self._definition.plugins.keys()

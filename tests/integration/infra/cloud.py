@@ -1,19 +1,17 @@
-"""A cloud in a JSON file, served to the engine as a resource provider; and faults, read from a second file.
+"""A cloud in a JSON file (world.py), served to the engine as a resource provider; and faults, read from a second file.
 
-`world.json`: {"<id>": {inputs.., "messages": 3}}, what exists. `faults.json`: a list of rules
+`faults.json`: a list of rules
 {"op": "create", "name": "q1", "when": "before"|"after", "do": "error"|"wait"|"kill-engine"|"kill-provider"|"kill-both"|..}.
-A rule applies once, except `error` and `wait`. `calls.log`: one line for each change that was carried out.
+A rule applies once, except `error` and `wait`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,40 +20,12 @@ import psutil
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from tests.integration.infra.world import World
+
 TYPE = "cloud:index:Queue"
 REPLACING = ("name", "sessions")
 VOLATILE = ("messages",)
 _WAIT_S = 60.0
-
-
-class World:
-    """The file, one process at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._file = folder / "world.json"
-
-    def read(self) -> dict[str, dict[str, Any]]:
-        return json.loads(self._file.read_text()) if self._file.exists() else {}
-
-    @contextmanager
-    def changed(self) -> Iterator[dict[str, dict[str, Any]]]:
-        with (self.folder / "world.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            world = self.read()
-            yield world
-            fresh = self._file.with_suffix(".new")
-            fresh.write_text(json.dumps(world))
-            fresh.rename(self._file)
-
-    def log(self, line: str) -> None:
-        with (self.folder / "calls.log").open("a") as file:
-            file.write(line + "\n")
-
-    @property
-    def calls(self) -> list[str]:
-        path = self.folder / "calls.log"
-        return path.read_text().splitlines() if path.exists() else []
 
 
 class CloudServicer(provider_pb2_grpc.ResourceProviderServicer):

@@ -1,0 +1,14 @@
+"""A cloud and a project of its own for each test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.infra.driving import Stage
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path, queues={"q1": {"size": 1, "tags": {"team": "a"}}, "q2": {"size": 2, "_after": "q1"}})

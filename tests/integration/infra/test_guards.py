@@ -1,0 +1,77 @@
+"""What init and destroy refuse: what would lose data, what was not shown, what is protected."""
+
+from __future__ import annotations
+
+from tests.integration.infra.driving import Stage
+
+
+def test_a_queue_with_messages_is_neither_replaced_nor_deleted_without_leave(stage: Stage) -> None:
+    stage("init")
+    stage.set_real("q1", messages=1284)
+    stage.queues["q1"]["sessions"] = True
+    plan = stage("plan", refresh=False)
+    assert plan.ops["q1"] == "replace"
+    assert plan.resource("q1")["note"] == "holds 1,284 messages that would be lost"
+    assert plan.resource("q1")["holds"] == 1284
+    for command, how in (("init", "replace"), ("destroy", "delete")):
+        error = stage(command, refresh=False).error
+        assert (error["code"], error["kind"]) == ("infra.data_loss", "refused")
+        assert error["message"] == f"q1 ({how}) holds 1,284 messages that would be lost"
+    assert stage.real["q1"]["messages"] == 1284
+
+    done = stage("init", allow_data_loss=True)
+    assert [(op, phase) for name, op, phase in done.phases if name == "q1"] == [
+        ("replace", "started"),
+        ("replace", "done"),
+    ]
+    assert stage.real["q1"] == {"name": "q1", "size": 1, "tags": {"team": "a"}, "sessions": True, "messages": 0}
+
+
+def test_init_does_only_what_was_shown(stage: Stage) -> None:
+    stage("init")
+    stage.queues["q1"]["size"] = 3
+    shown = stage("plan").document
+    stage.set_real("q1", size=2)
+    stage.set_real("q2", size=8)
+    error = stage("init", expect=shown).error
+    assert (error["code"], error["kind"]) == ("infra.stale_plan", "refused")
+    assert "q1 size: shown 1 → 3, now 2 → 3" in error["message"]
+    assert "q2: update (size) was not shown" in error["message"]
+    assert (stage.real["q1"]["size"], stage.real["q2"]["size"]) == (2, 8)
+
+    stage.set_real("q1", size=3)
+    stage.set_real("q2", size=2)
+    assert stage("init", expect=shown).ops["q1"] == "same"  # less than was shown is fine
+    error = stage("init", expect=shown, exact=True).error  # but not for a file
+    assert "what is recorded was changed by another init or destroy" in error["message"]
+    assert "q1: update was shown, and there is nothing to do" in error["message"]
+
+
+def test_protected_and_retained_resources(stage: Stage) -> None:
+    stage.queues = {"q1": {"_protect": True}, "q2": {"_retain": True}}
+    stage("init")
+    stage.set_real("q2", messages=5)
+    error = stage("destroy").error
+    assert (error["code"], error["kind"]) == ("infra.protected", "refused")
+    assert "q1" in error["message"]
+    stage.queues["q1"] = {}
+    assert stage("init").ops == {"q1": "same", "q2": "same"}
+    plan = stage("plan", destroy=True)
+    assert plan.resource("q2")["note"] == "is left as it is, and forgotten"
+    assert stage("destroy", expect=plan.document).ops == {"q1": "delete", "q2": "delete"}
+    assert list(stage.real) == ["q2"]
+
+
+def test_what_exists_is_taken_over_when_asked_and_left_alone_otherwise(stage: Stage) -> None:
+    stage.queues = {"q1": {"size": 1}}
+    stage.set_real("q1", size=1, messages=7)
+    error = stage("init").error
+    assert (error["code"], error["message"]) == (
+        "infra.exists",
+        "q1: cannot create already existing resource '/queues/q1'",
+    )
+    stage.queues["q1"]["_import"] = True
+    assert stage("plan").ops == {"q1": "import"}
+    assert stage("init").ops == {"q1": "import"}
+    assert stage.world.calls == []
+    assert stage.real["q1"]["messages"] == 7

@@ -1,0 +1,121 @@
+"""plan, init, status and destroy of a provider that derives from PulumiInfrastructure, on the real engine."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+from tests.integration.infra.driving import Stage
+
+
+def test_a_stack_that_does_not_exist_is_planned_without_a_trace(stage: Stage) -> None:
+    plan = stage("plan")
+    assert plan.ops == {"q1": "create", "q2": "create"}
+    assert plan.diff("q1") == [("name", None, "q1"), ("size", None, 1), ("tags.team", None, "a")]
+    assert plan.result["message"] == "2 queues"
+    assert plan.stderr == ""
+    assert [each for each in stage.infra.rglob("*") if each.is_file()] == []
+    assert stage.world.calls == []
+
+
+def test_from_nothing_to_nothing(stage: Stage) -> None:
+    """What is shown is what is done; again, it does nothing; and destroy leaves nothing, not even its record."""
+    assert stage("status").result["message"].startswith("nothing is recorded")
+    plan = stage("plan")
+    made = stage("init", expect=plan.document, exact=True)
+    assert made.ops == {"q1": "create", "q2": "create"}
+    assert [phase for name, _, phase in made.phases if name == "q2"] == ["started", "done"]
+    assert made.outputs == {"queues": ["q1", "q2"], "connection": "***"}
+    assert made.stderr == ""
+    assert "hush-hush" not in json.dumps(made.lines) + stage.state.read_text()
+
+    again = stage("init")
+    assert again.ops == {"q1": "same", "q2": "same"}
+    assert again.result["message"] == "nothing to do"
+    assert again.outputs == made.outputs
+    assert stage.world.calls == ["create q1", "create q2"]
+
+    gone = stage("destroy")
+    assert gone.ops == {"q2": "delete", "q1": "delete"}
+    assert stage.real == {}
+    assert not stage.state.exists()
+    assert "nothing to do" in stage("destroy").result["message"]
+
+
+def test_drift_is_told_by_property_and_undone_by_init(stage: Stage) -> None:
+    stage("init")
+    stage.set_real("q1", size=9, messages=12, tags={"team": "b", "cost": "1"})
+    stage.set_real("q2")
+    drift = stage("status")
+    assert drift.ops == {"q1": "update", "q2": "delete"}
+    assert drift.diff("q1") == [("size", 1, 9), ("tags.cost", None, "1"), ("tags.team", "a", "b")]
+    assert drift.resource("q2")["note"] == "deleted outside dstream"
+    figures = drift.result["metadata"]["figures"]
+    assert [(each["name"], each["values"]) for each in figures] == [("q1", {"active": 12})]
+
+    plan = stage("plan")
+    assert plan.ops == {"q1": "update", "q2": "create"}
+    assert plan.diff("q1") == [("size", 9, 1), ("tags.cost", "1", None), ("tags.team", "b", "a")]
+    assert stage("plan", refresh=False).ops == {"q1": "same", "q2": "same"}
+    assert stage("init", expect=plan.document, exact=True).ops == {"q1": "update", "q2": "create"}
+    assert (stage.real["q1"]["size"], stage.real["q1"]["tags"]) == (1, {"team": "a"})
+    assert stage("status").ops == {"q1": "same", "q2": "same"}
+
+
+def test_what_others_put_into_a_resource_is_no_drift(stage: Stage) -> None:
+    stage("init")
+    stage.set_real("q1", messages=500)
+    assert stage("plan").ops == {"q1": "same", "q2": "same"}
+
+
+def test_status_records_what_is_really_there_when_asked(stage: Stage) -> None:
+    stage("init")
+    stage.set_real("q1", size=9)
+    stage.set_real("q2")
+    assert stage("status", refresh_only=True).ops == {"q1": "update", "q2": "delete"}
+    assert stage.recorded == ["q1"]
+    assert stage("status").ops == {"q1": "same"}
+
+
+def test_the_record_follows_when_reality_already_is_what_the_config_says(stage: Stage) -> None:
+    stage("init")
+    stage.set_real("q1", size=5)
+    stage.queues["q1"]["size"] = 5
+    stage.more["exports"] = {"tier": "standard"}
+    assert stage("init").outputs["tier"] == "standard"
+    assert stage.world.calls == ["create q1", "create q2"]
+    assert stage("status").ops == {"q1": "same", "q2": "same"}
+
+
+def test_only_what_is_targeted_is_touched(stage: Stage) -> None:
+    del stage.queues["q2"]["_after"]
+    assert stage("init", target=["q1"]).ops["q1"] == "create"
+    assert list(stage.real) == ["q1"]
+    stage("init")
+    error = stage("plan", target=["q7"]).error
+    assert (error["code"], error["hint"]) == ("infra.unknown_target", "There are: q1, q2.")
+    assert stage("destroy", target=["q2"], parallel=1).ops["q2"] == "delete"
+    assert (list(stage.real), stage.recorded) == (["q1"], ["q1"])
+
+
+def test_secret_values_stand_nowhere(stage: Stage) -> None:
+    stage.queues["q1"]["_secret"] = "first-secret"
+    answers = [stage("plan"), stage("init")]
+    stage.queues["q1"]["_secret"] = "other-secret"
+    answers += [stage("plan"), stage("status")]
+    assert answers[2].diff("q1") == [("key", "***", "***")]
+    written = "".join(json.dumps(each.lines) + each.stderr for each in answers) + stage.state.read_text()
+    assert "first-secret" not in written
+    assert "other-secret" not in written
+
+
+def test_a_lost_work_dir_is_made_anew_from_the_record(stage: Stage) -> None:
+    stage("init")
+    passphrase = stage.infra / ".pulumi" / "dstream-passphrase"
+    assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
+    for file in (stage.infra / "orders" / "dev").iterdir():
+        file.unlink()
+    stage.queues["q1"]["size"] = 3
+    assert stage("init").ops == {"q1": "update", "q2": "same"}
+    passphrase.unlink()
+    assert stage("plan").error["code"] == "infra.passphrase_lost"
