@@ -1,0 +1,109 @@
+"""The pipelines in examples/gitops are YAML, and every `dstream` line in them, and in the docs, is one that the CLI takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from dstream.cli.lifecycle_flags import Flags
+from dstream.cli.main import cli
+from dstream.cli.options import Options
+from dstream.config import load
+
+ROOT = Path(__file__).parent.parent.parent.parent
+EXAMPLES = ROOT / "examples" / "gitops"
+PIPELINES = ["azure-pipelines.yml", "github-actions.yml", "gitlab-ci.yml"]
+PAGES = ["docs/gitops.md", "docs/cli-json.md", "README.md"]
+LINE = re.compile(r"^\s*(?:- )?(?:run: |script: |\$ )?(dstream .+)$", re.MULTILINE)
+END = re.compile(r"\s*(\|\||&&|;|\||>|#).*$")
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+
+
+def blocks(page: Path) -> Iterator[str]:
+    yield from re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def lines_of(texts: Iterator[str]) -> list[str]:
+    return [END.sub("", line) for text in texts for line in LINE.findall(text)]
+
+
+def accept(line: str) -> None:
+    """As the CLI reads it, without doing it. Raises click.UsageError."""
+    _, *arguments = shlex.split(line)
+    context = cli.make_context("dstream", list(arguments), resilient_parsing=False)
+    name, command, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
+    assert command
+    while isinstance(command, click.Group):
+        name, command, rest = command.resolve_command(context, rest)
+        assert command
+    given = command.make_context(name, rest, parent=context).params
+    if "json_stream" in given:
+        flags = Flags(**{key: value for key, value in given.items() if key not in Options.__slots__})
+        flags.check(Options(as_json=given["as_json"]))
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_is_yaml_whose_dstream_lines_the_cli_takes(name: str) -> None:
+    text = (EXAMPLES / name).read_text()
+    document = yaml.safe_load(text)
+    lines = lines_of(strings(document))
+    assert len(lines) >= 5
+    assert len(re.findall(r"^[^#\n]*\bdstream (?:plan|init|status|validate|doctor) ?", text, re.MULTILINE)) == len(lines)
+    for line in lines:
+        accept(line)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_plans_applies_that_plan_and_looks_for_drift(name: str) -> None:
+    lines = lines_of(strings(yaml.safe_load((EXAMPLES / name).read_text())))
+    assert any("plan" in line and "--out" in line for line in lines)
+    assert any("plan" in line and "--markdown" in line for line in lines)
+    assert any("init" in line and "--plan" in line and "--yes" in line for line in lines)
+    assert any("status" in line and "--detailed-exitcode" in line for line in lines)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_shows_only_lines_that_the_cli_takes(page: str) -> None:
+    for line in lines_of(blocks(ROOT / page)):
+        if not line.startswith(("dstream demo", "dstream sandbox")):
+            accept(line)
+
+
+def test_a_line_that_the_cli_does_not_take_is_found() -> None:
+    for line in (
+        "dstream plan t --no-such-flag",
+        "dstream nothing",
+        "dstream plan",
+        "dstream init --plan x --target y",
+    ):
+        with pytest.raises(click.UsageError):
+            accept(line)
+
+
+def test_the_configuration_of_the_example_loads_for_each_stack() -> None:
+    environ = {
+        "DSTREAM_BACKEND_URL": "azblob://dstream-infra?storage_account=retail",
+        "DSTREAM_SECRETS_PROVIDER": "azurekeyvault://retail.vault.azure.net/keys/dstream",
+        "ASB_CONNECTION_STRING": "Endpoint=sb://x;SharedAccessKeyName=k;SharedAccessKey=s",
+    }
+    for stack in ("dev", "prod"):
+        project = load(EXAMPLES / "dstream.hcl", variables={"env": stack}, environ=environ)
+        assert project.stack == stack
+        assert project.tasks["orders"].output.config["queue"] == f"orders-{stack}"
