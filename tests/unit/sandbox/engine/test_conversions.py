@@ -36,6 +36,11 @@ def changed(stored: Any, source: str, target: str, style: int = 0) -> Any:
     [
         ("  42 ", "varchar(5)", "int", 42),
         ("", "varchar(5)", "int", 0),
+        ("🦜", "nvarchar(2)", "nvarchar(1)", "\ud83e"),
+        ("a🦜b", "nvarchar(4)", "nvarchar(3)", "a🦜"),
+        ("a🦜", "nvarchar(3)", "nchar(2)", "a\ud83e"),
+        ("\ud83e", "nvarchar(1)", "varbinary(2)", b"\x3e\xd8"),
+        (b"\x3e\xd8", "varbinary(2)", "nvarchar(1)", "\ud83e"),
         (1234, "decimal(10,2)", "varchar(10)", "12.34"),
         (-1250, "decimal(10,2)", "int", -12),
         (15000, "money", "int", 2),

@@ -82,13 +82,12 @@ def text_units(text: str) -> int:
 
 
 def cut_units(text: str, limit: int) -> str:
-    """The first `limit` code units, never half a character."""
+    """The first `limit` code units, if need be with half of a surrogate pair (Microsoft Learn, "Collation and Unicode
+    support", Supplementary characters: without _SC a character of two units counts as two).
+    """
     if text_units(text) <= limit:
         return text
-    cut = text[:limit]
-    while text_units(cut) > limit:
-        cut = cut[:-1]
-    return cut
+    return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "surrogatepass")
 
 
 def make_type(name: str, args: tuple[str, ...] = (), *, in_cast: bool = False) -> SqlType:
