@@ -27,13 +27,13 @@ _NO_PLUGIN = re.compile(
 _NOT_AUTHORISED = re.compile(
     r"(?i)\b(?:status(?: ?code)?[:=]? ?|http )?40[13]\b|AuthorizationFailed|AuthenticationFailed"
     r"|InvalidAuthenticationToken"
-    r"|\bunauthori[sz]ed\b|\bforbidden\b|does not have authorization|AADSTS\d+|az login|LinkedAuthorizationFailed"
+    r"|\b(?:un|not )authori[sz]ed\b|\bforbidden\b|does not have authorization|AADSTS\d+|az login|LinkedAuthorizationFailed"
     r"|ExpiredToken|InvalidSubscriptionId|SubscriptionNotFound|DefaultAzureCredential"
 )
 _EXISTS = re.compile(r"(?i)already exist")
 _UNREACHABLE = re.compile(
     r"(?i)connection refused|no such host|network is unreachable|i/o timeout|name resolution|failed to connect"
-    r"|Name or service not known|connection reset|timed out connecting"
+    r"|Name or service not known|connection reset|timed out connecting|endpoint is unreachable"
 )
 _CONFIG = re.compile(
     r"Code=\"?(?:BadRequest|InvalidParameter\w*|InvalidTemplate|InvalidResourceName|LocationNotAvailableForResourceType"

@@ -1,0 +1,59 @@
+"""Mode `entities` through `dstream` itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.management import ServiceBusAdministrationClient
+
+from tests.running import DStream, Sandbox
+
+_HCL = """
+task "orders" {
+  input {
+    provider = "counter"
+  }
+  output {
+    provider = "servicebus"
+    config {
+      mode                    = "entities"
+      connection_string       = env("ASB_CONNECTION_STRING")
+      admin_connection_string = env("ASB_ADMIN_CONNECTION_STRING")
+      topic                   = "commands"
+      subscriptions           = [{ name = "audit" }]
+    }
+  }
+}
+"""
+
+
+def test_commands_make_entities_guard_their_messages_and_say_who_may_not(
+    dstream: Callable[..., DStream], sandbox: Sandbox, administration: ServiceBusAdministrationClient
+) -> None:
+    run = dstream(_HCL, sandbox.env)
+    done = run("init", "orders", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert administration.get_topic("commands").requires_duplicate_detection
+    assert administration.get_subscription("commands", "audit").name == "audit"
+
+    client = ServiceBusClient.from_connection_string(sandbox.env["ASB_CONNECTION_STRING"])
+    with client, client.get_topic_sender("commands") as sender:
+        sender.send_messages(ServiceBusMessage("one"))
+    guarded = run("destroy", "orders", "--yes")
+    assert guarded.returncode == 5
+    assert "commands/audit holds 1 message" in guarded.stderr
+
+    key = "c2VjcmV0IGtleSB0aGF0IG5vYm9keSBtYXkgc2Vl"
+    wrong = re.sub(r"(?<=SharedAccessKey=)[^;]+", key, sandbox.env["ASB_ADMIN_CONNECTION_STRING"])
+    refused = DStream(run.cwd, {**sandbox.env, "ASB_ADMIN_CONNECTION_STRING": wrong})("plan", "orders")
+    assert refused.returncode == 6
+    assert "needs Manage" in refused.stderr
+    assert key not in refused.stderr
+
+    assert run("destroy", "orders", "--yes", "--allow-data-loss").returncode == 0
+    with pytest.raises(ResourceNotFoundError):
+        administration.get_topic("commands")
