@@ -26,8 +26,8 @@ _NO_PLUGIN = re.compile(
 )
 _NOT_AUTHORISED = re.compile(
     r"(?i)\b(?:status(?: ?code)?[:=]? ?|http )?40[13]\b|AuthorizationFailed|AuthenticationFailed"
-    r"|InvalidAuthenticationToken"
-    r"|\b(?:un|not )authori[sz]ed\b|\bforbidden\b|does not have authorization|AADSTS\d+|az login|LinkedAuthorizationFailed"
+    r"|InvalidAuthenticationToken|LinkedAuthorizationFailed"
+    r"|\b(?:un|not )authori[sz]ed\b|\bforbidden\b|does not have authorization|AADSTS\d+|az login"
     r"|ExpiredToken|InvalidSubscriptionId|SubscriptionNotFound|DefaultAzureCredential"
 )
 _EXISTS = re.compile(r"(?i)already exist")
