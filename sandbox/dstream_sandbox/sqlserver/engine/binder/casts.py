@@ -116,7 +116,7 @@ def _wide_fitter(limit: int, fixed: bool, where: str) -> Convert:
     def fit(value: str) -> str:
         if limit != MAX and names.text_units(value) > limit:
             if names.text_units(value.rstrip(" ")) > limit:
-                raise _truncated(where, names.cut_units(value, limit))
+                raise _truncated(where, value.encode("utf-16-le")[: 2 * limit].decode("utf-16-le", "ignore"))
             value = names.cut_units(value, limit)
         return value + " " * (limit - names.text_units(value)) if fixed else value
 

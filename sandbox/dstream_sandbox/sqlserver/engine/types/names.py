@@ -82,12 +82,20 @@ def text_units(text: str) -> int:
 
 
 def cut_units(text: str, limit: int) -> str:
-    """The first `limit` code units, if need be with half of a surrogate pair (Microsoft Learn, "Collation and Unicode
-    support", Supplementary characters: without _SC a character of two units counts as two).
+    """The first `limit` code units. Raises 40515 where SQL Server would keep half of a surrogate pair (Microsoft Learn,
+    "Collation and Unicode support": without _SC such a character counts as two): SQLite can't store it.
     """
     if text_units(text) <= limit:
         return text
-    return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode("utf-16-le", "surrogatepass")
+    return whole_text(text.encode("utf-16-le")[: 2 * limit])
+
+
+def whole_text(raw: bytes) -> str:
+    """UTF-16 as text. Raises 40515 when it has half of a surrogate pair."""
+    try:
+        return raw.decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise SqlError(40515, "The sandbox does not support text with half of a surrogate pair.") from None
 
 
 def make_type(name: str, args: tuple[str, ...] = (), *, in_cast: bool = False) -> SqlType:

@@ -160,7 +160,7 @@ def _bytes_text(value: bytes, style: int, target: SqlType) -> str:
     if style in (1, 2):
         return ("0x" if style == 1 else "") + value.hex().upper()
     if target.name in names.UNICODE:
-        return value[: len(value) // 2 * 2].decode("utf-16-le", "surrogatepass")
+        return names.whole_text(value[: len(value) // 2 * 2])
     return value.decode("cp1252", "replace")
 
 
@@ -191,9 +191,8 @@ def _bytes_of(source: SqlType, style: int) -> Callable[[Any], bytes] | None:
     if origin == "str" and style in (1, 2):
         return lambda v: _parse_hex(v, style)
     if origin == "str":
-        if source.name in names.UNICODE:
-            return lambda v: v.encode("utf-16-le", "surrogatepass")
-        return lambda v: v.encode("cp1252", "replace")
+        coding = "utf-16-le" if source.name in names.UNICODE else "cp1252"
+        return lambda v: v.encode(coding, "replace")
     if origin in ("int", "bit", "money"):
         size = {"tinyint": 1, "bit": 1, "smallint": 2, "int": 4, "smallmoney": 4}.get(source.name, 8)
         return lambda v: v.to_bytes(size, "big", signed=v < 0)
