@@ -84,24 +84,24 @@ def named_in(text: str) -> list[Holder]:
 def remove_dead(place: Place) -> list[Holder]:
     """Take away the locks of processes that are dead on this host; the ones that were taken away."""
     dead = [each for each in holders_in(place) if each.is_dead]
-    for each in dead:
-        assert each.file is not None
-        for file in (each.file, each.file.with_name(f"{each.file.name}.attrs")):
-            file.unlink(missing_ok=True)
+    _remove(dead)
     return dead
 
 
 def release(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[Holder]:
-    """Take every lock of the task's stack away, also a living one (`pulumi cancel`); whose they were.
+    """Take every lock of the task's stack away, also a living one; whose they were.
 
-    Ask first: a process that goes on without its lock may damage the record. Raises DStreamError.
+    Of a file backend without the engine, which would want the passphrase and a record. Ask first: a process that goes
+    on without its lock may damage the record. Raises DStreamError.
     """
     from dstream.infra.environment import place_of
     from dstream.infra.session import cancel
 
     place = place_of(infrastructure, environ)
     found = holders_in(place)
-    cancel(place, environ)
+    if place.lock_folder is None:
+        cancel(place, environ)
+    _remove(found)
     return found
 
 
@@ -113,6 +113,13 @@ def locked(held_by: Sequence[Holder]) -> LockedError:
         f"the infrastructure is locked by {who}",
         hint="Wait for it, or let --lock-timeout wait. If it is gone for good: `dstream unlock`.",
     )
+
+
+def _remove(locks: Sequence[Holder]) -> None:
+    for each in locks:
+        assert each.file is not None
+        for file in (each.file, each.file.with_name(f"{each.file.name}.attrs")):
+            file.unlink(missing_ok=True)
 
 
 def _lives(pid: int, since: str) -> bool:

@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from dstream.infra.environment import place_of
+from dstream.protocol.messages import Infrastructure
 from tests.conformance.commands import QUEUES, Place, ended, lines_of, wait_until
 
 
@@ -479,3 +481,31 @@ def test_doctor_finds_no_engine_where_there_is_none_and_says_what_to_do(place: P
     assert done.returncode == 0  # no task that would need it
     assert "! Pulumi engine" in done.stdout
     assert "dstream doctor --install" in done.stdout
+
+
+def locked_elsewhere(place: Place) -> Path:
+    """A lock of the engine, as one on another host leaves it."""
+    work_dir = str(place.folder / ".dstream" / "infra" / "t" / "dev")
+    folder = place_of(Infrastructure("t", "dev", work_dir), {}).lock_folder
+    assert folder
+    folder.mkdir(parents=True)
+    path = folder / "1b2c.json"
+    lock = {"pid": 412, "username": "alice", "hostname": "elsewhere", "timestamp": "2026-11-25T09:12:04.1Z"}
+    path.write_text(json.dumps(lock))
+    return path
+
+
+def test_unlock_names_the_holder_and_releases_only_when_told_to(place: Place) -> None:
+    place.queues()
+    lock = locked_elsewhere(place)
+    unasked = place.dstream("unlock", "t")
+    assert unasked.returncode == 3
+    assert "t is held by alice@elsewhere (pid 412) since 2026-11-25 09:12:04 UTC." in unasked.stderr
+    assert "[lifecycle.needs_yes]" in unasked.stderr
+    code, shown = place.at_a_terminal(b"n\n", "unlock", "t")
+    assert (code, "Release the lock of t? [y/N]" in shown) == (130, True)
+    assert lock.exists()
+    done = place.dstream("unlock", "t", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["holders"][0]["user"] == "alice"
+    assert not lock.exists()
