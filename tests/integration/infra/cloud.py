@@ -50,6 +50,7 @@ class CloudServicer(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ConfigureResponse(acceptSecrets=False, acceptResources=False, supportsPreview=True)
 
     def Cancel(self, request: Any, context: Any) -> Any:
+        (self._world.folder / "cancelled").touch()
         return empty_pb2.Empty()
 
     def Check(self, request: Any, context: Any) -> Any:

@@ -56,7 +56,7 @@ def test_ctrl_c_lets_the_step_at_hand_finish_and_says_what_was_done(stage: Stage
     process = stage.start("init")
     wait_until(gate.with_suffix(".reached").exists, "q2 is being made")
     process.send_signal(signal.SIGINT)
-    assert process.stdout is not None
+    wait_until((stage.cloud / "cancelled").exists, "the engine passes it on")
     gate.touch()
     error = ended(process).error
     assert (error["code"], error["hint"]) == ("infra.interrupted", "`dstream init` again finishes it.")
