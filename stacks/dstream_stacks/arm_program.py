@@ -35,6 +35,8 @@ def arm_program(
     """The program. By default Azure itself is asked what exists. Raises ValueError for a spec of another mode."""
     if spec.resource_group is None or spec.namespace is None:
         raise ValueError("mode arm needs a resource group and a namespace")
+    if spec.resource_group.create and not spec.namespace.create:
+        raise ValueError("a namespace that exists can't be in a resource group that is to be created")
     group, namespace = spec.resource_group, spec.namespace
     return lambda: _Program(spec, group, namespace, exists, see_namespace).run()
 
@@ -101,8 +103,9 @@ class _Program:
         """Its name and endpoint."""
         namespace = self._namespace_spec
         if not namespace.create:
-            found = self._servicebus.get_namespace_output(namespace_name=namespace.name, resource_group_name=group)
-            return namespace.name, found.apply(self._endpoint)
+            from dstream_stacks.azure_lookup import existing_namespace
+
+            return namespace.name, self._endpoint(existing_namespace(namespace.name, self._group_spec.name))
         made = self._servicebus.Namespace(
             namespace.name,
             resource_group_name=group,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
 import pulumi_azure_native as azure_native
 
 from dstream_stacks import resource_ids as ids
@@ -31,16 +35,33 @@ def exists_in_azure(resource_type: str, resource_id: str) -> bool:
     del parts["subscriptionId"]  # the provider's own
     if resource_type == ids.DEFAULT_RULE:
         parts["ruleName"] = "$Default"
-    try:
-        getattr(module, _GET[resource_type])(**{snake_case(name): value for name, value in parts.items()})
-    except Exception as error:  # the SDK has no narrower type for an invoke that failed
-        if _NOT_FOUND in str(error):
-            return False
-        raise
-    return True
+    get = getattr(module, _GET[resource_type])
+    return _found(lambda: get(**{snake_case(name): value for name, value in parts.items()})) is not None
+
+
+def existing_namespace(namespace: str, resource_group: str) -> Any:
+    """What azure-native tells of it. Raises RunError when it is not there."""
+    get = azure_native.servicebus.get_namespace
+    found = _found(lambda: get(namespace_name=namespace, resource_group_name=resource_group))
+    if found is None:
+        raise pulumi.RunError(
+            f'the namespace "{namespace}" does not exist in resource group "{resource_group}", '
+            "and is not one to create (create_namespace)"
+        )
+    return found
 
 
 def current_subscription() -> str:
     """The subscription that the credentials lead to."""
     subscription: str = azure_native.authorization.get_client_config().subscription_id
     return subscription
+
+
+def _found(get: Callable[[], Any]) -> Any:
+    """None for what is not there."""
+    try:
+        return get()
+    except Exception as error:  # the SDK has no narrower type for an invoke that failed
+        if _NOT_FOUND in str(error):
+            return None
+        raise

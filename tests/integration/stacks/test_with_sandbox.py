@@ -21,6 +21,7 @@ from dstream_stacks.spec import (
     Subscription,
     Topic,
 )
+from pulumi.automation.errors import CommandError
 
 from tests.integration.sandbox_azure.azure_process import AzureProcess
 from tests.integration.stacks.engine import Engine
@@ -121,6 +122,10 @@ def test_what_exists_in_azure_is_taken_over_and_the_rest_is_made(azure: AzurePro
         import_existing=True,
     )
     engine = Engine(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
+
+    elsewhere = msgspec.structs.replace(wanted, namespace=Namespace(name="sb-elsewhere"))
+    with pytest.raises(CommandError, match='"sb-elsewhere" does not exist in resource group "sandbox"'):
+        engine.stack(arm_program(elsewhere)).preview()
 
     done = engine.up(arm_program(wanted))
 
