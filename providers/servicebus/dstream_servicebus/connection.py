@@ -51,7 +51,7 @@ class Connector:
         entry = self._access.entry
         options: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 5}
         if patient:
-            options = {"retry_total": 5, "connection_timeout": 10, "read_timeout": 60}
+            options = {"retry_total": 5, "retry_status": 5, "connection_timeout": 10, "read_timeout": 60}
         if self._access.ca_file:
             options["connection_verify"] = self._access.ca_file
         if self._access.admin_connection_string is not None:
