@@ -21,6 +21,7 @@ from dstream_stacks.entities_program import entities_program
 from dstream_stacks.holdings import messages_held
 from dstream_stacks.resource_ids import resource_id
 from dstream_stacks.spec import Namespace, ServiceBusSpec, Tier, as_document
+from dstream_stacks.stack_config import stack_config
 
 from dstream.infra import Definition, Step
 from dstream.sdk import Figure
@@ -52,7 +53,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
         program=arm_program(spec, see_namespace=namespace.see),
         spec={},
         plugins={"azure-native": AZURE_NATIVE},
-        engine_config={"azure-native:subscriptionId": spec.subscription_id} if spec.subscription_id else {},
+        engine_config=stack_config(spec),
         message=lambda steps: _capacity(config, spec, namespace),
     )
 
