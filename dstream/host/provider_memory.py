@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from dstream import __version__
+
 LEGACY_PATIENCE_S = 1.0
 """How long to wait for a hello of an executable that is known to say none."""
 
@@ -89,7 +91,8 @@ def _folder() -> Path:
 
 
 def _key(argv: Sequence[str]) -> str:
-    return hashlib.sha256(json.dumps([list(argv), list(_files(argv))]).encode()).hexdigest()
+    known_by = [__version__, list(argv), list(_files(argv))]  # the version: some providers come with this package
+    return hashlib.sha256(json.dumps(known_by).encode()).hexdigest()
 
 
 def _files(argv: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -17,7 +17,7 @@ from dstream.host.job import ProviderSpec
 from dstream.host.provider_memory import recall, remember
 from dstream.protocol.messages import Hello, Role
 
-_ANSWER_S = 10.0
+_ANSWER_S = 30.0
 _DEEPEST = 16
 """Steps into a schema, each reference one of them: it may refer to itself."""
 _ANY = "*"
