@@ -22,16 +22,15 @@ _FILES = {
     "{kind}.hcl.template": "dstream.hcl",
     "test_{kind}.py.template": "tests/test_{module}.py",
 }
-_COMMANDS = """\
-    dstream provider test dstream_{module}.py     # does it keep to the protocol?
-    dstream provider show dstream_{module}.py     # its settings
-{more}    dstream run {module}                          # the task in dstream.hcl
-    pytest                                     # its tests
-"""
-_LIFECYCLE = """\
-    dstream plan {module}                         # what init would make
-    dstream init {module}                         # make it; status compares it, destroy deletes it
-"""
+_COMMANDS = (
+    ("dstream provider test dstream_{module}.py", "does it keep to the protocol?"),
+    ("dstream provider show dstream_{module}.py", "its settings"),
+)
+_LIFECYCLE = (
+    ("dstream plan {module}", "what init would make"),
+    ("dstream init {module}", "make it; status compares it, destroy deletes it"),
+)
+_LAST_COMMANDS = (("dstream run {module}", "the task in dstream.hcl"), ("pytest", "its tests"))
 
 
 def scaffold(parent: Path, name: str, kind: Kind) -> Path:
@@ -49,9 +48,7 @@ def scaffold(parent: Path, name: str, kind: Kind) -> Path:
         "distribution": f"dstream-{name.replace('_', '-')}",
         "class_name": "".join(word.capitalize() for word in module.split("_")),
         "role": "input" if kind == "input" else "output",
-        "commands": _COMMANDS.format(
-            module=module, more=_LIFECYCLE.format(module=module) if kind == "infrastructure" else ""
-        ),
+        "commands": _commands(module, kind),
     }
     if folder.exists():
         raise ConfigError("provider.exists", f"{folder} exists already", hint="Nothing was changed. Take another name.")
@@ -60,3 +57,11 @@ def scaffold(parent: Path, name: str, kind: Kind) -> Path:
         text = (files("dstream.kit") / "templates" / template.format(kind=kind)).read_text()
         (folder / target.format(module=module)).write_text(Template(text).substitute(values))
     return folder
+
+
+def _commands(module: str, kind: Kind) -> str:
+    """The lines of the README."""
+    listed = (*_COMMANDS, *(_LIFECYCLE if kind == "infrastructure" else ()), *_LAST_COMMANDS)
+    lines = [(command.format(module=module), meaning) for command, meaning in listed]
+    width = max(len(command) for command, _ in lines)
+    return "".join(f"    {command:<{width}}   # {meaning}\n" for command, meaning in lines)
