@@ -51,7 +51,7 @@ def same(known: Property, left: object, right: object) -> bool:
     if UNKNOWN in (left, right):
         return False
     if known.kind == "object":
-        one, other = _object(left), _object(right)
+        one, other = _with_defaults(known, left), _with_defaults(known, right)
         return all(
             same(each, effective(each, one.get(each.name), one), effective(each, other.get(each.name), other))
             for each in known.properties
@@ -76,8 +76,10 @@ def _normal(known: Property, value: Any) -> object:
     return value
 
 
-def _object(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+def _with_defaults(known: Property, value: object) -> Mapping[str, object]:
+    """Of an object; those that depend on a sibling come afterwards."""
+    given = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+    return {each.name: each.default if given.get(each.name) is None else given[each.name] for each in known.properties}
 
 
 def _empty(value: object) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from tests.integration.sandbox_azure.azure_process import AzureProcess
+from tests.integration.sandbox_azure.calls import Calls
 from tests.integration.sandbox_azure.engine import Resource, Stack
 
 _HERE = {"resource_group_name": "sandbox", "namespace_name": "sandbox"}
@@ -181,6 +182,55 @@ def test_what_exists_is_imported_and_changes_nothing(azure: AzureProcess, stack:
     assert stack.plan() == {}
     assert stack.drift() == {}
     assert azure.creates("/queues/adopted") == 0
+
+
+def test_everything_can_be_taken_over(azure: AzureProcess, stack: Stack) -> None:
+    """With the first namespace and its group, and `$Default`, which nobody has made."""
+    calls = Calls(azure.ready["azure_port"])
+    names = {"resourceGroupName": "sandbox", "namespaceName": "sandbox"}
+    topic = {**names, "topicName": "taken-over"}
+    subscription = {**topic, "subscriptionName": "audit"}
+    policy = {**topic, "authorizationRuleName": "listener", "rights": ["Listen"]}
+    sql = {"filterType": "SqlFilter", "sqlFilter": {"sqlExpression": "amount > 1"}}
+    ids = [
+        calls.create(kind, inputs)[0]
+        for kind, inputs in (
+            ("Topic", {**topic, "requiresDuplicateDetection": True}),
+            ("Subscription", {**subscription, "lockDuration": "PT2M"}),
+            ("Rule", {**subscription, "ruleName": "large", **sql}),
+            ("TopicAuthorizationRule", policy),
+        )
+    ]
+    calls.close()
+    namespace_id = ids[0].rpartition("/topics/")[0]
+    group_id = namespace_id.partition("/providers/")[0]
+    of_topic = {**_HERE, "topic_name": "taken-over"}
+    of_subscription = {**of_topic, "subscription_name": "audit"}
+    wanted: list[tuple[str, dict[str, Any], str]] = [
+        ("resources.ResourceGroup", {"resource_group_name": "sandbox"}, group_id),
+        ("servicebus.Namespace", {**_HERE, "sku": {"name": "Standard"}}, namespace_id),
+        ("servicebus.Topic", {**of_topic, "requires_duplicate_detection": True}, ids[0]),
+        ("servicebus.Subscription", {**of_subscription, "lock_duration": "PT120S"}, ids[1]),
+        (
+            "servicebus.Rule",
+            {**of_subscription, "rule_name": "large", "sql_filter": {"sql_expression": "amount > 1"}},
+            ids[2],
+        ),
+        ("servicebus.DefaultRule", of_subscription, f"{ids[1]}/rules/$Default"),
+        (
+            "servicebus.TopicAuthorizationRule",
+            {**of_topic, "authorization_rule_name": "listener", "rights": ["Listen"]},
+            ids[3],
+        ),
+    ]
+    stack.resources = [
+        Resource(kind, kind, settings, {"import_": resource_id, "retain_on_delete": True})
+        for kind, settings, resource_id in wanted
+    ]
+    done = stack.up()
+    assert done == {kind: "import" for kind, _, _ in wanted}, stack.steps
+    assert stack.plan() == {}
+    assert stack.drift() == {}
 
 
 def test_a_name_that_is_left_out_is_made_up_and_kept(stack: Stack) -> None:

@@ -59,6 +59,12 @@ def test_nested_properties_and_tags_are_told_one_by_one() -> None:
     }
 
 
+def test_a_tier_is_that_of_its_name_and_standard_without_one() -> None:
+    for sku in (None, {"name": "Standard"}, {"name": "Standard", "tier": "Standard"}):
+        assert _changes("servicebus:Namespace", {}, {"sku": sku} if sku else {}) == {}
+    assert _changes("servicebus:Namespace", {}, {"sku": {"name": "Basic"}}) == {"sku": "add"}
+
+
 def test_locations_are_the_same_without_regard_to_spaces_and_case() -> None:
     assert _changes("resources:ResourceGroup", {"location": "West Europe"}, {"location": "westeurope"}) == {}
     moved = _changes("resources:ResourceGroup", {"location": "West Europe"}, {"location": "uksouth"})
