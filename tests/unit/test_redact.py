@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dstream.errors import ConfigError, Place
@@ -162,3 +162,37 @@ def test_an_error_is_cleaned_in_all_its_texts() -> None:
 )
 def test_a_line_of_the_configuration_is_shown_without_secrets(line: str, shown: str) -> None:
     assert source_line(line) == shown
+
+
+def one_line(secret: bool) -> st.SearchStrategy[str]:
+    """A value as HCL, all on one line: texts in it are "Zq7" where it is secret, "plain" where not."""
+    text = st.just('"Zq7"' if secret else '"plain"')
+    return st.recursive(
+        text,
+        lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
+        max_leaves=4,
+    ) | st.lists(settings_of(secret), min_size=1, max_size=3).map(lambda each: f"{{ {', '.join(each)} }}")
+
+
+def settings_of(secret: bool) -> st.SearchStrategy[str]:
+    names = st.sampled_from(["password", "api_key", '"token"', "queue", '"size"', "partition_key"])
+    signs = st.sampled_from([" = ", ": ", "="])
+    return st.deferred(
+        lambda: names.flatmap(
+            lambda name: st.builds(
+                lambda sign, value: f"{name}{sign}{value}", signs, one_line(secret or is_secret_name(name.strip('"')))
+            )
+        )
+    )
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(settings_of(secret=False), min_size=1, max_size=4),
+    st.sampled_from(["  keys {{ {} }}", "  {}", "[{{ {} }}]"]),
+)
+def test_of_nested_settings_on_one_line_the_secret_ones_are_masked_and_no_other(each: list[str], around: str) -> None:
+    line = around.format(", ".join(each))
+    shown = source_line(line)
+    assert "Zq7" not in shown
+    assert shown.count('"plain"') == line.count('"plain"')
