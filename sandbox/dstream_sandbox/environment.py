@@ -12,8 +12,16 @@ from pathlib import Path
 
 import certifi
 
-from dstream_sandbox.azure.built_in import SUBSCRIPTION_ID
-from dstream_sandbox.folder import DATABASE, KEY_NAME, NAMESPACE, RESOURCE_GROUP, SQL_USER, Folder, Settings
+from dstream_sandbox.folder import (
+    DATABASE,
+    KEY_NAME,
+    NAMESPACE,
+    RESOURCE_GROUP,
+    SQL_USER,
+    SUBSCRIPTION_ID,
+    Folder,
+    Settings,
+)
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 

@@ -29,6 +29,8 @@ SQL_USER = "sa"
 KEY_NAME = "RootManageSharedAccessKey"
 NAMESPACE = "sandbox"
 RESOURCE_GROUP = "sandbox"
+SUBSCRIPTION_ID = "00000000-d57e-4a00-8000-5a4db0c00001"
+"""Azure's; any other one leads to the same resources."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dstream_sandbox.azure.records import Records, shared_keys
+from dstream_sandbox.folder import NAMESPACE
 from dstream_sandbox.servicebus.access import SharedKey
 
-__all__ = ["BUILT_IN", "LOCATION", "SUBSCRIPTION_ID", "built_in_keys"]
+__all__ = ["BUILT_IN", "LOCATION", "built_in_keys"]
 
-BUILT_IN = "sandbox"
+BUILT_IN = NAMESPACE
 LOCATION = "westeurope"
-SUBSCRIPTION_ID = "00000000-d57e-4a00-8000-5a4db0c00001"
-"""The sandbox's own. Any other one leads to the same resources."""
 
 
 def built_in_keys(records: Records, root: SharedKey) -> Callable[[], Sequence[SharedKey]]:

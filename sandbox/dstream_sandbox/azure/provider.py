@@ -16,7 +16,6 @@ from typing import Any
 import grpc
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]  # ships no types
 
-from dstream_sandbox.azure.built_in import SUBSCRIPTION_ID
 from dstream_sandbox.azure.changes import changes
 from dstream_sandbox.azure.checks import AUTONAMED, failures, made_up_name, with_names
 from dstream_sandbox.azure.cloud import Cloud, Found
@@ -31,6 +30,7 @@ from dstream_sandbox.azure.refreshed import refreshed_inputs
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
 from dstream_sandbox.azure.values import UNKNOWN, has_unknown
 from dstream_sandbox.azure.wire import from_struct, to_struct
+from dstream_sandbox.folder import SUBSCRIPTION_ID
 from dstream_sandbox.servicebus.faults import Operation
 
 __all__ = ["VERSION", "AzureProvider"]
