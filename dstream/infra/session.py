@@ -144,6 +144,16 @@ class Session:
             self._write_project()
             self._run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False)
 
+    def outputs(self) -> Mapping[str, Any]:
+        """What the program exported, secret ones in clear; none where the stack was never made."""
+        self._write_project()
+        try:
+            exported = self._run(["stack", "output", "--json", "--show-secrets"])
+        except StackNotFoundError:
+            return {}
+        outputs: Mapping[str, Any] = json.loads(exported)
+        return outputs
+
     def cancel(self) -> None:
         """Take all locks of the stack away."""
         self._write_project()

@@ -19,8 +19,8 @@ class Inspected:
 
     duplicate_detection: Literal["on", "off", "unknown"]
     duplicate_window: datetime.timedelta | None = None
-    requires_session: bool = False
-    """Of a queue; a topic's subscriptions have it each for itself."""
+    requires_session: bool | None = None
+    """Of a queue; a topic's subscriptions have it each for itself. None: unknown."""
     unknown_because: str = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dstream.infra import PulumiInfrastructure
@@ -38,13 +39,21 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         """Open what is known to be published to; what is wrong with it is raised before any event moves."""
         from dstream_servicebus.publication import Publication
 
-        self._publication = Publication(self.config, self.telemetry)
+        self._publication = Publication(self.config, self.telemetry, self._stack_connection_string())
         self._publication.open()
         self.limits = self._publication.limits
 
     def write(self, batch: Batch) -> Future[None]:
         assert self._publication is not None  # started
         return self._publication.write(batch)
+
+    def _stack_connection_string(self) -> str | None:
+        """What `connection = "stack"` asks for."""
+        if self.config.connection != "stack":
+            return None
+        from dstream.infra.outputs import stack_outputs
+
+        return stack_outputs(self.infrastructure, os.environ).get("connection_string")
 
     def close(self) -> None:
         if self._publication is not None:

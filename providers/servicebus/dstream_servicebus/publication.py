@@ -40,15 +40,18 @@ _UNLIMITED = 1 << 40
 class Publication:
     """`open`, then `write` from one thread; `close` in any case."""
 
-    def __init__(self, config: Config, telemetry: Telemetry) -> None:
-        """Raises ConfigError for settings that can't work together."""
+    def __init__(self, config: Config, telemetry: Telemetry, stack_connection_string: str | None = None) -> None:
+        """`stack_connection_string`: where `connection = "stack"` leads.
+
+        Raises ConfigError for settings that can't work together.
+        """
         logging.getLogger("azure").setLevel(logging.CRITICAL)  # each failure is reported once, by us
         check_oversize(config)
         self._config = config
         self._telemetry = telemetry
         self._routing = routing(config)
         self._router = Router(self._routing)
-        self._connector = Connector(_with_ca_file(access(config)))
+        self._connector = Connector(_with_ca_file(access(config, stack_connection_string)))
         self._dead_letters = DeadLetterFile(config.dead_letter.file) if config.dead_letter else None
         self._fill = self._choose_fill()
         self._publisher = Publisher(self._delivery(), config.concurrency)
@@ -140,12 +143,20 @@ class Publication:
             found = inspect(administration, entity, self._routing.names.kind)
         if found.requires_session and self._routing.session == "none":
             raise session_required(entity, self._routing.names.kind)
+        if self._routing.session != "none" and found.requires_session is False and self._routing.names.kind == "queue":
+            self._telemetry.warning(
+                "servicebus.sessions",
+                entity=entity,
+                state="off",
+                message="the queue has no sessions: consumers get the events of one session in no certain order",
+            )
         if found.duplicate_detection == "off":
             self._telemetry.warning(
                 "servicebus.duplicate_detection",
                 entity=entity,
                 state="off",
-                message="events that are sent again after a crash will be visible twice, with the same message id",
+                message="events that are sent again after a crash will be visible twice, with the same message id; "
+                "`dstream plan` shows what it takes to turn it on",
             )
         elif found.duplicate_detection == "unknown":
             self._telemetry.info(

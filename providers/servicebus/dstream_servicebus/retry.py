@@ -85,7 +85,7 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
         return ConfigError(
             "servicebus.entity_not_found",
             f'{kind} "{entity}" does not exist in this namespace',
-            hint=f"Create the {kind}, or set {kind} to the name of one that exists.",
+            hint=f"`dstream init` creates it as the settings say. Or set {kind} to the name of one that exists.",
             config_path=kind,
         )
     if isinstance(error, sdk.MessagingEntityDisabledError):
