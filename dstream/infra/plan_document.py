@@ -11,7 +11,7 @@ import msgspec
 
 from dstream.errors import ConfigError, RefusedError
 from dstream.infra.step import Step
-from dstream.infra.values import UNKNOWN
+from dstream.infra.values import UNKNOWN, shown
 from dstream.sdk import Difference
 
 _VERSION = 1
@@ -172,7 +172,7 @@ def _text(value: Any) -> str:
 
 def _plain(value: Any) -> str:
     """1 and 1.0 are the same number in a file."""
-    return json.dumps(value, sort_keys=True, default=str)
+    return json.dumps(shown(value), sort_keys=True, default=str)
 
 
 def _minor(version: str) -> list[str]:
