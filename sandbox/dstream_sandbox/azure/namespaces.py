@@ -89,10 +89,10 @@ class OwnNamespaces:
             await server.listen(record.amqp_port)
             routes = AdminRoutes(broker, KeyRing(keys), server.control)
             server.adopt(AdminListener.bind(HOST, record.admin_port, self._tls, routes.answer))
-        except OSError:
+        except OSError as exc:
             await server.close()
             await broker.close()
-            raise
+            raise OSError(f"a port of the namespace '{record.name}' can't be used: {exc}") from exc
         self._running[key] = _Own(broker, server, record.amqp_port, record.admin_port)
 
     async def remove(self, name: str) -> None:
