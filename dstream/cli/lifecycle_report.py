@@ -121,11 +121,10 @@ class Report:
             if answer.error:
                 show_errors(answer.error, sys.stderr)
             elif answer.is_interrupted:
-                click.echo(
-                    f"Interrupted before {answer.task} was done. What was made is recorded: "
-                    f"`dstream status {answer.task}` shows it.",
-                    err=True,
-                )
+                text = f"Interrupted before {answer.task} was done."
+                if self._command in ("init", "destroy"):
+                    text += f" What was made is recorded: `dstream status {answer.task}` shows it."
+                click.echo(text, err=True)
 
     def _write_markdown(self, text: str) -> None:
         path = self._flags.markdown

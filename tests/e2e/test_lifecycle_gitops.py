@@ -155,26 +155,44 @@ def test_a_file_that_is_no_plan_is_a_configuration_error(content: str | None, co
         assert f"[{code}]" in error_of(done)
 
 
-def test_a_provider_without_a_plan_document_gives_no_file(place: Place) -> None:
+def provider_that_plans(place: Place, plan: str, **config: str) -> None:
+    """The output of task t: its plan is that expression."""
     (place.folder / "plain.py").write_text(
         "import msgspec\n"
         "from dstream.sdk import OutputProvider, Plan, Resource, Result, Status, StdioProviderHost\n"
-        "class Config(msgspec.Struct): pass\n"
+        "class Config(msgspec.Struct):\n"
+        "    password: str = ''\n"
         "class Plain(OutputProvider[Config]):\n"
-        "    def plan(self, context): return Plan([Resource('a', op='create')])\n"
+        f"    def plan(self, context): return {plan}\n"
         "    def init(self, context): return Result([Resource('a', op='create')])\n"
         "    def status(self, context): return Status()\n"
         "    def destroy(self, context): return Result()\n"
         "StdioProviderHost(Plain).run()\n"
     )
+    settings = "".join(f'      {name} = "{value}"\n' for name, value in config.items())
     (place.folder / "dstream.hcl").write_text(
-        'task "t" {\n  input {\n    provider = "counter"\n  }\n  output {\n    provider_path = "plain.py"\n  }\n}\n'
+        'task "t" {\n  input {\n    provider = "counter"\n  }\n'
+        f'  output {{\n    provider_path = "plain.py"\n    config {{\n{settings}    }}\n  }}\n}}\n'
     )
+
+
+def test_a_provider_without_a_plan_document_gives_no_file(place: Place) -> None:
+    provider_that_plans(place, "Plan([Resource('a', op='create')])")
     done = place.dstream("plan", "t", "--out", "plan.json")
     assert done.returncode == 3
     assert "[plan.no_document]" in error_of(done)
     assert not (place.folder / "plan.json").exists()
     assert place.dstream("init", "t", "--yes").returncode == 0
+
+
+def test_a_plan_document_with_a_secret_is_a_fault_of_the_provider(place: Place) -> None:
+    plan = "Plan([Resource('a', op='create')], document={'seen': [self.config.password]})"
+    provider_that_plans(place, plan, password="canary-7f3a9b")
+    done = place.dstream("plan", "t", "--out", "plan.json")
+    assert done.returncode == 1
+    assert "[plan.secret]" in error_of(done)
+    assert "canary" not in done.stdout + done.stderr
+    assert not (place.folder / "plan.json").exists()
 
 
 def test_init_carries_out_only_what_was_shown(place: Place) -> None:
@@ -333,6 +351,8 @@ def test_a_signal_cancels_all_tasks_and_the_second_one_kills(place: Place) -> No
         "class Deaf(OutputProvider[Config]):\n"
         "    def status(self, context):\n"
         "        pathlib.Path('deaf').touch()\n"
+        "        context.stop.wait(3600)\n"
+        "        pathlib.Path('told').touch()\n"
         "        time.sleep(3600)\n"
         "    def plan(self, context): return Plan()\n"
         "    def init(self, context): return Result()\n"
@@ -344,7 +364,9 @@ def test_a_signal_cancels_all_tasks_and_the_second_one_kills(place: Place) -> No
     )
     process = place.start("status", "t")
     wait_until((place.folder / "deaf").exists, "the deaf provider at work")
-    code, _, _ = ended(process, signal.SIGINT, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    wait_until((place.folder / "told").exists, "the first signal with the provider")
+    code, _, _ = ended(process, signal.SIGINT)
     assert code == 130
 
 
