@@ -171,10 +171,15 @@ def _mask_quoted(quoted: re.Match[str]) -> str:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a field's name says that its value is secret."""
+    """Whether a field's name says that its value is secret.
+
+    `connection` alone does not: `connection = "stack"` is a choice. The parts of a connection string are found in any.
+    """
     words = _words(name)
     found = words & _SECRET_WORDS
-    return bool(found) and not (found == {"key"} and words & _PLAIN_KEYS)
+    if words == {"connection"} or (found == {"key"} and words & _PLAIN_KEYS):
+        return False
+    return bool(found)
 
 
 def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[str]:
