@@ -1,0 +1,62 @@
+"""The example of docs/infrastructure.md, as a reader would copy it, run by `dstream`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "infrastructure.md"
+HCL = """
+task "mail" {
+  input {
+    provider = "counter"
+    config {
+      interval = "1ms"
+      count    = 3
+    }
+  }
+  output {
+    provider_path = "./mailboxes"
+    config {
+      folder    = "boxes"
+      mailboxes = { orders = "LABEL" }
+    }
+  }
+}
+"""
+
+
+def test_the_example_makes_fills_guards_and_removes_its_mailbox(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "mailboxes").write_text(f"#!{sys.executable}\n{code}")
+    (tmp_path / "mailboxes").chmod(0o755)
+
+    def dstream(*arguments: str, label: str = "Orders") -> tuple[int, str]:
+        (tmp_path / "dstream.hcl").write_text(HCL.replace("LABEL", label))
+        done = subprocess.run(
+            [sys.executable, "-m", "dstream", *arguments],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    code, shown = dstream("plan", "mail", "--detailed-exitcode")
+    assert code == 2, shown
+    assert "1 create" in shown
+    assert dstream("init", "mail", "--yes")[0] == 0
+    assert dstream("run", "mail")[0] == 0
+    assert len(list((tmp_path / "boxes" / "orders").glob("*.json"))) == 3
+
+    code, shown = dstream("plan", "mail", label="All orders")
+    assert "Orders → All orders" in shown
+    code, shown = dstream("destroy", "mail", "--yes")
+    assert code == 5, shown
+    assert "3 messages" in shown
+    assert dstream("destroy", "mail", "--yes", "--allow-data-loss")[0] == 0
+    assert list((tmp_path / "boxes").iterdir()) == []
