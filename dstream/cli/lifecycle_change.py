@@ -27,7 +27,7 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     if file:
         flags = _as_planned(flags, file)
     request = Request(options, None if flags.all_tasks else flags.tasks)
-    report = Report(command, options, flags, tasks=len(request.tasks), stack=request.project.stack)
+    report = Report(command, options, flags, tasks=request.names, stack=request.project.stack)
     plans = _plans(command, flags, request, report, file)
     report.plans(plans)
     if not flags.allow_data_loss and not request.exit_code(plans):
@@ -48,10 +48,9 @@ def _plans(command: Command, flags: Flags, request: Request, report: Report, fil
         wanted = flags.lifecycle(destroy=command == "destroy")
         return request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
     assert flags.plan_file is not None
-    names = [task.name for task in request.tasks]
-    refuse_foreign(file, flags.plan_file, command, request.project, names)
-    refuse_moved(file, request.project, names)
-    return file.answers(names)
+    refuse_foreign(file, flags.plan_file, command, request.project, request.names)
+    refuse_moved(file, request.project, request.names)
+    return file.answers(request.names)
 
 
 def _carry_out(

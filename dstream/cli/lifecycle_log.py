@@ -26,17 +26,20 @@ class Log(Protocol):
 
 
 class LifecycleLog:
-    """Lines for people; with `log_format` json the same as events. What is under way shows on a terminal only."""
+    """Lines for people; with `log_format` json the same as events. What is under way shows on a terminal only.
+
+    `task_width`: the columns in which each line names its task; 0: there is only one.
+    """
 
     def __init__(
-        self, stream: TextIO, *, level: str, log_format: Literal["text", "json"], paint: Paint, names_tasks: bool
+        self, stream: TextIO, *, level: str, log_format: Literal["text", "json"], paint: Paint, task_width: int = 0
     ) -> None:
         self._stream = stream
         self._log = RunLog(stream, level=level, log_format=log_format)
         self.for_people = log_format == "text"
         self._in_place = self.for_people and stream.isatty()
         self.paint = paint
-        self._names_tasks = names_tasks
+        self._task_width = task_width
         self._lock = threading.Lock()
         self._drawn = False
 
@@ -57,8 +60,8 @@ class LifecycleLog:
         """One that does not stay is there until the next one comes, and on a terminal only."""
         with self._lock:
             self._erase()
-            if self._names_tasks:
-                text = f"{self.paint(task, None)}{text}"
+            if self._task_width:
+                text = f"{self.paint(f'{task:<{self._task_width}}', None)}{text}"
             if stays:
                 self._stream.write(text + "\n")
             elif self._in_place:

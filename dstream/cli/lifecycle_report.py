@@ -27,7 +27,9 @@ from dstream.protocol.lifecycle import LifecycleName
 class Report:
     """Of one command. `log` is where its tasks tell what happens while it runs."""
 
-    def __init__(self, command: LifecycleName, options: Options, flags: Flags, *, tasks: int, stack: str) -> None:
+    def __init__(
+        self, command: LifecycleName, options: Options, flags: Flags, *, tasks: Sequence[str], stack: str
+    ) -> None:
         self._command = command
         self._options = options
         self._flags = flags
@@ -39,7 +41,7 @@ class Report:
             level=options.level,
             log_format=options.log_format or "text",
             paint=painter(options.color(sys.stderr)),
-            names_tasks=tasks > 1,
+            task_width=max(map(len, tasks)) if len(tasks) > 1 else 0,
         )
 
     def plans(self, answers: Sequence[Answer]) -> None:

@@ -33,6 +33,7 @@ class Request:
         # A machine that only provisions may lack what inputs need.
         self.project = load_project(options, only=names, roles=["output"])
         self.tasks = [task_of(self.project, name) for name in (self.project.tasks if names is None else names)]
+        self.names = [task.name for task in self.tasks]
         self._signal = 0
 
     def ask(

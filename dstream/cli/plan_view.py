@@ -30,6 +30,8 @@ _DOING: dict[Operation, str] = {
 }
 _PROGRESS_WIDTH = 24
 _UNCHANGED_SHOWN = 10
+_NARROWEST = 24
+"""Columns in which a long value can still stand behind its name."""
 _INDENT = " " * 6
 
 Paint = Callable[[str, str | None], str]
@@ -158,7 +160,7 @@ def _folded(text: str, begin: str, width: int | None) -> list[str]:
     """The text behind `begin`, in lines of at most `width` columns that stand under each other."""
     if not width or len(begin) + len(text) <= width:
         return [begin + text]
-    indent = " " * len(begin) if len(begin) < width // 2 else _INDENT + "  "
+    indent = " " * len(begin) if len(begin) <= width - _NARROWEST else _INDENT + "  "
     return textwrap.wrap(
         begin + text, width, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False
     ) or [begin]

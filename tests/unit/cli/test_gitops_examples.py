@@ -65,7 +65,9 @@ def test_a_pipeline_is_yaml_whose_dstream_lines_the_cli_takes(name: str) -> None
     document = yaml.safe_load(text)
     lines = lines_of(strings(document))
     assert len(lines) >= 5
-    assert len(re.findall(r"^[^#\n]*\bdstream (?:plan|init|status|validate|doctor) ?", text, re.MULTILINE)) == len(lines)
+    assert len(re.findall(r"^[^#\n]*\bdstream (?:plan|init|status|validate|doctor) ?", text, re.MULTILINE)) == len(
+        lines
+    )
     for line in lines:
         accept(line)
 

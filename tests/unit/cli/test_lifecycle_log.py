@@ -21,7 +21,6 @@ def log_to(stream: io.StringIO, **changes: Any) -> LifecycleLog:
         "level": "info",
         "log_format": "text",
         "paint": painter(False),
-        "names_tasks": False,
         **changes,
     }
     return LifecycleLog(stream, **given)
@@ -53,8 +52,8 @@ def test_on_a_terminal_what_is_under_way_is_shown_and_replaced() -> None:
 
 def test_of_several_tasks_each_line_names_its_own() -> None:
     stream = io.StringIO()
-    tell(log_to(stream, names_tasks=True))
-    assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["t", "t", "t"]
+    tell(log_to(stream, task_width=3))
+    assert [line[:5] for line in stream.getvalue().splitlines()] == ["t    "] * 3
 
 
 def test_for_machines_every_step_is_an_event_without_empty_fields() -> None:
