@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dstream.cli.lifecycle_answer import Answer
-from dstream.cli.plan_words import loss
+from dstream.cli.plan_words import few, loss
 from dstream.config import Project
 from dstream.errors import LockedError, RefusedError
 from dstream.state import FileStore, TaskLock
@@ -31,7 +31,7 @@ def without_running_streams(command: str, project: Project, answers: Sequence[An
 
 
 def _data_loss(command: str, answer: Answer) -> RefusedError:
-    lost = "; ".join(f"{each.name} {loss(each)}" for each in answer.losing)
+    lost = few([f"{each.name} {loss(each)}" for each in answer.losing], "; ")
     return RefusedError(
         "plan.data_loss",
         f"{command} of {answer.task} would lose data: {lost}",

@@ -102,7 +102,13 @@ class Report:
             elif answer.outcome and answer.outcome.is_legacy and not answer.resources:
                 body = f"{answer.message or 'The provider told no details.'}\n"
             else:
-                body = plan_view(answer.resources, paint, message=answer.message, width=width)
+                body = plan_view(
+                    answer.resources,
+                    paint,
+                    message=answer.message,
+                    width=width,
+                    allows_loss=self._flags.allow_data_loss,
+                )
             click.echo(f"{chr(10) if index else ''}{head}\n\n{body}", file=stream, nl=False)
             index += 1
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import click
 
-from dstream.cli.plan_words import DONE, MARKS, change, kind, loss, value, words
+from dstream.cli.plan_words import DONE, MARKS, change, few, kind, loss, value, words
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Operation, Resource
 
@@ -47,10 +47,18 @@ def painter(use_color: bool) -> Paint:
     return paint
 
 
-def plan_view(resources: Sequence[ListedResource], paint: Paint, *, message: str = "", width: int | None = None) -> str:
+def plan_view(
+    resources: Sequence[ListedResource],
+    paint: Paint,
+    *,
+    message: str = "",
+    width: int | None = None,
+    allows_loss: bool = False,
+) -> str:
     """Each resource with what changes in it, then the count, what the provider says, and what would be refused.
 
-    `width`: the columns of the terminal, for long values to be folded; None: they are not.
+    `width`: the columns of the terminal, for long values to be folded; None: they are not. `allows_loss`: nothing is
+    refused, since the user allowed it.
     """
     if not resources:
         return "Plan: nothing to do, there are no resources.\n" + (f"{message}\n" if message else "")
@@ -58,8 +66,8 @@ def plan_view(resources: Sequence[ListedResource], paint: Paint, *, message: str
     for line in message.splitlines():
         lines += _folded(line, "", width)
     names = [each.name for each in resources if each.holds and each.op in ("replace", "delete")]
-    if names:
-        who = f"{', '.join(names)} {'loses' if len(names) == 1 else 'lose'} messages"
+    if names and not allows_loss:
+        who = f"{few(names)} {'loses' if len(names) == 1 else 'lose'} messages"
         lines += [
             paint(line, "red")
             for line in _folded(f"Refused by default: {who}. Allow it with --allow-data-loss.", "", width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from dstream.protocol.lifecycle import ListedResource
@@ -33,6 +34,7 @@ _UNIT = re.compile(r" in (megabytes|kilobytes)$")
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 _FOREVER_DAYS = 10_675_199
 """TimeSpan.MaxValue of .NET, which Azure gives for 'never': P10675199DT2H48M5.4775807S."""
+_FEW = 10
 _UNITS = ("KB", "MB", "GB", "TB")
 
 
@@ -72,6 +74,12 @@ def change(difference: Difference) -> str:
 def loss(resource: ListedResource) -> str:
     """'holds 1,284 messages that would be lost', in the provider's words where it gives them."""
     return resource.note or (f"holds {resource.holds:,} that would be lost" if resource.holds else "")
+
+
+def few(texts: Sequence[str], separator: str = ", ") -> str:
+    """The first of them, and how many more there are."""
+    shown = separator.join(texts[:_FEW])
+    return shown if len(texts) <= _FEW else f"{shown} and {len(texts) - _FEW:,} more"
 
 
 def plural(count: int, word: str) -> str:

@@ -102,6 +102,12 @@ def test_what_is_lost_is_said_with_the_way_to_allow_it() -> None:
     )
 
 
+def test_what_is_lost_is_not_called_refused_once_it_is_allowed_and_many_are_counted() -> None:
+    losing = [ListedResource(f"audit-{number}", QUEUE, "delete", holds=1) for number in range(500)]
+    assert "Refused" not in plan_view(losing, PLAIN, allows_loss=True)
+    assert "audit-9 and 490 more lose messages" in plan_view(losing, PLAIN)
+
+
 @pytest.mark.parametrize("width", [40, 80, 160])
 def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> None:
     value = " ".join(f"word{number}" for number in range(60))
