@@ -1,0 +1,181 @@
+"""What the tests of infrastructure provision: one HCL for each mode and shape, and what of it is to exist.
+
+Each case has names of its own, so that all can use one sandbox.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.servicebus.management import ServiceBusAdministrationClient
+from dstream_sandbox import clients
+
+from tests.running import DStream, Sandbox
+
+MAX_DELIVERY_COUNT = 10
+
+_ARM = """\
+      resource_group = env("ASB_RESOURCE_GROUP")
+      namespace      = env("ASB_NAMESPACE")
+"""
+_ENTITIES = """\
+      mode                    = "entities"
+      connection_string       = env("ASB_CONNECTION_STRING")
+      admin_connection_string = env("ASB_ADMIN_CONNECTION_STRING")
+"""
+_NEW_NAMESPACE = """\
+      resource_group        = "rg-{name}"
+      create_resource_group = true
+      namespace             = "sb-{name}"
+      create_namespace      = true
+      location              = "westeurope"
+      sku                   = "Standard"
+      tags                  = {{ team = "data" }}
+"""
+_QUEUE = """\
+      queue = "{name}"
+      entity {{
+        max_delivery_count = {count}
+      }}
+"""
+_TOPIC = """\
+      topic = "{name}"
+      subscriptions = [
+        {{ name = "everything", max_delivery_count = {count} }},
+        {{ name = "eu", filter = "region = 'eu'" }},
+        {{ name = "orders", rules = [{{ name = "by-subject", correlation = {{ subject = "Orders" }} }}] }},
+      ]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A task `orders` of the counter into Service Bus."""
+
+    mode: str
+    shape: str
+    name: str
+
+    def hcl(self, *, count: int = MAX_DELIVERY_COUNT, more: str = "") -> str:
+        place = {"arm": _ARM, "entities": _ENTITIES, "namespace": _NEW_NAMESPACE}[self.mode]
+        shape = {"queue": _QUEUE, "topic": _TOPIC}[self.shape]
+        config = place.format(name=self.name) + shape.format(name=self.name, count=count) + more
+        return task(config)
+
+    @property
+    def drifting(self) -> str:
+        """The resource whose maximum delivery count the tests change."""
+        return self.name if self.shape == "queue" else f"{self.name}/everything"
+
+
+def task(config: str, *, count: int = 5) -> str:
+    """An HCL with the task `orders`: the counter's `count` events into what `config` says."""
+    return f"""\
+task "orders" {{
+  input {{
+    provider = "counter"
+    config {{
+      count    = {count}
+      interval = "1ms"
+    }}
+  }}
+  output {{
+    provider = "servicebus"
+    config {{
+{config}    }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """A project folder, and the namespace that its task provisions, as an administrator sees it."""
+
+    dstream: DStream
+    sandbox: Sandbox
+
+    def write(self, hcl: str) -> None:
+        (self.dstream.cwd / "dstream.hcl").write_text(hcl)
+
+    def succeed(self, *arguments: str, code: int = 0) -> str:
+        """stdout of a command that must end with this code."""
+        done = self.dstream(*arguments)
+        assert done.returncode == code, f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def summary(self, *arguments: str, code: int = 0) -> dict[str, int]:
+        """How many resources a command dealt with, by operation."""
+        document = json.loads(self.succeed(*arguments, "--json", code=code))
+        summary: dict[str, int] = document["tasks"][0]["summary"]
+        return summary
+
+    @contextlib.contextmanager
+    def administration(self) -> Iterator[ServiceBusAdministrationClient]:
+        with clients.administration(self.sandbox.folder, self.sandbox.settings) as administration:
+            yield administration
+
+    @property
+    def records(self) -> list[Path]:
+        """What is recorded of stacks, below the project."""
+        return sorted((self.dstream.cwd / ".dstream").rglob("stacks/**/*.json"))
+
+
+def set_max_delivery_count(administration: ServiceBusAdministrationClient, case: Case, count: int) -> None:
+    if case.shape == "queue":
+        queue = administration.get_queue(case.name)
+        queue.max_delivery_count = count
+        administration.update_queue(queue)
+    else:
+        subscription = administration.get_subscription(case.name, "everything")
+        subscription.max_delivery_count = count
+        administration.update_subscription(case.name, subscription)
+
+
+def max_delivery_count(administration: ServiceBusAdministrationClient, case: Case) -> int | None:
+    """None when it does not exist."""
+    try:
+        if case.shape == "queue":
+            return administration.get_queue(case.name).max_delivery_count
+        return administration.get_subscription(case.name, "everything").max_delivery_count
+    except ResourceNotFoundError:
+        return None
+
+
+def delete(administration: ServiceBusAdministrationClient, case: Case) -> None:
+    """Behind DStream's back."""
+    if case.shape == "queue":
+        administration.delete_queue(case.name)
+    else:
+        administration.delete_subscription(case.name, "everything")
+
+
+Make = Callable[[str], Provisioned]
+
+
+def creations(sandbox: Sandbox, case: Case) -> dict[str, int]:
+    """How often each resource of the case was created, by the end of its id."""
+    with urlopen(_control(sandbox, "counters"), timeout=10) as answer:
+        created: dict[str, int] = json.load(answer)["azure_creates"]
+    return {key.partition("/namespaces/")[2]: count for key, count in created.items() if f"/{case.name}" in key}
+
+
+def faults_left(sandbox: Sandbox) -> int:
+    """How many faults have not struck as often as they are to."""
+    with urlopen(_control(sandbox, "faults"), timeout=10) as answer:
+        return len(json.load(answer)["faults"])
+
+
+def clear_faults(sandbox: Sandbox) -> None:
+    with urlopen(Request(_control(sandbox, "faults"), method="DELETE"), timeout=10):
+        pass
+
+
+def _control(sandbox: Sandbox, what: str) -> str:
+    return f"http://127.0.0.1:{sandbox.settings.admin_port}/_sandbox/{what}"

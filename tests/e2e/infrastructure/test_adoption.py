@@ -1,0 +1,40 @@
+"""What exists already is taken over on request, and never made anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.infrastructure.cases import Case, Make, creations, max_delivery_count
+
+
+@pytest.mark.parametrize("mode", ["arm", "entities"])
+def test_an_existing_queue_is_taken_over_without_a_change_to_it(mode: str, provisioned: Make) -> None:
+    case = Case(mode, "queue", f"adopt-{mode}")
+    project = provisioned(case.hcl())
+    with project.administration() as administration:
+        administration.create_queue(case.name, max_delivery_count=10, requires_duplicate_detection=True)
+        before = administration.get_queue(case.name)
+
+        refused = project.dstream("init", "orders", "--yes")
+        assert refused.returncode != 0
+        assert "exist" in refused.stderr
+        assert "--import" in refused.stderr
+
+        assert project.summary("init", "orders", "--yes", "--import") == {"import": 1}
+        assert administration.get_queue(case.name).items() == before.items()
+    assert project.summary("init", "orders", "--yes") == {"same": 1}
+    assert creations(project.sandbox, case) == {}
+
+
+def test_what_exists_is_taken_over_and_the_rest_is_made(provisioned: Make) -> None:
+    case = Case("arm", "topic", "adopt-some")
+    project = provisioned(case.hcl())
+    with project.administration() as administration:
+        administration.create_topic(case.name, requires_duplicate_detection=True)
+
+    summary = project.summary("init", "orders", "--yes", "--import")
+
+    assert summary["import"] == 1
+    assert summary["create"] >= 3
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) == 10

@@ -1,0 +1,101 @@
+"""What holds messages is not replaced or deleted unasked."""
+
+from __future__ import annotations
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from tests.e2e.infrastructure.cases import Case, Make, Provisioned, max_delivery_count
+
+MESSAGES = 3
+
+
+def send(project: Provisioned, case: Case) -> None:
+    with ServiceBusClient.from_connection_string(project.sandbox.env["ASB_CONNECTION_STRING"]) as client:
+        sender = client.get_queue_sender(case.name) if case.shape == "queue" else client.get_topic_sender(case.name)
+        with sender:
+            sender.send_messages([ServiceBusMessage(str(number)) for number in range(MESSAGES)])
+
+
+@pytest.mark.parametrize("mode", ["arm", "entities"])
+def test_a_replacement_that_loses_messages_is_refused_with_their_number(mode: str, provisioned: Make) -> None:
+    case = Case(mode, "queue", f"loss-{mode}-replaced")
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    send(project, case)
+    with_sessions = case.hcl(more='      session = "table"\n').replace("max_delivery_count = 10", "sessions = true")
+    project.write(with_sessions)
+
+    plan = project.succeed("plan", "orders")
+    assert f"holds {MESSAGES} messages" in plan
+    assert "off → on" in plan
+    assert "--allow-data-loss" in plan
+
+    refused = project.dstream("init", "orders", "--yes")
+    assert refused.returncode == 5
+    assert f"{MESSAGES} messages" in refused.stderr
+    with project.administration() as administration:
+        assert administration.get_queue(case.name).requires_session is False
+        assert administration.get_queue_runtime_properties(case.name).total_message_count == MESSAGES
+
+    assert project.summary("init", "orders", "--yes", "--allow-data-loss") == {"replace": 1}
+    with project.administration() as administration:
+        assert administration.get_queue(case.name).requires_session is True
+
+
+@pytest.mark.parametrize("shape", ["queue", "topic"])
+def test_destroying_what_holds_messages_is_refused(shape: str, provisioned: Make) -> None:
+    case = Case("arm", shape, f"loss-{shape}-destroyed")
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    send(project, case)
+
+    refused = project.dstream("destroy", "orders", "--yes")
+
+    assert refused.returncode == 5
+    assert f"{MESSAGES} messages" in refused.stderr
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) == 10
+    project.succeed("destroy", "orders", "--yes", "--allow-data-loss")
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) is None
+
+
+def test_what_can_not_be_known_counts_as_held(provisioned: Make) -> None:
+    """Without a refresh the record says nothing of messages that came later."""
+    case = Case("arm", "queue", "loss-unknown")
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    send(project, case)
+
+    refused = project.dstream("destroy", "orders", "--yes", "--no-refresh")
+
+    assert refused.returncode == 5
+
+
+def test_a_protected_queue_is_not_destroyed(provisioned: Make) -> None:
+    case = Case("arm", "queue", "loss-protected")
+    project = provisioned(
+        case.hcl().replace("max_delivery_count = 10", "max_delivery_count = 10\n        protect = true")
+    )
+    project.succeed("init", "orders", "--yes")
+
+    refused = project.dstream("destroy", "orders", "--yes")
+
+    assert refused.returncode == 5
+    assert case.name in refused.stderr
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) == 10
+
+
+def test_a_retained_queue_outlives_its_stack(provisioned: Make) -> None:
+    case = Case("arm", "queue", "loss-retained")
+    hcl = case.hcl().replace("max_delivery_count = 10", "max_delivery_count = 10\n        retain_on_delete = true")
+    project = provisioned(hcl)
+    project.succeed("init", "orders", "--yes")
+
+    project.succeed("destroy", "orders", "--yes")
+
+    assert project.records == []
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) == 10

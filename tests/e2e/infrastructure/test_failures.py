@@ -1,0 +1,72 @@
+"""A step that fails, and two who want the same at once."""
+
+from __future__ import annotations
+
+import json
+
+from tests.e2e.infrastructure.cases import Case, Make, clear_faults, faults_left, task
+from tests.running import wait_until
+
+_FIVE = """\
+      resource_group = env("ASB_RESOURCE_GROUP")
+      namespace      = env("ASB_NAMESPACE")
+      queue          = "{{TableName}}"
+      entities = {{
+        "{0}-1" = {{}}
+        "{0}-2" = {{}}
+        "{0}-3" = {{}}
+        "{0}-4" = {{}}
+        "{0}-5" = {{}}
+      }}
+"""
+
+
+def test_what_was_made_before_a_quota_was_reached_is_recorded_and_the_next_init_finishes(provisioned: Make) -> None:
+    project = provisioned(task(_FIVE.format("quota")))
+    words = "The namespace has reached its maximum number of queues."
+    project.sandbox.fault(kind="azure", operation="create", entity="quota-3", code="QuotaExceeded", description=words)
+
+    failed = project.dstream("init", "orders", "--yes", "--json", "--parallel", "1")
+
+    assert failed.returncode == 1
+    resources = json.loads(failed.stdout)["tasks"][0]["resources"]
+    phases = {each["name"]: each["phase"] for each in resources}
+    assert phases.pop("quota-3") == "failed"
+    made = {name for name, phase in phases.items() if phase == "done"}
+    assert made
+    assert words in failed.stderr
+    with project.administration() as administration:
+        assert made == {each.name for each in administration.list_queues() if each.name.startswith("quota-")}
+    clear_faults(project.sandbox)
+
+    assert project.summary("init", "orders", "--yes") == {"same": len(made), "create": 5 - len(made)}
+
+
+def test_of_two_inits_one_wins_and_the_other_says_who_holds_the_lock_or_waits(provisioned: Make) -> None:
+    case = Case("arm", "queue", "locked")
+    project = provisioned(case.hcl())
+    project.sandbox.fault(kind="azure", operation="create", entity=case.name, seconds=12, times=1)
+    with project.dstream.running("init", "orders", "--yes") as winner:
+        wait_until(lambda: not faults_left(project.sandbox), "the first is at work")
+
+        loser = project.dstream("init", "orders", "--yes")
+        assert loser.returncode == 4
+        assert "pid" in loser.stderr
+        assert "--lock-timeout" in loser.stderr
+
+        patient = project.dstream("init", "orders", "--yes", "--lock-timeout", "1m")
+        assert patient.returncode == 0, patient.stderr
+        assert "waiting for" in patient.stderr
+        assert winner.ended() == 0
+    assert project.summary("init", "orders", "--yes") == {"same": 1}
+
+
+def test_a_namespace_that_is_not_there_is_named(provisioned: Make) -> None:
+    case = Case("arm", "queue", "nowhere")
+    project = provisioned(case.hcl().replace('env("ASB_NAMESPACE")', '"sb-nowhere"'))
+
+    failed = project.dstream("plan", "orders")
+
+    assert failed.returncode != 0
+    assert "sb-nowhere" in failed.stderr
+    assert "Traceback" not in failed.stderr

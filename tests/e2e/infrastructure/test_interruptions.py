@@ -1,0 +1,96 @@
+"""Whatever ends `init` in the middle, at whichever resource: the next one converges by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+
+import psutil
+import pytest
+
+from tests.e2e.infrastructure.cases import Case, Make, Provisioned, creations, faults_left
+from tests.running import RunningCommand, wait_until
+
+ENTITIES = (
+    "{}",
+    "{}/subscriptions/everything",
+    "{}/subscriptions/eu",
+    "{}/subscriptions/orders",
+    "{}/subscriptions/eu/rules/*",
+    "{}/subscriptions/orders/rules/by-subject",
+)
+"""Whatever a topic's `init` creates, as the sandbox's faults name it."""
+
+IN_THE_SUITE = [(entity, ("before", "after")[number % 2]) for number, entity in enumerate(ENTITIES)]
+THE_OTHERS = [(entity, ("after", "before")[number % 2]) for number, entity in enumerate(ENTITIES)]
+
+
+def interrupted(project: Provisioned, case: Case, entity: str, when: str, number: signal.Signals) -> None:
+    """Start `init`, and end it while the sandbox's Azure takes its time to create this entity."""
+    seconds = 60 if number is signal.SIGKILL else 1
+    project.sandbox.fault(
+        kind="azure", operation="create", entity=entity.format(case.name), when=when, seconds=seconds, times=1
+    )
+    with project.dstream.running("init", "orders", "--yes") as init:
+        wait_until(lambda: not faults_left(project.sandbox), f"{entity} is being created")
+        if number is signal.SIGKILL:
+            kill_all(init)
+            return
+        init.process.send_signal(number)
+        assert init.ended() == 128 + number
+        assert "dstream init" in init.stderr
+
+
+def kill_all(command: RunningCommand) -> None:
+    """dstream, the provider and the engine, as when the machine loses power."""
+    family = [psutil.Process(command.process.pid), *psutil.Process(command.process.pid).children(recursive=True)]
+    for act in (psutil.Process.suspend, psutil.Process.kill):
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                act(process)
+    psutil.wait_procs(family[1:], timeout=30)
+
+
+def check_convergence(project: Provisioned, case: Case) -> None:
+    project.succeed("init", "orders", "--yes")
+    assert set(creations(project.sandbox, case).values()) == {1}, "something was created twice"
+    assert set(project.summary("status", "orders", "--detailed-exitcode")) == {"same"}
+    with project.administration() as administration:
+        names = {each.name for each in administration.list_subscriptions(case.name)}
+    assert names == {"everything", "eu", "orders"}
+    project.succeed("destroy", "orders", "--yes")
+    assert project.records == []
+    with project.administration() as administration:
+        assert case.name not in {each.name for each in administration.list_topics()}, "something was orphaned"
+
+
+@pytest.mark.parametrize(("entity", "when"), IN_THE_SUITE)
+def test_a_killed_init_is_finished_by_the_next(entity: str, when: str, provisioned: Make) -> None:
+    case = Case("arm", "topic", f"kill-{ENTITIES.index(entity)}-{when}")
+    project = provisioned(case.hcl())
+
+    interrupted(project, case, entity, when, signal.SIGKILL)
+
+    check_convergence(project, case)
+
+
+@pytest.mark.parametrize(("entity", "when"), [IN_THE_SUITE[0], IN_THE_SUITE[3]])
+def test_ctrl_c_lets_the_step_at_hand_finish_and_says_how_to_go_on(entity: str, when: str, provisioned: Make) -> None:
+    case = Case("arm", "topic", f"int-{ENTITIES.index(entity)}-{when}")
+    project = provisioned(case.hcl())
+
+    interrupted(project, case, entity, when, signal.SIGINT)
+
+    check_convergence(project, case)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize(("entity", "when"), [*IN_THE_SUITE, *THE_OTHERS])
+def test_init_may_end_at_every_resource(entity: str, when: str, number: signal.Signals, provisioned: Make) -> None:
+    case = Case("arm", "topic", f"soak-{number.name.lower()}-{ENTITIES.index(entity)}-{when}")
+    project = provisioned(case.hcl())
+
+    interrupted(project, case, entity, when, number)
+
+    check_convergence(project, case)

@@ -1,0 +1,131 @@
+"""From nothing to nothing again, by the command line alone: both modes, queues, topics with what is below them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.infrastructure.cases import Case, Make, delete, max_delivery_count, set_max_delivery_count
+
+CASES = [Case(mode, shape, f"life-{mode}-{shape}") for mode in ("arm", "entities") for shape in ("queue", "topic")]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.mode}-{case.shape}")
+def test_a_task_is_provisioned_changed_healed_and_torn_down(case: Case, provisioned: Make) -> None:
+    project = provisioned(case.hcl())
+
+    created = project.summary("init", "orders", "--yes")
+    assert set(created) == {"create"}
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) == 10
+
+    assert set(project.summary("init", "orders", "--yes")) == {"same"}
+    assert project.summary("plan", "orders", "--detailed-exitcode") == {"same": created["create"]}
+
+    project.write(case.hcl(count=5))
+    plan = project.succeed("plan", "orders", "--detailed-exitcode", code=2)
+    assert "max delivery count" in plan
+    assert "10 → 5" in plan
+    assert project.summary("init", "orders", "--yes")["update"] == 1
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) == 5
+
+        set_max_delivery_count(administration, case, 77)
+        status = project.succeed("status", "orders", "--detailed-exitcode", code=2)
+        assert case.drifting in status
+        assert "5 recorded, 77 real" in status
+        assert project.summary("init", "orders", "--yes")["update"] == 1
+        assert max_delivery_count(administration, case) == 5
+
+        delete(administration, case)
+        assert "deleted outside" in project.succeed("status", "orders", "--detailed-exitcode", code=2)
+        assert project.summary("init", "orders", "--yes")["create"] >= 1
+        assert max_delivery_count(administration, case) == 5
+    project.succeed("status", "orders", "--detailed-exitcode")
+    assert project.records != []
+
+    destroyed = project.summary("destroy", "orders", "--yes")
+    assert destroyed["delete"] == created["create"]
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) is None
+    assert project.records == []
+    assert project.summary("destroy", "orders", "--yes") == {}
+
+
+def test_drift_can_be_accepted_instead(provisioned: Make) -> None:
+    case = Case("arm", "queue", "life-accepted")
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    with project.administration() as administration:
+        set_max_delivery_count(administration, case, 77)
+
+    project.succeed("status", "orders", "--refresh-only")
+
+    project.succeed("status", "orders", "--detailed-exitcode")
+    assert "77 → 10" in project.succeed("plan", "orders", "--detailed-exitcode", code=2)
+
+
+def test_a_plan_changes_nothing_and_leaves_nothing(provisioned: Make) -> None:
+    case = Case("arm", "queue", "life-planned")
+    project = provisioned(case.hcl())
+
+    assert project.summary("plan", "orders") == {"create": 1}
+
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) is None
+    assert project.records == []
+
+
+def test_what_init_made_is_what_run_publishes_to(provisioned: Make) -> None:
+    case = Case("arm", "queue", "life-published")
+    connection = (
+        '      connection_string = env("ASB_CONNECTION_STRING")\n'
+        '      admin_connection_string = env("ASB_ADMIN_CONNECTION_STRING")\n'
+    )
+    project = provisioned(case.hcl(more=connection))
+    missing = project.dstream("run", "orders")
+    assert missing.returncode == 3
+    assert "dstream init" in missing.stderr
+
+    project.succeed("init", "orders", "--yes")
+    project.succeed("run", "orders")
+
+    assert len(project.sandbox.receive(case.name, 5)) == 5
+
+
+def test_run_can_take_the_connection_that_the_stack_recorded(provisioned: Make) -> None:
+    case = Case("arm", "queue", "life-stack")
+    project = provisioned(case.hcl(more='      connection = "stack"\n'))
+    project.succeed("init", "orders", "--yes")
+
+    project.succeed("run", "orders")
+
+    assert len(project.sandbox.receive(case.name, 5)) == 5
+    recorded = project.records[0].read_text()
+    assert project.sandbox.settings.servicebus_key not in recorded
+
+
+def test_the_queues_figures_stand_beside_the_streams_in_status(provisioned: Make) -> None:
+    case = Case("arm", "queue", "life-figures")
+    project = provisioned(case.hcl(more='      connection = "stack"\n'))
+    project.succeed("init", "orders", "--yes")
+    project.succeed("run", "orders")
+
+    status = project.succeed("status", "orders")
+
+    assert "5 active" in status
+    assert "checkpoint" in status
+
+
+def test_a_new_namespace_in_a_new_group_is_made_published_to_and_removed(provisioned: Make) -> None:
+    case = Case("namespace", "queue", "life-new")
+    project = provisioned(case.hcl(more='      connection = "stack"\n'))
+
+    assert project.summary("init", "orders", "--yes") == {"create": 3}
+    assert project.summary("init", "orders", "--yes") == {"same": 3}
+    project.succeed("run", "orders")
+
+    refused = project.dstream("destroy", "orders", "--yes")
+    assert refused.returncode == 5
+    assert "5 messages" in refused.stderr
+    assert project.summary("destroy", "orders", "--yes", "--allow-data-loss") == {"delete": 3}
+    assert project.records == []
