@@ -36,9 +36,9 @@ class EngineCommand(PulumiCommand):
     - It leads a process group, so that a terminal's Ctrl-C reaches this process only, which then passes on one SIGINT:
       the engine finishes the steps at hand, records them and gives its lock back.
     - What it writes goes to files: an engine whose reader was killed would die of SIGPIPE in the middle of a step.
-    - On Linux it gets a signal when this process dies. SIGINT comes to the same as above, and is right where the
-      providers live on. Where this process serves them, it is SIGKILL: the engine would take the broken connection for
-      a failed creation and forget it, while what it leaves behind when killed is looked up by the next `init`.
+    - On Linux it gets a signal when this process dies. SIGINT where the providers live on: it gives its lock back, and
+      what was under way stays noted as pending. Where this process serves them, SIGKILL: the engine would take the
+      broken connection for a failed creation and forget it, while what is pending is looked up by the next `init`.
     """
 
     def __init__(self, engine: Engine, stop: Stop, death_signal: signal.Signals = signal.SIGINT) -> None:

@@ -157,7 +157,7 @@ class Session:
     def cancel(self) -> None:
         """Take all locks of the stack away."""
         self._write_project()
-        self._run(["cancel", "--yes"])
+        self._run(["cancel", "--yes", "--stack", self.place.stack], of_stack=False)  # needs no passphrase
 
     @contextmanager
     def throwaway(self) -> Iterator[Session]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ import psutil
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from dstream.infra.attachments import served
 from tests.integration.infra.world import World
 
 TYPE = "cloud:index:Queue"
@@ -180,3 +182,9 @@ def _at(value: Any, path: str) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return value
+
+
+if __name__ == "__main__":
+    with served({"cloud": CloudServicer(Path(sys.argv[1]))}, parallel=None) as ports:
+        print(ports["cloud"], flush=True)  # noqa: T201 - for whoever started it
+        sys.stdin.read()

@@ -17,6 +17,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     queues: dict[str, dict[str, Any]] = {}
     """By name; `_protect`, `_retain`, `_import`, `_after` (another queue), `_secret` (a value) are options."""
     exports: dict[str, Any] = {}
+    serves_itself: bool = True
+    """False: the cloud is a process of its own, named by PULUMI_DEBUG_PROVIDERS."""
     fail: str = ""
     """What the program raises."""
 
@@ -33,7 +35,7 @@ class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
         return Definition(
             program=self._program,
             spec={"queues": self.config.queues},
-            attached={"cloud": CloudServicer(Path(self.config.cloud))},
+            attached={"cloud": CloudServicer(Path(self.config.cloud))} if self.config.serves_itself else {},
             resource_id=lambda _, inputs: f"/queues/{inputs['name']}",
             holds=lambda step: int(step.outputs["messages"]),
             message=lambda steps: f"{len(steps)} queues",
