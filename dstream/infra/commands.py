@@ -235,7 +235,7 @@ class Commands:
             raise ConfigError(
                 "infra.unknown_target",
                 f"there is no resource {', '.join(unknown)} here",
-                hint=f"There are: {', '.join(known) or 'none'}.",
+                hint=f"There are: {', '.join(sorted(known)) or 'none'}.",
             )
 
     def _progress(self, step: Step, phase: Phase, why: str) -> None:
