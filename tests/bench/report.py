@@ -21,12 +21,12 @@ def show(result: Result) -> str:
     lines = [f"\n{result.subject}   (A/A control: {result.noise:.2f}x)"]
     for name, samples in result.samples.items():
         rates = [sample.rows_s for sample in samples]
-        spread = f"{min(rates):,.0f} .. {max(rates):,.0f}"
+        spread = f"{_rate(min(rates))} .. {_rate(max(rates))}"
         cost = f"{_median(samples, 'cpu_s'):.2f} s cpu, {_median(samples, 'rss_mib'):.0f} MiB"
         stand_ins = f", stand-ins {_median(samples, 'stand_in_cpu_s'):.2f} s"
         aim = f"   aim {result.aims[name]:g}x" if name in result.aims else ""
         lines.append(
-            f"  {name:<34} {statistics.median(rates):>11,.0f}/s {spread:>24} {result.ratio(name):>6.2f}x"
+            f"  {name:<34} {_rate(statistics.median(rates)):>11}/s {spread:>24} {result.ratio(name):>6.2f}x"
             f"   {cost}{stand_ins if _median(samples, 'stand_in_cpu_s') else ''}{aim}"
         )
     if result.note:
@@ -43,6 +43,10 @@ def save(results: Sequence[Result]) -> Path:
     document = {"at": now.isoformat(), "machine": machine, "results": [asdict(result) for result in results]}
     path.write_text(json.dumps(document, indent=1))
     return path
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:,.3g}"
 
 
 def _median(samples: Sequence[Sample], name: str) -> float:
