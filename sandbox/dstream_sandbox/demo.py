@@ -1,7 +1,7 @@
-"""`dstream demo`: the main job told on the sandbox, with real output, and checked by an independent consumer.
+"""`dstream demo`: the whole story told on the sandbox, with real output, and checked by an independent consumer.
 
-DStream is only executed here, as a user would; the check knows what SQL Server's change tables hold and what came out
-of the queue, nothing else.
+DStream is only executed here, as a user would. The check of the stream knows what SQL Server's change tables hold and
+what came out of the queue; that of the infrastructure asks the namespace which queues there are.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,16 +24,10 @@ from typing import Any
 import click
 
 from dstream_sandbox import clients, workload
+from dstream_sandbox.consumer import Arrival, Consumer, Position
 from dstream_sandbox.environment import environment
 from dstream_sandbox.folder import Folder, Settings
 from dstream_sandbox.supervisor import Supervisor
-
-Position = tuple[str, int, str, int]
-"""LSN, command id, sequence value, operation: where a change stands in the log."""
-
-Arrival = tuple[int, Position, float]
-"""The message's sequence number in the queue, which is the order in which it was published; its change's position; and
-milliseconds from the commit of the change until a consumer had it."""
 
 _QUEUE = "orders"
 _TABLES = ("dbo.Orders", "dbo.OrderLines")
@@ -55,6 +47,8 @@ task "orders" {
     config {
       connection_string       = env("ASB_CONNECTION_STRING")
       admin_connection_string = env("ASB_ADMIN_CONNECTION_STRING")
+      resource_group          = env("ASB_RESOURCE_GROUP")
+      namespace               = env("ASB_NAMESPACE")
       queue                   = "orders"
     }
   }
@@ -69,9 +63,10 @@ task "orders" {
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object on stdout.")
 def demo(rows: int, data: Path, *, as_json: bool) -> None:
-    """The whole story on the sandbox: changes in SQL Server, a stream, a kill -9, a resume, and a check.
+    """The whole story on the sandbox: a queue is planned and made, changes of SQL Server are streamed into it through a
+    kill -9, drift is found and healed, and all of it is torn down.
 
-    Exits with 1 when a change was lost, came twice or came out of order.
+    Exits with 1 when a change was lost, came twice or came out of order, or a command did not do what it should.
     """
     data = data.resolve()
     shutil.rmtree(data, ignore_errors=True)
@@ -96,11 +91,14 @@ class Figures:
     rows_s: float = 0.0
     lag_ms_median: float = 0.0
     lag_ms_worst: float = 0.0
+    infrastructure_ok: bool = True
+    """plan, init, status and destroy did and found what they should."""
     schema_version: int = 1
 
     @property
     def failed(self) -> bool:
-        return bool(self.lost or self.repeated or self.out_of_order or not self.messages_received)
+        has_streamed = bool(self.messages_received) and not (self.lost or self.repeated or self.out_of_order)
+        return not (has_streamed and self.infrastructure_ok)
 
     def table(self) -> str:
         lines = [
@@ -110,6 +108,7 @@ class Figures:
             ("repeated", f"{self.repeated:,}"),
             ("out of order", f"{self.out_of_order:,}"),
             ("rows/s", f"{self.rows_s:,.0f}"),
+            ("infrastructure", "as it should be" if self.infrastructure_ok else "NOT as it should be"),
             ("lag", f"{self.lag_ms_median:,.0f} ms median, {self.lag_ms_worst:,.0f} ms worst (the kill included)"),
         ]
         return "\n".join(f"  {name:<18} {value:>10}" for name, value in lines)
@@ -151,8 +150,9 @@ class _Demo:
 
     def tell(self, rows: int) -> Figures:
         self._prepare()
-        consumer = _Consumer(self._settings)
         figures = Figures()
+        self._provision(figures)
+        consumer = Consumer(self._settings, _QUEUE)
         with contextlib.closing(clients.connect(self._settings)) as connection:
             load = workload.Load(connection, seed=7)
             started = time.monotonic()
@@ -163,21 +163,64 @@ class _Demo:
             figures.rows_s = len(expected) / (consumer.last_at - started)
         consumer.stop()
         self._check(figures, expected, sorted(consumer.arrived))
+        self._drift_and_heal(figures)
+        self._tear_down(figures)
         return figures
 
     def _prepare(self) -> None:
-        self._story.chapter("Tables with change data capture, and a queue with duplicate detection")
+        self._story.chapter("Tables with change data capture")
         with contextlib.closing(clients.connect(self._settings)) as connection:
             workload.create_tables(connection)
-        with clients.administration(self._folder, self._settings) as administration:
-            administration.create_queue(_QUEUE, requires_duplicate_detection=True)
-        self._story.line(f"{', '.join(_TABLES)} → queue {_QUEUE}")
+        self._story.line(f"{', '.join(_TABLES)}; there is no queue yet")
         self._hcl.write_text(_HCL)
         self._story.chapter("dstream.hcl")
         for line in _HCL.splitlines():
             self._story.line(line)
 
-    def _stream_through_a_kill(self, load: workload.Load, rows: int, consumer: _Consumer) -> None:
+    def _provision(self, figures: Figures) -> None:
+        self._tell(figures, "What would be made: dstream plan orders", "plan", "orders")
+        self._tell(figures, "Make it: dstream init orders", "init", "orders", "--yes")
+        figures.infrastructure_ok &= _QUEUE in self._queues()
+
+    def _drift_and_heal(self, figures: Figures) -> None:
+        with clients.administration(self._folder, self._settings) as administration:
+            queue = administration.get_queue(_QUEUE)
+            queue.max_delivery_count = 77
+            administration.update_queue(queue)
+        self._story.chapter("Somebody sets the queue's maximum delivery count to 77, outside DStream")
+        self._tell(figures, "dstream status orders", "status", "orders", "--detailed-exitcode", expected_code=2)
+        self._tell(figures, "Heal it: dstream init orders", "init", "orders", "--yes")
+        figures.infrastructure_ok &= self._queues()[_QUEUE] != 77
+
+    def _tear_down(self, figures: Figures) -> None:
+        self._tell(figures, "Tear down: dstream destroy orders", "destroy", "orders", "--yes")
+        figures.infrastructure_ok &= _QUEUE not in self._queues()
+
+    def _tell(self, figures: Figures, title: str, *arguments: str, expected_code: int = 0) -> None:
+        """Run a command and show what it prints."""
+        self._story.chapter(title)
+        done = subprocess.run(
+            self._command(*arguments),
+            cwd=self._data,
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        for line in done.stdout.strip("\n").splitlines():
+            self._story.line(line)
+        if done.returncode != expected_code:
+            self._story.line(f"exit code {done.returncode}, not {expected_code}")
+            figures.infrastructure_ok = False
+
+    def _queues(self) -> dict[str, int | None]:
+        """The namespace's queues and their maximum delivery counts."""
+        with clients.administration(self._folder, self._settings) as administration:
+            return {queue.name: queue.max_delivery_count for queue in administration.list_queues()}
+
+    def _stream_through_a_kill(self, load: workload.Load, rows: int, consumer: Consumer) -> None:
         pool = ThreadPoolExecutor(1, "load")
         self._story.chapter("dstream run orders, while an application writes")
         first = self._run()
@@ -197,9 +240,15 @@ class _Demo:
         self._second = second
 
     def _run(self) -> subprocess.Popen[bytes]:
-        command = [str(Path(sys.executable).parent / "dstream"), "run", "orders"]
-        env = {**os.environ, **environment(self._folder, self._settings, os.environ)}
-        return subprocess.Popen(command, cwd=self._data, env=env, stdin=subprocess.DEVNULL)
+        return subprocess.Popen(
+            self._command("run", "orders"), cwd=self._data, env=self._environment(), stdin=subprocess.DEVNULL
+        )
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [str(Path(sys.executable).parent / "dstream"), *arguments]
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **environment(self._folder, self._settings, os.environ)}
 
     def _expected(self) -> list[Position]:
         """Every change that SQL Server recorded, in commit order: each row of the change tables but before images."""
@@ -233,61 +282,3 @@ class _Demo:
         figures.out_of_order = sum(later < earlier for earlier, later in itertools.pairwise(firsts))
         lags = [lag for _, _, lag in arrived] or [0.0]
         figures.lag_ms_median, figures.lag_ms_worst = median(lags), max(lags)
-
-
-@dataclass(slots=True)
-class _Consumer:
-    """Takes messages off the queue as they come, with azure-servicebus alone."""
-
-    settings: Settings
-    arrived: list[Arrival] = field(default_factory=list)
-    last_at: float = 0.0
-    _ended: threading.Event = field(default_factory=threading.Event)
-    _came: threading.Condition = field(default_factory=threading.Condition)
-    _thread: threading.Thread | None = None
-
-    def __post_init__(self) -> None:
-        self._thread = threading.Thread(target=self._receive, name="consumer", daemon=True)
-        self._thread.start()
-
-    def wait_for(self, count: int, timeout_s: float) -> None:
-        """Until `count` messages have come, or none came for `timeout_s`."""
-        with self._came:
-            while len(self.arrived) < count and self._came.wait(timeout_s):
-                pass
-
-    def stop(self) -> None:
-        """After what is still on its way: more than expected must show, too."""
-        self._ended.set()
-        if self._thread:
-            self._thread.join()
-
-    def _receive(self) -> None:
-        from azure.servicebus import ServiceBusReceiveMode
-
-        mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-        with clients.servicebus(self.settings) as client:
-            receiver = client.get_queue_receiver(_QUEUE, receive_mode=mode, prefetch_count=500)
-            with receiver:
-                while True:
-                    batch = receiver.receive_messages(max_message_count=500, max_wait_time=1)
-                    if not batch and self._ended.is_set():
-                        return
-                    self._take(batch)
-
-    def _take(self, batch: list[Any]) -> None:
-        now = time.time()
-        for message in batch:
-            metadata = json.loads(b"".join(message.body))["metadata"]
-            position = metadata["LSN"], metadata["CommandId"] or 0, metadata["Seq"], metadata["OperationID"]
-            lag_ms = (now - _seconds(metadata["CommitTime"])) * 1000
-            self.arrived.append((message.sequence_number, position, lag_ms))
-        if batch:
-            with self._came:
-                self.last_at = time.monotonic()
-                self._came.notify_all()
-
-
-def _seconds(commit_time: str) -> float:
-    """A commit time as the change tables have it: the server's local time, and the server is this machine."""
-    return datetime.fromisoformat(commit_time).timestamp()
