@@ -65,9 +65,11 @@ def value(given: Any, path: str = "") -> str:
 
 
 def change(difference: Difference) -> str:
-    """'10 → 5'; what is new has no old value."""
+    """'10 → 5'; what is new has no old value, and what nobody sets any more no new one."""
     if difference.old is None:
         return value(difference.new, difference.path)
+    if difference.new is None:
+        return f"{value(difference.old, difference.path)} → unset"
     return f"{value(difference.old, difference.path)} → {value(difference.new, difference.path)}"
 
 

@@ -60,6 +60,14 @@ def infrastructure_of(project: Project, task: Task) -> Infrastructure:
         task=task.name,
         stack=settings.stack,
         work_dir=str(work_dir / quote(task.name, safe="") / quote(settings.stack, safe="")),
-        backend_url=settings.backend_url,
+        backend_url=_absolute(settings.backend_url, project.folder),
         secrets_provider=settings.secrets_provider,
     )
+
+
+def _absolute(backend_url: str | None, folder: Path) -> str | None:
+    """`file://.dstream/infra` is beside the HCL file, wherever the command is run."""
+    path = (backend_url or "").removeprefix("file://")
+    if not backend_url or path == backend_url or path.startswith(("/", "~")):
+        return backend_url
+    return (folder / path).resolve().as_uri()

@@ -22,7 +22,7 @@ from dstream.infra.record import Record
 from dstream.infra.recovery import recover
 from dstream.infra.session import Session
 from dstream.infra.step import Step
-from dstream.sdk import Figure, InfrastructureContext, Plan, Resource, Result, Status
+from dstream.sdk import Difference, Figure, InfrastructureContext, Plan, Resource, Result, Status
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class Commands:
         self._context = context
         self._options = context.options
         self._begun = False
+        self._looked_up: frozenset[str] = frozenset()
         self._told: set[str] = set()
 
     def plan(self) -> Plan:
@@ -68,8 +69,10 @@ class Commands:
             engine=self._session.engine.version,
             destroy=destroy,
         )
-        message = _NOTHING_RECORDED if record is None and destroy else self._definition.message(steps)
-        return Plan([self._resource(each, found) for each in steps], message, document)
+        resources = [self._resource(each, found) for each in steps]
+        if destroy:
+            return Plan(resources, _NOTHING_RECORDED if record is None else "", document)
+        return Plan(resources, self._definition.message(steps), document)
 
     def status(self) -> Status:
         """What is recorded against what is really there."""
@@ -156,6 +159,7 @@ class Commands:
         return self._session.refresh()
 
     def _recover(self, record: Record) -> Record:
+        self._looked_up = frozenset(each.urn for each in record.pending)
         return recover(self._session, record, self._definition, lambda text: self._context.diagnostic("warning", text))
 
     def _guard(self, steps: Sequence[Step], state: str, *, is_read: bool, destroy: bool) -> None:
@@ -169,6 +173,7 @@ class Commands:
                 engine=self._session.engine.version,
                 destroy=destroy,
                 exact=self._options.exact,
+                looked_up=self._looked_up,
             )
         if not self._options.allow_data_loss:
             refuse(losses(self._with_real_outputs(steps, is_read=is_read), self._definition), self._definition)
@@ -240,11 +245,17 @@ class Commands:
 
     def _progress(self, step: Step, phase: Phase, why: str) -> None:
         note = " ".join(why.split()) if phase == "failed" else ""
-        self._context.resource(Resource(step.name, step.type, step.op, step.diff, note), phase)
+        self._context.resource(Resource(step.name, step.type, step.op, self._shown(step), note), phase)
 
     def _resource(self, step: Step, found: Mapping[str, Loss] | None = None) -> Resource:
-        loss = (found or {}).get(step.urn)
+        diff, loss = self._shown(step), (found or {}).get(step.urn)
         if loss is not None:
-            return Resource(step.name, step.type, step.op, step.diff, loss.note(self._definition.held), loss.holds or 0)
+            return Resource(step.name, step.type, step.op, diff, loss.note(self._definition.held), loss.holds or 0)
         note = "is left as it is, and forgotten" if step.op == "delete" and step.is_retained else ""
-        return Resource(step.name, step.type, step.op, step.diff, note)
+        return Resource(step.name, step.type, step.op, diff, note)
+
+    def _shown(self, step: Step) -> Sequence[Difference]:
+        """Of what is new, the settings: its names are in its name."""
+        if step.op not in ("create", "import"):
+            return step.diff
+        return [each for each in step.diff if each.path.partition(".")[0] not in self._definition.naming]

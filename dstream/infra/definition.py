@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Definition:
     """Settings of provider packages, such as `azure-native:location`; never a secret, since it is recorded."""
     resource_id: Callable[[str, Mapping[str, Any]], str | None] = _no_id
     """The provider's id of a resource of this type with these inputs: to look up what a killed `init` may have made."""
+    naming: Collection[str] = ()
+    """Properties that only say which resource it is: not shown again with one that is created."""
     holds: Callable[[Step], int] = _nothing
     """How much data is lost when the step's resource is replaced or deleted, from its real state (`step.outputs`)."""
     held: str = "messages"

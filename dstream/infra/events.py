@@ -213,8 +213,8 @@ def _detailed(metadata: StepEventMetadata) -> Iterator[Difference]:
             is_input = metadata.detailed_diff[path].input_diff
             old = at(old_inputs, path) if is_input else at(old_outputs, path)
             new = at(new_inputs, path)
-            if old is None and not is_input:
-                old = at(old_inputs, path)
+            if old is None:  # not set, so as the service had it; or only among the others
+                old = at(old_outputs if is_input and path.isidentifier() else old_inputs, path)
             if new is None and metadata.detailed_diff[path].diff_kind not in ("delete", "delete-replace"):
                 new = at(new_outputs, path)
             yield Difference(path, old, new)

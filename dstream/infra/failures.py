@@ -30,6 +30,8 @@ _NOT_AUTHORISED = re.compile(
     r"|\b(?:un|not )authori[sz]ed\b|\bforbidden\b|does not have authorization|AADSTS\d+|az login"
     r"|ExpiredToken|InvalidSubscriptionId|SubscriptionNotFound|DefaultAzureCredential"
 )
+_QUOTA = re.compile(r"QuotaExceeded|exceeding approved quota")
+"""Azure answers 403 to it, as to a missing right."""
 _EXISTS = re.compile(r"(?i)already exist")
 _UNREACHABLE = re.compile(
     r"(?i)connection refused|no such host|network is unreachable|i/o timeout|name resolution|failed to connect"
@@ -98,13 +100,13 @@ def _of(text: str, message: str, cause: Problem) -> DStreamError:
         )
     if _NO_PLUGIN.search(text):
         return SystemFault("infra.no_plugin", message, hint="It needs network once, or the plugin in PULUMI_HOME.")
-    if _NOT_AUTHORISED.search(text):
+    if _NOT_AUTHORISED.search(text) and not _QUOTA.search(text):
         return AuthError("infra.not_authorised", message)
     if _EXISTS.search(text):
         return ConfigError(
             "infra.exists",
             message,
-            hint="It was made by somebody else: `import = true` takes it over, another name leaves it alone.",
+            hint="It was made by somebody else: --import takes it over, another name leaves it alone.",
         )
     if _UNREACHABLE.search(text):
         return UnreachableError("infra.unreachable", message)

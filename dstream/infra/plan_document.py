@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from dstream.infra.values import UNKNOWN, shown
 from dstream.sdk import Difference
 
 _VERSION = 1
+_NOT_NEW = ("update", "import")
 _MOST = 5
 """How many differences an error names."""
 
@@ -81,17 +82,22 @@ def check(
     engine: str,
     destroy: bool,
     exact: bool,
+    looked_up: Collection[str] = (),
 ) -> None:
     """Refuse what was not shown; `exact`: refuse also when anything that the plan was made from has moved.
+
+    `looked_up`: URNs that a killed command was at work on when the plan was made. It could not tell whether they are
+    still to be created: they may as well be there, or be there and need an update.
 
     Raises RefusedError `infra.stale_plan`, which says what moved.
     """
     if expected.destroy != destroy:
         raise _stale([f"it shows what {'destroy' if expected.destroy else 'init'} would do"])
     moved = list(_moved(expected, spec, state, engine)) if exact else []
-    moved += _not_shown(expected, steps)
+    begun = {each.urn for each in expected.steps if each.op == "create" and each.urn in looked_up}
+    moved += _not_shown(expected, [each for each in steps if each.urn not in begun or each.op not in _NOT_NEW])
     if exact:
-        moved += _missing(expected, steps)
+        moved += _missing(expected, steps, begun)
     if moved:
         raise _stale(moved)
 
@@ -134,10 +140,12 @@ def _other_values(step: Step, shown: Mapping[str, Difference]) -> Iterator[str]:
             yield f"{step.name} {each.path}: shown {_change(was)}, now {_change(each)}"
 
 
-def _missing(expected: PlanDocument, steps: Sequence[Step]) -> Iterator[str]:
+def _missing(expected: PlanDocument, steps: Sequence[Step], begun: Collection[str]) -> Iterator[str]:
     """What was shown, and is not to be done any more."""
     now = {each.urn: each for each in steps if each.op != "same"}
     for was in expected.steps:
+        if was.urn in begun:
+            continue
         step = now.get(was.urn)
         if step is None:
             yield f"{was.name}: {was.op} was shown, and there is nothing to do"

@@ -34,6 +34,10 @@ from dstream_servicebus.provision import expected_load, spec_of
 AZURE_NATIVE = "3.29.0"
 """The plugin that goes with the classes which the program uses."""
 
+_NAMING = frozenset(
+    {"resourceGroupName", "namespaceName", "queueName", "topicName", "subscriptionName", "ruleName"}
+    | {"authorizationRuleName", "azureApiVersion", "filterType"}
+)
 _SIZES = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 _MB = 1 << 20
 
@@ -43,7 +47,12 @@ def definition(config: Config, *, import_existing: bool) -> Definition:
     spec = spec_of(config, import_existing=import_existing)
     defined = _through_administration(config, spec) if spec.mode == "entities" else _through_azure(config, spec)
     return replace(
-        defined, spec=as_document(spec), resource_id=partial(_resource_id, spec), holds=_holds, figures=_figures
+        defined,
+        spec=as_document(spec),
+        resource_id=partial(_resource_id, spec),
+        naming=_NAMING,
+        holds=_holds,
+        figures=_figures,
     )
 
 

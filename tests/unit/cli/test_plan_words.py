@@ -50,7 +50,7 @@ def test_a_unit_that_the_value_shows_is_not_in_the_name() -> None:
 def test_a_change_is_from_old_to_new_and_what_is_new_has_no_old() -> None:
     assert change(Difference("lockDuration", "PT30S", "PT1M")) == "30s → 1m"
     assert change(Difference("maxSizeInMegabytes", None, 5120)) == "5 GB"
-    assert change(Difference("a", 1, None)) == "1 → none"
+    assert change(Difference("a", 1, None)) == "1 → unset"
 
 
 @given(st.text())

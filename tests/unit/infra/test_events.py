@@ -154,3 +154,22 @@ def test_noise_of_the_engine_is_no_problem_to_tell() -> None:
         ("info", "info#err"),
         ("warning", "warning"),
     ]
+
+
+def test_what_the_program_did_not_set_goes_from_what_the_service_had() -> None:
+    events = Events()
+    urn = "urn:pulumi:dev::t::cloud:index:Queue::q1"
+    state = {"urn": urn, "type": "cloud:index:Queue", "custom": True, "id": "1", "parent": "", "provider": "p"}
+    metadata = {
+        "op": "update",
+        "urn": urn,
+        "type": "cloud:index:Queue",
+        "old": {**state, "inputs": {"name": "q1"}, "outputs": {"name": "q1", "sessions": False}},
+        "new": {**state, "inputs": {"name": "q1", "sessions": True}, "outputs": {}},
+        "detailedDiff": {"sessions": {"diffKind": "add", "inputDiff": True}},
+        "logical": True,
+        "provider": "p",
+    }
+    event = {"sequence": 1, "timestamp": 1, "resourcePreEvent": {"metadata": metadata}}
+    events.take(EngineEvent.from_json(event))
+    assert [tuple(each) for each in events.steps[0].diff] == [("sessions", False, True)]

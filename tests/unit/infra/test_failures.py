@@ -18,6 +18,7 @@ URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
         ("autorest/azure: StatusCode=401 -- Original Error: token expired", "infra.not_authorised", "auth"),
         ('Code="QuotaExceeded" Message="at most 4013 queues"', "infra.failed", "system"),
         ("cannot create already existing resource '/subscriptions/x'", "infra.exists", "config"),
+        ('Status=403 Code="QuotaExceeded" Message="no more queues"', "infra.failed", "system"),
         ("dial tcp 127.0.0.1:1: connect: connection refused", "infra.unreachable", "unreachable"),
         ('Code="BadRequest" Message="lockDuration is too long"', "infra.not_accepted", "config"),
         (f"resource {URN} violates plan: properties changed: =~size[{{1}}]", "infra.stale_plan", "refused"),

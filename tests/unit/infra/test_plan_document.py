@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -36,10 +36,11 @@ def checked(
     state: str = "s1",
     engine: str = "3.259.0",
     destroy: bool = False,
+    looked_up: Collection[str] = (),
 ) -> None:
     built = plan_document(SHOWN, spec=SPEC, state="s1", engine="3.259.0", destroy=False)
     document = read_document(json.loads(json.dumps(built)))  # as it comes back from a file
-    check(document, steps, spec=spec, state=state, engine=engine, destroy=destroy, exact=exact)
+    check(document, steps, spec=spec, state=state, engine=engine, destroy=destroy, exact=exact, looked_up=looked_up)
 
 
 def test_what_was_shown_may_be_done_and_less_of_it_too() -> None:
@@ -110,3 +111,12 @@ def test_the_document_has_changes_only() -> None:
 def test_a_document_of_somebody_else_is_a_mistake_of_the_user(foreign: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="plan"):
         read_document(foreign)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("op", ["same", "update", "import", "create"])
+def test_what_a_killed_command_was_at_work_on_may_be_there_or_not(op: str, exact: bool) -> None:
+    begun = step("q2", op, *(SHOWN[1].diff if op == "create" else ()))
+    checked([SHOWN[0], begun], exact=exact, looked_up=[begun.urn])
+    with pytest.raises(RefusedError, match="q2: shown create, now replace"):
+        checked([SHOWN[0], step("q2", "replace")], exact=exact, looked_up=[begun.urn])
