@@ -41,12 +41,17 @@ class Place:
         return Path(unquote(urlsplit(self.backend_url).path)) if self.backend_url.startswith(_FILE) else None
 
     @property
+    def record_file(self) -> Path | None:
+        """Where a file backend keeps the stack's record."""
+        if self.folder is None:
+            return None
+        return self.folder / ".pulumi" / "stacks" / self.project / f"{self.stack}.json"
+
+    @property
     def is_certainly_empty(self) -> bool:
         """A file backend without this stack; what other backends have only the engine knows."""
-        if self.folder is None:
-            return False
-        record = self.folder / ".pulumi" / "stacks" / self.project / f"{self.stack}.json"
-        return not record.exists() and not record.with_name(f"{record.name}.gz").exists()
+        record = self.record_file
+        return record is not None and not record.exists() and not record.with_name(f"{record.name}.gz").exists()
 
     @property
     def lock_folder(self) -> Path | None:

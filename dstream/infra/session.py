@@ -30,6 +30,7 @@ from dstream.infra.events import Events, Phase, Severity
 from dstream.infra.failures import failure, interrupted
 from dstream.infra.record import Record
 from dstream.infra.step import Step
+from dstream.infra.torn import remove_torn
 from dstream.sdk import Stop
 
 OnStep = Callable[[Step, Phase, str], None]
@@ -77,6 +78,10 @@ class Session:
         if self.place.is_certainly_empty:
             return None
         self._write_project()
+        if remove_torn(self.place):
+            self._warn(
+                "warning", "an earlier command was killed while it wrote its record: the last whole one counts", ""
+            )
         try:
             exported = self._run(["stack", "export"])
         except StackNotFoundError:

@@ -14,6 +14,7 @@ import pytest
 
 from dstream.infra.environment import Place
 from dstream.infra.locks import Holder, holders_in, locked, named_in, remove_dead
+from dstream.infra.torn import remove_torn
 
 CONFLICT = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the
   file:///x/2dfe7925.json?no_tmp_dir=true: created by root@vm (pid 4146) at 2026-11-25T21:11:51Z"""
@@ -75,3 +76,22 @@ def test_only_dead_locks_are_removed(tmp_path: Path) -> None:
 
 def test_of_other_backends_nothing_is_known_here() -> None:
     assert holders_in(Place("orders", "dev", Path("w"), "azblob://state")) == []
+
+
+def test_attributes_that_a_killed_engine_left_torn_are_removed_and_a_living_ones_are_not(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    assert where.record_file is not None
+    assert where.lock_folder is not None
+    where.record_file.parent.mkdir(parents=True)
+    attributes = where.record_file.with_name("dev.json.attrs")
+    assert not remove_torn(where), "there are none"
+    attributes.write_text('{"user.content_type": "application/json"}')
+    assert not remove_torn(where)
+    attributes.write_text("")
+    lock = {"pid": os.getpid(), "username": "ann", "hostname": HERE, "timestamp": now()}
+    (where.lock_folder / "living.json").write_text(json.dumps(lock))
+    assert not remove_torn(where)
+    assert attributes.exists()
+    (where.lock_folder / "living.json").unlink()
+    assert remove_torn(where)
+    assert not attributes.exists()
