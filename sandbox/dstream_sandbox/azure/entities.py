@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from dstream_sandbox.azure.cloud import Cloud, Found, moment
 from dstream_sandbox.azure.descriptions import check_tier, described, settings_of
@@ -15,112 +17,99 @@ from dstream_sandbox.servicebus.broker.management import Management
 from dstream_sandbox.servicebus.broker.namespace import Node, TopicNode
 from dstream_sandbox.servicebus.core import AmqpError
 
-__all__ = ["Queues", "Subscriptions", "Topics", "entities_at", "service_errors"]
+__all__ = ["QUEUES", "SUBSCRIPTIONS", "TOPICS", "Entities", "entities_at", "service_errors"]
 
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-class Queues:
-    def __init__(self, cloud: Cloud) -> None:
+@dataclass(frozen=True, slots=True)
+class EntityKind:
+    """What distinguishes queues, topics and subscriptions: their names, defaults, and how the broker manages them."""
+
+    names: tuple[str, ...]
+    default: Any
+    """A description as the broker has it."""
+    find: Callable[..., Node]
+    """Of the management and names. Raises EntityMissing."""
+    create: Callable[..., Awaitable[object]]
+    """Of the management, names, and description."""
+    update: Callable[..., Awaitable[object]]
+    delete: Callable[..., Awaitable[None]]
+
+
+QUEUES = EntityKind(
+    ("queueName",),
+    QueueDescription(),
+    Management.queue,
+    Management.create_queue,
+    Management.update_queue,
+    Management.delete_queue,
+)
+TOPICS = EntityKind(
+    ("topicName",),
+    TopicDescription(),
+    Management.topic,
+    Management.create_topic,
+    Management.update_topic,
+    Management.delete_topic,
+)
+SUBSCRIPTIONS = EntityKind(
+    ("topicName", "subscriptionName"),
+    SubscriptionDescription(),
+    Management.subscription,
+    Management.create_subscription,
+    Management.update_subscription,
+    Management.delete_subscription,
+)
+
+
+class Entities:
+    """All of one kind. Implements `Handler`."""
+
+    def __init__(self, cloud: Cloud, kind: EntityKind) -> None:
         self._cloud = cloud
+        self._kind = kind
 
     def read(self, place: Place) -> Found | None:
-        entities = entities_at(self._cloud, place)
-        node = entities and entities.namespace.queues.get(place.names["queueName"].lower())
+        node = self._node(place)
         return _found(self._cloud, place, node) if node else None
 
     async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
         tier = _checked_tier(self._cloud, place, inputs)
-        if self.read(place):
+        if self._node(place):
             raise already_exists(place.id)
         with service_errors(place):
-            entities = self._cloud.running(place).broker.entities
-            await entities.create_queue(place.name, described(place.type, inputs, QueueDescription(), tier))
+            description = described(place.type, inputs, self._kind.default, tier)
+            await self._kind.create(self._management(place), *self._names(place), description)
 
     async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
         tier = _checked_tier(self._cloud, place, inputs)
-        if self.read(place) is None:
+        node = self._node(place)
+        if node is None:
             await self.create(place, inputs)
             return
         with service_errors(place):
-            entities = self._cloud.running(place).broker.entities
-            start = entities.queue(place.name).description
-            await entities.update_queue(place.name, described(place.type, inputs, start, tier))
+            start: Any = node.description
+            description = described(place.type, inputs, start, tier)
+            await self._kind.update(self._management(place), *self._names(place), description)
 
     async def delete(self, place: Place) -> None:
-        if self.read(place):
+        if self._node(place):
             with service_errors(place):
-                await self._cloud.running(place).broker.entities.delete_queue(place.name)
+                await self._kind.delete(self._management(place), *self._names(place))
 
-
-class Topics:
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
-    def read(self, place: Place) -> Found | None:
+    def _node(self, place: Place) -> Node | None:
         entities = entities_at(self._cloud, place)
-        node = entities and entities.namespace.topics.get(place.names["topicName"].lower())
-        return _found(self._cloud, place, node) if node else None
+        try:
+            return self._kind.find(entities, *self._names(place)) if entities else None
+        except EntityMissing:
+            return None
 
-    async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
-        tier = _checked_tier(self._cloud, place, inputs)
-        if self.read(place):
-            raise already_exists(place.id)
-        with service_errors(place):
-            entities = self._cloud.running(place).broker.entities
-            await entities.create_topic(place.name, described(place.type, inputs, TopicDescription(), tier))
+    def _management(self, place: Place) -> Management:
+        return self._cloud.running(place).broker.entities
 
-    async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
-        tier = _checked_tier(self._cloud, place, inputs)
-        if self.read(place) is None:
-            await self.create(place, inputs)
-            return
-        with service_errors(place):
-            entities = self._cloud.running(place).broker.entities
-            start = entities.topic(place.name).description
-            await entities.update_topic(place.name, described(place.type, inputs, start, tier))
-
-    async def delete(self, place: Place) -> None:
-        if self.read(place):
-            with service_errors(place):
-                await self._cloud.running(place).broker.entities.delete_topic(place.name)
-
-
-class Subscriptions:
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-
-    def read(self, place: Place) -> Found | None:
-        entities = entities_at(self._cloud, place)
-        topic = entities and entities.namespace.topics.get(place.names["topicName"].lower())
-        node = topic and topic.subscriptions.get(place.names["subscriptionName"].lower())
-        return _found(self._cloud, place, node) if node else None
-
-    async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
-        tier = _checked_tier(self._cloud, place, inputs)
-        if self.read(place):
-            raise already_exists(place.id)
-        with service_errors(place):
-            entities = self._cloud.running(place).broker.entities
-            description = described(place.type, inputs, SubscriptionDescription(), tier)
-            await entities.create_subscription(place.names["topicName"], place.name, description)
-
-    async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
-        tier = _checked_tier(self._cloud, place, inputs)
-        if self.read(place) is None:
-            await self.create(place, inputs)
-            return
-        with service_errors(place):
-            entities = self._cloud.running(place).broker.entities
-            start = entities.subscription(place.names["topicName"], place.name).description
-            changed = described(place.type, inputs, start, tier)
-            await entities.update_subscription(place.names["topicName"], place.name, changed)
-
-    async def delete(self, place: Place) -> None:
-        if self.read(place):
-            with service_errors(place):
-                entities = self._cloud.running(place).broker.entities
-                await entities.delete_subscription(place.names["topicName"], place.name)
+    def _names(self, place: Place) -> list[str]:
+        return [place.names[name] for name in self._kind.names]
 
 
 def entities_at(cloud: Cloud, place: Place) -> Management | None:

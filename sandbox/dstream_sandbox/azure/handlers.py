@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from dstream_sandbox.azure.cloud import Cloud, Found
-from dstream_sandbox.azure.entities import Queues, Subscriptions, Topics
+from dstream_sandbox.azure.entities import QUEUES, SUBSCRIPTIONS, TOPICS, Entities
 from dstream_sandbox.azure.ids import Place
 from dstream_sandbox.azure.policies import Policies
 from dstream_sandbox.azure.rules_of_subscriptions import DefaultRules, Rules
@@ -60,9 +60,9 @@ def handlers(cloud: Cloud) -> dict[str, Handler]:
     return {
         "azure-native:resources:ResourceGroup": _Groups(cloud),
         "azure-native:servicebus:Namespace": _Namespaces(cloud),
-        "azure-native:servicebus:Queue": Queues(cloud),
-        "azure-native:servicebus:Topic": Topics(cloud),
-        "azure-native:servicebus:Subscription": Subscriptions(cloud),
+        "azure-native:servicebus:Queue": Entities(cloud, QUEUES),
+        "azure-native:servicebus:Topic": Entities(cloud, TOPICS),
+        "azure-native:servicebus:Subscription": Entities(cloud, SUBSCRIPTIONS),
         "azure-native:servicebus:Rule": Rules(cloud),
         "azure-native:servicebus:DefaultRule": DefaultRules(cloud),
         "azure-native:servicebus:NamespaceAuthorizationRule": policies,
