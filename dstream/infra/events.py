@@ -159,10 +159,11 @@ def _step(metadata: StepEventMetadata, before: Step | None = None) -> Step:
     state = metadata.new or metadata.old
     operation: Operation = _OPERATIONS.get(metadata.op, "replace" if metadata.op in _HALVES else "update")
     known = metadata.old
+    kept = tuple(_kept_differently(metadata)) if operation in ("same", "update") else ()
     return Step(
         urn=metadata.urn,
-        op=operation,
-        diff=tuple(_differences(metadata, operation)) or (before.diff if before else ()),
+        op="update" if kept else operation,
+        diff=(*_differences(metadata, operation), *kept) or (before.diff if before else ()),
         id=(state.id if state else "") or (known.id if known else "") or "",
         inputs=properties(state.inputs if state else None),
         outputs=_real(metadata.old, metadata.new if operation in ("create", "import", "same") else None),
@@ -202,6 +203,17 @@ def _differences(metadata: StepEventMetadata, operation: Operation) -> Iterator[
     elif operation == "create" and metadata.new is not None:
         for path, value in leaves(properties(metadata.new.inputs)):
             yield Difference(path, None, value)
+
+
+def _kept_differently(metadata: StepEventMetadata) -> Iterator[Difference]:
+    """How a resource is guarded is no property of it: the engine calls it the same and records the change."""
+    old, new = metadata.old, metadata.new
+    if old is None or new is None:
+        return
+    if bool(old.protect) != bool(new.protect):
+        yield Difference("protect", bool(old.protect), bool(new.protect))
+    if bool(old.retain_on_delete) != bool(new.retain_on_delete):
+        yield Difference("retainOnDelete", bool(old.retain_on_delete), bool(new.retain_on_delete))
 
 
 def _detailed(metadata: StepEventMetadata) -> Iterator[Difference]:

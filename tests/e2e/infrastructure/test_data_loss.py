@@ -73,11 +73,12 @@ def test_what_can_not_be_known_counts_as_held(provisioned: Make) -> None:
     assert refused.returncode == 5
 
 
-def test_a_protected_queue_is_not_destroyed(provisioned: Make) -> None:
+def test_a_queue_that_was_protected_later_is_not_destroyed_before_it_is_free_again(provisioned: Make) -> None:
     case = Case("arm", "queue", "loss-protected")
-    project = provisioned(
-        case.hcl().replace("max_delivery_count = 10", "max_delivery_count = 10\n        protect = true")
-    )
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    project.write(case.hcl().replace("max_delivery_count = 10", "max_delivery_count = 10\n        protect = true"))
+    assert "protect   off → on" in project.succeed("plan", "orders", "--detailed-exitcode", code=2)
     project.succeed("init", "orders", "--yes")
 
     refused = project.dstream("destroy", "orders", "--yes")
@@ -86,6 +87,9 @@ def test_a_protected_queue_is_not_destroyed(provisioned: Make) -> None:
     assert case.name in refused.stderr
     with project.administration() as administration:
         assert max_delivery_count(administration, case) == 10
+    project.write(case.hcl())
+    assert project.summary("init", "orders", "--yes") == {"update": 1}
+    assert project.summary("destroy", "orders", "--yes") == {"delete": 1}
 
 
 def test_a_retained_queue_outlives_its_stack(provisioned: Make) -> None:

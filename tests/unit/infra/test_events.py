@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pulumi.automation.events import EngineEvent
@@ -156,20 +157,32 @@ def test_noise_of_the_engine_is_no_problem_to_tell() -> None:
     ]
 
 
-def test_what_the_program_did_not_set_goes_from_what_the_service_had() -> None:
-    events = Events()
+def pre_event(op: str, old: dict[str, Any], new: dict[str, Any], detailed: dict[str, Any]) -> EngineEvent:
     urn = "urn:pulumi:dev::t::cloud:index:Queue::q1"
     state = {"urn": urn, "type": "cloud:index:Queue", "custom": True, "id": "1", "parent": "", "provider": "p"}
     metadata = {
-        "op": "update",
+        "op": op,
         "urn": urn,
         "type": "cloud:index:Queue",
-        "old": {**state, "inputs": {"name": "q1"}, "outputs": {"name": "q1", "sessions": False}},
-        "new": {**state, "inputs": {"name": "q1", "sessions": True}, "outputs": {}},
-        "detailedDiff": {"sessions": {"diffKind": "add", "inputDiff": True}},
+        "old": {**state, "inputs": {"name": "q1"}, "outputs": {"name": "q1"}, **old},
+        "new": {**state, "inputs": {"name": "q1"}, "outputs": {}, **new},
+        "detailedDiff": detailed,
         "logical": True,
         "provider": "p",
     }
-    event = {"sequence": 1, "timestamp": 1, "resourcePreEvent": {"metadata": metadata}}
-    events.take(EngineEvent.from_json(event))
+    return EngineEvent.from_json({"sequence": 1, "timestamp": 1, "resourcePreEvent": {"metadata": metadata}})
+
+
+def test_what_the_program_did_not_set_goes_from_what_the_service_had() -> None:
+    events = Events()
+    had = {"outputs": {"name": "q1", "sessions": False}}
+    wanted = {"inputs": {"name": "q1", "sessions": True}}
+    events.take(pre_event("update", had, wanted, {"sessions": {"diffKind": "add", "inputDiff": True}}))
     assert [tuple(each) for each in events.steps[0].diff] == [("sessions", False, True)]
+
+
+def test_a_change_of_protection_alone_is_a_change() -> None:
+    events = Events()
+    events.take(pre_event("same", {"retainOnDelete": True}, {"protect": True}, {}))
+    assert events.steps[0].op == "update"
+    assert [tuple(each) for each in events.steps[0].diff] == [("protect", False, True), ("retainOnDelete", True, False)]
