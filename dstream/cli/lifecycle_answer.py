@@ -48,6 +48,15 @@ class Answer:
         return self.outcome.message if self.outcome else ""
 
     @property
+    def where(self) -> str:
+        return self.outcome.where if self.outcome else ""
+
+    @property
+    def heading(self) -> str:
+        """'orders · servicebus → sb-retail (rg-retail)'"""
+        return f"{self.task} · {self.provider}" + (f" → {self.where}" if self.where else "")
+
+    @property
     def has_changes(self) -> bool:
         return any(resource.op != "same" for resource in self.resources)
 
@@ -82,6 +91,7 @@ class Answer:
                 {"severity": each.severity, "message": each.message, "name": each.name}
                 for each in (outcome.diagnostics if outcome else ())
             ],
+            "where": self.where,
             "message": self.message,
             "error": _error_document(self.error) if self.error else None,
         }

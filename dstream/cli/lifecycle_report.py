@@ -96,7 +96,7 @@ class Report:
         for answer in answers:
             if not answer.is_success:
                 continue
-            head = f"{answer.task} · {answer.provider} · stack {self._stack}"
+            head = f"{answer.heading} · stack {self._stack}"
             if answer.has_no_infrastructure:
                 body = f"  {answer.provider} manages no infrastructure.\n"
             elif answer.outcome and answer.outcome.is_legacy and not answer.resources:

@@ -133,7 +133,7 @@ class _Frame:
             (each for each in answer.resources if each.op != "same"),
             key=lambda each: (_ORDER.index(each.op), each.name),
         )
-        self._head = [f"#### {prose(answer.task)} · {prose(answer.provider)} · {_of_task(command, answer)}", ""]
+        self._head = [f"#### {prose(answer.heading)} · {_of_task(command, answer)}", ""]
         self._tail = [*_remarks(answer)]
         self.length = len("\n".join([*self._head, *self._tail])) + 500  # the table's head, the details' frame
 

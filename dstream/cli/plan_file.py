@@ -39,6 +39,7 @@ class PlannedTask(msgspec.Struct, frozen=True):
     message: str
     document: dict[str, Any]
     """The provider's, for `expect`."""
+    where: str = ""
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
@@ -66,7 +67,11 @@ class PlanFile(msgspec.Struct, frozen=True):
                 each.task,
                 each.provider,
                 outcome=LifecycleOutcome(
-                    each.provider, resources=each.resources, plan=each.document, message=each.message
+                    each.provider,
+                    resources=each.resources,
+                    plan=each.document,
+                    where=each.where,
+                    message=each.message,
                 ),
             )
             for each in self.tasks
@@ -161,7 +166,13 @@ def _planned(block: ProviderBlock, answer: Answer) -> PlannedTask:
             hint="Without a file, `dstream init` shows the plan and asks.",
         )
     return PlannedTask(
-        answer.task, answer.provider, _settings(block), list(answer.resources), answer.message, dict(document)
+        answer.task,
+        answer.provider,
+        _settings(block),
+        list(answer.resources),
+        answer.message,
+        dict(document),
+        answer.where,
     )
 
 

@@ -12,7 +12,7 @@ _LABEL = 15
 def status_view(answer: Answer, stack: str, stream: StreamView, paint: Paint, *, age_s: float) -> list[str]:
     """`age_s`: how long ago it was looked."""
     age = "just now" if age_s < 1 else f"{age_s:.0f} s ago"
-    lines = [f"{answer.task} · {answer.provider} · stack {stack} · checked {age}", ""]
+    lines = [f"{answer.heading} · stack {stack} · checked {age}", ""]
     lines.append(_line("infrastructure", _infrastructure(answer)))
     lines += drift_view([each for each in answer.resources if each.op != "same"], paint)
     lines += _figures(answer)

@@ -297,6 +297,7 @@ class _Command:
             figures=[
                 self._redactor.value(each) for each in result.metadata.get("figures") or [] if isinstance(each, dict)
             ],
+            where=self._text(str(result.metadata.get("where") or "")),
             message=self._text(result.message),
             diagnostics=tuple(self._diagnostics),
             error=error,

@@ -58,6 +58,8 @@ class LifecycleOutcome:
     """What `init` and `destroy` take as `expect`; only of `plan`."""
     figures: Sequence[Mapping[str, Any]] = ()
     """What `status` measured: label, name, text, values."""
+    where: str = ""
+    """What the resources are in; of `plan` and `status`."""
     message: str = ""
     diagnostics: Sequence[Diagnostic] = ()
     error: DStreamError | None = None

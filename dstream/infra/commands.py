@@ -71,15 +71,15 @@ class Commands:
         )
         resources = [self._resource(each, found) for each in steps]
         if destroy:
-            return Plan(resources, _NOTHING_RECORDED if record is None else "", document)
-        return Plan(resources, self._definition.message(steps), document)
+            return Plan(resources, _NOTHING_RECORDED if record is None else "", document, self._definition.where)
+        return Plan(resources, self._definition.message(steps), document, self._definition.where)
 
     def status(self) -> Status:
         """What is recorded against what is really there."""
         self._session.install_plugins()
         record = self._session.record()
         if record is None or not record.is_initialised:
-            return Status(message=_NOTHING_RECORDED)
+            return Status(message=_NOTHING_RECORDED, where=self._definition.where)
         if self._options.refresh_only:
             events = self._alone(self._refreshed)
             record = self._session.record() or record
@@ -94,7 +94,7 @@ class Commands:
             for each in events.verdicts
         ]
         figures: Sequence[Figure] = self._definition.figures(events.verdicts)
-        return Status(resources, record.outputs, message, figures)
+        return Status(resources, record.outputs, message, figures, self._definition.where)
 
     def init(self) -> Result:
         """Make it as the config says. Raises LockedError, RefusedError and whatever the engine meets."""

@@ -37,6 +37,8 @@ class Definition:
     """Declares the resources; what it gives to `pulumi.export` are the outputs. Run anew each time."""
     spec: Mapping[str, Any]
     """What the program was made from, as JSON without any secret: a plan file notices when it changes."""
+    where: str = ""
+    """What the resources are in, for people: `sb-retail (rg-retail)`."""
     plugins: Mapping[str, str] = field(default_factory=dict)
     """Provider plugins and their versions: `{"azure-native": "3.29.0"}`. Installed by `init`, unless attached."""
     attached: Mapping[str, ResourceProviderServicer] = field(default_factory=dict)

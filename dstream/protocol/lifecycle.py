@@ -65,7 +65,7 @@ class LifecycleResult(msgspec.Struct, frozen=True):
     resources: list[ListedResource] = []
     metadata: dict[str, Any] = {}
     """`summary`: how many resources by operation; `outputs`: what others need to know of them; `plan`: the document
-    that `init` and `destroy` take as `expect`; `figures`: what `status` measured."""
+    that `init` and `destroy` take as `expect`; `figures`: what `status` measured; `where`: what all of it is in."""
     message: str = ""
     error: ErrorBody | None = None
 

@@ -57,12 +57,13 @@ class Plan(NamedTuple):
     """What `init` would do (or `destroy`, with `options.destroy`): every resource, also those that stay the same.
 
     `message`: what else to know before it is done. `document`: what the provider needs to recognise this plan when it
-    comes back as `options.expect`; JSON, never a secret.
+    comes back as `options.expect`; JSON, never a secret. `where`: what it is in, for people: "sb-retail (rg-retail)".
     """
 
     resources: Sequence[Resource] = ()
     message: str = ""
     document: Mapping[str, Any] = {}
+    where: str = ""
 
 
 class Result(NamedTuple):
@@ -80,6 +81,7 @@ class Status(NamedTuple):
     outputs: Mapping[str, Any] = {}
     message: str = ""
     figures: Sequence[Figure] = ()
+    where: str = ""
 
 
 class InfrastructureContext:

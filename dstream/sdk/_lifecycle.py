@@ -91,10 +91,12 @@ class LifecycleRun:
         phase: Phase = "planned" if isinstance(answer, Plan) else "done"
         resources = [_listed(each, phase) for each in answer.resources] or self._ended
         if isinstance(answer, Plan):
-            return _result("Success", resources, {"plan": dict(answer.document)}, answer.message, None)
+            return _result(
+                "Success", resources, {"plan": dict(answer.document), "where": answer.where}, answer.message, None
+            )
         metadata: dict[str, Any] = {"outputs": dict(answer.outputs)}
         if isinstance(answer, Status):
-            metadata["figures"] = [each._asdict() for each in answer.figures]
+            metadata |= {"figures": [each._asdict() for each in answer.figures], "where": answer.where}
         return _result("Success", resources, metadata, answer.message, None)
 
 

@@ -49,6 +49,7 @@ def definition(config: Config, *, import_existing: bool) -> Definition:
     return replace(
         defined,
         spec=as_document(spec),
+        where=_where(spec),
         resource_id=partial(_resource_id, spec),
         naming=_NAMING,
         holds=_holds,
@@ -121,6 +122,12 @@ def _capacity(config: Config, spec: ServiceBusSpec, existing: _ExistingNamespace
         named = msgspec.structs.replace(named, tier=existing.tier, capacity=existing.capacity)
     lines = capacity_lines(msgspec.structs.replace(spec, namespace=named), expected_load(config))
     return "\n".join(f"Capacity: {line}" if not index else line for index, line in enumerate(lines))
+
+
+def _where(spec: ServiceBusSpec) -> str:
+    """'sb-retail (rg-retail)'; without either a connection string leads there."""
+    namespace = spec.namespace.name if spec.namespace else ""
+    return f"{namespace} ({spec.resource_group.name})" if spec.resource_group else namespace
 
 
 def _resource_id(spec: ServiceBusSpec, resource_type: str, inputs: Mapping[str, Any]) -> str | None:

@@ -112,6 +112,7 @@ def test_the_queues_figures_stand_beside_the_streams_in_status(provisioned: Make
 
     status = project.succeed("status", "orders")
 
+    assert "servicebus → sandbox (sandbox)" in status
     assert "5 active" in status
     assert "checkpoint" in status
 
