@@ -39,7 +39,7 @@ def unlock(task: str, options: Options, *, yes: bool) -> int:
         click.echo(f"{task} is held by {each}{', which is dead' if each.is_dead else ''}.", err=True)
     if not yes:
         _ask(task)
-    from dstream.infra.locks import release
+    from dstream.infra.unlock import release
 
     released = release(infrastructure, os.environ)
     _end(options, task, f"The lock of {task} is released.", released, released=True)

@@ -84,25 +84,8 @@ def named_in(text: str) -> list[Holder]:
 def remove_dead(place: Place) -> list[Holder]:
     """Take away the locks of processes that are dead on this host; the ones that were taken away."""
     dead = [each for each in holders_in(place) if each.is_dead]
-    _remove(dead)
+    remove(dead)
     return dead
-
-
-def release(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[Holder]:
-    """Take every lock of the task's stack away, also a living one; whose they were.
-
-    Of a file backend without the engine, which would want the passphrase and a record. Ask first: a process that goes
-    on without its lock may damage the record. Raises DStreamError.
-    """
-    from dstream.infra.environment import place_of
-    from dstream.infra.session import cancel
-
-    place = place_of(infrastructure, environ)
-    found = holders_in(place)
-    if place.lock_folder is None:
-        cancel(place, environ)
-    _remove(found)
-    return found
 
 
 def locked(held_by: Sequence[Holder]) -> LockedError:
@@ -115,7 +98,8 @@ def locked(held_by: Sequence[Holder]) -> LockedError:
     )
 
 
-def _remove(locks: Sequence[Holder]) -> None:
+def remove(locks: Sequence[Holder]) -> None:
+    """Of a file backend."""
     for each in locks:
         assert each.file is not None
         for file in (each.file, each.file.with_name(f"{each.file.name}.attrs")):

@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from dstream.infra import locks
+from dstream.infra.unlock import release
 from dstream.protocol.messages import Infrastructure
 from tests.integration.infra.driving import Stage, ended
 from tests.running import wait_until
@@ -50,7 +51,7 @@ def test_a_dead_holders_lock_is_removed_and_a_living_ones_is_not(stage: Stage) -
 
     elsewhere = lock(stage, pid=2**22 - 1, host="another-host")
     assert "ann@another-host" in stage("init").error["message"]
-    assert [each.host for each in locks.release(infrastructure, os.environ)] == ["another-host"]
+    assert [each.host for each in release(infrastructure, os.environ)] == ["another-host"]
     assert not elsewhere.exists()
 
     dead = lock(stage, pid=2**22 - 1)
