@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from hypothesis import settings
 from tests.running import DStream, Sandbox
 
 ROOT = Path(__file__).parent.parent
+
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    # We start hundreds of processes: without bytecode each compiles all that it imports, half of the suite's time.
+    # Whoever wants none beside the code still has none there.
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".pytest_cache" / "bytecode")
+    sys.dont_write_bytecode = False
 
 # A change must not fail on what chance finds beside it: CI tries the same examples each time, people's machines new ones.
 settings.register_profile("ci", derandomize=True, deadline=None)
