@@ -21,8 +21,8 @@ ENTITIES = (
 )
 """Whatever a topic's `init` creates, as the sandbox's faults name it."""
 
-IN_THE_SUITE = [(entity, ("before", "after")[number % 2]) for number, entity in enumerate(ENTITIES)]
-THE_OTHERS = [(entity, ("after", "before")[number % 2]) for number, entity in enumerate(ENTITIES)]
+IN_THE_SUITE = [(ENTITIES[0], "before"), (ENTITIES[1], "after"), (ENTITIES[5], "after")]
+"""One of each kind; `make soak` takes all, before and after."""
 
 
 def interrupted(project: Provisioned, case: Case, entity: str, when: str, number: signal.Signals) -> None:
@@ -74,7 +74,7 @@ def test_a_killed_init_is_finished_by_the_next(entity: str, when: str, provision
     check_convergence(project, case)
 
 
-@pytest.mark.parametrize(("entity", "when"), [IN_THE_SUITE[0], IN_THE_SUITE[3]])
+@pytest.mark.parametrize(("entity", "when"), [(ENTITIES[3], "after")])
 def test_ctrl_c_lets_the_step_at_hand_finish_and_says_how_to_go_on(entity: str, when: str, provisioned: Make) -> None:
     case = Case("arm", "topic", f"int-{ENTITIES.index(entity)}-{when}")
     project = provisioned(case.hcl())
@@ -86,7 +86,8 @@ def test_ctrl_c_lets_the_step_at_hand_finish_and_says_how_to_go_on(entity: str, 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
-@pytest.mark.parametrize(("entity", "when"), [*IN_THE_SUITE, *THE_OTHERS])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("entity", ENTITIES)
 def test_init_may_end_at_every_resource(entity: str, when: str, number: signal.Signals, provisioned: Make) -> None:
     case = Case("arm", "topic", f"soak-{number.name.lower()}-{ENTITIES.index(entity)}-{when}")
     project = provisioned(case.hcl())

@@ -18,20 +18,15 @@ def planned(provisioned: Make, case: Case) -> Provisioned:
     return project
 
 
-def test_an_unchanged_plan_file_is_carried_out_exactly(provisioned: Make) -> None:
+def test_an_unchanged_plan_file_is_shown_and_carried_out_exactly(provisioned: Make) -> None:
     case = Case("arm", "queue", "file-applied")
     project = planned(provisioned, case)
+    assert "10 → 5" in project.succeed("plan", "--show", "plan.json")
 
     assert project.summary("init", "orders", "--plan", "plan.json", "--yes") == {"update": 1}
 
     with project.administration() as administration:
         assert max_delivery_count(administration, case) == 5
-
-
-def test_a_plan_file_can_be_read_again(provisioned: Make) -> None:
-    project = planned(provisioned, Case("arm", "queue", "file-shown"))
-
-    assert "10 → 5" in project.succeed("plan", "--show", "plan.json")
 
 
 def hcl_moved(project: Provisioned, case: Case) -> str:
