@@ -112,11 +112,14 @@ class Record:
 
 
 def _with(resources: list[dict[str, Any]], made: dict[str, Any]) -> list[dict[str, Any]]:
-    """The engine makes a replacement before it deletes the old one, which then waits for its deletion behind it."""
+    """With what was being made. Where it replaces one of another id, that one waits for its deletion behind it; one of
+    the same id was deleted before, and stays only as a mark that its replacement is to be made (`pendingReplacement`).
+    """
     for index, each in enumerate(resources):
         if each["urn"] == made["urn"] and not each.get("delete"):
             if each.get("id") == made["id"]:
-                return resources
+                mark = each.get("pendingReplacement")
+                return [*resources[:index], made, *resources[index + 1 :]] if mark else resources
             return [*resources[:index], made, {**each, "delete": True}, *resources[index + 1 :]]
     return [*resources, made]
 

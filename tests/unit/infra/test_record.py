@@ -92,3 +92,14 @@ def test_settling_changes_nothing_of_the_original() -> None:
     before = deepcopy(original)
     Record(original).settled({URN + "q2": "x"})
     assert original == before
+
+
+def test_a_replacement_of_the_same_name_counts_as_made_in_place_of_the_deleted_one() -> None:
+    """Else the engine, which only sees the mark, makes it again and meets it."""
+    deleted = queue("q1", pendingReplacement=True, outputs={"messages": 4})
+    making = {key: value for key, value in queue("q1", inputs={"name": "new"}).items() if key not in ("id", "outputs")}
+    record = Record(exported(deleted, queue("q2"), pending=[("creating", making)]))
+
+    resources = record.settled({URN + "q1": "/queues/q1"})["deployment"]["resources"]
+
+    assert resources[1:] == [{**making, "id": "/queues/q1"}, queue("q2")]
