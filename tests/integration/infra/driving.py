@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import multiprocessing
 import os
 import signal
 import sys
-import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,56 +22,65 @@ DEADLINE_S = 60.0
 
 
 class Process:
-    """The provider as a process of its own: forked from one that has imported everything, which halves its time."""
+    """The provider as a process of its own: forked from one that has imported everything, which halves its time.
+
+    Not from the tests' own process: once gRPC has served there, as it does for other tests, it hangs in what is forked.
+    """
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        _preload()
-        pipes = [os.pipe(), os.pipe(), os.pipe()]
-        self._code: int | None = None
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become_provider([pipes[0][0], pipes[1][1], pipes[2][1]], env)
-        for theirs in (pipes[0][0], pipes[1][1], pipes[2][1]):
-            os.close(theirs)
-        self.stdin = os.fdopen(pipes[0][1], "wb")
-        self.stdout = os.fdopen(pipes[1][0], "rb")
-        self.stderr = os.fdopen(pipes[2][0], "rb")
+        server = _fork_server()
+        (stdin, self._stdin), (self._stdout, stdout), (self._stderr, stderr) = (server.Pipe(False) for _ in range(3))
+        theirs = (stdin, stdout, stderr)
+        self._process = server.Process(target=_become_provider, args=(theirs, dict(env)), daemon=True)
+        self._process.start()
+        for each in theirs:
+            each.close()
+        self.stdin = os.fdopen(self._stdin.fileno(), "wb", closefd=False)
+        self.stdout = os.fdopen(self._stdout.fileno(), "rb", closefd=False)
+        self.stderr = os.fdopen(self._stderr.fileno(), "rb", closefd=False)
+
+    @property
+    def pid(self) -> int:
+        pid = self._process.pid
+        assert pid is not None
+        return pid
 
     def send_signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Its exit code; negative: the signal that killed it."""
-        if self._code is None:
-            deadline_s = time.monotonic() + DEADLINE_S
-            while os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                assert time.monotonic() < deadline_s, "the provider does not end"
-                time.sleep(0.01)
-            self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self._code
+        self._process.join(DEADLINE_S)
+        code = self._process.exitcode
+        assert code is not None, "the provider does not end"
+        return code
 
     def close(self) -> None:
-        if self._code is None:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        self._process.kill()
+        self._process.join(DEADLINE_S)
         for stream in (self.stdin, self.stdout, self.stderr):
             stream.close()
+        for connection in (self._stdin, self._stdout, self._stderr):
+            connection.close()
 
 
-def _preload() -> None:
+def _fork_server() -> ForkServerContext:
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    for module in ("dstream.infra.commands", "tests.integration.infra.cloud", "tests.integration.infra.queues"):
-        importlib.import_module(module)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["dstream.infra.commands", "tests.integration.infra.cloud", "tests.integration.infra.queues"]
+    )
+    return context
 
 
-def _become_provider(descriptors: list[int], env: Mapping[str, str]) -> NoReturn:
+def _become_provider(streams: Sequence[Connection], env: Mapping[str, str]) -> NoReturn:
     """What `python -m tests.integration.infra.queues` comes to."""
     code = 1
     try:
         os.setsid()
-        for number, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, number)
+        for number, stream in enumerate(streams):
+            os.dup2(stream.fileno(), number)
         os.closerange(3, 1024)
         sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode) for n, mode in enumerate(("r", "w", "w")))
         os.environ.update(env)

@@ -55,7 +55,7 @@ def test_protected_and_retained_resources(stage: Stage) -> None:
     assert (error["code"], error["kind"]) == ("infra.protected", "refused")
     assert "q1" in error["message"]
     stage.queues["q1"] = {}
-    assert stage("init").ops == {"q1": "same", "q2": "same"}
+    assert stage("init").ops == {"q1": "update", "q2": "same"}
     plan = stage("plan", destroy=True)
     assert plan.resource("q2")["note"] == "is left as it is, and forgotten"
     assert stage("destroy", expect=plan.document).ops == {"q1": "delete", "q2": "delete"}
