@@ -6,7 +6,7 @@ Rows that people don't count are left out: the stack itself, providers, and the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dstream.infra.step import Step
@@ -68,13 +68,13 @@ class Events:
 
     @property
     def steps(self) -> list[Step]:
-        """What is, or would be, done with each resource."""
-        return list(self._steps.values())
+        """What is, or would be, done with each resource. By name: the engine works on many at once, in any order."""
+        return sorted((self._recorded(each) for each in self._steps.values()), key=_by_name)
 
     @property
     def verdicts(self) -> list[Step]:
         """What a refresh found: recorded (`old`) and real (`new`)."""
-        return list(self._verdicts.values())
+        return sorted(self._verdicts.values(), key=_by_name)
 
     @property
     def unfinished(self) -> list[Step]:
@@ -90,6 +90,13 @@ class Events:
             self._fails(event.res_op_failed_event.metadata)
         elif event.diagnostic_event is not None:
             self._diagnosed(event.diagnostic_event)
+
+    def _recorded(self, step: Step) -> Step:
+        """What is really as the program wants it, but not as recorded, is still to be recorded."""
+        verdict = self._verdicts.get(step.urn)
+        if step.op != "same" or verdict is None or verdict.op != "update":
+            return step
+        return replace(step, op="refresh", diff=verdict.diff)
 
     def _begins(self, metadata: StepEventMetadata) -> None:
         if metadata.op == "refresh":
@@ -239,6 +246,10 @@ def _both(state: StepEventStateMetadata | None) -> tuple[dict[str, Any], dict[st
     if state is None:
         return {}, {}
     return properties(state.inputs), properties(state.outputs)
+
+
+def _by_name(step: Step) -> tuple[str, str]:
+    return step.name, step.type
 
 
 def _type_of(urn: str) -> str:

@@ -15,7 +15,10 @@ from dstream.infra.values import UNKNOWN, shown
 from dstream.sdk import Difference
 
 _VERSION = 1
-_NOT_NEW = ("update", "import")
+_LEFT_TO_DO: Mapping[str, Collection[str]] = {"create": ("update", "import"), "replace": ("create", "update", "import")}
+"""What may be left of a step that a killed command had begun."""
+_NO_CHANGE = ("same", "refresh")
+"""Of the resource: a refresh only records what it is."""
 _MOST = 5
 """How many differences an error names."""
 
@@ -87,15 +90,20 @@ def check(
     """Refuse what was not shown; `exact`: refuse also when anything that the plan was made from has moved.
 
     `looked_up`: URNs that a killed command was at work on when the plan was made. It could not tell whether they are
-    still to be created: they may as well be there, or be there and need an update.
+    still to be created: they may as well be there, or be there and need an update. What was being replaced may have
+    taken along what is below it.
 
     Raises RefusedError `infra.stale_plan`, which says what moved.
     """
     if expected.destroy != destroy:
         raise _stale([f"it shows what {'destroy' if expected.destroy else 'init'} would do"])
     moved = list(_moved(expected, spec, state, engine)) if exact else []
-    begun = {each.urn for each in expected.steps if each.op == "create" and each.urn in looked_up}
-    moved += _not_shown(expected, [each for each in steps if each.urn not in begun or each.op not in _NOT_NEW])
+    begun = {
+        each.urn: _LEFT_TO_DO[each.op]
+        for each in expected.steps
+        if (each.op == "create" and each.urn in looked_up) or (each.op == "replace" and looked_up)
+    }
+    moved += _not_shown(expected, [each for each in steps if each.op not in begun.get(each.urn, ())])
     if exact:
         moved += _missing(expected, steps, begun)
     if moved:
@@ -120,7 +128,7 @@ def _moved(expected: PlanDocument, spec: Mapping[str, Any], state: str, engine: 
 def _not_shown(expected: PlanDocument, steps: Sequence[Step]) -> Iterator[str]:
     shown = {each.urn: each for each in expected.steps}
     for step in steps:
-        if step.op == "same":
+        if step.op in _NO_CHANGE:
             continue
         was = shown.get(step.urn)
         if was is None:
@@ -142,9 +150,9 @@ def _other_values(step: Step, shown: Mapping[str, Difference]) -> Iterator[str]:
 
 def _missing(expected: PlanDocument, steps: Sequence[Step], begun: Collection[str]) -> Iterator[str]:
     """What was shown, and is not to be done any more."""
-    now = {each.urn: each for each in steps if each.op != "same"}
+    now = {each.urn: each for each in steps if each.op not in _NO_CHANGE}
     for was in expected.steps:
-        if was.urn in begun:
+        if was.urn in begun or was.op in _NO_CHANGE:
             continue
         step = now.get(was.urn)
         if step is None:

@@ -70,6 +70,20 @@ def test_drift_can_be_accepted_instead(provisioned: Make) -> None:
     assert "77 → 10" in project.succeed("plan", "orders", "--detailed-exitcode", code=2)
 
 
+def test_what_was_changed_to_what_the_config_wants_is_recorded(provisioned: Make) -> None:
+    case = Case("arm", "queue", "life-met")
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    project.write(case.hcl(count=77))
+    with project.administration() as administration:
+        set_max_delivery_count(administration, case, 77)
+
+    assert project.summary("plan", "orders", "--detailed-exitcode", code=2) == {"refresh": 1}
+    project.succeed("init", "orders", "--yes")
+
+    project.succeed("status", "orders", "--detailed-exitcode")
+
+
 def test_a_plan_changes_nothing_and_leaves_nothing(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-planned")
     project = provisioned(case.hcl())

@@ -75,6 +75,21 @@ def test_a_plan_goes_from_what_is_real_to_what_is_wanted() -> None:
     assert {each.name: each.op for each in events.verdicts} == {"q1": "update", "q2": "delete"}
 
 
+def test_what_is_as_wanted_but_not_as_recorded_is_to_be_recorded() -> None:
+    events = Events()
+    for line in (RECORDED / "preview-after-drift.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        for each in event.values():
+            metadata = each.get("metadata", {}) if isinstance(each, dict) else {}
+            if metadata.get("op") == "update":  # as the engine tells it where the program was changed as well
+                metadata.update(op="same", detailedDiff=None)
+        events.take(EngineEvent.from_json(event))
+
+    q1 = steps(events.steps)["q1"]
+    assert q1.op == "refresh"
+    assert tuple(q1.diff[0]) == ("size", 1, 9)
+
+
 def test_a_replacement_is_one_step_and_a_failure_has_the_providers_words() -> None:
     events, told = replayed("replace-and-fail")
     done = steps(events.steps)

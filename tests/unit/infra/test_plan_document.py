@@ -120,3 +120,42 @@ def test_what_a_killed_command_was_at_work_on_may_be_there_or_not(op: str, exact
     checked([SHOWN[0], begun], exact=exact, looked_up=[begun.urn])
     with pytest.raises(RefusedError, match="q2: shown create, now replace"):
         checked([SHOWN[0], step("q2", "replace")], exact=exact, looked_up=[begun.urn])
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("op", ["same", "update", "import", "create", "replace"])
+def test_of_a_replacement_that_a_killed_command_had_begun_any_part_may_be_left(op: str, exact: bool) -> None:
+    shown = [step("topic", "replace"), step("topic/rule", "replace")]
+    built = plan_document(shown, spec=SPEC, state="s1", engine="3.259.0", destroy=False)
+
+    def check_now(*looked_up: str) -> None:
+        now = [step("topic", "create"), step("topic/rule", op)]
+        check(
+            read_document(built),
+            now,
+            spec=SPEC,
+            state="s1",
+            engine="3.259.0",
+            destroy=False,
+            exact=exact,
+            looked_up=looked_up,
+        )
+
+    check_now(shown[0].urn)
+    with pytest.raises(RefusedError, match="topic: shown replace, now create"):
+        check_now()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_what_only_has_to_be_recorded_may_come_and_go(exact: bool) -> None:
+    checked([*SHOWN[:2], step("q3", "refresh", Difference("size", 1, 2))], exact=exact)
+    built = plan_document([step("q3", "refresh")], spec=SPEC, state="s1", engine="3.259.0", destroy=False)
+    check(
+        read_document(built),
+        [step("q3", "same")],
+        spec=SPEC,
+        state="s1",
+        engine="3.259.0",
+        destroy=False,
+        exact=exact,
+    )
