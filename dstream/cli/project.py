@@ -19,14 +19,27 @@ from dstream.protocol.messages import Infrastructure
 _WORK_DIR = ".dstream/infra"
 
 
-def load_project(options: Options, *, only: Collection[str] | None = None, roles: Collection[Role] = ROLES) -> Project:
+def load_project(
+    options: Options,
+    *,
+    only: Collection[str] | None = None,
+    roles: Collection[Role] = ROLES,
+    ask_vaults: bool = True,
+) -> Project:
     """`only`: the tasks whose config is evaluated, of the blocks with these roles; an unset variable elsewhere is no
     hindrance.
 
-    Raises ConfigErrors.
+    Raises ConfigErrors; AuthError or UnreachableError from a key vault, which is asked unless told not to.
     """
     variables = options.variable_values(os.environ)
-    return load(options.config_path, variables=variables, environ=os.environ, only=only, roles=roles)
+    return load(
+        options.config_path,
+        variables=variables,
+        environ=os.environ,
+        only=only,
+        roles=roles,
+        ask_vaults=ask_vaults,
+    )
 
 
 def task_of(project: Project, name: str) -> Task:

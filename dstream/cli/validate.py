@@ -32,7 +32,7 @@ def validate(options: Options) -> None:
 
     Providers are started only to say what they are and which settings they have; nothing is connected to.
     """
-    project = load_project(options)
+    project = load_project(options, ask_vaults=False)
     complaints = Complaints()
     unchecked: list[_Unchecked] = []
     for task in project.tasks.values():
@@ -41,6 +41,8 @@ def validate(options: Options) -> None:
                 reason = _check(project, task, block, complaints)
                 if reason:
                     unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
+                elif block.unread:
+                    unchecked.append(_Unchecked(task.name, block.role, block.label, _unread(block)))
     complaints.raise_if_any()
     if options.as_json:
         listed = [
@@ -54,6 +56,11 @@ def validate(options: Options) -> None:
     click.echo(f"{project.path}: {count} task{'' if count == 1 else 's'}, no errors.")
     for each in unchecked:
         click.echo(f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {each.reason}')
+
+
+def _unread(block: ProviderBlock) -> str:
+    what = ", ".join(sorted(block.unread)) if "" not in block.unread else "all of it"
+    return f"{what} depends on a key vault, which is asked only when it is used"
 
 
 def _check(project: Project, task: Task, block: ProviderBlock, complaints: Complaints) -> str:

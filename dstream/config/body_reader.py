@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 from dstream.config.complaints import Complaints
+from dstream.config.key_vault_secret import Unread
 from dstream.config.problem import did_you_mean
 from dstream.config.scope import Scope
 from dstream.config.source import Source
@@ -97,11 +99,11 @@ class BodyReader:
         self.complain("config.duplicate", f"{message} (first at {self.source.place(first)})", at)
 
     def _typed(self, name: str, wanted: str, convert: Callable[[Value], _T | None]) -> _T | None:
-        """The attribute's value; None when it is not set, null, or wrong (which is then a complaint)."""
+        """The attribute's value; None when it is not set, null, unread, or wrong (which is then a complaint)."""
         attribute = self.attribute(name)
         if attribute is None:
             return None
-        with self.complaints.collecting():
+        with suppress(Unread), self.complaints.collecting():
             value = self.evaluate(attribute)
             converted = None if value is None else convert(value)
             if value is not None and converted is None:

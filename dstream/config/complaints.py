@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from dstream.errors import ConfigError, ConfigErrors
-
-_T = TypeVar("_T")
 
 
 class Complaints:
@@ -27,12 +24,6 @@ class Complaints:
             yield
         except (ConfigError, ConfigErrors) as error:
             self.add(error)
-
-    def attempt(self, run: Callable[[], _T], otherwise: _T) -> _T:
-        """The result, or `otherwise` after a complaint."""
-        with self.collecting():
-            return run()
-        return otherwise
 
     def raise_if_any(self) -> None:
         """Raises ConfigErrors in the order of the files."""

@@ -39,7 +39,7 @@ from dstream.config.values import (
     to_text,
     without_secrets,
 )
-from dstream.errors import ConfigError, ConfigErrors
+from dstream.errors import ConfigError, ConfigErrors, DStreamError
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -73,8 +73,19 @@ _ELEMENT = "*"
 """The name under which a splat's current element is kept: no expression can spell it."""
 
 
+class FailedOutside(Exception):
+    """What is no mistake in the text: something that a function asked refuses, or can't be reached. `try` does not
+    hide it."""
+
+    def __init__(self, error: DStreamError, at: int) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.at = at
+
+
 class Evaluator:
-    """Evaluates the expressions of one source. Raises Problem, or ConfigError from where a name is defined."""
+    """Evaluates the expressions of one source. Raises Problem, FailedOutside, or ConfigError from where a name is
+    defined; Unread for a value that is not to be asked for."""
 
     def __init__(self, names: Names, functions: Functions) -> None:
         self._names = names
@@ -269,6 +280,10 @@ class Evaluator:
             message = without_secrets(_with_name(call, error), arguments)
             hint = without_secrets(error.hint, arguments)
             raise Problem(error.code, message, _blamed(call, error), hint) from None
+        except ConfigError as error:
+            raise Problem(error.code, without_secrets(error.message, arguments), call.at, error.hint) from None
+        except DStreamError as error:
+            raise FailedOutside(error, call.at) from None
 
     def _arguments(self, call: Call, bound: Mapping[str, Value]) -> list[Value]:
         values = [self._value(argument, bound) for argument in call.arguments]

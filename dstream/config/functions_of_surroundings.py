@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from dstream.config.function_table import CallFailed, Function
+from dstream.config.key_vault_secret import KeyVaultSecret
 from dstream.config.surroundings import Surroundings
 from dstream.config.values import Secret, Value
 
@@ -59,7 +60,14 @@ def _secret(around: Surroundings, reference: str) -> Secret:
     if scheme == "file" and rest:
         return Secret.of(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
     if scheme == "azurekeyvault":
-        hint = 'Use secret("env:NAME") or secret("file:/path").'
-        raise CallFailed("Azure Key Vault is not supported yet", 0, code="config.unsupported", hint=hint)
-    hint = 'It reads secret("env:NAME") or secret("file:/path").'
+        return Secret.of(around.vaults.read(_in_vault(rest)))
+    hint = 'It reads secret("env:NAME"), secret("file:/path") or secret("azurekeyvault://VAULT/NAME").'
     raise CallFailed("this is no reference to a secret", 0, hint=hint)
+
+
+def _in_vault(rest: str) -> KeyVaultSecret:
+    found = KeyVaultSecret.parse(rest[2:]) if rest.startswith("//") else None
+    if found is None:
+        hint = "VAULT is its name or full host name; names have letters, digits and hyphens: azurekeyvault://retail/bus-key"
+        raise CallFailed("write it as azurekeyvault://VAULT/NAME or azurekeyvault://VAULT/NAME/VERSION", 0, hint=hint)
+    return found

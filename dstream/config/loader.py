@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ from dstream.config.complaints import Complaints
 from dstream.config.evaluate import Namespace
 from dstream.config.files import files_of, parsed
 from dstream.config.functions import functions
+from dstream.config.key_vault import KeyVaults
+from dstream.config.key_vault_secret import NoKeyVault, Unread
 from dstream.config.model import ROLES, Project, Role, Settings, Task
 from dstream.config.problem import did_you_mean
 from dstream.config.scope import Scope
@@ -36,17 +39,21 @@ def load(
     environ: Mapping[str, str],
     only: Collection[str] | None = None,
     roles: Collection[Role] = ROLES,
+    ask_vaults: bool = True,
     now: Callable[[], datetime] = utc_now,
 ) -> Project:
-    """The project in a file, or in all *.hcl of a folder. Raises ConfigErrors with all that is wrong, in order.
+    """The project in a file, or in all *.hcl of a folder. Raises ConfigErrors with all that is wrong, in order;
+    AuthError or UnreachableError as soon as a key vault does not answer.
 
     `variables` are values for `variable` blocks; text is read as the variable's type asks. With `only`, the config of
     other tasks is left empty, and what only they need (an environment variable, say) is not asked for; so is that of
-    blocks whose role is not in `roles`. `now` is the time for timestamp().
+    blocks whose role is not in `roles`. Without `ask_vaults` nothing is connected to: settings with a secret from a key
+    vault are left out, and named in `ProviderBlock.unread`. `now` is the time for timestamp().
     """
     complaints = Complaints()
     folder = (path if path.is_dir() else path.parent).absolute()
-    around = Surroundings(environ, folder, now)
+    vaults = KeyVaults() if ask_vaults else NoKeyVault()
+    around = Surroundings(environ, folder, now, vaults)
     files: list[tuple[Source, Body]] = []
     with complaints.collecting():
         for file in files_of(path):
@@ -55,7 +62,8 @@ def load(
     complaints.raise_if_any()
     reading = _Reading(Scope(functions(around)), complaints, variables, environ)
     reading.read(files)
-    settings, tasks = reading.evaluate(only, roles)
+    with closing(vaults):
+        settings, tasks = reading.evaluate(only, roles)
     complaints.raise_if_any()
     return Project(path, folder, settings, MappingProxyType(tasks))
 
@@ -88,7 +96,8 @@ class _Reading:
         """If all is asked for, variables and locals that nobody uses are worked out too, so that their errors show."""
         if only is None and set(roles) == set(ROLES):
             for definition in [*self._scope.variables.values(), *self._scope.locals.values()]:
-                self._complaints.attempt(definition.value, None)
+                with suppress(Unread), self._complaints.collecting():
+                    definition.value()
         settings = read_settings(self._settings) if self._settings is not None else Settings()
         tasks: dict[str, Task] = {}
         for name, reader in self._tasks.items():

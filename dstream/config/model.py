@@ -38,6 +38,8 @@ class ProviderBlock:
     """Where the value of each stands."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """The texts that were marked secret: hide them wherever they occur."""
+    unread: frozenset[str] = frozenset()
+    """Settings left out of `config` because a key vault was not to be asked; "" stands for all of it."""
 
     @property
     def label(self) -> str:

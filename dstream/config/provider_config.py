@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from dstream.config.complaints import Complaints
 from dstream.config.evaluate import Namespace
+from dstream.config.key_vault_secret import Unread
 from dstream.config.problem import Problem, did_you_mean
 from dstream.config.scope import Definition, Scope
 from dstream.config.source import Source
@@ -38,6 +39,8 @@ class ProviderConfig:
     def __init__(self, source: Source, block: str, name: str, scope: Scope) -> None:
         """`name` is how expressions refer to it: `task.orders.output.config`."""
         self.places = Places()
+        self.unread: frozenset[str] = frozenset()
+        """Once `whole` was called: settings of unknown value, by name; "" when all are."""
         self._source = source
         self._block = block
         self._name = name
@@ -83,14 +86,21 @@ class ProviderConfig:
     def whole(self, at: int = 0) -> dict[str, Value]:
         """All settings. Raises ConfigErrors with everything that is wrong."""
         if self._expression is not None:
-            found = self._expression.value()
+            try:
+                found = self._expression.value()
+            except Unread:
+                self.unread = frozenset({""})
+                return {}
             assert isinstance(found, dict)
             return {name: value for name, value in found.items() if value is not None}
         complaints = Complaints()
         settings: dict[str, Value] = {}
         for name, definition in self._settings.items():
             with complaints.collecting():
-                settings[name] = definition.value()
+                try:
+                    settings[name] = definition.value()
+                except Unread:
+                    self.unread |= {name}
         complaints.raise_if_any()
         return {name: value for name, value in settings.items() if value is not None}
 

@@ -22,6 +22,8 @@ from dstream.errors import ConfigError
 Schema = Mapping[str, Any]
 
 _LONGEST_LIST = 12
+_UNREAD = object()
+"""A setting that is there, of unknown value."""
 _LIMITS = (
     ("minimum", operator.ge, "at least"),
     ("maximum", operator.le, "at most"),
@@ -52,7 +54,9 @@ class Mismatch:
 
 
 def check_config(block: ProviderBlock, schema: Schema) -> list[ConfigError]:
-    """What the provider would refuse of the block's config, in no particular order."""
+    """What the provider would refuse of the block's config, in no particular order. What is unread fits."""
+    if "" in block.unread:
+        return []
     return [
         ConfigError(
             "config.invalid",
@@ -61,7 +65,7 @@ def check_config(block: ProviderBlock, schema: Schema) -> list[ConfigError]:
             hint=found.hint,
             config_path=found.path,
         )
-        for found in mismatches(dict(block.config), schema)
+        for found in mismatches({**block.config, **dict.fromkeys(block.unread, _UNREAD)}, schema)
     ]
 
 
@@ -90,6 +94,8 @@ class _Document:
         self._root = root
 
     def check(self, value: Any, schema: Schema, path: str) -> Iterator[Mismatch]:
+        if value is _UNREAD:
+            return
         schema = resolve_reference(schema, self._root)
         alternatives = schema.get("anyOf") or schema.get("oneOf")
         if alternatives:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dstream.config.evaluate import Evaluator, Namespace, settled
+from dstream.config.evaluate import Evaluator, FailedOutside, Namespace, settled
 from dstream.config.function_table import Functions
 from dstream.config.problem import Problem, did_you_mean
 from dstream.config.source import Source
@@ -93,9 +93,12 @@ class Scope:
         return Definition(name, place, compute, self.trail)
 
     def evaluate(self, source: Source, expression: Expression, block: str = "") -> Value:
-        """Raises ConfigError with its place."""
+        """Raises ConfigError with its place, Unread; AuthError or UnreachableError from a vault, with it too."""
         try:
             return self._evaluator.evaluate(expression)
+        except FailedOutside as failed:
+            failed.error.place = source.place(failed.at, block)
+            raise failed.error from None
         except Problem as problem:
             raise source.error(problem, block) from None
 

@@ -1,11 +1,13 @@
-"""What an evaluation may ask of the world: environment variables, files, the time. All come in from outside."""
+"""What an evaluation may ask of the world: environment variables, files, the time, vaults. All come in from outside."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from dstream.config.key_vault_secret import KeyVaultReader, NoKeyVault
 
 
 def utc_now() -> datetime:
@@ -19,3 +21,4 @@ class Surroundings:
     environ: Mapping[str, str]
     folder: Path
     now: Callable[[], datetime]
+    vaults: KeyVaultReader = field(default_factory=NoKeyVault)

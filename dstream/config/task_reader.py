@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dstream.config.body_reader import BodyReader
 from dstream.config.evaluate import Namespace
+from dstream.config.key_vault_secret import Unread
 from dstream.config.model import DEFAULT_START_TIMEOUT_S, ProviderBlock, Restart, Role, Task
 from dstream.config.provider_config import ProviderConfig
 from dstream.config.scope import Definition, Group
@@ -155,6 +156,7 @@ class TaskReader:
             config_places=side.config.places.names,
             config_value_places=side.config.places.values,
             secrets=secrets_in(config),
+            unread=side.config.unread,
         )
 
     def _complain_of_provider(self, side: _Side) -> None:
@@ -178,7 +180,11 @@ def _provider_name(reader: BodyReader, attribute: Attribute, name: str) -> Defin
     place = reader.source.place(attribute.at, reader.block)
 
     def compute() -> Value:
-        value = reader.evaluate(attribute)
+        try:
+            value = reader.evaluate(attribute)
+        except Unread:
+            message = f"{attribute.name} can't come from a key vault"
+            raise ConfigError("config.type", message, place=place) from None
         if isinstance(value, str) and value.strip():
             return value
         found = kind(value) if value != "" else "an empty string"

@@ -345,9 +345,9 @@ VALUES = [
     Case("an unset secret", in_config('a = ▸secret("env:NO_SUCH")'), "config.env_unset", "A secret has no default."),
     Case(
         "a secret of a vault",
-        in_config('a = secret(▸"azurekeyvault://v/n")'),
-        "config.unsupported",
-        "not supported yet",
+        in_config('a = secret(▸"azurekeyvault://retail")'),
+        "config.call",
+        "azurekeyvault://VAULT/NAME",
     ),
     Case("a secret of nowhere", in_config('a = secret(▸"hunter2")'), "config.call", 'It reads secret("env:NAME")'),
     Case(
