@@ -48,8 +48,8 @@ class Commands:
     def plan(self) -> Plan:
         """What init would do, or destroy. Takes no lock, writes nothing."""
         self._session.install_plugins()
-        record = self._session.record()
         destroy = self._options.destroy
+        record = self._record(is_destroyed=destroy)
         if record is None and destroy:
             steps = []
         elif record is None:
@@ -77,7 +77,7 @@ class Commands:
     def status(self) -> Status:
         """What is recorded against what is really there."""
         self._session.install_plugins()
-        record = self._session.record()
+        record = self._record(is_destroyed=True)
         if record is None or not record.is_initialised:
             return Status(message=_NOTHING_RECORDED, where=self._definition.where)
         if self._options.refresh_only:
@@ -107,7 +107,7 @@ class Commands:
         return self._alone(self._destroy)
 
     def _init(self) -> Result:
-        record = self._session.record()
+        record = self._record(is_destroyed=False)
         state = record.digest if record else ""
         was_killed = record is not None and bool(record.pending)
         is_new = record is None and self._session.create()
@@ -137,7 +137,7 @@ class Commands:
         return Result([self._resource(each) for each in up.steps], up.outputs, message)
 
     def _destroy(self) -> Result:
-        record = self._session.record()
+        record = self._record(is_destroyed=True)
         if record is None:
             return Result(message=f"nothing to do: {_NOTHING_RECORDED}")
         state = record.digest
@@ -157,6 +157,13 @@ class Commands:
         if record is not None and record.pending:
             self._recover(record)
         return self._session.refresh()
+
+    def _record(self, *, is_destroyed: bool) -> Record | None:
+        """`is_destroyed`: no new resource stands in the way of what is recorded."""
+        record = self._session.record()
+        if record is not None:
+            self._definition.check_recorded(record.types_and_names, is_destroyed)
+        return record
 
     def _recover(self, record: Record) -> Record:
         self._looked_up = frozenset(each.urn for each in record.pending)
@@ -258,4 +265,5 @@ class Commands:
         """Of what is new, the settings: its names are in its name."""
         if step.op not in ("create", "import"):
             return step.diff
-        return [each for each in step.diff if each.path.partition(".")[0] not in self._definition.naming]
+        naming = self._definition.naming
+        return [each for each in step.diff if not {each.path, each.path.partition(".")[0]} & set(naming)]

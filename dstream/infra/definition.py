@@ -21,6 +21,10 @@ def _nothing(step: Step) -> int:
     return 0
 
 
+def _goes_on(recorded: Collection[tuple[str, str]], is_destroyed: bool) -> None:
+    return
+
+
 def _no_message(steps: Sequence[Step]) -> str:
     return ""
 
@@ -48,11 +52,15 @@ class Definition:
     resource_id: Callable[[str, Mapping[str, Any]], str | None] = _no_id
     """The provider's id of a resource of this type with these inputs: to look up what a killed `init` may have made."""
     naming: Collection[str] = ()
-    """Properties that only say which resource it is: not shown again with one that is created."""
+    """Properties that say which resource it is, or nothing to people: not shown with what is new."""
     holds: Callable[[Step], int] = _nothing
     """How much data is lost when the step's resource is replaced or deleted, from its real state (`step.outputs`)."""
     held: str = "messages"
     """What `holds` counts, for people."""
+    check_recorded: Callable[[Collection[tuple[str, str]], bool], None] = _goes_on
+    """Given type and name of what is recorded, and whether it is to be destroyed: raises ConfigError when this program
+    can't go on from there.
+    """
     message: Callable[[Sequence[Step]], str] = _no_message
     """What else to tell with a plan, such as what the tier can carry."""
     figures: Callable[[Sequence[Step]], Sequence[Figure]] = _no_figures

@@ -44,6 +44,11 @@ class Record:
         return [each["urn"].rpartition("::")[2] for each in self._resources if not _is_internal(each)]
 
     @property
+    def types_and_names(self) -> list[tuple[str, str]]:
+        """Of the same resources; the type is its token: `azure-native:servicebus:Queue`."""
+        return [(each["type"], each["urn"].rpartition("::")[2]) for each in self._resources if not _is_internal(each)]
+
+    @property
     def is_initialised(self) -> bool:
         """Whether the program has run at least once."""
         return bool(self._resources)

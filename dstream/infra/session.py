@@ -102,8 +102,8 @@ class Session:
         return True
 
     def remove(self) -> None:
-        """Take the record of an empty stack away."""
-        self._run(["stack", "rm", "--yes"])
+        """Take the record of a stack without resources away; a targeted destroy leaves the engine's own in it."""
+        self._run(["stack", "rm", "--yes", "--force"])
 
     def replace_record(self, exported: Mapping[str, Any]) -> None:
         with tempfile.NamedTemporaryFile("w", suffix=".json", dir=self.place.work_dir) as file:

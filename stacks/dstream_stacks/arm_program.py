@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 ROOT_KEY = "RootManageSharedAccessKey"
 """The authorization rule that each new namespace has (Microsoft: Service Bus access control with SAS)."""
 
+_REPLACING = {"Subscription": ["requiresSession"]}
+"""What Azure fixes at creation and azure-native would update: `The value for the RequiresSession property of an
+existing Subscription cannot be changed`. In mode `entities` it is made anew as well.
+"""
 _FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilter"}
 
 Exists = Callable[[str, str], bool]
@@ -155,6 +159,7 @@ class _Program:
             protect=kept.protect,
             retain_on_delete=kept.retain_on_delete,
             delete_before_replace=True,  # the names are fixed: there can't be two at a time
+            replace_on_changes=_REPLACING.get(resource_type.rpartition(":")[2]),
             import_=self._id_if_exists(resource_type, path) if kept.import_ or self._spec.import_existing else None,
         )
 

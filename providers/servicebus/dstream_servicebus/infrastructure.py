@@ -30,13 +30,14 @@ from dstream_servicebus.config import Config, access
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.entities_resources import PACKAGE, entities_resources
 from dstream_servicebus.provision import expected_load, spec_of
+from dstream_servicebus.recorded import check_recorded
 
 AZURE_NATIVE = "3.29.0"
 """The plugin that goes with the classes which the program uses."""
 
 _NAMING = frozenset(
     {"resourceGroupName", "namespaceName", "queueName", "topicName", "subscriptionName", "ruleName"}
-    | {"authorizationRuleName", "azureApiVersion", "filterType"}
+    | {"authorizationRuleName", "azureApiVersion", "filterType", "sqlFilter.requiresPreprocessing"}
 )
 _SIZES = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 _MB = 1 << 20
@@ -53,6 +54,7 @@ def definition(config: Config, *, import_existing: bool) -> Definition:
         resource_id=partial(_resource_id, spec),
         naming=_NAMING,
         holds=_holds,
+        check_recorded=partial(check_recorded, spec),
         figures=_figures,
     )
 

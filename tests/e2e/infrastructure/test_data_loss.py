@@ -43,6 +43,41 @@ def test_a_replacement_that_loses_messages_is_refused_with_their_number(mode: st
         assert administration.get_queue(case.name).requires_session is True
 
 
+def test_sessions_of_a_subscription_make_it_anew_with_its_rules_and_not_unasked(provisioned: Make) -> None:
+    """Azure refuses to change them."""
+    case = Case("arm", "topic", "loss-sessions")
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    send(project, case)
+    project.write(case.hcl(more='      session = "table"\n'))
+
+    refused = project.dstream("init", "orders", "--yes")
+    assert refused.returncode == 5
+    assert f"{MESSAGES} messages" in refused.stderr
+    project.succeed("init", "orders", "--yes", "--allow-data-loss")
+
+    with project.administration() as administration:
+        assert administration.get_subscription(case.name, "everything").requires_session is True
+        rules = {each.name for each in administration.list_rules(case.name, "orders")}
+    assert rules == {"$Default", "by-subject"}
+
+
+def test_a_queue_becomes_a_topic_of_the_same_name_once_it_is_deleted(provisioned: Make) -> None:
+    queue, topic = Case("arm", "queue", "loss-kind"), Case("arm", "topic", "loss-kind")
+    project = provisioned(queue.hcl())
+    project.succeed("init", "orders", "--yes")
+    project.write(topic.hcl())
+
+    refused = project.dstream("init", "orders", "--yes")
+    assert refused.returncode == 3
+    assert f"destroy --target {queue.name}" in refused.stderr
+    project.succeed("destroy", "orders", "--target", queue.name, "--yes")
+    project.succeed("init", "orders", "--yes")
+
+    with project.administration() as administration:
+        assert administration.get_topic(topic.name)
+
+
 @pytest.mark.parametrize("shape", ["queue", "topic"])
 def test_destroying_what_holds_messages_is_refused(shape: str, provisioned: Make) -> None:
     case = Case("arm", shape, f"loss-{shape}-destroyed")

@@ -1,0 +1,37 @@
+"""What is recorded, under settings that were changed since."""
+
+from __future__ import annotations
+
+import pytest
+from dstream_servicebus.recorded import check_recorded
+from dstream_stacks.spec import Queue, ServiceBusSpec, Topic
+
+from dstream.sdk.errors import ConfigError
+
+ARM = ServiceBusSpec(mode="arm", queues=(Queue(name="orders"),), topics=(Topic(name="events"),))
+ENTITIES = ServiceBusSpec(mode="entities", queues=(Queue(name="orders"),))
+QUEUE = ("azure-native:servicebus:Queue", "orders")
+OWN_QUEUE = ("dstream:servicebus:Queue", "orders")
+
+
+@pytest.mark.parametrize("is_destroyed", [False, True])
+def test_the_mode_can_not_change_under_a_record(is_destroyed: bool) -> None:
+    check_recorded(ARM, [QUEUE], is_destroyed)
+    check_recorded(ENTITIES, [OWN_QUEUE], is_destroyed)
+    with pytest.raises(ConfigError, match='made in mode "arm"'):
+        check_recorded(ENTITIES, [QUEUE], is_destroyed)
+    with pytest.raises(ConfigError, match='made in mode "entities"'):
+        check_recorded(ARM, [OWN_QUEUE], is_destroyed)
+
+
+def test_a_queue_that_is_to_be_a_topic_must_be_deleted_first() -> None:
+    was_queue = ("azure-native:servicebus:Queue", "events")
+    with pytest.raises(ConfigError, match="recorded as a queue, and is to be a topic") as refused:
+        check_recorded(ARM, [QUEUE, was_queue], False)
+    assert "destroy --target events" in (refused.value.hint or "")
+    check_recorded(ARM, [QUEUE, was_queue], True)
+
+
+def test_what_is_renamed_or_below_a_topic_is_in_nobodys_way() -> None:
+    others = [("azure-native:servicebus:Queue", "older"), ("azure-native:servicebus:Subscription", "events/orders")]
+    check_recorded(ARM, others, False)
