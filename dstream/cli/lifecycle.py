@@ -37,8 +37,8 @@ def plan(flags: Flags, options: Options) -> int:
         write_plan(flags.out, planned(request.project, "destroy" if flags.destroy else "init", made_with, answers))
     report.plans(answers)
     changed = [answer.task for answer in answers if answer.has_changes]
-    if changed and not code:
-        report.hint(f"\nNext: {_next(flags, changed)}")
+    if changed and not code and not any(answer.losing for answer in answers):
+        report.hint(f"\nNext: {_next(flags, options, changed)}")
     report.end(answers)
     return code or (2 if changed and flags.detailed_exitcode else 0)
 
@@ -91,15 +91,17 @@ def _show(flags: Flags, options: Options) -> int:
     report.plans(answers)
     changed = [answer.task for answer in answers if answer.has_changes]
     if changed:
-        report.hint(f"\nMade {shown.created}. Next: dstream {shown.command} {' '.join(changed)} --plan {flags.show}")
+        command = ["dstream", shown.command, *changed, "--plan", str(flags.show), *options.again]
+        report.hint(f"\nMade {shown.created}. Next: {' '.join(command)}")
     report.end(answers)
     return 2 if changed and flags.detailed_exitcode else 0
 
 
-def _next(flags: Flags, tasks: list[str]) -> str:
+def _next(flags: Flags, options: Options, tasks: list[str]) -> str:
     """The command that does what was shown."""
     parts = ["dstream", "destroy" if flags.destroy else "init", *tasks]
     if flags.out:
-        return " ".join([*parts, "--plan", str(flags.out)])
+        return " ".join([*parts, "--plan", str(flags.out), *options.again])
     parts += [f"--target {name}" for name in flags.target]
-    return " ".join([*parts, *["--import"] * flags.import_, *["--no-refresh"] * (not flags.refresh)])
+    parts += [*["--import"] * flags.import_, *["--no-refresh"] * (not flags.refresh)]
+    return " ".join([*parts, *options.again])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from dstream.config import load_variables
+from dstream.redact import is_secret_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,6 +59,18 @@ class Options:
                 raise click.BadParameter(f'"{text}" is not NAME=VALUE', param_hint="--var")
             values[name] = value
         return values
+
+    @property
+    def again(self) -> list[str]:
+        """What a command that is suggested needs to be about the same file and stack. Secrets are not written out."""
+        parts = [] if self.chdir is None else ["--chdir", str(self.chdir)]
+        parts += [] if self.config is None else ["--config", str(self.config)]
+        for path in self.variable_files:
+            parts += ["--var-file", str(path)]
+        for text in self.variables:
+            name = text.partition("=")[0]
+            parts += ["--var", f"{name}=***" if is_secret_name(name) else text]
+        return [shlex.quote(part) for part in parts]
 
     @property
     def level(self) -> str:
