@@ -35,6 +35,12 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
     def definition(self, context: InfrastructureContext) -> Definition:
         """The infrastructure of `self.config`. Called once a command; import what is heavy in here."""
 
+    def recorded(self, context: InfrastructureContext) -> Definition:
+        """The same for `status` and `destroy`, which go by the record and never run the program. To override where
+        the config may fail in what only concerns making and using it: that must not keep anybody from destroying.
+        """
+        return self.definition(context)
+
     def init(self, context: InfrastructureContext) -> Result:
         with self._opened("init", context) as commands:
             return commands.init()
@@ -60,7 +66,8 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
         from dstream.infra.session import Asked, opened
 
         place = place_of(context.infrastructure, os.environ)
-        definition = self.definition(context)
+        makes = command == "init" or (command == "plan" and not context.options.destroy)
+        definition = self.definition(context) if makes else self.recorded(context)
         asked = Asked(command, tuple(context.options.target), context.options.parallel)
 
         def tell(severity: Severity, message: str, name: str) -> None:

@@ -29,7 +29,7 @@ from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Config, access
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.entities_resources import PACKAGE, entities_resources
-from dstream_servicebus.provision import expected_load, spec_of
+from dstream_servicebus.provision import expected_load, place_of, spec_of
 from dstream_servicebus.recorded import check_recorded
 
 AZURE_NATIVE = "3.29.0"
@@ -43,9 +43,11 @@ _SIZES = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 _MB = 1 << 20
 
 
-def definition(config: Config, *, import_existing: bool) -> Definition:
-    """The stack that the settings describe. Raises ConfigError."""
-    spec = spec_of(config, import_existing=import_existing)
+def definition(config: Config, *, import_existing: bool, is_made: bool = True) -> Definition:
+    """The stack that the settings describe; not `is_made`: only where it is, for what goes by the record. Raises
+    ConfigError.
+    """
+    spec = spec_of(config, import_existing=import_existing) if is_made else place_of(config)
     defined = _through_administration(config, spec) if spec.mode == "entities" else _through_azure(config, spec)
     return replace(
         defined,

@@ -35,6 +35,11 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
 
         return definition(self.config, import_existing=context.options.import_)
 
+    def recorded(self, context: InfrastructureContext) -> Definition:
+        from dstream_servicebus.infrastructure import definition
+
+        return definition(self.config, import_existing=False, is_made=False)
+
     def start(self) -> None:
         """Open what is known to be published to; what is wrong with it is raised before any event moves."""
         from dstream_servicebus.publication import Publication

@@ -9,6 +9,7 @@ import difflib
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 from dstream_stacks.capacity import Load
 from dstream_stacks.declarations import forwarding_order
 from dstream_stacks.entities import EntityKind, EntityNames
@@ -26,18 +27,26 @@ from dstream_servicebus.subscription_specs import subscription_specs
 _TELLABLE = frozenset({"table", "source_host", "source_database"})
 
 
-def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
-    """What the task's output needs. `import_existing`: take over whatever is there. Raises ConfigError."""
+def place_of(config: Config) -> ServiceBusSpec:
+    """Where the entities are, without them: all that is needed to look at or delete what is recorded. So a mistake in
+    what is published keeps nobody from it. Raises ConfigError.
+    """
     check_mode(config)
     if config.subscription_id is not None:
         limits.check_subscription_id(config.subscription_id)
-    kind, names = _entities(config)
-    group, namespace = resource_group_of(config), namespace_of(config)
     return ServiceBusSpec(
         mode=config.mode,
         subscription_id=config.subscription_id or "",
-        resource_group=group,
-        namespace=namespace,
+        resource_group=resource_group_of(config),
+        namespace=namespace_of(config),
+    )
+
+
+def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
+    """What the task's output needs. `import_existing`: take over whatever is there. Raises ConfigError."""
+    kind, names = _entities(config)
+    return msgspec.structs.replace(
+        place_of(config),
         queues=_queues(config, names) if kind == "queue" else (),
         topics=tuple(topic_spec(config, name, subscription_specs(config, name)) for name in names if kind == "topic"),
         authorization_rules=_authorization_rules(config, kind, names),

@@ -70,6 +70,18 @@ def test_drift_can_be_accepted_instead(provisioned: Make) -> None:
     assert "77 → 10" in project.succeed("plan", "orders", "--detailed-exitcode", code=2)
 
 
+def test_what_can_not_be_published_to_any_more_can_still_be_looked_at_and_destroyed(provisioned: Make) -> None:
+    case = Case("arm", "queue", "life-invalid")
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    project.write(case.hcl().replace("max_delivery_count = 10", "sessions = true"))
+    assert "servicebus.no_sessions_sent" in project.dstream("plan", "orders").stderr
+
+    project.succeed("status", "orders")
+    project.succeed("plan", "orders", "--destroy")
+    assert project.summary("destroy", "orders", "--yes") == {"delete": 1}
+
+
 def test_what_was_changed_to_what_the_config_wants_is_recorded(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-met")
     project = provisioned(case.hcl())
