@@ -44,8 +44,8 @@ def kind(resource_type: str) -> str:
 
 
 def words(name: str) -> str:
-    """'maxDeliveryCount' and 'max_delivery_count' -> 'max delivery count'"""
-    return _UNIT.sub("", _words(name))
+    """'maxDeliveryCount' and 'max_delivery_count' -> 'max delivery count'; 'requiresSession' -> 'session'"""
+    return _UNIT.sub("", _words(name)).removeprefix("requires ")
 
 
 def value(given: Any, path: str = "") -> str:
