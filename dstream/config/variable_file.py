@@ -10,9 +10,22 @@ from dstream.config.body_reader import BodyReader
 from dstream.config.complaints import Complaints
 from dstream.config.files import parsed
 from dstream.config.functions import functions
+from dstream.config.key_vault_secret import KeyVaultSecret, NoKeyVault
 from dstream.config.scope import Scope
 from dstream.config.surroundings import Surroundings, utc_now
 from dstream.config.values import Value
+from dstream.errors import ConfigError
+
+
+class _NoKeyVaultHere(NoKeyVault):
+    """Which commands ask a vault is decided by who needs the value, which a variables file does not tell."""
+
+    def read(self, secret: KeyVaultSecret) -> str:
+        raise ConfigError(
+            "config.call",
+            "a variables file can't read a key vault",
+            hint='Write secret("azurekeyvault://..") in the HCL file.',
+        )
 
 
 def load_variables(
@@ -22,7 +35,7 @@ def load_variables(
     complaints = Complaints()
     values: dict[str, Value] = {}
     with complaints.collecting():
-        around = Surroundings(environ, path.parent.absolute(), now)
+        around = Surroundings(environ, path.parent.absolute(), now, _NoKeyVaultHere())
         source, body = parsed(path, around)
         reader = BodyReader(source, body, "", Scope(functions(around)), complaints)
         reader.check({attribute.name for attribute in body.attributes}, ())

@@ -379,6 +379,7 @@ def test_a_variable_file_gives_values_of_any_type(load_text: Load, tmp_path: Pat
         ("a {\n}\n", ["config.unknown_block"]),
         ("a = 1\na = 2\n", ["config.duplicate"]),
         ("a =\n", ["config.syntax"]),
+        ('a = secret("azurekeyvault://retail/key")\n', ["config.call"]),
         (None, ["config.file"]),
     ],
 )
