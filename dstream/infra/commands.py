@@ -89,10 +89,7 @@ class Commands:
             events = self._session.drift()
             message = ""
         self._check_targets(record, events.verdicts)
-        resources = [
-            Resource(each.name, each.type, each.op, each.diff, "deleted outside dstream" if each.op == "delete" else "")
-            for each in events.verdicts
-        ]
+        resources = [self._found(each) for each in events.verdicts]
         figures: Sequence[Figure] = self._definition.figures(events.verdicts)
         return Status(resources, record.outputs, message, figures, self._definition.where)
 
@@ -253,6 +250,12 @@ class Commands:
     def _progress(self, step: Step, phase: Phase, why: str) -> None:
         note = " ".join(why.split()) if phase == "failed" else ""
         self._context.resource(Resource(step.name, step.type, step.op, self._shown(step), note), phase)
+
+    def _found(self, step: Step) -> Resource:
+        """What a look at the real resource has shown, and, where it was recorded, that it was."""
+        note = "deleted outside dstream" if step.op == "delete" else ""
+        is_recorded = self._options.refresh_only and step.op != "same"
+        return Resource(step.name, step.type, "refresh" if is_recorded else step.op, step.diff, note)
 
     def _resource(self, step: Step, found: Mapping[str, Loss] | None = None) -> Resource:
         diff, loss = self._shown(step), (found or {}).get(step.urn)

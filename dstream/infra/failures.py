@@ -19,6 +19,7 @@ from dstream.infra.step import Step
 _LONGEST = 600
 
 _PROTECTED = re.compile(r"(?i)\bprotected\b|protect flag|marked for protection")
+_IMPORT_DIFFERS = re.compile(r"previously-imported resources that still specify an ID may not be replaced")
 _OFF_PLAN = re.compile(r"violates plan|not allowed by the plan|was expected by the plan|expected .* by the plan")
 _PASSPHRASE = re.compile(r"(?i)incorrect passphrase|passphrase must be set|message authentication failed")
 _NO_PLUGIN = re.compile(
@@ -87,6 +88,12 @@ def _of(text: str, message: str, cause: Problem) -> DStreamError:
             "infra.protected",
             f"{who} is protected, and can't be deleted or replaced",
             hint="Take `protect` off it and run `dstream init`; then it can go.",
+        )
+    if _IMPORT_DIFFERS.search(text):
+        return ConfigError(
+            "infra.import_differs",
+            f"{cause.name or 'what is to be taken over'} exists with other settings, which can't be changed in place",
+            hint="Nothing was changed. Write the settings for which the plan would replace it as they are.",
         )
     if _OFF_PLAN.search(text):
         return RefusedError(

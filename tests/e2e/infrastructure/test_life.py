@@ -64,7 +64,7 @@ def test_drift_can_be_accepted_instead(provisioned: Make) -> None:
     with project.administration() as administration:
         set_max_delivery_count(administration, case, 77)
 
-    project.succeed("status", "orders", "--refresh-only")
+    assert "now recorded as it is" in project.succeed("status", "orders", "--refresh-only")
 
     project.succeed("status", "orders", "--detailed-exitcode")
     assert "77 → 10" in project.succeed("plan", "orders", "--detailed-exitcode", code=2)

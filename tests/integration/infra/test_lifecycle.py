@@ -72,7 +72,7 @@ def test_status_records_what_is_really_there_when_asked(stage: Stage) -> None:
     stage("init")
     stage.set_real("q1", size=9)
     stage.set_real("q2")
-    assert stage("status", refresh_only=True).ops == {"q1": "update", "q2": "delete"}
+    assert stage("status", refresh_only=True).ops == {"q1": "refresh", "q2": "refresh"}
     assert stage.recorded == ["q1"]
     assert stage("status").ops == {"q1": "same"}
 

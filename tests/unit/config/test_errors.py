@@ -362,10 +362,22 @@ VALUES = [
         "config.call",
         "this is no YAML that can be read: line 2, column 5: ",
     ),
-    Case("a YAML of two", in_config('a = yamldecode(▸"a\\n---\\nb")'), "config.call", "line 2, column 1: but found another"),
+    Case(
+        "a YAML of two",
+        in_config('a = yamldecode(▸"a\\n---\\nb")'),
+        "config.call",
+        "line 2, column 1: but found another",
+    ),
     Case("a YAML with a key twice", in_config('a = yamldecode(▸"b: 1\\nb: 2")'), "config.call", '"b" is there twice'),
-    Case("a YAML with a tag", in_config('a = yamldecode(▸"!!python/name:os.system x")'), "config.call", "!!python/name:os.sy"),
-    Case("a YAML that holds itself", in_config('a = yamldecode(▸"&a [*a]")'), "config.call", "nested more than 100 deep"),
+    Case(
+        "a YAML with a tag",
+        in_config('a = yamldecode(▸"!!python/name:os.system x")'),
+        "config.call",
+        "!!python/name:os.sy",
+    ),
+    Case(
+        "a YAML that holds itself", in_config('a = yamldecode(▸"&a [*a]")'), "config.call", "nested more than 100 deep"
+    ),
     Case("a YAML with no number", in_config('a = yamldecode(▸"b: .inf")'), "config.call", ".inf has no place"),
     Case("too few arguments", in_config("a = ▸replace()"), "config.call", "replace: takes 3 arguments, not 0"),
     Case("too many arguments", in_config('a = ▸upper("a", "b")'), "config.call", "upper: takes 1 argument, not 2"),

@@ -19,6 +19,11 @@ URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
         ('Code="QuotaExceeded" Message="at most 4013 queues"', "infra.failed", "system"),
         ("cannot create already existing resource '/subscriptions/x'", "infra.exists", "config"),
         ('Status=403 Code="QuotaExceeded" Message="no more queues"', "infra.failed", "system"),
+        (
+            "previously-imported resources that still specify an ID may not be replaced; please remove the `import`",
+            "infra.import_differs",
+            "config",
+        ),
         ("dial tcp 127.0.0.1:1: connect: connection refused", "infra.unreachable", "unreachable"),
         ('Code="BadRequest" Message="lockDuration is too long"', "infra.not_accepted", "config"),
         (f"resource {URN} violates plan: properties changed: =~size[{{1}}]", "infra.stale_plan", "refused"),
