@@ -14,7 +14,7 @@ help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## Install everything that the other targets need: .venv, Debian's libodbc2, the Pulumi CLI
-	@$(MAKE) --no-print-directory -j3 $(VENV)/.ready odbc pulumi
+	@$(MAKE) -s --no-print-directory -j3 $(VENV)/.ready odbc pulumi
 
 $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/pyproject.toml)
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DStream needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..")'
