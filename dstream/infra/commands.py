@@ -190,8 +190,8 @@ class Commands:
         return [replace(each, outputs=real.get(each.urn, each.outputs)) for each in steps]
 
     def _has_work(self, preview: Events, record: Record | None) -> bool:
-        """Also when only the record has to follow: what is exported, what was changed to what the program wants, and
-        what no plan shows, such as protection.
+        """Also when only the record has to follow: what is exported, and what no plan shows, such as which resource
+        depends on which.
         """
         if record is None or not record.is_initialised:
             return True

@@ -44,7 +44,7 @@ class Definition:
     where: str = ""
     """What the resources are in, for people: `sb-retail (rg-retail)`."""
     plugins: Mapping[str, str] = field(default_factory=dict)
-    """Provider plugins and their versions: `{"azure-native": "3.29.0"}`. Installed by `init`, unless attached."""
+    """Provider plugins and their versions: `{"azure-native": "3.29.0"}`. Installed at first use, unless attached."""
     attached: Mapping[str, ResourceProviderServicer] = field(default_factory=dict)
     """Resource providers that this process serves itself for the length of a command, by package name."""
     engine_config: Mapping[str, str] = field(default_factory=dict)

@@ -119,6 +119,11 @@ def ended(process: subprocess.Popen[str], *signals: signal.Signals) -> tuple[int
     return process.returncode, stdout, stderr
 
 
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The first line of what a command says on stderr."""
+    return lines_of(done.stderr)[0]
+
+
 def lines_of(text: str) -> Sequence[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any, get_args
 
 import msgspec
@@ -31,9 +32,6 @@ from dstream_servicebus.connection import Connector
 from dstream_servicebus.entities_resources import PACKAGE, entities_resources
 from dstream_servicebus.provision import expected_load, place_of, spec_of
 from dstream_servicebus.recorded import check_recorded
-
-AZURE_NATIVE = "3.29.0"
-"""The plugin that goes with the classes which the program uses."""
 
 _NAMING = frozenset(
     {"resourceGroupName", "namespaceName", "queueName", "topicName", "subscriptionName", "ruleName"}
@@ -66,7 +64,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
     return Definition(
         program=arm_program(spec, see_namespace=namespace.see),
         spec={},
-        plugins={"azure-native": AZURE_NATIVE},
+        plugins={"azure-native": version("pulumi-azure-native")},  # the plugin that goes with the program's classes
         engine_config=stack_config(spec),
         message=lambda steps: _capacity(config, spec, namespace),
     )

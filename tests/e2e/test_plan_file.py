@@ -1,0 +1,157 @@
+"""`plan --out`, `plan --show`, `init --plan`, over the real command line with the example that needs no cloud."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.commands import QUEUES, Place, error_of
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_a_plan_file_is_done_as_it_says_and_holds_no_secret(place: Place) -> None:
+    place.task(resources={"orders": {"connection_string": "Endpoint=sb://x;SharedAccessKey=canary-7f3a9b", "size": 1}})
+    planned = place.dstream("plan", "t", "--out", "plan.json")
+    assert planned.returncode == 0
+    assert "Next: dstream init t --plan plan.json" in planned.stdout
+    path = place.folder / "plan.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "canary" not in path.read_text()
+    document = json.loads(path.read_text())
+    assert (document["schema_version"], document["command"], document["stack"]) == (1, "init", "dev")
+    assert [task["task"] for task in document["tasks"]] == ["t"]
+
+    done = place.dstream("init", "--plan", "plan.json", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert list(place.world["real"]) == ["orders"]
+    again = place.dstream("init", "t", "--plan", "plan.json", "--yes")
+    assert again.returncode == 5  # what it says is done already
+    assert "nothing is left to create" in again.stderr
+
+
+def test_a_plan_file_is_shown_without_the_file_that_it_was_made_from(place: Place) -> None:
+    place.queues()
+    planned = place.dstream("plan", "t", "--out", "plan.json")
+    (place.folder / "dstream.hcl").unlink()
+    shown = place.dstream("plan", "--show", "plan.json")
+    assert shown.returncode == 0
+    assert shown.stdout.splitlines()[:8] == planned.stdout.splitlines()[:8]
+    document = json.loads(place.dstream("plan", "--show", "plan.json", "--json").stdout)
+    assert document["tasks"][0]["summary"] == {"create": 2}
+    markdown = place.dstream("plan", "--show", "plan.json", "--markdown", "-").stdout
+    assert markdown.startswith("<!-- dstream:plan:dev -->\n")
+
+
+def test_a_plan_file_is_refused_naming_the_setting_that_moved(place: Place) -> None:
+    place.queues()
+    place.dstream("plan", "t", "--out", "plan.json")
+    path = place.folder / "dstream.hcl"
+    path.write_text(path.read_text().replace('"max_delivery_count": 10', '"max_delivery_count": 11'))
+    done = place.dstream("init", "t", "--plan", "plan.json", "--yes")
+    assert done.returncode == 5
+    assert "[plan.stale]" in error_of(done)
+    assert "t: resources.orders.max_delivery_count" in error_of(done)
+    assert place.world["real"] == {}
+
+
+def test_a_plan_file_is_refused_when_what_is_really_there_moved(place: Place) -> None:
+    place.queues()
+    place.dstream("init", "t", "--yes")
+    place.set_real({**QUEUES, "orders": {"max_delivery_count": 77}})
+    place.dstream("plan", "t", "--out", "plan.json")
+    place.set_real({"orders": {"max_delivery_count": 78}, "returns": {"max_delivery_count": 1}})
+    done = place.dstream("init", "t", "--plan", "plan.json", "--yes")
+    assert done.returncode == 5
+    assert "orders has another max_delivery_count; returns was not to change" in error_of(done)
+    assert place.world["real"]["orders"] == {"max_delivery_count": 78}
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["destroy", "t"], "is a plan of `dstream init`"),
+        (["init", "other"], "has no plan of other; it has t"),
+        (["init", "t", "--var", "stack=prod"], 'is of the stack "dev"; this is "prod"'),
+    ],
+)
+def test_a_plan_file_of_something_else_is_refused(command: list[str], says: str, place: Place) -> None:
+    place.queues()
+    place.task("other", resources={})
+    with (place.folder / "dstream.hcl").open("a") as file:
+        file.write(
+            'variable "stack" {\n  default = "dev"\n}\ndstream {\n  infrastructure {\n    stack = var.stack\n  }\n}\n'
+        )
+    place.dstream("plan", "t", "--out", "plan.json")
+    done = place.dstream(*command, "--plan", "plan.json", "--yes")
+    assert done.returncode == 5
+    assert says in error_of(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (None, "plan.unreadable"),
+        ("{", "plan.invalid"),
+        ('{"schema_version":1}', "plan.invalid"),
+        (
+            '{"schema_version":2,"kind":"dstream.plan","created":"","dstream":"9","stack":"dev","command":"init",'
+            '"options":{},"tasks":[]}',
+            "plan.newer",
+        ),
+    ],
+)
+def test_a_file_that_is_no_plan_is_a_configuration_error(content: str | None, code: str, place: Place) -> None:
+    place.queues()
+    if content is not None:
+        (place.folder / "plan.json").write_text(content)
+    for command in (["init", "t", "--plan", "plan.json", "--yes"], ["plan", "--show", "plan.json"]):
+        done = place.dstream(*command)
+        assert done.returncode == 3
+        assert f"[{code}]" in error_of(done)
+
+
+def provider_that_plans(place: Place, plan: str, **config: str) -> None:
+    """The output of task t: its plan is that expression."""
+    (place.folder / "plain.py").write_text(
+        "import msgspec\n"
+        "from dstream.sdk import OutputProvider, Plan, Resource, Result, Status, StdioProviderHost\n"
+        "class Config(msgspec.Struct):\n"
+        "    password: str = ''\n"
+        "class Plain(OutputProvider[Config]):\n"
+        f"    def plan(self, context): return {plan}\n"
+        "    def init(self, context): return Result([Resource('a', op='create')])\n"
+        "    def status(self, context): return Status()\n"
+        "    def destroy(self, context): return Result()\n"
+        "StdioProviderHost(Plain).run()\n"
+    )
+    settings = "".join(f'      {name} = "{value}"\n' for name, value in config.items())
+    (place.folder / "dstream.hcl").write_text(
+        'task "t" {\n  input {\n    provider = "counter"\n  }\n'
+        f'  output {{\n    provider_path = "plain.py"\n    config {{\n{settings}    }}\n  }}\n}}\n'
+    )
+
+
+def test_a_provider_without_a_plan_document_gives_no_file(place: Place) -> None:
+    provider_that_plans(place, "Plan([Resource('a', op='create')])")
+    done = place.dstream("plan", "t", "--out", "plan.json")
+    assert done.returncode == 3
+    assert "[plan.no_document]" in error_of(done)
+    assert not (place.folder / "plan.json").exists()
+    assert place.dstream("init", "t", "--yes").returncode == 0
+
+
+def test_a_plan_document_with_a_secret_is_a_fault_of_the_provider(place: Place) -> None:
+    plan = "Plan([Resource('a', op='create')], document={'seen': [self.config.password]})"
+    provider_that_plans(place, plan, password="canary-7f3a9b")
+    done = place.dstream("plan", "t", "--out", "plan.json")
+    assert done.returncode == 1
+    assert "[plan.secret]" in error_of(done)
+    assert "canary" not in done.stdout + done.stderr
+    assert not (place.folder / "plan.json").exists()
