@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import metadata
 from typing import Any
@@ -72,6 +73,9 @@ cli.add_command(version)
 
 def main() -> None:
     """The entry point."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts background jobs like this. Every command stops cleanly on SIGINT, so let it arrive.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("_DSTREAM_COMPLETE"):
         cli.main(prog_name="dstream", complete_var="_DSTREAM_COMPLETE")  # answers the shell and exits
     sys.exit(_exit_code(sys.argv[1:]))

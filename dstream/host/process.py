@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import ctypes
 import fcntl
 import io
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, cast
 
+from dstream import launcher
 from dstream.errors import ConfigError
 from dstream.host.job import ProviderSpec
 from dstream.protocol import ENV_PROTOCOL, PROTOCOL_VERSION
@@ -24,16 +23,12 @@ from dstream.protocol.messages import Role
 _PIPE_BYTES = 1024 * 1024
 _STDERR_LINE_BYTES = 16 * 1024
 _STDERR_LINES_KEPT = 20
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-"""Loaded before any fork: between fork and exec nothing may be imported."""
 
 
 class ProviderProcess:
     """One provider's process and the threads that watch it: one for its exit, one for its stderr.
 
-    Start it from a thread that outlives it: Linux sends the parent-death signal when the *thread* that forked ends
-    (prctl(2), PR_SET_PDEATHSIG).
+    Start it from a thread that outlives it (see `launcher.start`).
     """
 
     def __init__(
@@ -122,16 +117,15 @@ class ProviderProcess:
 
 def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(
-            list(spec.argv),
+        return launcher.start(
+            spec.argv,
+            signal.SIGKILL,
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
             env={**environ, ENV_PROTOCOL: str(PROTOCOL_VERSION)},
-            start_new_session=True,
-            preexec_fn=_die_with_parent(os.getpid()) if _LIBC is not None else None,
         )
     except FileNotFoundError as error:
         raise ConfigError(
@@ -147,16 +141,6 @@ def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[st
             place=spec.place,
             hint="It must be an executable file; a script needs a first line such as #!/usr/bin/env python3.",
         ) from error
-
-
-def _die_with_parent(parent: int) -> Callable[[], None]:
-    def ask_for_sigkill() -> None:
-        assert _LIBC is not None
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the request was made
-            os._exit(1)
-
-    return ask_for_sigkill
 
 
 def _enlarge(descriptor: int) -> None:

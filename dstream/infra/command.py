@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -15,18 +14,13 @@ from pulumi.automation import CommandResult, PulumiCommand
 from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
+from dstream import launcher
+
 if TYPE_CHECKING:
     from dstream.infra.engine import Engine
     from dstream.sdk import Stop
 
 _LOOK_S = 0.05
-_LAUNCH = """
-import ctypes, os, sys
-number, parent, *command = sys.argv[1:]
-ctypes.CDLL(None).prctl(1, int(number), 0, 0, 0)
-os.getppid() == int(parent) and os.execv(command[0], command)
-"""
-"""prctl 1 is PR_SET_PDEATHSIG. A parent that died before it was asked sends nothing: then there is nothing to begin."""
 _EMPTY_IS_UNSET = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
@@ -60,14 +54,14 @@ class EngineCommand(PulumiCommand):
     ) -> CommandResult:
         """Raises the SDK's CommandError and those that derive from it."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            process = subprocess.Popen(
-                [*self._launcher, self.command, "--non-interactive", *args],
+            process = launcher.start(
+                [self.command, "--non-interactive", *args],
+                self._death_signal,
                 cwd=cwd,
                 env=_environment(additional_env, os.path.dirname(self.command)),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                start_new_session=True,
             )
             done = threading.Event()
             watcher = threading.Thread(target=self._pass_on_stop, args=(process, done), name="engine-stop")
@@ -82,16 +76,6 @@ class EngineCommand(PulumiCommand):
         if code != 0:
             raise create_command_error(result)
         return result
-
-    @property
-    def _launcher(self) -> list[str]:
-        """A small interpreter that asks for the signal and becomes the engine.
-
-        Not a `preexec_fn`: that forks this process with all the threads of gRPC, which has aborted the child.
-        """
-        if sys.platform != "linux":
-            return []
-        return [sys.executable, "-I", "-S", "-c", _LAUNCH, str(int(self._death_signal)), str(os.getpid())]
 
     def _pass_on_stop(self, process: subprocess.Popen[bytes], done: threading.Event) -> None:
         while not done.wait(_LOOK_S):

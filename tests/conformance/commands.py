@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +15,11 @@ from typing import Any
 
 COMMAND = (sys.executable, "-m", "dstream")
 DEADLINE_S = 60.0
+_AT_ITS_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C becomes a signal
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 QUEUES: dict[str, Any] = {"orders": {"max_delivery_count": 10}, "returns": {"max_delivery_count": 3}}
 
 
@@ -77,13 +80,12 @@ class Place:
         """The exit code, and all that the terminal showed, when the question is answered so."""
         leader, follower = os.openpty()
         process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [sys.executable, "-c", _AT_ITS_TERMINAL, *COMMAND, *arguments],
             cwd=self.folder,
             stdin=follower,
             stdout=follower,
             stderr=follower,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that its Ctrl-C is a signal
         )
         os.close(follower)
         shown, deadline = b"", time.monotonic() + DEADLINE_S

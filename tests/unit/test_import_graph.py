@@ -18,11 +18,11 @@ ALLOWED = {
     "dstream.protocol": FOUNDATION,
     "dstream.telemetry": FOUNDATION | {"dstream.host"},
     "dstream.sdk": FOUNDATION | {"dstream.protocol"},
-    "dstream.infra": FOUNDATION | {"dstream.protocol", "dstream.sdk"},
+    "dstream.infra": FOUNDATION | {"dstream.launcher", "dstream.protocol", "dstream.sdk"},
     "dstream.config": FOUNDATION | {"dstream.protocol"},
     "dstream.plugins": FOUNDATION,
     "dstream.state": FOUNDATION,
-    "dstream.host": FOUNDATION | {"dstream.protocol", "dstream.state", "dstream.redact"},
+    "dstream.host": FOUNDATION | {"dstream.launcher", "dstream.protocol", "dstream.state", "dstream.redact"},
     "dstream.kit": FOUNDATION | {"dstream.protocol", "dstream.host"},
     "dstream.cli": FOUNDATION
     | {

@@ -1,0 +1,59 @@
+"""Starts a program that cannot outlive this process.
+
+On Linux the kernel signals the program when its parent dies (prctl(2), PR_SET_PDEATHSIG). The program must ask for that
+itself, before it becomes the program. A `preexec_fn` would ask in a fork of this process, and running Python there is
+unsafe once there are threads: gRPC's fork handlers have aborted such children. So a small interpreter asks instead, and
+then executes the program in its own place.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+_LAUNCH = """
+import ctypes, os, signal, sys
+number, parent, report, *command = sys.argv[1:]
+os.set_inheritable(int(report), False)
+ctypes.CDLL(None).prctl(1, int(number), 0, 0, 0)
+if os.getppid() != int(parent):
+    os._exit(1)
+for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(ignored, signal.SIG_DFL)
+try:
+    os.execvp(command[0], command)
+except OSError as error:
+    os.write(int(report), b"%d" % error.errno)
+os._exit(127)
+"""
+"""1 is PR_SET_PDEATHSIG. A parent that died before the request sends no signal, so the launcher exits by itself. The
+signals are those that every Python interpreter ignores and whose handling a program inherits."""
+
+
+def start(command: Sequence[str], death_signal: signal.Signals, **options: Any) -> subprocess.Popen[bytes]:
+    """Start `command` with `subprocess.Popen`'s options, in a session of its own.
+
+    Call it from a thread that lives as long as the program should: the kernel watches the thread that started it, not
+    the process. Elsewhere than on Linux the program only gets its own session. Raises OSError if it cannot be executed.
+    """
+    if sys.platform != "linux":
+        return subprocess.Popen(list(command), start_new_session=True, **options)
+    reader, writer = os.pipe()
+    with open(reader, "rb") as report:
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(int(death_signal)), str(os.getpid()), str(writer)]
+        try:
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                [*launcher, *command], start_new_session=True, pass_fds=(writer,), **options
+            )
+        finally:
+            os.close(writer)
+        failure = report.read()
+    if failure:
+        with process:  # closes its pipes and waits for it
+            pass
+        raise OSError(int(failure), os.strerror(int(failure)), command[0])
+    return process
