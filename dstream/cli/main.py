@@ -11,18 +11,18 @@ from typing import Any
 import click
 
 import dstream
+from dstream.cli.commands.doctor import doctor
+from dstream.cli.commands.list import list_tasks
+from dstream.cli.commands.provider import provider
+from dstream.cli.commands.run import run
+from dstream.cli.commands.state import state
+from dstream.cli.commands.unlock import unlock
+from dstream.cli.commands.validate import validate
+from dstream.cli.commands.version import version
 from dstream.cli.completion import completion
-from dstream.cli.doctor import doctor
-from dstream.cli.lifecycle import destroy, init, plan, status
-from dstream.cli.list import list_tasks
+from dstream.cli.lifecycle.commands import destroy, init, plan, status
 from dstream.cli.options import Options, with_options
-from dstream.cli.provider import provider
 from dstream.cli.render import show_errors
-from dstream.cli.run import run
-from dstream.cli.state import state
-from dstream.cli.unlock import unlock
-from dstream.cli.validate import validate
-from dstream.cli.version import version
 from dstream.errors import ConfigErrors, DStreamError, exit_code
 
 _PLUGIN_COMMANDS = {"sandbox": "The local SQL Server and Service Bus.", "demo": "The whole story on the sandbox."}

@@ -4,6 +4,7 @@
 its provider checks it, and `ProviderBlock.place_of` tells where a setting stands.
 """
 
+from dstream.config.blocks.variable_file import load_variables
 from dstream.config.loader import load
 from dstream.config.model import (
     InfrastructureSettings,
@@ -15,7 +16,6 @@ from dstream.config.model import (
     StateSettings,
     Task,
 )
-from dstream.config.variable_file import load_variables
 
 __all__ = [
     "InfrastructureSettings",

@@ -9,23 +9,23 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from dstream.config.body_reader import BodyReader
-from dstream.config.complaints import Complaints
-from dstream.config.evaluate import Namespace
-from dstream.config.files import files_of, parsed
-from dstream.config.functions import functions
-from dstream.config.key_vault import KeyVaults
-from dstream.config.key_vault_secret import NoKeyVault, Unread
+from dstream.config.blocks.body_reader import BodyReader
+from dstream.config.blocks.complaints import Complaints
+from dstream.config.blocks.settings import read_settings
+from dstream.config.blocks.task import TaskReader
+from dstream.config.blocks.variable import variable_definition
+from dstream.config.hcl.files import files_of, parsed
+from dstream.config.hcl.problem import did_you_mean
+from dstream.config.hcl.source import Source
+from dstream.config.hcl.syntax import Block, Body
 from dstream.config.model import ROLES, Project, Role, Settings, Task
-from dstream.config.problem import did_you_mean
-from dstream.config.scope import Scope
-from dstream.config.settings_reader import read_settings
-from dstream.config.source import Source
-from dstream.config.surroundings import Surroundings, utc_now
-from dstream.config.syntax import Block, Body
-from dstream.config.task_reader import TaskReader
-from dstream.config.values import Value
-from dstream.config.variable_reader import variable_definition
+from dstream.config.values.environment import Environment, utc_now
+from dstream.config.values.evaluate import Namespace
+from dstream.config.values.functions import functions
+from dstream.config.values.key_vault import KeyVaults
+from dstream.config.values.key_vault_secret import NoKeyVault, Unread
+from dstream.config.values.scope import Scope
+from dstream.config.values.values import Value
 from dstream.errors import ConfigError, Place
 
 _TOP_LEVEL = ("dstream", "variable", "locals", "task")
@@ -53,12 +53,12 @@ def load(
     complaints = Complaints()
     folder = (path if path.is_dir() else path.parent).absolute()
     vaults = KeyVaults() if ask_vaults else NoKeyVault()
-    around = Surroundings(environ, folder, now, vaults)
+    around = Environment(environ, folder, now, vaults)
     files: list[tuple[Source, Body]] = []
     with complaints.collecting():
         for file in files_of(path):
             with complaints.collecting():
-                files.append(parsed(file, around))
+                files.append(parsed(file, environ, now))
     complaints.raise_if_any()
     reading = _Reading(Scope(functions(around)), complaints, variables, environ)
     reading.read(files)

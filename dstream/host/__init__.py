@@ -1,21 +1,20 @@
 """The host of a task's two providers: starts them, relays lines, keeps the checkpoint, stops them in order."""
 
-from dstream.host.control_socket import ask_host, socket_path
-from dstream.host.job import (
+from dstream.host.lifecycle.command import run_lifecycle
+from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
+from dstream.host.provider.spec import ProviderSpec
+from dstream.host.run.control_socket import ask_host, socket_path
+from dstream.host.run.job import (
     Events,
     Job,
     MetricValue,
     Phase,
     Progress,
-    ProviderSpec,
     RestartPolicy,
     RunSummary,
     StopRequest,
 )
-from dstream.host.lifecycle import run_lifecycle
-from dstream.host.lifecycle_job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
-from dstream.host.role_check import check_role
-from dstream.host.run import run_task
+from dstream.host.run.run import run_task
 
 __all__ = [
     "Events",
@@ -32,7 +31,6 @@ __all__ = [
     "RunSummary",
     "StopRequest",
     "ask_host",
-    "check_role",
     "run_lifecycle",
     "run_task",
     "socket_path",

@@ -2,6 +2,6 @@
 
 from dstream.infra.definition import Definition
 from dstream.infra.lifecycle import PulumiInfrastructure
-from dstream.infra.step import Step
+from dstream.infra.plan.step import Step
 
 __all__ = ["Definition", "PulumiInfrastructure", "Step"]

@@ -14,14 +14,14 @@ from pulumi.automation.errors import ConcurrentUpdateError
 
 from dstream.errors import ConfigError
 from dstream.infra.definition import Definition
-from dstream.infra.events import Events, Phase
-from dstream.infra.locks import holders_in, locked, named_in, remove_dead
-from dstream.infra.losses import Loss, is_deleted, losses, refuse
-from dstream.infra.plan_document import check, digest, plan_document, read_document
-from dstream.infra.record import Record
-from dstream.infra.recovery import recover
-from dstream.infra.session import Session
-from dstream.infra.step import Step
+from dstream.infra.engine.events import Events, Phase
+from dstream.infra.engine.locks import holders_in, locked, named_in, remove_dead
+from dstream.infra.engine.record import Record
+from dstream.infra.engine.recovery import recover
+from dstream.infra.engine.session import Session
+from dstream.infra.plan.document import check, digest, plan_document, read_document
+from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse
+from dstream.infra.plan.step import Step
 from dstream.sdk import Difference, Figure, InfrastructureContext, Plan, Resource, Result, Status
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
-    from dstream.infra.step import Step
+    from dstream.infra.plan.step import Step
     from dstream.sdk import Figure
 
 

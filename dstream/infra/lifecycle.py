@@ -16,7 +16,7 @@ from dstream.sdk import InfrastructureContext, InfrastructureProviderBase, Plan,
 if TYPE_CHECKING:
     from dstream.infra.commands import Commands
     from dstream.infra.definition import Definition
-    from dstream.infra.events import Severity
+    from dstream.infra.engine.events import Severity
 
 ConfigT = TypeVar("ConfigT")
 
@@ -62,8 +62,8 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         from dstream.infra.commands import Commands
-        from dstream.infra.environment import place_of
-        from dstream.infra.session import Asked, opened
+        from dstream.infra.engine.environment import place_of
+        from dstream.infra.engine.session import Asked, opened
 
         place = place_of(context.infrastructure, os.environ)
         makes = command == "init" or (command == "plan" and not context.options.destroy)

@@ -19,8 +19,8 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from dstream.host.job import ProviderSpec
-from dstream.host.process import ProviderProcess
+from dstream.host.provider.process import ProviderProcess
+from dstream.host.provider.spec import ProviderSpec
 from dstream.kit.limits import Limits
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE, PROTOCOL_VERSION
 from dstream.protocol.lifecycle import LifecycleCommand, LifecycleName, LifecycleResult, decode_result

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dstream.host.job import ProviderSpec
+from dstream.host.provider.spec import ProviderSpec
 from dstream.kit.checks import CHECKS, Check
 from dstream.kit.limits import Limits
 from dstream.kit.subject import Subject, Unseen, Violation

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
-from dstream.host.job import ProviderSpec
+from dstream.host.provider.spec import ProviderSpec
 from dstream.kit.dialogue import Dialogue
 from dstream.kit.limits import Limits
 from dstream.protocol import ENV_HEARTBEAT

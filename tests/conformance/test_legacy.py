@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dstream.errors import ConfigError, DStreamError
-from dstream.host import ProviderSpec, check_role
-from dstream.host.provider_memory import recall, remember_protocol
+from dstream.host import ProviderSpec
+from dstream.host.provider.describe import introduce
+from dstream.host.provider.memory import recall, remember_protocol
 from tests.conformance.runs import Background, Recorded, job, provider, run, script, sink_numbers, stored_state
 
 QUICK: dict[str, Any] = {"hello_timeout_s": 0.8, "legacy_ready_s": 0.3}
@@ -178,10 +179,12 @@ def test_v1_runs_are_untouched_by_the_waiting_for_hello(tmp_path: Path) -> None:
 
 
 def test_the_role_of_a_legacy_provider_is_not_guessed(tmp_path: Path) -> None:
-    check_role(legacy("quiet"), "output", cwd=None, timeout_s=0.3)
-    check_role(legacy("printf"), "input", cwd=None, timeout_s=5.0)
+    introduce(legacy("quiet"), "output", cwd=None, timeout_s=0.3, describe=False)
+    introduce(legacy("printf"), "input", cwd=None, timeout_s=5.0, describe=False)
     with pytest.raises(ConfigError) as caught:
-        check_role(ProviderSpec(argv=["true"], config={}, label="true"), "input", cwd=None, timeout_s=5.0)
+        introduce(
+            ProviderSpec(argv=["true"], config={}, label="true"), "input", cwd=None, timeout_s=5.0, describe=False
+        )
     assert caught.value.code == "provider.no_hello"
     with pytest.raises(ConfigError, match="is an input provider"):
-        check_role(provider("input.py", 3), "output", cwd=None, timeout_s=5.0)
+        introduce(provider("input.py", 3), "output", cwd=None, timeout_s=5.0, describe=False)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from dstream.infra.environment import place_of
+from dstream.infra.engine.environment import place_of
 from dstream.protocol.messages import Infrastructure
 from tests.conformance.commands import QUEUES, Place, ended, error_of, lines_of, wait_until
 

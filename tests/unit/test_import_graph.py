@@ -1,68 +1,81 @@
-"""Who may import whom: docs/architecture.md as a table that the code is held to."""
+"""Imports follow the table in docs/architecture.md, and no modules import each other in a circle."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-
-FOUNDATION = {"dstream", "dstream.errors"}
-ALLOWED = {
-    # package: what of the workspace it may import, besides itself
-    "dstream.protocol": FOUNDATION,
-    "dstream.telemetry": FOUNDATION | {"dstream.host"},
-    "dstream.sdk": FOUNDATION | {"dstream.protocol"},
-    "dstream.infra": FOUNDATION | {"dstream.launcher", "dstream.protocol", "dstream.sdk"},
-    "dstream.config": FOUNDATION | {"dstream.protocol"},
-    "dstream.plugins": FOUNDATION,
-    "dstream.state": FOUNDATION,
-    "dstream.host": FOUNDATION | {"dstream.launcher", "dstream.protocol", "dstream.state", "dstream.redact"},
-    "dstream.kit": FOUNDATION | {"dstream.protocol", "dstream.host"},
-    "dstream.cli": FOUNDATION
-    | {
-        "dstream.config",
-        "dstream.host",
-        "dstream.infra",
-        "dstream.kit",
-        "dstream.plugins",
-        "dstream.protocol",
-        "dstream.redact",
-        "dstream.state",
-        "dstream.telemetry",
-    },
-    "dstream_stacks": set(),
-    "dstream_mssql_cdc": {"dstream.sdk"},
-    "dstream_servicebus": {"dstream.sdk", "dstream.infra", "dstream_stacks"},
-    "dstream_sandbox": set(),
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    "dstream": "dstream",
+    "dstream_stacks": "stacks",
+    "dstream_mssql_cdc": "providers/mssql_cdc",
+    "dstream_servicebus": "providers/servicebus",
+    "dstream_sandbox": "sandbox",
 }
-FOLDERS = {
-    "dstream_stacks": ROOT / "stacks/dstream_stacks",
-    "dstream_mssql_cdc": ROOT / "providers/mssql_cdc/dstream_mssql_cdc",
-    "dstream_servicebus": ROOT / "providers/servicebus/dstream_servicebus",
-    "dstream_sandbox": ROOT / "sandbox/dstream_sandbox",
-}
+"""Import packages, and the row or rows of the table that they are in."""
+FREE_OF_CYCLES = ("dstream", "dstream_stacks", "dstream_mssql_cdc", "dstream_servicebus")
 LIGHT = ("azure", "pulumi", "pyodbc", "grpc", "rich", "click", "hcl2", "msgspec")
-"""Not before a provider's first line."""
+"""Not imported before a provider's first line."""
 
 
-@pytest.mark.parametrize("package", ALLOWED)
-def test_a_package_imports_only_what_the_architecture_allows(package: str) -> None:
-    folder = FOLDERS.get(package) or ROOT / package.replace(".", "/")
-    files = list(folder.rglob("*.py"))
-    assert files, f"{folder} is empty"
+def _table() -> dict[str, set[str]]:
+    """Row -> the rows that it may import."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| `([\w/]+)` \|[^|]*\|([^|]*)\|$", text, re.MULTILINE)
+    allowed = {row: set(re.findall(r"`([\w/*]+)`", cell)) for row, cell in rows}
+    for row, names in allowed.items():
+        for name in [each for each in names if each.endswith("/*")]:
+            folder = name.removesuffix("*")
+            names.remove(name)
+            names.update(each for each in allowed if each.startswith(folder) and each != row)
+    return allowed
+
+
+TABLE = _table()
+
+
+def _modules() -> dict[str, Path]:
+    found = {}
+    for package, folder in PACKAGES.items():
+        base = ROOT if folder == package else ROOT / folder
+        for file in (base / package).rglob("*.py"):
+            parts = file.relative_to(base).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+MODULES = _modules()
+
+
+def test_every_row_of_the_table_names_rows_of_the_table() -> None:
+    assert len(TABLE) > 20
+    assert {name for names in TABLE.values() for name in names} - TABLE.keys() == set()
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_a_row_imports_only_what_the_table_allows(row: str) -> None:
+    modules = [name for name in MODULES if _row_of(name) == row]
+    assert modules, f"no module belongs to {row}"
     wrong = [
-        f"{file.relative_to(ROOT)} imports {name}"
-        for file in files
-        for name in _workspace_imports(file)
-        if not _within(name, {package}) and not _within(name, ALLOWED[package])
+        f"{name} imports {imported}"
+        for name in modules
+        for imported in _imports(name)
+        if _row_of(imported) not in {row, *TABLE[row]}
     ]
     assert wrong == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and under TYPE_CHECKING count, too."""
+    graph = {name: set(_imports(name)) for name in MODULES if name.partition(".")[0] in FREE_OF_CYCLES}
+    assert [" -> ".join(circle) for circle in _circles(graph)] == []
 
 
 @pytest.mark.parametrize("module", ["dstream.sdk", "dstream_mssql_cdc.__main__", "dstream_servicebus.__main__"])
@@ -72,21 +85,46 @@ def test_nothing_heavy_is_imported_before_a_providers_first_line(module: str) ->
     assert done.stdout.split() == []
 
 
-def _workspace_imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text())):
-        names: list[str] = []
+def _imports(name: str) -> Iterator[str]:
+    """The modules of the workspace that a module imports, wherever the statement is."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            # `from dstream import errors` names a module, `from dstream.errors import X` a thing in one
-            names = (
-                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "dstream" else [node.module]
-            )
-        yield from (name for name in names if name.partition(".")[0] in ("dstream", *FOLDERS))
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in MODULES:
+            for alias in node.names:  # a module, or a name in one
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else node.module
 
 
-def _within(name: str, allowed: set[str]) -> bool:
-    """`dstream` itself allows its attributes (the version), not its packages."""
-    return any(name == each or (each != "dstream" and name.startswith(each + ".")) for each in allowed) or (
-        "dstream" in allowed and name == "dstream.__version__"
-    )
+def _row_of(module: str) -> str:
+    package, _, rest = module.partition(".")
+    path = "/".join([PACKAGES[package], *rest.split(".")]) if rest else PACKAGES[package]
+    return max((row for row in TABLE if f"{path}/".startswith(f"{row}/")), key=len)
+
+
+def _circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Each set of modules that reach each other (Tarjan's strongly connected components), as a list of names."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    circles: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        order[name] = lowest[name] = len(order)
+        stack.append(name)
+        for each in graph[name]:
+            if each not in order:
+                visit(each)
+            if each in stack:
+                lowest[name] = min(lowest[name], lowest[each])
+        if lowest[name] == order[name]:
+            circle = stack[stack.index(name) :]
+            del stack[stack.index(name) :]
+            if len(circle) > 1 or name in graph[name]:
+                circles.append(sorted(circle))
+
+    sys.setrecursionlimit(10_000)
+    for name in graph:
+        if name not in order:
+            visit(name)
+    return circles

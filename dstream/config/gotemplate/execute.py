@@ -23,8 +23,8 @@ from dstream.config.gotemplate.nodes import (
     With,
 )
 from dstream.config.gotemplate.values import Failed, Unset, failed, is_empty, kind, printed
-from dstream.config.problem import did_you_mean
-from dstream.config.source import Hole, Segment
+from dstream.config.hcl.problem import did_you_mean
+from dstream.config.hcl.source import Hole, Segment
 
 TemplateFunction = Callable[..., Any]
 

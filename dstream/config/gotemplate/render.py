@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from dstream.config.source import Segment, Source
+from dstream.config.hcl.source import Segment, Source
 
 
 def render(name: str, written: str, *, environ: Mapping[str, str], now: Callable[[], datetime]) -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from dstream.config.source import Hole
+from dstream.config.hcl.source import Hole
 
 
 class Failed(Exception):

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-
-from dstream_servicebus.message import Head
+from dataclasses import dataclass
 
 _NULL = b"\x40"
 _HEADER = b"\x00\x53\x70"
@@ -25,6 +24,19 @@ _I64 = struct.Struct(">q").pack
 
 _MAX_EXPIRY_MS = 253402243199000
 """The latest expiry that the SDK writes (its MAX_ABSOLUTE_EXPIRY_TIME, in the last hours of the year 9999)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """All that a message carries beside its id and its body; messages of one table and operation usually share it."""
+
+    content_type: str
+    session_id: str | None = None
+    partition_key: str | None = None
+    subject: str | None = None
+    properties: tuple[tuple[str, str], ...] = ()
+    ttl_s: int | None = None
+    """Whole seconds, as the SDK rounds them."""
 
 
 class Encoder:

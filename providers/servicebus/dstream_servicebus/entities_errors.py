@@ -15,7 +15,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from dstream.infra.attached_resources_types import ResourceFailed
+from dstream.infra.attached.types import ResourceFailed
 from dstream_servicebus.retry import reason
 
 _DETAIL = re.compile(r"<Detail>(.*?)</Detail>", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dstream.infra.attached_resources_types import ResourceFailed, Values
+from dstream.infra.attached.types import ResourceFailed, Values
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.servicebus.management import ServiceBusAdministrationClient
 
-from dstream.infra.attached_resources import AttachedResources
-from dstream.infra.attached_resources_types import Actual, Property, Values
+from dstream.infra.attached import AttachedResources
+from dstream.infra.attached.types import Actual, Property, Values
 from dstream_servicebus.entities_conflicts import settled
 from dstream_servicebus.entities_errors import already_exists, told
 from dstream_servicebus.entities_ids import QUEUE_ID, SUBSCRIPTION_ID, TOPIC_ID, IdShape

@@ -21,7 +21,7 @@ from azure.servicebus.management import (
     TrueRuleFilter,
 )
 
-from dstream.infra.attached_resources_types import Actual, Property, Values
+from dstream.infra.attached.types import Actual, Property, Values
 from dstream_servicebus.entities_conflicts import settled
 from dstream_servicebus.entities_errors import already_exists, told
 from dstream_servicebus.entities_ids import RULE_ID

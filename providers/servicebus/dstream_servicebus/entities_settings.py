@@ -7,7 +7,7 @@ Ranges are the widest that any tier or the emulator takes; the service refuses t
 
 from __future__ import annotations
 
-from dstream.infra.attached_resources_types import Property
+from dstream.infra.attached.types import Property
 
 FOREVER = "P10675199DT2H48M5.4775807S"
 """The longest time span that the service knows: what it takes where none is given."""

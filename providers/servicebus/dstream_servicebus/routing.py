@@ -17,9 +17,9 @@ from dstream_stacks.naming import Template, is_entity_name, kebab_table
 
 from dstream.sdk.errors import DataError
 from dstream_servicebus.config import Routing
-from dstream_servicebus.encoder import Encoder
+from dstream_servicebus.encoder import Encoder, Head
 from dstream_servicebus.lanes import LaneKey
-from dstream_servicebus.message import MAX_ID_LENGTH, Head, Message
+from dstream_servicebus.message import MAX_ID_LENGTH, Message
 
 REMEMBERED = 10_000
 """Combinations of metadata values; with a per-event field in a template each event has its own."""

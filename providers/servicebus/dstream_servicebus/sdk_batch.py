@@ -15,8 +15,8 @@ from typing import Protocol
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.exceptions import MessageSizeExceededError
 
-from dstream_servicebus.encoder import Encoder
-from dstream_servicebus.message import Head, Message
+from dstream_servicebus.encoder import Encoder, Head
+from dstream_servicebus.message import Message
 
 
 class FillBatch(Protocol):

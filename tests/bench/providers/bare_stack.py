@@ -15,7 +15,7 @@ from dstream_stacks.arm_program import arm_program
 from dstream_stacks.spec import Namespace, Queue, ResourceGroup, ServiceBusSpec
 from pulumi import automation
 
-from dstream.infra.engine import find_engine
+from dstream.infra.engine.cli import find_engine
 
 
 def main(folder: Path, queues: int, command: str) -> None:

@@ -12,7 +12,7 @@ import pulumi
 import pytest
 from pulumi import automation as auto
 
-from dstream.infra.attachments import served
+from dstream.infra.engine.attachments import served
 
 ENGINE = Path.home() / ".dstream/pulumi/v3.259.0"
 _PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "attached-resources.md"

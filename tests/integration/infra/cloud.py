@@ -21,7 +21,7 @@ import psutil
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from dstream.infra.attachments import served
+from dstream.infra.engine.attachments import served
 from tests.integration.infra.world import World
 
 TYPE = "cloud:index:Queue"

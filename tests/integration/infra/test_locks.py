@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from dstream.infra import locks
-from dstream.infra.unlock import release
+from dstream.infra.engine import locks
+from dstream.infra.engine.unlock import release
 from dstream.protocol.messages import Infrastructure
 from tests.integration.infra.driving import Stage, ended
 from tests.running import wait_until

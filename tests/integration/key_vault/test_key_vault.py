@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from dstream.config import Project, load
-from dstream.config.key_vault import KeyVaults
-from dstream.config.key_vault_secret import KeyVaultSecret
+from dstream.config.values.key_vault import KeyVaults
+from dstream.config.values.key_vault_secret import KeyVaultSecret
 from dstream.errors import AuthError, ConfigErrors, DStreamError, UnreachableError
 
 VAULT, LOGIN = "retail.vault.azure.net", "login.microsoftonline.com"

@@ -17,7 +17,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_servicebus.entities_resources import entities_resources
 from pulumi import automation as auto
 
-from dstream.infra.attachments import served
+from dstream.infra.engine.attachments import served
 
 # Programs that fork beside gRPC threads make it talk on stderr.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

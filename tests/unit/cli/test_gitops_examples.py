@@ -12,7 +12,7 @@ import click
 import pytest
 import yaml
 
-from dstream.cli.lifecycle_flags import Flags
+from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.main import cli
 from dstream.cli.options import Options
 from dstream.config import load

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
+from dstream.cli.commands.run import run
 from dstream.cli.main import cli
-from dstream.cli.run import run
 
 ROOT = Path(__file__).parent.parent.parent.parent
 COMMAND = re.compile(r"`dstream ([a-z]+)(?: ([a-z]+))?")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dstream.config import load
 
-FILES = Path(__file__).parent / "hcl"
+FILES = Path(__file__).parent / "original"
 
 
 def test_templates_are_rendered_in_strings_in_comments_and_alone() -> None:

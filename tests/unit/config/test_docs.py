@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dstream.config.functions import functions
 from dstream.config.gotemplate import sprig
-from dstream.config.surroundings import Surroundings, utc_now
+from dstream.config.values.environment import Environment, utc_now
+from dstream.config.values.functions import functions
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "hcl.md").read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def test_a_function_gives_what_the_page_says(
 
 
 def test_the_page_names_every_function() -> None:
-    around = Surroundings({}, Path(), utc_now)
+    around = Environment({}, Path(), utc_now)
 
     assert {row[0] or row[3] for row in FUNCTIONS} == {"try", *functions(around)}
 

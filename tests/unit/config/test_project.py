@@ -356,7 +356,7 @@ def test_try_gets_over_a_broken_local(load_text: Load) -> None:
     ],
 )
 def test_a_version_is_checked_against_its_constraint(constraint: str, fits: bool | None) -> None:
-    from dstream.config.version import satisfies
+    from dstream.config.blocks.version import satisfies
 
     assert satisfies("0.1.0", constraint) is fits
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dstream_servicebus.encoder import Encoder
-from dstream_servicebus.message import Head, Message
+from dstream_servicebus.encoder import Encoder, Head
+from dstream_servicebus.message import Message
 
 PLAIN = Encoder(Head("application/json"))
 

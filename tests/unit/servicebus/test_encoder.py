@@ -10,8 +10,8 @@ from azure.servicebus import ServiceBusMessageBatch
 from azure.servicebus._pyamqp._encode import encode_payload
 from azure.servicebus._pyamqp.message import BatchMessage
 from dstream_servicebus import sdk_batch
-from dstream_servicebus.encoder import Encoder
-from dstream_servicebus.message import Head, Message
+from dstream_servicebus.encoder import Encoder, Head
+from dstream_servicebus.message import Message
 from dstream_servicebus.sdk_batch import choose_fill, fill_fast, fill_public
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -17,8 +17,8 @@ from dstream_stacks import resource_ids
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dstream.infra.attached_resources_types import UNKNOWN, ResourceFailed
-from dstream.infra.attached_resources_values import seconds_of
+from dstream.infra.attached.types import UNKNOWN, ResourceFailed
+from dstream.infra.attached.values import seconds_of
 
 SHAPES = {
     resource_ids.OWN_QUEUE: ids.QUEUE_ID,

@@ -15,7 +15,7 @@ from dstream_servicebus.config import Access
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.entities_resources import entities_resources
 
-from dstream.infra.attached_resources import ResourceFailed
+from dstream.infra.attached import ResourceFailed
 
 _BUSY = b"<Error><Code>429</Code><Detail>SubCode=50009. The namespace is busy.</Detail></Error>"
 

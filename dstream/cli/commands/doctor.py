@@ -1,0 +1,113 @@
+"""`dstream doctor`: what this machine has of what the tasks need."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import click
+
+from dstream.cli.commands.doctor_checks import Finding, Mark, engine, state_folder, task_findings
+from dstream.cli.options import Options, with_options
+from dstream.cli.project import load_project, task_of
+from dstream.cli.view.plan import Paint, painter
+from dstream.cli.view.words import plural
+from dstream.config import Project
+from dstream.errors import ConfigError, DStreamError
+
+_SIGNS: dict[Mark, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
+_MACHINE = "this machine"
+
+
+@click.command(
+    epilog="\b\nExamples:\n  dstream doctor\n  dstream doctor orders --json\n  dstream doctor --install --yes"
+)
+@click.argument("tasks", nargs=-1, metavar="[TASK..]")
+@click.option("--install", is_flag=True, help="Install the Pulumi engine where it is missing.")
+@click.option("--yes", is_flag=True, help="Don't ask before that. Needed where there is no terminal to ask at.")
+@with_options
+def doctor(tasks: Sequence[str], options: Options, *, install: bool, yes: bool) -> int:
+    """Look at what this machine has of what the tasks need: engine, providers, drivers, the state folder.
+
+    Providers are started only to say what they are; nothing is connected to. Without TASK all tasks of the file are
+    looked at, and where there is no file only the machine. Exits with 3 when something that is needed is missing.
+    """
+    if install:
+        _install(yes=yes)
+    project = load_project(options, only=()) if tasks or options.config or options.config_path.exists() else None
+    findings = _look(project, tasks)
+    if options.as_json:
+        _show_json(findings)
+    else:
+        _show(findings, painter(options.color(sys.stdout)))
+    return 3 if _count(findings, "failure") else 0
+
+
+def _look(project: Project | None, names: Sequence[str]) -> Mapping[str, Sequence[Finding]]:
+    """By what they are about: the machine, then each task."""
+    if project is None:
+        return {_MACHINE: list(engine(is_needed=False))}
+    chosen = [task_of(project, name) for name in dict.fromkeys(names or project.tasks)]
+    of_tasks = {task.name: task_findings(project, task) for task in chosen}
+    is_needed = any(each.needs_engine for each in of_tasks.values())
+    machine = [*engine(is_needed=is_needed), state_folder(project)]
+    return {_MACHINE: machine, **{name: each.findings for name, each in of_tasks.items()}}
+
+
+def _install(*, yes: bool) -> None:
+    from dstream.infra.engine.cli import ENGINE_VERSION, find_engine, install_engine
+
+    try:
+        find_engine(os.environ)
+        return  # the findings show it
+    except DStreamError as error:
+        missing = error
+    if not yes and not sys.stdin.isatty():
+        raise ConfigError(
+            "lifecycle.needs_yes",
+            "`dstream doctor` installs nothing unasked: where there is no terminal to ask at, it needs --yes",
+            hint="dstream doctor --install --yes",
+        )
+    if not yes:
+        click.confirm(f"{missing.message}\nDownload Pulumi {ENGINE_VERSION} with its installer?", abort=True, err=True)
+    install_engine(os.environ)
+
+
+def _show(findings: Mapping[str, Sequence[Finding]], paint: Paint) -> None:
+    width = max(len(each.subject) for group in findings.values() for each in group)
+    for index, (about, group) in enumerate(findings.items()):
+        click.echo(f"{chr(10) if index else ''}{about}")
+        for each in group:
+            sign, color = _SIGNS[each.mark]
+            first, *rest = _folded(each.text, width) or [""]
+            click.echo(f"  {paint(sign, color)} {each.subject:<{width}}   {first}")
+            for line in [*rest, *(paint(line, None) for line in _folded(each.fix, width))]:
+                click.echo(f"    {'':<{width}}   {line}")
+    failures, warnings = _count(findings, "failure"), _count(findings, "warning")
+    parts = [plural(failures, "failure")] * bool(failures) + [plural(warnings, "warning")] * bool(warnings)
+    click.echo(f"\n{', '.join(parts) or 'All that was looked at is there'}.")
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """In the columns that a terminal leaves beside the subjects; elsewhere a line is a line."""
+    if not sys.stdout.isatty():
+        return text.splitlines()
+    columns = max(shutil.get_terminal_size().columns - width - 8, 30)
+    return [part for line in text.splitlines() for part in textwrap.wrap(line, columns, break_on_hyphens=False)]
+
+
+def _show_json(findings: Mapping[str, Sequence[Finding]]) -> None:
+    listed = [
+        {"about": about, "mark": each.mark, "subject": each.subject, "text": each.text, "fix": each.fix}
+        for about, group in findings.items()
+        for each in group
+    ]
+    click.echo(json.dumps({"schema_version": 1, "findings": listed}))
+
+
+def _count(findings: Mapping[str, Sequence[Finding]], mark: Mark) -> int:
+    return sum(each.mark == mark for group in findings.values() for each in group)

@@ -1,0 +1,44 @@
+"""`--metrics HOST:PORT` of `run`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import click
+
+from dstream.cli.view.progress import RunLog
+from dstream.host import Events
+
+Address = tuple[str, int]
+
+
+def address(context: click.Context, option: click.Parameter, value: str | None) -> Address | None:
+    """`127.0.0.1:9100`, `[::1]:9100`; port 0 is any free one."""
+    if value is None:
+        return None
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise click.BadParameter(f'"{value}" is no HOST:PORT such as 127.0.0.1:9100')
+    return host, int(port)
+
+
+@contextlib.contextmanager
+def serving(where: Address | None, tasks: Sequence[str], log: RunLog) -> Iterator[Callable[[str], Events | None]]:
+    """Serves the figures of these tasks; gives what must hear each one's events. Raises ConfigError."""
+    if where is None:
+        yield lambda task: None
+        return
+    # Imported only here: most runs need no prometheus_client.
+    from dstream.telemetry.health import RunsWatch
+    from dstream.telemetry.metrics_server import MetricsServer
+
+    runs = RunsWatch(tasks)
+    server = MetricsServer(*where, runs)
+    server.start()
+    try:
+        log.log("info", "metrics.listening", url=f"http://{server.address}/metrics")
+        yield runs.of
+    finally:
+        server.close()

@@ -1,0 +1,175 @@
+"""`dstream provider test|new|list|show`: for those who write providers, and those who look for one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from dstream.cli.commands.provider_report import (
+    list_document,
+    list_lines,
+    reference_document,
+    reference_lines,
+    report_document,
+    report_line,
+    result_lines,
+)
+from dstream.cli.options import Options, with_options
+from dstream.config.schema.reference import settings_of
+from dstream.errors import ConfigError
+from dstream.host import ProviderSpec
+from dstream.host.provider.describe import Introduction, introduce
+from dstream.kit import check_provider
+from dstream.kit.scaffold import Kind, scaffold
+from dstream.plugins import Installed, installed, resolve
+from dstream.protocol.messages import Role
+
+_ANSWER_S = 30.0
+_AT_ONCE = 4
+
+
+@click.group(epilog="\b\nExample:\n  dstream provider list\n  dstream provider test ./my-provider")
+def provider() -> None:
+    """Write, check and look up providers."""
+
+
+@provider.command(
+    epilog="\b\nExample:\n  dstream provider test ./my-provider --config config.json\n"
+    "  dstream provider test counter --json\n"
+    "  dstream provider test ./my-output --config config.json --lifecycle"
+)
+@click.argument("provider", metavar="PROVIDER|PATH")
+@click.option("--role", type=click.Choice(["input", "output"]), help="The role that it must have (any).")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="JSON: the config that it is tested with ({}).",
+)
+@click.option(
+    "--lifecycle", is_flag=True, help="Test init, plan, status, destroy too: makes and deletes what the config names."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--no-color", is_flag=True, help="Plain text.")
+def test(
+    provider: str, role: Role | None, config_file: Path | None, lifecycle: bool, as_json: bool, no_color: bool
+) -> int:
+    """Hold any executable to the protocol: start it, stop it, kill it, and look at what it does.
+
+    Exits with 0 when every check passes, with 1 when one fails. An input shows most with a source of a few hundred
+    rows; what can't be seen is said. Infrastructure is touched with --lifecycle only, and only if nothing of it exists.
+    """
+    options = _options(as_json=as_json, no_color=no_color)
+    argv, config = _argv(provider), _config(config_file)
+
+    def show(text: str) -> None:
+        if not options.as_json:
+            click.echo(text, color=options.color(sys.stdout))
+
+    show(f"{provider}\n")
+    report = check_provider(
+        argv, config, role=role, lifecycle=lifecycle, on_result=lambda result: show(result_lines(result))
+    )
+    show(f"\n{report_line(report)}")
+    if not lifecycle and report.hello is not None and "infrastructure" in report.hello.capabilities:
+        show("Its lifecycle commands were not tested: --lifecycle makes and deletes what the config names.")
+    if options.as_json:
+        click.echo(json.dumps(report_document(provider, report)))
+    return 0 if report.passed else 1
+
+
+@provider.command(epilog="\b\nExample:\n  dstream provider new tides --kind input")
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(get_args(Kind)),
+    required=True,
+    help="What it is to do; infrastructure: an output that makes what it writes to.",
+)
+def new(name: str, kind: Kind) -> None:
+    """Make a small project that passes `dstream provider test` at once, in the folder NAME."""
+    options = _options()
+    folder = scaffold(options.chdir or Path(), name, kind)
+    script = next(folder.glob("dstream_*.py"))
+    task = f"{script.stem.removeprefix('dstream_')} -c {folder / 'dstream.hcl'}"
+    make = f"Make it:   dstream init {task}\n" if kind == "infrastructure" else ""
+    click.echo(
+        f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}\n\n"
+        f"Try it:    dstream provider test {script}\n"
+        f"{make}"
+        f"Run it:    dstream run {task}\n"
+        f"Change it: {script}"
+    )
+
+
+@provider.command("list", epilog="\b\nExample:\n  dstream provider list")
+@with_options
+def list_providers(options: Options) -> None:
+    """Show the providers that `provider = ".."` finds here. Each is started to say what it is, and ended."""
+    every = installed(os.environ)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(zip(every, pool.map(_introduction, every), strict=True))
+    click.echo(json.dumps(list_document(found)) if options.as_json else list_lines(found))
+
+
+@provider.command(epilog="\b\nExample:\n  dstream provider show servicebus")
+@click.argument("provider", metavar="PROVIDER|PATH")
+@with_options
+def show(options: Options, provider: str) -> None:
+    """Show a provider's settings: type, default, meaning, and which are secret."""
+    spec = ProviderSpec(_argv(provider), {}, provider)
+    found = introduce(spec, None, cwd=None, timeout_s=_ANSWER_S, describe=True)
+    if found.hello is None or found.description is None:
+        raise ConfigError(
+            "provider.not_described",
+            f'"{provider}" does not describe its settings',
+            hint="A provider that does has the capability describe; see docs/write-a-provider.md.",
+        )
+    settings = settings_of(found.description.config_schema)
+    if options.as_json:
+        document = reference_document(found.hello, found.description.summary, found.description.config_schema, settings)
+        click.echo(json.dumps(document))
+        return
+    docs = found.description.docs or found.description.summary
+    text = reference_lines(found.hello, docs, settings)
+    click.echo(text, color=options.color(sys.stdout))
+
+
+def _options(**more: bool) -> Options:
+    """Those before the command's name, for commands that take only some of them."""
+    given = click.get_current_context().find_object(Options) or Options()
+    return Options(**more).over(given)  # type: ignore[arg-type]  # only flags are passed
+
+
+def _argv(provider: str) -> list[str]:
+    """A path if it looks like one or there is one, else a name."""
+    path = Path(provider)
+    if path.name != provider or path.suffix or path.exists():
+        return resolve(None, provider, Path().absolute(), os.environ)
+    return resolve(provider, None, Path().absolute(), os.environ)
+
+
+def _config(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        config = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{file} can't be read as JSON: {error}", param_hint="--config") from error
+    if not isinstance(config, dict):
+        raise click.BadParameter(f"{file} must hold a JSON object", param_hint="--config")
+    return config
+
+
+def _introduction(each: Installed) -> Introduction | None:
+    try:
+        spec = ProviderSpec(each.argv, {}, each.name)
+        return introduce(spec, None, cwd=None, timeout_s=_ANSWER_S, describe=False)
+    except ConfigError:
+        return None

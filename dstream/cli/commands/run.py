@@ -1,0 +1,159 @@
+"""`dstream run`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+
+from dstream.cli.commands import metrics_option
+from dstream.cli.commands.task_runs import Ended, TaskRuns
+from dstream.cli.options import Options, with_options
+from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
+from dstream.cli.view.progress import RunLog
+from dstream.config import Project, Task
+from dstream.config.units import seconds
+from dstream.errors import DStreamError
+from dstream.host import Job, RestartPolicy, RunSummary
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _duration(context: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    """`90s`, `10m`, `1h30m`, in seconds."""
+    found = seconds(value) if value is not None else None
+    if value is not None and not found:
+        raise click.BadParameter(f'"{value}" is no duration such as 90s, 10m or 1h30m')
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The flags that make a job of a task."""
+
+    once: bool
+    from_: str | None
+    reset: bool
+    duration: float | None
+    max_rows: int | None
+    no_restart: bool
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  dstream run orders\n"
+    "  dstream run orders --once\n"
+    "  dstream run orders --from latest --log-format json\n"
+    "  dstream run --all --fail-fast"
+)
+@click.argument("tasks", metavar="TASK..", nargs=-1)
+@click.option("--all", "all_tasks", is_flag=True, help="All tasks of the file, side by side.")
+@click.option("--fail-fast", is_flag=True, help="When one task fails, drain and end the others too.")
+@click.option("--once", is_flag=True, help="Up to the source's end as it is at the start, then stop.")
+@click.option("--duration", callback=_duration, metavar="TIME", help="Drain and end after this time, such as 10m.")
+@click.option("--max-rows", type=click.IntRange(min=1), help="Drain and end when so many rows, or more, are read.")
+@click.option(
+    "--from",
+    "from_",
+    metavar="POSITION",
+    help="Where to start when no checkpoint is stored: earliest, latest, or what the input understands.",
+)
+@click.option("--reset", is_flag=True, help="Forget the stored checkpoint first.")
+@click.option("--no-restart", is_flag=True, help="End at the first failure, also when it may pass.")
+@click.option(
+    "--metrics",
+    callback=metrics_option.address,
+    metavar="HOST:PORT",
+    help="Serve /metrics (Prometheus), /healthz and /readyz there; port 0 takes a free one.",
+)
+@with_options
+def run(
+    tasks: Sequence[str],
+    options: Options,
+    *,
+    all_tasks: bool,
+    fail_fast: bool,
+    metrics: metrics_option.Address | None,
+    **wanted: Any,
+) -> int:
+    """Stream each TASK's rows from its input to its output, until stopped.
+
+    Ctrl-C drains: what was read is delivered and the checkpoint stored, then it ends with exit code 0. A second Ctrl-C
+    ends it at once. The next run continues where the last one stopped; after a crash rows may repeat, none is lost.
+    Several tasks run side by side and do not disturb each other; the exit code is that of the worst.
+    """
+    if bool(tasks) == all_tasks:
+        raise click.UsageError("Name the tasks to run, or all of them with --all.")
+    project = load_project(options, only=None if all_tasks else tasks)
+    chosen = [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
+    log = RunLog(sys.stderr, level=options.level, log_format=options.log_format or "text")
+    jobs = [_job(project, task, _Wanted(**wanted)) for task in chosen]
+    ends = []
+    with metrics_option.serving(metrics, [job.task for job in jobs], log) as watch_of:
+        runs = TaskRuns(jobs, lambda task: log.of(task, watch_of(task)), fail_fast=fail_fast)
+        for number in _SIGNALS:
+            signal.signal(number, lambda caught, _: runs.stop(caught))
+        for ended in runs.ends():
+            ends.append(ended)
+            if isinstance(ended.outcome, DStreamError):
+                log.show(ended.outcome)
+    log.end()
+    if options.as_json:
+        _show_json(ends, several=all_tasks or len(chosen) > 1)
+    return max((ended.exit_code for ended in ends), default=0)
+
+
+def _job(project: Project, task: Task, wanted: _Wanted) -> Job:
+    policy = replace(task.restart, max_attempts=0) if wanted.no_restart else task.restart
+    return Job(
+        task=task.name,
+        run_id=uuid.uuid4().hex[:8],
+        input=spec_of(task.input, project),
+        output=spec_of(task.output, project),
+        state_dir=project.state_dir,
+        stack=project.stack,
+        infrastructure=infrastructure_of(project, task),
+        cwd=project.folder,
+        once=wanted.once,
+        from_=wanted.from_,
+        reset=wanted.reset,
+        max_duration_s=wanted.duration,
+        max_rows=wanted.max_rows,
+        max_line=task.max_line,
+        start_timeout_s=task.start_timeout_s,
+        restart=RestartPolicy(policy.max_attempts, policy.initial_delay_s, policy.max_delay_s),
+        socket_dir=project.socket_dir,
+    )
+
+
+def _show_json(ends: Sequence[Ended], *, several: bool) -> None:
+    """One task's run is the document itself, when it has not failed; several are a list."""
+    if several:
+        click.echo(json.dumps({"schema_version": 1, "runs": [_document(ended) for ended in ends]}))
+    elif isinstance(ends[0].outcome, RunSummary):
+        click.echo(json.dumps({"schema_version": 1, **_document(ends[0])}))
+
+
+def _document(ended: Ended) -> dict[str, Any]:
+    outcome = ended.outcome
+    document: dict[str, Any] = {"task": ended.job.task, "run_id": ended.job.run_id, "exit_code": ended.exit_code}
+    if isinstance(outcome, DStreamError):
+        return {**document, "error": {"code": outcome.code, "kind": outcome.kind, "message": outcome.message}}
+    assert isinstance(outcome, RunSummary)
+    return {
+        **document,
+        "started_at": outcome.started_at.isoformat(),
+        "ended_at": outcome.ended_at.isoformat(),
+        "drained": outcome.drained,
+        "rows": outcome.rows,
+        "rows_rejected": outcome.progress.rows_rejected,
+        "rows_s": round(outcome.rows_s, 1),
+        "checkpoints": outcome.checkpoints,
+        "restarts": outcome.progress.restarts,
+    }

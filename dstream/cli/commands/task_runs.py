@@ -1,0 +1,100 @@
+"""Several tasks at once, each in a thread of its own: isolated, stopped together, their ends in the order they come."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dstream.cli.view.progress import TaskLog
+from dstream.errors import DStreamError, SystemFault, exit_code
+from dstream.host import Job, RunSummary, StopRequest, run_task
+from dstream.redact import Redactor
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a task's run ended: with a summary or an error. `signal`: what had asked for its end, 0 for nothing."""
+
+    job: Job
+    outcome: RunSummary | DStreamError
+    was_running: bool
+    signal: int
+
+    @property
+    def exit_code(self) -> int:
+        if isinstance(self.outcome, RunSummary):
+            if self.outcome.drained:
+                return 0
+            return 128 + self.signal if self.signal else 1
+        return exit_code(self.outcome, was_running=self.was_running)
+
+
+class TaskRuns:
+    """`start` once, then `ends`. `stop` may be called from a signal handler."""
+
+    def __init__(self, jobs: Sequence[Job], log_of: Callable[[str], TaskLog], *, fail_fast: bool) -> None:
+        self._ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+        self._threads = [_TaskRun(job, log_of(job.task), self) for job in jobs]
+        self._fail_fast = fail_fast
+        self.signal = 0
+
+    def stop(self, signal: int) -> None:
+        """The first one drains, the next one kills."""
+        is_first, self.signal = not self.signal, signal
+        self._request(only_running=is_first)
+
+    def ends(self) -> Iterator[Ended]:
+        """Starts all, gives each end as it comes; afterwards nothing is left of them."""
+        for thread in self._threads:
+            thread.start()
+        for _ in self._threads:
+            # SimpleQueue.get lets signal handlers run while it waits (PEP 475 treats it like a lock).
+            ended = self._ended.get()
+            if self._fail_fast and ended.exit_code:
+                self._request(only_running=True)
+            yield ended
+        for thread in self._threads:
+            thread.join()
+
+    def over(self, ended: Ended) -> None:
+        self._ended.put(ended)
+
+    def _request(self, *, only_running: bool) -> None:
+        for thread in self._threads:
+            if not (only_running and thread.stop.is_requested):
+                thread.stop.request()
+
+
+class _TaskRun(threading.Thread):
+    """Starts a task's providers and outlives them: Linux ties their parent-death signal to this thread."""
+
+    def __init__(self, job: Job, log: TaskLog, runs: TaskRuns) -> None:
+        super().__init__(name=f"run-{job.task}")
+        self.stop = StopRequest()
+        self._job = job
+        self._log = log
+        self._runs = runs
+
+    def run(self) -> None:
+        outcome: RunSummary | DStreamError
+        try:
+            outcome = run_task(self._job, events=self._log, stop=self.stop)
+        except DStreamError as error:
+            outcome = error
+        except BaseException as error:  # noqa: BLE001  # a defect of ours in one task: shown, and no end of the others
+            outcome = _defect(self._job, error)
+        self._runs.over(Ended(self._job, outcome, self._log.was_running, self._runs.signal))
+
+
+def _defect(job: Job, error: BaseException) -> DStreamError:
+    fault = SystemFault(
+        "run.crashed",
+        f'task "{job.task}" ended by a defect of dstream: {type(error).__name__}: {error}',
+        hint="Please report this, with the lines above.",
+        details="".join(traceback.format_exception(error)).splitlines(),
+    )
+    secrets = job.input.secrets | job.output.secrets
+    return Redactor(secrets=secrets, configs=(job.input.config, job.output.config)).error(fault)

@@ -1,0 +1,78 @@
+"""`dstream validate`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import click
+
+from dstream.cli.options import Options, with_options
+from dstream.cli.project import load_project, spec_of
+from dstream.config import Project, ProviderBlock, Task
+from dstream.config.blocks.complaints import Complaints
+from dstream.config.schema.check import check_config
+from dstream.host.provider.describe import introduce
+
+
+@dataclass(frozen=True, slots=True)
+class _Unchecked:
+    """A config that only its provider can judge, when it runs."""
+
+    task: str
+    role: str
+    provider: str
+    reason: str
+
+
+@click.command(epilog="\b\nExample:\n  dstream validate -c dstream.hcl")
+@with_options
+def validate(options: Options) -> None:
+    """Check the file, its references, its providers' roles and their configs; report everything wrong at once.
+
+    Providers are started only to say what they are and which settings they have; nothing is connected to.
+    """
+    project = load_project(options, ask_vaults=False)
+    complaints = Complaints()
+    unchecked: list[_Unchecked] = []
+    for task in project.tasks.values():
+        for block in (task.input, task.output):
+            with complaints.collecting():
+                reason = _check(project, task, block, complaints)
+                if reason:
+                    unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
+                elif block.unread:
+                    unchecked.append(_Unchecked(task.name, block.role, block.label, _unread(block)))
+    complaints.raise_if_any()
+    if options.as_json:
+        listed = [
+            {"task": each.task, "role": each.role, "provider": each.provider, "reason": each.reason}
+            for each in unchecked
+        ]
+        document = {"schema_version": 1, "valid": True, "tasks": list(project.tasks), "unchecked": listed}
+        click.echo(json.dumps(document))
+        return
+    count = len(project.tasks)
+    click.echo(f"{project.path}: {count} task{'' if count == 1 else 's'}, no errors.")
+    for each in unchecked:
+        click.echo(f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {each.reason}')
+
+
+def _unread(block: ProviderBlock) -> str:
+    what = ", ".join(sorted(block.unread)) if "" not in block.unread else "all of it"
+    return f"{what} depends on a key vault, which is asked only when it is used"
+
+
+def _check(project: Project, task: Task, block: ProviderBlock, complaints: Complaints) -> str:
+    """Why the config could not be checked, or nothing. Raises ConfigError for what makes the provider unusable."""
+    found = introduce(
+        spec_of(block, project), block.role, cwd=project.folder, timeout_s=task.start_timeout_s, describe=True
+    )
+    if found.hello is None:
+        return "a legacy provider can't be described"
+    if found.description is None:
+        can = "describe" in found.hello.capabilities
+        return "it did not answer describe" if can else "it does not describe its settings"
+    for error in check_config(block, found.description.config_schema):
+        complaints.add(error)
+    return ""

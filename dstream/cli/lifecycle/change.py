@@ -1,0 +1,102 @@
+"""`init` and `destroy`: show the plan, refuse what a guard forbids, ask, and carry out what was shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import click
+import msgspec
+
+from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.lifecycle.flags import Flags
+from dstream.cli.lifecycle.guard import refuse_data_loss, without_running_streams
+from dstream.cli.lifecycle.plan_file import Command, PlanFile, read_plan, refuse_foreign, refuse_moved
+from dstream.cli.lifecycle.report import Report
+from dstream.cli.lifecycle.request import Request
+from dstream.cli.options import Options
+from dstream.errors import ConfigError
+from dstream.protocol.lifecycle import LifecycleOptions
+
+
+def change(command: Command, flags: Flags, options: Options) -> int:
+    """All plans first: unless every task can do it, none is touched. Gives the exit code."""
+    _refuse_without_terminal(command, flags)
+    file = read_plan(flags.plan_file) if flags.plan_file else None
+    if file:
+        flags = _as_planned(flags, file)
+    request = Request(options, None if flags.all_tasks else flags.tasks)
+    report = Report(command, options, flags, tasks=request.names, stack=request.project.stack)
+    plans = _plans(command, flags, request, report, file)
+    report.plans(plans)
+    if not flags.allow_data_loss and not request.exit_code(plans):
+        plans = refuse_data_loss(command, plans)
+    with without_running_streams(command, request.project, plans) as answers:
+        if not request.exit_code(answers) and any(each.may_change for each in answers):
+            if not (flags.yes or file or _confirmed(command, answers)):
+                click.echo("Nothing was changed.", err=True)
+                return 1
+            answers = _carry_out(command, flags, request, report, answers)
+            report.results(answers)
+    report.end(answers)
+    return request.exit_code(answers)
+
+
+def _plans(command: Command, flags: Flags, request: Request, report: Report, file: PlanFile | None) -> list[Answer]:
+    if file is None:
+        wanted = flags.lifecycle(destroy=command == "destroy")
+        return request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
+    assert flags.plan_file is not None
+    refuse_foreign(file, flags.plan_file, command, request.project, request.names)
+    refuse_moved(file, request.project, request.names)
+    return file.answers(request.names)
+
+
+def _carry_out(
+    command: Command, flags: Flags, request: Request, report: Report, plans: Sequence[Answer]
+) -> list[Answer]:
+    """Of those that change anything; the plans of the others are their answers."""
+    by_task = {answer.task: answer for answer in plans}
+
+    def options_of(task: str) -> LifecycleOptions:
+        outcome = by_task[task].outcome
+        shown = dict(outcome.plan) if outcome and outcome.plan else None
+        is_exact = flags.plan_file is not None
+        return msgspec.structs.replace(flags.lifecycle(), expect=shown, exact=is_exact)
+
+    tasks = [task for task in request.tasks if by_task[task.name].may_change]
+    for answer in request.ask(command, options_of, report.log, tasks=tasks):
+        by_task[answer.task] = answer
+    return [by_task[task.name] for task in request.tasks]
+
+
+def _as_planned(flags: Flags, file: PlanFile) -> Flags:
+    """With the flags that the plan was made with."""
+    return replace(
+        flags,
+        tasks=flags.tasks or [each.task for each in file.tasks],
+        target=file.options.target,
+        refresh=file.options.refresh,
+        import_=file.options.import_,
+    )
+
+
+def _refuse_without_terminal(command: Command, flags: Flags) -> None:
+    if flags.yes or sys.stdin.isatty():
+        return
+    what = "--all" if flags.all_tasks else " ".join(flags.tasks)
+    if flags.plan_file:
+        look = f"dstream plan --show {flags.plan_file}"
+    else:
+        look = f"dstream plan {what}{' --destroy' if command == 'destroy' else ''}"
+    raise ConfigError(
+        "lifecycle.needs_yes",
+        f"`dstream {command}` changes infrastructure: where there is no terminal to ask at, it needs --yes",
+        hint=f"What it would do: {look}",
+    )
+
+
+def _confirmed(command: str, plans: Sequence[Answer]) -> bool:
+    names = ", ".join(answer.task for answer in plans if answer.may_change)
+    return click.confirm(f"\n{command.capitalize()} {names}?", err=True)

@@ -1,0 +1,107 @@
+"""`dstream init`, `plan`, `status` and `destroy`: the infrastructure that a task's output writes to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import click
+
+from dstream.cli.lifecycle.change import change
+from dstream.cli.lifecycle.flags import Flags, with_flags
+from dstream.cli.lifecycle.plan_file import PlanOptions, planned, read_plan, write_plan
+from dstream.cli.lifecycle.report import Report
+from dstream.cli.lifecycle.request import Request
+from dstream.cli.options import Options
+from dstream.cli.view.stream import stream_of
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  dstream plan orders\n"
+    "  dstream plan orders --destroy\n"
+    "  dstream plan --all --detailed-exitcode --out plan.json --markdown plan.md\n"
+    "  dstream plan --show plan.json"
+)
+@with_flags("destroy", "refresh", "import_", "out", "show", "detailed_exitcode")
+def plan(flags: Flags, options: Options) -> int:
+    """Show what init would do to what TASK's output writes to. Nothing is changed."""
+    if flags.show:
+        return _show(flags, options)
+    request = Request(options, None if flags.all_tasks else flags.tasks)
+    report = Report("plan", options, flags, tasks=request.names, stack=request.project.stack)
+    wanted = flags.lifecycle(destroy=flags.destroy)
+    answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
+    code = request.exit_code(answers)
+    if flags.out and not code:
+        made_with = PlanOptions(list(flags.target), flags.refresh, flags.import_)
+        write_plan(flags.out, planned(request.project, "destroy" if flags.destroy else "init", made_with, answers))
+    report.plans(answers)
+    changed = [answer.task for answer in answers if answer.has_changes]
+    if changed and not code and not any(answer.losing for answer in answers):
+        report.hint(f"\nNext: {_next(flags, options, changed)}")
+    report.end(answers)
+    return code or (2 if changed and flags.detailed_exitcode else 0)
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  dstream init orders\n"
+    "  dstream init orders --yes --lock-timeout 5m\n"
+    "  dstream init --plan plan.json --yes"
+)
+@with_flags("plan_file", "refresh", "import_", "lock_timeout", "allow_data_loss", "yes")
+def init(flags: Flags, options: Options) -> int:
+    """Create or update what TASK's output writes to: show the plan, ask, carry it out."""
+    return change("init", flags, options)
+
+
+@click.command(epilog="\b\nExamples:\n  dstream plan orders --destroy\n  dstream destroy orders")
+@with_flags("plan_file", "refresh", "lock_timeout", "allow_data_loss", "yes")
+def destroy(flags: Flags, options: Options) -> int:
+    """Delete what init made for TASK: show it, ask, carry it out."""
+    return change("destroy", flags, options)
+
+
+@click.command(epilog="\b\nExamples:\n  dstream status orders\n  dstream status --all --detailed-exitcode")
+@with_flags("refresh_only", "lock_timeout", "detailed_exitcode")
+def status(flags: Flags, options: Options) -> int:
+    """Compare TASK's recorded infrastructure with what is really there, and show its last checkpoint."""
+    request = Request(options, None if flags.all_tasks else flags.tasks)
+    report = Report("status", options, flags, tasks=request.names, stack=request.project.stack)
+    wanted = flags.lifecycle()
+    answers = request.ask("status", lambda _: wanted, report.log, needs_infrastructure=False)
+    streams = [stream_of(request.project, answer.task) for answer in answers]
+    report.statuses(answers, streams)
+    report.end(
+        answers,
+        figures=[[dict(each) for each in answer.outcome.figures] if answer.outcome else [] for answer in answers],
+        stream=[stream.document() for stream in streams],
+    )
+    has_drifted = any(answer.has_changes for answer in answers) and not flags.refresh_only
+    return request.exit_code(answers) or (2 if has_drifted and flags.detailed_exitcode else 0)
+
+
+def _show(flags: Flags, options: Options) -> int:
+    """A plan that was written, without asking any provider."""
+    assert flags.show is not None
+    shown = read_plan(flags.show)
+    answers = shown.answers(flags.tasks or None)
+    flags = replace(flags, destroy=shown.command == "destroy")
+    report = Report("plan", options, flags, tasks=[answer.task for answer in answers], stack=shown.stack)
+    report.plans(answers)
+    changed = [answer.task for answer in answers if answer.has_changes]
+    if changed:
+        command = ["dstream", shown.command, *changed, "--plan", str(flags.show), *options.again]
+        report.hint(f"\nMade {shown.created}. Next: {' '.join(command)}")
+    report.end(answers)
+    return 2 if changed and flags.detailed_exitcode else 0
+
+
+def _next(flags: Flags, options: Options, tasks: list[str]) -> str:
+    """The command that does what was shown."""
+    parts = ["dstream", "destroy" if flags.destroy else "init", *tasks]
+    if flags.out:
+        return " ".join([*parts, "--plan", str(flags.out), *options.again])
+    parts += [f"--target {name}" for name in flags.target]
+    parts += [*["--import"] * flags.import_, *["--no-refresh"] * (not flags.refresh)]
+    return " ".join([*parts, *options.again])

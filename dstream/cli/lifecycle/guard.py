@@ -1,0 +1,60 @@
+"""What `init` and `destroy` refuse before they ask: losing data, and taking away what a running stream writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.view.words import few, loss
+from dstream.config import Project
+from dstream.errors import LockedError, RefusedError
+from dstream.state import FileStore, TaskLock
+
+
+def refuse_data_loss(command: str, answers: Sequence[Answer]) -> list[Answer]:
+    """Those that would lose data get the error `plan.data_loss`. The provider guards it again, with newer figures."""
+    return [replace(each, error=_data_loss(command, each)) if each.losing else each for each in answers]
+
+
+@contextmanager
+def without_running_streams(command: str, project: Project, answers: Sequence[Answer]) -> Iterator[list[Answer]]:
+    """Holds the task's lock of each that replaces or deletes something, so that no run is on it, nor begins.
+
+    Those whose lock a run holds get the error `lifecycle.running`.
+    """
+    with ExitStack() as locks:
+        yield [_without_run(command, project, each, locks) if each.removes else each for each in answers]
+
+
+def _data_loss(command: str, answer: Answer) -> RefusedError:
+    lost = few([f"{each.name} {loss(each)}" for each in answer.losing], "; ")
+    return RefusedError(
+        "plan.data_loss",
+        f"{command} of {answer.task} would lose data: {lost}",
+        hint=f"Receive it first, or allow it: dstream {command} {answer.task} --allow-data-loss",
+    )
+
+
+def _without_run(command: str, project: Project, answer: Answer, locks: ExitStack) -> Answer:
+    path = FileStore(project.state_dir, project.stack, answer.task).lock_path
+    try:
+        locks.enter_context(TaskLock(path, answer.task, datetime.now(UTC)))
+    except LockedError:
+        return replace(answer, error=_running(command, answer.task, path))
+    return answer
+
+
+def _running(command: str, task: str, path: Path) -> LockedError:
+    holder = TaskLock.holder(path)
+    who = (
+        f"by {holder.user} on {holder.host} (pid {holder.pid}) since {holder.since}" if holder else "by another process"
+    )
+    return LockedError(
+        "lifecycle.running",
+        f"{task} is held {who}: {command} would take away what its run writes to",
+        hint="Stop the run first (Ctrl-C there, or SIGTERM): it drains, and nothing is lost.",
+    )

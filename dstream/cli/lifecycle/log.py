@@ -1,0 +1,162 @@
+"""What a lifecycle command shows while it runs: on stderr for people or as log events, or on stdout as a stream."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol, TextIO
+
+import msgspec
+
+from dstream.cli.view.plan import Paint, progress_line
+from dstream.cli.view.progress import RunLog
+from dstream.host import LifecycleEvents
+from dstream.protocol.messages import Diagnostic, Resource
+
+
+class Log(Protocol):
+    """Where all tasks of a command tell what happens."""
+
+    def of(self, task: str) -> LifecycleEvents: ...
+
+    def end(self) -> None:
+        """Nothing is under way any more."""
+
+
+class LifecycleLog:
+    """Lines for people; with `log_format` json the same as events. What is under way shows on a terminal only.
+
+    `task_width`: the columns in which each line names its task; 0: there is only one.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, level: str, log_format: Literal["text", "json"], paint: Paint, task_width: int = 0
+    ) -> None:
+        self._stream = stream
+        self._log = RunLog(stream, level=level, log_format=log_format)
+        self.for_people = log_format == "text"
+        self._in_place = self.for_people and stream.isatty()
+        self.paint = paint
+        self._task_width = task_width
+        self._lock = threading.Lock()
+        self._drawn = False
+
+    def of(self, task: str) -> LifecycleEvents:
+        return _TaskLog(self, task)
+
+    def end(self) -> None:
+        with self._lock:
+            self._erase()
+            self._stream.flush()
+
+    def log(self, level: str, event: str, **fields: Any) -> None:
+        with self._lock:
+            self._erase()
+            self._log.log(level, event, **fields)
+
+    def line(self, task: str, text: str, *, stays: bool = True) -> None:
+        """One that does not stay is there until the next one comes, and on a terminal only."""
+        with self._lock:
+            self._erase()
+            if self._task_width:
+                text = f"{self.paint(f'{task:<{self._task_width}}', None)}{text}"
+            if stays:
+                self._stream.write(text + "\n")
+            elif self._in_place:
+                self._stream.write(text)
+                self._drawn = True
+            self._stream.flush()
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._drawn = False
+
+
+class _TaskLog:
+    """One task's part (the host's LifecycleEvents)."""
+
+    def __init__(self, all_: LifecycleLog, task: str) -> None:
+        self._all = all_
+        self._task = task
+        self._begun_s: dict[tuple[str, str], float] = {}
+
+    def log(self, level: str, event: str, **fields: Any) -> None:
+        self._all.log(level, event, **fields)
+
+    def resource(self, resource: Resource) -> None:
+        if resource.phase == "planned":
+            return  # the plan itself shows it
+        key = (resource.type, resource.name)
+        if resource.phase == "started":
+            self._begun_s[key] = time.monotonic()
+        elapsed_s = time.monotonic() - self._begun_s[key] if key in self._begun_s else None
+        if self._all.for_people:
+            line = progress_line(resource, elapsed_s, self._all.paint)
+            self._all.line(self._task, line, stays=resource.phase != "started")
+        else:
+            self._log_resource(resource, elapsed_s)
+
+    def diagnostic(self, diagnostic: Diagnostic) -> None:
+        if not self._all.for_people:
+            self._all.log(
+                diagnostic.severity, "diagnostic", task=self._task, name=diagnostic.name, message=diagnostic.message
+            )
+            return
+        name = f"{diagnostic.name}: " if diagnostic.name else ""
+        color = {"warning": "yellow", "error": "red"}.get(diagnostic.severity)
+        self._all.line(self._task, self._all.paint(f"  ! {name}{diagnostic.message}", color))
+
+    def _log_resource(self, resource: Resource, elapsed_s: float | None) -> None:
+        fields: dict[str, Any] = {"op": resource.op, "type": resource.type, "name": resource.name}
+        if resource.note:
+            fields["note"] = resource.note
+        if elapsed_s is not None and resource.phase != "started":
+            fields["after_ms"] = round(elapsed_s * 1000)
+        level = "error" if resource.phase == "failed" else "info"
+        self._all.log(level, f"resource.{resource.phase}", task=self._task, **fields)
+
+
+class EventStream:
+    """`--json-stream`: one JSON object a line, as it happens (docs/cli-json.md)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def of(self, task: str) -> LifecycleEvents:
+        return _TaskEvents(self, task)
+
+    def end(self) -> None:
+        pass
+
+    def write(self, event: str, **fields: Any) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"schema_version": 1, "event": event, "at": at, **fields}, ensure_ascii=False, default=str)
+        with self._lock:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+
+class _TaskEvents:
+    def __init__(self, all_: EventStream, task: str) -> None:
+        self._all = all_
+        self._task = task
+
+    def log(self, level: str, event: str, **fields: Any) -> None:
+        self._all.write("log", task=self._task, level=level, name=event, fields=fields)
+
+    def resource(self, resource: Resource) -> None:
+        fields = {each: msgspec.to_builtins(value) for each, value in msgspec.structs.asdict(resource).items()}
+        self._all.write("resource", task=self._task, **fields)
+
+    def diagnostic(self, diagnostic: Diagnostic) -> None:
+        self._all.write(
+            "diagnostic",
+            task=self._task,
+            severity=diagnostic.severity,
+            name=diagnostic.name,
+            message=diagnostic.message,
+        )

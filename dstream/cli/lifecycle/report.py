@@ -1,0 +1,146 @@
+"""What a lifecycle command shows at its end, for people, machines and pull requests; and its progress until then."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import click
+
+from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.lifecycle.flags import STDOUT, Flags
+from dstream.cli.lifecycle.log import EventStream, LifecycleLog, Log
+from dstream.cli.options import Options
+from dstream.cli.render import show_errors
+from dstream.cli.view.markdown import markdown_of
+from dstream.cli.view.plan import painter, plan_view, result_line
+from dstream.cli.view.status import status_view
+from dstream.cli.view.stream import StreamView
+from dstream.errors import SystemFault
+from dstream.protocol.lifecycle import LifecycleName
+
+
+class Report:
+    """Of one command. `log` is where its tasks tell what happens while it runs."""
+
+    def __init__(
+        self, command: LifecycleName, options: Options, flags: Flags, *, tasks: Sequence[str], stack: str
+    ) -> None:
+        self._command = command
+        self._options = options
+        self._flags = flags
+        self._stack = stack
+        self._is_text = not (options.as_json or flags.json_stream or flags.markdown == STDOUT)
+        self._events = EventStream(sys.stdout) if flags.json_stream else None
+        self.log: Log = self._events or LifecycleLog(
+            sys.stderr,
+            level=options.level,
+            log_format=options.log_format or "text",
+            paint=painter(options.color(sys.stderr)),
+            task_width=max(map(len, tasks)) if len(tasks) > 1 else 0,
+        )
+
+    def plans(self, answers: Sequence[Answer]) -> None:
+        """Of `plan` the result, of the others what they are about to do: that is on stderr when stdout is not text."""
+        if self._events and self._command != "plan":
+            for answer in answers:
+                self._events.write("plan", command=self._command, stack=self._stack, **answer.document())
+        elif self._is_text or self._command != "plan":
+            self._show_plans(answers, sys.stdout if self._is_text else sys.stderr)
+
+    def results(self, answers: Sequence[Answer]) -> None:
+        """For people: what `init` and `destroy` did."""
+        if not self._is_text:
+            return
+        click.echo()
+        for answer in answers:
+            self._show_result(answer, names_task=len(answers) > 1)
+
+    def statuses(self, answers: Sequence[Answer], streams: Sequence[StreamView]) -> None:
+        if not self._is_text:
+            return
+        paint = painter(self._options.color(sys.stdout))
+        for index, (answer, stream) in enumerate(zip(answers, streams, strict=True)):
+            age_s = time.monotonic() - answer.ended_s
+            lines = [""] * bool(index) + status_view(answer, self._stack, stream, paint, age_s=age_s)
+            click.echo("\n".join(lines))
+
+    def end(self, answers: Sequence[Answer], **more: Sequence[Any]) -> None:
+        """The documents for machines and pull requests, then what failed. `more`: further fields, one value a task."""
+        tasks = [answer.document() for answer in answers]
+        for name, values in more.items():
+            for task, value in zip(tasks, values, strict=True):
+                task[name] = value
+        if self._options.as_json:
+            document = {"schema_version": 1, "command": self._command, "stack": self._stack, "tasks": tasks}
+            click.echo(json.dumps(document))
+        if self._events:
+            for task in tasks:
+                self._events.write("result", command=self._command, stack=self._stack, **task)
+        if self._flags.markdown:
+            self._write_markdown(markdown_of(self._command, self._stack, answers, destroys=self._flags.destroy))
+        self._show_failures(answers)
+
+    def hint(self, text: str) -> None:
+        if self._is_text:
+            click.echo(text)
+
+    def _show_plans(self, answers: Sequence[Answer], stream: TextIO) -> None:
+        paint = painter(self._options.color(stream))
+        width = shutil.get_terminal_size().columns if stream.isatty() else None
+        index = 0
+        for answer in answers:
+            if not answer.is_success:
+                continue
+            head = f"{answer.heading} · stack {self._stack}"
+            if answer.has_no_infrastructure:
+                body = f"  {answer.provider} manages no infrastructure.\n"
+            elif answer.outcome and answer.outcome.is_legacy and not answer.resources:
+                body = f"{answer.message or 'The provider told no details.'}\n"
+            else:
+                body = plan_view(
+                    answer.resources,
+                    paint,
+                    message=answer.message,
+                    width=width,
+                    allows_loss=self._flags.allow_data_loss,
+                )
+            click.echo(f"{chr(10) if index else ''}{head}\n\n{body}", file=stream, nl=False)
+            index += 1
+
+    def _show_result(self, answer: Answer, *, names_task: bool) -> None:
+        outcome = answer.outcome
+        if outcome is None:
+            return
+        prefix = f"{answer.task}: " if names_task else ""
+        if answer.is_success or answer.resources:
+            click.echo(prefix + result_line(answer.resources, answer.elapsed_s))
+        if outcome.message and answer.is_success:
+            click.echo(outcome.message)
+        for name, value in (outcome.outputs or {}).items():
+            click.echo(f"  {name} = {value if isinstance(value, str) else json.dumps(value)}")
+
+    def _show_failures(self, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            if answer.error:
+                show_errors(answer.error, sys.stderr)
+            elif answer.is_interrupted:
+                text = f"Interrupted before {answer.task} was done."
+                if self._command in ("init", "destroy"):
+                    text += f" What was made is recorded: `dstream status {answer.task}` shows it."
+                click.echo(text, err=True)
+
+    def _write_markdown(self, text: str) -> None:
+        path = self._flags.markdown
+        if path == STDOUT:
+            click.echo(text, nl=False)
+            return
+        assert path is not None
+        try:
+            path.write_text(text)
+        except OSError as error:
+            raise SystemFault("plan.write_failed", f"can't write {path}: {error.strerror}") from error

@@ -1,0 +1,111 @@
+"""One lifecycle command over the tasks that were named: several at once, one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.lifecycle.log import Log
+from dstream.cli.options import Options
+from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
+from dstream.config import Project, Task
+from dstream.errors import DStreamError, exit_code
+from dstream.host import LifecycleJob, LifecycleOutcome, NoInfrastructure, StopRequest, run_lifecycle
+from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AT_ONCE = 4
+"""Tasks. How many resources of each are worked on at once is the engine's business."""
+
+
+class Request:
+    """The tasks of one call of the command line; `names` None: all of the file.
+
+    Raises ConfigErrors, ConfigError `task.unknown`.
+    """
+
+    def __init__(self, options: Options, names: Sequence[str] | None) -> None:
+        names = None if names is None else list(dict.fromkeys(names))
+        # A machine that only provisions may lack what inputs need.
+        self.project = load_project(options, only=names, roles=["output"])
+        self.tasks = [task_of(self.project, name) for name in (self.project.tasks if names is None else names)]
+        self.names = [task.name for task in self.tasks]
+        self._signal = 0
+
+    def ask(
+        self,
+        command: LifecycleName,
+        options_of: Callable[[str], LifecycleOptions],
+        log: Log,
+        *,
+        tasks: Sequence[Task] | None = None,
+        needs_infrastructure: bool = True,
+    ) -> list[Answer]:
+        """One answer a task, in the order of the tasks. The first signal cancels all, the second one kills them."""
+        tasks = self.tasks if tasks is None else tasks
+        stop = StopRequest()
+        # A child's parent-death signal is tied to the thread that started it: the pool's live until all are done.
+        with self._caught_signals(stop), ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool:
+            futures = [pool.submit(self._ask, task, command, options_of(task.name), log, stop) for task in tasks]
+            answers = [future.result() for future in futures]
+        log.end()
+        return answers if needs_infrastructure else [_without_infrastructure(answer) for answer in answers]
+
+    def exit_code(self, answers: Sequence[Answer]) -> int:
+        """That of the first that did not succeed; 128+n for one that signal n interrupted."""
+        for answer in answers:
+            if answer.is_interrupted:
+                return 128 + self._signal
+            if answer.error:
+                return exit_code(answer.error)
+        return 0
+
+    def _ask(
+        self, task: Task, command: LifecycleName, options: LifecycleOptions, log: Log, stop: StopRequest
+    ) -> Answer:
+        begun_s = time.monotonic()
+        outcome, error = None, None
+        try:
+            if stop.is_requested:
+                outcome = LifecycleOutcome(task.output.label, is_interrupted=True)
+            else:
+                outcome = run_lifecycle(_job(self.project, task, command, options), events=log.of(task.name), stop=stop)
+                error = outcome.error
+        except DStreamError as failure:
+            error = failure
+        return Answer(task.name, task.output.label, time.monotonic() - begun_s, outcome, error)
+
+    @contextmanager
+    def _caught_signals(self, stop: StopRequest) -> Iterator[None]:
+        def on_signal(number: int, _: object) -> None:
+            self._signal = number
+            stop.request()
+
+        before = [(number, signal.signal(number, on_signal)) for number in _SIGNALS]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+
+
+def _without_infrastructure(answer: Answer) -> Answer:
+    if not isinstance(answer.error, NoInfrastructure):
+        return answer
+    return Answer(answer.task, answer.label, answer.elapsed_s, has_no_infrastructure=True, ended_s=answer.ended_s)
+
+
+def _job(project: Project, task: Task, command: LifecycleName, options: LifecycleOptions) -> LifecycleJob:
+    return LifecycleJob(
+        task=task.name,
+        command=command,
+        output=spec_of(task.output, project),
+        infrastructure=infrastructure_of(project, task),
+        options=options,
+        cwd=project.folder,
+        start_timeout_s=task.start_timeout_s,
+    )

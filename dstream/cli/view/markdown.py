@@ -1,0 +1,226 @@
+"""A plan, a result or a status as a comment on a pull request. Pure.
+
+Its first line is a marker that stays the same for a command and a stack, so that a comment is found again and edited.
+What is dangerous comes first. Whole resources are left out where it would grow too long for a comment; counts and
+warnings are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from urllib.parse import quote
+
+from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.view.markdown_text import code, fenced, one_line, prose
+from dstream.cli.view.plan import counts, result_line
+from dstream.cli.view.words import DONE, kind, loss, plural, value, words
+from dstream.protocol.lifecycle import LifecycleName, ListedResource
+from dstream.protocol.messages import Operation
+
+MAX_LENGTH = 64_000
+"""GitHub takes 65,536 characters; some count as two."""
+_WARNED_LENGTH = 8_000
+_ORDER: Sequence[Operation] = ("replace", "delete", "update", "create", "import", "refresh", "same")
+_SIGNS: dict[Operation, str] = {
+    "replace": "🔁",
+    "delete": "🗑️",
+    "update": "✏️",
+    "create": "➕",
+    "import": "📥",
+    "refresh": "🔄",
+    "same": "",
+}
+_DIFF_SIGNS: dict[Operation, str] = {"create": "+", "import": "+", "delete": "-"}
+
+
+def markdown_of(command: LifecycleName, stack: str, answers: Sequence[Answer], *, destroys: bool = False) -> str:
+    """`destroys`: it is a plan of what `destroy` would do."""
+    title = "destroy plan" if destroys else command
+    head = [
+        f"<!-- dstream:{command}:{quote(stack, safe='')} -->",
+        f"### DStream {title} · stack {code(stack)} · {_verdict(command, answers)}",
+        "",
+        *chain.from_iterable(_failure(answer) for answer in answers if not answer.is_success),
+        *_losses(answers),
+        *_removals(answers, command),
+    ]
+    frames = [_Frame(command, answer) for answer in answers]
+    left = MAX_LENGTH - len("\n".join(head)) - sum(frame.length for frame in frames)
+    text = "\n".join(head)
+    for number, frame in enumerate(frames):
+        body = frame.filled(left // (len(frames) - number))
+        left -= len(body) - frame.length
+        text += "\n" + body
+    return text.rstrip() + "\n"
+
+
+def _verdict(command: str, answers: Sequence[Answer]) -> str:
+    """All tasks in one: what the reader wants to know."""
+    resources = [each for answer in answers for each in answer.resources]
+    failed = sum(not answer.is_success for answer in answers)
+    parts = [f"{failed} of {plural(len(answers), 'task')} failed"] if failed else []
+    if command == "status":
+        drifted = sum(each.op not in ("same", "refresh") for each in resources)
+        parts.append(f"drift in {drifted:,} of {len(resources):,}" if drifted else "no drift")
+    elif command != "plan" and any(each.phase != "planned" for each in resources):
+        done = [each for each in resources if each.phase == "done" and each.op != "same"]
+        parts.append(_done(done) or "no changes")
+    elif not failed or resources:
+        has_changes = any(each.op != "same" for each in resources)
+        parts.append(counts(resources) if has_changes else "no changes")
+    return ", ".join(parts)
+
+
+def _done(resources: Sequence[ListedResource]) -> str:
+    numbers = {word: sum(DONE[each.op] == word for each in resources) for word in DONE.values()}
+    return ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
+
+
+def _failure(answer: Answer) -> Iterator[str]:
+    yield "> [!CAUTION]"
+    if answer.error is None:
+        yield f"> **{prose(answer.task)}** was interrupted. What was made is recorded."
+    else:
+        yield f"> **{prose(answer.task)}** failed: {prose(answer.error.message)} ({code(answer.error.code)})"
+        place = [code(str(answer.error.place))] if answer.error.place else []
+        hint = [prose(answer.error.hint)] if answer.error.hint else []
+        if place or hint:
+            yield ">"
+            yield f"> {' · '.join([*place, *hint])}"
+    yield ""
+
+
+def _losses(answers: Sequence[Answer]) -> Iterator[str]:
+    losing = [(answer, each) for answer in answers for each in answer.losing if each.phase == "planned"]
+    if not losing:
+        return
+    total = sum(each.holds for _, each in losing)
+    yield "> [!WARNING]"
+    what = f"{plural(len(losing), 'resource')} with {total:,} in all"
+    yield f"> **Data would be lost**: {what}. Refused without `--allow-data-loss`."
+    yield ">"
+    rows = [f"> - {code(each.name)} ({prose(answer.task)}, {each.op}): {prose(loss(each))}" for answer, each in losing]
+    yield from _fitting(rows, _WARNED_LENGTH, "> - and {} more")
+    yield ""
+
+
+def _removals(answers: Sequence[Answer], command: str) -> Iterator[str]:
+    """What is taken away, though nothing is lost with it. Of `status` a deletion is what others did."""
+    removed = [
+        (answer, each)
+        for answer in answers
+        for each in answer.resources
+        if each.op in ("replace", "delete") and not each.holds
+    ]
+    if not removed or command == "status":
+        return
+    verb = "Replaced or deleted" if any(each.phase != "planned" for _, each in removed) else "To be replaced or deleted"
+    yield "> [!WARNING]"
+    yield f"> **{verb}**: {plural(len(removed), 'resource')}"
+    yield ">"
+    rows = [f"> - {code(each.name)} ({prose(answer.task)}, {each.op})" for answer, each in removed]
+    yield from _fitting(rows, _WARNED_LENGTH, "> - and {} more")
+    yield ""
+
+
+class _Frame:
+    """One task's part: what is always there, and the resources that fit into it."""
+
+    def __init__(self, command: str, answer: Answer) -> None:
+        self._command = command
+        self._changed = sorted(
+            (each for each in answer.resources if each.op != "same"),
+            key=lambda each: (_ORDER.index(each.op), each.name),
+        )
+        self._head = [f"#### {prose(answer.heading)} · {_of_task(command, answer)}", ""]
+        self._tail = [*_remarks(answer)]
+        self.length = len("\n".join([*self._head, *self._tail])) + 500  # the table's head, the details' frame
+
+    def filled(self, room: int) -> str:
+        """With as many resources as fit into `room` characters more."""
+        rows = [_row(each, self._command) for each in self._changed]
+        shown = list(_fitting(rows, room, "| | and {} more | | |"))
+        room -= sum(len(row) + 1 for row in shown)
+        lines = [*self._head]
+        if shown:
+            lines += ["| | resource | kind | |", "|---|---|---|---|", *shown, ""]
+        blocks = [block for each in self._changed if (block := _differences(each, self._command))]
+        details = list(_fitting(blocks, room, "# and {} more"))
+        if blocks and details:
+            label = "Drift" if self._command == "status" else "Properties"
+            lines += [f"<details><summary>{label}</summary>", "", fenced(details, "diff"), "", "</details>", ""]
+        return "\n".join([*lines, *self._tail])
+
+
+def _of_task(command: str, answer: Answer) -> str:
+    if answer.has_no_infrastructure:
+        return "no infrastructure"
+    if not answer.is_success and not answer.resources:
+        return "failed" if answer.error else "interrupted"
+    if command == "status":
+        drifted = sum(each.op not in ("same", "refresh") for each in answer.resources)
+        return (
+            f"drift in {drifted:,} of {len(answer.resources):,}"
+            if drifted
+            else f"{len(answer.resources):,} as recorded"
+        )
+    if any(each.phase != "planned" for each in answer.resources):
+        return result_line(answer.resources, answer.elapsed_s).rstrip(".").lower()
+    return counts(answer.resources) if answer.resources else "no resources"
+
+
+def _remarks(answer: Answer) -> Iterator[str]:
+    outcome = answer.outcome
+    diagnostics = [
+        f"- {each.severity}: {f'{code(each.name)}: ' if each.name else ''}{prose(each.message)}"
+        for each in (outcome.diagnostics if outcome else ())
+    ]
+    yield from _fitting(diagnostics, _WARNED_LENGTH, "- and {} more")
+    if answer.is_success:
+        yield from (f"{prose(line)}  " for line in answer.message.splitlines() if line.strip())
+    figures = [
+        f"- {prose(str(each.get('label', '')))}: {code(str(each.get('name', '')))} {prose(str(each.get('text', '')))}"
+        for each in (outcome.figures if outcome else ())
+    ]
+    yield from _fitting(figures, _WARNED_LENGTH, "- and {} more")
+    yield ""
+
+
+def _row(resource: ListedResource, command: str) -> str:
+    if resource.phase == "failed":
+        what = f"**failed**: {prose(resource.note)}" if resource.note else "**failed**"
+    else:
+        word = DONE[resource.op] if resource.phase == "done" and command != "status" else resource.op
+        note = loss(resource) if resource.phase == "planned" else resource.note
+        what = f"{word}, {prose(note)}" if note else word
+        if command == "status" and not resource.note:
+            what = "drifted" if resource.op != "refresh" else "recorded as it is"
+    sign = "❌" if resource.phase == "failed" else _SIGNS[resource.op]
+    return f"| {sign} | {code(resource.name)} | {prose(kind(resource.type))} | {what} |"
+
+
+def _differences(resource: ListedResource, command: str) -> str:
+    """Lines of a diff; empty where there is nothing to say of single properties."""
+    if not resource.diff or resource.op == "delete":
+        return ""
+    sign = _DIFF_SIGNS.get(resource.op, "!")
+    title = one_line(f"{kind(resource.type)} {resource.name}".strip())
+    lines = [f"{sign} {title}{' (replace)' if resource.op == 'replace' else ''}"]
+    old_word, new_word = (" recorded", " real") if command == "status" else ("", "")
+    for each in resource.diff:
+        name = words(each.path)
+        if each.old is not None:
+            lines.append(one_line(f"-     {name}: {value(each.old, each.path)}{old_word}"))
+        lines.append(one_line(f"+     {name}: {value(each.new, each.path)}{new_word}"))
+    return "\n".join(lines)
+
+
+def _fitting(parts: Sequence[str], room: int, rest: str) -> Iterator[str]:
+    """As many whole parts as fit, then how many are left out."""
+    for number, part in enumerate(parts):
+        room -= len(part) + 1
+        if room < 0:
+            yield rest.format(f"{len(parts) - number:,}")
+            return
+        yield part

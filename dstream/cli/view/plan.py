@@ -1,0 +1,180 @@
+"""How plans, progress and results look to people. Pure: from resources to text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+
+import click
+
+from dstream.cli.view.words import DONE, MARKS, change, few, kind, loss, value, words
+from dstream.protocol.lifecycle import ListedResource
+from dstream.protocol.messages import Operation, Resource
+
+_COLORS: dict[Operation, str] = {
+    "create": "green",
+    "update": "yellow",
+    "replace": "red",
+    "delete": "red",
+    "refresh": "yellow",
+    "import": "green",
+}
+_DOING: dict[Operation, str] = {
+    "create": "creating",
+    "update": "updating",
+    "replace": "replacing",
+    "delete": "deleting",
+    "same": "checking",
+    "refresh": "reading",
+    "import": "importing",
+}
+_PROGRESS_WIDTH = 24
+_UNCHANGED_SHOWN = 10
+_NARROWEST = 24
+"""Columns in which a long value can still stand behind its name."""
+_INDENT = " " * 6
+
+Paint = Callable[[str, str | None], str]
+"""A text and its colour; None: dim."""
+
+
+def painter(use_color: bool) -> Paint:
+    def paint(text: str, color: str | None) -> str:
+        if not use_color:
+            return text
+        return click.style(text, fg=color) if color else click.style(text, dim=True)
+
+    return paint
+
+
+def plan_view(
+    resources: Sequence[ListedResource],
+    paint: Paint,
+    *,
+    message: str = "",
+    width: int | None = None,
+    allows_loss: bool = False,
+) -> str:
+    """Each resource with what changes in it, then the count, what the provider says, and what would be refused.
+
+    `width`: the columns of the terminal, for long values to be folded; None: they are not. `allows_loss`: nothing is
+    refused, since the user allowed it.
+    """
+    if not resources:
+        return "Plan: nothing to do, there are no resources.\n" + (f"{message}\n" if message else "")
+    lines = [*_listing(resources, paint, width), "", *_folded(f"Plan: {counts(resources)}.", "", width)]
+    for line in message.splitlines():
+        lines += _folded(line, "", width)
+    names = [each.name for each in resources if each.holds and each.op in ("replace", "delete")]
+    if names and not allows_loss:
+        who = f"{few(names)} {'loses' if len(names) == 1 else 'lose'} messages"
+        lines += [
+            paint(line, "red")
+            for line in _folded(f"Refused by default: {who}. Allow it with --allow-data-loss.", "", width)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
+    """What is not as recorded; nothing for what is."""
+    drifted = [each for each in resources if each.op != "same"]
+    widths = _Widths(drifted)
+    lines: list[str] = []
+    for resource in drifted:
+        head = f"  {_head(resource, widths, paint)}".rstrip()
+        lines.append(f"{head}   {resource.note}" if resource.note else head)
+        width = max((len(words(each.path)) for each in resource.diff), default=0)
+        lines += [
+            f"        {words(each.path):<{width}}   {value(each.old, each.path)} recorded, "
+            f"{value(each.new, each.path)} real"
+            for each in resource.diff
+        ]
+    return lines
+
+
+def progress_line(resource: Resource, elapsed_s: float | None, paint: Paint) -> str:
+    """One step of init or destroy, begun or ended."""
+    name = f"{kind(resource.type)}  {resource.name}".strip()
+    name = f"{name:<{_PROGRESS_WIDTH}}"
+    took = "" if elapsed_s is None else f"{elapsed_s:.1f}s"
+    if resource.phase == "failed":
+        return paint(f"  ! {name}   failed   {resource.note}".rstrip(), "red")
+    if resource.phase == "done":
+        return f"  {paint('✓', 'green')} {name}   {DONE[resource.op]}   {took}".rstrip()
+    return f"  {paint(MARKS[resource.op], _COLORS.get(resource.op))} {name}   {_DOING[resource.op]}"
+
+
+def result_line(resources: Sequence[ListedResource], elapsed_s: float) -> str:
+    """'Created 1, updated 1, failed 1 in 3.4 s.'"""
+    found: dict[str, int] = {}
+    for resource in resources:
+        word = "failed" if resource.phase == "failed" else DONE[resource.op]
+        found[word] = found.get(word, 0) + 1
+    if not found:
+        return f"Done in {elapsed_s:.1f} s."
+    order = [*DONE.values(), "failed"]
+    text = ", ".join(f"{word} {found[word]}" for word in sorted(found, key=order.index))
+    return f"{text[0].upper()}{text[1:]} in {elapsed_s:.1f} s."
+
+
+def counts(resources: Sequence[ListedResource]) -> str:
+    """'1 create, 2 unchanged'"""
+    numbers = {op: sum(each.op == op for each in resources) for op in MARKS}
+    if all(resource.op == "same" for resource in resources):
+        return f"no changes, {numbers['same']:,} unchanged"
+    return ", ".join(f"{number:,} {'unchanged' if op == 'same' else op}" for op, number in numbers.items() if number)
+
+
+class _Widths:
+    """Columns that fit all resources."""
+
+    def __init__(self, resources: Sequence[ListedResource]) -> None:
+        self.mark = max((len(MARKS[each.op]) for each in resources), default=1)
+        self.kind = max((len(kind(each.type)) for each in resources), default=0)
+        self.name = max((len(each.name) for each in resources), default=0)
+
+
+def _listing(resources: Sequence[ListedResource], paint: Paint, width: int | None) -> Iterator[str]:
+    """Many that stay the same are one line: what changes must not scroll away."""
+    same = [each for each in resources if each.op == "same"]
+    is_long = len(same) > _UNCHANGED_SHOWN
+    shown = [each for each in resources if each.op != "same"] if is_long else resources
+    widths = _Widths(shown)
+    for resource in shown:
+        yield from _planned(resource, widths, paint, width)
+    if is_long:
+        yield f"  {'=':<{widths.mark}} {paint(f'{len(same):,} unchanged', None)}"
+
+
+def _planned(resource: ListedResource, widths: _Widths, paint: Paint, width: int | None) -> Iterator[str]:
+    word = "unchanged" if resource.op == "same" else resource.op
+    head = f"{_head(resource, widths, paint)}   {paint(word, _COLORS.get(resource.op))}"
+    note = loss(resource)
+    plain = 2 + widths.mark + 1 + widths.kind + 2 + widths.name + 3 + len(word)
+    if note and width and plain + 2 + len(note) > width:
+        yield head
+        yield from _folded(note, _INDENT, width)
+    else:
+        yield f"{head}, {note}" if note else head
+    if resource.op in ("same", "delete"):
+        return
+    column = max((len(words(each.path)) for each in resource.diff), default=0)
+    for each in resource.diff:
+        begin = f"{_INDENT}{words(each.path):<{column}}   "
+        yield from _folded(change(each), begin, width)
+
+
+def _folded(text: str, begin: str, width: int | None) -> list[str]:
+    """The text behind `begin`, in lines of at most `width` columns that stand under each other."""
+    if not width or len(begin) + len(text) <= width:
+        return [begin + text]
+    indent = " " * len(begin) if len(begin) <= width - _NARROWEST else _INDENT + "  "
+    return textwrap.wrap(
+        begin + text, width, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False
+    ) or [begin]
+
+
+def _head(resource: ListedResource, widths: _Widths, paint: Paint) -> str:
+    mark = paint(f"{MARKS[resource.op]:<{widths.mark}}", _COLORS.get(resource.op))
+    text = f"{kind(resource.type):<{widths.kind}}  {resource.name:<{widths.name}}"
+    return f"  {mark} {text.lstrip() if not widths.kind else text}"

@@ -1,0 +1,131 @@
+"""Reads a block whose attributes are ours: every name is known, every value has a type, and all complaints are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from typing import TypeVar
+
+from dstream.config.blocks.complaints import Complaints
+from dstream.config.hcl.problem import did_you_mean
+from dstream.config.hcl.source import Source
+from dstream.config.hcl.syntax import Attribute, Block, Body
+from dstream.config.units import seconds, size_in_bytes
+from dstream.config.values.key_vault_secret import Unread
+from dstream.config.values.scope import Scope
+from dstream.config.values.values import Value, kind
+from dstream.errors import ConfigError
+
+_T = TypeVar("_T")
+
+
+class BodyReader:
+    """One body. `block` names it for people: 'task "orders", input'."""
+
+    def __init__(self, source: Source, body: Body, block: str, scope: Scope, complaints: Complaints) -> None:
+        self.source = source
+        self.body = body
+        self.block = block
+        self.scope = scope
+        self.complaints = complaints
+        self._attributes: dict[str, Attribute] = {}
+        for attribute in body.attributes:
+            first = self._attributes.setdefault(attribute.name, attribute)
+            if first is not attribute:
+                self.duplicate(f'"{attribute.name}" is set twice', attribute.at, first.at)
+
+    def check(self, attributes: Collection[str], blocks: Collection[str]) -> None:
+        """Complain about every name that is not known here."""
+        for attribute in self.body.attributes:
+            if attribute.name in blocks and attribute.name not in attributes:
+                hint = f"Write {attribute.name} {{ .. }}, without the equals sign."
+                self.complain("config.unknown_attribute", f'"{attribute.name}" is a block', attribute.at, hint)
+            elif attribute.name not in attributes:
+                hint = did_you_mean(attribute.name, [*attributes, *blocks]) or _known("attributes", attributes)
+                self.complain(
+                    "config.unknown_attribute", f'there is no attribute "{attribute.name}" here', attribute.at, hint
+                )
+        for block in self.body.blocks:
+            if block.name in attributes and block.name not in blocks:
+                hint = f"Write {block.name} = .."
+                self.complain("config.unknown_block", f'"{block.name}" is an attribute', block.at, hint)
+            elif block.name not in blocks:
+                hint = did_you_mean(block.name, [*attributes, *blocks]) or _known("blocks", blocks)
+                self.complain("config.unknown_block", f'there is no block "{block.name}" here', block.at, hint)
+
+    def attribute(self, name: str) -> Attribute | None:
+        return self._attributes.get(name)
+
+    def block_named(self, name: str) -> Block | None:
+        """The only block of the name, without labels."""
+        found = [block for block in self.body.blocks if block.name == name]
+        for other in found[1:]:
+            self.duplicate(f'there are two blocks "{name}"', other.at, found[0].at)
+        for block in found:
+            if block.labels:
+                self.complain("config.label", f'a block "{name}" has no label', block.labels[0].at)
+        return found[0] if found else None
+
+    def inner(self, block: Block, name: str) -> BodyReader:
+        return BodyReader(self.source, block.body, name, self.scope, self.complaints)
+
+    def evaluate(self, attribute: Attribute) -> Value:
+        """Raises ConfigError."""
+        return self.scope.evaluate(self.source, attribute.value, self.block)
+
+    def text(self, name: str) -> str | None:
+        return self._typed(name, "a string", lambda value: "".join(value) if isinstance(value, str) else None)
+
+    def flag(self, name: str) -> bool | None:
+        return self._typed(name, "true or false", lambda value: value if isinstance(value, bool) else None)
+
+    def count(self, name: str) -> int | None:
+        return self._typed(name, "a whole number from 0 on", _count)
+
+    def duration_s(self, name: str) -> float | None:
+        return self._typed(
+            name,
+            'a duration, such as "30s" or "1m30s"',
+            lambda value: seconds(value) if isinstance(value, str) else None,
+        )
+
+    def size(self, name: str) -> int | None:
+        return self._typed(name, 'a size from 1 on, in bytes or such as "16MiB"', _size)
+
+    def complain(self, code: str, message: str, at: int, hint: str = "") -> None:
+        self.complaints.add(ConfigError(code, message, place=self.source.place(at, self.block), hint=hint))
+
+    def duplicate(self, message: str, at: int, first: int) -> None:
+        self.complain("config.duplicate", f"{message} (first at {self.source.place(first)})", at)
+
+    def _typed(self, name: str, wanted: str, convert: Callable[[Value], _T | None]) -> _T | None:
+        """The attribute's value; None when it is not set, null, unread, or wrong (which is then a complaint)."""
+        attribute = self.attribute(name)
+        if attribute is None:
+            return None
+        with suppress(Unread), self.complaints.collecting():
+            value = self.evaluate(attribute)
+            converted = None if value is None else convert(value)
+            if value is not None and converted is None:
+                found = (
+                    f'not "{value}"'
+                    if type(value) is str and not wanted.startswith("a string")
+                    else f"not {kind(value)}"
+                )
+                self.complain("config.type", f"{name} must be {wanted}, {found}", attribute.value.at)
+            return converted
+        return None
+
+
+def _count(value: Value) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _size(value: Value) -> int | None:
+    size = size_in_bytes(value) if isinstance(value, str) else _count(value)
+    return size or None
+
+
+def _known(what: str, names: Iterable[str]) -> str:
+    listed = ", ".join(sorted(names))
+    return f"Known {what}: {listed}." if listed else f"There are no {what} here."

@@ -1,0 +1,242 @@
+"""The `config` of a provider: a block or a map in which anything goes, evaluated with the place of every part."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dstream.config.blocks.complaints import Complaints
+from dstream.config.hcl.problem import Problem, did_you_mean
+from dstream.config.hcl.source import Source
+from dstream.config.hcl.syntax import Attribute, Block, Body, Expression, Literal, ObjectOf, TupleOf
+from dstream.config.values.evaluate import Namespace
+from dstream.config.values.key_vault_secret import Unread
+from dstream.config.values.scope import Definition, Scope
+from dstream.config.values.values import Value, kind
+from dstream.errors import ConfigError, Place
+
+_PLAIN_KEY = re.compile(r"[^\W\d][\w-]*\Z")
+_LARGEST = 2**64 - 1
+_SMALLEST = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the names and the values of a config stand, by path."""
+
+    names: dict[str, Place] = field(default_factory=dict)
+    values: dict[str, Place] = field(default_factory=dict)
+
+
+class ProviderConfig:
+    """Settings are evaluated one by one, so that `task.a.output.config.queue` may be used beside it.
+
+    Settings whose value is null are left out, as Terraform does with attributes.
+    """
+
+    def __init__(self, source: Source, block: str, name: str, scope: Scope) -> None:
+        """`name` is how expressions refer to it: `task.orders.output.config`."""
+        self.places = Places()
+        self.unread: frozenset[str] = frozenset()
+        """Once `whole` was called: settings of unknown value, by name; "" when all are."""
+        self._source = source
+        self._block = block
+        self._name = name
+        self._scope = scope
+        self._settings: dict[str, Definition] = {}
+        self._expression: Definition | None = None
+
+    def read_block(self, body: Body, complaints: Complaints) -> None:
+        """From `config { .. }`."""
+        for name, found in self._entries(body, complaints).items():
+            path = child_path("", name)
+            if isinstance(found, Attribute):
+                self._set(name, found.at, found.value, path)
+            else:
+                self._define(name, found[0].at, lambda blocks=found, path=path: self._blocks(blocks, path))
+
+    def read_map(self, attribute: Attribute, complaints: Complaints) -> None:
+        """From `config = ..`: setting by setting if it is written out, else as a whole."""
+        value = attribute.value
+        keys = [key for key, _ in value.items if isinstance(key, Literal)] if isinstance(value, ObjectOf) else []
+        if isinstance(value, ObjectOf) and len(keys) == len(value.items):
+            for key, item in value.items:
+                assert isinstance(key, Literal)
+                self._set_once(str(key.value), key.at, item, complaints)
+            return
+        place = self._source.place(value.at, self._block)
+        self._expression = self._scope.define(self._name, place, lambda: self._map(value))
+
+    def member(self, name: str, at: int) -> Value | Namespace:
+        if self._expression is not None:
+            whole = self._expression.value()
+            assert isinstance(whole, dict)
+            if name in whole:
+                value: Value = whole[name]
+                return value
+            known: Mapping[str, object] = whole
+        else:
+            if name in self._settings:
+                return self._settings[name].value()
+            known = self._settings
+        raise Problem("config.undefined", f'there is no "{name}" in {self._name}', at, did_you_mean(name, known))
+
+    def whole(self, at: int = 0) -> dict[str, Value]:
+        """All settings. Raises ConfigErrors with everything that is wrong."""
+        if self._expression is not None:
+            try:
+                found = self._expression.value()
+            except Unread:
+                self.unread = frozenset({""})
+                return {}
+            assert isinstance(found, dict)
+            return {name: value for name, value in found.items() if value is not None}
+        complaints = Complaints()
+        settings: dict[str, Value] = {}
+        for name, definition in self._settings.items():
+            with complaints.collecting():
+                try:
+                    settings[name] = definition.value()
+                except Unread:
+                    self.unread |= {name}
+        complaints.raise_if_any()
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def _set_once(self, name: str, at: int, expression: Expression, complaints: Complaints) -> None:
+        if name in self._settings:
+            complaints.add(self._duplicate(name, at, self._settings[name].place))
+        else:
+            self._set(name, at, expression, child_path("", name))
+
+    def _set(self, name: str, at: int, expression: Expression, path: str) -> None:
+        self._define(name, at, lambda: self._evaluate(expression, path))
+        self._note(path, at, expression)
+
+    def _define(self, name: str, at: int, compute: object) -> None:
+        place = self._source.place(at, self._block)
+        self._settings[name] = self._scope.define(f"{self._name}.{name}", place, compute)  # type: ignore[arg-type]
+        self.places.names.setdefault(child_path("", name), place)
+
+    def _evaluate(self, expression: Expression, path: str) -> Value:
+        value = self._scope.evaluate(self._source, expression, self._block)
+        wrong = _not_json(value)
+        if wrong:
+            place = self._source.place(expression.at, self._block)
+            raise ConfigError("config.type", f"{path} {wrong}", place=place)
+        return value
+
+    def _map(self, expression: Expression) -> Value:
+        value = self._evaluate(expression, "config")
+        if not isinstance(value, dict):
+            place = self._source.place(expression.at, self._block)
+            raise ConfigError("config.type", f"config must be an object, not {kind(value)}", place=place)
+        return value
+
+    def _entries(self, body: Body, complaints: Complaints) -> dict[str, Attribute | list[Block]]:
+        """By name and in order: an attribute, or the blocks of that name."""
+        entries: dict[str, Attribute | list[Block]] = {}
+        items: list[Attribute | Block] = [*body.attributes, *body.blocks]
+        for item in sorted(items, key=lambda each: each.at):
+            first = entries.get(item.name)
+            if first is None:
+                entries[item.name] = item if isinstance(item, Attribute) else [item]
+            elif isinstance(first, list) and isinstance(item, Block):
+                first.append(item)
+            else:
+                start = first[0].at if isinstance(first, list) else first.at
+                complaints.add(self._duplicate(item.name, item.at, self._source.place(start)))
+        return entries
+
+    def _duplicate(self, name: str, at: int, first: Place) -> ConfigError:
+        place = self._source.place(at, self._block)
+        return ConfigError("config.duplicate", f'"{name}" is set twice (first at {first})', place=place)
+
+    def _blocks(self, blocks: list[Block], path: str) -> Value:
+        """One block is an object, several of the same name are a list of them; labels are keys around."""
+        complaints = Complaints()
+        unlabelled = next((block for block in blocks if not block.labels), None)
+        if any(block.labels for block in blocks):
+            if unlabelled is not None:
+                place = self._source.place(unlabelled.at, self._block)
+                message = f'this block "{unlabelled.name}" has no label, another one has'
+                raise ConfigError("config.label", message, place=place)
+            value: Value = self._labelled(blocks, path, complaints)
+        elif len(blocks) == 1:
+            value = self._body(blocks[0], path, complaints)
+        else:
+            value = [self._body(block, f"{path}[{i}]", complaints) for i, block in enumerate(blocks)]
+        complaints.raise_if_any()
+        return value
+
+    def _labelled(self, blocks: list[Block], path: str, complaints: Complaints) -> Value:
+        result: dict[str, Value] = {}
+        seen: dict[tuple[str, ...], Block] = {}
+        for block in blocks:
+            labels = tuple(label.text for label in block.labels)
+            first = seen.setdefault(labels, block)
+            clash = next((known for known in seen if known != labels and _begins(known, labels)), None)
+            if first is not block or clash is not None:
+                other = self._source.place((seen[clash] if clash is not None else first).at)
+                complaints.add(self._duplicate(" ".join([block.name, *labels]), block.at, other))
+                continue
+            inner, inner_path = result, path
+            for label in labels[:-1]:
+                inner_path = child_path(inner_path, label)
+                inner = inner.setdefault(label, {})  # type: ignore[assignment]  # never a body: _begins sees to it
+            inner[labels[-1]] = self._body(block, child_path(inner_path, labels[-1]), complaints)
+        return result
+
+    def _body(self, block: Block, path: str, complaints: Complaints) -> Value:
+        self.places.names.setdefault(path, self._source.place(block.at, self._block))
+        result: dict[str, Value] = {}
+        for name, found in self._entries(block.body, complaints).items():
+            inner = child_path(path, name)
+            with complaints.collecting():
+                if isinstance(found, Attribute):
+                    self._note(inner, found.at, found.value)
+                    value = self._evaluate(found.value, inner)
+                else:
+                    value = self._blocks(found, inner)
+                if value is not None:
+                    result[name] = value
+        return result
+
+    def _note(self, path: str, at: int, expression: Expression) -> None:
+        """The places of a setting and, as far as it is written out, of what is in it."""
+        self.places.names[path] = self._source.place(at, self._block)
+        self.places.values[path] = self._source.place(expression.at, self._block)
+        if isinstance(expression, TupleOf):
+            for i, item in enumerate(expression.items):
+                self._note(f"{path}[{i}]", item.at, item)
+        elif isinstance(expression, ObjectOf):
+            for key, item in expression.items:
+                if isinstance(key, Literal):
+                    self._note(child_path(path, str(key.value)), key.at, item)
+
+
+def child_path(path: str, name: str) -> str:
+    """The path of a setting inside another one."""
+    if not _PLAIN_KEY.match(name):
+        return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+    return f"{path}.{name}" if path else name
+
+
+def _begins(labels: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    """Whether one of the two begins with the other, so that one body would hold the other."""
+    shorter = min(len(labels), len(others))
+    return labels[:shorter] == others[:shorter]
+
+
+def _not_json(value: Value) -> str:
+    """What makes the value impossible to send to a provider, or nothing."""
+    if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
+        return "is a number of more than 64 bits"
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "is no Unicode text"
+    inner = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
+    return next((wrong for item in inner if (wrong := _not_json(item))), "")

@@ -1,0 +1,70 @@
+"""The `dstream` block."""
+
+from __future__ import annotations
+
+import dstream
+from dstream.config.blocks.body_reader import BodyReader
+from dstream.config.blocks.version import satisfies
+from dstream.config.model import InfrastructureSettings, Settings, StateSettings
+
+_STATE_BACKENDS = ("file",)
+
+
+def read_settings(reader: BodyReader) -> Settings:
+    reader.check({"required_version"}, {"state", "infrastructure"})
+    return Settings(_required_version(reader), _state(reader), _infrastructure(reader))
+
+
+def _required_version(reader: BodyReader) -> str | None:
+    wanted, attribute = reader.text("required_version"), reader.attribute("required_version")
+    if wanted is None or attribute is None:
+        return None
+    fits = satisfies(dstream.__version__, wanted)
+    at = attribute.value.at
+    if fits is None:
+        hint = 'Write it like ">= 0.1" or ">= 0.1, < 1.0".'
+        reader.complain("config.version", "required_version is no version constraint", at, hint)
+    elif not fits:
+        message = f'this file needs dstream "{wanted}"; this is dstream {dstream.__version__}'
+        reader.complain("config.version", message, at, "Install a version that fits, or relax required_version.")
+    return wanted
+
+
+def _state(reader: BodyReader) -> StateSettings:
+    block = reader.block_named("state")
+    if block is None:
+        return StateSettings()
+    inner = reader.inner(block, "dstream, state")
+    inner.check({"backend", "path"}, ())
+    backend, attribute = inner.text("backend"), inner.attribute("backend")
+    if backend is not None and backend not in _STATE_BACKENDS and attribute is not None:
+        hint = 'The only backend is "file" so far.'
+        inner.complain("config.unsupported", f'there is no state backend "{backend}"', attribute.value.at, hint)
+    default = StateSettings()
+    return StateSettings(backend or default.backend, inner.text("path") or default.path)
+
+
+def _infrastructure(reader: BodyReader) -> InfrastructureSettings:
+    block = reader.block_named("infrastructure")
+    if block is None:
+        return InfrastructureSettings()
+    inner = reader.inner(block, "dstream, infrastructure")
+    inner.check({"stack", "backend_url", "work_dir", "secrets_provider"}, ())
+    return InfrastructureSettings(
+        stack=_stack(inner) or InfrastructureSettings().stack,
+        backend_url=inner.text("backend_url"),
+        work_dir=inner.text("work_dir"),
+        secrets_provider=inner.text("secrets_provider"),
+    )
+
+
+def _stack(inner: BodyReader) -> str | None:
+    """The stack names files and folders, so it can't lead out of them."""
+    stack, attribute = inner.text("stack"), inner.attribute("stack")
+    if stack is None or attribute is None:
+        return None
+    if not stack or not all(char.isalnum() or char in "-_." for char in stack) or stack.strip(".") == "":
+        hint = "Letters, digits, '-', '_' and '.' may be in it."
+        inner.complain("config.type", "this is no name for a stack", attribute.value.at, hint)
+        return None
+    return stack

@@ -1,0 +1,194 @@
+"""`task` blocks: what is known of them before evaluation, and then the typed task."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dstream.config.blocks.body_reader import BodyReader
+from dstream.config.blocks.provider_config import ProviderConfig
+from dstream.config.hcl.syntax import Attribute, Block
+from dstream.config.model import DEFAULT_START_TIMEOUT_S, ProviderBlock, Restart, Role, Task
+from dstream.config.values.evaluate import Namespace
+from dstream.config.values.key_vault_secret import Unread
+from dstream.config.values.scope import Definition, Group
+from dstream.config.values.values import Value, kind, revealed, secrets_in
+from dstream.errors import ConfigError, Place
+from dstream.protocol import DEFAULT_MAX_LINE
+
+_WAYS_TO_NAME = ("provider", "provider_path", "provider_ref")
+_TASK_TYPES = ("providers",)
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """An `input` or `output` block, its values not yet worked out."""
+
+    role: Role
+    reader: BodyReader
+    place: Place
+    provider: dict[str, Definition]
+    config: ProviderConfig
+
+
+class TaskReader:
+    """One task block. What expressions may ask of it is in `namespace` at once; `task()` works out the rest."""
+
+    def __init__(self, name: str, block: Block, reader: BodyReader) -> None:
+        self.name = name
+        self._block = block
+        self._reader = reader
+        reader.check({"type", "max_line", "start_timeout"}, {"input", "output", "restart"})
+        self._restart = reader.block_named("restart")
+        self._input = self._side("input")
+        self._output = self._side("output")
+
+    @property
+    def namespace(self) -> Namespace:
+        members: dict[str, Value | Namespace] = {"name": self.name}
+        for side in (self._input, self._output):
+            if side is not None:
+                members[side.role] = _namespace_of(side)
+        return Group(f'attribute of task "{self.name}" called', members)
+
+    def task(self, *, with_config: Collection[Role]) -> Task | None:
+        """`with_config`: the blocks whose config is worked out; it is left empty in others.
+
+        None after a complaint about something without which there is no task.
+        """
+        kind_of_task = self._type()
+        max_line, start_timeout_s = self._reader.size("max_line"), self._reader.duration_s("start_timeout")
+        restart = self._restart_policy()
+        blocks = [
+            self._provider_block(side, side.role in with_config)
+            for side in (self._input, self._output)
+            if side is not None
+        ]
+        complete = [block for block in blocks if block is not None]
+        for role, side in (("input", self._input), ("output", self._output)):
+            if side is None:
+                hint = f"Add {role} {{ provider = .. }}."
+                self._reader.complain("config.missing", f'task "{self.name}" has no {role} block', self._block.at, hint)
+        if len(complete) < 2:
+            return None
+        return Task(
+            name=self.name,
+            type=kind_of_task,
+            input=complete[0],
+            output=complete[1],
+            place=self._reader.source.place(self._block.at, self._reader.block),
+            max_line=max_line if max_line is not None else DEFAULT_MAX_LINE,
+            start_timeout_s=start_timeout_s if start_timeout_s is not None else DEFAULT_START_TIMEOUT_S,
+            restart=restart,
+        )
+
+    def _side(self, role: Role) -> _Side | None:
+        block = self._reader.block_named(role)
+        if block is None:
+            return None
+        reader = self._reader.inner(block, f"{self._reader.block}, {role}")
+        reader.check({*_WAYS_TO_NAME, "config"}, {"config"})
+        path = f"task.{self.name}.{role}"
+        config = ProviderConfig(reader.source, reader.block, f"{path}.config", reader.scope)
+        self._read_config(reader, config)
+        provider = {}
+        for way in _WAYS_TO_NAME:
+            attribute = reader.attribute(way)
+            if attribute is not None:
+                provider[way] = _provider_name(reader, attribute, f"{path}.{way}")
+        return _Side(role, reader, reader.source.place(block.at, reader.block), provider, config)
+
+    def _read_config(self, reader: BodyReader, config: ProviderConfig) -> None:
+        attribute, block = reader.attribute("config"), reader.block_named("config")
+        if attribute is not None and block is not None:
+            first, second = sorted((attribute.at, block.at))
+            reader.duplicate('"config" is set twice', second, first)
+        elif attribute is not None:
+            config.read_map(attribute, reader.complaints)
+        elif block is not None:
+            config.read_block(block.body, reader.complaints)
+
+    def _type(self) -> str:
+        found = self._reader.text("type")
+        attribute = self._reader.attribute("type")
+        if found is not None and found not in _TASK_TYPES and attribute is not None:
+            hint = 'The only type is "providers"; the attribute may be left out.'
+            self._reader.complain("config.type", f'there is no task type "{found}"', attribute.value.at, hint)
+        return _TASK_TYPES[0]
+
+    def _restart_policy(self) -> Restart:
+        if self._restart is None:
+            return Restart()
+        reader = self._reader.inner(self._restart, f"{self._reader.block}, restart")
+        reader.check({"max_attempts", "initial_delay", "max_delay"}, ())
+        attempts = reader.count("max_attempts")
+        initial, longest = reader.duration_s("initial_delay"), reader.duration_s("max_delay")
+        default = Restart()
+        return Restart(
+            max_attempts=default.max_attempts if attempts is None else attempts,
+            initial_delay_s=default.initial_delay_s if initial is None else initial,
+            max_delay_s=default.max_delay_s if longest is None else longest,
+        )
+
+    def _provider_block(self, side: _Side, with_config: bool) -> ProviderBlock | None:
+        names: dict[str, str] = {}
+        for way, definition in side.provider.items():
+            with side.reader.complaints.collecting():
+                names[way] = str(definition.value())
+        if len(side.provider) != 1:
+            self._complain_of_provider(side)
+            names = {}
+        config: dict[str, Value] = {}
+        if with_config:
+            with side.reader.complaints.collecting():
+                config = side.config.whole()
+        if not names:
+            return None
+        plain = revealed(config)
+        assert isinstance(plain, dict)
+        return ProviderBlock(
+            role=side.role,
+            provider=names.get("provider"),
+            provider_path=names.get("provider_path"),
+            provider_ref=names.get("provider_ref"),
+            place=side.place,
+            config=plain,
+            config_places=side.config.places.names,
+            config_value_places=side.config.places.values,
+            secrets=secrets_in(config),
+            unread=side.config.unread,
+        )
+
+    def _complain_of_provider(self, side: _Side) -> None:
+        places = [str(definition.place) for definition in side.provider.values()]
+        if not places:
+            message = f"the {side.role} names no provider"
+            hint = 'Add provider = "NAME", or provider_path = "./PROGRAM".'
+            error = ConfigError("config.missing", message, place=side.place, hint=hint)
+        else:
+            ways = " and ".join(side.provider)
+            message = f"the {side.role} names its provider twice, by {ways} (first at {places[0]})"
+            error = ConfigError("config.duplicate", message, place=list(side.provider.values())[1].place)
+        side.reader.complaints.add(error)
+
+
+def _namespace_of(side: _Side) -> Namespace:
+    return Group(f"attribute of this {side.role} called", {**side.provider, "config": side.config})
+
+
+def _provider_name(reader: BodyReader, attribute: Attribute, name: str) -> Definition:
+    place = reader.source.place(attribute.at, reader.block)
+
+    def compute() -> Value:
+        try:
+            value = reader.evaluate(attribute)
+        except Unread:
+            message = f"{attribute.name} can't come from a key vault"
+            raise ConfigError("config.type", message, place=place) from None
+        if isinstance(value, str) and value.strip():
+            return value
+        found = kind(value) if value != "" else "an empty string"
+        value_place = reader.source.place(attribute.value.at, reader.block)
+        raise ConfigError("config.type", f"{attribute.name} must be a string, not {found}", place=value_place)
+
+    return reader.scope.define(name, place, compute)

@@ -1,0 +1,77 @@
+"""`variable` blocks, and the values given for them: `--var`, then DSTREAM_VAR_name, then the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dstream.config.blocks.body_reader import BodyReader
+from dstream.config.blocks.variable_type import ANY, VariableType, read_value, type_of
+from dstream.config.hcl.problem import Problem
+from dstream.config.hcl.syntax import Block
+from dstream.config.values.scope import Definition
+from dstream.config.values.values import NotConvertible, Value, concealed
+from dstream.errors import ConfigError, Place
+
+ENVIRONMENT_PREFIX = "DSTREAM_VAR_"
+
+
+def variable_definition(
+    name: str, block: Block, reader: BodyReader, given: Mapping[str, Value], environ: Mapping[str, str]
+) -> Definition:
+    """The variable as expressions see it. Complaints about the block itself go to the reader at once."""
+    reader.check({"type", "default", "description", "sensitive"}, ())
+    reader.text("description")
+    wanted = _type(reader)
+    sensitive = reader.flag("sensitive")
+    place = reader.source.place(block.at, reader.block)
+
+    def compute() -> Value:
+        value = _value(name, reader, wanted, place, given, environ)
+        return concealed(value) if sensitive else value
+
+    return reader.scope.define(f"var.{name}", place, compute)
+
+
+def _type(reader: BodyReader) -> VariableType:
+    attribute = reader.attribute("type")
+    if attribute is None:
+        return ANY
+    try:
+        return type_of(attribute.value)
+    except Problem as problem:
+        reader.complaints.add(reader.source.error(problem, reader.block))
+        return ANY
+
+
+def _value(
+    name: str,
+    reader: BodyReader,
+    wanted: VariableType,
+    place: Place,
+    given: Mapping[str, Value],
+    environ: Mapping[str, str],
+) -> Value:
+    from_environment = ENVIRONMENT_PREFIX + name
+    if name in given:
+        return _from_outside(given[name], wanted, f"the value given for variable {name}", place)
+    if from_environment in environ:
+        return _from_outside(environ[from_environment], wanted, from_environment, place)
+    default = reader.attribute("default")
+    if default is None:
+        hint = f"Give it by --var {name}=.. or {from_environment}, or write a default."
+        raise ConfigError("config.missing", f'the variable "{name}" has no value', place=place, hint=hint)
+    value = reader.evaluate(default)
+    try:
+        return None if value is None else wanted.convert(value)
+    except NotConvertible as error:
+        default_place = reader.source.place(default.value.at, reader.block)
+        raise ConfigError(
+            "config.type", f"the default must be {wanted.name}, not {error}", place=default_place
+        ) from None
+
+
+def _from_outside(value: Value, wanted: VariableType, origin: str, place: Place) -> Value:
+    try:
+        return read_value(value, wanted) if isinstance(value, str) else wanted.convert(value)
+    except NotConvertible as error:
+        raise ConfigError("config.type", f"{origin} must be {wanted.name}, not {error}", place=place) from None

@@ -1,0 +1,46 @@
+"""`--var-file`: values for variables, written as `name = value`, as in Terraform's .tfvars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from dstream.config.blocks.body_reader import BodyReader
+from dstream.config.blocks.complaints import Complaints
+from dstream.config.hcl.files import parsed
+from dstream.config.values.environment import Environment, utc_now
+from dstream.config.values.functions import functions
+from dstream.config.values.key_vault_secret import KeyVaultSecret, NoKeyVault
+from dstream.config.values.scope import Scope
+from dstream.config.values.values import Value
+from dstream.errors import ConfigError
+
+
+class _NoKeyVaultHere(NoKeyVault):
+    """Which commands ask a vault is decided by who needs the value, which a variables file does not tell."""
+
+    def read(self, secret: KeyVaultSecret) -> str:
+        raise ConfigError(
+            "config.call",
+            "a variables file can't read a key vault",
+            hint='Write secret("azurekeyvault://..") in the HCL file.',
+        )
+
+
+def load_variables(
+    path: Path, *, environ: Mapping[str, str], now: Callable[[], datetime] = utc_now
+) -> dict[str, Value]:
+    """The values in the file, for `load(variables=..)`. Raises ConfigErrors."""
+    complaints = Complaints()
+    values: dict[str, Value] = {}
+    with complaints.collecting():
+        around = Environment(environ, path.parent.absolute(), now, _NoKeyVaultHere())
+        source, body = parsed(path, environ, now)
+        reader = BodyReader(source, body, "", Scope(functions(around)), complaints)
+        reader.check({attribute.name for attribute in body.attributes}, ())
+        for attribute in body.attributes:
+            with complaints.collecting():
+                values[attribute.name] = reader.evaluate(attribute)
+    complaints.raise_if_any()
+    return values

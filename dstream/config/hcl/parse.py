@@ -1,0 +1,310 @@
+"""HCL text to our syntax tree. The grammar is python-hcl2's; its trees are known to this file only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dstream.config.hcl.grammar import parse_tree
+from dstream.config.hcl.problem import Problem
+from dstream.config.hcl.scan import Scan, scan
+from dstream.config.hcl.source import HOLE, Hole, Source
+from dstream.config.hcl.syntax import (
+    Attribute,
+    Binary,
+    Block,
+    Body,
+    Call,
+    Conditional,
+    Element,
+    Expression,
+    ForEach,
+    GetAttribute,
+    GetIndex,
+    Label,
+    Literal,
+    Missing,
+    Name,
+    ObjectOf,
+    Splat,
+    TupleOf,
+    Unary,
+)
+from dstream.config.hcl.syntax_error import explain
+from dstream.config.hcl.template import TemplateReader
+
+if TYPE_CHECKING:
+    from lark import Token, Tree
+
+    Node = Tree[Token] | Token
+
+_WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+_BEFORE_EXPRESSION, _AFTER_EXPRESSION = "_=(", ")"
+
+
+def parse(source: Source) -> Body:
+    """The body of a file. Raises Problem for the first thing that is not HCL."""
+    scanned = scan(source.text)
+    tree = _tree(source.text, source.holes, scanned, scanned.skeleton, 0)
+    return _Reader(source.text, source.holes, scanned, shift=0).body(tree.children[0])
+
+
+def parse_expression(text: str, holes: Sequence[Hole], start: int, end: int) -> Expression:
+    """One expression, as it stands between the braces of a `${}`."""
+    scanned = scan(text, start, end, bracketed=True)
+    if not scanned.skeleton.strip():
+        raise Problem("config.syntax", "an expression is missing here", start)
+    skeleton = _BEFORE_EXPRESSION + scanned.skeleton + _AFTER_EXPRESSION
+    shift = start - len(_BEFORE_EXPRESSION)
+    tree = _tree(text, holes, scanned, skeleton, shift)
+    body = _Reader(text, holes, scanned, shift).body(tree.children[0])
+    return body.attributes[0].value
+
+
+def _tree(text: str, holes: Sequence[Hole], scanned: Scan, skeleton: str, shift: int) -> Tree[Token]:
+    from lark.exceptions import UnexpectedInput
+
+    try:
+        return parse_tree(skeleton)
+    except UnexpectedInput as error:
+        problem = explain(error, text, skeleton, shift)
+        raise _hole_before(problem, scanned, holes) or problem from None
+
+
+def _hole_before(problem: Problem, scanned: Scan, holes: Sequence[Hole]) -> Problem | None:
+    """A template without a value, on this line or the last, is the better explanation of a syntax error."""
+    at = problem.at - scanned.start
+    this_line = scanned.skeleton.rfind("\n", 0, at) + 1
+    last_line = scanned.skeleton.rfind("\n", 0, max(this_line - 1, 0)) + 1
+    line_end = scanned.skeleton.find("\n", at)
+    match = HOLE.search(scanned.skeleton, last_line, line_end if line_end >= 0 else len(scanned.skeleton))
+    return _missing(holes[int(match[1])], scanned.start + match.start()) if match else None
+
+
+def _missing(hole: Hole, at: int) -> Problem:
+    return Problem(hole.code, hole.message, at, hole.hint)
+
+
+class _Reader:
+    """Turns the trees of one text into ours. `shift` leads from an offset in the skeleton to one in the text."""
+
+    def __init__(self, text: str, holes: Sequence[Hole], scanned: Scan, shift: int) -> None:
+        self._text = text
+        self._holes = holes
+        self._scanned = scanned
+        self._shift = shift
+        self._templates = TemplateReader(text, holes, lambda start, end: parse_expression(text, holes, start, end))
+
+    def body(self, tree: Node) -> Body:
+        attributes: list[Attribute] = []
+        blocks: list[Block] = []
+        for child in _trees(tree):
+            self._check_starts_line(self._at(child))
+            if child.data == "attribute":
+                name, value = _trees(child)
+                attributes.append(Attribute(self._at(name), self._word(name), self.expression(value)))
+            else:
+                blocks.append(self._block(child))
+        return Body(tuple(attributes), tuple(blocks))
+
+    def _block(self, tree: Tree[Token]) -> Block:
+        name, *labels, body = _trees(tree)
+        return Block(self._at(name), self._word(name), tuple(self._label(label) for label in labels), self.body(body))
+
+    def _label(self, tree: Tree[Token]) -> Label:
+        at = self._at(tree)
+        if tree.data != "string":
+            return Label(at, self._word(tree))
+        text = self._string(tree)
+        if isinstance(text, Missing):
+            raise _missing(text.hole, text.at)
+        if not isinstance(text, Literal) or not isinstance(text.value, str):
+            raise Problem("config.syntax", "a label is plain text, without ${}", at)
+        return Label(at, text.value)
+
+    def _check_starts_line(self, at: int) -> None:
+        """The grammar takes `a = 1 b = 2`; HCL does not."""
+        skeleton, i = self._scanned.skeleton, at - self._scanned.start - 1
+        while i >= 0 and skeleton[i] in " \t\r":
+            i -= 1
+        if i >= 0 and skeleton[i] not in "\n{":
+            raise Problem("config.syntax", "attributes and blocks each begin a line of their own", at)
+
+    def expression(self, node: Node) -> Expression:
+        tree = _tree_of(node)
+        kind = str(tree.data)
+        at = self._at(tree)
+        children = _trees(tree)
+        match kind:
+            case "expr_term":
+                return self.expression(children[0])
+            case "int_lit" | "float_lit":
+                return Literal(at, _number(str(tree.children[0]), at))
+            case "literal_value":
+                return Literal(at, _WORDS[str(tree.children[0])])
+            case "string":
+                return self._string(tree)
+            case "identifier" | "keyword":
+                return self._name(tree)
+            case "conditional":
+                return Conditional(at, *(self.expression(child) for child in children))
+            case "binary_op":
+                return self._binary(children)
+            case "unary_op":
+                return Unary(at, str(tree.children[0]), self.expression(children[0]))
+            case "tuple":
+                return TupleOf(at, tuple(self.expression(child) for child in children))
+            case "object":
+                return self._object(tree)
+            case "function_call":
+                return self._call(tree)
+            case "get_attr_expr_term" | "index_expr_term":
+                return self._step(self.expression(children[0]), children[1])
+            case "attr_splat_expr_term" | "full_splat_expr_term":
+                return self._splat(children)
+            case "for_tuple_expr" | "for_object_expr":
+                return self._for(tree)
+            case _:
+                raise Problem("config.syntax", "this is no expression of the language", at)
+
+    def _string(self, tree: Tree[Token]) -> Expression:
+        at = self._at(tree)
+        heredoc = self._scanned.heredocs.get(at)
+        if heredoc is not None:
+            return self._templates.heredoc(heredoc)
+        return self._templates.quoted(at, tree.meta.end_pos + self._shift)
+
+    def _name(self, tree: Tree[Token]) -> Expression:
+        at = self._at(tree)
+        name = str(tree.children[0])
+        match = HOLE.search(name)
+        return Missing(at + match.start(), self._holes[int(match[1])]) if match else Name(at, name)
+
+    def _word(self, tree: Tree[Token]) -> str:
+        """A name that must be known now, so a template without a value is an error now."""
+        word = str(tree.children[0])
+        if match := HOLE.search(word):
+            raise _missing(self._holes[int(match[1])], self._at(tree) + match.start())
+        return word
+
+    def _binary(self, children: list[Tree[Token]]) -> Expression:
+        left, term = children[0], children[1]
+        operator, right = _trees(term)
+        token = operator.children[0]
+        at = self._at(token)
+        # hcl2's lexer joins a line break to the operator after it, and scan.py writes "+" for "-"
+        length = len(str(token).strip())
+        return Binary(at, self._text[at : at + length], self.expression(left), self.expression(right))
+
+    def _object(self, tree: Tree[Token]) -> Expression:
+        items: list[tuple[Expression, Expression]] = []
+        separated = True
+        for child in tree.children[1:-1]:
+            if getattr(child, "data", None) != "object_elem":
+                separated = True
+                continue
+            if not separated:
+                message = "the elements of an object are separated by commas or line breaks"
+                raise Problem("config.syntax", message, self._at(child))
+            key, value = _trees(child)
+            items.append((self._key(_trees(key)[0]), self.expression(value)))
+            separated = str(_text_end(value)) == "\n"
+        return ObjectOf(self._at(tree), tuple(items))
+
+    def _key(self, tree: Tree[Token]) -> Expression:
+        inner = _trees(tree)[0] if tree.data == "expr_term" else tree
+        in_parentheses = str(tree.children[0]) == "("
+        if not in_parentheses and inner.data in ("identifier", "keyword", "literal_value"):
+            name = self._name(inner)
+            return Literal(name.at, name.name) if isinstance(name, Name) else name
+        if not in_parentheses and inner.data not in ("string", "int_lit", "float_lit"):
+            hint = "Put an expression as key in parentheses: (var.name) = .."
+            raise Problem(
+                "config.syntax", "a key is a name, a string, or an expression in parentheses", self._at(tree), hint
+            )
+        return self.expression(inner)
+
+    def _call(self, tree: Tree[Token]) -> Expression:
+        names = [child for child in _trees(tree) if child.data == "identifier"]
+        arguments = next((child for child in _trees(tree) if child.data == "arguments"), None)
+        expand = arguments is not None and any(str(child) == "..." for child in arguments.children)
+        values = tuple(self.expression(child) for child in _trees(arguments)) if arguments is not None else ()
+        return Call(self._at(names[0]), "::".join(self._word(name) for name in names), values, expand)
+
+    def _step(self, target: Expression, step: Tree[Token]) -> Expression:
+        """`.name`, `[key]` or `.0` applied to the target."""
+        inner = step.children[1] if step.data == "short_index" else _trees(step)[0]
+        at = self._at(inner)
+        if step.data == "short_index":
+            return GetIndex(at, target, Literal(at, int(str(inner))))
+        if step.data == "get_attr":
+            return GetAttribute(at, target, self._word(_tree_of(inner)))
+        return GetIndex(at, target, self.expression(inner))
+
+    def _splat(self, children: list[Tree[Token]]) -> Expression:
+        """In `x.*.a[0]` only attributes belong to each element; in `x[*].a[0]` the index does too."""
+        splat = children[1]
+        at = self._at(splat)
+        steps = _trees(splat)
+        own = len(steps)
+        if splat.data == "attr_splat":
+            own = next((i for i, step in enumerate(steps) if step.data != "get_attr"), own)
+        each: Expression = Element(at)
+        for step in steps[:own]:
+            each = self._step(each, step)
+        result: Expression = Splat(at, self.expression(children[0]), each)
+        for step in steps[own:]:
+            result = self._step(result, step)
+        return result
+
+    def _for(self, tree: Tree[Token]) -> Expression:
+        intro, *results = _trees(tree)
+        condition: Expression | None = None
+        if results[-1].data == "for_cond":
+            condition = self.expression(_trees(results.pop())[0])
+        *names, items = _trees(intro)
+        key, value = (None, self._word(names[0])) if len(names) == 1 else (self._word(names[0]), self._word(names[1]))
+        result_key = self.expression(results[0]) if tree.data == "for_object_expr" else None
+        group = any(str(child) == "..." for child in tree.children)
+        return ForEach(
+            self._at(tree),
+            key,
+            value,
+            self.expression(items),
+            result_key,
+            self.expression(results[-1]),
+            condition,
+            group,
+        )
+
+    def _at(self, node: Any) -> int:
+        start = node.meta.start_pos if hasattr(node, "meta") else node.start_pos
+        return int(start) + self._shift
+
+
+def _tree_of(node: Any) -> Tree[Token]:
+    tree: Tree[Token] = node
+    return tree
+
+
+def _trees(node: Any) -> list[Tree[Token]]:
+    """The children that mean something: neither punctuation nor line breaks."""
+    return [child for child in node.children if getattr(child, "data", "new_line_or_comment") != "new_line_or_comment"]
+
+
+def _text_end(node: Tree[Token]) -> str:
+    """A line break if the tree swallowed the one after it, as hcl2's binary operations do."""
+    last: Any = node
+    while getattr(last, "children", None):
+        last = last.children[-1]
+    return "\n" if "\n" in str(last) else ""
+
+
+def _number(text: str, at: int) -> int | float:
+    try:
+        number = int(text) if text.lstrip("-").isdigit() else float(text)
+    except ValueError:
+        raise Problem("config.syntax", "this number is too long", at) from None
+    if number in (float("inf"), float("-inf")):
+        raise Problem("config.syntax", "this number is too large", at)
+    return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -1,0 +1,102 @@
+"""One file: its text as written, as rendered by the template layer, and the way back from the second to the first."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+from dstream.config.hcl.problem import Problem
+from dstream.errors import ConfigError, Place
+
+HOLE = re.compile(r"__dstream_hole_(\d+)__")
+"""What stands in the rendered text for a template that gave no value: a word to the grammar. The number is that of the
+hole in `Source.holes`."""
+
+_DISTURBING = re.compile(rf'["\\\n]|[$%]\{{|{HOLE.pattern}')
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of rendered text: copied from `origin` on, or (not verbatim) put there by the template at `origin`."""
+
+    start: int
+    origin: int
+    verbatim: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A template that gave no value. It counts only where the configuration asks for it: never in a comment."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """`text` is what is parsed. Offsets everywhere in this package are offsets in `text`."""
+
+    name: str
+    written: str
+    text: str
+    segments: tuple[Segment, ...] = (Segment(0, 0, True),)
+    holes: tuple[Hole, ...] = ()
+
+    def origin(self, offset: int) -> int:
+        """The offset in the file as written."""
+        segment = self._segment(offset)
+        return segment.origin + (offset - segment.start if segment.verbatim else 0)
+
+    def place(self, offset: int, block: str = "") -> Place:
+        return self.place_as_written(self.origin(offset), block)
+
+    def place_as_written(self, offset: int, block: str = "") -> Place:
+        offset = min(offset, len(self.written))
+        line = bisect_right(self._line_starts, offset)
+        start = self._line_starts[line - 1]
+        end = self.written.find("\n", start)
+        source_line = self.written[start : end if end >= 0 else None]
+        return Place(self.name, line, offset - start + 1, source_line, block)
+
+    def error(self, problem: Problem, block: str = "") -> ConfigError:
+        """The problem with its place; never with rendered text, which may hold a secret."""
+        template = self._disturbing_template(problem) if problem.code == "config.syntax" else None
+        if template is None:
+            place = self.place(problem.at, block)
+            return ConfigError(problem.code, problem.message, place=place, hint=problem.hint)
+        place = self.place(template, block)
+        match = HOLE.match(self.text, template)
+        if match:
+            hole = self.holes[int(match[1])]
+            return ConfigError(hole.code, hole.message, place=place, hint=hole.hint)
+        hint = 'env("NAME") instead of a template takes any value as it is.'
+        return ConfigError(problem.code, "what this template renders does not fit here", place=place, hint=hint)
+
+    def _disturbing_template(self, problem: Problem) -> int | None:
+        """Where the template that explains a syntax error begins: one at its very place, or one on the line of a
+        string without end whose text means something in a string."""
+        segment = self._segment(problem.at)
+        if not segment.verbatim:
+            return segment.start
+        if problem.cause is None:
+            return None
+        line_start = self.text.rfind("\n", 0, problem.at) + 1
+        for index in range(self._index(line_start), self._index(problem.cause) + 1):
+            segment = self.segments[index]
+            end = self.segments[index + 1].start if index + 1 < len(self.segments) else len(self.text)
+            if not segment.verbatim and _DISTURBING.search(self.text, segment.start, end):
+                return segment.start
+        return None
+
+    def _segment(self, offset: int) -> Segment:
+        return self.segments[self._index(offset)]
+
+    def _index(self, offset: int) -> int:
+        return bisect_right(self.segments, offset, key=lambda segment: segment.start) - 1
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(i + 1 for i, char in enumerate(self.written) if char == "\n")]

@@ -1,0 +1,24 @@
+"""What an evaluation may ask of the world: environment variables, files, the time, vaults. All come in from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dstream.config.values.key_vault_secret import KeyVaultReader, NoKeyVault
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """`folder` is the HCL file's: relative paths are from there, wherever the command runs."""
+
+    environ: Mapping[str, str]
+    folder: Path
+    now: Callable[[], datetime]
+    vaults: KeyVaultReader = field(default_factory=NoKeyVault)

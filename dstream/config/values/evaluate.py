@@ -1,0 +1,327 @@
+"""Expressions to values. HCL native syntax specification, "Expressions"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from dstream.config.hcl.problem import Problem, did_you_mean
+from dstream.config.hcl.syntax import (
+    Binary,
+    Call,
+    Conditional,
+    Element,
+    Expression,
+    ForDirective,
+    ForEach,
+    GetAttribute,
+    GetIndex,
+    IfDirective,
+    Literal,
+    Missing,
+    Name,
+    ObjectOf,
+    Splat,
+    Template,
+    TupleOf,
+    Unary,
+)
+from dstream.config.values.function_table import CallFailed, Functions
+from dstream.config.values.operators import OperatorFailed, binary, truth, unary
+from dstream.config.values.values import (
+    NotConvertible,
+    Secret,
+    Value,
+    derived,
+    kind,
+    secrets_in,
+    to_number,
+    to_text,
+    without_secrets,
+)
+from dstream.errors import ConfigError, ConfigErrors, DStreamError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+
+class Namespace(Protocol):
+    """Something whose members are worked out only when asked for: `var`, `local`, `task`."""
+
+    def member(self, name: str, at: int) -> Value | Namespace: ...
+
+    def whole(self, at: int) -> Value: ...
+
+
+class Names(Protocol):
+    """What the names in an expression stand for."""
+
+    def resolve(self, name: str, at: int) -> Value | Namespace: ...
+
+
+def is_value(found: Value | Namespace) -> TypeIs[Value]:
+    return found is None or isinstance(found, (bool, int, float, str, list, dict))
+
+
+def settled(found: Value | Namespace, at: int) -> Value:
+    """The value, or all of the namespace as an object."""
+    return found if is_value(found) else found.whole(at)
+
+
+_T = TypeVar("_T")
+_ELEMENT = "*"
+"""The name under which a splat's current element is kept: no expression can spell it."""
+
+
+class FailedOutside(Exception):
+    """What is no mistake in the text: something that a function asked refuses, or can't be reached. `try` does not
+    hide it."""
+
+    def __init__(self, error: DStreamError, at: int) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.at = at
+
+
+class Evaluator:
+    """Evaluates the expressions of one source. Raises Problem, FailedOutside, or ConfigError from where a name is
+    defined; Unread for a value that is not to be asked for."""
+
+    def __init__(self, names: Names, functions: Functions) -> None:
+        self._names = names
+        self._functions = functions
+
+    def evaluate(self, expression: Expression) -> Value:
+        return self._value(expression, {})
+
+    def _value(self, expression: Expression, bound: Mapping[str, Value]) -> Value:
+        return settled(self._found(expression, bound), expression.at)
+
+    def _found(self, expression: Expression, bound: Mapping[str, Value]) -> Value | Namespace:
+        match expression:
+            case Literal():
+                return expression.value
+            case Missing():
+                hole = expression.hole
+                raise Problem(hole.code, hole.message, expression.at, hole.hint)
+            case Template():
+                return self._text(expression.parts, bound)
+            case IfDirective() | ForDirective():
+                return self._text((expression,), bound)
+            case Name():
+                return bound[expression.name] if expression.name in bound else self._resolve(expression)
+            case Element():
+                return bound[_ELEMENT]
+            case GetAttribute():
+                return self._attribute(expression, bound)
+            case GetIndex():
+                return self._index(expression, bound)
+            case Splat():
+                return self._splat(expression, bound)
+            case Call():
+                return self._call(expression, bound)
+            case Unary():
+                return self._operation(
+                    expression.at, lambda: unary(expression.operator, self._value(expression.operand, bound))
+                )
+            case Binary():
+                return self._operation(expression.at, lambda: self._binary(expression, bound))
+            case Conditional():
+                holds = self._truth(expression.condition, "?", bound)
+                return self._value(expression.then if holds else expression.otherwise, bound)
+            case TupleOf():
+                return [self._value(item, bound) for item in expression.items]
+            case ObjectOf():
+                return self._object(expression, bound)
+            case ForEach():
+                return self._for_each(expression, bound)
+
+    def _resolve(self, name: Name) -> Value | Namespace:
+        return self._names.resolve(name.name, name.at)
+
+    def _text(self, parts: tuple[Expression, ...], bound: Mapping[str, Value]) -> str:
+        texts = list(self._texts(parts, bound))
+        secrets = secrets_in(list(texts))
+        whole = "".join(texts)
+        return Secret.of(whole, secrets) if secrets else whole
+
+    def _texts(self, parts: tuple[Expression, ...], bound: Mapping[str, Value]) -> Iterator[str]:
+        for part in parts:
+            match part:
+                case IfDirective():
+                    holds = self._truth(part.condition, "if", bound)
+                    yield from self._texts(part.then if holds else part.otherwise, bound)
+                case ForDirective():
+                    for names in self._iterations(part, bound):
+                        yield from self._texts(part.body, names)
+                case _:
+                    yield self._to_text(part, self._value(part, bound))
+
+    def _to_text(self, part: Expression, value: Value) -> str:
+        try:
+            return to_text(value)
+        except NotConvertible as error:
+            hint = "jsonencode() turns a list or an object into text." if value is not None else ""
+            raise Problem("config.type", f"{error} can't stand inside a string", part.at, hint) from None
+
+    def _attribute(self, access: GetAttribute, bound: Mapping[str, Value]) -> Value | Namespace:
+        target = self._found(access.target, bound)
+        if is_value(target):
+            return _member(target, access.name, access.at)
+        return target.member(access.name, access.at)
+
+    def _index(self, access: GetIndex, bound: Mapping[str, Value]) -> Value | Namespace:
+        target = self._found(access.target, bound)
+        key = self._value(access.key, bound)
+        if not isinstance(target, list):
+            return self._member_by_key(target, self._to_text(access.key, key), access.at)
+        try:
+            index = to_number(key)
+        except NotConvertible as error:
+            raise Problem("config.type", f"the index of a list must be a number, not {error}", access.at) from None
+        if not isinstance(index, int) or not 0 <= index < len(target):
+            message = f"the list has {len(target)} items; there is no index {to_text(index)}"
+            raise Problem("config.undefined", message, access.at)
+        item: Value = target[index]
+        return item
+
+    def _member_by_key(self, target: Value | Namespace, key: str, at: int) -> Value | Namespace:
+        try:
+            return _member(target, key, at) if is_value(target) else target.member(key, at)
+        except Problem as problem:
+            raise Problem(problem.code, without_secrets(problem.message, [key]), at, problem.hint) from None
+
+    def _splat(self, splat: Splat, bound: Mapping[str, Value]) -> Value:
+        """A single value counts as a list of one, and null as an empty list."""
+        target = self._value(splat.target, bound)
+        items = target if isinstance(target, list) else [] if target is None else [target]
+        return [self._value(splat.each, {**bound, _ELEMENT: item}) for item in items]
+
+    def _binary(self, expression: Binary, bound: Mapping[str, Value]) -> Value:
+        operator, left = expression.operator, self._value(expression.left, bound)
+        if operator == "&&":
+            return truth(left, operator) and truth(self._value(expression.right, bound), operator)
+        if operator == "||":
+            return truth(left, operator) or truth(self._value(expression.right, bound), operator)
+        return binary(operator, left, self._value(expression.right, bound))
+
+    def _operation(self, at: int, run: Callable[[], _T]) -> _T:
+        try:
+            return run()
+        except OperatorFailed as error:
+            raise Problem("config.type", str(error), at) from None
+
+    def _object(self, expression: ObjectOf, bound: Mapping[str, Value]) -> Value:
+        result: dict[str, Value] = {}
+        for key_expression, value in expression.items:
+            key = self._key(key_expression, bound)
+            if key in result:
+                message = without_secrets(f'the key "{key}" is there twice', [key])
+                raise Problem("config.duplicate", message, key_expression.at)
+            result[key] = self._value(value, bound)
+        return result
+
+    def _key(self, expression: Expression, bound: Mapping[str, Value]) -> str:
+        key = self._value(expression, bound)
+        try:
+            return to_text(key)
+        except NotConvertible as error:
+            raise Problem("config.type", f"a key must be a string, not {error}", expression.at) from None
+
+    def _iterations(self, loop: ForEach | ForDirective, bound: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+        """The names in each turn. Objects go by the order of their keys."""
+        items = self._value(loop.items, bound)
+        pairs: list[tuple[Value, Value]]
+        if isinstance(items, dict):
+            pairs = [(key, items[key]) for key in sorted(items)]
+        elif isinstance(items, list):
+            pairs = list(enumerate(items))
+        else:
+            raise Problem("config.type", f"for goes over a list or an object, not {kind(items)}", loop.items.at)
+        for key, value in pairs:
+            yield {**bound, loop.value: value} if loop.key is None else {**bound, loop.key: key, loop.value: value}
+
+    def _for_each(self, loop: ForEach, bound: Mapping[str, Value]) -> Value:
+        turns = [names for names in self._iterations(loop, bound) if self._passes(loop, names)]
+        if loop.result_key is None:
+            return [self._value(loop.result, names) for names in turns]
+        result: dict[str, Value] = {}
+        groups: dict[str, list[Value]] = {}
+        for names in turns:
+            key, value = self._key(loop.result_key, names), self._value(loop.result, names)
+            if not loop.group and key in result:
+                hint = "`...` after the value collects the values of equal keys into lists."
+                message = without_secrets(f'the key "{key}" comes up twice', [key])
+                raise Problem("config.duplicate", message, loop.result_key.at, hint)
+            groups.setdefault(key, []).append(value)
+            result[key] = groups[key] if loop.group else value
+        return result
+
+    def _passes(self, loop: ForEach, names: Mapping[str, Value]) -> bool:
+        return loop.condition is None or self._truth(loop.condition, "if", names)
+
+    def _truth(self, condition: Expression, word: str, bound: Mapping[str, Value]) -> bool:
+        value = self._value(condition, bound)
+        return self._operation(condition.at, lambda: truth(value, word))
+
+    def _call(self, call: Call, bound: Mapping[str, Value]) -> Value:
+        if call.name == "try":
+            return self._try(call, bound)
+        function = self._functions.get(call.name)
+        if function is None:
+            known = [*self._functions, "try"]
+            raise Problem(
+                "config.undefined", f'there is no function "{call.name}"', call.at, did_you_mean(call.name, known)
+            )
+        arguments = self._arguments(call, bound)
+        try:
+            return derived(function.call(arguments), arguments)
+        except CallFailed as error:
+            message = without_secrets(_with_name(call, error), arguments)
+            hint = without_secrets(error.hint, arguments)
+            raise Problem(error.code, message, _blamed(call, error), hint) from None
+        except ConfigError as error:
+            raise Problem(error.code, without_secrets(error.message, arguments), call.at, error.hint) from None
+        except DStreamError as error:
+            raise FailedOutside(error, call.at) from None
+
+    def _arguments(self, call: Call, bound: Mapping[str, Value]) -> list[Value]:
+        values = [self._value(argument, bound) for argument in call.arguments]
+        if not call.expand:
+            return values
+        last = values.pop()
+        if not isinstance(last, list):
+            message = f'only a list can be spread with "...", not {kind(last)}'
+            raise Problem("config.type", message, call.arguments[-1].at)
+        return values + last
+
+    def _try(self, call: Call, bound: Mapping[str, Value]) -> Value:
+        """The first argument that can be evaluated; if none, what is wrong with the last."""
+        if not call.arguments:
+            raise Problem("config.call", "try: takes 1 or more arguments, not 0", call.at)
+        for argument in call.arguments[:-1]:
+            try:
+                return self._value(argument, bound)
+            except (Problem, ConfigError, ConfigErrors):
+                continue
+        return self._value(call.arguments[-1], bound)
+
+
+def _member(target: Value, name: str, at: int) -> Value:
+    if not isinstance(target, dict):
+        raise Problem("config.type", f"{kind(target)} has no attributes", at)
+    if name not in target:
+        raise Problem("config.undefined", f'the object has no attribute "{name}"', at, did_you_mean(name, target))
+    value: Value = target[name]
+    return value
+
+
+def _with_name(call: Call, error: CallFailed) -> str:
+    return str(error) if error.code in ("config.env_unset", "config.file") else f"{call.name}: {error}"
+
+
+def _blamed(call: Call, error: CallFailed) -> int:
+    """The offset of the argument at fault; of the call itself when an environment variable is not set."""
+    if error.argument is None or error.code == "config.env_unset" or error.argument >= len(call.arguments):
+        return call.at
+    return call.arguments[error.argument].at

@@ -1,0 +1,89 @@
+"""How a function of the language is declared, and how a call is checked against the declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dstream.config.values.values import NotConvertible, Value, kind, to_bool, to_number, to_text
+
+Kind = Literal["text", "number", "whole", "bool", "list", "object", "any"]
+
+
+class CallFailed(Exception):
+    """Why a call has no result; `argument` counts from 0 when one of them is to blame."""
+
+    def __init__(self, message: str, argument: int | None = None, *, code: str = "config.call", hint: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.code = code
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """`rest` is the kind of all arguments after the `kinds`; the last `optional` of `kinds` may be missing."""
+
+    run: Callable[..., Any]
+    kinds: tuple[Kind, ...] = ()
+    optional: int = 0
+    rest: Kind | None = None
+
+    def call(self, arguments: Sequence[Value]) -> Value:
+        self._check_count(len(arguments))
+        converted = [_converted(i, value, self._kind(i)) for i, value in enumerate(arguments)]
+        result: Value = self.run(*converted)
+        return result
+
+    def _kind(self, index: int) -> Kind:
+        return self.kinds[index] if index < len(self.kinds) else self.rest or "any"
+
+    def _check_count(self, count: int) -> None:
+        fewest, most = len(self.kinds) - self.optional, len(self.kinds)
+        if count < fewest or (self.rest is None and count > most):
+            wanted = f"{fewest} or more" if self.rest else str(most) if fewest == most else f"{fewest} to {most}"
+            raise CallFailed(f"takes {wanted} {'argument' if wanted == '1' else 'arguments'}, not {count}")
+
+
+Functions = Mapping[str, Function]
+
+
+def _converted(index: int, value: Value, wanted: Kind) -> Value:
+    try:
+        match wanted:
+            case "any":
+                return value
+            case "text":
+                return to_text(value)
+            case "number":
+                return to_number(value)
+            case "whole":
+                return _whole(value)
+            case "bool":
+                return to_bool(value)
+            case "list" if isinstance(value, list):
+                return value
+            case "object" if isinstance(value, dict):
+                return value
+    except NotConvertible as error:
+        raise CallFailed(f"argument {index + 1} must be {_NAMES[wanted]}, not {error}", index) from None
+    raise CallFailed(f"argument {index + 1} must be {_NAMES[wanted]}, not {kind(value)}", index)
+
+
+def _whole(value: Value) -> int:
+    found = to_number(value)
+    if isinstance(found, float):
+        raise NotConvertible("a fraction")
+    return found
+
+
+_NAMES: dict[Kind, str] = {
+    "text": "a string",
+    "number": "a number",
+    "whole": "a whole number",
+    "bool": "true or false",
+    "list": "a list",
+    "object": "an object",
+    "any": "a value",
+}

@@ -1,0 +1,169 @@
+"""Reads secrets from Azure Key Vault, as whoever is signed in: DefaultAzureCredential.
+
+Imports azure only when the first secret is read. A read runs in a thread of its own, because looking up a name and the
+credentials' commands (`az`) know no deadline: a thread that misses it is left behind, and ends with the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from dstream.config.values.key_vault_secret import KeyVaultSecret
+from dstream.errors import AuthError, ConfigError, DStreamError, UnreachableError
+
+if TYPE_CHECKING:
+    from azure.core.exceptions import HttpResponseError
+    from azure.identity import DefaultAzureCredential
+    from azure.keyvault.secrets import SecretClient
+
+DEADLINE_S = 30.0
+"""For one secret, with signing in. Each attempt to connect has a shorter one."""
+
+_INSTALL = "Install it: pip install 'dstream[keyvault]'"
+_SIGN_IN = (
+    "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, "
+    "or run where a managed identity is."
+)
+_GRANT = (
+    'Whoever runs this needs the role "Key Vault Secrets User" (or Get on secrets in the access policy); '
+    "the vault's firewall must let them in."
+)
+_REACH = (
+    "Check the vault's name, the network and its proxy (HTTPS_PROXY); "
+    "REQUESTS_CA_BUNDLE names certificates of your own."
+)
+
+
+class KeyVaults:
+    """One client a vault, one read a secret, for as long as one configuration is loaded."""
+
+    def __init__(self, *, deadline_s: float = DEADLINE_S) -> None:
+        self._deadline_s = deadline_s
+        self._credential: DefaultAzureCredential | None = None
+        self._clients: dict[str, SecretClient] = {}
+        self._values: dict[KeyVaultSecret, str] = {}
+
+    def read(self, secret: KeyVaultSecret) -> str:
+        """Raises ConfigError, AuthError or UnreachableError; no message holds what a server answered in words."""
+        if secret not in self._values:
+            self._values[secret] = self._within_deadline(secret)
+        return self._values[secret]
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        if self._credential is not None:
+            self._credential.close()
+
+    def _within_deadline(self, secret: KeyVaultSecret) -> str:
+        client = self._client(secret.host)
+        answers: SimpleQueue[str | BaseException] = SimpleQueue()
+        Thread(target=_answer, args=(answers, lambda: _read(client, secret)), daemon=True).start()
+        try:
+            answer = answers.get(timeout=self._deadline_s)
+        except Empty:
+            message = f"the key vault {secret.host} gave no answer within {self._deadline_s:g} s"
+            raise UnreachableError("keyvault.unreachable", message, hint=_REACH) from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _client(self, host: str) -> SecretClient:
+        if host not in self._clients:
+            try:
+                from azure.identity import DefaultAzureCredential
+                from azure.keyvault.secrets import SecretClient
+            except ImportError:
+                message = "reading from Azure Key Vault needs a package that is not installed"
+                raise ConfigError("keyvault.not_installed", message, hint=_INSTALL) from None
+            for name in ("azure", "msal"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is reported once, by us
+            if self._credential is None:
+                self._credential = DefaultAzureCredential(process_timeout=10)
+            self._clients[host] = SecretClient(
+                f"https://{host}", self._credential, retry_total=2, connection_timeout=5, read_timeout=10
+            )
+        return self._clients[host]
+
+
+def _answer(answers: SimpleQueue[str | BaseException], read: Callable[[], str]) -> None:
+    try:
+        answers.put(read())
+    except Exception as error:  # noqa: BLE001  # raised by who waits for it
+        answers.put(error)
+
+
+def _read(client: SecretClient, secret: KeyVaultSecret) -> str:
+    from azure.core.exceptions import (
+        AzureError,
+        ClientAuthenticationError,
+        HttpResponseError,
+        ResourceNotFoundError,
+    )
+
+    try:
+        value = client.get_secret(secret.name, secret.version).value
+    except ResourceNotFoundError:
+        value = None
+    except ClientAuthenticationError as error:
+        raise _not_signed_in(secret, error) from None
+    except HttpResponseError as error:
+        raise _refused(secret, error) from None
+    except AzureError as error:
+        message = f"the key vault {secret.host} can't be reached: {_reason(error)}"
+        raise UnreachableError("keyvault.unreachable", message, hint=_REACH) from None
+    except ValueError:
+        message = f"{secret.host} does not answer as a key vault does"
+        raise ConfigError("keyvault.not_a_vault", message, hint="Check the vault's host name.") from None
+    if value is None:
+        which = f"{secret.name}, version {secret.version}" if secret.version else secret.name
+        hint = f"`az keyvault secret list --vault-name {secret.host.partition('.')[0]}` shows those that exist."
+        message = f"the key vault {secret.host} has no secret {which}"
+        raise ConfigError("keyvault.secret_not_found", message, hint=hint)
+    return value
+
+
+def _not_signed_in(secret: KeyVaultSecret, error: HttpResponseError) -> AuthError:
+    """Of the many lines that the credentials tell only Entra ID's code is kept: "Microsoft Entra authentication and
+    authorization error codes" explains it."""
+    code = re.search(r"AADSTS\d+", str(error))
+    why = f" ({code[0]})" if code else " (the vault refuses the token)" if error.response is not None else ""
+    return AuthError("keyvault.not_signed_in", f"no sign-in to the key vault {secret.host}{why}", hint=_SIGN_IN)
+
+
+def _refused(secret: KeyVaultSecret, error: HttpResponseError) -> DStreamError:
+    status, code = error.status_code or 0, _code(error)
+    if status == 403:
+        message = f"the key vault {secret.host} gives no access to the secret {secret.name}{code}"
+        return AuthError("keyvault.no_access", message, hint=_GRANT)
+    if status == 429 or status >= 500:
+        message = f"the key vault {secret.host} can't serve now: HTTP status {status}{code}"
+        return UnreachableError("keyvault.unreachable", message, hint="Try again later.")
+    message = f"the key vault {secret.host} refuses the request for {secret.name}: HTTP status {status}{code}"
+    return ConfigError("keyvault.refused", message, hint="Check the secret's name and version.")
+
+
+def _code(error: HttpResponseError) -> str:
+    """The innermost code, which tells a firewall from a missing role. Key Vault REST API, "Error"."""
+    found = error.error
+    while inner := getattr(found, "innererror", None):
+        found = inner if not isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            code = inner.get("code")
+            return f" ({code})" if isinstance(code, str) and code.isalnum() else ""
+    code = getattr(found, "code", None)
+    return f" ({code})" if isinstance(code, str) and code.isalnum() else ""
+
+
+def _reason(error: Exception) -> str:
+    """What the system says, without the addresses and objects that the layers above it put around."""
+    text = str(error)
+    for known in ("CERTIFICATE_VERIFY_FAILED", "Connection refused", "timed out"):
+        if known in text:
+            return "its certificate is not trusted" if known.startswith("CERT") else known.lower()
+    return "its name is not known" if "resolve" in text or "Name or service" in text else type(error).__name__

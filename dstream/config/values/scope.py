@@ -1,0 +1,111 @@
+"""What names stand for: `var.x`, `local.x`, bare locals and `task.x`, each worked out when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from dstream.config.hcl.problem import Problem, did_you_mean
+from dstream.config.hcl.source import Source
+from dstream.config.hcl.syntax import Expression
+from dstream.config.values.evaluate import Evaluator, FailedOutside, Namespace, settled
+from dstream.config.values.function_table import Functions
+from dstream.config.values.values import Value
+from dstream.errors import ConfigError, ConfigErrors, Place
+
+
+class Definition:
+    """A named value: computed once, and its error kept too. `trail` holds those being computed right now."""
+
+    def __init__(self, name: str, place: Place, compute: Callable[[], Value], trail: list[Definition]) -> None:
+        self.name = name
+        self.place = place
+        self._compute = compute
+        self._trail = trail
+        self._value: Value = None
+        self._error: ConfigError | ConfigErrors | None = None
+        self._is_known = False
+
+    def value(self) -> Value:
+        """Raises ConfigError or ConfigErrors."""
+        if self._error is not None:
+            raise self._error
+        if not self._is_known:
+            self._work_out()
+        return self._value
+
+    def _work_out(self) -> None:
+        if self in self._trail:
+            raise self._cycle()
+        self._trail.append(self)
+        try:
+            self._value = self._compute()
+            self._is_known = True
+        except (ConfigError, ConfigErrors) as error:
+            self._error = error
+            raise
+        finally:
+            self._trail.pop()
+
+    def _cycle(self) -> ConfigError:
+        members = self._trail[self._trail.index(self) :]
+        round_trip = " → ".join(member.name for member in [*members, self])
+        return ConfigError(
+            "config.cycle",
+            f"{self.name} is defined by itself: {round_trip}",
+            place=self.place,
+            details=[f"{member.name} is at {member.place}" for member in members],
+        )
+
+
+class Group:
+    """A namespace with the members given; `kind` completes "there is no .. "x"" in messages."""
+
+    def __init__(self, kind: str, members: Mapping[str, Definition | Value | Namespace]) -> None:
+        self.kind = kind
+        self.members = members
+
+    def member(self, name: str, at: int) -> Value | Namespace:
+        if name not in self.members:
+            raise Problem("config.undefined", f'there is no {self.kind} "{name}"', at, did_you_mean(name, self.members))
+        found = self.members[name]
+        return found.value() if isinstance(found, Definition) else found
+
+    def whole(self, at: int) -> Value:
+        return {name: settled(self.member(name, at), at) for name in self.members}
+
+
+class Scope:
+    """All names of a project. Filled while its blocks are read; asked only afterwards."""
+
+    def __init__(self, functions: Functions) -> None:
+        self.trail: list[Definition] = []
+        self.variables: dict[str, Definition] = {}
+        self.locals: dict[str, Definition] = {}
+        self.tasks: dict[str, Value | Namespace] = {}
+        self._roots: dict[str, Namespace] = {
+            "var": Group("variable", self.variables),
+            "local": Group("local", self.locals),
+            "task": Group("task", self.tasks),
+        }
+        self._evaluator = Evaluator(self, functions)
+
+    def define(self, name: str, place: Place, compute: Callable[[], Value]) -> Definition:
+        return Definition(name, place, compute, self.trail)
+
+    def evaluate(self, source: Source, expression: Expression, block: str = "") -> Value:
+        """Raises ConfigError with its place, Unread; AuthError or UnreachableError from a vault, with it too."""
+        try:
+            return self._evaluator.evaluate(expression)
+        except FailedOutside as failed:
+            failed.error.place = source.place(failed.at, block)
+            raise failed.error from None
+        except Problem as problem:
+            raise source.error(problem, block) from None
+
+    def resolve(self, name: str, at: int) -> Value | Namespace:
+        if name in self._roots:
+            return self._roots[name]
+        if name in self.locals:
+            return self.locals[name].value()
+        hint = did_you_mean(name, [*self.locals, *self._roots]) or f'Text stands in quotes: "{name}".'
+        raise Problem("config.undefined", f'there is no local "{name}"', at, hint)

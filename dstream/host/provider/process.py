@@ -1,0 +1,150 @@
+"""A provider as a process: started in a session of its own, ended by group, gone when the host is gone (rule 12)."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import fcntl
+import io
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, cast
+
+from dstream import launcher
+from dstream.errors import ConfigError
+from dstream.host.provider.spec import ProviderSpec
+from dstream.protocol import ENV_PROTOCOL, PROTOCOL_VERSION
+from dstream.protocol.messages import Role
+
+_PIPE_BYTES = 1024 * 1024
+_STDERR_LINE_BYTES = 16 * 1024
+_STDERR_LINES_KEPT = 20
+
+
+class ProviderProcess:
+    """One provider's process and the threads that watch it: one for its exit, one for its stderr.
+
+    Start it from a thread that outlives it (see `launcher.start`).
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        spec: ProviderSpec,
+        *,
+        cwd: Path | None,
+        environ: Mapping[str, str],
+        on_stderr: Callable[[str], None],
+        on_exit: Callable[[], None],
+    ) -> None:
+        self.role = role
+        self._tail: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES_KEPT)
+        self._on_stderr = on_stderr
+        self._on_exit = on_exit
+        self._gone = threading.Event()
+        self._popen = _start(role, spec, cwd, environ)
+        self.pid = self._popen.pid
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
+        self.stdin: IO[bytes] = self._popen.stdin
+        """Unbuffered. Closed by whoever writes, which is EOF for the provider."""
+        self.stdout: IO[bytes] = self._popen.stdout
+        """Unbuffered."""
+        for pipe in (self.stdin, self.stdout):
+            _enlarge(pipe.fileno())
+        self._stderr = threading.Thread(
+            target=self._read_stderr, args=(self._popen.stderr,), name=f"{role}-stderr", daemon=True
+        )
+        self._waiter = threading.Thread(target=self._wait, name=f"{role}-wait", daemon=True)
+        self._stderr.start()
+        self._waiter.start()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it lives; negative: the signal that ended it."""
+        return self._popen.returncode if self._gone.is_set() else None
+
+    def last_stderr_lines(self) -> tuple[str, ...]:
+        """The last lines it wrote to stderr; after its exit, all that it wrote is considered."""
+        if self._gone.is_set():
+            self._stderr.join(timeout=1.0)
+        return tuple(self._tail)
+
+    def end(self, number: signal.Signals) -> None:
+        """Signal the whole group; nothing happens when it is gone."""
+        if self._gone.is_set():
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies
+            os.killpg(self.pid, number)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it is gone within the time."""
+        return self._gone.wait(timeout_s)
+
+    def join(self) -> None:
+        """After its end, and that of whoever used its pipes: nothing of it is left."""
+        self._waiter.join(timeout=1.0)
+        self._stderr.join(timeout=1.0)
+        self.stdin.close()
+        self.stdout.close()
+
+    def _wait(self) -> None:
+        if hasattr(os, "waitid"):
+            # Seen but not reaped: its group's number can't be given to others yet, so what it left behind is ended
+            # safely, and its pipes are sure to reach EOF.
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            self._popen.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._popen.wait()
+        self._gone.set()
+        self._on_exit()
+
+    def _read_stderr(self, stream: IO[bytes]) -> None:
+        with io.BufferedReader(cast(io.RawIOBase, stream)) as lines:
+            while line := lines.readline(_STDERR_LINE_BYTES):
+                text = line.decode("utf-8", "replace").rstrip()
+                if text:
+                    self._tail.append(text)
+                    self._on_stderr(text)
+
+
+def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return launcher.start(
+            spec.argv,
+            signal.SIGKILL,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env={**environ, ENV_PROTOCOL: str(PROTOCOL_VERSION)},
+        )
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "provider.not_found",
+            f'{role} provider "{spec.label}" can\'t be started: {spec.argv[0]} does not exist, or its interpreter',
+            place=spec.place,
+            hint="Check provider or provider_path, and the first line of a script.",
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            "provider.not_executable",
+            f'{role} provider "{spec.label}" can\'t be started: {error.strerror}: {spec.argv[0]}',
+            place=spec.place,
+            hint="It must be an executable file; a script needs a first line such as #!/usr/bin/env python3.",
+        ) from error
+
+
+def _enlarge(descriptor: int) -> None:
+    """From 64 KiB to 1 MiB where the system grants it: fewer switches between the processes."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # over the user's quota of pipe pages: the smaller pipe works too
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

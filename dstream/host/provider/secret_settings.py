@@ -1,0 +1,108 @@
+"""Which values of a config are secret because its provider's schema says so (`writeOnly`).
+
+Asked for by `describe`, once an executable, before it has the config: from then on it could tell them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dstream.errors import ConfigError
+from dstream.host.provider.describe import introduce
+from dstream.host.provider.memory import recall, remember
+from dstream.host.provider.spec import ProviderSpec
+from dstream.protocol.messages import Hello, Role
+
+_ANSWER_S = 30.0
+_DEEPEST = 16
+"""Steps into a schema, each reference one of them: it may refer to itself."""
+_ANY = "*"
+"""In a path: each item of a list, or each value under a name of one's own."""
+
+SettingPath = tuple[str, ...]
+
+
+class NotDescribed(Exception):
+    """It has the capability, and no description came."""
+
+
+def secret_values(spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None) -> list[str]:
+    """Raises NotDescribed."""
+    if not spec.config or "describe" not in hello.capabilities:
+        return []
+    known = recall(spec.argv)
+    paths = known.secret_paths
+    if paths is None:
+        paths = tuple(_asked(spec, role, cwd))
+        remember(spec.argv, msgspec.structs.replace(known, secret_paths=paths))
+    return [text for path in paths for text in _texts_at(spec.config, path)]
+
+
+def _asked(spec: ProviderSpec, role: Role, cwd: Path | None) -> Iterator[SettingPath]:
+    try:
+        found = introduce(spec, role, cwd=cwd, timeout_s=_ANSWER_S, describe=True)
+    except ConfigError as error:
+        raise NotDescribed from error
+    if found.description is None:
+        raise NotDescribed
+    schema = found.description.config_schema
+    yield from dict.fromkeys(secret_paths(schema, schema))
+
+
+def secret_paths(
+    schema: Any, document: Mapping[str, Any], path: SettingPath = (), depth: int = 0
+) -> Iterator[SettingPath]:
+    """The paths of all settings that the JSON schema marks as `writeOnly`."""
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return
+    depth += 1
+    if schema.get("writeOnly") is True:
+        yield path
+        return
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        yield from secret_paths(_referenced(reference, document), document, path, depth)
+    for keyword in ("anyOf", "oneOf", "allOf"):
+        for each in schema.get(keyword) or ():
+            yield from secret_paths(each, document, path, depth)
+    for name, inner in (schema.get("properties") or {}).items():
+        yield from secret_paths(inner, document, (*path, name), depth)
+    for keyword in ("items", "additionalProperties"):
+        yield from secret_paths(schema.get(keyword), document, (*path, _ANY), depth)
+
+
+def _referenced(reference: str, document: Mapping[str, Any]) -> Any:
+    """`#/$defs/Name`."""
+    found: Any = document
+    for step in reference.removeprefix("#/").split("/"):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found
+
+
+def _texts_at(value: Any, path: SettingPath) -> Iterator[str]:
+    if path and isinstance(value, Mapping):
+        for each in value.values() if path[0] == _ANY else (value.get(path[0]),):
+            yield from _texts_at(each, path[1:])
+    elif path and path[0] == _ANY and isinstance(value, list):
+        for each in value:
+            yield from _texts_at(each, path[1:])
+    elif not path:
+        yield from _texts_in(value)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """All text of a secret, whatever its type."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts_in(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _texts_in(each)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)

@@ -1,0 +1,29 @@
+"""Which program to start for a block of a task, and what to tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dstream.errors import Place
+
+HELLO_TIMEOUT_S = 5.0
+
+
+def _nowhere(config_path: str) -> Place | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """One block of a task, resolved: what to execute, and what to tell it."""
+
+    argv: Sequence[str]
+    config: Mapping[str, Any]
+    label: str
+    """The provider as the user wrote it: a name or a path."""
+    place: Place | None = None
+    place_of: Callable[[str], Place | None] = _nowhere
+    """The place of a path inside the config, such as `tables[0]`."""
+    secrets: frozenset[str] = frozenset()

@@ -1,0 +1,244 @@
+"""One pair of providers, from its start to its end: opened, streamed, ended, and why it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from dstream.errors import DStreamError, RefusedError
+from dstream.host.provider import failures
+from dstream.host.provider.memory import remember_protocol
+from dstream.host.provider.secret_settings import NotDescribed, secret_values
+from dstream.host.run.broken import Broken, Interrupted, Lost, MustRestart
+from dstream.host.run.checkpoints import Checkpoints
+from dstream.host.run.job import Job, Progress, StopRequest
+from dstream.host.run.ledger import Settled
+from dstream.host.run.limits import Limits
+from dstream.host.run.notes import Failed, Mailbox, Note, Said, Stored
+from dstream.host.run.opening import Opening
+from dstream.host.run.pair import LAST_WORDS_S, Pair
+from dstream.host.run.report import Report
+from dstream.host.run.streaming import Streaming
+from dstream.protocol.handshake import Refused
+from dstream.protocol.messages import Ack, Role, encode
+from dstream.redact import Redactor
+from dstream.state import FileStore, StoredState
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all pairs of a run share."""
+
+    job: Job
+    store: FileStore
+    report: Report
+    redactor: Redactor
+    stop: StopRequest
+    limits: Limits
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
+
+
+class Attempt:
+    """To be run once. Whatever is put into `mailbox` wakes it; `before`: the figures of the run's earlier pairs."""
+
+    def __init__(self, context: RunContext, mailbox: Mailbox, before: Progress) -> None:
+        self._context = context
+        self._job = context.job
+        self._report = context.report
+        self._mailbox = mailbox
+        self._before = before
+        self._stored: StoredState | None = None
+        self._keeps_state = True
+        self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed)
+        self._streaming: Streaming | None = None
+        self.ready_since_s: float | None = None
+        """When both providers were ready."""
+
+    @property
+    def is_draining(self) -> bool:
+        return self._streaming is not None and self._streaming.is_draining
+
+    @property
+    def has_acknowledged(self) -> bool:
+        """Whether a checkpoint of this pair was stored, and so acknowledged to the input."""
+        return self._checkpoints.counts.last_stored > 0
+
+    def progress(self) -> Progress:
+        """Of the run up to now."""
+        if self._streaming:
+            return self._streaming.progress()
+        return Progress(phases=self._report.phases, metrics=self._report.metrics).after(self._before)
+
+    def go(self, patient_with: Set[Role], *, started: str) -> bool:
+        """Whether it was drained. `started`: the event to emit when both providers are ready.
+
+        Raises DStreamError when the pair failed, MustRestart when a provider in `patient_with` was not waited for.
+        Then both processes are gone.
+        """
+        self._stored = self._context.store.load()
+        pair = Pair(self._job, self._report, self._mailbox, self._context.clock)
+        self._pair = pair
+        if self._job.max_rows is not None:
+            pair.input.reader.wake_at_rows = self._job.max_rows - self._before.rows_settled
+        try:
+            self._open(pair, patient_with)
+            self._stream(pair, started)
+            return True
+        except Interrupted:
+            pair.shut_down(signal.SIGKILL if self._streaming else signal.SIGTERM)
+            self._checkpoints.finish()
+            return self._streaming is None or self._checkpoints.is_complete
+        except MustRestart as late:
+            self._report.log("warning", "provider.late_hello", role=late.role, provider=pair.side(late.role).name)
+            raise
+        except Broken as broken:
+            raise broken.error from None
+        except Lost as lost:
+            raise self._cause(pair, lost.role) from None
+        finally:
+            pair.shut_down(signal.SIGTERM)
+            self._checkpoints.finish()
+            for side in pair.sides:
+                if side.reader.handshake.has_spoken:
+                    remember_protocol(side.spec.argv, is_legacy=side.reader.handshake.is_legacy)
+
+    def _open(self, pair: Pair, patient_with: Set[Role]) -> None:
+        context = self._context
+        # A start position counts for the first pair only: the next one goes on from what that one stored.
+        job = self._job if self._stored is None else replace(self._job, from_=None)
+        opening = Opening(job, pair, self._report, self._mailbox, context.stop, context.clock)
+        modes = opening.greet(patient_with)
+        self._keeps_state = not modes.host_checkpoints
+        self._check_stored(pair)
+        self._learn_secrets(pair)
+        self._checkpoints.start()
+        opening.make_output_ready(self._checkpoints)
+        opening.make_input_ready(self._checkpoints, modes, self._stored.state if self._stored else msgspec.Raw(b"{}"))
+
+    def _learn_secrets(self, pair: Pair) -> None:
+        """Before a provider has its config, it is known which of it must not be shown."""
+        for side in pair.sides:
+            hello = side.reader.handshake.hello
+            try:
+                found = secret_values(side.spec, hello, side.role, self._job.cwd) if hello else ()
+            except NotDescribed:
+                self._report.log("warning", "provider.not_described", role=side.role, provider=side.name)
+                continue
+            self._context.redactor.learn(found)
+
+    def _stream(self, pair: Pair, started: str) -> None:
+        context = self._context
+        self.ready_since_s = context.clock()
+        context.limits.started(self.ready_since_s)
+        self._streaming = Streaming(
+            self._job,
+            pair,
+            self._checkpoints,
+            self._report,
+            self._mailbox,
+            context.stop,
+            context.clock,
+            context.limits,
+            self._before,
+        )
+        self._report.log(
+            "info",
+            started,
+            run=self._job.run_id,
+            input=pair.input.name,
+            output=pair.output.name,
+            resumed=self._stored is not None,
+        )
+        self._streaming.run()
+        for side in pair.sides:
+            if side.process.exit_code != 0:
+                if side.role == "output" and "ack" not in side.capabilities:
+                    # Its exit code is all that it says of the rows it got.
+                    raise Lost("output")
+                self._report.log(
+                    "warning",
+                    "provider.bad_exit",
+                    role=side.role,
+                    provider=side.name,
+                    exit_code=side.process.exit_code,
+                )
+
+    def _check_stored(self, pair: Pair) -> None:
+        """Before any line 1: another input's state would be read as if it were this one's."""
+        if self._stored is None:
+            return
+        if self._stored.input != pair.input.name:
+            raise Broken(
+                RefusedError(
+                    "state.foreign",
+                    f'the stored checkpoint belongs to the input provider "{self._stored.input}", '
+                    f'this task reads with "{pair.input.name}"',
+                    place=self._job.input.place,
+                    hint=f"Rename the task, or forget the checkpoint with `dstream state rm {self._job.task}`.",
+                ),
+            )
+        if self._stored.output != pair.output.name:
+            self._report.log("warning", "state.output_changed", stored=self._stored.output, output=pair.output.name)
+
+    def _save(self, settled: Settled) -> bool:
+        if not self._keeps_state:
+            return False
+        if self._context.redactor.is_in(bytes(settled.state)):
+            raise failures.secret_in_state(self._job.input)
+        self._context.store.save(
+            StoredState(
+                task=self._job.task,
+                input=self._pair.input.name,
+                output=self._pair.output.name,
+                seq=settled.seq,
+                stored_at=_timestamp(self._context.now()),
+                run_id=self._job.run_id,
+                state=settled.state,
+            )
+        )
+        return True
+
+    def _acknowledge(self, settled: Settled) -> None:
+        if "ack" in self._pair.input.capabilities:
+            self._pair.input.writer.send(encode(Ack(settled.seq)))
+        if self._keeps_state:
+            self._mailbox.put(Stored(settled.seq))
+
+    def _state_failed(self, error: DStreamError) -> None:
+        self._mailbox.put(Failed(None, error))
+
+    def _cause(self, pair: Pair, role: Role) -> DStreamError:
+        """Ends the pair, then finds the best account of a loss: the provider's own, else what was seen of it."""
+        side = pair.side(role)
+        side.process.wait(LAST_WORDS_S)
+        exit_code = side.process.exit_code
+        pair.shut_down(signal.SIGTERM)
+        for note in self._heard_since():
+            if isinstance(note, Failed) and note.role == side.role:
+                return note.error
+            if isinstance(note, Said) and note.role == side.role and isinstance(note.step, Refused):
+                return failures.by_provider(side.spec, note.step.error)
+        stderr = side.process.last_stderr_lines()
+        handshake = side.reader.handshake
+        was_killed = exit_code is not None and exit_code < 0
+        if handshake.hello is None and handshake.first_prose is not None and not (handshake.is_ready or was_killed):
+            return failures.no_hello(side.role, side.spec, handshake.first_prose)
+        if side.role == "input" and handshake.is_ready and not exit_code:
+            return failures.end_missing(side.spec, exit_code, stderr)
+        return failures.died(side.role, side.spec, exit_code, was_ready=handshake.is_ready, stderr=stderr)
+
+    def _heard_since(self) -> Iterator[Note]:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._mailbox.get_nowait()
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

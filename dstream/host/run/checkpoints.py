@@ -1,0 +1,136 @@
+"""From the output's ack to the input's: the ledger behind its lock, and the thread that stores what is settled.
+
+Rule 3: destination durable, then the host's state durable, then the ack to the input. One write at a time, the newest
+state wins, no deliberate delay: while a write is under way, acks gather and the next write covers them all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dstream.errors import DStreamError
+from dstream.host.run.ledger import Ledger, Settled
+from dstream.protocol.messages import Ack, Checkpoint, End
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The ledger at one moment, and the last checkpoint on disk."""
+
+    rows_relayed: int = 0
+    rows_settled: int = 0
+    rows_rejected: int = 0
+    in_flight: int = 0
+    stored: int = 0
+    last_stored: int = 0
+
+
+class Checkpoints(threading.Thread):
+    """`store` makes a settled state durable (and may raise DStreamError), `stored` is told after it, in order.
+
+    For an input that keeps its own position there is nothing to store; `store` then returns False.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[Settled], bool],
+        stored: Callable[[Settled], None],
+        failed: Callable[[DStreamError], None],
+    ) -> None:
+        super().__init__(name="state-writer", daemon=True)
+        self._store = store
+        self._stored = stored
+        self._failed = failed
+        self._ledger = Ledger()
+        self._changed = threading.Condition()
+        self._newest: Settled | None = None
+        self._is_closed = False
+        self._stored_count = 0
+        self._last_stored = 0
+        self._has_ended = False
+
+    def relayed(self, rows: int) -> None:
+        """Before the rows are written to the output."""
+        with self._changed:
+            self._ledger.relayed(rows)
+
+    def opened(self, checkpoint: Checkpoint) -> None:
+        """Before the checkpoint is written to the output: it may be acknowledged the next moment."""
+        with self._changed:
+            self._ledger.opened(checkpoint)
+
+    def ended(self, end: End) -> None:
+        with self._changed:
+            self._ledger.ended(end)
+            self._has_ended = True
+
+    def acknowledged(self, ack: Ack) -> None:
+        with self._changed:
+            self._newest = self._ledger.acknowledged(ack)
+            self._changed.notify_all()
+
+    def settle_all(self) -> None:
+        """For an output that sends no acks: what was written to it counts as durable."""
+        with self._changed:
+            settled = self._ledger.settle_all()
+            if settled is not None:
+                self._newest = settled
+                self._changed.notify_all()
+
+    def wait_for_room(self, max_in_flight: int, timeout_s: float) -> bool:
+        """Whether at most so many checkpoints are unacknowledged; waits for it, which holds back a greedy input."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._ledger.in_flight <= max_in_flight, timeout_s)
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the input has ended and the output has settled all of it."""
+        with self._changed:
+            return self._has_ended and self._ledger.in_flight == 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether, beyond that, the last state is on disk."""
+        with self._changed:
+            return self._has_ended and self._last_stored == self._ledger.last_opened
+
+    @property
+    def counts(self) -> Counts:
+        with self._changed:
+            ledger = self._ledger
+            return Counts(
+                ledger.rows_relayed,
+                ledger.rows_settled,
+                ledger.rows_rejected,
+                ledger.in_flight,
+                self._stored_count,
+                self._last_stored,
+            )
+
+    def finish(self) -> None:
+        """Store what is settled by now, then end; returns when that is done."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self.is_alive():
+            self.join()
+
+    def run(self) -> None:
+        while (settled := self._next()) is not None:
+            try:
+                is_stored = self._store(settled)
+            except DStreamError as error:
+                self._failed(error)
+                return
+            with self._changed:
+                self._stored_count += is_stored
+                self._last_stored = settled.seq
+            self._stored(settled)
+
+    def _next(self) -> Settled | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._is_closed)
+            newest, self._newest = self._newest, None
+            return newest

@@ -1,0 +1,191 @@
+"""What a run is asked to do, how it is stopped, and what it tells: the host's face to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from dstream.host.provider.spec import HELLO_TIMEOUT_S, ProviderSpec
+from dstream.protocol import DEFAULT_MAX_LINE
+from dstream.protocol.messages import Infrastructure, Role
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """How a failed pair of providers is started again."""
+
+    max_attempts: int = 10
+    """In a row without an acknowledged checkpoint; 0: never."""
+    initial_delay_s: float = 1.0
+    """Doubled with each attempt."""
+    max_delay_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of one task. Times in seconds; the defaults are the protocol's."""
+
+    task: str
+    run_id: str
+    input: ProviderSpec
+    output: ProviderSpec
+    state_dir: Path
+    stack: str = "dev"
+    cwd: Path | None = None
+    """Where the providers run; None: where the host runs."""
+    once: bool = False
+    from_: str | None = None
+    max_duration_s: float | None = None
+    """The run drains so long after both providers were ready for the first time."""
+    max_rows: int | None = None
+    """The run drains as soon as so many rows, or a few more, have been read."""
+    restart: RestartPolicy = RestartPolicy()
+    reset: bool = False
+    """Forget the stored checkpoint before anything else."""
+    infrastructure: Infrastructure = field(default_factory=Infrastructure)
+    """Where that of the output is recorded."""
+    socket_dir: Path | None = None
+    """Where the running host answers; None: it does not."""
+    max_line: int = DEFAULT_MAX_LINE
+    max_in_flight: int = 1000
+    max_in_flight_bytes: int = 64 * 1024 * 1024
+    start_timeout_s: float = 60.0
+    hello_timeout_s: float = HELLO_TIMEOUT_S
+    """Without hello for so long a provider counts as one of the original protocol."""
+    legacy_ready_s: float = 1.0
+    """Such a provider is ready so long after its line 1, if it lives and says nothing else."""
+    quiet_s: float = 30.0
+    """After so long without a row, a legacy input is suspected to be an output."""
+    drain_deadline_s: float = 25.0
+    silence_s: float = 60.0
+    exit_grace_s: float = 5.0
+    """How long a provider may take to exit when its work is done or it was asked to terminate."""
+    summary_every_s: float = 30.0
+    progress_every_s: float = 1.0
+
+
+class StopRequest:
+    """Asks a run to end: the first `request` drains, a further one kills at once.
+
+    Safe to call from any thread and from a signal handler: it takes no lock.
+    """
+
+    def __init__(self) -> None:
+        self._requests: list[None] = []
+        self._wakers: list[Callable[[], None]] = []
+
+    def request(self) -> None:
+        self._requests.append(None)
+        for wake in list(self._wakers):
+            wake()
+
+    @property
+    def is_requested(self) -> bool:
+        return bool(self._requests)
+
+    @property
+    def is_urgent(self) -> bool:
+        return len(self._requests) > 1
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """`wake` is called at each request, from the requesting thread; it must not block."""
+        self._wakers.append(wake)
+
+    def detach(self, wake: Callable[[], None]) -> None:
+        self._wakers.remove(wake)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What a provider's last heartbeat said."""
+
+    phase: str
+    lag_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValue:
+    """A figure of a provider: a counter's sum, a gauge's last value, a histogram's sum; `count` of reports."""
+
+    role: Role
+    name: str
+    kind: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. Rows are data lines; settled ones are durable at the destination, repeats counted again."""
+
+    rows_relayed: int = 0
+    rows_settled: int = 0
+    rows_rejected: int = 0
+    bytes_relayed: int = 0
+    checkpoints_stored: int = 0
+    checkpoints_in_flight: int = 0
+    last_seq: int = 0
+    """The last checkpoint on disk."""
+    phases: Mapping[Role, Phase] = field(default_factory=dict)
+    metrics: tuple[MetricValue, ...] = ()
+    restarts: int = 0
+
+    def after(self, earlier: Progress) -> Progress:
+        """These figures of one pair with those of the pairs before it, whose unsettled rows were dropped."""
+        return replace(
+            self,
+            rows_relayed=earlier.rows_settled + self.rows_relayed,
+            rows_settled=earlier.rows_settled + self.rows_settled,
+            rows_rejected=earlier.rows_rejected + self.rows_rejected,
+            bytes_relayed=earlier.bytes_relayed + self.bytes_relayed,
+            checkpoints_stored=earlier.checkpoints_stored + self.checkpoints_stored,
+            restarts=earlier.restarts + self.restarts,
+        )
+
+    @property
+    def lag_ms(self) -> int | None:
+        """How far the input says it is behind its source."""
+        phase = self.phases.get("input")
+        return phase.lag_ms if phase else None
+
+
+class Events(Protocol):
+    """Where a run tells what happens. Called from several threads, one call at a time; texts are redacted already."""
+
+    def log(self, level: str, event: str, **fields: Any) -> None: ...
+
+    def progress(self, progress: Progress) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended. `drained`: nothing that the input had read was left undone."""
+
+    task: str
+    run_id: str
+    started_at: datetime
+    ended_at: datetime
+    streamed_s: float
+    """From both providers ready to the end."""
+    drained: bool
+    progress: Progress
+
+    @property
+    def rows(self) -> int:
+        return self.progress.rows_settled
+
+    @property
+    def rows_s(self) -> float:
+        return self.rows / self.streamed_s if self.streamed_s > 0 else 0.0
+
+    @property
+    def checkpoints(self) -> int:
+        return self.progress.checkpoints_stored
+
+    @property
+    def last_seq(self) -> int:
+        return self.progress.last_seq

@@ -1,0 +1,209 @@
+"""The order of the start (rule 1): both hellos, roles and capabilities, the output ready, then the input ready."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Set
+
+import msgspec
+
+from dstream.errors import DStreamError
+from dstream.host.provider import failures
+from dstream.host.provider.memory import patience_s
+from dstream.host.run.broken import Broken, Interrupted, Lost, MustRestart
+from dstream.host.run.checkpoints import Checkpoints
+from dstream.host.run.job import Job, StopRequest
+from dstream.host.run.notes import Failed, Mailbox, Said
+from dstream.host.run.pair import AnySide, Pair
+from dstream.host.run.relay import Modes
+from dstream.host.run.report import Report
+from dstream.protocol import PROTOCOL_VERSION
+from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step, speaks_this_version
+from dstream.protocol.messages import Command, Hello, Infrastructure, Role, RunOptions, Welcome, encode
+
+_TICK_S = 0.1
+
+
+class Opening:
+    """Brings a pair from two fresh processes to two that are ready. Raises Broken, Lost, MustRestart, Interrupted."""
+
+    def __init__(
+        self, job: Job, pair: Pair, report: Report, mailbox: Mailbox, stop: StopRequest, clock: Callable[[], float]
+    ) -> None:
+        self._job = job
+        self._pair = pair
+        self._report = report
+        self._mailbox = mailbox
+        self._stop = stop
+        self._clock = clock
+
+    def greet(self, patient_with: Set[Role]) -> Modes:
+        """Both hellos, or the certainty that there will be none; nothing has been written to either provider yet.
+
+        `patient_with`: those that are known to say hello, however late.
+        """
+        waiting: set[Role] = {"input", "output"}
+        start_s = self._clock()
+        deadlines_s = {role: start_s + self._patience_s(role) for role in waiting - patient_with}
+        while waiting:
+            earliest_s = min(deadlines_s.values(), default=None)
+            heard = self._next_step(waiting, "hello", start_s + self._job.start_timeout_s, earliest_s)
+            if heard is None:
+                for role in [role for role, deadline_s in deadlines_s.items() if deadline_s == earliest_s]:
+                    del deadlines_s[role]
+                    if self._counts_as_legacy(role):
+                        waiting.discard(role)
+                continue
+            role, step = heard
+            if isinstance(step, LateHello):
+                raise MustRestart(role)
+            if isinstance(step, Greeted):
+                self._check_hello(role, step.hello)
+                self._report.name(role, self._pair.side(role).name)
+            waiting.discard(role)
+            deadlines_s.pop(role, None)
+        return self._modes()
+
+    def make_output_ready(self, checkpoints: Checkpoints) -> None:
+        side = self._pair.output
+        side.reader.attach(checkpoints)
+        side.reader.handshake.asked()
+        side.writer.send(self._line_1(side, msgspec.Raw(b"{}")))
+        # From here on the relay writes to the output, so the writer ends once line 1 is out.
+        side.writer.release()
+        self._await_ready(side)
+        side.writer.join(timeout=self._job.start_timeout_s)
+        if side.writer.is_alive():
+            raise Broken(self._not_ready(side, "reading of line 1"))
+
+    def make_input_ready(self, checkpoints: Checkpoints, modes: Modes, state: msgspec.Raw) -> None:
+        side = self._pair.input
+        side.reader.attach(self._pair.output.process.stdin, checkpoints, modes)
+        side.reader.handshake.asked()
+        side.writer.send(self._line_1(side, state))
+        if modes.input_is_legacy:
+            side.writer.close()  # the original ingester reads its config up to EOF
+        else:
+            side.writer.send(encode(Welcome(PROTOCOL_VERSION)))
+        self._await_ready(side)
+
+    def _await_ready(self, side: AnySide) -> None:
+        start_s = self._clock()
+        handshake = side.reader.handshake
+        ready_by_silence_s = start_s + self._job.legacy_ready_s if handshake.is_legacy else None
+        while not (handshake.is_legacy and handshake.is_ready):
+            heard = self._next_step({side.role}, "ready", start_s + self._job.start_timeout_s, ready_by_silence_s)
+            if heard is None:
+                break
+            role, step = heard
+            if isinstance(step, (Greeted, LateHello)):
+                raise MustRestart(role)
+            if role == side.role and isinstance(step, Ready):
+                break
+        self._report.log(
+            "info",
+            "provider.ready",
+            role=side.role,
+            provider=side.name,
+            pid=side.process.pid,
+            after_ms=round((self._clock() - side.started_s) * 1000),
+        )
+
+    def _next_step(
+        self, waiting: Set[Role], waited_for: str, deadline_s: float, until_s: float | None
+    ) -> tuple[Role, Step] | None:
+        """The next step of either provider; None when nothing came until `until_s`."""
+        while True:
+            if self._stop.is_requested:
+                raise Interrupted
+            step = self._hear()
+            if step is not None:
+                return step
+            now = self._clock()
+            for side in self._pair.sides:
+                if side.is_gone(now) and not self._may_be_gone(side):
+                    raise Lost(side.role)
+            if until_s is not None and now >= until_s:
+                return None
+            if now >= deadline_s:
+                raise Broken(self._not_ready(self._pair.side(min(waiting)), waited_for))
+
+    def _may_be_gone(self, side: AnySide) -> bool:
+        """A legacy input may write its rows and leave before anybody has asked it to."""
+        handshake = side.reader.handshake
+        return side.role == "input" and handshake.is_legacy and handshake.is_ready and side.process.exit_code == 0
+
+    def _patience_s(self, role: Role) -> float:
+        return patience_s(self._pair.side(role).spec.argv, self._job.hello_timeout_s)
+
+    def _counts_as_legacy(self, role: Role) -> bool:
+        handshake = self._pair.side(role).reader.handshake
+        handshake.treat_as_legacy()
+        return handshake.is_legacy
+
+    def _modes(self) -> Modes:
+        input_side, output_side = self._pair.sides
+        if self._job.once and "once" not in input_side.capabilities:
+            raise Broken(failures.no_once(input_side.spec, input_side.name))
+        modes = Modes(
+            input_is_legacy=input_side.reader.handshake.is_legacy,
+            host_checkpoints="checkpoint" not in input_side.capabilities,
+            settles_on_write="ack" not in output_side.capabilities,
+        )
+        if modes.settles_on_write:
+            self._report.log("warning", "delivery.at_most_once", provider=output_side.name, reason="it sends no acks")
+        if modes.host_checkpoints:
+            self._report.log("warning", "state.not_kept", provider=input_side.name, reason="it writes no checkpoints")
+        return modes
+
+    def _hear(self) -> tuple[Role, Step] | None:
+        try:
+            note = self._mailbox.get(timeout=_TICK_S)
+        except queue.Empty:
+            return None
+        if isinstance(note, Failed):
+            raise Broken(note.error)
+        if isinstance(note, Said):
+            self._check_refusal(note.role, note.step)
+            return note.role, note.step
+        for side in self._pair.sides:
+            side.hear_end(note, self._clock())
+        return None
+
+    def _check_refusal(self, role: Role, step: Step) -> None:
+        spec = self._pair.side(role).spec
+        if isinstance(step, Refused):
+            raise Broken(failures.by_provider(spec, step.error))
+
+    def _check_hello(self, role: Role, hello: Hello) -> None:
+        spec = self._pair.side(role).spec
+        if not speaks_this_version(hello):
+            raise Broken(failures.wrong_protocol(role, spec, hello))
+        if hello.role != role:
+            raise Broken(failures.wrong_role(role, spec, hello))
+
+    def _not_ready(self, side: AnySide, waited_for: str) -> DStreamError:
+        prose = side.reader.handshake.first_prose
+        if side.reader.handshake.hello is None and prose is not None:
+            return failures.no_hello(side.role, side.spec, prose)
+        return failures.not_ready(
+            side.role, side.spec, waited_for, self._job.start_timeout_s, side.process.last_stderr_lines()
+        )
+
+    def _line_1(self, side: AnySide, state: msgspec.Raw) -> bytes:
+        infrastructure = self._job.infrastructure if side.role == "output" else Infrastructure()
+        command = Command("run", dict(side.spec.config), run=_run_options(self._job), infrastructure=infrastructure)
+        # The state goes back byte for byte as the input wrote it.
+        return msgspec.json.encode({**msgspec.structs.asdict(command), "state": state}) + b"\n"
+
+
+def _run_options(job: Job) -> RunOptions:
+    return RunOptions(
+        task=job.task,
+        id=job.run_id,
+        once=job.once,
+        from_=job.from_,
+        max_in_flight=job.max_in_flight,
+        max_in_flight_bytes=job.max_in_flight_bytes,
+        max_line=job.max_line,
+    )

@@ -1,0 +1,89 @@
+"""What the readers of both providers' stdout share: the start of the protocol, telemetry, and errors in its words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from dstream.errors import DStreamError
+from dstream.host.provider import failures
+from dstream.host.provider.liveness import Liveness
+from dstream.host.provider.process import ProviderProcess
+from dstream.host.provider.spec import ProviderSpec
+from dstream.host.run.job import Job
+from dstream.host.run.notes import Closed, Failed, Mailbox, Said
+from dstream.host.run.report import Report
+from dstream.protocol.framing import LineTooLong
+from dstream.protocol.handshake import Handshake, Prose, Step, Told
+from dstream.protocol.messages import BadLine, Control, Error, Heartbeat, Log, Metric, Role
+
+
+class ProviderReader(threading.Thread):
+    """Reads one provider's stdout from its first line to EOF; the only reader of that pipe (rule 7)."""
+
+    role: Role
+
+    def __init__(
+        self,
+        job: Job,
+        spec: ProviderSpec,
+        process: ProviderProcess,
+        report: Report,
+        mailbox: Mailbox,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(name=f"{self.role}-stdout", daemon=True)
+        self.handshake = Handshake()
+        self.liveness = Liveness()
+        self._job = job
+        self._spec = spec
+        self._process = process
+        self._report = report
+        self._mailbox = mailbox
+        self._clock = clock
+
+    def run(self) -> None:
+        try:
+            self._read()
+        except BadLine as error:
+            self._fail(failures.bad_line(self.role, self._spec, error))
+        except LineTooLong as error:
+            self._fail(failures.line_too_long(self.role, self._spec, self._job.task, error))
+        except DStreamError as error:
+            error.place = error.place or self._spec.place
+            self._fail(error)
+        finally:
+            self.liveness.heard()
+            self._mailbox.put(Closed(self.role))
+
+    def _read(self) -> None:
+        raise NotImplementedError
+
+    def _starting(self, line: bytes) -> Step | None:
+        """One line before ready: what it means, after the main thread and the report have heard of it."""
+        step = self.handshake.heard(line)
+        if isinstance(step, Told):
+            self._report.told(self.role, step.control, step.line)
+        elif isinstance(step, Prose):
+            self._prose(line)
+        elif step is not None:
+            self._mailbox.put(Said(self.role, step))
+        return step
+
+    def _told(self, control: Control | None, line: bytes) -> bool:
+        """Whether the control line was one that both roles may send, and is dealt with."""
+        if isinstance(control, (Heartbeat, Log, Metric)):
+            self._report.told(self.role, control, line)
+        elif isinstance(control, Error):
+            self._fail(failures.by_provider(self._spec, control), by_provider=True)
+        else:
+            return control is None
+        return True
+
+    def _prose(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip()
+        if text:
+            self._report.text(self.role, text, stream="stdout")
+
+    def _fail(self, error: DStreamError, *, by_provider: bool = False) -> None:
+        self._mailbox.put(Failed(self.role, error, by_provider))

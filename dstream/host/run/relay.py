@@ -1,0 +1,208 @@
+"""The input's stdout to the output's stdin: the path of the rows, and the only one that may block (rule 7).
+
+Data lines are counted, never parsed nor copied: a chunk goes from one buffer to the pipe, with the checkpoints, now
+without their states, in their places. What an input or an output of the original protocol leaves out, the relay adds:
+checkpoints for an input that writes none, and acks, at the moment of writing, for an output that sends none.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import msgspec
+
+from dstream.host.provider.writer import write_all
+from dstream.host.run.checkpoints import Checkpoints
+from dstream.host.run.notes import StdinBroken, Wake
+from dstream.host.run.reader import ProviderReader
+from dstream.protocol.framing import ControlLine, DataLines, ProseLine, StreamScanner
+from dstream.protocol.handshake import Payload
+from dstream.protocol.messages import BadLine, Checkpoint, End, Stop, decode_control, encode
+
+_LOOK_UP_S = 0.2
+_LAST_EXIT_S = 2.0
+_HOST_CHECKPOINT_ROWS = 500
+_HOST_CHECKPOINT_S = 0.2
+"""For an input that writes no checkpoints: one after so many rows, or so long after the first row since the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """What the two providers leave to the host."""
+
+    input_is_legacy: bool = False
+    """It has no control lines; prose may stand between its rows; its EOF is its end if it exits with 0."""
+    host_checkpoints: bool = False
+    settles_on_write: bool = False
+    """The output sends no acks and gets no control lines: a row counts as delivered when it is in the pipe."""
+
+
+class Relay(ProviderReader):
+    """Give it the output's stdin and the checkpoints before the input gets its line 1.
+
+    It closes that stdin behind the input's end only (rule 11): an EOF at any other time would make the output's exit
+    look like the cause of a failure.
+    """
+
+    role = "input"
+    _checkpoints: Checkpoints
+    _output: IO[bytes] | None = None
+    _modes = Modes()
+    has_ended = False
+    bytes_relayed = 0
+    wake_at_rows: int | None = None
+    """Tell the main thread when so many rows have been relayed."""
+    _discards = False
+    _is_stopping = False
+    _host_seq = 0
+    _uncovered = 0
+    _uncovered_since_s = 0.0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._attached = threading.Event()
+
+    def attach(self, output: IO[bytes], checkpoints: Checkpoints, modes: Modes) -> None:
+        self._output = output
+        self._checkpoints = checkpoints
+        self._modes = modes
+        self._attached.set()
+
+    def discard(self) -> None:
+        """Write nothing more; read on only for what the input says of itself, such as its error."""
+        self._discards = True
+        self._attached.set()
+
+    def expect_end(self) -> None:
+        """A legacy input was told to terminate: however it exits, its EOF is its end."""
+        self._is_stopping = True
+
+    def _read(self) -> None:
+        scanner = StreamScanner(self._job.max_line)
+        while self._fill(scanner):
+            while not self.handshake.is_ready and (line := scanner.take_line()) is not None:
+                if isinstance(self._starting(line), Payload):
+                    self._attached.wait()
+                    self._forward([DataLines(memoryview(line + b"\n"), 1)])
+            if self.handshake.is_ready:
+                self._forward(scanner.take_json_lines() if self._modes.input_is_legacy else scanner.take())
+        if self.handshake.is_legacy:
+            self._end_of_legacy(scanner.tail)
+
+    def _fill(self, scanner: StreamScanner) -> bool:
+        space = scanner.space()
+        self.liveness.waits(self._clock())
+        self._cover_while_quiet()
+        count = os.readv(self._process.stdout.fileno(), [space])
+        self.liveness.heard()
+        scanner.received(count)
+        return count > 0
+
+    def _forward(self, pieces: Sequence[DataLines | ControlLine | ProseLine]) -> None:
+        out: list[bytes | memoryview] = []
+        for piece in pieces:
+            if isinstance(piece, DataLines):
+                self._check_not_ended("a data line")
+                self._rows(piece.count)
+                self.bytes_relayed += len(piece.view)
+                out.append(piece.view)
+            elif isinstance(piece, ProseLine):
+                self._prose(piece.line)
+            else:
+                self._control(piece.line, out)
+        if self._uncovered >= _HOST_CHECKPOINT_ROWS:
+            self._cover(out)
+        self._write(out)
+
+    def _control(self, line: bytes, out: list[bytes | memoryview]) -> None:
+        """Appends what the output gets in the line's place."""
+        control = decode_control(line)
+        if isinstance(control, Checkpoint):
+            self._check_not_ended("a checkpoint")
+            if self._modes.host_checkpoints:
+                raise BadLine('a checkpoint came from an input without the capability "checkpoint"')
+            if isinstance(control.state, msgspec.UnsetType) or bytes(memoryview(control.state)[:1]) != b"{":
+                raise BadLine(f"checkpoint {control.seq} has no state object")
+            self._checkpoints.opened(control)
+            out.append(encode(Checkpoint(control.seq, control.n)))
+        elif isinstance(control, End):
+            self._check_not_ended("a second end")
+            self._end(control, out)
+        elif not self._told(control, line):
+            raise BadLine(f"an input does not send {type(control).__name__.lower()} while it runs")
+
+    def _end(self, end: End, out: list[bytes | memoryview]) -> None:
+        if self._modes.host_checkpoints:
+            self._cover(out)
+            end = End(self._host_seq)
+        self._checkpoints.ended(end)
+        self.has_ended = True
+        out.append(encode(Stop(round(self._job.drain_deadline_s * 1000))))
+
+    def _check_not_ended(self, what: str) -> None:
+        if self.has_ended:
+            raise BadLine(f"{what} came after its end")
+
+    def _write(self, out: Sequence[bytes | memoryview]) -> None:
+        if self._discards or self._output is None:
+            return
+        lines = [part for part in out if isinstance(part, memoryview)] if self._modes.settles_on_write else out
+        try:
+            write_all(self._output.fileno(), lines)
+        except OSError:  # EPIPE: the output is gone, which is its failure, not this thread's
+            self.discard()
+            self._mailbox.put(StdinBroken("output"))
+            return
+        if self._modes.settles_on_write:
+            self._checkpoints.settle_all()
+        while not self._discards and not self._checkpoints.wait_for_room(self._job.max_in_flight, _LOOK_UP_S):
+            pass
+        if self.has_ended:
+            self._output.close()
+            self._output = None
+            self._mailbox.put(Wake())
+
+    def _rows(self, count: int) -> None:
+        self._checkpoints.relayed(count)
+        if self.wake_at_rows is not None and self._checkpoints.counts.rows_relayed >= self.wake_at_rows:
+            self.wake_at_rows = None
+            self._mailbox.put(Wake())
+        if self._modes.host_checkpoints:
+            if self._uncovered == 0:
+                self._uncovered_since_s = self._clock()
+            self._uncovered += count
+
+    def _cover(self, out: list[bytes | memoryview]) -> None:
+        """A checkpoint of the host's own, with an empty state."""
+        if self._uncovered:
+            self._host_seq += 1
+            self._checkpoints.opened(Checkpoint(self._host_seq, self._uncovered, msgspec.Raw(b"{}")))
+            out.append(encode(Checkpoint(self._host_seq, self._uncovered)))
+            self._uncovered = 0
+
+    def _cover_while_quiet(self) -> None:
+        if not self._uncovered:
+            return
+        left_s = max(0.0, self._uncovered_since_s + _HOST_CHECKPOINT_S - self._clock())
+        if not select.select([self._process.stdout], [], [], left_s)[0]:
+            out: list[bytes | memoryview] = []
+            self._cover(out)
+            self._write(out)
+
+    def _end_of_legacy(self, tail: bytes) -> None:
+        """EOF is the end of an input that exits well; then its unterminated last line counts too."""
+        self._process.wait(_LAST_EXIT_S)
+        exit_code = self._process.exit_code
+        if self._discards or not self._attached.is_set() or (exit_code != 0 and not self._is_stopping):
+            return
+        out: list[bytes | memoryview] = []
+        if tail.startswith(b"{") and exit_code == 0:
+            self._rows(1)
+            out.append(memoryview(tail + b"\n"))
+        self._end(End(0), out)
+        self._write(out)

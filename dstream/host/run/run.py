@@ -1,0 +1,243 @@
+"""One run of one task, from the lock to the last event, over as many pairs of providers as it takes.
+
+The threads of a run, each the only one on its pipe (rule 7):
+
+    main            starts the processes, keeps the order of start and drain, judges; never touches a row
+    input-stdout    the relay: input.stdout -> output.stdin, the only path that may block
+    output-stdout   acks -> ledger
+    state-writer    settled state -> disk, then the ack -> input-stdin
+    input-stdin     line 1, welcome, acks and stop, from a queue (output-stdin: line 1 only)
+    input-stderr, output-stderr     log lines
+    input-wait, output-wait         exits
+
+All but main report to it through one mailbox. Main joins them when both processes are gone. The processes are children
+of main, which outlives them: Linux ties the parent-death signal to the thread that forked. Main is whichever thread
+called `run_task`; several tasks have one each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from dstream.errors import DStreamError, RefusedError
+from dstream.host.run.attempt import Attempt, RunContext
+from dstream.host.run.broken import MustRestart
+from dstream.host.run.control_socket import ControlSocket, socket_path
+from dstream.host.run.job import Events, Job, Progress, RunSummary, StopRequest
+from dstream.host.run.limits import Limits
+from dstream.host.run.live_figures import RunPhase, live_figures
+from dstream.host.run.notes import Mailbox, Wake
+from dstream.host.run.report import Report
+from dstream.host.run.restarts import RestartSchedule
+from dstream.protocol.messages import Role
+from dstream.redact import Redactor
+from dstream.state import FileStore, StoredState, TaskLock
+
+
+def run_task(
+    job: Job,
+    *,
+    events: Events,
+    stop: StopRequest,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    chance: Callable[[], float] = random.random,
+) -> RunSummary:
+    """Stream until the input ends, `stop` is requested, a limit is reached or something fails for good.
+
+    Emits run.started when both providers are ready for the first time, run.restarting and run.restarted around each
+    further pair, run.finished at the end. Raises DStreamError, its texts redacted; then both processes are gone and
+    what was acknowledged before is stored. `Interrupted` never leaves: a run that was cut short returns with `drained`
+    false.
+    """
+    redactor = Redactor(secrets=job.input.secrets | job.output.secrets, configs=(job.input.config, job.output.config))
+    report = Report(job.task, events, redactor)
+    store = FileStore(job.state_dir, job.stack, job.task)
+    limits = Limits(job.max_duration_s, job.max_rows)
+    context = RunContext(job, store, report, redactor, stop, limits, clock, now)
+    try:
+        with TaskLock(store.lock_path, job.task, now()):
+            if job.reset:
+                report.log("warning", "state.reset", had_checkpoint=store.remove())
+            _check_from(job, store.load())
+            run = _Run(context, RestartSchedule(job.restart, chance))
+            with _answering(context, run.answer):
+                return run.go()
+    except DStreamError as error:
+        report.log("error", "run.failed", code=error.code, message=error.message)
+        redactor.error(error)
+        raise
+
+
+class _Run:
+    """Makes one pair after the other until one ends well or fails for good."""
+
+    def __init__(self, context: RunContext, schedule: RestartSchedule) -> None:
+        self._context = context
+        self._report = context.report
+        self._schedule = schedule
+        self._patient_with: set[Role] = set()
+        self._was_ready = False
+        self._is_pausing = False
+        self._streaming_since_s: float | None = None
+        self._started_at = context.now()
+        self._begin_attempt(Progress())
+
+    def go(self) -> RunSummary:
+        with self._woken_by_stop():
+            drained = self._supervise()
+        summary = self._summary(drained)
+        self._report.progress(summary.progress)
+        self._report.log(
+            "info" if drained else "warning",
+            "run.finished",
+            rows=summary.rows,
+            rows_s=round(summary.rows_s),
+            rejected=summary.progress.rows_rejected,
+            checkpoints=summary.checkpoints,
+            restarts=summary.progress.restarts,
+            drained=drained,
+            undone=summary.progress.rows_relayed - summary.rows,
+        )
+        return summary
+
+    def answer(self, request: str) -> Mapping[str, Any]:
+        """What the control socket answers, from its own thread."""
+        if request == "stop":
+            self._context.stop.request()
+            return {"stopping": True}
+        if request == "status":
+            return live_figures(self._context.job, self._started_at, self._phase(), self._attempt.progress())
+        raise LookupError(request)
+
+    def _phase(self) -> RunPhase:
+        if self._is_pausing:
+            return "restarting"
+        if self._attempt.ready_since_s is None:
+            return "starting"
+        return "draining" if self._attempt.is_draining else "streaming"
+
+    def _supervise(self) -> bool:
+        """Whether nothing was left undone."""
+        while True:
+            try:
+                return self._attempt.go(self._patient_with, started=self._event_of_start()) and self._is_whole()
+            except MustRestart as late:
+                self._patient_with.add(late.role)
+                self._begin_attempt(self._attempt.progress())
+            except DStreamError as error:
+                if not self._waits_to_restart(error):
+                    return False
+
+    def _event_of_start(self) -> str:
+        return "run.restarted" if self._was_ready else "run.started"
+
+    def _is_whole(self) -> bool:
+        """False when an end was asked for before a restarted pair could make up for what the last one dropped."""
+        return self._attempt.ready_since_s is not None or not self._was_ready
+
+    def _waits_to_restart(self, error: DStreamError) -> bool:
+        """Waits for the time to start again; False when the run is to end instead. Raises an error that is final."""
+        attempt, clock = self._attempt, self._context.clock
+        if attempt.ready_since_s is not None:
+            self._was_ready = True
+            self._streaming_since_s = self._streaming_since_s or attempt.ready_since_s
+        if attempt.has_acknowledged:
+            self._schedule.acknowledged()
+        now_s = clock()
+        start_s = self._schedule.next_start_s(error, now_s, was_ready=self._was_ready)
+        if start_s is None or self._context.stop.is_requested:
+            raise error
+        figures = attempt.progress()
+        self._is_pausing = True
+        self._report.progress(figures)
+        self._report.log(
+            "warning",
+            "run.restarting",
+            attempt=self._schedule.attempts,
+            max_attempts=self._context.job.restart.max_attempts,
+            in_s=round(start_s - now_s, 1),
+            code=error.code,
+            message=error.message,
+        )
+        if not self._sleeps_until(start_s):
+            return False
+        self._is_pausing = False
+        self._begin_attempt(replace(figures, restarts=figures.restarts + 1))
+        return True
+
+    def _sleeps_until(self, start_s: float) -> bool:
+        """False when a stop is requested before."""
+        while not self._context.stop.is_requested:
+            left_s = start_s - self._context.clock()
+            if left_s <= 0:
+                return True
+            with contextlib.suppress(queue.Empty):
+                self._mailbox.get(timeout=left_s)
+        return False
+
+    def _begin_attempt(self, before: Progress) -> None:
+        self._mailbox: Mailbox = queue.SimpleQueue()
+        self._attempt = Attempt(self._context, self._mailbox, before)
+
+    def _summary(self, drained: bool) -> RunSummary:
+        since = self._streaming_since_s or self._attempt.ready_since_s
+        return RunSummary(
+            task=self._context.job.task,
+            run_id=self._context.job.run_id,
+            started_at=self._started_at,
+            ended_at=self._context.now(),
+            streamed_s=0.0 if since is None else self._context.clock() - since,
+            drained=drained,
+            progress=self._attempt.progress(),
+        )
+
+    @contextlib.contextmanager
+    def _woken_by_stop(self) -> Iterator[None]:
+        def wake() -> None:
+            self._mailbox.put(Wake())
+
+        self._context.stop.attach(wake)
+        try:
+            yield
+        finally:
+            self._context.stop.detach(wake)
+
+
+@contextlib.contextmanager
+def _answering(context: RunContext, answer: Callable[[str], Mapping[str, Any]]) -> Iterator[None]:
+    """A run whose socket can't be made goes on without: rows matter more than figures."""
+    job = context.job
+    if job.socket_dir is None:
+        yield
+        return
+    path = socket_path(job.socket_dir, job.stack, job.task)
+    try:
+        server = ControlSocket(path, answer)
+    except OSError as error:
+        context.report.log("warning", "control.unavailable", path=str(path), reason=error.strerror or str(error))
+        yield
+        return
+    server.start()
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def _check_from(job: Job, stored: StoredState | None) -> None:
+    if job.from_ is None or stored is None:
+        return
+    raise RefusedError(
+        "state.exists",
+        f'task "{job.task}" has a checkpoint (of {stored.stored_at}), so it can\'t start from "{job.from_}"',
+        place=job.input.place,
+        hint="Leave --from out to go on from the checkpoint, or add --reset to forget it.",
+    )

@@ -1,0 +1,199 @@
+"""The main thread while rows flow: hears of every end, judges liveness, drains in order (rules 8 to 11)."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+from collections.abc import Callable
+
+from dstream.host.provider import failures
+from dstream.host.run.broken import Broken, Interrupted, Lost, MustRestart
+from dstream.host.run.checkpoints import Checkpoints
+from dstream.host.run.job import Job, Progress, StopRequest
+from dstream.host.run.limits import Limits
+from dstream.host.run.notes import Failed, Mailbox, Note, Said, Stored
+from dstream.host.run.pair import LAST_WORDS_S, AnySide, Pair
+from dstream.host.run.report import Report
+from dstream.protocol.handshake import LateHello, Refused, Step
+from dstream.protocol.messages import Role, Stop, encode
+
+_TICK_S = 0.2
+
+
+class Streaming:
+    """From both providers ready to both gone. Raises Broken, Lost, Interrupted."""
+
+    def __init__(
+        self,
+        job: Job,
+        pair: Pair,
+        checkpoints: Checkpoints,
+        report: Report,
+        mailbox: Mailbox,
+        stop: StopRequest,
+        clock: Callable[[], float],
+        limits: Limits,
+        before: Progress,
+    ) -> None:
+        """`before`: the figures of the run's earlier pairs."""
+        self._job = job
+        self._pair = pair
+        self._checkpoints = checkpoints
+        self._report = report
+        self._mailbox = mailbox
+        self._stop = stop
+        self._clock = clock
+        self._limits = limits
+        self._before = before
+        now = clock()
+        self._drain_deadline_s: float | None = None
+        self._exit_deadline_s: float | None = None
+        self._next_progress_s = now + job.progress_every_s
+        self._next_summary_s = now + job.summary_every_s
+        self._summarised_rows = before.rows_settled
+        self._start_s = now
+        self._is_suspected = False
+        self._summarised_s = now
+
+    def run(self) -> None:
+        """Until all that the input read is durable and stored, and both processes are gone."""
+        while not self._is_over():
+            with contextlib.suppress(queue.Empty):
+                self._hear(self._mailbox.get(timeout=_TICK_S), self._clock())
+            now = self._clock()
+            self._obey_stop(now)
+            if self._checkpoints.is_complete:
+                self._let_exit(now)
+            else:
+                self._check_alive(now)
+            self._tell(now)
+
+    def progress(self) -> Progress:
+        """Of the whole run."""
+        counts = self._checkpoints.counts
+        own = Progress(
+            rows_relayed=counts.rows_relayed,
+            rows_settled=counts.rows_settled,
+            rows_rejected=counts.rows_rejected,
+            bytes_relayed=self._pair.input.reader.bytes_relayed,
+            checkpoints_stored=counts.stored,
+            checkpoints_in_flight=counts.in_flight,
+            last_seq=counts.last_stored,
+            phases=self._report.phases,
+            metrics=self._report.metrics,
+        )
+        return own.after(self._before)
+
+    @property
+    def is_draining(self) -> bool:
+        return self._drain_deadline_s is not None
+
+    def _is_over(self) -> bool:
+        return self._checkpoints.is_complete and all(side.exited_s is not None for side in self._pair.sides)
+
+    def _hear(self, note: Note, now: float) -> None:
+        if isinstance(note, Failed):
+            raise Broken(note.error)
+        if isinstance(note, Said):
+            self._hear_late(note.role, note.step)
+        if isinstance(note, Stored):
+            self._report.log("debug", "checkpoint.stored", seq=note.seq)
+        for side in self._pair.sides:
+            side.hear_end(note, now)
+
+    def _hear_late(self, role: Role, step: Step) -> None:
+        """What a legacy provider says after its silence was taken for readiness."""
+        spec = self._pair.side(role).spec
+        if isinstance(step, Refused):
+            raise Broken(failures.by_provider(spec, step.error))
+        if isinstance(step, LateHello):
+            if role == "output" and self._checkpoints.counts.rows_relayed:
+                raise Broken(failures.late_hello(role, spec))
+            raise MustRestart(role)
+
+    def _obey_stop(self, now: float) -> None:
+        if self._stop.is_urgent or (self._drain_deadline_s is not None and now >= self._drain_deadline_s):
+            raise Interrupted
+        if self._drain_deadline_s is None and (self._stop.is_requested or self._has_enough(now)):
+            self._drain_deadline_s = now + self._job.drain_deadline_s
+            self._report.log("info", "run.draining", deadline_s=self._job.drain_deadline_s)
+            self._stop_input()
+
+    def _has_enough(self, now: float) -> bool:
+        rows = self._before.rows_settled + self._checkpoints.counts.rows_relayed
+        return not self._pair.input.reader.has_ended and self._limits.are_reached(now, rows)
+
+    def _stop_input(self) -> None:
+        side = self._pair.input
+        if side.reader.handshake.is_legacy:
+            side.reader.expect_end()
+            side.process.end(signal.SIGTERM)
+        else:
+            side.writer.send(encode(Stop(round(self._job.drain_deadline_s * 1000))))
+
+    def _let_exit(self, now: float) -> None:
+        """Everything is stored and its last ack is on its way: EOF lets the input go (rule 11)."""
+        if self._exit_deadline_s is None:
+            self._exit_deadline_s = now + self._job.exit_grace_s
+            self._pair.input.writer.close()
+        elif now >= self._exit_deadline_s:
+            for side in self._pair.sides:
+                if side.exited_s is None:
+                    self._report.log("warning", "provider.ended_late", role=side.role, provider=side.name)
+            raise Interrupted
+
+    def _check_alive(self, now: float) -> None:
+        for side in self._pair.sides:
+            if self._is_lost(side, now):
+                raise Lost(side.role)
+            silent_s = side.reader.liveness.silent_s(now)
+            if "heartbeat" in side.capabilities and side.exited_s is None and silent_s > self._job.silence_s:
+                raise Broken(failures.silent(side.role, side.spec, silent_s))
+
+    def _is_lost(self, side: AnySide, now: float) -> bool:
+        """Whether the provider has gone before its work was done."""
+        if side.role == "input":
+            if self._pair.input.reader.has_ended:
+                return False
+            if side.process.exit_code == 0 and side.closed_s is None:
+                # All is well so far: what it wrote is still on its way, as slowly as the output takes it.
+                return side.reader.liveness.silent_s(now) > LAST_WORDS_S
+        elif self._checkpoints.is_acknowledged:
+            return False
+        return side.is_gone(now)
+
+    def _tell(self, now: float) -> None:
+        if now < self._next_progress_s:
+            return
+        self._next_progress_s = now + self._job.progress_every_s
+        progress = self.progress()
+        self._report.progress(progress)
+        self._suspect(progress, now)
+        if now >= self._next_summary_s:
+            self._next_summary_s = now + self._job.summary_every_s
+            self._summarise(progress, now)
+
+    def _suspect(self, progress: Progress, now: float) -> None:
+        side = self._pair.input
+        if self._is_suspected or progress.rows_relayed or not side.reader.handshake.is_legacy:
+            return
+        if now - self._start_s >= self._job.quiet_s:
+            self._is_suspected = True
+            self._report.log("warning", "input.quiet", provider=side.name, reason="no row yet: is it an output?")
+
+    def _summarise(self, progress: Progress, now: float) -> None:
+        rows = progress.rows_settled - self._summarised_rows
+        elapsed_s = now - self._summarised_s
+        self._report.log(
+            "info",
+            "run.summary",
+            rows=progress.rows_settled,
+            rows_s=round(rows / elapsed_s) if elapsed_s > 0 else 0,
+            lag_ms=progress.lag_ms,
+            in_flight=progress.rows_relayed - progress.rows_settled,
+            rejected=progress.rows_rejected,
+            checkpoint=progress.last_seq,
+            restarts=progress.restarts,
+        )
+        self._summarised_rows, self._summarised_s = progress.rows_settled, now

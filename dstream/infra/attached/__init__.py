@@ -1,0 +1,27 @@
+"""Resource types of your own, served to the Pulumi engine by your provider's process. Imports grpc."""
+
+from __future__ import annotations
+
+from dstream.infra.attached.provider import AttachedResources
+from dstream.infra.attached.types import (
+    UNKNOWN,
+    Actual,
+    Property,
+    ResourceFailed,
+    ResourceType,
+    Secret,
+    Unknown,
+    Values,
+)
+
+__all__ = [
+    "UNKNOWN",
+    "Actual",
+    "AttachedResources",
+    "Property",
+    "ResourceFailed",
+    "ResourceType",
+    "Secret",
+    "Unknown",
+    "Values",
+]

@@ -1,0 +1,168 @@
+"""Where one task's infrastructure is recorded, and the environment that only the engine gets. No process is started."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from dstream.errors import ConfigError
+from dstream.infra.engine.cli import home_of
+
+if TYPE_CHECKING:
+    from dstream.protocol.messages import Infrastructure
+
+_FILE = "file://"
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_LOOKS_HASHED = re.compile(r".*-[0-9a-f]{8}")
+_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"
+_PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One stack of one task in one backend."""
+
+    project: str
+    stack: str
+    work_dir: Path
+    backend_url: str
+    secrets_provider: str | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a file backend."""
+        return Path(unquote(urlsplit(self.backend_url).path)) if self.backend_url.startswith(_FILE) else None
+
+    @property
+    def record_file(self) -> Path | None:
+        """Where a file backend keeps the stack's record."""
+        if self.folder is None:
+            return None
+        return self.folder / ".pulumi" / "stacks" / self.project / f"{self.stack}.json"
+
+    @property
+    def is_certainly_empty(self) -> bool:
+        """A file backend without this stack; what other backends have only the engine knows."""
+        record = self.record_file
+        return record is not None and not record.exists() and not record.with_name(f"{record.name}.gz").exists()
+
+    @property
+    def lock_folder(self) -> Path | None:
+        """Where a file backend keeps its locks (pulumi/pkg/backend/diy/lock.go)."""
+        if self.folder is None:
+            return None
+        return self.folder / ".pulumi" / "locks" / "organization" / self.project / self.stack
+
+
+def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Place:
+    """Raises ConfigError `infra.no_work_dir`."""
+    if not infrastructure.work_dir:
+        raise ConfigError(
+            "infra.no_work_dir",
+            "the command does not say where the infrastructure is recorded",
+            hint="The host gives `infrastructure.work_dir` on line 1.",
+        )
+    work_dir = Path(infrastructure.work_dir)
+    project = project_name(infrastructure.task or "task")
+    url = infrastructure.backend_url or environ.get("PULUMI_BACKEND_URL") or ""
+    backend_url = _absolute(url, work_dir) if url else (work_dir.parent.parent).as_uri()
+    return Place(project, infrastructure.stack or "dev", work_dir, backend_url, infrastructure.secrets_provider)
+
+
+def project_name(task: str) -> str:
+    """A name that Pulumi takes, of this task alone: one that had to be changed carries a hash of the original."""
+    if _SAFE_NAME.fullmatch(task) and not _LOOKS_HASHED.fullmatch(task):
+        return task
+    readable = re.sub(r"[^A-Za-z0-9_.]+", "-", task).strip("-.")[:60] or "task"
+    return f"{readable}-{hashlib.sha256(task.encode()).hexdigest()[:8]}"
+
+
+def engine_environment(
+    place: Place,
+    environ: Mapping[str, str],
+    *,
+    attached: Mapping[str, int],
+    plugins: Collection[str],
+    opens_record: bool = True,
+) -> dict[str, str]:
+    """What is set for the engine and for nobody else. `attached`: ports of the providers that this process serves;
+    `opens_record`: False for what only concerns the engine itself, and needs no passphrase.
+
+    Raises ConfigError `infra.no_passphrase`, `infra.passphrase_lost`.
+    """
+    debugged = [each for each in environ.get("PULUMI_DEBUG_PROVIDERS", "").split(",") if ":" in each]
+    names = {each.partition(":")[0] for each in debugged} | set(attached)
+    own = [f"{name}:{port}" for name, port in attached.items()]
+    kept = [each for each in debugged if each.partition(":")[0] not in attached]
+    result = {
+        "PULUMI_HOME": environ.get("PULUMI_HOME") or str(home_of(environ) / ".dstream" / "pulumi" / "home"),
+        "PULUMI_BACKEND_URL": place.backend_url,
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        **(_passphrase(place, environ) if opens_record else {}),
+    }
+    if own or kept:
+        result["PULUMI_DEBUG_PROVIDERS"] = ",".join(kept + own)
+    if set(plugins) <= names and names:
+        result["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    return result
+
+
+def _absolute(url: str, work_dir: Path) -> str:
+    """`file://` means different things in the engine's own folder and in the user's."""
+    if not url.startswith(_FILE):
+        return url
+    path = url.removeprefix(_FILE)
+    if path.startswith("~"):
+        return Path(path).expanduser().as_uri()
+    if path.startswith("/"):
+        return url
+    return Path(os.path.normpath(Path.cwd() / path)).as_uri()
+
+
+def _passphrase(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
+    if environ.get(_PASSPHRASE):
+        return {_PASSPHRASE: environ[_PASSPHRASE]}
+    if environ.get(_PASSPHRASE_FILE):
+        return {_PASSPHRASE_FILE: environ[_PASSPHRASE_FILE]}
+    if place.secrets_provider and place.secrets_provider != "passphrase":
+        return {}
+    if place.folder is None:
+        if place.backend_url.startswith(("http://", "https://")):
+            return {}  # Pulumi Cloud keeps the secrets itself
+        raise ConfigError(
+            "infra.no_passphrase",
+            f"nothing says how to encrypt what is recorded in {place.backend_url}",
+            hint=f"Set {_PASSPHRASE} or {_PASSPHRASE_FILE}, or `secrets_provider` in the infrastructure block.",
+        )
+    file = place.folder / ".pulumi" / "dstream-passphrase"
+    if not file.exists():
+        _create(file, place)
+    return {_PASSPHRASE: file.read_text().strip()}
+
+
+def _create(file: Path, place: Place) -> None:
+    """A random one beside the record, for the owner's eyes; of two that come at once, one is taken by both."""
+    if not place.is_certainly_empty:
+        raise ConfigError(
+            "infra.passphrase_lost",
+            f"{file} is gone, and the record of {place.project} is encrypted with it",
+            hint=f"Bring the file back, or set {_PASSPHRASE} if the record was made with one of your own.",
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(secrets.token_urlsafe(32))
+    try:
+        os.link(fresh, file)
+    except FileExistsError:
+        pass  # another command made one in the meantime: that one counts
+    finally:
+        fresh.unlink()

@@ -1,0 +1,261 @@
+"""What the engine tells while it works, as steps, outputs and diagnostics. Pure: events in, values out.
+
+Rows that people don't count are left out: the stack itself, providers, and the two halves of a replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from dstream.infra.plan.step import Step
+from dstream.infra.plan.values import at, leaves, properties
+from dstream.sdk import Difference
+from dstream.sdk._infrastructure import Operation
+
+if TYPE_CHECKING:
+    from pulumi.automation import EngineEvent
+    from pulumi.automation.events import DiagnosticEvent, StepEventMetadata, StepEventStateMetadata
+
+Phase = Literal["started", "done", "failed"]
+Severity = Literal["info", "warning", "error"]
+
+_STACK = "pulumi:pulumi:Stack"
+_INTERNAL = "pulumi:"
+_OPERATIONS: Mapping[str, Operation] = {
+    "create": "create",
+    "update": "update",
+    "replace": "replace",
+    "delete": "delete",
+    "same": "same",
+    "import": "import",
+    "read": "same",
+    "read-replacement": "same",
+    "discard": "same",
+    "read-discard": "same",
+}
+_HALVES = frozenset({"create-replacement", "delete-replaced", "import-replacement"})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error or a warning that the engine or a provider reported."""
+
+    severity: Severity
+    message: str
+    urn: str = ""
+
+    @property
+    def name(self) -> str:
+        """The resource's, or empty for what concerns the whole."""
+        return "" if _is_internal(self.urn) else self.urn.rpartition("::")[2]
+
+
+class Events:
+    """Takes the events of one command in their order. `on_step` hears how far each resource is."""
+
+    def __init__(self, on_step: Callable[[Step, Phase, str], None] = lambda *_: None) -> None:
+        self._on_step = on_step
+        self._steps: dict[str, Step] = {}
+        self._verdicts: dict[str, Step] = {}
+        self._reading: set[str] = set()
+        self._half_done: set[str] = set()
+        self._open: dict[str, Step] = {}
+        self.problems: list[Problem] = []
+        self.outputs: Mapping[str, Any] = {}
+        """What the program exported; secret values are masked."""
+
+    @property
+    def steps(self) -> list[Step]:
+        """What is, or would be, done with each resource. By name: the engine works on many at once, in any order."""
+        return sorted((self._recorded(each) for each in self._steps.values()), key=_by_name)
+
+    @property
+    def verdicts(self) -> list[Step]:
+        """What a refresh found: recorded (`old`) and real (`new`)."""
+        return sorted(self._verdicts.values(), key=_by_name)
+
+    @property
+    def unfinished(self) -> list[Step]:
+        """Begun, and neither done nor failed."""
+        return list(self._open.values())
+
+    def take(self, event: EngineEvent) -> None:
+        if event.resource_pre_event is not None:
+            self._begins(event.resource_pre_event.metadata)
+        elif event.res_outputs_event is not None:
+            self._ends(event.res_outputs_event.metadata)
+        elif event.res_op_failed_event is not None:
+            self._fails(event.res_op_failed_event.metadata)
+        elif event.diagnostic_event is not None:
+            self._diagnosed(event.diagnostic_event)
+
+    def _recorded(self, step: Step) -> Step:
+        """What is really as the program wants it, but not as recorded, is still to be recorded."""
+        verdict = self._verdicts.get(step.urn)
+        if step.op != "same" or verdict is None or verdict.op != "update":
+            return step
+        return replace(step, op="refresh", diff=verdict.diff)
+
+    def _begins(self, metadata: StepEventMetadata) -> None:
+        if metadata.op == "refresh":
+            self._reading.add(metadata.urn)
+        elif not _is_internal(metadata.urn):
+            self._note(metadata)
+            self._started(metadata)
+
+    def _ends(self, metadata: StepEventMetadata) -> None:
+        if metadata.urn in self._reading:
+            self._reading.discard(metadata.urn)
+            if not _is_internal(metadata.urn):
+                self._verdicts[metadata.urn] = _verdict(metadata)
+        elif _type_of(metadata.urn) == _STACK:
+            if metadata.new is not None and metadata.new.outputs:
+                self.outputs = properties(metadata.new.outputs)
+        elif not _is_internal(metadata.urn):
+            self._note(metadata)
+            self._ended(metadata)
+
+    def _fails(self, metadata: StepEventMetadata) -> None:
+        step = self._open.pop(metadata.urn, None) or self._steps.get(metadata.urn) or _step(metadata)
+        if not _is_internal(metadata.urn):
+            self._on_step(step, "failed", self._why(metadata.urn))
+
+    def _note(self, metadata: StepEventMetadata) -> None:
+        if metadata.op not in _HALVES:
+            self._steps[metadata.urn] = _step(metadata, self._steps.get(metadata.urn))
+
+    def _started(self, metadata: StepEventMetadata) -> None:
+        """A replacement begins with its first half, whichever that is."""
+        step = self._steps.get(metadata.urn) or _step(metadata)
+        if step.op != "same" and metadata.urn not in self._open:
+            self._open[metadata.urn] = step
+            self._on_step(step, "started", "")
+
+    def _ended(self, metadata: StepEventMetadata) -> None:
+        """A replacement ends with its second half."""
+        if metadata.op == "replace":
+            return
+        if metadata.op in _HALVES and metadata.urn not in self._half_done:
+            self._half_done.add(metadata.urn)
+            return
+        begun = self._open.pop(metadata.urn, None)
+        if begun is not None:
+            self._on_step(self._steps.get(metadata.urn, begun), "done", "")
+
+    def finish(self) -> None:
+        """The command succeeded: what is still open (a replacement of which the engine kept the old half) is done."""
+        for urn, step in self._open.items():
+            self._on_step(self._steps.get(urn, step), "done", "")
+        self._open.clear()
+
+    def _diagnosed(self, event: DiagnosticEvent) -> None:
+        severity = {"info#err": "info"}.get(event.severity, event.severity)
+        if severity in ("info", "warning", "error") and not event.ephemeral:
+            self.problems.append(Problem(severity, event.message.strip(), event.urn or ""))  # type: ignore[arg-type]
+
+    def _why(self, urn: str) -> str:
+        for problem in reversed(self.problems):
+            if problem.urn == urn and problem.severity == "error":
+                return problem.message
+        return ""
+
+
+def _step(metadata: StepEventMetadata, before: Step | None = None) -> Step:
+    state = metadata.new or metadata.old
+    operation: Operation = _OPERATIONS.get(metadata.op, "replace" if metadata.op in _HALVES else "update")
+    known = metadata.old
+    kept = tuple(_kept_differently(metadata)) if operation in ("same", "update") else ()
+    return Step(
+        urn=metadata.urn,
+        op="update" if kept else operation,
+        diff=(*_differences(metadata, operation), *kept) or (before.diff if before else ()),
+        id=(state.id if state else "") or (known.id if known else "") or "",
+        inputs=properties(state.inputs if state else None),
+        outputs=_real(metadata.old, metadata.new if operation in ("create", "import", "same") else None),
+        is_retained=bool(known and known.retain_on_delete),
+    )
+
+
+def _real(old: StepEventStateMetadata | None, new: StepEventStateMetadata | None) -> Mapping[str, Any]:
+    for state in (new, old):
+        if state is not None and state.outputs:
+            return properties(state.outputs)
+    return {}
+
+
+def _verdict(metadata: StepEventMetadata) -> Step:
+    """`old` is what is recorded, `new` what was read: nothing for a resource that is gone."""
+    if metadata.new is None:
+        operation: Operation = "delete"
+    elif metadata.detailed_diff or metadata.op == "update":
+        operation = "update"
+    else:
+        operation = "same"
+    state = metadata.new or metadata.old
+    return Step(
+        urn=metadata.urn,
+        op=operation,
+        diff=tuple(_detailed(metadata)) if operation == "update" else (),
+        id=(state.id if state else "") or "",
+        inputs=properties(state.inputs if state else None),
+        outputs=properties(metadata.new.outputs) if metadata.new is not None else {},
+    )
+
+
+def _differences(metadata: StepEventMetadata, operation: Operation) -> Iterator[Difference]:
+    if operation in ("update", "replace"):
+        yield from _detailed(metadata)
+    elif operation == "create" and metadata.new is not None:
+        for path, value in leaves(properties(metadata.new.inputs)):
+            yield Difference(path, None, value)
+
+
+def _kept_differently(metadata: StepEventMetadata) -> Iterator[Difference]:
+    """How a resource is guarded is no property of it: the engine calls it the same and records the change."""
+    old, new = metadata.old, metadata.new
+    if old is None or new is None:
+        return
+    if bool(old.protect) != bool(new.protect):
+        yield Difference("protect", bool(old.protect), bool(new.protect))
+    if bool(old.retain_on_delete) != bool(new.retain_on_delete):
+        yield Difference("retainOnDelete", bool(old.retain_on_delete), bool(new.retain_on_delete))
+
+
+def _detailed(metadata: StepEventMetadata) -> Iterator[Difference]:
+    """Old and new values of what the provider says differs; without a detailed diff, of the properties it names."""
+    old_inputs, old_outputs = _both(metadata.old)
+    new_inputs, new_outputs = _both(metadata.new)
+    if metadata.detailed_diff:
+        for path in sorted(metadata.detailed_diff):
+            is_input = metadata.detailed_diff[path].input_diff
+            old = at(old_inputs, path) if is_input else at(old_outputs, path)
+            new = at(new_inputs, path)
+            if old is None:  # not set, so as the service had it; or only among the others
+                old = at(old_outputs if is_input and path.isidentifier() else old_inputs, path)
+            if new is None and metadata.detailed_diff[path].diff_kind not in ("delete", "delete-replace"):
+                new = at(new_outputs, path)
+            yield Difference(path, old, new)
+        return
+    for path in sorted({*(metadata.diffs or ()), *(metadata.keys or ())}):
+        yield Difference(path, at(old_inputs, path), at(new_inputs, path))
+
+
+def _both(state: StepEventStateMetadata | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    if state is None:
+        return {}, {}
+    return properties(state.inputs), properties(state.outputs)
+
+
+def _by_name(step: Step) -> tuple[str, str]:
+    return step.name, step.type
+
+
+def _type_of(urn: str) -> str:
+    parts = urn.split("::")
+    return parts[2].rpartition("$")[2] if len(parts) > 2 else ""
+
+
+def _is_internal(urn: str) -> bool:
+    return not urn or _type_of(urn).startswith(_INTERNAL)

@@ -1,0 +1,55 @@
+"""How runs end: their exit codes, and that one of them can't take the others with it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dstream.cli.commands.task_runs import Ended, TaskRuns
+from dstream.cli.view.progress import RunLog
+from dstream.errors import DStreamError, LockedError, UnreachableError
+from dstream.host import Job, Progress, ProviderSpec, RunSummary
+
+SECRET = "hunter2-and-more"
+SPEC = ProviderSpec(argv=["true"], config={"password": SECRET}, label="x", secrets=frozenset({SECRET}))
+JOB = Job(task="orders", run_id="r", input=SPEC, output=SPEC, state_dir=Path("unused"))
+
+
+def summary(*, drained: bool) -> RunSummary:
+    now = datetime.now(UTC)
+    return RunSummary("orders", "r", now, now, 0.0, drained, Progress())
+
+
+@pytest.mark.parametrize(
+    ("outcome", "signal", "code"),
+    [
+        (summary(drained=True), 0, 0),
+        (summary(drained=True), 15, 0),
+        (summary(drained=False), 15, 143),
+        (summary(drained=False), 0, 1),
+        (LockedError("state.locked", ""), 0, 4),
+        (UnreachableError("sql.down", ""), 2, 1),
+    ],
+)
+def test_the_exit_code_of_an_end(outcome: RunSummary | DStreamError, signal: int, code: int) -> None:
+    assert Ended(JOB, outcome, was_running=True, signal=signal).exit_code == code
+
+
+def test_a_defect_in_one_task_is_told_without_secrets_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    nowhere: Any = f"no path, but {SECRET}"
+    log = RunLog(io.StringIO(), level="info", log_format="text")
+    runs = TaskRuns(
+        [replace(JOB, state_dir=nowhere), replace(JOB, task="other", state_dir=tmp_path)], log.of, fail_fast=False
+    )
+    ends = {ended.job.task: ended.outcome for ended in runs.ends()}
+    defect, other = ends["orders"], ends["other"]
+    assert isinstance(defect, DStreamError)
+    assert defect.code == "run.crashed"
+    assert SECRET not in defect.message + "".join(defect.details)
+    assert isinstance(other, DStreamError)
+    assert other.code == "provider.died"

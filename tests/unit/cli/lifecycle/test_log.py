@@ -1,0 +1,91 @@
+"""What a lifecycle command shows while it runs."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+from dstream.cli.lifecycle.log import EventStream, LifecycleLog, Log
+from dstream.cli.view.plan import painter
+from dstream.protocol.messages import Diagnostic, Resource
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def log_to(stream: io.StringIO, **changes: Any) -> LifecycleLog:
+    given: dict[str, Any] = {
+        "level": "info",
+        "log_format": "text",
+        "paint": painter(False),
+        **changes,
+    }
+    return LifecycleLog(stream, **given)
+
+
+def tell(log: Log) -> None:
+    task = log.of("t")
+    task.resource(Resource("planned", "create", "orders", "test:Queue"))
+    task.resource(Resource("started", "create", "orders", "test:Queue"))
+    task.resource(Resource("done", "create", "orders", "test:Queue"))
+    task.resource(Resource("failed", "create", "returns", "test:Queue", note="quota"))
+    task.diagnostic(Diagnostic("the tier is small", name="orders"))
+    log.end()
+
+
+def test_without_a_terminal_only_what_ended_is_a_line() -> None:
+    stream = io.StringIO()
+    tell(log_to(stream))
+    begins = [line.split()[:3] for line in stream.getvalue().splitlines()]
+    assert begins == [["✓", "queue", "orders"], ["!", "queue", "returns"], ["!", "orders:", "the"]]
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_on_a_terminal_what_is_under_way_is_shown_and_replaced() -> None:
+    stream = Terminal()
+    tell(log_to(stream))
+    assert "creating\r\x1b[K  ✓ queue  orders" in stream.getvalue()
+
+
+def test_of_several_tasks_each_line_names_its_own() -> None:
+    stream = io.StringIO()
+    tell(log_to(stream, task_width=3))
+    assert [line[:5] for line in stream.getvalue().splitlines()] == ["t    "] * 3
+
+
+def test_for_machines_every_step_is_an_event_without_empty_fields() -> None:
+    stream = io.StringIO()
+    tell(log_to(stream, log_format="json"))
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [event["event"] for event in events] == [
+        "resource.started",
+        "resource.done",
+        "resource.failed",
+        "diagnostic",
+    ]
+    assert [event["level"] for event in events] == ["info", "info", "error", "warning"]
+    assert "after_ms" in events[1]
+    assert all(value is not None for event in events for value in event.values())
+
+
+def test_a_log_line_of_the_provider_does_not_run_into_what_is_under_way() -> None:
+    stream = Terminal()
+    log = log_to(stream)
+    log.of("t").resource(Resource("started", "create", "orders", "test:Queue"))
+    log.of("t").log("info", "looked", task="t")
+    assert "creating\r\x1b[K20" in stream.getvalue()
+
+
+def test_the_stream_of_events_has_all_that_the_protocol_told() -> None:
+    stream = io.StringIO()
+    events = EventStream(stream)
+    tell(events)
+    events.of("t").log("info", "looked", name="its own", at=1)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["resource"] * 4 + ["diagnostic", "log"]
+    assert {(line["schema_version"], line["task"]) for line in lines} == {(1, "t")}
+    assert (lines[3]["phase"], lines[3]["note"], lines[3]["holds"]) == ("failed", "quota", 0)
+    assert (lines[5]["name"], lines[5]["fields"]) == ("looked", {"name": "its own", "at": 1})

@@ -1,0 +1,128 @@
+"""How plans, progress, results and drift read."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from dstream.cli.view.plan import drift_view, painter, plan_view, progress_line, result_line
+from dstream.protocol.lifecycle import ListedResource
+from dstream.protocol.messages import Difference, Resource
+
+PLAIN = painter(use_color=False)
+QUEUE = "azure-native:servicebus:Queue"
+RESOURCES = [
+    ListedResource("orders", QUEUE, "create", diff=[Difference("maxDeliveryCount", None, 10)]),
+    ListedResource("returns", QUEUE, "update", diff=[Difference("max_delivery_count", 10, 5)]),
+    ListedResource("audit", QUEUE, "replace", diff=[Difference("sessions", False, True)], note="holds 1,284 messages"),
+    ListedResource("reader", "azure-native:servicebus:AuthorizationRule", "delete"),
+    ListedResource("events", "azure-native:servicebus:Topic", "same"),
+]
+
+
+def text(block: str) -> str:
+    return textwrap.dedent(block).lstrip("\n")
+
+
+def test_a_plan_shows_each_resource_what_changes_in_it_and_the_count() -> None:
+    assert plan_view(RESOURCES, PLAIN) == text(
+        """
+          +   queue               orders    create
+              max delivery count   10
+          ~   queue               returns   update
+              max delivery count   10 → 5
+          -/+ queue               audit     replace, holds 1,284 messages
+              sessions   off → on
+          -   authorization rule  reader    delete
+          =   topic               events    unchanged
+
+        Plan: 1 create, 1 update, 1 replace, 1 delete, 1 unchanged.
+        """
+    )
+
+
+def test_a_plan_without_changes_says_so() -> None:
+    assert plan_view(RESOURCES[-1:], PLAIN).endswith("Plan: no changes, 1 unchanged.\n")
+
+
+def test_colours_mean_something_and_are_off_when_asked() -> None:
+    assert "\x1b[32m" in plan_view(RESOURCES[:1], painter(use_color=True))
+    assert "\x1b" not in plan_view(RESOURCES, PLAIN)
+
+
+def test_drift_is_what_is_recorded_against_what_is_real() -> None:
+    drifted = ListedResource("orders", QUEUE, "update", diff=[Difference("maxDeliveryCount", 10, 77)])
+    gone = ListedResource("returns", QUEUE, "delete", note="deleted outside dstream")
+    assert drift_view([drifted, gone, RESOURCES[-1]], PLAIN) == [
+        "    ~ queue  orders",
+        "        max delivery count   10 recorded, 77 real",
+        "    - queue  returns   deleted outside dstream",
+    ]
+
+
+def test_progress_names_what_is_done_and_what_failed() -> None:
+    assert progress_line(Resource("started", "create", "orders", QUEUE), None, PLAIN).split() == [
+        "+",
+        "queue",
+        "orders",
+        "creating",
+    ]
+    assert progress_line(Resource("done", "update", "returns", QUEUE), 0.94, PLAIN).split() == [
+        "✓",
+        "queue",
+        "returns",
+        "updated",
+        "0.9s",
+    ]
+    failed = progress_line(Resource("failed", "create", "audit", QUEUE, note="quota"), 0.1, PLAIN)
+    assert failed.split() == ["!", "queue", "audit", "failed", "quota"]
+
+
+def test_a_result_counts_what_was_done_and_what_failed() -> None:
+    resources = [RESOURCES[0], RESOURCES[1], ListedResource("audit", QUEUE, "create", "failed")]
+    assert result_line(resources, 3.42) == "Created 1, updated 1, failed 1 in 3.4 s."
+    assert result_line([], 0.2) == "Done in 0.2 s."
+
+
+def test_many_that_stay_the_same_are_one_line() -> None:
+    same = [ListedResource(f"queue-{number}", QUEUE, "same") for number in range(500)]
+    lines = plan_view([RESOURCES[0], *same], PLAIN).splitlines()
+    assert len(lines) == 5
+    assert lines[2] == "  = 500 unchanged"
+    assert lines[-1] == "Plan: 1 create, 500 unchanged."
+
+
+def test_what_is_lost_is_said_with_the_way_to_allow_it() -> None:
+    losing = [ListedResource("audit", QUEUE, "replace", holds=1284), ListedResource("old", QUEUE, "delete", holds=1)]
+    text = plan_view(losing, PLAIN, message="Capacity: enough.")
+    assert "replace, holds 1,284 that would be lost" in text
+    assert text.endswith(
+        "Capacity: enough.\nRefused by default: audit, old lose messages. Allow it with --allow-data-loss.\n"
+    )
+
+
+def test_what_is_lost_is_not_called_refused_once_it_is_allowed_and_many_are_counted() -> None:
+    losing = [ListedResource(f"audit-{number}", QUEUE, "delete", holds=1) for number in range(500)]
+    assert "Refused" not in plan_view(losing, PLAIN, allows_loss=True)
+    assert "audit-9 and 490 more lose messages" in plan_view(losing, PLAIN)
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> None:
+    value = " ".join(f"word{number}" for number in range(60))
+    resources = [
+        ListedResource("orders", QUEUE, "create", diff=[Difference("sqlFilter", None, value)]),
+        ListedResource("audit", QUEUE, "replace", note="holds 1,284 messages that would be lost", holds=1284),
+    ]
+    message = "Capacity: Standard carries 1,000 operations/s per namespace; this task needs about 240/s at 200 rows/s."
+    text = plan_view(resources, PLAIN, message=message, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    words_of = text.split()
+    assert [word for word in words_of if word.startswith("word")] == value.split()
+    assert " ".join(words_of).count(message) == 1
+
+
+def test_without_a_terminal_a_value_is_one_line() -> None:
+    resource = ListedResource("orders", QUEUE, "create", diff=[Difference("sqlFilter", None, "x " * 200)])
+    assert len(plan_view([resource], PLAIN).splitlines()) == 4

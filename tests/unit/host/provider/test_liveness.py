@@ -1,0 +1,18 @@
+"""Silence counts only while the host waits to read."""
+
+from dstream.host.provider.liveness import Liveness
+
+
+def test_a_reader_that_is_busy_hears_no_silence() -> None:
+    liveness = Liveness()
+    assert liveness.silent_s(1000.0) == 0.0
+    liveness.waits(10.0)
+    liveness.heard()
+    assert liveness.silent_s(1000.0) == 0.0
+
+
+def test_silence_is_the_time_since_the_reader_began_to_wait() -> None:
+    liveness = Liveness()
+    liveness.waits(10.0)
+    assert liveness.silent_s(70.5) == 60.5
+    assert liveness.silent_s(9.0) == 0.0

@@ -1,0 +1,70 @@
+"""What is remembered of an executable holds for that one only, and a cache that is not there is no error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dstream.host.provider.memory import Remembered, patience_s, recall, remember, remember_protocol
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "dstream" / "providers.json"
+
+
+def test_what_was_found_out_is_known_the_next_time(tmp_path: Path) -> None:
+    remember(["prog", "a"], Remembered(is_legacy=True, secret_paths=(("auth", "pin"),)))
+    assert recall(["prog", "a"]) == Remembered(is_legacy=True, secret_paths=(("auth", "pin"),))
+    assert recall(["prog", "b"]) == Remembered()
+
+
+def test_a_new_build_is_a_new_executable(tmp_path: Path) -> None:
+    program = tmp_path / "prog"
+    program.write_text("first")
+    remember([str(program)], Remembered(is_legacy=True))
+    assert recall([str(program)]).is_legacy
+    program.write_text("second")
+    assert recall([str(program)]) == Remembered()
+
+
+def test_a_folder_is_known_by_its_main_file(tmp_path: Path) -> None:
+    (tmp_path / "__main__.py").write_text("first")
+    remember(["python", str(tmp_path)], Remembered(is_legacy=True))
+    (tmp_path / "__main__.py").write_text("second")
+    assert recall(["python", str(tmp_path)]) == Remembered()
+
+
+def test_the_oldest_are_forgotten(cache: Path) -> None:
+    for number in range(300):
+        remember(["prog", str(number)], Remembered(is_legacy=True))
+    assert not recall(["prog", "0"]).is_legacy
+    assert recall(["prog", "299"]).is_legacy
+    assert recall(["prog", "60"]).is_legacy
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"a":1}', b"[" * 5000])
+def test_a_broken_cache_is_an_empty_one(content: bytes, cache: Path) -> None:
+    cache.parent.mkdir(parents=True)
+    cache.write_bytes(content)
+    assert recall(["prog"]) == Remembered()
+    remember(["prog"], Remembered(is_legacy=True))
+    assert recall(["prog"]).is_legacy
+
+
+def test_a_cache_that_can_not_be_written_is_no_error(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    remember(["prog"], Remembered(is_legacy=True))
+    assert recall(["prog"]) == Remembered()
+
+
+def test_one_that_is_known_to_say_no_hello_is_waited_for_a_second_only() -> None:
+    assert patience_s(["prog"], 5.0) == 5.0
+    remember(["prog"], Remembered(secret_paths=()))
+    remember_protocol(["prog"], is_legacy=True)
+    assert (patience_s(["prog"], 5.0), patience_s(["prog"], 0.5)) == (1.0, 0.5)
+    remember_protocol(["prog"], is_legacy=False)
+    assert patience_s(["prog"], 5.0) == 5.0
+    assert recall(["prog"]).secret_paths == ()

@@ -1,0 +1,82 @@
+"""`writeOnly` in a JSON schema, to values in a config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from dstream.host.provider.memory import Remembered, remember
+from dstream.host.provider.secret_settings import secret_paths, secret_values
+from dstream.host.provider.spec import ProviderSpec
+from dstream.protocol.messages import Hello
+from dstream.sdk import Secret, config_schema
+
+
+class Login(msgspec.Struct):
+    user: str = ""
+    pin: Secret[str] | None = None
+
+
+class Config(msgspec.Struct):
+    word: Secret[str]
+    login: Login | None = None
+    logins: list[Login] = []
+    by_name: dict[str, Login] = {}
+    queue: str = ""
+
+
+HELLO = Hello(1, "input", "prog", capabilities=["describe"])
+
+
+def test_the_paths_of_an_sdk_config_are_found_through_references_choices_lists_and_maps() -> None:
+    schema = config_schema(Config)
+    assert set(secret_paths(schema, schema)) == {
+        ("word",),
+        ("login", "pin"),
+        ("logins", "*", "pin"),
+        ("by_name", "*", "pin"),
+    }
+
+
+def test_a_schema_that_refers_to_itself_ends() -> None:
+    schema: dict[str, Any] = {
+        "$ref": "#/$defs/Node",
+        "$defs": {
+            "Node": {
+                "properties": {"code": {"writeOnly": True}, "next": {"$ref": "#/$defs/Node"}},
+                "allOf": [{"$ref": "#/$defs/Missing"}],
+            }
+        },
+    }
+    found = list(secret_paths(schema, schema))
+    assert ("next", "next", "code") in found
+    assert len(found) < 20
+
+
+def test_a_reference_in_a_circle_ends() -> None:
+    schema: dict[str, Any] = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}}}
+    assert list(secret_paths(schema, schema)) == []
+
+
+def test_the_values_at_the_paths_are_secret_whatever_their_shape(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    paths = (("word",), ("login", "pin"), ("logins", "*", "pin"), ("by_name", "*", "pin"), ("queue", "deeper"))
+    remember(["prog"], Remembered(secret_paths=paths))
+    config = {
+        "word": ["a", {"b": "c"}, 1234],
+        "login": {"user": "u", "pin": "d"},
+        "logins": [{"pin": "e"}, {"user": "v"}, "f"],
+        "by_name": {"x": {"pin": "g"}},
+        "queue": "orders",
+    }
+    found = secret_values(ProviderSpec(["prog"], config, "prog"), HELLO, "input", None)
+    assert sorted(found) == ["1234", "a", "c", "d", "e", "g"]
+
+
+def test_one_that_can_not_be_described_is_not_asked() -> None:
+    spec = ProviderSpec(["/does/not/exist"], {"a": "b"}, "prog")
+    assert secret_values(spec, Hello(1, "input", "prog"), "input", None) == []

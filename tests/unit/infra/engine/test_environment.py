@@ -1,0 +1,106 @@
+"""Where a task's infrastructure is recorded, and what only the engine is told."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dstream.errors import ConfigError
+from dstream.infra.engine.environment import Place, engine_environment, place_of, project_name
+from dstream.protocol.messages import Infrastructure
+
+
+def place(tmp_path: Path, backend_url: str | None = None, secrets_provider: str | None = None) -> Place:
+    work_dir = tmp_path / "infra" / "orders" / "dev"
+    return place_of(Infrastructure("orders", "dev", str(work_dir), backend_url, secrets_provider), {})
+
+
+def environment(where: Place, environ: dict[str, str] | None = None, **more: object) -> dict[str, str]:
+    given_: dict[str, object] = {"attached": {}, "plugins": (), **more}
+    return engine_environment(where, {"HOME": "/home/ann", **(environ or {})}, **given_)  # type: ignore[arg-type]
+
+
+def test_the_record_lies_beside_the_work_dirs_of_all_tasks(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    assert where.backend_url == (tmp_path / "infra").as_uri()
+    assert where.folder == tmp_path / "infra"
+    assert where.is_certainly_empty
+    with pytest.raises(ConfigError, match="where the infrastructure is recorded"):
+        place_of(Infrastructure("orders"), {})
+
+
+def test_a_relative_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place(tmp_path, "file://./state").folder == tmp_path / "state"
+    assert place(tmp_path, "file:///var/state").folder == Path("/var/state")
+    assert place(tmp_path, "file://~").folder == Path.home()
+    assert place(tmp_path, "azblob://x?storage_account=y").folder is None
+
+
+@given(st.text(min_size=1, max_size=120))
+def test_any_task_has_a_name_that_pulumi_takes(task: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", project_name(task))
+
+
+@given(st.lists(st.text(alphabet="ab-.é/1", min_size=1, max_size=12), min_size=2, max_size=20, unique=True))
+def test_two_tasks_never_share_a_name(tasks: list[str]) -> None:
+    names = [project_name(task) for task in tasks] + [project_name(project_name(task)) for task in tasks]
+    by_name = dict(zip(names, [*tasks, *(project_name(task) for task in tasks)], strict=True))
+    assert all(project_name(task) == name for name, task in by_name.items())
+    assert len({project_name(task) for task in tasks}) == len(tasks)
+
+
+def test_the_engine_gets_a_passphrase_of_its_own_for_a_local_record(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    made = environment(where)
+    file = tmp_path / "infra" / ".pulumi" / "dstream-passphrase"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(made["PULUMI_CONFIG_PASSPHRASE"]) > 30
+    assert environment(where) == made
+    assert made["PULUMI_HOME"] == "/home/ann/.dstream/pulumi/home"
+    assert made["PULUMI_BACKEND_URL"] == where.backend_url
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
+def test_what_the_user_set_counts(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    assert environment(where, {"PULUMI_CONFIG_PASSPHRASE": "own"})["PULUMI_CONFIG_PASSPHRASE"] == "own"
+    named = environment(where, {"PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_CONFIG_PASSPHRASE_FILE": "/f"})
+    assert (named.get("PULUMI_CONFIG_PASSPHRASE"), named["PULUMI_CONFIG_PASSPHRASE_FILE"]) == (None, "/f")
+    assert environment(where, {"PULUMI_HOME": "/h"}, opens_record=False)["PULUMI_HOME"] == "/h"
+    kept_elsewhere = place(tmp_path, secrets_provider="azurekeyvault://v/keys/k")
+    assert "PULUMI_CONFIG_PASSPHRASE" not in environment(kept_elsewhere)
+    assert not (tmp_path / "infra").exists(), "no passphrase was made"
+
+
+def test_a_remote_record_needs_one(tmp_path: Path) -> None:
+    where = place(tmp_path, "azblob://state")
+    with pytest.raises(ConfigError) as caught:
+        environment(where, {"PULUMI_CONFIG_PASSPHRASE": ""})
+    assert caught.value.code == "infra.no_passphrase"
+    assert environment(where, opens_record=False)["PULUMI_BACKEND_URL"] == "azblob://state"
+
+
+def test_a_lost_passphrase_is_not_replaced_by_another(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    record = tmp_path / "infra" / ".pulumi" / "stacks" / "orders" / "dev.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    with pytest.raises(ConfigError) as caught:
+        environment(where)
+    assert caught.value.code == "infra.passphrase_lost"
+
+
+def test_attached_providers_are_added_to_those_of_the_environment(tmp_path: Path) -> None:
+    outside = {"PULUMI_DEBUG_PROVIDERS": "azure-native:5001,dstream:1,broken"}
+    made = environment(place(tmp_path), outside, attached={"dstream": 5002}, plugins={"azure-native"})
+    assert made["PULUMI_DEBUG_PROVIDERS"] == "azure-native:5001,dstream:5002"
+    assert made["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+    other = environment(place(tmp_path), {}, plugins={"azure-native"})
+    assert "PULUMI_DEBUG_PROVIDERS" not in other
+    assert "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION" not in other

@@ -1,0 +1,67 @@
+"""Which error a cause becomes: its words come from providers, the engine and the CLI's stderr."""
+
+from __future__ import annotations
+
+import pytest
+
+from dstream.infra.engine.events import Problem
+from dstream.infra.engine.failures import failure, interrupted, one_line
+from dstream.infra.plan.step import Step
+
+URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "kind"),
+    [
+        ('Status=403 Code="AuthorizationFailed" Message="The client .."', "infra.not_authorised", "auth"),
+        ("autorest/azure: StatusCode=401 -- Original Error: token expired", "infra.not_authorised", "auth"),
+        ('Code="QuotaExceeded" Message="at most 4013 queues"', "infra.failed", "system"),
+        ("cannot create already existing resource '/subscriptions/x'", "infra.exists", "config"),
+        ('Status=403 Code="QuotaExceeded" Message="no more queues"', "infra.failed", "system"),
+        (
+            "previously-imported resources that still specify an ID may not be replaced; please remove the `import`",
+            "infra.import_differs",
+            "config",
+        ),
+        ("dial tcp 127.0.0.1:1: connect: connection refused", "infra.unreachable", "unreachable"),
+        ('Code="BadRequest" Message="lockDuration is too long"', "infra.not_accepted", "config"),
+        (f"resource {URN} violates plan: properties changed: =~size[{{1}}]", "infra.stale_plan", "refused"),
+        ("create is not allowed by the plan: no steps were expected", "infra.stale_plan", "refused"),
+        (f'resource "{URN}" cannot be deleted\nbecause it is protected.', "infra.protected", "refused"),
+        ("no resource plugin 'pulumi-resource-azure-native' found in the workspace", "infra.no_plugin", "system"),
+    ],
+)
+def test_a_cause_has_a_kind(text: str, code: str, kind: str) -> None:
+    error = failure(
+        "", [Problem("warning", "unrelated"), Problem("error", text, URN), Problem("error", "update failed")]
+    )
+    assert (error.code, error.kind) == (code, kind)
+    assert "orders" in error.message
+    assert "\n" not in error.message
+
+
+def test_the_first_cause_is_told_and_the_others_are_named() -> None:
+    other = URN.replace("orders", "returns")
+    error = failure("", [Problem("error", "no more\n  queues", URN), Problem("error", "nor here", other)])
+    assert error.message == "orders: no more queues (failed as well: returns)"
+
+
+def test_without_a_diagnostic_the_clis_own_words_count() -> None:
+    error = failure("warning: x\nerror: incorrect passphrase, please set it\n", [])
+    assert error.code == "infra.passphrase"
+    assert failure("error: open x:\n  no such file\n", []).message == "open x: no such file"
+    assert failure("", []).message == "the engine failed and gave no reason"
+
+
+def test_what_was_interrupted_says_how_far_it_came() -> None:
+    done, open_ = Step(URN, "create"), Step(URN.replace("orders", "returns"), "create")
+    error = interrupted("init", [done], [open_])
+    assert error.message == "init was interrupted; done before: orders; under way, and perhaps half done: returns"
+    assert interrupted("plan", [], []).message == "plan was interrupted; nothing was changed"
+    assert interrupted("destroy", [], [], signal=9).message.startswith("the engine was killed (signal 9)")
+
+
+def test_a_line_does_not_go_on_without_end() -> None:
+    assert one_line(" a\n\t b ") == "a b"
+    assert len(one_line("x" * 5000)) == 600

@@ -1,0 +1,105 @@
+"""What is recorded of a stack, and how it is settled after a kill."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from dstream.infra.engine.record import Record
+
+URN = "urn:pulumi:dev::t::cloud:index:Queue::"
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:1"}
+
+
+def queue(name: str, **more: Any) -> dict[str, Any]:
+    base = {"urn": URN + name, "type": "cloud:index:Queue", "custom": True, "id": f"/queues/{name}"}
+    return {**base, "inputs": {"name": name, "key": SECRET}, "outputs": {"name": name, "messages": 4}, **more}
+
+
+def exported(*resources: dict[str, Any], pending: list[tuple[str, dict[str, Any]]] | None = None) -> dict[str, Any]:
+    stack = {
+        "urn": "urn:pulumi:dev::t::pulumi:pulumi:Stack::t-dev",
+        "type": "pulumi:pulumi:Stack",
+        "outputs": {"names": ["q1"], "s": SECRET},
+    }
+    deployment: dict[str, Any] = {
+        "secrets_providers": {"type": "passphrase", "state": {"salt": "v1:salt"}},
+        "resources": [stack, *resources],
+    }
+    if pending:
+        deployment["pending_operations"] = [{"type": kind, "resource": each} for kind, each in pending]
+    return {"version": 3, "deployment": deployment}
+
+
+def test_people_see_their_resources_and_no_secret() -> None:
+    record = Record(exported(queue("q1"), queue("q2")))
+    assert record.names == ["q1", "q2"]
+    assert record.outputs == {"names": ["q1"], "s": "***"}
+    assert record.stack_settings == {"encryptionsalt": "v1:salt"}
+    assert not Record({"version": 3, "deployment": None}).is_initialised
+
+
+def test_a_cloud_kept_key_is_found_in_the_record() -> None:
+    made = exported()
+    made["deployment"]["secrets_providers"] = {
+        "type": "cloud",
+        "state": {"url": "azurekeyvault://v", "encryptedkey": "k"},
+    }
+    assert Record(made).stack_settings == {"secretsprovider": "azurekeyvault://v", "encryptedkey": "k"}
+
+
+def test_the_digest_moves_with_inputs_and_ids_only() -> None:
+    before = Record(exported(queue("q1"), queue("q2"))).digest
+    other_cipher = {**SECRET, "ciphertext": "v1:2"}
+    same = [
+        queue("q2", outputs={"messages": 9}),
+        queue("q1", modified="today", inputs={"name": "q1", "key": other_cipher}),
+    ]
+    assert Record(exported(*same)).digest == before
+    assert Record(exported(queue("q1"), queue("q2", id="/queues/x"))).digest != before
+    assert Record(exported(queue("q1", inputs={"name": "q1", "size": 2}), queue("q2"))).digest != before
+    assert Record(exported(queue("q1"))).digest != before
+
+
+def test_what_was_being_made_counts_as_made_when_its_id_is_known() -> None:
+    begun = {key: value for key, value in queue("q2").items() if key not in ("id", "outputs")}
+    unknown = {**begun, "urn": URN + "q3"}
+    record = Record(
+        exported(queue("q1"), pending=[("creating", begun), ("creating", unknown), ("updating", queue("q1"))])
+    )
+    assert next((each.kind, each.name, each.inputs["name"]) for each in record.pending) == ("creating", "q2", "q2")
+    settled = record.settled({URN + "q2": "/queues/q2"})["deployment"]
+    assert "pending_operations" not in settled
+    assert [(each["urn"], each.get("id")) for each in settled["resources"][1:]] == [
+        (URN + "q1", "/queues/q1"),
+        (URN + "q2", "/queues/q2"),
+    ]
+
+
+def test_a_replacement_that_was_being_made_leaves_the_old_one_to_be_deleted() -> None:
+    begun = {key: value for key, value in queue("q1").items() if key not in ("id", "outputs")}
+    record = Record(exported(queue("q1", id="/queues/old"), pending=[("creating", begun)]))
+    resources = record.settled({URN + "q1": "/queues/new"})["deployment"]["resources"]
+    assert [(each.get("id"), bool(each.get("delete"))) for each in resources[1:]] == [
+        ("/queues/new", False),
+        ("/queues/old", True),
+    ]
+    assert len(record.settled({URN + "q1": "/queues/old"})["deployment"]["resources"]) == 2
+
+
+def test_settling_changes_nothing_of_the_original() -> None:
+    original = exported(queue("q1"), pending=[("creating", queue("q2"))])
+    before = deepcopy(original)
+    Record(original).settled({URN + "q2": "x"})
+    assert original == before
+
+
+def test_a_replacement_of_the_same_name_counts_as_made_in_place_of_the_deleted_one() -> None:
+    """Else the engine, which only sees the mark, makes it again and meets it."""
+    deleted = queue("q1", pendingReplacement=True, outputs={"messages": 4})
+    making = {key: value for key, value in queue("q1", inputs={"name": "new"}).items() if key not in ("id", "outputs")}
+    record = Record(exported(deleted, queue("q2"), pending=[("creating", making)]))
+
+    resources = record.settled({URN + "q1": "/queues/q1"})["deployment"]["resources"]
+
+    assert resources[1:] == [{**making, "id": "/queues/q1"}, queue("q2")]

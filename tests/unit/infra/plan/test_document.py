@@ -1,0 +1,161 @@
+"""A plan that comes back: what it lets pass, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pytest
+
+from dstream.errors import ConfigError, RefusedError
+from dstream.infra.plan.document import check, plan_document, read_document
+from dstream.infra.plan.step import Step
+from dstream.infra.plan.values import UNKNOWN
+from dstream.sdk import Difference
+
+SPEC = {"queues": {"q1": {"size": 2}}}
+
+
+def step(name: str, op: Any, *diff: Difference) -> Step:
+    return Step(f"urn:pulumi:dev::t::cloud:index:Queue::{name}", op, diff)
+
+
+SHOWN = [
+    step("q1", "update", Difference("size", 1, 2), Difference("tags.team", "a", "b")),
+    step("q2", "create", Difference("name", None, "q2"), Difference("uri", None, UNKNOWN)),
+    step("q3", "same"),
+]
+
+
+def checked(
+    steps: Sequence[Step],
+    *,
+    exact: bool = False,
+    spec: dict[str, Any] = SPEC,
+    state: str = "s1",
+    engine: str = "3.259.0",
+    destroy: bool = False,
+    looked_up: Collection[str] = (),
+) -> None:
+    built = plan_document(SHOWN, spec=SPEC, state="s1", engine="3.259.0", destroy=False)
+    document = read_document(json.loads(json.dumps(built)))  # as it comes back from a file
+    check(document, steps, spec=spec, state=state, engine=engine, destroy=destroy, exact=exact, looked_up=looked_up)
+
+
+def test_what_was_shown_may_be_done_and_less_of_it_too() -> None:
+    checked(SHOWN)
+    checked(SHOWN, exact=True, engine="3.259.4", spec={"queues": {"q1": {"size": 2}}})
+    checked([step("q1", "update", Difference("size", 1.0, 2)), step("q2", "same")])
+    checked([step("q2", "create", Difference("name", None, "q2"), Difference("uri", None, "known by now"))])
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ([step("q4", "create")], "q4: create was not shown"),
+        ([step("q3", "update", Difference("size", 5, 2))], "q3: update (size) was not shown"),
+        ([step("q1", "replace", Difference("size", 1, 2))], "q1: shown update, now replace"),
+        ([step("q1", "update", Difference("size", 7, 2))], "q1 size: shown 1 → 2, now 7 → 2"),
+        ([step("q1", "update", Difference("lock", "PT1M", "PT2M"))], 'q1 lock: "PT1M" → "PT2M" was not shown'),
+    ],
+)
+def test_what_was_not_shown_is_refused_by_name(now: list[Step], told: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        checked(now)
+    assert caught.value.code == "infra.stale_plan"
+    assert told in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("moved", "told"),
+    [
+        ({"spec": {"queues": {}}}, "the configuration was changed"),
+        ({"state": "s2"}, "what is recorded was changed"),
+        ({"engine": "3.260.0"}, "the engine was 3.259.0, now it is 3.260.0"),
+    ],
+)
+def test_a_file_is_refused_also_when_anything_that_it_was_made_from_moved(moved: dict[str, Any], told: str) -> None:
+    checked(SHOWN, **moved)
+    with pytest.raises(RefusedError) as caught:
+        checked(SHOWN, exact=True, **moved)
+    assert told in caught.value.message
+
+
+def test_a_file_is_refused_when_less_is_left_to_do() -> None:
+    with pytest.raises(RefusedError) as caught:
+        checked([step("q1", "update", Difference("size", 1, 2))], exact=True)
+    assert 'q1 tags.team: "a" → "b" was shown, and there is nothing to do' in caught.value.message
+    assert "q2: create was shown, and there is nothing to do" in caught.value.message
+
+
+def test_a_plan_of_init_is_none_for_destroy() -> None:
+    with pytest.raises(RefusedError, match="it shows what init would do"):
+        checked([], destroy=True)
+
+
+def test_an_error_names_some_and_counts_the_rest() -> None:
+    with pytest.raises(RefusedError, match=r"; and 3 more$"):
+        checked([step(f"n{number}", "create") for number in range(8)])
+
+
+def test_the_document_has_changes_only() -> None:
+    built = plan_document(SHOWN, spec=SPEC, state="", engine="3.259.0", destroy=True)
+    assert [each["op"] for each in built["steps"]] == ["update", "create"]
+    assert (built["destroy"], built["engine"], built["state"]) == (True, "3.259.0", "")
+
+
+@pytest.mark.parametrize(
+    "foreign", [{}, {"steps": []}, {"version": 2, "engine": "", "spec": "", "state": "", "steps": []}]
+)
+def test_a_document_of_somebody_else_is_a_mistake_of_the_user(foreign: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="plan"):
+        read_document(foreign)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("op", ["same", "update", "import", "create"])
+def test_what_a_killed_command_was_at_work_on_may_be_there_or_not(op: str, exact: bool) -> None:
+    begun = step("q2", op, *(SHOWN[1].diff if op == "create" else ()))
+    checked([SHOWN[0], begun], exact=exact, looked_up=[begun.urn])
+    with pytest.raises(RefusedError, match="q2: shown create, now replace"):
+        checked([SHOWN[0], step("q2", "replace")], exact=exact, looked_up=[begun.urn])
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("op", ["same", "update", "import", "create", "replace"])
+def test_of_a_replacement_that_a_killed_command_had_begun_any_part_may_be_left(op: str, exact: bool) -> None:
+    shown = [step("topic", "replace"), step("topic/rule", "replace")]
+    built = plan_document(shown, spec=SPEC, state="s1", engine="3.259.0", destroy=False)
+
+    def check_now(*looked_up: str) -> None:
+        now = [step("topic", "create"), step("topic/rule", op)]
+        check(
+            read_document(built),
+            now,
+            spec=SPEC,
+            state="s1",
+            engine="3.259.0",
+            destroy=False,
+            exact=exact,
+            looked_up=looked_up,
+        )
+
+    check_now(shown[0].urn)
+    with pytest.raises(RefusedError, match="topic: shown replace, now create"):
+        check_now()
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_what_only_has_to_be_recorded_may_come_and_go(exact: bool) -> None:
+    checked([*SHOWN[:2], step("q3", "refresh", Difference("size", 1, 2))], exact=exact)
+    built = plan_document([step("q3", "refresh")], spec=SPEC, state="s1", engine="3.259.0", destroy=False)
+    check(
+        read_document(built),
+        [step("q3", "same")],
+        spec=SPEC,
+        state="s1",
+        engine="3.259.0",
+        destroy=False,
+        exact=exact,
+    )

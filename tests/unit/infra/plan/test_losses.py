@@ -1,0 +1,45 @@
+"""What a replacement or deletion would lose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dstream.errors import RefusedError
+from dstream.infra import Definition, Step
+from dstream.infra.plan.losses import losses, refuse
+
+DEFINITION = Definition(program=lambda: None, spec={}, holds=lambda step: int(step.outputs["count"]))
+
+
+def step(op: Any, outputs: dict[str, Any], *, retained: bool = False) -> Step:
+    return Step(f"urn:pulumi:dev::t::cloud:index:Queue::{op}", op, outputs=outputs, is_retained=retained)
+
+
+def test_only_what_is_taken_away_and_holds_something_counts() -> None:
+    steps = [
+        step("replace", {"count": 1284}),
+        step("delete", {"count": 0}),
+        step("update", {"count": 9}),
+        step("same", {}),
+    ]
+    found = losses(steps, DEFINITION)
+    assert [(each.step.op, each.note("messages")) for each in found.values()] == [
+        ("replace", "holds 1,284 messages that would be lost")
+    ]
+    with pytest.raises(RefusedError, match=r"replace \(replace\) holds 1,284 messages") as caught:
+        refuse(found, DEFINITION)
+    assert caught.value.code == "infra.data_loss"
+
+
+def test_what_can_not_be_found_out_counts_as_lost() -> None:
+    found = losses([step("delete", {})], DEFINITION)
+    with pytest.raises(RefusedError, match="how many messages it holds is not known"):
+        refuse(found, DEFINITION)
+
+
+def test_what_is_left_where_it_is_loses_nothing() -> None:
+    found = losses([step("delete", {"count": 5}, retained=True)], DEFINITION)
+    assert found == {}
+    refuse(found, DEFINITION)
