@@ -26,7 +26,7 @@ RESTARTABLE: frozenset[Kind] = frozenset({"transient", "unreachable", "system"})
 """Kinds after which the pair of providers may be started again (protocol rule 9)."""
 
 
-class Place(NamedTuple):
+class SourceLocation(NamedTuple):
     """A position in a file as the user wrote it; line and column count from 1, 0 means unknown."""
 
     file: str
@@ -51,7 +51,7 @@ class DStreamError(Exception):
         code: str,
         message: str,
         *,
-        place: Place | None = None,
+        place: SourceLocation | None = None,
         hint: str = "",
         config_path: str = "",
         details: Sequence[str] = (),

@@ -16,7 +16,7 @@ CLASSES = {
     "LockedError": "locked",
     "RefusedError": "refused",
     "TransientError": "transient",
-    "Interrupted": "transient",
+    "ReadInterrupted": "transient",
     "DataError": "data",
     "SystemFault": "system",
 }

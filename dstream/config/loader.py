@@ -16,17 +16,17 @@ from dstream.config.blocks.task import TaskReader
 from dstream.config.blocks.variable import variable_definition
 from dstream.config.hcl.files import files_of, parsed
 from dstream.config.hcl.problem import did_you_mean
-from dstream.config.hcl.source import Source
+from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Block, Body
 from dstream.config.model import ROLES, Project, Role, Settings, Task
 from dstream.config.values.environment import Environment, utc_now
-from dstream.config.values.evaluate import Namespace
+from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.functions import functions
 from dstream.config.values.key_vault import KeyVaults
 from dstream.config.values.key_vault_secret import NoKeyVault, Unread
 from dstream.config.values.scope import Scope
 from dstream.config.values.values import Value
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 
 _TOP_LEVEL = ("dstream", "variable", "locals", "task")
 _NO_VARIABLES: Mapping[str, Value] = MappingProxyType({})
@@ -54,7 +54,7 @@ def load(
     folder = (path if path.is_dir() else path.parent).absolute()
     vaults = KeyVaults() if ask_vaults else NoKeyVault()
     around = Environment(environ, folder, now, vaults)
-    files: list[tuple[Source, Body]] = []
+    files: list[tuple[SourceFile, Body]] = []
     with complaints.collecting():
         for file in files_of(path):
             with complaints.collecting():
@@ -78,11 +78,11 @@ class _Reading:
         self._complaints = complaints
         self._variables = variables
         self._environ = environ
-        self._firsts: dict[tuple[str, str], Place] = {}
+        self._firsts: dict[tuple[str, str], SourceLocation] = {}
         self._settings: BodyReader | None = None
         self._tasks: dict[str, TaskReader] = {}
 
-    def read(self, files: Sequence[tuple[Source, Body]]) -> None:
+    def read(self, files: Sequence[tuple[SourceFile, Body]]) -> None:
         for source, body in files:
             self._reader(source, body, "").check((), _TOP_LEVEL)
             for block in body.blocks:
@@ -106,7 +106,7 @@ class _Reading:
                 tasks[name] = task
         return settings, tasks
 
-    def _read_block(self, source: Source, block: Block) -> None:
+    def _read_block(self, source: SourceFile, block: Block) -> None:
         reader = self._reader(source, block.body, _described(block))
         labels = 1 if block.name in ("variable", "task") else 0
         if len(block.labels) != labels:
@@ -135,7 +135,7 @@ class _Reading:
             return
         task = TaskReader(name, block, reader)
         self._tasks[name] = task
-        namespace: Namespace = task.namespace
+        namespace: MemberLookup = task.namespace
         self._scope.tasks[name] = namespace
 
     def _read_locals(self, reader: BodyReader) -> None:
@@ -160,7 +160,7 @@ class _Reading:
         self._complaints.add(ConfigError("config.duplicate", message, place=place))
         return False
 
-    def _reader(self, source: Source, body: Body, block: str) -> BodyReader:
+    def _reader(self, source: SourceFile, body: Body, block: str) -> BodyReader:
         return BodyReader(source, body, block, self._scope, self._complaints)
 
 

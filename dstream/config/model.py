@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dstream.errors import Place
+from dstream.errors import SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
 
 DEFAULT_START_TIMEOUT_S = 60.0
@@ -30,11 +30,11 @@ class ProviderBlock:
     provider_path: str | None
     """As written; relative to `Project.folder`."""
     provider_ref: str | None
-    place: Place
+    place: SourceLocation
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    config_places: Mapping[str, Place] = field(default_factory=dict, repr=False)
+    config_places: Mapping[str, SourceLocation] = field(default_factory=dict, repr=False)
     """Where the name of each setting stands, and each element of lists and objects that are written out."""
-    config_value_places: Mapping[str, Place] = field(default_factory=dict, repr=False)
+    config_value_places: Mapping[str, SourceLocation] = field(default_factory=dict, repr=False)
     """Where the value of each stands."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """The texts that were marked secret: hide them wherever they occur."""
@@ -46,15 +46,15 @@ class ProviderBlock:
         """The provider as the user named it."""
         return self.provider or self.provider_path or self.provider_ref or ""
 
-    def place_of(self, config_path: str) -> Place:
+    def place_of(self, config_path: str) -> SourceLocation:
         """Where the setting, or what encloses it, stands; the block itself for what is not written there."""
         return self._nearest(self.config_places, config_path)
 
-    def value_place_of(self, config_path: str) -> Place:
+    def value_place_of(self, config_path: str) -> SourceLocation:
         """The same for the value: what to point at when it is wrong."""
         return self._nearest(self.config_value_places, config_path)
 
-    def _nearest(self, places: Mapping[str, Place], path: str) -> Place:
+    def _nearest(self, places: Mapping[str, SourceLocation], path: str) -> SourceLocation:
         while path:
             if path in places:
                 return places[path]
@@ -80,7 +80,7 @@ class Task:
     type: str
     input: ProviderBlock
     output: ProviderBlock
-    place: Place
+    place: SourceLocation
     max_line: int = DEFAULT_MAX_LINE
     """The longest data line in bytes."""
     start_timeout_s: float = DEFAULT_START_TIMEOUT_S

@@ -14,9 +14,9 @@ from pulumi.automation.errors import ConcurrentUpdateError
 
 from dstream.errors import ConfigError
 from dstream.infra.definition import Definition
-from dstream.infra.engine.events import Events, Phase
+from dstream.infra.engine.events import EngineEvents, Phase
 from dstream.infra.engine.locks import holders_in, locked, named_in, remove_dead
-from dstream.infra.engine.record import Record
+from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.recovery import recover
 from dstream.infra.engine.session import Session
 from dstream.infra.plan.document import check, digest, plan_document, read_document
@@ -118,7 +118,7 @@ class Commands:
             if is_new and not self._begun and not holders_in(self._session.place):
                 self._session.remove()  # refused before anything was made: leave nothing behind
 
-    def _converge(self, record: Record | None, state: str, *, refresh: bool) -> Result:
+    def _converge(self, record: StackRecord | None, state: str, *, refresh: bool) -> Result:
         with tempfile.TemporaryDirectory(prefix="plan-", dir=self._session.place.work_dir) as folder:
             plan_file = Path(folder, "update-plan.json")
             preview = self._session.preview(refresh=refresh, plan_file=plan_file)
@@ -149,20 +149,20 @@ class Commands:
             self._session.remove()
         return Result([self._resource(each) for each in done.steps])
 
-    def _refreshed(self) -> Events:
+    def _refreshed(self) -> EngineEvents:
         record = self._session.record()
         if record is not None and record.pending:
             self._recover(record)
         return self._session.refresh()
 
-    def _record(self, *, is_destroyed: bool) -> Record | None:
+    def _record(self, *, is_destroyed: bool) -> StackRecord | None:
         """`is_destroyed`: no new resource stands in the way of what is recorded."""
         record = self._session.record()
         if record is not None:
             self._definition.check_recorded(record.types_and_names, is_destroyed)
         return record
 
-    def _recover(self, record: Record) -> Record:
+    def _recover(self, record: StackRecord) -> StackRecord:
         self._looked_up = frozenset(each.urn for each in record.pending)
         return recover(self._session, record, self._definition, lambda text: self._context.diagnostic("warning", text))
 
@@ -189,7 +189,7 @@ class Commands:
         real = {each.urn: each.outputs for each in self._session.drift().verdicts}
         return [replace(each, outputs=real.get(each.urn, each.outputs)) for each in steps]
 
-    def _has_work(self, preview: Events, record: Record | None) -> bool:
+    def _has_work(self, preview: EngineEvents, record: StackRecord | None) -> bool:
         """Also when only the record has to follow: what is exported, and what no plan shows, such as which resource
         depends on which.
         """
@@ -230,14 +230,14 @@ class Commands:
         for each in remove_dead(self._session.place):
             self._context.diagnostic("warning", f"removed the lock of {each}: that process is dead")
 
-    def _warn_of_pending(self, record: Record) -> None:
+    def _warn_of_pending(self, record: StackRecord) -> None:
         if record.pending:
             names = ", ".join(dict.fromkeys(each.name for each in record.pending))
             self._context.diagnostic(
                 "warning", f"an earlier command was killed while it was at work on {names}; `dstream init` looks it up"
             )
 
-    def _check_targets(self, record: Record | None, steps: Sequence[Step]) -> None:
+    def _check_targets(self, record: StackRecord | None, steps: Sequence[Step]) -> None:
         known = dict.fromkeys([*(record.names if record else ()), *(each.name for each in steps)])
         unknown = [each for each in self._options.target if each not in known]
         if unknown:

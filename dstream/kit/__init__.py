@@ -1,7 +1,7 @@
 """The conformance kit: whether a program, in whatever language, is a provider. A black box over its pipes."""
 
 from dstream.kit.checks import CHECKS, Check
-from dstream.kit.limits import Limits
-from dstream.kit.report import Report, Result, check_provider
+from dstream.kit.limits import CheckLimits
+from dstream.kit.report import CheckResult, ConformanceReport, check_provider
 
-__all__ = ["CHECKS", "Check", "Limits", "Report", "Result", "check_provider"]
+__all__ = ["CHECKS", "Check", "CheckLimits", "CheckResult", "ConformanceReport", "check_provider"]

@@ -21,7 +21,7 @@ import msgspec
 
 from dstream.host.provider.process import ProviderProcess
 from dstream.host.provider.spec import ProviderSpec
-from dstream.kit.limits import Limits
+from dstream.kit.limits import CheckLimits
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE, PROTOCOL_VERSION
 from dstream.protocol.lifecycle import LifecycleCommand, LifecycleName, LifecycleResult, decode_result
 from dstream.protocol.messages import (
@@ -61,7 +61,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ReceivedLine:
     """A control line, and where it stood: behind so many rows, when the kit had written so many checkpoints."""
 
     message: Control
@@ -70,7 +70,7 @@ class Said:
 
 
 @dataclass
-class Record:
+class Transcript:
     """What a provider has said so far. Read it under `Dialogue.wait_for`, or when the dialogue is over."""
 
     first_line: bytes | None = None
@@ -79,7 +79,7 @@ class Record:
     """The answer to line 1 of `run`."""
     result: LifecycleResult | None = None
     """The last line of a lifecycle command."""
-    said: list[Said] = field(default_factory=list)
+    said: list[ReceivedLine] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
     """The first ones; `row_count` counts all."""
     row_count: int = 0
@@ -91,15 +91,15 @@ class Record:
     """stdout is at its end."""
 
     @property
-    def checkpoints(self) -> list[Said]:
+    def checkpoints(self) -> list[ReceivedLine]:
         return [each for each in self.said if isinstance(each.message, Checkpoint)]
 
     @property
-    def acks(self) -> list[Said]:
+    def acks(self) -> list[ReceivedLine]:
         return [each for each in self.said if isinstance(each.message, Ack)]
 
     @property
-    def end(self) -> Said | None:
+    def end(self) -> ReceivedLine | None:
         return next((each for each in self.said if isinstance(each.message, End)), None)
 
     @property
@@ -111,7 +111,7 @@ class Dialogue:
     """Starts the provider; as a context manager it ends it, whatever happened."""
 
     def __init__(
-        self, role: Role, spec: ProviderSpec, limits: Limits, *, environ: Mapping[str, str], secrets: Iterable[str]
+        self, role: Role, spec: ProviderSpec, limits: CheckLimits, *, environ: Mapping[str, str], secrets: Iterable[str]
     ) -> None:
         self._limits = limits
         self._role = role
@@ -120,7 +120,7 @@ class Dialogue:
         self._checkpoints_given = 0
         self._was_cut_short = False
         self._asked_lifecycle = False
-        self.record = Record()
+        self.record = Transcript()
         self.started_at_s = time.monotonic()
         self._process = ProviderProcess(
             role, spec, cwd=None, environ=environ, on_stderr=self._heard_stderr, on_exit=self._notify
@@ -145,7 +145,7 @@ class Dialogue:
         if not self._reader.is_alive():  # else something that escaped the process group holds the pipe
             self._process.join()
 
-    def wait_for(self, reached: Callable[[Record], Any], timeout_s: float) -> bool:
+    def wait_for(self, reached: Callable[[Transcript], Any], timeout_s: float) -> bool:
         """Whether it was reached in time; ends early when the provider can't say any more."""
         with self._changed:
             self._changed.wait_for(lambda: reached(self.record) or self.record.is_over, timeout_s)
@@ -279,7 +279,7 @@ class Dialogue:
         if isinstance(message, Hello) and record.hello is None:
             record.hello = message
         elif message is not None:
-            record.said.append(Said(message, record.row_count, self._checkpoints_given))
+            record.said.append(ReceivedLine(message, record.row_count, self._checkpoints_given))
 
     def _heard_row(self, line: bytes) -> None:
         record = self.record

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CheckLimits:
     """In seconds; those of docs/protocol.md, as far as it names one."""
 
     hello_s: float = 5.0

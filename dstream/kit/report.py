@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from dstream.host.provider.spec import ProviderSpec
 from dstream.kit.checks import CHECKS, Check
-from dstream.kit.limits import Limits
+from dstream.kit.limits import CheckLimits
 from dstream.kit.subject import Subject, Unseen, Violation
 from dstream.protocol.messages import Hello, Role
 
@@ -18,7 +18,7 @@ Outcome = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """What came of one check; `reason` says why it failed, or why it could say nothing."""
 
     check: Check
@@ -28,18 +28,18 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ConformanceReport:
     """What came of all. `hello` is None when the provider did not even say that."""
 
     hello: Hello | None
-    results: tuple[Result, ...]
+    results: tuple[CheckResult, ...]
 
     @property
     def passed(self) -> bool:
         return not self.failures
 
     @property
-    def failures(self) -> tuple[Result, ...]:
+    def failures(self) -> tuple[CheckResult, ...]:
         return tuple(each for each in self.results if each.outcome == "failed")
 
     def __str__(self) -> str:
@@ -52,27 +52,27 @@ def check_provider(
     config: Mapping[str, Any] | None = None,
     *,
     role: Role | None = None,
-    limits: Limits | None = None,
+    limits: CheckLimits | None = None,
     lifecycle: bool = False,
-    on_result: Callable[[Result], None] = lambda _: None,
-) -> Report:
+    on_result: Callable[[CheckResult], None] = lambda _: None,
+) -> ConformanceReport:
     """Start the provider again and again, as a host would and as none would, and look at what it does.
 
     `config` is what it is given to work with: a source with a few hundred rows shows most of an input. `lifecycle`:
     let an output with infrastructure make what the config names, before it streams, and delete it afterwards. Raises
     ConfigError when it can't be started at all.
     """
-    results: dict[str, Result] = {}
+    results: dict[str, CheckResult] = {}
     with tempfile.TemporaryDirectory(prefix="dstream-kit-") as work_dir:
         spec = ProviderSpec(argv, config or {}, argv[-1])
-        subject = Subject(spec, role, limits or Limits(), lifecycle, work_dir)
+        subject = Subject(spec, role, limits or CheckLimits(), lifecycle, work_dir)
         for check in CHECKS:
             if not _concerns(check, subject):
                 continue
             result = _result(check, subject, results)
             results[check.name] = result
             on_result(result)
-    return Report(subject.hello, tuple(results.values()))
+    return ConformanceReport(subject.hello, tuple(results.values()))
 
 
 def _concerns(check: Check, subject: Subject) -> bool:
@@ -85,13 +85,13 @@ def _concerns(check: Check, subject: Subject) -> bool:
     return (has_some and subject.lifecycle) if check.infrastructure else not has_some
 
 
-def _result(check: Check, subject: Subject, before: Mapping[str, Result]) -> Result:
+def _result(check: Check, subject: Subject, before: Mapping[str, CheckResult]) -> CheckResult:
     for needed in check.needs:
         if needed in before and before[needed].outcome != "passed":
-            return Result(check, "skipped", f'it rests on "{needed}"')
+            return CheckResult(check, "skipped", f'it rests on "{needed}"')
     started_at_s = time.monotonic()
     outcome, reason = _outcome(check, subject)
-    return Result(check, outcome, reason, round(1000 * (time.monotonic() - started_at_s)))
+    return CheckResult(check, outcome, reason, round(1000 * (time.monotonic() - started_at_s)))
 
 
 def _outcome(check: Check, subject: Subject) -> tuple[Outcome, str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from dstream.host.provider.spec import ProviderSpec
 from dstream.kit.dialogue import Dialogue
-from dstream.kit.limits import Limits
+from dstream.kit.limits import CheckLimits
 from dstream.protocol import ENV_HEARTBEAT
 from dstream.protocol.messages import UNREADABLE, Checkpoint, Description, Hello, Role, Stop
 
@@ -42,7 +42,7 @@ class Subject:
     spec: ProviderSpec
     role: Role | None = None
     """The one that it must have; None for any."""
-    limits: Limits = field(default_factory=Limits)
+    limits: CheckLimits = field(default_factory=CheckLimits)
     lifecycle: bool = False
     """Whether it may make and delete what the config names."""
     work_dir: str = ""
@@ -144,7 +144,7 @@ class Subject:
         return [CANARY, *(value for value in given if len(value) >= _LEAST_SECRET)]
 
 
-def collect(dialogue: Dialogue, limits: Limits) -> None:
+def collect(dialogue: Dialogue, limits: CheckLimits) -> None:
     """Acknowledge what an input writes, until it has ended or three checkpoints cover rows; or no more comes."""
     seen = -1
     while len(dialogue.record.checkpoints) > seen and not dialogue.record.end:
@@ -197,7 +197,7 @@ def is_named_secret(name: str) -> bool:
     return any(word in plain for word in _SECRET_NAMES)
 
 
-def _why_not_ready(dialogue: Dialogue, limits: Limits) -> str:
+def _why_not_ready(dialogue: Dialogue, limits: CheckLimits) -> str:
     status, error = dialogue.record.status, dialogue.record.error
     if status is not None:
         return f"it answers with an error: {status.error.message if status.error else status.message}"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 
 BUILT_IN: Mapping[str, str] = {
     "console": "dstream.sdk.examples.console",
@@ -28,7 +28,7 @@ def resolve(
     environ: Mapping[str, str],
     *,
     provider_ref: str | None = None,
-    place: Place | None = None,
+    place: SourceLocation | None = None,
 ) -> list[str]:
     """The command to execute. Raises ConfigError `provider.not_found`, `provider.not_executable`, `provider.ref`."""
     if provider_ref is not None:
@@ -45,7 +45,7 @@ def resolve(
     raise ConfigError("provider.missing", "the block names no provider", place=place, hint='Add provider = "..".')
 
 
-def _from_name(name: str, environ: Mapping[str, str], place: Place | None) -> list[str]:
+def _from_name(name: str, environ: Mapping[str, str], place: SourceLocation | None) -> list[str]:
     if name in BUILT_IN:
         return [sys.executable, "-m", BUILT_IN[name]]
     executable = _PREFIX + name.replace("_", "-")
@@ -68,7 +68,7 @@ def _folders(environ: Mapping[str, str]) -> Iterator[Path]:
     yield from (Path(folder) for folder in environ.get("PATH", "").split(os.pathsep) if folder)
 
 
-def _from_path(path: Path, as_written: str, place: Place | None) -> list[str]:
+def _from_path(path: Path, as_written: str, place: SourceLocation | None) -> list[str]:
     if path.is_dir():
         if not (path / "__main__.py").is_file():
             raise ConfigError(
@@ -90,7 +90,7 @@ def _from_path(path: Path, as_written: str, place: Place | None) -> list[str]:
     return [_executable(path, place)]
 
 
-def _executable(path: Path, place: Place | None) -> str:
+def _executable(path: Path, place: SourceLocation | None) -> str:
     if not os.access(path, os.X_OK):
         raise ConfigError("provider.not_executable", f"{path} is not executable", place=place, hint=f"chmod +x {path}")
     return str(path)

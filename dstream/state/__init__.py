@@ -1,6 +1,6 @@
 """Where a task's checkpoint lives, and the lock that makes one writer of it."""
 
 from dstream.state._file import FileStore, StoredState, decode_state, file_name
-from dstream.state._lock import Holder, TaskLock
+from dstream.state._lock import TaskLock, TaskLockHolder
 
-__all__ = ["FileStore", "Holder", "StoredState", "TaskLock", "decode_state", "file_name"]
+__all__ = ["FileStore", "StoredState", "TaskLock", "TaskLockHolder", "decode_state", "file_name"]

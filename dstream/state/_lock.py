@@ -15,7 +15,7 @@ import msgspec
 from dstream.errors import LockedError, SystemFault
 
 
-class Holder(msgspec.Struct, frozen=True):
+class TaskLockHolder(msgspec.Struct, frozen=True):
     """Who holds a lock, since when (UTC, RFC 3339)."""
 
     pid: int
@@ -55,10 +55,10 @@ class TaskLock:
         os.close(self._descriptor)
 
     @staticmethod
-    def holder(path: Path) -> Holder | None:
+    def holder(path: Path) -> TaskLockHolder | None:
         """Who noted himself last; None when nobody holds it."""
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Holder)
+            return msgspec.json.decode(path.read_bytes(), type=TaskLockHolder)
         except (OSError, msgspec.DecodeError):
             return None
 
@@ -76,9 +76,11 @@ class TaskLock:
         os.pwrite(self._descriptor, content, 0)
 
 
-def _this_process(since: datetime) -> Holder:
+def _this_process(since: datetime) -> TaskLockHolder:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # no entry for this uid, as in many containers
         user = str(os.getuid())
-    return Holder(os.getpid(), socket.gethostname(), user, since.isoformat(timespec="seconds").replace("+00:00", "Z"))
+    return TaskLockHolder(
+        os.getpid(), socket.gethostname(), user, since.isoformat(timespec="seconds").replace("+00:00", "Z")
+    )

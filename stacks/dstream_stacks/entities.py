@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dstream_stacks.naming import Template, kebab, kebab_table
+from dstream_stacks.naming import NameTemplate, kebab, kebab_table
 
 EntityKind = Literal["queue", "topic"]
 
-ORIGINAL_NAME = Template("{source_host}-{source_database}-{table}")
+ORIGINAL_NAME = NameTemplate("{source_host}-{source_database}-{table}")
 """The original DStream's queue for a table: `localhost-test-db-cars`."""
 
 _KNOWN_FIELDS = frozenset({"source_host", "source_database"})
@@ -20,7 +20,7 @@ class EntityNames:
     """Queues or topics by name or name template, with what is known of the source before the first event."""
 
     kind: EntityKind
-    name: Template
+    name: NameTemplate
     source_host: str = ""
     source_database: str = ""
     tables: tuple[str, ...] = ()

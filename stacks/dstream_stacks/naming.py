@@ -20,7 +20,7 @@ _SEPARATORS = re.compile(r"[\s_,:\\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class NameTemplate:
     """Text with `{field}` in it, such as `{source_database}-{table}`. Raises ValueError for a stray brace."""
 
     text: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dstream.errors import Place
+from dstream.errors import SourceLocation
 from dstream.host import LifecycleJob, LifecycleOutcome, ProviderSpec, StopRequest, run_lifecycle
 from dstream.protocol.lifecycle import LifecycleOptions
 from dstream.protocol.messages import Diagnostic, Infrastructure, Resource
@@ -39,8 +39,8 @@ def scripted(folder: Path, kind: str, **config: Any) -> LifecycleJob:
         argv=script("lifecycle.py", kind, str(folder)),
         config=config,
         label=kind,
-        place=Place("dstream.hcl", 12, block='task "orders", output'),
-        place_of=lambda path: Place("dstream.hcl", 14, 7) if path == "tables[0]" else None,
+        place=SourceLocation("dstream.hcl", 12, block='task "orders", output'),
+        place_of=lambda path: SourceLocation("dstream.hcl", 14, 7) if path == "tables[0]" else None,
     )
     return lifecycle_job(spec)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dstream.errors import Place
+from dstream.errors import SourceLocation
 from dstream.host import Job, Progress, ProviderSpec, RestartPolicy, RunSummary, StopRequest, run_task
 
 PROVIDERS = Path(__file__).parent / "providers"
@@ -69,8 +69,8 @@ def provider(name: str, line: int, /, **config: Any) -> ProviderSpec:
         argv=script(name),
         config=config,
         label=name.removesuffix(".py"),
-        place=Place("dstream.hcl", line, block=block),
-        place_of=lambda path: Place("dstream.hcl", line + 2, 7, block=block) if path == "tables[0]" else None,
+        place=SourceLocation("dstream.hcl", line, block=block),
+        place_of=lambda path: SourceLocation("dstream.hcl", line + 2, 7, block=block) if path == "tables[0]" else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from dstream.errors import ConfigError, DStreamError, Place, exit_code
+from dstream.errors import ConfigError, DStreamError, SourceLocation, exit_code
 from dstream.host import Job, ProviderSpec
 from tests.conformance.runs import Background, Recorded, job, provider, run, script, sink_numbers, stored_state
 
@@ -88,7 +88,7 @@ def test_a_fault_ends_the_run_with_its_own_error(name: str, tmp_path: Path) -> N
     assert case.details in "\n".join(error.details)
     assert exit_code(error, was_running=True) == case.exit
     if case.role == "input" and case.config["fault"] not in ("refuses", "error"):
-        assert error.place == Place("dstream.hcl", 3, block='task "orders", input block')
+        assert error.place == SourceLocation("dstream.hcl", 3, block='task "orders", input block')
     assert not living_children()
     if case.code.startswith("protocol.count"):
         assert stored_state(tmp_path) is None
@@ -144,7 +144,7 @@ def test_a_program_that_is_no_provider_is_told_apart(kind: str, tmp_path: Path) 
     error = failure(job(tmp_path, input=odd("input", kind), start_timeout_s=start_timeout_s))
     assert error.code == code
     assert detail in "\n".join(error.details)
-    assert error.place == Place("dstream.hcl", 3)
+    assert error.place == SourceLocation("dstream.hcl", 3)
     assert not living_children()
 
 
@@ -163,7 +163,7 @@ def test_an_input_in_output_position_is_named_before_any_line_1(tmp_path: Path) 
     assert error.hint == (
         "It reads data; it neither writes it nor manages infrastructure. Did you swap input and output?"
     )
-    assert error.place == Place("dstream.hcl", 12)
+    assert error.place == SourceLocation("dstream.hcl", 12)
 
 
 def test_an_output_in_input_position_is_named_before_any_line_1(tmp_path: Path) -> None:
@@ -270,7 +270,10 @@ def faulty_job(folder: Path, role: str, config: dict[str, Any]) -> Job:
 
 def odd(role: str, kind: str) -> ProviderSpec:
     return ProviderSpec(
-        argv=script("odd.py", kind), config={}, label=kind, place=Place("dstream.hcl", 3 if role == "input" else 12)
+        argv=script("odd.py", kind),
+        config={},
+        label=kind,
+        place=SourceLocation("dstream.hcl", 3 if role == "input" else 12),
     )
 
 

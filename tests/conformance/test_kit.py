@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from dstream.kit import CHECKS, Limits, Report, check_provider
+from dstream.kit import CHECKS, CheckLimits, ConformanceReport, check_provider
 from tests.conformance.test_documentation import program
 
 ROOT = Path(__file__).parent.parent.parent
 BROKEN = Path(__file__).parent / "broken_providers"
 MODULE = (sys.executable, "-m")
-SHORT = Limits(
+SHORT = CheckLimits(
     hello_s=5.0,
     answer_s=5.0,
     rows_s=0.5,
@@ -67,7 +67,7 @@ FAULTS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("script", FAULTS)
 def test_a_broken_provider_fails_for_its_own_reason_and_no_other(script: str) -> None:
-    limits = Limits(hello_s=0.5) if script == "connects_first" else SHORT
+    limits = CheckLimits(hello_s=0.5) if script == "connects_first" else SHORT
     report = check(BROKEN / f"{script}.py", limits=limits, lifecycle=is_about_infrastructure(script))
     assert {each.check.name for each in report.failures} == set(FAULTS[script]), str(report)
     for each in report.failures:
@@ -150,7 +150,7 @@ def test_each_check_has_a_sentence_and_a_heading_of_the_reference() -> None:
     assert all(needed in names[:number] for number, check in enumerate(CHECKS) for needed in check.needs)
 
 
-def check(path: Path, *, role: Any = None, limits: Limits = SHORT, lifecycle: bool = False) -> Report:
+def check(path: Path, *, role: Any = None, limits: CheckLimits = SHORT, lifecycle: bool = False) -> ConformanceReport:
     # Without site-packages: a bare interpreter starts four times as fast.
     return check_provider([sys.executable, "-S", "-E", str(path)], role=role, limits=limits, lifecycle=lifecycle)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 from dstream.redact import MASK, Redactor, is_secret_name, source_line
 
 CONNECTION = "Server=db1,1433;Database=Sales;User Id=reader;Password=p@ss word{1};Encrypt=yes"
@@ -127,7 +127,7 @@ def test_a_value_of_any_depth_is_cleaned_or_cut_off() -> None:
 
 
 def test_an_error_is_cleaned_in_all_its_texts() -> None:
-    place = Place("dstream.hcl", 3, source_line='pin = "s3cret"')
+    place = SourceLocation("dstream.hcl", 3, source_line='pin = "s3cret"')
     error = ConfigError("x.y", "bad s3cret", hint="use s3cret", details=["s3cret"], place=place)
     clean = Redactor(["s3cret"]).error(error)
     assert "s3cret" not in repr((clean.message, clean.hint, clean.details, clean.args, str(clean), clean.place))

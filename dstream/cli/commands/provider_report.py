@@ -11,7 +11,7 @@ import click
 
 from dstream.config.schema.reference import Setting
 from dstream.host.provider.describe import Introduction
-from dstream.kit import Report, Result
+from dstream.kit import CheckResult, ConformanceReport
 from dstream.plugins import Installed
 from dstream.protocol.messages import Hello
 
@@ -19,7 +19,7 @@ _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-",
 _WIDTH = 100
 
 
-def result_lines(result: Result) -> str:
+def result_lines(result: CheckResult) -> str:
     """One check as it is done: its mark and name, and when it did not pass, why and by which rule."""
     mark, color = _MARKS[result.outcome]
     line = f"  {click.style(mark, fg=color)} {result.check.name.replace('_', ' ')}"
@@ -32,7 +32,7 @@ def result_lines(result: Result) -> str:
     return "\n".join(lines)
 
 
-def report_line(report: Report) -> str:
+def report_line(report: ConformanceReport) -> str:
     count = {outcome: sum(each.outcome == outcome for each in report.results) for outcome in _MARKS}
     parts = [f"{count['passed']} passed"]
     parts += [f"{count['failed']} failed"] * bool(count["failed"])
@@ -40,7 +40,7 @@ def report_line(report: Report) -> str:
     return ", ".join(parts) + "."
 
 
-def report_document(provider: str, report: Report) -> dict[str, Any]:
+def report_document(provider: str, report: ConformanceReport) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "provider": provider,

@@ -14,7 +14,7 @@ from dstream.cli.project import infrastructure_of, load_project, task_of
 from dstream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dstream.infra.engine.locks import Holder
+    from dstream.infra.engine.locks import StackLockHolder
     from dstream.protocol.messages import Infrastructure
 
 
@@ -46,7 +46,7 @@ def unlock(task: str, options: Options, *, yes: bool) -> int:
     return 0
 
 
-def _holders(infrastructure: Infrastructure, *, is_forced: bool) -> list[Holder] | None:
+def _holders(infrastructure: Infrastructure, *, is_forced: bool) -> list[StackLockHolder] | None:
     """None: they can't be read from here, and the user wants the lock released all the same."""
     from dstream.infra.engine.locks import holders
 
@@ -68,7 +68,7 @@ def _ask(task: str) -> None:
     click.confirm(f"Release the lock of {task}?", abort=True, err=True)
 
 
-def _end(options: Options, task: str, text: str, found: list[Holder], *, released: bool) -> None:
+def _end(options: Options, task: str, text: str, found: list[StackLockHolder], *, released: bool) -> None:
     if not options.as_json:
         click.echo(text)
         return

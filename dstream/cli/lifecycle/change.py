@@ -13,7 +13,7 @@ from dstream.cli.lifecycle.answer import Answer
 from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.lifecycle.guard import refuse_data_loss, without_running_streams
 from dstream.cli.lifecycle.plan_file import Command, PlanFile, read_plan, refuse_foreign, refuse_moved
-from dstream.cli.lifecycle.report import Report
+from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
 from dstream.errors import ConfigError
@@ -27,7 +27,7 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     if file:
         flags = _as_planned(flags, file)
     request = Request(options, None if flags.all_tasks else flags.tasks)
-    report = Report(command, options, flags, tasks=request.names, stack=request.project.stack)
+    report = CommandReport(command, options, flags, tasks=request.names, stack=request.project.stack)
     plans = _plans(command, flags, request, report, file)
     report.plans(plans)
     if not flags.allow_data_loss and not request.exit_code(plans):
@@ -43,7 +43,9 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     return request.exit_code(answers)
 
 
-def _plans(command: Command, flags: Flags, request: Request, report: Report, file: PlanFile | None) -> list[Answer]:
+def _plans(
+    command: Command, flags: Flags, request: Request, report: CommandReport, file: PlanFile | None
+) -> list[Answer]:
     if file is None:
         wanted = flags.lifecycle(destroy=command == "destroy")
         return request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
@@ -54,7 +56,7 @@ def _plans(command: Command, flags: Flags, request: Request, report: Report, fil
 
 
 def _carry_out(
-    command: Command, flags: Flags, request: Request, report: Report, plans: Sequence[Answer]
+    command: Command, flags: Flags, request: Request, report: CommandReport, plans: Sequence[Answer]
 ) -> list[Answer]:
     """Of those that change anything; the plans of the others are their answers."""
     by_task = {answer.task: answer for answer in plans}

@@ -9,7 +9,7 @@ import click
 from dstream.cli.lifecycle.change import change
 from dstream.cli.lifecycle.flags import Flags, with_flags
 from dstream.cli.lifecycle.plan_file import PlanOptions, planned, read_plan, write_plan
-from dstream.cli.lifecycle.report import Report
+from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
 from dstream.cli.view.stream import stream_of
@@ -28,7 +28,7 @@ def plan(flags: Flags, options: Options) -> int:
     if flags.show:
         return _show(flags, options)
     request = Request(options, None if flags.all_tasks else flags.tasks)
-    report = Report("plan", options, flags, tasks=request.names, stack=request.project.stack)
+    report = CommandReport("plan", options, flags, tasks=request.names, stack=request.project.stack)
     wanted = flags.lifecycle(destroy=flags.destroy)
     answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
     code = request.exit_code(answers)
@@ -67,7 +67,7 @@ def destroy(flags: Flags, options: Options) -> int:
 def status(flags: Flags, options: Options) -> int:
     """Compare TASK's recorded infrastructure with what is really there, and show its last checkpoint."""
     request = Request(options, None if flags.all_tasks else flags.tasks)
-    report = Report("status", options, flags, tasks=request.names, stack=request.project.stack)
+    report = CommandReport("status", options, flags, tasks=request.names, stack=request.project.stack)
     wanted = flags.lifecycle()
     answers = request.ask("status", lambda _: wanted, report.log, needs_infrastructure=False)
     streams = [stream_of(request.project, answer.task) for answer in answers]
@@ -87,7 +87,7 @@ def _show(flags: Flags, options: Options) -> int:
     shown = read_plan(flags.show)
     answers = shown.answers(flags.tasks or None)
     flags = replace(flags, destroy=shown.command == "destroy")
-    report = Report("plan", options, flags, tasks=[answer.task for answer in answers], stack=shown.stack)
+    report = CommandReport("plan", options, flags, tasks=[answer.task for answer in answers], stack=shown.stack)
     report.plans(answers)
     changed = [answer.task for answer in answers if answer.has_changes]
     if changed:

@@ -16,7 +16,7 @@ from dstream.host import LifecycleEvents
 from dstream.protocol.messages import Diagnostic, Resource
 
 
-class Log(Protocol):
+class CommandLog(Protocol):
     """Where all tasks of a command tell what happens."""
 
     def of(self, task: str) -> LifecycleEvents: ...

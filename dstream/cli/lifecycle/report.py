@@ -13,7 +13,7 @@ import click
 
 from dstream.cli.lifecycle.answer import Answer
 from dstream.cli.lifecycle.flags import STDOUT, Flags
-from dstream.cli.lifecycle.log import EventStream, LifecycleLog, Log
+from dstream.cli.lifecycle.log import CommandLog, EventStream, LifecycleLog
 from dstream.cli.options import Options
 from dstream.cli.render import show_errors
 from dstream.cli.view.markdown import markdown_of
@@ -24,7 +24,7 @@ from dstream.errors import SystemFault
 from dstream.protocol.lifecycle import LifecycleName
 
 
-class Report:
+class CommandReport:
     """Of one command. `log` is where its tasks tell what happens while it runs."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Report:
         self._stack = stack
         self._is_text = not (options.as_json or flags.json_stream or flags.markdown == STDOUT)
         self._events = EventStream(sys.stdout) if flags.json_stream else None
-        self.log: Log = self._events or LifecycleLog(
+        self.log: CommandLog = self._events or LifecycleLog(
             sys.stderr,
             level=options.level,
             log_format=options.log_format or "text",

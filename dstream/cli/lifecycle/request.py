@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from dstream.cli.lifecycle.answer import Answer
-from dstream.cli.lifecycle.log import Log
+from dstream.cli.lifecycle.log import CommandLog
 from dstream.cli.options import Options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
 from dstream.config import Project, Task
@@ -40,7 +40,7 @@ class Request:
         self,
         command: LifecycleName,
         options_of: Callable[[str], LifecycleOptions],
-        log: Log,
+        log: CommandLog,
         *,
         tasks: Sequence[Task] | None = None,
         needs_infrastructure: bool = True,
@@ -65,7 +65,7 @@ class Request:
         return 0
 
     def _ask(
-        self, task: Task, command: LifecycleName, options: LifecycleOptions, log: Log, stop: StopRequest
+        self, task: Task, command: LifecycleName, options: LifecycleOptions, log: CommandLog, stop: StopRequest
     ) -> Answer:
         begun_s = time.monotonic()
         outcome, error = None, None

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from dstream.config.blocks.complaints import Complaints
 from dstream.config.hcl.problem import did_you_mean
-from dstream.config.hcl.source import Source
+from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Attribute, Block, Body
 from dstream.config.units import seconds, size_in_bytes
 from dstream.config.values.key_vault_secret import Unread
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 class BodyReader:
     """One body. `block` names it for people: 'task "orders", input'."""
 
-    def __init__(self, source: Source, body: Body, block: str, scope: Scope, complaints: Complaints) -> None:
+    def __init__(self, source: SourceFile, body: Body, block: str, scope: Scope, complaints: Complaints) -> None:
         self.source = source
         self.body = body
         self.block = block

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from dstream.config.blocks.complaints import Complaints
 from dstream.config.hcl.problem import Problem, did_you_mean
-from dstream.config.hcl.source import Source
+from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Attribute, Block, Body, Expression, Literal, ObjectOf, TupleOf
-from dstream.config.values.evaluate import Namespace
+from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.key_vault_secret import Unread
-from dstream.config.values.scope import Definition, Scope
+from dstream.config.values.scope import NamedValue, Scope
 from dstream.config.values.values import Value, kind
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 
 _PLAIN_KEY = re.compile(r"[^\W\d][\w-]*\Z")
 _LARGEST = 2**64 - 1
@@ -26,8 +26,8 @@ _SMALLEST = -(2**63)
 class Places:
     """Where the names and the values of a config stand, by path."""
 
-    names: dict[str, Place] = field(default_factory=dict)
-    values: dict[str, Place] = field(default_factory=dict)
+    names: dict[str, SourceLocation] = field(default_factory=dict)
+    values: dict[str, SourceLocation] = field(default_factory=dict)
 
 
 class ProviderConfig:
@@ -36,7 +36,7 @@ class ProviderConfig:
     Settings whose value is null are left out, as Terraform does with attributes.
     """
 
-    def __init__(self, source: Source, block: str, name: str, scope: Scope) -> None:
+    def __init__(self, source: SourceFile, block: str, name: str, scope: Scope) -> None:
         """`name` is how expressions refer to it: `task.orders.output.config`."""
         self.places = Places()
         self.unread: frozenset[str] = frozenset()
@@ -45,8 +45,8 @@ class ProviderConfig:
         self._block = block
         self._name = name
         self._scope = scope
-        self._settings: dict[str, Definition] = {}
-        self._expression: Definition | None = None
+        self._settings: dict[str, NamedValue] = {}
+        self._expression: NamedValue | None = None
 
     def read_block(self, body: Body, complaints: Complaints) -> None:
         """From `config { .. }`."""
@@ -69,7 +69,7 @@ class ProviderConfig:
         place = self._source.place(value.at, self._block)
         self._expression = self._scope.define(self._name, place, lambda: self._map(value))
 
-    def member(self, name: str, at: int) -> Value | Namespace:
+    def member(self, name: str, at: int) -> Value | MemberLookup:
         if self._expression is not None:
             whole = self._expression.value()
             assert isinstance(whole, dict)
@@ -149,7 +149,7 @@ class ProviderConfig:
                 complaints.add(self._duplicate(item.name, item.at, self._source.place(start)))
         return entries
 
-    def _duplicate(self, name: str, at: int, first: Place) -> ConfigError:
+    def _duplicate(self, name: str, at: int, first: SourceLocation) -> ConfigError:
         place = self._source.place(at, self._block)
         return ConfigError("config.duplicate", f'"{name}" is set twice (first at {first})', place=place)
 

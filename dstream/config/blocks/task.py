@@ -9,11 +9,11 @@ from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.provider_config import ProviderConfig
 from dstream.config.hcl.syntax import Attribute, Block
 from dstream.config.model import DEFAULT_START_TIMEOUT_S, ProviderBlock, Restart, Role, Task
-from dstream.config.values.evaluate import Namespace
+from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.key_vault_secret import Unread
-from dstream.config.values.scope import Definition, Group
+from dstream.config.values.scope import Group, NamedValue
 from dstream.config.values.values import Value, kind, revealed, secrets_in
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
 
 _WAYS_TO_NAME = ("provider", "provider_path", "provider_ref")
@@ -26,8 +26,8 @@ class _Side:
 
     role: Role
     reader: BodyReader
-    place: Place
-    provider: dict[str, Definition]
+    place: SourceLocation
+    provider: dict[str, NamedValue]
     config: ProviderConfig
 
 
@@ -44,8 +44,8 @@ class TaskReader:
         self._output = self._side("output")
 
     @property
-    def namespace(self) -> Namespace:
-        members: dict[str, Value | Namespace] = {"name": self.name}
+    def namespace(self) -> MemberLookup:
+        members: dict[str, Value | MemberLookup] = {"name": self.name}
         for side in (self._input, self._output):
             if side is not None:
                 members[side.role] = _namespace_of(side)
@@ -172,11 +172,11 @@ class TaskReader:
         side.reader.complaints.add(error)
 
 
-def _namespace_of(side: _Side) -> Namespace:
+def _namespace_of(side: _Side) -> MemberLookup:
     return Group(f"attribute of this {side.role} called", {**side.provider, "config": side.config})
 
 
-def _provider_name(reader: BodyReader, attribute: Attribute, name: str) -> Definition:
+def _provider_name(reader: BodyReader, attribute: Attribute, name: str) -> NamedValue:
     place = reader.source.place(attribute.at, reader.block)
 
     def compute() -> Value:

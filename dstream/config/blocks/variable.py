@@ -8,16 +8,16 @@ from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.variable_type import ANY, VariableType, read_value, type_of
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.syntax import Block
-from dstream.config.values.scope import Definition
+from dstream.config.values.scope import NamedValue
 from dstream.config.values.values import NotConvertible, Value, concealed
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 
 ENVIRONMENT_PREFIX = "DSTREAM_VAR_"
 
 
 def variable_definition(
     name: str, block: Block, reader: BodyReader, given: Mapping[str, Value], environ: Mapping[str, str]
-) -> Definition:
+) -> NamedValue:
     """The variable as expressions see it. Complaints about the block itself go to the reader at once."""
     reader.check({"type", "default", "description", "sensitive"}, ())
     reader.text("description")
@@ -47,7 +47,7 @@ def _value(
     name: str,
     reader: BodyReader,
     wanted: VariableType,
-    place: Place,
+    place: SourceLocation,
     given: Mapping[str, Value],
     environ: Mapping[str, str],
 ) -> Value:
@@ -70,7 +70,7 @@ def _value(
         ) from None
 
 
-def _from_outside(value: Value, wanted: VariableType, origin: str, place: Place) -> Value:
+def _from_outside(value: Value, wanted: VariableType, origin: str, place: SourceLocation) -> Value:
     try:
         return read_value(value, wanted) if isinstance(value, str) else wanted.convert(value)
     except NotConvertible as error:

@@ -7,22 +7,22 @@ from typing import Any
 
 from dstream.config.gotemplate.nodes import (
     Action,
-    Broken,
-    Command,
+    BrokenAction,
     Constant,
     Dot,
     Fields,
-    Function,
+    FunctionRef,
     If,
     Node,
     Operand,
     Pipeline,
+    PipelineCommand,
     Range,
     Text,
     Variable,
     With,
 )
-from dstream.config.gotemplate.values import Failed, Unset, failed, is_empty, kind, printed
+from dstream.config.gotemplate.values import TemplateFailed, Unset, failed, is_empty, kind, printed
 from dstream.config.hcl.problem import did_you_mean
 from dstream.config.hcl.source import Hole, Segment
 
@@ -63,14 +63,14 @@ class Executor:
         for node in nodes:
             try:
                 self._node(node, dot, scope)
-            except Failed as error:
+            except TemplateFailed as error:
                 self.output.write_hole(error.hole, node.at)
 
     def _node(self, node: Node, dot: Any, scope: dict[str, Any]) -> None:
         match node:
             case Text():
                 self.output.write(node.text, node.at, verbatim=True)
-            case Broken():
+            case BrokenAction():
                 raise failed(node.message)
             case Action():
                 self._action(node, dot, scope)
@@ -94,14 +94,14 @@ class Executor:
                 raise failed(f"the template variable {node.variable} is not declared")
             scope[node.variable] = value
         elif isinstance(value, Unset):
-            raise Failed(value.hole)
+            raise TemplateFailed(value.hole)
         else:
             self.output.write(printed(value), node.at, verbatim=False)
 
     def _range(self, node: Range, dot: Any, scope: dict[str, Any]) -> None:
         found = self._pipeline(node.items, dot, scope)
         if isinstance(found, Unset):
-            raise Failed(found.hole)
+            raise TemplateFailed(found.hole)
         pairs = list(_pairs(found))
         if not pairs:
             self.run(node.otherwise, dot, dict(scope))
@@ -116,9 +116,9 @@ class Executor:
             value = self._command(command, (value,), dot, scope)
         return value
 
-    def _command(self, command: Command, piped: tuple[Any, ...], dot: Any, scope: dict[str, Any]) -> Any:
+    def _command(self, command: PipelineCommand, piped: tuple[Any, ...], dot: Any, scope: dict[str, Any]) -> Any:
         head, *arguments = command.operands
-        if not isinstance(head, Function):
+        if not isinstance(head, FunctionRef):
             if piped:
                 raise failed('after "|" stands a function')
             return self._operand(head, dot, scope)
@@ -129,7 +129,7 @@ class Executor:
         match operand:
             case Constant():
                 return operand.value
-            case Function():
+            case FunctionRef():
                 return self._call(operand.name, [])
             case Variable():
                 if operand.name not in scope:
@@ -151,8 +151,8 @@ class Executor:
             return unset
         try:
             return function(*values)
-        except Failed as error:
-            raise Failed(Hole(error.hole.code, f"{name}: {error.hole.message}", error.hole.hint)) from None
+        except TemplateFailed as error:
+            raise TemplateFailed(Hole(error.hole.code, f"{name}: {error.hole.message}", error.hole.hint)) from None
         except (TypeError, ValueError, ArithmeticError, LookupError):
             raise failed(f"{name} can't be called with these {len(values)} arguments") from None
 

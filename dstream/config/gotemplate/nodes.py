@@ -12,7 +12,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenAction:
     """An action that can't be read."""
 
     at: int
@@ -56,18 +56,18 @@ class Range:
     otherwise: tuple[Node, ...]
 
 
-Node = Text | Broken | Action | If | With | Range
+Node = Text | BrokenAction | Action | If | With | Range
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """Commands joined by `|`: the value of each is the last argument of the next."""
 
-    commands: tuple[Command, ...]
+    commands: tuple[PipelineCommand, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class PipelineCommand:
     """A function and its arguments, or one operand alone."""
 
     operands: tuple[Operand, ...]
@@ -79,7 +79,7 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionRef:
     name: str
 
 
@@ -101,4 +101,4 @@ class Fields:
     names: tuple[str, ...]
 
 
-Operand = Constant | Function | Variable | Dot | Fields | Pipeline
+Operand = Constant | FunctionRef | Variable | Dot | Fields | Pipeline

@@ -1,4 +1,4 @@
-"""Actions and text to a tree. A broken action, or an `if` without `end`, becomes a `Broken` node in its place."""
+"""Actions and text to a tree. A broken action, or an `if` without `end`, becomes a `BrokenAction` node in its place."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dstream.config.gotemplate.lex import Piece, TemplateSyntaxError, Word, pieces
 from dstream.config.gotemplate.nodes import (
     Action,
-    Broken,
-    Command,
+    BrokenAction,
     Constant,
     Dot,
     Fields,
-    Function,
+    FunctionRef,
     If,
     Node,
     Operand,
     Pipeline,
+    PipelineCommand,
     Range,
     Text,
     Variable,
@@ -42,7 +42,7 @@ class _Parser:
             nodes += self._nodes()
             if self.at < len(self.pieces):
                 stray = self.pieces[self.at]
-                nodes.append(Broken(stray.at, f'this "{_keyword(stray)}" closes nothing'))
+                nodes.append(BrokenAction(stray.at, f'this "{_keyword(stray)}" closes nothing'))
                 self.at += 1
         return tuple(nodes)
 
@@ -61,7 +61,7 @@ class _Parser:
         if piece.words is None:
             return [Text(piece.at, piece.text)]
         if piece.error:
-            return [Broken(piece.at, piece.error)]
+            return [BrokenAction(piece.at, piece.error)]
         if not piece.words:
             return []  # a comment
         keyword = _keyword(piece)
@@ -70,7 +70,7 @@ class _Parser:
         try:
             return [_action(piece, piece.words)]
         except TemplateSyntaxError as error:
-            return [Broken(piece.at, str(error))]
+            return [BrokenAction(piece.at, str(error))]
 
     def _control(self, piece: Piece, keyword: str, words: Sequence[Word]) -> list[Node]:
         """An `if`, `with` or `range` up to its `end`. One that is never closed takes nothing with it."""
@@ -85,11 +85,11 @@ class _Parser:
                 otherwise = self._nodes()
                 closing = self._next()
         if closing is None:
-            return [Broken(piece.at, f'this "{keyword}" is never closed with "{{{{ end }}}}"'), *body, *otherwise]
+            return [BrokenAction(piece.at, f'this "{keyword}" is never closed with "{{{{ end }}}}"'), *body, *otherwise]
         try:
             return [_control_node(piece, keyword, words, tuple(body), tuple(otherwise))]
         except TemplateSyntaxError as error:
-            return [Broken(piece.at, str(error))]
+            return [BrokenAction(piece.at, str(error))]
 
     def _next(self) -> Piece | None:
         if self.at >= len(self.pieces):
@@ -144,7 +144,7 @@ def _pipeline(words: Sequence[Word]) -> Pipeline:
 
 
 def _read_pipeline(words: Sequence[Word], at: int) -> tuple[Pipeline, int]:
-    commands: list[Command] = []
+    commands: list[PipelineCommand] = []
     operands: list[Operand] = []
     while at < len(words) and not _is(words[at], ")"):
         if _is(words[at], "|"):
@@ -158,12 +158,12 @@ def _read_pipeline(words: Sequence[Word], at: int) -> tuple[Pipeline, int]:
     return Pipeline(tuple(commands)), at
 
 
-def _command(operands: list[Operand]) -> Command:
+def _command(operands: list[Operand]) -> PipelineCommand:
     if not operands:
         raise TemplateSyntaxError("a value is missing in this template")
-    if len(operands) > 1 and not isinstance(operands[0], Function):
+    if len(operands) > 1 and not isinstance(operands[0], FunctionRef):
         raise TemplateSyntaxError("only a function can be given arguments")
-    return Command(tuple(operands))
+    return PipelineCommand(tuple(operands))
 
 
 def _operand(words: Sequence[Word], at: int) -> tuple[Operand, int]:
@@ -194,7 +194,7 @@ def _single(word: Word) -> Operand:
         case "fields":
             return Fields(Dot(), _names(word))
         case "name":
-            return Constant(_CONSTANTS[word.text]) if word.text in _CONSTANTS else Function(word.text)
+            return Constant(_CONSTANTS[word.text]) if word.text in _CONSTANTS else FunctionRef(word.text)
         case _:
             raise TemplateSyntaxError(f'"{word.text}" is not expected in a template here')
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from dstream.config.hcl.source import Segment, Source
+from dstream.config.hcl.source import Segment, SourceFile
 
 
-def render(name: str, written: str, *, environ: Mapping[str, str], now: Callable[[], datetime]) -> Source:
+def render(name: str, written: str, *, environ: Mapping[str, str], now: Callable[[], datetime]) -> SourceFile:
     if "{{" not in written:
-        return Source(name, written, written)
+        return SourceFile(name, written, written)
     from dstream.config.gotemplate import parse, sprig  # most files have no template
     from dstream.config.gotemplate.execute import Executor
 
@@ -18,4 +18,4 @@ def render(name: str, written: str, *, environ: Mapping[str, str], now: Callable
     executor.run(parse.parse(written))
     output = executor.output
     segments = tuple(output.segments) or (Segment(0, 0, True),)
-    return Source(name, written, "".join(output.parts), segments, tuple(output.holes))
+    return SourceFile(name, written, "".join(output.parts), segments, tuple(output.holes))

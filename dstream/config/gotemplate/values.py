@@ -8,7 +8,7 @@ from typing import Any
 from dstream.config.hcl.source import Hole
 
 
-class Failed(Exception):
+class TemplateFailed(Exception):
     """A template that can't be evaluated."""
 
     def __init__(self, hole: Hole) -> None:
@@ -16,8 +16,8 @@ class Failed(Exception):
         self.hole = hole
 
 
-def failed(message: str, hint: str = "") -> Failed:
-    return Failed(Hole("config.template", message, hint))
+def failed(message: str, hint: str = "") -> TemplateFailed:
+    return TemplateFailed(Hole("config.template", message, hint))
 
 
 class Unset(str):

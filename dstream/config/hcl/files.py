@@ -9,9 +9,9 @@ from pathlib import Path
 from dstream.config.gotemplate import render
 from dstream.config.hcl.parse import parse
 from dstream.config.hcl.problem import Problem
-from dstream.config.hcl.source import Source
+from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Body
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 
 
 def files_of(path: Path) -> Sequence[Path]:
@@ -24,7 +24,7 @@ def files_of(path: Path) -> Sequence[Path]:
     return found
 
 
-def parsed(path: Path, environ: Mapping[str, str], now: Callable[[], datetime]) -> tuple[Source, Body]:
+def parsed(path: Path, environ: Mapping[str, str], now: Callable[[], datetime]) -> tuple[SourceFile, Body]:
     """The file rendered and parsed. Raises ConfigError."""
     source = render(str(path), _text(path), environ=environ, now=now)
     try:
@@ -41,11 +41,13 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         raise _not_there(path, f"there is no {path}") from None
     except UnicodeDecodeError:
-        raise ConfigError("config.file", f"{path} is no UTF-8 text", place=Place(str(path))) from None
+        raise ConfigError("config.file", f"{path} is no UTF-8 text", place=SourceLocation(str(path))) from None
     except OSError as error:
-        raise ConfigError("config.file", f"{path} can't be read: {error.strerror}", place=Place(str(path))) from None
+        raise ConfigError(
+            "config.file", f"{path} can't be read: {error.strerror}", place=SourceLocation(str(path))
+        ) from None
 
 
 def _not_there(path: Path, message: str) -> ConfigError:
     hint = "Say where the configuration is: dstream -c FILE, or DSTREAM_CONFIG."
-    return ConfigError("config.file", message, place=Place(str(path)), hint=hint)
+    return ConfigError("config.file", message, place=SourceLocation(str(path)), hint=hint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dstream.config.hcl.grammar import parse_tree
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.scan import Scan, scan
-from dstream.config.hcl.source import HOLE, Hole, Source
+from dstream.config.hcl.source import HOLE, Hole, SourceFile
 from dstream.config.hcl.syntax import (
     Attribute,
     Binary,
@@ -42,7 +42,7 @@ _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _BEFORE_EXPRESSION, _AFTER_EXPRESSION = "_=(", ")"
 
 
-def parse(source: Source) -> Body:
+def parse(source: SourceFile) -> Body:
     """The body of a file. Raises Problem for the first thing that is not HCL."""
     scanned = scan(source.text)
     tree = _tree(source.text, source.holes, scanned, scanned.skeleton, 0)

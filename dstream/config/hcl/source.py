@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dstream.config.hcl.problem import Problem
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 
 HOLE = re.compile(r"__dstream_hole_(\d+)__")
 """What stands in the rendered text for a template that gave no value: a word to the grammar. The number is that of the
-hole in `Source.holes`."""
+hole in `SourceFile.holes`."""
 
 _DISTURBING = re.compile(rf'["\\\n]|[$%]\{{|{HOLE.pattern}')
 
@@ -36,7 +36,7 @@ class Hole:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """`text` is what is parsed. Offsets everywhere in this package are offsets in `text`."""
 
     name: str
@@ -50,16 +50,16 @@ class Source:
         segment = self._segment(offset)
         return segment.origin + (offset - segment.start if segment.verbatim else 0)
 
-    def place(self, offset: int, block: str = "") -> Place:
+    def place(self, offset: int, block: str = "") -> SourceLocation:
         return self.place_as_written(self.origin(offset), block)
 
-    def place_as_written(self, offset: int, block: str = "") -> Place:
+    def place_as_written(self, offset: int, block: str = "") -> SourceLocation:
         offset = min(offset, len(self.written))
         line = bisect_right(self._line_starts, offset)
         start = self._line_starts[line - 1]
         end = self.written.find("\n", start)
         source_line = self.written[start : end if end >= 0 else None]
-        return Place(self.name, line, offset - start + 1, source_line, block)
+        return SourceLocation(self.name, line, offset - start + 1, source_line, block)
 
     def error(self, problem: Problem, block: str = "") -> ConfigError:
         """The problem with its place; never with rendered text, which may hold a secret."""

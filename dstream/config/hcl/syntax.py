@@ -22,7 +22,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class TemplateExpression:
     """A string with `${}` or `%{}` in it."""
 
     at: int
@@ -148,7 +148,7 @@ class ForEach:
 Expression = (
     Literal
     | Missing
-    | Template
+    | TemplateExpression
     | IfDirective
     | ForDirective
     | Name

@@ -10,7 +10,7 @@ from typing import Literal as OneOf
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.scan import Heredoc, end_of_sequence
 from dstream.config.hcl.source import HOLE, Hole
-from dstream.config.hcl.syntax import Expression, ForDirective, IfDirective, Literal, Missing, Template
+from dstream.config.hcl.syntax import Expression, ForDirective, IfDirective, Literal, Missing, TemplateExpression
 
 ParseExpression = Callable[[int, int], Expression]
 """Parses text[start:end] as one expression."""
@@ -139,7 +139,7 @@ class TemplateReader:
             stray = pieces[rest]
             assert isinstance(stray, _Sequence)
             raise Problem("config.syntax", f'this "{stray.kind}" closes nothing', stray.at)
-        return Template(at, parts)
+        return TemplateExpression(at, parts)
 
     def _without_indent(self, pieces: list[_Piece]) -> list[_Piece]:
         """Cut the smallest indent of all lines that are not blank."""

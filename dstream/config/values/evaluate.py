@@ -22,7 +22,7 @@ from dstream.config.hcl.syntax import (
     Name,
     ObjectOf,
     Splat,
-    Template,
+    TemplateExpression,
     TupleOf,
     Unary,
 )
@@ -30,7 +30,7 @@ from dstream.config.values.function_table import CallFailed, Functions
 from dstream.config.values.operators import OperatorFailed, binary, truth, unary
 from dstream.config.values.values import (
     NotConvertible,
-    Secret,
+    SecretText,
     Value,
     derived,
     kind,
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 
-class Namespace(Protocol):
+class MemberLookup(Protocol):
     """Something whose members are worked out only when asked for: `var`, `local`, `task`."""
 
-    def member(self, name: str, at: int) -> Value | Namespace: ...
+    def member(self, name: str, at: int) -> Value | MemberLookup: ...
 
     def whole(self, at: int) -> Value: ...
 
@@ -56,14 +56,14 @@ class Namespace(Protocol):
 class Names(Protocol):
     """What the names in an expression stand for."""
 
-    def resolve(self, name: str, at: int) -> Value | Namespace: ...
+    def resolve(self, name: str, at: int) -> Value | MemberLookup: ...
 
 
-def is_value(found: Value | Namespace) -> TypeIs[Value]:
+def is_value(found: Value | MemberLookup) -> TypeIs[Value]:
     return found is None or isinstance(found, (bool, int, float, str, list, dict))
 
 
-def settled(found: Value | Namespace, at: int) -> Value:
+def settled(found: Value | MemberLookup, at: int) -> Value:
     """The value, or all of the namespace as an object."""
     return found if is_value(found) else found.whole(at)
 
@@ -97,14 +97,14 @@ class Evaluator:
     def _value(self, expression: Expression, bound: Mapping[str, Value]) -> Value:
         return settled(self._found(expression, bound), expression.at)
 
-    def _found(self, expression: Expression, bound: Mapping[str, Value]) -> Value | Namespace:
+    def _found(self, expression: Expression, bound: Mapping[str, Value]) -> Value | MemberLookup:
         match expression:
             case Literal():
                 return expression.value
             case Missing():
                 hole = expression.hole
                 raise Problem(hole.code, hole.message, expression.at, hole.hint)
-            case Template():
+            case TemplateExpression():
                 return self._text(expression.parts, bound)
             case IfDirective() | ForDirective():
                 return self._text((expression,), bound)
@@ -136,14 +136,14 @@ class Evaluator:
             case ForEach():
                 return self._for_each(expression, bound)
 
-    def _resolve(self, name: Name) -> Value | Namespace:
+    def _resolve(self, name: Name) -> Value | MemberLookup:
         return self._names.resolve(name.name, name.at)
 
     def _text(self, parts: tuple[Expression, ...], bound: Mapping[str, Value]) -> str:
         texts = list(self._texts(parts, bound))
         secrets = secrets_in(list(texts))
         whole = "".join(texts)
-        return Secret.of(whole, secrets) if secrets else whole
+        return SecretText.of(whole, secrets) if secrets else whole
 
     def _texts(self, parts: tuple[Expression, ...], bound: Mapping[str, Value]) -> Iterator[str]:
         for part in parts:
@@ -164,13 +164,13 @@ class Evaluator:
             hint = "jsonencode() turns a list or an object into text." if value is not None else ""
             raise Problem("config.type", f"{error} can't stand inside a string", part.at, hint) from None
 
-    def _attribute(self, access: GetAttribute, bound: Mapping[str, Value]) -> Value | Namespace:
+    def _attribute(self, access: GetAttribute, bound: Mapping[str, Value]) -> Value | MemberLookup:
         target = self._found(access.target, bound)
         if is_value(target):
             return _member(target, access.name, access.at)
         return target.member(access.name, access.at)
 
-    def _index(self, access: GetIndex, bound: Mapping[str, Value]) -> Value | Namespace:
+    def _index(self, access: GetIndex, bound: Mapping[str, Value]) -> Value | MemberLookup:
         target = self._found(access.target, bound)
         key = self._value(access.key, bound)
         if not isinstance(target, list):
@@ -185,7 +185,7 @@ class Evaluator:
         item: Value = target[index]
         return item
 
-    def _member_by_key(self, target: Value | Namespace, key: str, at: int) -> Value | Namespace:
+    def _member_by_key(self, target: Value | MemberLookup, key: str, at: int) -> Value | MemberLookup:
         try:
             return _member(target, key, at) if is_value(target) else target.member(key, at)
         except Problem as problem:

@@ -11,7 +11,7 @@ from dstream.config.values.environment import Environment
 from dstream.config.values.function_table import CallFailed, Function, Functions
 from dstream.config.values.functions_of_values import FUNCTIONS_OF_VALUES
 from dstream.config.values.key_vault_secret import KeyVaultSecret
-from dstream.config.values.values import Secret, Value
+from dstream.config.values.values import SecretText, Value
 
 
 def functions(around: Environment) -> Functions:
@@ -53,16 +53,16 @@ def _file(around: Environment, path: str) -> str:
         raise CallFailed(f"{path} can't be read: {reason}", 0, code="config.file") from None
 
 
-def _secret(around: Environment, reference: str) -> Secret:
+def _secret(around: Environment, reference: str) -> SecretText:
     scheme, _, rest = reference.partition(":")
     if scheme == "env" and rest:
         if rest not in around.environ:
             raise _unset(rest, "A secret has no default.")
-        return Secret.of(around.environ[rest])
+        return SecretText.of(around.environ[rest])
     if scheme == "file" and rest:
-        return Secret.of(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
+        return SecretText.of(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
     if scheme == "azurekeyvault":
-        return Secret.of(around.vaults.read(_in_vault(rest)))
+        return SecretText.of(around.vaults.read(_in_vault(rest)))
     hint = 'It reads secret("env:NAME"), secret("file:/path") or secret("azurekeyvault://VAULT/NAME").'
     raise CallFailed("this is no reference to a secret", 0, hint=hint)
 

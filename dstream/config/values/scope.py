@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dstream.config.hcl.problem import Problem, did_you_mean
-from dstream.config.hcl.source import Source
+from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Expression
-from dstream.config.values.evaluate import Evaluator, FailedOutside, Namespace, settled
+from dstream.config.values.evaluate import Evaluator, FailedOutside, MemberLookup, settled
 from dstream.config.values.function_table import Functions
 from dstream.config.values.values import Value
-from dstream.errors import ConfigError, ConfigErrors, Place
+from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 
 
-class Definition:
+class NamedValue:
     """A named value: computed once, and its error kept too. `trail` holds those being computed right now."""
 
-    def __init__(self, name: str, place: Place, compute: Callable[[], Value], trail: list[Definition]) -> None:
+    def __init__(self, name: str, place: SourceLocation, compute: Callable[[], Value], trail: list[NamedValue]) -> None:
         self.name = name
         self.place = place
         self._compute = compute
@@ -60,15 +60,15 @@ class Definition:
 class Group:
     """A namespace with the members given; `kind` completes "there is no .. "x"" in messages."""
 
-    def __init__(self, kind: str, members: Mapping[str, Definition | Value | Namespace]) -> None:
+    def __init__(self, kind: str, members: Mapping[str, NamedValue | Value | MemberLookup]) -> None:
         self.kind = kind
         self.members = members
 
-    def member(self, name: str, at: int) -> Value | Namespace:
+    def member(self, name: str, at: int) -> Value | MemberLookup:
         if name not in self.members:
             raise Problem("config.undefined", f'there is no {self.kind} "{name}"', at, did_you_mean(name, self.members))
         found = self.members[name]
-        return found.value() if isinstance(found, Definition) else found
+        return found.value() if isinstance(found, NamedValue) else found
 
     def whole(self, at: int) -> Value:
         return {name: settled(self.member(name, at), at) for name in self.members}
@@ -78,21 +78,21 @@ class Scope:
     """All names of a project. Filled while its blocks are read; asked only afterwards."""
 
     def __init__(self, functions: Functions) -> None:
-        self.trail: list[Definition] = []
-        self.variables: dict[str, Definition] = {}
-        self.locals: dict[str, Definition] = {}
-        self.tasks: dict[str, Value | Namespace] = {}
-        self._roots: dict[str, Namespace] = {
+        self.trail: list[NamedValue] = []
+        self.variables: dict[str, NamedValue] = {}
+        self.locals: dict[str, NamedValue] = {}
+        self.tasks: dict[str, Value | MemberLookup] = {}
+        self._roots: dict[str, MemberLookup] = {
             "var": Group("variable", self.variables),
             "local": Group("local", self.locals),
             "task": Group("task", self.tasks),
         }
         self._evaluator = Evaluator(self, functions)
 
-    def define(self, name: str, place: Place, compute: Callable[[], Value]) -> Definition:
-        return Definition(name, place, compute, self.trail)
+    def define(self, name: str, place: SourceLocation, compute: Callable[[], Value]) -> NamedValue:
+        return NamedValue(name, place, compute, self.trail)
 
-    def evaluate(self, source: Source, expression: Expression, block: str = "") -> Value:
+    def evaluate(self, source: SourceFile, expression: Expression, block: str = "") -> Value:
         """Raises ConfigError with its place, Unread; AuthError or UnreachableError from a vault, with it too."""
         try:
             return self._evaluator.evaluate(expression)
@@ -102,7 +102,7 @@ class Scope:
         except Problem as problem:
             raise source.error(problem, block) from None
 
-    def resolve(self, name: str, at: int) -> Value | Namespace:
+    def resolve(self, name: str, at: int) -> Value | MemberLookup:
         if name in self._roots:
             return self._roots[name]
         if name in self.locals:

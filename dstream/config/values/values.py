@@ -15,14 +15,14 @@ class NotConvertible(Exception):
     """The value has no form of the wanted type. Its text says what it is; never what it holds."""
 
 
-class Secret(str):
+class SecretText(str):
     """Text that must never be shown. `parts` are the secrets that it is made of, hidden wherever they occur."""
 
     __slots__ = ("parts",)
     parts: frozenset[str]
 
     @classmethod
-    def of(cls, text: str, parts: Iterable[str] | None = None) -> Secret:
+    def of(cls, text: str, parts: Iterable[str] | None = None) -> SecretText:
         secret = cls(text)
         secret.parts = frozenset(part for part in ((text,) if parts is None else parts) if part)
         return secret
@@ -33,7 +33,7 @@ class Secret(str):
 
 def secrets_in(value: Value) -> frozenset[str]:
     """The parts of all secrets inside."""
-    return frozenset(part for text in _texts(value) if isinstance(text, Secret) for part in text.parts)
+    return frozenset(part for text in _texts(value) if isinstance(text, SecretText) for part in text.parts)
 
 
 def without_secrets(message: str, values: Iterable[Value]) -> str:
@@ -48,12 +48,12 @@ def derived(value: Value, origins: Iterable[Value]) -> Value:
     parts = frozenset(part for origin in origins for part in secrets_in(origin))
     if not parts:
         return value
-    return _map_texts(value, lambda text: Secret.of(text, parts | {text}))
+    return _map_texts(value, lambda text: SecretText.of(text, parts | {text}))
 
 
 def concealed(value: Value) -> Value:
     """The value with all its text secret. Keys of objects are names, and stay as they are."""
-    return _map_texts(value, lambda text: Secret.of(text))
+    return _map_texts(value, lambda text: SecretText.of(text))
 
 
 def revealed(value: Value) -> Value:
@@ -64,7 +64,7 @@ def revealed(value: Value) -> Value:
 
 
 def _plain(value: Any) -> Any:
-    return "".join(value) if isinstance(value, Secret) else value
+    return "".join(value) if isinstance(value, SecretText) else value
 
 
 def _texts(value: Value) -> Iterator[str]:

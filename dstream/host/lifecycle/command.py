@@ -18,7 +18,7 @@ from dstream.host.provider import failures
 from dstream.host.provider.memory import patience_s, remember_protocol
 from dstream.host.provider.secret_settings import NotDescribed, secret_values
 from dstream.host.run.job import Progress, StopRequest
-from dstream.host.run.report import Report
+from dstream.host.run.report import RunReport
 from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
 from dstream.protocol.framing import LineTooLong
 from dstream.protocol.handshake import Greeted, Handshake, LateHello, Prose, Refused, Step, Told, speaks_this_version
@@ -102,7 +102,7 @@ class _Command:
         self._spec = job.output
         self._events = events
         self._redactor = redactor
-        self._report = Report(job.task, _LogOnly(events), redactor)
+        self._report = RunReport(job.task, _LogOnly(events), redactor)
         self._stop = stop
         self._clock = clock
         self._hello_timeout_s = hello_timeout_s

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dstream.errors import Place
+from dstream.errors import SourceLocation
 
 HELLO_TIMEOUT_S = 5.0
 
 
-def _nowhere(config_path: str) -> Place | None:
+def _nowhere(config_path: str) -> SourceLocation | None:
     return None
 
 
@@ -23,7 +23,7 @@ class ProviderSpec:
     config: Mapping[str, Any]
     label: str
     """The provider as the user wrote it: a name or a path."""
-    place: Place | None = None
-    place_of: Callable[[str], Place | None] = _nowhere
+    place: SourceLocation | None = None
+    place_of: Callable[[str], SourceLocation | None] = _nowhere
     """The place of a path inside the config, such as `tables[0]`."""
     secrets: frozenset[str] = frozenset()

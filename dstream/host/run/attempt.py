@@ -23,7 +23,7 @@ from dstream.host.run.limits import Limits
 from dstream.host.run.notes import Failed, Mailbox, Note, Said, Stored
 from dstream.host.run.opening import Opening
 from dstream.host.run.pair import LAST_WORDS_S, Pair
-from dstream.host.run.report import Report
+from dstream.host.run.report import RunReport
 from dstream.host.run.streaming import Streaming
 from dstream.protocol.handshake import Refused
 from dstream.protocol.messages import Ack, Role, encode
@@ -37,7 +37,7 @@ class RunContext:
 
     job: Job
     store: FileStore
-    report: Report
+    report: RunReport
     redactor: Redactor
     stop: StopRequest
     limits: Limits

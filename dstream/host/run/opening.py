@@ -16,7 +16,7 @@ from dstream.host.run.job import Job, StopRequest
 from dstream.host.run.notes import Failed, Mailbox, Said
 from dstream.host.run.pair import AnySide, Pair
 from dstream.host.run.relay import Modes
-from dstream.host.run.report import Report
+from dstream.host.run.report import RunReport
 from dstream.protocol import PROTOCOL_VERSION
 from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step, speaks_this_version
 from dstream.protocol.messages import Command, Hello, Infrastructure, Role, RunOptions, Welcome, encode
@@ -28,7 +28,7 @@ class Opening:
     """Brings a pair from two fresh processes to two that are ready. Raises Broken, Lost, MustRestart, Interrupted."""
 
     def __init__(
-        self, job: Job, pair: Pair, report: Report, mailbox: Mailbox, stop: StopRequest, clock: Callable[[], float]
+        self, job: Job, pair: Pair, report: RunReport, mailbox: Mailbox, stop: StopRequest, clock: Callable[[], float]
     ) -> None:
         self._job = job
         self._pair = pair

@@ -17,7 +17,7 @@ from dstream.host.run.job import Job
 from dstream.host.run.notes import Closed, Exited, Mailbox, Note, StdinBroken
 from dstream.host.run.reader import ProviderReader
 from dstream.host.run.relay import Relay
-from dstream.host.run.report import Report
+from dstream.host.run.report import RunReport
 from dstream.protocol.messages import Role
 
 LAST_WORDS_S = 2.0
@@ -74,7 +74,7 @@ AnySide = Side[Relay] | Side[AckReader]
 class Pair:
     """Must be made and shut down by one thread, which outlives both processes."""
 
-    def __init__(self, job: Job, report: Report, mailbox: Mailbox, clock: Callable[[], float]) -> None:
+    def __init__(self, job: Job, report: RunReport, mailbox: Mailbox, clock: Callable[[], float]) -> None:
         self._job = job
         self._report = report
         self._mailbox = mailbox

@@ -12,7 +12,7 @@ from dstream.host.provider.process import ProviderProcess
 from dstream.host.provider.spec import ProviderSpec
 from dstream.host.run.job import Job
 from dstream.host.run.notes import Closed, Failed, Mailbox, Said
-from dstream.host.run.report import Report
+from dstream.host.run.report import RunReport
 from dstream.protocol.framing import LineTooLong
 from dstream.protocol.handshake import Handshake, Prose, Step, Told
 from dstream.protocol.messages import BadLine, Control, Error, Heartbeat, Log, Metric, Role
@@ -28,7 +28,7 @@ class ProviderReader(threading.Thread):
         job: Job,
         spec: ProviderSpec,
         process: ProviderProcess,
-        report: Report,
+        report: RunReport,
         mailbox: Mailbox,
         clock: Callable[[], float],
     ) -> None:

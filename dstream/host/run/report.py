@@ -10,7 +10,7 @@ from dstream.protocol.messages import Heartbeat, Log, Metric, Role, decode_log_f
 from dstream.redact import Redactor
 
 
-class Report:
+class RunReport:
     """Gives events on to the caller and keeps what the providers say of themselves."""
 
     def __init__(self, task: str, events: Events, redactor: Redactor) -> None:

@@ -34,7 +34,7 @@ from dstream.host.run.job import Events, Job, Progress, RunSummary, StopRequest
 from dstream.host.run.limits import Limits
 from dstream.host.run.live_figures import RunPhase, live_figures
 from dstream.host.run.notes import Mailbox, Wake
-from dstream.host.run.report import Report
+from dstream.host.run.report import RunReport
 from dstream.host.run.restarts import RestartSchedule
 from dstream.protocol.messages import Role
 from dstream.redact import Redactor
@@ -58,7 +58,7 @@ def run_task(
     false.
     """
     redactor = Redactor(secrets=job.input.secrets | job.output.secrets, configs=(job.input.config, job.output.config))
-    report = Report(job.task, events, redactor)
+    report = RunReport(job.task, events, redactor)
     store = FileStore(job.state_dir, job.stack, job.task)
     limits = Limits(job.max_duration_s, job.max_rows)
     context = RunContext(job, store, report, redactor, stop, limits, clock, now)

@@ -14,7 +14,7 @@ from dstream.host.run.job import Job, Progress, StopRequest
 from dstream.host.run.limits import Limits
 from dstream.host.run.notes import Failed, Mailbox, Note, Said, Stored
 from dstream.host.run.pair import LAST_WORDS_S, AnySide, Pair
-from dstream.host.run.report import Report
+from dstream.host.run.report import RunReport
 from dstream.protocol.handshake import LateHello, Refused, Step
 from dstream.protocol.messages import Role, Stop, encode
 
@@ -29,7 +29,7 @@ class Streaming:
         job: Job,
         pair: Pair,
         checkpoints: Checkpoints,
-        report: Report,
+        report: RunReport,
         mailbox: Mailbox,
         stop: StopRequest,
         clock: Callable[[], float],

@@ -9,7 +9,7 @@ from dstream.infra.attached.types import (
     Property,
     ResourceFailed,
     ResourceType,
-    Secret,
+    SecretValue,
     Unknown,
     Values,
 )
@@ -21,7 +21,7 @@ __all__ = [
     "Property",
     "ResourceFailed",
     "ResourceType",
-    "Secret",
+    "SecretValue",
     "Unknown",
     "Values",
 ]

@@ -74,7 +74,7 @@ class ResourceFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class SecretValue:
     """Marks an output that the engine must encrypt and never show."""
 
     value: Any = field(repr=False)

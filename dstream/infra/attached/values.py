@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value  # type: ignore[import-untyped]  # ships no types
 
-from dstream.infra.attached.types import UNKNOWN, Property, Secret, Unknown, Values
+from dstream.infra.attached.types import UNKNOWN, Property, SecretValue, Unknown, Values
 
 # sdk/go/common/resource/plugin/rpc.go and resource/properties.go: how values that JSON lacks travel.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -115,7 +115,7 @@ def _to(value: Any) -> Value:
         return Value(string_value=value)
     if isinstance(value, Unknown):
         return Value(string_value=_UNKNOWN_STRING)
-    if isinstance(value, Secret):
+    if isinstance(value, SecretValue):
         return _to({_SIGNATURE: _SECRET, "value": value.value})
     if isinstance(value, Mapping):
         return Value(struct_value=to_struct(value))

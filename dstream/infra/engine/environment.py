@@ -26,7 +26,7 @@ _PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StackLocation:
     """One stack of one task in one backend."""
 
     project: str
@@ -61,7 +61,7 @@ class Place:
         return self.folder / ".pulumi" / "locks" / "organization" / self.project / self.stack
 
 
-def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Place:
+def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> StackLocation:
     """Raises ConfigError `infra.no_work_dir`."""
     if not infrastructure.work_dir:
         raise ConfigError(
@@ -73,7 +73,7 @@ def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Plac
     project = project_name(infrastructure.task or "task")
     url = infrastructure.backend_url or environ.get("PULUMI_BACKEND_URL") or ""
     backend_url = _absolute(url, work_dir) if url else (work_dir.parent.parent).as_uri()
-    return Place(project, infrastructure.stack or "dev", work_dir, backend_url, infrastructure.secrets_provider)
+    return StackLocation(project, infrastructure.stack or "dev", work_dir, backend_url, infrastructure.secrets_provider)
 
 
 def project_name(task: str) -> str:
@@ -85,7 +85,7 @@ def project_name(task: str) -> str:
 
 
 def engine_environment(
-    place: Place,
+    place: StackLocation,
     environ: Mapping[str, str],
     *,
     attached: Mapping[str, int],
@@ -126,7 +126,7 @@ def _absolute(url: str, work_dir: Path) -> str:
     return Path(os.path.normpath(Path.cwd() / path)).as_uri()
 
 
-def _passphrase(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
+def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, str]:
     if environ.get(_PASSPHRASE):
         return {_PASSPHRASE: environ[_PASSPHRASE]}
     if environ.get(_PASSPHRASE_FILE):
@@ -147,7 +147,7 @@ def _passphrase(place: Place, environ: Mapping[str, str]) -> dict[str, str]:
     return {_PASSPHRASE: file.read_text().strip()}
 
 
-def _create(file: Path, place: Place) -> None:
+def _create(file: Path, place: StackLocation) -> None:
     """A random one beside the record, for the owner's eyes; of two that come at once, one is taken by both."""
     if not place.is_certainly_empty:
         raise ConfigError(

@@ -39,7 +39,7 @@ _HALVES = frozenset({"create-replacement", "delete-replaced", "import-replacemen
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class EngineProblem:
     """An error or a warning that the engine or a provider reported."""
 
     severity: Severity
@@ -52,7 +52,7 @@ class Problem:
         return "" if _is_internal(self.urn) else self.urn.rpartition("::")[2]
 
 
-class Events:
+class EngineEvents:
     """Takes the events of one command in their order. `on_step` hears how far each resource is."""
 
     def __init__(self, on_step: Callable[[Step, Phase, str], None] = lambda *_: None) -> None:
@@ -62,7 +62,7 @@ class Events:
         self._reading: set[str] = set()
         self._half_done: set[str] = set()
         self._open: dict[str, Step] = {}
-        self.problems: list[Problem] = []
+        self.problems: list[EngineProblem] = []
         self.outputs: Mapping[str, Any] = {}
         """What the program exported; secret values are masked."""
 
@@ -153,7 +153,7 @@ class Events:
     def _diagnosed(self, event: DiagnosticEvent) -> None:
         severity = {"info#err": "info"}.get(event.severity, event.severity)
         if severity in ("info", "warning", "error") and not event.ephemeral:
-            self.problems.append(Problem(severity, event.message.strip(), event.urn or ""))  # type: ignore[arg-type]
+            self.problems.append(EngineProblem(severity, event.message.strip(), event.urn or ""))  # type: ignore[arg-type]
 
     def _why(self, urn: str) -> str:
         for problem in reversed(self.problems):

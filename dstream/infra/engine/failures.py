@@ -13,7 +13,7 @@ from dstream.errors import (
     SystemFault,
     UnreachableError,
 )
-from dstream.infra.engine.events import Problem
+from dstream.infra.engine.events import EngineProblem
 from dstream.infra.plan.step import Step
 
 _LONGEST = 600
@@ -45,13 +45,13 @@ _CONFIG = re.compile(
 _STDERR_ERROR = re.compile(r"(?m)^error: (.+(?:\n(?!error:).+)*)")
 
 
-def failure(stderr: str, problems: Sequence[Problem]) -> DStreamError:
+def failure(stderr: str, problems: Sequence[EngineProblem]) -> DStreamError:
     """The first cause as an error; `stderr` is what the CLI wrote there."""
     causes = [each for each in problems if each.severity == "error" and not _says_nothing(each.message)]
     if not causes:
         said = [one_line(match) for match in _STDERR_ERROR.findall(stderr)]
         text = said[0] if said else one_line(stderr) or "the engine failed and gave no reason"
-        causes = [Problem("error", text)]
+        causes = [EngineProblem("error", text)]
     first = causes[0]
     text = one_line(first.message)
     message = f"{first.name}: {text}" if first.name else text
@@ -81,7 +81,7 @@ def interrupted(command: str, done: Sequence[Step], unfinished: Sequence[Step], 
     return SystemFault("infra.interrupted", "; ".join(parts), hint=hint)
 
 
-def _of(text: str, message: str, cause: Problem) -> DStreamError:
+def _of(text: str, message: str, cause: EngineProblem) -> DStreamError:
     if _PROTECTED.search(text) and re.search(r"(?i)delet|replac", text):
         who = cause.name or "a resource"
         return RefusedError(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dstream.errors import ConfigError, LockedError
 
 if TYPE_CHECKING:
-    from dstream.infra.engine.environment import Place
+    from dstream.infra.engine.environment import StackLocation
     from dstream.protocol.messages import Infrastructure
 
 _CREATED_BY = re.compile(r"created by (?P<user>[^@\s]*)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
@@ -24,7 +24,7 @@ _CLOCK_STEP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class StackLockHolder:
     """A process that is changing the infrastructure, or was when it died."""
 
     user: str
@@ -45,7 +45,7 @@ class Holder:
         return self.host == socket.gethostname() and not _lives(self.pid, self.since)
 
 
-def holders(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[Holder]:
+def holders(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[StackLockHolder]:
     """Who holds the task's stack now, the oldest first.
 
     Raises ConfigError `infra.lock_unreadable` for a backend whose locks only the engine can see.
@@ -62,33 +62,34 @@ def holders(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[
     return holders_in(place)
 
 
-def holders_in(place: Place) -> list[Holder]:
+def holders_in(place: StackLocation) -> list[StackLockHolder]:
     """Of a file backend; of another one nothing is known here."""
     found = []
     for file in sorted(place.lock_folder.glob("*.json")) if place.lock_folder else ():
         try:
             lock = json.loads(file.read_bytes())
-            found.append(Holder(lock["username"], lock["hostname"], int(lock["pid"]), lock["timestamp"], file))
+            found.append(StackLockHolder(lock["username"], lock["hostname"], int(lock["pid"]), lock["timestamp"], file))
         except (OSError, ValueError, KeyError):
             continue  # given back, or not yet written to its end, at this moment
     return sorted(found, key=lambda each: each.since)
 
 
-def named_in(text: str) -> list[Holder]:
+def named_in(text: str) -> list[StackLockHolder]:
     """The holders that the engine's own message names: `created by USER@HOST (pid N) at TIME`."""
     return [
-        Holder(match["user"], match["host"], int(match["pid"]), match["since"]) for match in _CREATED_BY.finditer(text)
+        StackLockHolder(match["user"], match["host"], int(match["pid"]), match["since"])
+        for match in _CREATED_BY.finditer(text)
     ]
 
 
-def remove_dead(place: Place) -> list[Holder]:
+def remove_dead(place: StackLocation) -> list[StackLockHolder]:
     """Take away the locks of processes that are dead on this host; the ones that were taken away."""
     dead = [each for each in holders_in(place) if each.is_dead]
     remove(dead)
     return dead
 
 
-def locked(held_by: Sequence[Holder]) -> LockedError:
+def locked(held_by: Sequence[StackLockHolder]) -> LockedError:
     """The error for what somebody else holds."""
     who = ", ".join(str(each) for each in held_by) or "another command"
     return LockedError(
@@ -98,7 +99,7 @@ def locked(held_by: Sequence[Holder]) -> LockedError:
     )
 
 
-def remove(locks: Sequence[Holder]) -> None:
+def remove(locks: Sequence[StackLockHolder]) -> None:
     """Of a file backend."""
     for each in locks:
         assert each.file is not None

@@ -31,7 +31,7 @@ class Pending:
         return self.urn.rpartition("::")[2]
 
 
-class Record:
+class StackRecord:
     """One stack's deployment, of version 3 (pulumi/sdk/go/common/apitype/core.go)."""
 
     def __init__(self, exported: Mapping[str, Any]) -> None:

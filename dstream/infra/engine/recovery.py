@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dstream.infra.definition import Definition
-from dstream.infra.engine.record import Pending, Record
+from dstream.infra.engine.record import Pending, StackRecord
 from dstream.infra.engine.session import Session
 
 
-def recover(session: Session, record: Record, definition: Definition, tell: Callable[[str], None]) -> Record:
+def recover(session: Session, record: StackRecord, definition: Definition, tell: Callable[[str], None]) -> StackRecord:
     """The record as it is once every pending step is looked up.
 
     What was being made counts as made where its id is known (from the record, or by the definition); the refresh takes

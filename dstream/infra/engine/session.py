@@ -25,10 +25,10 @@ from dstream.infra.definition import Definition
 from dstream.infra.engine.attachments import served
 from dstream.infra.engine.cli import Engine, find_engine
 from dstream.infra.engine.command import EngineCommand
-from dstream.infra.engine.environment import Place, engine_environment
-from dstream.infra.engine.events import Events, Phase, Severity
+from dstream.infra.engine.environment import StackLocation, engine_environment
+from dstream.infra.engine.events import EngineEvents, Phase, Severity
 from dstream.infra.engine.failures import failure, interrupted
-from dstream.infra.engine.record import Record
+from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.torn import remove_torn
 from dstream.infra.plan.step import Step
 from dstream.sdk import Stop
@@ -53,7 +53,7 @@ class Session:
 
     def __init__(
         self,
-        place: Place,
+        place: StackLocation,
         definition: Definition,
         asked: Asked,
         engine: Engine,
@@ -73,7 +73,7 @@ class Session:
         self._command = EngineCommand(engine, stop, signal.SIGKILL if ports else signal.SIGINT)
         self._broken: Exception | None = None
 
-    def record(self) -> Record | None:
+    def record(self) -> StackRecord | None:
         """None: the stack was never made."""
         if self.place.is_certainly_empty:
             return None
@@ -86,7 +86,7 @@ class Session:
             exported = self._run(["stack", "export"])
         except StackNotFoundError:
             return None
-        record = Record(json.loads(exported))
+        record = StackRecord(json.loads(exported))
         self._write_settings(record.stack_settings)
         return record
 
@@ -111,30 +111,30 @@ class Session:
             file.flush()
             self._run(["stack", "import", "--file", file.name])
 
-    def preview(self, *, refresh: bool, plan_file: Path | None = None) -> Events:
+    def preview(self, *, refresh: bool, plan_file: Path | None = None) -> EngineEvents:
         """What the program would change. `plan_file`: write down all that an `up` may then do."""
         plan = str(plan_file) if plan_file else None
         return self._work(lambda on_event: self._stack.preview(refresh=refresh, plan=plan, **self._common(on_event)))
 
-    def preview_destroy(self) -> Events:
+    def preview_destroy(self) -> EngineEvents:
         return self._work(lambda on_event: self._stack.preview_destroy(refresh=True, **self._common(on_event)))
 
-    def drift(self) -> Events:
+    def drift(self) -> EngineEvents:
         """Compare what is recorded with what is really there; nothing is written."""
         return self._work(lambda on_event: self._stack.preview_refresh(**self._common(on_event)))
 
-    def up(self, *, refresh: bool, plan_file: Path | None, on_step: OnStep) -> Events:
+    def up(self, *, refresh: bool, plan_file: Path | None, on_step: OnStep) -> EngineEvents:
         plan = str(plan_file) if plan_file else None
         return self._work(
             lambda on_event: self._stack.up(refresh=refresh, plan=plan, **self._common(on_event)), on_step
         )
 
-    def refresh(self, *, all_of_it: bool = False) -> Events:
+    def refresh(self, *, all_of_it: bool = False) -> EngineEvents:
         """Record what is really there; `all_of_it`: whatever the command's targets are."""
         changed = {"target": None} if all_of_it else {}
         return self._work(lambda on_event: self._stack.refresh(**{**self._common(on_event), **changed}))
 
-    def destroy(self, *, on_step: OnStep) -> Events:
+    def destroy(self, *, on_step: OnStep) -> EngineEvents:
         return self._work(lambda on_event: self._stack.destroy(refresh=True, **self._common(on_event)), on_step)
 
     def install_plugins(self) -> None:
@@ -224,7 +224,7 @@ class Session:
         targets = [f"**::{name}" for name in self._asked.targets] or None
         return {"on_event": on_event, "target": targets, "parallel": self._asked.parallel, "color": "never"}
 
-    def _work(self, call: Call, on_step: OnStep = lambda *_: None) -> Events:
+    def _work(self, call: Call, on_step: OnStep = lambda *_: None) -> EngineEvents:
         done: list[Step] = []
 
         def note(step: Step, phase: Phase, why: str) -> None:
@@ -232,7 +232,7 @@ class Session:
                 done.append(step)
             on_step(step, phase, why)
 
-        events = Events(note)
+        events = EngineEvents(note)
         self._broken = None
 
         def on_event(event: EngineEvent) -> None:
@@ -258,7 +258,7 @@ class Session:
                 self._warn(problem.severity, problem.message, problem.name)
         return events
 
-    def _failure(self, events: Events, done: list[Step]) -> DStreamError:
+    def _failure(self, events: EngineEvents, done: list[Step]) -> DStreamError:
         if isinstance(self._broken, DStreamError):
             return self._broken
         result = self._command.last
@@ -278,7 +278,7 @@ class Session:
         except (StackNotFoundError, StackAlreadyExistsError, ConcurrentUpdateError):
             raise
         except CommandError as error:
-            raise self._failure(Events(), []) from error
+            raise self._failure(EngineEvents(), []) from error
 
     def _write_project(self) -> None:
         self.place.work_dir.mkdir(parents=True, exist_ok=True)
@@ -316,7 +316,7 @@ class _QuietStack(Stack):
 
 @contextmanager
 def opened(
-    place: Place,
+    place: StackLocation,
     definition: Definition,
     asked: Asked,
     environ: Mapping[str, str],
@@ -330,7 +330,7 @@ def opened(
         yield Session(place, definition, asked, engine, ports, environ, stop, warn)
 
 
-def cancel(place: Place, environ: Mapping[str, str]) -> None:
+def cancel(place: StackLocation, environ: Mapping[str, str]) -> None:
     """Take all locks of a stack away."""
     definition = Definition(program=lambda: None, spec={})
     with opened(place, definition, Asked("unlock"), environ, Stop(), lambda *_: None) as session:

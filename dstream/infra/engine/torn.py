@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from dstream.infra.engine.locks import holders_in
 
 if TYPE_CHECKING:
-    from dstream.infra.engine.environment import Place
+    from dstream.infra.engine.environment import StackLocation
 
 _WRITTEN_WITHIN_S = 1.0
 """How long a living engine may take to write it."""
 
 
-def remove_torn(place: Place) -> bool:
+def remove_torn(place: StackLocation) -> bool:
     """Whether there was a torn `.attrs` of the stack's record, and nobody at work who may still write it."""
     if place.record_file is None:
         return False

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dstream.infra.engine.environment import place_of
-from dstream.infra.engine.locks import Holder, holders_in, remove
+from dstream.infra.engine.locks import StackLockHolder, holders_in, remove
 
 if TYPE_CHECKING:
     from dstream.protocol.messages import Infrastructure
 
 
-def release(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[Holder]:
+def release(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[StackLockHolder]:
     """Take every lock of the task's stack away, also a living one; whose they were.
 
     Of a file backend without the engine, which would want the passphrase and a record. Ask first: a process that goes

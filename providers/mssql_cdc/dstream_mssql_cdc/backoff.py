@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from dstream.sdk.errors import UnreachableError
-from dstream_mssql_cdc.errors import Interrupted
+from dstream_mssql_cdc.errors import ReadInterrupted
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
@@ -28,7 +28,7 @@ class Backoff:
         self._began = self._last = float("-inf")
         self._wait_s = _FIRST_WAIT_S
 
-    def next_wait_s(self, cause: Interrupted) -> float:
+    def next_wait_s(self, cause: ReadInterrupted) -> float:
         """Between half and all of the current wait. Raises UnreachableError once the streak is too long."""
         now = self._clock()
         if now - self._last > _CALM_S:

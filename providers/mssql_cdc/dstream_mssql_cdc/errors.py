@@ -12,7 +12,7 @@ from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault
 from dstream_mssql_cdc.connection_string import CONFIG_PATH
 
 
-class Interrupted(TransientError):
+class ReadInterrupted(TransientError):
     """The connection, or what was read on it, is lost; connect again and go on from the position."""
 
 
@@ -36,11 +36,11 @@ def translate(
     if 18456 in numbers or (state == "28000" and not numbers & _PASSING):
         return _login_failed(message, login)
     if numbers & _PASSING or (connected and (state.startswith(_PASSING_STATES) or _DRIVER_LOST in text)):
-        return Interrupted("mssql.interrupted", message)
+        return ReadInterrupted("mssql.interrupted", message)
     if numbers & {229, 230, 262, 297, 300, 916}:
         return no_grant(message, login)
     if numbers & {207, 208}:
-        return Interrupted("mssql.schema_changed", message)
+        return ReadInterrupted("mssql.schema_changed", message)
     if not connected:
         return _not_connected(state, message, server, driver)
     return SystemFault("mssql.query_failed", f"SQL Server answered: {message}")
@@ -129,7 +129,7 @@ def _login_failed(message: str, login: str) -> AuthError:
 
 def _unknown_database(message: str, login: str, database: str, *, connected: bool) -> DStreamError:
     if connected:  # 4060 is also what a database answers that is failing over or starting.
-        return Interrupted("mssql.interrupted", message)
+        return ReadInterrupted("mssql.interrupted", message)
     user = login or "reader"
     return AuthError(
         "mssql.unknown_database",

@@ -18,7 +18,7 @@ from dstream_mssql_cdc.stream import Observer
 _STALE_AFTER_MS = 10 * 60 * 1000
 
 
-class Progress(Observer):
+class ReadProgress(Observer):
     """Figures are sent at most once a second."""
 
     def __init__(self, telemetry: Telemetry) -> None:

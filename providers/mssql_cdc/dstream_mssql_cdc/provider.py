@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from dstream.sdk.errors import ConfigError
     from dstream_mssql_cdc.backoff import Backoff
     from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
-    from dstream_mssql_cdc.errors import Interrupted
+    from dstream_mssql_cdc.errors import ReadInterrupted
     from dstream_mssql_cdc.events import EventBuilder
     from dstream_mssql_cdc.instances import CapturedTable
     from dstream_mssql_cdc.server import SqlServer
     from dstream_mssql_cdc.state import ReaderState
-    from dstream_mssql_cdc.stream import ChangeStream, Pace
+    from dstream_mssql_cdc.stream import ChangeStream, PollPace
 
 
 class MssqlCdc(InputProvider["Config"]):
@@ -56,9 +56,9 @@ class MssqlCdc(InputProvider["Config"]):
 
     def read(self, state: State, stop: Stop) -> Iterator[Lines | Checkpoint]:
         from dstream_mssql_cdc.backoff import Backoff
-        from dstream_mssql_cdc.errors import Interrupted
+        from dstream_mssql_cdc.errors import ReadInterrupted
         from dstream_mssql_cdc.position import ZERO_LSN
-        from dstream_mssql_cdc.progress import Progress
+        from dstream_mssql_cdc.progress import ReadProgress
         from dstream_mssql_cdc.stream import ChangeStream
 
         assert self._server is not None
@@ -69,7 +69,7 @@ class MssqlCdc(InputProvider["Config"]):
             self._builder,
             self._pace(),
             on_gap=self.config.on_gap,
-            observer=Progress(self.telemetry),
+            observer=ReadProgress(self.telemetry),
         )
         yield Checkpoint(stream.state.stored())
         backoff = Backoff()
@@ -77,7 +77,7 @@ class MssqlCdc(InputProvider["Config"]):
             try:
                 yield from stream.lines(stop, until=until)
                 break
-            except Interrupted as error:
+            except ReadInterrupted as error:
                 if not self._reconnect(stream, stop, backoff, error):
                     break
         if until is not None:
@@ -112,12 +112,12 @@ class MssqlCdc(InputProvider["Config"]):
             operations=sql.operation_codes(config.operations, before_images=config.before_images),
         )
 
-    def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: Interrupted) -> bool:
+    def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
         """Until there is a new connection to the same database; False when the stream is to end.
 
         Raises what waiting can't heal.
         """
-        from dstream_mssql_cdc.errors import Interrupted
+        from dstream_mssql_cdc.errors import ReadInterrupted
         from dstream_mssql_cdc.start import another_database
 
         assert self._server is not None
@@ -130,7 +130,7 @@ class MssqlCdc(InputProvider["Config"]):
             try:
                 server = self._connect(connected_before=True)
                 guid = server.guid()
-            except Interrupted as error:
+            except ReadInterrupted as error:
                 cause = error
                 continue
             if guid != self._guid:
@@ -189,10 +189,10 @@ class MssqlCdc(InputProvider["Config"]):
             )
         )
 
-    def _pace(self) -> Pace:
-        from dstream_mssql_cdc.stream import Pace
+    def _pace(self) -> PollPace:
+        from dstream_mssql_cdc.stream import PollPace
 
-        return Pace(
+        return PollPace(
             poll_s=self.config.poll_interval,
             max_poll_s=self.config.max_poll_interval,
             max_bytes=self.config.max_bytes_per_poll,

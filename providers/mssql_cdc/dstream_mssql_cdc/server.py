@@ -112,7 +112,7 @@ class SqlServer:
         with self._results(statement, *parameters) as results:
             if self._described.setdefault(builder, results.description) != results.description:
                 # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place: read its new shape.
-                raise errors.Interrupted("mssql.schema_changed", f"the columns of {instance} have changed")
+                raise errors.ReadInterrupted("mssql.schema_changed", f"the columns of {instance} have changed")
             rows, is_cut = results.watched_rows(builder, max_bytes) if builder.is_wide else (results.rows(), False)
             if not is_cut:
                 return Page(rows, len(rows) >= max_rows, _marks(results.next_rows()))

@@ -43,7 +43,7 @@ class Page:
     marks: Sequence[Watermark]
 
 
-class Source(Protocol):
+class CdcSource(Protocol):
     """Raises the errors of errors.py; ConnectionLost when it is worth to connect again."""
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:

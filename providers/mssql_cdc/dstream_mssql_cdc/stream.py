@@ -19,7 +19,7 @@ from dstream_mssql_cdc.events import EventBuilder, Keyed
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
 from dstream_mssql_cdc.merge import Merger, TableFeed
 from dstream_mssql_cdc.position import Position, floor_of
-from dstream_mssql_cdc.source import Poll, Source
+from dstream_mssql_cdc.source import CdcSource, Poll
 from dstream_mssql_cdc.state import ReaderState, Table
 from dstream_mssql_cdc.window import Window, next_window
 
@@ -31,7 +31,7 @@ BuilderOf = Callable[[CapturedTable, str], EventBuilder]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class PollPace:
     """Sizes and times of reading."""
 
     poll_s: float = 1.0
@@ -58,10 +58,10 @@ class ChangeStream:
 
     def __init__(
         self,
-        source: Source,
+        source: CdcSource,
         state: ReaderState,
         builder_of: BuilderOf,
-        pace: Pace,
+        pace: PollPace,
         *,
         on_gap: str = "fail",
         observer: Observer | None = None,

@@ -10,12 +10,12 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from dstream_stacks.entities import ORIGINAL_NAME, EntityKind, EntityNames
-from dstream_stacks.naming import Template, is_entity_name
+from dstream_stacks.naming import NameTemplate, is_entity_name
 from msgspec import Meta
 
 from dstream.sdk import Duration, Secret, Size
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.infrastructure_settings import InfrastructureSettings
+from dstream_servicebus.infrastructure_settings import ServiceBusInfrastructure
 
 MAX_TTL_S = 4_294_967
 """A message's time to live travels as milliseconds in 32 bits (AMQP 1.0, 3.2.1 `ttl`)."""
@@ -50,7 +50,7 @@ class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     file: Annotated[str, Meta(min_length=1, description="JSON lines, one a rejected event; appended to")]
 
 
-class Config(InfrastructureSettings, frozen=True, kw_only=True):
+class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
     """The output's `config` block."""
 
     connection_string: Annotated[Secret[str] | None, Meta(description="Endpoint=sb://..;SharedAccessKey..")] = None
@@ -130,11 +130,11 @@ class Routing:
 
     names: EntityNames
     body: Literal["envelope", "data"]
-    message_id: Template | None
-    session: Template | Literal["none", "key"]
-    partition_key: Template | None
-    subject: Template
-    properties: tuple[tuple[str, Template], ...]
+    message_id: NameTemplate | None
+    session: NameTemplate | Literal["none", "key"]
+    partition_key: NameTemplate | None
+    subject: NameTemplate
+    properties: tuple[tuple[str, NameTemplate], ...]
     ttl_s: int | None
 
 
@@ -164,7 +164,7 @@ def access(config: Config, stack_connection_string: str | None = None) -> Access
 
 def routing(config: Config) -> Routing:
     """Raises ConfigError for a template or a name that can't work."""
-    session: Template | Literal["none", "key"]
+    session: NameTemplate | Literal["none", "key"]
     if config.session in ("none", "key"):
         session = "none" if config.session == "none" else "key"
     else:
@@ -261,7 +261,7 @@ def _entra(config: Config) -> Entra:
     )
 
 
-def _entity_template(config: Config, source_host: str, source_database: str) -> tuple[EntityKind, Template, str]:
+def _entity_template(config: Config, source_host: str, source_database: str) -> tuple[EntityKind, NameTemplate, str]:
     if config.queue is not None and config.topic is not None:
         raise ConfigError(
             "servicebus.two_entities", "queue and topic are both set; a task publishes to one kind", config_path="topic"
@@ -281,9 +281,9 @@ def _entity_template(config: Config, source_host: str, source_database: str) -> 
     )
 
 
-def _template(text: str, path: str) -> Template:
+def _template(text: str, path: str) -> NameTemplate:
     try:
-        return Template(text)
+        return NameTemplate(text)
     except ValueError as error:
         raise ConfigError("servicebus.bad_template", str(error), config_path=path) from error
 

@@ -112,7 +112,7 @@ class AuthorizationRuleSettings(msgspec.Struct, forbid_unknown_fields=True, froz
     )
 
 
-class InfrastructureSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What `plan`, `init`, `status` and `destroy` read beside the names of the entities."""
 
     mode: Annotated[

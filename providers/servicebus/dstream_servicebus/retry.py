@@ -46,7 +46,7 @@ class Schedule:
         return min(self.max_s, self.first_s * doubled) * (0.5 + jitter / 2)
 
 
-class Pace:
+class RetryPace:
     """The share of a full send that is tried: halved when the service or the link suffers, regained step by step."""
 
     __slots__ = ("share",)

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-from dstream_stacks.naming import Template, is_entity_name, kebab_table
+from dstream_stacks.naming import NameTemplate, is_entity_name, kebab_table
 
 from dstream.sdk.errors import DataError
 from dstream_servicebus.config import Routing
@@ -82,7 +82,7 @@ class Router:
 
     def _new_target(self, metadata: Any, session: str | None) -> _Target:
         routing = self._routing
-        if isinstance(routing.session, Template):
+        if isinstance(routing.session, NameTemplate):
             session = _short(self._required(routing.session, metadata, "session"))
         partition_key = None
         if routing.partition_key is not None:
@@ -125,7 +125,7 @@ class Router:
             )
         return _short("/".join([_text(metadata.TableName) or "", *(_text(values[name]) or "" for name in key)]))
 
-    def _required(self, template: Template, metadata: Any, setting: str) -> str:
+    def _required(self, template: NameTemplate, metadata: Any, setting: str) -> str:
         text = self._render(template, metadata)
         if not text:
             raise DataError(
@@ -136,7 +136,7 @@ class Router:
             )
         return text
 
-    def _render(self, template: Template, metadata: Any) -> str | None:
+    def _render(self, template: NameTemplate, metadata: Any) -> str | None:
         """None when a field is absent from the event."""
         if not template.fields:
             return template.text
@@ -171,7 +171,9 @@ class _FieldValues(Mapping[str, str]):
 
 def _metadata_fields(routing: Routing, source_fields: Mapping[str, str]) -> set[str]:
     templates = [routing.names.name, routing.subject, *(template for _, template in routing.properties)]
-    templates += [t for t in (routing.message_id, routing.partition_key, routing.session) if isinstance(t, Template)]
+    templates += [
+        t for t in (routing.message_id, routing.partition_key, routing.session) if isinstance(t, NameTemplate)
+    ]
     names = {name for template in templates for name in template.fields} - source_fields.keys()
     return {_source_of(name) for name in names}
 

@@ -19,7 +19,7 @@ from dstream.sdk.errors import DStreamError, SystemFault
 from dstream_servicebus.batches import Cut, way
 from dstream_servicebus.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.message import Message
-from dstream_servicebus.retry import Pace, Schedule, judge, reason
+from dstream_servicebus.retry import RetryPace, Schedule, judge, reason
 from dstream_servicebus.sender import EntitySender
 from dstream_servicebus.tally import Tally
 
@@ -48,7 +48,7 @@ class Worker:
         self._lanes: dict[LaneKey, Lane] = {}
         self._ready: deque[Lane] = deque()
         self._senders: dict[str, EntitySender] = {}
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, RetryPace] = {}
         self._tally = Tally(delivery.telemetry)
         self._under_way: list[Message] = []
         self._stop = threading.Event()
@@ -187,5 +187,5 @@ class Worker:
             sender = self._senders[entity] = self._delivery.sender(entity)
         return sender
 
-    def _pace(self, entity: str) -> Pace:
-        return self._paces.setdefault(entity, Pace())
+    def _pace(self, entity: str) -> RetryPace:
+        return self._paces.setdefault(entity, RetryPace())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from dstream.cli.render import show_errors
-from dstream.errors import ConfigError, ConfigErrors, DStreamError, Place
+from dstream.errors import ConfigError, ConfigErrors, DStreamError, SourceLocation
 
 
 def shown(error: DStreamError | ConfigErrors) -> str:
@@ -15,7 +15,7 @@ def shown(error: DStreamError | ConfigErrors) -> str:
 
 
 def test_an_error_shows_code_place_line_and_fix() -> None:
-    place = Place("dstream.hcl", 9, 7, '      tables = ["dbo.Orders"]', 'task "orders", input')
+    place = SourceLocation("dstream.hcl", 9, 7, '      tables = ["dbo.Orders"]', 'task "orders", input')
     error = ConfigError(
         "mssql.cdc_disabled",
         'the database "Sales" does not have change data capture enabled',
@@ -32,15 +32,15 @@ def test_an_error_shows_code_place_line_and_fix() -> None:
 
 
 def test_the_line_of_the_file_is_shown_without_its_secret() -> None:
-    place = Place("dstream.hcl", 3, 5, '  password = "hunter2"')
+    place = SourceLocation("dstream.hcl", 3, 5, '  password = "hunter2"')
     assert "hunter2" not in shown(ConfigError("config.type", "wrong", place=place))
 
 
 def test_several_errors_stand_below_each_other_with_their_number() -> None:
     errors = ConfigErrors(
         [
-            ConfigError("config.type", "one thing", place=Place("dstream.hcl", 7, 7), hint="Do this."),
-            ConfigError("config.type", "another thing.", place=Place("dstream.hcl", 14, 15)),
+            ConfigError("config.type", "one thing", place=SourceLocation("dstream.hcl", 7, 7), hint="Do this."),
+            ConfigError("config.type", "another thing.", place=SourceLocation("dstream.hcl", 14, 15)),
         ]
     )
     assert shown(errors) == (

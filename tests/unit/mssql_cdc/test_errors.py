@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from dstream_mssql_cdc.backoff import Backoff
-from dstream_mssql_cdc.errors import Interrupted, translate
+from dstream_mssql_cdc.errors import ReadInterrupted, translate
 
 from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault, UnreachableError
 
@@ -16,17 +16,23 @@ _DATABASE = f'{_DRIVER}[SQL Server]Cannot open database "X" requested by the log
     [
         ("28000", _LOGIN, False, AuthError, "login_failed"),
         ("28000", f"{_LOGIN}; [28000] {_DATABASE}", False, AuthError, "unknown_database"),
-        ("42000", f"[42000] {_DATABASE}", True, Interrupted, "interrupted"),
-        ("40001", f"[40001] {_DRIVER}[SQL Server]Deadlock victim (1205)", True, Interrupted, "interrupted"),
-        ("08S01", f"[08S01] {_DRIVER}TCP Provider: reset (104)", True, Interrupted, "interrupted"),
-        ("HYT00", f"[HYT00] {_DRIVER}Query timeout expired (0)", True, Interrupted, "interrupted"),
+        ("42000", f"[42000] {_DATABASE}", True, ReadInterrupted, "interrupted"),
+        ("40001", f"[40001] {_DRIVER}[SQL Server]Deadlock victim (1205)", True, ReadInterrupted, "interrupted"),
+        ("08S01", f"[08S01] {_DRIVER}TCP Provider: reset (104)", True, ReadInterrupted, "interrupted"),
+        ("HYT00", f"[HYT00] {_DRIVER}Query timeout expired (0)", True, ReadInterrupted, "interrupted"),
         ("HYT00", f"[HYT00] {_DRIVER}Login timeout expired (0)", False, UnreachableError, "unreachable"),
         ("08001", f"[08001] {_DRIVER}SSL Provider: [certificate verify failed] (-1)", False, ConfigError, "tls"),
         ("01000", "[01000] [unixODBC][Driver Manager]Can't open lib 'x' (0)", False, ConfigError, "driver_missing"),
         ("42000", f"[42000] {_DRIVER}[SQL Server]SELECT was denied. (229)", True, AuthError, "no_grant"),
-        ("42S02", f"[42S02] {_DRIVER}[SQL Server]Invalid name 'cdc.x_CT'. (208)", True, Interrupted, "schema_changed"),
+        (
+            "42S02",
+            f"[42S02] {_DRIVER}[SQL Server]Invalid name 'cdc.x_CT'. (208)",
+            True,
+            ReadInterrupted,
+            "schema_changed",
+        ),
         ("42000", f"[42000] {_DRIVER}[SQL Server]Incorrect syntax near 'x'. (102)", True, SystemFault, "query_failed"),
-        ("42000", f"[42000] {_DRIVER}[SQL Server]The service is busy (40501)", False, Interrupted, "interrupted"),
+        ("42000", f"[42000] {_DRIVER}[SQL Server]The service is busy (40501)", False, ReadInterrupted, "interrupted"),
     ],
 )
 def test_an_error_of_sql_server_is_grouped_by_what_to_do(
@@ -35,13 +41,13 @@ def test_an_error_of_sql_server_is_grouped_by_what_to_do(
     error = translate(Exception(state, text), login="r", database="X", connected=connected)
     assert (type(error), error.code) == (kind, f"mssql.{code}")
     assert "[Microsoft]" not in error.message
-    assert isinstance(error, (Interrupted, SystemFault)) or error.hint
+    assert isinstance(error, (ReadInterrupted, SystemFault)) or error.hint
 
 
 def test_waits_double_with_jitter_up_to_a_limit_and_then_the_host_is_told() -> None:
     now = [0.0]
     backoff = Backoff(clock=lambda: now[0], chance=lambda: 1.0)
-    cause = Interrupted("mssql.interrupted", "gone")
+    cause = ReadInterrupted("mssql.interrupted", "gone")
     waits = []
     while now[0] < 600:
         waits.append(backoff.next_wait_s(cause))
@@ -55,7 +61,7 @@ def test_waits_double_with_jitter_up_to_a_limit_and_then_the_host_is_told() -> N
 def test_an_interruption_after_a_calm_time_is_waited_for_shortly() -> None:
     now = [0.0]
     backoff = Backoff(clock=lambda: now[0], chance=lambda: 0.0)
-    cause = Interrupted("mssql.interrupted", "gone")
+    cause = ReadInterrupted("mssql.interrupted", "gone")
     assert [backoff.next_wait_s(cause) for _ in range(3)] == [0.25, 0.5, 1.0]
     now[0] = 100.0
     assert backoff.next_wait_s(cause) == 0.25

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from dstream_mssql_cdc.progress import Progress
+from dstream_mssql_cdc.progress import ReadProgress
 from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.window import Mapped
 
@@ -13,7 +13,7 @@ from dstream.sdk import Telemetry
 
 def told_when_idle(*polls: Poll) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    progress = Progress(Telemetry(lambda line: lines.append(json.loads(line))))
+    progress = ReadProgress(Telemetry(lambda line: lines.append(json.loads(line))))
     for poll in polls:
         progress.idle(poll)
     return [line for line in lines if line["dstream"] == "log"]

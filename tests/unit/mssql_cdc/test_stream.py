@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from dstream_mssql_cdc.position import ZERO_LSN, Position, increment_lsn
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
-from dstream_mssql_cdc.stream import ChangeStream, Pace
+from dstream_mssql_cdc.stream import ChangeStream, PollPace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ from dstream.sdk import Checkpoint, Lines, Stop
 from dstream.sdk.errors import RefusedError
 from tests.unit.mssql_cdc.change_log import GUID, ChangeLog, LoggedSource, Row, Transaction, builder_for
 
-NO_WAIT = Pace(poll_s=0.0, max_poll_s=0.0)
+NO_WAIT = PollPace(poll_s=0.0, max_poll_s=0.0)
 
 
 def fresh_state() -> ReaderState:
@@ -89,7 +89,7 @@ def _whole_updates(rows: list[Row]) -> tuple[Row, ...]:
     return tuple(kept.values())
 
 
-def read_all(log: ChangeLog, pace: Pace, seed: int, crashes: int) -> list[bytes]:
+def read_all(log: ChangeLog, pace: PollPace, seed: int, crashes: int) -> list[bytes]:
     """Everything, through some crashes: each goes back to a checkpoint, and what is read again must be the same
     bytes.
     """
@@ -132,7 +132,7 @@ def read_all(log: ChangeLog, pace: Pace, seed: int, crashes: int) -> list[bytes]
 def test_every_page_size_and_crash_gives_exactly_the_lines_of_the_log(
     log: ChangeLog, page_rows: int, window: int, block: int, seed: int, crashes: int
 ) -> None:
-    pace = Pace(0.0, 0.0, page_rows=page_rows, window_transactions=window, checkpoint_lines=block)
+    pace = PollPace(0.0, 0.0, page_rows=page_rows, window_transactions=window, checkpoint_lines=block)
     assert read_all(log, pace, seed, crashes) == log.expected_lines()
 
 
@@ -231,7 +231,7 @@ def test_another_transaction_at_the_position_means_a_restored_database() -> None
 def test_a_stop_ends_with_a_checkpoint_of_what_was_yielded() -> None:
     log = ChangeLog(["dbo.T0"], [one_row(number) for number in range(1, 8)])
     stop = Stop()
-    pace = Pace(0.0, 0.0, page_rows=1, window_transactions=1)
+    pace = PollPace(0.0, 0.0, page_rows=1, window_transactions=1)
     stream = ChangeStream(LoggedSource(log), fresh_state(), builder_for, pace)
     items = []
     for item in stream.lines(stop):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 from dstream.plugins import resolve
 
-PLACE = Place("dstream.hcl", 3)
+PLACE = SourceLocation("dstream.hcl", 3)
 
 
 @pytest.fixture(autouse=True)

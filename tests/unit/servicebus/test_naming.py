@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from dstream_stacks.entities import ORIGINAL_NAME, EntityNames
-from dstream_stacks.naming import Template, is_entity_name, kebab, kebab_table
+from dstream_stacks.naming import NameTemplate, is_entity_name, kebab, kebab_table
 
 
 @pytest.mark.parametrize(
@@ -28,18 +28,18 @@ def test_only_a_schema_other_than_dbo_shows_in_a_name(table: str, expected: str)
 
 
 def test_a_template_takes_each_field_from_the_values() -> None:
-    assert Template("{a}-{b}/{a}").render({"a": "1", "b": "2"}) == "1-2/1"
+    assert NameTemplate("{a}-{b}/{a}").render({"a": "1", "b": "2"}) == "1-2/1"
 
 
 def test_a_template_names_the_field_that_is_missing() -> None:
     with pytest.raises(KeyError, match="b"):
-        Template("{a}-{b}").render({"a": "1"})
+        NameTemplate("{a}-{b}").render({"a": "1"})
 
 
 @pytest.mark.parametrize("text", ["{", "a}", "{a b}", "{{a}}", "{}"])
 def test_a_brace_that_is_no_field_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="brace"):
-        Template(text)
+        NameTemplate(text)
 
 
 @pytest.mark.parametrize("name", ["a", "a-b", "a/b/c", "A.b_c", "0" * 260])
@@ -59,4 +59,4 @@ def test_entities_are_known_before_the_first_event_when_only_the_table_decides()
 
 
 def test_entities_are_not_known_when_more_than_the_table_decides() -> None:
-    assert EntityNames("topic", Template("{table}-{OperationType}"), tables=("Cars",)).known() == ()
+    assert EntityNames("topic", NameTemplate("{table}-{OperationType}"), tables=("Cars",)).known() == ()

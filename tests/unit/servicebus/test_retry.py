@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.servicebus import exceptions as sdk
-from dstream_servicebus.retry import Pace, Schedule, judge
+from dstream_servicebus.retry import RetryPace, Schedule, judge
 
 from dstream.errors import DStreamError
 
@@ -88,7 +88,7 @@ def test_a_busy_server_is_left_alone_for_at_least_its_time(action: Any, jitter: 
 
 
 def test_the_pace_halves_and_comes_back_in_steps() -> None:
-    pace = Pace()
+    pace = RetryPace()
     pace.slow_down()
     pace.slow_down()
     assert pace.share == 0.25

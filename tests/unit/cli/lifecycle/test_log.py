@@ -6,7 +6,7 @@ import io
 import json
 from typing import Any
 
-from dstream.cli.lifecycle.log import EventStream, LifecycleLog, Log
+from dstream.cli.lifecycle.log import CommandLog, EventStream, LifecycleLog
 from dstream.cli.view.plan import painter
 from dstream.protocol.messages import Diagnostic, Resource
 
@@ -26,7 +26,7 @@ def log_to(stream: io.StringIO, **changes: Any) -> LifecycleLog:
     return LifecycleLog(stream, **given)
 
 
-def tell(log: Log) -> None:
+def tell(log: CommandLog) -> None:
     task = log.of("t")
     task.resource(Resource("planned", "create", "orders", "test:Queue"))
     task.resource(Resource("started", "create", "orders", "test:Queue"))

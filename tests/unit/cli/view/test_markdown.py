@@ -9,7 +9,7 @@ import pytest
 from dstream.cli.lifecycle.answer import Answer
 from dstream.cli.view.markdown import MAX_LENGTH, markdown_of
 from dstream.cli.view.markdown_text import code, fenced, prose
-from dstream.errors import DStreamError, Place, SystemFault
+from dstream.errors import DStreamError, SourceLocation, SystemFault
 from dstream.host import LifecycleOutcome
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Diagnostic, Difference, Operation, Step
@@ -98,7 +98,7 @@ def test_a_plan_without_changes_is_short_and_says_so() -> None:
 
 def test_a_failure_is_the_first_thing_to_read() -> None:
     error = SystemFault(
-        "infra.failed", "QuotaExceeded: 10,000 | queues", place=Place("dstream.hcl", 14, 5), hint="Ask."
+        "infra.failed", "QuotaExceeded: 10,000 | queues", place=SourceLocation("dstream.hcl", 14, 5), hint="Ask."
     )
     done = resource("new", "create", phase="done")
     failed = resource("old", "create", phase="failed", note="QuotaExceeded")

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dstream.config.gotemplate import render
-from dstream.config.hcl.source import Source
+from dstream.config.hcl.source import SourceFile
 
 NOW = datetime(2026, 3, 4, 15, 6, 7, 89000, tzinfo=UTC)
 ENVIRON = {"A": "va", "EMPTY": "", "LIST": "x,y", "N": "5"}
 
 
-def rendered(text: str) -> Source:
+def rendered(text: str) -> SourceFile:
     return render("dstream.hcl", text, environ=ENVIRON, now=lambda: NOW)
 
 

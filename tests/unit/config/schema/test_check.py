@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from dstream.config import ProviderBlock
 from dstream.config.schema.check import check_config, mismatches
-from dstream.errors import ConfigError, Place
+from dstream.errors import ConfigError, SourceLocation
 from dstream.sdk import Duration, Secret, Size, config_schema, decode_config
 
 
@@ -125,7 +125,7 @@ def test_what_the_schema_leaves_open_is_not_judged() -> None:
 
 
 def test_each_error_has_the_place_of_the_name_or_of_the_value() -> None:
-    name, value, block = (Place("dstream.hcl", line) for line in (3, 4, 1))
+    name, value, block = (SourceLocation("dstream.hcl", line) for line in (3, 4, 1))
     given = ProviderBlock(
         "input",
         provider="x",

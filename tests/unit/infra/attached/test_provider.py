@@ -15,7 +15,7 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from dstream.errors import AuthError
-from dstream.infra.attached import Actual, AttachedResources, Property, ResourceFailed, Secret, Values
+from dstream.infra.attached import Actual, AttachedResources, Property, ResourceFailed, SecretValue, Values
 from dstream.infra.engine.attachments import served
 
 URN = "urn:pulumi:dev::shop::parent:index:Type$test:index:Lamp::lamp"
@@ -77,7 +77,7 @@ class Lamps:
     def _actual(self, name: str) -> Actual:
         given = {"fuse": "PT1M", "watts": 60, "color": "white", "on": False, "plug": None} | self.real[name]
         settings = {each: given.get(each) for each in self.properties if each != "pin"}
-        return Actual(settings, {"hours": 7, "key": Secret("s3cr3t")})
+        return Actual(settings, {"hours": 7, "key": SecretValue("s3cr3t")})
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dstream.errors import ConfigError
-from dstream.infra.engine.environment import Place, engine_environment, place_of, project_name
+from dstream.infra.engine.environment import StackLocation, engine_environment, place_of, project_name
 from dstream.protocol.messages import Infrastructure
 
 
-def place(tmp_path: Path, backend_url: str | None = None, secrets_provider: str | None = None) -> Place:
+def place(tmp_path: Path, backend_url: str | None = None, secrets_provider: str | None = None) -> StackLocation:
     work_dir = tmp_path / "infra" / "orders" / "dev"
     return place_of(Infrastructure("orders", "dev", str(work_dir), backend_url, secrets_provider), {})
 
 
-def environment(where: Place, environ: dict[str, str] | None = None, **more: object) -> dict[str, str]:
+def environment(where: StackLocation, environ: dict[str, str] | None = None, **more: object) -> dict[str, str]:
     given_: dict[str, object] = {"attached": {}, "plugins": (), **more}
     return engine_environment(where, {"HOME": "/home/ann", **(environ or {})}, **given_)  # type: ignore[arg-type]
 

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from pulumi.automation.events import EngineEvent
 
-from dstream.infra.engine.events import Events
+from dstream.infra.engine.events import EngineEvents
 from dstream.infra.plan.step import Step
 
 RECORDED = Path(__file__).parent / "recorded"
 
 
-def replayed(name: str) -> tuple[Events, list[tuple[str, str, str]]]:
+def replayed(name: str) -> tuple[EngineEvents, list[tuple[str, str, str]]]:
     told: list[tuple[str, str, str]] = []
 
     def on_step(step: Step, phase: str, why: str) -> None:
         told.append((step.name, phase, why))
 
-    events = Events(on_step)
+    events = EngineEvents(on_step)
     for line in (RECORDED / f"{name}.jsonl").read_text().splitlines():
         events.take(EngineEvent.from_json(json.loads(line)))
     return events, told
@@ -76,7 +76,7 @@ def test_a_plan_goes_from_what_is_real_to_what_is_wanted() -> None:
 
 
 def test_what_is_as_wanted_but_not_as_recorded_is_to_be_recorded() -> None:
-    events = Events()
+    events = EngineEvents()
     for line in (RECORDED / "preview-after-drift.jsonl").read_text().splitlines():
         event = json.loads(line)
         for each in event.values():
@@ -144,7 +144,7 @@ def event(kind: str, op: str, urn: str = "urn:pulumi:dev::t::cloud:index:Queue::
 )
 def test_a_replacement_begins_with_its_first_half_and_ends_with_its_last(halves: list[str]) -> None:
     told: list[str] = []
-    events = Events(lambda step, phase, _: told.append(f"{step.op} {phase}"))
+    events = EngineEvents(lambda step, phase, _: told.append(f"{step.op} {phase}"))
     for op in halves:
         assert "replace done" not in told
         events.take(event("resourcePreEvent", op))
@@ -154,7 +154,7 @@ def test_a_replacement_begins_with_its_first_half_and_ends_with_its_last(halves:
 
 
 def test_what_was_begun_and_not_ended_is_unfinished() -> None:
-    events = Events()
+    events = EngineEvents()
     events.take(event("resourcePreEvent", "update"))
     assert [each.name for each in events.unfinished] == ["q1"]
     events.finish()
@@ -162,7 +162,7 @@ def test_what_was_begun_and_not_ended_is_unfinished() -> None:
 
 
 def test_noise_of_the_engine_is_no_problem_to_tell() -> None:
-    events = Events()
+    events = EngineEvents()
     for severity, ephemeral in (("debug", False), ("info", True), ("info#err", False), ("warning", False)):
         body = {"message": f"{severity}\n", "color": "", "severity": severity, "ephemeral": ephemeral}
         events.take(EngineEvent.from_json({"sequence": 1, "timestamp": 1, "diagnosticEvent": body}))
@@ -189,7 +189,7 @@ def pre_event(op: str, old: dict[str, Any], new: dict[str, Any], detailed: dict[
 
 
 def test_what_the_program_did_not_set_goes_from_what_the_service_had() -> None:
-    events = Events()
+    events = EngineEvents()
     had = {"outputs": {"name": "q1", "sessions": False}}
     wanted = {"inputs": {"name": "q1", "sessions": True}}
     events.take(pre_event("update", had, wanted, {"sessions": {"diffKind": "add", "inputDiff": True}}))
@@ -197,7 +197,7 @@ def test_what_the_program_did_not_set_goes_from_what_the_service_had() -> None:
 
 
 def test_a_change_of_protection_alone_is_a_change() -> None:
-    events = Events()
+    events = EngineEvents()
     events.take(pre_event("same", {"retainOnDelete": True}, {"protect": True}, {}))
     assert events.steps[0].op == "update"
     assert [tuple(each) for each in events.steps[0].diff] == [("protect", False, True), ("retainOnDelete", True, False)]

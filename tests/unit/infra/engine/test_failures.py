@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dstream.infra.engine.events import Problem
+from dstream.infra.engine.events import EngineProblem
 from dstream.infra.engine.failures import failure, interrupted, one_line
 from dstream.infra.plan.step import Step
 
@@ -34,7 +34,12 @@ URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
 )
 def test_a_cause_has_a_kind(text: str, code: str, kind: str) -> None:
     error = failure(
-        "", [Problem("warning", "unrelated"), Problem("error", text, URN), Problem("error", "update failed")]
+        "",
+        [
+            EngineProblem("warning", "unrelated"),
+            EngineProblem("error", text, URN),
+            EngineProblem("error", "update failed"),
+        ],
     )
     assert (error.code, error.kind) == (code, kind)
     assert "orders" in error.message
@@ -43,7 +48,7 @@ def test_a_cause_has_a_kind(text: str, code: str, kind: str) -> None:
 
 def test_the_first_cause_is_told_and_the_others_are_named() -> None:
     other = URN.replace("orders", "returns")
-    error = failure("", [Problem("error", "no more\n  queues", URN), Problem("error", "nor here", other)])
+    error = failure("", [EngineProblem("error", "no more\n  queues", URN), EngineProblem("error", "nor here", other)])
     assert error.message == "orders: no more queues (failed as well: returns)"
 
 

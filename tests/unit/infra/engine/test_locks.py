@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dstream.infra.engine.environment import Place
-from dstream.infra.engine.locks import Holder, holders_in, locked, named_in, remove_dead
+from dstream.infra.engine.environment import StackLocation
+from dstream.infra.engine.locks import StackLockHolder, holders_in, locked, named_in, remove_dead
 from dstream.infra.engine.torn import remove_torn
 
 CONFLICT = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the
@@ -25,8 +25,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "123Z")
 
 
-def place(tmp_path: Path) -> Place:
-    found = Place("orders", "dev", tmp_path / "work", tmp_path.as_uri())
+def place(tmp_path: Path) -> StackLocation:
+    found = StackLocation("orders", "dev", tmp_path / "work", tmp_path.as_uri())
     assert found.lock_folder is not None
     found.lock_folder.mkdir(parents=True)
     return found
@@ -43,19 +43,19 @@ def test_the_engines_own_words_name_the_holder() -> None:
 def test_a_holder_counts_as_dead_only_when_that_is_certain() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    assert Holder("a", HERE, ended.pid, now()).is_dead
-    assert not Holder("a", "another-host", ended.pid, now()).is_dead
-    assert not Holder("a", HERE, os.getpid(), now()).is_dead
-    assert not Holder("a", HERE, os.getpid(), "not a time").is_dead
-    assert not Holder("a", HERE, 1, now()).is_dead
+    assert StackLockHolder("a", HERE, ended.pid, now()).is_dead
+    assert not StackLockHolder("a", "another-host", ended.pid, now()).is_dead
+    assert not StackLockHolder("a", HERE, os.getpid(), now()).is_dead
+    assert not StackLockHolder("a", HERE, os.getpid(), "not a time").is_dead
+    assert not StackLockHolder("a", HERE, 1, now()).is_dead
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_killed_process_that_nobody_asked_after_and_a_reused_number_are_dead() -> None:
-    assert Holder("a", HERE, os.getpid(), "2001-01-01T00:00:00.5Z").is_dead
+    assert StackLockHolder("a", HERE, os.getpid(), "2001-01-01T00:00:00.5Z").is_dead
     zombie = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
-    assert Holder("a", HERE, zombie.pid, now()).is_dead
+    assert StackLockHolder("a", HERE, zombie.pid, now()).is_dead
     zombie.wait()
 
 
@@ -75,7 +75,7 @@ def test_only_dead_locks_are_removed(tmp_path: Path) -> None:
 
 
 def test_of_other_backends_nothing_is_known_here() -> None:
-    assert holders_in(Place("orders", "dev", Path("w"), "azblob://state")) == []
+    assert holders_in(StackLocation("orders", "dev", Path("w"), "azblob://state")) == []
 
 
 def test_attributes_that_a_killed_engine_left_torn_are_removed_and_a_living_ones_are_not(tmp_path: Path) -> None:

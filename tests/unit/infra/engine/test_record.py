@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from dstream.infra.engine.record import Record
+from dstream.infra.engine.record import StackRecord
 
 URN = "urn:pulumi:dev::t::cloud:index:Queue::"
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:1"}
@@ -32,11 +32,11 @@ def exported(*resources: dict[str, Any], pending: list[tuple[str, dict[str, Any]
 
 
 def test_people_see_their_resources_and_no_secret() -> None:
-    record = Record(exported(queue("q1"), queue("q2")))
+    record = StackRecord(exported(queue("q1"), queue("q2")))
     assert record.names == ["q1", "q2"]
     assert record.outputs == {"names": ["q1"], "s": "***"}
     assert record.stack_settings == {"encryptionsalt": "v1:salt"}
-    assert not Record({"version": 3, "deployment": None}).is_initialised
+    assert not StackRecord({"version": 3, "deployment": None}).is_initialised
 
 
 def test_a_cloud_kept_key_is_found_in_the_record() -> None:
@@ -45,26 +45,26 @@ def test_a_cloud_kept_key_is_found_in_the_record() -> None:
         "type": "cloud",
         "state": {"url": "azurekeyvault://v", "encryptedkey": "k"},
     }
-    assert Record(made).stack_settings == {"secretsprovider": "azurekeyvault://v", "encryptedkey": "k"}
+    assert StackRecord(made).stack_settings == {"secretsprovider": "azurekeyvault://v", "encryptedkey": "k"}
 
 
 def test_the_digest_moves_with_inputs_and_ids_only() -> None:
-    before = Record(exported(queue("q1"), queue("q2"))).digest
+    before = StackRecord(exported(queue("q1"), queue("q2"))).digest
     other_cipher = {**SECRET, "ciphertext": "v1:2"}
     same = [
         queue("q2", outputs={"messages": 9}),
         queue("q1", modified="today", inputs={"name": "q1", "key": other_cipher}),
     ]
-    assert Record(exported(*same)).digest == before
-    assert Record(exported(queue("q1"), queue("q2", id="/queues/x"))).digest != before
-    assert Record(exported(queue("q1", inputs={"name": "q1", "size": 2}), queue("q2"))).digest != before
-    assert Record(exported(queue("q1"))).digest != before
+    assert StackRecord(exported(*same)).digest == before
+    assert StackRecord(exported(queue("q1"), queue("q2", id="/queues/x"))).digest != before
+    assert StackRecord(exported(queue("q1", inputs={"name": "q1", "size": 2}), queue("q2"))).digest != before
+    assert StackRecord(exported(queue("q1"))).digest != before
 
 
 def test_what_was_being_made_counts_as_made_when_its_id_is_known() -> None:
     begun = {key: value for key, value in queue("q2").items() if key not in ("id", "outputs")}
     unknown = {**begun, "urn": URN + "q3"}
-    record = Record(
+    record = StackRecord(
         exported(queue("q1"), pending=[("creating", begun), ("creating", unknown), ("updating", queue("q1"))])
     )
     assert next((each.kind, each.name, each.inputs["name"]) for each in record.pending) == ("creating", "q2", "q2")
@@ -78,7 +78,7 @@ def test_what_was_being_made_counts_as_made_when_its_id_is_known() -> None:
 
 def test_a_replacement_that_was_being_made_leaves_the_old_one_to_be_deleted() -> None:
     begun = {key: value for key, value in queue("q1").items() if key not in ("id", "outputs")}
-    record = Record(exported(queue("q1", id="/queues/old"), pending=[("creating", begun)]))
+    record = StackRecord(exported(queue("q1", id="/queues/old"), pending=[("creating", begun)]))
     resources = record.settled({URN + "q1": "/queues/new"})["deployment"]["resources"]
     assert [(each.get("id"), bool(each.get("delete"))) for each in resources[1:]] == [
         ("/queues/new", False),
@@ -90,7 +90,7 @@ def test_a_replacement_that_was_being_made_leaves_the_old_one_to_be_deleted() ->
 def test_settling_changes_nothing_of_the_original() -> None:
     original = exported(queue("q1"), pending=[("creating", queue("q2"))])
     before = deepcopy(original)
-    Record(original).settled({URN + "q2": "x"})
+    StackRecord(original).settled({URN + "q2": "x"})
     assert original == before
 
 
@@ -98,7 +98,7 @@ def test_a_replacement_of_the_same_name_counts_as_made_in_place_of_the_deleted_o
     """Else the engine, which only sees the mark, makes it again and meets it."""
     deleted = queue("q1", pendingReplacement=True, outputs={"messages": 4})
     making = {key: value for key, value in queue("q1", inputs={"name": "new"}).items() if key not in ("id", "outputs")}
-    record = Record(exported(deleted, queue("q2"), pending=[("creating", making)]))
+    record = StackRecord(exported(deleted, queue("q2"), pending=[("creating", making)]))
 
     resources = record.settled({URN + "q1": "/queues/q1"})["deployment"]["resources"]
 
