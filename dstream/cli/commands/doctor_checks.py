@@ -48,7 +48,7 @@ def engine(*, is_needed: bool) -> Iterator[Finding]:
     if version:
         yield Finding("ok", "Pulumi SDK", version)
     else:
-        yield Finding(absence, "Pulumi SDK", "not installed", "pip install 'dstream[infra]'")
+        yield Finding(absence, "Pulumi SDK", "not installed", "Install it: pip install pulumi")
 
 
 def state_folder(project: Project) -> Finding:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 30.0
 """For one secret, with signing in. Each attempt to connect has a shorter one."""
 
-_INSTALL = "Install it: pip install 'dstream[keyvault]'"
+_INSTALL = "Install it: pip install azure-identity azure-keyvault-secrets"
 _SIGN_IN = (
     "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, "
     "or run where a managed identity is."
