@@ -102,7 +102,7 @@ def _exit_code(arguments: list[str]) -> int:
 
 def _missing_plugin(name: str) -> click.Command:
     def explain() -> None:
-        raise click.UsageError(f"`dstream {name}` needs the sandbox. From a checkout of DStream, run: pip install ./sandbox")
+        raise click.UsageError(f"`dstream {name}` needs the sandbox; in a checkout of DStream, run: make setup")
 
     return click.Command(name, callback=explain, help=_PLUGIN_COMMANDS[name])
 
