@@ -1,5 +1,5 @@
-"""A SQL Server with change data capture and an Azure Service Bus namespace on one's own machine.
+"""A local SQL Server with change data capture, and a local Azure Service Bus namespace.
 
-Real clients work unmodified: Microsoft's ODBC driver, azure-servicebus and others' drivers. Nothing of DStream is
-imported here; DStream finds this package as an optional plug-in. What is emulated, and what is not: docs/sandbox.md.
+Real clients work unmodified: Microsoft's ODBC driver, azure-servicebus and other drivers. This package imports nothing
+from DStream, which finds it as an optional plug-in. The documentation's sandbox page lists what is emulated.
 """

@@ -1,4 +1,4 @@
-"""The sandbox in the background: starting it in a session of its own, and ending one that runs."""
+"""Running the sandbox in the background: starting it in its own session, and stopping it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _END_TIMEOUT_S = 25.0
 
 
 def detach(options: list[str], folder: Folder) -> None:
-    """Start `dstream sandbox up OPTIONS` in a session of its own; returns when it is ready. Raises SandboxError."""
+    """Start `dstream sandbox up OPTIONS` in its own session and return when it is ready. Raises SandboxError."""
     folder.make()
     log = folder.log("supervisor")
     with log.open("ab") as output:
@@ -46,7 +46,7 @@ def detach(options: list[str], folder: Folder) -> None:
 
 
 def stop_running(folder: Folder) -> bool:
-    """Ask the supervisor to end and wait until it and its servers have; False when none runs. Raises SandboxError."""
+    """Stop the supervisor and wait until it and its servers have exited. False if none runs. Raises SandboxError."""
     running = folder.running()
     if running is None:
         return False
@@ -54,7 +54,7 @@ def stop_running(folder: Folder) -> bool:
     _wait_until(
         lambda: not folder.is_locked("supervisor") and not folder.is_locked("servers"),
         _END_TIMEOUT_S,
-        f"the sandbox did not end; its supervisor has pid {running.supervisor}",
+        f"the sandbox did not stop; its supervisor has pid {running.supervisor}",
     )
     return True
 

@@ -1,4 +1,4 @@
-"""The sandbox's certificate authority and the certificate that its servers show: made once per data folder."""
+"""The sandbox's certificate authority and its servers' certificate, created once per data folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOSTS = ("localhost", "*.localhost")
 
 
 def ensure_certificates(folder: Path) -> None:
-    """Write ca.pem, server.pem (with the CA behind it) and server.key, unless they exist."""
+    """Write ca.pem, server.pem (followed by the CA) and server.key, unless they exist."""
     if (folder / "server.key").exists():
         return
     now = datetime.datetime.now(datetime.UTC)
@@ -78,7 +78,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Last, and in one step: its presence means that all three files are whole."""
+    """Write the key last and atomically: its presence means that all three files are complete."""
     temporary = path.with_suffix(".tmp")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(

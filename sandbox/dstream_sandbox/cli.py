@@ -1,4 +1,4 @@
-"""The commands of `dstream sandbox`, and those that start, show and end it."""
+"""The `dstream sandbox` command group, and the commands that start, show and stop the sandbox."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ _FOLLOW_INTERVAL_S = 0.1
 def sandbox() -> None:
     """A local SQL Server with CDC and a local Azure Service Bus.
 
-    For real clients, unmodified. Listens on 127.0.0.1 only and checks the credentials that it made.
+    Real clients work unmodified. It listens on 127.0.0.1 only and checks the credentials it generated.
     """
 
 
 @command(sandbox, example="dstream sandbox up --detach --sql-port 1433")
 @data_option
-@click.option("--detach", "detached", is_flag=True, help="Return when it is ready; `down` ends it.")
-@click.option("--sql-port", type=_PORT, help="SQL Server's port (default: a free one at first, then kept).")
-@click.option("--amqp-port", type=_PORT, help="Service Bus over plain AMQP.")
-@click.option("--amqps-port", type=_PORT, help="Service Bus over AMQP with TLS.")
-@click.option("--admin-port", type=_PORT, help="Service Bus administration, https and http.")
-@click.option("--azure-port", type=_PORT, help="Azure for the Pulumi engine.")
-@click.option("--profile", type=click.Choice(["standard", "premium"]), help="The Service Bus tier to act as; kept.")
+@click.option("--detach", "detached", is_flag=True, help="Run in the background; return when ready.")
+@click.option("--sql-port", type=_PORT, help="SQL Server port (default: a free port, then reused).")
+@click.option("--amqp-port", type=_PORT, help="Service Bus port for plain AMQP.")
+@click.option("--amqps-port", type=_PORT, help="Service Bus port for AMQP over TLS.")
+@click.option("--admin-port", type=_PORT, help="Service Bus administration port (HTTPS and HTTP).")
+@click.option("--azure-port", type=_PORT, help="Port of the Azure API for the Pulumi engine.")
+@click.option("--profile", type=click.Choice(["standard", "premium"]), help="Service Bus tier to emulate; remembered.")
 @click.option(
     "--capture-delay",
     "capture_delay_s",
     type=click.FloatRange(min=0),
-    help="Seconds from COMMIT until a change is in its change table (default 0); kept.",
+    help="Seconds between COMMIT and the row in the change table (default: 0); remembered.",
 )
-@click.option("--replay-reads", is_flag=True, help="Serve repeated reads from memory (for benchmarks of readers).")
-@click.option("--sink", is_flag=True, help="Service Bus accepts and counts, and stores nothing (for benchmarks).")
+@click.option("--replay-reads", is_flag=True, help="Serve repeated reads from memory, for benchmarking readers.")
+@click.option("--sink", is_flag=True, help="Accept and count messages without storing them, for benchmarks.")
 def up(data: Path, *, detached: bool, replay_reads: bool, sink: bool, **given: Any) -> None:
-    """Start it; Ctrl-C ends it."""
+    """Start the sandbox; press Ctrl-C to stop it."""
     folder = open_folder(data)
     if detached:
         _detach(folder, replay_reads=replay_reads, sink=sink, **given)
@@ -66,24 +66,24 @@ def up(data: Path, *, detached: bool, replay_reads: bool, sink: bool, **given: A
 
     logging.basicConfig(format="%(asctime)s %(message)s")
     supervisor = Supervisor(folder, replay_reads=replay_reads, sink=sink, **given)
-    supervisor.run(lambda: show(_summary(folder, supervisor.settings, folder.running()), "Ctrl-C ends it."))
+    supervisor.run(lambda: show(_summary(folder, supervisor.settings, folder.running()), "Press Ctrl-C to stop it."))
 
 
 @command(sandbox, example="dstream sandbox down")
 @data_option
 def down(data: Path) -> None:
-    """End it; its data stays."""
+    """Stop the sandbox and keep its data."""
     from dstream_sandbox.background import stop_running
 
     folder = open_folder(data)
-    show("The sandbox has ended." if stop_running(folder) else f"No sandbox runs on {folder.path}.")
+    show("The sandbox has stopped." if stop_running(folder) else f"No sandbox is running in {folder.path}.")
 
 
 @command(sandbox, example="dstream sandbox status --json")
 @data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def status(data: Path, *, as_json: bool) -> None:
-    """Show what runs, with pids and ports. Exit code 1 when nothing does."""
+    """Show whether the sandbox is running, with pids and ports. Exits with 1 if it is not."""
     folder = open_folder(data)
     settings, running = folder.settings(), folder.running()
     if as_json:
@@ -91,7 +91,7 @@ def status(data: Path, *, as_json: bool) -> None:
     elif settings and running:
         click.echo(_summary(folder, settings, running))
     else:
-        click.echo(f"No sandbox runs on {folder.path}. Start one: dstream sandbox up --detach")
+        click.echo(f"No sandbox is running in {folder.path}. Start one: dstream sandbox up --detach")
     if not running:
         sys.exit(1)
 
@@ -100,7 +100,7 @@ def status(data: Path, *, as_json: bool) -> None:
 @data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of export lines.")
 def env(data: Path, *, as_json: bool) -> None:
-    """Print the variables through which programs find it."""
+    """Print the environment variables that point programs to the sandbox."""
     from dstream_sandbox.environment import environment, shell_exports
 
     folder = open_folder(data)
@@ -111,13 +111,13 @@ def env(data: Path, *, as_json: bool) -> None:
 @command(sandbox, example="dstream sandbox logs\ndstream sandbox logs servicebus --follow")
 @data_option
 @click.argument("server", type=click.Choice(_SERVERS), required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on as more is logged; Ctrl-C ends it.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 def logs(data: Path, server: str | None, *, follow: bool) -> None:
-    """Print what the servers have logged."""
+    """Print the logs of the servers."""
     folder = open_folder(data)
     names = [server] if server else list(_SERVERS)
     if not folder.log("supervisor").parent.is_dir():
-        raise SandboxError(f"no sandbox was ever started on {folder.path}")
+        raise SandboxError(f"no sandbox has been started in {folder.path}")
     positions = dict.fromkeys(names, 0)
     while True:
         for name in names:
@@ -135,7 +135,7 @@ def _detach(folder: Folder, *, replay_reads: bool, sink: bool, **given: Any) -> 
     from dstream_sandbox.background import detach
 
     if folder.running():
-        raise SandboxError(f"a sandbox runs on {folder.path} already; `dstream sandbox down` ends it")
+        raise SandboxError(f"a sandbox is already running in {folder.path}; stop it with: dstream sandbox down")
     options = [f"--{_option(name)}={value}" for name, value in given.items() if value is not None]
     detach([*options, *["--replay-reads"] * replay_reads, *["--sink"] * sink], folder)
     show(_summary(folder, running_settings(folder), folder.running()))
@@ -159,7 +159,7 @@ def _summary(folder: Folder, settings: Settings, running: Running | None) -> str
 
 
 def _pid(pid: int | None) -> str:
-    return f"pid {pid}" if pid else "has ended, is started again; see `dstream sandbox logs supervisor`"
+    return f"pid {pid}" if pid else "restarting; see `dstream sandbox logs supervisor`"
 
 
 def _status(folder: Folder, settings: Settings | None, running: Running | None) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _status(folder: Folder, settings: Settings | None, running: Running | None) 
 
 
 def _print_log(path: Path, position: int) -> int:
-    """Print from `position` on; the new position."""
+    """Print the log from `position` on. Return the new position."""
     if not path.exists():
         return position
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Real clients of the sandbox, as anybody would write them: pyodbc with Microsoft's driver, azure-servicebus."""
+"""Real clients of the sandbox: pyodbc with Microsoft's driver, and azure-servicebus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def connect(settings: Settings, *, database: str = DATABASE, autocommit: bool = True) -> pyodbc.Connection:
-    """A connection as sa. Raises pyodbc.Error, and SandboxError where the ODBC driver can't be loaded."""
+    """Connect as sa. Raises pyodbc.Error, or SandboxError if the ODBC driver cannot be loaded."""
     _require_driver_manager()
     import pyodbc
 
@@ -31,7 +31,7 @@ def connect(settings: Settings, *, database: str = DATABASE, autocommit: bool = 
 
 
 def odbc_driver() -> str:
-    """The path of msodbcsql18 inside the wheel that ships it."""
+    """The path of msodbcsql18 inside the mssql-python-odbc wheel."""
     spec = importlib.util.find_spec("mssql_python_odbc")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("mssql-python-odbc is not installed")
@@ -44,19 +44,19 @@ def odbc_driver() -> str:
     fitting = [path for path in found if family in path.parts and machine in path.parts]
     preferred = [path for path in fitting if "debian_ubuntu" in path.parts] or fitting or found
     if not preferred:
-        raise ModuleNotFoundError(f"no msodbcsql18 in {root}")
+        raise ModuleNotFoundError(f"msodbcsql18 not found in {root}")
     return str(preferred[0])
 
 
 def prepare_database(settings: Settings) -> None:
-    """Create the database and enable CDC on it, unless that was done before. Raises SandboxError."""
+    """Create the database and enable CDC on it, unless already done. Raises SandboxError."""
     _require_driver_manager()
     import pyodbc
 
     try:
         _prepare_database(settings)
     except pyodbc.Error as error:
-        raise SandboxError(f"the database {DATABASE} can't be made: {server_errors(str(error.args[-1]))}") from error
+        raise SandboxError(f"cannot create database {DATABASE}: {server_errors(str(error.args[-1]))}") from error
 
 
 def _prepare_database(settings: Settings) -> None:
@@ -69,7 +69,7 @@ def _prepare_database(settings: Settings) -> None:
 
 
 def servicebus(settings: Settings, **options: Any) -> ServiceBusClient:
-    """`options` are the client's own."""
+    """A client; `options` are passed to it."""
     from azure.servicebus import ServiceBusClient
 
     return ServiceBusClient.from_connection_string(servicebus_connection_string(settings), **options)
@@ -86,5 +86,5 @@ def administration(folder: Folder, settings: Settings) -> ServiceBusAdministrati
 def _require_driver_manager() -> None:
     try:
         import pyodbc  # noqa: F401
-    except ImportError as error:  # libodbc.so.2, which pyodbc's wheel does not bring
+    except ImportError as error:  # pyodbc's wheel does not contain libodbc.so.2
         raise SandboxError(f"{error}; install unixODBC: sudo apt-get install libodbc2") from error

@@ -1,4 +1,4 @@
-"""What all commands of the sandbox share: the folder they work on, and errors that become one message."""
+"""Shared by all sandbox commands: the data folder, and SandboxError shown as one message."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ data_option = click.option(
     show_default=True,
     envvar="DSTREAM_SANDBOX_DATA",
     show_envvar=True,
-    help="The folder that keeps everything.",
+    help="Data folder.",
 )
 
 
 def command(
     group: click.Group, name: str | None = None, *, example: str
 ) -> Callable[[Callable[P, None]], click.Command]:
-    """A command of `group`: its help ends with `example`, its SandboxErrors become one message and exit code 1."""
+    """Add a command to `group`. Its help ends with `example`; a SandboxError becomes one message and exit code 1."""
 
     def decorate(function: Callable[P, None]) -> click.Command:
         @wraps(function)
@@ -44,7 +44,7 @@ def command(
 
 
 def examples(text: str) -> str:
-    """The end of a help page."""
+    """The examples at the end of a help page."""
     lines = text.strip().splitlines()
     return "\n".join(["\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])
 
@@ -54,16 +54,16 @@ def open_folder(data: Path) -> Folder:
 
 
 def running_settings(folder: Folder) -> Settings:
-    """Raises SandboxError when no sandbox runs there."""
+    """The settings of the running sandbox. Raises SandboxError if none is running."""
     settings = folder.settings()
     if settings is None or folder.running() is None:
         raise SandboxError(
-            f"no sandbox runs on {folder.path}; start one: dstream sandbox up --detach (elsewhere: see --data)"
+            f"no sandbox is running in {folder.path}; start one with `dstream sandbox up --detach`, or set --data"
         )
     return settings
 
 
 def show(*lines: Any) -> None:
-    """On stderr: what is no result."""
+    """Print messages, as opposed to results, to stderr."""
     for line in lines:
         click.echo(line, err=True)

@@ -1,4 +1,4 @@
-"""An independent consumer of a queue, with azure-servicebus alone: what came, in which order, how late."""
+"""An independent consumer of a queue, built on azure-servicebus alone. Records order and delay of the messages."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from dstream_sandbox import clients
 from dstream_sandbox.folder import Settings
 
 Position = tuple[str, int, str, int]
-"""LSN, command id, sequence value, operation: where a change stands in the log."""
+"""LSN, command id, sequence value and operation: the position of a change in the log."""
 
 Arrival = tuple[int, Position, float]
-"""The message's sequence number in the queue, which is the order in which it was published; its change's position; and
-milliseconds from the commit of the change until a consumer had it."""
+"""The sequence number of the message (the order of publishing), the position of its change, and the milliseconds from
+commit to arrival."""
 
 
 @dataclass(slots=True)
 class Consumer:
-    """Takes messages off the queue as they come, on a thread of its own, until `stop`."""
+    """Receives messages on its own thread until `stop`."""
 
     settings: Settings
     queue: str
     arrived: list[Arrival] = field(default_factory=list)
     last_at: float = 0.0
-    """Of the monotonic clock."""
+    """When the last message arrived, on the monotonic clock."""
     _ended: threading.Event = field(default_factory=threading.Event)
     _came: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
@@ -38,13 +38,13 @@ class Consumer:
         self._thread.start()
 
     def wait_for(self, count: int, timeout_s: float) -> None:
-        """Until `count` messages have come, or none came for `timeout_s`."""
+        """Wait until `count` messages have arrived, or none arrives for `timeout_s`."""
         with self._came:
             while len(self.arrived) < count and self._came.wait(timeout_s):
                 pass
 
     def stop(self) -> None:
-        """After what is still on its way: more than expected must show, too."""
+        """Stop once nothing more arrives, so that surplus messages are counted, too."""
         self._ended.set()
         if self._thread:
             self._thread.join()
@@ -76,5 +76,5 @@ class Consumer:
 
 
 def _seconds(commit_time: str) -> float:
-    """A commit time as the change tables have it: the server's local time, and the server is this machine."""
+    """Unix time of a commit time. CDC records the server's local time, and the server is this machine."""
     return datetime.fromisoformat(commit_time).timestamp()

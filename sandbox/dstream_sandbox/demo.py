@@ -1,7 +1,7 @@
-"""`dstream demo`: the whole story told on the sandbox, with real output, and checked by an independent consumer.
+"""`dstream demo`: DStream from plan to destroy on the sandbox, with real output, checked by an independent consumer.
 
-DStream is only executed here, as a user would. The check of the stream knows what SQL Server's change tables hold and
-what came out of the queue; that of the infrastructure asks the namespace which queues there are.
+This module only runs DStream, as a user would. It checks the stream by comparing SQL Server's change tables with what
+came out of the queue, and the infrastructure by listing the queues of the namespace.
 """
 
 from __future__ import annotations
@@ -57,16 +57,22 @@ task "orders" {
 
 
 @click.command(epilog="\b\nExample:\n  dstream demo --rows 20000")
-@click.option("--rows", type=click.IntRange(min=100), default=10_000, show_default=True, help="Change so many rows.")
 @click.option(
-    "--data", type=click.Path(path_type=Path), default=Path(".dstream/demo"), show_default=True, help="Made afresh."
+    "--rows", type=click.IntRange(min=100), default=10_000, show_default=True, help="Number of rows to change."
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path(".dstream/demo"),
+    show_default=True,
+    help="Data folder; deleted first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object on stdout.")
 def demo(rows: int, data: Path, *, as_json: bool) -> None:
-    """The whole story on the sandbox: a queue is planned and made, changes of SQL Server are streamed into it through a
-    kill -9, drift is found and healed, and all of it is torn down.
+    """Show DStream end to end on the sandbox: plan and create a queue, stream SQL Server changes into it despite a
+    kill -9, detect and fix drift, and tear everything down.
 
-    Exits with 1 when a change was lost, came twice or came out of order, or a command did not do what it should.
+    Exits with 1 if a change is lost, repeated or out of order, or if a command fails.
     """
     data = data.resolve()
     shutil.rmtree(data, ignore_errors=True)
@@ -81,7 +87,7 @@ def demo(rows: int, data: Path, *, as_json: bool) -> None:
 
 @dataclass(slots=True)
 class Figures:
-    """What was written, and what an independent consumer found in the queue."""
+    """What was written to SQL Server, and what an independent consumer received from the queue."""
 
     rows_changed: int = 0
     messages_received: int = 0
@@ -92,7 +98,7 @@ class Figures:
     lag_ms_median: float = 0.0
     lag_ms_worst: float = 0.0
     infrastructure_ok: bool = True
-    """plan, init, status and destroy did and found what they should."""
+    """Whether plan, init, status and destroy worked as expected."""
     schema_version: int = 1
 
     @property
@@ -108,14 +114,14 @@ class Figures:
             ("repeated", f"{self.repeated:,}"),
             ("out of order", f"{self.out_of_order:,}"),
             ("rows/s", f"{self.rows_s:,.0f}"),
-            ("infrastructure", "as it should be" if self.infrastructure_ok else "NOT as it should be"),
-            ("lag", f"{self.lag_ms_median:,.0f} ms median, {self.lag_ms_worst:,.0f} ms worst (the kill included)"),
+            ("infrastructure", "as expected" if self.infrastructure_ok else "NOT as expected"),
+            ("lag", f"{self.lag_ms_median:,.0f} ms median, {self.lag_ms_worst:,.0f} ms worst (including the kill)"),
         ]
         return "\n".join(f"  {name:<18} {value:>10}" for name, value in lines)
 
 
 class _Story:
-    """One line a chapter on stderr, indented lines for what happens in it."""
+    """Prints to stderr: a heading per chapter, and indented lines below it."""
 
     def __init__(self, style: Any) -> None:
         self._style = style
@@ -129,7 +135,7 @@ class _Story:
 
 @contextlib.contextmanager
 def _sandbox(folder: Folder, story: _Story) -> Iterator[Settings]:
-    story.chapter("A SQL Server and a Service Bus on this machine: dstream sandbox up")
+    story.chapter("Start a local SQL Server and Service Bus: dstream sandbox up")
     supervisor = Supervisor(folder)
     settings = supervisor.settings
     supervisor.start()
@@ -158,46 +164,53 @@ class _Demo:
             started = time.monotonic()
             self._stream_through_a_kill(load, rows, consumer)
             expected = self._expected()
-            self._story.chapter("Everything must arrive")
+            self._story.chapter("Wait for delivery")
             consumer.wait_for(len(expected), _DRAIN_S)
             figures.rows_s = len(expected) / (consumer.last_at - started)
         consumer.stop()
         self._check(figures, expected, sorted(consumer.arrived))
-        self._drift_and_heal(figures)
+        self._drift_and_fix(figures)
         self._tear_down(figures)
         return figures
 
     def _prepare(self) -> None:
-        self._story.chapter("Tables with change data capture")
+        self._story.chapter("Create tables with change data capture")
         with contextlib.closing(clients.connect(self._settings)) as connection:
             workload.create_tables(connection)
-        self._story.line(f"{', '.join(_TABLES)}; there is no queue yet")
+        self._story.line(f"{', '.join(_TABLES)}; no queue yet")
         self._hcl.write_text(_HCL)
         self._story.chapter("dstream.hcl")
         for line in _HCL.splitlines():
             self._story.line(line)
 
     def _provision(self, figures: Figures) -> None:
-        self._tell(figures, "What would be made: dstream plan orders", "plan", "orders")
-        self._tell(figures, "Make it: dstream init orders", "init", "orders", "--yes")
+        self._tell(figures, "Preview the changes: dstream plan orders", "plan", "orders")
+        self._tell(figures, "Create the queue: dstream init orders", "init", "orders", "--yes")
         figures.infrastructure_ok &= _QUEUE in self._queues()
 
-    def _drift_and_heal(self, figures: Figures) -> None:
+    def _drift_and_fix(self, figures: Figures) -> None:
         with clients.administration(self._folder, self._settings) as administration:
             queue = administration.get_queue(_QUEUE)
             queue.max_delivery_count = 77
             administration.update_queue(queue)
-        self._story.chapter("Somebody sets the queue's maximum delivery count to 77, outside DStream")
-        self._tell(figures, "dstream status orders", "status", "orders", "--detailed-exitcode", expected_code=2)
-        self._tell(figures, "Heal it: dstream init orders", "init", "orders", "--yes")
+        self._story.chapter("Someone sets the maximum delivery count of the queue to 77 outside DStream")
+        self._tell(
+            figures,
+            "Detect the drift: dstream status orders",
+            "status",
+            "orders",
+            "--detailed-exitcode",
+            expected_code=2,
+        )
+        self._tell(figures, "Fix the drift: dstream init orders", "init", "orders", "--yes")
         figures.infrastructure_ok &= self._queues()[_QUEUE] != 77
 
     def _tear_down(self, figures: Figures) -> None:
-        self._tell(figures, "Tear down: dstream destroy orders", "destroy", "orders", "--yes")
+        self._tell(figures, "Tear everything down: dstream destroy orders", "destroy", "orders", "--yes")
         figures.infrastructure_ok &= _QUEUE not in self._queues()
 
     def _tell(self, figures: Figures, title: str, *arguments: str, expected_code: int = 0) -> None:
-        """Run a command and show what it prints."""
+        """Run a command and show its output."""
         self._story.chapter(title)
         done = subprocess.run(
             self._command(*arguments),
@@ -212,30 +225,32 @@ class _Demo:
         for line in done.stdout.strip("\n").splitlines():
             self._story.line(line)
         if done.returncode != expected_code:
-            self._story.line(f"exit code {done.returncode}, not {expected_code}")
+            self._story.line(f"exited with {done.returncode}, expected {expected_code}")
             figures.infrastructure_ok = False
 
     def _queues(self) -> dict[str, int | None]:
-        """The namespace's queues and their maximum delivery counts."""
+        """The queues of the namespace and their maximum delivery counts."""
         with clients.administration(self._folder, self._settings) as administration:
             return {queue.name: queue.max_delivery_count for queue in administration.list_queues()}
 
     def _stream_through_a_kill(self, load: workload.Load, rows: int, consumer: Consumer) -> None:
         pool = ThreadPoolExecutor(1, "load")
-        self._story.chapter("dstream run orders, while an application writes")
+        self._story.chapter("Stream while an application writes: dstream run orders")
         first = self._run()
         writing = pool.submit(load.run, rows)
         consumer.wait_for(max(50, rows // 20), _DRAIN_S)
         first.kill()
         first.wait()
-        self._story.line(f"kill -9 {first.pid} after {load.written.total:,} changed rows; the application writes on")
-        self._story.chapter("dstream run orders, again")
+        self._story.line(
+            f"kill -9 {first.pid} after {load.written.total:,} changed rows; the application keeps writing"
+        )
+        self._story.chapter("Resume: dstream run orders")
         second = self._run()
         changed = writing.result()
         streamed = sum(changed.changes[table] for table in _TABLES)
         self._story.line(
             f"{changed.total:,} rows changed in {changed.transactions:,} transactions, "
-            f"{streamed:,} of them in the two tables that are streamed"
+            f"{streamed:,} of them in the two streamed tables"
         )
         self._second = second
 
@@ -251,7 +266,7 @@ class _Demo:
         return {**os.environ, **environment(self._folder, self._settings, os.environ)}
 
     def _expected(self) -> list[Position]:
-        """Every change that SQL Server recorded, in commit order: each row of the change tables but before images."""
+        """Every change that SQL Server recorded, in commit order: the change tables without their before images."""
         positions = []
         with contextlib.closing(clients.connect(self._settings)) as connection:
             for table in _TABLES:
@@ -268,7 +283,7 @@ class _Demo:
     def _check(self, figures: Figures, expected: list[Position], arrived: list[Arrival]) -> None:
         self._second.terminate()
         code = self._second.wait(_DRAIN_S)
-        self._story.line(f"SIGTERM: the stream drained and ended with exit code {code}")
+        self._story.line(f"SIGTERM: the stream drained and exited with {code}")
         seen: set[Position] = set()
         firsts = []
         for _, position, _ in arrived:

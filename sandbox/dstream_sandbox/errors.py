@@ -1,7 +1,7 @@
-"""The one error of the sandbox's commands."""
+"""The error of the sandbox's commands."""
 
 from __future__ import annotations
 
 
 class SandboxError(Exception):
-    """The sandbox can't do what was asked; the text says why and what helps."""
+    """A sandbox command failed. The message gives the reason and the fix."""

@@ -1,4 +1,4 @@
-"""`dstream sandbox fault`: bad days of Service Bus and Azure on request, through the admin port's /_sandbox/faults."""
+"""`dstream sandbox fault`: injects faults into Service Bus and Azure through /_sandbox/faults on the admin port."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from dstream_sandbox.ports import HOST
 
 _TIMEOUT_S = 10.0
 _KINDS = {
-    "reject": "messages are rejected with --condition",
-    "release": "messages are released: not taken, and no error",
-    "refuse_attach": "links are refused with --condition",
-    "deny_token": "$cbs answers --status (401)",
-    "detach": "links are detached with --condition",
-    "drop": "the connection is cut, --at before_store or after_store",
-    "kill": "the server kills itself, --at before_store or after_store; it is started again",
-    "silence": "messages are stored and never answered",
-    "delay": "answers come --seconds late",
-    "throttle": "more than --rate messages a second are rejected with server-busy",
-    "stall": "nothing is read from connections, for --seconds or until cleared",
-    "slow": "connections are read at --rate octets a second",
-    "refuse_connection": "connections are refused",
-    "azure": "the Pulumi engine's requests fail with --code, or are answered --seconds late",
+    "reject": "reject messages with --condition",
+    "release": "release messages: neither accept nor reject them",
+    "refuse_attach": "refuse new links with --condition",
+    "deny_token": "answer token requests with --status",
+    "detach": "detach links with --condition",
+    "drop": "close the connection, --at before_store or after_store",
+    "kill": "kill the server process, --at before_store or after_store; it restarts",
+    "silence": "store messages but never answer",
+    "delay": "delay answers by --seconds",
+    "throttle": "reject messages above --rate per second with server-busy",
+    "stall": "stop reading from connections, for --seconds or until cleared",
+    "slow": "read from connections at --rate bytes per second",
+    "refuse_connection": "refuse connections",
+    "azure": "fail the Pulumi engine's requests with --code, or delay them by --seconds",
 }
 _FIELDS = ("entity", "on", "times", "after", "description")
 _FIELDS_OF = {
@@ -53,9 +53,9 @@ _FIELDS_OF = {
     )
 )
 def fault() -> None:
-    """Let Service Bus, or Azure, have a bad day, to see how clients take it.
+    """Inject faults into Service Bus or Azure to see how clients handle them.
 
-    Faults strike in the order in which they were added, and are gone when the server is started again.
+    Faults apply in the order they were added, and are cleared when the server restarts.
     """
 
 
@@ -71,19 +71,31 @@ def fault() -> None:
 )
 @data_option
 @click.argument("kind", type=click.Choice(list(_KINDS)), metavar="KIND")
-@click.option("--entity", help="Such as orders or events/Subscriptions/audit; for azure a pattern (default: all).")
-@click.option("--on", type=click.Choice(["send", "receive"]), help="Links that send (default), or that receive.")
-@click.option("--times", type=click.IntRange(min=1), help="Strike so often, then end (default: until cleared).")
-@click.option("--after", type=click.IntRange(min=0), help="Let so many occasions pass unharmed first.")
-@click.option("--at", type=click.Choice(["before_store", "after_store"]), help="For drop and kill.")
+@click.option(
+    "--entity", help="Entity, e.g. orders or events/Subscriptions/audit; for azure, a pattern (default: all)."
+)
+@click.option("--on", type=click.Choice(["send", "receive"]), help="Affect sending (default) or receiving links.")
+@click.option("--times", type=click.IntRange(min=1), help="Number of times to apply (default: until cleared).")
+@click.option("--after", type=click.IntRange(min=0), help="Number of operations to let through first.")
+@click.option(
+    "--at",
+    type=click.Choice(["before_store", "after_store"]),
+    help="For drop and kill: before or after the message is stored.",
+)
 @click.option("--condition", help="AMQP error condition (default: com.microsoft:server-busy).")
-@click.option("--description", help="Text of the error.")
-@click.option("--status", type=int, help="For deny_token: status code of $cbs (default: 401).")
-@click.option("--seconds", type=click.FloatRange(min=0), help="For delay, stall and azure.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="For throttle and slow.")
-@click.option("--operation", type=click.Choice(["create", "read", "update", "delete"]), help="For azure.")
-@click.option("--when", type=click.Choice(["before", "after"]), help="For azure: before (default) or after it is done.")
-@click.option("--code", help="For azure: Azure's error code, such as QuotaExceeded.")
+@click.option("--description", help="Error description.")
+@click.option("--status", type=int, help="For deny_token: status code (default: 401).")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Duration, for delay, stall and azure.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Rate, for throttle and slow.")
+@click.option(
+    "--operation", type=click.Choice(["create", "read", "update", "delete"]), help="For azure: the operation to affect."
+)
+@click.option(
+    "--when",
+    type=click.Choice(["before", "after"]),
+    help="For azure: before (default) or after the operation is carried out.",
+)
+@click.option("--code", help="For azure: error code, e.g. QuotaExceeded.")
 def add(data: Path, **fields: Any) -> None:
     """Add a fault."""
     wanted = {name: value for name, value in fields.items() if value is not None}
@@ -97,7 +109,7 @@ add.help = "Add a fault of one KIND:\n\n\b\n" + "\n".join(f"{kind:<19}{text}" fo
 @data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def list_faults(data: Path, *, as_json: bool) -> None:
-    """List the faults that are in force."""
+    """List the active faults."""
     faults = _ask(running_settings(open_folder(data)), "GET")
     if as_json:
         click.echo(json.dumps({"schema_version": 1, "faults": faults}))
@@ -108,14 +120,14 @@ def list_faults(data: Path, *, as_json: bool) -> None:
 @command(fault, example="dstream sandbox fault clear")
 @data_option
 def clear(data: Path) -> None:
-    """End all faults."""
+    """Clear all faults."""
     _ask(running_settings(open_folder(data)), "DELETE")
-    show("No faults are in force.")
+    show("No active faults.")
 
 
 def _show(faults: list[dict[str, Any]]) -> None:
     if not faults:
-        show("No faults are in force.")
+        show("No active faults.")
     for each in faults:
         names = [*_FIELDS, *_FIELDS_OF.get(each["kind"], ())]
         if each["kind"] == "azure":
@@ -125,14 +137,14 @@ def _show(faults: list[dict[str, Any]]) -> None:
 
 
 def _ask(settings: Settings, method: str, body: object = None) -> list[dict[str, Any]]:
-    """Through http.client, which asks no proxy."""
+    """Send a request with http.client, which ignores proxy settings."""
     connection = http.client.HTTPConnection(HOST, settings.admin_port, timeout=_TIMEOUT_S)
     try:
         connection.request(method, "/_sandbox/faults", None if body is None else json.dumps(body))
         answer = connection.getresponse()
         content = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise SandboxError(f"Service Bus does not answer on {HOST}:{settings.admin_port}: {error}") from error
+        raise SandboxError(f"Service Bus is not responding on {HOST}:{settings.admin_port}: {error}") from error
     finally:
         connection.close()
     if answer.status != 200:

@@ -1,9 +1,9 @@
-"""The sandbox's data folder: its settings (ports, credentials), made once and kept, and who runs it now.
+"""The sandbox's data folder: its settings (ports, credentials), created once and kept, and the running processes.
 
 sandbox.json     settings: the same ports and keys after every start
 running.json     pids while it runs
-supervisor.lock  held by the supervisor while it lives: the kernel lets go of it however that ends
-servers.lock     held by the servers: ports and databases are free when nobody holds it
+supervisor.lock  held by the supervisor; the kernel releases it however the process ends
+servers.lock     held by the servers; ports and databases are free once it is released
 tls/             the CA and the servers' certificate
 sqlserver/       databases
 servicebus/      entities and messages
@@ -30,12 +30,12 @@ KEY_NAME = "RootManageSharedAccessKey"
 NAMESPACE = "sandbox"
 RESOURCE_GROUP = "sandbox"
 SUBSCRIPTION_ID = "00000000-d57e-4a00-8000-5a4db0c00001"
-"""Azure's; any other one leads to the same resources."""
+"""The Azure subscription. Any other id leads to the same resources."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Ports on 127.0.0.1 and the credentials that the servers check."""
+    """Ports on 127.0.0.1, and the credentials that the servers check."""
 
     sql_port: int
     amqp_port: int
@@ -49,7 +49,7 @@ class Settings:
 
     @property
     def ports(self) -> dict[str, int]:
-        """By the option of `dstream sandbox up` that sets each."""
+        """The ports, keyed by the option of `dstream sandbox up` that sets them."""
         return {
             "--sql-port": self.sql_port,
             "--amqp-port": self.amqp_port,
@@ -61,7 +61,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Process ids of a running sandbox; None for a server that has ended and does not serve again yet."""
+    """Process ids of a running sandbox; None for a server that is restarting."""
 
     supervisor: int
     sqlserver: int | None
@@ -86,27 +86,29 @@ class Folder:
         return self.path / "logs" / f"{server}.log"
 
     def make(self) -> None:
-        """Raises SandboxError where no folder can be made or written to."""
+        """Create the folder. Raises SandboxError if it cannot be created or written to."""
         try:
             for folder in ("tls", "sqlserver", "servicebus", "logs"):
                 (self.path / folder).mkdir(parents=True, exist_ok=True)
             self.lock_file("supervisor").touch()
         except OSError as error:
-            raise SandboxError(f"{self.path} can't be the sandbox's folder: {error.strerror}; see --data") from error
+            raise SandboxError(
+                f"cannot use {self.path} as the data folder: {error.strerror}; choose another with --data"
+            ) from error
 
     def settings(self) -> Settings | None:
-        """None when this folder has not held a sandbox yet. Raises SandboxError."""
+        """The stored settings; None if the folder has never been used. Raises SandboxError."""
         path = self.path / "sandbox.json"
         kept = _read(path)
         if kept and "admin_port" in kept:
-            kept.setdefault("azure_port", 0)  # made before there was Azure: `settings_with` chooses a port
+            kept.setdefault("azure_port", 0)  # written before Azure was emulated: `settings_with` chooses a port
         try:
             return Settings(**kept) if kept else None
         except TypeError as error:
-            raise SandboxError(f"{path} is not a file of this version of the sandbox: {error}") from error
+            raise SandboxError(f"{path} was not written by this version of the sandbox: {error}") from error
 
     def settings_with(self, **given: Any) -> Settings:
-        """The kept settings with what is `given` (and not None) changed; new ones, with free ports, at first."""
+        """The stored settings, overridden by those `given` that are not None. At first: new ones, with free ports."""
         wanted = {name: value for name, value in given.items() if value is not None}
         settings = self.settings()
         if settings:
@@ -118,14 +120,14 @@ class Folder:
         return Settings(**{**ports, **credentials, **wanted})
 
     def keep(self, settings: Settings) -> None:
-        """For every start from now on."""
+        """Store the settings for every later start."""
         _write(self.path / "sandbox.json", asdict(settings))
 
     def lock_file(self, whose: str) -> Path:
         return self.path / f"{whose}.lock"
 
     def locked(self, whose: str) -> IO[Any] | None:
-        """The lock, held until the file (also inherited ones) is closed; None while another process holds it."""
+        """Take the lock; it is held until every copy of the file is closed. None if another process holds it."""
         file = self.lock_file(whose).open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -146,8 +148,8 @@ class Folder:
         return False
 
     def running(self) -> Running | None:
-        """None unless a supervisor of this folder lives and its servers were started. Pids alone would not do: they
-        are given to other processes again."""
+        """The running processes; None unless a supervisor of this folder has started its servers. Checks the lock,
+        because pids are reused."""
         running = _read(self.path / "running.json")
         return Running(**running) if running and self.is_locked("supervisor") else None
 
@@ -159,13 +161,13 @@ class Folder:
 
 
 def _another_port(settings: Settings) -> int:
-    """Free, and none of its own: those may be free as well while it does not run."""
+    """A free port other than its own, which are free too while it is not running."""
     own = settings.ports.values()
     return next(port for port in free_ports(len(own) + 1) if port not in own)
 
 
 def _password() -> str:
-    """Meets SQL Server's complexity rule and needs no quoting anywhere."""
+    """A password that meets SQL Server's complexity rule and never needs quoting."""
     letters = string.ascii_letters + string.digits
     return "Aa1-" + "".join(secrets.choice(letters) for _ in range(24))
 
@@ -176,14 +178,14 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise SandboxError(f"can't read {path}: {error}") from error
+        raise SandboxError(f"cannot read {path}: {error}") from error
     if not isinstance(kept, dict):
-        raise SandboxError(f"{path} is not a file of the sandbox")
+        raise SandboxError(f"{path} was not written by the sandbox")
     return kept
 
 
 def _write(path: Path, kept: dict[str, Any]) -> None:
-    """Atomically, readable by the owner only: it holds credentials."""
+    """Write atomically, readable by the owner only: the file holds credentials."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

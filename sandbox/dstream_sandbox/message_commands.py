@@ -1,4 +1,4 @@
-"""`dstream sandbox peek`, `receive` and `queue`: what goes to Service Bus."""
+"""`dstream sandbox peek`, `receive` and `queue`: the commands that use Service Bus."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import click
 from dstream_sandbox.command import command, data_option, open_folder, running_settings, show
 
 _group = click.Group()
-_dead_letter = click.option("--dead-letter", is_flag=True, help="Of its dead-letter queue.")
-_session = click.option("--session", help="Of this session only.")
+_dead_letter = click.option("--dead-letter", is_flag=True, help="Use the dead-letter queue of ENTITY.")
+_session = click.option("--session", help="Only messages of this session.")
 
 
 @command(_group, example="dstream sandbox peek orders --count 3\ndstream sandbox peek events/audit --dead-letter")
 @data_option
 @click.argument("entity")
-@click.option("--count", type=click.IntRange(min=1), default=10, show_default=True, help="At most so many.")
+@click.option("--count", type=click.IntRange(min=1), default=10, show_default=True, help="Maximum number of messages.")
 @_dead_letter
 @_session
 def peek(data: Path, entity: str, count: int, session: str | None, *, dead_letter: bool) -> None:
-    """Look at messages without taking them.
+    """Show messages without removing them.
 
-    ENTITY is a queue or TOPIC/SUBSCRIPTION. One JSON line for each message.
+    ENTITY is a queue or TOPIC/SUBSCRIPTION. Prints one JSON line per message.
     """
     from dstream_sandbox import messages
 
@@ -36,23 +36,23 @@ def peek(data: Path, entity: str, count: int, session: str | None, *, dead_lette
 @command(_group, example="dstream sandbox receive orders --count 3\ndstream sandbox receive events/audit --wait 10")
 @data_option
 @click.argument("entity")
-@click.option("--count", type=click.IntRange(min=1), help="At most so many (default: all).")
+@click.option("--count", type=click.IntRange(min=1), help="Maximum number of messages (default: all).")
 @click.option(
     "--wait",
     "wait_s",
     type=click.FloatRange(min=0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Seconds to wait for the next one.",
+    help="Seconds to wait for the next message.",
 )
 @_dead_letter
 @_session
 def receive(
     data: Path, entity: str, count: int | None, wait_s: float, session: str | None, *, dead_letter: bool
 ) -> None:
-    """Take messages.
+    """Receive and remove messages.
 
-    ENTITY is a queue or TOPIC/SUBSCRIPTION. One JSON line for each message, which is completed when that is written.
+    ENTITY is a queue or TOPIC/SUBSCRIPTION. Prints one JSON line per message, then completes the message.
     """
     from dstream_sandbox import messages
 
@@ -66,10 +66,10 @@ def receive(
 @command(_group, example="dstream sandbox queue orders --duplicate-detection")
 @data_option
 @click.argument("name")
-@click.option("--duplicate-detection", is_flag=True, help="Drop repeats by message id, for ten minutes.")
+@click.option("--duplicate-detection", is_flag=True, help="Drop messages with a repeated id within ten minutes.")
 @click.option("--sessions", is_flag=True, help="Require sessions.")
 def queue(data: Path, name: str, *, duplicate_detection: bool, sessions: bool) -> None:
-    """Create a queue; one that exists is left as it is."""
+    """Create a queue; leave an existing one unchanged."""
     from azure.core.exceptions import ResourceExistsError
 
     from dstream_sandbox import clients, messages
@@ -82,6 +82,6 @@ def queue(data: Path, name: str, *, duplicate_detection: bool, sessions: bool) -
                 name, requires_duplicate_detection=duplicate_detection, requires_session=sessions
             )
         except ResourceExistsError:
-            show(f"The queue {name} exists; it is left as it is.")
+            show(f"Queue {name} already exists; left unchanged.")
         else:
-            show(f"Created the queue {name}.")
+            show(f"Created queue {name}.")

@@ -1,7 +1,4 @@
-"""Messages of the sandbox's Service Bus for people and scripts: find an entity, take and peek, one JSON line each.
-
-azure-servicebus is used as anybody would use it.
-"""
+"""Finds an entity of the sandbox's Service Bus, and receives or peeks at its messages as JSON lines."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _BATCH = 250
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What one receives from: a queue or a topic's subscription, or the dead-letter queue of either."""
+    """A queue, a subscription, or the dead-letter queue of either."""
 
     name: str
     subscription: str | None
@@ -35,7 +32,7 @@ class Entity:
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """What Service Bus refuses becomes a SandboxError."""
+    """Raise errors from Service Bus as SandboxError."""
     from azure.core.exceptions import AzureError
     from azure.servicebus.exceptions import ServiceBusError
 
@@ -46,7 +43,7 @@ def refusals() -> Iterator[None]:
 
 
 def find(folder: Folder, settings: Settings, text: str, *, dead_letter: bool) -> Entity:
-    """QUEUE or TOPIC/SUBSCRIPTION. Raises SandboxError that names what there is."""
+    """The entity named by QUEUE or TOPIC/SUBSCRIPTION. Raises SandboxError that lists the existing ones."""
     from azure.core.exceptions import ResourceNotFoundError
 
     name, _, subscription = text.partition("/")
@@ -56,7 +53,7 @@ def find(folder: Folder, settings: Settings, text: str, *, dead_letter: bool) ->
                 session = administration.get_subscription(name, subscription).requires_session
             else:
                 session = administration.get_queue(name).requires_session
-        except (ResourceNotFoundError, AttributeError):  # the SDK stumbles over a topic where it wants a queue
+        except (ResourceNotFoundError, AttributeError):  # the SDK raises AttributeError for a topic
             _missing(administration, text)
     return Entity(name, subscription or None, bool(session) and not dead_letter, dead_letter)
 
@@ -64,8 +61,8 @@ def find(folder: Folder, settings: Settings, text: str, *, dead_letter: bool) ->
 def receive(
     settings: Settings, entity: Entity, *, session: str | None, count: int | None, wait_s: float
 ) -> Iterator[str]:
-    """Take messages: at most `count`, until none comes for `wait_s` seconds. Each is completed when the next is asked
-    for, so what was not read stays."""
+    """Receive at most `count` messages, until none arrives for `wait_s` seconds. A message is completed when the next
+    one is requested, so unread messages stay in the queue."""
     with refusals():
         if entity.requires_session and session is None:
             yield from _of_all_sessions(settings, entity, count, wait_s)
@@ -74,9 +71,9 @@ def receive(
 
 
 def peek(settings: Settings, entity: Entity, *, session: str | None, count: int) -> Iterator[str]:
-    """Look at messages without taking them, oldest first."""
+    """Show messages without removing them, oldest first."""
     if entity.requires_session and session is None:
-        raise SandboxError(f"{entity.name} requires sessions; say which one: --session ID")
+        raise SandboxError(f"{entity.name} requires sessions; specify one with --session ID")
     with refusals(), clients.servicebus(settings) as client, _receiver(client, entity, session_id=session) as receiver:
         from_sequence = 0
         while count > 0:
@@ -89,7 +86,7 @@ def peek(settings: Settings, entity: Entity, *, session: str | None, count: int)
 
 
 def as_line(message: ServiceBusReceivedMessage) -> str:
-    """A message as one line of JSON: ids, properties, and the body as it came, because its digits must not change."""
+    """A message as one line of JSON: ids, properties, and the body verbatim, which keeps every digit of its numbers."""
     properties = message.application_properties or {}
     fields = {
         "sequence_number": message.sequence_number,
@@ -114,7 +111,7 @@ def _of_one_receiver(
 
 
 def _of_all_sessions(settings: Settings, entity: Entity, count: int | None, wait_s: float) -> Iterator[str]:
-    """One session with messages after the other, until none is left. The client must not try again when none is."""
+    """Receive from each session that has messages. The client must not retry when there is none left."""
     from azure.servicebus import NEXT_AVAILABLE_SESSION
     from azure.servicebus.exceptions import OperationTimeoutError
 
@@ -131,7 +128,7 @@ def _of_all_sessions(settings: Settings, entity: Entity, count: int | None, wait
 
 
 def _taken(receiver: ServiceBusReceiver, left: int | None, wait_s: float) -> Generator[str, None, int | None]:
-    """Until none comes or `left` are taken; how many are left then."""
+    """Receive until none arrives or `left` are received. Return the number still wanted."""
     while left != 0:
         batch = receiver.receive_messages(min(left or _BATCH, _BATCH), max_wait_time=wait_s)
         if not batch:
@@ -159,11 +156,11 @@ def _missing(administration: ServiceBusAdministrationClient, text: str) -> NoRet
     queues = [queue.name for queue in administration.list_queues()]
     topics = [topic.name for topic in administration.list_topics()]
     if name not in topics:
-        there = ", ".join([*queues, *(f"{topic} (topic)" for topic in topics)]) or "none yet"
-        raise SandboxError(f"no {'topic' if subscription else 'queue'} is named {name}; there are: {there}")
+        there = ", ".join([*queues, *(f"{topic} (topic)" for topic in topics)]) or "none"
+        raise SandboxError(f"{'topic' if subscription else 'queue'} {name} not found; existing entities: {there}")
     subscriptions = [each.name for each in administration.list_subscriptions(name)]
-    there = ", ".join(f"{name}/{each}" for each in subscriptions) or "none yet"
-    raise SandboxError(f"{text} is not a queue or TOPIC/SUBSCRIPTION; subscriptions of the topic {name}: {there}")
+    there = ", ".join(f"{name}/{each}" for each in subscriptions) or "none"
+    raise SandboxError(f"{text} is not a queue or TOPIC/SUBSCRIPTION; subscriptions of topic {name}: {there}")
 
 
 def _body(message: ServiceBusReceivedMessage) -> str:
@@ -187,7 +184,7 @@ def _body(message: ServiceBusReceivedMessage) -> str:
 
 
 def _no_constant(name: str) -> NoReturn:
-    """NaN and Infinity, which Python reads and RFC 8259 does not know."""
+    """Reject NaN and Infinity, which Python accepts but RFC 8259 does not."""
     raise ValueError(name)
 
 

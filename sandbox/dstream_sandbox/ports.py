@@ -1,8 +1,7 @@
-"""Ports on 127.0.0.1: choosing free ones, and finding out before a server does that one is taken.
+"""Ports on 127.0.0.1: chooses free ones, and detects conflicts before a server starts.
 
-A sandbox keeps its ports for years, so they are chosen below the ranges from which systems give ports to outgoing
-connections (32768 up on Linux, "ip_local_port_range" in ip(7); 49152 up elsewhere, RFC 6335 section 6): one of those
-may be in use by anybody at the next start.
+A sandbox keeps its ports, so they are chosen below the ephemeral ranges (32768 and up on Linux, "ip_local_port_range"
+in ip(7); 49152 and up elsewhere, RFC 6335 section 6), whose ports may be taken at the next start.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _CHOICE = range(20_000, 32_768)
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports on which nobody listens now."""
+    """Distinct ports that are free now."""
     found: list[int] = []
     for port in random.SystemRandom().sample(_CHOICE, len(_CHOICE)):
         if _refusal(port) is None:
@@ -30,11 +29,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """`ports` by the option that sets each. Raises SandboxError for one that is taken, forbidden or named twice."""
+    """Check `ports`, keyed by option. Raises SandboxError for one that is in use, forbidden or given twice."""
     options: dict[int, str] = {}
     for option, port in ports.items():
         if port in options:
-            raise SandboxError(f"{options[port]} and {option} are both {port}; each server needs a port of its own")
+            raise SandboxError(f"{options[port]} and {option} are both {port}; each needs its own port")
         options[port] = option
         if refusal := _refusal(port):
             raise SandboxError(f"port {port} {refusal}; choose another: dstream sandbox up {option} PORT")
@@ -47,6 +46,6 @@ def _refusal(port: int) -> str | None:
             probe.bind((HOST, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return f"on {HOST} is taken by another program"
-            return f"on {HOST} can't be used ({error.strerror})"
+                return f"on {HOST} is already in use"
+            return f"on {HOST} cannot be used ({error.strerror})"
     return None

@@ -1,7 +1,6 @@
-"""One server as a process: started, watched, started again when it dies (ever more slowly when that does not help),
-and ended.
+"""One server process: started, watched, restarted with backoff when it dies, and stopped.
 
-Nothing here waits, but for `join`: the supervisor polls.
+Only `join` blocks: the supervisor polls.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ Event = Literal["ready", "died"]
 
 
 def restart_delay_s(short_lives: int) -> float:
-    """How long to wait after so many lives in a row that ended as soon as they began: not at all after a long life,
-    then a quarter of a second, twice as long each time, half a minute at most."""
+    """Delay before the next start after `short_lives` consecutive immediate exits: none after a long life, then 0.25 s,
+    doubled each time, at most 30 s."""
     if short_lives == 0:
         return 0.0
     return min(_FIRST_DELAY_S * 2.0 ** min(short_lives - 1, 16), _LONGEST_DELAY_S)
 
 
 class Server:
-    """The process `python -m dstream_sandbox.NAME`. It inherits the descriptor `held`, a lock on what it uses."""
+    """The process `python -m dstream_sandbox.NAME`. It inherits the descriptor `held`, the lock on its files."""
 
     def __init__(self, name: str, arguments: Sequence[str], *, log: Path, held: int) -> None:
         self.name = name
         self.end = ""
-        """How it ended the last time, in words."""
+        """How it last exited, for messages."""
         self._arguments = arguments
         self._log = log
         self._held = held
@@ -57,11 +56,11 @@ class Server:
 
     @property
     def delay_s(self) -> float:
-        """How long it is left alone before its next start."""
+        """Delay before the next start."""
         return restart_delay_s(self._short_lives)
 
     def poll(self, now: float) -> Event | None:
-        """Start it when it is due, and tell once when it accepts connections and when it has ended."""
+        """Start it when due. Report once when it accepts connections, and once when it exits."""
         if self._process is None:
             return self._start(now) if now >= self._start_at else None
         if self._process.poll() is not None:
@@ -74,12 +73,12 @@ class Server:
         return None
 
     def terminate(self) -> None:
-        """Ask it to end; `join` waits."""
+        """Ask it to exit; `join` waits."""
         if self._process:
             self._process.terminate()
 
     def join(self) -> None:
-        """Wait until it has ended; it is killed when it takes too long."""
+        """Wait until it has exited; kill it after a timeout."""
         if self._process is None:
             return
         try:
@@ -90,14 +89,15 @@ class Server:
         self._forget()
 
     def last_words(self, lines: int = 20) -> str:
-        """The end of what it has logged since its last start."""
+        """The last lines it has logged since its last start."""
         with self._log.open("rb") as log:
             log.seek(self._log_begin)
             text = log.read().decode(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
     def _start(self, now: float) -> Event | None:
-        """In a process group of its own: a terminal's Ctrl-C is for the supervisor, which ends the servers in order."""
+        """Start it in its own process group, so that Ctrl-C reaches the supervisor only, which stops the servers in
+        order."""
         try:
             with self._log.open("ab") as log:
                 self._log_begin = log.tell()

@@ -1,4 +1,4 @@
-"""`dstream sandbox sql` and `load`: what goes to SQL Server."""
+"""`dstream sandbox sql` and `load`: the commands that use SQL Server."""
 
 from __future__ import annotations
 
@@ -39,14 +39,16 @@ _group = click.Group()
 )
 @data_option
 @click.argument("statement", required=False)
-@click.option("--json", "as_json_lines", is_flag=True, help="One JSON object a row; decimals and times as strings.")
+@click.option(
+    "--json", "as_json_lines", is_flag=True, help="Print one JSON object per row; decimals and times are strings."
+)
 def sql(data: Path, statement: str | None, *, as_json_lines: bool) -> None:
     """Run T-SQL.
 
-    Without STATEMENT it is read from stdin, batches divided by GO.
+    Without STATEMENT, reads batches separated by GO from stdin.
 
-    Rows go to stdout, their columns divided by tabs; row counts and PRINT go to stderr. The first error ends it with
-    exit code 1.
+    Rows go to stdout with tab-separated columns; row counts and PRINT output go to stderr. Stops at the first error,
+    with exit code 1.
     """
     settings = running_settings(open_folder(data))
     with _connected(settings) as connection:
@@ -59,15 +61,16 @@ def sql(data: Path, statement: str | None, *, as_json_lines: bool) -> None:
 
 @command(_group, example="dstream sandbox load --rows 10000 --rate 500")
 @data_option
-@click.option("--rows", type=click.IntRange(min=1), default=1000, show_default=True, help="Change so many rows.")
+@click.option("--rows", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of rows to change.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Rows per second (default: unlimited).")
 @click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), help="Rows a second (default: as fast as it goes)."
+    "--seed", type=int, default=1, show_default=True, help="Random seed; the same seed makes the same changes."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same choices.")
 def load(data: Path, rows: int, rate: float | None, seed: int) -> None:
     """Write to tables as an application would.
 
-    Transactions of inserts, updates and deletes in Customers, Orders and OrderLines, made with CDC when missing.
+    Runs transactions of inserts, updates and deletes on Customers, Orders and OrderLines. Creates the tables and
+    enables CDC on them if they are missing.
     """
     from dstream_sandbox import workload
 
@@ -81,7 +84,7 @@ def load(data: Path, rows: int, rate: float | None, seed: int) -> None:
 
 @contextlib.contextmanager
 def _connected(settings: Settings) -> Iterator[pyodbc.Connection]:
-    """A connection; what SQL Server refuses becomes a SandboxError."""
+    """A connection. Errors from SQL Server are raised as SandboxError."""
     from dstream_sandbox import clients
 
     with _refusals(), contextlib.closing(clients.connect(settings)) as connection:
@@ -125,7 +128,7 @@ def _print_rows(cursor: pyodbc.Cursor, *, as_json_lines: bool) -> None:
 
 
 def _repl(connection: pyodbc.Connection, *, as_json_lines: bool) -> None:
-    show("T-SQL, one batch a line; Ctrl-D ends.")
+    show("Enter T-SQL, one batch per line; press Ctrl-D to exit.")
     while True:
         try:
             line = input("1> ")

@@ -1,4 +1,4 @@
-"""T-SQL as `dstream sandbox sql` takes it and shows it: scripts cut into batches, values and errors as text."""
+"""T-SQL for `dstream sandbox sql`: splits scripts into batches, formats values and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPE_TIMESTAMP, _TYPE_TIME2, _TYPE_OFFSET, _TYPE_UDT = 93, -154, -155, -151
 
 
 def batches(script: str) -> Iterator[str]:
-    """Divided by lines that hold GO alone; `GO 5` runs its batch five times (Microsoft, "SQL Server utilities
+    """Batches are separated by GO on its own line; `GO 5` runs a batch five times (Microsoft, "SQL Server utilities
     statements - GO")."""
     lines: list[str] = []
     for line in script.splitlines():
@@ -32,7 +32,7 @@ def batches(script: str) -> Iterator[str]:
 
 
 def server_errors(text: str) -> str:
-    """What SQL Server said, of all that ODBC wraps around it: one line a message."""
+    """SQL Server's own messages, one per line, without what ODBC wraps around them."""
     found = _SERVER_ERROR.findall(text)
     return "\n".join(f"Msg {number}: {message}" for message, number in found) or text
 
@@ -43,8 +43,7 @@ def server_note(text: str) -> str:
 
 
 def column_names(names: Sequence[str]) -> list[str]:
-    """A name for each column that no other has: `column2` for one without, `Id_3` for the third column when an earlier
-    one is Id too."""
+    """Unique column names: `column2` for an unnamed column, `Id_3` for a third column that repeats the name Id."""
     unique: list[str] = []
     for position, name in enumerate(names, start=1):
         wanted = name or f"column{position}"
@@ -53,7 +52,7 @@ def column_names(names: Sequence[str]) -> list[str]:
 
 
 def as_text(value: object) -> str:
-    """As SQL Server's own tools show it: NULL, 0x.., 1 for a bit that is set, all digits of a number."""
+    """Format a value as SQL Server's tools do: NULL, 0x.., 1 for a set bit, all digits of a number."""
     plain = as_json(value)
     if plain is None:
         return "NULL"
@@ -61,7 +60,7 @@ def as_text(value: object) -> str:
 
 
 def as_json(value: object) -> str | int | float | bool | None:
-    """JSON's own types where they lose nothing; decimals, times, GUIDs and binaries (0x..) as strings."""
+    """JSON types where they are lossless; decimals, times, GUIDs and binary values (0x..) as strings."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Decimal):
@@ -74,7 +73,8 @@ def as_json(value: object) -> str | int | float | bool | None:
 
 
 def keep_all_digits(connection: pyodbc.Connection) -> None:
-    """Times come as ISO 8601 text with their 100 ns (Python's have microseconds); datetimeoffset and CLR types come."""
+    """Return times as ISO 8601 text, which keeps 100 ns where Python has microseconds. Adds datetimeoffset and CLR
+    types."""
     connection.add_output_converter(_TYPE_TIMESTAMP, _timestamp)
     connection.add_output_converter(_TYPE_TIME2, _time)
     connection.add_output_converter(_TYPE_OFFSET, _offset)

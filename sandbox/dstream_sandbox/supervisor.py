@@ -1,7 +1,7 @@
-"""Runs the two servers of one data folder, starts one again that dies, and ends both.
+"""Runs the two servers of one data folder, restarts one that dies, and stops both.
 
-Each server is a process of its own, so that either can be killed, profiled or watched alone; both die with this one
-(Linux). One thread; the servers are polled.
+Each server is its own process, so that either can be killed, profiled or watched alone; on Linux both die with this
+one. Single-threaded: it polls the servers.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from dstream_sandbox.server_process import Server
 
 _INTERVAL_S = 0.05
 _LOCK_TIMEOUT_S = 15.0
-"""Servers of a killed supervisor get 10 s to end."""
+"""Servers of a killed supervisor have 10 s to exit."""
 _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """The servers of one folder. One at a time: the folder is locked while this lives."""
+    """The servers of one folder, which stays locked for the lifetime of this object."""
 
     def __init__(self, folder: Folder, *, replay_reads: bool = False, sink: bool = False, **given: Any) -> None:
-        """`given`: settings to change, for this and every later start. Raises SandboxError."""
+        """`given`: settings to change for this and every later start. Raises SandboxError."""
         self._folder = folder
         self._asked_to_end = threading.Event()
         folder.make()
@@ -49,7 +49,7 @@ class Supervisor:
             raise
 
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Start, and keep both servers running until SIGTERM, SIGINT or SIGHUP. Raises SandboxError."""
+        """Start both servers and keep them running until SIGTERM, SIGINT or SIGHUP. Raises SandboxError."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
                 signal.signal(number, lambda *_: self._asked_to_end.set())
@@ -63,7 +63,7 @@ class Supervisor:
             self.stop()
 
     def start(self) -> None:
-        """Returns when both servers accept connections and the database is there. Raises SandboxError."""
+        """Return when both servers accept connections and the database exists. Raises SandboxError."""
         try:
             waiting = set(self._servers)
             while waiting and not self._asked_to_end.wait(_INTERVAL_S):
@@ -76,7 +76,7 @@ class Supervisor:
             raise
 
     def stop(self) -> None:
-        """End both servers."""
+        """Stop both servers."""
         for server in self._servers:
             server.terminate()
         for server in self._servers:
@@ -90,11 +90,9 @@ class Supervisor:
             if event == "died":
                 delay = f" in {server.delay_s:g} s" if server.delay_s else ""
                 last = server.last_words(1)
-                _log.warning(
-                    "%s ended (%s); it is started again%s%s", server.name, server.end, delay, last and f". {last}"
-                )
+                _log.warning("%s exited (%s); restarting%s%s", server.name, server.end, delay, last and f". {last}")
             elif event == "ready":
-                _log.warning("%s serves again, pid %s", server.name, server.pid)
+                _log.warning("%s is ready again, pid %s", server.name, server.pid)
             if event:
                 self._announce()
 
@@ -143,7 +141,7 @@ def _started(server: Server) -> bool:
 
 
 def _supervisor_lock(folder: Folder) -> IO[Any]:
-    """Tried for a moment: `status` holds the lock while it looks."""
+    """Retry briefly: `status` holds the lock while it checks."""
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
         if lock := folder.locked("supervisor"):
@@ -152,23 +150,23 @@ def _supervisor_lock(folder: Folder) -> IO[Any]:
         if folder.running():
             break
         time.sleep(_INTERVAL_S)
-    raise SandboxError(f"a sandbox runs on {folder.path} already; `dstream sandbox down` ends it")
+    raise SandboxError(f"a sandbox is already running in {folder.path}; stop it with: dstream sandbox down")
 
 
 def _servers_lock(folder: Folder) -> IO[Any]:
-    """After a supervisor was killed its servers need a moment to end."""
+    """Wait for the servers of a killed supervisor to exit."""
     deadline = time.monotonic() + _LOCK_TIMEOUT_S
     while time.monotonic() < deadline:
         if lock := folder.locked("servers"):
             return lock
         time.sleep(_INTERVAL_S)
     raise SandboxError(
-        f"servers of an earlier sandbox still use {folder.path}; end them: fuser -k {folder.lock_file('servers')}"
+        f"servers of an earlier sandbox still use {folder.path}; kill them: fuser -k {folder.lock_file('servers')}"
     )
 
 
 def _secret_file(folder: Folder, name: str, secret: str) -> Path:
-    """Arguments are seen by everyone on the machine, so secrets go by file."""
+    """Write a secret to a file, because every user of the machine can read a process's arguments."""
     path = folder.path / name
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret)

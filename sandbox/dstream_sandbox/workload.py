@@ -1,6 +1,6 @@
 """Writes to SQL Server as an application would: three tables, mixed operations, transactions across tables.
 
-Every random choice comes from a seed, so that a load can be told again.
+Every random choice comes from a seed, so that a load is reproducible.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAMES = ("Ada", "Grace", "Barbara", "Edsger", "Jürgen", "Зоя", "小林", "�
 
 @dataclass(slots=True)
 class Written:
-    """What a load changed, counted per table: one for each row an insert, update or delete touched."""
+    """Rows changed by a load, counted per table."""
 
     changes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TABLES, 0))
     transactions: int = 0
@@ -45,7 +45,7 @@ class Written:
 
 
 def create_tables(connection: pyodbc.Connection) -> None:
-    """The three tables with CDC on; left alone where they exist."""
+    """Create the three tables with CDC enabled, unless they exist."""
     for table, statement in zip(TABLES, _CREATE, strict=True):
         schema, name = table.split(".")
         if connection.execute("SELECT OBJECT_ID(?)", table).fetchval() is not None:
@@ -57,7 +57,7 @@ def create_tables(connection: pyodbc.Connection) -> None:
 
 
 class Load:
-    """Goes on from what the tables hold, so that several loads may follow each other."""
+    """Writes to the tables, continuing from their current rows, so that several loads can run one after another."""
 
     def __init__(self, connection: pyodbc.Connection, *, seed: int = 1) -> None:
         connection.autocommit = False
@@ -88,7 +88,7 @@ class Load:
         return self.written
 
     def transaction(self) -> None:
-        """One transaction of one to some dozens of changed rows."""
+        """Run one transaction that changes between one and a few dozen rows."""
         changes = list(self._statements())
         self._connection.commit()
         for table, count in changes:
@@ -161,7 +161,7 @@ class Load:
         yield "dbo.Orders", 1
 
     def _recent_order(self) -> int:
-        """One of some keys spread over the orders; copying all of them for each pick would be slow."""
+        """One of the first 64 keys; copying all of them for each choice would be slow."""
         keys = iter(self._orders)
         skip = self._random.randrange(min(64, len(self._orders)))
         for _ in range(skip):

@@ -47,7 +47,7 @@ def test_logs_follow_what_is_logged(sandbox: Sandbox) -> None:
             assert "SQL Server" in process.stdout.readline()
             pid = sandbox.kill("servicebus")
             for line in process.stdout:
-                if "servicebus serves again" in line:
+                if "servicebus is ready again" in line:
                     break
         finally:
             process.kill()

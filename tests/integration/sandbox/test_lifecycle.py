@@ -110,7 +110,7 @@ def test_a_killed_server_is_started_again_on_its_port_with_its_data(shared: Comm
     assert after["supervisor"] == before["supervisor"]
     assert shared("sql", "SELECT Id FROM dbo.Survivor").stdout == "7\n"
     assert "exists" in shared("queue", "survivor").stderr
-    assert "sqlserver ended (killed by SIGKILL)" in shared("logs", "supervisor").stdout
+    assert "sqlserver exited (killed by SIGKILL)" in shared("logs", "supervisor").stdout
 
 
 def test_a_server_that_cannot_start_again_is_tried_ever_more_slowly_and_stays_visible(commands: Commands) -> None:
@@ -121,21 +121,21 @@ def test_a_server_that_cannot_start_again_is_tried_ever_more_slowly_and_stays_vi
 
     os.kill(pid, signal.SIGKILL)
     log = commands.data / "logs" / "supervisor.log"
-    wait_until(lambda: "started again in 0.5 s" in log.read_text(), "two attempts failed")
+    wait_until(lambda: "restarting in 0.5 s" in log.read_text(), "two attempts failed")
     status = commands.status
     assert status["running"]
     assert status["sqlserver"]["pid"] is None
-    assert "is started again" in commands("status").stdout
+    assert "restarting" in commands("status").stdout
     assert "server.pem" in log.read_text(), "the log has the server's last words"
 
     certificate.with_suffix(".away").rename(certificate)
-    commands.wait_until_running(lambda now: now.sqlserver is not None, "SQL Server serves again")
+    commands.wait_until_running(lambda now: now.sqlserver is not None, "SQL Server is ready again")
     assert commands("sql", "SELECT 1").stdout == "1\n"
 
 
 def test_a_taken_port_is_named_and_not_kept(commands: Commands, taken_port: int) -> None:
     told = commands.error("up", "--detach", "--admin-port", str(taken_port))
-    assert told.startswith(f"port {taken_port} on 127.0.0.1 is taken by another program")
+    assert told.startswith(f"port {taken_port} on 127.0.0.1 is already in use")
     assert told.endswith("dstream sandbox up --admin-port PORT")
     assert not (commands.data / "sandbox.json").exists()
 
@@ -149,7 +149,7 @@ def test_one_port_for_two_servers_is_refused(commands: Commands) -> None:
 def test_a_second_up_on_the_same_folder_is_refused(shared: Commands) -> None:
     before = shared.running
     for flags in ([], ["--detach"]):
-        assert "a sandbox runs on" in shared.error("up", *flags)
+        assert "a sandbox is already running in" in shared.error("up", *flags)
     assert shared.running == before
 
 
@@ -161,7 +161,7 @@ def test_pids_of_an_earlier_life_are_nobodys(commands: Commands) -> None:
         (commands.data / "supervisor.lock").touch()
 
         assert not commands.status["running"]
-        assert "No sandbox runs" in commands("down").stderr
+        assert "No sandbox is running" in commands("down").stderr
         assert stranger.poll() is None
         stranger.kill()
 
@@ -169,19 +169,19 @@ def test_pids_of_an_earlier_life_are_nobodys(commands: Commands) -> None:
 def test_a_folder_that_cannot_be_one_is_named(commands: Commands) -> None:
     (commands.data.parent / "file").touch()
     told = Commands(commands.data.parent / "file" / "below").error("up", "--detach")
-    assert told.endswith("can't be the sandbox's folder: Not a directory; see --data")
+    assert told.endswith("as the data folder: Not a directory; choose another with --data")
 
 
 def test_settings_that_are_not_the_sandboxs_are_named(commands: Commands) -> None:
     commands.data.mkdir()
     (commands.data / "sandbox.json").write_text('{"colour": "red"}')
     for command in ("up", "status"):
-        assert "sandbox.json is not a file of this version" in commands.error(command)
+        assert "sandbox.json was not written by this version" in commands.error(command)
 
 
 @pytest.mark.parametrize("command", [("env",), ("sql", "SELECT 1"), ("fault", "list")])
 def test_without_a_sandbox_commands_say_how_to_start_one(commands: Commands, command: tuple[str, ...]) -> None:
-    assert "start one: dstream sandbox up --detach" in commands.error(*command)
+    assert "start one with `dstream sandbox up --detach`" in commands.error(*command)
 
 
 def test_ctrl_c_ends_a_sandbox_in_the_foreground(commands: Commands) -> None:
@@ -190,7 +190,7 @@ def test_ctrl_c_ends_a_sandbox_in_the_foreground(commands: Commands) -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, told = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert "Ctrl-C ends it." in told
+    assert "Press Ctrl-C to stop it." in told
     assert "started again" not in told
     assert ended(before.sqlserver or 0)
     assert ended(before.servicebus or 0)

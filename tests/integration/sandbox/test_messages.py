@@ -107,7 +107,7 @@ def test_a_subscription_and_its_dead_letter_queue_are_reached(sandbox: Sandbox, 
     assert (dead["body"], dead["dead_letter_reason"]) == ("bad", "broken")
     assert _bodies(commands.rows("receive", "events/audit", "--count", "1")) == ["good"]
     for text in ("events", "events/other"):
-        assert commands.error("peek", text).endswith("subscriptions of the topic events: events/audit")
+        assert commands.error("peek", text).endswith("subscriptions of topic events: events/audit")
 
 
 @pytest.mark.parametrize("command", ["peek", "receive"])
@@ -116,7 +116,7 @@ def test_an_entity_that_is_missing_is_named_beside_those_that_are_there(
 ) -> None:
     sandbox.create_queue(f"present-{command}")
     told = commands.error(command, "absent")
-    assert told.startswith("no queue is named absent; there are: ")
+    assert told.startswith("queue absent not found; existing entities: ")
     assert f"present-{command}" in told
 
 

@@ -19,7 +19,7 @@ def test_chosen_ports_differ_and_lie_below_those_of_outgoing_connections() -> No
 def test_a_taken_port_is_named_with_the_option_that_sets_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(SandboxError, match=f"port {port} on 127.0.0.1 is taken .* --sql-port PORT"):
+        with pytest.raises(SandboxError, match=f"port {port} on 127.0.0.1 is already in use.* --sql-port PORT"):
             require_free({"--sql-port": port})
 
 
