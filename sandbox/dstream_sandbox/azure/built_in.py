@@ -1,4 +1,4 @@
-"""The group and the namespace that are there from the start, and stay."""
+"""The resource group and namespace that always exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCATION = "westeurope"
 
 
 def built_in_keys(records: Records, root: SharedKey) -> Callable[[], Sequence[SharedKey]]:
-    """The access policies of the namespace, as they are when they are asked for; `root` alone without Azure."""
+    """The access policies of the namespace, read on each request; `root` alone without Azure."""
 
     def keys() -> Sequence[SharedKey]:
         record = records.namespaces.get(BUILT_IN)

@@ -1,4 +1,4 @@
-"""Diff: what changes between recorded and wanted inputs, by property, and what of it forces a replacement."""
+"""Diff: which properties change between recorded and wanted inputs, and which changes force a replacement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ How = Literal["add", "delete", "update"]
 @dataclass(frozen=True, slots=True)
 class Change:
     path: str
-    """Such as `lockDuration`, `sku.name`, `tags.team`."""
+    """A property path: `lockDuration`, `sku.name`, `tags.team`."""
     how: How
     replaces: bool
 
@@ -28,7 +28,7 @@ def changes(
     wanted: Mapping[str, object],
     defaults: Mapping[str, object] | None = None,
 ) -> list[Change]:
-    """A name that is not known yet counts as another one: the engine asks so when the parent is replaced."""
+    """A name that is still unknown counts as different: the engine asks this way when the parent is replaced."""
     found = [
         Change(part.name, _how(recorded.get(part.name), wanted.get(part.name)), True)
         for part in kind.parts
@@ -67,7 +67,7 @@ def _entries(path: str, old: Mapping[str, object], new: Mapping[str, object]) ->
 
 
 def _step(key: str) -> str:
-    """A key as the engine writes property paths: quoted where it is no plain word."""
+    """A key as the engine writes it in a property path: quoted unless it is a plain word."""
     return f".{key}" if key.replace("_", "a").isalnum() else f'["{key}"]'
 
 

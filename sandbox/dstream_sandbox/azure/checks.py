@@ -1,6 +1,6 @@
-"""Check: what azure-native adds to a program's inputs, and what it refuses before it asks Azure.
+"""Check: what azure-native adds to a program's inputs, and what it refuses before calling Azure.
 
-Words and order: azure-native, provider/pkg/provider/provider.go (applyDefaults, validateType, validateProperty).
+Wording and order: azure-native, provider/pkg/provider/provider.go (applyDefaults, validateType, validateProperty).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dstream_sandbox.azure.values import UNKNOWN, has_unknown, seconds_of
 __all__ = ["AUTONAMED", "failures", "made_up_name", "with_names"]
 
 AUTONAMED = "__createBeforeDelete"
-"""Set on resources whose name was made up: a second one may be made before the first is deleted."""
+"""Set on resources with a generated name: the replacement may be created before the original is deleted."""
 _SUFFIX_LENGTH = 8
 _SHOWN: dict[Kind, str] = {
     "text": "string", "duration": "string", "location": "string", "flag": "boolean", "integer": "integer",
@@ -24,14 +24,14 @@ _SHOWN: dict[Kind, str] = {
 
 
 def made_up_name(urn: str, seed: bytes) -> str:
-    """The resource's name in the program and eight hex digits, the same for the same seed."""
+    """The resource's name in the program and eight hex digits, which depend only on the seed."""
     return f"{urn.rpartition('::')[2]}{hashlib.sha256(seed + urn.encode()).hexdigest()[:_SUFFIX_LENGTH]}"
 
 
 def with_names(
     kind: ResourceType, news: Mapping[str, object], olds: Mapping[str, object], made_up: str | None
 ) -> dict[str, object]:
-    """The inputs with the API version and, where the program gives none, a name: the one it has, or `made_up`."""
+    """The inputs with the API version and, if the program sets no name, the existing one or `made_up`."""
     inputs = {"azureApiVersion": kind.api_version, **news}
     own = kind.own_name
     if own is None or inputs.get(own) is not None:
@@ -46,7 +46,7 @@ def with_names(
 
 
 def failures(kind: ResourceType, inputs: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Properties and why they are refused."""
+    """Invalid properties, each with the reason."""
     for part in kind.parts:
         value = inputs.get(part.name)
         if value is None:
@@ -95,7 +95,7 @@ def _property(path: str, known: Property, value: Any) -> Iterator[tuple[str, str
         try:
             seconds_of(value)
         except ValueError:
-            # The service's answer to what is no time span, given early.
+            # The service's answer to an invalid time span, given early.
             yield path, f"'{path}' is no ISO 8601 time span: '{value}'"
     elif known.choices and not has_unknown(value):
         given = value if isinstance(value, list) else [value]

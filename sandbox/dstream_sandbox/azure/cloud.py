@@ -1,4 +1,4 @@
-"""Resource groups and namespaces: which there are, what may be done to them, and where a namespace's entities are."""
+"""Resource groups and namespaces: the existing ones, the operations on them, and where a namespace's entities are."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _GROUP_NAME = re.compile(r"[\w().-]*[\w()-]")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A resource as it is: what can be set, and what only the service tells."""
+    """A resource: what can be set, and what only the service sets."""
 
     settings: Mapping[str, object]
     outputs: Mapping[str, object] = field(default_factory=dict)
 
 
 class Cloud:
-    """Everything that one sandbox has of Azure."""
+    """The Azure state of one sandbox."""
 
     def __init__(self, records: Records, local: LocalNamespace, own: OwnNamespaces) -> None:
         self.records = records
@@ -49,7 +49,7 @@ class Cloud:
         self._changing = asyncio.Lock()
 
     async def open(self, root_key: str) -> None:
-        """Make what is there from the start, and start what was there before."""
+        """Create the built-in resources and start the recorded ones."""
         now = time.time()
         tier = "Premium" if self._local.broker.profile == "premium" else "Standard"
         if self.records.group(BUILT_IN) is None:
@@ -86,7 +86,7 @@ class Cloud:
             self.records.put_group(GroupRecord(place.group, settings))
 
     async def delete_group(self, place: Place) -> None:
-        """And what is in it."""
+        """Delete it with everything in it."""
         async with self._changing:
             if place.group.lower() == BUILT_IN:
                 raise locked(place.id)
@@ -161,13 +161,13 @@ class Cloud:
                 raise locked(place.id)
             await self._remove_namespace(record)
 
-    # For the resources inside
+    # Used by the resources inside
 
     def find_namespace(self, place: Place) -> NamespaceRecord | None:
         return self.records.namespace(place.group, place.namespace)
 
     def namespace(self, place: Place, action: str = "write") -> NamespaceRecord:
-        """Raises AzureError when it, or its group, is not there."""
+        """Raises AzureError if it or its resource group does not exist."""
         self._group(place.group)
         record = self.find_namespace(place)
         if record is None:
@@ -179,7 +179,7 @@ class Cloud:
         return self._running(self.namespace(place))
 
     def _follow_settings(self, kept: NamespaceRecord, tier: str, root_key: str) -> None:
-        """The process may be started with another --profile, or with another key."""
+        """Apply --profile and the key, which may differ from the last start."""
         settings = dict(kept.settings)
         if (kept.tier == "Premium") != (tier == "Premium"):
             settings["sku"] = {"name": tier}
@@ -207,13 +207,13 @@ class Cloud:
         await self._own.remove(record.name)
 
     def _free_ports(self) -> list[int]:
-        """Not those of namespaces on record either."""
+        """A port that no recorded namespace uses."""
         taken = {port for each in self.records.namespaces.values() for port in (each.amqp_port, each.admin_port)}
         return [port for port in free_ports(2 + len(taken)) if port not in taken][:2]
 
 
 def moment(seconds: float) -> str:
-    """As ARM writes it."""
+    """A location as ARM writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
 
 
@@ -223,7 +223,7 @@ def _whole_sku(record: NamespaceRecord) -> dict[str, object]:
 
 
 def _check_group_name(name: str) -> None:
-    """Naming rules and restrictions for Azure resources, Microsoft.Resources."""
+    """Checks "Naming rules and restrictions for Azure resources", Microsoft.Resources."""
     if not _GROUP_NAME.fullmatch(name):
         raise AzureError(
             400,
@@ -234,13 +234,14 @@ def _check_group_name(name: str) -> None:
 
 
 def _check_namespace_name(name: str) -> None:
-    """Naming rules and restrictions for Azure resources, Microsoft.ServiceBus; words: azure-service-bus issue 269."""
+    """Checks "Naming rules and restrictions for Azure resources", Microsoft.ServiceBus; wording: azure-service-bus
+    issue 269."""
     if not _NAMESPACE_NAME.fullmatch(name) or not 6 <= len(name) <= 50 or name.lower().endswith(_RESERVED_ENDS):
         raise AzureError(400, "BadRequest", "The specified service namespace is invalid.")
 
 
 def _check_sku(tier: str, settings: Mapping[str, object]) -> None:
-    """Messaging units and zones are Premium's (Microsoft, "Service Bus Premium messaging tier")."""
+    """Messaging units and zones require Premium (Microsoft, "Service Bus Premium messaging tier")."""
     sku = settings.get("sku")
     sku = sku if isinstance(sku, Mapping) else {}
     if sku.get("tier") not in (None, tier):

@@ -1,4 +1,4 @@
-"""Properties of queues, topics and subscriptions, and the broker's descriptions of them."""
+"""Converts properties of queues, topics and subscriptions to and from the broker's descriptions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STANDARD_MESSAGE_KB, _PREMIUM_MESSAGE_KB = 256, 1024
 
 
 def tier_defaults(kind: ResourceType, tier: str) -> dict[str, object]:
-    """Where a tier's defaults are not the type's (Microsoft, "Service Bus quotas"; azure-service-bus issue 306)."""
+    """Defaults of a tier that differ from the type's (Microsoft, "Service Bus quotas"; azure-service-bus issue 306)."""
     known = {each.name for each in kind.properties}
     defaults: dict[str, object] = {}
     if "maxMessageSizeInKilobytes" in known and tier == "Premium":
@@ -34,8 +34,8 @@ def tier_defaults(kind: ResourceType, tier: str) -> dict[str, object]:
 
 
 def check_tier(kind: ResourceType, inputs: Mapping[str, object], namespace: str, tier: str) -> None:
-    """What the tier does not have. Words: terraform-provider-azurerm issues 27285 and 28576, MassTransit issue 657,
-    azure-service-bus issue 306. Raises AzureError."""
+    """Refuse what the tier does not support. Wording: terraform-provider-azurerm issues 27285 and 28576, MassTransit
+    issue 657, azure-service-bus issue 306. Raises AzureError."""
     name = kind.token.rpartition(":")[2]
     if tier != "Premium" and inputs.get("maxMessageSizeInKilobytes") is not None:
         raise bad_request("Bad Request. To know more visit https://aka.ms/sbResourceMgrExceptions.")
@@ -59,7 +59,7 @@ def check_tier(kind: ResourceType, inputs: Mapping[str, object], namespace: str,
 
 
 def described(kind: ResourceType, inputs: Mapping[str, object], start: _Description, tier: str) -> _Description:
-    """`start` with every property as the inputs and, for what they leave out, the defaults say."""
+    """`start` with every property from the inputs, or its default."""
     defaults = tier_defaults(kind, tier)
     changes = {
         each.attribute: _to_broker(each, inputs.get(each.name, defaults.get(each.name, each.default)))
@@ -72,7 +72,7 @@ def described(kind: ResourceType, inputs: Mapping[str, object], start: _Descript
 
 
 def settings_of(kind: ResourceType, description: object) -> dict[str, object]:
-    """As ARM shows them; what is not set is left out."""
+    """The properties as ARM shows them, without unset ones."""
     found = {
         each.name: _from_broker(each, getattr(description, each.attribute))
         for each in kind.properties

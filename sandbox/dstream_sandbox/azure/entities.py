@@ -1,4 +1,4 @@
-"""Queues, topics and subscriptions: made, read, changed and deleted in the broker itself."""
+"""Queues, topics and subscriptions: created, read, changed and deleted in the broker itself."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class EntityKind:
-    """What distinguishes queues, topics and subscriptions: their names, defaults, and how the broker manages them."""
+    """The differences between queues, topics and subscriptions: names, defaults, and the broker's operations."""
 
     names: tuple[str, ...]
     default: Any
-    """A description as the broker has it."""
+    """Converts to the broker's description."""
     find: Callable[..., Node]
-    """Of the management and names. Raises EntityMissing."""
+    """Takes the management and the names. Raises EntityMissing."""
     create: Callable[..., Awaitable[object]]
-    """Of the management, names, and description."""
+    """Takes the management, the names and the description."""
     update: Callable[..., Awaitable[object]]
     delete: Callable[..., Awaitable[None]]
 
@@ -64,7 +64,7 @@ SUBSCRIPTIONS = EntityKind(
 
 
 class Entities:
-    """All of one kind. Implements `Handler`."""
+    """All entities of one kind. Implements `Handler`."""
 
     def __init__(self, cloud: Cloud, kind: EntityKind) -> None:
         self._cloud = cloud
@@ -113,13 +113,13 @@ class Entities:
 
 
 def entities_at(cloud: Cloud, place: Place) -> Management | None:
-    """None when the namespace is gone."""
+    """None if the namespace does not exist."""
     return cloud.running(place).broker.entities if cloud.find_namespace(place) else None
 
 
 @contextmanager
 def service_errors(place: Place) -> Iterator[None]:
-    """The broker's refusals as ARM hands them on."""
+    """The broker's refusals as ARM reports them."""
     try:
         yield
     except EntityMissing as exc:
@@ -128,7 +128,7 @@ def service_errors(place: Place) -> Iterator[None]:
         raise conflict(str(exc)) from exc
     except EntityInvalid as exc:
         raise bad_request(str(exc)) from exc
-    except AmqpError as exc:  # the store can't write
+    except AmqpError as exc:  # the store cannot write
         raise AzureError(500, "InternalServerError", exc.description) from exc
 
 

@@ -1,7 +1,7 @@
-"""Errors of Azure Resource Manager, in the text in which azure-native shows them.
+"""Errors of Azure Resource Manager, formatted as azure-native shows them.
 
-Shape: azure-native, provider/pkg/azure/client_azcore.go, PulumiAzcoreResponseError. The real service appends a
-tracking id and a time to messages of Service Bus; they are left out here.
+Shape: azure-native, provider/pkg/azure/client_azcore.go, PulumiAzcoreResponseError. The real service appends a tracking
+id and a time to Service Bus messages; the sandbox omits them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = [
 
 
 class AzureError(Exception):
-    """A request was refused; nothing has changed."""
+    """A refused request; nothing has changed."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f'Status={status} Code="{code}" Message="{message}"')
@@ -29,7 +29,7 @@ class AzureError(Exception):
 
 
 class AlreadyExists(Exception):
-    """azure-native's own refusal, before it asks ARM: it creates nothing that is there."""
+    """azure-native's own refusal, before it calls ARM, to create an existing resource."""
 
 
 def already_exists(resource_id: str, kind: str = "resource") -> AlreadyExists:
@@ -42,7 +42,7 @@ def group_not_found(name: str) -> AzureError:
 
 
 def parent_not_found(arm_type: str, parent_id: str, action: str = "write") -> AzureError:
-    """ARM's words, as pulumi-azure-native issue 4528 and others quote them."""
+    """ARM's wording, as quoted in pulumi-azure-native issue 4528 and others."""
     nested = arm_type.partition("/")[2]
     return AzureError(
         404,
@@ -53,7 +53,7 @@ def parent_not_found(arm_type: str, parent_id: str, action: str = "write") -> Az
 
 
 def not_found(arm_type: str, name: str, group: str) -> AzureError:
-    """ARM's words for a resource that it keeps itself."""
+    """ARM's wording for a resource that it manages itself."""
     return AzureError(
         404,
         "ResourceNotFound",
@@ -63,8 +63,8 @@ def not_found(arm_type: str, name: str, group: str) -> AzureError:
 
 
 def bad_request(text: str) -> AzureError:
-    """What Service Bus itself refuses (Microsoft, "Azure Service Bus Resource Manager exceptions"): the code as
-    terraform-provider-azurerm issues 27285 and 28576 quote it."""
+    """A refusal by Service Bus itself (Microsoft, "Azure Service Bus Resource Manager exceptions"); the code is the one
+    quoted in terraform-provider-azurerm issues 27285 and 28576."""
     return AzureError(400, "MessagingGatewayBadRequest", _with_sub_code(40000, text))
 
 

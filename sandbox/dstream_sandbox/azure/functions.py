@@ -1,4 +1,4 @@
-"""The functions of azure-native that programs call: lookups of resources, lists of keys, who one is."""
+"""The azure-native functions that programs call: resource lookups, key lists, the client's identity."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Functions:
         self._policies = Policies(cloud)
 
     def call(self, token: str, subscription: str, args: Mapping[str, object]) -> dict[str, object]:
-        """Raises AzureError, UnknownFunction. Keys come plain, as azure-native gives them: it marks nothing that a
-        function returns as secret (provider.go, Invoke); programs do (`pulumi.Output.secret`)."""
+        """Raises AzureError, UnknownFunction. Keys are in plain text, as in azure-native, which marks no function
+        result as secret (provider.go, Invoke); programs do so themselves (`pulumi.Output.secret`)."""
         if token == _CLIENT:
             return {"clientId": _NOBODY, "objectId": _NOBODY, "subscriptionId": subscription, "tenantId": _NOBODY}
         if token not in FUNCTIONS:
@@ -66,7 +66,7 @@ class Functions:
 
 
 class AzureErrorOfFunction(AzureError):
-    """As azure-native words it: `request failed <id>: ...`."""
+    """azure-native's wording: `request failed <id>: ...`."""
 
     def __init__(self, resource_id: str, error: AzureError) -> None:
         Exception.__init__(self, f"request failed {resource_id}: {error}")

@@ -1,4 +1,4 @@
-"""Which code answers for which resource type."""
+"""Maps each resource type to the code that implements it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Handler", "handlers"]
 
 
 class Handler(Protocol):
-    """What can be done with resources of one type. All but `read` raise AzureError or AlreadyExists."""
+    """The operations on resources of one type. All except `read` raise AzureError or AlreadyExists."""
 
     def read(self, place: Place) -> Found | None:
-        """None when it is gone, or what it is in is."""
+        """None if it, or its parent, does not exist."""
 
     async def create(self, place: Place, inputs: Mapping[str, object]) -> None: ...
     async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
-        """ARM's PUT: what the inputs leave out goes back to its default."""
+        """ARM's PUT: inputs that are left out revert to their defaults."""
 
     async def delete(self, place: Place) -> None:
-        """Nothing happens when it is gone."""
+        """Does nothing if it does not exist."""
 
 
 class _Groups:
@@ -55,7 +55,7 @@ class _Namespaces:
 
 
 def handlers(cloud: Cloud) -> dict[str, Handler]:
-    """By type token."""
+    """Handlers by type token."""
     policies = Policies(cloud)
     return {
         "azure-native:resources:ResourceGroup": _Groups(cloud),
@@ -72,6 +72,6 @@ def handlers(cloud: Cloud) -> dict[str, Handler]:
 
 
 def _settings(place: Place, inputs: Mapping[str, object]) -> dict[str, object]:
-    """With the defaults that ARM shows."""
+    """Inputs with the defaults that ARM shows."""
     given = ((each.name, inputs.get(each.name, each.default)) for each in place.type.properties)
     return {name: value for name, value in given if value is not None}

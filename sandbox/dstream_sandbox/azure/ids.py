@@ -1,4 +1,4 @@
-"""Ids of resources: paths whose parts compare without regard to case (ARM, "Resource ID")."""
+"""Resource ids: paths whose parts compare case-insensitively (ARM, "Resource ID")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Place", "place_of", "place_of_id"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a resource is: the names in its id, as they were written."""
+    """The location of a resource: the names in its id, as written."""
 
     type: ResourceType
     subscription: str
@@ -42,7 +42,7 @@ class Place:
 
     @property
     def entity_path(self) -> str:
-        """What a person calls it: `orders`, `events/Subscriptions/audit`; of groups and namespaces the name."""
+        """The display name: `orders`, `events/Subscriptions/audit`; for groups and namespaces, the name."""
         names = self.names
         entity = names.get("queueName") or names.get("topicName")
         if entity is None:
@@ -54,12 +54,12 @@ class Place:
 
 
 def place_of(kind: ResourceType, subscription: str, inputs: Mapping[str, object]) -> Place:
-    """Raises KeyError for a name that is missing: `checks` has refused such inputs."""
+    """Raises KeyError for a missing name; `checks` refuses such inputs first."""
     return Place(kind, subscription, {part.name: str(inputs[part.name]) for part in kind.parts})
 
 
 def place_of_id(kind: ResourceType, resource_id: str) -> Place | None:
-    """None for an id of another kind of resource."""
+    """None for an id of another resource type."""
     literal = re.split(r"\{(\w+)\}", kind.path)
     pattern = "".join(f"(?P<{text}>[^/]+)" if odd % 2 else re.escape(text) for odd, text in enumerate(literal))
     match = re.fullmatch(f"/subscriptions/(?P<subscription>[^/]+){pattern}/?", resource_id, re.IGNORECASE)

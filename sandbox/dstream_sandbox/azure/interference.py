@@ -1,4 +1,4 @@
-"""Bad days of Azure on request (the `azure` faults), and the counts of what the engine has asked for."""
+"""Injected Azure faults (the `azure` fault kind), and counts of the engine's requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Interference:
         self._counters = counters
 
     async def around(self, operation: Operation, place: Place, act: Callable[[], Awaitable[None]]) -> None:
-        """Count, and do it, before or after what the faults say. Raises AzureError."""
+        """Count the request and carry it out, before or after the configured faults. Raises AzureError."""
         self._counters.azure_requests[operation][place.type.token] += 1
         await self._strike(operation, place, "before")
         await act()

@@ -1,4 +1,4 @@
-"""The namespaces that run: each a broker with listeners of its own, kept apart in its folder."""
+"""The running namespaces: each a broker with its own listeners and folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["LocalNamespace", "OwnNamespaces", "RunningNamespace", "profile_of"]
 
 
 class RunningNamespace(Protocol):
-    """What the resources of a namespace need of it."""
+    """What a namespace's resources need from it."""
 
     @property
     def broker(self) -> LocalBroker: ...
@@ -57,7 +57,7 @@ def profile_of(tier: str) -> Profile:
 
 
 class OwnNamespaces:
-    """Those that the engine has made; each is started when it is made and with the process."""
+    """The namespaces created through the engine; each is started when created, and with the process."""
 
     def __init__(self, folder: Path, records: Records, tls: ssl.SSLContext | None) -> None:
         self._folder = folder / "namespaces"
@@ -69,12 +69,13 @@ class OwnNamespaces:
         return self._running.get(name.lower())
 
     async def make(self, record: NamespaceRecord) -> None:
-        """Empty, whatever a deletion that was cut short has left. Raises OSError when a port of it is taken."""
+        """Start it empty, removing leftovers of an interrupted deletion. Raises OSError if one of its ports is in
+        use."""
         shutil.rmtree(self._folder / record.name.lower(), ignore_errors=True)
         await self.start(record)
 
     async def start(self, record: NamespaceRecord) -> None:
-        """Raises OSError when a port of it is taken."""
+        """Raises OSError if one of its ports is in use."""
         key = record.name.lower()
         data = self._folder / key
         data.mkdir(parents=True, exist_ok=True)
@@ -96,7 +97,7 @@ class OwnNamespaces:
         self._running[key] = _Own(broker, server, record.amqp_port, record.admin_port)
 
     async def remove(self, name: str) -> None:
-        """Its listeners, its entities and messages."""
+        """Delete its listeners, entities and messages."""
         if own := self._running.pop(name.lower(), None):
             await own.close()
         shutil.rmtree(self._folder / name.lower(), ignore_errors=True)

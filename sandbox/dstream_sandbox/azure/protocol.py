@@ -1,7 +1,8 @@
 """The messages of Pulumi's resource provider protocol, without the rest of Pulumi's SDK.
 
-They are in the package `pulumi.runtime.proto`, and importing that runs `pulumi/__init__.py`, which imports the whole
-SDK: a third of a second at each start of the sandbox, for nothing. So its parents stand empty while they are imported.
+They are in the package `pulumi.runtime.proto`. Importing it runs `pulumi/__init__.py`, which imports the whole SDK and
+costs a third of a second at each start of the sandbox. So its parent packages are replaced by empty ones during the
+import.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         self._functions = Functions(cloud, self._handlers)
         self._interference = interference
         self._config: dict[str, dict[str, str]] = {}
-        """By connection: each provider of a program has one of its own, and later calls do not say whose they are."""
+        """Settings by connection: each provider of a program has its own connection, and later calls do not name the
+        provider."""
 
     # The provider itself
 
@@ -74,7 +75,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         return provider_pb2.ConfigureResponse(supportsPreview=True, supports_autonaming_configuration=True)
 
     async def Cancel(self, request: Any, context: Any) -> Any:
-        """Sent at the end of every operation: this provider stays."""
+        """Called at the end of every operation; this provider keeps running."""
         return Empty()
 
     # Resources
@@ -194,7 +195,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
             await context.abort(grpc.StatusCode.UNKNOWN, str(exc))
 
     async def _state(self, place: Place, context: Any) -> Any:
-        """After a write, read (provider.go, readAfterWrite)."""
+        """Read after a write (provider.go, readAfterWrite)."""
         found = self._handlers[place.type.token].read(place)
         if found is None:
             await context.abort(grpc.StatusCode.UNKNOWN, f"'{place.id}' was deleted while it was written")
@@ -210,7 +211,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         return self._config.get(context.peer(), {}).get("subscriptionId") or SUBSCRIPTION_ID
 
     def _location(self, olds: Mapping[str, Any], inputs: Mapping[str, Any], context: Any) -> object:
-        """provider.go, getDefaultLocation: as it was, the program's setting, or the resource group's."""
+        """provider.go, getDefaultLocation: the existing location, the program's setting, or the resource group's."""
         if "location" in olds:
             return olds["location"]
         if configured := self._config.get(context.peer(), {}).get("location"):
@@ -223,7 +224,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
 
 
 async def _nothing() -> None:
-    """Reading is done by the caller, at once."""
+    """The caller reads right away."""
 
 
 async def _run(act: Callable[[], Awaitable[None]]) -> None:
@@ -231,7 +232,7 @@ async def _run(act: Callable[[], Awaitable[None]]) -> None:
 
 
 def _proposed_name(request: Any) -> str | None:
-    """What Pulumi's autonaming settings say, or what azure-native makes up."""
+    """A name from Pulumi's autonaming settings, or one that azure-native generates."""
     options = provider_pb2.CheckRequest.AutonamingOptions
     if request.HasField("autonaming"):
         return None if request.autonaming.mode == options.DISABLE else str(request.autonaming.proposed_name)
@@ -239,7 +240,7 @@ def _proposed_name(request: Any) -> str | None:
 
 
 def _previewed(kind: ResourceType, inputs: Mapping[str, object]) -> dict[str, object]:
-    """What is not set is known only afterwards."""
+    """Unset properties are known only after the operation."""
     names = [*(each.name for each in kind.properties), *kind.outputs]
     return {name: inputs.get(name, UNKNOWN) for name in names}
 

@@ -1,7 +1,7 @@
-"""What Azure keeps beside the broker: resource groups, namespaces and their access policies, in one file.
+"""Azure's state beside the broker: resource groups, namespaces and their access policies, in one file.
 
-Each change is on disk (fsync of file and folder) when it returns: kill -9 loses nothing that was acknowledged. Names
-compare without regard to case. One subscription is like another: every subscription id leads to the same groups.
+Each change is on disk (fsync of file and folder) when the call returns: kill -9 loses nothing that was acknowledged.
+Names compare case-insensitively. Every subscription id leads to the same groups.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Records:
             self.namespaces[each["name"].lower()] = NamespaceRecord(**{**each, "policies": policies})
 
     def _write(self) -> None:
-        """Readable by the owner only: it holds keys."""
+        """Written readable by the owner only: the file holds keys."""
         kept = {
             "groups": [asdict(each) for each in self.groups.values()],
             "namespaces": [asdict(each) for each in self.namespaces.values()],
@@ -111,12 +111,12 @@ class Records:
 
 
 def new_policy(name: str, rights: tuple[str, ...], now: float, primary: str | None = None) -> AuthorizationRule:
-    """With keys of its own."""
+    """Has its own keys."""
     return AuthorizationRule(name, rights, primary or _new_key(), _new_key(), created_at=now, modified_at=now)
 
 
 def shared_keys(namespace: NamespaceRecord) -> list[SharedKey]:
-    """None where access by keys is switched off."""
+    """None if access by keys is disabled."""
     if namespace.settings.get("disableLocalAuth"):
         return []
     return [
@@ -128,7 +128,7 @@ def shared_keys(namespace: NamespaceRecord) -> list[SharedKey]:
 def entity_keys(
     records: Records, name: str, policies: Callable[[str], Sequence[SharedKey]]
 ) -> Callable[[str], Sequence[SharedKey]]:
-    """`policies` of entities, while the namespace takes keys."""
+    """`policies` of entities, while the namespace accepts keys."""
 
     def keys(path: str) -> Sequence[SharedKey]:
         record = records.namespaces.get(name.lower())

@@ -1,8 +1,8 @@
-"""What Read gives as inputs: what the program had said, with what has changed at Azure since.
+"""The inputs that Read returns: the program's own, updated with what has changed in Azure since.
 
-azure-native (provider.go, Read) compares the outputs it recorded with those it reads and carries the differences over
-into the recorded inputs. The outcome is the same as here: what the program names has its real value, in the
-program's own words where they mean the same; what it does not name appears when it is no longer the default.
+azure-native (provider.go, Read) compares the recorded outputs with those it reads, and applies the differences to the
+recorded inputs. The result here is the same: properties set by the program have their actual values, in the program's
+spelling where equal; other properties appear once they differ from their defaults.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def refreshed_inputs(
     real: Mapping[str, object],
     defaults: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
-    """`recorded`: None for an import. `real`: the settings as they are. `defaults`: where they are not the type's."""
+    """`recorded`: None for an import. `real`: the actual settings. `defaults`: those that differ from the type's."""
     if recorded is None:
         start: dict[str, object] = {**names, "azureApiVersion": kind.api_version}
     else:

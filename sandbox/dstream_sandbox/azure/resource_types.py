@@ -21,25 +21,25 @@ DEFAULT_RULE = "$Default"
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One thing that a program can set. Absent from a PUT it is `default` (None: nothing)."""
+    """A property that a program can set. If absent from a PUT, it becomes `default` (None: unset)."""
 
     name: str
     kind: Kind = "text"
     default: object = None
     attribute: str = ""
-    """Of the broker's description; none where the broker does not keep it."""
+    """Its name in the broker's description; empty if the broker does not keep it."""
     required: bool = False
     replaces: bool = False
     choices: tuple[str, ...] = ()
     properties: tuple[Property, ...] = ()
-    """Of an object."""
+    """The properties of an object."""
     default_of: str = ""
-    """The sibling whose value it is when it is not set."""
+    """The sibling whose value is used when it is unset."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathPart:
-    """A name in the resource's id. Another name is another resource."""
+    """A name in the resource's id. A different name means a different resource."""
 
     name: str
     min_length: int = 1
@@ -53,17 +53,17 @@ class ResourceType:
     api_version: str
     arm_type: str
     path: str
-    """Of its id, behind the subscription; `{..}` are the parts."""
+    """The path of its id below the subscription; `{..}` are its parts."""
     parts: tuple[PathPart, ...]
     properties: tuple[Property, ...]
     outputs: tuple[str, ...]
-    """What only the service sets."""
+    """Properties that only the service sets."""
     not_emulated: tuple[str, ...] = ()
-    """Refused when they are set."""
+    """Properties that are refused when set."""
 
     @property
     def own_name(self) -> str | None:
-        """The part that names the resource itself; the name may be left out, and one is made up."""
+        """The part that names the resource itself; if left out, a name is generated."""
         last = re.fullmatch(r".*\{(\w+)\}", self.path)
         return last[1] if last else None
 
@@ -235,7 +235,7 @@ _ALL = (
             Property("userMetadata", "text", None, "user_metadata"),
         ),
         ("messageCount", *_ENTITY_OUTPUTS),
-        # Duplicates are a topic's business; the client-affine ones are for JMS.
+        # Duplicate detection belongs to the topic; client-affine subscriptions are for JMS.
         ("clientAffineProperties", "duplicateDetectionHistoryTimeWindow", "isClientAffine"),
     ),
     ResourceType(

@@ -1,4 +1,4 @@
-"""Rules of subscriptions, and the `$Default` one that comes with each."""
+"""Rules of subscriptions, including the `$Default` rule that each subscription starts with."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Rules:
         await self._create(place, inputs)
 
     async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
-        """ARM's PUT: a rule that is gone is made again."""
+        """ARM's PUT: a deleted rule is created again."""
         self._parent(place)
         if self.read(place) is None:
             await self._create(place, inputs)
@@ -88,8 +88,8 @@ class Rules:
 
 
 class DefaultRules(Rules):
-    """`$Default`, which is there with the subscription: azure-native takes it over while nobody has changed it
-    (client_azcore.go, CanCreate), and refuses when somebody has."""
+    """`$Default`, which exists as soon as the subscription does: azure-native imports it while it is unchanged
+    (client_azcore.go, CanCreate), and refuses otherwise."""
 
     async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
         self._parent(place)

@@ -1,5 +1,5 @@
-"""Azure as a part of the Service Bus process: its state opened, and gRPC served on the process's asyncio loop, on
-127.0.0.1 only."""
+"""Azure as part of the Service Bus process: opens its state and serves gRPC on the process's asyncio loop, on 127.0.0.1
+only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Azure:
     _cloud: Cloud
 
     async def close(self) -> None:
-        """At once: an engine that waits for a delayed answer gets an error."""
+        """Stop immediately: an engine that waits for a delayed answer gets an error."""
         await self._server.stop(None)
         await self._cloud.close()
 
@@ -47,8 +47,8 @@ async def open_azure(
     tls: ssl.SSLContext | None,
     root_key: str,
 ) -> Azure:
-    """Listen on `port` (0: a free one). `ports`: where the process's own namespace listens. Raises OSError when a port
-    is taken."""
+    """Listen on `port` (0: any free port). `ports`: those of the process's own namespace. Raises OSError if a port is
+    in use."""
     local = LocalNamespace(broker, cast("int", ports["amqp_port"]), cast("int", ports["admin_port"]))
     cloud = Cloud(records, local, OwnNamespaces(data, records, tls))
     try:
@@ -64,7 +64,7 @@ async def open_azure(
 def _bind(provider: AzureProvider, port: int) -> tuple[Any, int]:
     server = grpc.aio.server(
         options=[
-            ("grpc.so_reuseport", 0),  # else a second sandbox would share the port
+            ("grpc.so_reuseport", 0),  # otherwise a second sandbox would share the port
             ("grpc.max_receive_message_length", _MAX_MESSAGE),
             ("grpc.max_send_message_length", _MAX_MESSAGE),
         ]

@@ -1,8 +1,8 @@
-"""Values of properties: what is unknown yet, and when two are the same to Azure.
+"""Property values: unknown ones, and when two values are equal to Azure.
 
-Equal are durations of the same length (PT1M, PT60S), numbers of the same value, locations without regard to spaces
+Equal are durations of the same length (PT1M, PT60S), numbers of the same value, locations that differ only in spaces
 and case (azure-native, provider/pkg/provider/diff.go, normalizedLocation), sets in any order, and an absent value and
-its default: ARM's PUT takes the one for the other.
+its default, which ARM's PUT treats alike.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["UNKNOWN", "effective", "has_unknown", "same", "seconds_of"]
 
 
 class _Unknown:
-    """What another resource will tell once it is made."""
+    """An output of a resource that does not exist yet."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"
@@ -40,14 +40,14 @@ def seconds_of(text: str) -> float:
 
 
 def effective(known: Property, value: object, siblings: Mapping[str, object]) -> object:
-    """What Azure takes: the default for what is absent."""
+    """The value that Azure stores: the default if absent."""
     if value is not None:
         return value
     return siblings.get(known.default_of) if known.default_of else known.default
 
 
 def same(known: Property, left: object, right: object) -> bool:
-    """Whether both, each with its defaults, mean the same."""
+    """Whether both, with their defaults, are equal."""
     if UNKNOWN in (left, right):
         return False
     if known.kind == "object":
@@ -77,7 +77,7 @@ def _normal(known: Property, value: Any) -> object:
 
 
 def _with_defaults(known: Property, value: object) -> Mapping[str, object]:
-    """Of an object; those that depend on a sibling come afterwards."""
+    """The properties of an object, those that depend on a sibling last."""
     given = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
     return {each.name: each.default if given.get(each.name) is None else given[each.name] for each in known.properties}
 

@@ -1,6 +1,6 @@
-"""Properties as the engine's protocol carries them: protobuf Structs, with unknown values and secrets in disguise.
+"""Properties in the engine's protocol: protobuf Structs in which unknown values and secrets are encoded.
 
-Disguises: pulumi, sdk/go/common/resource/plugin/rpc.go and properties.go (UnknownStringValue, SigKey, SecretSig).
+Encodings: pulumi, sdk/go/common/resource/plugin/rpc.go and properties.go (UnknownStringValue, SigKey, SecretSig).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 
 def from_struct(struct: Struct) -> dict[str, Any]:
-    """What is null is left out, as azure-native does; a secret is its value."""
+    """Nulls are left out, as in azure-native; a secret becomes its value."""
     return {name: value for name, each in struct.fields.items() if (value := _from(each)) is not None}
 
 
