@@ -1,4 +1,4 @@
-"""The captured tables of a database, and which of them the config means; pure but for the rows it is given."""
+"""The captured tables of a database, and which of them the config selects. Pure: the rows are arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Waterma
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Everything that is captured. `unreadable`: instances whose change tables the login may not read."""
+    """Everything that is captured. `unreadable`: instances whose change tables the login cannot read."""
 
     tables: tuple[CapturedTable, ...]
     unreadable: frozenset[str]
@@ -25,7 +25,7 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class TableName:
-    """A name as in `tables`; `table` is "*" for all of a schema."""
+    """A table name from `tables`; `table` is "*" for all tables of a schema."""
 
     schema: str
     table: str
@@ -37,7 +37,7 @@ class TableName:
 def catalog_of(
     tables: Iterable[Sequence[Any]], columns: Iterable[Sequence[Any]], keys: Iterable[Sequence[Any]]
 ) -> Catalog:
-    """From the three results of sql.CATALOG."""
+    """Build the catalog from the three results of sql.CATALOG."""
     columns_of: dict[int, list[Column]] = {}
     for object_id, name, captured_type, base_type, ordinal, is_computed, length, scale in columns:
         if is_computed:
@@ -60,24 +60,24 @@ def catalog_of(
 
 
 _OWN_TYPES = frozenset(["timestamp", "rowversion", "hierarchyid", "geometry", "geography"])
-"""Types that the change table's own column does not show: rowversion is captured as binary(8)."""
+"""Types that the change table's own column does not reveal: rowversion is captured as binary(8)."""
 
 
 def watermark(row: Sequence[Any]) -> Watermark:
-    """A row of sql.WATERMARKS."""
+    """Convert a row of sql.WATERMARKS."""
     instance, object_id, source_object_id, start_lsn, created = row
     when = created.isoformat(timespec="milliseconds") if isinstance(created, datetime) else str(created)
     return Watermark(instance, object_id, source_object_id, start_lsn, when)
 
 
 def parse_table_name(text: str, config_path: str) -> TableName:
-    """`schema.table`, `table` (dbo), `schema.*`; parts may stand in brackets. Raises ConfigError."""
+    """Parse `schema.table`, `table` (in dbo) or `schema.*`, with optional brackets. Raises ConfigError."""
     match = _NAME.fullmatch(text.strip())
     if not match:
         raise ConfigError(
             "mssql.table_name",
-            f'"{text}" is no table name',
-            hint='Write "schema.table", "table" (means dbo) or "schema.*"; names with dots in brackets: '
+            f'invalid table name "{text}"',
+            hint='Use "schema.table", "table" (in dbo) or "schema.*"; put names that contain dots in brackets: '
             '"[my.schema].[t]".',
             config_path=config_path,
         )
@@ -94,7 +94,7 @@ def _unbracketed(part: str) -> str:
 
 
 def select(catalog: Catalog, patterns: Sequence[str]) -> tuple[list[CapturedTable], dict[int, TableName]]:
-    """The tables that `tables` names, each once, in its order; and the names that meet none, by their place."""
+    """The tables that `tables` selects, each once and in that order; and the names without a match, by index."""
     chosen: dict[str, CapturedTable] = {}
     missing: dict[int, TableName] = {}
     for at, pattern in enumerate(patterns):
@@ -107,12 +107,12 @@ def select(catalog: Catalog, patterns: Sequence[str]) -> tuple[list[CapturedTabl
 
 
 def closest(catalog: Catalog, wanted: TableName) -> str:
-    """The captured table that may have been meant; empty when none is close."""
+    """The captured table with the closest name; empty if none is close."""
     return next(iter(difflib.get_close_matches(str(wanted), [table.name for table in catalog.tables], n=1)), "")
 
 
 def matching(tables: Iterable[CapturedTable], wanted: TableName) -> list[CapturedTable]:
-    """As written, else without regard to case, as most databases compare names."""
+    """Match exactly, else case-insensitively, as most databases do."""
     if wanted.table == "*":
         prefix = f"{wanted.schema}.".casefold()
         return [table for table in tables if table.name.casefold().startswith(prefix)]
@@ -123,7 +123,7 @@ def matching(tables: Iterable[CapturedTable], wanted: TableName) -> list[Capture
 def choose_columns(
     table: CapturedTable, instance: CapturedInstance, choices: Mapping[str, ColumnChoice]
 ) -> tuple[Column, ...]:
-    """The columns to read. Raises ConfigError for a choice that leaves out a key column or names an unknown one."""
+    """The columns to read. Raises ConfigError for a choice that excludes a key column or names an unknown one."""
     columns = instance.columns
     for name, choice in choices.items():
         path = f'columns["{name}"]'
@@ -138,8 +138,8 @@ def choose_columns(
         if missing:
             raise ConfigError(
                 "mssql.key_excluded",
-                f"{table.name}.{missing[0]} is part of the key, which every event carries",
-                hint="Include the columns of the key.",
+                f"{table.name}.{missing[0]} is part of the key, so it cannot be excluded",
+                hint="Include all key columns.",
                 config_path=path,
             )
         columns = tuple(column for column in columns if column.name in kept)
@@ -147,13 +147,13 @@ def choose_columns(
 
 
 def check_choices(tables: Iterable[CapturedTable], choices: Mapping[str, ColumnChoice]) -> None:
-    """Raises ConfigError for a choice about a table that is not read, as well as what choose_columns raises."""
+    """Raises ConfigError for a choice about a table that is not read, and for what choose_columns rejects."""
     read = list(tables)
     for name in choices:
         path = f'columns["{name}"]'
         if not matching(read, parse_table_name(name, path)):
             raise ConfigError(
-                "mssql.columns", f'columns names "{name}", which is not among the tables of the task', config_path=path
+                "mssql.columns", f'"{name}" in columns is not one of the tables to read', config_path=path
             )
     for table in read:
         for instance in table.instances:
@@ -164,7 +164,7 @@ def _no_such_column(table: str, column: str, known: Iterable[str], config_path: 
     close = difflib.get_close_matches(column, known, n=1)
     return ConfigError(
         "mssql.unknown_column",
-        f'{table} has no captured column "{column}"',
-        hint=f'Did you mean "{close[0]}"?' if close else f"Captured: {', '.join(sorted(known))}.",
+        f'column "{column}" of {table} does not exist or is not captured',
+        hint=f'Did you mean "{close[0]}"?' if close else f"Captured columns: {', '.join(sorted(known))}.",
         config_path=config_path,
     )

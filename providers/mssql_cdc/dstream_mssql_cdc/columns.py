@@ -1,8 +1,7 @@
-"""The JSON form of each SQL Server type: how a captured column is selected, and how what pyodbc returns becomes the
-value.
+"""The JSON form of each SQL Server type: how to select a captured column, and how to convert what pyodbc returns.
 
-One form a type, without loss, a contract with consumers (docs/providers/mssql_cdc.md). What the driver can't give
-exactly is turned into text by the server: pyodbc's datetime and time have six digits where datetime2(7) has seven, it
+There is one lossless form per type, a contract with consumers (docs/providers/mssql_cdc.md). The server converts to
+text what the driver cannot return exactly: pyodbc's datetime and time have six digits, datetime2(7) has seven; pyodbc
 has no datetimeoffset (pyodbc#134), sql_variant or CLR types (pyodbc#404). Styles: Microsoft "CAST and CONVERT
 (Transact-SQL)", Date and time styles (121), money styles (2), binary styles (2), float styles (3).
 """
@@ -22,7 +21,7 @@ import msgspec
 from dstream.sdk.errors import ConfigError
 
 Convert = Callable[[Sequence[Any]], Sequence[Any]]
-"""A whole column of a page at a time; None stays None."""
+"""Converts a whole column of a page; None stays None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +36,18 @@ class Column:
 
     @property
     def is_lob(self) -> bool:
-        """Stored apart from the row: capture leaves it out (NULL) where an update did not touch it."""
+        """Stored outside the row: capture omits it (NULL) when an update does not change it."""
         return self.type in _OLD_LOBS or self.type == "xml" or self.length == -1
 
     @property
     def is_old_lob(self) -> bool:
-        """text, ntext, image: NULL in every delete and before-image ("cdc.<capture_instance>_CT", Remarks)."""
+        """text, ntext and image: NULL in every delete and before image ("cdc.<capture_instance>_CT", Remarks)."""
         return self.type in _OLD_LOBS
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """`select` takes the quoted column name; `convert` is None where pyodbc's value is already the right one."""
+    """`select` takes the quoted column name; `convert` is None if pyodbc's value needs no conversion."""
 
     select: Callable[[str], str]
     convert: Convert | None = None
@@ -56,14 +55,14 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the config leaves to the user."""
+    """Conversions that the config selects."""
 
     decimal: Literal["string", "number"] = "string"
     binary: Literal["base64", "hex"] = "base64"
 
 
 def form_of(column: Column, choices: Choices) -> Form:
-    """Raises ConfigError `mssql.unsupported_type` for a type that is not known."""
+    """Raises ConfigError `mssql.unsupported_type` for an unknown type."""
     kind, scale = column.type, column.scale
     if kind in _AS_IT_IS:
         return Form(_plain)
@@ -92,14 +91,14 @@ def form_of(column: Column, choices: Choices) -> Form:
     if kind == "hierarchyid":
         return Form(lambda name: f"{name}.ToString()")
     if kind in ("geometry", "geography"):
-        # AsTextZM, since STAsText leaves out the Z and M values.
+        # STAsText omits the Z and M values.
         return Form(lambda name: f"CONVERT(nvarchar(11), {name}.STSrid) + N';' + {name}.AsTextZM()", _each(_spatial))
     if kind == "sql_variant":
         return Form(_variant_sql, _each(lambda value: _variant(value, choices)))
     raise ConfigError(
         "mssql.unsupported_type",
-        f'the column "{column.name}" has the type {kind}, which can\'t be carried',
-        hint="Leave it out: columns = { TABLE = { exclude = [..] } }.",
+        f'column "{column.name}" has the unsupported type {kind}',
+        hint="Exclude it: columns = { TABLE = { exclude = [...] } }.",
         config_path="columns",
     )
 
@@ -108,10 +107,10 @@ _TEXT_TYPES = ("char", "varchar", "nchar", "nvarchar", "sysname", "xml")
 _AS_IT_IS = frozenset(
     ["tinyint", "smallint", "int", "bigint", "bit", "float", "date", "uniqueidentifier", *_TEXT_TYPES]
 )
-"""pyodbc's value, as msgspec writes it: date as 2024-02-29, float as the shortest number that reads back equal."""
+"""pyodbc's value as msgspec writes it: date as 2024-02-29, float as the shortest number that reads back equal."""
 
 _PLAIN_SCALE = 6
-"""Up to so many decimals str(Decimal), which msgspec writes, has no exponent (General Decimal Arithmetic,
+"""Up to this many decimals, str(Decimal), which msgspec writes, has no exponent (General Decimal Arithmetic,
 to-scientific-string)."""
 
 _OLD_LOBS: dict[str, Callable[[str], str]] = {
@@ -146,13 +145,13 @@ def _hex(values: Sequence[bytes | None]) -> list[str | None]:
 
 
 def _to_digits(start: int, scale: int) -> Convert:
-    """ISO text cut to the type's digits; the fraction begins at `start`."""
+    """ISO text truncated to the type's digits; the fraction begins at `start`."""
     unit, end = ("microseconds", start + scale) if scale else ("seconds", start - 1)
     return lambda values: [None if value is None else value.isoformat(timespec=unit)[:end] for value in values]
 
 
 def _milliseconds(value: datetime) -> str:
-    """datetime counts 1/300 s, and drivers give its fraction as .997 or as .996666: rounded, both are .997."""
+    """datetime counts 1/300 s, and drivers return its fraction as .997 or as .996666; rounding gives .997 for both."""
     rounded = value.replace(microsecond=(value.microsecond + 500) // 1000 * 1000)
     return rounded.isoformat(timespec="milliseconds")
 
@@ -182,7 +181,7 @@ def _spatial(value: str) -> dict[str, object]:
 
 
 def _variant_sql(name: str) -> str:
-    """`base type|precision|scale|maximal length|value`, the value in the style that loses nothing."""
+    """`base type|precision|scale|maximal length|value`, the value in a lossless style."""
     base = f"CONVERT(nvarchar(128), SQL_VARIANT_PROPERTY({name}, 'BaseType'))"
     facts = " + N'|' + ".join(
         [base]
@@ -223,7 +222,7 @@ def _variant_type(base: str, precision: str, scale: str, length: str, value: str
 
 
 def _variant_value(base: str, value: str, choices: Choices) -> object:
-    """The text as the form that a column of the base type has."""
+    """Convert the text to the JSON form of a column of the base type."""
     if base in ("tinyint", "smallint", "int", "bigint"):
         return int(value)
     if base == "bit":

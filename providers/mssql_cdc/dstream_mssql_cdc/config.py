@@ -1,4 +1,4 @@
-"""The settings of mssql_cdc, typed; what only another setting can tell is checked by `checked`."""
+"""The typed settings of mssql_cdc. `checked` validates what involves more than one setting."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ TablePattern = Annotated[str, Meta(min_length=1)]
 
 
 class LockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The original's setting. DStream's host keeps one runner per task by the lease of the task's state."""
+    """A setting of the original DStream, accepted and ignored: the host runs each task once, by locking its state."""
 
     type: Literal["none"] = "none"
 
 
 class ColumnChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which columns of a table are read; by default all that are captured."""
+    """Which columns of a table to read; by default, all captured ones."""
 
     include: list[str] | None = None
     exclude: list[str] = []
@@ -34,45 +34,50 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of the input provider mssql_cdc."""
 
     db_connection_string: Annotated[
-        Secret[str], Meta(description='ODBC string, "server=..;user id=..;password=..;database=.." or sqlserver:// URL')
+        Secret[str],
+        Meta(description='ODBC string, "server=...;user id=...;password=...;database=..." or sqlserver:// URL'),
     ]
     tables: Annotated[
-        list[TablePattern], Meta(min_length=1, description='"schema.table", "table" (means dbo) or "schema.*"')
+        list[TablePattern],
+        Meta(min_length=1, description='tables to read: "schema.table", "table" (in dbo) or "schema.*"'),
     ]
     start_from: Annotated[
         str | None,
-        Meta(description="where the first run begins: earliest (default), latest, an LSN, a time of the server"),
+        Meta(
+            description="where to start without a checkpoint: earliest (default), latest, an LSN or a server-local time"
+        ),
     ] = None
     poll_interval: Duration = Duration("1s")
-    max_poll_interval: Annotated[Duration, Meta(description="polls slow down to this while nothing happens")] = (
-        Duration("30s")
-    )
-    before_images: Annotated[bool, Meta(description="updates carry the row as it was")] = True
+    max_poll_interval: Annotated[
+        Duration, Meta(description="longest interval between polls while there are no changes")
+    ] = Duration("30s")
+    before_images: Annotated[bool, Meta(description="include the row as it was before an update")] = True
     columns: Annotated[dict[str, ColumnChoice], Meta(description="columns to include or exclude, by table")] = {}
     operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ("insert", "update", "delete")
-    max_bytes_per_poll: Annotated[Size, Meta(description="rows held in memory at a time, shared by the tables")] = Size(
-        "32MiB"
+    max_bytes_per_poll: Annotated[Size, Meta(description="memory for rows read at a time, shared by all tables")] = (
+        Size("32MiB")
     )
     on_gap: Annotated[
         Literal["fail", "continue", "resnapshot"],
-        Meta(description="when cleanup removed changes that were not read yet"),
+        Meta(description="what to do when cleanup has removed unread changes"),
     ] = "fail"
     decimal: Annotated[Literal["string", "number"], Meta(description="JSON form of decimal, numeric and money")] = (
         "string"
     )
     binary: Annotated[Literal["base64", "hex"], Meta(description="JSON form of binary, varbinary and image")] = "base64"
-    read_only_intent: Annotated[bool, Meta(description="connect to a readable secondary")] = False
+    read_only_intent: Annotated[bool, Meta(description="connect to a readable secondary replica")] = False
     odbc_driver: Annotated[
-        str | None, Meta(description="name or path; by default the one that is installed with DStream")
+        str | None, Meta(description="driver name or path; default: the driver installed with this provider")
     ] = None
     accept_changed_source: Annotated[
-        bool, Meta(description="go on although the database or a capture instance is not the one of the checkpoint")
+        bool,
+        Meta(description="continue although the database or a capture instance differs from the one in the checkpoint"),
     ] = False
     lock_config: LockConfig = LockConfig()
 
 
 class Start(msgspec.Struct, frozen=True):
-    """Where a run without a checkpoint begins."""
+    """Where a run without a checkpoint starts."""
 
     kind: Literal["earliest", "latest", "lsn", "time"]
     lsn: bytes = b""
@@ -80,7 +85,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 def checked(config: Config) -> Config:
-    """The config itself. Raises ConfigError for what the types can't say."""
+    """Return the config. Raises ConfigError for what the types cannot express."""
     if config.max_poll_interval < config.poll_interval:
         raise ConfigError(
             "mssql.poll_interval", "max_poll_interval is shorter than poll_interval", config_path="max_poll_interval"
@@ -94,7 +99,7 @@ def checked(config: Config) -> Config:
     if config.on_gap == "resnapshot":
         raise ConfigError(
             "mssql.snapshot_unsupported",
-            "this version can't take snapshots, so on_gap can't be resnapshot",
+            "snapshots are not supported by this version, so on_gap cannot be resnapshot",
             hint='Use on_gap = "fail" or "continue".',
             config_path="on_gap",
         )
@@ -102,13 +107,13 @@ def checked(config: Config) -> Config:
 
 
 def parse_start(text: str, config_path: str = "start_from") -> Start:
-    """`start_from` (or the host's --from) as a value. Raises ConfigError."""
+    """Parse `start_from` (or the host's --from). Raises ConfigError."""
     if text in ("earliest", "latest"):
         return Start(text)  # type: ignore[arg-type]  # narrowed by the comparison
     if text == "snapshot":
         raise ConfigError(
             "mssql.snapshot_unsupported",
-            "this version can't take snapshots",
+            "snapshots are not supported by this version",
             hint="Start from earliest, latest, an LSN or a time.",
             config_path=config_path,
         )
@@ -119,8 +124,8 @@ def parse_start(text: str, config_path: str = "start_from") -> Start:
         return Start("time", time=text.replace(" ", "T"))
     raise ConfigError(
         "mssql.start_from",
-        f'"{text}" is no place to start from',
-        hint="Write earliest, latest, an LSN (20 hex digits) or a time of the server without zone, such as "
+        f'invalid start position "{text}"',
+        hint="Use earliest, latest, an LSN (20 hex digits) or a server-local time without offset, e.g. "
         "2024-02-29T23:59:59.",
         config_path=config_path,
     )

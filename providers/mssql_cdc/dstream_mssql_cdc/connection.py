@@ -1,4 +1,4 @@
-"""Opens connections with pyodbc, set so that every driver and every locale gives the same values."""
+"""Opens pyodbc connections that return the same values with every driver and locale."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ if TYPE_CHECKING:
 
 QUERY_TIMEOUT_S = 120
 RECONNECT_TIMEOUT_S = 8
-"""So long does a reader that is told to stop have to wait for the driver, which tries a dead port again and again."""
+"""The longest time that a reader waits for the driver when told to stop, since the driver retries a dead port."""
 _INSTALLED_DRIVER = "ODBC Driver 18 for SQL Server"
 
 
 def connect(
     settings: ConnectionSettings, *, driver: str | None, read_only: bool, connected_before: bool = False
 ) -> pyodbc.Connection:
-    """A connection in autocommit: a transaction left open would freeze what a readable secondary shows.
-
-    Raises AuthError, ConfigError, UnreachableError, or Interrupted when `connected_before`.
-    """
+    """Open a connection in autocommit mode: an open transaction would freeze the view of a readable secondary. Raises
+    AuthError, ConfigError, UnreachableError, or ReadInterrupted if `connected_before`."""
     _load_pyodbc()
     import pyodbc
 
@@ -42,7 +40,7 @@ def connect(
         timeout_s = min(settings.login_timeout_s, RECONNECT_TIMEOUT_S) if connected_before else settings.login_timeout_s
         connection = pyodbc.connect(settings.odbc(**keywords), autocommit=True, timeout=timeout_s)
         connection.timeout = QUERY_TIMEOUT_S
-        # As UTF-16 from the driver: as bytes, varchar would pass through the code page of the process's locale.
+        # As UTF-16 from the driver; as bytes, varchar would depend on the code page of the process's locale.
         connection.setdecoding(pyodbc.SQL_CHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
         connection.setdecoding(pyodbc.SQL_WCHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
         connection.execute(sql.SESSION).close()
@@ -59,13 +57,13 @@ def connect(
 
 
 def _named_driver(settings: ConnectionSettings) -> str:
-    """What the connection string asks for, unless it is Microsoft's driver, of which the installed one is taken."""
+    """The driver named by the connection string, unless it is Microsoft's, for which the installed one is used."""
     named = settings.get("DRIVER")
     return "" if re.fullmatch(r"ODBC Driver \d+ for SQL Server", named) else named
 
 
 def find_driver() -> str:
-    """The driver of the package mssql-python-odbc, by path, else the one that is registered with the ODBC manager."""
+    """The driver in the package mssql-python-odbc, by path; otherwise the one registered with the ODBC manager."""
     try:
         import mssql_python_odbc
     except ImportError:
@@ -80,7 +78,7 @@ def find_driver() -> str:
 
 
 def _distribution() -> str:
-    """The folder of the wheel for this Linux, by the families in os-release(5)."""
+    """The wheel's folder for this Linux distribution, by the families in os-release(5)."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -101,7 +99,7 @@ def _load_pyodbc() -> None:
     except ImportError as error:
         raise SystemFault(
             "mssql.odbc_manager_missing",
-            f"pyodbc can't be loaded: {error}",
-            hint="Install unixODBC. Debian and Ubuntu: apt-get install libodbc2",
+            f"cannot load pyodbc: {error}",
+            hint="Install unixODBC. On Debian and Ubuntu: apt-get install libodbc2",
         ) from error
-    pyodbc.pooling = False  # A pooled connection would come back in the state in which it broke.
+    pyodbc.pooling = False  # A pooled connection would be reused in its broken state.

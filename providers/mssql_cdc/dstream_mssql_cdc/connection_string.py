@@ -22,7 +22,7 @@ CONFIG_PATH = "db_connection_string"
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """ODBC keywords with their values, ready for a connection string; the driver is named by whoever connects."""
+    """ODBC keywords and values for a connection string, without the driver, which the caller adds."""
 
     keywords: tuple[tuple[str, str], ...]
     login_timeout_s: int = 15
@@ -31,7 +31,7 @@ class ConnectionSettings:
         return dict(self.keywords).get(keyword, "")
 
     def odbc(self, **more: str) -> str:
-        """The ODBC connection string; `more` goes first and wins over what the user wrote."""
+        """The ODBC connection string; `more` comes first and overrides what the user wrote."""
         kept = [(key, value) for key, value in self.keywords if key not in more]
         return ";".join(f"{key}={_quoted(value)}" for key, value in [*more.items(), *kept])
 
@@ -41,7 +41,7 @@ class ConnectionSettings:
 
 
 def parse_connection_string(text: str) -> ConnectionSettings:
-    """Raises ConfigError `mssql.connection_string`; its message never holds a value."""
+    """Raises ConfigError `mssql.connection_string`; its message never contains a value."""
     text = text.strip().removeprefix("odbc:")
     pairs = _url_pairs(text) if text.lower().startswith("sqlserver://") else _keyword_pairs(text)
     found: dict[str, str] = {}
@@ -89,20 +89,18 @@ def _keyword(name: str) -> str:
     if known:
         return known
     close = difflib.get_close_matches(name.strip().lower(), _KEYWORDS, n=1)
-    raise _bad(
-        f'"{name.strip()}" is no known part of a connection string', f'Did you mean "{close[0]}"?' if close else ""
-    )
+    raise _bad(f'unknown connection string keyword "{name.strip()}"', f'Did you mean "{close[0]}"?' if close else "")
 
 
 def _settings(found: dict[str, str]) -> ConnectionSettings:
     timeout = found.pop("timeout", "")
     if timeout and not timeout.isdigit():
-        raise _bad("the connection timeout is not a number of seconds")
+        raise _bad("the connection timeout must be a number of seconds")
     port = found.pop("port", "")
     if not found.get("SERVER") and "DSN" not in found:
-        raise _bad("the connection string names no server", 'Write "server=HOST,1433;..".')
+        raise _bad("the connection string has no server", 'Add "server=HOST,1433".')
     if not found.get("DATABASE"):
-        raise _bad("the connection string names no database", 'Write "..;database=NAME".')
+        raise _bad("the connection string has no database", 'Add "database=NAME".')
     if port:
         found["SERVER"] = f"{found['SERVER']},{port}"
     for keyword, forms in [("Encrypt", _ENCRYPT), *((name, _BOOLEAN) for name in _BOOLEANS)]:
@@ -135,7 +133,7 @@ def _url_pairs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _keyword_pairs(text: str) -> Iterator[tuple[str, str]]:
-    """`key=value;..`; a value in braces, double or single quotes may hold any sign, its closing one doubled."""
+    """Parse `key=value;..`. A value in braces or quotes may contain any character; its closing one is doubled."""
     at = 0
     while at < len(text):
         if text[at] in "; \t\r\n":
@@ -144,10 +142,8 @@ def _keyword_pairs(text: str) -> Iterator[tuple[str, str]]:
         equals = text.find("=", at)
         semicolon = text.find(";", at)
         if equals < 0 or 0 <= semicolon < equals:
-            # What stands here may be a piece of an unquoted password: it is not repeated.
-            raise _bad(
-                "the connection string has a part without =", "A value with ; in it stands in braces: PWD={a;b}."
-            )
+            # This may be part of an unquoted password, so it is not repeated.
+            raise _bad("a part of the connection string has no =", "Put a value that contains ; in braces: PWD={a;b}.")
         name = text[at:equals]
         value, at = _value(text, equals + 1)
         yield name, value
@@ -175,7 +171,7 @@ def _value(text: str, at: int) -> tuple[str, int]:
     rest = text.find(";", end)
     rest = len(text) if rest < 0 else rest
     if text[end + 1 : rest].strip():
-        raise _bad(f"a value in the connection string goes on after its closing {closing}")
+        raise _bad(f"a value in the connection string has text after its closing {closing}")
     return value, rest + 1
 
 

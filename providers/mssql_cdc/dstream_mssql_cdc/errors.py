@@ -1,6 +1,6 @@
-"""SQL Server's errors as DStream's: what the host does next, and the T-SQL that helps.
+"""Maps SQL Server's errors to DStream's, which tell the host what to do next, with the T-SQL that fixes the problem.
 
-Numbers: Microsoft "Database engine events and errors"; the transient ones also "Troubleshoot transient connection
+Numbers: Microsoft "Database engine events and errors"; for transient errors also "Troubleshoot transient connection
 errors in SQL Database" and the retry lists of Microsoft.Data.SqlClient.
 """
 
@@ -13,7 +13,7 @@ from dstream_mssql_cdc.connection_string import CONFIG_PATH
 
 
 class ReadInterrupted(TransientError):
-    """The connection, or what was read on it, is lost; connect again and go on from the position."""
+    """The connection, or the data read on it, is lost; reconnect and resume from the position."""
 
 
 def numbers_of(text: str) -> list[int]:
@@ -50,7 +50,7 @@ def no_grant(message: str, login: str = "") -> AuthError:
     user = f"[{login}]" if login else "[reader]"
     return AuthError(
         "mssql.no_grant",
-        f"the login may not read what it needs: {message}",
+        f"the login lacks a permission: {message}",
         hint=f"As db_owner:\n    GRANT SELECT ON SCHEMA::cdc TO {user};\n    GRANT SELECT ON SCHEMA::dbo TO {user};"
         "  -- and the schemas of the other tables",
         config_path=CONFIG_PATH,
@@ -60,7 +60,7 @@ def no_grant(message: str, login: str = "") -> AuthError:
 def cdc_disabled(database: str) -> ConfigError:
     return ConfigError(
         "mssql.cdc_disabled",
-        f'the database "{database}" does not have change data capture enabled',
+        f'change data capture is not enabled in database "{database}"',
         hint="Enable it as db_owner:\n    EXEC sys.sp_cdc_enable_db;",
         config_path=CONFIG_PATH,
     )
@@ -69,7 +69,7 @@ def cdc_disabled(database: str) -> ConfigError:
 def table_not_captured(schema: str, table: str, config_path: str) -> ConfigError:
     return ConfigError(
         "mssql.table_not_captured",
-        f"{schema}.{table} does not have change data capture enabled",
+        f"change data capture is not enabled for table {schema}.{table}",
         hint="Enable it as db_owner:\n    EXEC sys.sp_cdc_enable_table "
         f"@source_schema = N'{_literal(schema)}', @source_name = N'{_literal(table)}', @role_name = NULL;",
         config_path=config_path,
@@ -79,8 +79,8 @@ def table_not_captured(schema: str, table: str, config_path: str) -> ConfigError
 def unknown_table(pattern: str, config_path: str, close: str = "") -> ConfigError:
     return ConfigError(
         "mssql.unknown_table",
-        f'there is no table "{pattern}" with change data capture that the login may see',
-        hint=f'Did you mean "{close}"?' if close else "Check its name and schema, or the login's grants.",
+        f'no table "{pattern}" with change data capture is visible to the login',
+        hint=f'Did you mean "{close}"?' if close else "Check the name, the schema, and the login's permissions.",
         config_path=config_path,
     )
 
@@ -88,52 +88,53 @@ def unknown_table(pattern: str, config_path: str, close: str = "") -> ConfigErro
 def driver_missing(driver: str, message: str) -> ConfigError:
     return ConfigError(
         "mssql.driver_missing",
-        f'the ODBC driver "{driver}" can\'t be loaded: {message}',
-        hint="Install the Python package mssql-python-odbc, or Microsoft's msodbcsql18, or name another in "
-        "odbc_driver. On "
-        "Debian it also needs: apt-get install libodbc2 libltdl7 libkrb5-3 libgssapi-krb5-2",
+        f'cannot load the ODBC driver "{driver}": {message}',
+        hint="Install the Python package mssql-python-odbc or Microsoft's msodbcsql18, or set odbc_driver to another "
+        "driver. On Debian, also run: apt-get install libodbc2 libltdl7 libkrb5-3 libgssapi-krb5-2",
         config_path="odbc_driver",
     )
 
 
-AGENT_STOPPED_HINT = "Start the service SQL Server Agent, then: EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture';"
+AGENT_STOPPED_HINT = (
+    "Start the SQL Server Agent service, then run: EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture';"
+)
 CAPTURE_SILENT_HINT = (
-    "Is SQL Server Agent running, and the capture job? EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture'; "
-    "its errors: SELECT * FROM sys.dm_cdc_errors;"
+    "Check that SQL Server Agent and the capture job run: EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture'; "
+    "Capture errors: SELECT * FROM sys.dm_cdc_errors;"
 )
 
 _CONFLICTS = (1205, 1222, 3960, 3961)
 """Deadlock victim, lock timeout, snapshot conflicts."""
 _LINK_LOST = (596, 6005, 233, 64, 20, 121, 10053, 10054, 10060, 10061, 11001)
-"""The session or the connection ended: killed, shutdown, reset by the network."""
+"""The session or connection ended: killed, shut down, reset by the network."""
 _NOT_NOW = (922, 924, 927, 952, 976, 983, 3947, 9001, 17142, 17147, 17148, 18401)
 """The server or the database is starting, failing over, restoring, or not primary."""
 _AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929)
-"""Azure SQL Database: reconfiguration, throttling, not available now."""
+"""Azure SQL Database: reconfiguring, throttling, temporarily unavailable."""
 _PASSING = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_AZURE])
 _DRIVER_LOST = "The driver did not supply an error"
-"""What pyodbc says (HY000) when a connection broke in the middle of a result."""
+"""pyodbc's message (HY000) when a connection breaks in the middle of a result."""
 _PASSING_STATES = ("08", "HYT00", "HYT01", "40001", "IMC")
-"""Beginnings of SQLSTATEs: link failures, timeouts, serialization, a connection that the driver could not recover."""
+"""SQLSTATE prefixes: link failures, timeouts, serialization failures, connections that the driver could not recover."""
 
 
 def _login_failed(message: str, login: str) -> AuthError:
     return AuthError(
         "mssql.login_failed",
         f"SQL Server refused the login: {message}",
-        hint="Check user and password; as an administrator:\n"
+        hint="Check the user and password. As an administrator:\n"
         f"    ALTER LOGIN [{login or 'reader'}] WITH PASSWORD = '..', CHECK_POLICY = ON;  -- and ENABLE",
         config_path=CONFIG_PATH,
     )
 
 
 def _unknown_database(message: str, login: str, database: str, *, connected: bool) -> DStreamError:
-    if connected:  # 4060 is also what a database answers that is failing over or starting.
+    if connected:  # A database that is failing over or starting also answers with 4060.
         return ReadInterrupted("mssql.interrupted", message)
     user = login or "reader"
     return AuthError(
         "mssql.unknown_database",
-        f'the database "{database}" does not exist, or the login may not open it: {message}',
+        f'database "{database}" does not exist or the login cannot open it: {message}',
         hint=f"If it exists, as its owner:\n    CREATE USER [{user}] FOR LOGIN [{user}];",
         config_path=CONFIG_PATH,
     )
@@ -144,24 +145,25 @@ def _not_connected(state: str, message: str, server: str, driver: str) -> DStrea
     if "certificate" in lowered or "ssl provider" in lowered or "encryption not supported" in lowered:
         return ConfigError(
             "mssql.tls",
-            f"no encrypted connection: {message}",
-            hint="Trust the server's certificate (ServerCertificate=FILE), or for a test server "
-            "TrustServerCertificate=yes "
-            "or Encrypt=no in db_connection_string.",
+            f"cannot establish an encrypted connection: {message}",
+            hint="In db_connection_string, trust the server's certificate with ServerCertificate=FILE. For a test "
+            "server, "
+            "use TrustServerCertificate=yes or Encrypt=no.",
             config_path=CONFIG_PATH,
         )
     if state in ("IM002", "IM003", "01000") or "can't open lib" in lowered:
         return driver_missing(driver, message)
     return UnreachableError(
         "mssql.unreachable",
-        f"SQL Server can't be reached at {server}: {message}",
-        hint="Check host and port in db_connection_string, the firewall, and that the server accepts TCP.",
+        f"cannot reach SQL Server at {server}: {message}",
+        hint="Check the host and port in db_connection_string, the firewall, and that the server accepts TCP "
+        "connections.",
         config_path=CONFIG_PATH,
     )
 
 
 def _plain(text: str) -> str:
-    """Without the driver's brackets and function names; of several messages the first."""
+    """The text without the driver's brackets and function names; the first one if there are several messages."""
     first = re.split(r"; \[\w{5}\]", text)[0]
     first = re.sub(r"^(?:\[[^\]]*\]\s*)+", "", first)
     return re.sub(r"(\s*\((SQL\w+|0)\))+\s*$", "", first).strip()

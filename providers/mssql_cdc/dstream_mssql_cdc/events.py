@@ -1,7 +1,7 @@
-"""Change rows become events: one a row, one for the two rows 3 and 4 of an update.
+"""Turns change rows into events: one per row, and one for rows 3 and 4 of an update.
 
-An event is a function of its change rows and of the commit time stored for its transaction, so that whoever reads a
-row again writes the same bytes. `Last` alone looks further; merge.py sets it.
+An event depends only on its change rows and the commit time stored for its transaction, so reading a row again produces
+the same bytes. `Last` alone depends on later rows; merge.py sets it.
 
 Works on whole columns of a page (zip, map), since most of a reader's time is spent here.
 """
@@ -20,16 +20,16 @@ from dstream_mssql_cdc.columns import Choices, Column, form_of
 from dstream_mssql_cdc.position import DELETE, INSERT, NO_COMMAND_ID, UPDATE_AFTER, UPDATE_BEFORE
 
 Key = tuple[bytes, int, bytes, int, int]
-"""A Position as a plain tuple: it is made for every row."""
+"""A Position as a plain tuple, since one is created for every row."""
 
 ChangeRow = Sequence[Any]
-"""start_lsn, command_id, seqval, operation, update_mask, the columns, the lengths of the large ones."""
+"""start_lsn, command_id, seqval, operation, update_mask, the columns, and the lengths of the large ones."""
 _CONTROL_COLUMNS = 5
 _NARROW_BYTES = 2000
 
 
 class Metadata(msgspec.Struct, gc=False):
-    """Names as the original DStream's and in its style."""
+    """Field names and their style are those of the original DStream."""
 
     V: int
     TableName: str
@@ -47,7 +47,7 @@ class Metadata(msgspec.Struct, gc=False):
 
 
 class ChangeEvent(msgspec.Struct, gc=False):
-    """One line."""
+    """One output line."""
 
     data: Any
     metadata: Metadata
@@ -59,7 +59,7 @@ Keyed = tuple[Key, ChangeEvent]
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """What makes a table's rows into events. `id_prefix` is the part of Id that all its rows share."""
+    """Turns a table's rows into events. `id_prefix` is the part of Id that all its rows share."""
 
     name: str
     object_id: int
@@ -71,7 +71,7 @@ class TableShape:
 
 
 class EventBuilder:
-    """Compiled once for a table's shape."""
+    """Compiled once per table shape."""
 
     def __init__(self, shape: TableShape) -> None:
         self.shape = shape
@@ -86,7 +86,8 @@ class EventBuilder:
         self.row_bytes = self._row_bytes(min(self._declared_bytes, _NARROW_BYTES))
 
     def select_list(self, quote: Callable[[str], str]) -> list[str]:
-        """Expressions for the columns, then the lengths of the large ones; a value that is too large comes as NULL."""
+        """Expressions for the columns, then for the lengths of the large ones; a value that is too large becomes
+        NULL."""
         columns = self.shape.columns
         values = [form.select(quote(column.name)) for form, column in zip(self._forms, columns, strict=True)]
         for at, column in self._lobs:
@@ -100,11 +101,12 @@ class EventBuilder:
 
     @property
     def is_wide(self) -> bool:
-        """Rows may be much larger than they look: their bytes have to be watched while they are fetched."""
+        """Whether rows may be much larger than their declared size, so that their bytes must be counted while
+        fetching."""
         return bool(self._lobs) or self._declared_bytes > _NARROW_BYTES
 
     def learn(self, rows: int, value_bytes: int) -> None:
-        """How large the rows of a wide table were, for the size of its next page."""
+        """Record the size of a wide table's rows, which determines the size of its next page."""
         if rows:
             self.row_bytes = self._row_bytes(value_bytes // rows)
 
@@ -113,11 +115,11 @@ class EventBuilder:
         return sum(column.length for column in self.shape.columns if column.length > 0)
 
     def _row_bytes(self, value_bytes: int) -> int:
-        """About what a row takes of memory: objects, values as they came, values as they go out."""
+        """Approximate memory of a row in bytes: objects, values as read, values as written."""
         return 600 + 100 * len(self.shape.columns) + 2 * value_bytes
 
     def events(self, rows: Sequence[ChangeRow], commit_times: Mapping[bytes, str]) -> list[Keyed]:
-        """Rows in order, every 3 followed by its 4. Raises DataError."""
+        """Build events from ordered rows; every operation 3 is followed by its 4. Raises DataError."""
         events: list[Keyed] = []
         if not rows:
             return events
@@ -173,7 +175,7 @@ class EventBuilder:
         return events
 
     def _mask(self, mask: bytes) -> tuple[list[str], frozenset[int]]:
-        """Names of the columns whose bits are set, and their places; the same few masks come again and again."""
+        """The names and indexes of the columns whose bits are set. Cached, since a few masks repeat."""
         known = self._masks.get(mask)
         if known is None:
             if len(self._masks) > 1000:
@@ -183,10 +185,10 @@ class EventBuilder:
         return known
 
     def _without_lobs(self, columns: list[Any], rows: Sequence[ChangeRow]) -> list[Any]:
-        """Large values that the change row does not hold become UNSET: they are left out of the event, never null.
+        """Large values that the change row does not hold become UNSET: they are omitted from the event, never null.
 
-        "cdc.<capture_instance>_CT", Remarks: for (max) types and xml the value of an update is NULL unless the column
-        changed; for text, ntext and image it is NULL in every delete and before-image.
+        "cdc.<capture_instance>_CT", Remarks: for (max) types and xml, the value of an update is NULL unless the column
+        changed; for text, ntext and image, it is NULL in every delete and before image.
         """
         wanted = len(self.shape.columns)
         lengths = columns[wanted:]
@@ -220,17 +222,16 @@ class EventBuilder:
         key = ", ".join(f"{name}={row[_CONTROL_COLUMNS + names.index(name)]!r}" for name in self.shape.key)
         return DataError(
             "mssql.value_too_large",
-            f"{self.shape.name}.{column.name} holds {size:,} bytes at {key or 'LSN ' + row[0].hex()}, more than half "
-            "of max_line allows "
-            f"({self.shape.max_lob_bytes:,})",
-            hint=f"Raise the task's max_line above {2 * size:,} bytes, or leave the column out: "
+            f"{self.shape.name}.{column.name} has {size:,} bytes at {key or 'LSN ' + row[0].hex()}, more than the "
+            f"{self.shape.max_lob_bytes:,} bytes that half of max_line allows",
+            hint=f"Increase max_line in the task above {2 * size:,} bytes, or exclude the column: "
             f'columns = {{ "{self.shape.name}" = {{ exclude = ["{column.name}"] }} }}.',
             config_path="columns",
         )
 
 
 def is_bit_set(mask: bytes, ordinal: int) -> bool:
-    """As sys.fn_cdc_is_bit_set: ordinal 1 is the lowest bit of the LAST byte."""
+    """Equals sys.fn_cdc_is_bit_set: ordinal 1 is the lowest bit of the LAST byte."""
     at = len(mask) - 1 - (ordinal - 1) // 8
     return at >= 0 and bool(mask[at] >> ((ordinal - 1) % 8) & 1)
 
@@ -242,9 +243,8 @@ _ESCAPED = frozenset(['"', "\\", *map(chr, range(0x20)), "\x7f"])
 
 
 def _data_class(columns: Sequence[Column]) -> Callable[..., Any]:
-    """A struct, which is faster to make and to encode than a dict, unless a name has signs that structs don't
-    escape.
-    """
+    """A struct, which is faster to create and encode than a dict, unless a name has characters that structs do not
+    escape."""
     if any(set(column.name) & _ESCAPED for column in columns):
         keys = [column.name for column in columns]
         return lambda *values: {key: value for key, value in zip(keys, values, strict=True) if value is not UNSET}
@@ -261,7 +261,8 @@ def _around_unset(convert: Callable[[Sequence[Any]], Sequence[Any]], values: Seq
 def _half_update(table: str, key: Key) -> DataError:
     return DataError(
         "mssql.half_update",
-        f"{table} has the row before an update without the row after it, at LSN {key[0].hex()}, seqval {key[2].hex()}",
-        hint="Its change table was altered by hand or is damaged: DBCC CHECKTABLE, or disable and enable capture for "
-        "the table.",
+        f"{table} has a before image without its after image at LSN {key[0].hex()}, seqval {key[2].hex()}",
+        hint="The change table was modified by hand or is damaged. Run DBCC CHECKTABLE, or disable and re-enable "
+        "capture "
+        "for the table.",
     )

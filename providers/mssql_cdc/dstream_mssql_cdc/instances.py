@@ -1,8 +1,9 @@
-"""Which capture instance of each table is read from which LSN on, and whether cleanup has overtaken the reader; pure.
+"""Decides which capture instance of each table to read from which LSN, and whether cleanup has overtaken the reader.
+Pure.
 
-Retention: cleanup raises an instance's start_lsn in cdc.change_tables first and deletes change rows afterwards
-("sys.sp_cdc_cleanup_change_table", Remarks; sys.sp_MScdc_cleanup_job). Whoever looks at start_lsn AFTER reading knows
-that nothing was missing while he read, as long as start_lsn was not above what he wanted.
+Retention: cleanup first raises an instance's start_lsn in cdc.change_tables, then deletes change rows
+("sys.sp_cdc_cleanup_change_table", Remarks; sys.sp_MScdc_cleanup_job). So if start_lsn, checked AFTER reading, is not
+above the first LSN needed, no row was missing during the read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dstream_mssql_cdc.state import Instance, Table
 
 
 class Watermark(NamedTuple):
-    """A row of cdc.change_tables. `start_lsn` is None while capture has not established it."""
+    """A row of cdc.change_tables. `start_lsn` is None until capture has set it."""
 
     instance: str
     object_id: int
@@ -31,17 +32,17 @@ class Watermark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CapturedInstance:
-    """A capture instance as the catalog describes it."""
+    """A capture instance from the catalog."""
 
     mark: Watermark
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    """Columns of the index given when capture was enabled; empty for a table without one."""
+    """Columns of the index given when capture was enabled; empty if the table has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedTable:
-    """A source table with capture."""
+    """A source table with change data capture."""
 
     name: str
     """`schema.table`"""
@@ -51,7 +52,7 @@ class CapturedTable:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Changes of `table` from `wanted` up to before `start_lsn` may be gone."""
+    """Changes of `table` from `wanted` up to, but excluding, `start_lsn` may be gone."""
 
     table: str
     instance: str
@@ -60,10 +61,11 @@ class Gap:
 
 
 def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], position: Position) -> dict[str, Table]:
-    """The tables to read from `position` on: what is known goes on, what is new begins with the next whole transaction.
+    """The tables to read from `position` on: known tables continue, new ones start with the next whole transaction.
 
-    A second instance takes over at its start_lsn as it was at first sight; cleanup raises it later. A known table
-    that is not captured any more stays, so that `gaps` misses it. Raises RefusedError for another table of its name.
+    Reading switches to a second instance at the start_lsn it had when first seen, since cleanup raises it later. A
+    known table that is no longer captured stays, so that `gaps` reports it. Raises RefusedError for a different table
+    of the same name.
     """
     begin = (position.next_lsn if position.is_border else increment_lsn(position.lsn)).hex()
     tables = dict(known)
@@ -115,10 +117,8 @@ def _start(mark: Watermark) -> str:
 
 
 def gaps(tables: Mapping[str, Table], marks: Sequence[Watermark], position: Position) -> list[Gap]:
-    """Instances whose rows behind `position` cleanup may have removed.
-
-    Raises RefusedError for another instance of the name.
-    """
+    """Instances whose rows after `position` cleanup may have removed. Raises RefusedError for a different instance of
+    the same name."""
     by_name = {mark.instance: mark for mark in marks}
     found: list[Gap] = []
     for name, table in tables.items():
@@ -137,7 +137,7 @@ def gaps(tables: Mapping[str, Table], marks: Sequence[Watermark], position: Posi
 
 
 def without_gaps(tables: Mapping[str, Table], found: Sequence[Gap]) -> dict[str, Table]:
-    """The same tables, read from where their change rows begin now (`on_gap = "continue"`)."""
+    """The same tables, read from where their change rows now begin (`on_gap = "continue"`)."""
     lost = {gap.instance: gap.start_lsn.hex() for gap in found}
     return {
         name: Table(
@@ -152,7 +152,7 @@ def without_gaps(tables: Mapping[str, Table], found: Sequence[Gap]) -> dict[str,
 
 
 def switches(tables: Mapping[str, Table]) -> list[bytes]:
-    """LSNs at which some table's next instance takes over."""
+    """LSNs at which reading switches to a table's next instance."""
     return [bytes.fromhex(later.from_) for table in tables.values() for later in table.instances[1:]]
 
 
@@ -161,11 +161,12 @@ def gap_error(found: Sequence[Gap]) -> RefusedError:
     others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return RefusedError(
         "mssql.gap",
-        f"changes of {gap.table}{others} were removed by CDC cleanup before they were read: wanted from LSN "
+        f"CDC cleanup removed changes of {gap.table}{others} before they were read: needed from LSN "
         f"{gap.wanted.hex()}, "
-        f"the capture instance {gap.instance} begins at {gap.start_lsn.hex()}",
-        hint='Go on without them with on_gap = "continue", or start again with `--reset --from ..`. '
-        "To keep changes longer: EXEC sys.sp_cdc_change_job @job_type = N'cleanup', @retention = 10080; -- minutes",
+        f"but capture instance {gap.instance} begins at {gap.start_lsn.hex()}",
+        hint='Skip them with on_gap = "continue", or start over with `--reset --from POSITION`. '
+        "To keep changes longer, run: EXEC sys.sp_cdc_change_job @job_type = N'cleanup', "
+        "@retention = 10080; -- minutes",
         config_path="on_gap",
     )
 
@@ -173,12 +174,10 @@ def gap_error(found: Sequence[Gap]) -> RefusedError:
 def dropped(table: str, instance: Instance) -> RefusedError:
     return RefusedError(
         "mssql.instance_dropped",
-        f"the capture instance {instance.name} of {table} is gone: capture was disabled, or it was dropped before it "
-        "was read to "
-        "its end",
-        hint="Changes since then may be lost. Enable capture again and start with `--reset --from ..`, or take the "
-        "table out of "
-        "`tables`.",
+        f"capture instance {instance.name} of {table} no longer exists: capture was disabled, or the instance was "
+        "dropped before all of its changes were read",
+        hint="Changes since then may be lost. Re-enable capture and start over with `--reset --from POSITION`, or "
+        "remove the table from `tables`.",
         config_path="tables",
     )
 
@@ -186,9 +185,9 @@ def dropped(table: str, instance: Instance) -> RefusedError:
 def _another_table(table: str, known: int, found: int) -> RefusedError:
     return RefusedError(
         "mssql.table_recreated",
-        f"{table} is not the table of the checkpoint: object id {known} there, {found} here",
-        hint="It was dropped and made again: changes in between are lost. Start again with `--reset --from ..`, "
-        "or accept it with accept_changed_source = true.",
+        f"{table} is not the table in the checkpoint: its object id was {known} and is now {found}",
+        hint="It was dropped and re-created, so changes in between are lost. Start over with "
+        "`--reset --from POSITION`, or accept the loss with accept_changed_source = true.",
         config_path="tables",
     )
 
@@ -196,11 +195,10 @@ def _another_table(table: str, known: int, found: int) -> RefusedError:
 def recreated(table: str, instance: Instance, mark: Watermark) -> RefusedError:
     return RefusedError(
         "mssql.instance_recreated",
-        f"the capture instance {instance.name} of {table} is not the one of the checkpoint: change table "
-        f"{instance.object_id} of "
-        f"{instance.create_date} there, {mark.object_id} of {mark.create_date} here",
-        hint="Capture was disabled and enabled again, or this is another database: changes in between are lost. Start "
-        "again with "
-        "`--reset --from ..`, or accept it with accept_changed_source = true.",
+        f"capture instance {instance.name} of {table} is not the one in the checkpoint: its change table was "
+        f"{instance.object_id} (created {instance.create_date}) and is now {mark.object_id} "
+        f"(created {mark.create_date})",
+        hint="Capture was disabled and re-enabled, or this is another database, so changes in between are lost. Start "
+        "over with `--reset --from POSITION`, or accept the loss with accept_changed_source = true.",
         config_path="tables",
     )

@@ -1,4 +1,4 @@
-"""Merges the tables' events into the order of the log and marks the last one of each transaction; pure."""
+"""Merges the events of all tables into log order and marks the last event of each transaction. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _key = itemgetter(0)
 
 
 class TableFeed:
-    """One table's rows within a window: what was read and not yet emitted, and from where its next page goes on."""
+    """One table's rows within a window: those read but not yet emitted, and where its next page starts."""
 
     def __init__(self, builder: EventBuilder, floor: Floor) -> None:
         self.builder = builder
         self.floor: Floor | None = floor
-        """None when the table has no more rows in the window."""
+        """None if the table has no more rows in the window."""
         self.events: list[Keyed] = []
         self._half: list[ChangeRow] = []
 
     def push(self, rows: list[ChangeRow], *, is_full: bool, commit_times: dict[bytes, str]) -> None:
-        """A page. `is_full`: it was cut, the stage it comes from may have more rows. Raises DataError."""
+        """Add a page. `is_full`: it was limited, so its stage may have more rows. Raises DataError."""
         assert self.floor is not None
         if is_full and rows:
             self.floor = _behind(rows[-1])
         else:
             self.floor = self.floor.wider()
         rows = self._half + rows
-        # A page may end between the two rows of an update: the first waits for the next page.
+        # A page may end between the two rows of an update; the first then waits for the next page.
         self._half = [rows.pop()] if rows and rows[-1][3] == UPDATE_BEFORE and self.floor is not None else []
         self.events.extend(self.builder.events(rows, commit_times))
 
@@ -41,7 +41,7 @@ class TableFeed:
 
 
 class Merger:
-    """Emits from several feeds. One event is held back until it is known whether its transaction goes on."""
+    """Emits from several feeds. Holds one event back until it is known whether its transaction continues."""
 
     def __init__(self, feeds: Sequence[TableFeed]) -> None:
         self._feeds = feeds
@@ -49,18 +49,18 @@ class Merger:
 
     @property
     def is_done(self) -> bool:
-        """The window is used up."""
+        """Whether the window is exhausted."""
         return not self._held and all(feed.floor is None and not feed.events for feed in self._feeds)
 
     def take(self) -> list[Keyed]:
-        """What can be emitted now, in order, possibly nothing; call it when no feed needs a page."""
+        """The events that can be emitted now, in order; may be empty. Call it when no feed needs a page."""
         open_feeds = [feed for feed in self._feeds if feed.floor is not None]
         bound = min((feed.events[-1][0] for feed in open_feeds), default=None)
         ready = self._held + _ordered(self._feeds, bound)
         for (key, event), (next_key, _) in pairwise(ready):
             if key[0] != next_key[0]:
                 event.metadata.Last = True
-        # While a feed is open, another row of the same transaction may follow the last one.
+        # While a feed is open, the last event may be followed by another of the same transaction.
         self._held = ready[-1:] if open_feeds else []
         if self._held:
             return ready[:-1]
@@ -75,7 +75,7 @@ def _behind(row: ChangeRow) -> Floor:
 
 
 def _ordered(feeds: Iterable[TableFeed], bound: Key | None) -> list[Keyed]:
-    """Takes the events up to `bound` out of the feeds: rows that are still to be read come behind it."""
+    """Take the events up to `bound` out of the feeds; unread rows come after it."""
     taken: list[Keyed] = []
     sources = 0
     for feed in feeds:

@@ -14,7 +14,8 @@ from typing import NamedTuple
 LSN_BYTES = 10
 ZERO_LSN = bytes(LSN_BYTES)
 NO_COMMAND_ID = -1
-"""Stands for a NULL `__$command_id`: rows captured before the column was added to their table. NULL sorts first."""
+"""Replaces a NULL `__$command_id`, found in rows captured before the column was added to their table. NULL sorts
+first."""
 
 DELETE, INSERT, UPDATE_BEFORE, UPDATE_AFTER = 1, 2, 3, 4
 
@@ -23,10 +24,8 @@ _LSN_TEXT = re.compile(r"(?:0x)?([0-9a-f]{20})|([0-9a-f]{8}):([0-9a-f]{8}):([0-9
 
 
 class Position(NamedTuple):
-    """A place behind one event, comparable with every other.
-
-    `operation` is never 3: the pair 3/4 is one event at its 4.
-    """
+    """The place after one event; positions are ordered. `operation` is never 3: the pair 3 and 4 is one event, at its
+    4."""
 
     lsn: bytes
     command_id: int
@@ -36,22 +35,22 @@ class Position(NamedTuple):
 
     @classmethod
     def end_of(cls, lsn: bytes) -> Position:
-        """Behind every row of the transactions up to `lsn`, this one included."""
+        """After every row of the transactions up to and including `lsn`."""
         return cls(lsn, _MAX_INT, _MAX_LSN, 9, _MAX_INT)
 
     @classmethod
     def before(cls, lsn: bytes) -> Position:
-        """Behind everything that is older than `lsn`."""
+        """After everything older than `lsn`."""
         return cls.end_of(decrement_lsn(lsn))
 
     @property
     def is_border(self) -> bool:
-        """Nothing of the transaction at `lsn` is left to read."""
+        """Whether all of the transaction at `lsn` has been read."""
         return self.operation == 9
 
     @property
     def next_lsn(self) -> bytes:
-        """The lowest LSN of which rows are still wanted; cleanup must not have passed it."""
+        """The lowest LSN whose rows are still needed; cleanup must not have passed it."""
         return increment_lsn(self.lsn) if self.is_border else self.lsn
 
 
@@ -60,11 +59,11 @@ _MAX_LSN = b"\xff" * LSN_BYTES
 
 
 class Floor(NamedTuple):
-    """What a table's next page lies behind, as one range of the clustered index that the server can seek.
+    """Where a table's next page starts (exclusive), as one range of the clustered index that the server can seek.
 
-    Three stages, since an OR over the leading columns would make the server read a long transaction from its start
-    for every page: the rest of one command (all four set), the later commands of the transaction (`seqval` None), the
-    later transactions (`command_id` None).
+    There are three stages, since an OR over the leading columns would make the server read a long transaction from its
+    start for every page: the rest of one command (all four set), the later commands of the transaction (`seqval` None),
+    the later transactions (`command_id` None).
     """
 
     lsn: bytes
@@ -73,7 +72,7 @@ class Floor(NamedTuple):
     operation: int = 0
 
     def wider(self) -> Floor | None:
-        """The next stage, once this one has no rows left; None behind the last."""
+        """The next stage, once this one has no rows left; None after the last stage."""
         if self.seqval is not None:
             return Floor(self.lsn, self.command_id)
         if self.command_id is not None:
@@ -82,31 +81,30 @@ class Floor(NamedTuple):
 
 
 def floor_of(position: Position, object_id: int, first_lsn: bytes) -> Floor:
-    """From where the table `object_id`, watched from `first_lsn` on, is to be read so that no event behind
-    `position` is missed.
-    """
+    """Where to start reading table `object_id`, watched from `first_lsn` on, so that no event after `position` is
+    missed."""
     if position.next_lsn < first_lsn:
         return Floor(decrement_lsn(first_lsn))
     if position.is_border:
         return Floor(position.lsn)
     operation = position.operation
     if object_id > position.object_id:
-        # Ties are ordered by object id: this table's row with the same key comes later. An update begins at its row 3.
+        # Ties are ordered by object id: this table's row with the same key comes later. An update starts at its row 3.
         operation = 2 if operation == UPDATE_AFTER else operation - 1
     return Floor(position.lsn, position.command_id, position.seqval, operation)
 
 
 def increment_lsn(lsn: bytes) -> bytes:
-    """The next possible LSN, as sys.fn_cdc_increment_lsn counts: an 80-bit number, the most significant byte first."""
+    """The next LSN, like sys.fn_cdc_increment_lsn: an 80-bit big-endian number."""
     return min(int.from_bytes(lsn) + 1, _LSN_LIMIT).to_bytes(LSN_BYTES)
 
 
 def decrement_lsn(lsn: bytes) -> bytes:
-    """The previous possible LSN, as sys.fn_cdc_decrement_lsn; zero stays zero."""
+    """The previous LSN, like sys.fn_cdc_decrement_lsn; zero stays zero."""
     return max(int.from_bytes(lsn) - 1, 0).to_bytes(LSN_BYTES)
 
 
 def parse_lsn(text: str) -> bytes | None:
-    """An LSN written as 20 hex digits, with or without 0x, or as `0000002a:00000018:0022`; None when it is none."""
+    """Parse an LSN written as 20 hex digits, with or without 0x, or as `0000002a:00000018:0022`; None if invalid."""
     match = _LSN_TEXT.fullmatch(text.strip())
     return bytes.fromhex(match[1] or match[2] + match[3] + match[4]) if match else None

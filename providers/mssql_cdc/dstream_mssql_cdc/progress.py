@@ -1,4 +1,4 @@
-"""What a stream's progress looks like in the log, the figures and the heartbeats."""
+"""Reports a stream's progress to the log, the metrics and the heartbeats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STALE_AFTER_MS = 10 * 60 * 1000
 
 
 class ReadProgress(Observer):
-    """Figures are sent at most once a second."""
+    """Metrics are sent at most once per second."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
@@ -50,7 +50,8 @@ class ReadProgress(Observer):
                 self._telemetry.info("mssql.reading", table=name, instances=instances)
 
     def _watch_capture(self, poll: Poll) -> None:
-        """Capture writes a mapping row every 5 minutes while nothing happens (cdc.lsn_time_mapping, tran_id 0x00)."""
+        """Capture writes a mapping row every 5 minutes while the database is idle (cdc.lsn_time_mapping, tran_id
+        0x00)."""
         age_ms = _lag_ms(poll.mapped[-1].commit_time, poll.now) if poll.mapped else None
         is_stale = poll.max_lsn is None or (age_ms is not None and age_ms > _STALE_AFTER_MS)
         if is_stale and not self._is_stale:
@@ -69,7 +70,7 @@ def _table_name(keyed: Keyed) -> str:
 
 
 def _lag_ms(commit_time: str | None, now: datetime) -> int | None:
-    """Both are the server's local time; how old the newest event was when its window was chosen."""
+    """The age of the newest event when its window was chosen. Both times are the server's local time."""
     if commit_time is None:
         return None
     return max(0, round((now - datetime.fromisoformat(commit_time)).total_seconds() * 1000))

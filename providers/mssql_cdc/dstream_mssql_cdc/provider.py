@@ -1,4 +1,5 @@
-"""The input provider: from config and state to a running stream, through lost connections. Light until `start`."""
+"""The input provider: from config and state to a running stream that survives lost connections. Light to import until
+`start`."""
 
 from __future__ import annotations
 
@@ -113,10 +114,7 @@ class MssqlCdc(InputProvider["Config"]):
         )
 
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
-        """Until there is a new connection to the same database; False when the stream is to end.
-
-        Raises what waiting can't heal.
-        """
+        """Reconnect to the same database; False when the stream is to end. Raises errors that waiting cannot fix."""
         from dstream_mssql_cdc.errors import ReadInterrupted
         from dstream_mssql_cdc.start import another_database
 
@@ -208,12 +206,12 @@ class MssqlCdc(InputProvider["Config"]):
 
 
 def _start_from_required() -> ConfigError:
-    """Without a checkpoint a default would read everything again at each run."""
+    """Without a checkpoint, a default would read everything again in each run."""
     from dstream.sdk.errors import ConfigError
 
     return ConfigError(
         "mssql.start_from_required",
-        "this host keeps no checkpoints, so every run begins at start_from, which is not set",
-        hint='Set start_from to "earliest", "latest", an LSN or a time; or run the task with DStream\'s own host.',
+        "this host stores no checkpoints, so every run starts at start_from, which is not set",
+        hint='Set start_from to "earliest", "latest", an LSN or a time, or run the task with `dstream run`.',
         config_path="start_from",
     )

@@ -1,4 +1,4 @@
-"""A SQL Server as the Source of a stream: one connection, one statement at a time, one round trip a question."""
+"""The SQL Server behind a stream's CdcSource: one connection, one statement at a time, one round trip per question."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FETCH_ROWS = 500
 _LARGE_FETCH_ROWS = 16
-"""However small the rows so far, the next ones may each be half of max_line."""
+"""However small the rows so far, the next ones may be as large as half of max_line each."""
 _SIZED = (str, bytes)
 
 
@@ -48,7 +48,7 @@ class SqlServer:
         try:
             self._connection.close()
         except pyodbc.Error:
-            pass  # It is broken; there is nothing left to release.
+            pass  # It is broken, so there is nothing to release.
 
     def guid(self) -> str:
         """The database's service_broker_guid. Raises ConfigError when CDC is not enabled."""
@@ -59,13 +59,13 @@ class SqlServer:
         return str(guid).lower()
 
     def agent_status(self) -> str | None:
-        """ "Running", "Stopped", ..; None where it can't be known."""
+        """ "Running", "Stopped", ..; None if unknown."""
         import pyodbc
 
         try:
             rows = self._connection.execute(sql.AGENT_STATUS).fetchall()
         except pyodbc.Error:
-            return None  # No right to see it, or Azure SQL Database, which has no Agent.
+            return None  # The login lacks the permission, or this is Azure SQL Database, which has no Agent.
         return str(rows[0][0]) if rows else None
 
     def max_lsn(self) -> bytes | None:
@@ -73,7 +73,7 @@ class SqlServer:
             return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
 
     def lsn_at(self, time: str) -> bytes | None:
-        """The first LSN at or after the server's local time; None when nothing is that late."""
+        """The first LSN at or after the server-local time; None if there is none."""
         with self._results(sql.LSN_AT_TIME, time) as results:
             return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
 
@@ -86,7 +86,7 @@ class SqlServer:
             return catalog_of(results.rows(), results.next_rows(), results.next_rows())
 
     def captured(self) -> list[CapturedTable]:
-        """Those of the wanted tables that have capture now; one that lost it is for the stream to miss."""
+        """The requested tables that are captured now. The stream notices those that no longer are."""
         self._described.clear()
         return select(self.catalog(), self._tables)[0]
 
@@ -111,7 +111,7 @@ class SqlServer:
         statement, parameters = sql.page(instance, select_list, floor, upper, self._operations, max_rows)
         with self._results(statement, *parameters) as results:
             if self._described.setdefault(builder, results.description) != results.description:
-                # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place: read its new shape.
+                # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place, so read its new shape.
                 raise errors.ReadInterrupted("mssql.schema_changed", f"the columns of {instance} have changed")
             rows, is_cut = results.watched_rows(builder, max_bytes) if builder.is_wide else (results.rows(), False)
             if not is_cut:
@@ -135,14 +135,14 @@ class SqlServer:
 
 
 class _Results:
-    """The results of a batch, one after the other."""
+    """The results of a batch, in order."""
 
     def __init__(self, cursor: pyodbc.Cursor) -> None:
         self._cursor = cursor
 
     @property
     def description(self) -> object:
-        """Types, lengths and scales of the current result's columns."""
+        """Types, lengths and scales of the columns of the current result."""
         return self._cursor.description
 
     def rows(self) -> list[Any]:
@@ -156,7 +156,8 @@ class _Results:
         return list(self._cursor.fetchall())
 
     def watched_rows(self, builder: EventBuilder, max_bytes: int) -> tuple[list[ChangeRow], bool]:
-        """Rows until their values pass `max_bytes`, and whether some are left; few at a time where one may be large."""
+        """Fetch rows until their values exceed `max_bytes`; also whether some are left. Fetches few at a time if one
+        may be large."""
         rows: list[ChangeRow] = []
         size, largest, ask = 0, 1, 1
         most = _LARGE_FETCH_ROWS if builder.has_lobs else _FETCH_ROWS
@@ -175,5 +176,5 @@ def _marks(rows: Sequence[Any]) -> list[Watermark]:
 
 
 def _commit_time(ended: Any) -> str:
-    """tran_end_time as stored: datetime, the server's local time; see columns.py for its fraction."""
+    """tran_end_time as stored: a datetime in the server's local time; columns.py explains its fraction."""
     return str(ended.replace(microsecond=(ended.microsecond + 500) // 1000 * 1000).isoformat(timespec="milliseconds"))

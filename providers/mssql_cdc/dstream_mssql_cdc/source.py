@@ -1,6 +1,6 @@
-"""What the stream asks of a SQL Server: the seam between reading in order (stream.py) and T-SQL (server.py).
+"""What a stream asks of SQL Server: the seam between reading in order (stream.py) and T-SQL (server.py).
 
-Every answer carries the watermarks as they were AFTER its rows were read.
+Every answer includes the watermarks as they were AFTER its rows were read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Which of the asked instances, by place, have rows."""
+    """Which of the requested instances have rows, by index."""
 
     hits: frozenset[int]
     marks: Sequence[Watermark]
@@ -36,7 +36,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one stage, in order. `is_full`: cut by a limit, so the stage may have more."""
+    """Rows of one stage, in order. `is_full`: limited, so the stage may have more."""
 
     rows: list[ChangeRow]
     is_full: bool
@@ -44,10 +44,10 @@ class Page:
 
 
 class CdcSource(Protocol):
-    """Raises the errors of errors.py; ConnectionLost when it is worth to connect again."""
+    """Raises the errors of errors.py; ReadInterrupted when reconnecting may help."""
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
-        """Mapping rows from `from_lsn` on, at most `limit`."""
+        """At most `limit` mapping rows from `from_lsn` on."""
 
     def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
         """Which change tables have rows from `from_lsn` up to `upper`."""
@@ -55,7 +55,7 @@ class CdcSource(Protocol):
     def page(
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
-        """Rows behind `floor`, of its stage only, up to `upper`; one row at least where there is one."""
+        """Rows after `floor`, of its stage only, up to `upper`; at least one row if there is one."""
 
     def captured(self) -> list[CapturedTable]:
-        """The configured tables as the catalog has them now."""
+        """The configured tables from the current catalog."""

@@ -1,9 +1,10 @@
-"""Every statement that goes to a SQL Server. All are reads, none has NOLOCK; values are bound, names are quoted.
+"""Every statement sent to SQL Server. All are reads, none uses NOLOCK; values are bound, names are quoted.
 
-Rows are read in READ COMMITTED: "About change data capture", Capture process: change rows and mapping rows of a capture
-cycle are committed in one transaction, which a dirty read would tear apart. The generated query functions
-(cdc.fn_cdc_get_all_changes_..) are not used: they read WITH (NOLOCK), know no `__$command_id` and fail with 313 on an
-empty range.
+Rows are read in READ COMMITTED: "About change data capture", Capture process: the change rows and mapping rows of a
+capture cycle are committed in one transaction, which a dirty read would tear apart.
+
+The generated query functions (cdc.fn_cdc_get_all_changes_..) are not used: they read WITH (NOLOCK), lack
+`__$command_id`, and fail with 313 on an empty range.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ TABLE_EXISTS = "SELECT OBJECT_ID(QUOTENAME(?) + N'.' + QUOTENAME(?), N'U');"
 # Database.
 AGENT_STATUS = "SELECT status_desc FROM sys.dm_server_services WHERE servicename LIKE N'SQL Server Agent%';"
 
-# "SET DEADLOCK_PRIORITY": capture, cleanup and applications come before a reader that can read again.
+# "SET DEADLOCK_PRIORITY": capture, cleanup and applications go before a reader, which can read again.
 SESSION = "SET DEADLOCK_PRIORITY LOW;"
 
 _PROBE_BRANCHES = 50
@@ -63,17 +64,17 @@ _ORDER = "[__$start_lsn], [__$command_id], [__$seqval], [__$operation]"
 
 
 def quoted(name: str) -> str:
-    """An identifier in brackets, as QUOTENAME."""
+    """An identifier in brackets, like QUOTENAME."""
     return "[" + name.replace("]", "]]") + "]"
 
 
 def change_table(instance: str) -> str:
-    """ "sys.sp_cdc_enable_table": the change table is called <capture_instance>_CT."""
+    """ "sys.sp_cdc_enable_table": the change table is named <capture_instance>_CT."""
     return "cdc." + quoted(f"{instance}_CT")
 
 
 def probe(instances: Sequence[str]) -> str:
-    """Places of the instances that have rows in [?, ?]; several SELECTs, so that no one of them grows without bound."""
+    """The indexes of the instances that have rows in [?, ?]; several SELECTs, so that none grows without bound."""
     selects = []
     for start in range(0, len(instances), _PROBE_BRANCHES):
         branches = [
@@ -88,7 +89,7 @@ def probe(instances: Sequence[str]) -> str:
 def page(
     instance: str, select_list: Sequence[str], floor: Floor, upper: bytes, operations: Sequence[int], max_rows: int
 ) -> tuple[str, list[object]]:
-    """One stage's rows in the order of the clustered index, and the watermarks after them; with its parameters."""
+    """One stage's rows in the order of the clustered index, then the watermarks; with the parameters."""
     where, parameters = _stage(floor, upper)
     if len(operations) < 4:
         where += f" AND [__$operation] IN ({', '.join(map(str, operations))})"
@@ -108,7 +109,7 @@ def operation_codes(names: Sequence[str], *, before_images: bool) -> tuple[int, 
 
 
 def _stage(floor: Floor, upper: bytes) -> tuple[str, list[object]]:
-    """The range of the clustered index behind `floor` that its stage covers."""
+    """The range of the clustered index after `floor` that its stage covers."""
     lsn, command_id, seqval, operation = floor
     if command_id is None:
         return (
@@ -131,7 +132,7 @@ def _stage(floor: Floor, upper: bytes) -> tuple[str, list[object]]:
 
 
 def statements() -> Iterator[str]:
-    """One of each, for the test that holds them to reading."""
+    """One of each, for the test that checks that they only read."""
     yield from (DATABASE, POLL, LSN_AT_TIME, CATALOG, TABLE_EXISTS, AGENT_STATUS, SESSION, probe(["dbo_T", "dbo_U"]))
     for floor in (Floor(b""), Floor(b"", 1), Floor(b"", 1, b"", UPDATE_BEFORE)):
         yield page("dbo_T", ["[Id]"], floor, b"", (1, 2), 1)[0]

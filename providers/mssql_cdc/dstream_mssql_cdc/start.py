@@ -1,6 +1,4 @@
-"""From where a run reads: behind its checkpoint, or from `start_from`; pure but for the questions it asks the
-server.
-"""
+"""Where a run starts reading: after its checkpoint, or at `start_from`. Pure except for questions to the server."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ class Clock(Protocol):
 
 
 def first_state(start: Start, guid: str, captured: Sequence[CapturedTable], clock: Clock) -> ReaderState:
-    """The state of a run without a checkpoint. Raises ConfigError, RefusedError."""
+    """The initial state without a checkpoint. Raises ConfigError, RefusedError."""
     position = _first_position(start, captured, clock)
     return ReaderState(Database(guid), stored_position(position), None, observe({}, captured, position))
 
@@ -32,7 +30,7 @@ def first_state(start: Start, guid: str, captured: Sequence[CapturedTable], cloc
 def checked_state(
     state: ReaderState, guid: str, captured: Sequence[CapturedTable], *, accept_changed: bool
 ) -> ReaderState:
-    """The checkpoint's state. Raises RefusedError when it comes from another database, unless that is accepted."""
+    """The state of the checkpoint. Raises RefusedError if it belongs to another database, unless that is accepted."""
     if not accept_changed:
         if state.db.service_broker_guid != guid:
             raise another_database(state.db.service_broker_guid, guid)
@@ -46,9 +44,9 @@ def checked_state(
 def another_database(known: str, found: str) -> RefusedError:
     return RefusedError(
         "mssql.another_database",
-        f"the checkpoint is of another database: service_broker_guid {known} there, {found} here",
-        hint="Check server and database. If this is the same data after a failover or a move, go on with "
-        "accept_changed_source = true; otherwise start again with `--reset --from ..`.",
+        f"the checkpoint belongs to another database: its service_broker_guid is {known}, this one's is {found}",
+        hint="Check the server and database. If this is the same data after a failover or a move, set "
+        "accept_changed_source = true; otherwise start over with `--reset --from POSITION`.",
         config_path="db_connection_string",
     )
 
@@ -72,16 +70,15 @@ def _first_position(start: Start, captured: Sequence[CapturedTable], clock: Cloc
     if start.lsn > increment_lsn(max_lsn):
         raise ConfigError(
             "mssql.start_from",
-            f"LSN {start.lsn.hex()} lies above the last captured one, {max_lsn.hex()}",
+            f"LSN {start.lsn.hex()} is later than the last captured LSN, {max_lsn.hex()}",
             hint='Use start_from = "latest".',
             config_path="start_from",
         )
     if start.lsn < earliest:
         raise RefusedError(
             "mssql.gap",
-            f"LSN {start.lsn.hex()} lies before everything that the change tables still hold; they begin at "
-            f"{earliest.hex()}",
-            hint='Use start_from = "earliest" for what is left.',
+            f"LSN {start.lsn.hex()} is older than the change tables, which begin at {earliest.hex()}",
+            hint='Use start_from = "earliest" to read the remaining changes.',
             config_path="start_from",
         )
     return Position.before(start.lsn)

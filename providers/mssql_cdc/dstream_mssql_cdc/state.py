@@ -1,4 +1,4 @@
-"""What a checkpoint remembers: the database, the position, and the capture instances that are being read."""
+"""The contents of a checkpoint: the database, the position, and the capture instances being read."""
 
 from __future__ import annotations
 
@@ -14,39 +14,37 @@ VERSION = 1
 
 
 class Database(msgspec.Struct, frozen=True):
-    """Tells one database from another; a restored or attached copy gets a new broker guid on request only."""
+    """Identifies a database. A restored or attached copy gets a new broker GUID only on request."""
 
     service_broker_guid: str
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """A capture instance, read for LSNs from `from_` up to before `to`.
-
-    Both are hex: fixed width, so they compare as LSNs do.
-    """
+    """A capture instance, read for LSNs from `from_` up to, but excluding, `to`. Both are fixed-width hex, so they
+    compare like LSNs."""
 
     name: str
     object_id: int
-    """Of the change table."""
+    """The object id of the change table."""
     create_date: str
     from_: str = msgspec.field(name="from")
     to: str | None = None
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A source table; its instances in the order in which they are read."""
+    """A source table, with its instances in reading order."""
 
     object_id: int
     instances: tuple[Instance, ...]
 
     def instance_at(self, lsn: str) -> Instance:
-        """The instance to read at an LSN; before the first begins, the first."""
+        """The instance to read at an LSN; the first one for LSNs before it begins."""
         begun = [instance for instance in self.instances if instance.from_ <= lsn]
         return begun[-1] if begun else self.instances[0]
 
 
 class ReaderState(msgspec.Struct, frozen=True):
-    """The whole state, as in the checkpoint."""
+    """The complete state, as stored in the checkpoint."""
 
     db: Database
     pos: tuple[str, int, str, int, int]
@@ -63,7 +61,7 @@ class ReaderState(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, pos=stored_position(position), tran_id=tran_id)
 
     def stored(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """The state as plain JSON values."""
         return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
 
 
@@ -73,10 +71,7 @@ def stored_position(position: Position) -> tuple[str, int, str, int, int]:
 
 
 def load_state(stored: Mapping[str, Any]) -> ReaderState | None:
-    """The state of the last checkpoint, None at the first run.
-
-    Raises RefusedError for one that this version can't read.
-    """
+    """The state of the last checkpoint; None on the first run. Raises RefusedError if this version cannot read it."""
     if not stored:
         return None
     try:
@@ -85,13 +80,13 @@ def load_state(stored: Mapping[str, Any]) -> ReaderState | None:
     except (msgspec.ValidationError, ValueError) as error:
         raise RefusedError(
             "mssql.state_unreadable",
-            f"the checkpoint can't be read: {error}",
-            hint="It may come from another provider or a newer version. Start again with `--reset --from ..`.",
+            f"cannot read the checkpoint: {error}",
+            hint="It may come from another provider or a newer version. Start over with `--reset --from POSITION`.",
         ) from error
     if state.v != VERSION:
         raise RefusedError(
             "mssql.state_version",
-            f"the checkpoint has version {state.v}, this provider reads version {VERSION}",
+            f"the checkpoint has version {state.v}; this provider reads version {VERSION}",
             hint="Use the version of the provider that wrote it.",
         )
     return state

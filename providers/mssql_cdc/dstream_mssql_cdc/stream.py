@@ -1,7 +1,7 @@
-"""Reads windows of the log, one after the other, and yields their lines and checkpoints in the order of the log.
+"""Reads the log window by window and yields lines and checkpoints in log order.
 
-Pure but for the Source and the Stop it is given, and resumable: after an error of the source, `lines` can be called
-again and goes on behind what it yielded last. One thread, the provider's.
+Pure except for its CdcSource and Stop. Resumable: after an error of the source, call `lines` again; it continues after
+what it yielded last. Runs on the provider's single thread.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from dstream_mssql_cdc.state import ReaderState, Table
 from dstream_mssql_cdc.window import Window, next_window
 
 _ENCODED_LINES = 250
-"""Encoded at a time: enough to be fast, few enough that large rows do not lie in memory twice."""
+"""Rows encoded at a time: enough to be fast, few enough that large rows are not in memory twice."""
 
 BuilderOf = Callable[[CapturedTable, str], EventBuilder]
-"""Makes the builder for the instance of that name of a table."""
+"""Creates the builder for a table's instance of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class PollPace:
 
 
 class Observer:
-    """What the stream tells about its progress; the provider turns it into telemetry."""
+    """Receives a stream's progress; the provider turns it into telemetry."""
 
     def idle(self, poll: Poll) -> None: ...
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None: ...
@@ -82,7 +82,7 @@ class ChangeStream:
         self._encoder = msgspec.json.Encoder()
 
     def lines(self, stop: Stop, *, until: bytes | None = None) -> Iterator[Lines | Checkpoint]:
-        """Until `stop`, or until everything up to the LSN `until` is read. Ends with a checkpoint."""
+        """Read until `stop`, or until everything up to LSN `until` is read. Ends with a checkpoint."""
         self._signature = None
         self._reload()
         delay = self._pace.poll_s
@@ -168,7 +168,7 @@ class ChangeStream:
         feed.push(page.rows, is_full=page.is_full, commit_times=window.commit_times)
 
     def _emit(self, ready: Sequence[Keyed], window: Window) -> Iterator[Lines | Checkpoint]:
-        """Blocks that end at a transaction's border where there is one; the last block ends where the page did."""
+        """Split into blocks that end at transaction boundaries if possible; the last block ends with the page."""
         start = 0
         for end in _cuts(ready, self._pace.checkpoint_lines):
             for first in range(start, end, _ENCODED_LINES):
@@ -189,9 +189,9 @@ class ChangeStream:
                 metadata = event.metadata
                 raise DataError(
                     "mssql.row_too_large",
-                    f"a row of {metadata.TableName} makes a line of {len(line):,} bytes, max_line is "
-                    f"{self._pace.max_line:,}: LSN {metadata.LSN}, seqval {metadata.Seq}",
-                    hint="Raise the task's max_line, or leave columns out with `columns`.",
+                    f"a row of {metadata.TableName} needs a line of {len(line):,} bytes, but max_line is "
+                    f"{self._pace.max_line:,} (LSN {metadata.LSN}, seqval {metadata.Seq})",
+                    hint="Increase max_line in the task, or exclude columns with `columns`.",
                     config_path="columns",
                 )
 
@@ -206,10 +206,10 @@ class ChangeStream:
         return builder
 
     def _reload(self) -> None:
-        """Looks at the catalog again: at the start, and when a poll shows another set of capture instances."""
+        """Read the catalog again: at the start, and when a poll returns a different set of capture instances."""
         captured = self.source.captured()
         known, told = self.state.tables, self.state.tables
-        if not self._captured:  # The run begins: what the config does not name any more is forgotten.
+        if not self._captured:  # At the start of a run, discard tables that the config no longer selects.
             names = {table.name for table in captured}
             known, told = {name: table for name, table in known.items() if name in names}, {}
         self._captured = {table.name: table for table in captured}
@@ -230,11 +230,11 @@ class ChangeStream:
         self.state = msgspec.structs.replace(self.state, tables=watched.without_gaps(self.state.tables, found))
 
     def _check_restored(self, poll: Poll) -> None:
-        """A database that was restored to an earlier time has another history behind the position."""
+        """Detect a database restored to an earlier point in time, whose history differs from the position's."""
         here = next((row for row in poll.mapped if row.lsn == self._position.lsn), None)
         if here and self.state.tran_id is not None and here.tran_id.hex() != self.state.tran_id:
             raise _restored(
-                f"LSN {here.lsn.hex()} is transaction {here.tran_id.hex()} here, {self.state.tran_id} in the checkpoint"
+                f"LSN {here.lsn.hex()} is transaction {here.tran_id.hex()}, but {self.state.tran_id} in the checkpoint"
             )
         if poll.max_lsn is None or poll.max_lsn >= self._position.lsn:
             self._ahead_since = None
@@ -243,9 +243,8 @@ class ChangeStream:
         self._ahead_since = now if self._ahead_since is None else self._ahead_since
         if now - self._ahead_since >= self._pace.restored_after_s:
             raise _restored(
-                f"the position {self._position.lsn.hex()} has been above the last captured LSN {poll.max_lsn.hex()} "
-                "for "
-                f"{self._pace.restored_after_s:.0f} s"
+                f"the checkpoint's position {self._position.lsn.hex()} has been ahead of the last captured LSN "
+                f"{poll.max_lsn.hex()} for {self._pace.restored_after_s:.0f} s"
             )
 
 
@@ -254,7 +253,7 @@ def _signature(marks: Sequence[Watermark]) -> set[tuple[str, int, str, bool]]:
 
 
 def _cuts(ready: Sequence[Keyed], lines: int) -> Iterator[int]:
-    """Ends of the blocks: the first border after `lines` lines each, and the end."""
+    """Ends of the blocks: the first transaction boundary after `lines` lines each, and the end."""
     start = 0
     for at, (_, event) in enumerate(ready, 1):
         if at - start >= lines and event.metadata.Last is True and at < len(ready):
@@ -266,7 +265,7 @@ def _cuts(ready: Sequence[Keyed], lines: int) -> Iterator[int]:
 def _restored(what: str) -> RefusedError:
     return RefusedError(
         "mssql.restored",
-        f"the database is not the one of the checkpoint, or was restored to an earlier time: {what}",
-        hint="Start again with `--reset --from ..`, or go back to the right database.",
+        f"this is not the database of the checkpoint, or it was restored to an earlier point in time: {what}",
+        hint="Start over with `--reset --from POSITION`, or connect to the right database.",
         config_path="db_connection_string",
     )

@@ -1,7 +1,7 @@
-"""How far one round of reading goes: from the position to an LSN that is captured completely; pure.
+"""How far one round of reading goes: from the position to an LSN whose changes are completely captured. Pure.
 
-Microsoft, "About change data capture": a capture cycle commits its change rows and the rows of cdc.lsn_time_mapping
-in one transaction, so below sys.fn_cdc_get_max_lsn() of one moment all change tables are complete.
+Microsoft, "About change data capture": a capture cycle commits its change rows and the rows of cdc.lsn_time_mapping in
+one transaction, so at any moment all change tables are complete up to sys.fn_cdc_get_max_lsn().
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dstream_mssql_cdc.position import Position, decrement_lsn
 
 
 class Mapped(NamedTuple):
-    """A row of cdc.lsn_time_mapping; `commit_time` as it goes into events."""
+    """A row of cdc.lsn_time_mapping; `commit_time` as written to events."""
 
     lsn: bytes
     tran_id: bytes
@@ -22,16 +22,14 @@ class Mapped(NamedTuple):
 
     @property
     def is_idle(self) -> bool:
-        """Written by capture while nothing happens: its tran_id is 0x00 (cdc.lsn_time_mapping)."""
+        """Written by capture while the database is idle: its tran_id is 0x00 (cdc.lsn_time_mapping)."""
         return not any(self.tran_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Read rows behind the position up to `upper`.
-
-    `has_rows`: some transaction other than capture's idle rows lies in it.
-    """
+    """Read rows after the position up to `upper`. `has_rows`: it contains a transaction other than capture's idle
+    rows."""
 
     upper: bytes
     has_rows: bool
@@ -42,11 +40,9 @@ class Window:
 def next_window(
     position: Position, max_lsn: bytes | None, mapped: Sequence[Mapped], limit: int, switches: Iterable[bytes]
 ) -> Window | None:
-    """The next window, or None when everything captured has been read.
-
-    `mapped`: the first `limit` (at least 2) mapping rows from position.lsn on. `switches`: LSNs from which another
-    capture instance of some table is read; no window crosses one, so that each table has one instance in it.
-    """
+    """The next window, or None if everything captured has been read. `mapped`: the first `limit` (at least 2) mapping
+    rows from position.lsn on. `switches`: LSNs from which another capture instance of a table is read; no window
+    crosses one, so that each table has one instance in it."""
     if max_lsn is None or max_lsn < position.next_lsn:
         return None
     known = [row for row in mapped if row.lsn <= max_lsn]

@@ -18,12 +18,12 @@ def test_an_error_shows_code_place_line_and_fix() -> None:
     place = SourceLocation("dstream.hcl", 9, 7, '      tables = ["dbo.Orders"]', 'task "orders", input')
     error = ConfigError(
         "mssql.cdc_disabled",
-        'the database "Sales" does not have change data capture enabled',
+        'change data capture is not enabled in database "Sales"',
         place=place,
         hint="Enable it as db_owner:\n    EXEC sys.sp_cdc_enable_db;",
     )
     assert shown(error) == (
-        'Error: the database "Sales" does not have change data capture enabled   [mssql.cdc_disabled]\n'
+        'Error: change data capture is not enabled in database "Sales"   [mssql.cdc_disabled]\n'
         '  dstream.hcl:9:7  task "orders", input\n'
         '      9 │       tables = ["dbo.Orders"]\n'
         "  Enable it as db_owner:\n"

@@ -54,9 +54,9 @@ def test_any_password_survives_being_written_and_read_again(password: str) -> No
     ("text", "says"),
     [
         ("server=db;database=S;passwrd=hunter2", 'Did you mean "password"'),
-        ("database=S;uid=u;pwd=hunter2", "names no server"),
-        ("server=db;uid=u;pwd=hunter2", "names no database"),
-        ("server=db;database=S;pwd=hun;ter2", "without ="),
+        ("database=S;uid=u;pwd=hunter2", "has no server"),
+        ("server=db;uid=u;pwd=hunter2", "has no database"),
+        ("server=db;database=S;pwd=hun;ter2", "has no ="),
         ("server=db;database=S;pwd={hunter2", "no closing }"),
         ("server=db;database=S;encrypt=hunter2", "Encrypt"),
         ("sqlserver://u:hunter2@db:port/?database=S", "URL"),

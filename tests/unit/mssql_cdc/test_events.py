@@ -102,7 +102,7 @@ def test_a_value_over_the_limit_is_an_error_that_names_table_key_size_and_fix() 
 
 
 def test_half_an_update_is_an_error() -> None:
-    with pytest.raises(DataError, match="without the row after"):
+    with pytest.raises(DataError, match="without its after image"):
         events((ID,), (LSN, 1, SEQ, 3, b"\x01", 7), (LSN, 2, SEQ, 2, b"\x01", 8))
 
 
