@@ -17,6 +17,10 @@ def _no_id(resource_type: str, inputs: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _no_path(resource_type: str, name: str) -> str:
+    return ""
+
+
 def _nothing(step: Step) -> int:
     return 0
 
@@ -51,6 +55,10 @@ class Definition:
     """Settings of provider packages, such as `azure-native:location`; never a secret, since it is recorded."""
     resource_id: Callable[[str, Mapping[str, Any]], str | None] = _no_id
     """The provider's id of a resource of this type with these inputs: to look up what a killed `init` may have made."""
+    config_path_of: Callable[[str, str], str] = _no_path
+    """The setting that declares the resource of this type and name, such as `subscriptions[0]`, so that an error about
+    the resource points at its line; "" if no setting does.
+    """
     naming: Collection[str] = ()
     """Properties that say which resource it is, or nothing to people: not shown with what is new."""
     holds: Callable[[Step], int] = _nothing

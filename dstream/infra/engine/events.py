@@ -51,6 +51,11 @@ class EngineProblem:
         """The resource's, or empty for what concerns the whole."""
         return "" if _is_internal(self.urn) else self.urn.rpartition("::")[2]
 
+    @property
+    def type(self) -> str:
+        """The resource's type token, or empty likewise."""
+        return "" if _is_internal(self.urn) else _type_of(self.urn)
+
 
 class EngineEvents:
     """Takes the events of one command in their order. `on_step` hears how far each resource is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dstream.errors import (
     AuthError,
@@ -45,8 +45,10 @@ _CONFIG = re.compile(
 _STDERR_ERROR = re.compile(r"(?m)^error: (.+(?:\n(?!error:).+)*)")
 
 
-def failure(stderr: str, problems: Sequence[EngineProblem]) -> DStreamError:
-    """The first cause as an error; `stderr` is what the CLI wrote there."""
+def failure(
+    stderr: str, problems: Sequence[EngineProblem], config_path_of: Callable[[str, str], str] = lambda *_: ""
+) -> DStreamError:
+    """Return the first cause as an error. `stderr` is the engine's; `config_path_of` is the definition's."""
     causes = [each for each in problems if each.severity == "error" and not _says_nothing(each.message)]
     if not causes:
         said = [one_line(match) for match in _STDERR_ERROR.findall(stderr)]
@@ -58,7 +60,10 @@ def failure(stderr: str, problems: Sequence[EngineProblem]) -> DStreamError:
     if len(causes) > 1:
         others = ", ".join(dict.fromkeys(each.name for each in causes[1:] if each.name and each.name != first.name))
         message += f" (failed as well: {others})" if others else ""
-    return _of(text, message, first)
+    error = _of(text, message, first)
+    if first.name:
+        error.config_path = config_path_of(first.type, first.name)
+    return error
 
 
 def one_line(text: str) -> str:

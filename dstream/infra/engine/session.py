@@ -268,7 +268,7 @@ class Session:
             return interrupted(self._asked.command, done, events.unfinished, signal=-result.code)
         if self._broken is not None:
             return SystemFault("infra.program", f"the program failed: {type(self._broken).__name__}: {self._broken}")
-        return failure(result.stderr, events.problems)
+        return failure(result.stderr, events.problems, self._definition.config_path_of)
 
     def _run(self, arguments: list[str], *, of_stack: bool = True) -> str:
         stack = ["--stack", self.place.stack] if of_stack else []

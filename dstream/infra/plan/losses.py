@@ -52,8 +52,10 @@ def refuse(found: Mapping[str, Loss], definition: Definition) -> None:
     if not found:
         return
     named = "; ".join(f"{each.step.name} ({each.step.op}) {each.note(definition.held)}" for each in found.values())
+    first = next(iter(found.values())).step
     raise RefusedError(
         "infra.data_loss",
         named,
+        config_path=definition.config_path_of(first.type, first.name),
         hint="Nothing was changed. Empty it first, or give --allow-data-loss if it may be lost.",
     )

@@ -37,6 +37,7 @@ class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
             spec={"queues": self.config.queues},
             attached={"cloud": CloudServicer(Path(self.config.cloud))} if self.config.serves_itself else {},
             resource_id=lambda _, inputs: f"/queues/{inputs['name']}",
+            config_path_of=lambda _, name: f"queues.{name}",
             holds=lambda step: int(step.outputs["messages"]),
             message=lambda steps: f"{len(steps)} queues",
             figures=_figures,

@@ -14,6 +14,7 @@ def test_what_was_made_before_a_failure_is_kept_and_the_next_init_goes_on(stage:
     assert (failed.error["code"], failed.error["kind"]) == ("infra.failed", "system")
     assert failed.error["message"] == 'q2: Code="QuotaExceeded" no more queues'
     assert {each["name"]: each["phase"] for each in failed.result["resources"]} == {"q1": "done", "q2": "failed"}
+    assert failed.error["config_path"] == "queues.q2"
     assert failed.resource("q2")["note"] == 'Code="QuotaExceeded" no more queues'
     assert failed.stderr == ""
     stage.faults({"op": "create", "name": "q2", "do": "error", "message": DENIED})

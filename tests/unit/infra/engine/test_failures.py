@@ -52,6 +52,14 @@ def test_the_first_cause_is_told_and_the_others_are_named() -> None:
     assert error.message == "orders: no more queues (failed as well: returns)"
 
 
+def test_an_error_about_a_resource_points_at_the_setting_that_declares_it() -> None:
+    def path(resource_type: str, name: str) -> str:
+        return f"{resource_type.rpartition(':')[2]}s.{name}"
+
+    assert failure("", [EngineProblem("error", "no", URN)], path).config_path == "Queues.orders"
+    assert failure("", [EngineProblem("error", "no")], path).config_path == ""
+
+
 def test_without_a_diagnostic_the_clis_own_words_count() -> None:
     error = failure("warning: x\nerror: incorrect passphrase, please set it\n", [])
     assert error.code == "infra.passphrase"

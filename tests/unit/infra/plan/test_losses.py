@@ -10,7 +10,12 @@ from dstream.errors import RefusedError
 from dstream.infra import Definition, Step
 from dstream.infra.plan.losses import losses, refuse
 
-DEFINITION = Definition(program=lambda: None, spec={}, holds=lambda step: int(step.outputs["count"]))
+DEFINITION = Definition(
+    program=lambda: None,
+    spec={},
+    holds=lambda step: int(step.outputs["count"]),
+    config_path_of=lambda _, name: f"queues.{name}",
+)
 
 
 def step(op: Any, outputs: dict[str, Any], *, retained: bool = False) -> Step:
@@ -30,7 +35,7 @@ def test_only_what_is_taken_away_and_holds_something_counts() -> None:
     ]
     with pytest.raises(RefusedError, match=r"replace \(replace\) holds 1,284 messages") as caught:
         refuse(found, DEFINITION)
-    assert caught.value.code == "infra.data_loss"
+    assert (caught.value.code, caught.value.config_path) == ("infra.data_loss", "queues.replace")
 
 
 def test_what_can_not_be_found_out_counts_as_lost() -> None:

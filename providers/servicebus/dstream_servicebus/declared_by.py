@@ -1,0 +1,52 @@
+"""Which setting declares a resource: where an error about the resource points. Pure."""
+
+from __future__ import annotations
+
+from dstream_servicebus.config import Config
+
+_ONE_EACH = {"ResourceGroup": "resource_group", "Namespace": "namespace"}
+
+
+def config_path_of(config: Config, resource_type: str, name: str) -> str:
+    """The setting's path, such as `subscriptions[0]`; "" for a resource that the settings no longer declare."""
+    kind = resource_type.rpartition(":")[2]
+    if kind in _ONE_EACH:
+        return _ONE_EACH[kind]
+    if kind in ("Queue", "Topic"):
+        return _entity(config, name)
+    if kind == "Subscription":
+        return _subscription(config, *name.rpartition("/")[::2])
+    if kind in ("Rule", "DefaultRule"):
+        return _rule(config, name)
+    return _authorization_rule(config, name) if kind.endswith("AuthorizationRule") else ""
+
+
+def _entity(config: Config, name: str) -> str:
+    if name in config.entities:
+        return f"entities.{name}"
+    return "queue" if config.queue is not None else "topic" if config.topic is not None else "tables"
+
+
+def _subscription(config: Config, topic: str, name: str) -> str:
+    for index, each in enumerate(config.subscriptions):
+        if each.name == name and (not each.topics or topic in each.topics):
+            return f"subscriptions[{index}]"
+    return ""
+
+
+def _rule(config: Config, name: str) -> str:
+    subscription, _, own_name = name.rpartition("/")
+    found = _subscription(config, *subscription.rpartition("/")[::2])
+    for index, each in enumerate(config.subscriptions):
+        if found == f"subscriptions[{index}]":
+            names = [rule.name for rule in each.rules]
+            return f"{found}.rules[{names.index(own_name)}]" if own_name in names else found
+    return ""
+
+
+def _authorization_rule(config: Config, name: str) -> str:
+    entity, _, own_name = name.rpartition("/")
+    for index, each in enumerate(config.authorization_rules):
+        if (each.name, each.entity or "") == (own_name, entity):
+            return f"authorization_rules[{index}]"
+    return ""

@@ -1,0 +1,48 @@
+"""Where an error about a resource points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dstream_servicebus.config import Config
+from dstream_servicebus.declared_by import config_path_of
+
+from dstream.sdk import decode_config
+
+TOPIC: dict[str, Any] = {
+    "topic": "events",
+    "subscriptions": [
+        {"name": "audit", "topics": ["other"]},
+        {"name": "audit", "rules": [{"name": "us"}, {"name": "eu", "filter": "1=1"}]},
+    ],
+    "authorization_rules": [
+        {"name": "reader", "rights": ["Listen"]},
+        {"name": "reader", "rights": ["Listen"], "entity": "events"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "name", "path"),
+    [
+        ({}, "resources:ResourceGroup", "rg-retail", "resource_group"),
+        ({}, "servicebus:Namespace", "sb-retail", "namespace"),
+        ({"queue": "orders"}, "servicebus:Queue", "orders", "queue"),
+        ({"queue": "{table}", "entities": {"orders": {}}}, "servicebus:Queue", "orders", "entities.orders"),
+        ({"tables": ["orders"]}, "servicebus:Queue", "h_orders", "tables"),
+        (TOPIC, "servicebus:Topic", "events", "topic"),
+        (TOPIC, "servicebus:Subscription", "events/audit", "subscriptions[1]"),
+        (TOPIC, "servicebus:Subscription", "other/audit", "subscriptions[0]"),
+        (TOPIC, "servicebus:Subscription", "events/gone", ""),
+        (TOPIC, "servicebus:Rule", "events/audit/eu", "subscriptions[1].rules[1]"),
+        (TOPIC, "servicebus:DefaultRule", "events/audit/$Default", "subscriptions[1]"),
+        (TOPIC, "servicebus:Rule", "events/gone/eu", ""),
+        (TOPIC, "servicebus:NamespaceAuthorizationRule", "reader", "authorization_rules[0]"),
+        (TOPIC, "servicebus:TopicAuthorizationRule", "events/reader", "authorization_rules[1]"),
+        (TOPIC, "servicebus:TopicAuthorizationRule", "events/gone", ""),
+        ({}, "pulumi:Unknown", "x", ""),
+    ],
+)
+def test_a_resource_is_declared_by_one_setting(settings: dict[str, Any], kind: str, name: str, path: str) -> None:
+    assert config_path_of(decode_config(settings, Config), f"azure-native:{kind}", name) == path
