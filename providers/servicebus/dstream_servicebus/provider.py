@@ -56,7 +56,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         """What `connection = "stack"` asks for."""
         if self.config.connection != "stack":
             return None
-        from dstream.infra.engine.outputs import stack_outputs
+        from dstream.infra.engine.session import stack_outputs
 
         return stack_outputs(self.infrastructure, os.environ).get("connection_string")
 
