@@ -1,6 +1,6 @@
-"""Keeps secrets out of everything that is shown: replaces them by `***`, by value and by the parts of known shapes.
+"""Removes secrets from everything that is shown: replaces them by `***`, by value and by known formats.
 
-Values come from what the configuration marks as secret, from config fields whose names say so, and from the password,
+Values come from settings marked as secret, from settings whose names suggest a secret, and from the password,
 SharedAccessKey, Signature and AccountKey parts of any config string (protocol rule 15).
 """
 
@@ -29,7 +29,7 @@ _CERTAIN_WORDS = frozenset(
 )
 _SECRET_WORDS = _CERTAIN_WORDS | {"connection", "key"}
 _PLAIN_KEYS = frozenset({"partition", "message", "session", "primary", "foreign", "sort", "routing", "order", "row"})
-"""`partition_key = "CustomerId"` is no secret; hiding its value would hide half of every message."""
+"""`partition_key = "CustomerId"` is not a secret; hiding its value would hide half of every message."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 _HEAD = re.compile(r"""(?<![\w.-])(?P<quote>"?)(?P<name>[A-Za-z_][\w-]*)(?P=quote)\s*[=:](?!=)\s*""")
@@ -38,13 +38,13 @@ _WRITTEN_OUT = re.compile(r"""["<\[{]|[a-z_0-9]+\(""")
 _FETCHES = re.compile(r"\b(?:env|file|secret)\(\s*$")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
 _TOKEN = re.compile(rf"{_HEAD.pattern}|(?P<text>{_QUOTED.pattern})|(?P<bracket>[][(){{}}])")
-"""What the cut of a line goes by: heads of settings, texts, brackets."""
+"""Where a line is cut: at names of settings, strings, brackets."""
 
 _SHORTEST = 4
-"""Shorter values found by name are left alone: they would match everywhere. Marked secrets are hidden at any length."""
+"""Shorter values found by name are not hidden: they would match everywhere. Marked secrets are hidden at any length."""
 
 _SHORTEST_STORED = 8
-"""A position in a log is full of short runs of digits that a short secret might equal."""
+"""A position in a log is full of short runs of digits that may equal a short secret."""
 
 _DEEPEST = 64
 
@@ -52,7 +52,7 @@ ErrorT = TypeVar("ErrorT", bound=DStreamError)
 
 
 class Redactor:
-    """Built from the secrets and configs of a task."""
+    """Redacts the secrets of a task and its configs."""
 
     def __init__(self, secrets: Iterable[str] = (), configs: Iterable[Mapping[str, Any]] = ()) -> None:
         self._known: set[str] = set()
@@ -65,7 +65,7 @@ class Redactor:
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Hide these, too, from now on. From one thread; others may go on asking."""
+        """Hide these secrets, too, from now on. Call it from one thread; others may redact meanwhile."""
         secrets = {secret for secret in secrets if secret}
         self._learn_certain(secrets)
         self._known |= {form for secret in secrets for form in _forms(secret)}
@@ -84,18 +84,17 @@ class Redactor:
         return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
 
     def is_in(self, stored: bytes) -> bool:
-        """Whether a secret stands in what a provider wants stored: that can't be masked without breaking it.
+        """Whether data that a provider wants stored contains a secret, which cannot be masked without breaking the
+        data.
 
-        Only what is one for certain: marked, part of a connection string, or in a field such as `password`. A `key` may
-        well be the name of a column.
+        Considers only certain secrets: marked ones, parts of connection strings, and values of settings such as
+        `password`. A `key` may well be the name of a column.
         """
         return any(secret in stored for secret in self._certain)
 
     def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
-        """Any JSON value: texts are redacted, texts in fields with telling names are replaced altogether.
-
-        What is nested so deeply that it can only be meant to break its reader is cut off.
-        """
+        """Redact a JSON value: strings are redacted; strings in fields with secret names are replaced entirely.
+        Excessive nesting is cut off."""
         if depth > _DEEPEST:
             return ".."
         if isinstance(value, str):
@@ -107,7 +106,7 @@ class Redactor:
         return value
 
     def error(self, error: ErrorT) -> ErrorT:
-        """The same error, its texts redacted in place."""
+        """The same error, redacted in place."""
         error.message = self.text(error.message)
         error.hint = self.text(error.hint)
         error.details = tuple(self.text(line) for line in error.details)
@@ -118,10 +117,8 @@ class Redactor:
 
 
 def source_line(text: str) -> str:
-    """A line of a configuration file as it may be shown: what is written out as a secret is masked.
-
-    What fetches its value (`password = env("X")`) stays as it is: it names a place, not the secret.
-    """
+    """A line of a configuration file, fit to be shown: literal secrets are masked. An expression that fetches the value
+    (`password = env("X")`) is kept: it names a place, not the secret."""
     redactor = Redactor()
     runs = groupby((piece.shown() for piece in _pieces(text)), key=itemgetter(0))
     joined = ((is_fit, "".join(part for _, part in run)) for is_fit, run in runs)
@@ -129,13 +126,13 @@ def source_line(text: str) -> str:
 
 
 class _Piece(NamedTuple):
-    """Part of a line: a secret setting with its value, or what stands between two of them."""
+    """Part of a line: a secret setting with its value, or the text between two of them."""
 
     text: str
     is_secret: bool
 
     def shown(self) -> tuple[bool, str]:
-        """Whether it is fit to be shown now, and its text with what is quoted masked."""
+        """Whether it can be shown now, and its text with quoted strings masked."""
         head = _HEAD.match(self.text) if self.is_secret else None
         if head is None:
             return False, self.text
@@ -144,10 +141,8 @@ class _Piece(NamedTuple):
 
 
 def _pieces(line: str) -> Iterator[_Piece]:
-    """The line, cut where a secret setting begins and where its value ends.
-
-    A setting inside a secret one (`tokens = { a = "x" }`) is as secret.
-    """
+    """The line, cut where a secret setting starts and where its value ends. A setting inside a secret one (`tokens = {
+    a = "x" }`) is secret, too."""
     start = depth = 0
     secret_depth: int | None = None
     for token in _TOKEN.finditer(line):
@@ -166,15 +161,13 @@ def _pieces(line: str) -> Iterator[_Piece]:
 
 
 def _mask_quoted(quoted: re.Match[str]) -> str:
-    """What `env("X")` is given is a name."""
+    """The argument of `env("X")` is a name."""
     return quoted[0] if _FETCHES.search(quoted.string, 0, quoted.start()) else f'"{MASK}"'
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a field's name says that its value is secret.
-
-    `connection` alone does not: `connection = "stack"` is a choice. The parts of a connection string are found in any.
-    """
+    """Whether a field's name indicates a secret value. `connection` alone does not: `connection = "stack"` is a choice.
+    The secret parts of connection strings are found in any field."""
     words = _words(name)
     found = words & _SECRET_WORDS
     if words == {"connection"} or (found == {"key"} and words & _PLAIN_KEYS):
@@ -183,7 +176,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[str]:
-    """Parts of connection strings, and texts in fields whose names tell."""
+    """Secret parts of connection strings, and strings in fields with secret names."""
     if isinstance(value, str):
         if tells(name):
             yield value
@@ -214,9 +207,8 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """A secret as it may be met: as it is, inside JSON, as Python shows it, quoted once more, in a URL; line by line if
-    it has several.
-    """
+    """The forms in which a secret may appear: verbatim, in JSON, as Python's repr, quoted twice, in a URL; line by line
+    if it has several."""
     yield secret
     for quoted in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret)):
         yield quoted[1:-1]

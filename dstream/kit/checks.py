@@ -1,4 +1,4 @@
-"""All checks, as data: what each is called, what it says, where the rule stands, whom it concerns, what it rests on."""
+"""All checks as data: name, sentence, the rule's heading, role, and the checks they depend on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from dstream.protocol.messages import Role
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One promise of the protocol. `run` raises Violation, or Unseen when there is nothing to see."""
+    """One promise of the protocol. `run` raises Violation, or Unseen if it cannot be observed."""
 
     run: Callable[[Subject], None]
     section: str
-    """The heading in docs/protocol.md under which the rule stands."""
+    """The heading in docs/protocol.md that states the rule."""
     role: Role | None = None
-    """None: of both."""
+    """None: both roles."""
     infrastructure: bool | None = None
-    """True: of those that have some, when asked for; it is made and deleted. False: of those that have none."""
+    """True: providers with infrastructure, on request; it is created and deleted. False: providers without it."""
     needs: tuple[str, ...] = ("hello_comes_first", "becomes_ready")
-    """Checks that must hold before this one says anything."""
+    """Checks that must pass before this one is meaningful."""
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ CHECKS: tuple[Check, ...] = (
     Check(both.hello_comes_first, "The start", needs=()),
     Check(both.waits_for_line_1, "The start", needs=_HELLO),
     Check(both.describes_its_config, "Description", needs=_HELLO),
-    # Before it streams: a run may need what init makes.
+    # Before streaming: a run may need the resources that init creates.
     Check(lifecycle.refuses_lifecycle_commands, _LIFECYCLE, infrastructure=False, needs=_HELLO),
     Check(lifecycle.fails_with_a_bad_config, _LIFECYCLE, infrastructure=True, needs=_HELLO),
     Check(lifecycle.plans_without_changing, _LIFECYCLE, infrastructure=True, needs=_HELLO),
@@ -74,7 +74,7 @@ CHECKS: tuple[Check, ...] = (
     Check(both.leaves_nothing_when_killed, "The end"),
     Check(lifecycle.destroys_what_it_made, _LIFECYCLE, infrastructure=True, needs=_PLANS),
     Check(both.keeps_secrets, "Telemetry", needs=_HELLO),
-    # Last: they look at everything that was said in the ones before.
+    # Last: they inspect all output of the checks before.
     Check(both.writes_only_messages_to_stdout, "The start", needs=_HELLO),
     Check(both.frames_its_lines, "Provider protocol, version 1", needs=_HELLO),
 )

@@ -1,4 +1,4 @@
-"""What holds for inputs: rows, checkpoints, their order and their end."""
+"""Checks for inputs: rows, checkpoints, their order and their end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FEW = 2
 
 
 def writes_rows(subject: Subject) -> None:
-    """Each row is a JSON object with `data`, and none comes behind its end."""
+    """Each row is a JSON object with `data`, and none follows the end line."""
     record = subject.streamed.record
     for fault in record.faults:
         if fault.kind == "row":
@@ -22,75 +22,77 @@ def writes_rows(subject: Subject) -> None:
     if record.error is not None:
         raise Violation(f"it fails: {record.error.message}")
     if not record.row_count:
-        raise Unseen(f"no row came within {subject.limits.rows_s:g} s; test it with a source that has some")
+        raise Unseen(f"no row arrived within {subject.limits.rows_s:g} s; test it with a source that has rows")
 
 
 def numbers_its_checkpoints(subject: Subject) -> None:
-    """Checkpoints are numbered 1, 2, 3 .. and each carries a state that is a JSON object."""
+    """Checkpoints are numbered 1, 2, 3, ..., and each carries a state that is a JSON object."""
     _check_capability(subject)
     expected = 1
     for said in subject.streamed.record.checkpoints:
         checkpoint = cast(Checkpoint, said.message)
         if checkpoint.seq != expected:
-            raise Violation(f"checkpoint {checkpoint.seq} came where {expected} was due")
+            raise Violation(f"checkpoint {checkpoint.seq} arrived, expected {expected}")
         if not isinstance(checkpoint.state, msgspec.Raw) or not bytes(checkpoint.state).lstrip().startswith(b"{"):
             raise Violation(f"checkpoint {checkpoint.seq} has no state object")
         expected += 1
     if expected == 1:
-        raise Violation(f"no checkpoint came within {subject.limits.rows_s:g} s, nor before its end")
+        raise Violation(f"no checkpoint arrived within {subject.limits.rows_s:g} s or before its end")
 
 
 def counts_its_rows(subject: Subject) -> None:
-    """The n of a checkpoint is the number of rows since the last one."""
+    """The n of a checkpoint is the number of rows since the previous one."""
     _check_capability(subject)
     covered = 0
     for said in subject.streamed.record.checkpoints:
         checkpoint = cast(Checkpoint, said.message)
         rows = said.rows_before - covered
         if checkpoint.n != rows:
-            raise Violation(f"checkpoint {checkpoint.seq} says n = {checkpoint.n}, but {rows} rows came since the last")
+            raise Violation(
+                f"checkpoint {checkpoint.seq} has n = {checkpoint.n}, but {rows} rows arrived since the last"
+            )
         covered = said.rows_before
 
 
 def drains_on_stop(subject: Subject) -> None:
-    """After a stop, or by itself, it ends with a checkpoint that covers its last row, an end line, and exit code 0."""
+    """After a stop, or on its own, it ends with a checkpoint that covers its last row, an end line, and exit code 0."""
     dialogue = subject.streamed
     record, end = dialogue.record, dialogue.record.end
     if end is None:
         how = dialogue.ending()
-        raise Violation(f"no end line came within {subject.limits.drain_s:g} s of the stop; {how}")
+        raise Violation(f"no end line arrived within {subject.limits.drain_s:g} s of the stop; {how}")
     checkpoints = record.checkpoints
     last = cast(Checkpoint, checkpoints[-1].message).seq if checkpoints else 0
     if cast(End, end.message).seq != last:
         raise Violation(f"its end line names checkpoint {cast(End, end.message).seq}, the last one was {last}")
     uncovered = end.rows_before - (checkpoints[-1].rows_before if checkpoints else 0)
     if uncovered:
-        raise Violation(f"{uncovered} rows stand behind its last checkpoint")
+        raise Violation(f"{uncovered} rows follow its last checkpoint")
     if dialogue.exit_code is None:
-        raise Violation(f"it still runs {subject.limits.exit_s:g} s after its end and EOF")
+        raise Violation(f"it still runs {subject.limits.exit_s:g} s after its end line and EOF")
     if dialogue.exit_code != 0:
-        raise Violation(f"after its end it must exit with 0; {dialogue.ending()}")
+        raise Violation(f"it must exit with 0 after its end line; {dialogue.ending()}")
 
 
 def keeps_to_max_in_flight(subject: Subject) -> None:
-    """It goes on while at most max_in_flight checkpoints are unacknowledged, and goes on again after an ack."""
+    """It keeps writing while at most max_in_flight checkpoints are unacknowledged, and continues after an ack."""
     if "ack" not in subject.capabilities:
         raise Unseen("it has no capability ack")
     with subject.running(max_in_flight=_FEW) as dialogue:
         dialogue.wait_for_checkpoint(_FEW - 1, subject.limits.rows_s)
         if len(dialogue.record.checkpoints) < _FEW:
-            raise Unseen(f"fewer than {_FEW} checkpoints came")
+            raise Unseen(f"fewer than {_FEW} checkpoints arrived")
         if dialogue.wait_for(lambda record: len(record.checkpoints) > _FEW, subject.limits.watch_s):
             raise Violation(f"with max_in_flight = {_FEW} it wrote checkpoint {_FEW + 1} before the first was acked")
         dialogue.acknowledge()
         if not dialogue.wait_for_checkpoint(_FEW, subject.limits.rows_s) and covers_rows(
             dialogue.record.checkpoints[-1].message
         ):
-            raise Violation(f"it did not go on within {subject.limits.rows_s:g} s of an ack")
+            raise Violation(f"it did not continue within {subject.limits.rows_s:g} s of an ack")
 
 
 def goes_on_from_a_checkpoint(subject: Subject) -> None:
-    """Killed and started with the state of a checkpoint, it goes on with the row behind it: none is left out."""
+    """Killed and restarted with the state of a checkpoint, it continues with the next row and skips none."""
     _check_capability(subject)
     with subject.running() as dialogue:
         collect(dialogue, subject.limits)
@@ -101,12 +103,12 @@ def goes_on_from_a_checkpoint(subject: Subject) -> None:
         if _comes(again, expected, subject):
             return
         found = again.record.rows
-    first = f"it went on with {_data(found[0])!r}" if found else "no row came"
-    raise Violation(f"the row {_data(expected)!r} behind the checkpoint was left out: {first}")
+    first = f"it continued with {_data(found[0])!r}" if found else "no row arrived"
+    raise Violation(f"the row {_data(expected)!r} after the checkpoint is missing: {first}")
 
 
 def ends_with_once(subject: Subject) -> None:
-    """With `once` it ends by itself at what was the source's end, acknowledged and with exit code 0."""
+    """With `once`, it ends on its own at the source's end as of the start, acknowledged and with exit code 0."""
     if "once" not in subject.capabilities:
         raise Unseen("it has no capability once")
     with subject.running(once=True) as dialogue:
@@ -115,12 +117,12 @@ def ends_with_once(subject: Subject) -> None:
             seen = len(dialogue.record.checkpoints)
             dialogue.acknowledge()
         if not dialogue.record.end:
-            raise Violation(f"no end line came, and no checkpoint for {subject.limits.drain_s:g} s")
+            raise Violation(f"no end line arrived, and no checkpoint for {subject.limits.drain_s:g} s")
         dialogue.acknowledge()
         dialogue.close_stdin()
         dialogue.exits(subject.limits.exit_s)
         if dialogue.exit_code != 0:
-            raise Violation(f"after its end it must exit with 0; {dialogue.ending()}")
+            raise Violation(f"it must exit with 0 after its end line; {dialogue.ending()}")
 
 
 def _check_capability(subject: Subject) -> None:
@@ -133,16 +135,16 @@ def _has_rows_behind(checkpoint: int, dialogue: Dialogue) -> bool:
 
 
 def _resumable(dialogue: Dialogue) -> tuple[dict[str, object], bytes]:
-    """The state of the first checkpoint with rows before and behind it, and the first row behind it."""
+    """The state of the first checkpoint with rows before and after it, and the first row after it."""
     record = dialogue.record
     for said in record.checkpoints:
         if 0 < said.rows_before < len(record.rows):
             return state_of(said.message), record.rows[said.rows_before]
-    raise Unseen("no row came behind its first checkpoint; test it with a source that has more")
+    raise Unseen("no row followed its first checkpoint; test it with a source that has more rows")
 
 
 def _comes(dialogue: Dialogue, expected: bytes, subject: Subject) -> bool:
-    """Rows may repeat, so it may come late; but not behind as many rows as there were before the kill."""
+    """Rows may repeat, so it may arrive late, but within as many rows as preceded the kill."""
     wanted, looked_at = _data(expected), 0
     while True:
         rows = dialogue.record.rows

@@ -1,4 +1,5 @@
-"""What holds for the lifecycle commands. Of outputs with infrastructure they make and delete what the config names."""
+"""Checks for the lifecycle commands. For outputs with infrastructure, they create and delete what the config
+declares."""
 
 from __future__ import annotations
 
@@ -14,22 +15,22 @@ _UNKNOWN_OPTION = "option_of_a_later_version"
 
 
 def refuses_lifecycle_commands(subject: Subject) -> None:
-    """Without infrastructure, a lifecycle command is answered with Failed and an error of kind config."""
+    """Without infrastructure, it answers a lifecycle command with Failed and an error of kind config."""
     result = _ask(subject, "status")
     if result.status != "Failed":
-        raise Violation('it has no capability infrastructure, and answers `status` with "Success"')
+        raise Violation('it has no capability infrastructure but answers `status` with "Success"')
     if result.error is None or result.error.kind != "config":
         kind = f'of kind "{result.error.kind}"' if result.error else "without an error"
         raise Violation(f'it answers `status` with a "Failed" {kind}; it must be "config"')
 
 
 def fails_with_a_bad_config(subject: Subject) -> None:
-    """A lifecycle command with a config that it can't use ends with Failed and an error that names the setting."""
+    """A lifecycle command with an invalid config ends with Failed and an error that names the setting."""
     config = bad_config(subject)
     result = _ask(subject, "plan", config)
     if result.status == "Success":
         if "describe" in subject.capabilities:
-            raise Violation(f"it plans with a config that its schema does not allow: {changed_names(config, subject)}")
+            raise Violation(f"it accepts a config that its schema does not allow: {changed_names(config, subject)}")
         raise Unseen("it accepts any config")
     error = result.error
     if error is None:
@@ -37,30 +38,30 @@ def fails_with_a_bad_config(subject: Subject) -> None:
     if error.kind != "config":
         raise Violation(f'the kind of its error is "{error.kind}"; it must be "config" ({error.message})')
     if not error.config_path:
-        raise Violation(f"its error has no config_path, so that no line can be shown ({error.message})")
+        raise Violation(f"its error has no config_path, so no line can be shown ({error.message})")
 
 
 def plans_without_changing(subject: Subject) -> None:
-    """`plan` says what `init` would make, and says the same again: it changes nothing."""
+    """`plan` shows what `init` would create, twice with the same result: it changes nothing."""
     first, second = (_success(subject, "plan").resources for _ in range(2))
     if not first:
-        raise Unseen("it plans no resource; test it with a config that has some")
+        raise Unseen("it plans no resources; test it with a config that declares some")
     if there := [each for each in first if each.op != "create"]:
         raise Unseen(
-            f'"{there[0].name}" is there already, and the kit deletes what it makes: test it with a config of which '
-            "nothing exists yet"
+            f'"{there[0].name}" already exists, and the kit deletes what it creates; test it with a config whose '
+            "resources do not exist yet"
         )
     if _steps(second) != _steps(first):
-        raise Violation(f"the first plan says {_listed(first)}, the second one {_listed(second)}")
+        raise Violation(f"the first plan is {_listed(first)}, the second {_listed(second)}")
 
 
 def ignores_unknown_options(subject: Subject) -> None:
-    """An option of a lifecycle command that it does not know is ignored."""
+    """It ignores unknown options of a lifecycle command."""
     _success(subject, "plan", **{_UNKNOWN_OPTION: True})
 
 
 def cancels_in_order(subject: Subject) -> None:
-    """`stop`, or EOF without it, ends `init` in order: with a last line, whether it was in the middle or done."""
+    """`stop`, or EOF without it, ends `init` cleanly with a last line, whether in progress or done."""
     for how in ("stop", "EOF"):
         with subject.greeted() as dialogue:
             dialogue.ask_lifecycle("init", subject.config, subject.work_dir)
@@ -76,23 +77,23 @@ def cancels_in_order(subject: Subject) -> None:
 
 
 def makes_what_it_plans(subject: Subject) -> None:
-    """Behind `init`, neither `plan` nor a second `init` finds anything to do."""
+    """After `init`, neither `plan` nor a second `init` finds anything to do."""
     _success(subject, "init")
     _check_nothing_to_do(_success(subject, "plan"), "behind init, plan")
     _check_nothing_to_do(_success(subject, "init"), "a second init")
 
 
 def finds_no_drift(subject: Subject) -> None:
-    """Behind `init`, `status` lists what was made, and finds no drift."""
+    """After `init`, `status` lists the created resources and finds no drift."""
     result = _success(subject, "status")
     if not result.resources:
-        raise Violation("behind init, status lists no resource")
+        raise Violation("status lists no resources after init")
     _check_nothing_to_do(result, "behind init, status")
 
 
 def destroys_what_it_made(subject: Subject) -> None:
-    """Behind `destroy` all is to be made anew, and a second `destroy` finds nothing to do."""
-    _success(subject, "destroy", allow_data_loss=True)  # the rows in it are the kit's
+    """After `destroy`, `plan` would create everything again, and a second `destroy` finds nothing to do."""
+    _success(subject, "destroy", allow_data_loss=True)  # any rows in it are the kit's own
     left = [each for each in _success(subject, "plan").resources if each.op != "create"]
     if left:
         raise Violation(f"behind destroy, plan says {_listed(left)}")
@@ -101,7 +102,7 @@ def destroys_what_it_made(subject: Subject) -> None:
 
 
 def show_it_secrets(subject: Subject) -> None:
-    """Lifecycle commands that change nothing, with canaries for secrets; what comes of them does not matter."""
+    """Lifecycle commands that change nothing, with canaries for secrets; their results do not matter."""
     _ask(subject, "plan", subject.secret_config)
     _ask(subject, "status", subject.secret_config)
 

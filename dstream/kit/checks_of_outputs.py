@@ -1,4 +1,4 @@
-"""What holds for outputs: acks, their order and counts, and the end."""
+"""Checks for outputs: acks, their order and counts, and the end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ BIG_ROW_BYTES = 1024 * 1024
 
 
 def acknowledges_in_order(subject: Subject) -> None:
-    """It acknowledges a checkpoint only when it has got it; acks rise, and the last one covers all."""
+    """It acknowledges a checkpoint only after receiving it; acks increase, and the last one covers everything."""
     _check_capability(subject)
     dialogue, given = _delivery(subject)
     _check_order(dialogue, given)
 
 
 def counts_what_it_settled(subject: Subject) -> None:
-    """The n of an ack is the number of rows settled since its last ack."""
+    """The n of an ack is the number of rows settled since the previous ack."""
     _check_capability(subject)
     dialogue, given = _delivery(subject)
     covered = 0
@@ -32,24 +32,24 @@ def counts_what_it_settled(subject: Subject) -> None:
             raise Violation(f"ack {ack.seq} has no n")
         rows = sum(given[: ack.seq]) - sum(given[:covered])
         if ack.n != rows:
-            raise Violation(f"ack {ack.seq} says n = {ack.n}, but {rows} rows came since checkpoint {covered}")
+            raise Violation(f"ack {ack.seq} has n = {ack.n}, but {rows} rows arrived since checkpoint {covered}")
         if ack.rejected > rows:
             raise Violation(f"ack {ack.seq} rejects {ack.rejected} of {rows} rows")
         covered = ack.seq
 
 
 def acknowledges_empty_checkpoints(subject: Subject) -> None:
-    """A checkpoint with n = 0, of which an idle input sends many, is acknowledged in its turn."""
+    """It acknowledges a checkpoint with n = 0, of which an idle input sends many, in order."""
     _check_capability(subject)
     with subject.running() as dialogue:
         _give(dialogue, 1, 0)
         _give(dialogue, 2, 0)
         if not _is_acknowledged(dialogue, 2, subject):
-            raise Violation(f"no ack came within {subject.limits.rows_s:g} s; {_failure(dialogue)}")
+            raise Violation(f"no ack arrived within {subject.limits.rows_s:g} s; {_failure(dialogue)}")
 
 
 def takes_a_big_row(subject: Subject) -> None:
-    """A row of 1 MiB is settled, or refused with an error of kind data; never a hang or a crash."""
+    """It settles a row of 1 MiB or refuses it with an error of kind data; it never hangs or crashes."""
     _check_capability(subject)
     with subject.running() as dialogue:
         dialogue.write(row(1, padding="x" * BIG_ROW_BYTES))
@@ -59,11 +59,11 @@ def takes_a_big_row(subject: Subject) -> None:
         if error is not None and error.kind != "data":
             raise Violation(f'the kind of its error is "{error.kind}"; it must be "data" ({error.message})')
         if error is None and not dialogue.record.acks:
-            raise Violation(f"neither an ack nor an error came; {_failure(dialogue)}")
+            raise Violation(f"neither an ack nor an error arrived; {_failure(dialogue)}")
 
 
 def drains_on_stop(subject: Subject) -> None:
-    """After a stop and EOF it finishes what it holds, acknowledges it, and exits with 0."""
+    """After a stop and EOF, it finishes the rows it holds, acknowledges them, and exits with 0."""
     _check_capability(subject)
     with subject.running() as dialogue:
         _give(dialogue, 1, 3)
@@ -75,26 +75,26 @@ def drains_on_stop(subject: Subject) -> None:
         if dialogue.exit_code != 0:
             raise Violation(f"it must exit with 0; {_failure(dialogue)}")
         if not dialogue.record.acks:
-            raise Violation("it exits without an ack of what it got before the stop")
+            raise Violation("it exits without acknowledging what it received before the stop")
 
 
 def acknowledges_nothing_unmarked(subject: Subject) -> None:
-    """When stdin ends without a stop, rows behind the last checkpoint are not acknowledged."""
+    """When stdin ends without a stop, it does not acknowledge rows after the last checkpoint."""
     _check_capability(subject)
     with subject.running() as dialogue:
         _give(dialogue, 1, 2)
         if not _is_acknowledged(dialogue, 1, subject):
-            raise Violation(f"no ack came within {subject.limits.rows_s:g} s; {_failure(dialogue)}")
+            raise Violation(f"no ack arrived within {subject.limits.rows_s:g} s; {_failure(dialogue)}")
         dialogue.write(row(3) + row(4))
         dialogue.close_stdin()
         dialogue.exits(subject.limits.orphan_s)
         dialogue.closes_stdout(subject.limits.orphan_s)
         if len(dialogue.record.acks) > 1:
-            raise Violation("it sent an ack behind the last checkpoint")
+            raise Violation("it acknowledged rows after the last checkpoint")
 
 
 def row(number: int, padding: str = "") -> bytes:
-    """A change event, in the shape that the SQL Server input gives it."""
+    """A change event in the shape that the SQL Server input writes."""
     metadata = {
         "Id": f"kit-{number}",
         "TableName": "kit",
@@ -107,7 +107,7 @@ def row(number: int, padding: str = "") -> bytes:
 
 
 def _delivery(subject: Subject) -> tuple[Dialogue, list[int]]:
-    """Rows in two checkpoints and one without, acknowledged; and how many rows each of them has."""
+    """Send rows in two acknowledged checkpoints and one row without; returns the rows of each checkpoint."""
     given = [3, 2, 0]
     with subject.running() as dialogue:
         dialogue.write(b"".join(row(number) for number in range(1, given[0] + 1)))
@@ -140,7 +140,7 @@ def _check_order(dialogue: Dialogue, given: list[int]) -> None:
         if seq > said.checkpoints_given:
             raise Violation(f"ack {seq} came when it had got checkpoint {said.checkpoints_given} only")
         if seq <= last:
-            raise Violation(f"ack {seq} came behind ack {last}")
+            raise Violation(f"ack {seq} arrived after ack {last}")
         last = seq
     if last < len(given):
         raise Violation(f"checkpoint {last + 1} was not acknowledged; {_failure(dialogue)}")

@@ -1,4 +1,4 @@
-"""What holds for inputs and outputs alike: from the first line to ready, and what is never written."""
+"""Checks for inputs and outputs: from the first line to ready, and what must never be written."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ _UNKNOWN_KIND = b'{"dstream":"of_a_later_version","seq":1}\n'
 
 
 def hello_comes_first(subject: Subject) -> None:
-    """Its first line is a hello of protocol 1, within 5 s, with the role that it is tested in."""
+    """Its first line is a hello of protocol 1, within 5 s, with the role under test."""
     with subject.greeted() as dialogue:
         line = dialogue.record.first_line or b""
         hello = dialogue.record.hello
         if not line.startswith(CONTROL_PREFIX) or hello is None:
-            raise Violation(f"its first line is no hello: {line[:100].decode('utf-8', 'replace')}")
+            raise Violation(f"its first line is not a hello: {line[:100].decode('utf-8', 'replace')}")
         if hello.protocol != PROTOCOL_VERSION:
             raise Violation(f"its hello is of protocol {hello.protocol}")
         if not hello.name:
             raise Violation("its hello has no name")
         if subject.role is not None and hello.role != subject.role:
-            raise Violation(f"it says that it is an {hello.role}, not an {subject.role}")
+            raise Violation(f"it is an {hello.role} provider, not an {subject.role} provider")
         if subject.lifecycle and "infrastructure" not in hello.capabilities:
             raise Violation("it has no capability infrastructure, so there are no lifecycle commands to test")
         subject.hello = hello
 
 
 def waits_for_line_1(subject: Subject) -> None:
-    """Behind its hello it is silent until line 1, and it ends when stdin ends before line 1."""
+    """After its hello it is silent until line 1, and exits if stdin ends before line 1."""
     with subject.greeted() as dialogue:
         dialogue.wait_for(lambda record: record.status or record.error or record.faults, subject.limits.watch_s)
         if dialogue.record.status is not None:
             raise Violation(f'it said "{dialogue.record.status.status}" before it had line 1')
         spoken = [each.message for each in dialogue.record.said]
         if early := [each for each in spoken if not isinstance(each, (Heartbeat, Log, Metric))]:
-            raise Violation(f"it sent {type(early[0]).__name__.lower()} before it had line 1")
+            raise Violation(f"it sent {type(early[0]).__name__.lower()} before it received line 1")
         dialogue.close_stdin()
         if not dialogue.exits(subject.limits.exit_s):  # an interpreter may still be importing
             raise Violation(f"it still runs {subject.limits.exit_s:g} s after its stdin ended")
 
 
 def describes_its_config(subject: Subject) -> None:
-    """It answers `describe` with a JSON schema of its config, and exits with 0."""
+    """It answers `describe` with a JSON Schema of its config, and exits with 0."""
     if "describe" not in subject.capabilities:
         raise Unseen("it has no capability describe")
     if object_schema(subject.description.config_schema).get("type") != "object":
-        raise Violation("the config_schema of its description is no schema of an object")
+        raise Violation("the config_schema in its description is not the schema of an object")
 
 
 def becomes_ready(subject: Subject) -> None:
@@ -59,23 +59,23 @@ def becomes_ready(subject: Subject) -> None:
 
 
 def takes_a_large_line_1(subject: Subject) -> None:
-    """A line 1 of 256 KiB with a field that it does not know is answered like any other."""
+    """It answers a line 1 of 256 KiB with an unknown field like any other."""
     subject.running(field_of_a_later_version="x" * _LINE_1_PADDING).finish()
 
 
 def ignores_unknown_kinds(subject: Subject) -> None:
-    """A control line of a kind that it does not know is ignored."""
+    """It ignores a control line of an unknown kind."""
     with subject.running() as dialogue:
         dialogue.write(_UNKNOWN_KIND)
         dialogue.wait_for(lambda record: record.error, subject.limits.watch_s)
         if dialogue.record.error is not None:
             raise Violation(f"it fails: {dialogue.record.error.message}")
         if dialogue.exit_code:
-            raise Violation(f"it does not live on; {dialogue.ending()}")
+            raise Violation(f"it does not keep running; {dialogue.ending()}")
 
 
 def refuses_a_bad_config(subject: Subject) -> None:
-    """A config that it can't use is answered with an error that names the setting, not with a crash."""
+    """It answers an invalid config with an error that names the setting, not with a crash."""
     config = bad_config(subject)
     with subject.greeted() as dialogue:
         dialogue.ask("run", config)
@@ -84,27 +84,27 @@ def refuses_a_bad_config(subject: Subject) -> None:
         if status is not None and status.status == "ready":
             if config != subject.config and "describe" in subject.capabilities:
                 changed = changed_names(config, subject)
-                raise Violation(f"it is ready with a config that its schema does not allow: {changed}")
+                raise Violation(f"it accepts a config that its schema does not allow: {changed}")
             raise Unseen("it accepts any config")
         error: ErrorBody | Error | None = status.error if status else dialogue.record.error
         if error is None:
             if status is not None:
                 raise Violation('its answer has no "error" with code and kind')
             dialogue.exits(subject.limits.exit_s)
-            raise Violation(f"it does not answer; {dialogue.ending()}")
+            raise Violation(f"it does not respond; {dialogue.ending()}")
         if error.kind != "config":
             known = "" if error.kind in KINDS else ", which is no kind at all"
             raise Violation(f'the kind of its error is "{error.kind}"{known}; it must be "config" ({error.message})')
         if not error.code or not error.message:
             raise Violation("its error needs a code and a message")
         if not error.config_path:
-            raise Violation(f"its error has no config_path, so that no line can be shown ({error.message})")
+            raise Violation(f"its error has no config_path, so no line can be shown ({error.message})")
         if not dialogue.exits(subject.limits.exit_s):
             raise Violation(f"it still runs {subject.limits.exit_s:g} s after its error")
 
 
 def sends_heartbeats(subject: Subject) -> None:
-    """With the capability heartbeat it says every 10 s that it lives, also while it waits for rows or acks."""
+    """With the capability heartbeat, it sends one every 10 s, even while it waits for rows or acks."""
     if "heartbeat" not in subject.capabilities:
         raise Unseen("it has no capability heartbeat")
     with subject.running() as dialogue:
@@ -112,41 +112,41 @@ def sends_heartbeats(subject: Subject) -> None:
             lambda record: any(isinstance(each.message, Heartbeat) for each in record.said), subject.limits.heartbeat_s
         )
         if not heard and (dialogue.record.end or dialogue.record.is_over):
-            raise Unseen("it ended before one was due")
+            raise Unseen("it exited before a heartbeat was due")
         if not heard:
-            raise Violation(f"no heartbeat came within {subject.limits.heartbeat_s:g} s")
+            raise Violation(f"no heartbeat arrived within {subject.limits.heartbeat_s:g} s")
 
 
 def leaves_nothing_when_killed(subject: Subject) -> None:
-    """Killed by SIGKILL it leaves nobody who holds its stdout, and it starts again."""
+    """Killed by SIGKILL, it leaves no process that holds its stdout, and it starts again."""
     with subject.running() as dialogue:
         dialogue.kill()
         dialogue.exits(subject.limits.exit_s)
         if not dialogue.closes_stdout(subject.limits.orphan_s):
-            raise Violation("something that it started left its process group and still holds its stdout")
+            raise Violation("a process that it started left its process group and still holds its stdout")
     subject.running().finish()
 
 
 def ends_when_the_host_died(subject: Subject) -> None:
-    """EOF on stdin without a stop ends it within 2 s, with all that it started."""
+    """EOF on stdin without a stop ends it within 2 s, with every process it started."""
     with subject.running() as dialogue:
         dialogue.close_stdin()
         if not dialogue.exits(subject.limits.orphan_s):
             raise Violation(f"it still runs {subject.limits.orphan_s:g} s after its stdin ended without a stop")
         if not dialogue.closes_stdout(subject.limits.orphan_s):
-            raise Violation("something that it started lives on and holds its stdout")
+            raise Violation("a process that it started is still running and holds its stdout")
 
 
 def writes_only_messages_to_stdout(subject: Subject) -> None:
-    """No line of its stdout, in any of these checks, is anything but a message or a row."""
+    """Every line on its stdout, in all of these checks, is a message or a row."""
     for dialogue in subject.dialogues:
         for fault in dialogue.record.faults:
             if fault.kind == "stray":
-                raise Violation(f"{fault.reason}. What is for people belongs on stderr")
+                raise Violation(f"{fault.reason}. Write messages for people to stderr")
 
 
 def frames_its_lines(subject: Subject) -> None:
-    """Each control line is whole, within its limit, and a message of its kind."""
+    """Each control line is complete, within its limit, and a valid message of its kind."""
     for dialogue in subject.dialogues:
         for fault in dialogue.record.faults:
             if fault.kind == "framing":
@@ -154,7 +154,7 @@ def frames_its_lines(subject: Subject) -> None:
 
 
 def keeps_secrets(subject: Subject) -> None:
-    """A secret of its config appears neither on stdout nor on stderr, whether it works or not."""
+    """A secret in its config appears neither on stdout nor on stderr, whether it succeeds or fails."""
     with subject.greeted() as dialogue:
         dialogue.ask("run", subject.secret_config)
         dialogue.wait_for(lambda record: record.status or record.error, subject.limits.answer_s)

@@ -1,7 +1,7 @@
-"""One life of a provider under test: what the kit tells it, and all that it says.
+"""One run of a provider under test: what the kit writes to it, and everything it writes.
 
-Threads: the caller's writes and waits; one reads stdout and records; ProviderProcess has its own for stderr and the
-exit. A dialogue judges nothing but lines: what they mean together is up to the checks.
+Threads: the caller's writes and waits; one reads stdout and records; ProviderProcess has its own for stderr and exit. A
+dialogue judges single lines only; the checks decide what they mean together.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ FaultKind = Literal["stray", "framing", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A line that must not be: text among the messages, a message that can't be read, a row that is none."""
+    """An invalid line: text among the messages, an unreadable message, a malformed row."""
 
     kind: FaultKind
     reason: str
@@ -62,7 +62,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedLine:
-    """A control line, and where it stood: behind so many rows, when the kit had written so many checkpoints."""
+    """A control line and its position: the number of rows before it, and of checkpoints the kit had written."""
 
     message: Control
     rows_before: int
@@ -71,7 +71,7 @@ class ReceivedLine:
 
 @dataclass
 class Transcript:
-    """What a provider has said so far. Read it under `Dialogue.wait_for`, or when the dialogue is over."""
+    """What a provider has written so far. Read it under `Dialogue.wait_for`, or after the dialogue."""
 
     first_line: bytes | None = None
     hello: Hello | None = None
@@ -81,14 +81,14 @@ class Transcript:
     """The last line of a lifecycle command."""
     said: list[ReceivedLine] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
-    """The first ones; `row_count` counts all."""
+    """The first rows; `row_count` counts all."""
     row_count: int = 0
     row_bytes: int = 0
     faults: list[Fault] = field(default_factory=list)
     revealed: set[str] = field(default_factory=set)
-    """Where a secret was seen: stdout, stderr."""
+    """Where a secret appeared: stdout, stderr."""
     is_over: bool = False
-    """stdout is at its end."""
+    """stdout has ended."""
 
     @property
     def checkpoints(self) -> list[ReceivedLine]:
@@ -108,7 +108,7 @@ class Transcript:
 
 
 class Dialogue:
-    """Starts the provider; as a context manager it ends it, whatever happened."""
+    """Starts the provider. As a context manager, it always ends it."""
 
     def __init__(
         self, role: Role, spec: ProviderSpec, limits: CheckLimits, *, environ: Mapping[str, str], secrets: Iterable[str]
@@ -137,30 +137,30 @@ class Dialogue:
         self.finish()
 
     def finish(self) -> None:
-        """Ends it by force if it still lives."""
+        """End it by force if it is still running."""
         self._was_cut_short = self._was_cut_short or self.exit_code is None
         self._process.end(signal.SIGKILL)
         self._process.wait(_EXIT_AFTER_KILL_S)
         self._reader.join(1.0)
-        if not self._reader.is_alive():  # else something that escaped the process group holds the pipe
+        if not self._reader.is_alive():  # otherwise a process that escaped the process group holds the pipe
             self._process.join()
 
     def wait_for(self, reached: Callable[[Transcript], Any], timeout_s: float) -> bool:
-        """Whether it was reached in time; ends early when the provider can't say any more."""
+        """Whether the condition became true in time; returns early once the provider cannot write any more."""
         with self._changed:
             self._changed.wait_for(lambda: reached(self.record) or self.record.is_over, timeout_s)
             return bool(reached(self.record))
 
     def wait_for_checkpoint(self, behind: int, timeout_s: float) -> bool:
-        """Whether an input wrote more than so many, or its end."""
+        """Whether an input wrote more than this many rows, or its end line."""
         return self.wait_for(lambda record: len(record.checkpoints) > behind or record.end, timeout_s)
 
     def wait_for_row(self, behind: int, timeout_s: float) -> bool:
-        """Whether an input wrote more than so many, or its end."""
+        """Whether an input wrote more than this many checkpoints, or its end line."""
         return self.wait_for(lambda record: len(record.rows) > behind or record.end, timeout_s)
 
     def ask(self, command: str, config: Mapping[str, Any], **more: Any) -> None:
-        """Line 1; `more` are further fields of it. An input is welcomed, too, if it is to run."""
+        """Send line 1; `more` are additional fields. For a run, an input is also sent welcome."""
         fields = msgspec.to_builtins(Command(command, config=dict(config), run=RunOptions(task="kit", id="kit")))
         if once := more.pop("once", False):
             fields["run"]["once"] = once
@@ -171,7 +171,7 @@ class Dialogue:
             self.tell(Welcome(PROTOCOL_VERSION))
 
     def ask_lifecycle(self, command: LifecycleName, config: Mapping[str, Any], work_dir: str, **options: Any) -> None:
-        """Line 1 of a lifecycle command; `options` are those of it, and may be unknown ones."""
+        """Send line 1 of a lifecycle command; `options` may contain unknown ones."""
         self._asked_lifecycle = True
         infrastructure = Infrastructure(task="kit", stack="kit", work_dir=work_dir)
         fields = msgspec.to_builtins(LifecycleCommand(command, dict(config), infrastructure))
@@ -184,14 +184,14 @@ class Dialogue:
         self.write(encode(message))
 
     def write(self, data: bytes) -> None:
-        """A provider that reads no more is found out by what it does not answer."""
+        """A provider that stops reading is detected by its missing answers."""
         view = memoryview(data)
         with contextlib.suppress(BrokenPipeError, ValueError):
             while view:
                 view = view[self._process.stdin.write(view) :]
 
     def acknowledge(self) -> None:
-        """The newest checkpoint of an input: acks are cumulative."""
+        """Acknowledge an input's newest checkpoint: acks are cumulative."""
         checkpoints = self.record.checkpoints
         if checkpoints:
             self.tell(Ack(cast(Checkpoint, checkpoints[-1].message).seq))
@@ -207,7 +207,7 @@ class Dialogue:
         return self._process.wait(timeout_s)
 
     def closes_stdout(self, timeout_s: float) -> bool:
-        """Whether nobody holds its stdout any more."""
+        """Whether no process holds its stdout any more."""
         return self.wait_for(lambda record: record.is_over, timeout_s)
 
     @property
@@ -215,9 +215,9 @@ class Dialogue:
         return self._process.exit_code
 
     def ending(self) -> str:
-        """How it ended by itself, for a reason: its exit code and its last words."""
+        """Why it ended on its own: its exit code and its last stderr line."""
         if self._was_cut_short or self.exit_code is None:
-            return "it still runs"
+            return "it is still running"
         how = f"it was killed by signal {-self.exit_code}" if self.exit_code < 0 else f"it exited with {self.exit_code}"
         stderr = self._process.last_stderr_lines()
         return f"{how}, last on stderr: {_quote(stderr[-1].encode())}" if stderr else how
@@ -234,7 +234,7 @@ class Dialogue:
             self.record.revealed.add(where)
 
     def _read(self) -> None:
-        # A copy of the descriptor, so that this reader's end does not close the process's.
+        # A copy of the descriptor, so that closing this reader does not close the process's.
         with io.BufferedReader(io.FileIO(os.dup(self._process.stdout.fileno()))) as lines:
             while line := lines.readline(DEFAULT_MAX_LINE + 2):
                 with self._changed:

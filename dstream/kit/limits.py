@@ -1,4 +1,4 @@
-"""How long the kit waits for what."""
+"""How long the kit waits for each step."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CheckLimits:
-    """In seconds; those of docs/protocol.md, as far as it names one."""
+    """In seconds; values from docs/protocol.md where it specifies them."""
 
     hello_s: float = 5.0
     answer_s: float = 30.0
-    """To line 1; a host grants `start_timeout`, 60 s by default."""
+    """For the answer to line 1; a host allows `start_timeout`, 60 s by default."""
     rows_s: float = 10.0
-    """For an input's next checkpoint, an output's next ack."""
+    """For an input's next checkpoint or an output's next ack."""
     drain_s: float = 25.0
     exit_s: float = 5.0
     orphan_s: float = 2.0
     """From EOF without a stop to the exit."""
     heartbeat_s: float = 12.0
-    """For the next heartbeat: one every 10 s, and some grace."""
+    """For the next heartbeat: one every 10 s, plus some grace."""
     command_s: float = 300.0
-    """For a lifecycle command, also one that is cancelled: an engine finishes the step at hand."""
+    """For a lifecycle command, even a cancelled one: an engine finishes its current step."""
     watch_s: float = 0.3
-    """How long to look out for what must not come."""
+    """How long to watch for output that must not appear."""

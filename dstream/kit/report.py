@@ -1,4 +1,4 @@
-"""Runs the checks over a provider, one after the other, and says what came of each."""
+"""Runs the checks against a provider, one after another, and reports each result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Outcome = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What came of one check; `reason` says why it failed, or why it could say nothing."""
+    """The result of one check; `reason` explains a failure, or why the check was skipped."""
 
     check: Check
     outcome: Outcome
@@ -29,7 +29,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class ConformanceReport:
-    """What came of all. `hello` is None when the provider did not even say that."""
+    """The results of all checks. `hello` is None if the provider did not send one."""
 
     hello: Hello | None
     results: tuple[CheckResult, ...]
@@ -43,7 +43,7 @@ class ConformanceReport:
         return tuple(each for each in self.results if each.outcome == "failed")
 
     def __str__(self) -> str:
-        """The failures, a line each: what an assertion of a test shows."""
+        """The failures, one per line, for a test's assertion message."""
         return "\n".join(f"{each.check.name}: {each.reason}" for each in self.failures) or "all passed"
 
 
@@ -56,11 +56,11 @@ def check_provider(
     lifecycle: bool = False,
     on_result: Callable[[CheckResult], None] = lambda _: None,
 ) -> ConformanceReport:
-    """Start the provider again and again, as a host would and as none would, and look at what it does.
+    """Start the provider repeatedly, as a host would and also as no host would, and check its behaviour.
 
-    `config` is what it is given to work with: a source with a few hundred rows shows most of an input. `lifecycle`:
-    let an output with infrastructure make what the config names, before it streams, and delete it afterwards. Raises
-    ConfigError when it can't be started at all.
+    `config`: the config to test with; for an input, a source with a few hundred rows exercises most checks.
+    `lifecycle`: let an output with infrastructure create what the config declares before it streams, and delete it
+    afterwards. Raises ConfigError if it cannot be started at all.
     """
     results: dict[str, CheckResult] = {}
     with tempfile.TemporaryDirectory(prefix="dstream-kit-") as work_dir:
@@ -88,7 +88,7 @@ def _concerns(check: Check, subject: Subject) -> bool:
 def _result(check: Check, subject: Subject, before: Mapping[str, CheckResult]) -> CheckResult:
     for needed in check.needs:
         if needed in before and before[needed].outcome != "passed":
-            return CheckResult(check, "skipped", f'it rests on "{needed}"')
+            return CheckResult(check, "skipped", f'depends on "{needed}"')
     started_at_s = time.monotonic()
     outcome, reason = _outcome(check, subject)
     return CheckResult(check, outcome, reason, round(1000 * (time.monotonic() - started_at_s)))

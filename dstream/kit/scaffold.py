@@ -1,4 +1,4 @@
-"""A new provider's project: the smallest that passes the kit, to be changed from there."""
+"""The project of a new provider: the smallest one that passes the kit, as a starting point."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Literal
 from dstream.errors import ConfigError
 
 Kind = Literal["input", "output", "infrastructure"]
-"""The last one is an output, too."""
+""""infrastructure" is an output, too."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 _FILES = {
-    # template: where it goes
+    # template: target
     "pyproject.toml.template": "pyproject.toml",
     "README.md.template": "README.md",
     "{kind}.py.template": "dstream_{module}.py",
@@ -23,23 +23,23 @@ _FILES = {
     "test_{kind}.py.template": "tests/test_{module}.py",
 }
 _COMMANDS = (
-    ("dstream provider test dstream_{module}.py", "does it keep to the protocol?"),
-    ("dstream provider show dstream_{module}.py", "its settings"),
+    ("dstream provider test dstream_{module}.py", "check it against the protocol"),
+    ("dstream provider show dstream_{module}.py", "show its settings"),
 )
 _LIFECYCLE = (
-    ("dstream plan {module}", "what init would make"),
-    ("dstream init {module}", "make it; status compares it, destroy deletes it"),
+    ("dstream plan {module}", "preview the changes"),
+    ("dstream init {module}", "create the resources; status shows drift, destroy deletes them"),
 )
-_LAST_COMMANDS = (("dstream run {module}", "the task in dstream.hcl"), ("pytest", "its tests"))
+_LAST_COMMANDS = (("dstream run {module}", "run the task in dstream.hcl"), ("pytest", "run its tests"))
 
 
 def scaffold(parent: Path, name: str, kind: Kind) -> Path:
-    """The project's folder, `parent/name`. Raises ConfigError for a bad name, or when something is there already."""
+    """Create the project folder `parent/name`. Raises ConfigError for an invalid name or an existing folder."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
             "provider.bad_name",
-            f"\"{name}\" can't be a provider's name",
-            hint="Lower-case letters and digits, words joined by _ or -, such as tide_tables.",
+            f'invalid provider name "{name}"',
+            hint="Use lower-case letters and digits, with words joined by _ or -, e.g. tide_tables.",
         )
     folder = parent / name
     module = name.replace("-", "_")
@@ -51,7 +51,9 @@ def scaffold(parent: Path, name: str, kind: Kind) -> Path:
         "commands": _commands(module, kind),
     }
     if folder.exists():
-        raise ConfigError("provider.exists", f"{folder} exists already", hint="Nothing was changed. Take another name.")
+        raise ConfigError(
+            "provider.exists", f"{folder} already exists", hint="Nothing was changed. Choose another name."
+        )
     (folder / "tests").mkdir(parents=True)
     for template, target in _FILES.items():
         text = (files("dstream.kit") / "templates" / template.format(kind=kind)).read_text()
@@ -60,7 +62,7 @@ def scaffold(parent: Path, name: str, kind: Kind) -> Path:
 
 
 def _commands(module: str, kind: Kind) -> str:
-    """The lines of the README."""
+    """The commands listed in the README."""
     listed = (*_COMMANDS, *(_LIFECYCLE if kind == "infrastructure" else ()), *_LAST_COMMANDS)
     lines = [(command.format(module=module), meaning) for command, meaning in listed]
     width = max(len(command) for command, _ in lines)

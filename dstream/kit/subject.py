@@ -1,4 +1,4 @@
-"""The provider under test: how to start it, and the dialogues that several checks look at."""
+"""The provider under test: how to start it, and the dialogues shared by several checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dstream.protocol import ENV_HEARTBEAT
 from dstream.protocol.messages import UNREADABLE, Checkpoint, Description, Hello, Role, Stop
 
 CANARY = "kit-canary-9b1f4c"
-"""Stands where a secret may stand; must be seen nowhere."""
+"""A canary: put in place of secrets; must not appear anywhere."""
 
 _UNKNOWN_SETTING = "setting_that_no_provider_has"
 _PLAIN_TYPES = ("string", "number", "integer", "boolean")
@@ -28,25 +28,25 @@ _SECRET_NAMES = ("connection", "password", "secret", "token", "accountkey", "api
 
 
 class Violation(Exception):
-    """A rule is broken; the text says how."""
+    """A rule is broken; the message explains how."""
 
 
 class Unseen(Exception):
-    """What the check is about can't be seen with this provider, or with this config; the text says why."""
+    """A check that cannot be observed with this provider or config; the message explains why."""
 
 
 @dataclass
 class Subject:
-    """A provider, the config that it is tested with, and what was learnt of it so far."""
+    """A provider, the config to test it with, and what is known about it so far."""
 
     spec: ProviderSpec
     role: Role | None = None
-    """The one that it must have; None for any."""
+    """The role it must have; None for any."""
     limits: CheckLimits = field(default_factory=CheckLimits)
     lifecycle: bool = False
-    """Whether it may make and delete what the config names."""
+    """Whether it may create and delete what the config declares."""
     work_dir: str = ""
-    """Where lifecycle commands record it; an absolute path."""
+    """Where lifecycle commands keep their record; an absolute path."""
     environ: Mapping[str, str] = field(default_factory=lambda: {**os.environ, ENV_HEARTBEAT: str(_HEARTBEAT_S)})
     hello: Hello | None = None
     """Set by the first check."""
@@ -61,14 +61,14 @@ class Subject:
         return self.hello.capabilities if self.hello else ()
 
     def start(self) -> Dialogue:
-        """A new life; its record is kept for the checks that look at all of them."""
+        """Start it again; the transcript is kept for the checks that inspect all of them."""
         role: Role = self.hello.role if self.hello else self.role or "input"
         dialogue = Dialogue(role, self.spec, self.limits, environ=self.environ, secrets=self._secrets())
         self.dialogues.append(dialogue)
         return dialogue
 
     def greeted(self) -> Dialogue:
-        """Started, and its hello heard. Raises Violation."""
+        """Start it and wait for its hello. Raises Violation."""
         dialogue = self.start()
         if not dialogue.wait_for(lambda record: record.first_line is not None, self.limits.hello_s):
             late = f"no line within {self.limits.hello_s:g} s"
@@ -78,7 +78,7 @@ class Subject:
         return dialogue
 
     def running(self, *, config: Mapping[str, Any] | None = None, **more: Any) -> Dialogue:
-        """Started and ready. Raises Violation when it is not ready in time."""
+        """Start it and wait until it is ready. Raises Violation if it is not ready in time."""
         dialogue = self.greeted()
         dialogue.ask("run", self.config if config is None else config, **more)
         answered = dialogue.wait_for(lambda record: record.status or record.error, self.limits.answer_s)
@@ -100,13 +100,13 @@ class Subject:
             for said in dialogue.record.said:
                 if isinstance(said.message, Description):
                     if dialogue.exit_code != 0:
-                        raise Violation(f"behind its description it must exit with 0; {dialogue.ending()}")
+                        raise Violation(f"it must exit with 0 after its description; {dialogue.ending()}")
                     return said.message
-            raise Violation(f"no description came; {dialogue.ending()}")
+            raise Violation(f"no description arrived; {dialogue.ending()}")
 
     @cached_property
     def streamed(self) -> Dialogue:
-        """An input's run in full: rows, acks, stop, end, exit. Raises Violation when it is not ready."""
+        """A complete run of an input: rows, acks, stop, end, exit. Raises Violation if it is not ready."""
         with self.running() as dialogue:
             collect(dialogue, self.limits)
             if not dialogue.record.end:
@@ -120,7 +120,8 @@ class Subject:
 
     @cached_property
     def secret_config(self) -> dict[str, Any]:
-        """The config with canaries for secrets: the schema's `writeOnly` settings, else those named like one."""
+        """The config with canaries for secrets: the schema's `writeOnly` settings, otherwise settings named like a
+        secret."""
         names = list(self._secret_settings()) or ["password"]
         return {**self.config, **dict.fromkeys(names, CANARY)}
 
@@ -134,8 +135,8 @@ class Subject:
         yield from (name for name, value in self.config.items() if isinstance(value, str) and is_named_secret(name))
 
     def _secrets(self) -> list[str]:
-        """What must never be printed: the canary, and the secrets of the config as given."""
-        marked = set(self._secret_settings()) if "description" in self.__dict__ else set()  # asked for already
+        """What must never be printed: the canary, and the secrets in the given config."""
+        marked = set(self._secret_settings()) if "description" in self.__dict__ else set()  # already cached
         given = [
             value
             for name, value in self.config.items()
@@ -145,7 +146,7 @@ class Subject:
 
 
 def collect(dialogue: Dialogue, limits: CheckLimits) -> None:
-    """Acknowledge what an input writes, until it has ended or three checkpoints cover rows; or no more comes."""
+    """Acknowledge an input's checkpoints until it ends, three of them cover rows, or no more arrive."""
     seen = -1
     while len(dialogue.record.checkpoints) > seen and not dialogue.record.end:
         seen = len(dialogue.record.checkpoints)
@@ -160,7 +161,7 @@ def covers_rows(message: object) -> bool:
 
 
 def state_of(message: object) -> dict[str, Any]:
-    """An input's state in a checkpoint, empty when it is none."""
+    """The state in an input's checkpoint; empty if invalid."""
     state = cast(Checkpoint, message).state
     try:
         decoded = msgspec.json.decode(state) if isinstance(state, msgspec.Raw) else None
@@ -170,14 +171,14 @@ def state_of(message: object) -> dict[str, Any]:
 
 
 def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition of the config itself, behind a `$ref` to it."""
+    """The definition of the config itself, following a `$ref`."""
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     inner: Mapping[str, Any] = schema.get("$defs", {}).get(name, schema)
     return inner
 
 
 def bad_config(subject: Subject) -> dict[str, Any]:
-    """What its schema forbids: a setting that does not exist; if it allows any, the wrong type for one that does."""
+    """A config that the schema forbids: an unknown setting; if it allows any, the wrong type for a known one."""
     wrong: dict[str, Any] = {_UNKNOWN_SETTING: 1}
     if "describe" in subject.capabilities:
         schema = object_schema(subject.description.config_schema)
@@ -188,7 +189,7 @@ def bad_config(subject: Subject) -> dict[str, Any]:
 
 
 def changed_names(config: Mapping[str, Any], subject: Subject) -> str:
-    """The settings in which it differs from the subject's own config, quoted."""
+    """The settings that differ from the subject's own config, quoted."""
     return ", ".join(f'"{name}"' for name, value in config.items() if subject.config.get(name) != value)
 
 

@@ -1,4 +1,4 @@
-"""From a block's provider, provider_path or provider_ref to something to execute."""
+"""Resolves a block's provider, provider_path or provider_ref to a command."""
 
 from dstream.plugins._installed import Installed, installed
 from dstream.plugins._resolve import BUILT_IN, resolve

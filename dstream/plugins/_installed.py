@@ -1,4 +1,4 @@
-"""Which providers `provider = ".."` can name on this machine."""
+"""Lists the providers that `provider = "NAME"` can refer to on this machine."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from dstream.plugins._resolve import _PREFIX, BUILT_IN, _folders
 
 _NO_PROVIDERS = frozenset({"sandbox"})
-"""Executables of our own packages whose names begin like a provider's."""
+"""Executables of DStream's own packages whose names look like a provider's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A provider by the name that an HCL file gives it, and what `resolve` would execute."""
+    """A provider under its name in an HCL file, with the command that `resolve` would return."""
 
     name: str
     argv: tuple[str, ...]
     where: str
-    """For people: the executable, or that it comes with dstream."""
+    """For display: the executable, or that the provider is built in."""
 
 
 def installed(environ: Mapping[str, str]) -> list[Installed]:
-    """By name; of two with the same name, the one that `resolve` takes."""
+    """The providers sorted by name; of two with the same name, the one that `resolve` chooses."""
     found = {
         name: Installed(name, (sys.executable, "-m", module), "comes with dstream") for name, module in BUILT_IN.items()
     }

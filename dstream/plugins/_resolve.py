@@ -1,4 +1,4 @@
-"""Where a provider's executable is sought, and what to say when it is not there."""
+"""Finds a provider's executable, and words the errors if there is none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUILT_IN: Mapping[str, str] = {
     "counter": "dstream.sdk.examples.counter",
     "test_infrastructure": "dstream.sdk.examples.test_infrastructure",
 }
-"""Providers that come with dstream: name -> module."""
+"""Providers built into DStream: name -> module."""
 
 _PREFIX = "dstream-"
 
@@ -30,19 +30,20 @@ def resolve(
     provider_ref: str | None = None,
     place: SourceLocation | None = None,
 ) -> list[str]:
-    """The command to execute. Raises ConfigError `provider.not_found`, `provider.not_executable`, `provider.ref`."""
+    """The command to execute. Raises ConfigError `provider.not_found`, `provider.not_executable`,
+    `provider.ref_unsupported`."""
     if provider_ref is not None:
         raise ConfigError(
             "provider.ref_unsupported",
             f'provider_ref "{provider_ref}": OCI references are not supported yet',
             place=place,
-            hint="Install the provider and name it with provider = .., or point provider_path at its executable.",
+            hint="Install the provider and set provider to its name, or set provider_path to its executable.",
         )
     if provider_path is not None:
         return _from_path(base_dir / Path(provider_path).expanduser(), provider_path, place)
     if provider:
         return _from_name(provider, environ, place)
-    raise ConfigError("provider.missing", "the block names no provider", place=place, hint='Add provider = "..".')
+    raise ConfigError("provider.missing", "no provider specified", place=place, hint='Add provider = "NAME".')
 
 
 def _from_name(name: str, environ: Mapping[str, str], place: SourceLocation | None) -> list[str]:
@@ -75,7 +76,7 @@ def _from_path(path: Path, as_written: str, place: SourceLocation | None) -> lis
                 "provider.not_executable",
                 f'provider_path "{as_written}" is a folder without __main__.py',
                 place=place,
-                hint="Point at an executable, a .py file, or a folder with __main__.py.",
+                hint="Set it to an executable, a .py file, or a folder with __main__.py.",
             )
         return [sys.executable, str(path)]
     if not path.exists():
@@ -83,7 +84,7 @@ def _from_path(path: Path, as_written: str, place: SourceLocation | None) -> lis
             "provider.not_found",
             f'provider_path "{as_written}" does not exist',
             place=place,
-            hint=f"Looked for {path}: paths are relative to the folder of the HCL file.",
+            hint=f"Looked for {path}. Relative paths start at the folder of the HCL file.",
         )
     if path.suffix == ".py":
         return [sys.executable, str(path)]
@@ -92,7 +93,9 @@ def _from_path(path: Path, as_written: str, place: SourceLocation | None) -> lis
 
 def _executable(path: Path, place: SourceLocation | None) -> str:
     if not os.access(path, os.X_OK):
-        raise ConfigError("provider.not_executable", f"{path} is not executable", place=place, hint=f"chmod +x {path}")
+        raise ConfigError(
+            "provider.not_executable", f"{path} is not executable", place=place, hint=f"Run: chmod +x {path}"
+        )
     return str(path)
 
 
@@ -108,8 +111,8 @@ def _suggestion(name: str, folders: list[Path]) -> str:
         return f'Did you mean "{close[0]}"?'
     found = shutil.which(name)
     if found:
-        return f'For an executable of your own write provider_path = "{found}".'
+        return f'To use your own executable, set provider_path = "{found}".'
     return (
-        f"Looked for {_PREFIX}{name.replace('_', '-')} beside the running Python, in $DSTREAM_PROVIDERS, "
-        "~/.dstream/providers and PATH. Install it, or use provider_path."
+        f"Looked for {_PREFIX}{name.replace('_', '-')} next to the running Python, in $DSTREAM_PROVIDERS, "
+        "~/.dstream/providers and PATH. Install it, or set provider_path."
     )

@@ -2,18 +2,19 @@
 
 PROTOCOL_VERSION = 1
 ENV_PROTOCOL = "DSTREAM_PROTOCOL"
-"""Set to "1" by a host of this protocol; absent under the original host."""
+"""Set to "1" by a host that speaks this protocol; not set by the original host."""
 
 CONTROL_PREFIX = b'{"dstream":'
-"""A line that begins with exactly these bytes is a control line; everything else is data."""
+"""A line that starts with exactly these bytes is a control line; every other line is data."""
 
 MAX_CHECKPOINT_LINE = 4 * 1024 * 1024
 MAX_CONTROL_LINE = 64 * 1024
 DEFAULT_MAX_LINE = 16 * 1024 * 1024
-"""Limits in bytes without the newline: checkpoint lines, other control lines, data lines (task attribute max_line)."""
+"""Limits in bytes without the newline: for checkpoint lines, other control lines, and data lines (task setting
+max_line)."""
 
 HEARTBEAT_INTERVAL_S = 10.0
-"""How often a provider says that it lives, from a thread of its own."""
+"""How often a provider sends a heartbeat, from its own thread."""
 
 ENV_HEARTBEAT = "DSTREAM_HEARTBEAT_S"
-"""Asks for heartbeats at another interval; a provider may heed it."""
+"""Requests another heartbeat interval; a provider may ignore it."""

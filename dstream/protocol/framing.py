@@ -1,7 +1,7 @@
-"""Cuts an input's stdout into data and control lines, wherever the borders of the reads fall. Never parses data.
+"""Splits an input's stdout into data and control lines, wherever reads end. Never parses data.
 
-The caller reads into `space()`, says how much came by `received(n)`, then takes single lines (`take_line`, while the
-provider starts) or everything that is complete (`take`, while it streams). An unterminated line is held back.
+The caller reads into `space()`, reports the number of bytes with `received(n)`, then takes single lines (`take_line`,
+while the provider starts) or all complete lines (`take`, while it streams). An unterminated line is held back.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE
 
 CHUNK_BYTES = 1024 * 1024
-"""What one read may bring: the size that Linux grants an unprivileged pipe (fs.pipe-max-size)."""
+"""The maximum size of one read: what Linux grants an unprivileged pipe (fs.pipe-max-size)."""
 
 _CONTROL_AT_LINE_START = b"\n" + CONTROL_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
 class DataLines:
-    """Complete data lines, newlines included. The view is valid until the next `space()`."""
+    """Complete data lines including newlines. The view is valid until the next `space()`."""
 
     view: memoryview
     count: int
@@ -33,13 +33,13 @@ class ControlLine:
 
 @dataclass(frozen=True, slots=True)
 class ProseLine:
-    """A line of a legacy input that is no JSON, without its newline."""
+    """A line of a legacy input that is not JSON, without its newline."""
 
     line: bytes
 
 
 class LineTooLong(ValueError):
-    """A line over its limit; `size` is what was seen of it so far, in bytes."""
+    """A line over its limit; `size` is the number of bytes seen so far."""
 
     def __init__(self, what: str, size: int, limit: int) -> None:
         super().__init__(f"a {what} line of {size:,} bytes; the limit is {limit:,}")
@@ -49,7 +49,8 @@ class LineTooLong(ValueError):
 
 
 class StreamScanner:
-    """The buffer between two pipes. Bytes [start, complete) are whole lines, [complete, end) is the line's begin."""
+    """The buffer between two pipes. Bytes [start, complete) are whole lines; [complete, end) is the start of the next
+    line."""
 
     def __init__(self, max_line: int = DEFAULT_MAX_LINE, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._max_line = max_line
@@ -59,7 +60,7 @@ class StreamScanner:
         self._start = self._complete = self._end = 0
 
     def space(self) -> memoryview:
-        """Where the next bytes go: at most a chunk, at least a quarter of one. Views given before become invalid."""
+        """Space for the next bytes: at most one chunk, at least a quarter of one. Invalidates earlier views."""
         self._compact()
         if len(self._buffer) - self._end < self._chunk // 4 or len(self._buffer) == 0:
             self._resize(2 * len(self._buffer))
@@ -68,7 +69,7 @@ class StreamScanner:
         return self._view[self._end : self._end + self._chunk]
 
     def received(self, count: int) -> None:
-        """`count` bytes stand in `space()`. Raises LineTooLong for a line that grew over its limit unended."""
+        """`count` bytes were read into `space()`. Raises LineTooLong for an unterminated line over its limit."""
         begin, self._end = self._end, self._end + count
         newline = self._buffer.rfind(b"\n", begin, self._end)
         if newline >= 0:
@@ -76,7 +77,7 @@ class StreamScanner:
         self._check_tail()
 
     def take_line(self) -> bytes | None:
-        """The next whole line of whatever kind, without its newline; None when there is none."""
+        """The next complete line of any kind, without its newline; None if there is none."""
         if self._start == self._complete:
             return None
         newline = self._buffer.index(b"\n", self._start, self._complete)
@@ -85,7 +86,7 @@ class StreamScanner:
         return line
 
     def take(self) -> list[DataLines | ControlLine]:
-        """All whole lines, in order. Raises LineTooLong."""
+        """All complete lines, in order. Raises LineTooLong."""
         pieces: list[DataLines | ControlLine] = []
         position = self._start
         for control in self._control_lines():
@@ -98,7 +99,8 @@ class StreamScanner:
         return pieces
 
     def take_json_lines(self) -> list[DataLines | ProseLine]:
-        """All whole lines of a legacy input: no control lines, but prose between the rows. Raises LineTooLong."""
+        """All complete lines of a legacy input, which has no control lines but may mix text with rows. Raises
+        LineTooLong."""
         begin, end = self._start, self._complete
         self._start = end
         if begin == end:
@@ -120,7 +122,7 @@ class StreamScanner:
         return bytes(self._view[self._complete : self._end])
 
     def _control_lines(self) -> list[int]:
-        """Where control lines begin. From the back: CPython's rfind is two to three times as fast as its find here."""
+        """Offsets of control lines, from the end: CPython's rfind is two to three times as fast as its find here."""
         found: list[int] = []
         before = self._complete
         while (at := self._buffer.rfind(_CONTROL_AT_LINE_START, self._start, before)) >= 0:
@@ -159,7 +161,7 @@ class StreamScanner:
         return line
 
     def _check_data(self, begin: int, end: int) -> None:
-        """Jumps from the last newline within the limit to the next: no look at every line."""
+        """Jump from the last newline within the limit to the next, without inspecting every line."""
         while end - begin > self._max_line + 1:
             newline = self._buffer.rfind(b"\n", begin, begin + self._max_line + 1)
             if newline < 0:
@@ -181,7 +183,7 @@ class StreamScanner:
 
 
 def _count_newlines(view: memoryview) -> int:
-    """By what is left without them: CPython's replace finds a byte by memchr, up to four times as fast as its count."""
+    """Count by removing: CPython's replace finds a byte by memchr, up to four times as fast as its count."""
     return len(view) - len(bytes(view).replace(b"\n", b""))
 
 

@@ -1,7 +1,7 @@
-"""What a provider's lines mean from its start until it is ready. Pure: no I/O, no clock, no process.
+"""Interprets a provider's lines from its start until it is ready. Pure: no I/O, no clock, no process.
 
-The reader of a provider's stdout gives each line to `Handshake.heard` until `is_ready`; whoever writes line 1 says so
-by `asked`. The host decides what follows from a step: this file only says what was said.
+The reader of a provider's stdout passes each line to `Handshake.heard` until `is_ready`; the writer of line 1 calls
+`asked`. The host decides what follows from a step; this module only reports it.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ class Greeted:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The answer to line 1: rows may flow."""
+    """The answer to line 1: ready for rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The answer to line 1, or an error before it; the provider will not run."""
+    """An error, in answer to line 1 or before it; the provider will not run."""
 
     error: ErrorBody
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A heartbeat, log line or figure."""
+    """A heartbeat, log line or metric."""
 
     control: Heartbeat | Log | Metric
     line: bytes
@@ -53,31 +53,31 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """Text that is no message: to be shown as the provider's log."""
+    """Text that is not a message; shown as the provider's log."""
 
     line: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A legacy provider's first JSON line that is no status: it is ready, and has written a row (or a text)."""
+    """A legacy provider's first JSON line that is not a status: it is ready, and has written a row (or text)."""
 
     line: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LateHello:
-    """A provider that was taken for legacy speaks this protocol: it must be started again with its stdin open."""
+    """A provider that was assumed to be legacy speaks this protocol; it must be restarted with its stdin open."""
 
 
 Step = Greeted | Ready | Refused | Told | Prose | Payload | LateHello
 
 
 class Handshake:
-    """One provider's start: nothing -> hello -> line 1 (by the host) -> ready.
+    """One provider's start: nothing -> hello -> line 1 (from the host) -> ready.
 
-    A provider of the original protocol ("legacy") says no hello. It counts as one by its first JSON line, or when the
-    host says so because it has waited long enough; from then on nothing is a control line.
+    A provider of the original protocol ("legacy") sends no hello. It is recognised by its first JSON line, or assumed
+    when the host stops waiting; from then on, no line is a control line.
     """
 
     def __init__(self) -> None:
@@ -93,19 +93,19 @@ class Handshake:
 
     @property
     def has_spoken(self) -> bool:
-        """Whether a line of it has shown which protocol it speaks; silence shows nothing."""
+        """Whether one of its lines has shown which protocol it speaks."""
         return self.hello is not None or (self._counts_as_legacy and self.is_ready)
 
     def treat_as_legacy(self) -> None:
-        """No hello came in time."""
+        """No hello arrived in time."""
         self._counts_as_legacy = True
 
     def asked(self) -> None:
-        """The host is writing line 1: from now on an answer is in place."""
+        """The host is writing line 1: from now on, an answer is expected."""
         self.is_asked = True
 
     def heard(self, line: bytes) -> Step | None:
-        """What the line says; None for a control kind of a later version. Raises BadLine for what is out of place."""
+        """The meaning of a line; None for a control kind of a later version. Raises BadLine for an unexpected line."""
         if self.hello is None:
             return self._legacy(line) if self._counts_as_legacy else self._before_hello(line)
         if line.startswith(CONTROL_PREFIX):

@@ -1,7 +1,7 @@
-"""For provider authors: derive from InputProvider or OutputProvider, then `StdioProviderHost(Class).run()`.
+"""For provider authors: derive from InputProvider or OutputProvider, then call `StdioProviderHost(Class).run()`.
 
-What only the work after a provider's first line needs is imported when it is first asked for (`_LATER`): a host waits
-for that line before it does anything else.
+The host waits for a provider's first line before it does anything else, so names that are needed only later are
+imported on first use (`_LATER`).
 """
 
 from importlib import import_module

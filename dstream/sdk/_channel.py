@@ -1,7 +1,7 @@
-"""The process's side of the pipes: stdin and stdout as raw descriptors, heartbeats, and the end of an orphan.
+"""The provider's side of the pipes: stdin and stdout as raw descriptors, heartbeats, and exit when orphaned.
 
-fd 1 is put aside at start and replaced by stderr, so that a stray print() can't break the stream. Reads and writes go
-through os.read and os.write: a thread blocked in a buffered stdin would abort the interpreter at exit.
+fd 1 is moved aside at start and replaced by stderr, so that a stray print() cannot corrupt the stream. Reads and writes
+use os.read and os.write: a thread blocked in a buffered stdin would abort the interpreter at exit.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator
 from dstream.protocol import ENV_HEARTBEAT, ENV_PROTOCOL, HEARTBEAT_INTERVAL_S
 
 CHUNK = 1024 * 1024
-"""Bytes asked of one read; the host widens the pipe to the same."""
+"""Maximum bytes per read; the host enlarges the pipe to the same size."""
 
 _PARENT_CHECK_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
 class Channel:
-    """stdin and stdout of this process, claimed. Writes of several threads never mix within a line."""
+    """This process's stdin and stdout, claimed. Lines from several threads are never interleaved."""
 
     def __init__(self) -> None:
         self._in = 0
@@ -32,13 +32,13 @@ class Channel:
         os.dup2(2, 1)
         self._write_lock = threading.Lock()
         self.ignores_broken_pipe = False
-        """True: what the host no longer reads is dropped, and the process goes on."""
+        """True: output is dropped once the host stops reading, and the process continues."""
         self.has_host = os.environ.get(ENV_PROTOCOL) == "1"
         self._rest = b""
         self._wake_read, self._wake_write = os.pipe()
 
     def send(self, data: bytes) -> None:
-        """Write whole lines. A host that is gone ends this process: there is nobody left to tell."""
+        """Write complete lines. Exits the process if the host is gone."""
         view = memoryview(data)
         try:
             with self._write_lock:
@@ -49,11 +49,11 @@ class Channel:
                 os._exit(1)
 
     def wake(self) -> None:
-        """Make a `read_chunk` that waits return None; from any thread."""
+        """Make a blocked `read_chunk` return None; callable from any thread."""
         os.write(self._wake_write, b"!")
 
     def read_chunk(self, timeout_s: float | None = None) -> bytes | None:
-        """The next bytes; b"" at the end of stdin, None when the time ran out or `wake` was called."""
+        """The next bytes; b"" at the end of stdin, None after a timeout or a call of `wake`."""
         if self._rest:
             chunk, self._rest = self._rest, b""
             return chunk
@@ -74,25 +74,25 @@ class Channel:
         return b"".join(parts)
 
     def lines(self) -> Iterator[bytes]:
-        """Lines without their newlines, to the end of stdin."""
+        """Lines without their newlines, until the end of stdin."""
         while line := self.read_line():
             yield line
 
 
 def die_with_parent() -> None:
-    """Ask for SIGKILL when the host dies (Linux; elsewhere `LifeSigns` notices)."""
+    """Ask for SIGKILL when the host dies (Linux; elsewhere, `LifeSigns` notices)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def live_on_without_parent() -> None:
-    """Take `die_with_parent` back, also as the host asked for it."""
+    """Undo `die_with_parent`, and the host's own request for the signal."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
 
 
 class LifeSigns:
-    """A thread that sends heartbeats and ends the process when its parent is gone, or calls `orphaned` instead."""
+    """A thread that sends heartbeats, and exits the process or calls `orphaned` when its parent is gone."""
 
     def __init__(self, beat: Callable[[], None], orphaned: Callable[[], None] = lambda: os._exit(1)) -> None:
         self._beat = beat

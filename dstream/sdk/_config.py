@@ -1,4 +1,4 @@
-"""Typed config: the field types beyond msgspec's own, decoding with a path in every complaint, and the JSON schema."""
+"""Typed config: field types beyond msgspec's, decoding errors with a path, and the JSON Schema."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ConfigT = TypeVar("ConfigT")
 
 
 class Secret(Generic[T]):
-    """A value that prints as `***`; `reveal()` gives it."""
+    """A value that prints as `***`; `reveal()` returns it."""
 
     __slots__ = ("_value",)
 
@@ -45,7 +45,8 @@ _BYTES = {"B": 1, "KB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 
 
 
 class Duration(float):
-    """Seconds, written "250ms", "5s", "1h30m"; a bare number counts as milliseconds, as in the original's files."""
+    """A duration in seconds, written as "250ms", "5s" or "1h30m". A bare number is milliseconds, as in the original's
+    files."""
 
     text: str
 
@@ -57,12 +58,12 @@ class Duration(float):
     @staticmethod
     def _parse(text: str) -> float:
         if not text or _DURATION.sub("", text):
-            raise ValueError(f'"{text}" is not a duration; write it like "250ms", "5s" or "1h30m"')
+            raise ValueError(f'"{text}" is not a valid duration; use e.g. "250ms", "5s" or "1h30m"')
         return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
 
 
 class Size(int):
-    """Bytes, written "64KiB", "1MiB", "10MB" or as a number."""
+    """A size in bytes, written as "64KiB", "1MiB", "10MB" or a number."""
 
     text: str
 
@@ -75,12 +76,12 @@ class Size(int):
     def _parse(text: str) -> int:
         match = _SIZE.fullmatch(text)
         if not match:
-            raise ValueError(f'"{text}" is not a size; write it like "64KiB", "1MiB" or "10MB"')
+            raise ValueError(f'"{text}" is not a valid size; use e.g. "64KiB", "1MiB" or "10MB"')
         return int(float(match[1]) * _BYTES[match[2] or "B"])
 
 
 def decode_config(config: dict[str, Any], config_type: type[ConfigT]) -> ConfigT:
-    """The config as `config_type`. Raises ConfigError `config.invalid` with the path inside the config."""
+    """Decode the config as `config_type`. Raises ConfigError `config.invalid` with the path inside the config."""
     try:
         return msgspec.convert(config, config_type, dec_hook=_decode_custom)
     except msgspec.ValidationError as error:
@@ -91,7 +92,7 @@ def decode_config(config: dict[str, Any], config_type: type[ConfigT]) -> ConfigT
 
 
 def config_schema(config_type: type[Any]) -> dict[str, Any]:
-    """The JSON schema of a config class; secret fields are `writeOnly`."""
+    """The JSON Schema of a config class; secret fields are `writeOnly`."""
     return msgspec.json.schema(_with_plain_defaults(config_type), schema_hook=_schema_custom)
 
 
@@ -107,7 +108,7 @@ def _with_plain_defaults(kind: Any) -> Any:
 
 @functools.cache
 def _struct_with_plain_defaults(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Once for each class: msgspec takes two of the same name for two definitions."""
+    """Cached per class: msgspec treats two classes of the same name as two definitions."""
     fields: list[Any] = []
     for field in msgspec.structs.fields(kind):
         inner = _with_plain_defaults(field.type)
@@ -158,7 +159,7 @@ def _schema_custom(wanted: Any) -> dict[str, Any]:
 
 
 def _split_path(text: str) -> tuple[str, str]:
-    """msgspec says: `Expected `int`, got `str` - at `$.tables[0]``."""
+    """msgspec's wording: `Expected `int`, got `str` - at `$.tables[0]``."""
     message, _, at = text.partition(" - at `$")
     unknown = re.search(r"unknown field `(.+?)`", message)
     path = at.rstrip("`").lstrip(".")

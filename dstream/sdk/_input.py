@@ -1,7 +1,7 @@
 """The run of an input provider.
 
-The main thread runs `read` and writes; a second one reads what the host says (acks, stop). The pipe to the host is the
-only thing that the main thread may block on, besides the in-flight limits.
+The main thread runs `read` and writes; a second one reads the host's acks and stop. The main thread blocks only on the
+pipe to the host and on the in-flight limits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class InputRun:
         self._ended = False
 
     def run(self) -> None:
-        """Returns when the stream has ended and everything is acknowledged. Raises what the provider raises."""
+        """Return when the stream has ended and everything is acknowledged. Raises what the provider raises."""
         if self._channel.has_host:
             self._listener.start()
         for item in self._provider.read(self._command.state, self.stop):
@@ -56,7 +56,7 @@ class InputRun:
         if self._pace.uncovered_lines:
             raise SystemFault(
                 "provider.uncovered_rows",
-                f"read() ended with {self._pace.uncovered_lines} rows behind its last checkpoint",
+                f"read() ended with {self._pace.uncovered_lines} rows after its last checkpoint",
                 hint="Yield a Checkpoint after the last row.",
             )
         self._mark(self._pace.end(time.monotonic()))
@@ -97,7 +97,7 @@ class InputRun:
         self._channel.send(data)
 
     def _listen(self) -> None:
-        """Until the host closes our stdin: before `welcome` a legacy host does so at once, and acks never come."""
+        """Runs until the host closes stdin. A legacy host does so immediately, before `welcome`, and sends no acks."""
         welcomed = False
         for line in self._channel.lines():
             message = decode_control(line)
@@ -109,7 +109,7 @@ class InputRun:
                 for state in self._in_flight.acknowledge(message.seq):
                     self._provider.acknowledged(state)
         if welcomed and not self._ended:
-            os._exit(1)  # the host died: nothing that is read from here on would be kept
+            os._exit(1)  # the host died: rows read from now on would be lost
         self._in_flight.unlimited()
 
 
@@ -131,14 +131,14 @@ class _InFlight:
             self._since_mark = 0
 
     def wait_for_room(self, size: int) -> None:
-        """Blocks while too many bytes are open; bytes behind the last mark alone can't be waited for."""
+        """Block while too many bytes are unacknowledged; bytes after the last mark cannot be waited for."""
         with self._changed:
             self._changed.wait_for(lambda: not self._open or self._bytes + size <= self._max_bytes)
             self._bytes += size
             self._since_mark += size
 
     def acknowledge(self, seq: int) -> list[State]:
-        """The states that are stored now, oldest first."""
+        """The states that are now stored, oldest first."""
         states = []
         with self._changed:
             while self._open and self._open[0][0].seq <= seq:
@@ -155,5 +155,5 @@ class _InFlight:
 
 
 def _raw(state: State) -> Any:
-    """Checkpoint.state is declared raw, for the host; msgspec encodes any mapping there."""
+    """Checkpoint.state is declared raw for the host; msgspec encodes any mapping there."""
     return state

@@ -1,6 +1,6 @@
-"""One lifecycle command in a provider's process: progress lines while it runs, then one line with everything.
+"""One lifecycle command in a provider's process: progress lines while it runs, then one line with the result.
 
-The main thread does the work; one thread listens for `stop` and for the end of stdin, which cancel it.
+The main thread does the work; one thread waits for `stop` and for the end of stdin, both of which cancel it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dstream.sdk._stream import Stop as StopSign
 
 
 class LifecycleRun:
-    """Carries out one command of one provider, whose config is set."""
+    """Carries out one command of a provider whose config is set."""
 
     def __init__(self, provider: InfrastructureProvider, channel: Channel, command: LifecycleCommand) -> None:
         self._provider = provider
@@ -47,12 +47,12 @@ class LifecycleRun:
         return result.status == "Success"
 
     def _outlive_host(self) -> None:
-        """A host that dies cancels the command; killing it in the middle would leave things that nobody recorded."""
+        """A host that dies cancels the command. Killing it midway would leave unrecorded resources behind."""
         self._channel.ignores_broken_pipe = True
         live_on_without_parent()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
-        if self._channel.has_host:  # the original host closes stdin behind line 1
+        if self._channel.has_host:  # the original host closes stdin after line 1
             threading.Thread(target=self._listen, name="host", daemon=True).start()
 
     def _listen(self) -> None:
@@ -101,7 +101,7 @@ class LifecycleRun:
 
 
 def failed(error: DStreamError, ended: Sequence[ListedResource] = ()) -> LifecycleResult:
-    """The last line of a command that failed, or never began."""
+    """The last line of a command that failed or never started."""
     body = ErrorBody(error.code, error.kind, error.message, error.hint, error.config_path)
     return _result("Failed", ended, {}, error.message, body)
 

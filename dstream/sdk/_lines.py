@@ -1,4 +1,4 @@
-"""Cuts an output's stdin into data lines and control messages. Pure."""
+"""Splits an output's stdin into data lines and control messages. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LineSplitter:
         self._rest: list[bytes] = []
 
     def feed(self, chunk: bytes) -> Iterator[list[bytes] | Control]:
-        """Runs of data lines and the control messages between them, in order. Raises BadLine."""
+        """Runs of data lines, and the control messages between them, in order. Raises BadLine."""
         cut = chunk.rfind(b"\n")
         if cut < 0:
             self._rest.append(chunk)
@@ -32,7 +32,7 @@ class LineSplitter:
 
     @property
     def rest(self) -> bytes:
-        """What came behind the last newline."""
+        """Anything after the last newline."""
         return b"".join(self._rest)
 
 

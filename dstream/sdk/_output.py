@@ -1,7 +1,7 @@
 """The run of an output provider.
 
-The main thread reads stdin, cuts batches and calls `write`; futures may be done on any thread, which then sends the
-acks that this makes possible.
+The main thread reads stdin, cuts batches and calls `write`. Futures may complete on any thread, which then sends the
+acks that have become possible.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class OutputRun:
         self._stopped = False
 
     def run(self) -> None:
-        """Returns when all lines are durable and acknowledged. Raises what the provider raises."""
+        """Return when all lines are durable and acknowledged. Raises what the provider raises."""
         while (chunk := self._channel.read_chunk(self._time_left())) != b"":
             self._raise_failures()
             if chunk:
@@ -47,7 +47,7 @@ class OutputRun:
             if self._pending and self._time_left() == 0:
                 self._cut()
         if self._channel.has_host and not self._stopped:
-            os._exit(1)  # the host died: what it had not marked is sent again by its successor
+            os._exit(1)  # the host died: its successor re-sends rows that had no checkpoint
         if self._splitter.rest and not self._channel.has_host:
             self._add([self._splitter.rest])
         self._cut()
@@ -88,13 +88,13 @@ class OutputRun:
         )
 
     def _time_left(self) -> float | None:
-        """Seconds until the pending lines have lingered long enough; None when there are none."""
+        """Seconds until the pending lines have lingered long enough; None if there are none."""
         if not self._pending:
             return None
         return max(0.0, self._pending_since + self._limits.linger_s - time.monotonic())
 
     def _cut(self) -> None:
-        """Hand the pending lines to the provider, once few enough batches are under way."""
+        """Pass the pending lines to the provider once few enough batches are in flight."""
         if not self._pending:
             return
         while len(self._under_way) >= self._limits.max_pending:
@@ -125,7 +125,7 @@ class OutputRun:
             self._send(self._settlement.durable(span, batch.rejected))
 
     def _send(self, ack: Ack | None) -> None:
-        """With the lock held, so that acks leave in order."""
+        """Called with the lock held, so that acks are sent in order."""
         if ack and self._channel.has_host:
             self._channel.send(encode(ack))
 

@@ -1,4 +1,4 @@
-"""When an input's checkpoints are written (protocol rule 2). Pure: the clock is an argument."""
+"""Decides when an input's checkpoints are written (protocol rule 2). Pure: the clock is an argument."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IDLE_INTERVAL_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A checkpoint to be written: `n` lines since the last one."""
+    """A checkpoint to write: `n` lines since the last one."""
 
     seq: int
     n: int
@@ -21,7 +21,7 @@ class Mark:
 
 
 class Pace:
-    """Counts lines, keeps the newest state that covers them all, and says when it is to be written."""
+    """Counts lines, keeps the newest state that covers them all, and decides when to write it."""
 
     def __init__(self) -> None:
         self._seq = 0
@@ -36,14 +36,14 @@ class Pace:
 
     @property
     def uncovered_lines(self) -> int:
-        """Lines behind the newest state."""
+        """The number of lines after the newest state."""
         return self._uncovered
 
     def lines(self, count: int) -> None:
         self._uncovered += count
 
     def offer(self, state: State, now: float) -> Mark | None:
-        """`state` covers everything so far; the mark, if it is time for one."""
+        """`state` covers everything so far. Returns the mark if it is due."""
         self._covered += self._uncovered
         self._uncovered = 0
         self._state = state
@@ -54,11 +54,11 @@ class Pace:
         return None
 
     def idle(self, now: float) -> Mark | None:
-        """The source has nothing more for now: lines that are covered need not wait."""
+        """The source has nothing more for now, so covered lines need not wait."""
         return self._take(now) if self._covered else None
 
     def end(self, now: float) -> Mark | None:
-        """The stream is over: whatever state was not written goes out."""
+        """The stream is over: write any state that has not been written."""
         return self._take(now) if self._state is not None else None
 
     def _take(self, now: float) -> Mark | None:

@@ -1,4 +1,4 @@
-"""The classes that a provider author derives from. Light: imported before a provider's first line."""
+"""The base classes for provider authors. Light: imported before a provider's first line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ConfigT = TypeVar("ConfigT")
 
 
 class Provider(Generic[ConfigT]):
-    """What inputs and outputs share. The attributes are set before `start`."""
+    """Shared by inputs and outputs. The attributes are set before `start`."""
 
     name: ClassVar[str] = ""
-    """For logs and messages; by default the class's name in snake case. Letters, digits, `.`, `-` and `_`."""
+    """For logs and messages. Defaults to the class name in snake case. Letters, digits, `.`, `-` and `_`."""
     version: ClassVar[str] = ""
     role: ClassVar[Literal["input", "output"]]
 
@@ -28,20 +28,18 @@ class Provider(Generic[ConfigT]):
     run: RunOptions
     telemetry: Telemetry
     host_keeps_state: bool = True
-    """False under the original DStream's host, or by hand: the next run begins without a state."""
+    """False under the original DStream's host or when run by hand: the next run starts without a state."""
 
     def start(self) -> None:
-        """Connect and check whatever could fail early; an error raised here reaches the user before any row moves."""
+        """Connect, and check whatever could fail early: an error raised here reaches the user before any row moves."""
 
     def close(self) -> None:
-        """Release what `start` opened; called once at the end, also when `start` failed halfway."""
+        """Release what `start` opened. Called once at the end, even if `start` failed."""
 
     @classmethod
     def config_type(cls) -> type[Any]:
-        """The class given in the brackets of InputProvider[..] or OutputProvider[..].
-
-        A provider that is heavy to import names it in quotes there and overrides this method with the import.
-        """
+        """The class in the brackets of InputProvider[..] or OutputProvider[..]. A provider whose config is slow to
+        import puts its name in quotes there, and overrides this method to import it."""
         for base in (base for klass in cls.__mro__ for base in klass.__dict__.get("__orig_bases__", ())):
             origin = get_origin(base)
             if isinstance(origin, type) and issubclass(origin, Provider) and isinstance(get_args(base)[0], type):
@@ -55,27 +53,23 @@ class Provider(Generic[ConfigT]):
 
 
 class InputProvider(Provider[ConfigT]):
-    """A reader. `run.once`: read up to the end as it is now, then return."""
+    """An input provider. `run.once`: read up to the current end, then return."""
 
     role = "input"
     supports_once: ClassVar[bool] = False
 
     def read(self, state: State, stop: Stop) -> Iterator[Row | Lines | Checkpoint]:
-        """Yield rows and checkpoints from behind `state`; returning ends the stream.
-
-        The last thing yielded must be a Checkpoint. Check `stop` at least once a second.
-        """
+        """Yield rows and checkpoints that follow `state`; returning ends the stream. The last item yielded must be a
+        Checkpoint. Check `stop` at least once per second."""
         raise NotImplementedError
 
     def acknowledged(self, state: State) -> None:
-        """The host has the checkpoint with this state on disk: what lies before it may be released at the source.
-
-        Called from another thread than `read`.
-        """
+        """The host has stored the checkpoint with this state: everything before it may be released at the source.
+        Called from a different thread than `read`."""
 
 
 class OutputProvider(Provider[ConfigT]):
-    """A writer. `limits` is read once, after `start`."""
+    """An output provider. `limits` is read once, after `start`."""
 
     role = "output"
     limits: BatchLimits = BatchLimits()
@@ -83,5 +77,6 @@ class OutputProvider(Provider[ConfigT]):
     """Where the infrastructure of the task is recorded; set before `start`."""
 
     def write(self, batch: Batch) -> Future[None] | None:
-        """Make the batch durable: on return, or when the future is done. Called in order, from one thread."""
+        """Make the batch durable before returning, or before the returned future completes. Called in order, from one
+        thread."""
         raise NotImplementedError

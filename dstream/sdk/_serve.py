@@ -1,4 +1,4 @@
-"""One provider's life behind its first line: line 1 from the host, the run, the report of an error, the exit."""
+"""A provider's life after its first line: line 1 from the host, the run, error reporting, the exit."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ AnyProvider = InputProvider[Any] | OutputProvider[Any]
 
 
 def serve(provider: type[InputProvider[Any]] | type[OutputProvider[Any]]) -> NoReturn:
-    """Take the command from stdin, carry it out, exit."""
+    """Read the command from stdin, carry it out, exit."""
     die_with_parent()
     channel = Channel()
     line = channel.read_line()
     if not line:
-        sys.exit(0)  # asked for nothing
+        sys.exit(0)  # no command given
     sys.exit(_Service(provider, channel).answer(line))
 
 
@@ -37,7 +37,7 @@ class _Service:
         self._ready = False
 
     def answer(self, line: bytes) -> int:
-        """The exit code."""
+        """Return the exit code."""
         try:
             command = self._decode(line)
             if command.command in LIFECYCLE_COMMANDS:
@@ -71,7 +71,7 @@ class _Service:
         self._channel.send(encode(Description(config_schema(self._class.config_type()), doc.partition("\n")[0], doc)))
 
     def _lifecycle(self, line: bytes) -> int:
-        """The exit code is for people and scripts that start the provider by hand: the host goes by the last line."""
+        """The exit code is for people and scripts that start the provider by hand; the host relies on the last line."""
         from dstream.sdk._lifecycle import LifecycleRun, failed
 
         try:
@@ -135,7 +135,7 @@ class _Service:
 
 
 def _stream_of(provider: AnyProvider, channel: Channel, command: Command) -> Callable[[], None]:
-    """What streams in the role's way (imported here: only one of the two is ever needed)."""
+    """The run for the provider's role (imported here, since only one of the two is needed)."""
     if isinstance(provider, InputProvider):
         from dstream.sdk._input import InputRun
 

@@ -1,4 +1,4 @@
-"""Which checkpoints an output may acknowledge: those before which every line is durable. Pure."""
+"""Decides which checkpoints an output may acknowledge: those with only durable lines before them. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dstream.protocol.messages import Ack
 
 @dataclass(slots=True)
 class Span:
-    """A batch under way: it ends before line `end`."""
+    """A batch in flight; it ends before line `end`."""
 
     end: int
     rejected: int = 0
@@ -18,7 +18,7 @@ class Span:
 
 
 class Settlement:
-    """Lines are numbered as they come; batches cover ranges of them and become durable in any order."""
+    """Lines are numbered in order of arrival; batches cover ranges of them and become durable in any order."""
 
     def __init__(self) -> None:
         self._received = 0
@@ -35,13 +35,13 @@ class Settlement:
         self._marks.append((seq, self._received))
 
     def batch(self, end: int) -> Span:
-        """A batch that ends before line `end` is under way; give the span to `durable`."""
+        """A batch that ends before line `end` is in flight. Pass the returned span to `durable`."""
         span = Span(end)
         self._open.append(span)
         return span
 
     def durable(self, span: Span, rejected: int = 0) -> Ack | None:
-        """The batch is durable; the ack that this makes possible."""
+        """The batch is durable. Returns the ack that has become possible."""
         span.rejected, span.durable = rejected, True
         while self._open and self._open[0].durable:
             first = self._open.popleft()
@@ -50,7 +50,7 @@ class Settlement:
         return self.ack()
 
     def ack(self) -> Ack | None:
-        """The ack for the newest checkpoint that is covered, if there is a new one."""
+        """The ack for the newest covered checkpoint, if there is a new one."""
         covered: tuple[int, int] | None = None
         while self._marks and self._marks[0][1] <= self._durable:
             covered = self._marks.popleft()
@@ -64,5 +64,5 @@ class Settlement:
 
     @property
     def settled(self) -> bool:
-        """Nothing is under way and every checkpoint is acknowledged."""
+        """Whether nothing is in flight and every checkpoint is acknowledged."""
         return not self._open and not self._marks

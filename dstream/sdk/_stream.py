@@ -1,4 +1,5 @@
-"""What flows through a provider: what `read` yields, what `write` gets. Imported before the first line: light."""
+"""The items that flow through a provider: what `read` yields and `write` receives. Light: imported before the first
+line."""
 
 from __future__ import annotations
 
@@ -6,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 State = Mapping[str, Any]
-"""What an input's last stored checkpoint carried; empty at the first run."""
+"""The state in an input's last stored checkpoint; empty on the first run."""
 
 
 class Row:
-    """One event: `data` and its metadata, as in `Row({"Id": 7}, OperationType="Insert")`."""
+    """One event: `data` and its metadata, e.g. `Row({"Id": 7}, OperationType="Insert")`."""
 
     __slots__ = ("before", "data", "metadata")
 
@@ -20,7 +21,7 @@ class Row:
         self.metadata = metadata
 
     def line(self) -> bytes:
-        """The data line, newline included."""
+        """The data line including its newline."""
         from msgspec.json import encode
 
         envelope = {"data": self.data, "metadata": self.metadata}
@@ -30,24 +31,22 @@ class Row:
 
 
 class Lines(NamedTuple):
-    """Lines that are encoded already: `size` of them, each ended by a newline."""
+    """Already encoded lines: `size` of them, each ending with a newline."""
 
     data: bytes
     size: int
 
 
 class Checkpoint(NamedTuple):
-    """Everything yielded so far is covered by `state`: a later run that gets it continues behind it.
-
-    Yield one wherever the state is consistent; the SDK writes them at the protocol's pace (1,000 lines or 100 ms) and
-    leaves out what a later one covers.
-    """
+    """`state` covers everything yielded so far: a later run that receives it continues from here. Yield one wherever
+    the state is consistent. The SDK writes them at the protocol's pace (1,000 lines or 100 ms) and skips those that a
+    later one covers."""
 
     state: State
 
 
 class Stop:
-    """Tells `read` to come to an end."""
+    """Tells `read` to stop."""
 
     def __init__(self, before_wait: Callable[[], None] = lambda: None) -> None:
         from threading import Event
@@ -62,13 +61,13 @@ class Stop:
         return self._event.is_set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait, after everything yielded so far has been written; True as soon as the stream is to end."""
+        """Wait, after everything yielded so far has been written. Returns True as soon as the stream is to end."""
         self._before_wait()
         return self._event.wait(timeout_s)
 
 
 class Batch:
-    """Lines for an output, in order, without their newlines; `size` is their bytes together."""
+    """Lines for an output, in order and without newlines; `size` is their total length in bytes."""
 
     __slots__ = ("_rows", "lines", "rejected", "size")
 
@@ -91,10 +90,10 @@ class Batch:
 
 
 class BatchLimits(NamedTuple):
-    """How an output wants its batches cut, and how much may be under way at once (`write` returned a Future)."""
+    """How an output wants its batches cut, and how many may be in flight (`write` returned a Future)."""
 
     max_lines: int = 1000
     max_bytes: int = 1024 * 1024
     linger_s: float = 0.02
     max_pending: int = 1
-    """Batches whose futures are not done."""
+    """Maximum number of batches whose futures are pending."""

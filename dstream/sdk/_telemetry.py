@@ -1,4 +1,4 @@
-"""What a provider tells about itself: log lines, figures, phase."""
+"""What a provider reports about itself: log lines, metrics, phase."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 class Telemetry:
-    """Goes to the host as control lines. Never give it a secret: the host redacts, but the pipe has it first."""
+    """Sent to the host as control lines. Never pass a secret: the host redacts it, but only after it has been through
+    the pipe."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -40,11 +41,11 @@ class Telemetry:
         self._send(encode(Metric(name, "gauge", value, labels)))
 
     def phase(self, phase: Literal["snapshot", "stream", "idle", "throttled"], lag_ms: int | None = None) -> None:
-        """Travels with the next heartbeat."""
+        """Sent with the next heartbeat."""
         self._heartbeat = Heartbeat(phase, lag_ms)
 
     def beat(self) -> None:
-        """Say that the provider lives; the SDK does it every 10 seconds."""
+        """Send a heartbeat; the SDK does so every 10 seconds."""
         self._send(encode(self._heartbeat))
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
@@ -52,7 +53,7 @@ class Telemetry:
 
 
 class StderrTelemetry(Telemetry):
-    """For a provider without a host of this protocol: log lines as text on stderr, nothing else."""
+    """For a provider without a host of this protocol: log lines as text on stderr, and nothing else."""
 
     def __init__(self) -> None:
         super().__init__(lambda _: None)

@@ -1,4 +1,4 @@
-"""Errors that a provider raises, grouped by what the host does next; see dstream.errors for the tree."""
+"""Errors for providers to raise, grouped by what the host does next; dstream.errors has the full tree."""
 
 from dstream.errors import (
     AuthError,

@@ -1,4 +1,4 @@
-"""Where a task's checkpoint lives, and the lock that makes one writer of it."""
+"""Stores a task's checkpoint, and locks the task so that only one run writes it."""
 
 from dstream.state._file import FileStore, StoredState, decode_state, file_name
 from dstream.state._lock import TaskLock, TaskLockHolder

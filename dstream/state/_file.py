@@ -1,4 +1,4 @@
-"""The checkpoint store in a folder: one document a task, replaced atomically, mode 0600."""
+"""The checkpoint store in a folder: one document per task, replaced atomically, mode 0600."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DOCUMENT_VERSION = 1
 
 
 class StoredState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored: the input's state at its last acknowledged checkpoint, and whose it is."""
+    """The stored document: the input's state at its last acknowledged checkpoint, and where it came from."""
 
     version: int = DOCUMENT_VERSION
     task: str
     input: str
     output: str
     seq: int = 0
-    """The checkpoint's number within the run that stored it."""
+    """The checkpoint's sequence number within the run that stored it."""
     stored_at: str
     """UTC, RFC 3339."""
     run_id: str
@@ -33,7 +33,8 @@ class _Version(msgspec.Struct):
 
 
 class FileStore:
-    """A task's document at `<folder>/<stack>/<task>.json`. Not for several writers: hold the TaskLock."""
+    """A task's document at `<folder>/<stack>/<task>.json`. Hold the TaskLock while writing: it supports only one
+    writer."""
 
     def __init__(self, folder: Path, stack: str, task: str) -> None:
         self._folder = folder / file_name(stack)
@@ -43,18 +44,21 @@ class FileStore:
         self._temporary = self._folder / f".{file_name(task)}.json.new"
 
     def load(self) -> StoredState | None:
-        """None when nothing is stored yet. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
+        """The stored state; None if there is none. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
         try:
             document = self.path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise ConfigError("state.unreadable", f"can't read the state {self.path}: {error.strerror}") from error
+            raise ConfigError(
+                "state.unreadable", f"cannot read the state file {self.path}: {error.strerror}"
+            ) from error
         hint = f"Restore it from a backup, or start anew with `dstream state rm {self._task}`."
         return decode_state(document, source=str(self.path), hint=hint)
 
     def save(self, state: StoredState) -> None:
-        """Durable on return: file and folder are synced. Raises `state.write_failed`; the old state then stays."""
+        """Store the state; durable on return, since file and folder are synced. Raises `state.write_failed` and keeps
+        the old state."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write_synced(self._temporary, msgspec.json.encode(state) + b"\n")
@@ -63,38 +67,37 @@ class FileStore:
         except OSError as error:
             raise SystemFault(
                 "state.write_failed",
-                f"can't store the checkpoint in {self.path}: {error.strerror}",
-                hint="Nothing is lost: the last stored checkpoint stays, and what follows it is read again.",
+                f"cannot store the checkpoint in {self.path}: {error.strerror}",
+                hint="Nothing is lost: the last stored checkpoint is kept, and the changes after it are read again.",
             ) from error
 
     def remove(self) -> bool:
-        """Forget the checkpoint; False when there was none. Raises `state.write_failed`."""
+        """Delete the checkpoint; False if there was none. Raises `state.write_failed`."""
         try:
             self.path.unlink()
             _sync_folder(self._folder)
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise SystemFault("state.write_failed", f"can't remove the state {self.path}: {error.strerror}") from error
+            raise SystemFault(
+                "state.write_failed", f"cannot delete the state file {self.path}: {error.strerror}"
+            ) from error
         return True
 
 
 def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
-    """What a document holds; `source`: where it came from, `hint`: what to do if it is bad.
-
-    Raises `state.corrupt`, `state.newer`.
-    """
+    """Decode a document; `source`: its origin, `hint`: how to fix a bad one. Raises `state.corrupt`, `state.newer`."""
     try:
         version = msgspec.json.decode(document, type=_Version).version
         if version > DOCUMENT_VERSION:
             raise ConfigError(
                 "state.newer",
-                f"the state {source} has version {version}; this dstream knows {DOCUMENT_VERSION}",
-                hint="A newer dstream wrote it: upgrade this one.",
+                f"the state {source} has version {version}; this DStream supports {DOCUMENT_VERSION}",
+                hint="A newer DStream wrote it. Upgrade this one.",
             )
         return msgspec.json.decode(document, type=StoredState)
     except msgspec.DecodeError as error:
-        raise ConfigError("state.corrupt", f"the state {source} can't be understood: {error}", hint=hint) from error
+        raise ConfigError("state.corrupt", f"the state {source} is not valid: {error}", hint=hint) from error
 
 
 def file_name(name: str) -> str:
@@ -103,7 +106,7 @@ def file_name(name: str) -> str:
 
 
 def _write_synced(path: Path, content: bytes) -> None:
-    # A file left by a crash is replaced, so its mode is never inherited.
+    # A leftover of a crash is replaced, so its mode is never inherited.
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -113,7 +116,7 @@ def _write_synced(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the rename itself durable (fsync(2): a file's fsync does not cover its directory entry)."""
+    """Make the rename durable (fsync(2): syncing a file does not sync its directory entry)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""One writer a task: an flock that the kernel releases when its holder dies, with a note of who holds it."""
+"""One writer per task: an flock that the kernel releases when its holder dies, with a note about the holder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dstream.errors import LockedError, SystemFault
 
 
 class TaskLockHolder(msgspec.Struct, frozen=True):
-    """Who holds a lock, since when (UTC, RFC 3339)."""
+    """The holder of a lock, since when (UTC, RFC 3339)."""
 
     pid: int
     host: str
@@ -25,7 +25,8 @@ class TaskLockHolder(msgspec.Struct, frozen=True):
 
 
 class TaskLock:
-    """Held from `with` to its end. Raises LockedError `state.locked` when another process (or run) has it."""
+    """Held for the duration of the `with` block. Raises LockedError `state.locked` if another process or run holds
+    it."""
 
     def __init__(self, path: Path, task: str, since: datetime) -> None:
         self._path = path
@@ -38,7 +39,9 @@ class TaskLock:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise SystemFault("state.write_failed", f"can't write the lock {self._path}: {error.strerror}") from error
+            raise SystemFault(
+                "state.write_failed", f"cannot write the lock file {self._path}: {error.strerror}"
+            ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -50,13 +53,13 @@ class TaskLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The file stays: removing it would let two later runs lock two different files of one name.
+        # The file stays: removing it would allow two later runs to lock two different files of the same name.
         self._note(b"")
         os.close(self._descriptor)
 
     @staticmethod
     def holder(path: Path) -> TaskLockHolder | None:
-        """Who noted himself last; None when nobody holds it."""
+        """The last recorded holder; None if the lock is free."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=TaskLockHolder)
         except (OSError, msgspec.DecodeError):
@@ -68,7 +71,7 @@ class TaskLock:
         return LockedError(
             "state.locked",
             f'task "{self._task}" is locked {who}',
-            hint="One run a task. Wait for it or stop it; the lock ends with its process.",
+            hint="Only one run per task. Wait for it or stop it; the lock is released when its process exits.",
         )
 
     def _note(self, content: bytes) -> None:

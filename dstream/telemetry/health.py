@@ -1,8 +1,8 @@
-"""What the runs of a process are at, heard from their events: the latest figures of each, and whether it is ready.
+"""The state of this process's runs, from their events: the latest figures of each, and whether it is ready.
 
-A task is ready while both its providers are. A provider that dies or falls silent (60 s without a heartbeat) takes its
-task out until the new pair is ready. Runs tell from their own threads, readers ask from others: each value is replaced
-as a whole, so no lock is needed.
+A task is ready while both of its providers are. If a provider dies or stays silent (60 s without a heartbeat), the task
+is not ready until the new pair is. Runs report from their own threads and readers ask from others; each value is
+replaced as a whole, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STARTING = "starting"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Of all tasks: `reasons` says for each one that is not ready why."""
+    """The health of all tasks; `reasons` explains each one that is not ready."""
 
     tasks: tuple[str, ...]
     reasons: Mapping[str, str]
@@ -28,7 +28,7 @@ class Readiness:
         return not self.reasons
 
     def document(self) -> dict[str, Any]:
-        """As /readyz shows it."""
+        """The document that /readyz returns."""
         return {
             "schema_version": 1,
             "ready": self.is_ready,
@@ -39,14 +39,14 @@ class Readiness:
 
 
 class TaskWatch:
-    """One run, as it tells of itself (the host's `Events`); what comes here is redacted already."""
+    """One run's health, from its events (the host's `Events`), which are already redacted."""
 
     def __init__(self) -> None:
         self.reason = _STARTING
-        """Why it is not ready; empty when it is."""
+        """Why it is not ready; empty if it is."""
         self.progress_now = Progress()
         self.most_rows_relayed = 0
-        """A new pair begins where the last one's settled rows end: that figure goes back, this one never does."""
+        """A new pair starts counting at zero; this figure never goes back."""
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         if event in ("run.started", "run.restarted"):

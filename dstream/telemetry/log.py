@@ -1,6 +1,6 @@
-"""One structured line per event, as text for people or as JSON for machines, with the same fields in both.
+"""One structured line per event, as text for people or JSON for machines, with the same fields in both.
 
-The caller redacts: fields arrive here as they may be shown.
+The caller redacts: fields must be fit to be shown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[^\s\"=]+")
 
 
 class StructuredLog:
-    """Writes to `stream` what is at least of `level`. Safe to call from any thread; each line is one write."""
+    """Writes events of at least `level` to `stream`. Thread-safe; each line is one write."""
 
     def __init__(
         self,

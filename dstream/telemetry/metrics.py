@@ -1,7 +1,7 @@
-"""The figures of all runs in Prometheus' text format, read when they are asked for; docs/metrics.md lists them.
+"""The figures of all runs in Prometheus' text format, collected when requested; docs/metrics.md lists them.
 
-Importing this module imports prometheus_client: do so only where metrics are wanted. Nothing goes through that
-library's global registry.
+Importing this module imports prometheus_client, so import it only if metrics are wanted. It does not use that library's
+global registry.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _OWN_LABELS = ("task", "role")
 
 @dataclass(frozen=True, slots=True)
 class HostMetric:
-    """A figure of the host's own, one sample a task."""
+    """One of the host's own metrics, with one sample per task."""
 
     name: str
     kind: Literal["counter", "gauge"]
     unit: str
     meaning: str
     read: Callable[[TaskWatch], float | None]
-    """None: nothing is known yet, so nothing is shown."""
+    """None: unknown so far, so not exported."""
 
 
 HOST_METRICS = (
@@ -138,10 +138,8 @@ class _Figures(Collector):
 
 
 def _add(families: dict[tuple[str, str], Metric], task: str, value: MetricValue) -> None:
-    """A provider's figure. Of a histogram the host knows sum and count, which is a summary without quantiles.
-
-    Two providers may use one name for different kinds; a family has one kind, so the kind becomes part of the name.
-    """
+    """A provider's metric. For a histogram, the host knows sum and count, which is a summary without quantiles. If two
+    providers use one name for different kinds, the kind becomes part of the name, since a family has one kind."""
     name = "dstream_provider_" + _NO_NAME.sub("_", value.name).removesuffix("_total")
     kind = "summary" if value.kind == "histogram" else value.kind
     taken = {of_kind for of_name, of_kind in families if of_name == name}
@@ -158,7 +156,7 @@ def _add(families: dict[tuple[str, str], Metric], task: str, value: MetricValue)
 
 
 def _label(name: str) -> str:
-    """As Prometheus has it: letters, digits and _, not a digit first; ours keep their names."""
+    """A valid Prometheus name: letters, digits and _, not starting with a digit. Our own names are unchanged."""
     name = _NO_NAME.sub("_", name)
     if name in _OWN_LABELS or name.startswith("__"):
         return f"provider_{name.lstrip('_')}"

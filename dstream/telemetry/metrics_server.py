@@ -1,6 +1,6 @@
-"""/metrics, /healthz and /readyz over HTTP, on the one address that was given and no other.
+"""/metrics, /healthz and /readyz over HTTP, on the given address only.
 
-One thread accepts, one more serves each request; none of them touches a row. All die with the process.
+One thread accepts connections and one serves each request; neither touches a row. All end with the process.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _PATIENCE_S = 5.0
 
 
 class MetricsServer:
-    """Listens once it is made; serves from `start` to `close`. Raises ConfigError when it can't listen there."""
+    """Listens when created; serves from `start` to `close`. Raises ConfigError if it cannot listen."""
 
     def __init__(self, host: str, port: int, runs: RunsWatch) -> None:
-        """`port` 0: one that is free."""
+        """`port` 0: any free port."""
         self._host = host
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -32,14 +32,14 @@ class MetricsServer:
         except OSError as error:
             raise ConfigError(
                 "metrics.unavailable",
-                f"can't serve metrics at {_shown(host)}:{port}: {error.strerror or error}",
-                hint="Another process may listen there. Give --metrics another port; with port 0 a free one is taken.",
+                f"cannot serve metrics at {_shown(host)}:{port}: {error.strerror or error}",
+                hint="Another process may be using the port. Choose another one for --metrics, or 0 for any free port.",
             ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
 
     @property
     def address(self) -> str:
-        """HOST:PORT, with the port that is really listened on."""
+        """HOST:PORT, with the actual port."""
         return f"{_shown(self._host)}:{self._server.server_address[1]}"
 
     def start(self) -> None:
@@ -53,7 +53,7 @@ class MetricsServer:
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
-    allow_reuse_address = True  # a run started again may listen at once; two may never (socket(7))
+    allow_reuse_address = True  # allows a restarted run to listen immediately, but never two at once (socket(7))
 
     def __init__(self, family: int, address: Any, runs: RunsWatch) -> None:
         self.address_family = family
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"here are /metrics, /healthz and /readyz\n"
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  # http.server's own signature
-        """Probes come every few seconds; a run's log is about its rows."""
+        """Probes arrive every few seconds, and a run's log is about its rows."""
 
 
 def _shown(host: str) -> str:

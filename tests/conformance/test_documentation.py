@@ -34,7 +34,7 @@ def test_the_reference_lists_every_code_that_the_host_raises() -> None:
 
 
 def raised_codes() -> Iterator[str]:
-    files = [*ROOT.glob("dstream/host/*.py"), *ROOT.glob("dstream/state/*.py")]
+    files = [*ROOT.rglob("dstream/host/**/*.py"), *ROOT.glob("dstream/state/*.py")]
     for node in (node for file in files for node in ast.walk(ast.parse(file.read_text()))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
             code = node.args[0]

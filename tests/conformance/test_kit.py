@@ -29,33 +29,33 @@ SHORT = CheckLimits(
 
 FAULTS: dict[str, dict[str, str]] = {
     # script: each check that fails, and words of its reason
-    "greets_people": {"hello_comes_first": "its first line is no hello: Starting up .."},
+    "greets_people": {"hello_comes_first": "its first line is not a hello: Starting up .."},
     "connects_first": {"hello_comes_first": "no line within 0.5 s"},
     "prints_between_rows": {"writes_only_messages_to_stdout": "text among its messages: batch of 3 done"},
-    "miscounts_rows": {"counts_its_rows": "checkpoint 2 says n = 4, but 3 rows came since the last"},
-    "restarts_its_numbers": {"numbers_its_checkpoints": "checkpoint 0 came where 1 was due"},
-    "leaves_on_stop": {"drains_on_stop": "no end line came within 1 s of the stop; it exited with 0"},
+    "miscounts_rows": {"counts_its_rows": "checkpoint 2 has n = 4, but 3 rows arrived since the last"},
+    "restarts_its_numbers": {"numbers_its_checkpoints": "checkpoint 0 arrived, expected 1"},
+    "leaves_on_stop": {"drains_on_stop": "no end line arrived within 1 s of the stop; it exited with 0"},
     "outlives_its_host": {"ends_when_the_host_died": "it still runs 1 s after its stdin ended without a stop"},
-    "skips_a_row": {"goes_on_from_a_checkpoint": "the row {'number': 4} behind the checkpoint was left out: it went on with {'number': 5}"},
+    "skips_a_row": {"goes_on_from_a_checkpoint": "the row {'number': 4} after the checkpoint is missing: it continued with {'number': 5}"},
     "floods": {"keeps_to_max_in_flight": "with max_in_flight = 2 it wrote checkpoint 3 before the first was acked"},
-    "crashes_on_a_bad_config": {"refuses_a_bad_config": "it does not answer; it exited with 1, last on stderr: KeyError"},
+    "crashes_on_a_bad_config": {"refuses_a_bad_config": "it does not respond; it exited with 1, last on stderr: KeyError"},
     "shows_its_config": {"keeps_secrets": "it wrote a secret to stderr"},
     "acknowledges_early": {
         "acknowledges_in_order": "ack 1 came when it had got checkpoint 0 only",
-        "counts_what_it_settled": "ack 1 says n = 1, but 3 rows came since checkpoint 0",
-        "acknowledges_nothing_unmarked": "it sent an ack behind the last checkpoint",
+        "counts_what_it_settled": "ack 1 has n = 1, but 3 rows arrived since checkpoint 0",
+        "acknowledges_nothing_unmarked": "it acknowledged rows after the last checkpoint",
     },
-    "counts_all_rows": {"counts_what_it_settled": "ack 2 says n = 5, but 2 rows came since checkpoint 1"},
+    "counts_all_rows": {"counts_what_it_settled": "ack 2 has n = 5, but 2 rows arrived since checkpoint 1"},
     "forgets_empty_checkpoints": {
-        "acknowledges_in_order": "checkpoint 3 was not acknowledged; it still runs",
-        "acknowledges_empty_checkpoints": "no ack came within 0.5 s; it still runs",
+        "acknowledges_in_order": "checkpoint 3 was not acknowledged; it is still running",
+        "acknowledges_empty_checkpoints": "no ack arrived within 0.5 s; it is still running",
     },
-    "chokes_on_big_rows": {"takes_a_big_row": "neither an ack nor an error came"},
-    "acknowledges_the_unmarked": {"acknowledges_nothing_unmarked": "it sent an ack behind the last checkpoint"},
+    "chokes_on_big_rows": {"takes_a_big_row": "neither an ack nor an error arrived"},
+    "acknowledges_the_unmarked": {"acknowledges_nothing_unmarked": "it acknowledged rows after the last checkpoint"},
     "runs_at_any_command": {"refuses_lifecycle_commands": 'status is answered with "ready", as if it were run'},
-    "forgets_to_beat": {"sends_heartbeats": "no heartbeat came within 0.5 s"},
-    "plans_by_making": {"plans_without_changing": 'the first plan says create of "first", create of "second", the second one same of "first"'},
-    "hides_what_is_bad": {"fails_with_a_bad_config": "its error has no config_path, so that no line can be shown (bad config)"},
+    "forgets_to_beat": {"sends_heartbeats": "no heartbeat arrived within 0.5 s"},
+    "plans_by_making": {"plans_without_changing": 'the first plan is create of "first", create of "second", the second same of "first"'},
+    "hides_what_is_bad": {"fails_with_a_bad_config": "its error has no config_path, so no line can be shown (bad config)"},
     "chokes_on_options": {"ignores_unknown_options": "plan ends without a last line; it exited with 1, last on stderr: TypeError: unexpected option"},
     "leaves_when_cancelled": {"cancels_in_order": "init, cancelled by stop, ends without a last line; it exited with 1"},
     "makes_anew": {"makes_what_it_plans": 'a second init says create of "first", create of "second"'},
@@ -118,7 +118,7 @@ def test_what_is_there_already_is_neither_changed_nor_deleted(tmp_path: Path) ->
     config = {"file": str(file), "resources": {"orders": {"size": 7}}}
     report = check_provider([*MODULE, "dstream.sdk.examples.test_infrastructure"], config, limits=SHORT, lifecycle=True)
     found = {each.check.name: each for each in report.results if each.check.infrastructure}
-    assert found["plans_without_changing"].reason.startswith('"orders" is there already, and the kit deletes what it')
+    assert found["plans_without_changing"].reason.startswith('"orders" already exists, and the kit deletes what it')
     assert {each.outcome for name, each in found.items() if name != "fails_with_a_bad_config"} == {"skipped"}
     assert json.loads(file.read_text())["real"] == {"orders": {"size": 7}}
 
@@ -138,7 +138,7 @@ def test_the_bash_providers_of_the_reference_pass(name: str, tmp_path: Path, mon
 
 def test_a_provider_that_has_the_other_role_is_said_to() -> None:
     report = check(BROKEN / "good_output.py", role="input")
-    assert str(report) == "hello_comes_first: it says that it is an output, not an input"
+    assert str(report) == "hello_comes_first: it is an output provider, not an input provider"
     assert all(each.outcome == "skipped" for each in report.results[1:])
 
 

@@ -153,7 +153,7 @@ def test_a_failure_exits_by_the_kind_of_its_error(kind: str, code: int, place: P
     place.queues(fail={"plan": kind})
     done = place.dstream("plan", "t")
     assert done.returncode == code
-    assert lines_of(done.stderr)[0] == "Error: told to fail at plan   [test_infrastructure.told_to_fail]"
+    assert lines_of(done.stderr)[0] == "Error: configured to fail at plan   [test_infrastructure.told_to_fail]"
     assert "dstream.hcl:" in done.stderr
 
 

@@ -32,7 +32,7 @@ def test_a_new_provider_passes_the_kit_and_its_own_test_and_runs_at_once(
     project = DStream(folder)
     if kind == "infrastructure":
         refused = project("run", "tide_tables")
-        assert (refused.returncode, "Make it: dstream init tide_tables" in refused.stderr) == (3, True)
+        assert (refused.returncode, "Create it: dstream init tide_tables" in refused.stderr) == (3, True)
         assert project("init", "tide_tables", "--yes").returncode == 0
         assert project("plan", "tide_tables", "--detailed-exitcode").returncode == 0
     flags = ("--max-rows", "3") if kind == "input" else ()
@@ -80,9 +80,9 @@ def test_the_report_says_what_failed_why_and_which_rule_it_is(dstream: DStream) 
     assert "✓ hello comes first" in done.stdout
     assert (
         "  ✗ counts its rows\n"
-        "      checkpoint 2 says n = 4, but 3 rows came since the last\n"
-        "      The n of a checkpoint is the number of rows since the last one. (docs/protocol.md, Rows and\n"
-        "      checkpoints)\n"
+        "      checkpoint 2 has n = 4, but 3 rows arrived since the last\n"
+        "      The n of a checkpoint is the number of rows since the previous one. (docs/protocol.md, Rows\n"
+        "      and checkpoints)\n"
     ) in done.stdout
     assert done.stdout.endswith("\n\n17 passed, 1 failed, 3 not seen.\n")
     assert done.stderr == ""

@@ -84,7 +84,7 @@ def test_every_wrong_setting_of_every_task_is_reported_at_once_at_its_line(plain
         "dstream.hcl:13:15": '"queue" must be text, not a whole number.',
         "dstream.hcl:15:24": '"batch.max_messages" must be at most 4,500.',
         "dstream.hcl:21:3": 'the setting "db_connection_string" is missing. '
-        'ODBC string, "server=..;user id=..;password=..;database=.." or sqlserver:// URL',
+        'ODBC string, "server=...;user id=...;password=...;database=..." or sqlserver:// URL',
         "dstream.hcl:24:32": '"tables[1]" must be text, not a whole number.',
         "dstream.hcl:26:26": 'unknown setting "inclde". Did you mean "include"?',
         "dstream.hcl:33:16": '"format" must be "count" or "json". Did you mean "json"?',

@@ -1,1 +1,1 @@
-"""Small providers that come with DStream, built on the public SDK only: read them to learn how one is written."""
+"""Small providers that come with DStream, built on the public SDK alone. Read them to learn how to write one."""

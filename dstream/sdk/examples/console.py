@@ -1,4 +1,4 @@
-"""console: an output that shows rows on stderr. `provider = "console"` in an HCL file."""
+"""console: an output that prints rows to stderr. Use it with `provider = "console"`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dstream.sdk import Batch, OutputProvider, StdioProviderHost
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Settings of console: `json` shows each row as it came, `count` only how many came."""
+    """Settings of console: `json` prints each row, `count` only the number of rows."""
 
     format: Literal["json", "count"] = "json"
 
 
 class Console(OutputProvider[Config]):
-    """Shows rows: what it printed counts as durable."""
+    """Prints rows; a printed row counts as durable."""
 
     def start(self) -> None:
         self._total = 0

@@ -1,4 +1,4 @@
-"""counter: an input that counts, resumable. `provider = "counter"` in an HCL file."""
+"""counter: a resumable input that counts. Use it with `provider = "counter"`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Counter(InputProvider[Config]):
-    """Counts: one row a tick, resumable."""
+    """Counts: one row per tick, resumable."""
 
     def read(self, state: State, stop: Stop) -> Iterator[Row | Checkpoint]:
         for number in itertools.count(state.get("next", 1)):

@@ -1,8 +1,8 @@
-"""test_infrastructure: an output with infrastructure. `provider = "test_infrastructure"` in an HCL file.
+"""test_infrastructure: an output with infrastructure. Use it with `provider = "test_infrastructure"`.
 
-Its infrastructure is a JSON file: `real` is what exists, `recorded` what this provider made. Edit `real` to see drift.
-Any step can be told to fail or to be slow, and any resource to hold data, so that it shows what a user sees then. One
-`init` or `destroy` at a time: the lock is the file `<file>.lock`.
+Its infrastructure is a JSON file: `real` is what exists, `recorded` is what this provider created. Edit `real` to
+simulate drift. Steps can be made to fail or to take time, and resources to hold data, to see what DStream does then.
+One `init` or `destroy` runs at a time: the lock is the file `<file>.lock`.
 """
 
 from __future__ import annotations
@@ -63,24 +63,24 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Settings of test_infrastructure. A step is a command (`init`), one resource in it (`init:orders`), or `write`."""
 
     resources: dict[str, Settings] = {}
-    """What is to exist, and how it is set."""
+    """The wanted resources and their settings."""
     fixed: tuple[str, ...] = ("sessions",)
-    """Settings that can't be changed in place: the resource is replaced."""
+    """Settings that cannot be changed in place: a change replaces the resource."""
     holds: dict[str, int] = {}
-    """How many messages are in a resource, once it exists."""
+    """The number of messages in a resource, once it exists."""
     capacity: int = 0
-    """How many resources there may be, for `plan` to tell; 0: any number."""
+    """The maximum number of resources, for `plan` to report; 0: unlimited."""
     file: str = "test-infrastructure.json"
     fail: dict[str, FailureKind] = {}
-    """Steps that fail, and how."""
+    """Steps that fail, and the kind of error."""
     slow: dict[str, Duration] = {}
-    """Steps that take their time."""
+    """Steps that take time, and how long."""
 
 
 class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Config]):
-    """Keeps its resources in a JSON file, and the rows that it is given in a file beside it."""
+    """Keeps its resources in a JSON file, and the rows it receives in a file next to it."""
 
-    __test__ = False  # for pytest, to which the name looks like a test's
+    __test__ = False  # for pytest, which takes the class for a test because of its name
 
     def start(self) -> None:
         missing = sorted(self.config.resources.keys() - self._world().real.keys())
@@ -203,8 +203,8 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
             if step.op == "create" and step.name in world.real:
                 raise ConfigError(
                     "test_infrastructure.exists",
-                    f"{step.name} exists already, and was not made by this task",
-                    hint=f"Take it over: dstream init {context.infrastructure.task} --import",
+                    f"{step.name} already exists and is not in this task's record",
+                    hint=f"Import it: dstream init {context.infrastructure.task} --import",
                     config_path=f"resources.{step.name}",
                 )
         except DStreamError as error:
@@ -229,14 +229,14 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
     def _fail_if_told(self, step: str) -> None:
         if step in self.config.fail:
             error = _ERRORS[self.config.fail[step]]
-            raise error("test_infrastructure.told_to_fail", f"told to fail at {step}", config_path=f"fail.{step}")
+            raise error("test_infrastructure.told_to_fail", f"configured to fail at {step}", config_path=f"fail.{step}")
 
     def _world(self) -> _World:
         return _World(Path(self.config.file))
 
 
 class _World:
-    """The JSON file. Written whole or not at all, so that a kill between two steps leaves what was done."""
+    """The JSON file. Written atomically, so that a kill between two steps keeps what was done."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -257,7 +257,7 @@ def _is_wanted(name: str, context: InfrastructureContext) -> bool:
 
 @contextmanager
 def _locked(path: Path, context: InfrastructureContext) -> Iterator[None]:
-    """One change at a time. Waits for `lock_timeout_s`; raises LockedError `test_infrastructure.locked`."""
+    """One change at a time. Waits for `lock_timeout_s`. Raises LockedError `test_infrastructure.locked`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline_s = time.monotonic() + context.options.lock_timeout_s
     with path.open("a+") as file:
@@ -267,7 +267,7 @@ def _locked(path: Path, context: InfrastructureContext) -> Iterator[None]:
                 raise LockedError(
                     "test_infrastructure.locked",
                     f"{path.name} is held by {holder}",
-                    hint="Wait for it: --lock-timeout 5m",
+                    hint="Wait for it with --lock-timeout 5m",
                 )
             context.stop.wait(0.05)
             context.check()
@@ -286,7 +286,7 @@ def _flock(descriptor: int) -> bool:
 
 
 def _refuse_what_was_not_shown(now: Mapping[str, Any], context: InfrastructureContext) -> None:
-    """Raises RefusedError `test_infrastructure.stale`: what is to be done now must be what the plan said."""
+    """Raises RefusedError `test_infrastructure.stale` if the changes differ from the plan."""
     shown = context.options.expect
     if shown is None:
         return
@@ -300,8 +300,8 @@ def _refuse_what_was_not_shown(now: Mapping[str, Any], context: InfrastructureCo
     if moved:
         raise RefusedError(
             "test_infrastructure.stale",
-            f"the plan no longer fits: {'; '.join(moved)}",
-            hint="Look at what would be done now, with a new plan.",
+            f"the changes differ from the plan: {'; '.join(moved)}",
+            hint="Create a new plan and review it.",
         )
 
 
@@ -321,7 +321,7 @@ def _refuse_data_loss(steps: Sequence[Resource], context: InfrastructureContext)
         raise RefusedError(
             "test_infrastructure.data_loss",
             f"messages would be lost: {', '.join(f'{each.name} holds {each.holds:,}' for each in losing)}",
-            hint="Receive them first, or allow it: --allow-data-loss",
+            hint="Receive them first, or allow the loss with --allow-data-loss",
         )
 
 

@@ -176,7 +176,7 @@ def test_an_output_whose_host_dies_drops_what_no_checkpoint_covers(peers: list[P
     [
         ({"intervall": "1s"}, "intervall", "unknown setting"),
         ({"count": 0}, "count", "Expected"),
-        ({"interval": "soon"}, "interval", "not a duration"),
+        ({"interval": "soon"}, "interval", "not a valid duration"),
     ],
 )
 def test_a_bad_config_is_an_error_before_ready(

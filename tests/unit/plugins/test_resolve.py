@@ -72,7 +72,7 @@ def test_a_file_without_the_executable_bit_says_how_to_set_it(tmp_path: Path) ->
     (tmp_path / "reader").write_text("#!/bin/sh\n")
     error = fails(None, "reader", tmp_path)
     assert error.code == "provider.not_executable"
-    assert error.hint.startswith("chmod +x")
+    assert error.hint.startswith("Run: chmod +x")
 
 
 def test_an_unknown_name_suggests_a_close_one(tmp_path: Path) -> None:
