@@ -25,6 +25,7 @@ def load_project(
     only: Collection[str] | None = None,
     roles: Collection[Role] = ROLES,
     ask_vaults: bool = True,
+    defer_unset: bool = False,
 ) -> Project:
     """`only`: the tasks whose config is evaluated, of the blocks with these roles; an unset variable elsewhere is no
     hindrance.
@@ -39,6 +40,7 @@ def load_project(
         only=only,
         roles=roles,
         ask_vaults=ask_vaults,
+        defer_unset=defer_unset,
     )
 
 

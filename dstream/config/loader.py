@@ -40,6 +40,7 @@ def load(
     only: Collection[str] | None = None,
     roles: Collection[Role] = ROLES,
     ask_vaults: bool = True,
+    defer_unset: bool = False,
     now: Callable[[], datetime] = utc_now,
 ) -> Project:
     """The project in a file, or in all *.hcl of a folder. Raises ConfigErrors with all that is wrong, in order;
@@ -48,7 +49,8 @@ def load(
     `variables` are values for `variable` blocks; text is read as the variable's type asks. With `only`, the config of
     other tasks is left empty, and what only they need (an environment variable, say) is not asked for; so is that of
     blocks whose role is not in `roles`. Without `ask_vaults` nothing is connected to: settings with a secret from a key
-    vault are left out, and named in `ProviderBlock.unread`. `now` is the time for timestamp().
+    vault are left out, and named in `ProviderBlock.unread`. With `defer_unset`, settings that need an unset environment
+    variable are left out, and their errors kept in `ProviderBlock.unset`. `now` is the time for timestamp().
     """
     complaints = Complaints()
     folder = (path if path.is_dir() else path.parent).absolute()
@@ -63,7 +65,7 @@ def load(
     reading = _Reading(Scope(functions(around)), complaints, variables, environ)
     reading.read(files)
     with closing(vaults):
-        settings, tasks = reading.evaluate(only, roles)
+        settings, tasks = reading.evaluate(only, roles, defer_unset)
     complaints.raise_if_any()
     return Project(path, folder, settings, MappingProxyType(tasks))
 
@@ -92,7 +94,9 @@ class _Reading:
             hint = did_you_mean(name, self._scope.variables) or f'Declare it: variable "{name}" {{}}'
             self._complaints.add(ConfigError("config.undefined", f'there is no variable "{name}"', hint=hint))
 
-    def evaluate(self, only: Collection[str] | None, roles: Collection[Role]) -> tuple[Settings, dict[str, Task]]:
+    def evaluate(
+        self, only: Collection[str] | None, roles: Collection[Role], defer_unset: bool
+    ) -> tuple[Settings, dict[str, Task]]:
         """If all is asked for, variables and locals that nobody uses are worked out too, so that their errors show."""
         if only is None and set(roles) == set(ROLES):
             for definition in [*self._scope.variables.values(), *self._scope.locals.values()]:
@@ -101,7 +105,7 @@ class _Reading:
         settings = read_settings(self._settings) if self._settings is not None else Settings()
         tasks: dict[str, Task] = {}
         for name, reader in self._tasks.items():
-            task = reader.task(with_config=roles if only is None or name in only else ())
+            task = reader.task(with_config=roles if only is None or name in only else (), defer_unset=defer_unset)
             if task is not None:
                 tasks[name] = task
         return settings, tasks

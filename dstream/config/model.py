@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from dstream.errors import SourceLocation
+from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
 
 DEFAULT_START_TIMEOUT_S = 60.0
@@ -40,6 +40,9 @@ class ProviderBlock:
     """The texts that were marked secret: hide them wherever they occur."""
     unread: frozenset[str] = frozenset()
     """Settings left out of `config` because a key vault was not to be asked; "" stands for all of it."""
+
+    unset: Mapping[str, ConfigError | ConfigErrors] = field(default_factory=dict, repr=False)
+    """With `defer_unset`: errors of settings left out of `config` because an environment variable is not set."""
 
     @property
     def label(self) -> str:

@@ -24,7 +24,7 @@ from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, Stat
 
 if TYPE_CHECKING:
     from dstream.protocol.messages import RunOptions
-    from dstream.sdk._config import Duration, Secret, Size, config_schema, decode_config
+    from dstream.sdk._config import Duration, Secret, Size, config_schema, decode_config, run_only
     from dstream.sdk._telemetry import Telemetry
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "Telemetry",
     "config_schema",
     "decode_config",
+    "run_only",
 ]
 
 _LATER = {
@@ -64,6 +65,7 @@ _LATER = {
     "Telemetry": "dstream.sdk._telemetry",
     "config_schema": "dstream.sdk._config",
     "decode_config": "dstream.sdk._config",
+    "run_only": "dstream.sdk._config",
 }
 
 

@@ -38,6 +38,15 @@ class Secret(Generic[T]):
         return hash(self._value)
 
 
+def run_only(**when: Any) -> msgspec.Meta:
+    """Mark a setting that `status` and `destroy` don't need: `Annotated[str, run_only()]`.
+
+    They then work while an environment variable of the setting is unset. Never mark one that names what to delete.
+    With arguments the mark only counts where other settings have these values: `run_only(mode="arm")`.
+    """
+    return msgspec.Meta(extra_json_schema={"x-run-only": when or True})
+
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|KiB|MB|MiB|GB|GiB)?")

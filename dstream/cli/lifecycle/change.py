@@ -26,7 +26,7 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     file = read_plan(flags.plan_file) if flags.plan_file else None
     if file:
         flags = _as_planned(flags, file)
-    request = Request(options, None if flags.all_tasks else flags.tasks)
+    request = Request(options, None if flags.all_tasks else flags.tasks, by_record=command == "destroy")
     report = CommandReport(command, options, flags, tasks=request.names, stack=request.project.stack)
     plans = _plans(command, flags, request, report, file)
     report.plans(plans)

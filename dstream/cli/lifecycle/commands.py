@@ -27,7 +27,7 @@ def plan(flags: Flags, options: Options) -> int:
     """Show what init would do to what TASK's output writes to. Nothing is changed."""
     if flags.show:
         return _show(flags, options)
-    request = Request(options, None if flags.all_tasks else flags.tasks)
+    request = Request(options, None if flags.all_tasks else flags.tasks, by_record=flags.destroy)
     report = CommandReport("plan", options, flags, tasks=request.names, stack=request.project.stack)
     wanted = flags.lifecycle(destroy=flags.destroy)
     answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
@@ -66,7 +66,7 @@ def destroy(flags: Flags, options: Options) -> int:
 @with_flags("refresh_only", "lock_timeout", "detailed_exitcode")
 def status(flags: Flags, options: Options) -> int:
     """Compare TASK's recorded infrastructure with what is really there, and show its last checkpoint."""
-    request = Request(options, None if flags.all_tasks else flags.tasks)
+    request = Request(options, None if flags.all_tasks else flags.tasks, by_record=True)
     report = CommandReport("status", options, flags, tasks=request.names, stack=request.project.stack)
     wanted = flags.lifecycle()
     answers = request.ask("status", lambda _: wanted, report.log, needs_infrastructure=False)

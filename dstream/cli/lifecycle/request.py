@@ -10,12 +10,14 @@ from contextlib import contextmanager
 
 from dstream.cli.lifecycle.answer import Answer
 from dstream.cli.lifecycle.log import CommandLog
+from dstream.cli.lifecycle.unset import left_out
 from dstream.cli.options import Options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
 from dstream.host import LifecycleJob, LifecycleOutcome, NoInfrastructure, StopRequest, run_lifecycle
 from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions
+from dstream.protocol.messages import Diagnostic
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _AT_ONCE = 4
@@ -28,12 +30,14 @@ class Request:
     Raises ConfigErrors, ConfigError `task.unknown`.
     """
 
-    def __init__(self, options: Options, names: Sequence[str] | None) -> None:
+    def __init__(self, options: Options, names: Sequence[str] | None, *, by_record: bool = False) -> None:
+        """`by_record`: the command goes by what is recorded and does without settings that only `run` uses."""
         names = None if names is None else list(dict.fromkeys(names))
         # A machine that only provisions may lack what inputs need.
-        self.project = load_project(options, only=names, roles=["output"])
+        self.project = load_project(options, only=names, roles=["output"], defer_unset=by_record)
         self.tasks = [task_of(self.project, name) for name in (self.project.tasks if names is None else names)]
         self.names = [task.name for task in self.tasks]
+        self._left_out = {task.name: left_out(self.project, task) for task in self.tasks}
         self._signal = 0
 
     def ask(
@@ -69,11 +73,14 @@ class Request:
     ) -> Answer:
         begun_s = time.monotonic()
         outcome, error = None, None
+        events = log.of(task.name)
+        for message in self._left_out.pop(task.name, ()):
+            events.diagnostic(Diagnostic(message, "info"))
         try:
             if stop.is_requested:
                 outcome = LifecycleOutcome(task.output.label, is_interrupted=True)
             else:
-                outcome = run_lifecycle(_job(self.project, task, command, options), events=log.of(task.name), stop=stop)
+                outcome = run_lifecycle(_job(self.project, task, command, options), events=events, stop=stop)
                 error = outcome.error
         except DStreamError as failure:
             error = failure

@@ -15,7 +15,7 @@ from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.scope import NamedValue, Scope
 from dstream.config.values.values import Value, kind
-from dstream.errors import ConfigError, SourceLocation
+from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 
 _PLAIN_KEY = re.compile(r"[^\W\d][\w-]*\Z")
 _LARGEST = 2**64 - 1
@@ -41,6 +41,8 @@ class ProviderConfig:
         self.places = Places()
         self.unread: frozenset[str] = frozenset()
         """Once `whole` was called: settings of unknown value, by name; "" when all are."""
+        self.unset: dict[str, ConfigError | ConfigErrors] = {}
+        """Once `whole` was called with `defer_unset`: errors of settings that need an unset environment variable."""
         self._source = source
         self._block = block
         self._name = name
@@ -83,8 +85,11 @@ class ProviderConfig:
             known = self._settings
         raise Problem("config.undefined", f'there is no "{name}" in {self._name}', at, did_you_mean(name, known))
 
-    def whole(self, at: int = 0) -> dict[str, Value]:
-        """All settings. Raises ConfigErrors with everything that is wrong."""
+    def whole(self, at: int = 0, *, defer_unset: bool = False) -> dict[str, Value]:
+        """All settings. Raises ConfigErrors with everything that is wrong.
+
+        `defer_unset`: leave out settings that need an unset environment variable, and keep their errors in `unset`.
+        """
         if self._expression is not None:
             try:
                 found = self._expression.value()
@@ -101,6 +106,10 @@ class ProviderConfig:
                     settings[name] = definition.value()
                 except Unread:
                     self.unread |= {name}
+                except (ConfigError, ConfigErrors) as error:
+                    if not defer_unset or not _is_unset(error):
+                        raise
+                    self.unset[name] = error
         complaints.raise_if_any()
         return {name: value for name, value in settings.items() if value is not None}
 
@@ -221,6 +230,11 @@ def child_path(path: str, name: str) -> str:
     if not _PLAIN_KEY.match(name):
         return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
     return f"{path}.{name}" if path else name
+
+
+def _is_unset(error: ConfigError | ConfigErrors) -> bool:
+    errors = error.errors if isinstance(error, ConfigErrors) else (error,)
+    return all(each.code == "config.env_unset" for each in errors)
 
 
 def _begins(labels: tuple[str, ...], others: tuple[str, ...]) -> bool:

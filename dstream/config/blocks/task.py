@@ -51,8 +51,8 @@ class TaskReader:
                 members[side.role] = _namespace_of(side)
         return Group(f'attribute of task "{self.name}" called', members)
 
-    def task(self, *, with_config: Collection[Role]) -> Task | None:
-        """`with_config`: the blocks whose config is worked out; it is left empty in others.
+    def task(self, *, with_config: Collection[Role], defer_unset: bool = False) -> Task | None:
+        """`with_config`: the blocks whose config is worked out; it is left empty in others. `defer_unset`: see `load`.
 
         None after a complaint about something without which there is no task.
         """
@@ -60,7 +60,7 @@ class TaskReader:
         max_line, start_timeout_s = self._reader.size("max_line"), self._reader.duration_s("start_timeout")
         restart = self._restart_policy()
         blocks = [
-            self._provider_block(side, side.role in with_config)
+            self._provider_block(side, side.role in with_config, defer_unset)
             for side in (self._input, self._output)
             if side is not None
         ]
@@ -130,7 +130,7 @@ class TaskReader:
             max_delay_s=default.max_delay_s if longest is None else longest,
         )
 
-    def _provider_block(self, side: _Side, with_config: bool) -> ProviderBlock | None:
+    def _provider_block(self, side: _Side, with_config: bool, defer_unset: bool) -> ProviderBlock | None:
         names: dict[str, str] = {}
         for way, definition in side.provider.items():
             with side.reader.complaints.collecting():
@@ -141,7 +141,7 @@ class TaskReader:
         config: dict[str, Value] = {}
         if with_config:
             with side.reader.complaints.collecting():
-                config = side.config.whole()
+                config = side.config.whole(defer_unset=defer_unset)
         if not names:
             return None
         plain = revealed(config)
@@ -157,6 +157,7 @@ class TaskReader:
             config_value_places=side.config.places.values,
             secrets=secrets_in(config),
             unread=side.config.unread,
+            unset=side.config.unset,
         )
 
     def _complain_of_provider(self, side: _Side) -> None:

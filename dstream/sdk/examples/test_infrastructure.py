@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -32,6 +32,7 @@ from dstream.sdk import (
     Result,
     Status,
     StdioProviderHost,
+    run_only,
 )
 from dstream.sdk.errors import (
     AuthError,
@@ -68,7 +69,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Settings that cannot be changed in place: a change replaces the resource."""
     holds: dict[str, int] = {}
     """The number of messages in a resource, once it exists."""
-    capacity: int = 0
+    capacity: Annotated[int, run_only()] = 0
     """The maximum number of resources, for `plan` to report; 0: unlimited."""
     file: str = "test-infrastructure.json"
     fail: dict[str, FailureKind] = {}

@@ -13,7 +13,7 @@ from dstream_stacks.entities import ORIGINAL_NAME, EntityKind, EntityNames
 from dstream_stacks.naming import NameTemplate, is_entity_name
 from msgspec import Meta
 
-from dstream.sdk import Duration, Secret, Size
+from dstream.sdk import Duration, Secret, Size, run_only
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.infrastructure_settings import ServiceBusInfrastructure
 
@@ -21,6 +21,10 @@ MAX_TTL_S = 4_294_967
 """A message's time to live travels as milliseconds in 32 bits (AMQP 1.0, 3.2.1 `ttl`)."""
 
 _T = TypeVar("_T")
+
+_RUN_ONLY = run_only()
+_RUN_ONLY_IN_ARM = run_only(mode="arm")
+"""In mode entities these lead to what is provisioned."""
 
 Credential = Literal["default", "managed_identity", "workload_identity", "client_secret", "cli"]
 
@@ -53,21 +57,27 @@ class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
     """The output's `config` block."""
 
-    connection_string: Annotated[Secret[str] | None, Meta(description="Endpoint=sb://..;SharedAccessKey..")] = None
+    connection_string: Annotated[
+        Secret[str] | None, Meta(description="Endpoint=sb://..;SharedAccessKey.."), _RUN_ONLY_IN_ARM
+    ] = None
     connection: Annotated[
         Literal["stack"] | None, Meta(description="stack: the connection string of what init provisioned")
     ] = None
     namespace: Annotated[
         str | None, Meta(description="sb-orders or its full host name; where to publish, unless a connection tells")
     ] = None
-    credential: Annotated[Credential | None, Meta(description="how to sign in to Entra ID")] = None
-    tenant_id: str | None = None
-    client_id: str | None = None
-    client_secret: Secret[str] | None = None
+    credential: Annotated[Credential | None, Meta(description="how to sign in to Entra ID"), _RUN_ONLY_IN_ARM] = None
+    tenant_id: Annotated[str | None, _RUN_ONLY_IN_ARM] = None
+    client_id: Annotated[str | None, _RUN_ONLY_IN_ARM] = None
+    client_secret: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = None
     admin_connection_string: Annotated[
-        Secret[str] | None, Meta(description="when the administration endpoint is elsewhere (emulator, sandbox)")
+        Secret[str] | None,
+        Meta(description="when the administration endpoint is elsewhere (emulator, sandbox)"),
+        _RUN_ONLY_IN_ARM,
     ] = None
-    ca_file: Annotated[str | None, Meta(description="PEM file of the CA that signed the broker's certificate")] = None
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of the CA that signed the broker's certificate"), _RUN_ONLY_IN_ARM
+    ] = None
 
     queue: Annotated[str | None, Meta(description="a name, or a template such as {source_database}-{table}")] = None
     topic: Annotated[str | None, Meta(description="a name, or a template such as {source_database}-{table}")] = None
@@ -77,27 +87,31 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
         msgspec.field(default_factory=list)
     )
 
-    body: Annotated[Literal["envelope", "data"], Meta(description="the whole line as it came, or its data")] = (
-        "envelope"
-    )
-    message_id: Annotated[str | None, Meta(description="template; by default the event's Id")] = None
-    session: Annotated[str, Meta(description="none, table, key, or a template")] = "none"
-    partition_key: Annotated[str | None, Meta(description="template")] = None
-    subject: Annotated[str, Meta(description="template")] = "{TableName}"
-    properties: Annotated[dict[str, str], Meta(description="application properties; values are templates")] = (
-        msgspec.field(default_factory=dict)
-    )
-    time_to_live: Duration | None = None
+    body: Annotated[
+        Literal["envelope", "data"], Meta(description="the whole line as it came, or its data"), _RUN_ONLY
+    ] = "envelope"
+    message_id: Annotated[str | None, Meta(description="template; by default the event's Id"), _RUN_ONLY] = None
+    session: Annotated[str, Meta(description="none, table, key, or a template"), _RUN_ONLY] = "none"
+    partition_key: Annotated[str | None, Meta(description="template"), _RUN_ONLY] = None
+    subject: Annotated[str, Meta(description="template"), _RUN_ONLY] = "{TableName}"
+    properties: Annotated[
+        dict[str, str], Meta(description="application properties; values are templates"), _RUN_ONLY
+    ] = msgspec.field(default_factory=dict)
+    time_to_live: Annotated[Duration | None, _RUN_ONLY] = None
 
-    batch: Batching = msgspec.field(default_factory=Batching)
-    concurrency: Annotated[int, Meta(ge=1, le=64, description="senders at work at once")] = 4
-    retry: Retrying = msgspec.field(default_factory=Retrying)
+    batch: Annotated[Batching, _RUN_ONLY] = msgspec.field(default_factory=Batching)
+    concurrency: Annotated[int, Meta(ge=1, le=64, description="senders at work at once"), _RUN_ONLY] = 4
+    retry: Annotated[Retrying, _RUN_ONLY] = msgspec.field(default_factory=Retrying)
     on_oversize: Annotated[
-        Literal["fail", "dead_letter"], Meta(description="what to do with an event larger than a message may be")
+        Literal["fail", "dead_letter"],
+        Meta(description="what to do with an event larger than a message may be"),
+        _RUN_ONLY,
     ] = "fail"
-    dead_letter: DeadLetter | None = None
+    dead_letter: Annotated[DeadLetter | None, _RUN_ONLY] = None
 
-    original_connection_string: Secret[str] | None = msgspec.field(default=None, name="connectionString")
+    original_connection_string: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = msgspec.field(
+        default=None, name="connectionString"
+    )
     original_resource_group: str | None = msgspec.field(default=None, name="resourceGroup")
     original_source_host: str | None = msgspec.field(default=None, name="sourceHost")
     original_source_database: str | None = msgspec.field(default=None, name="sourceDatabase")

@@ -8,7 +8,7 @@ import msgspec
 from dstream_stacks.spec import Mode, PublicNetworkAccess, Right, Tier, TlsVersion
 from msgspec import Meta
 
-from dstream.sdk import Duration, Size
+from dstream.sdk import Duration, Size, run_only
 
 _UpTo1024 = Annotated[str, Meta(max_length=1024)]
 _Expression = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -147,5 +147,9 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
         default=False, name="import"
     )
 
-    expected_rate: Annotated[_Positive | None, Meta(description="rows a second, for plan's word on capacity")] = None
-    expected_row_size: Annotated[Size | None, Meta(description="bytes a row, for plan's word on capacity")] = None
+    expected_rate: Annotated[
+        _Positive | None, Meta(description="rows a second, for plan's word on capacity"), run_only()
+    ] = None
+    expected_row_size: Annotated[
+        Size | None, Meta(description="bytes a row, for plan's word on capacity"), run_only()
+    ] = None

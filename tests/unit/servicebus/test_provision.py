@@ -9,7 +9,7 @@ from dstream_stacks.capacity import Load
 from dstream_stacks.spec import AuthorizationRule, CorrelationFilter, Queue, Rule, ServiceBusSpec, as_document
 
 from dstream.errors import ConfigError
-from dstream.sdk import decode_config
+from dstream.sdk import config_schema, decode_config
 
 KEY = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=hidden="
 PLACE = {"resource_group": "rg", "namespace": "sb-orders"}
@@ -297,3 +297,19 @@ def test_a_name_that_only_events_tell_comes_with_the_way_out() -> None:
     assert 'tables = ["dbo.Orders"]' in tables.value.hint
     assert "OperationType of each event" in str(names.value)
     assert "entities = " in names.value.hint
+
+
+def test_only_settings_that_lead_to_nothing_provisioned_are_marked_run_only() -> None:
+    marks = {
+        name: setting["x-run-only"]
+        for name, setting in config_schema(Config)["$defs"]["Config"]["properties"].items()
+        if "x-run-only" in setting
+    }
+    always = "body message_id session partition_key subject properties time_to_live batch concurrency retry"
+    in_arm = "connection_string connectionString credential tenant_id client_id client_secret admin_connection_string"
+    assert {name for name, mark in marks.items() if mark is True} == {
+        *always.split(),
+        *("on_oversize", "dead_letter", "expected_rate", "expected_row_size"),
+    }
+    assert {name for name, mark in marks.items() if mark == {"mode": "arm"}} == {*in_arm.split(), "ca_file"}
+    assert config_schema(Config)["$defs"]["Config"]["properties"]["mode"]["default"] == "arm"
