@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,14 @@ def test_a_fault_ends_the_run_with_its_own_error(name: str, tmp_path: Path) -> N
     if case.code.startswith("protocol.count"):
         assert stored_state(tmp_path) is None
     assert events.named("run.failed")[0]["code"] == case.code
+
+
+def test_a_failed_output_ends_the_run_without_waiting_for_an_input_that_only_heeds_eof(tmp_path: Path) -> None:
+    the_input = provider("input.py", 3, hold=True, ignores_sigterm=True)
+    the_job = job(tmp_path, input=the_input, output=provider("output.py", 12, fault="error"), exit_grace_s=60.0)
+    started_s = time.monotonic()
+    assert failure(the_job).code == CASES["output error"].code
+    assert time.monotonic() - started_s < the_job.exit_grace_s / 2
 
 
 def test_a_config_path_becomes_the_place_in_the_file(tmp_path: Path) -> None:

@@ -101,6 +101,9 @@ class Pair:
     def _end(self, sides: Sequence[AnySide], number: signal.Signals) -> None:
         for side in sides:
             side.process.end(number)
+            if side.role == "input":
+                # An SDK input that has been told to stop still waits for its last acks, until EOF.
+                side.writer.close()
         deadline = self._clock() + self._job.exit_grace_s
         for side in sides:
             if not side.process.wait(max(0.0, deadline - self._clock())):

@@ -40,6 +40,8 @@ if fault == "early_exit":
     complain("can't find libfoo.so")
     sys.exit(7)
 welcome = hear()
+if config.get("ignores_sigterm"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 say({"status": "ready"})
 
 stopped = threading.Event()
