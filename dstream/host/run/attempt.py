@@ -198,7 +198,7 @@ class Attempt:
                 input=self._pair.input.name,
                 output=self._pair.output.name,
                 seq=settled.seq,
-                stored_at=_timestamp(self._context.now()),
+                stored_at=timestamp(self._context.now()),
                 run_id=self._job.run_id,
                 state=settled.state,
             )
@@ -240,5 +240,6 @@ class Attempt:
                 yield self._mailbox.get_nowait()
 
 
-def _timestamp(moment: datetime) -> str:
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

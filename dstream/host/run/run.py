@@ -18,27 +18,29 @@ called `run_task`; several tasks have one each.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from dstream.errors import DStreamError, RefusedError
-from dstream.host.run.attempt import Attempt, RunContext
+from dstream.host.run.attempt import Attempt, RunContext, timestamp
 from dstream.host.run.broken import MustRestart
 from dstream.host.run.control_socket import ControlSocket, socket_path
 from dstream.host.run.job import Events, Job, Progress, RunSummary, StopRequest
 from dstream.host.run.limits import Limits
-from dstream.host.run.live_figures import RunPhase, live_figures
 from dstream.host.run.notes import Mailbox, Wake
 from dstream.host.run.report import RunReport
 from dstream.host.run.restarts import RestartSchedule
 from dstream.protocol.messages import Role
 from dstream.redact import Redactor
 from dstream.state import FileStore, StoredState, TaskLock
+
+RunPhase = Literal["starting", "streaming", "draining", "restarting"]
 
 
 def run_task(
@@ -114,8 +116,28 @@ class _Run:
             self._context.stop.request()
             return {"stopping": True}
         if request == "status":
-            return live_figures(self._context.job, self._started_at, self._phase(), self._attempt.progress())
+            return self._live_figures()
         raise LookupError(request)
+
+    def _live_figures(self) -> Mapping[str, Any]:
+        """Figures of the whole run; `rows` are settled at the destination, `in_flight` read but not yet settled."""
+        job, progress = self._context.job, self._attempt.progress()
+        return {
+            "task": job.task,
+            "run_id": job.run_id,
+            "pid": os.getpid(),
+            "started_at": timestamp(self._started_at),
+            "phase": self._phase(),
+            "input": job.input.label,
+            "output": job.output.label,
+            "rows": progress.rows_settled,
+            "rows_rejected": progress.rows_rejected,
+            "in_flight": progress.rows_relayed - progress.rows_settled,
+            "bytes": progress.bytes_relayed,
+            "checkpoints": progress.checkpoints_stored,
+            "lag_ms": progress.lag_ms,
+            "restarts": progress.restarts,
+        }
 
     def _phase(self) -> RunPhase:
         if self._is_pausing:
