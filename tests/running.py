@@ -94,8 +94,16 @@ class Sandbox:
         with clients.administration(self.folder, self.settings) as administration:
             administration.create_queue(name, **settings)
 
-    def receive(self, queue: str, count: int, *, idle_s: float = 2.0) -> list[Message]:
-        """Take `count` messages and whatever follows within `idle_s` (too many must show, too), as published."""
+    def active_messages(self, queue: str) -> int:
+        """How many messages the queue holds, as the broker counts them."""
+        with clients.administration(self.folder, self.settings) as administration:
+            return administration.get_queue_runtime_properties(queue).active_message_count or 0
+
+    def receive(self, queue: str, count: int, *, idle_s: float = 0.3) -> list[Message]:
+        """Take at least `count` messages and all others of the queue, so that repeats show. In the order of publishing.
+
+        Returns once the queue is empty and nothing more has come for `idle_s`.
+        """
         messages: list[Message] = []
         last_came = time.monotonic()
         with ServiceBusClient.from_connection_string(self.env["ASB_CONNECTION_STRING"]) as client:
@@ -107,7 +115,7 @@ class Sandbox:
                     batch = receiver.receive_messages(max_message_count=1000, max_wait_time=idle_s)
                     if batch:
                         last_came = time.monotonic()
-                    elif len(messages) >= count:
+                    elif len(messages) >= count and not self.active_messages(queue):
                         return sorted(messages)
                     messages += [
                         Message(each.sequence_number or 0, str(each.message_id), b"".join(each.body)) for each in batch

@@ -68,7 +68,7 @@ def test_the_example_from_plan_to_destroy_reads_well(place: Place) -> None:
     assert place.world == {"recorded": {}, "real": {}}
 
 
-@pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.soak)])
 def test_nothing_but_progress_is_on_stderr_however_often_it_is_run(rounds: int, place: Place) -> None:
     for number in range(rounds):
         place.queues(slow={"plan": "20ms", "init:orders": "20ms"} if number % 2 else {})

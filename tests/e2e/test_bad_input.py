@@ -95,7 +95,7 @@ CASES = [
     Case("a table without capture", 3, "mssql.table_not_captured", "sp_cdc_enable_table", hcl=task(INPUT.replace("Things", "Plain"))),
     Case("a missing queue", 3, "servicebus.entity_not_found", "thingz", hcl=task(output=OUTPUT.replace("things", "thingz")), place=r"dstream\.hcl:13"),
     Case("a wrong key", 6, "servicebus.unauthorized", "", env=((BUS, "SharedAccessKey=[^;]*", "SharedAccessKey=bm90IGl0"),)),
-    Case("a closed SQL Server port", 6, "mssql.unreachable", "", env=((SQL, r"127\.0\.0\.1,\d+", "127.0.0.1,{closed}"),)),
+    Case("a closed SQL Server port", 6, "mssql.unreachable", "", env=((SQL, r"127\.0\.0\.1,\d+", "127.0.0.1,{closed};Connection Timeout=2"),)),
     Case("a closed Service Bus port", 6, "servicebus.unreachable", "", env=((BUS, r"localhost:\d+", "localhost:{closed}"),)),
 ]  # fmt: skip
 

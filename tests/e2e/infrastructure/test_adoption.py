@@ -7,7 +7,8 @@ import pytest
 from tests.e2e.infrastructure.cases import Case, Make, creations, max_delivery_count
 
 
-@pytest.mark.parametrize("mode", ["arm", "entities"])
+# Importing in mode `entities` is also proved by integration/servicebus_entities/test_entities.py.
+@pytest.mark.parametrize("mode", ["arm", pytest.param("entities", marks=pytest.mark.soak)])
 def test_an_existing_queue_is_taken_over_without_a_change_to_it(mode: str, provisioned: Make) -> None:
     case = Case(mode, "queue", f"adopt-{mode}")
     project = provisioned(case.hcl())

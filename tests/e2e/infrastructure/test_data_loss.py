@@ -17,7 +17,8 @@ def send(project: Provisioned, case: Case) -> None:
             sender.send_messages([ServiceBusMessage(str(number)) for number in range(MESSAGES)])
 
 
-@pytest.mark.parametrize("mode", ["arm", "entities"])
+# The guard of mode `entities` is also proved by integration/servicebus_entities/test_commands.py.
+@pytest.mark.parametrize("mode", ["arm", pytest.param("entities", marks=pytest.mark.soak)])
 def test_a_replacement_that_loses_messages_is_refused_with_their_number(mode: str, provisioned: Make) -> None:
     case = Case(mode, "queue", f"loss-{mode}-replaced")
     project = provisioned(case.hcl())
@@ -78,7 +79,8 @@ def test_a_queue_becomes_a_topic_of_the_same_name_once_it_is_deleted(provisioned
         assert administration.get_topic(topic.name)
 
 
-@pytest.mark.parametrize("shape", ["queue", "topic"])
+# A queue that holds messages is also refused in test_life.py, there with its new namespace.
+@pytest.mark.parametrize("shape", [pytest.param("queue", marks=pytest.mark.soak), "topic"])
 def test_destroying_what_holds_messages_is_refused(shape: str, provisioned: Make) -> None:
     case = Case("arm", shape, f"loss-{shape}-destroyed")
     project = provisioned(case.hcl())

@@ -21,8 +21,8 @@ ENTITIES = (
 )
 """Whatever a topic's `init` creates, as the sandbox's faults name it."""
 
-IN_THE_SUITE = [(ENTITIES[0], "before"), (ENTITIES[1], "after"), (ENTITIES[5], "after")]
-"""One of each kind; `make soak` takes all, before and after."""
+IN_THE_SUITE = [(ENTITIES[0], "before"), (ENTITIES[5], "after")]
+"""The first and the last in the order of creation; `make soak` takes all, before and after."""
 
 
 def interrupted(project: Provisioned, case: Case, entity: str, when: str, number: signal.Signals) -> None:
