@@ -1,4 +1,4 @@
-"""What every infrastructure provider needs of the Pulumi Automation API. Light to import."""
+"""Infrastructure for output providers, run by the Pulumi engine. Light to import."""
 
 from dstream.infra.definition import Definition
 from dstream.infra.lifecycle import PulumiInfrastructure

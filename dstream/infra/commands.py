@@ -1,4 +1,4 @@
-"""init, plan, status and destroy of an open stack. What each promises is in docs/infrastructure.md."""
+"""init, plan, status and destroy of an open stack. docs/infrastructure.md describes what each guarantees."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ T = TypeVar("T")
 
 _POLL_S = 0.2
 _RACES = 5
-"""Two that try at the same moment may both be turned away (pulumi/pkg/backend/diy/lock.go): tried again so often."""
+"""Retries of a lock race: of two simultaneous attempts the engine may reject both (pulumi/pkg/backend/diy/lock.go)."""
 
-_NOTHING_RECORDED = "nothing is recorded: `dstream init` has not been run yet, or `dstream destroy` has"
+_NOTHING_RECORDED = "no infrastructure recorded"
 
 
 class Commands:
-    """Each of the four once: a command opens its session, and ends with it."""
+    """The four lifecycle commands, each run once per session."""
 
     def __init__(self, session: Session, definition: Definition, context: InfrastructureContext) -> None:
         self._session = session
@@ -46,7 +46,7 @@ class Commands:
         self._told: set[str] = set()
 
     def plan(self) -> Plan:
-        """What init would do, or destroy. Takes no lock, writes nothing."""
+        """Return what init, or destroy, would do. Takes no lock and writes nothing."""
         self._session.install_plugins()
         destroy = self._options.destroy
         record = self._record(is_destroyed=destroy)
@@ -75,15 +75,15 @@ class Commands:
         return Plan(resources, self._definition.message(steps), document, self._definition.where)
 
     def status(self) -> Status:
-        """What is recorded against what is really there."""
+        """Compare recorded with actual infrastructure."""
         self._session.install_plugins()
         record = self._record(is_destroyed=True)
         if record is None or not record.is_initialised:
-            return Status(message=_NOTHING_RECORDED, where=self._definition.where)
+            return Status(message=f"{_NOTHING_RECORDED}; run `dstream init`", where=self._definition.where)
         if self._options.refresh_only:
             events = self._alone(self._refreshed)
             record = self._session.record() or record
-            message = "recorded what is really there"
+            message = "recorded the actual state"
         else:
             self._warn_of_pending(record)
             events = self._session.drift()
@@ -94,12 +94,12 @@ class Commands:
         return Status(resources, record.outputs, message, figures, self._definition.where)
 
     def init(self) -> Result:
-        """Make it as the config says. Raises LockedError, RefusedError and whatever the engine meets."""
+        """Apply the config. Raises LockedError, RefusedError and the engine's failures."""
         self._session.install_plugins()
         return self._alone(self._init)
 
     def destroy(self) -> Result:
-        """Delete what init made, and then the record of it."""
+        """Delete what init created, then the record."""
         self._session.install_plugins()
         return self._alone(self._destroy)
 
@@ -116,7 +116,7 @@ class Commands:
             return self._converge(record, state, refresh=not is_new and (self._options.refresh or was_killed))
         finally:
             if is_new and not self._begun and not holders_in(self._session.place):
-                self._session.remove()  # refused before anything was made: leave nothing behind
+                self._session.remove()  # refused before anything was created: leave nothing behind
 
     def _converge(self, record: StackRecord | None, state: str, *, refresh: bool) -> Result:
         with tempfile.TemporaryDirectory(prefix="plan-", dir=self._session.place.work_dir) as folder:
@@ -156,7 +156,7 @@ class Commands:
         return self._session.refresh()
 
     def _record(self, *, is_destroyed: bool) -> StackRecord | None:
-        """`is_destroyed`: no new resource stands in the way of what is recorded."""
+        """Return the record if this program can continue from it. `is_destroyed`: only to delete it."""
         record = self._session.record()
         if record is not None:
             self._definition.check_recorded(record.types_and_names, is_destroyed)
@@ -167,7 +167,7 @@ class Commands:
         return recover(self._session, record, self._definition, lambda text: self._context.diagnostic("warning", text))
 
     def _guard(self, steps: Sequence[Step], state: str, *, is_read: bool, destroy: bool) -> None:
-        """Only what was shown, and nothing that holds data."""
+        """Refuse changes that were not in the plan, and data loss unless allowed."""
         if self._options.expect is not None:
             check(
                 read_document(self._options.expect),
@@ -183,15 +183,15 @@ class Commands:
             refuse(losses(self._with_real_outputs(steps, is_read=is_read), self._definition), self._definition)
 
     def _with_real_outputs(self, steps: Sequence[Step], *, is_read: bool) -> list[Step]:
-        """Where something would be deleted: as it really is. What is recorded may be long gone, or much more by now."""
+        """Read the actual outputs if anything would be deleted: recorded message counts may be outdated."""
         if is_read or not any(is_deleted(each) for each in steps):
             return list(steps)
         real = {each.urn: each.outputs for each in self._session.drift().verdicts}
         return [replace(each, outputs=real.get(each.urn, each.outputs)) for each in steps]
 
     def _has_work(self, preview: EngineEvents, record: StackRecord | None) -> bool:
-        """Also when only the record has to follow: what is exported, and what no plan shows, such as which resource
-        depends on which.
+        """Whether to start an update. True as well if only the record would change: outputs, or facts that no plan
+        shows, such as dependencies.
         """
         if record is None or not record.is_initialised:
             return True
@@ -201,7 +201,7 @@ class Commands:
         return is_changed or dict(preview.outputs) != dict(record.outputs)
 
     def _alone(self, work: Callable[[], T]) -> T:
-        """With the stack's lock: wait for whoever holds it, as long as the user wants."""
+        """Run `work` with the stack's lock, waiting for other holders up to `lock_timeout_s`."""
         deadline = time.monotonic() + self._options.lock_timeout_s
         races = 0
         while True:
@@ -228,13 +228,13 @@ class Commands:
 
     def _remove_dead_locks(self) -> None:
         for each in remove_dead(self._session.place):
-            self._context.diagnostic("warning", f"removed the lock of {each}: that process is dead")
+            self._context.diagnostic("warning", f"removed the lock of {each}: the process no longer exists")
 
     def _warn_of_pending(self, record: StackRecord) -> None:
         if record.pending:
             names = ", ".join(dict.fromkeys(each.name for each in record.pending))
             self._context.diagnostic(
-                "warning", f"an earlier command was killed while it was at work on {names}; `dstream init` looks it up"
+                "warning", f"an earlier command was interrupted while changing {names}; `dstream init` resumes"
             )
 
     def _check_targets(self, record: StackRecord | None, steps: Sequence[Step]) -> None:
@@ -243,8 +243,8 @@ class Commands:
         if unknown:
             raise ConfigError(
                 "infra.unknown_target",
-                f"there is no resource {', '.join(unknown)} here",
-                hint=f"There are: {', '.join(sorted(known)) or 'none'}.",
+                f"unknown resource: {', '.join(unknown)}",
+                hint=f"Known resources: {', '.join(sorted(known)) or 'none'}.",
             )
 
     def _progress(self, step: Step, phase: Phase, why: str) -> None:
@@ -252,8 +252,8 @@ class Commands:
         self._context.resource(Resource(step.name, step.type, step.op, self._shown(step), note), phase)
 
     def _found(self, step: Step) -> Resource:
-        """What a look at the real resource has shown, and, where it was recorded, that it was."""
-        note = "deleted outside dstream" if step.op == "delete" else ""
+        """The result of a refresh: drift, or with `refresh_only` what was recorded."""
+        note = "deleted outside DStream" if step.op == "delete" else ""
         is_recorded = self._options.refresh_only and step.op != "same"
         return Resource(step.name, step.type, "refresh" if is_recorded else step.op, step.diff, note)
 
@@ -261,11 +261,11 @@ class Commands:
         diff, loss = self._shown(step), (found or {}).get(step.urn)
         if loss is not None:
             return Resource(step.name, step.type, step.op, diff, loss.note(self._definition.held), loss.holds or 0)
-        note = "is left as it is, and forgotten" if step.op == "delete" and step.is_retained else ""
+        note = "stays in place and is no longer managed" if step.op == "delete" and step.is_retained else ""
         return Resource(step.name, step.type, step.op, diff, note)
 
     def _shown(self, step: Step) -> Sequence[Difference]:
-        """Of what is new, the settings: its names are in its name."""
+        """The step's differences; for a new resource without those that only repeat its name."""
         if step.op not in ("create", "import"):
             return step.diff
         naming = self._definition.naming

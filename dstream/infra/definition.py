@@ -1,4 +1,4 @@
-"""What a provider's infrastructure consists of, as DStream needs to know it to plan, make and guard it."""
+"""A provider's infrastructure as DStream needs to know it: to plan, create and protect it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _nothing(step: Step) -> int:
     return 0
 
 
-def _goes_on(recorded: Collection[tuple[str, str]], is_destroyed: bool) -> None:
+def _continues(recorded: Collection[tuple[str, str]], is_destroyed: bool) -> None:
     return
 
 
@@ -39,37 +39,37 @@ def _no_figures(steps: Sequence[Step]) -> Sequence[Figure]:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One task's infrastructure: a Pulumi program, and what DStream must know around it."""
+    """One task's infrastructure: a Pulumi program and the facts that DStream needs about it."""
 
     program: Callable[[], None]
-    """Declares the resources; what it gives to `pulumi.export` are the outputs. Run anew each time."""
+    """Declares the resources; `pulumi.export` sets the outputs. Runs once per preview and once per update."""
     spec: Mapping[str, Any]
-    """What the program was made from, as JSON without any secret: a plan file notices when it changes."""
+    """The program's input, as JSON without secrets. A saved plan is refused if it has changed."""
     where: str = ""
-    """What the resources are in, for people: `sb-retail (rg-retail)`."""
+    """Where the resources are, for display: `sb-retail (rg-retail)`."""
     plugins: Mapping[str, str] = field(default_factory=dict)
-    """Provider plugins and their versions: `{"azure-native": "3.29.0"}`. Installed at first use, unless attached."""
+    """Provider plugins and versions: `{"azure-native": "3.29.0"}`. Installed at first use, unless attached."""
     attached: Mapping[str, ResourceProviderServicer] = field(default_factory=dict)
-    """Resource providers that this process serves itself for the length of a command, by package name."""
+    """Resource providers that this process serves during a command, by package name."""
     engine_config: Mapping[str, str] = field(default_factory=dict)
-    """Settings of provider packages, such as `azure-native:location`; never a secret, since it is recorded."""
+    """Settings of provider packages, such as `azure-native:location`. Recorded, so never a secret."""
     resource_id: Callable[[str, Mapping[str, Any]], str | None] = _no_id
-    """The provider's id of a resource of this type with these inputs: to look up what a killed `init` may have made."""
+    """The provider's id of a resource, given its type and inputs: finds resources of an interrupted `init`."""
     config_path_of: Callable[[str, str], str] = _no_path
     """The setting that declares the resource of this type and name, such as `subscriptions[0]`, so that an error about
     the resource points at its line; "" if no setting does.
     """
     naming: Collection[str] = ()
-    """Properties that say which resource it is, or nothing to people: not shown with what is new."""
+    """Properties that only identify a resource; not shown for a new one."""
     holds: Callable[[Step], int] = _nothing
-    """How much data is lost when the step's resource is replaced or deleted, from its real state (`step.outputs`)."""
+    """How much data replacing or deleting the resource would lose, from its actual state (`step.outputs`)."""
     held: str = "messages"
-    """What `holds` counts, for people."""
-    check_recorded: Callable[[Collection[tuple[str, str]], bool], None] = _goes_on
-    """Given type and name of what is recorded, and whether it is to be destroyed: raises ConfigError when this program
-    can't go on from there.
+    """The unit of `holds`, for display."""
+    check_recorded: Callable[[Collection[tuple[str, str]], bool], None] = _continues
+    """Given the types and names of recorded resources and whether to destroy them, raises ConfigError if this program
+    cannot continue from that record.
     """
     message: Callable[[Sequence[Step]], str] = _no_message
-    """What else to tell with a plan, such as what the tier can carry."""
+    """Text shown with a plan, such as the capacity of the tier."""
     figures: Callable[[Sequence[Step]], Sequence[Figure]] = _no_figures
-    """What `status` shows of the real resources."""
+    """Figures that `status` shows, measured on the actual resources."""

@@ -1,6 +1,6 @@
-"""What a provider derives from to have its infrastructure run by the Pulumi engine.
+"""The base class of providers whose infrastructure runs on the Pulumi engine.
 
-Imported before a provider's first line: light. The engine's SDK is loaded when a command comes.
+Imported before a provider's first line, so light. The engine's SDK is loaded when a command arrives.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 ConfigT = TypeVar("ConfigT")
 
 _QUIET = {"GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "ERROR"}
-"""gRPC reads them when it is imported; without them it writes about forks to stderr."""
+"""Keep gRPC from logging forks to stderr; it reads these variables when imported."""
 
 
 class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
-    """To derive from next to OutputProvider: the author says what there is to be; the four commands follow from it.
+    """Base class, next to OutputProvider: define the wanted resources and get the four lifecycle commands.
 
     class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
         def definition(self, context): return Definition(program=.., spec=..)
@@ -33,11 +33,13 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
 
     @abstractmethod
     def definition(self, context: InfrastructureContext) -> Definition:
-        """The infrastructure of `self.config`. Called once a command; import what is heavy in here."""
+        """Return the infrastructure of `self.config`. Called once per command; do heavy imports here."""
 
     def recorded(self, context: InfrastructureContext) -> Definition:
-        """The same for `status` and `destroy`, which go by the record and never run the program. To override where
-        the config may fail in what only concerns making and using it: that must not keep anybody from destroying.
+        """Return the definition for `status` and `destroy`, which use the record and never run the program.
+
+        Override it if settings that only affect creating or using the infrastructure may be invalid: those must not
+        block a clean-up.
         """
         return self.definition(context)
 

@@ -1,4 +1,4 @@
-"""Resource types of your own, served to the Pulumi engine by your provider's process. Imports grpc."""
+"""Custom resource types, served to the Pulumi engine by the provider's process. Imports grpc."""
 
 from __future__ import annotations
 

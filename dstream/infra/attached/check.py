@@ -1,4 +1,4 @@
-"""What is wrong with a resource's settings, as far as their descriptions tell. Pure."""
+"""Checks a resource's settings against their descriptions. Pure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _EXPECTED: dict[Kind, str] = {
 
 
 def problems(properties: Mapping[str, Property], values: Values, within: str = "") -> Iterator[tuple[str, str]]:
-    """Property path and reason of each."""
+    """Yield the property path and the reason of each problem."""
     for name, value in values.items():
         path = inside(within, name)
         if name not in properties:
-            yield path, f"is not known; known are {', '.join(sorted(properties))}"
+            yield path, f"is unknown; known properties: {', '.join(sorted(properties))}"
         else:
             yield from _problems(properties[name], value, path)
     for name, known in properties.items():

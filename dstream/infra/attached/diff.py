@@ -1,4 +1,4 @@
-"""What differs between two sets of a resource's settings, and what a look at the real one adds to them. Pure."""
+"""Compares a resource's settings, and turns actual settings into inputs that show drift. Pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ class Change:
 
 
 def changes(properties: Mapping[str, Property], olds: Values, news: Values) -> list[Change]:
-    """An absent setting is the same as its default. A setting that is not known yet counts as changed, so that what
-    hangs on a resource that is replaced is replaced with it (the engine asks so).
+    """Return the changes from old to new settings.
+
+    An absent setting equals its default. An UNKNOWN setting counts as changed, so that replacing a resource also
+    replaces its dependents, as the engine requires.
     """
     found: list[Change] = []
     for name in sorted(olds.keys() | news.keys()):
@@ -41,10 +43,10 @@ def changes(properties: Mapping[str, Property], olds: Values, news: Values) -> l
 
 
 def real_inputs(properties: Mapping[str, Property], settings: Values, recorded: Values, baseline: Values) -> Values:
-    """The inputs that say what really is, and differ from `recorded` in real drift only.
+    """Return the actual settings as inputs that differ from `recorded` only by real drift.
 
-    `recorded` names keep their spelling where the value is the same; of other settings those appear that are neither a
-    default nor what the service gave when the resource was made (`baseline`): defaults depend on tiers and versions.
+    Equal values keep their recorded spelling. A setting that is not recorded appears only if it differs from its
+    default and from the value at creation (`baseline`), because defaults depend on tiers and versions.
     """
     kept = {name: value for name, value in recorded.items() if _is_kept(properties, settings, name, value)}
     for name, real in settings.items():
@@ -91,7 +93,7 @@ def _changes(known: Property, old: Any, new: Any, path: str) -> Iterator[tuple[s
 
 def _is_kept(properties: Mapping[str, Property], settings: Values, name: str, value: Any) -> bool:
     if name not in settings:
-        return True  # it can't be read
+        return True  # cannot be read
     known, real = properties.get(name, _ANY), settings[name]
     return is_default(known, value) if real is None else same(known, value, real)
 

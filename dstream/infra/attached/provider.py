@@ -1,8 +1,8 @@
-"""A Pulumi resource provider over resource types of one's own, for the engine to attach to.
+"""A Pulumi resource provider for custom resource types, which the engine attaches to.
 
-It answers the engine's calls (pulumi/provider.proto) and leaves the resources themselves to `ResourceType`s, which know
-nothing of Pulumi. Credentials stay in those objects: they are neither inputs nor state. Stateless itself, so that the
-engine may call from as many threads as its server has. `Definition.attached` has the package name it is served under.
+It answers the engine's calls (pulumi/provider.proto) and leaves the resources to `ResourceType`s, which know nothing of
+Pulumi. Credentials stay in those objects and never become inputs or state. The provider is stateless, so the engine may
+call it from every thread of its server. `Definition.attached` maps package names to providers.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class AttachedResources(ResourceProviderServicer):
         return pb.DiffResponse(changes=pb.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Secrets are not accepted, which means: the engine sends them plain and marks them again by their names."""
+        """Refuse secrets: the engine then sends plain values and restores their marks by name."""
         return pb.ConfigureResponse(supportsPreview=True)
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -105,7 +105,7 @@ class AttachedResources(ResourceProviderServicer):
                 changes=pb.DiffResponse.DIFF_SOME if found else pb.DiffResponse.DIFF_NONE,
                 diffs=sorted({_top(each.path) for each in found}),
                 replaces=replaces,
-                deleteBeforeReplace=bool(replaces),  # the new one mostly has the name of the old one
+                deleteBeforeReplace=bool(replaces),  # the new resource usually has the name of the old one
                 hasDetailedDiff=True,
                 detailedDiff={each.path: _detail(each) for each in found},
             )
@@ -124,7 +124,7 @@ class AttachedResources(ResourceProviderServicer):
             actual = known.read(request.id)
             if actual is None:
                 return pb.ReadResponse()
-            # An import has nothing recorded.
+            # An import has no recorded inputs.
             inputs = real_inputs(known.properties, actual.settings, recorded, to_values(request.properties))
             return pb.ReadResponse(
                 id=request.id, inputs=to_struct(inputs), properties=to_struct(_state(inputs, actual))
@@ -151,18 +151,18 @@ class AttachedResources(ResourceProviderServicer):
     def _type(self, urn: str) -> ResourceType:
         token = urn.split("::")[2].rpartition("$")[2]
         if token not in self._types:
-            raise ResourceFailed(f"{token} is no type of this provider; it has {', '.join(sorted(self._types))}")
+            raise ResourceFailed(f"unknown resource type {token}; known types: {', '.join(sorted(self._types))}")
         return self._types[token]
 
 
 @contextmanager
 def _told(context: grpc.ServicerContext) -> Iterator[None]:
-    """The engine shows the text; of the status codes it takes some for its own, so that all are `unknown`."""
+    """Report failures as status `unknown`: the engine shows the text, and gives other codes a meaning of its own."""
     try:
         yield
     except (ResourceFailed, DStreamError) as failure:
         _abort(context, str(failure))
-    except Exception as error:  # noqa: BLE001  # whatever it is, the engine must hear of it, in one line
+    except Exception as error:  # noqa: BLE001  # the engine must get any error, in one line
         _abort(context, f"{type(error).__name__}: {error}")
 
 
@@ -172,7 +172,7 @@ def _abort(context: grpc.ServicerContext, text: str) -> NoReturn:
 
 
 def _state(inputs: Values, actual: Actual) -> Values:
-    """What is recorded: programs find their own settings in it, as they really are."""
+    """Return what to record: inputs, overridden by the actual settings, and outputs."""
     settings = {name: value for name, value in actual.settings.items() if value is not None}
     return {**inputs, **settings, **actual.outputs}
 

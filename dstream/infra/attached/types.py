@@ -1,4 +1,4 @@
-"""What the author of resources of one's own writes: the settings of each type, and how one is made, read and removed.
+"""Interfaces for custom resource types: the settings of a type, and how to create, read, update and delete resources.
 
 Imports nothing of pulumi.
 """
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 Values = Mapping[str, Any]
-"""A property map as the engine knows it: JSON values by name, and UNKNOWN in a preview."""
+"""A property map of the engine: JSON values by name; in a preview also UNKNOWN."""
 
 Kind = Literal["string", "integer", "number", "boolean", "duration", "object", "map", "list"]
-"""duration: text in ISO 8601 without years and months (`PT1M`); object: of known fields; map: with users' own names."""
+"""duration: text in ISO 8601 without years and months (`PT1M`); object: of known fields; map: of any names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,54 +23,54 @@ class Property:
     kind: Kind
     required: bool = False
     replaces: bool = False
-    """A change makes a new resource: the real one can't take it. So do all parts of its id."""
+    """A change re-creates the resource because it cannot be made in place. True of all parts of its id."""
     defaults: tuple[Any, ...] = ()
-    """What the service takes where none is given. Several where that depends; the first is what one goes back to."""
+    """The service's defaults. Several if they vary; removing the setting resets it to the first."""
     choices: tuple[str, ...] = ()
     minimum: float | None = None
-    """Of a number; of a duration in seconds."""
+    """For numbers; for durations in seconds."""
     maximum: float | None = None
     fields: Mapping[str, Property] = field(default_factory=dict)
-    """Of an object."""
+    """For objects."""
 
 
 class Actual(NamedTuple):
-    """A resource as it really is."""
+    """The actual state of a resource."""
 
     settings: Values
-    """Every setting that can be read, with None for what is not set. What can't be read is left out: never drift."""
+    """Every readable setting, None if unset. Settings that cannot be read are left out and never drift."""
     outputs: Values
-    """What else to record and to give to programs, such as figures; it may change on its own, and is no drift."""
+    """Other values to record and pass to programs, such as counts. Their changes are not drift."""
 
 
 class ResourceType(Protocol):
-    """One type of resources. The engine asks from several threads at once.
+    """One type of resources. The engine calls it from several threads concurrently.
 
-    Every method may raise ResourceFailed. Inputs were checked against `properties`; none of them is unknown, but for
-    those of `problems`.
+    Every method may raise ResourceFailed. Inputs have been checked against `properties`, and none is UNKNOWN except
+    in `problems`.
     """
 
     @property
     def properties(self) -> Mapping[str, Property]: ...
 
     def problems(self, inputs: Values) -> Mapping[str, str]:
-        """What is wrong that `properties` can't say: a reason by property. Values may be UNKNOWN."""
+        """Return problems that `properties` cannot express: reasons by property. Values may be UNKNOWN."""
 
     def create(self, inputs: Values) -> tuple[str, Actual]:
-        """Its id and what it is now. What exists already is refused: it may be somebody else's."""
+        """Create it and return its id and actual state. Refuse if it exists: it may belong to others."""
 
     def read(self, resource_id: str) -> Actual | None:
-        """None when it is not there."""
+        """Return its actual state; None if it does not exist."""
 
     def update(self, resource_id: str, inputs: Values) -> Actual:
-        """Make it as `inputs` say. A setting that is to be as if never given comes with its default, or None."""
+        """Apply `inputs` and return the actual state. A removed setting comes with its default, or None."""
 
     def delete(self, resource_id: str) -> None:
-        """What is gone already is no failure."""
+        """Delete it; succeed if it does not exist."""
 
 
 class ResourceFailed(Exception):
-    """Why something could not be done, in one line for people, without any secret."""
+    """Why an operation failed, in one line without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class SecretValue:
 
 
 class Unknown:
-    """A value that is only known once what it comes from exists."""
+    """A value that is unknown until its source resource exists."""
 
     def __repr__(self) -> str:
         return "UNKNOWN"

@@ -1,4 +1,4 @@
-"""Property maps between the engine's protobuf structs and plain values, and when two values are the same."""
+"""Converts property maps between protobuf structs and plain values, and compares values."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ _SECONDS = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "se
 
 
 def to_values(struct: Struct) -> dict[str, Any]:
-    """Without marks of secrets: the engine puts them on again by name. Whole numbers are int. Null is absent."""
+    """Return plain values. Secret marks and nulls are dropped (the engine restores marks); whole numbers are int."""
     return {name: _from(value) for name, value in struct.fields.items() if value.WhichOneof("kind") != "null_value"}
 
 
 def to_struct(values: Values) -> Struct:
-    """None is left out."""
+    """Return a struct without the values that are None."""
     return Struct(fields={name: _to(value) for name, value in values.items() if value is not None})
 
 
 def seconds_of(duration: str) -> Decimal:
-    """Exact, since time spans of the services have more digits than a float. Raises ValueError."""
+    """Parse an ISO 8601 duration exactly: services use more digits than a float has. Raises ValueError."""
     match = _DURATION.fullmatch(duration)
     if match is None or duration[-1] in "PT":
-        raise ValueError(f'"{duration}" is no duration such as PT1M30S')
+        raise ValueError(f'"{duration}" is not a duration; use e.g. PT1M30S')
     return sum((Decimal(part) * _SECONDS[unit] for unit, part in match.groupdict().items() if part), Decimal(0))
 
 
 def same(known: Property, one: Any, other: Any) -> bool:
-    """By value: PT60S is PT1M, 1 is 1.0; true is not 1."""
+    """Whether the values are equal: PT60S equals PT1M, 1 equals 1.0; true does not equal 1."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(
             same(known.fields.get(name, _ANY), one[name], other[name]) for name in one
@@ -72,13 +72,13 @@ def is_default(known: Property, value: Any) -> bool:
 
 
 _ANY = Property("map")
-"""Of what nothing more is known."""
+"""For values without a description."""
 
 
 def _moments(duration: str) -> Decimal | str:
     try:
         return seconds_of(duration)
-    except ValueError:  # recorded by hand or by an older version: compared as text
+    except ValueError:  # recorded by hand or by an older version: compare as text
         return duration
 
 
@@ -123,4 +123,4 @@ def _to(value: Any) -> Value:
         return Value(list_value=ListValue(values=[_to(each) for each in value]))
     if value is None:
         return Value(null_value=NULL_VALUE)
-    raise TypeError(f"{type(value).__name__} can't be a property's value")
+    raise TypeError(f"{type(value).__name__} cannot be a property value")

@@ -1,4 +1,4 @@
-"""Resource providers that this process serves to the engine for the length of a command."""
+"""Resource providers that this process serves to the engine during a command."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ _ENGINE_THREADS_A_CORE = 4
 """The engine's own default parallelism (pulumi/pkg/cmd/pulumi/operations/up.go)."""
 _SPARE_THREADS = 16
 _MAX_MESSAGE = 400 * 1024 * 1024
-"""As the engine has it (pulumi/sdk/go/common/util/rpcutil)."""
+"""The engine's own limit (pulumi/sdk/go/common/util/rpcutil)."""
 
 
 @contextmanager
 def served(servicers: Mapping[str, ResourceProviderServicer], parallel: int | None) -> Iterator[Mapping[str, int]]:
-    """The loopback port of each, by package name. More threads than the engine has calls: one that waits for another
-    must not stand in its way.
+    """Yield each one's loopback port by package name.
+
+    There are more threads than the engine has concurrent calls, so that calls waiting for others cannot block those.
     """
     import grpc
     from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server

@@ -1,4 +1,4 @@
-"""Which Pulumi CLI runs the infrastructure: where it is looked for, and whether it is new enough."""
+"""Finds, checks and installs the Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from dstream.errors import ConfigError, SystemFault
 
 ENGINE_VERSION = "3.259.0"
-"""What DStream is tested with; `tools/pulumi/go.mod` names the same."""
+"""The tested version; `tools/pulumi/go.mod` names the same."""
 
 OLDEST_VERSION = (3, 181, 0)
-"""Before it `refresh` and `destroy` don't know inline programs (pulumi/pulumi#19858)."""
+"""Older versions lack inline programs in `refresh` and `destroy` (pulumi/pulumi#19858)."""
 
 _NAME = "pulumi.exe" if os.name == "nt" else "pulumi"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
@@ -24,17 +24,17 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A Pulumi CLI that can be used."""
+    """A usable Pulumi CLI."""
 
     path: Path
     version: str
     """Without a v: `3.259.0`."""
     source: str
-    """Where it was found, for people: `DSTREAM_PULUMI`, `PATH`, `~/.dstream/pulumi` or `~/.pulumi/bin`."""
+    """Where it was found, for display: `DSTREAM_PULUMI`, `PATH`, `~/.dstream/pulumi` or `~/.pulumi/bin`."""
 
 
 def find_engine(environ: Mapping[str, str]) -> Engine:
-    """The first of: DSTREAM_PULUMI, PATH, ~/.dstream/pulumi, ~/.pulumi/bin.
+    """Return the first CLI in DSTREAM_PULUMI, PATH, ~/.dstream/pulumi and ~/.pulumi/bin.
 
     Raises ConfigError `infra.no_engine`, `infra.old_engine`.
     """
@@ -45,8 +45,8 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
         if found is None:
             raise ConfigError(
                 "infra.no_engine",
-                f"DSTREAM_PULUMI names {named}, and there is no pulumi",
-                hint="Let it name the pulumi executable or its folder, or unset it.",
+                f"DSTREAM_PULUMI is {named}, but no pulumi executable was found there",
+                hint="Set it to the pulumi executable or its folder, or unset it.",
             )
         return _checked(Engine(found, _version_of(found), "DSTREAM_PULUMI"))
     on_path = shutil.which(_NAME, path=environ.get("PATH", ""))
@@ -64,13 +64,13 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
         "infra.no_engine",
         f"the Pulumi CLI was not found: DSTREAM_PULUMI is not set, and it is neither on PATH nor in {own.parent} "
         f"nor in {home / '.pulumi' / 'bin'}",
-        hint=f"`dstream doctor --install` installs it; without network, put pulumi {ENGINE_VERSION} at "
-        f"{own / 'bin' / _NAME}, or let DSTREAM_PULUMI name it.",
+        hint=f"Run `dstream doctor --install`. Without network access, put pulumi {ENGINE_VERSION} at "
+        f"{own / 'bin' / _NAME}, or set DSTREAM_PULUMI to its path.",
     )
 
 
 def install_engine(environ: Mapping[str, str], version: str = ENGINE_VERSION) -> Engine:
-    """Download the CLI to ~/.dstream/pulumi with Pulumi's own installer; one that is there already is kept.
+    """Download the CLI to ~/.dstream/pulumi with Pulumi's own installer, unless it is already there.
 
     Raises SystemFault `infra.install_failed`.
     """
@@ -90,7 +90,7 @@ def install_engine(environ: Mapping[str, str], version: str = ENGINE_VERSION) ->
 
 
 def home_of(environ: Mapping[str, str]) -> Path:
-    """The user's home, as the environment says it."""
+    """Return the user's home folder, from the environment if set."""
     return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
 
 
@@ -98,7 +98,7 @@ def _not_installed(folder: Path, reason: str) -> SystemFault:
     return SystemFault(
         "infra.install_failed",
         f"the Pulumi CLI could not be installed: {reason}",
-        hint=f"Without network, put the executable at {folder / 'bin' / _NAME}, or let DSTREAM_PULUMI name it.",
+        hint=f"Without network access, put it at {folder / 'bin' / _NAME}, or set DSTREAM_PULUMI to its path.",
     )
 
 
@@ -107,7 +107,7 @@ def _own_folder(home: Path, version: str) -> Path:
 
 
 def _own_folders(home: Path) -> Iterator[Path]:
-    """The tested version first, then the newest."""
+    """Yield the folder of the tested version, then others from the newest."""
     tested = _own_folder(home, ENGINE_VERSION)
     yield tested
     others = [each for each in tested.parent.glob("v*") if _VERSION.fullmatch(each.name) and each != tested]
@@ -115,7 +115,7 @@ def _own_folders(home: Path) -> Iterator[Path]:
 
 
 def _in(place: Path) -> Path | None:
-    """The executable that a path names: itself, or in that folder, or in its `bin`."""
+    """Return the executable at a path: the path itself, or inside that folder or its `bin`."""
     for candidate in (place, place / _NAME, place / "bin" / _NAME):
         if candidate.is_file() and os.access(candidate, os.X_OK):
             return candidate
@@ -133,7 +133,7 @@ def _version_of(path: Path) -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise ConfigError("infra.no_engine", f"{path} is no Pulumi CLI that runs here: {error}") from error
+        raise ConfigError("infra.no_engine", f"{path} is not a working Pulumi CLI: {error}") from error
     return done.stdout.strip().removeprefix("v")
 
 
@@ -143,8 +143,8 @@ def _checked(engine: Engine) -> Engine:
     oldest = ".".join(map(str, OLDEST_VERSION))
     raise ConfigError(
         "infra.old_engine",
-        f"{engine.path} is Pulumi {engine.version or 'of an unknown version'}, and DStream needs {oldest} or newer",
-        hint=f"`dstream doctor --install` installs {ENGINE_VERSION}; DSTREAM_PULUMI says which one to take.",
+        f"{engine.path} is Pulumi {engine.version or 'of unknown version'}; DStream needs {oldest} or newer",
+        hint=f"Run `dstream doctor --install` to install {ENGINE_VERSION}, or set DSTREAM_PULUMI to a newer one.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The Pulumi CLI as a child that can be cancelled, and that does not outlive this process uncontrolled."""
+"""The Pulumi CLI as a child process that can be cancelled and does not outlive this process unnoticed."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ _EMPTY_IS_UNSET = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
 class EngineCommand(PulumiCommand):
-    """Like the SDK's, apart from how the process is held.
+    """Like the SDK's command, except for process handling.
 
-    - It leads a process group, so that a terminal's Ctrl-C reaches this process only, which then passes on one SIGINT:
-      the engine finishes the steps at hand, records them and gives its lock back.
-    - What it writes goes to files: an engine whose reader was killed would die of SIGPIPE in the middle of a step.
-    - On Linux it gets a signal when this process dies. SIGINT where the providers live on: it gives its lock back, and
-      what was under way stays noted as pending. Where this process serves them, SIGKILL: the engine would take the
-      broken connection for a failed creation and forget it, while what is pending is looked up by the next `init`.
+    - It leads a process group, so a terminal's Ctrl-C reaches only this process, which forwards one SIGINT: the engine
+      finishes its current steps, records them and releases its lock.
+    - Its output goes to files: if its reader were killed, the engine would die of SIGPIPE in the middle of a step.
+    - On Linux it gets a signal when this process dies. If the resource providers live on, that is SIGINT: the engine
+      releases its lock, and unfinished steps stay pending. If this process serves them, it is SIGKILL: the engine
+      would treat the broken connection as a failed creation and drop it, whereas `init` resolves pending steps.
     """
 
     def __init__(self, engine: Engine, stop: Stop, death_signal: signal.Signals = signal.SIGINT) -> None:
-        # Not the SDK's __init__: it would start the CLI only to ask for the version that is known already.
+        # Not the SDK's __init__: it would start the CLI to ask for the version, which is known.
         self.command = str(engine.path)
         self.version = VersionInfo.parse(engine.version)
         self._stop = stop
         self._death_signal = death_signal
         self.last = CommandResult("", "", 0)
-        """How the last one ended: the SDK's errors have it as a text only."""
+        """Result of the last run; the SDK's errors contain it as text only."""
 
     def run(
         self,
@@ -52,7 +52,7 @@ class EngineCommand(PulumiCommand):
         on_output: Callable[[str], object] | None = None,
         on_error: Callable[[str], object] | None = None,
     ) -> CommandResult:
-        """Raises the SDK's CommandError and those that derive from it."""
+        """Raises the SDK's CommandError and its subclasses."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = launcher.start(
                 [self.command, "--non-interactive", *args],
@@ -86,10 +86,10 @@ class EngineCommand(PulumiCommand):
 
 def _environment(additional: Mapping[str, str], bin_folder: str) -> dict[str, str]:
     environment = {**os.environ, **additional, "PULUMI_AUTOMATION_API": "true"}
-    for name in _EMPTY_IS_UNSET:  # the engine takes an empty passphrase for one
+    for name in _EMPTY_IS_UNSET:  # the engine would use an empty passphrase
         if not additional.get(name):
             environment.pop(name, None)
-    # plugins that lie beside the CLI come first, as in the SDK
+    # as in the SDK, prefer plugins next to the CLI
     environment["PATH"] = os.pathsep.join([bin_folder, environment.get("PATH", "")])
     return environment
 

@@ -1,4 +1,4 @@
-"""Where one task's infrastructure is recorded, and the environment that only the engine gets. No process is started."""
+"""Where a task's infrastructure is recorded, and the engine's environment variables. Starts no process."""
 
 from __future__ import annotations
 
@@ -37,37 +37,37 @@ class StackLocation:
 
     @property
     def folder(self) -> Path | None:
-        """The folder of a file backend."""
+        """The folder, if this is a file backend."""
         return Path(unquote(urlsplit(self.backend_url).path)) if self.backend_url.startswith(_FILE) else None
 
     @property
     def record_file(self) -> Path | None:
-        """Where a file backend keeps the stack's record."""
+        """The file of the stack's record, in a file backend."""
         if self.folder is None:
             return None
         return self.folder / ".pulumi" / "stacks" / self.project / f"{self.stack}.json"
 
     @property
     def is_certainly_empty(self) -> bool:
-        """A file backend without this stack; what other backends have only the engine knows."""
+        """Whether this is a file backend without this stack; only the engine can query other backends."""
         record = self.record_file
         return record is not None and not record.exists() and not record.with_name(f"{record.name}.gz").exists()
 
     @property
     def lock_folder(self) -> Path | None:
-        """Where a file backend keeps its locks (pulumi/pkg/backend/diy/lock.go)."""
+        """The folder of the stack's locks, in a file backend (pulumi/pkg/backend/diy/lock.go)."""
         if self.folder is None:
             return None
         return self.folder / ".pulumi" / "locks" / "organization" / self.project / self.stack
 
 
 def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> StackLocation:
-    """Raises ConfigError `infra.no_work_dir`."""
+    """Return where the task's stack is recorded. Raises ConfigError `infra.no_work_dir`."""
     if not infrastructure.work_dir:
         raise ConfigError(
             "infra.no_work_dir",
-            "the command does not say where the infrastructure is recorded",
-            hint="The host gives `infrastructure.work_dir` on line 1.",
+            "the command does not specify where the infrastructure is recorded",
+            hint="Set `infrastructure.work_dir` on line 1.",
         )
     work_dir = Path(infrastructure.work_dir)
     project = project_name(infrastructure.task or "task")
@@ -77,7 +77,7 @@ def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Stac
 
 
 def project_name(task: str) -> str:
-    """A name that Pulumi takes, of this task alone: one that had to be changed carries a hash of the original."""
+    """Return a valid Pulumi project name unique to the task; a changed name gets a hash of the original."""
     if _SAFE_NAME.fullmatch(task) and not _LOOKS_HASHED.fullmatch(task):
         return task
     readable = re.sub(r"[^A-Za-z0-9_.]+", "-", task).strip("-.")[:60] or "task"
@@ -92,8 +92,8 @@ def engine_environment(
     plugins: Collection[str],
     opens_record: bool = True,
 ) -> dict[str, str]:
-    """What is set for the engine and for nobody else. `attached`: ports of the providers that this process serves;
-    `opens_record`: False for what only concerns the engine itself, and needs no passphrase.
+    """Return the variables set for the engine only. `attached`: ports of the providers that this process serves;
+    `opens_record`: False for calls that don't read a record and so need no passphrase.
 
     Raises ConfigError `infra.no_passphrase`, `infra.passphrase_lost`.
     """
@@ -115,7 +115,7 @@ def engine_environment(
 
 
 def _absolute(url: str, work_dir: Path) -> str:
-    """`file://` means different things in the engine's own folder and in the user's."""
+    """Make a `file://` URL absolute: the engine runs in another folder than the user."""
     if not url.startswith(_FILE):
         return url
     path = url.removeprefix(_FILE)
@@ -138,7 +138,7 @@ def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, s
             return {}  # Pulumi Cloud keeps the secrets itself
         raise ConfigError(
             "infra.no_passphrase",
-            f"nothing says how to encrypt what is recorded in {place.backend_url}",
+            f"no passphrase to encrypt the record in {place.backend_url}",
             hint=f"Set {_PASSPHRASE} or {_PASSPHRASE_FILE}, or `secrets_provider` in the infrastructure block.",
         )
     file = place.folder / ".pulumi" / "dstream-passphrase"
@@ -148,12 +148,12 @@ def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, s
 
 
 def _create(file: Path, place: StackLocation) -> None:
-    """A random one beside the record, for the owner's eyes; of two that come at once, one is taken by both."""
+    """Create a random passphrase next to the record, readable by the owner; concurrent callers get the same one."""
     if not place.is_certainly_empty:
         raise ConfigError(
             "infra.passphrase_lost",
-            f"{file} is gone, and the record of {place.project} is encrypted with it",
-            hint=f"Bring the file back, or set {_PASSPHRASE} if the record was made with one of your own.",
+            f"{file} is missing, and the record of {place.project} is encrypted with it",
+            hint=f"Restore the file, or set {_PASSPHRASE} if the record uses your own passphrase.",
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
@@ -163,6 +163,6 @@ def _create(file: Path, place: StackLocation) -> None:
     try:
         os.link(fresh, file)
     except FileExistsError:
-        pass  # another command made one in the meantime: that one counts
+        pass  # use the one that another command has just created
     finally:
         fresh.unlink()

@@ -1,6 +1,6 @@
-"""What the engine tells while it works, as steps, outputs and diagnostics. Pure: events in, values out.
+"""Turns the engine's events into steps, outputs and diagnostics. Pure.
 
-Rows that people don't count are left out: the stack itself, providers, and the two halves of a replacement.
+Leaves out the stack itself, providers, and the two halves of a replacement.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ class EngineProblem:
 
     @property
     def name(self) -> str:
-        """The resource's, or empty for what concerns the whole."""
+        """The resource's name; empty for problems of the whole stack."""
         return "" if _is_internal(self.urn) else self.urn.rpartition("::")[2]
 
     @property
     def type(self) -> str:
-        """The resource's type token, or empty likewise."""
+        """The resource's type token; empty for problems of the whole stack."""
         return "" if _is_internal(self.urn) else _type_of(self.urn)
 
 
 class EngineEvents:
-    """Takes the events of one command in their order. `on_step` hears how far each resource is."""
+    """Takes the events of one command in order, and calls `on_step` with each resource's progress."""
 
     def __init__(self, on_step: Callable[[Step, Phase, str], None] = lambda *_: None) -> None:
         self._on_step = on_step
@@ -69,21 +69,21 @@ class EngineEvents:
         self._open: dict[str, Step] = {}
         self.problems: list[EngineProblem] = []
         self.outputs: Mapping[str, Any] = {}
-        """What the program exported; secret values are masked."""
+        """The program's exports; secrets are masked."""
 
     @property
     def steps(self) -> list[Step]:
-        """What is, or would be, done with each resource. By name: the engine works on many at once, in any order."""
+        """The steps, sorted by name: the engine works on many concurrently, in any order."""
         return sorted((self._recorded(each) for each in self._steps.values()), key=_by_name)
 
     @property
     def verdicts(self) -> list[Step]:
-        """What a refresh found: recorded (`old`) and real (`new`)."""
+        """Results of a refresh: recorded (`old`) and actual (`new`) values."""
         return sorted(self._verdicts.values(), key=_by_name)
 
     @property
     def unfinished(self) -> list[Step]:
-        """Begun, and neither done nor failed."""
+        """Steps that have started and neither completed nor failed."""
         return list(self._open.values())
 
     def take(self, event: EngineEvent) -> None:
@@ -97,7 +97,7 @@ class EngineEvents:
             self._diagnosed(event.diagnostic_event)
 
     def _recorded(self, step: Step) -> Step:
-        """What is really as the program wants it, but not as recorded, is still to be recorded."""
+        """Turn "same" into "refresh" if the resource matches the program but not the record."""
         verdict = self._verdicts.get(step.urn)
         if step.op != "same" or verdict is None or verdict.op != "update":
             return step
@@ -132,7 +132,7 @@ class EngineEvents:
             self._steps[metadata.urn] = _step(metadata, self._steps.get(metadata.urn))
 
     def _started(self, metadata: StepEventMetadata) -> None:
-        """A replacement begins with its first half, whichever that is."""
+        """A replacement starts with its first half, whichever that is."""
         step = self._steps.get(metadata.urn) or _step(metadata)
         if step.op != "same" and metadata.urn not in self._open:
             self._open[metadata.urn] = step
@@ -150,7 +150,7 @@ class EngineEvents:
             self._on_step(self._steps.get(metadata.urn, begun), "done", "")
 
     def finish(self) -> None:
-        """The command succeeded: what is still open (a replacement of which the engine kept the old half) is done."""
+        """Complete the open steps of a successful command: replacements whose old half the engine kept."""
         for urn, step in self._open.items():
             self._on_step(self._steps.get(urn, step), "done", "")
         self._open.clear()
@@ -191,7 +191,7 @@ def _real(old: StepEventStateMetadata | None, new: StepEventStateMetadata | None
 
 
 def _verdict(metadata: StepEventMetadata) -> Step:
-    """`old` is what is recorded, `new` what was read: nothing for a resource that is gone."""
+    """Return the drift: `old` is recorded, `new` was read and is absent for a deleted resource."""
     if metadata.new is None:
         operation: Operation = "delete"
     elif metadata.detailed_diff or metadata.op == "update":
@@ -218,7 +218,7 @@ def _differences(metadata: StepEventMetadata, operation: Operation) -> Iterator[
 
 
 def _kept_differently(metadata: StepEventMetadata) -> Iterator[Difference]:
-    """How a resource is guarded is no property of it: the engine calls it the same and records the change."""
+    """Changed protection is not a property: the engine reports "same" and records the change."""
     old, new = metadata.old, metadata.new
     if old is None or new is None:
         return
@@ -229,7 +229,7 @@ def _kept_differently(metadata: StepEventMetadata) -> Iterator[Difference]:
 
 
 def _detailed(metadata: StepEventMetadata) -> Iterator[Difference]:
-    """Old and new values of what the provider says differs; without a detailed diff, of the properties it names."""
+    """Yield old and new values of the detailed diff; without one, of the properties that the provider names."""
     old_inputs, old_outputs = _both(metadata.old)
     new_inputs, new_outputs = _both(metadata.new)
     if metadata.detailed_diff:
@@ -237,7 +237,7 @@ def _detailed(metadata: StepEventMetadata) -> Iterator[Difference]:
             is_input = metadata.detailed_diff[path].input_diff
             old = at(old_inputs, path) if is_input else at(old_outputs, path)
             new = at(new_inputs, path)
-            if old is None:  # not set, so as the service had it; or only among the others
+            if old is None:  # not set: the service's own value, or found only there
                 old = at(old_outputs if is_input and path.isidentifier() else old_inputs, path)
             if new is None and metadata.detailed_diff[path].diff_kind not in ("delete", "delete-replace"):
                 new = at(new_outputs, path)

@@ -1,4 +1,4 @@
-"""From what the engine says went wrong to an error for people. Pure."""
+"""Turns the engine's failures into DStream errors. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _NOT_AUTHORISED = re.compile(
     r"|ExpiredToken|InvalidSubscriptionId|SubscriptionNotFound|DefaultAzureCredential"
 )
 _QUOTA = re.compile(r"QuotaExceeded|exceeding approved quota")
-"""Azure answers 403 to it, as to a missing right."""
+"""Azure answers 403, as for a missing permission."""
 _EXISTS = re.compile(r"(?i)already exist")
 _UNREACHABLE = re.compile(
     r"(?i)connection refused|no such host|network is unreachable|i/o timeout|name resolution|failed to connect"
@@ -49,17 +49,17 @@ def failure(
     stderr: str, problems: Sequence[EngineProblem], config_path_of: Callable[[str, str], str] = lambda *_: ""
 ) -> DStreamError:
     """Return the first cause as an error. `stderr` is the engine's; `config_path_of` is the definition's."""
-    causes = [each for each in problems if each.severity == "error" and not _says_nothing(each.message)]
+    causes = [each for each in problems if each.severity == "error" and not _is_summary(each.message)]
     if not causes:
         said = [one_line(match) for match in _STDERR_ERROR.findall(stderr)]
-        text = said[0] if said else one_line(stderr) or "the engine failed and gave no reason"
+        text = said[0] if said else one_line(stderr) or "the engine failed without giving a reason"
         causes = [EngineProblem("error", text)]
     first = causes[0]
     text = one_line(first.message)
     message = f"{first.name}: {text}" if first.name else text
     if len(causes) > 1:
         others = ", ".join(dict.fromkeys(each.name for each in causes[1:] if each.name and each.name != first.name))
-        message += f" (failed as well: {others})" if others else ""
+        message += f" (also failed: {others})" if others else ""
     error = _of(text, message, first)
     if first.name:
         error.config_path = config_path_of(first.type, first.name)
@@ -67,22 +67,22 @@ def failure(
 
 
 def one_line(text: str) -> str:
-    """The provider's own words without line breaks, and not without end."""
+    """Return the text without line breaks, at most 600 characters long."""
     text = re.sub(r"\s+", " ", text).strip()
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 2] + ".."
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def interrupted(command: str, done: Sequence[Step], unfinished: Sequence[Step], *, signal: int = 0) -> SystemFault:
-    """The engine came to an end before its work did."""
+    """Return the error for an engine that ended before it was done."""
     why = f"the engine was killed (signal {signal})" if signal else f"{command} was interrupted"
     parts = [why]
     if done:
-        parts.append(f"done before: {_names(done)}")
+        parts.append(f"completed: {_names(done)}")
     if unfinished:
-        parts.append(f"under way, and perhaps half done: {_names(unfinished)}")
+        parts.append(f"possibly incomplete: {_names(unfinished)}")
     if not done and not unfinished:
         parts.append("nothing was changed")
-    hint = f"`dstream {command}` again finishes it." if command in ("init", "destroy") else ""
+    hint = f"Run `dstream {command}` again to resume." if command in ("init", "destroy") else ""
     return SystemFault("infra.interrupted", "; ".join(parts), hint=hint)
 
 
@@ -91,44 +91,50 @@ def _of(text: str, message: str, cause: EngineProblem) -> DStreamError:
         who = cause.name or "a resource"
         return RefusedError(
             "infra.protected",
-            f"{who} is protected, and can't be deleted or replaced",
-            hint="Take `protect` off it and run `dstream init`; then it can go.",
+            f"{who} is protected: it cannot be deleted or replaced",
+            hint="Remove `protect` and run `dstream init` first.",
         )
     if _IMPORT_DIFFERS.search(text):
         return ConfigError(
             "infra.import_differs",
-            f"{cause.name or 'what is to be taken over'} exists with other settings, which can't be changed in place",
-            hint="Nothing was changed. Write the settings for which the plan would replace it as they are.",
+            f"{cause.name or 'the resource to import'} exists with settings that cannot be changed in place",
+            hint="Nothing was changed. Set them to their actual values, as `dstream plan` shows them.",
         )
     if _OFF_PLAN.search(text):
         return RefusedError(
-            "infra.stale_plan", f"something changed after it was looked at: {message}", hint="Run `dstream plan` again."
+            "infra.stale_plan", f"changed after the plan was made: {message}", hint="Run `dstream plan` again."
         )
     if _PASSPHRASE.search(text):
         return ConfigError(
             "infra.passphrase",
             "the record is encrypted with another passphrase",
-            hint="PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE must be what it was when it was made.",
+            hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the passphrase of the record.",
         )
     if _NO_PLUGIN.search(text):
-        return SystemFault("infra.no_plugin", message, hint="It needs network once, or the plugin in PULUMI_HOME.")
+        return SystemFault(
+            "infra.no_plugin",
+            message,
+            hint="Connect to the network to download it, or install the plugin in PULUMI_HOME.",
+        )
     if _NOT_AUTHORISED.search(text) and not _QUOTA.search(text):
         return AuthError("infra.not_authorised", message)
     if _EXISTS.search(text):
         return ConfigError(
             "infra.exists",
             message,
-            hint="It was made by somebody else: --import takes it over, another name leaves it alone.",
+            hint="It exists but is not in this stack's record: import it with --import, or use another name.",
         )
     if _UNREACHABLE.search(text):
         return UnreachableError("infra.unreachable", message)
     if _CONFIG.search(text):
         return ConfigError("infra.not_accepted", message)
-    return SystemFault("infra.failed", message, hint="What was done is recorded; the same command again goes on.")
+    return SystemFault(
+        "infra.failed", message, hint="Completed steps are recorded; run the same command again to resume."
+    )
 
 
-def _says_nothing(message: str) -> bool:
-    """What the engine adds about the whole once a step has failed."""
+def _is_summary(message: str) -> bool:
+    """Whether the message is only the engine's summary after a failed step."""
     return message in ("update failed", "destroy failed", "preview failed", "refresh failed", "")
 
 

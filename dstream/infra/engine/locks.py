@@ -1,4 +1,4 @@
-"""Who holds a stack, and what becomes of a lock whose holder is dead."""
+"""The locks of a stack: their holders, and removal of locks whose process is dead."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _CREATED_BY = re.compile(r"created by (?P<user>[^@\s]*)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
 _CLOCK_STEP_S = 5.0
-"""How far a process's start and the lock's time may be apart by rounding."""
+"""Tolerance between a process's start and its lock's time, for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class StackLockHolder:
-    """A process that is changing the infrastructure, or was when it died."""
+    """A process that holds a stack's lock, dead or alive."""
 
     user: str
     host: str
@@ -33,7 +33,7 @@ class StackLockHolder:
     since: str
     """As the engine wrote it: `2026-11-25T21:11:51.628955519Z`."""
     file: Path | None = None
-    """The lock of a file backend."""
+    """The lock file, in a file backend."""
 
     def __str__(self) -> str:
         since = self.since.partition(".")[0].removesuffix("Z").replace("T", " ")
@@ -41,12 +41,12 @@ class StackLockHolder:
 
     @property
     def is_dead(self) -> bool:
-        """Certain only: a holder on another host counts as alive."""
+        """Whether the process is known to be dead; a holder on another host counts as alive."""
         return self.host == socket.gethostname() and not _lives(self.pid, self.since)
 
 
 def holders(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[StackLockHolder]:
-    """Who holds the task's stack now, the oldest first.
+    """Return the current holders of the task's stack, oldest first.
 
     Raises ConfigError `infra.lock_unreadable` for a backend whose locks only the engine can see.
     """
@@ -56,26 +56,26 @@ def holders(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[
     if place.lock_folder is None:
         raise ConfigError(
             "infra.lock_unreadable",
-            f"who holds the lock in {place.backend_url} can't be read from here",
-            hint="A command that meets the lock names its holder.",
+            f"the locks in {place.backend_url} cannot be listed",
+            hint="A command that finds the stack locked names the holder.",
         )
     return holders_in(place)
 
 
 def holders_in(place: StackLocation) -> list[StackLockHolder]:
-    """Of a file backend; of another one nothing is known here."""
+    """Return the lock holders in a file backend; empty for other backends."""
     found = []
     for file in sorted(place.lock_folder.glob("*.json")) if place.lock_folder else ():
         try:
             lock = json.loads(file.read_bytes())
             found.append(StackLockHolder(lock["username"], lock["hostname"], int(lock["pid"]), lock["timestamp"], file))
         except (OSError, ValueError, KeyError):
-            continue  # given back, or not yet written to its end, at this moment
+            continue  # released, or not completely written yet
     return sorted(found, key=lambda each: each.since)
 
 
 def named_in(text: str) -> list[StackLockHolder]:
-    """The holders that the engine's own message names: `created by USER@HOST (pid N) at TIME`."""
+    """Return the holders named in an engine message: `created by USER@HOST (pid N) at TIME`."""
     return [
         StackLockHolder(match["user"], match["host"], int(match["pid"]), match["since"])
         for match in _CREATED_BY.finditer(text)
@@ -83,24 +83,24 @@ def named_in(text: str) -> list[StackLockHolder]:
 
 
 def remove_dead(place: StackLocation) -> list[StackLockHolder]:
-    """Take away the locks of processes that are dead on this host; the ones that were taken away."""
+    """Remove and return the locks of processes that are dead on this host."""
     dead = [each for each in holders_in(place) if each.is_dead]
     remove(dead)
     return dead
 
 
 def locked(held_by: Sequence[StackLockHolder]) -> LockedError:
-    """The error for what somebody else holds."""
+    """Return the error for a stack that others hold."""
     who = ", ".join(str(each) for each in held_by) or "another command"
     return LockedError(
         "infra.locked",
         f"the infrastructure is locked by {who}",
-        hint="Wait for it, or let --lock-timeout wait. If it is gone for good: `dstream unlock`.",
+        hint="Wait, or set --lock-timeout. If the holder no longer exists, run `dstream unlock`.",
     )
 
 
 def remove(locks: Sequence[StackLockHolder]) -> None:
-    """Of a file backend."""
+    """Delete lock files of a file backend."""
     for each in locks:
         assert each.file is not None
         for file in (each.file, each.file.with_name(f"{each.file.name}.attrs")):
@@ -108,22 +108,22 @@ def remove(locks: Sequence[StackLockHolder]) -> None:
 
 
 def _lives(pid: int, since: str) -> bool:
-    """A process with that number that began before the lock was made."""
+    """Whether a process with this id exists and started before the lock was created."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's, and alive
+        pass  # alive, of another user
     if _stat(pid)[:1] == ["Z"]:
-        return False  # killed, and nobody has asked how it ended
+        return False  # a zombie
     began = _began(pid)
     made = _seconds(since)
     return began is None or made is None or began <= made + _CLOCK_STEP_S
 
 
 def _began(pid: int) -> float | None:
-    """When the process began, in seconds since 1970; None where that can't be told (proc_pid_stat(5), field 22)."""
+    """Return the process's start in seconds since 1970; None if unknown (proc_pid_stat(5), field 22)."""
     stat = _stat(pid)
     if not stat:
         return None
@@ -132,7 +132,7 @@ def _began(pid: int) -> float | None:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the name, from the state on; nothing where there is no such file."""
+    """Return the fields of /proc/PID/stat after the name, starting with the state; empty without that file."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

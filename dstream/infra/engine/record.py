@@ -1,4 +1,4 @@
-"""What the engine has recorded of a stack, as `pulumi stack export` tells it. Pure."""
+"""The engine's record of a stack, from `pulumi stack export`. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STACK = "pulumi:pulumi:Stack"
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A step that was begun and of which nobody recorded the end: the engine was killed."""
+    """A step with a recorded start and no recorded outcome: the engine was killed."""
 
     kind: str
     """creating, updating, deleting, reading, importing"""
@@ -40,12 +40,12 @@ class StackRecord:
 
     @property
     def names(self) -> list[str]:
-        """Of the resources that people know, in the order of their making."""
+        """Names of the resources, without the engine's own, in order of creation."""
         return [each["urn"].rpartition("::")[2] for each in self._resources if not _is_internal(each)]
 
     @property
     def types_and_names(self) -> list[tuple[str, str]]:
-        """Of the same resources; the type is its token: `azure-native:servicebus:Queue`."""
+        """The same with type tokens: `azure-native:servicebus:Queue`."""
         return [(each["type"], each["urn"].rpartition("::")[2]) for each in self._resources if not _is_internal(each)]
 
     @property
@@ -55,7 +55,7 @@ class StackRecord:
 
     @property
     def outputs(self) -> Mapping[str, Any]:
-        """What the program exported; secret values are masked."""
+        """The program's exports; secrets are masked."""
         for each in self._resources:
             if each.get("type") == _STACK:
                 return properties(each.get("outputs"))
@@ -63,7 +63,7 @@ class StackRecord:
 
     @property
     def digest(self) -> str:
-        """Changes with any input or id that is recorded, and with nothing else (volatile outputs, timestamps)."""
+        """A hash of the recorded inputs and ids; volatile outputs and timestamps do not affect it."""
         facts = sorted(
             [each["urn"], each.get("id", ""), properties(each.get("inputs")), bool(each.get("delete"))]
             for each in self._resources
@@ -88,7 +88,7 @@ class StackRecord:
 
     @property
     def stack_settings(self) -> Mapping[str, Any]:
-        """How the record is encrypted, as the stack's settings file says it: that file may be lost, the record not."""
+        """The record's encryption, in the form of the stack's settings file, so that this file can be re-created."""
         provider = self._deployment.get("secrets_providers") or {}
         state = provider.get("state") or {}
         if provider.get("type") == "passphrase" and state.get("salt"):
@@ -98,9 +98,9 @@ class StackRecord:
         return {}
 
     def settled(self, ids: Mapping[str, str]) -> dict[str, Any]:
-        """The same export without pending operations; a creation whose id is known counts as made.
+        """Return the export without pending operations; a creation whose id is known counts as done.
 
-        Whether it was made is for a refresh to see: it drops what is not there.
+        A refresh then drops it if it does not exist.
         """
         deployment = dict(self._deployment)
         resources = [dict(each) for each in self._resources]
@@ -117,8 +117,8 @@ class StackRecord:
 
 
 def _with(resources: list[dict[str, Any]], made: dict[str, Any]) -> list[dict[str, Any]]:
-    """With what was being made. Where it replaces one of another id, that one waits for its deletion behind it; one of
-    the same id was deleted before, and stays only as a mark that its replacement is to be made (`pendingReplacement`).
+    """Add a resource whose creation was pending. If it replaces one with another id, that one stays, marked for
+    deletion. One with the same id was already deleted and only marks the pending replacement (`pendingReplacement`).
     """
     for index, each in enumerate(resources):
         if each["urn"] == made["urn"] and not each.get("delete"):

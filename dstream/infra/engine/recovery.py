@@ -1,4 +1,4 @@
-"""After a kill: what was begun and not recorded is looked up, so that nothing is made twice or forgotten."""
+"""Recovery from an interrupted command: resolves pending steps, so that nothing is created twice or lost."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dstream.infra.engine.session import Session
 
 
 def recover(session: Session, record: StackRecord, definition: Definition, tell: Callable[[str], None]) -> StackRecord:
-    """The record as it is once every pending step is looked up.
+    """Return the record after resolving every pending step.
 
-    What was being made counts as made where its id is known (from the record, or by the definition); the refresh takes
-    it out again when it is not there. Everything else is in the record already, and the refresh reads what became of
-    it. `pulumi refresh --import-pending-creates` does not do it: with an inline program (v3.259.0) it only drops them.
+    A pending creation whose id is known (from the record or the definition) is recorded as created; the refresh drops
+    it if it does not exist. All other pending steps concern recorded resources, which the refresh reads.
+    `pulumi refresh --import-pending-creates` is no substitute: with an inline program (v3.259.0) it drops them.
     """
     pending = record.pending
     if not pending:
         return record
-    tell(f"an earlier command was killed while it was at work on {_names(pending)}: looking what became of that")
+    tell(f"an earlier command was interrupted while changing {_names(pending)}: checking its outcome")
     ids = {}
     for each in pending:
         if each.kind in ("creating", "importing"):

@@ -1,4 +1,4 @@
-"""One stack, opened: every call of the engine that the lifecycle commands need, and nothing about what they mean."""
+"""An open stack: every engine call that the lifecycle commands need. What to call when is in commands.py."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from dstream.protocol.messages import Infrastructure
 from dstream.sdk import Stop
 
 OnStep = Callable[[Step, Phase, str], None]
-"""A step, how far it is, and why it failed."""
+"""Called with a step, its phase, and why it failed."""
 Call = Callable[[Callable[[EngineEvent], None]], object]
-"""One of the SDK's long commands, which tells what happens to the function that it is given."""
+"""A long-running SDK command that reports events to the given function."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of the command's options the engine needs to know."""
+    """The command and the options that affect the engine."""
 
     command: str
     targets: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class Asked:
 
 
 class Session:
-    """Raises of every method: DStreamError; ConcurrentUpdateError for what takes the stack's lock."""
+    """One stack. Every method may raise DStreamError; those that lock the stack also ConcurrentUpdateError."""
 
     def __init__(
         self,
@@ -75,13 +75,13 @@ class Session:
         self._broken: Exception | None = None
 
     def record(self) -> StackRecord | None:
-        """None: the stack was never made."""
+        """Return the stack's record; None if the stack does not exist."""
         if self.place.is_certainly_empty:
             return None
         self._write_project()
         if remove_torn(self.place):
             self._warn(
-                "warning", "an earlier command was killed while it wrote its record: the last whole one counts", ""
+                "warning", "an earlier command was interrupted while saving its record; using the last complete one", ""
             )
         try:
             exported = self._run(["stack", "export"])
@@ -92,7 +92,7 @@ class Session:
         return record
 
     def create(self) -> bool:
-        """Make the stack's empty record. False: another command has made it in this moment."""
+        """Create an empty record. Return False if another command has just created it."""
         self._write_project()
         provider = ["--secrets-provider", self.place.secrets_provider] if self.place.secrets_provider else []
         try:
@@ -103,7 +103,7 @@ class Session:
         return True
 
     def remove(self) -> None:
-        """Take the record of a stack without resources away; a targeted destroy leaves the engine's own in it."""
+        """Remove the record of a stack without resources; after a targeted destroy the engine's own may be left."""
         self._run(["stack", "rm", "--yes", "--force"])
 
     def replace_record(self, exported: Mapping[str, Any]) -> None:
@@ -113,7 +113,7 @@ class Session:
             self._run(["stack", "import", "--file", file.name])
 
     def preview(self, *, refresh: bool, plan_file: Path | None = None) -> EngineEvents:
-        """What the program would change. `plan_file`: write down all that an `up` may then do."""
+        """Return what the program would change. `plan_file`: write the update plan that constrains `up`."""
         plan = str(plan_file) if plan_file else None
         return self._work(lambda on_event: self._stack.preview(refresh=refresh, plan=plan, **self._common(on_event)))
 
@@ -121,7 +121,7 @@ class Session:
         return self._work(lambda on_event: self._stack.preview_destroy(refresh=True, **self._common(on_event)))
 
     def drift(self) -> EngineEvents:
-        """Compare what is recorded with what is really there; nothing is written."""
+        """Compare recorded with actual state without writing."""
         return self._work(lambda on_event: self._stack.preview_refresh(**self._common(on_event)))
 
     def up(self, *, refresh: bool, plan_file: Path | None, on_step: OnStep) -> EngineEvents:
@@ -131,7 +131,7 @@ class Session:
         )
 
     def refresh(self, *, all_of_it: bool = False) -> EngineEvents:
-        """Record what is really there; `all_of_it`: whatever the command's targets are."""
+        """Record the actual state; `all_of_it`: ignore the command's targets."""
         changed = {"target": None} if all_of_it else {}
         return self._work(lambda on_event: self._stack.refresh(**{**self._common(on_event), **changed}))
 
@@ -139,19 +139,19 @@ class Session:
         return self._work(lambda on_event: self._stack.destroy(refresh=True, **self._common(on_event)), on_step)
 
     def install_plugins(self) -> None:
-        """Those of the definition that nobody serves and that are not installed yet; said before each."""
+        """Install the definition's plugins that are neither served nor installed, with a message before each."""
         environment = self._environment(opens_record=False)
         for name, version in self._definition.plugins.items():
             served_elsewhere = f",{environment.get('PULUMI_DEBUG_PROVIDERS', '')}"
             folder = Path(environment["PULUMI_HOME"], "plugins", f"resource-{name}-v{version}")
             if f",{name}:" in served_elsewhere or folder.exists():
                 continue
-            self._warn("info", f"installing the provider plugin {name} {version}, once", "")
+            self._warn("info", f"installing provider plugin {name} {version} (first use)", "")
             self._write_project()
             self._run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False)
 
     def outputs(self) -> Mapping[str, Any]:
-        """What the program exported, secret ones in clear; none where the stack was never made."""
+        """Return the program's exports with secrets in clear; empty if the stack does not exist."""
         self._write_project()
         try:
             exported = self._run(["stack", "output", "--json", "--show-secrets"])
@@ -161,19 +161,19 @@ class Session:
         return outputs
 
     def cancel(self) -> None:
-        """Take all locks of the stack away."""
+        """Remove all locks of the stack."""
         self._write_project()
         self._run(["cancel", "--yes", "--stack", self.place.stack], of_stack=False)  # needs no passphrase
 
     @contextmanager
     def throwaway(self) -> Iterator[Session]:
-        """The same stack, new, in a backend that is gone afterwards: to preview what does not exist yet."""
+        """Yield a session with a new stack in a temporary backend, to preview a stack that does not exist yet."""
         with tempfile.TemporaryDirectory(prefix="dstream-plan-") as folder:
             state = Path(folder, "state")
             work_dir = Path(folder, "work")
             state.mkdir()
             place = replace(self.place, work_dir=work_dir, backend_url=state.as_uri(), secrets_provider=None)
-            environ = {**self._environ, "PULUMI_CONFIG_PASSPHRASE": "of a stack that nobody keeps"}
+            environ = {**self._environ, "PULUMI_CONFIG_PASSPHRASE": "of a temporary stack"}
             session = Session(
                 place, self._definition, self._asked, self.engine, self._ports, environ, self._stop, self._warn
             )
@@ -181,12 +181,12 @@ class Session:
             yield session
 
     def has_converged_with(self, spec: str) -> bool:
-        """Whether the last complete `up` from here was made from this spec. False where that is not known."""
+        """Whether the last complete `up` from this folder used this spec; False if unknown."""
         file = self._converged_file
         return file.exists() and file.read_text() == spec
 
     def note_converged(self, spec: str) -> None:
-        """The record is all that this spec asks for, also in what no plan shows: protection, dependencies."""
+        """Note that the record matches this spec, including facts that no plan shows: protection, dependencies."""
         self._converged_file.write_text(spec)
 
     @property
@@ -214,7 +214,7 @@ class Session:
         return self.place.work_dir / f"Pulumi.{self.place.stack.rpartition('/')[2]}.yaml"
 
     def _program(self) -> None:
-        """Run by the SDK in a thread of its own, which would make a text of any error."""
+        """Run the program and keep its error: the SDK runs this in a thread and would turn the error into text."""
         try:
             self._definition.program()
         except Exception as error:
@@ -237,7 +237,7 @@ class Session:
         self._broken = None
 
         def on_event(event: EngineEvent) -> None:
-            """The SDK makes a warning of what is raised here."""
+            """Keep the error: the SDK would turn it into a warning."""
             try:
                 events.take(event)
             except Exception as error:  # noqa: BLE001 - raised again below
@@ -248,7 +248,7 @@ class Session:
         except ConcurrentUpdateError:
             raise
         except StackNotFoundError as error:
-            raise SystemFault("infra.failed", "the record vanished while the command was at work") from error
+            raise SystemFault("infra.failed", "the record disappeared while the command was running") from error
         except CommandError as error:
             raise self._failure(events, done) from error
         if self._broken is not None:
@@ -288,7 +288,7 @@ class Session:
         _write(self.place.work_dir / "Pulumi.yaml", {"name": self.place.project, "runtime": "python"})
 
     def _write_settings(self, encryption: Mapping[str, Any]) -> None:
-        """How the stack is encrypted (from its record, or as the file has it) and what the providers are told."""
+        """Write the stack's encryption (of its record, or unchanged) and the settings of providers."""
         file = self._settings_file
         written = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
         settings = {**written, **encryption}
@@ -327,7 +327,7 @@ def opened(
     stop: Stop,
     warn: Callable[[Severity, str, str], None],
 ) -> Iterator[Session]:
-    """The engine found, and what the definition attaches served. `warn`: severity, message, name of the resource."""
+    """Find the engine, serve the attached providers, and yield a session. `warn`: severity, message, resource name."""
     engine = find_engine(environ)
     _keep_quiet()
     with served(definition.attached, asked.parallel) as ports:
@@ -349,14 +349,14 @@ def stack_outputs(infrastructure: Infrastructure, environ: Mapping[str, str]) ->
 
 
 def cancel(place: StackLocation, environ: Mapping[str, str]) -> None:
-    """Take all locks of a stack away."""
+    """Remove all locks of a stack."""
     definition = Definition(program=lambda: None, spec={})
     with opened(place, definition, Asked("unlock"), environ, Stop(), lambda *_: None) as session:
         session.cancel()
 
 
 def _keep_quiet() -> None:
-    """The SDK writes to stderr what concerns nobody: that an event stream ended, and tasks of a program that failed."""
+    """Silence the SDK's noise on stderr: closed event streams, and leftover tasks of failed programs."""
     warnings.filterwarnings("ignore", module="pulumi")
     before = sys.unraisablehook
 
@@ -369,7 +369,7 @@ def _keep_quiet() -> None:
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
-    """Whole or not at all, and only what differs: another command may be reading it."""
+    """Write atomically, and only if the content differs: another command may be reading the file."""
     text = yaml.safe_dump(dict(content))
     if file.exists() and file.read_text() == text:
         return

@@ -1,4 +1,4 @@
-"""Taking the locks of a task's stack away: what `dstream unlock` does."""
+"""Removes the locks of a task's stack, for `dstream unlock`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def release(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[StackLockHolder]:
-    """Take every lock of the task's stack away, also a living one; whose they were.
+    """Remove every lock of the task's stack, even of a running process, and return their holders.
 
-    Of a file backend without the engine, which would want the passphrase and a record. Ask first: a process that goes
-    on without its lock may damage the record. Raises DStreamError.
+    Ask the user first: a process that continues without its lock may damage the record. For a file backend this works
+    without the engine, which would need the passphrase and a record. Raises DStreamError.
     """
     place = place_of(infrastructure, environ)
     found = holders_in(place)
     if place.lock_folder is None:
-        from dstream.infra.engine.session import cancel  # loads the engine's SDK
+        from dstream.infra.engine.session import cancel  # imports the engine's SDK
 
         cancel(place, environ)
     remove(found)

@@ -1,4 +1,4 @@
-"""A plan as a document: what was shown, kept so that nothing else can be done. Pure; JSON; no secret."""
+"""A plan as a JSON document without secrets, and the check that a change matches it. Pure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dstream.sdk import Difference
 
 _VERSION = 1
 _LEFT_TO_DO: Mapping[str, Collection[str]] = {"create": ("update", "import"), "replace": ("create", "update", "import")}
-"""What may be left of a step that a killed command had begun."""
+"""What may remain to do of a step that an interrupted command had started."""
 _NO_CHANGE = ("same", "refresh")
-"""Of the resource: a refresh only records what it is."""
+"""A refresh changes the record only."""
 _MOST = 5
-"""How many differences an error names."""
+"""Maximum number of differences that an error names."""
 
 
 class ShownStep(msgspec.Struct, frozen=True):
-    """One change that was shown."""
+    """One previewed change."""
 
     urn: str
     op: str
@@ -36,14 +36,14 @@ class ShownStep(msgspec.Struct, frozen=True):
 
 
 class PlanDocument(msgspec.Struct, frozen=True):
-    """What `plan` showed, and what it was made from."""
+    """The steps that `plan` showed, and the inputs they were computed from."""
 
     version: int
     engine: str
     spec: str
-    """Hash of what the program is made from."""
+    """Hash of the definition's spec."""
     state: str
-    """Hash of the recorded inputs and ids; empty: nothing was recorded."""
+    """Hash of the recorded inputs and ids; empty without a record."""
     steps: list[ShownStep]
     """Changes only."""
     destroy: bool = False
@@ -52,7 +52,7 @@ class PlanDocument(msgspec.Struct, frozen=True):
 def plan_document(
     steps: Sequence[Step], *, spec: Mapping[str, Any], state: str, engine: str, destroy: bool
 ) -> dict[str, Any]:
-    """As `Plan.document` carries it."""
+    """Return the content of `Plan.document`."""
     shown = [ShownStep(each.urn, each.op, list(each.diff)) for each in steps if each.op != "same"]
     document = PlanDocument(_VERSION, engine, digest(spec), state, shown, destroy)
     built: dict[str, Any] = msgspec.to_builtins(document)
@@ -65,12 +65,12 @@ def read_document(expect: Mapping[str, Any]) -> PlanDocument:
         document = msgspec.convert(expect, PlanDocument)
     except msgspec.ValidationError as error:
         raise ConfigError(
-            "infra.bad_plan", f"this is no plan of this provider: {error}", hint="Run `dstream plan` again."
+            "infra.bad_plan", f"not a plan of this provider: {error}", hint="Run `dstream plan` again."
         ) from error
     if document.version != _VERSION:
         raise ConfigError(
             "infra.bad_plan",
-            f"the plan has the form {document.version}, and this version reads {_VERSION}",
+            f"the plan has format {document.version}; this version reads format {_VERSION}",
             hint="Run `dstream plan` again.",
         )
     return document
@@ -87,16 +87,15 @@ def check(
     exact: bool,
     looked_up: Collection[str] = (),
 ) -> None:
-    """Refuse what was not shown; `exact`: refuse also when anything that the plan was made from has moved.
+    """Refuse steps that were not in the plan; with `exact`, also if anything the plan was made from has changed.
 
-    `looked_up`: URNs that a killed command was at work on when the plan was made. It could not tell whether they are
-    still to be created: they may as well be there, or be there and need an update. What was being replaced may have
-    taken along what is below it.
+    `looked_up`: URNs with steps pending from an interrupted command. The plan could not know their outcome: a planned
+    creation may already exist or need an update, and an interrupted replacement may have deleted its children.
 
-    Raises RefusedError `infra.stale_plan`, which says what moved.
+    Raises RefusedError `infra.stale_plan`, which names the differences.
     """
     if expected.destroy != destroy:
-        raise _stale([f"it shows what {'destroy' if expected.destroy else 'init'} would do"])
+        raise _stale([f"it is a plan of {'destroy' if expected.destroy else 'init'}"])
     moved = list(_moved(expected, spec, state, engine)) if exact else []
     begun = {
         each.urn: _LEFT_TO_DO[each.op]
@@ -111,16 +110,16 @@ def check(
 
 
 def digest(spec: Mapping[str, Any]) -> str:
-    """Of the same content, the same; whatever the order of its keys."""
+    """Return a hash of the content that does not depend on the order of keys."""
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _moved(expected: PlanDocument, spec: Mapping[str, Any], state: str, engine: str) -> Iterator[str]:
     if expected.spec != digest(spec):
-        yield "the configuration was changed"
+        yield "the configuration has changed"
     if expected.state != state:
-        yield "what is recorded was changed by another init or destroy"
+        yield "another init or destroy has changed the record"
     if _minor(expected.engine) != _minor(engine):
         yield f"the engine was {expected.engine}, now it is {engine}"
 
@@ -132,9 +131,9 @@ def _not_shown(expected: PlanDocument, steps: Sequence[Step]) -> Iterator[str]:
             continue
         was = shown.get(step.urn)
         if was is None:
-            yield f"{step.name}: {step.op}{_of(step)} was not shown"
+            yield f"{step.name}: {step.op}{_of(step)} was not planned"
         elif was.op != step.op:
-            yield f"{step.name}: shown {was.op}, now {step.op}"
+            yield f"{step.name}: planned {was.op}, now {step.op}"
         else:
             yield from _other_values(step, {each.path: each for each in was.diff})
 
@@ -143,25 +142,25 @@ def _other_values(step: Step, shown: Mapping[str, Difference]) -> Iterator[str]:
     for each in step.diff:
         was = shown.get(each.path)
         if was is None:
-            yield f"{step.name} {each.path}: {_change(each)} was not shown"
+            yield f"{step.name} {each.path}: {_change(each)} was not planned"
         elif UNKNOWN not in (was.old, was.new) and _plain((was.old, was.new)) != _plain((each.old, each.new)):
-            yield f"{step.name} {each.path}: shown {_change(was)}, now {_change(each)}"
+            yield f"{step.name} {each.path}: planned {_change(was)}, now {_change(each)}"
 
 
 def _missing(expected: PlanDocument, steps: Sequence[Step], begun: Collection[str]) -> Iterator[str]:
-    """What was shown, and is not to be done any more."""
+    """Planned changes that are no longer needed."""
     now = {each.urn: each for each in steps if each.op not in _NO_CHANGE}
     for was in expected.steps:
         if was.urn in begun or was.op in _NO_CHANGE:
             continue
         step = now.get(was.urn)
         if step is None:
-            yield f"{was.name}: {was.op} was shown, and there is nothing to do"
+            yield f"{was.name}: planned {was.op} is no longer needed"
             continue
         paths = {each.path for each in step.diff}
         for each in was.diff:
             if each.path not in paths:
-                yield f"{was.name} {each.path}: {_change(each)} was shown, and there is nothing to do"
+                yield f"{was.name} {each.path}: planned {_change(each)} is no longer needed"
 
 
 def _stale(moved: Sequence[str]) -> RefusedError:
@@ -169,8 +168,8 @@ def _stale(moved: Sequence[str]) -> RefusedError:
     more = f"; and {len(moved) - _MOST} more" if len(moved) > _MOST else ""
     return RefusedError(
         "infra.stale_plan",
-        f"this is not what the plan showed: {named}{more}",
-        hint="Nothing was changed. Look at it again with `dstream plan`.",
+        f"the actual changes differ from the plan: {named}{more}",
+        hint="Nothing was changed. Run `dstream plan` again and review the result.",
     )
 
 
@@ -187,7 +186,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """1 and 1.0 are the same number in a file."""
+    """Return a form in which 1 and 1.0 are equal, as in a saved plan."""
     return json.dumps(shown(value), sort_keys=True, default=str)
 
 

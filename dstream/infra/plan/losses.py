@@ -1,4 +1,4 @@
-"""The guard of data: what a replacement or deletion would lose, told with a plan and refused without leave. Pure."""
+"""Data-loss protection: finds what a replacement or deletion would lose, and refuses it unless allowed. Pure."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from dstream.infra.definition import Definition
 from dstream.infra.plan.step import Step
 
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
-"""What `holds` raises when the figures that it needs are not among the outputs."""
+"""Errors that `holds` raises if the outputs lack the figures it needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A step that deletes a resource with data in it. `holds` None: how much could not be found out."""
+    """A step that deletes a resource which still holds data. `holds` is None if the amount is unknown."""
 
     step: Step
     holds: int | None
 
     def note(self, what: str) -> str:
         if self.holds is None:
-            return f"how many {what} it holds is not known; they would be lost"
+            return f"may hold {what} that would be lost (number unknown)"
         return f"holds {self.holds:,} {what} that would be lost"
 
 
 def losses(steps: Sequence[Step], definition: Definition) -> Mapping[str, Loss]:
-    """By URN; nothing for what is empty."""
+    """Return the losses by URN; empty resources are left out."""
     found = {}
     for step in steps:
         if not is_deleted(step):
@@ -43,7 +43,7 @@ def losses(steps: Sequence[Step], definition: Definition) -> Mapping[str, Loss]:
 
 
 def is_deleted(step: Step) -> bool:
-    """Whether the step takes a resource away."""
+    """Whether the step deletes the actual resource."""
     return step.op in ("replace", "delete") and not step.is_retained
 
 
@@ -57,5 +57,5 @@ def refuse(found: Mapping[str, Loss], definition: Definition) -> None:
         "infra.data_loss",
         named,
         config_path=definition.config_path_of(first.type, first.name),
-        hint="Nothing was changed. Empty it first, or give --allow-data-loss if it may be lost.",
+        hint="Nothing was changed. Empty it first, or use --allow-data-loss to delete it anyway.",
     )

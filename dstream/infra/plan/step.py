@@ -1,4 +1,4 @@
-"""One logical step of a plan or an update, and how it becomes what users see."""
+"""One logical step of a plan or an update."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dstream.sdk._infrastructure import Operation
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens to one resource. A replacement is one step. Secrets are masked."""
+    """The change to one resource. A replacement is one step. Secrets are masked."""
 
     urn: str
     op: Operation
@@ -20,11 +20,11 @@ class Step:
     """In the properties' own paths: `maxDeliveryCount`, `tags.team`."""
     id: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    """As the program wants them; of a deletion as recorded."""
+    """As the program declares them; for a deletion as recorded."""
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    """Its last known real state: just read, when the command refreshes; else as recorded. Empty before it exists."""
+    """The last known actual state: just read if the command refreshes, else as recorded. Empty before it exists."""
     is_retained: bool = False
-    """`retain_on_delete`: a deletion only forgets it."""
+    """`retain_on_delete`: a deletion only removes it from the record."""
 
     @property
     def name(self) -> str:

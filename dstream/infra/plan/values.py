@@ -1,4 +1,4 @@
-"""Values of properties as the engine writes them in events: paths into them, and what of them may be shown. Pure."""
+"""Property values as the engine writes them in events: property paths, and masking of secrets. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MASK = "***"
 UNKNOWN = "(known after init)"
 
 _SPECIAL = "4dabf18193072939515e22adb298388d"
-"""Marks what is no plain value (pulumi/sdk/go/common/resource/sig.go)."""
+"""Marks values that are not plain JSON (pulumi/sdk/go/common/resource/sig.go)."""
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 _SECRET_TEXT = "[secret]"
 _UNKNOWN_TEXTS = frozenset({"04da6b54-80e4-46f7-96ec-b56ff0331ba9", "output<string>"})
@@ -20,7 +20,7 @@ _INTERNAL = "__"
 
 
 def shown(value: Any) -> Any:
-    """The value with secrets masked, without the engine's own marks and without properties that are not set."""
+    """Return the value with secrets masked, without the engine's marks and unset properties."""
     if isinstance(value, str):
         return MASK if value == _SECRET_TEXT else UNKNOWN if value in _UNKNOWN_TEXTS else value
     if isinstance(value, Mapping):
@@ -40,25 +40,25 @@ def shown(value: Any) -> Any:
 
 
 def properties(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    """All properties of a resource, as `shown`."""
+    """Return all properties of a resource, as `shown`."""
     found = shown(value or {})
     return found if isinstance(found, dict) else {}
 
 
 def at(value: Any, path: str) -> Any:
-    """What a path such as `tags.team`, `rules[0].name` or `tags["a.b"]` leads to; None where there is nothing."""
+    """Return the value at a path such as `tags.team`, `rules[0].name` or `tags["a.b"]`; None if absent."""
     for part in parts(path):
         if isinstance(value, Mapping) and isinstance(part, str):
             value = value.get(part)
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):
             value = value[part]
         else:
-            return value if value == MASK else None  # inside a secret all is secret
+            return value if value == MASK else None  # everything inside a secret is secret
     return value
 
 
 def parts(path: str) -> list[str | int]:
-    """The steps of a property path (pulumi/sdk/go/common/resource/property_path.go)."""
+    """Split a property path (pulumi/sdk/go/common/resource/property_path.go)."""
     found: list[str | int] = []
     for name, index, quoted in _PART.findall(path):
         if name:
@@ -71,7 +71,7 @@ def parts(path: str) -> list[str | int]:
 
 
 def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each property that is no object, with its path; lists stay whole."""
+    """Yield each property that is not an object, with its path; lists stay whole."""
     for key, item in value.items():
         path = _joined(prefix, key)
         if isinstance(item, Mapping) and item:

@@ -1,4 +1,4 @@
-"""What init and destroy refuse: what would lose data, what was not shown, what is protected."""
+"""What init and destroy refuse: what would lose data, what was not planned, what is protected."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def test_init_does_only_what_was_shown(stage: Stage) -> None:
     stage.set_real("q2", size=8)
     error = stage("init", expect=shown).error
     assert (error["code"], error["kind"]) == ("infra.stale_plan", "refused")
-    assert "q1 size: shown 1 → 3, now 2 → 3" in error["message"]
-    assert "q2: update (size) was not shown" in error["message"]
+    assert "q1 size: planned 1 → 3, now 2 → 3" in error["message"]
+    assert "q2: update (size) was not planned" in error["message"]
     assert (stage.real["q1"]["size"], stage.real["q2"]["size"]) == (2, 8)
 
     stage.set_real("q1", size=3)
     stage.set_real("q2", size=2)
     assert stage("init", expect=shown).ops["q1"] == "refresh"  # less than was shown is fine: only the record follows
     error = stage("init", expect=shown, exact=True).error  # but not for a file
-    assert "what is recorded was changed by another init or destroy" in error["message"]
-    assert "q1: update was shown, and there is nothing to do" in error["message"]
+    assert "another init or destroy has changed the record" in error["message"]
+    assert "q1: planned update is no longer needed" in error["message"]
 
 
 def test_protected_and_retained_resources(stage: Stage) -> None:
@@ -57,7 +57,7 @@ def test_protected_and_retained_resources(stage: Stage) -> None:
     stage.queues["q1"] = {}
     assert stage("init").ops == {"q1": "update", "q2": "same"}
     plan = stage("plan", destroy=True)
-    assert plan.resource("q2")["note"] == "is left as it is, and forgotten"
+    assert plan.resource("q2")["note"] == "stays in place and is no longer managed"
     assert stage("destroy", expect=plan.document).ops == {"q1": "delete", "q2": "delete"}
     assert list(stage.real) == ["q2"]
 

@@ -38,7 +38,7 @@ def test_after_a_kill_the_next_init_converges(stage: Stage, what: str, op: str, 
     if what == "kill-engine":
         answer = ended(process)
         assert answer.error["code"] == "infra.interrupted"
-        assert f"under way, and perhaps half done: {name}" in answer.error["message"]
+        assert f"possibly incomplete: {name}" in answer.error["message"]
     else:
         assert process.wait() == -signal.SIGKILL
     wait_until(lambda: not engines_of(stage), "no engine lives on")
@@ -71,8 +71,8 @@ def test_ctrl_c_lets_the_step_at_hand_finish_and_says_what_was_done(stage: Stage
     wait_until((stage.cloud / "cancelled").exists, "the engine passes it on")
     gate.touch()
     error = ended(process).error
-    assert (error["code"], error["hint"]) == ("infra.interrupted", "`dstream init` again finishes it.")
-    assert error["message"] == "init was interrupted; done before: q1, q2"
+    assert (error["code"], error["hint"]) == ("infra.interrupted", "Run `dstream init` again to resume.")
+    assert error["message"] == "init was interrupted; completed: q1, q2"
     assert stage.locks == []
     assert stage.recorded == ["q1", "q2"]
     assert stage("init").ops == {"q1": "same", "q2": "same", "q3": "create"}

@@ -20,7 +20,7 @@ def test_a_stack_that_does_not_exist_is_planned_without_a_trace(stage: Stage) ->
 
 def test_from_nothing_to_nothing(stage: Stage) -> None:
     """What is shown is what is done; again, it does nothing; and destroy leaves nothing, not even its record."""
-    assert stage("status").result["message"].startswith("nothing is recorded")
+    assert stage("status").result["message"].startswith("no infrastructure recorded; run `dstream init`")
     plan = stage("plan")
     made = stage("init", expect=plan.document, exact=True)
     assert made.ops == {"q1": "create", "q2": "create"}
@@ -49,7 +49,7 @@ def test_drift_is_told_by_property_and_undone_by_init(stage: Stage) -> None:
     drift = stage("status")
     assert drift.ops == {"q1": "update", "q2": "delete"}
     assert drift.diff("q1") == [("size", 1, 9), ("tags.cost", None, "1"), ("tags.team", "a", "b")]
-    assert drift.resource("q2")["note"] == "deleted outside dstream"
+    assert drift.resource("q2")["note"] == "deleted outside DStream"
     figures = drift.result["metadata"]["figures"]
     assert [(each["name"], each["values"]) for each in figures] == [("q1", {"active": 12})]
 
@@ -93,7 +93,7 @@ def test_only_what_is_targeted_is_touched(stage: Stage) -> None:
     assert list(stage.real) == ["q1"]
     stage("init")
     error = stage("plan", target=["q7"]).error
-    assert (error["code"], error["hint"]) == ("infra.unknown_target", "There are: q1, q2.")
+    assert (error["code"], error["hint"]) == ("infra.unknown_target", "Known resources: q1, q2.")
     assert stage("destroy", target=["q2"], parallel=1).ops["q2"] == "delete"
     assert (list(stage.real), stage.recorded) == (["q1"], ["q1"])
 

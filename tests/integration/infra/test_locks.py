@@ -57,7 +57,7 @@ def test_a_dead_holders_lock_is_removed_and_a_living_ones_is_not(stage: Stage) -
     dead = lock(stage, pid=2**22 - 1)
     answer = stage("init")
     assert answer.ops == {"q1": "update"}
-    assert "that process is dead" in answer.diagnostics[0]
+    assert "the process no longer exists" in answer.diagnostics[0]
     assert not dead.exists()
 
 

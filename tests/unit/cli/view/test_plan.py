@@ -53,11 +53,11 @@ def test_colours_mean_something_and_are_off_when_asked() -> None:
 
 def test_drift_is_what_is_recorded_against_what_is_real() -> None:
     drifted = ListedResource("orders", QUEUE, "update", diff=[Difference("maxDeliveryCount", 10, 77)])
-    gone = ListedResource("returns", QUEUE, "delete", note="deleted outside dstream")
+    gone = ListedResource("returns", QUEUE, "delete", note="deleted outside DStream")
     assert drift_view([drifted, gone, RESOURCES[-1]], PLAIN) == [
         "    ~ queue  orders",
         "        max delivery count   10 recorded, 77 real",
-        "    - queue  returns   deleted outside dstream",
+        "    - queue  returns   deleted outside DStream",
     ]
 
 

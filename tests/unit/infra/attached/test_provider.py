@@ -146,7 +146,7 @@ def test_what_the_engine_asks_first_is_answered(engine: Any) -> None:
     [
         ({"name": ""}, "name must not be empty"),
         ({"name": None}, "name is required"),
-        ({"wats": 1}, "wats is not known; known are color, fuse, "),
+        ({"wats": 1}, "wats is unknown; known properties: color, fuse, "),
         ({"watts": "40"}, 'watts must be a whole number, not "40"'),
         ({"watts": 1.5}, "watts must be a whole number, not 1.5"),
         ({"watts": True}, "watts must be a whole number, not true"),
@@ -157,7 +157,7 @@ def test_what_the_engine_asks_first_is_answered(engine: Any) -> None:
         ({"color": "blue"}, 'color must be one of white, red, not "blue"'),
         ({"on": "yes"}, 'on must be true or false, not "yes"'),
         ({"plug": {"amps": 1}}, "plug.kind is required"),
-        ({"plug": {"kind": "f", "volts": 1}}, "plug.volts is not known; known are amps, kind"),
+        ({"plug": {"kind": "f", "volts": 1}}, "plug.volts is unknown; known properties: amps, kind"),
         ({"plug": "f"}, 'plug must be an object, not "f"'),
         ({"labels": ["a"]}, "labels must be a map, not a list"),
         ({"rooms": {}}, "rooms must be a list, not an object"),
@@ -293,6 +293,6 @@ def test_a_failure_is_one_line(engine: Any, name: str, text: str) -> None:
 def test_a_type_or_function_that_is_not_there_is_named(engine: Any) -> None:
     with pytest.raises(grpc.RpcError) as failed:
         engine.Delete(pb.DeleteRequest(urn="urn:pulumi:dev::shop::test:index:Chair::x", id="x"))
-    assert failed.value.details() == "test:index:Chair is no type of this provider; it has test:index:Lamp"
+    assert failed.value.details() == "unknown resource type test:index:Chair; known types: test:index:Lamp"
     with pytest.raises(grpc.RpcError, match="has no functions"):
         engine.Invoke(pb.InvokeRequest(tok="test:index:getLamp"))

@@ -64,7 +64,7 @@ def test_places_are_searched_in_their_order(tmp_path: Path) -> None:
 
 def test_a_name_that_leads_nowhere_is_no_reason_to_search_on(tmp_path: Path) -> None:
     on_path = cli(tmp_path / "on-path", "3.210.0")
-    with pytest.raises(ConfigError, match="DSTREAM_PULUMI names /nowhere"):
+    with pytest.raises(ConfigError, match="DSTREAM_PULUMI is /nowhere"):
         find_engine({"HOME": str(tmp_path), "PATH": str(on_path.parent), "DSTREAM_PULUMI": "/nowhere"})
 
 
@@ -79,5 +79,5 @@ def test_an_engine_that_is_too_old_is_refused(tmp_path: Path, version: str) -> N
 def test_what_is_no_cli_is_told(tmp_path: Path) -> None:
     file = cli(tmp_path, "x")
     file.write_text("#!/bin/sh\nexit 3\n")
-    with pytest.raises(ConfigError, match="is no Pulumi CLI that runs here"):
+    with pytest.raises(ConfigError, match="is not a working Pulumi CLI"):
         find_engine({"HOME": str(tmp_path), "PATH": "", "DSTREAM_PULUMI": str(file)})

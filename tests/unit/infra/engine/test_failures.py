@@ -49,7 +49,7 @@ def test_a_cause_has_a_kind(text: str, code: str, kind: str) -> None:
 def test_the_first_cause_is_told_and_the_others_are_named() -> None:
     other = URN.replace("orders", "returns")
     error = failure("", [EngineProblem("error", "no more\n  queues", URN), EngineProblem("error", "nor here", other)])
-    assert error.message == "orders: no more queues (failed as well: returns)"
+    assert error.message == "orders: no more queues (also failed: returns)"
 
 
 def test_an_error_about_a_resource_points_at_the_setting_that_declares_it() -> None:
@@ -64,13 +64,13 @@ def test_without_a_diagnostic_the_clis_own_words_count() -> None:
     error = failure("warning: x\nerror: incorrect passphrase, please set it\n", [])
     assert error.code == "infra.passphrase"
     assert failure("error: open x:\n  no such file\n", []).message == "open x: no such file"
-    assert failure("", []).message == "the engine failed and gave no reason"
+    assert failure("", []).message == "the engine failed without giving a reason"
 
 
 def test_what_was_interrupted_says_how_far_it_came() -> None:
     done, open_ = Step(URN, "create"), Step(URN.replace("orders", "returns"), "create")
     error = interrupted("init", [done], [open_])
-    assert error.message == "init was interrupted; done before: orders; under way, and perhaps half done: returns"
+    assert error.message == "init was interrupted; completed: orders; possibly incomplete: returns"
     assert interrupted("plan", [], []).message == "plan was interrupted; nothing was changed"
     assert interrupted("destroy", [], [], signal=9).message.startswith("the engine was killed (signal 9)")
 

@@ -53,11 +53,11 @@ def test_what_was_shown_may_be_done_and_less_of_it_too() -> None:
 @pytest.mark.parametrize(
     ("now", "told"),
     [
-        ([step("q4", "create")], "q4: create was not shown"),
-        ([step("q3", "update", Difference("size", 5, 2))], "q3: update (size) was not shown"),
-        ([step("q1", "replace", Difference("size", 1, 2))], "q1: shown update, now replace"),
-        ([step("q1", "update", Difference("size", 7, 2))], "q1 size: shown 1 → 2, now 7 → 2"),
-        ([step("q1", "update", Difference("lock", "PT1M", "PT2M"))], 'q1 lock: "PT1M" → "PT2M" was not shown'),
+        ([step("q4", "create")], "q4: create was not planned"),
+        ([step("q3", "update", Difference("size", 5, 2))], "q3: update (size) was not planned"),
+        ([step("q1", "replace", Difference("size", 1, 2))], "q1: planned update, now replace"),
+        ([step("q1", "update", Difference("size", 7, 2))], "q1 size: planned 1 → 2, now 7 → 2"),
+        ([step("q1", "update", Difference("lock", "PT1M", "PT2M"))], 'q1 lock: "PT1M" → "PT2M" was not planned'),
     ],
 )
 def test_what_was_not_shown_is_refused_by_name(now: list[Step], told: str) -> None:
@@ -70,8 +70,8 @@ def test_what_was_not_shown_is_refused_by_name(now: list[Step], told: str) -> No
 @pytest.mark.parametrize(
     ("moved", "told"),
     [
-        ({"spec": {"queues": {}}}, "the configuration was changed"),
-        ({"state": "s2"}, "what is recorded was changed"),
+        ({"spec": {"queues": {}}}, "the configuration has changed"),
+        ({"state": "s2"}, "another init or destroy has changed the record"),
         ({"engine": "3.260.0"}, "the engine was 3.259.0, now it is 3.260.0"),
     ],
 )
@@ -85,12 +85,12 @@ def test_a_file_is_refused_also_when_anything_that_it_was_made_from_moved(moved:
 def test_a_file_is_refused_when_less_is_left_to_do() -> None:
     with pytest.raises(RefusedError) as caught:
         checked([step("q1", "update", Difference("size", 1, 2))], exact=True)
-    assert 'q1 tags.team: "a" → "b" was shown, and there is nothing to do' in caught.value.message
-    assert "q2: create was shown, and there is nothing to do" in caught.value.message
+    assert 'q1 tags.team: planned "a" → "b" is no longer needed' in caught.value.message
+    assert "q2: planned create is no longer needed" in caught.value.message
 
 
 def test_a_plan_of_init_is_none_for_destroy() -> None:
-    with pytest.raises(RefusedError, match="it shows what init would do"):
+    with pytest.raises(RefusedError, match="it is a plan of init"):
         checked([], destroy=True)
 
 
@@ -118,7 +118,7 @@ def test_a_document_of_somebody_else_is_a_mistake_of_the_user(foreign: dict[str,
 def test_what_a_killed_command_was_at_work_on_may_be_there_or_not(op: str, exact: bool) -> None:
     begun = step("q2", op, *(SHOWN[1].diff if op == "create" else ()))
     checked([SHOWN[0], begun], exact=exact, looked_up=[begun.urn])
-    with pytest.raises(RefusedError, match="q2: shown create, now replace"):
+    with pytest.raises(RefusedError, match="q2: planned create, now replace"):
         checked([SHOWN[0], step("q2", "replace")], exact=exact, looked_up=[begun.urn])
 
 
@@ -142,7 +142,7 @@ def test_of_a_replacement_that_a_killed_command_had_begun_any_part_may_be_left(o
         )
 
     check_now(shown[0].urn)
-    with pytest.raises(RefusedError, match="topic: shown replace, now create"):
+    with pytest.raises(RefusedError, match="topic: planned replace, now create"):
         check_now()
 
 
