@@ -79,7 +79,7 @@ def cancels_in_order(subject: Subject) -> None:
 def makes_what_it_plans(subject: Subject) -> None:
     """After `init`, neither `plan` nor a second `init` finds anything to do."""
     _success(subject, "init")
-    _check_nothing_to_do(_success(subject, "plan"), "behind init, plan")
+    _check_nothing_to_do(_success(subject, "plan"), "after init, plan")
     _check_nothing_to_do(_success(subject, "init"), "a second init")
 
 
@@ -88,7 +88,7 @@ def finds_no_drift(subject: Subject) -> None:
     result = _success(subject, "status")
     if not result.resources:
         raise Violation("status lists no resources after init")
-    _check_nothing_to_do(result, "behind init, status")
+    _check_nothing_to_do(result, "after init, status")
 
 
 def destroys_what_it_made(subject: Subject) -> None:
@@ -96,8 +96,8 @@ def destroys_what_it_made(subject: Subject) -> None:
     _success(subject, "destroy", allow_data_loss=True)  # any rows in it are the kit's own
     left = [each for each in _success(subject, "plan").resources if each.op != "create"]
     if left:
-        raise Violation(f"behind destroy, plan says {_listed(left)}")
-    _check_nothing_to_do(_success(subject, "plan", destroy=True), "behind destroy, plan with destroy")
+        raise Violation(f"after destroy, plan shows {_listed(left)}")
+    _check_nothing_to_do(_success(subject, "plan", destroy=True), "after destroy, plan with destroy")
     _check_nothing_to_do(_success(subject, "destroy", allow_data_loss=True), "a second destroy")
 
 
@@ -141,7 +141,7 @@ def _hear_out(dialogue: Dialogue, command: str, subject: Subject) -> LifecycleRe
 def _check_nothing_to_do(result: LifecycleResult, what: str) -> None:
     steps = [each for each in result.resources if each.op not in ("same", "refresh")]
     if steps:
-        raise Violation(f"{what} says {_listed(steps)}")
+        raise Violation(f"{what} shows {_listed(steps)}")
 
 
 def _steps(resources: Sequence[ListedResource]) -> list[tuple[str, str]]:

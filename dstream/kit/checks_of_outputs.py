@@ -138,7 +138,7 @@ def _check_order(dialogue: Dialogue, given: list[int]) -> None:
     for said in dialogue.record.acks:
         seq = cast(Ack, said.message).seq
         if seq > said.checkpoints_given:
-            raise Violation(f"ack {seq} came when it had got checkpoint {said.checkpoints_given} only")
+            raise Violation(f"ack {seq} arrived when it had received only checkpoint {said.checkpoints_given}")
         if seq <= last:
             raise Violation(f"ack {seq} arrived after ack {last}")
         last = seq

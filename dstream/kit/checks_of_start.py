@@ -36,7 +36,7 @@ def waits_for_line_1(subject: Subject) -> None:
     with subject.greeted() as dialogue:
         dialogue.wait_for(lambda record: record.status or record.error or record.faults, subject.limits.watch_s)
         if dialogue.record.status is not None:
-            raise Violation(f'it said "{dialogue.record.status.status}" before it had line 1')
+            raise Violation(f'it said "{dialogue.record.status.status}" before it received line 1')
         spoken = [each.message for each in dialogue.record.said]
         if early := [each for each in spoken if not isinstance(each, (Heartbeat, Log, Metric))]:
             raise Violation(f"it sent {type(early[0]).__name__.lower()} before it received line 1")
@@ -93,7 +93,7 @@ def refuses_a_bad_config(subject: Subject) -> None:
             dialogue.exits(subject.limits.exit_s)
             raise Violation(f"it does not respond; {dialogue.ending()}")
         if error.kind != "config":
-            known = "" if error.kind in KINDS else ", which is no kind at all"
+            known = "" if error.kind in KINDS else ", which is not a valid kind"
             raise Violation(f'the kind of its error is "{error.kind}"{known}; it must be "config" ({error.message})')
         if not error.code or not error.message:
             raise Violation("its error needs a code and a message")

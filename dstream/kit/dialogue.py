@@ -287,7 +287,7 @@ class Dialogue:
         if wrong:
             record.faults.append(Fault("row", f"{wrong}: {_quote(line)}"))
         if record.end is not None:
-            record.faults.append(Fault("row", f"a row behind its end line: {_quote(line)}"))
+            record.faults.append(Fault("row", f"a row after its end line: {_quote(line)}"))
         record.row_count += 1
         record.row_bytes += len(line)
         if len(record.rows) < _ROWS_KEPT and record.row_bytes < _BYTES_KEPT:
@@ -298,7 +298,7 @@ def _wrong_with_row(line: bytes) -> str:
     try:
         fields = msgspec.json.decode(line)
     except UNREADABLE as error:
-        return f"a row that is no JSON ({error})"
+        return f"a row that is not JSON ({error})"
     return "" if "data" in fields else 'a row without "data"'
 
 

@@ -53,7 +53,7 @@ class FileStore:
             raise ConfigError(
                 "state.unreadable", f"cannot read the state file {self.path}: {error.strerror}"
             ) from error
-        hint = f"Restore it from a backup, or start anew with `dstream state rm {self._task}`."
+        hint = f"Restore it from a backup, or start over with `dstream state rm {self._task}`."
         return decode_state(document, source=str(self.path), hint=hint)
 
     def save(self, state: StoredState) -> None:

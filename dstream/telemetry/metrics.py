@@ -41,70 +41,70 @@ HOST_METRICS = (
         "dstream_rows_relayed_total",
         "counter",
         "rows",
-        "Rows that the input has read and the host has passed on; after a restart, those read again count once.",
+        "Rows relayed from the input. Rows read again after a restart are counted once.",
         lambda watch: watch.most_rows_relayed,
     ),
     HostMetric(
         "dstream_rows_settled_total",
         "counter",
         "rows",
-        "Rows that are durable at the destination; repeats after a restart count again.",
+        "Rows confirmed durable at the destination. Rows repeated after a restart are counted again.",
         lambda watch: watch.progress_now.rows_settled,
     ),
     HostMetric(
         "dstream_rows_rejected_total",
         "counter",
         "rows",
-        "Settled rows that the destination can't take: they are in the dead-letter store.",
+        "Settled rows that the destination rejected and the dead-letter store holds.",
         lambda watch: watch.progress_now.rows_rejected,
     ),
     HostMetric(
         "dstream_bytes_relayed_total",
         "counter",
         "bytes",
-        "Size of the rows passed on, as lines.",
+        "Size of the relayed rows, as lines.",
         lambda watch: watch.progress_now.bytes_relayed,
     ),
     HostMetric(
         "dstream_checkpoints_stored_total",
         "counter",
         "checkpoints",
-        "Checkpoints that are on disk.",
+        "Checkpoints written to disk.",
         lambda watch: watch.progress_now.checkpoints_stored,
     ),
     HostMetric(
         "dstream_restarts_total",
         "counter",
         "restarts",
-        "How often both providers were started again after a failure.",
+        "Restarts of both providers after a failure.",
         lambda watch: watch.progress_now.restarts,
     ),
     HostMetric(
         "dstream_rows_in_flight",
         "gauge",
         "rows",
-        "Rows passed on and not settled yet.",
+        "Rows relayed and not yet settled.",
         lambda watch: watch.progress_now.rows_relayed - watch.progress_now.rows_settled,
     ),
     HostMetric(
         "dstream_checkpoints_in_flight",
         "gauge",
         "checkpoints",
-        "Checkpoints passed on and not on disk yet.",
+        "Checkpoints relayed and not yet on disk.",
         lambda watch: watch.progress_now.checkpoints_in_flight,
     ),
     HostMetric(
         "dstream_lag_seconds",
         "gauge",
         "seconds",
-        "How far the input says it is behind its source; absent until it says so.",
+        "Lag behind the source, as reported by the input. Absent until first reported.",
         lambda watch: None if watch.progress_now.lag_ms is None else watch.progress_now.lag_ms / 1000,
     ),
     HostMetric(
         "dstream_task_ready",
         "gauge",
         "0 or 1",
-        "Whether both providers are ready, as /readyz judges it.",
+        "1 if both providers are ready, as in /readyz.",
         lambda watch: 0 if watch.reason else 1,
     ),
 )
@@ -145,7 +145,7 @@ def _add(families: dict[tuple[str, str], Metric], task: str, value: MetricValue)
     taken = {of_kind for of_name, of_kind in families if of_name == name}
     if (name, kind) not in families:
         shown = f"{name}_{kind}" if taken else name
-        families[name, kind] = Metric(shown, "A figure of a provider's own.", kind)
+        families[name, kind] = Metric(shown, "A metric of the provider.", kind)
     family = families[name, kind]
     labels = {"task": task, "role": value.role, **{_label(name): text for name, text in value.labels}}
     if kind == "summary":

@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             readiness = self.server.runs.readiness()
             status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
             return status, "application/json", json.dumps(readiness.document()).encode() + b"\n"
-        return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"here are /metrics, /healthz and /readyz\n"
+        return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found; use /metrics, /healthz or /readyz\n"
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  # http.server's own signature
         """Probes arrive every few seconds, and a run's log is about its rows."""

@@ -41,7 +41,7 @@ FAULTS: dict[str, dict[str, str]] = {
     "crashes_on_a_bad_config": {"refuses_a_bad_config": "it does not respond; it exited with 1, last on stderr: KeyError"},
     "shows_its_config": {"keeps_secrets": "it wrote a secret to stderr"},
     "acknowledges_early": {
-        "acknowledges_in_order": "ack 1 came when it had got checkpoint 0 only",
+        "acknowledges_in_order": "ack 1 arrived when it had received only checkpoint 0",
         "counts_what_it_settled": "ack 1 has n = 1, but 3 rows arrived since checkpoint 0",
         "acknowledges_nothing_unmarked": "it acknowledged rows after the last checkpoint",
     },
@@ -58,9 +58,9 @@ FAULTS: dict[str, dict[str, str]] = {
     "hides_what_is_bad": {"fails_with_a_bad_config": "its error has no config_path, so no line can be shown (bad config)"},
     "chokes_on_options": {"ignores_unknown_options": "plan ends without a last line; it exited with 1, last on stderr: TypeError: unexpected option"},
     "leaves_when_cancelled": {"cancels_in_order": "init, cancelled by stop, ends without a last line; it exited with 1"},
-    "makes_anew": {"makes_what_it_plans": 'a second init says create of "first", create of "second"'},
-    "sees_drift": {"finds_no_drift": 'behind init, status says update of "first", update of "second"'},
-    "leaves_one_behind": {"destroys_what_it_made": 'behind destroy, plan says same of "second"'},
+    "makes_anew": {"makes_what_it_plans": 'a second init shows create of "first", create of "second"'},
+    "sees_drift": {"finds_no_drift": 'after init, status shows update of "first", update of "second"'},
+    "leaves_one_behind": {"destroys_what_it_made": 'after destroy, plan shows same of "second"'},
     "outputs_its_password": {"keeps_secrets": "it wrote a secret to stdout"},
 }  # fmt: skip
 

@@ -126,7 +126,7 @@ def test_a_port_in_use_is_an_error_before_anything_starts(make: Callable[..., DS
         port = taken.getsockname()[1]
         done = make(a=COUNTER)("run", "a", "--metrics", f"127.0.0.1:{port}")
     assert done.returncode == 3, done.stderr
-    assert f"can't serve metrics at 127.0.0.1:{port}" in done.stderr
+    assert f"cannot serve metrics at 127.0.0.1:{port}" in done.stderr
     assert "[metrics.unavailable]" in done.stderr
     assert "provider.ready" not in done.stderr
 

@@ -55,7 +55,7 @@ class AttachedResources(ResourceProviderServicer):
         self._version = version
 
     def exists(self, token: str, resource_id: str) -> bool:
-        """For a program that takes over what is there. Raises ResourceFailed where it can't be told."""
+        """Whether the resource exists, for programs that import. Raises ResourceFailed if that cannot be determined."""
         return self._types[token].read(resource_id) is not None
 
     def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
