@@ -12,9 +12,6 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from dstream.config import load_variables
-from dstream.redact import is_secret_name
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -50,6 +47,8 @@ class Options:
 
     def variable_values(self, environ: Mapping[str, str]) -> dict[str, Any]:
         """Of `--var-file` and `--var`; the last one wins, `--var` over files. Raises ConfigErrors."""
+        from dstream.config import load_variables  # slow to import; `--help` and `version` need no configuration
+
         values: dict[str, Any] = {}
         for path in self.variable_files:
             values.update(load_variables(path, environ=environ))
@@ -63,6 +62,8 @@ class Options:
     @property
     def again(self) -> list[str]:
         """What a command that is suggested needs to be about the same file and stack. Secrets are not written out."""
+        from dstream.redact import is_secret_name
+
         parts = [] if self.chdir is None else ["--chdir", str(self.chdir)]
         parts += [] if self.config is None else ["--config", str(self.config)]
         for path in self.variable_files:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import click
 
+from dstream.cli.command_table import COMMANDS
 from dstream.cli.main import cli
 from dstream.cli.options import Options
 
@@ -25,8 +26,10 @@ def reference() -> str:
     """All commands but those of optional packages, in alphabetical order."""
     context = click.Context(cli, info_name="dstream")
     sections = [_HEAD, *_section(cli, context, own_options=True)]
-    for name in sorted(cli.commands):
-        sections += _of_command(cli.commands[name], click.Context(cli.commands[name], context, info_name=name))
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        sections += _of_command(command, click.Context(command, context, info_name=name))
     return "\n".join(sections)
 
 

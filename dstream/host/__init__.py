@@ -1,20 +1,49 @@
-"""The host of a task's two providers: starts them, relays lines, keeps the checkpoint, stops them in order."""
+"""The host of a task's two providers: starts them, relays lines, keeps the checkpoint, stops them in order.
 
-from dstream.host.lifecycle.command import run_lifecycle
-from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
-from dstream.host.provider.spec import ProviderSpec
-from dstream.host.run.control_socket import ask_host, socket_path
-from dstream.host.run.job import (
-    Events,
-    Job,
-    MetricValue,
-    Phase,
-    Progress,
-    RestartPolicy,
-    RunSummary,
-    StopRequest,
-)
-from dstream.host.run.run import run_task
+Each public name is imported when it is used, so `dstream list` does not pay for `dstream run`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dstream.host.lifecycle.command import run_lifecycle
+    from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
+    from dstream.host.provider.spec import ProviderSpec
+    from dstream.host.run.control_socket import ask_host, socket_path
+    from dstream.host.run.job import (
+        Events,
+        Job,
+        MetricValue,
+        Phase,
+        Progress,
+        RestartPolicy,
+        RunSummary,
+        StopRequest,
+    )
+    from dstream.host.run.run import run_task
+
+_MODULES = {
+    "Events": "dstream.host.run.job",
+    "Job": "dstream.host.run.job",
+    "LifecycleEvents": "dstream.host.lifecycle.job",
+    "LifecycleJob": "dstream.host.lifecycle.job",
+    "LifecycleOutcome": "dstream.host.lifecycle.job",
+    "MetricValue": "dstream.host.run.job",
+    "NoInfrastructure": "dstream.host.lifecycle.job",
+    "Phase": "dstream.host.run.job",
+    "Progress": "dstream.host.run.job",
+    "ProviderSpec": "dstream.host.provider.spec",
+    "RestartPolicy": "dstream.host.run.job",
+    "RunSummary": "dstream.host.run.job",
+    "StopRequest": "dstream.host.run.job",
+    "ask_host": "dstream.host.run.control_socket",
+    "run_lifecycle": "dstream.host.lifecycle.command",
+    "run_task": "dstream.host.run.run",
+    "socket_path": "dstream.host.run.control_socket",
+}
 
 __all__ = [
     "Events",
@@ -35,3 +64,10 @@ __all__ = [
     "run_task",
     "socket_path",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value

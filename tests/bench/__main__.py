@@ -7,7 +7,17 @@ from importlib import import_module
 
 from tests.bench.report import save, show
 
-SUBJECTS = ("start", "relay", "reader", "publisher", "transactions", "end_to_end", "plan", "infrastructure")
+SUBJECTS = (
+    "start",
+    "command_start",
+    "relay",
+    "reader",
+    "publisher",
+    "transactions",
+    "end_to_end",
+    "plan",
+    "infrastructure",
+)
 
 
 def main(names: list[str]) -> None:

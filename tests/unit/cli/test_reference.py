@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from dstream.cli.command_table import COMMANDS
 from dstream.cli.main import cli
 from dstream.cli.reference import reference
 
@@ -17,7 +18,10 @@ ROOT = Path(__file__).parent.parent.parent.parent
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        names = COMMANDS if command is cli else command.commands
+        for name in names:
+            inner = command.get_command(click.Context(command), name)
+            assert inner is not None
             yield from commands(inner, f"{path} {name}")
 
 
