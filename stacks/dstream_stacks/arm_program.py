@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dstream_stacks import resource_ids as ids
 from dstream_stacks.declarations import Declaration, declarations
 from dstream_stacks.inputs import namespace_inputs, snake_case
+from dstream_stacks.properties import properties_of
 from dstream_stacks.references import References
 from dstream_stacks.spec import Kept, Namespace, ResourceGroup, ServiceBusSpec
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 ROOT_KEY = "RootManageSharedAccessKey"
 """The authorization rule that each new namespace has (Microsoft: Service Bus access control with SAS)."""
 
-_REPLACING = {"Subscription": ["requiresSession"]}
-"""What Azure fixes at creation and azure-native would update: `The value for the RequiresSession property of an
-existing Subscription cannot be changed`. In mode `entities` it is made anew as well.
+_REPLACING = {"Subscription": [each.azure for each in properties_of("subscription") if each.replaces]}
+"""azure-native itself replaces queues and topics. It would update a subscription, but Azure refuses: `The value for the
+RequiresSession property of an existing Subscription cannot be changed`.
 """
 _FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilter"}
 

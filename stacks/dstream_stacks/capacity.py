@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dstream_stacks.declarations import rules_of
-from dstream_stacks.spec import ServiceBusSpec, Tier, Topic
+from dstream_stacks.properties import Tier
+from dstream_stacks.spec import ServiceBusSpec, Topic
 
 CREDITS_PER_S = 1_000
 MB_PER_S_PER_UNIT = 4

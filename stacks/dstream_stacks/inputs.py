@@ -1,7 +1,7 @@
-"""What Azure calls each setting of a spec, and how it writes the value. Pure.
+"""A spec's settings as inputs of `azure-native:servicebus:*` 3.29 (API version 2026-01-01). Pure.
 
-One table a kind. The names are the inputs of `azure-native:servicebus:*` 3.29 (API version 2026-01-01); the
-`dstream:servicebus:*` resources of mode `entities` have the same.
+The `dstream:servicebus:*` resources of mode `entities` have the same inputs. Each table maps the fields of one kind of
+resource; those of queues, topics and subscriptions come from `properties.py`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from dstream_stacks.properties import EntityProperty, EntityType, properties_of
 from dstream_stacks.spec import Namespace, Queue, Rule, Subscription, Topic
 
 _CAPITAL = re.compile(r"[A-Z]")
 
 
 def iso_duration(seconds: float) -> str:
-    """600 -> `PT10M`, 129600 -> `P1DT12H`: ISO 8601 as Azure itself writes it, so that nothing seems to differ."""
+    """600 -> `PT10M`, 129600 -> `P1DT12H`: ISO 8601 as Azure itself writes it, to avoid apparent drift."""
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -28,41 +29,23 @@ def iso_duration(seconds: float) -> str:
 
 
 class Input(NamedTuple):
-    """A setting's name in Azure, and how its value is written there."""
+    """A setting's name in Azure, and how to write its value."""
 
     name: str
     write: Callable[[Any], Any] = lambda value: value
 
 
-_ENTITY = {
-    "default_time_to_live_s": Input("defaultMessageTimeToLive", iso_duration),
-    "auto_delete_on_idle_s": Input("autoDeleteOnIdle", iso_duration),
-    "batched_operations": Input("enableBatchedOperations"),
-    "user_metadata": Input("userMetadata"),
-}
-_PUBLISHED_TO = {
-    "duplicate_detection": Input("requiresDuplicateDetection"),
-    "duplicate_detection_window_s": Input("duplicateDetectionHistoryTimeWindow", iso_duration),
-    "partitioning": Input("enablePartitioning"),
-    "max_size_mb": Input("maxSizeInMegabytes"),
-    "max_message_size_kb": Input("maxMessageSizeInKilobytes"),
-}
-_RECEIVED_FROM = {
-    "sessions": Input("requiresSession"),
-    "lock_duration_s": Input("lockDuration", iso_duration),
-    "max_delivery_count": Input("maxDeliveryCount"),
-    "dead_letter_expired": Input("deadLetteringOnMessageExpiration"),
-    "forward_to": Input("forwardTo"),
-    "forward_dead_lettered_to": Input("forwardDeadLetteredMessagesTo"),
-}
+def _inputs_of(kind: EntityType) -> dict[str, Input]:
+    return {each.field: _input(each) for each in properties_of(kind)}
 
-QUEUE = {**_ENTITY, **_PUBLISHED_TO, **_RECEIVED_FROM}
-TOPIC = {**_ENTITY, **_PUBLISHED_TO, "support_ordering": Input("supportOrdering")}
-SUBSCRIPTION = {
-    **_ENTITY,
-    **_RECEIVED_FROM,
-    "dead_letter_filter_errors": Input("deadLetteringOnFilterEvaluationExceptions"),
-}
+
+def _input(each: EntityProperty) -> Input:
+    return Input(each.azure, iso_duration) if each.form == "duration" else Input(each.azure)
+
+
+QUEUE = _inputs_of("queue")
+TOPIC = _inputs_of("topic")
+SUBSCRIPTION = _inputs_of("subscription")
 NAMESPACE = {
     "premium_messaging_partitions": Input("premiumMessagingPartitions"),
     "zone_redundant": Input("zoneRedundant"),
@@ -96,7 +79,7 @@ def subscription_inputs(subscription: Subscription) -> dict[str, Any]:
 
 
 def namespace_inputs(namespace: Namespace) -> dict[str, Any]:
-    """With its sku, Standard unless told; without its name, location and tags."""
+    """Includes the sku (default: Standard), but not the name, location and tags."""
     tier = namespace.tier or "Standard"
     sku = {"name": tier, "tier": tier}
     if namespace.capacity is not None:
@@ -105,7 +88,7 @@ def namespace_inputs(namespace: Namespace) -> dict[str, Any]:
 
 
 def rule_inputs(rule: Rule) -> dict[str, Any]:
-    """Without its name, and without the filterType that only Azure Resource Manager wants."""
+    """Without its name, and without the filterType that only Azure Resource Manager needs."""
     inputs: dict[str, Any] = {}
     if rule.correlation is not None:
         inputs["correlationFilter"] = _written(rule.correlation, CORRELATION_FILTER)
@@ -117,11 +100,11 @@ def rule_inputs(rule: Rule) -> dict[str, Any]:
 
 
 def snake_case(name: str) -> str:
-    """The same input in Python: `maxDeliveryCount` -> `max_delivery_count`."""
+    """The Python name of an input: `maxDeliveryCount` -> `max_delivery_count`."""
     return _CAPITAL.sub(lambda match: f"_{match[0].lower()}", name)
 
 
 def _written(value: object, table: dict[str, Input]) -> dict[str, Any]:
-    """What is set, by Azure's names."""
+    """The fields that are set, by Azure's names."""
     set_ = {field: given for field in table if (given := getattr(value, field)) not in (None, {})}
     return {table[field].name: table[field].write(given) for field, given in set_.items()}

@@ -1,41 +1,42 @@
-"""What a task's Service Bus infrastructure is to be: one typed value, from which both programs, plans and ids are made.
+"""The Service Bus infrastructure that a task needs, as one typed value. Both programs, plans and ids derive from it.
 
-Pure. None means the service's own default. Durations are seconds; `inputs.py` knows what Azure calls each setting.
+None means the service's default. The settings of queues, topics and subscriptions come from `properties.py`. Pure.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from dstream_stacks.properties import EntityType, Tier, properties_of
+
 Mode = Literal["arm", "entities"]
-Tier = Literal["Basic", "Standard", "Premium"]
 Right = Literal["Listen", "Send", "Manage"]
 PublicNetworkAccess = Literal["Enabled", "Disabled", "SecuredByPerimeter"]
 TlsVersion = Literal["1.0", "1.1", "1.2", "1.3"]
 
 DEFAULT_RULE = "$Default"
-"""The rule that Service Bus gives to each new subscription: everything matches."""
+"""The rule that Service Bus creates with each subscription: it matches every message."""
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """As a document it has only what differs from the defaults."""
+    """Its JSON leaves out fields that have their default."""
 
 
 class Kept(_Value, frozen=True, kw_only=True):
-    """How a resource is treated beyond its settings."""
+    """How to treat a resource, beyond its settings."""
 
     protect: bool = False
     """Refuse to delete or replace it."""
     retain_on_delete: bool = False
-    """Leave it in place when it is no longer wanted, or destroyed."""
+    """Leave it in place when it is removed from the spec or destroyed."""
     import_: bool = msgspec.field(default=False, name="import")
-    """Take it over where it exists already."""
+    """Import it if it already exists."""
 
 
 class ResourceGroup(Kept, frozen=True, kw_only=True):
-    """Where the namespace is. Unless `create`, it exists and only its name counts."""
+    """Contains the namespace. Without `create` it must exist, and only its name is used."""
 
     name: str
     create: bool = False
@@ -43,7 +44,7 @@ class ResourceGroup(Kept, frozen=True, kw_only=True):
 
 
 class Namespace(Kept, frozen=True, kw_only=True):
-    """Unless `create`, it exists and only its name counts; the tier then only says what it can carry."""
+    """Without `create` it must exist, and only its name is used; the tier then only serves the capacity estimate."""
 
     name: str
     create: bool = False
@@ -55,7 +56,7 @@ class Namespace(Kept, frozen=True, kw_only=True):
     zone_redundant: bool | None = None
     minimum_tls_version: TlsVersion | None = None
     disable_local_auth: bool | None = None
-    """No keys: only Entra ID."""
+    """Refuse keys: Entra ID only."""
     public_network_access: PublicNetworkAccess | None = None
 
 
@@ -63,28 +64,41 @@ class _Entity(Kept, frozen=True, kw_only=True):
     """What queues, topics and subscriptions have in common."""
 
     name: str
-    default_time_to_live_s: float | None = None
-    auto_delete_on_idle_s: float | None = None
-    batched_operations: bool | None = None
-    user_metadata: str | None = None
 
 
-class Queue(_Entity, frozen=True, kw_only=True):
-    duplicate_detection: bool | None = None
-    duplicate_detection_window_s: float | None = None
-    sessions: bool | None = None
-    partitioning: bool | None = None
-    lock_duration_s: float | None = None
-    max_delivery_count: int | None = None
-    dead_letter_expired: bool | None = None
-    forward_to: str | None = None
-    forward_dead_lettered_to: str | None = None
-    max_size_mb: int | None = None
-    max_message_size_kb: int | None = None
+if TYPE_CHECKING:
+    # What code may read by name; `getattr` with a row's `field` reads the rest.
+    class _TopicSettings(_Entity, frozen=True, kw_only=True): ...
+
+    class _DeliverySettings(_Entity, frozen=True, kw_only=True):
+        forward_to: str | None = None
+        forward_dead_lettered_to: str | None = None
+
+    _QueueSettings = _DeliverySettings
+    _SubscriptionSettings = _DeliverySettings
+else:
+
+    def _settings_of(kind: EntityType) -> type[_Entity]:
+        """A base class with one optional field per setting of this kind."""
+        fields = [(each.field, _TYPES[each.form] | None, None) for each in properties_of(kind)]
+        return msgspec.defstruct(f"_{kind.title()}Settings", fields, bases=(_Entity,), frozen=True, kw_only=True)
+
+    _TYPES = {"flag": bool, "text": str, "count": int, "duration": float, "megabytes": int, "kilobytes": int}
+    _QueueSettings = _settings_of("queue")
+    _TopicSettings = _settings_of("topic")
+    _SubscriptionSettings = _settings_of("subscription")
+
+
+class Queue(_QueueSettings, frozen=True, kw_only=True):
+    """Takes a keyword argument for each setting of queues in `properties.py`: `Queue(name="q", lock_duration_s=30)`."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, name: str, **settings: Any) -> None: ...
 
 
 class CorrelationFilter(_Value, frozen=True, kw_only=True):
-    """What is given must be equal in the message."""
+    """A message matches if it has all of these values."""
 
     correlation_id: str | None = None
     message_id: str | None = None
@@ -98,7 +112,7 @@ class CorrelationFilter(_Value, frozen=True, kw_only=True):
 
 
 class Rule(_Value, frozen=True, kw_only=True):
-    """Which messages a subscription takes: by an SQL expression, or by equality."""
+    """Selects messages for a subscription, by an SQL expression or by equality."""
 
     name: str = DEFAULT_RULE
     sql: str | None = None
@@ -107,29 +121,28 @@ class Rule(_Value, frozen=True, kw_only=True):
     """SQL that changes the message's properties: `SET region = 'eu'`."""
 
 
-class Subscription(_Entity, frozen=True, kw_only=True):
-    sessions: bool | None = None
-    lock_duration_s: float | None = None
-    max_delivery_count: int | None = None
-    dead_letter_expired: bool | None = None
-    dead_letter_filter_errors: bool | None = None
-    forward_to: str | None = None
-    forward_dead_lettered_to: str | None = None
+class Subscription(_SubscriptionSettings, frozen=True, kw_only=True):
+    """Takes a keyword argument for each setting of subscriptions in `properties.py`."""
+
     rules: tuple[Rule, ...] = ()
 
+    if TYPE_CHECKING:
 
-class Topic(_Entity, frozen=True, kw_only=True):
-    duplicate_detection: bool | None = None
-    duplicate_detection_window_s: float | None = None
-    partitioning: bool | None = None
-    support_ordering: bool | None = None
-    max_size_mb: int | None = None
-    max_message_size_kb: int | None = None
+        def __init__(self, *, name: str, rules: tuple[Rule, ...] = (), **settings: Any) -> None: ...
+
+
+class Topic(_TopicSettings, frozen=True, kw_only=True):
+    """Takes a keyword argument for each setting of topics in `properties.py`."""
+
     subscriptions: tuple[Subscription, ...] = ()
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, name: str, subscriptions: tuple[Subscription, ...] = (), **settings: Any) -> None: ...
 
 
 class AuthorizationRule(_Value, frozen=True, kw_only=True):
-    """A key with these rights: to one queue or topic, else to the whole namespace."""
+    """A key with these rights on one queue or topic, or else on the whole namespace."""
 
     name: str
     rights: tuple[Right, ...]
@@ -142,24 +155,24 @@ class ServiceBusSpec(_Value, frozen=True, kw_only=True):
 
     mode: Mode = "arm"
     subscription_id: str = ""
-    """Empty: the one that the credentials lead to."""
+    """Empty: the default subscription of the credentials."""
     resource_group: ResourceGroup | None = None
     namespace: Namespace | None = None
     queues: tuple[Queue, ...] = ()
     topics: tuple[Topic, ...] = ()
     authorization_rules: tuple[AuthorizationRule, ...] = ()
     tags: dict[str, str] = {}
-    """Of the group and the namespace that are created; entities have none in Azure."""
+    """For the group and the namespace, if created; Azure has no tags on entities."""
     import_existing: bool = False
-    """Take over whatever exists already, as if each resource had `import`."""
+    """Import every resource that already exists, as if each had `import`."""
 
 
 def as_document(spec: ServiceBusSpec) -> dict[str, Any]:
-    """The spec as JSON, for plan files and stack config. There is no secret in a spec."""
+    """Return the spec as JSON, for plan files and stack configuration. A spec has no secrets."""
     document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(spec))
     return document
 
 
 def from_document(document: dict[str, Any]) -> ServiceBusSpec:
-    """Raises ValueError that says what is wrong, and where."""
+    """Return the spec. Raises ValueError, which names the place and the problem."""
     return msgspec.convert(document, ServiceBusSpec)

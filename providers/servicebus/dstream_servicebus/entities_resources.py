@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.servicebus.management import ServiceBusAdministrationClient
+from dstream_stacks.properties import FOREVER
 
 from dstream.infra.attached import AttachedResources
 from dstream.infra.attached.types import Actual, Property, Values
@@ -24,7 +25,7 @@ from dstream_servicebus.entities_conflicts import settled
 from dstream_servicebus.entities_errors import already_exists, told
 from dstream_servicebus.entities_ids import QUEUE_ID, SUBSCRIPTION_ID, TOPIC_ID, IdShape
 from dstream_servicebus.entities_rules import Rules
-from dstream_servicebus.entities_settings import FOREVER, QUEUE, SUBSCRIPTION, TOPIC
+from dstream_servicebus.entities_settings import QUEUE, SUBSCRIPTION, TOPIC
 
 PACKAGE = "dstream"
 VERSION = "0.1.0"

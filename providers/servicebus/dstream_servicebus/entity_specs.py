@@ -1,4 +1,4 @@
-"""A queue or topic of the task as its spec: common settings, its own on top, and DStream's defaults. Pure."""
+"""The spec of a queue or topic: the common settings, overridden by its own, and DStream's defaults. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 from dstream_stacks.entities import EntityKind
+from dstream_stacks.properties import EntityType, properties_of
 from dstream_stacks.spec import Queue, Subscription, Topic
 
-from dstream.sdk import Duration
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus import limits
 from dstream_servicebus.config import Config
@@ -16,76 +16,63 @@ from dstream_servicebus.infrastructure_settings import EntitySettings, Subscript
 from dstream_servicebus.namespace_settings import tier_of
 
 DUPLICATE_WINDOW_S = 600.0
-"""Azure's own default, written down so that a plan shows it. An emulator may allow less: there it is left to it."""
-
-_OF_ANY = ("default_time_to_live", "auto_delete_on_idle", "batched_operations", "user_metadata")
-_OF_RECEIVED_FROM = (
-    "lock_duration",
-    "max_delivery_count",
-    "dead_letter_expired",
-    "forward_to",
-    "forward_dead_lettered_to",
-)
+"""Azure's default, spelled out so that a plan shows it. Not in mode `entities`: an emulator may not accept it."""
 
 
 def queue_spec(config: Config, name: str) -> Queue:
-    """Raises ConfigError."""
+    """Return the queue's spec. Raises ConfigError."""
     settings = _checked(config, "queue", name)
     return Queue(
         name=name,
-        sessions=sessions(config, settings, path(config, name, "sessions")),
-        **spec_fields(settings, *_OF_ANY, *_OF_RECEIVED_FROM),
-        **_published_to(config, settings),
+        **spec_fields("queue", settings)
+        | {"sessions": sessions(config, settings, path(config, name, "sessions"))}
+        | _duplicate_detection(config, settings),
         **kept(config, settings),
     )
 
 
 def topic_spec(config: Config, name: str, subscriptions: tuple[Subscription, ...]) -> Topic:
-    """Raises ConfigError."""
+    """Return the topic's spec. Raises ConfigError."""
     settings = _checked(config, "topic", name)
     return Topic(
         name=name,
         subscriptions=subscriptions,
-        **spec_fields(settings, *_OF_ANY, "support_ordering"),
-        **_published_to(config, settings),
+        **spec_fields("topic", settings) | _duplicate_detection(config, settings),
         **kept(config, settings),
     )
 
 
 def subscription_fields(config: Config, settings: SubscriptionSettings, where: str) -> dict[str, Any]:
-    """What a subscription has of the same; without name and rules. Raises ConfigError."""
-    limits.check_times(settings, lambda name: f"{where}.{name}", config.mode)
+    """Return a subscription's fields, except its name and rules. Raises ConfigError."""
+    limits.check_properties("subscription", settings, lambda name: f"{where}.{name}", tier_of(config), config.mode)
     return {
+        **spec_fields("subscription", settings),
         "sessions": sessions(config, settings, f"{where}.sessions"),
-        **spec_fields(settings, *_OF_ANY, *_OF_RECEIVED_FROM, "dead_letter_filter_errors"),
         **kept(config, settings),
     }
 
 
 def path(config: Config, name: str, setting: str) -> str:
-    """Where this setting of this entity stands in the config."""
+    """The path of this entity's setting in the config."""
     own = config.entities.get(name)
     return (
         f"entities.{name}.{setting}" if own is not None and getattr(own, setting) is not None else f"entity.{setting}"
     )
 
 
-def spec_fields(settings: msgspec.Struct, *names: str) -> dict[str, Any]:
-    """These settings as a spec has them: durations in seconds."""
-    fields: dict[str, Any] = {}
-    for name in names:
-        value = getattr(settings, name)
-        fields |= {f"{name}_s": float(value)} if isinstance(value, Duration) else {} if value is None else {name: value}
-    return fields
+def spec_fields(kind: EntityType, settings: EntitySettings | SubscriptionSettings) -> dict[str, Any]:
+    """The settings of this kind that are set, as a spec holds them."""
+    given = [(each, getattr(settings, each.name)) for each in properties_of(kind)]
+    return {each.field: limits.spec_value(each.form, value) for each, value in given if value is not None}
 
 
 def sessions(config: Config, settings: EntitySettings | SubscriptionSettings, where: str) -> bool | None:
-    """As the messages are: in sessions when they have a session id. Raises ConfigError when they could not get in."""
+    """On if the task's messages have a session. Raises ConfigError for sessions without messages that have one."""
     if settings.sessions and config.session == "none":
         raise ConfigError(
             "servicebus.no_sessions_sent",
-            "it takes messages in sessions only, and the task sends them without",
-            hint='Set session, such as "table" or "key", or sessions = false.',
+            "sessions is on, but the task sends messages without a session",
+            hint='Set session, e.g. "table" or "key", or sessions = false.',
             config_path=where,
         )
     if settings.sessions is None and config.session != "none" and tier_of(config) != "Basic":
@@ -94,7 +81,7 @@ def sessions(config: Config, settings: EntitySettings | SubscriptionSettings, wh
 
 
 def kept(config: Config, settings: EntitySettings | SubscriptionSettings) -> dict[str, Any]:
-    """Its own words on protect, retain_on_delete and import, else those of the whole output."""
+    """Its own protect, retain_on_delete and import, or else those of the output."""
     names = ("protect", "retain_on_delete", "import_")
     own = {name: getattr(settings, name) for name in names}
     return {name: getattr(config, name) if own[name] is None else own[name] for name in names}
@@ -102,9 +89,12 @@ def kept(config: Config, settings: EntitySettings | SubscriptionSettings) -> dic
 
 def _checked(config: Config, kind: EntityKind, name: str) -> EntitySettings:
     settings = _merged(config.entity, config.entities.get(name))
-    limits.check_entity(
-        kind, settings, lambda setting: path(config, name, setting), tier=tier_of(config), mode=config.mode
-    )
+
+    def path_of(setting: str) -> str:
+        return path(config, name, setting)
+
+    limits.check_properties(kind, settings, path_of, tier_of(config), config.mode)
+    limits.check_duplicate_detection(settings, path_of)
     return settings
 
 
@@ -115,14 +105,12 @@ def _merged(common: EntitySettings, own: EntitySettings | None) -> EntitySetting
     return msgspec.structs.replace(common, **set_)
 
 
-def _published_to(config: Config, settings: EntitySettings) -> dict[str, Any]:
-    fields = spec_fields(settings, "duplicate_detection", "duplicate_detection_window", "partitioning")
-    if settings.duplicate_detection is None and tier_of(config) != "Basic":
-        fields["duplicate_detection"] = True
-    if fields.get("duplicate_detection") and config.mode == "arm":
-        fields.setdefault("duplicate_detection_window_s", DUPLICATE_WINDOW_S)
-    if settings.max_size is not None:
-        fields["max_size_mb"] = limits.size_in_mb(settings.max_size)
-    if settings.max_message_size is not None:
-        fields["max_message_size_kb"] = limits.size_in_kb(settings.max_message_size)
+def _duplicate_detection(config: Config, settings: EntitySettings) -> dict[str, Any]:
+    """DStream's default: on where the tier supports it, with the window spelled out."""
+    detect = settings.duplicate_detection
+    if detect is None and tier_of(config) != "Basic":
+        detect = True
+    fields: dict[str, Any] = {"duplicate_detection": detect}
+    if detect and config.mode == "arm" and settings.duplicate_detection_window is None:
+        fields["duplicate_detection_window_s"] = DUPLICATE_WINDOW_S
     return fields

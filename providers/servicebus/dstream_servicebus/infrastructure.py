@@ -20,8 +20,9 @@ from dstream_stacks.arm_program import arm_program
 from dstream_stacks.capacity import capacity_lines
 from dstream_stacks.entities_program import entities_program
 from dstream_stacks.holdings import messages_held
+from dstream_stacks.properties import Tier
 from dstream_stacks.resource_ids import resource_id
-from dstream_stacks.spec import Namespace, ServiceBusSpec, Tier, as_document
+from dstream_stacks.spec import Namespace, ServiceBusSpec, as_document
 from dstream_stacks.stack_config import stack_config
 
 from dstream.infra import Definition, Step

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dstream_stacks.spec import Namespace, ResourceGroup, Tier
+from dstream_stacks.properties import Tier
+from dstream_stacks.spec import Namespace, ResourceGroup
 
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus import limits

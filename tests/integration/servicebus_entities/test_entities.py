@@ -219,7 +219,7 @@ def test_a_wrong_setting_is_refused_before_anything_is_made(
 ) -> None:
     stack.entities = [queue("wrong-not"), queue("wrong", lockDuration="PT10M", maxDeliveries=3)]
     said = stack.refused("plan")
-    assert "maxDeliveries is not known" in said
+    assert "maxDeliveries is unknown" in said
     assert "lockDuration must be at most 300 seconds, not PT10M" in said
     with pytest.raises(ResourceNotFoundError):
         administration.get_queue("wrong-not")

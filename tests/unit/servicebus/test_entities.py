@@ -11,9 +11,10 @@ from dstream_servicebus.entities_conflicts import settled
 from dstream_servicebus.entities_errors import told
 from dstream_servicebus.entities_resources import _entity_path, _iso_duration, _size_of_one_partition
 from dstream_servicebus.entities_rules import Rules
-from dstream_servicebus.entities_settings import FOREVER, QUEUE, RULE, SUBSCRIPTION, TOPIC
+from dstream_servicebus.entities_settings import QUEUE, RULE, SUBSCRIPTION, TOPIC
 from dstream_stacks import inputs as spec_inputs
 from dstream_stacks import resource_ids
+from dstream_stacks.properties import FOREVER
 from hypothesis import given
 from hypothesis import strategies as st
 

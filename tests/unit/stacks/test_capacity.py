@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 from dstream_stacks.capacity import Load, capacity_lines, operations_per_message
-from dstream_stacks.spec import Namespace, Queue, Rule, ServiceBusSpec, Subscription, Tier, Topic
+from dstream_stacks.properties import Tier
+from dstream_stacks.spec import Namespace, Queue, Rule, ServiceBusSpec, Subscription, Topic
 
 QUEUES = (Queue(name="orders"), Queue(name="returns"))
 TOPIC = Topic(
