@@ -16,6 +16,7 @@ from dstream_servicebus.infrastructure_settings import (
     SubscriptionSettings,
 )
 from dstream_servicebus.provision import spec_of
+from dstream_servicebus.settings_table import with_table
 
 from dstream.config import load
 from dstream.sdk import decode_config
@@ -54,3 +55,13 @@ def test_the_page_names_every_setting(settings: type[msgspec.Struct]) -> None:
     words = set(re.findall(r"\w+", PAGE))
 
     assert {field.encode_name for field in msgspec.structs.fields(settings)} <= words
+
+
+def test_the_table_of_entity_settings_is_up_to_date() -> None:
+    command = "python -m dstream_servicebus.settings_table docs/providers/servicebus.md"
+    assert with_table(PAGE) == PAGE, f"run {command}"
+
+
+def test_a_page_without_the_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="both markers"):
+        with_table("# Output provider")
