@@ -1,17 +1,18 @@
 """The error tree: what went wrong, where, and what the reader of the message can do.
 
-    DStreamError                 code, message, place, hint
+    DStreamError                 code, message, place, hint, details
     ├── ConfigError      config       exit 3   fix the HCL, the provider, or what the config names
+    ├── ConfigErrors     config       exit 3   several ConfigErrors, in the order of the file
     ├── AuthError        auth         exit 6   fix the credentials or the grants
     ├── UnreachableError unreachable  exit 6   (1 once the stream ran) wait, or fix address and network
     ├── LockedError      locked       exit 4   someone else holds it
     ├── RefusedError     refused      exit 5   a guard protects data; the hint says how to go past it
-    ├── TransientError   transient    exit 1   try again
+    ├── TransientError   transient    exit 1   retry
     ├── DataError        data         exit 1   a row that can't be carried
     └── SystemFault      system       exit 1   a broken machine, provider or program
-    ConfigErrors                 several ConfigErrors at once (exit 3)
 
-Each class is one `kind` of the provider protocol: grouped by what the host does next, not by where it happened.
+Each class but ConfigErrors is one `kind` of the provider protocol: grouped by what the host does next, not by where it
+happened.
 Imports the standard library only, since providers import it before their first line.
 """
 
@@ -66,6 +67,14 @@ class DStreamError(Exception):
         self.details = tuple(details)
         """Further lines to show, such as the last lines of a provider's stderr."""
 
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Former codes of the same error, kept for one release."""
+        return _ALIASES.get(self.code, ())
+
+
+_ALIASES = {"plan.stale": ("infra.stale_plan",), "plan.data_loss": ("infra.data_loss",)}
+
 
 class ConfigError(DStreamError):
     kind: ClassVar[Kind] = "config"
@@ -91,9 +100,17 @@ class TransientError(DStreamError):
     kind: ClassVar[Kind] = "transient"
 
     def __init__(
-        self, code: str, message: str, *, retry_after_s: float = 0.0, hint: str = "", config_path: str = ""
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: float = 0.0,
+        place: SourceLocation | None = None,
+        hint: str = "",
+        config_path: str = "",
+        details: Sequence[str] = (),
     ) -> None:
-        super().__init__(code, message, hint=hint, config_path=config_path)
+        super().__init__(code, message, place=place, hint=hint, config_path=config_path, details=details)
         self.retry_after_s = retry_after_s
 
 
@@ -105,11 +122,14 @@ class SystemFault(DStreamError):
     kind: ClassVar[Kind] = "system"
 
 
-class ConfigErrors(Exception):
-    """Everything that is wrong with the configuration, in the order of the file."""
+class ConfigErrors(DStreamError):
+    """Every error in the configuration, in the order of the file; at least one. Its code is that of the first."""
+
+    kind: ClassVar[Kind] = "config"
 
     def __init__(self, errors: Sequence[ConfigError]) -> None:
-        super().__init__(f"{len(errors)} configuration errors")
+        count = len(errors)
+        super().__init__(errors[0].code, f"{count} configuration error{'' if count == 1 else 's'}")
         self.errors = tuple(errors)
 
 
@@ -145,10 +165,28 @@ _EXIT_CODES: dict[Kind, int] = {
 }
 
 
-def exit_code(error: DStreamError | ConfigErrors, *, was_running: bool = False) -> int:
-    """The process's exit code for an error; `was_running`: both providers had been ready."""
-    if isinstance(error, ConfigErrors):
-        return 3
-    if error.kind == "unreachable" and was_running:
+Outcome = Literal["done", "failed", "declined", "changes", "usage", "missing", "interrupted"]
+"""How a command ended without an error of the tree. `changes`: with --detailed-exitcode; `missing`: of `doctor`;
+`interrupted`: before all work was done."""
+
+_OUTCOMES: dict[Outcome, int] = {
+    "done": 0,
+    "failed": 1,
+    "declined": 1,
+    "changes": 2,
+    "usage": 3,
+    "missing": 3,
+    "interrupted": 1,
+}
+
+
+def exit_code(outcome: DStreamError | Outcome, *, was_running: bool = False, signal: int = 0) -> int:
+    """Return the exit code of a process (docs/cli.md#exit-codes): the only place that decides it.
+
+    `was_running`: both providers had been ready. `signal`: the one that interrupted the work, 0 for none.
+    """
+    if not isinstance(outcome, DStreamError):
+        return 128 + signal if outcome == "interrupted" and signal else _OUTCOMES[outcome]
+    if outcome.kind == "unreachable" and was_running:
         return 1
-    return _EXIT_CODES[error.kind]
+    return _EXIT_CODES[outcome.kind]

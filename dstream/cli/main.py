@@ -12,7 +12,7 @@ import click
 import dstream
 from dstream.cli.command_table import LazyCommands
 from dstream.cli.options import Options, with_options
-from dstream.errors import ConfigErrors, DStreamError, exit_code
+from dstream.errors import DStreamError, exit_code
 
 
 @click.group(
@@ -43,19 +43,19 @@ def _exit_code(arguments: list[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.Abort:
-        return 130
+        return exit_code("interrupted", signal=signal.SIGINT)
     except click.UsageError as error:
         error.show()
-        return 3
+        return exit_code("usage")
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (DStreamError, ConfigErrors) as error:
+    except DStreamError as error:
         from dstream.cli.render import show_errors  # `--help` and `version` do without it
 
         show_errors(error, sys.stderr)
         return exit_code(error)
-    return result if isinstance(result, int) else 0
+    return result if isinstance(result, int) else exit_code("done")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dstream.errors import ConfigError, ConfigErrors, DStreamError
 from dstream.redact import source_line
 
 
-def show_errors(error: DStreamError | ConfigErrors, stream: TextIO) -> None:
+def show_errors(error: DStreamError, stream: TextIO) -> None:
     """Write to `stream` (stderr)."""
     if isinstance(error, ConfigErrors) and len(error.errors) == 1:
         error = error.errors[0]

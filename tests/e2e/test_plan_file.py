@@ -76,9 +76,9 @@ def test_a_plan_file_is_refused_when_what_is_really_there_moved(place: Place) ->
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["destroy", "t"], "is a plan of `dstream init`"),
-        (["init", "other"], "has no plan of other; it has t"),
-        (["init", "t", "--var", "stack=prod"], 'is of the stack "dev"; this is "prod"'),
+        (["destroy", "t"], "is a plan for `dstream init`"),
+        (["init", "other"], "has no plan for other; its tasks: t"),
+        (["init", "t", "--var", "stack=prod"], 'belongs to stack "dev"; the current stack is "prod"'),
     ],
 )
 def test_a_plan_file_of_something_else_is_refused(command: list[str], says: str, place: Place) -> None:

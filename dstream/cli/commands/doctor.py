@@ -17,7 +17,7 @@ from dstream.cli.project import load_project, task_of
 from dstream.cli.view.plan import Paint, painter
 from dstream.cli.view.words import plural
 from dstream.config import Project
-from dstream.errors import ConfigError, DStreamError
+from dstream.errors import ConfigError, DStreamError, exit_code
 
 _SIGNS: dict[Mark, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 _MACHINE = "this machine"
@@ -44,7 +44,7 @@ def doctor(tasks: Sequence[str], options: Options, *, install: bool, yes: bool) 
         _show_json(findings)
     else:
         _show(findings, painter(options.color(sys.stdout)))
-    return 3 if _count(findings, "failure") else 0
+    return exit_code("missing" if _count(findings, "failure") else "done")
 
 
 def _look(project: Project | None, names: Sequence[str]) -> Mapping[str, Sequence[Finding]]:

@@ -22,7 +22,7 @@ from dstream.cli.commands.provider_report import (
 )
 from dstream.cli.options import Options, with_options
 from dstream.config.schema.reference import settings_of
-from dstream.errors import ConfigError
+from dstream.errors import ConfigError, exit_code
 from dstream.host import ProviderSpec
 from dstream.host.provider.describe import Introduction, introduce
 from dstream.kit import check_provider
@@ -81,7 +81,7 @@ def test(
         show("Its lifecycle commands were not tested: --lifecycle makes and deletes what the config names.")
     if options.as_json:
         click.echo(json.dumps(report_document(provider, report)))
-    return 0 if report.passed else 1
+    return exit_code("done" if report.passed else "failed")
 
 
 @provider.command(epilog="\b\nExample:\n  dstream provider new tides --kind input")

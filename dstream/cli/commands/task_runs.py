@@ -26,9 +26,7 @@ class Ended:
     @property
     def exit_code(self) -> int:
         if isinstance(self.outcome, RunSummary):
-            if self.outcome.drained:
-                return 0
-            return 128 + self.signal if self.signal else 1
+            return exit_code("done" if self.outcome.drained else "interrupted", signal=self.signal)
         return exit_code(self.outcome, was_running=self.was_running)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,34 +10,34 @@ from dataclasses import replace
 import click
 import msgspec
 
-from dstream.cli.lifecycle.answer import Answer
 from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.lifecycle.guard import refuse_data_loss, without_running_streams
 from dstream.cli.lifecycle.plan_file import Command, PlanFile, read_plan, refuse_foreign, refuse_moved
 from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
-from dstream.errors import ConfigError
+from dstream.cli.view.answer import Answer
+from dstream.errors import ConfigError, exit_code
 from dstream.protocol.lifecycle import LifecycleOptions
 
 
 def change(command: Command, flags: Flags, options: Options) -> int:
     """All plans first: unless every task can do it, none is touched. Gives the exit code."""
-    _refuse_without_terminal(command, flags)
+    _refuse_without_terminal(command, flags, options.again)
     file = read_plan(flags.plan_file) if flags.plan_file else None
     if file:
         flags = _as_planned(flags, file)
     request = Request(options, None if flags.all_tasks else flags.tasks, by_record=command == "destroy")
     report = CommandReport(command, options, flags, tasks=request.names, stack=request.project.stack)
-    plans = _plans(command, flags, request, report, file)
+    plans = _plans(command, flags, request, report, file, options.again)
     report.plans(plans)
     if not flags.allow_data_loss and not request.exit_code(plans):
-        plans = refuse_data_loss(command, plans)
+        plans = refuse_data_loss(command, plans, options.again)
     with without_running_streams(command, request.project, plans) as answers:
         if not request.exit_code(answers) and any(each.may_change for each in answers):
             if not (flags.yes or file or _confirmed(command, answers)):
                 click.echo("Nothing was changed.", err=True)
-                return 1
+                return exit_code("declined")
             answers = _carry_out(command, flags, request, report, answers)
             report.results(answers)
     report.end(answers)
@@ -44,14 +45,19 @@ def change(command: Command, flags: Flags, options: Options) -> int:
 
 
 def _plans(
-    command: Command, flags: Flags, request: Request, report: CommandReport, file: PlanFile | None
+    command: Command,
+    flags: Flags,
+    request: Request,
+    report: CommandReport,
+    file: PlanFile | None,
+    again: Sequence[str],
 ) -> list[Answer]:
     if file is None:
         wanted = flags.lifecycle(destroy=command == "destroy")
         return request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
     assert flags.plan_file is not None
-    refuse_foreign(file, flags.plan_file, command, request.project, request.names)
-    refuse_moved(file, request.project, request.names)
+    refuse_foreign(file, flags.plan_file, command, request.project, request.names, again)
+    refuse_moved(file, request.project, request.names, again)
     return file.answers(request.names)
 
 
@@ -84,18 +90,18 @@ def _as_planned(flags: Flags, file: PlanFile) -> Flags:
     )
 
 
-def _refuse_without_terminal(command: Command, flags: Flags) -> None:
+def _refuse_without_terminal(command: Command, flags: Flags, again: Sequence[str]) -> None:
     if flags.yes or sys.stdin.isatty():
         return
     what = "--all" if flags.all_tasks else " ".join(flags.tasks)
     if flags.plan_file:
-        look = f"dstream plan --show {flags.plan_file}"
+        look = ["dstream", "plan", "--show", shlex.quote(str(flags.plan_file)), *again]
     else:
-        look = f"dstream plan {what}{' --destroy' if command == 'destroy' else ''}"
+        look = ["dstream", "plan", what, *["--destroy"] * (command == "destroy"), *again]
     raise ConfigError(
         "lifecycle.needs_yes",
-        f"`dstream {command}` changes infrastructure: where there is no terminal to ask at, it needs --yes",
-        hint=f"What it would do: {look}",
+        f"`dstream {command}` changes infrastructure: without a terminal to confirm at, it needs --yes",
+        hint=f"Preview it first: {' '.join(look)}",
     )
 
 

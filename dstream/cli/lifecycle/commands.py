@@ -13,6 +13,7 @@ from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
 from dstream.cli.view.stream import stream_of
+from dstream.errors import exit_code
 
 
 @click.command(
@@ -40,7 +41,7 @@ def plan(flags: Flags, options: Options) -> int:
     if changed and not code and not any(answer.losing for answer in answers):
         report.hint(f"\nNext: {_next(flags, options, changed)}")
     report.end(answers)
-    return code or (2 if changed and flags.detailed_exitcode else 0)
+    return code or exit_code("changes" if changed and flags.detailed_exitcode else "done")
 
 
 @click.command(
@@ -78,7 +79,7 @@ def status(flags: Flags, options: Options) -> int:
         stream=[stream.document() for stream in streams],
     )
     has_drifted = any(answer.has_changes for answer in answers) and not flags.refresh_only
-    return request.exit_code(answers) or (2 if has_drifted and flags.detailed_exitcode else 0)
+    return request.exit_code(answers) or exit_code("changes" if has_drifted and flags.detailed_exitcode else "done")
 
 
 def _show(flags: Flags, options: Options) -> int:
@@ -94,7 +95,7 @@ def _show(flags: Flags, options: Options) -> int:
         command = ["dstream", shown.command, *changed, "--plan", str(flags.show), *options.again]
         report.hint(f"\nMade {shown.created}. Next: {' '.join(command)}")
     report.end(answers)
-    return 2 if changed and flags.detailed_exitcode else 0
+    return exit_code("changes" if changed and flags.detailed_exitcode else "done")
 
 
 def _next(flags: Flags, options: Options, tasks: list[str]) -> str:

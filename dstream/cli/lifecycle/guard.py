@@ -8,16 +8,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.view.answer import Answer
 from dstream.cli.view.words import few, loss
 from dstream.config import Project
 from dstream.errors import LockedError, RefusedError
 from dstream.state import FileStore, TaskLock
 
 
-def refuse_data_loss(command: str, answers: Sequence[Answer]) -> list[Answer]:
-    """Those that would lose data get the error `plan.data_loss`. The provider guards it again, with newer figures."""
-    return [replace(each, error=_data_loss(command, each)) if each.losing else each for each in answers]
+def refuse_data_loss(command: str, answers: Sequence[Answer], again: Sequence[str]) -> list[Answer]:
+    """Set the error `plan.data_loss` where data would be lost; the provider checks again with newer figures.
+
+    `again`: the options that the suggested command repeats.
+    """
+    return [replace(each, error=_data_loss(command, each, again)) if each.losing else each for each in answers]
 
 
 @contextmanager
@@ -30,12 +33,13 @@ def without_running_streams(command: str, project: Project, answers: Sequence[An
         yield [_without_run(command, project, each, locks) if each.removes else each for each in answers]
 
 
-def _data_loss(command: str, answer: Answer) -> RefusedError:
+def _data_loss(command: str, answer: Answer, again: Sequence[str]) -> RefusedError:
     lost = few([f"{each.name} {loss(each)}" for each in answer.losing], "; ")
+    allowed = " ".join(["dstream", command, answer.task, "--allow-data-loss", *again])
     return RefusedError(
         "plan.data_loss",
         f"{command} of {answer.task} would lose data: {lost}",
-        hint=f"Receive it first, or allow it: dstream {command} {answer.task} --allow-data-loss",
+        hint=f"Drain it first, or allow the loss: {allowed}",
     )
 
 

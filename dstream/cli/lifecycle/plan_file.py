@@ -1,7 +1,7 @@
-"""A plan as a file: written by `plan --out`, done by `init --plan` and `destroy --plan`, shown by `plan --show`.
+"""Plan files: written by `plan --out`, applied by `init --plan` and `destroy --plan`, shown by `plan --show`.
 
-It holds what was shown, the provider's own document of it, and digests of the output's settings, so that a file of
-another configuration is noticed and named. Secret values have no digest: the provider notices what they lead to.
+A plan file holds the plan, the provider's own plan document, and digests of the output's settings, so that a changed
+configuration is detected. Secret values have no digest; the provider detects their effects.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 import dstream
-from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.view.answer import Answer
 from dstream.config import Project, ProviderBlock
 from dstream.errors import ConfigError, RefusedError, SystemFault
 from dstream.host import LifecycleOutcome
@@ -27,7 +28,7 @@ from dstream.redact import Redactor
 
 SCHEMA_VERSION = 1
 Command = Literal["init", "destroy"]
-_HINT = "Make it anew: dstream plan TASK.. --out FILE"
+_HINT = "Re-create it: dstream plan TASK.. --out FILE"
 
 
 class PlannedTask(msgspec.Struct, frozen=True):
@@ -117,31 +118,34 @@ def read_plan(path: Path) -> PlanFile:
     try:
         plan = msgspec.json.decode(content, type=PlanFile)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError("plan.invalid", f"{path} is no plan of dstream: {error}", hint=_HINT) from error
+        raise ConfigError("plan.invalid", f"{path} is not a DStream plan file: {error}", hint=_HINT) from error
     if plan.schema_version != SCHEMA_VERSION:
         raise ConfigError(
-            "plan.newer", f"{path} was written by dstream {plan.dstream}, whose plans this version can't read"
+            "plan.newer", f"{path} was written by DStream {plan.dstream}; this version cannot read its plan files"
         )
     return plan
 
 
-def refuse_foreign(plan: PlanFile, path: Path, command: Command, project: Project, names: Sequence[str]) -> None:
-    """Raises RefusedError `plan.foreign`: of another command or stack, or without one of the tasks."""
+def refuse_foreign(
+    plan: PlanFile, path: Path, command: Command, project: Project, names: Sequence[str], again: Sequence[str]
+) -> None:
+    """Raise RefusedError `plan.foreign` for a plan of another command or stack, or without one of the tasks."""
     known = [each.task for each in plan.tasks]
     missing = [name for name in names if name not in known]
     if plan.command != command:
-        problem = f"is a plan of `dstream {plan.command}`"
+        problem = f"is a plan for `dstream {plan.command}`"
     elif plan.stack != project.stack:
-        problem = f'is of the stack "{plan.stack}"; this is "{project.stack}"'
+        problem = f'belongs to stack "{plan.stack}"; the current stack is "{project.stack}"'
     elif missing:
-        problem = f"has no plan of {', '.join(missing)}; it has {', '.join(known) or 'none'}"
+        problem = f"has no plan for {', '.join(missing)}; its tasks: {', '.join(known) or 'none'}"
     else:
         return
-    raise RefusedError("plan.foreign", f"{path} {problem}", hint=_HINT)
+    planned_with = ["dstream", "plan", *names, *["--destroy"] * (command == "destroy"), "--out", shlex.quote(str(path))]
+    raise RefusedError("plan.foreign", f"{path} {problem}", hint=f"Re-create it: {' '.join([*planned_with, *again])}")
 
 
-def refuse_moved(plan: PlanFile, project: Project, names: Sequence[str]) -> None:
-    """Raises RefusedError `plan.stale`: the output's settings are no longer those that the plan was made from."""
+def refuse_moved(plan: PlanFile, project: Project, names: Sequence[str], again: Sequence[str]) -> None:
+    """Raise RefusedError `plan.stale` if the output's settings have changed since the plan was made."""
     moved = []
     for each in plan.tasks:
         if each.task in names:
@@ -151,8 +155,8 @@ def refuse_moved(plan: PlanFile, project: Project, names: Sequence[str]) -> None
     if moved:
         raise RefusedError(
             "plan.stale",
-            f"the configuration moved since the plan was made ({plan.created}): {'; '.join(moved)}",
-            hint="Look at what would be done now: dstream plan " + " ".join(names),
+            f"the configuration has changed since the plan was made ({plan.created}): {'; '.join(moved)}",
+            hint="Review the current plan: " + " ".join(["dstream", "plan", *names, *again]),
         )
 
 
@@ -161,9 +165,9 @@ def _planned(block: ProviderBlock, answer: Answer) -> PlannedTask:
     if not document:
         raise ConfigError(
             "plan.no_document",
-            f"{answer.provider} gives no document of its plan: nothing could hold `dstream init` to such a file",
+            f"{answer.provider} returns no plan document, so a saved plan could not be enforced",
             place=block.place,
-            hint="Without a file, `dstream init` shows the plan and asks.",
+            hint="Run `dstream init` without a plan file; it shows the plan and asks for confirmation.",
         )
     return PlannedTask(
         answer.task,

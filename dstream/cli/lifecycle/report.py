@@ -11,11 +11,11 @@ from typing import Any, TextIO
 
 import click
 
-from dstream.cli.lifecycle.answer import Answer
 from dstream.cli.lifecycle.flags import STDOUT, Flags
 from dstream.cli.lifecycle.log import CommandLog, EventStream, LifecycleLog
 from dstream.cli.options import Options
 from dstream.cli.render import show_errors
+from dstream.cli.view.answer import Answer
 from dstream.cli.view.markdown import markdown_of
 from dstream.cli.view.plan import painter, plan_view, result_line
 from dstream.cli.view.status import status_view
@@ -100,7 +100,7 @@ class CommandReport:
             if answer.has_no_infrastructure:
                 body = f"  {answer.provider} manages no infrastructure.\n"
             elif answer.outcome and answer.outcome.is_legacy and not answer.resources:
-                body = f"{answer.message or 'The provider told no details.'}\n"
+                body = f"{answer.message or 'The provider reported no details.'}\n"
             else:
                 body = plan_view(
                     answer.resources,
@@ -131,7 +131,8 @@ class CommandReport:
             elif answer.is_interrupted:
                 text = f"Interrupted before {answer.task} was done."
                 if self._command in ("init", "destroy"):
-                    text += f" What was made is recorded: `dstream status {answer.task}` shows it."
+                    shown_by = " ".join(["dstream", "status", answer.task, *self._options.again])
+                    text += f" Completed steps are recorded; review them: {shown_by}"
                 click.echo(text, err=True)
 
     def _write_markdown(self, text: str) -> None:

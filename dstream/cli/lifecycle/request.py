@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from dstream.cli.lifecycle.answer import Answer
 from dstream.cli.lifecycle.log import CommandLog
 from dstream.cli.lifecycle.unset import left_out
 from dstream.cli.options import Options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
+from dstream.cli.view.answer import Answer
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
 from dstream.host import LifecycleJob, LifecycleOutcome, NoInfrastructure, StopRequest, run_lifecycle
@@ -60,13 +60,13 @@ class Request:
         return answers if needs_infrastructure else [_without_infrastructure(answer) for answer in answers]
 
     def exit_code(self, answers: Sequence[Answer]) -> int:
-        """That of the first that did not succeed; 128+n for one that signal n interrupted."""
+        """That of the first task that did not succeed."""
         for answer in answers:
             if answer.is_interrupted:
-                return 128 + self._signal
+                return exit_code("interrupted", signal=self._signal)
             if answer.error:
                 return exit_code(answer.error)
-        return 0
+        return exit_code("done")
 
     def _ask(
         self, task: Task, command: LifecycleName, options: LifecycleOptions, log: CommandLog, stop: StopRequest

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from urllib.parse import quote
 
-from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.view.answer import Answer
 from dstream.cli.view.markdown_text import code, fenced, one_line, prose
 from dstream.cli.view.plan import counts, result_line
 from dstream.cli.view.words import DONE, kind, loss, plural, value, words

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.view.answer import Answer
 from dstream.cli.view.plan import Paint, drift_view
 from dstream.cli.view.stream import StreamView
 

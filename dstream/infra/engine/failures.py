@@ -102,7 +102,7 @@ def _of(text: str, message: str, cause: EngineProblem) -> DStreamError:
         )
     if _OFF_PLAN.search(text):
         return RefusedError(
-            "infra.stale_plan", f"changed after the plan was made: {message}", hint="Run `dstream plan` again."
+            "plan.stale", f"changed after the plan was made: {message}", hint="Run `dstream plan` again."
         )
     if _PASSPHRASE.search(text):
         return ConfigError(

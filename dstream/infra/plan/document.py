@@ -92,7 +92,7 @@ def check(
     `looked_up`: URNs with steps pending from an interrupted command. The plan could not know their outcome: a planned
     creation may already exist or need an update, and an interrupted replacement may have deleted its children.
 
-    Raises RefusedError `infra.stale_plan`, which names the differences.
+    Raises RefusedError `plan.stale`, which names the differences.
     """
     if expected.destroy != destroy:
         raise _stale([f"it is a plan of {'destroy' if expected.destroy else 'init'}"])
@@ -167,7 +167,7 @@ def _stale(moved: Sequence[str]) -> RefusedError:
     named = "; ".join(moved[:_MOST])
     more = f"; and {len(moved) - _MOST} more" if len(moved) > _MOST else ""
     return RefusedError(
-        "infra.stale_plan",
+        "plan.stale",
         f"the actual changes differ from the plan: {named}{more}",
         hint="Nothing was changed. Run `dstream plan` again and review the result.",
     )

@@ -48,13 +48,13 @@ def is_deleted(step: Step) -> bool:
 
 
 def refuse(found: Mapping[str, Loss], definition: Definition) -> None:
-    """Raises RefusedError `infra.data_loss` if anything would be lost."""
+    """Raises RefusedError `plan.data_loss` if anything would be lost."""
     if not found:
         return
     named = "; ".join(f"{each.step.name} ({each.step.op}) {each.note(definition.held)}" for each in found.values())
     first = next(iter(found.values())).step
     raise RefusedError(
-        "infra.data_loss",
+        "plan.data_loss",
         named,
         config_path=definition.config_path_of(first.type, first.name),
         hint="Nothing was changed. Empty it first, or use --allow-data-loss to delete it anyway.",

@@ -15,7 +15,7 @@ def test_a_queue_with_messages_is_neither_replaced_nor_deleted_without_leave(sta
     assert plan.resource("q1")["holds"] == 1284
     for command, how in (("init", "replace"), ("destroy", "delete")):
         error = stage(command, refresh=False).error
-        assert (error["code"], error["kind"]) == ("infra.data_loss", "refused")
+        assert (error["code"], error["kind"]) == ("plan.data_loss", "refused")
         assert error["message"] == f"q1 ({how}) holds 1,284 messages that would be lost"
     assert stage.real["q1"]["messages"] == 1284
 
@@ -34,7 +34,7 @@ def test_init_does_only_what_was_shown(stage: Stage) -> None:
     stage.set_real("q1", size=2)
     stage.set_real("q2", size=8)
     error = stage("init", expect=shown).error
-    assert (error["code"], error["kind"]) == ("infra.stale_plan", "refused")
+    assert (error["code"], error["kind"]) == ("plan.stale", "refused")
     assert "q1 size: planned 1 → 3, now 2 → 3" in error["message"]
     assert "q2: update (size) was not planned" in error["message"]
     assert (stage.real["q1"]["size"], stage.real["q2"]["size"]) == (2, 8)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from dstream.cli.lifecycle.answer import Answer
+from dstream.cli.view.answer import Answer
 from dstream.cli.view.markdown import MAX_LENGTH, markdown_of
 from dstream.cli.view.markdown_text import code, fenced, prose
 from dstream.errors import DStreamError, SourceLocation, SystemFault

@@ -63,7 +63,7 @@ def test_what_was_shown_may_be_done_and_less_of_it_too() -> None:
 def test_what_was_not_shown_is_refused_by_name(now: list[Step], told: str) -> None:
     with pytest.raises(RefusedError) as caught:
         checked(now)
-    assert caught.value.code == "infra.stale_plan"
+    assert caught.value.code == "plan.stale"
     assert told in caught.value.message
 
 

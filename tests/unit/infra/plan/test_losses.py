@@ -35,7 +35,7 @@ def test_only_what_is_taken_away_and_holds_something_counts() -> None:
     ]
     with pytest.raises(RefusedError, match=r"replace \(replace\) holds 1,284 messages") as caught:
         refuse(found, DEFINITION)
-    assert (caught.value.code, caught.value.config_path) == ("infra.data_loss", "queues.replace")
+    assert (caught.value.code, caught.value.config_path) == ("plan.data_loss", "queues.replace")
 
 
 def test_what_can_not_be_found_out_counts_as_lost() -> None:

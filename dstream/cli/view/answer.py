@@ -1,4 +1,4 @@
-"""What came of a lifecycle command for one task, and that as JSON."""
+"""The result of a lifecycle command for one task, and its JSON document."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Answer:
     outcome: LifecycleOutcome | None = None
     error: DStreamError | None = None
     has_no_infrastructure: bool = False
-    """Its output manages none, and that is fine with the command."""
+    """The output manages none, and the command accepts that."""
     ended_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -62,17 +62,17 @@ class Answer:
 
     @property
     def may_change(self) -> bool:
-        """One of the original protocol need not list its resources."""
+        """A legacy provider need not list its resources."""
         return self.has_changes or (self.outcome is not None and self.outcome.is_legacy)
 
     @property
     def losing(self) -> Sequence[ListedResource]:
-        """What holds data that would be gone."""
+        """Resources whose data would be lost."""
         return [each for each in self.resources if each.op in ("replace", "delete") and each.holds > 0]
 
     @property
     def removes(self) -> bool:
-        """Whether it takes something away from under a stream."""
+        """Whether it deletes something a stream may be using."""
         is_unknown = self.outcome is not None and self.outcome.is_legacy and not self.resources
         return is_unknown or any(each.op in ("replace", "delete") for each in self.resources)
 
@@ -100,6 +100,7 @@ class Answer:
 def _error_document(error: DStreamError) -> dict[str, Any]:
     return {
         "code": error.code,
+        **({"aliases": list(error.aliases)} if error.aliases else {}),
         "kind": error.kind,
         "message": error.message,
         "hint": error.hint,

@@ -1,0 +1,42 @@
+"""Suggested commands repeat the options that the user's own command needed; secrets stay out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from dstream.cli.lifecycle.change import change
+from dstream.cli.lifecycle.flags import Flags
+from dstream.cli.lifecycle.guard import refuse_data_loss
+from dstream.cli.options import Options
+from dstream.cli.view.answer import Answer
+from dstream.errors import ConfigError
+from dstream.host import LifecycleOutcome
+from dstream.protocol.lifecycle import ListedResource
+
+OPTIONS = Options(
+    config=Path("my file.hcl"),
+    variables=("size=10", "db_password=hunter2"),
+    variable_files=(Path("prod.vars"),),
+    chdir=Path("infra"),
+)
+REPEATED = "--chdir infra --config 'my file.hcl' --var-file prod.vars --var size=10 --var 'db_password=***'"
+
+
+def test_without_a_terminal_the_suggested_plan_repeats_the_options() -> None:
+    with patch("sys.stdin.isatty", return_value=False), pytest.raises(ConfigError) as caught:
+        change("destroy", Flags(tasks=["orders"]), OPTIONS)
+    assert caught.value.hint == f"Preview it first: dstream plan orders --destroy {REPEATED}"
+
+
+def test_the_command_that_allows_data_loss_repeats_the_options() -> None:
+    lost = ListedResource(name="orders", type="queue", op="delete", phase="planned", holds=3)
+    answer = Answer("orders", "servicebus", outcome=LifecycleOutcome("servicebus", resources=[lost]))
+    (refused,) = refuse_data_loss("destroy", [answer], OPTIONS.again)
+    assert refused.error is not None
+    assert refused.error.hint.endswith(f"dstream destroy orders --allow-data-loss {REPEATED}")
+    assert "hunter2" not in refused.error.hint
+    document = refused.document()["error"]
+    assert (document["code"], document["aliases"]) == ("plan.data_loss", ["infra.data_loss"])
