@@ -6,6 +6,7 @@ while the provider starts) or all complete lines (`take`, while it streams). An 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE
@@ -46,6 +47,36 @@ class LineTooLong(ValueError):
         self.what = what
         self.size = size
         self.limit = limit
+
+
+class LineBuffer:
+    """Cuts chunks into lines, for streams that carry messages rather than rows. `what` names a line in an error."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        self._what = what
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the lines that `chunk` completes, without newlines. Raises LineTooLong after the lines before it."""
+        first, *more = chunk.split(b"\n")
+        self._add(first)
+        for start in more:
+            yield self.rest
+            self._parts, self._size = [], 0
+            self._add(start)
+
+    @property
+    def rest(self) -> bytes:
+        """The unterminated line so far."""
+        return b"".join(self._parts)
+
+    def _add(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > self._limit:
+            raise LineTooLong(self._what, self._size, self._limit)
 
 
 class StreamScanner:

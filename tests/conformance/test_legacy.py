@@ -178,6 +178,17 @@ def test_v1_runs_are_untouched_by_the_waiting_for_hello(tmp_path: Path) -> None:
     assert run(job(tmp_path, input=provider("input.py", 3), **QUICK)).rows == 10
 
 
+def test_a_provider_that_prints_text_before_its_hello_can_be_introduced(tmp_path: Path) -> None:
+    script_path = tmp_path / "chatty"
+    hello = '{"dstream":"hello","protocol":1,"role":"input","name":"chatty","capabilities":[]}'
+    script_path.write_text(f"#!/bin/sh\necho Starting\necho '{hello}'\nread line\n")
+    script_path.chmod(0o755)
+    spec = ProviderSpec(argv=[str(script_path)], config={}, label="chatty")
+    found = introduce(spec, "input", cwd=None, timeout_s=5.0, describe=False).hello
+    assert found is not None
+    assert found.name == "chatty"
+
+
 def test_the_role_of_a_legacy_provider_is_not_guessed(tmp_path: Path) -> None:
     introduce(legacy("quiet"), "output", cwd=None, timeout_s=0.3, describe=False)
     introduce(legacy("printf"), "input", cwd=None, timeout_s=5.0, describe=False)

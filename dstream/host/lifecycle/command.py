@@ -5,6 +5,7 @@ Its last line says how it went; its exit code means nothing, and a pipe that it 
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,15 +14,14 @@ import msgspec
 
 from dstream.errors import DStreamError, SystemFault
 from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
-from dstream.host.lifecycle.process import LifecycleProcess
 from dstream.host.provider import failures
-from dstream.host.provider.memory import patience_s, remember_protocol
-from dstream.host.provider.secret_settings import NotDescribed, secret_values
+from dstream.host.provider.link import TICK_S, LineLink, MustRestart, shut_down
+from dstream.host.provider.secret_settings import learn_secrets
 from dstream.host.run.job import Progress, StopRequest
 from dstream.host.run.report import RunReport
 from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
 from dstream.protocol.framing import LineTooLong
-from dstream.protocol.handshake import Greeted, Handshake, LateHello, Prose, Refused, Step, Told, speaks_this_version
+from dstream.protocol.handshake import LateHello, Prose, Refused, Told
 from dstream.protocol.lifecycle import LifecycleCommand, LifecycleResult, ListedResource, decode_result
 from dstream.protocol.messages import (
     BadLine,
@@ -39,7 +39,6 @@ from dstream.protocol.messages import (
 )
 from dstream.redact import Redactor
 
-_TICK_S = 0.1
 _ROW_BEGINS = (b'{"data":', b'{"metadata":', b'{"Data":', b'{"Metadata":')
 ResourceT = TypeVar("ResourceT", Resource, ListedResource)
 
@@ -59,17 +58,12 @@ def run_lifecycle(
     redactor = Redactor(secrets=job.output.secrets, configs=(job.output.config,))
     try:
         try:
-            hello_timeout_s = patience_s(job.output.argv, job.hello_timeout_s)
-            return _Command(job, events, redactor, stop, clock, hello_timeout_s).go()
-        except _SaidHelloLate:
-            return _Command(job, events, redactor, stop, clock, None).go()
+            return _Command(job, events, redactor, stop, clock).go(is_certain_of_hello=False)
+        except MustRestart:
+            return _Command(job, events, redactor, stop, clock).go(is_certain_of_hello=True)
     except DStreamError as error:
         redactor.error(error)
         raise
-
-
-class _SaidHelloLate(Exception):
-    """It was taken for a provider of the original protocol, and is none: start it again, and wait for it."""
 
 
 class _Cancelled(Exception):
@@ -87,7 +81,7 @@ class _LogOnly:
 
 
 class _Command:
-    """One process with one command. `hello_timeout_s` None: it is known to say hello, however late."""
+    """One process with one command."""
 
     def __init__(
         self,
@@ -96,7 +90,6 @@ class _Command:
         redactor: Redactor,
         stop: StopRequest,
         clock: Callable[[], float],
-        hello_timeout_s: float | None,
     ) -> None:
         self._job = job
         self._spec = job.output
@@ -105,20 +98,20 @@ class _Command:
         self._report = RunReport(job.task, _LogOnly(events), redactor)
         self._stop = stop
         self._clock = clock
-        self._hello_timeout_s = hello_timeout_s
-        self._handshake = Handshake()
         self._diagnostics: list[Diagnostic] = []
         self._cancelled_s: float | None = None
 
-    def go(self) -> LifecycleOutcome:
+    def go(self, *, is_certain_of_hello: bool) -> LifecycleOutcome:
+        """Raises MustRestart if the provider says hello late; cannot happen when `is_certain_of_hello`."""
         self._report.name("output", self._spec.label)
-        self._process = LifecycleProcess(self._job, lambda text: self._report.text("output", text, stream="stderr"))
+        self._link = LineLink("output", self._spec, cwd=self._job.cwd, on_stderr=self._stderr)
+        self._handshake = self._link.handshake
         try:
-            self._await_hello()
+            self._greet(is_certain_of_hello=is_certain_of_hello)
             self._ask()
             result = self._await_result()
-            remember_protocol(self._spec.argv, is_legacy=self._handshake.is_legacy)
-            self._process.leave()
+            self._link.remember_protocol()
+            self._link.let_exit(self._job.exit_grace_s)
         except _Cancelled:
             return self._interrupted()
         except LineTooLong as error:
@@ -128,54 +121,50 @@ class _Command:
                 return self._interrupted()
             raise
         finally:
-            self._process.end()
-            self._process.join()
+            shut_down([self._link], signal.SIGTERM, self._job.exit_grace_s)
         return self._outcome(result)
 
-    def _await_hello(self) -> None:
-        """Or the certainty that there will be none. Nothing is written before (rule 1)."""
-        deadline_s = self._clock() + (self._hello_timeout_s or self._job.start_timeout_s)
-        while self._handshake.hello is None and not self._handshake.is_legacy:
-            if self._stop.is_requested:
-                raise _Cancelled
-            line = self._next_line()
-            if line:
-                step = self._heard(line)
-                if isinstance(step, Greeted):
-                    self._check(step.hello)
-            elif self._clock() >= deadline_s:
-                if self._hello_timeout_s is None:
-                    raise failures.not_ready(
-                        "output", self._spec, "hello", self._job.start_timeout_s, self._process.last_stderr_lines()
-                    )
-                self._handshake.treat_as_legacy()
+    def _greet(self, *, is_certain_of_hello: bool) -> None:
+        patience_s = None if is_certain_of_hello else self._link.hello_patience_s(self._job.hello_timeout_s)
+        if not self._link.greet(
+            self._heard,
+            timeout_s=self._job.start_timeout_s,
+            legacy_after_s=patience_s,
+            check_stop=self._check_stop,
+            clock=self._clock,
+        ):
+            raise self._ended()
+        hello = self._handshake.hello
+        if hello is None:
+            return
+        self._check(hello)
+        self._report.name("output", hello.name)
+        learn_secrets(self._link, self._redactor, self._job.cwd, self._report.log)
 
     def _check(self, hello: Hello) -> None:
-        if not speaks_this_version(hello):
-            raise failures.wrong_protocol("output", self._spec, hello)
+        self._link.check_hello(hello, None)
         if hello.role != "output":
             raise failures.input_has_no_lifecycle(self._spec, hello.name)
         if "infrastructure" not in hello.capabilities:
-            name = hello.name or self._spec.label
             raise NoInfrastructure(
                 "provider.no_infrastructure",
-                f'"{name}" is an output provider without infrastructure and doesn\'t support lifecycle commands',
+                f'"{self._link.name}" is an output provider without infrastructure and doesn\'t support lifecycle '
+                "commands",
                 place=self._spec.place,
                 hint="It writes to what exists already: `dstream run` needs no init.",
             )
-        self._report.name("output", hello.name)
-        try:
-            self._redactor.learn(secret_values(self._spec, hello, "output", self._job.cwd))
-        except NotDescribed:
-            self._report.log("warning", "provider.not_described", role="output", provider=hello.name)
+
+    def _check_stop(self) -> None:
+        if self._stop.is_requested:
+            raise _Cancelled
 
     def _ask(self) -> None:
         self._handshake.asked()
         job = self._job
         command = LifecycleCommand(job.command, dict(self._spec.config), job.infrastructure, job.options)
-        self._process.send(encode(command))
+        self._link.writer.send(encode(command))
         if self._handshake.is_legacy:
-            self._process.close_stdin()  # those of the original read their config up to EOF
+            self._link.writer.close()  # those of the original read their config up to EOF
 
     def _await_result(self) -> LifecycleResult:
         heard_s = self._clock()
@@ -204,20 +193,26 @@ class _Command:
         if self._cancelled_s is None:
             self._cancelled_s = self._clock()
             if self._handshake.is_legacy:
-                self._process.terminate()
+                self._link.process.end(signal.SIGTERM)
             else:
-                self._process.send(encode(Stop(int(self._job.cancel_deadline_s * 1000))))
+                self._link.writer.send(encode(Stop(int(self._job.cancel_deadline_s * 1000))))
         elif self._stop.is_urgent or self._clock() - self._cancelled_s > self._job.cancel_deadline_s:
-            self._process.kill()
+            self._link.process.end(signal.SIGKILL)
             raise _Cancelled
 
     def _next_line(self) -> bytes:
-        """b"" when none came for a while."""
-        line = self._process.next_line(_TICK_S)
-        if line is not None:
-            return line
-        code = self._process.exit_code()
-        raise failures.ended_without_result(self._spec, code, self._job.command, self._process.last_stderr_lines())
+        """Return the next line, or b"" if none arrives for a moment."""
+        line = self._link.next_line(TICK_S)
+        if line is None:
+            raise self._ended()
+        return line
+
+    def _ended(self) -> DStreamError:
+        process = self._link.process
+        process.wait(self._job.exit_grace_s)
+        return failures.ended_without_result(
+            self._spec, process.exit_code, self._job.command, process.last_stderr_lines()
+        )
 
     def _take(self, line: bytes) -> None:
         """Any line but the last."""
@@ -254,7 +249,7 @@ class _Command:
         elif isinstance(control, Error):
             raise failures.by_provider(self._spec, control)
 
-    def _heard(self, line: bytes) -> Step | None:
+    def _heard(self, line: bytes) -> None:
         """A line as the handshake understands it."""
         try:
             step = self._handshake.heard(line)
@@ -267,10 +262,12 @@ class _Command:
         elif isinstance(step, Refused):
             raise failures.by_provider(self._spec, step.error)
         elif isinstance(step, LateHello):
-            raise _SaidHelloLate
+            raise MustRestart("output")
         elif self._handshake.is_legacy and line.startswith(_ROW_BEGINS):
             raise failures.input_has_no_lifecycle(self._spec, self._spec.label)
-        return step
+
+    def _stderr(self, text: str) -> None:
+        self._report.text("output", text, stream="stderr")
 
     def _prose(self, line: bytes) -> None:
         self._report.text("output", line.decode("utf-8", "replace").rstrip(), stream="stdout")
@@ -290,7 +287,7 @@ class _Command:
                 else SystemFault("provider.failed", message, place=self._spec.place)
             )
         return LifecycleOutcome(
-            provider=self._name,
+            provider=self._link.name,
             resources=[self._clean(each) for each in result.resources],
             outputs=self._redactor.value(result.metadata.get("outputs") or {}),
             plan=self._plan(result),
@@ -313,7 +310,7 @@ class _Command:
         if self._redactor.is_in(msgspec.json.encode(plan)):
             raise SystemFault(
                 "plan.secret",
-                f'output provider "{self._name}" put a secret of its configuration into its plan document',
+                f'output provider "{self._link.name}" put a secret of its configuration into its plan document',
                 place=self._spec.place,
                 hint="A plan may be kept in a file. Please report this to whoever makes the provider.",
             )
@@ -321,13 +318,11 @@ class _Command:
 
     def _interrupted(self) -> LifecycleOutcome:
         return LifecycleOutcome(
-            self._name, diagnostics=tuple(self._diagnostics), is_interrupted=True, is_legacy=self._handshake.is_legacy
+            self._link.name,
+            diagnostics=tuple(self._diagnostics),
+            is_interrupted=True,
+            is_legacy=self._handshake.is_legacy,
         )
-
-    @property
-    def _name(self) -> str:
-        hello = self._handshake.hello
-        return (hello.name if hello else "") or self._spec.label
 
     def _clean(self, resource: ResourceT) -> ResourceT:
         value = self._redactor.value

@@ -5,7 +5,7 @@ Asked for by `describe`, once an executable, before it has the config: from then
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import msgspec
 
 from dstream.errors import ConfigError
 from dstream.host.provider.describe import introduce
+from dstream.host.provider.link import ProviderLink
 from dstream.host.provider.memory import recall, remember
 from dstream.host.provider.spec import ProviderSpec
 from dstream.protocol.messages import Hello, Role
+from dstream.redact import Redactor
 
 _ANSWER_S = 30.0
 _DEEPEST = 16
@@ -28,6 +30,20 @@ SettingPath = tuple[str, ...]
 
 class NotDescribed(Exception):
     """It has the capability, and no description came."""
+
+
+def learn_secrets(link: ProviderLink, redactor: Redactor, cwd: Path | None, log: Callable[..., None]) -> None:
+    """Before the provider gets its config, tell the redactor which values in it are secret.
+
+    Logs `provider.not_described` if the provider can describe its settings but does not.
+    """
+    hello = link.handshake.hello
+    if hello is None:
+        return
+    try:
+        redactor.learn(secret_values(link.spec, hello, link.role, cwd))
+    except NotDescribed:
+        log("warning", "provider.not_described", role=link.role, provider=link.name)
 
 
 def secret_values(spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import os
 from collections.abc import Iterator
-from typing import cast
 
 import msgspec
 
@@ -12,7 +11,7 @@ from dstream.host.provider import failures
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.reader import ProviderReader
 from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
-from dstream.protocol.framing import LineTooLong
+from dstream.protocol.framing import CHUNK_BYTES, LineBuffer
 from dstream.protocol.handshake import Payload
 from dstream.protocol.messages import Ack, BadLine, decode_control
 
@@ -56,17 +55,13 @@ class AckReader(ProviderReader):
         self._prose(line)
 
     def _lines(self) -> Iterator[bytes]:
-        # Not closed here: a pipe is closed by the process it belongs to, after its threads have ended.
-        pipe = io.BufferedReader(cast(io.RawIOBase, self._process.stdout))
-        try:
-            while True:
-                self.liveness.waits(self._clock())
-                line = pipe.readline(MAX_CONTROL_LINE + 2)
-                self.liveness.heard()
-                if not line:
-                    return
-                if len(line) > MAX_CONTROL_LINE + 1:
-                    raise LineTooLong("control", len(line), MAX_CONTROL_LINE)
-                yield line.rstrip(b"\n")
-        finally:
-            pipe.detach()
+        lines = LineBuffer("control", MAX_CONTROL_LINE)
+        while True:
+            self.liveness.waits(self._clock())
+            chunk = os.read(self._process.stdout.fileno(), CHUNK_BYTES)
+            self.liveness.heard()
+            if not chunk:
+                break
+            yield from lines.feed(chunk)
+        if lines.rest:
+            yield lines.rest

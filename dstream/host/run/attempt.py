@@ -13,9 +13,9 @@ import msgspec
 
 from dstream.errors import DStreamError, RefusedError
 from dstream.host.provider import failures
-from dstream.host.provider.memory import remember_protocol
-from dstream.host.provider.secret_settings import NotDescribed, secret_values
-from dstream.host.run.broken import Broken, Interrupted, Lost, MustRestart
+from dstream.host.provider.link import MustRestart
+from dstream.host.provider.secret_settings import learn_secrets
+from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.job import Job, Progress, StopRequest
 from dstream.host.run.ledger import Settled
@@ -98,16 +98,14 @@ class Attempt:
         except MustRestart as late:
             self._report.log("warning", "provider.late_hello", role=late.role, provider=pair.side(late.role).name)
             raise
-        except Broken as broken:
-            raise broken.error from None
         except Lost as lost:
             raise self._cause(pair, lost.role) from None
         finally:
             pair.shut_down(signal.SIGTERM)
             self._checkpoints.finish()
             for side in pair.sides:
-                if side.reader.handshake.has_spoken:
-                    remember_protocol(side.spec.argv, is_legacy=side.reader.handshake.is_legacy)
+                if side.handshake.has_spoken:
+                    side.remember_protocol()
 
     def _open(self, pair: Pair, patient_with: Set[Role]) -> None:
         context = self._context
@@ -117,21 +115,11 @@ class Attempt:
         modes = opening.greet(patient_with)
         self._keeps_state = not modes.host_checkpoints
         self._check_stored(pair)
-        self._learn_secrets(pair)
+        for side in pair.sides:
+            learn_secrets(side, context.redactor, self._job.cwd, self._report.log)
         self._checkpoints.start()
         opening.make_output_ready(self._checkpoints)
         opening.make_input_ready(self._checkpoints, modes, self._stored.state if self._stored else msgspec.Raw(b"{}"))
-
-    def _learn_secrets(self, pair: Pair) -> None:
-        """Before a provider has its config, it is known which of it must not be shown."""
-        for side in pair.sides:
-            hello = side.reader.handshake.hello
-            try:
-                found = secret_values(side.spec, hello, side.role, self._job.cwd) if hello else ()
-            except NotDescribed:
-                self._report.log("warning", "provider.not_described", role=side.role, provider=side.name)
-                continue
-            self._context.redactor.learn(found)
 
     def _stream(self, pair: Pair, started: str) -> None:
         context = self._context
@@ -175,14 +163,12 @@ class Attempt:
         if self._stored is None:
             return
         if self._stored.input != pair.input.name:
-            raise Broken(
-                RefusedError(
-                    "state.foreign",
-                    f'the stored checkpoint belongs to the input provider "{self._stored.input}", '
-                    f'this task reads with "{pair.input.name}"',
-                    place=self._job.input.place,
-                    hint=f"Rename the task, or forget the checkpoint with `dstream state rm {self._job.task}`.",
-                ),
+            raise RefusedError(
+                "state.foreign",
+                f'the stored checkpoint belongs to the input provider "{self._stored.input}", '
+                f'but this task reads with "{pair.input.name}"',
+                place=self._job.input.place,
+                hint=f"Rename the task, or delete the checkpoint with `dstream state rm {self._job.task}`.",
             )
         if self._stored.output != pair.output.name:
             self._report.log("warning", "state.output_changed", stored=self._stored.output, output=pair.output.name)
@@ -226,7 +212,7 @@ class Attempt:
             if isinstance(note, Said) and note.role == side.role and isinstance(note.step, Refused):
                 return failures.by_provider(side.spec, note.step.error)
         stderr = side.process.last_stderr_lines()
-        handshake = side.reader.handshake
+        handshake = side.handshake
         was_killed = exit_code is not None and exit_code < 0
         if handshake.hello is None and handshake.first_prose is not None and not (handshake.is_ready or was_killed):
             return failures.no_hello(side.role, side.spec, handshake.first_prose)

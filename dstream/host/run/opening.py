@@ -9,8 +9,8 @@ import msgspec
 
 from dstream.errors import DStreamError
 from dstream.host.provider import failures
-from dstream.host.provider.memory import patience_s
-from dstream.host.run.broken import Broken, Interrupted, Lost, MustRestart
+from dstream.host.provider.link import TICK_S, MustRestart
+from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.job import Job, StopRequest
 from dstream.host.run.notes import Failed, Mailbox, Said
@@ -18,14 +18,12 @@ from dstream.host.run.pair import AnySide, Pair
 from dstream.host.run.relay import Modes
 from dstream.host.run.report import RunReport
 from dstream.protocol import PROTOCOL_VERSION
-from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step, speaks_this_version
-from dstream.protocol.messages import Command, Hello, Infrastructure, Role, RunOptions, Welcome, encode
-
-_TICK_S = 0.1
+from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step
+from dstream.protocol.messages import Command, Infrastructure, Role, RunOptions, Welcome, encode
 
 
 class Opening:
-    """Brings a pair from two fresh processes to two that are ready. Raises Broken, Lost, MustRestart, Interrupted."""
+    """Brings two fresh processes to ready. Raises DStreamError, Lost, MustRestart, Interrupted."""
 
     def __init__(
         self, job: Job, pair: Pair, report: RunReport, mailbox: Mailbox, stop: StopRequest, clock: Callable[[], float]
@@ -44,7 +42,10 @@ class Opening:
         """
         waiting: set[Role] = {"input", "output"}
         start_s = self._clock()
-        deadlines_s = {role: start_s + self._patience_s(role) for role in waiting - patient_with}
+        deadlines_s = {
+            role: start_s + self._pair.side(role).hello_patience_s(self._job.hello_timeout_s)
+            for role in waiting - patient_with
+        }
         while waiting:
             earliest_s = min(deadlines_s.values(), default=None)
             heard = self._next_step(waiting, "hello", start_s + self._job.start_timeout_s, earliest_s)
@@ -58,8 +59,9 @@ class Opening:
             if isinstance(step, LateHello):
                 raise MustRestart(role)
             if isinstance(step, Greeted):
-                self._check_hello(role, step.hello)
-                self._report.name(role, self._pair.side(role).name)
+                side = self._pair.side(role)
+                side.check_hello(step.hello, role)
+                self._report.name(role, side.name)
             waiting.discard(role)
             deadlines_s.pop(role, None)
         return self._modes()
@@ -67,19 +69,19 @@ class Opening:
     def make_output_ready(self, checkpoints: Checkpoints) -> None:
         side = self._pair.output
         side.reader.attach(checkpoints)
-        side.reader.handshake.asked()
+        side.handshake.asked()
         side.writer.send(self._line_1(side, msgspec.Raw(b"{}")))
         # From here on the relay writes to the output, so the writer ends once line 1 is out.
         side.writer.release()
         self._await_ready(side)
         side.writer.join(timeout=self._job.start_timeout_s)
         if side.writer.is_alive():
-            raise Broken(self._not_ready(side, "reading of line 1"))
+            raise self._not_ready(side, "reading of line 1")
 
     def make_input_ready(self, checkpoints: Checkpoints, modes: Modes, state: msgspec.Raw) -> None:
         side = self._pair.input
         side.reader.attach(self._pair.output.process.stdin, checkpoints, modes)
-        side.reader.handshake.asked()
+        side.handshake.asked()
         side.writer.send(self._line_1(side, state))
         if modes.input_is_legacy:
             side.writer.close()  # the original ingester reads its config up to EOF
@@ -89,7 +91,7 @@ class Opening:
 
     def _await_ready(self, side: AnySide) -> None:
         start_s = self._clock()
-        handshake = side.reader.handshake
+        handshake = side.handshake
         ready_by_silence_s = start_s + self._job.legacy_ready_s if handshake.is_legacy else None
         while not (handshake.is_legacy and handshake.is_ready):
             heard = self._next_step({side.role}, "ready", start_s + self._job.start_timeout_s, ready_by_silence_s)
@@ -126,27 +128,24 @@ class Opening:
             if until_s is not None and now >= until_s:
                 return None
             if now >= deadline_s:
-                raise Broken(self._not_ready(self._pair.side(min(waiting)), waited_for))
+                raise self._not_ready(self._pair.side(min(waiting)), waited_for)
 
     def _may_be_gone(self, side: AnySide) -> bool:
         """A legacy input may write its rows and leave before anybody has asked it to."""
-        handshake = side.reader.handshake
+        handshake = side.handshake
         return side.role == "input" and handshake.is_legacy and handshake.is_ready and side.process.exit_code == 0
 
-    def _patience_s(self, role: Role) -> float:
-        return patience_s(self._pair.side(role).spec.argv, self._job.hello_timeout_s)
-
     def _counts_as_legacy(self, role: Role) -> bool:
-        handshake = self._pair.side(role).reader.handshake
+        handshake = self._pair.side(role).handshake
         handshake.treat_as_legacy()
         return handshake.is_legacy
 
     def _modes(self) -> Modes:
         input_side, output_side = self._pair.sides
         if self._job.once and "once" not in input_side.capabilities:
-            raise Broken(failures.no_once(input_side.spec, input_side.name))
+            raise failures.no_once(input_side.spec, input_side.name)
         modes = Modes(
-            input_is_legacy=input_side.reader.handshake.is_legacy,
+            input_is_legacy=input_side.handshake.is_legacy,
             host_checkpoints="checkpoint" not in input_side.capabilities,
             settles_on_write="ack" not in output_side.capabilities,
         )
@@ -158,33 +157,22 @@ class Opening:
 
     def _hear(self) -> tuple[Role, Step] | None:
         try:
-            note = self._mailbox.get(timeout=_TICK_S)
+            note = self._mailbox.get(timeout=TICK_S)
         except queue.Empty:
             return None
         if isinstance(note, Failed):
-            raise Broken(note.error)
+            raise note.error
         if isinstance(note, Said):
-            self._check_refusal(note.role, note.step)
+            if isinstance(note.step, Refused):
+                raise failures.by_provider(self._pair.side(note.role).spec, note.step.error)
             return note.role, note.step
         for side in self._pair.sides:
             side.hear_end(note, self._clock())
         return None
 
-    def _check_refusal(self, role: Role, step: Step) -> None:
-        spec = self._pair.side(role).spec
-        if isinstance(step, Refused):
-            raise Broken(failures.by_provider(spec, step.error))
-
-    def _check_hello(self, role: Role, hello: Hello) -> None:
-        spec = self._pair.side(role).spec
-        if not speaks_this_version(hello):
-            raise Broken(failures.wrong_protocol(role, spec, hello))
-        if hello.role != role:
-            raise Broken(failures.wrong_role(role, spec, hello))
-
     def _not_ready(self, side: AnySide, waited_for: str) -> DStreamError:
-        prose = side.reader.handshake.first_prose
-        if side.reader.handshake.hello is None and prose is not None:
+        prose = side.handshake.first_prose
+        if side.handshake.hello is None and prose is not None:
             return failures.no_hello(side.role, side.spec, prose)
         return failures.not_ready(
             side.role, side.spec, waited_for, self._job.start_timeout_s, side.process.last_stderr_lines()

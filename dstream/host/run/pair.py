@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Generic, TypeVar
 
-from dstream.host.provider.process import ProviderProcess
+from dstream.host.provider.link import ProviderLink, shut_down
 from dstream.host.provider.spec import ProviderSpec
-from dstream.host.provider.writer import PipeWriter
 from dstream.host.run.ack_reader import AckReader
 from dstream.host.run.job import Job
 from dstream.host.run.notes import Closed, Exited, Mailbox, Note, StdinBroken
@@ -26,19 +23,36 @@ LAST_WORDS_S = 2.0
 ReaderT = TypeVar("ReaderT", bound=ProviderReader)
 
 
-@dataclass(slots=True)
-class Side(Generic[ReaderT]):
-    """One provider while it runs, and what the main thread has heard of its end (times of the run's clock)."""
+class Side(ProviderLink, Generic[ReaderT]):
+    """One provider of a run with its reader, and the signs of its end (times of the run's clock)."""
 
-    role: Role
-    spec: ProviderSpec
-    process: ProviderProcess
     reader: ReaderT
-    writer: PipeWriter
-    started_s: float
-    exited_s: float | None = None
-    closed_s: float | None = None
-    stdin_broken_s: float | None = None
+
+    def __init__(
+        self,
+        reader_type: type[ReaderT],
+        spec: ProviderSpec,
+        job: Job,
+        report: RunReport,
+        mailbox: Mailbox,
+        clock: Callable[[], float],
+    ) -> None:
+        role = reader_type.role
+        report.started(role, spec.label)
+        self.started_s = clock()
+        self.exited_s: float | None = None
+        self.closed_s: float | None = None
+        self.stdin_broken_s: float | None = None
+        super().__init__(
+            role,
+            spec,
+            cwd=job.cwd,
+            on_stderr=partial(report.text, role, stream="stderr"),
+            on_exit=partial(mailbox.put, Exited(role)),
+            on_stdin_broken=partial(mailbox.put, StdinBroken(role)),
+        )
+        self.reader = reader_type(self, job, report, mailbox, clock)
+        self.reader.start()
 
     def hear_end(self, note: Note, now_s: float) -> None:
         """Keep what a note says about this provider's end."""
@@ -56,34 +70,20 @@ class Side(Generic[ReaderT]):
             return True
         return bool(signs) and now_s - min(signs) > LAST_WORDS_S
 
-    @property
-    def capabilities(self) -> frozenset[str]:
-        hello = self.reader.handshake.hello
-        return frozenset(hello.capabilities) if hello else frozenset()
-
-    @property
-    def name(self) -> str:
-        """The provider's own name, or what the user wrote."""
-        hello = self.reader.handshake.hello
-        return (hello.name if hello else "") or self.spec.label
-
 
 AnySide = Side[Relay] | Side[AckReader]
 
 
 class Pair:
-    """Must be made and shut down by one thread, which outlives both processes."""
+    """Create it and shut it down on one thread, which must outlive both processes."""
 
     def __init__(self, job: Job, report: RunReport, mailbox: Mailbox, clock: Callable[[], float]) -> None:
-        self._job = job
-        self._report = report
-        self._mailbox = mailbox
-        self._clock = clock
-        self.output = self._start("output", job.output, AckReader)
+        self._exit_grace_s = job.exit_grace_s
+        self.output = Side(AckReader, job.output, job, report, mailbox, clock)
         try:
-            self.input = self._start("input", job.input, Relay)
+            self.input = Side(Relay, job.input, job, report, mailbox, clock)
         except BaseException:
-            self._end([self.output], signal.SIGTERM)
+            shut_down([self.output], signal.SIGTERM, self._exit_grace_s)
             raise
 
     @property
@@ -94,40 +94,6 @@ class Pair:
         return self.input if role == "input" else self.output
 
     def shut_down(self, number: signal.Signals) -> None:
-        """End both and everything they started, then wait for all that served them; what is in the pipes is dropped."""
+        """End both providers and everything they started, and discard what is still in the pipes."""
         self.input.reader.discard()
-        self._end(self.sides, number)
-
-    def _end(self, sides: Sequence[AnySide], number: signal.Signals) -> None:
-        for side in sides:
-            side.process.end(number)
-            if side.role == "input":
-                # An SDK input that has been told to stop still waits for its last acks, until EOF.
-                side.writer.close()
-        deadline = self._clock() + self._job.exit_grace_s
-        for side in sides:
-            if not side.process.wait(max(0.0, deadline - self._clock())):
-                side.process.end(signal.SIGKILL)
-                side.process.wait(self._job.exit_grace_s)
-        for side in sides:
-            side.writer.release()
-            side.writer.join(timeout=1.0)
-            side.reader.join(timeout=1.0)
-            side.process.join()
-
-    def _start(self, role: Role, spec: ProviderSpec, reader_type: type[ReaderT]) -> Side[ReaderT]:
-        self._report.started(role, spec.label)
-        started_s = self._clock()
-        process = ProviderProcess(
-            role,
-            spec,
-            cwd=self._job.cwd,
-            environ=os.environ,
-            on_stderr=partial(self._report.text, role, stream="stderr"),
-            on_exit=partial(self._mailbox.put, Exited(role)),
-        )
-        reader = reader_type(self._job, spec, process, self._report, self._mailbox, self._clock)
-        writer = PipeWriter(f"{role}-stdin", process.stdin, partial(self._mailbox.put, StdinBroken(role)))
-        reader.start()
-        writer.start()
-        return Side(role, spec, process, reader, writer, started_s)
+        shut_down(self.sides, number, self._exit_grace_s)

@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 from dstream.errors import DStreamError
 from dstream.host.provider import failures
+from dstream.host.provider.link import ProviderLink
 from dstream.host.provider.liveness import Liveness
-from dstream.host.provider.process import ProviderProcess
-from dstream.host.provider.spec import ProviderSpec
 from dstream.host.run.job import Job
 from dstream.host.run.notes import Closed, Failed, Mailbox, Said
 from dstream.host.run.report import RunReport
 from dstream.protocol.framing import LineTooLong
-from dstream.protocol.handshake import Handshake, Prose, Step, Told
+from dstream.protocol.handshake import Prose, Step, Told
 from dstream.protocol.messages import BadLine, Control, Error, Heartbeat, Log, Metric, Role
 
 
@@ -25,19 +24,18 @@ class ProviderReader(threading.Thread):
 
     def __init__(
         self,
+        link: ProviderLink,
         job: Job,
-        spec: ProviderSpec,
-        process: ProviderProcess,
         report: RunReport,
         mailbox: Mailbox,
         clock: Callable[[], float],
     ) -> None:
         super().__init__(name=f"{self.role}-stdout", daemon=True)
-        self.handshake = Handshake()
+        self.handshake = link.handshake
         self.liveness = Liveness()
         self._job = job
-        self._spec = spec
-        self._process = process
+        self._spec = link.spec
+        self._process = link.process
         self._report = report
         self._mailbox = mailbox
         self._clock = clock

@@ -28,8 +28,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from dstream.errors import DStreamError, RefusedError
+from dstream.host.provider.link import MustRestart
 from dstream.host.run.attempt import Attempt, RunContext, timestamp
-from dstream.host.run.broken import MustRestart
 from dstream.host.run.control_socket import ControlSocket, socket_path
 from dstream.host.run.job import Events, Job, Progress, RunSummary, StopRequest
 from dstream.host.run.limits import Limits

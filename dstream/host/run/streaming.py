@@ -8,7 +8,8 @@ import signal
 from collections.abc import Callable
 
 from dstream.host.provider import failures
-from dstream.host.run.broken import Broken, Interrupted, Lost, MustRestart
+from dstream.host.provider.link import MustRestart
+from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.job import Job, Progress, StopRequest
 from dstream.host.run.limits import Limits
@@ -22,7 +23,7 @@ _TICK_S = 0.2
 
 
 class Streaming:
-    """From both providers ready to both gone. Raises Broken, Lost, Interrupted."""
+    """From both providers ready to both gone. Raises DStreamError, Lost, MustRestart, Interrupted."""
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class Streaming:
 
     def _hear(self, note: Note, now: float) -> None:
         if isinstance(note, Failed):
-            raise Broken(note.error)
+            raise note.error
         if isinstance(note, Said):
             self._hear_late(note.role, note.step)
         if isinstance(note, Stored):
@@ -106,10 +107,10 @@ class Streaming:
         """What a legacy provider says after its silence was taken for readiness."""
         spec = self._pair.side(role).spec
         if isinstance(step, Refused):
-            raise Broken(failures.by_provider(spec, step.error))
+            raise failures.by_provider(spec, step.error)
         if isinstance(step, LateHello):
             if role == "output" and self._checkpoints.counts.rows_relayed:
-                raise Broken(failures.late_hello(role, spec))
+                raise failures.late_hello(role, spec)
             raise MustRestart(role)
 
     def _obey_stop(self, now: float) -> None:
@@ -126,7 +127,7 @@ class Streaming:
 
     def _stop_input(self) -> None:
         side = self._pair.input
-        if side.reader.handshake.is_legacy:
+        if side.handshake.is_legacy:
             side.reader.expect_end()
             side.process.end(signal.SIGTERM)
         else:
@@ -149,7 +150,7 @@ class Streaming:
                 raise Lost(side.role)
             silent_s = side.reader.liveness.silent_s(now)
             if "heartbeat" in side.capabilities and side.exited_s is None and silent_s > self._job.silence_s:
-                raise Broken(failures.silent(side.role, side.spec, silent_s))
+                raise failures.silent(side.role, side.spec, silent_s)
 
     def _is_lost(self, side: AnySide, now: float) -> bool:
         """Whether the provider has gone before its work was done."""
@@ -176,7 +177,7 @@ class Streaming:
 
     def _suspect(self, progress: Progress, now: float) -> None:
         side = self._pair.input
-        if self._is_suspected or progress.rows_relayed or not side.reader.handshake.is_legacy:
+        if self._is_suspected or progress.rows_relayed or not side.handshake.is_legacy:
             return
         if now - self._start_s >= self._job.quiet_s:
             self._is_suspected = True

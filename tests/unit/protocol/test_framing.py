@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dstream.protocol import MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE
-from dstream.protocol.framing import ControlLine, DataLines, LineTooLong, StreamScanner
+from dstream.protocol.framing import ControlLine, DataLines, LineBuffer, LineTooLong, StreamScanner
 
 CHUNK = 64
 
@@ -179,3 +179,19 @@ def expected(lines: list[bytes]) -> list[bytes | tuple[bytes, int]]:
 
 def test_a_json_encoder_without_spaces_writes_the_prefix() -> None:
     assert json.dumps({"dstream": "x"}, separators=(",", ":")).startswith('{"dstream":')
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_the_line_buffer_cuts_the_same_lines_whatever_the_chunks(size: int) -> None:
+    text = b"one\n\ntwo and more\nrest"
+    splitter = LineBuffer("control", 20)
+    chunks = [text[at : at + size] for at in range(0, len(text), size)]
+    assert [line for chunk in chunks for line in splitter.feed(chunk)] == [b"one", b"", b"two and more"]
+    assert splitter.rest == b"rest"
+
+
+def test_the_line_buffer_yields_the_lines_before_one_that_is_too_long() -> None:
+    lines = LineBuffer("control", 4).feed(b"one\ntoo long\n")
+    assert next(lines) == b"one"
+    with pytest.raises(LineTooLong, match="a control line of 8 bytes; the limit is 4"):
+        next(lines)

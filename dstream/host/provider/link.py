@@ -1,0 +1,199 @@
+"""The one way to start, greet and end a provider.
+
+`ProviderLink` owns a process, its stdin (through a writer thread) and its handshake; it leaves stdout to one reader.
+In a run that is a thread per provider (`host/run/reader.py`). Where one provider answers one request, as in `describe`
+and the lifecycle commands, `LineLink` reads stdout on the caller's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dstream.host.provider import failures, memory
+from dstream.host.provider.process import ProviderProcess
+from dstream.host.provider.spec import ProviderSpec
+from dstream.host.provider.writer import PipeWriter
+from dstream.protocol import DEFAULT_MAX_LINE
+from dstream.protocol.framing import CHUNK_BYTES, LineBuffer, LineTooLong
+from dstream.protocol.handshake import Handshake, speaks_this_version
+from dstream.protocol.messages import Hello, Role
+
+TICK_S = 0.1
+"""How long a wait for a provider may ignore a stop request."""
+
+
+class MustRestart(Exception):
+    """A provider treated as legacy said hello late: start it again and wait for its hello."""
+
+    def __init__(self, role: Role) -> None:
+        super().__init__(f"{role} said hello late")
+        self.role: Role = role
+
+
+class ProviderLink:
+    """A running provider. Create it and shut it down on one thread, which must outlive the process.
+
+    Raises ConfigError if the provider can't be started.
+    """
+
+    reader: threading.Thread | None = None
+    """The reader of stdout, if it has its own thread; it must end at EOF."""
+
+    def __init__(
+        self,
+        role: Role,
+        spec: ProviderSpec,
+        *,
+        cwd: Path | None,
+        on_stderr: Callable[[str], None] = lambda _: None,
+        on_exit: Callable[[], None] = lambda: None,
+        on_stdin_broken: Callable[[], None] = lambda: None,
+    ) -> None:
+        """The callbacks run on the link's own threads."""
+        self.role: Role = role
+        self.spec = spec
+        self.handshake = Handshake()
+        self.process = ProviderProcess(role, spec, cwd=cwd, environ=os.environ, on_stderr=on_stderr, on_exit=on_exit)
+        self.writer = PipeWriter(f"{role}-stdin", self.process.stdin, on_stdin_broken)
+        self.writer.start()
+
+    @property
+    def name(self) -> str:
+        """The name in the provider's hello, or the label in the configuration."""
+        hello = self.handshake.hello
+        return (hello.name if hello else "") or self.spec.label
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Empty for legacy providers."""
+        hello = self.handshake.hello
+        return frozenset(hello.capabilities) if hello else frozenset()
+
+    def hello_patience_s(self, usual_s: float) -> float:
+        """How long to wait for hello before treating the provider as legacy."""
+        return memory.patience_s(self.spec.argv, usual_s)
+
+    def check_hello(self, hello: Hello, role: Role | None) -> None:
+        """Raise ConfigError for another protocol version, or for a role other than `role` (None: any role)."""
+        if not speaks_this_version(hello):
+            raise failures.wrong_protocol(role or hello.role, self.spec, hello)
+        if role is not None and hello.role != role:
+            raise failures.wrong_role(role, self.spec, hello)
+
+    def remember_protocol(self) -> None:
+        """Cache whether the provider is legacy, so that the next start need not wait for hello."""
+        memory.remember_protocol(self.spec.argv, is_legacy=self.handshake.is_legacy)
+
+    def join(self) -> None:
+        """Wait for the threads and close the pipes. Call it after the process has ended."""
+        self.writer.release()
+        self.writer.join(timeout=1.0)
+        if self.reader is not None:
+            self.reader.join(timeout=1.0)
+        self.process.join()
+
+
+def shut_down(links: Sequence[ProviderLink], number: signal.Signals, grace_s: float) -> None:
+    """End the providers and everything they started, kill them after `grace_s` seconds, and clean up."""
+    for link in links:
+        link.process.end(number)
+        # An SDK input that was told to stop waits for its last acks until EOF.
+        link.writer.close()
+    deadline_s = time.monotonic() + grace_s
+    for link in links:
+        if not link.process.wait(max(0.0, deadline_s - time.monotonic())):
+            link.process.end(signal.SIGKILL)
+            link.process.wait(grace_s)
+    for link in links:
+        link.join()
+
+
+class LineLink(ProviderLink):
+    """A provider whose lines are read one by one on the thread that started it."""
+
+    def __init__(
+        self, role: Role, spec: ProviderSpec, *, cwd: Path | None, on_stderr: Callable[[str], None] = lambda _: None
+    ) -> None:
+        # A broken stdin is no news: the provider has ended or is about to, and its stdout shows how.
+        super().__init__(role, spec, cwd=cwd, on_stderr=on_stderr)
+        self._splitter = LineBuffer("result", DEFAULT_MAX_LINE)
+        self._lines: deque[bytes] = deque()
+        self._at_eof = False
+        self._too_long: LineTooLong | None = None
+
+    def next_line(self, timeout_s: float) -> bytes | None:
+        """Return the next non-blank line; b"" if none arrives within `timeout_s` seconds, None at EOF.
+
+        Raises LineTooLong.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not self._lines:
+            if self._too_long is not None:
+                raise self._too_long
+            if self._at_eof:
+                return None
+            chunk = self._read(deadline_s - time.monotonic())
+            if chunk is None:
+                return b""
+            self._at_eof = not chunk
+            try:
+                for line in self._splitter.feed(chunk) if chunk else [self._splitter.rest]:
+                    if line.strip():
+                        self._lines.append(line)
+            except LineTooLong as error:
+                self._too_long = error
+        return self._lines.popleft()
+
+    def greet(
+        self,
+        hear: Callable[[bytes], object],
+        *,
+        timeout_s: float,
+        legacy_after_s: float | None,
+        check_stop: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> bool:
+        """Wait for hello, or until the provider counts as legacy. Write nothing before that.
+
+        `hear` gets each line and passes it to the handshake. `legacy_after_s`: how long to wait for hello before
+        treating the provider as legacy; None if it is known to send one. `check_stop` may raise. Returns False at EOF.
+        Raises SystemFault if a hello is certain but does not come within `timeout_s`.
+        """
+        deadline_s = clock() + (timeout_s if legacy_after_s is None else legacy_after_s)
+        while self.handshake.hello is None and not self.handshake.is_legacy:
+            check_stop()
+            line = self.next_line(max(0.0, min(TICK_S, deadline_s - clock())))
+            if line is None:
+                return False
+            if line:
+                hear(line)
+            elif clock() >= deadline_s:
+                if legacy_after_s is None:
+                    stderr = self.process.last_stderr_lines()
+                    raise failures.not_ready(self.role, self.spec, "hello", timeout_s, stderr)
+                self.handshake.treat_as_legacy()
+        if self.handshake.has_spoken:
+            self.remember_protocol()
+        return True
+
+    def let_exit(self, grace_s: float) -> None:
+        """Wait up to `grace_s` seconds for the provider to exit by itself; discard what it still writes."""
+        deadline_s = time.monotonic() + grace_s
+        while self.process.exit_code is None and (left_s := deadline_s - time.monotonic()) > 0:
+            if self._read(min(TICK_S, left_s)) == b"":
+                self.process.wait(left_s)
+                return
+
+    def _read(self, timeout_s: float) -> bytes | None:
+        """Return what stdout holds; None if nothing arrives in time, b"" at EOF."""
+        stdout = self.process.stdout.fileno()
+        if not select.select([stdout], [], [], max(0.0, timeout_s))[0]:
+            return None
+        return os.read(stdout, CHUNK_BYTES)
