@@ -82,6 +82,25 @@ def test_what_can_not_be_published_to_any_more_can_still_be_looked_at_and_destro
     assert project.summary("destroy", "orders", "--yes") == {"delete": 1}
 
 
+def test_destroy_does_without_settings_of_the_stream_but_not_without_the_namespace(provisioned: Make) -> None:
+    case = Case("arm", "queue", "life-unset")
+    project = provisioned(case.hcl())
+    project.summary("init", "orders", "--yes")
+    unset = case.hcl(more='      partition_key = env("NO_SUCH")\n      connection_string = env("NO_SUCH")\n')
+
+    project.write(unset.replace("ASB_NAMESPACE", "NO_SUCH"))
+    refused = project.dstream("destroy", "orders", "--yes")
+    assert refused.returncode == 3
+    assert refused.stderr.count("the environment variable NO_SUCH is not set") == 1
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) == 10
+
+    project.write(unset)
+    assert project.summary("destroy", "orders", "--yes") == {"delete": 1}
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) is None
+
+
 def test_what_was_changed_to_what_the_config_wants_is_recorded(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-met")
     project = provisioned(case.hcl())
