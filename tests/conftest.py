@@ -21,6 +21,16 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".pytest_cache" / "bytecode")
     sys.dont_write_bytecode = False
 
+
+def _forbid_forks(event: str, _: tuple[object, ...]) -> None:
+    if event in ("os.fork", "os.forkpty"):
+        raise RuntimeError("no test may fork: gRPC and other threads live here. Start a program with subprocess.")
+
+
+# A child that goes on without exec keeps locks of threads that it doesn't have, and gRPC aborts it. With this check (and
+# ruff's PLW1509 for preexec_fn) servers may run inside the test process.
+sys.addaudithook(_forbid_forks)
+
 # A change must not fail on what chance finds beside it: CI tries the same examples each time, people's machines new ones.
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("people", deadline=None)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.engine import Stack
 from tests.integration.sandbox_azure.azure_process import AzureProcess
 from tests.integration.sandbox_azure.calls import Calls
-from tests.integration.sandbox_azure.engine import Stack
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureProcess]:
 
 @pytest.fixture
 def stack(azure: AzureProcess, tmp_path: Path) -> Stack:
-    return Stack(tmp_path / "stack", azure.ready["azure_port"])
+    return Stack(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def own_azure(tmp_path: Path) -> Iterator[AzureProcess]:
 
 @pytest.fixture
 def stack_of(tmp_path: Path) -> Callable[[AzureProcess], Stack]:
-    return lambda process: Stack(tmp_path / "other-stack", process.ready["azure_port"])
+    return lambda process: Stack(tmp_path / "other-stack", {"azure-native": process.ready["azure_port"]})
 
 
 @pytest.fixture

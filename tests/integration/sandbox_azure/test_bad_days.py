@@ -11,9 +11,9 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError, ResourceNotFoundError
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from tests.integration.engine import Resource, Stack
 from tests.integration.sandbox_azure.azure_process import AzureProcess
 from tests.integration.sandbox_azure.calls import Calls, Refused
-from tests.integration.sandbox_azure.engine import Resource, Stack
 from tests.running import wait_until
 
 _HERE = {"resource_group_name": "sandbox", "namespace_name": "sandbox"}

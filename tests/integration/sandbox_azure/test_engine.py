@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from tests.integration.engine import Resource, Stack
 from tests.integration.sandbox_azure.azure_process import AzureProcess
 from tests.integration.sandbox_azure.calls import Calls
-from tests.integration.sandbox_azure.engine import Resource, Stack
 
 _HERE = {"resource_group_name": "sandbox", "namespace_name": "sandbox"}
 

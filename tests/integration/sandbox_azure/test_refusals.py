@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.engine import Resource, Stack
 from tests.integration.sandbox_azure.azure_process import AzureProcess
 from tests.integration.sandbox_azure.calls import Calls, Refused
-from tests.integration.sandbox_azure.engine import Resource, Stack
 
 _GROUP = {"resourceGroupName": "refusals"}
 _IN_BASIC = {**_GROUP, "namespaceName": "basic-refusals"}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox import clients
-from pulumi import automation as auto
 
-from tests.integration.servicebus_entities.engine import ENGINE, Stack, serving
+from tests.integration.engine import Stack
+from tests.integration.servicebus_entities.serving import serving
 from tests.running import Sandbox
 
 
@@ -29,14 +29,9 @@ def port(administration: ServiceBusAdministrationClient) -> Iterator[int]:
         yield port
 
 
-@pytest.fixture(scope="session")
-def command() -> auto.PulumiCommand:
-    return auto.PulumiCommand(str(ENGINE))
-
-
 @pytest.fixture
-def stack(tmp_path: Path, port: int, command: auto.PulumiCommand) -> Stack:
-    return Stack(tmp_path, port, command)
+def stack(tmp_path: Path, port: int) -> Stack:
+    return Stack(tmp_path, {"dstream": port})
 
 
 @pytest.fixture(autouse=True)

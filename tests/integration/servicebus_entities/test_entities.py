@@ -9,33 +9,34 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.management import CorrelationRuleFilter, ServiceBusAdministrationClient, SqlRuleFilter
 
-from tests.integration.servicebus_entities.engine import Entity, Stack
+from tests.integration.engine import Resource, Stack
+from tests.integration.servicebus_entities.serving import entity
 from tests.running import Sandbox
 
 
-def queue(name: str, **settings: object) -> Entity:
-    return Entity("Queue", name, {"queueName": name, **settings})
+def queue(name: str, **settings: object) -> Resource:
+    return entity("Queue", name, {"queueName": name, **settings})
 
 
-def topic(name: str, **settings: object) -> Entity:
-    return Entity("Topic", name, {"topicName": name, **settings})
+def topic(name: str, **settings: object) -> Resource:
+    return entity("Topic", name, {"topicName": name, **settings})
 
 
-def audit(of: str, **settings: object) -> Entity:
-    return Entity(
+def audit(of: str, **settings: object) -> Resource:
+    return entity(
         "Subscription", f"{of}/audit", {"topicName": f"${of}.topicName", "subscriptionName": "audit", **settings}
     )
 
 
-def rule(of: str, name: str, **settings: object) -> Entity:
+def rule(of: str, name: str, **settings: object) -> Resource:
     parents = {"topicName": f"${of}/audit.topicName", "subscriptionName": f"${of}/audit.subscriptionName"}
-    return Entity("Rule", f"{of}/audit/{name}", {**parents, "ruleName": name, **settings})
+    return entity("Rule", f"{of}/audit/{name}", {**parents, "ruleName": name, **settings})
 
 
 def test_everything_is_made_as_written_then_nothing_differs_then_nothing_is_left(
     stack: Stack, administration: ServiceBusAdministrationClient, sandbox: Sandbox
 ) -> None:
-    stack.entities = [
+    stack.resources = [
         queue("all-dead"),
         queue(
             "all/orders",
@@ -53,7 +54,7 @@ def test_everything_is_made_as_written_then_nothing_differs_then_nothing_is_left
         rule("all-events", "eu", sqlFilter={"sqlExpression": "r='EU'"}, action={"sqlExpression": "SET a='b'"}),
         rule("all-events", "us", correlationFilter={"label": "us", "properties": {"with.dot": "x", "n": 1}}),
     ]
-    names = {each.name for each in stack.entities}
+    names = {each.name for each in stack.resources}
 
     assert stack.plan() == dict.fromkeys(names, "create")
     assert stack.up() == dict.fromkeys(names, "create")
@@ -88,7 +89,7 @@ def test_everything_is_made_as_written_then_nothing_differs_then_nothing_is_left
 def test_what_others_changed_is_drift_by_property_and_is_put_right(
     stack: Stack, administration: ServiceBusAdministrationClient, sandbox: Sandbox
 ) -> None:
-    stack.entities = [
+    stack.resources = [
         queue("drift", lockDuration="PT60S"),
         queue("drift-gone"),
         topic("drift-events"),
@@ -133,10 +134,10 @@ def test_settings_are_changed_in_place_and_what_is_no_longer_written_gets_its_de
         "defaultMessageTimeToLive": "PT1H",
         "userMetadata": "x",
     }
-    stack.entities = [queue("update-dead"), queue("update", **written), topic("update-events"), audit("update-events")]
+    stack.resources = [queue("update-dead"), queue("update", **written), topic("update-events"), audit("update-events")]
     stack.up()
-    stack.entities[1] = queue("update", lockDuration="PT2M", status="SendDisabled")
-    stack.entities += [rule("update-events", "$Default", sqlFilter={"sqlExpression": "1=0"})]
+    stack.resources[1] = queue("update", lockDuration="PT2M", status="SendDisabled")
+    stack.resources += [rule("update-events", "$Default", sqlFilter={"sqlExpression": "1=0"})]
 
     assert stack.plan() == {"update": "update", "update-events/audit/$Default": "create"}
     assert stack.steps["update"].diff == {
@@ -155,7 +156,7 @@ def test_settings_are_changed_in_place_and_what_is_no_longer_written_gets_its_de
     assert stack.plan(refresh=True) == {}
 
     # `$Default` gets back what the service had given it: without one, the subscription would match nothing.
-    del stack.entities[-1]
+    del stack.resources[-1]
     assert stack.up() == {"update-events/audit/$Default": "delete"}
     assert administration.get_rule("update-events", "audit", "$Default").filter.sql_expression == "1=1"  # type: ignore[union-attr]
 
@@ -163,13 +164,13 @@ def test_settings_are_changed_in_place_and_what_is_no_longer_written_gets_its_de
 def test_what_can_not_be_changed_is_made_anew_with_all_that_is_below_it(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
-    stack.entities = [topic("anew"), audit("anew"), rule("anew", "eu", sqlFilter={"sqlExpression": "r='EU'"})]
+    stack.resources = [topic("anew"), audit("anew"), rule("anew", "eu", sqlFilter={"sqlExpression": "r='EU'"})]
     stack.up()
-    stack.entities[1] = audit("anew", requiresSession=True)
+    stack.resources[1] = audit("anew", requiresSession=True)
     assert stack.plan() == {"anew/audit": "replace", "anew/audit/eu": "replace"}
     assert stack.steps["anew/audit"].diff == {"requiresSession": "add-replace"}
 
-    stack.entities[0] = topic("anew", requiresDuplicateDetection=True)
+    stack.resources[0] = topic("anew", requiresDuplicateDetection=True)
     everything = {"anew": "replace", "anew/audit": "replace", "anew/audit/eu": "replace"}
     assert stack.plan() == everything
     assert stack.up() == everything
@@ -185,7 +186,7 @@ def test_what_exists_is_taken_over_without_a_change_or_refused(
     administration.create_queue("taken", max_delivery_count=4, lock_duration="PT90S")
     administration.create_topic("taken-events")
     administration.create_subscription("taken-events", "audit")
-    stack.entities = [queue("taken", maxDeliveryCount=4, lockDuration="PT1M30S")]
+    stack.resources = [queue("taken", maxDeliveryCount=4, lockDuration="PT1M30S")]
     assert "cannot create already existing resource 'queue/taken'" in stack.refused("up")
 
     ids = {
@@ -194,18 +195,18 @@ def test_what_exists_is_taken_over_without_a_change_or_refused(
         "taken-events/audit": "topic/taken-events/subscription/audit",
         "taken-events/audit/$Default": "topic/taken-events/subscription/audit/rule/$Default",
     }
-    found = [*stack.entities, topic("taken-events"), audit("taken-events"), rule("taken-events", "$Default")]
-    stack.entities = [Entity(each.type, each.name, each.settings, {"import_": ids[each.name]}) for each in found]
+    found = [*stack.resources, topic("taken-events"), audit("taken-events"), rule("taken-events", "$Default")]
+    stack.resources = [Resource(each.type, each.name, each.settings, {"import_": ids[each.name]}) for each in found]
     assert stack.plan() == dict.fromkeys(ids, "import")
     assert stack.up() == dict.fromkeys(ids, "import")
-    stack.entities = found
+    stack.resources = found
     assert stack.plan(refresh=True) == {}
 
 
 def test_a_resource_is_never_mistaken_for_another_kind_of_its_name(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
-    stack.entities = [queue("swapped")]
+    stack.resources = [queue("swapped")]
     stack.up()
     administration.delete_queue("swapped")
     administration.create_topic("swapped")
@@ -217,7 +218,7 @@ def test_a_resource_is_never_mistaken_for_another_kind_of_its_name(
 def test_a_wrong_setting_is_refused_before_anything_is_made(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
-    stack.entities = [queue("wrong-not"), queue("wrong", lockDuration="PT10M", maxDeliveries=3)]
+    stack.resources = [queue("wrong-not"), queue("wrong", lockDuration="PT10M", maxDeliveries=3)]
     said = stack.refused("plan")
     assert "maxDeliveries is unknown" in said
     assert "lockDuration must be at most 300 seconds, not PT10M" in said

@@ -7,7 +7,7 @@ from dstream_servicebus.entities_resources import entities_resources
 from dstream_stacks.entities_program import entities_program
 from dstream_stacks.spec import CorrelationFilter, Queue, Rule, ServiceBusSpec, Subscription, Topic
 
-from tests.integration.servicebus_entities.engine import Stack
+from tests.integration.engine import Stack
 
 
 def test_every_setting_of_a_spec_is_taken_and_nothing_differs_afterwards(

@@ -7,35 +7,31 @@ from pathlib import Path
 
 from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox.environment import admin_connection_string
-from pulumi import automation as auto
 
-from tests.integration.servicebus_entities.engine import Entity, Stack, serving
+from tests.integration.engine import Stack
+from tests.integration.servicebus_entities.serving import entity, serving
 from tests.running import Sandbox
 
 _KEY = "c2VjcmV0IGtleSB0aGF0IG5vYm9keSBtYXkgc2Vl"
 
 
-def refusal(connection_string: str, sandbox: Sandbox, folder: Path, command: auto.PulumiCommand) -> str:
+def refusal(connection_string: str, sandbox: Sandbox, folder: Path) -> str:
     with serving(lambda: _client(connection_string, sandbox)) as port:
-        stack = Stack(folder, port, command)
-        stack.entities = [Entity("Queue", "refused", {"queueName": "refused"})]
+        stack = Stack(folder, {"dstream": port})
+        stack.resources = [entity("Queue", "refused", {"queueName": "refused"})]
         said = stack.refused("up")
     assert _KEY not in said
     return said
 
 
-def test_a_key_that_may_not_manage_is_told_so(sandbox: Sandbox, tmp_path: Path, command: auto.PulumiCommand) -> None:
+def test_a_key_that_may_not_manage_is_told_so(sandbox: Sandbox, tmp_path: Path) -> None:
     connection_string = re.sub(r"(?<=SharedAccessKey=)[^;]+", _KEY, admin_connection_string(sandbox.settings))
-    assert "error: queue/refused: not authorised: needs Manage\n" in refusal(
-        connection_string, sandbox, tmp_path, command
-    )
+    assert "error: queue/refused: not authorised: needs Manage\n" in refusal(connection_string, sandbox, tmp_path)
 
 
-def test_an_endpoint_that_does_not_answer_is_named(
-    sandbox: Sandbox, tmp_path: Path, command: auto.PulumiCommand
-) -> None:
+def test_an_endpoint_that_does_not_answer_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
     nobody = f"Endpoint=sb://localhost:9;SharedAccessKeyName=all;SharedAccessKey={_KEY}"
-    said = refusal(nobody, sandbox, tmp_path, command)
+    said = refusal(nobody, sandbox, tmp_path)
     assert re.search(r"error: queue/refused: the administration endpoint is unreachable: .*Connection refused\n", said)
 
 

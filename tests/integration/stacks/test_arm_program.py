@@ -22,8 +22,8 @@ from dstream_stacks.spec import (
 )
 from pulumi.automation.errors import CommandError, InlineSourceRuntimeError
 
+from tests.integration.engine import Stack
 from tests.integration.stacks.cloud import SUBSCRIPTION, Cloud
-from tests.integration.stacks.engine import Engine
 
 NAMESPACE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.ServiceBus/namespaces/sb-orders"
 SPEC = ServiceBusSpec(
@@ -67,12 +67,12 @@ def cloud() -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def engine(cloud: Cloud, tmp_path: Path) -> Engine:
-    return Engine(tmp_path / "stack", {"azure-native": cloud.port})
+def engine(cloud: Cloud, tmp_path: Path) -> Stack:
+    return Stack(tmp_path / "stack", {"azure-native": cloud.port})
 
 
-def test_a_spec_becomes_what_it_says_and_stays_as_it_is(engine: Engine, cloud: Cloud) -> None:
-    made = engine.up(arm_program(SPEC))
+def test_a_spec_becomes_what_it_says_and_stays_as_it_is(engine: Stack, cloud: Cloud) -> None:
+    made = engine.apply(arm_program(SPEC))
 
     assert made == {"create": 13}  # 12 resources, and the stack itself
     assert cloud.resources.keys() == {
@@ -94,7 +94,7 @@ def test_a_spec_becomes_what_it_says_and_stays_as_it_is(engine: Engine, cloud: C
     assert rule["filterType"] == "CorrelationFilter"
     assert rule["correlationFilter"].items() >= {"label": "cars", "properties": {"k": "v"}}.items()
 
-    outputs = engine.stack(arm_program(SPEC)).outputs()
+    outputs = engine.running(arm_program(SPEC)).outputs()
     assert {name: output.value for name, output in outputs.items() if not output.secret} == {
         "namespace": "sb-orders",
         "queues": ["orders", "all"],
@@ -102,21 +102,21 @@ def test_a_spec_becomes_what_it_says_and_stays_as_it_is(engine: Engine, cloud: C
         "endpoint": "https://ns/",
     }
     assert outputs["connection_string"].value == "Endpoint=sb://sb-orders/;SharedAccessKeyName=sender"
-    assert engine.up(arm_program(SPEC)) == {"same": 13}
+    assert engine.apply(arm_program(SPEC)) == {"same": 13}
 
     # Replacing a topic replaces what is below it, and nothing else.
     cloud.calls.clear()
     partitioned = msgspec.structs.replace(SPEC, topics=(msgspec.structs.replace(SPEC.topics[0], partitioning=True),))
-    planned = engine.stack(arm_program(partitioned)).preview().change_summary
-    done = engine.up(arm_program(partitioned))
+    planned = engine.running(arm_program(partitioned)).preview().change_summary
+    done = engine.apply(arm_program(partitioned))
     assert {str(op): count for op, count in planned.items()} == done == {"replace": 6, "same": 7}
     assert all("/topics/events" in resource_id for _, resource_id in cloud.calls)
     assert [op for op, _ in cloud.calls] == ["delete"] * 6 + ["create"] * 6
 
 
-def test_what_exists_already_is_used_and_never_recorded_or_destroyed(engine: Engine, cloud: Cloud) -> None:
+def test_what_exists_already_is_used_and_never_recorded_or_destroyed(engine: Stack, cloud: Cloud) -> None:
     guarded = msgspec.structs.replace(EXISTING, queues=(Queue(name="orders", protect=True),))
-    stack = engine.stack(arm_program(guarded))
+    stack = engine.running(arm_program(guarded))
     made = stack.up()
 
     assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
@@ -135,12 +135,12 @@ def test_what_exists_already_is_used_and_never_recorded_or_destroyed(engine: Eng
         namespace=Namespace(name="sb-orders", disable_local_auth=True),
         queues=(Queue(name="orders", retain_on_delete=True),),
     )
-    assert "connection_string" not in engine.stack(arm_program(retained)).up().outputs
+    assert "connection_string" not in engine.running(arm_program(retained)).up().outputs
     stack.destroy()
     assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
 
 
-def test_what_exists_is_taken_over_and_then_made_as_the_spec_wants_it(engine: Engine, cloud: Cloud) -> None:
+def test_what_exists_is_taken_over_and_then_made_as_the_spec_wants_it(engine: Stack, cloud: Cloud) -> None:
     cloud.resources[f"{NAMESPACE}/queues/orders"] = {
         "resourceGroupName": "rg",
         "namespaceName": "sb-orders",
@@ -152,18 +152,18 @@ def test_what_exists_is_taken_over_and_then_made_as_the_spec_wants_it(engine: En
         queues=(Queue(name="orders", max_delivery_count=7, import_=True), Queue(name="new", import_=True)),
     )
 
-    assert engine.up(arm_program(wanted)) == {"create": 2, "import": 1, "update": 1}
+    assert engine.apply(arm_program(wanted)) == {"create": 2, "import": 1, "update": 1}
     assert sorted(cloud.calls) == [("create", f"{NAMESPACE}/queues/new"), ("update", f"{NAMESPACE}/queues/orders")]
     assert cloud.resources[f"{NAMESPACE}/queues/orders"]["maxDeliveryCount"] == 7
-    assert engine.up(arm_program(wanted)) == {"same": 3}
+    assert engine.apply(arm_program(wanted)) == {"same": 3}
 
 
-def test_not_being_allowed_to_look_is_not_taken_for_not_there(engine: Engine, cloud: Cloud) -> None:
+def test_not_being_allowed_to_look_is_not_taken_for_not_there(engine: Stack, cloud: Cloud) -> None:
     cloud.refuse_lookups = 'Status=403 Code="AuthorizationFailed" Message="no right to read"'
     wanted = msgspec.structs.replace(EXISTING, import_existing=True, subscription_id=SUBSCRIPTION)
 
     with pytest.raises((InlineSourceRuntimeError, CommandError), match="AuthorizationFailed"):
-        engine.up(arm_program(wanted))
+        engine.apply(arm_program(wanted))
     assert cloud.resources == {}
 
 

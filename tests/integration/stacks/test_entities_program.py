@@ -10,8 +10,8 @@ import pytest
 from dstream_stacks.entities_program import entities_program
 from dstream_stacks.spec import AuthorizationRule, Queue, Rule, ServiceBusSpec, Subscription, Topic
 
+from tests.integration.engine import Stack
 from tests.integration.stacks.cloud import Cloud
-from tests.integration.stacks.engine import Engine
 
 SPEC = ServiceBusSpec(
     mode="entities",
@@ -34,16 +34,16 @@ def cloud() -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def engine(cloud: Cloud, tmp_path: Path) -> Engine:
-    return Engine(tmp_path / "stack", {"dstream": cloud.port})
+def engine(cloud: Cloud, tmp_path: Path) -> Stack:
+    return Stack(tmp_path / "stack", {"dstream": cloud.port})
 
 
 def nothing_exists(resource_type: str, resource_id: str) -> bool:
     return False
 
 
-def test_entities_become_what_the_spec_says_and_go_with_their_topic(engine: Engine, cloud: Cloud) -> None:
-    assert engine.up(entities_program(SPEC, exists=nothing_exists)) == {"create": 7}
+def test_entities_become_what_the_spec_says_and_go_with_their_topic(engine: Stack, cloud: Cloud) -> None:
+    assert engine.apply(entities_program(SPEC, exists=nothing_exists)) == {"create": 7}
     assert cloud.resources.keys() == {"queue/team/orders", "queue/all", *IDS}
     assert cloud.resources["queue/team/orders"] == {
         "queueName": "team/orders",
@@ -51,17 +51,17 @@ def test_entities_become_what_the_spec_says_and_go_with_their_topic(engine: Engi
         "forwardTo": "all",
     }
     assert cloud.resources[IDS[2]]["sqlFilter"] == {"sqlExpression": "1=0"}
-    assert engine.up(entities_program(SPEC, exists=nothing_exists)) == {"same": 7}
+    assert engine.apply(entities_program(SPEC, exists=nothing_exists)) == {"same": 7}
 
     cloud.calls.clear()
     replaced = msgspec.structs.replace(SPEC, topics=(msgspec.structs.replace(SPEC.topics[0], partitioning=True),))
     program = entities_program(replaced, exists=nothing_exists)
-    planned = engine.stack(program).preview().change_summary
-    assert {str(op): count for op, count in planned.items()} == engine.up(program) == {"replace": 4, "same": 3}
+    planned = engine.running(program).preview().change_summary
+    assert {str(op): count for op, count in planned.items()} == engine.apply(program) == {"replace": 4, "same": 3}
     assert sorted(cloud.calls) == sorted([(op, resource_id) for op in ("create", "delete") for resource_id in IDS])
 
 
-def test_what_exists_is_taken_over(engine: Engine, cloud: Cloud) -> None:
+def test_what_exists_is_taken_over(engine: Stack, cloud: Cloud) -> None:
     cloud.resources["queue/all"] = {"queueName": "all"}
     wanted = msgspec.structs.replace(SPEC, topics=(), import_existing=True)
     asked: list[str] = []
@@ -70,7 +70,7 @@ def test_what_exists_is_taken_over(engine: Engine, cloud: Cloud) -> None:
         asked.append(resource_id)
         return resource_id in cloud.resources
 
-    assert engine.up(entities_program(wanted, exists=exists)) == {"create": 2, "import": 1}
+    assert engine.apply(entities_program(wanted, exists=exists)) == {"create": 2, "import": 1}
     assert set(asked) == {"queue/all", "queue/team/orders"}
     assert cloud.calls == [("create", "queue/team/orders")]
 

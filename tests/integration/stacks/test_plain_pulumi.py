@@ -25,8 +25,8 @@ from google.protobuf import empty_pb2
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2_grpc, plugin_pb2
 
+from tests.integration.engine import Stack, engine_folder
 from tests.integration.stacks.cloud import Cloud
-from tests.integration.stacks.engine import CLI, Engine
 
 PROGRAM = Path(__file__).parents[3] / "stacks" / "servicebus"
 SPEC = ServiceBusSpec(
@@ -74,14 +74,14 @@ def language(tmp_path: Path) -> Iterator[int]:
 
 
 def test_pulumi_goes_on_where_dstream_stopped(cloud: Cloud, language: int, tmp_path: Path) -> None:
-    engine = Engine(tmp_path / "stack", {"azure-native": cloud.port}, stack_config(SPEC))
-    engine.up(arm_program(SPEC))
+    engine = Stack(tmp_path / "stack", {"azure-native": cloud.port}, stack_config(SPEC))
+    engine.apply(arm_program(SPEC))
     shutil.copytree(PROGRAM, tmp_path / "left")
     shutil.copy(tmp_path / "stack" / "Pulumi.dev.yaml", tmp_path / "left")
 
     def pulumi(*arguments: str) -> str:
         done = subprocess.run(
-            [CLI / "bin" / "pulumi", *arguments, "--stack", "dev", "--non-interactive"],
+            [engine_folder() / "bin" / "pulumi", *arguments, "--stack", "dev", "--non-interactive"],
             cwd=tmp_path / "left",
             env={**os.environ, **engine.environment, "PULUMI_DEBUG_LANGUAGES": f"python:{language}"},
             capture_output=True,

@@ -23,8 +23,8 @@ from dstream_stacks.spec import (
 )
 from pulumi.automation.errors import CommandError
 
+from tests.integration.engine import Stack
 from tests.integration.sandbox_azure.azure_process import AzureProcess
-from tests.integration.stacks.engine import Engine
 
 SPEC = ServiceBusSpec(
     resource_group=ResourceGroup(name="rg-retail", create=True, location="westeurope"),
@@ -76,11 +76,11 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureProcess]:
 
 
 def test_what_is_provisioned_stays_as_it_is_and_is_what_clients_reach(azure: AzureProcess, tmp_path: Path) -> None:
-    engine = Engine(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
-    assert engine.up(arm_program(SPEC)) == {"create": RESOURCES}
+    engine = Stack(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
+    assert engine.apply(arm_program(SPEC)) == {"create": RESOURCES}
 
     # With everything looked at again, nothing differs: names, forms and defaults are Azure's own.
-    stack = engine.stack(arm_program(SPEC))
+    stack = engine.running(arm_program(SPEC))
     again = stack.up(refresh=True)
     assert again.summary.resource_changes == {"same": RESOURCES}
 
@@ -113,7 +113,7 @@ def test_what_exists_in_azure_is_taken_over_and_the_rest_is_made(azure: AzurePro
         namespace=Namespace(name="sandbox"),
         queues=(Queue(name="taken-over", lock_duration_s=30),),
     )
-    Engine(tmp_path / "before", {"azure-native": azure.ready["azure_port"]}).up(arm_program(existing))
+    Stack(tmp_path / "before", {"azure-native": azure.ready["azure_port"]}).apply(arm_program(existing))
     wanted = msgspec.structs.replace(
         existing,
         queues=(Queue(name="taken-over", lock_duration_s=45, max_delivery_count=4), Queue(name="new")),
@@ -121,14 +121,14 @@ def test_what_exists_in_azure_is_taken_over_and_the_rest_is_made(azure: AzurePro
         authorization_rules=(AuthorizationRule(name="new-rule", rights=("Listen",), queue="new"),),
         import_existing=True,
     )
-    engine = Engine(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
+    engine = Stack(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
 
     elsewhere = msgspec.structs.replace(wanted, namespace=Namespace(name="sb-elsewhere"))
     with pytest.raises(CommandError, match='"sb-elsewhere" does not exist in resource group "sandbox"'):
-        engine.stack(arm_program(elsewhere)).preview()
+        engine.running(arm_program(elsewhere)).preview()
 
-    done = engine.up(arm_program(wanted))
+    done = engine.apply(arm_program(wanted))
 
     assert done.pop("update") == 1
     assert done == {"import": 1, "create": 5 + 1}
-    assert engine.up(arm_program(wanted), refresh=True) == {"same": 6 + 1}
+    assert engine.apply(arm_program(wanted), refresh=True) == {"same": 6 + 1}

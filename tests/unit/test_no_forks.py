@@ -1,0 +1,19 @@
+"""Test processes run gRPC servers and other threads, so nothing may fork from them (conftest.py sees to it)."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+
+
+def test_a_test_process_cannot_fork() -> None:
+    with pytest.raises(RuntimeError, match="no test may fork"):
+        os.fork()
+
+
+def test_multiprocessing_cannot_fork_either() -> None:
+    process = multiprocessing.get_context("fork").Process(target=os.getpid)
+    with pytest.raises(RuntimeError, match="no test may fork"):
+        process.start()
