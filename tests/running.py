@@ -76,7 +76,7 @@ class Sandbox:
     def fault(self, **rule: Any) -> None:
         """Ask the broker for a fault (servicebus/faults.py has the fields)."""
         request = Request(f"http://127.0.0.1:{self.settings.admin_port}/_sandbox/faults", json.dumps(rule).encode())
-        with urlopen(request, timeout=10):
+        with urlopen(request, timeout=60):
             pass
 
     def connect(self, *, autocommit: bool = True, database: str | None = None) -> pyodbc.Connection:

@@ -52,7 +52,7 @@ def lifecycle_job(spec: ProviderSpec, **changes: Any) -> LifecycleJob:
         output=spec,
         infrastructure=Infrastructure(task="orders", stack="dev"),
         options=LifecycleOptions(),
-        start_timeout_s=10.0,
+        start_timeout_s=60.0,
         exit_grace_s=1.0,
     )
     return replace(plain, **changes)

@@ -39,17 +39,17 @@ class Recorded:
     def named(self, event: str) -> list[dict[str, Any]]:
         return [fields for _, name, fields in list(self.events) if name == event]
 
-    def wait_for(self, event: str, timeout_s: float = 10.0) -> dict[str, Any]:
+    def wait_for(self, event: str, timeout_s: float = 60.0) -> dict[str, Any]:
         with self.changed:
             assert self.changed.wait_for(lambda: self.named(event), timeout_s), f"no {event}: {self.events}"
             return self.named(event)[0]
 
-    def wait_for_progress(self, reached: Any, timeout_s: float = 10.0) -> Progress:
+    def wait_for_progress(self, reached: Any, timeout_s: float = 60.0) -> Progress:
         with self.changed:
             assert self.changed.wait_for(lambda: reached(self.last_progress), timeout_s), self.last_progress
             return self.last_progress
 
-    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         with self.changed:
             assert self.changed.wait_for(condition, timeout_s), self.events[-5:]
 
@@ -81,8 +81,8 @@ def job(folder: Path, **changes: Any) -> Job:
         input=provider("input.py", 3),
         output=provider("output.py", 12, sink=str(folder / "sink")),
         state_dir=folder / "state",
-        start_timeout_s=10.0,
-        drain_deadline_s=5.0,
+        start_timeout_s=60.0,
+        drain_deadline_s=30.0,
         exit_grace_s=2.0,
         progress_every_s=0.05,
         restart=RestartPolicy(max_attempts=0),

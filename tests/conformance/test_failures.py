@@ -230,7 +230,7 @@ def test_a_relay_that_waits_for_the_output_does_not_blame_the_input(
     assert not running.events.named("run.failed")
     running.stop.request()
     running.stop.request()
-    assert not running.result(timeout_s=5).drained
+    assert not running.result().drained
 
 
 def test_a_state_that_cannot_be_written_fails_the_run(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_late_hello_starts_it_again_with_time(tmp_path: Path) -> None:
 
 def test_stop_cancels_and_the_providers_own_end_is_waited_for(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "cancels"))
-    assert running.told.begun.wait(10)
+    assert running.told.begun.wait(60)
     running.stop.request()
     assert running.outcome().is_interrupted
     assert heard(tmp_path) == ["init", "stop"]
@@ -122,7 +122,7 @@ def test_stop_cancels_and_the_providers_own_end_is_waited_for(tmp_path: Path) ->
 
 def test_what_succeeds_in_spite_of_a_stop_has_succeeded(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "finishes"))
-    assert running.told.begun.wait(10)
+    assert running.told.begun.wait(60)
     running.stop.request()
     outcome = running.outcome()
     assert (outcome.is_interrupted, outcome.error, outcome.outputs) == (False, None, {"a": 1})
@@ -130,7 +130,7 @@ def test_what_succeeds_in_spite_of_a_stop_has_succeeded(tmp_path: Path) -> None:
 
 def test_a_second_stop_kills(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "stubborn"))
-    assert running.told.begun.wait(10)
+    assert running.told.begun.wait(60)
     running.stop.request()
     running.stop.request()
     assert running.outcome().is_interrupted
@@ -138,7 +138,7 @@ def test_a_second_stop_kills(tmp_path: Path) -> None:
 
 def test_the_deadline_of_a_cancelled_command_kills(tmp_path: Path) -> None:
     running = Background(replace(scripted(tmp_path, "stubborn"), cancel_deadline_s=0.2))
-    assert running.told.begun.wait(10)
+    assert running.told.begun.wait(60)
     running.stop.request()
     assert running.outcome().is_interrupted
 

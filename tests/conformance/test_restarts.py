@@ -152,7 +152,7 @@ def test_a_stop_during_the_pause_ends_the_run_at_once_and_says_that_work_was_lef
     running = Background(restarting(tmp_path, input=provider("input.py", 3, fault="exit"), restart=policy))
     running.events.wait_for("run.restarting")
     running.stop.request()
-    summary = running.result(timeout_s=5)
+    summary = running.result()
     assert not summary.drained
     assert running.events.named("run.finished")[0]["undone"] == 3
 
@@ -162,7 +162,7 @@ def test_a_stop_before_the_restarted_pair_is_ready_says_that_work_was_left(tmp_p
     running.events.wait_for("run.restarting")
     running.events.wait_until(lambda: len(running.events.named("provider.ready")) == 3)
     running.stop.request()
-    assert not running.result(timeout_s=5).drained
+    assert not running.result().drained
 
 
 def test_restarts_leave_neither_threads_nor_descriptors(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_second_stop_kills_at_once_and_keeps_what_is_stored(tmp_path: Path) ->
     running.stop.request()
     running.events.wait_for("run.draining")
     running.stop.request()
-    summary = running.result(timeout_s=5)
+    summary = running.result()
     assert not summary.drained
     assert (summary.last_seq, summary.progress.rows_relayed - summary.rows) == (2, 2)
     document = stored_state(tmp_path)
@@ -171,7 +171,7 @@ def test_at_the_drain_deadline_both_are_killed(tmp_path: Path) -> None:
     )
     running.events.wait_for_progress(lambda progress: progress.last_seq >= 3)
     running.stop.request()
-    assert not running.result(timeout_s=5).drained
+    assert not running.result().drained
 
 
 def test_a_provider_that_does_not_leave_after_its_work_is_ended(tmp_path: Path) -> None:

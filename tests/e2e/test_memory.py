@@ -73,7 +73,7 @@ def streams_in_bounded_memory(sandbox: Sandbox, dstream: Callable[..., DStream],
 
 
 def received(sandbox: Sandbox) -> int:
-    with urlopen(f"http://127.0.0.1:{sandbox.settings.admin_port}/_sandbox/counters", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{sandbox.settings.admin_port}/_sandbox/counters", timeout=60) as answer:
         return int(json.load(answer)["messages"])
 
 

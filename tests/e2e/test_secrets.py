@@ -198,7 +198,7 @@ def test_nor_a_running_host_by_its_arguments_its_socket_or_its_metrics(make: Cal
 
 
 def metrics_with_labels(base: str) -> str:
-    with urlopen(f"{base}/metrics", timeout=10) as answer:
+    with urlopen(f"{base}/metrics", timeout=60) as answer:
         text: str = answer.read().decode()
     return text if "dstream_provider_opened_total" in text else ""
 

@@ -71,7 +71,7 @@ def test_a_second_ctrl_c_leaves_at_once_with_the_signals_exit_code(
         os.kill(run.process.pid, signal.SIGINT)
         run.says("drain")
         os.kill(run.process.pid, signal.SIGINT)
-        assert run.ended(timeout_s=10) == 128 + signal.SIGINT
+        assert run.ended(timeout_s=20) == 128 + signal.SIGINT
     wait_until(lambda: not any(alive(provider) for provider in providers), "both providers gone")
 
 
@@ -83,7 +83,7 @@ def test_no_provider_outlives_a_killed_host(source: Sandbox, orders: tuple[DStre
         assert len(providers) == 2
         os.kill(run.process.pid, signal.SIGKILL)
         run.ended()
-    wait_until(lambda: not any(alive(provider) for provider in providers), "both providers gone", timeout_s=5)
+    wait_until(lambda: not any(alive(provider) for provider in providers), "both providers gone")
 
 
 def write(source: Sandbox, rows: int) -> None:

@@ -102,7 +102,7 @@ def test_an_input_streams_checkpoints_ends_and_leaves_when_all_is_acknowledged(p
     assert lines[-1] == {"dstream": "end", "seq": checkpoints[-1]["seq"]}
     peer.write({"dstream": "ack", "seq": checkpoints[-1]["seq"]})
     peer.close()
-    assert peer.process.wait(5) == 0
+    assert peer.process.wait(60) == 0
 
 
 def test_an_input_continues_behind_the_state_it_is_given(peers: list[Peer]) -> None:
@@ -158,7 +158,7 @@ def test_an_output_acknowledges_what_it_wrote_with_the_count(peers: list[Peer]) 
     )
     assert peer.read() == {"dstream": "ack", "seq": 2, "n": 1}
     peer.close()
-    assert peer.process.wait(5) == 0
+    assert peer.process.wait(60) == 0
     assert [json.loads(line)["data"]["a"] for line in peer.stderr().splitlines()] == [1, 2, 3]
 
 
@@ -168,7 +168,7 @@ def test_an_output_whose_host_dies_drops_what_no_checkpoint_covers(peers: list[P
     peer.write(command({}))
     assert peer.read() == {"status": "ready"}
     peer.close()  # EOF without a stop
-    assert peer.process.wait(5) != 0
+    assert peer.process.wait(60) != 0
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_bad_config_is_an_error_before_ready(
     assert answer["status"] == "error"
     assert (answer["error"]["kind"], answer["error"]["config_path"]) == ("config", path)
     assert words in answer["error"]["message"]
-    assert peer.process.wait(5) == 1
+    assert peer.process.wait(60) == 1
 
 
 def test_describe_answers_with_the_config_schema_and_runs_nothing(peers: list[Peer]) -> None:
@@ -199,7 +199,7 @@ def test_describe_answers_with_the_config_schema_and_runs_nothing(peers: list[Pe
     peer.write({"command": "describe"})
     (description,) = peer.rest()
     assert set(description["config_schema"]["$defs"]["Config"]["properties"]) == {"interval", "count"}
-    assert peer.process.wait(5) == 0
+    assert peer.process.wait(60) == 0
 
 
 def test_an_input_asked_for_a_lifecycle_command_says_what_it_is(peers: list[Peer]) -> None:
@@ -211,7 +211,7 @@ def test_an_input_asked_for_a_lifecycle_command_says_what_it_is(peers: list[Peer
     assert answer["status"] == "Failed"
     assert answer["message"] == "This is an input provider and doesn't support lifecycle commands"
     assert answer["error"]["code"] == "provider.no_lifecycle"
-    assert peer.process.wait(5) == 3
+    assert peer.process.wait(60) == 3
 
 
 def test_under_a_legacy_host_there_is_no_control_line_and_eof_ends_nothing(peers: list[Peer]) -> None:
@@ -229,7 +229,7 @@ def test_a_bare_config_is_a_run(peers: list[Peer]) -> None:
     peer = start(peers, CONSOLE, legacy_host=True)
     peer.write({"format": "count"}, {"data": {}}, {"data": {}})
     peer.close()
-    assert peer.process.wait(5) == 0
+    assert peer.process.wait(60) == 0
     assert peer.stderr().splitlines()[-1] == "2 rows"
 
 

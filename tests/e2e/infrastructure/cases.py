@@ -161,19 +161,19 @@ Make = Callable[[str], Provisioned]
 
 def creations(sandbox: Sandbox, case: Case) -> dict[str, int]:
     """How often each resource of the case was created, by the end of its id."""
-    with urlopen(_control(sandbox, "counters"), timeout=10) as answer:
+    with urlopen(_control(sandbox, "counters"), timeout=60) as answer:
         created: dict[str, int] = json.load(answer)["azure_creates"]
     return {key.partition("/namespaces/")[2]: count for key, count in created.items() if f"/{case.name}" in key}
 
 
 def faults_left(sandbox: Sandbox) -> int:
     """How many faults have not struck as often as they are to."""
-    with urlopen(_control(sandbox, "faults"), timeout=10) as answer:
+    with urlopen(_control(sandbox, "faults"), timeout=60) as answer:
         return len(json.load(answer)["faults"])
 
 
 def clear_faults(sandbox: Sandbox) -> None:
-    with urlopen(Request(_control(sandbox, "faults"), method="DELETE"), timeout=10):
+    with urlopen(Request(_control(sandbox, "faults"), method="DELETE"), timeout=60):
         pass
 
 

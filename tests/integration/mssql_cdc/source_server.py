@@ -53,7 +53,7 @@ class SourceServer:
     def stop(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(20)
+        self._process.wait(60)
 
     def connect(self, database: str = "master", *, autocommit: bool = True) -> pyodbc.Connection:
         return pyodbc.connect(f"DRIVER={find_driver()};{self.connection_string(database)}", autocommit=autocommit)

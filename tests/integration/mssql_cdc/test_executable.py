@@ -43,7 +43,7 @@ def run(
             process.stdin.write(msgspec.json.encode({"dstream": "ack", "seq": received[-1]["seq"]}) + b"\n")
             process.stdin.flush()
     process.stdin.close()
-    process.wait(20)
+    process.wait(60)
     return received
 
 

@@ -69,7 +69,7 @@ def running(folder: Path, certificates: Path, profile: str = "standard") -> Iter
     ready = json.loads(process.stdout.readline())
     yield Namespace(ready["admin_port"], ready["amqp_port"], certificates / "ca.pem")
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     process.stdout.close()
 
 

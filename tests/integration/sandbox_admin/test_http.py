@@ -35,7 +35,7 @@ def _token(audience: str, *, expires_in_s: float = 3600) -> str:
 def _ask(
     namespace: Namespace, method: str, path: str, body: str = "", *, token: str | None = None, **headers: str
 ) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", namespace.admin_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", namespace.admin_port, timeout=60)
     authorization = _token("http://localhost/") if token is None else token
     connection.request(
         method, path, body, {"Authorization": authorization, **{k.replace("_", "-"): v for k, v in headers.items()}}
@@ -47,7 +47,7 @@ def _ask(
 
 
 def test_http_and_https_share_the_port(namespace: Namespace) -> None:
-    plain = http.client.HTTPConnection("127.0.0.1", namespace.admin_port, timeout=10)
+    plain = http.client.HTTPConnection("127.0.0.1", namespace.admin_port, timeout=60)
     context = ssl.create_default_context(cafile=str(namespace.ca_file))
     secure = http.client.HTTPSConnection("localhost", namespace.admin_port, timeout=10, context=context)
     for connection in (plain, secure):
@@ -124,7 +124,7 @@ def test_control_paths_reach_the_server(namespace: Namespace) -> None:
     [b"NONSENSE\r\n\r\n", b"GET / HTTP/3.0\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"\x16junk" * 9],
 )
 def test_junk_is_answered_or_cut_off_and_the_next_client_served(namespace: Namespace, junk: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", namespace.admin_port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", namespace.admin_port), timeout=60) as connection:
         connection.sendall(junk)
         answer = connection.recv(100)
     assert answer.startswith((b"HTTP/1.1 400", b"\x15")) or answer == b""
@@ -133,7 +133,7 @@ def test_junk_is_answered_or_cut_off_and_the_next_client_served(namespace: Names
 
 def test_bodies_may_come_in_chunks(namespace: Namespace) -> None:
     name = f"q-{uuid4().hex[:8]}"
-    connection = http.client.HTTPConnection("127.0.0.1", namespace.admin_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", namespace.admin_port, timeout=60)
     headers = {"Authorization": _token("http://localhost/"), "Transfer-Encoding": "chunked"}
     chunks = [QUEUE[:50].encode(), QUEUE[50:].encode()]
     connection.request("PUT", f"/{name}", iter(chunks), headers, encode_chunked=True)

@@ -22,7 +22,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox.certificates import ensure_certificates
 
 _KEY = "c2VjcmV0"
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 
 
 class _Process:
@@ -84,7 +84,7 @@ class _Process:
     def control(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         url = f"http://localhost:{self.ready['admin_port']}/_sandbox/{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as answer:
             return json.load(answer)
 
 

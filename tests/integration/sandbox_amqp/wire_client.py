@@ -17,7 +17,7 @@ from dstream_sandbox.servicebus.amqp.performatives import Code
 from dstream_sandbox.servicebus.amqp.sections import scan
 from dstream_sandbox.servicebus.amqp.values import Described, Symbol, UByte, UInt, ULong
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 MANAGE_ID = UUID(int=7)
 
 

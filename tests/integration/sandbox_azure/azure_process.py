@@ -14,7 +14,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox.certificates import ensure_certificates
 
 KEY = "c2VjcmV0"
-_DEADLINE_S = 20.0
+_DEADLINE_S = 60.0
 _PORTS = ("amqp_port", "amqps_port", "admin_port", "azure_port")
 
 
@@ -60,12 +60,12 @@ class AzureProcess:
     def control(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"http://localhost:{self.ready['admin_port']}/_sandbox/{path}", data)
-        with urlopen(request, timeout=10) as answer:
+        with urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def control_at(self, endpoint: str) -> None:
         """Raises OSError when nobody listens there."""
-        with urlopen(f"{endpoint.replace('https', 'http')}health", timeout=10):
+        with urlopen(f"{endpoint.replace('https', 'http')}health", timeout=60):
             pass
 
     def creates(self, ending: str) -> int:

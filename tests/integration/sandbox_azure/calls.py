@@ -10,7 +10,7 @@ from dstream_sandbox.azure.wire import from_struct, to_struct
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 60.0
 
 
 class Refused(Exception):

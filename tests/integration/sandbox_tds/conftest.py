@@ -41,7 +41,7 @@ class Listener:
     def odbc(self, extra: str = "", **options: bool) -> pyodbc.Connection:
         """Microsoft's driver; of a repeated keyword in `extra` the driver takes the first, so it comes first."""
         options = {"autocommit": True, **options}
-        return pyodbc.connect(extra + ";" + self.connection_string(), timeout=10, **options)
+        return pyodbc.connect(extra + ";" + self.connection_string(), timeout=60, **options)
 
     def freetds(self, **options: Any) -> pymssql.Connection:
         """FreeTDS inside pymssql."""
@@ -51,7 +51,7 @@ class Listener:
             user="sa",
             password=PASSWORD,
             database="demo",
-            login_timeout=10,
+            login_timeout=60,
             **({"autocommit": True} | options),
         )
 
@@ -113,10 +113,10 @@ def listener(start: Callable[..., Listener]) -> Listener:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Waits for a condition, ten seconds at most."""
+    """Wait for a condition, a minute at most."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < deadline, "it did not come true"
             time.sleep(0.005)

@@ -19,7 +19,7 @@ class RawClient:
     """Logged in, without TLS."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.send(_PRELOGIN, END, struct.pack(">BHH", 1, 6, 1) + b"\xff\x02")
         self.answer()
         self.send(_LOGIN7, END, _login())

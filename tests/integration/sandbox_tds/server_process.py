@@ -40,7 +40,7 @@ class ServerProcess:
         return pyodbc.connect(
             f"DRIVER={odbc_driver()};SERVER=127.0.0.1,{self.port};DATABASE={database};UID=sa;PWD={PASSWORD};"
             "Encrypt=yes;TrustServerCertificate=yes",
-            timeout=10,
+            timeout=60,
             autocommit=autocommit,
         )
 
@@ -53,7 +53,7 @@ class ServerProcess:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code

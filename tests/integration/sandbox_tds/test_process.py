@@ -35,7 +35,7 @@ def test_what_was_committed_is_there_after_kill_9(tmp_path: Path, certificate: C
         open_transaction = server.odbc("kept", autocommit=False)
         open_transaction.execute("INSERT INTO t VALUES (2)")
         server.process.send_signal(signal.SIGKILL)
-        server.process.wait(20)
+        server.process.wait(60)
     assert server.process.stdout is not None
     server.process.stdout.close()
     again = ServerProcess.start(tmp_path, certificate, "--port", str(server.port))

@@ -24,7 +24,7 @@ from dstream.sdk import Batch, Telemetry, decode_config
 
 KEY_NAME = "RootManageSharedAccessKey"
 KEY = "c2FuZGJveC1rZXktb2YtdGhlLXRlc3RzLW9mLXNlcnZpY2VidXM="
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 _FILES = {"--cert": "server.pem", "--key": "server.key", "--key-file": "policy.key"}
 

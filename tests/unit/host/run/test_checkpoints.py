@@ -14,7 +14,7 @@ from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.ledger import Settled
 from dstream.protocol.messages import Ack, Checkpoint, End
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 class Disk:

@@ -79,4 +79,4 @@ async def until_called(register: Callable[[Callable[[], None]], None]) -> None:
     """Wait for a callback."""
     called = asyncio.Event()
     register(called.set)
-    await asyncio.wait_for(called.wait(), 5)
+    await asyncio.wait_for(called.wait(), 60)
