@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
+
+import psutil
 
 from tests.e2e.infrastructure.cases import Case, Make, clear_faults, faults_left, task
 from tests.running import wait_until
@@ -45,20 +49,33 @@ def test_what_was_made_before_a_quota_was_reached_is_recorded_and_the_next_init_
 def test_of_two_inits_one_wins_and_the_other_says_who_holds_the_lock_or_waits(provisioned: Make) -> None:
     case = Case("arm", "queue", "locked")
     project = provisioned(case.hcl())
-    project.sandbox.fault(kind="azure", operation="create", entity=case.name, seconds=12, times=1)
-    with project.dstream.running("init", "orders", "--yes") as winner:
+    project.sandbox.fault(kind="azure", operation="create", entity=case.name, seconds=5, times=1)
+    with project.dstream.running("init", "orders", "--yes") as winner, contextlib.ExitStack() as stack:
         wait_until(lambda: not faults_left(project.sandbox), "the first is at work")
+        with suspended(winner.process.pid):
+            loser = project.dstream("init", "orders", "--yes")
+            assert loser.returncode == 4
+            assert "pid" in loser.stderr
+            assert "--lock-timeout" in loser.stderr
 
-        loser = project.dstream("init", "orders", "--yes")
-        assert loser.returncode == 4
-        assert "pid" in loser.stderr
-        assert "--lock-timeout" in loser.stderr
-
-        patient = project.dstream("init", "orders", "--yes", "--lock-timeout", "1m")
-        assert patient.returncode == 0, patient.stderr
-        assert "waiting for" in patient.stderr
+            patient = stack.enter_context(project.dstream.running("init", "orders", "--yes", "--lock-timeout", "1m"))
+            patient.says("waiting for")
         assert winner.ended() == 0
+        assert patient.ended() == 0, patient.stderr
     assert project.summary("init", "orders", "--yes") == {"same": 1}
+
+
+@contextlib.contextmanager
+def suspended(pid: int) -> Iterator[None]:
+    """The process and all that it has started stand still."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    try:
+        for process in family:
+            process.suspend()
+        yield
+    finally:
+        for process in reversed(family):
+            process.resume()
 
 
 def test_a_namespace_that_is_not_there_is_named(provisioned: Make) -> None:
