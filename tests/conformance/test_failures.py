@@ -40,7 +40,7 @@ CASES = {
     "input closes stdout": Case("input", "protocol.end_missing", ("closed its pipes",), {"fault": "closes_stdout"}),
     "input unterminated": Case("input", "protocol.end_missing", (), {"fault": "unterminated"}),
     "input miscount": Case("input", "protocol.count_mismatch", ("counts 4 rows", "relayed 3"), {"fault": "miscount"}),
-    "input uncovered end": Case("input", "protocol.count_mismatch", ("3 rows behind",), {"fault": "uncovered_end"}),
+    "input uncovered end": Case("input", "protocol.count_mismatch", ("3 rows after",), {"fault": "uncovered_end"}),
     "input skips": Case("input", "protocol.bad_sequence", ("checkpoint 2 after 0",), {"fault": "skips_seq"}),
     "input stateless": Case("input", "protocol.bad_line", ("no state object",), {"fault": "stateless"}),
     "input bad control": Case("input", "protocol.bad_line", ("broke the protocol",), {"fault": "bad_control"}),
@@ -65,7 +65,7 @@ CASES = {
     ),
     "output killed": Case("output", "provider.died", ("was killed by SIGKILL",), {"fault": "killed"}),
     "output miscounts": Case(
-        "output", "protocol.count_mismatch", ("settled 4 rows", "gave it 5"), {"fault": "miscounts"}
+        "output", "protocol.count_mismatch", ("settled 4 rows", "received 5"), {"fault": "miscounts"}
     ),
     "output acks ahead": Case(
         "output", "protocol.bad_sequence", ("acknowledged checkpoint",), {"fault": "acks_ahead", "at": 2}

@@ -1,6 +1,6 @@
-"""init, plan, status, destroy: start the output provider alone with that command, hear it out, see it end (rule 14).
+"""init, plan, status, destroy: start only the output provider, send the command and read its result (rule 14).
 
-Its last line says how it went; its exit code means nothing, and a pipe that it closes is no error.
+The provider's last line is the result; its exit code and a closed stdin mean nothing.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def run_lifecycle(
     stop: StopRequest,
     clock: Callable[[], float] = time.monotonic,
 ) -> LifecycleOutcome:
-    """Carry the command out; on return the process is gone. The first stop request cancels it, a second one kills it.
+    """Carry out the command; on return the process is gone. The first stop request cancels it, the second kills it.
 
-    Raises NoInfrastructure or another ConfigError before anything is written to a provider that can't do it, and
-    DStreamError for one that broke the protocol or died. What the provider itself says went wrong is in the outcome.
+    Raises NoInfrastructure or another ConfigError before writing to a provider that can't do it, and DStreamError for a
+    provider that breaks the protocol or dies. A failure that the provider reports is in the outcome.
     """
     redactor = Redactor(secrets=job.output.secrets, configs=(job.output.config,))
     try:
@@ -67,11 +67,11 @@ def run_lifecycle(
 
 
 class _Cancelled(Exception):
-    """The user wants no more of it."""
+    """The user cancelled the command."""
 
 
 class _LogOnly:
-    """What Report asks for; nothing streams here."""
+    """The events of a run, without progress."""
 
     def __init__(self, events: LifecycleEvents) -> None:
         self.log = events.log
@@ -151,7 +151,7 @@ class _Command:
                 f'"{self._link.name}" is an output provider without infrastructure and doesn\'t support lifecycle '
                 "commands",
                 place=self._spec.place,
-                hint="It writes to what exists already: `dstream run` needs no init.",
+                hint="It writes to existing resources: run `dstream run` without init.",
             )
 
     def _check_stop(self) -> None:
@@ -164,7 +164,7 @@ class _Command:
         command = LifecycleCommand(job.command, dict(self._spec.config), job.infrastructure, job.options)
         self._link.writer.send(encode(command))
         if self._handshake.is_legacy:
-            self._link.writer.close()  # those of the original read their config up to EOF
+            self._link.writer.close()  # a legacy provider reads its config up to EOF
 
     def _await_result(self) -> LifecycleResult:
         heard_s = self._clock()
@@ -184,7 +184,7 @@ class _Command:
                 raise failures.silent("output", self._spec, quiet_s)
             if self._handshake.is_legacy and not is_suspected and quiet_s >= self._job.quiet_s:
                 is_suspected = True
-                suspicion = f"it speaks the original protocol, and may not know {self._job.command}"
+                suspicion = f"it speaks the original protocol and may not know {self._job.command}"
                 self._report.log("warning", "provider.quiet", provider=self._spec.label, suspicion=suspicion)
 
     def _obey_stop(self) -> None:
@@ -215,7 +215,7 @@ class _Command:
         )
 
     def _take(self, line: bytes) -> None:
-        """Any line but the last."""
+        """Handle any line but the result."""
         if self._handshake.is_legacy:
             self._take_legacy(line)
         elif line.startswith(CONTROL_PREFIX):
@@ -250,7 +250,7 @@ class _Command:
             raise failures.by_provider(self._spec, control)
 
     def _heard(self, line: bytes) -> None:
-        """A line as the handshake understands it."""
+        """Pass a line to the handshake and act on what it means."""
         try:
             step = self._handshake.heard(line)
         except BadLine as error:
@@ -280,7 +280,7 @@ class _Command:
     def _outcome(self, result: LifecycleResult) -> LifecycleOutcome:
         error = None
         if result.status == "Failed":
-            message = result.message or f"{self._job.command} failed, and it gave no reason"
+            message = result.message or f"{self._job.command} failed without giving a reason"
             error = self._redactor.error(
                 failures.by_provider(self._spec, result.error)
                 if result.error
@@ -303,7 +303,7 @@ class _Command:
         )
 
     def _plan(self, result: LifecycleResult) -> Mapping[str, Any] | None:
-        """As the provider gave it: it comes back to it. What is hidden in what is shown may not be in there at all."""
+        """Return the plan document unchanged: the provider gets it back. Raises SystemFault if it holds a secret."""
         plan = result.metadata.get("plan")
         if not isinstance(plan, dict) or not plan:
             return None
@@ -312,7 +312,7 @@ class _Command:
                 "plan.secret",
                 f'output provider "{self._link.name}" put a secret of its configuration into its plan document',
                 place=self._spec.place,
-                hint="A plan may be kept in a file. Please report this to whoever makes the provider.",
+                hint="A plan may be saved to a file. Report this to the provider's author.",
             )
         return plan
 

@@ -1,4 +1,4 @@
-"""What a lifecycle command is asked to do, what it tells, and how it ended: the face of `lifecycle` to its caller."""
+"""A lifecycle command's request, events and outcome: the interface to `host/lifecycle`."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class LifecycleJob:
     cwd: Path | None = None
     start_timeout_s: float = 60.0
     hello_timeout_s: float = HELLO_TIMEOUT_S
-    """Without hello for so long a provider counts as one of the original protocol."""
+    """A provider that sends no hello within this time counts as legacy."""
     silence_s: float = 60.0
-    """A provider that sends heartbeats hangs when it has been silent for so long."""
+    """A provider that sends heartbeats counts as hung after this long without a line."""
     quiet_s: float = 30.0
-    """After so long without a line, a provider of the original protocol is suspected not to know the command."""
+    """Without a line for this long, a legacy provider is suspected not to know the command."""
     cancel_deadline_s: float = 300.0
-    """How long a cancelled command may take to come to an orderly end: an engine finishes the step at hand."""
+    """How long a cancelled command may take to end cleanly: the engine finishes its current step."""
     exit_grace_s: float = 5.0
-    """How long it may take to exit after its last line."""
+    """How long the provider may take to exit after its last line."""
 
 
 class LifecycleEvents(Protocol):
-    """Where a command tells what happens; texts are redacted already. Called from several threads."""
+    """Receives a command's events; texts are already redacted. Called from several threads."""
 
     def log(self, level: str, event: str, **fields: Any) -> None: ...
 
@@ -51,24 +51,24 @@ class LifecycleOutcome:
     """How a command ended. Texts are redacted."""
 
     provider: str
-    """Its own name, or what the user wrote."""
+    """The name in its hello, or the label in the configuration."""
     resources: Sequence[ListedResource] = ()
     outputs: Mapping[str, Any] | None = None
     plan: Mapping[str, Any] | None = None
-    """What `init` and `destroy` take as `expect`; only of `plan`."""
+    """The plan document for `init` and `destroy` (`expect`); only from `plan`."""
     figures: Sequence[Mapping[str, Any]] = ()
-    """What `status` measured: label, name, text, values."""
+    """Measurements from `status`: label, name, text, values."""
     where: str = ""
-    """What the resources are in; of `plan` and `status`."""
+    """The container of the resources; from `plan` and `status`."""
     message: str = ""
     diagnostics: Sequence[Diagnostic] = ()
     error: DStreamError | None = None
-    """Why it failed; None when it succeeded."""
+    """The cause of a failure; None on success."""
     is_interrupted: bool = False
-    """It was cancelled, and did not finish all the same."""
+    """It was cancelled before it finished."""
     is_legacy: bool = False
-    """A provider of the original protocol: which resources there are may be unknown."""
+    """A legacy provider, whose resources may be unknown."""
 
 
 class NoInfrastructure(ConfigError):
-    """The output provider manages no infrastructure: nothing was asked of it."""
+    """The output provider manages no infrastructure; no command was sent."""

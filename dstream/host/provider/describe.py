@@ -1,4 +1,4 @@
-"""A provider asked what it is, outside of a run: its hello and, where it can, its description. It gets no config."""
+"""Asks a provider for its hello and, if supported, its description, outside a run. The provider gets no config."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _LAST_EXIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """What a provider said of itself."""
+    """A provider's hello and description."""
 
     hello: Hello | None
-    """None: it lives and says nothing, or speaks the original protocol ("legacy")."""
+    """None: it runs without sending hello, so it is a legacy provider."""
     description: Description | None = None
-    """None when it can't be described: it has no capability `describe`, or did not answer."""
+    """None: it lacks the capability `describe`, or did not answer."""
 
 
 def introduce(
     spec: ProviderSpec, role: Role | None, *, cwd: Path | None, timeout_s: float, describe: bool
 ) -> Introduction:
-    """Start the provider, hear its hello, ask for its description if it can give one, end it.
+    """Start the provider, read its hello, ask for its description if `describe` and supported, and end it.
 
-    `role`: the one it is used in, None for any. Raises ConfigError with the block's place. A legacy provider is ended
-    unwritten: the original .NET host runs on a command that it does not know.
+    `role`: the required role; None accepts any. Raises ConfigError with the block's place. Nothing is written to a
+    legacy provider, because the original .NET host starts streaming on an unknown command.
     """
     link = LineLink(role or "input", spec, cwd=cwd)
 

@@ -1,4 +1,4 @@
-"""The errors of a run, worded once: what happened, to which provider, and what to do about it."""
+"""The errors of a provider: what happened, to which provider, and how to fix it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wrong_role(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
 
 
 def legacy_input_as_output(spec: ProviderSpec) -> ConfigError:
-    """A provider without hello shows its role by what it writes."""
+    """A legacy provider in the output block that writes rows."""
     return ConfigError(
         "provider.wrong_role",
         f'"{spec.label}" writes rows: it is an input provider and can\'t be used as an output',
@@ -40,7 +40,7 @@ def legacy_input_as_output(spec: ProviderSpec) -> ConfigError:
 
 
 def input_has_no_lifecycle(spec: ProviderSpec, name: str) -> ConfigError:
-    """An input provider in the output block, asked to init, plan, show or destroy."""
+    """An input provider in the output block of a lifecycle command."""
     return ConfigError(
         "provider.no_lifecycle",
         f'"{name or spec.label}" is an input provider and doesn\'t support lifecycle commands',
@@ -50,12 +50,12 @@ def input_has_no_lifecycle(spec: ProviderSpec, name: str) -> ConfigError:
 
 
 def ended_without_result(spec: ProviderSpec, exit_code: int | None, command: str, stderr: Sequence[str]) -> SystemFault:
-    """A lifecycle command whose provider is gone without having said how it went."""
+    """The provider of a lifecycle command exited without reporting a result."""
     return SystemFault(
         "provider.no_result",
         f'output provider "{spec.label}" {_ending(exit_code)} without a result of {command}',
         place=spec.place,
-        hint="What it was at may be done in part: `dstream status` shows what is there.",
+        hint="The command may be partly done; `dstream status` shows what exists.",
         details=stderr,
     )
 
@@ -63,18 +63,18 @@ def ended_without_result(spec: ProviderSpec, exit_code: int | None, command: str
 def late_hello(role: Role, spec: ProviderSpec) -> SystemFault:
     return SystemFault(
         "provider.late_hello",
-        f'{role} provider "{spec.label}" said hello only after it had been given rows as a legacy provider',
+        f'{role} provider "{spec.label}" sent hello only after it had received rows as a legacy provider',
         place=spec.place,
-        hint="Those rows may be lost. Its hello must be its first line, before anything slow; "
-        "then run again, from a position before them.",
+        hint="Those rows may be lost. The provider must write hello first, before anything slow; "
+        "then run again from a position before those rows.",
     )
 
 
 def wrong_protocol(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
-    newer = "dstream" if hello.protocol > PROTOCOL_VERSION else "the provider"
+    newer = "DStream" if hello.protocol > PROTOCOL_VERSION else "the provider"
     return ConfigError(
         "provider.wrong_protocol",
-        f'{role} provider "{hello.name or spec.label}" speaks protocol {hello.protocol}; this dstream speaks '
+        f'{role} provider "{hello.name or spec.label}" speaks protocol {hello.protocol}; this DStream speaks '
         f"{PROTOCOL_VERSION}",
         place=spec.place,
         hint=f"Upgrade {newer}.",
@@ -84,18 +84,18 @@ def wrong_protocol(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
 def no_once(spec: ProviderSpec, name: str) -> ConfigError:
     return ConfigError(
         "provider.no_once",
-        f'input provider "{name}" can\'t run with --once: it has no end to read up to',
+        f'input provider "{name}" can\'t run with --once: its source has no end',
         place=spec.place,
-        hint="Run without --once and end the run by Ctrl-C, --duration or --max-rows.",
+        hint="Run without --once and end the run with Ctrl-C, --duration or --max-rows.",
     )
 
 
 def no_hello(role: Role, spec: ProviderSpec, first_line: bytes) -> ConfigError:
     return ConfigError(
         "provider.no_hello",
-        f'{role} provider "{spec.label}" does not speak protocol {PROTOCOL_VERSION}: its first line is no hello',
+        f'{role} provider "{spec.label}" does not speak protocol {PROTOCOL_VERSION}: its first line is not a hello',
         place=spec.place,
-        hint="Its stdout is for the protocol only; what it has to say to people belongs on stderr.",
+        hint="stdout is for the protocol only; write log messages to stderr.",
         details=[f"it wrote: {_quote(first_line)}"],
     )
 
@@ -105,7 +105,7 @@ def not_ready(role: Role, spec: ProviderSpec, waited_for: str, timeout_s: float,
         "provider.not_ready",
         f'{role} provider "{spec.label}" was not ready: no {waited_for} within {timeout_s:g} s',
         place=spec.place,
-        hint="If it needs longer to start, set start_timeout in the task.",
+        hint="If it needs more time to start, raise start_timeout in the task.",
         details=stderr,
     )
 
@@ -113,13 +113,13 @@ def not_ready(role: Role, spec: ProviderSpec, waited_for: str, timeout_s: float,
 def died(
     role: Role, spec: ProviderSpec, exit_code: int | None, *, was_ready: bool, stderr: Sequence[str]
 ) -> DStreamError:
-    """The process ended, or closed its pipes, when it should not have."""
+    """The process exited or closed its pipes before its work was done."""
     when = "while the stream was running" if was_ready else "before it was ready"
     message = f'{role} provider "{spec.label}" {_ending(exit_code)} {when}'
     hint = "" if stderr else "It wrote nothing to stderr."
     if exit_code is None or exit_code >= 0:
         return SystemFault("provider.died", message, place=spec.place, hint=hint, details=stderr)
-    # Killed from outside, for want of memory perhaps: unlike an exit of its own, that tells nothing about the next try.
+    # Killed from outside, e.g. for lack of memory. Unlike an exit by itself, this may not happen again on a retry.
     error = TransientError("provider.died", message, hint=hint)
     error.place, error.details = spec.place, tuple(stderr)
     return error
@@ -130,7 +130,7 @@ def end_missing(spec: ProviderSpec, exit_code: int | None, stderr: Sequence[str]
         "protocol.end_missing",
         f'input provider "{spec.label}" {_ending(exit_code)} without an end line',
         place=spec.place,
-        hint="Rows may be missing behind its last checkpoint. The next run reads from the last one stored.",
+        hint="Rows may be missing after its last checkpoint. The next run resumes from the last stored checkpoint.",
         details=stderr,
     )
 
@@ -138,9 +138,9 @@ def end_missing(spec: ProviderSpec, exit_code: int | None, stderr: Sequence[str]
 def secret_in_state(spec: ProviderSpec) -> SystemFault:
     return SystemFault(
         "state.secret",
-        f'input provider "{spec.label}" put a secret into its state; it is not stored',
+        f'input provider "{spec.label}" put a secret into its state; the state was not stored',
         place=spec.place,
-        hint="Report this to the provider's author: a state holds a position, not what it takes to get there.",
+        hint="Report this to the provider's author: a state must hold only a position, never credentials.",
     )
 
 
@@ -149,7 +149,7 @@ def silent(role: Role, spec: ProviderSpec, silent_s: float) -> SystemFault:
         "provider.silent",
         f'{role} provider "{spec.label}" has been silent for {silent_s:.0f} s',
         place=spec.place,
-        hint="A living provider sends a heartbeat every 10 s. It hangs, or its heartbeat waits for something.",
+        hint="A provider must send a heartbeat every 10 s. It hangs, or something blocks its heartbeat.",
     )
 
 
@@ -158,22 +158,22 @@ def bad_line(role: Role, spec: ProviderSpec, error: BadLine) -> SystemFault:
         "protocol.bad_line",
         f'{role} provider "{spec.label}" broke the protocol: {error}',
         place=spec.place,
-        hint="Report this to the provider's author; docs/protocol.md says what each line must be.",
+        hint="Report this to the provider's author; docs/protocol.md specifies each line.",
     )
 
 
 def line_too_long(role: Role, spec: ProviderSpec, task: str, error: LineTooLong) -> DataError:
-    fix = "Raise max_line in the task, or leave the large column out." if error.what == "data" else ""
+    fix = "Raise max_line in the task, or exclude the large column." if error.what == "data" else ""
     return DataError(
         "provider.line_too_long",
         f'{role} provider "{spec.label}" of task "{task}" wrote {error} bytes',
         place=spec.place,
-        hint=fix or "Report this to the provider's author: control lines are limited by the protocol.",
+        hint=fix or "Report this to the provider's author: the protocol limits control lines.",
     )
 
 
 def by_provider(spec: ProviderSpec, body: Error | ErrorBody) -> DStreamError:
-    """A provider's own error: code, kind, message and hint as it sent them; a config path becomes a place."""
+    """An error the provider reported: code, kind, message and hint unchanged; a config path becomes a place."""
     error = of_kind(body.kind, body.code, body.message, hint=body.hint, config_path=body.config_path)
     error.place = (spec.place_of(body.config_path) if body.config_path else None) or spec.place
     if isinstance(error, TransientError):
@@ -194,4 +194,4 @@ def _ending(exit_code: int | None) -> str:
 
 def _quote(line: bytes) -> str:
     text = line.decode("utf-8", "replace")
-    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + ".."
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "..."

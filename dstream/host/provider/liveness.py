@@ -1,10 +1,10 @@
-"""When a provider counts as silent (rule 8): only while the host waits to read from it. Pure; the clock comes in."""
+"""How long a provider has been silent (rule 8), counted only while the host waits to read from it. Pure."""
 
 from __future__ import annotations
 
 
 class Liveness:
-    """Told by the reader of a pipe, asked by the main thread; one attribute, so no lock is needed."""
+    """Written by a pipe's reader, read by the main thread; a single attribute needs no lock."""
 
     def __init__(self) -> None:
         self._waiting_since: float | None = None
@@ -14,10 +14,10 @@ class Liveness:
         self._waiting_since = now_s
 
     def heard(self) -> None:
-        """Bytes came, or the pipe ended."""
+        """Bytes arrived, or the pipe reached EOF."""
         self._waiting_since = None
 
     def silent_s(self, now_s: float) -> float:
-        """How long the reader has waited for anything; 0 while it is busy with what came."""
+        """Return how long the reader has been waiting; 0 while it processes data."""
         since = self._waiting_since
         return 0.0 if since is None else max(0.0, now_s - since)

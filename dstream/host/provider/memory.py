@@ -1,7 +1,7 @@
-"""What is remembered of executables from one command to the next, in the user's cache: only what spares a wait.
+"""A cache of facts about provider executables that saves waiting in later commands.
 
-Best effort: a cache that can't be read or written is an empty one. An executable is known by its command line and by
-the size and time of the files in it, so that a new build is a new executable.
+Best effort: an unreadable cache counts as empty. The key is the command line with the size and time of its files, so a
+new build is a new executable.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import msgspec
 from dstream import __version__
 
 LEGACY_PATIENCE_S = 1.0
-"""How long to wait for a hello of an executable that is known to say none."""
+"""How long to wait for hello from an executable that is known to send none."""
 
 _FILE = "providers.json"
 _MOST = 256
 
 
 class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Of one executable."""
+    """What is known about one executable."""
 
     is_legacy: bool = False
-    """It wrote a line of the original protocol. That it was silent is never remembered."""
+    """It wrote a line of the original protocol. Silence is never cached."""
     secret_paths: tuple[tuple[str, ...], ...] | None = None
-    """Which of its settings are secret; None: not asked yet."""
+    """Which of its settings are secret; None if not yet asked."""
 
 
 _decode = msgspec.json.Decoder(dict[str, Remembered]).decode
@@ -42,7 +42,7 @@ def recall(argv: Sequence[str]) -> Remembered:
 
 
 def remember(argv: Sequence[str], found: Remembered) -> None:
-    """Two commands at once may lose what one of them found: it is found again."""
+    """Concurrent commands may overwrite each other's entry; it is then found again."""
     known = _read()
     key = _key(argv)
     if known.pop(key, None) == found:
@@ -54,12 +54,12 @@ def remember(argv: Sequence[str], found: Remembered) -> None:
 
 
 def patience_s(argv: Sequence[str], usual_s: float) -> float:
-    """How long to wait for a hello before it counts as one of the original protocol."""
+    """Return how long to wait for hello before treating the executable as legacy."""
     return min(usual_s, LEGACY_PATIENCE_S) if recall(argv).is_legacy else usual_s
 
 
 def remember_protocol(argv: Sequence[str], *, is_legacy: bool) -> None:
-    """What a line of it has shown: to be called after hello, or after a line that was none."""
+    """Cache the protocol. Call it after hello or another line, never after silence."""
     known = recall(argv)
     if known.is_legacy != is_legacy:
         remember(argv, msgspec.structs.replace(known, is_legacy=is_legacy))
@@ -91,7 +91,11 @@ def _folder() -> Path:
 
 
 def _key(argv: Sequence[str]) -> str:
-    known_by = [__version__, list(argv), list(_files(argv))]  # the version: some providers come with this package
+    known_by = [
+        __version__,
+        list(argv),
+        list(_files(argv)),
+    ]  # the version: some providers ship with this package
     return hashlib.sha256(json.dumps(known_by).encode()).hexdigest()
 
 

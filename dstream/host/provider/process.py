@@ -1,4 +1,4 @@
-"""A provider as a process: started in a session of its own, ended by group, gone when the host is gone (rule 12)."""
+"""A provider's process: it has its own session, is signalled as a group, and ends with the host (rule 12)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ProviderProcess:
         assert self._popen.stdout is not None
         assert self._popen.stderr is not None
         self.stdin: IO[bytes] = self._popen.stdin
-        """Unbuffered. Closed by whoever writes, which is EOF for the provider."""
+        """Unbuffered. Its writer closes it, which is EOF for the provider."""
         self.stdout: IO[bytes] = self._popen.stdout
         """Unbuffered."""
         for pipe in (self.stdin, self.stdout):
@@ -66,28 +66,28 @@ class ProviderProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it lives; negative: the signal that ended it."""
+        """None while it runs; negative: the signal that ended it."""
         return self._popen.returncode if self._gone.is_set() else None
 
     def last_stderr_lines(self) -> tuple[str, ...]:
-        """The last lines it wrote to stderr; after its exit, all that it wrote is considered."""
+        """Return the last lines of stderr; after the exit, nothing is missing."""
         if self._gone.is_set():
             self._stderr.join(timeout=1.0)
         return tuple(self._tail)
 
     def end(self, number: signal.Signals) -> None:
-        """Signal the whole group; nothing happens when it is gone."""
+        """Signal the whole group; do nothing if it is gone."""
         if self._gone.is_set():
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies
             os.killpg(self.pid, number)
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether it is gone within the time."""
+        """Return whether it exits within `timeout_s` seconds."""
         return self._gone.wait(timeout_s)
 
     def join(self) -> None:
-        """After its end, and that of whoever used its pipes: nothing of it is left."""
+        """Wait for the threads and close the pipes. Call it when the process and all users of its pipes have ended."""
         self._waiter.join(timeout=1.0)
         self._stderr.join(timeout=1.0)
         self.stdin.close()
@@ -95,8 +95,8 @@ class ProviderProcess:
 
     def _wait(self) -> None:
         if hasattr(os, "waitid"):
-            # Seen but not reaped: its group's number can't be given to others yet, so what it left behind is ended
-            # safely, and its pipes are sure to reach EOF.
+            # Not reaped yet, so its group id can't be reused: this safely kills whatever it left behind, and its pipes
+            # reach EOF.
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         else:
             self._popen.wait()
@@ -130,21 +130,21 @@ def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[st
     except FileNotFoundError as error:
         raise ConfigError(
             "provider.not_found",
-            f'{role} provider "{spec.label}" can\'t be started: {spec.argv[0]} does not exist, or its interpreter',
+            f'{role} provider "{spec.label}" can\'t be started: {spec.argv[0]} or its interpreter does not exist',
             place=spec.place,
-            hint="Check provider or provider_path, and the first line of a script.",
+            hint="Check provider or provider_path; for a script, also check its first line.",
         ) from error
     except OSError as error:
         raise ConfigError(
             "provider.not_executable",
             f'{role} provider "{spec.label}" can\'t be started: {error.strerror}: {spec.argv[0]}',
             place=spec.place,
-            hint="It must be an executable file; a script needs a first line such as #!/usr/bin/env python3.",
+            hint="It must be an executable file; a script needs a first line, e.g. #!/usr/bin/env python3.",
         ) from error
 
 
 def _enlarge(descriptor: int) -> None:
-    """From 64 KiB to 1 MiB where the system grants it: fewer switches between the processes."""
+    """Enlarge a pipe from 64 KiB to 1 MiB, if the system allows it, to switch less often between processes."""
     if hasattr(fcntl, "F_SETPIPE_SZ"):
-        with contextlib.suppress(OSError):  # over the user's quota of pipe pages: the smaller pipe works too
+        with contextlib.suppress(OSError):  # over the user's pipe quota; a smaller pipe works too
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -1,6 +1,6 @@
 """Which values of a config are secret because its provider's schema says so (`writeOnly`).
 
-Asked for by `describe`, once an executable, before it has the config: from then on it could tell them.
+Found through `describe`, once per executable, before it gets its config and could reveal it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from dstream.redact import Redactor
 
 _ANSWER_S = 30.0
 _DEEPEST = 16
-"""Steps into a schema, each reference one of them: it may refer to itself."""
+"""Maximum depth in a schema, references included, because a schema may refer to itself."""
 _ANY = "*"
-"""In a path: each item of a list, or each value under a name of one's own."""
+"""In a path: each item of a list, or each value of a map."""
 
 SettingPath = tuple[str, ...]
 
 
 class NotDescribed(Exception):
-    """It has the capability, and no description came."""
+    """It has the capability `describe`, but sent no description."""
 
 
 def learn_secrets(link: ProviderLink, redactor: Redactor, cwd: Path | None, log: Callable[..., None]) -> None:
@@ -47,7 +47,7 @@ def learn_secrets(link: ProviderLink, redactor: Redactor, cwd: Path | None, log:
 
 
 def secret_values(spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None) -> list[str]:
-    """Raises NotDescribed."""
+    """Return the texts in the config that are secret. Raises NotDescribed."""
     if not spec.config or "describe" not in hello.capabilities:
         return []
     known = recall(spec.argv)
@@ -72,7 +72,7 @@ def _asked(spec: ProviderSpec, role: Role, cwd: Path | None) -> Iterator[Setting
 def secret_paths(
     schema: Any, document: Mapping[str, Any], path: SettingPath = (), depth: int = 0
 ) -> Iterator[SettingPath]:
-    """The paths of all settings that the JSON schema marks as `writeOnly`."""
+    """Yield the paths of all settings that the JSON schema marks as `writeOnly`."""
     if not isinstance(schema, Mapping) or depth > _DEEPEST:
         return
     depth += 1
@@ -92,7 +92,7 @@ def secret_paths(
 
 
 def _referenced(reference: str, document: Mapping[str, Any]) -> Any:
-    """`#/$defs/Name`."""
+    """Resolve a reference such as `#/$defs/Name`."""
     found: Any = document
     for step in reference.removeprefix("#/").split("/"):
         found = found.get(step) if isinstance(found, Mapping) else None
@@ -111,7 +111,7 @@ def _texts_at(value: Any, path: SettingPath) -> Iterator[str]:
 
 
 def _texts_in(value: Any) -> Iterator[str]:
-    """All text of a secret, whatever its type."""
+    """Yield every text in a secret, whatever its type."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

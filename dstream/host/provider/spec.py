@@ -1,4 +1,4 @@
-"""Which program to start for a block of a task, and what to tell it."""
+"""The program to start for a block of a task, and its config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _nowhere(config_path: str) -> SourceLocation | None:
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """One block of a task, resolved: what to execute, and what to tell it."""
+    """One resolved block of a task: the program to execute and its config."""
 
     argv: Sequence[str]
     config: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Writing to a provider's stdin: a thread with a queue, so that whoever sends never blocks (rule 7)."""
+"""Writes to a provider's stdin from a thread with a queue, so that senders never block (rule 7)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _IOV_MAX = 512
 
 
 class PipeWriter(threading.Thread):
-    """Owns a pipe from its start to `close` or `release`; tells `broken` once when the other side is gone."""
+    """Owns a pipe until `close` or `release`; calls `broken` once if the reading side is gone."""
 
     def __init__(self, name: str, pipe: IO[bytes], broken: Callable[[], None]) -> None:
         super().__init__(name=name, daemon=True)
@@ -23,16 +23,16 @@ class PipeWriter(threading.Thread):
         self._closes = False
 
     def send(self, line: bytes) -> None:
-        """Queued; written in order. What is sent to a pipe that broke is dropped: `broken` has been told."""
+        """Queue a line; lines are written in order. Lines sent to a broken pipe are dropped."""
         self._lines.put(line)
 
     def close(self) -> None:
-        """After everything queued is written, close the pipe: EOF for the provider."""
+        """Write everything queued, then close the pipe, which is EOF for the provider."""
         self._closes = True
         self._lines.put(None)
 
     def release(self) -> None:
-        """After everything queued is written, end the thread and leave the pipe open to its next owner."""
+        """Write everything queued, then end the thread and leave the pipe open for its next owner."""
         self._lines.put(None)
 
     def run(self) -> None:

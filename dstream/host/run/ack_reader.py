@@ -19,7 +19,7 @@ _ROW = b'{"data":'
 
 
 class AckReader(ProviderReader):
-    """Give it the checkpoints before the output gets its line 1."""
+    """Call `attach` before the output gets line 1."""
 
     role = "output"
     _checkpoints: Checkpoints
@@ -49,7 +49,7 @@ class AckReader(ProviderReader):
             raise BadLine(f"an output does not send {type(control).__name__.lower()} while it runs")
 
     def _legacy_text(self, line: bytes) -> None:
-        """For people, unless it is a row: then this is an input."""
+        """Log a line of a legacy output; a row shows that it is an input."""
         if line.startswith(_ROW):
             raise failures.legacy_input_as_output(self._spec)
         self._prose(line)

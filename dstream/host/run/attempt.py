@@ -1,4 +1,4 @@
-"""One pair of providers, from its start to its end: opened, streamed, ended, and why it ended."""
+"""One pair of providers from start to exit, and the cause of its end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RunContext:
 
 
 class Attempt:
-    """To be run once. Whatever is put into `mailbox` wakes it; `before`: the figures of the run's earlier pairs."""
+    """Run it once. Any note in `mailbox` wakes it. `before`: the figures of the run's earlier pairs."""
 
     def __init__(self, context: RunContext, mailbox: Mailbox, before: Progress) -> None:
         self._context = context
@@ -71,16 +71,16 @@ class Attempt:
         return self._checkpoints.counts.last_stored > 0
 
     def progress(self) -> Progress:
-        """Of the run up to now."""
+        """Return the figures of the run so far."""
         if self._streaming:
             return self._streaming.progress()
         return Progress(phases=self._report.phases, metrics=self._report.metrics).after(self._before)
 
     def go(self, patient_with: Set[Role], *, started: str) -> bool:
-        """Whether it was drained. `started`: the event to emit when both providers are ready.
+        """Return whether it was drained. `started`: the event to log when both providers are ready.
 
-        Raises DStreamError when the pair failed, MustRestart when a provider in `patient_with` was not waited for.
-        Then both processes are gone.
+        Raises DStreamError if the pair failed, MustRestart if a provider not in `patient_with` said hello late. In
+        every case both processes are gone.
         """
         self._stored = self._context.store.load()
         pair = Pair(self._job, self._report, self._mailbox, self._context.clock)
@@ -109,7 +109,7 @@ class Attempt:
 
     def _open(self, pair: Pair, patient_with: Set[Role]) -> None:
         context = self._context
-        # A start position counts for the first pair only: the next one goes on from what that one stored.
+        # A start position applies to the first pair only; the next one resumes from the stored checkpoint.
         job = self._job if self._stored is None else replace(self._job, from_=None)
         opening = Opening(job, pair, self._report, self._mailbox, context.stop, context.clock)
         modes = opening.greet(patient_with)
@@ -148,7 +148,7 @@ class Attempt:
         for side in pair.sides:
             if side.process.exit_code != 0:
                 if side.role == "output" and "ack" not in side.capabilities:
-                    # Its exit code is all that it says of the rows it got.
+                    # Without acks, only its exit code shows whether it kept its rows.
                     raise Lost("output")
                 self._report.log(
                     "warning",
@@ -159,7 +159,7 @@ class Attempt:
                 )
 
     def _check_stored(self, pair: Pair) -> None:
-        """Before any line 1: another input's state would be read as if it were this one's."""
+        """Refuse another input's checkpoint before any line 1 is written."""
         if self._stored is None:
             return
         if self._stored.input != pair.input.name:
@@ -201,7 +201,7 @@ class Attempt:
         self._mailbox.put(Failed(None, error))
 
     def _cause(self, pair: Pair, role: Role) -> DStreamError:
-        """Ends the pair, then finds the best account of a loss: the provider's own, else what was seen of it."""
+        """End the pair and return the cause of a loss: the provider's own error if it sent one."""
         side = pair.side(role)
         side.process.wait(LAST_WORDS_S)
         exit_code = side.process.exit_code

@@ -1,4 +1,4 @@
-"""How the main thread's work is cut short."""
+"""What interrupts the main thread, other than an error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dstream.protocol.messages import Role
 
 
 class Lost(Exception):
-    """A provider is gone before its time; why is asked after both have ended."""
+    """A provider is gone before its work was done; the cause is determined after both have ended."""
 
     def __init__(self, role: Role) -> None:
         super().__init__(f"{role} is gone")
@@ -14,4 +14,4 @@ class Lost(Exception):
 
 
 class Interrupted(Exception):
-    """The user wants an end now, or the time for a clean one is over."""
+    """The user requested an immediate stop, or the drain deadline has passed."""

@@ -28,9 +28,9 @@ class Counts:
 
 
 class Checkpoints(threading.Thread):
-    """`store` makes a settled state durable (and may raise DStreamError), `stored` is told after it, in order.
+    """Calls `store` to make a settled state durable (it may raise DStreamError), then `stored`, in order.
 
-    For an input that keeps its own position there is nothing to store; `store` then returns False.
+    `store` returns False if there is nothing to store because the input keeps its own position.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Checkpoints(threading.Thread):
         self._has_ended = False
 
     def relayed(self, rows: int) -> None:
-        """Before the rows are written to the output."""
+        """Count rows. Call it before writing them to the output."""
         with self._changed:
             self._ledger.relayed(rows)
 
     def opened(self, checkpoint: Checkpoint) -> None:
-        """Before the checkpoint is written to the output: it may be acknowledged the next moment."""
+        """Add a checkpoint. Call it before writing it to the output, which may acknowledge it immediately."""
         with self._changed:
             self._ledger.opened(checkpoint)
 
@@ -72,7 +72,7 @@ class Checkpoints(threading.Thread):
             self._changed.notify_all()
 
     def settle_all(self) -> None:
-        """For an output that sends no acks: what was written to it counts as durable."""
+        """Settle everything written to an output that sends no acks."""
         with self._changed:
             settled = self._ledger.settle_all()
             if settled is not None:
@@ -80,7 +80,7 @@ class Checkpoints(threading.Thread):
                 self._changed.notify_all()
 
     def wait_for_room(self, max_in_flight: int, timeout_s: float) -> bool:
-        """Whether at most so many checkpoints are unacknowledged; waits for it, which holds back a greedy input."""
+        """Wait for at most `max_in_flight` unacknowledged checkpoints; return whether that holds (back-pressure)."""
         with self._changed:
             return self._changed.wait_for(lambda: self._ledger.in_flight <= max_in_flight, timeout_s)
 
@@ -92,7 +92,7 @@ class Checkpoints(threading.Thread):
 
     @property
     def is_complete(self) -> bool:
-        """Whether, beyond that, the last state is on disk."""
+        """Whether, in addition, the last state is stored."""
         with self._changed:
             return self._has_ended and self._last_stored == self._ledger.last_opened
 
@@ -110,7 +110,7 @@ class Checkpoints(threading.Thread):
             )
 
     def finish(self) -> None:
-        """Store what is settled by now, then end; returns when that is done."""
+        """Store what is settled, end the thread and wait for it."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()

@@ -1,11 +1,11 @@
-"""The running host answers: a socket of its own for each task, JSON lines, for the same user only.
+"""The control socket of a running host: one per task, JSON lines, for the same user only.
 
     {"request":"status"}  ->  {"schema_version":1,"task":"orders",..}    live figures
-    {"request":"stop"}    ->  {"schema_version":1,"stopping":true}       drains, as the first Ctrl-C does
+    {"request":"stop"}    ->  {"schema_version":1,"stopping":true}       drains like the first Ctrl-C
     anything else         ->  {"schema_version":1,"error":".."}
 
-One thread serves all clients; it starts nothing and touches no row. Whoever holds the task's lock owns the path, so
-what lies there was left behind by a host that died.
+One thread serves all clients; it starts nothing and touches no row. The holder of the task's lock owns the path, so an
+existing socket was left behind by a host that died.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PATIENCE_S = 2.0
 _READ_BYTES = 4096
 
 Answer = Callable[[str], Mapping[str, Any]]
-"""Given the name of a request; raises LookupError for one that it does not know."""
+"""Answers a request by name; raises LookupError for an unknown one."""
 
 
 def socket_path(folder: Path, stack: str, task: str) -> Path:
@@ -36,7 +36,7 @@ def socket_path(folder: Path, stack: str, task: str) -> Path:
 
 
 def ask_host(path: Path, request: str) -> dict[str, Any] | None:
-    """What a running host answers; None when none is running there."""
+    """Return the running host's answer; None if no host is running."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(_PATIENCE_S)
         try:
@@ -51,7 +51,7 @@ def ask_host(path: Path, request: str) -> dict[str, Any] | None:
 
 
 class ControlSocket(threading.Thread):
-    """Serves from `start` to `close`. Raises OSError when the socket can't be made."""
+    """Serves from `start` to `close`. Raises OSError if the socket can't be created."""
 
     def __init__(self, path: Path, answer: Answer) -> None:
         super().__init__(name="control-socket", daemon=True)
@@ -92,7 +92,7 @@ class ControlSocket(threading.Thread):
     def _listen(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path.unlink(missing_ok=True)
-        # Linux gives the file the mode that the socket has when it is bound; elsewhere chmod closes a small gap.
+        # On Linux the file inherits the socket's mode at bind; elsewhere the chmod below follows after a short gap.
         with contextlib.suppress(OSError):
             os.fchmod(self._listener.fileno(), 0o600)
         with _within_the_limit(self._path) as address:
@@ -112,7 +112,7 @@ class ControlSocket(threading.Thread):
             *lines, rest = (self._requests[client] + data).split(b"\n")
             for line in lines:
                 client.sendall(json.dumps({"schema_version": SCHEMA_VERSION, **self._answer_to(line)}).encode() + b"\n")
-        except OSError:  # gone, or does not read its answers
+        except OSError:  # the client is gone or does not read
             data, rest = b"", b""
         self._requests[client] = rest
         if not data or len(rest) > _LONGEST_REQUEST:
@@ -125,7 +125,7 @@ class ControlSocket(threading.Thread):
             request = json.loads(line)["request"]
             return self._answer(request)
         except (ValueError, TypeError, LookupError):
-            return {"error": 'a request is a JSON object with "request": "status" or "stop"'}
+            return {"error": 'a request must be a JSON object with "request": "status" or "stop"'}
 
 
 @contextlib.contextmanager

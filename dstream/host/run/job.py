@@ -1,4 +1,4 @@
-"""What a run is asked to do, how it is stopped, and what it tells: the host's face to its caller."""
+"""A run's request, stop signal, events and result: the interface to the host."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dstream.protocol.messages import Infrastructure, Role
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """How a failed pair of providers is started again."""
+    """How to restart a failed pair of providers."""
 
     max_attempts: int = 10
-    """In a row without an acknowledged checkpoint; 0: never."""
+    """Consecutive restarts without an acknowledged checkpoint; 0: never restart."""
     initial_delay_s: float = 1.0
     """Doubled with each attempt."""
     max_delay_s: float = 60.0
@@ -35,40 +35,40 @@ class Job:
     state_dir: Path
     stack: str = "dev"
     cwd: Path | None = None
-    """Where the providers run; None: where the host runs."""
+    """The providers' working directory; None: the host's."""
     once: bool = False
     from_: str | None = None
     max_duration_s: float | None = None
-    """The run drains so long after both providers were ready for the first time."""
+    """The run drains this long after both providers were first ready."""
     max_rows: int | None = None
-    """The run drains as soon as so many rows, or a few more, have been read."""
+    """The run drains once at least this many rows have been read."""
     restart: RestartPolicy = RestartPolicy()
     reset: bool = False
-    """Forget the stored checkpoint before anything else."""
+    """Delete the stored checkpoint first."""
     infrastructure: Infrastructure = field(default_factory=Infrastructure)
-    """Where that of the output is recorded."""
+    """Where the output's infrastructure is recorded."""
     socket_dir: Path | None = None
-    """Where the running host answers; None: it does not."""
+    """Folder of the control socket; None: no socket."""
     max_line: int = DEFAULT_MAX_LINE
     max_in_flight: int = 1000
     max_in_flight_bytes: int = 64 * 1024 * 1024
     start_timeout_s: float = 60.0
     hello_timeout_s: float = HELLO_TIMEOUT_S
-    """Without hello for so long a provider counts as one of the original protocol."""
+    """A provider that sends no hello within this time counts as legacy."""
     legacy_ready_s: float = 1.0
-    """Such a provider is ready so long after its line 1, if it lives and says nothing else."""
+    """A legacy provider counts as ready this long after line 1 if it is still running."""
     quiet_s: float = 30.0
-    """After so long without a row, a legacy input is suspected to be an output."""
+    """Without a row for this long, a legacy input is suspected to be an output."""
     drain_deadline_s: float = 25.0
     silence_s: float = 60.0
     exit_grace_s: float = 5.0
-    """How long a provider may take to exit when its work is done or it was asked to terminate."""
+    """How long a provider may take to exit after its work is done or it was told to terminate."""
     summary_every_s: float = 30.0
     progress_every_s: float = 1.0
 
 
 class StopRequest:
-    """Asks a run to end: the first `request` drains, a further one kills at once.
+    """Stops a run: the first `request` drains, the second one kills immediately.
 
     Safe to call from any thread and from a signal handler: it takes no lock.
     """
@@ -100,7 +100,7 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What a provider's last heartbeat said."""
+    """The phase and lag in a provider's last heartbeat."""
 
     phase: str
     lag_ms: int | None = None
@@ -108,7 +108,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class MetricValue:
-    """A figure of a provider: a counter's sum, a gauge's last value, a histogram's sum; `count` of reports."""
+    """A provider's metric: a counter's or histogram's sum or a gauge's last value; `count` is the number of reports."""
 
     role: Role
     name: str
@@ -148,13 +148,13 @@ class Progress:
 
     @property
     def lag_ms(self) -> int | None:
-        """How far the input says it is behind its source."""
+        """Lag behind the source, as reported by the input."""
         phase = self.phases.get("input")
         return phase.lag_ms if phase else None
 
 
 class Events(Protocol):
-    """Where a run tells what happens. Called from several threads, one call at a time; texts are redacted already."""
+    """Receives a run's events. Called from several threads, one call at a time; texts are already redacted."""
 
     def log(self, level: str, event: str, **fields: Any) -> None: ...
 
@@ -163,7 +163,7 @@ class Events(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How a run ended. `drained`: nothing that the input had read was left undone."""
+    """How a run ended. `drained`: everything the input had read was delivered."""
 
     task: str
     run_id: str

@@ -1,7 +1,7 @@
 """Which rows are covered by which checkpoint, and what an ack settles. Pure: no I/O, no clock, no threads.
 
-Rule 4: three counts must agree, the host's own, the checkpoint's n and the ack's n. Any difference means that a row
-was lost or doubled between two processes; then nothing more is stored.
+Rule 4: three counts must agree, the host's own, the checkpoint's n and the ack's n. A difference means that a row was
+lost or duplicated between two processes; then nothing more is stored.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ class Ledger:
         return self._uncovered
 
     def relayed(self, rows: int) -> None:
-        """So many data lines go to the output."""
+        """Count data lines that go to the output."""
         self._uncovered += rows
         self.rows_relayed += rows
 
     def opened(self, checkpoint: Checkpoint) -> None:
-        """The input's next checkpoint. Raises `protocol.bad_sequence`, `protocol.count_mismatch`."""
+        """Add the input's next checkpoint. Raises `protocol.bad_sequence`, `protocol.count_mismatch`."""
         if checkpoint.seq != self.last_opened + 1:
             raise _sequence(f"the input sent checkpoint {checkpoint.seq} after {self.last_opened}")
         if checkpoint.n != self._uncovered:
             raise _mismatch(
                 f"checkpoint {checkpoint.seq} of the input counts {checkpoint.n} rows, "
-                f"the host relayed {self._uncovered}"
+                f"but the host relayed {self._uncovered}"
             )
         state = _EMPTY_STATE if isinstance(checkpoint.state, msgspec.UnsetType) else checkpoint.state
         self._open.append(_Open(checkpoint.seq, checkpoint.n, state))
@@ -73,18 +73,18 @@ class Ledger:
         self._uncovered = 0
 
     def acknowledged(self, ack: Ack) -> Settled:
-        """All up to `ack.seq` is durable. Raises `protocol.bad_sequence`, `protocol.count_mismatch`."""
+        """Settle everything up to `ack.seq`. Raises `protocol.bad_sequence`, `protocol.count_mismatch`."""
         if not self.last_settled < ack.seq <= self.last_opened:
             raise _sequence(
                 f"the output acknowledged checkpoint {ack.seq}; "
-                f"it had acknowledged {self.last_settled} and been given {self.last_opened}"
+                f"the last acknowledged is {self.last_settled}, the last sent {self.last_opened}"
             )
         rows = 0
         while self._open and self._open[0].seq <= ack.seq:
             newest = self._open.popleft()
             rows += newest.n
         if ack.n != rows:
-            raise _mismatch(f"the output settled {ack.n} rows up to checkpoint {ack.seq}, the host gave it {rows}")
+            raise _mismatch(f"the output settled {ack.n} rows up to checkpoint {ack.seq}, but received {rows}")
         if not 0 <= ack.rejected <= rows:
             raise _mismatch(f"the output rejected {ack.rejected} of {rows} rows up to checkpoint {ack.seq}")
         self.last_settled = ack.seq
@@ -93,29 +93,29 @@ class Ledger:
         return Settled(newest.seq, newest.state)
 
     def settle_all(self) -> Settled | None:
-        """All that is open, as if one ack had named it; None when nothing is."""
+        """Settle everything open, as one ack would; return None if nothing is open."""
         if not self._open:
             return None
         return self.acknowledged(Ack(self.last_opened, sum(checkpoint.n for checkpoint in self._open)))
 
     def ended(self, end: End) -> None:
-        """The input's end must stand right behind its last checkpoint (rule 10)."""
+        """Check that the end directly follows the last checkpoint (rule 10)."""
         if end.seq != self.last_opened:
-            raise _sequence(f"the input ended at checkpoint {end.seq}, its last one was {self.last_opened}")
+            raise _sequence(f"the input ended at checkpoint {end.seq}, but its last one was {self.last_opened}")
         if self._uncovered:
-            raise _mismatch(f"the input ended with {self._uncovered} rows behind its last checkpoint")
+            raise _mismatch(f"the input ended with {self._uncovered} rows after its last checkpoint")
 
 
 def _mismatch(message: str) -> SystemFault:
     return SystemFault(
         "protocol.count_mismatch",
         message,
-        hint="A row was lost or doubled between the processes. The checkpoint is not stored; "
-        "the next run reads from the last one that is. Report this to the provider's author.",
+        hint="A row was lost or duplicated between the processes. The checkpoint is not stored; "
+        "the next run resumes from the last stored one. Report this to the provider's author.",
     )
 
 
 def _sequence(message: str) -> SystemFault:
     return SystemFault(
-        "protocol.bad_sequence", message, hint="Checkpoints count from 1 by 1 in each run; acks never go back."
+        "protocol.bad_sequence", message, hint="Checkpoints are numbered 1, 2, 3, ... in each run; acks never go back."
     )

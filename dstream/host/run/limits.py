@@ -1,10 +1,10 @@
-"""When a run has had enough by itself: after a time, after a number of rows. Pure."""
+"""Ends a run after a duration or a number of rows. Pure."""
 
 from __future__ import annotations
 
 
 class Limits:
-    """None means no limit. The time counts from the first moment that both providers were ready."""
+    """None means no limit. The duration starts when both providers are ready for the first time."""
 
     def __init__(self, max_duration_s: float | None, max_rows: int | None) -> None:
         self._max_duration_s = max_duration_s
@@ -12,7 +12,7 @@ class Limits:
         self._end_s: float | None = None
 
     def started(self, now_s: float) -> None:
-        """Rows can flow; a later start of the pair changes nothing."""
+        """Start the clock; later calls change nothing."""
         if self._end_s is None and self._max_duration_s is not None:
             self._end_s = now_s + self._max_duration_s
 

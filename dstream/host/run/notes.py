@@ -1,4 +1,4 @@
-"""What the threads of a run tell its main thread, through one mailbox."""
+"""The notes that a run's threads send to its main thread, through one mailbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Something that ends the run; `by_provider`: the provider itself said so, in its own words."""
+    """An error that ends the pair; `by_provider`: the provider itself reported it."""
 
     role: Role | None
     error: DStreamError
@@ -57,7 +57,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Something that the main thread looks at has changed: the stop request, the input's end."""
+    """A condition that the main thread checks has changed: a stop request or the input's end."""
 
 
 Note = Said | Failed | Exited | Closed | StdinBroken | Stored | Wake

@@ -36,9 +36,9 @@ class Opening:
         self._clock = clock
 
     def greet(self, patient_with: Set[Role]) -> Modes:
-        """Both hellos, or the certainty that there will be none; nothing has been written to either provider yet.
+        """Wait until both providers have sent hello or count as legacy. Nothing is written to either before that.
 
-        `patient_with`: those that are known to say hello, however late.
+        `patient_with`: the roles known to send hello, however late.
         """
         waiting: set[Role] = {"input", "output"}
         start_s = self._clock()
@@ -71,7 +71,7 @@ class Opening:
         side.reader.attach(checkpoints)
         side.handshake.asked()
         side.writer.send(self._line_1(side, msgspec.Raw(b"{}")))
-        # From here on the relay writes to the output, so the writer ends once line 1 is out.
+        # The relay writes to the output from here on, so the writer ends after line 1.
         side.writer.release()
         self._await_ready(side)
         side.writer.join(timeout=self._job.start_timeout_s)
@@ -114,7 +114,7 @@ class Opening:
     def _next_step(
         self, waiting: Set[Role], waited_for: str, deadline_s: float, until_s: float | None
     ) -> tuple[Role, Step] | None:
-        """The next step of either provider; None when nothing came until `until_s`."""
+        """Return the next step of either provider; None if there is none before `until_s`."""
         while True:
             if self._stop.is_requested:
                 raise Interrupted
@@ -131,7 +131,7 @@ class Opening:
                 raise self._not_ready(self._pair.side(min(waiting)), waited_for)
 
     def _may_be_gone(self, side: AnySide) -> bool:
-        """A legacy input may write its rows and leave before anybody has asked it to."""
+        """A legacy input may write its rows and exit before it gets line 1."""
         handshake = side.handshake
         return side.role == "input" and handshake.is_legacy and handshake.is_ready and side.process.exit_code == 0
 
@@ -181,7 +181,7 @@ class Opening:
     def _line_1(self, side: AnySide, state: msgspec.Raw) -> bytes:
         infrastructure = self._job.infrastructure if side.role == "output" else Infrastructure()
         command = Command("run", dict(side.spec.config), run=_run_options(self._job), infrastructure=infrastructure)
-        # The state goes back byte for byte as the input wrote it.
+        # The state is returned byte for byte as the input wrote it.
         return msgspec.json.encode({**msgspec.structs.asdict(command), "state": state}) + b"\n"
 
 

@@ -1,4 +1,4 @@
-"""What the readers of both providers' stdout share: the start of the protocol, telemetry, and errors in its words."""
+"""What the readers of both providers' stdout share: the handshake, telemetry and errors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ProviderReader(threading.Thread):
         raise NotImplementedError
 
     def _starting(self, line: bytes) -> Step | None:
-        """One line before ready: what it means, after the main thread and the report have heard of it."""
+        """Pass on a line that arrives before ready, and return what it means."""
         step = self.handshake.heard(line)
         if isinstance(step, Told):
             self._report.told(self.role, step.control, step.line)
@@ -69,7 +69,7 @@ class ProviderReader(threading.Thread):
         return step
 
     def _told(self, control: Control | None, line: bytes) -> bool:
-        """Whether the control line was one that both roles may send, and is dealt with."""
+        """Handle a control line that both roles may send; return False for any other."""
         if isinstance(control, (Heartbeat, Log, Metric)):
             self._report.told(self.role, control, line)
         elif isinstance(control, Error):

@@ -28,12 +28,12 @@ _LOOK_UP_S = 0.2
 _LAST_EXIT_S = 2.0
 _HOST_CHECKPOINT_ROWS = 500
 _HOST_CHECKPOINT_S = 0.2
-"""For an input that writes no checkpoints: one after so many rows, or so long after the first row since the last."""
+"""For an input without checkpoints: the maximum rows and seconds before the host adds one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """What the two providers leave to the host."""
+    """Tasks that the providers leave to the host."""
 
     input_is_legacy: bool = False
     """It has no control lines; prose may stand between its rows; its EOF is its end if it exits with 0."""
@@ -43,10 +43,10 @@ class Modes:
 
 
 class Relay(ProviderReader):
-    """Give it the output's stdin and the checkpoints before the input gets its line 1.
+    """Call `attach` before the input gets line 1.
 
-    It closes that stdin behind the input's end only (rule 11): an EOF at any other time would make the output's exit
-    look like the cause of a failure.
+    It closes the output's stdin only after the input's end (rule 11): an EOF at any other time would make the output's
+    exit look like the cause of a failure.
     """
 
     role = "input"
@@ -56,7 +56,7 @@ class Relay(ProviderReader):
     has_ended = False
     bytes_relayed = 0
     wake_at_rows: int | None = None
-    """Tell the main thread when so many rows have been relayed."""
+    """Wake the main thread when this many rows have been relayed."""
     _discards = False
     _is_stopping = False
     _host_seq = 0
@@ -74,12 +74,12 @@ class Relay(ProviderReader):
         self._attached.set()
 
     def discard(self) -> None:
-        """Write nothing more; read on only for what the input says of itself, such as its error."""
+        """Stop writing; keep reading only for control lines such as the input's error."""
         self._discards = True
         self._attached.set()
 
     def expect_end(self) -> None:
-        """A legacy input was told to terminate: however it exits, its EOF is its end."""
+        """A legacy input was told to terminate: its EOF is its end, whatever its exit code."""
         self._is_stopping = True
 
     def _read(self) -> None:
@@ -120,7 +120,7 @@ class Relay(ProviderReader):
         self._write(out)
 
     def _control(self, line: bytes, out: list[bytes | memoryview]) -> None:
-        """Appends what the output gets in the line's place."""
+        """Append the line's replacement for the output."""
         control = decode_control(line)
         if isinstance(control, Checkpoint):
             self._check_not_ended("a checkpoint")
@@ -154,7 +154,7 @@ class Relay(ProviderReader):
         lines = [part for part in out if isinstance(part, memoryview)] if self._modes.settles_on_write else out
         try:
             write_all(self._output.fileno(), lines)
-        except OSError:  # EPIPE: the output is gone, which is its failure, not this thread's
+        except OSError:  # EPIPE: the output is gone; the main thread finds out why
             self.discard()
             self._mailbox.put(StdinBroken("output"))
             return
@@ -178,7 +178,7 @@ class Relay(ProviderReader):
             self._uncovered += count
 
     def _cover(self, out: list[bytes | memoryview]) -> None:
-        """A checkpoint of the host's own, with an empty state."""
+        """Add a checkpoint created by the host, with an empty state."""
         if self._uncovered:
             self._host_seq += 1
             self._checkpoints.opened(Checkpoint(self._host_seq, self._uncovered, msgspec.Raw(b"{}")))
@@ -195,7 +195,7 @@ class Relay(ProviderReader):
             self._write(out)
 
     def _end_of_legacy(self, tail: bytes) -> None:
-        """EOF is the end of an input that exits well; then its unterminated last line counts too."""
+        """Treat EOF as the end if the input exits with 0; its unterminated last line then counts too."""
         self._process.wait(_LAST_EXIT_S)
         exit_code = self._process.exit_code
         if self._discards or not self._attached.is_set() or (exit_code != 0 and not self._is_stopping):

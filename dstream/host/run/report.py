@@ -1,4 +1,4 @@
-"""The one way out for what a run tells: redacted, attributed to its task, one call at a time."""
+"""Reports a run's events: redacted, attributed to the task, one call at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dstream.redact import Redactor
 
 
 class RunReport:
-    """Gives events on to the caller and keeps what the providers say of themselves."""
+    """Passes events to the caller and keeps the providers' phases and metrics."""
 
     def __init__(self, task: str, events: Events, redactor: Redactor) -> None:
         self._task = task
@@ -23,11 +23,11 @@ class RunReport:
         self._metrics: dict[tuple[Role, str, tuple[tuple[str, str], ...]], MetricValue] = {}
 
     def name(self, role: Role, provider: str) -> None:
-        """What to call a provider from now on."""
+        """Set the name under which a provider's events appear."""
         self._labels[role] = provider
 
     def started(self, role: Role, provider: str) -> None:
-        """A new process: what the last one of its role said of its phase and lag no longer holds."""
+        """A new process started: discard the phase and lag of the last one."""
         self.name(role, provider)
         self._phases.pop(role, None)
 
@@ -37,11 +37,11 @@ class RunReport:
             self._events.log(level, event, task=self._task, **clean)
 
     def text(self, role: Role, text: str, *, stream: str) -> None:
-        """A line of a provider's that is no message."""
+        """Log a provider's line that is not a message."""
         self._provider("info", role, text, {"stream": stream})
 
     def told(self, role: Role, control: Heartbeat | Log | Metric, line: bytes) -> None:
-        """What a provider tells of itself in control lines."""
+        """Handle a heartbeat, log line or metric of a provider."""
         if isinstance(control, Heartbeat):
             self._phases[role] = Phase(control.phase, control.lag_ms)
         elif isinstance(control, Log):

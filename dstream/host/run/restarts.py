@@ -1,4 +1,4 @@
-"""When a failed pair of providers is started again (protocol rule 9). Pure: the clock and the chance come in."""
+"""When a failed pair of providers is started again (protocol rule 9). Pure: the caller passes time and chance."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _FINAL = frozenset(
         "state.secret",
     }
 )
-"""Faults of a program that would show again, or after which rows may be missing: a person must look."""
+"""Program faults that would recur, or after which rows may be missing: someone must investigate."""
 _MOST_DOUBLINGS = 32
 
 
 class RestartSchedule:
-    """Counts the starts in a row that brought no checkpoint, and says when the next one is due."""
+    """Counts consecutive restarts without a checkpoint and schedules the next one."""
 
     def __init__(self, policy: RestartPolicy, chance: Callable[[], float]) -> None:
         """`chance` gives numbers from 0 to 1."""
@@ -30,14 +30,14 @@ class RestartSchedule:
         self.attempts = 0
 
     def acknowledged(self) -> None:
-        """The pair has brought a checkpoint to the destination: what failed before has passed."""
+        """Reset the count: a checkpoint reached the destination."""
         self.attempts = 0
 
     def next_start_s(self, error: DStreamError, now_s: float, *, was_ready: bool) -> float | None:
-        """When to start again, of the same clock as `now_s`; None when this error ends the run.
+        """Return when to restart, on the clock of `now_s`; None if the error is final.
 
-        `was_ready`: the run had both providers ready once. The pause is between half of the delay and all of it, so
-        that tasks that failed together do not come back together; never shorter than the provider asked for.
+        `was_ready`: both providers have been ready in this run. The pause is between half the delay and the full delay,
+        so that tasks that failed together do not restart together, and never shorter than the provider's retry_after.
         """
         if not _may_pass(error, was_ready=was_ready) or self.attempts >= self._policy.max_attempts:
             return None
@@ -52,5 +52,5 @@ class RestartSchedule:
 def _may_pass(error: DStreamError, *, was_ready: bool) -> bool:
     if error.code in _FINAL or error.kind not in RESTARTABLE:
         return False
-    # What fails the very first start is most likely wrong for good, and somebody is there to read it.
+    # A failure of the very first start is most likely permanent, and a user is there to read it.
     return was_ready or error.kind == "transient"

@@ -1,4 +1,4 @@
-"""One run of one task, from the lock to the last event, over as many pairs of providers as it takes.
+"""One run of one task, from the lock to the last event, with as many pairs of providers as needed.
 
 The threads of a run, each the only one on its pipe (rule 7):
 
@@ -52,12 +52,11 @@ def run_task(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     chance: Callable[[], float] = random.random,
 ) -> RunSummary:
-    """Stream until the input ends, `stop` is requested, a limit is reached or something fails for good.
+    """Stream until the input ends, `stop` is requested, a limit is reached or an error is final.
 
     Emits run.started when both providers are ready for the first time, run.restarting and run.restarted around each
     further pair, run.finished at the end. Raises DStreamError, its texts redacted; then both processes are gone and
-    what was acknowledged before is stored. `Interrupted` never leaves: a run that was cut short returns with `drained`
-    false.
+    everything acknowledged is stored. `Interrupted` never escapes: an interrupted run returns with `drained` false.
     """
     redactor = Redactor(secrets=job.input.secrets | job.output.secrets, configs=(job.input.config, job.output.config))
     report = RunReport(job.task, events, redactor)
@@ -79,7 +78,7 @@ def run_task(
 
 
 class _Run:
-    """Makes one pair after the other until one ends well or fails for good."""
+    """Runs one pair after another until one succeeds or fails with a final error."""
 
     def __init__(self, context: RunContext, schedule: RestartSchedule) -> None:
         self._context = context
@@ -111,7 +110,7 @@ class _Run:
         return summary
 
     def answer(self, request: str) -> Mapping[str, Any]:
-        """What the control socket answers, from its own thread."""
+        """Answer a request of the control socket, on its thread."""
         if request == "stop":
             self._context.stop.request()
             return {"stopping": True}
@@ -147,7 +146,7 @@ class _Run:
         return "draining" if self._attempt.is_draining else "streaming"
 
     def _supervise(self) -> bool:
-        """Whether nothing was left undone."""
+        """Return whether the run was drained."""
         while True:
             try:
                 return self._attempt.go(self._patient_with, started=self._event_of_start()) and self._is_whole()
@@ -162,11 +161,11 @@ class _Run:
         return "run.restarted" if self._was_ready else "run.started"
 
     def _is_whole(self) -> bool:
-        """False when an end was asked for before a restarted pair could make up for what the last one dropped."""
+        """Return False if a stop was requested before a restarted pair could deliver what the last one dropped."""
         return self._attempt.ready_since_s is not None or not self._was_ready
 
     def _waits_to_restart(self, error: DStreamError) -> bool:
-        """Waits for the time to start again; False when the run is to end instead. Raises an error that is final."""
+        """Wait until the next start; return False to end the run instead. Raises a final error."""
         attempt, clock = self._attempt, self._context.clock
         if attempt.ready_since_s is not None:
             self._was_ready = True
@@ -196,7 +195,7 @@ class _Run:
         return True
 
     def _sleeps_until(self, start_s: float) -> bool:
-        """False when a stop is requested before."""
+        """Wait; return False if a stop is requested first."""
         while not self._context.stop.is_requested:
             left_s = start_s - self._context.clock()
             if left_s <= 0:
@@ -235,7 +234,7 @@ class _Run:
 
 @contextlib.contextmanager
 def _answering(context: RunContext, answer: Callable[[str], Mapping[str, Any]]) -> Iterator[None]:
-    """A run whose socket can't be made goes on without: rows matter more than figures."""
+    """Serve the control socket; without one the run continues, because rows matter more than figures."""
     job = context.job
     if job.socket_dir is None:
         yield
@@ -259,7 +258,7 @@ def _check_from(job: Job, stored: StoredState | None) -> None:
         return
     raise RefusedError(
         "state.exists",
-        f'task "{job.task}" has a checkpoint (of {stored.stored_at}), so it can\'t start from "{job.from_}"',
+        f'task "{job.task}" has a checkpoint (stored {stored.stored_at}), so it can\'t start from "{job.from_}"',
         place=job.input.place,
-        hint="Leave --from out to go on from the checkpoint, or add --reset to forget it.",
+        hint="Omit --from to resume from the checkpoint, or add --reset to delete it.",
     )

@@ -1,4 +1,4 @@
-"""The main thread while rows flow: hears of every end, judges liveness, drains in order (rules 8 to 11)."""
+"""The main thread while rows flow: watches exits and liveness, and drains in order (rules 8 to 11)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TICK_S = 0.2
 
 
 class Streaming:
-    """From both providers ready to both gone. Raises DStreamError, Lost, MustRestart, Interrupted."""
+    """Runs from both providers ready to both exited. Raises DStreamError, Lost, MustRestart, Interrupted."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Streaming:
         self._summarised_s = now
 
     def run(self) -> None:
-        """Until all that the input read is durable and stored, and both processes are gone."""
+        """Return when everything the input read is durable and stored, and both processes are gone."""
         while not self._is_over():
             with contextlib.suppress(queue.Empty):
                 self._hear(self._mailbox.get(timeout=_TICK_S), self._clock())
@@ -104,7 +104,7 @@ class Streaming:
             side.hear_end(note, now)
 
     def _hear_late(self, role: Role, step: Step) -> None:
-        """What a legacy provider says after its silence was taken for readiness."""
+        """Handle a status or hello from a legacy provider that already counts as ready."""
         spec = self._pair.side(role).spec
         if isinstance(step, Refused):
             raise failures.by_provider(spec, step.error)
@@ -134,7 +134,7 @@ class Streaming:
             side.writer.send(encode(Stop(round(self._job.drain_deadline_s * 1000))))
 
     def _let_exit(self, now: float) -> None:
-        """Everything is stored and its last ack is on its way: EOF lets the input go (rule 11)."""
+        """Close the input's stdin once everything is stored, so that it exits (rule 11)."""
         if self._exit_deadline_s is None:
             self._exit_deadline_s = now + self._job.exit_grace_s
             self._pair.input.writer.close()
@@ -153,12 +153,12 @@ class Streaming:
                 raise failures.silent(side.role, side.spec, silent_s)
 
     def _is_lost(self, side: AnySide, now: float) -> bool:
-        """Whether the provider has gone before its work was done."""
+        """Return whether the provider is gone before its work was done."""
         if side.role == "input":
             if self._pair.input.reader.has_ended:
                 return False
             if side.process.exit_code == 0 and side.closed_s is None:
-                # All is well so far: what it wrote is still on its way, as slowly as the output takes it.
+                # Its rows are still on their way, as fast as the output takes them.
                 return side.reader.liveness.silent_s(now) > LAST_WORDS_S
         elif self._checkpoints.is_acknowledged:
             return False
