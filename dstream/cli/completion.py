@@ -18,7 +18,7 @@ _SHELLS = ("bash", "zsh", "fish")
 )
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
-    """Print the script that completes dstream's commands and options in SHELL."""
+    """Print a script that completes `dstream` commands and options in SHELL."""
     found: Any = get_completion_class(shell)
     root = click.get_current_context().find_root().command
     click.echo(found(root, {}, "dstream", "_DSTREAM_COMPLETE").source())

@@ -1,4 +1,4 @@
-"""The options that every command takes, before or behind its name."""
+"""The options that every command takes, before or after its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(slots=True)
 class Options:
-    """What was given, the defaults filled in by `settled`."""
+    """The options as given on the command line."""
 
     config: Path | None = None
     variables: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Options:
     chdir: Path | None = None
 
     def over(self, other: Options) -> Options:
-        """These, and the other's where these say nothing."""
+        """Return these options, with unset ones filled in from `other`."""
         return Options(
             config=self.config or other.config,
             variables=other.variables + self.variables,
@@ -46,7 +46,7 @@ class Options:
         return (self.chdir or Path()) / (self.config or os.environ.get("DSTREAM_CONFIG") or "dstream.hcl")
 
     def variable_values(self, environ: Mapping[str, str]) -> dict[str, Any]:
-        """Of `--var-file` and `--var`; the last one wins, `--var` over files. Raises ConfigErrors."""
+        """Return the values of `--var-file` and `--var`; the last wins, `--var` over files. Raises ConfigErrors."""
         from dstream.config import load_variables  # slow to import; `--help` and `version` need no configuration
 
         values: dict[str, Any] = {}
@@ -61,7 +61,7 @@ class Options:
 
     @property
     def again(self) -> list[str]:
-        """What a command that is suggested needs to be about the same file and stack. Secrets are not written out."""
+        """The options a suggested command repeats to use the same file and stack. Secrets are masked."""
         from dstream.redact import is_secret_name
 
         parts = [] if self.chdir is None else ["--chdir", str(self.chdir)]
@@ -78,33 +78,41 @@ class Options:
         return self.log_level or os.environ.get("DSTREAM_LOG_LEVEL", "info")
 
     def color(self, stream: Any = None) -> bool:
-        """Colour only for a terminal, and never when NO_COLOR is set (no-color.org)."""
+        """Return whether to use color: only on a terminal, and never when NO_COLOR is set (no-color.org)."""
         stream = stream or sys.stderr
         return not self.no_color and not os.environ.get("NO_COLOR") and bool(stream.isatty())
 
 
 _LEVELS = ["debug", "info", "warning", "error"]
 _OPTIONS = (
-    click.option("-c", "--config", type=click.Path(path_type=Path), help="The HCL file or folder (dstream.hcl)."),
-    click.option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of the HCL file."),
+    click.option("-c", "--config", type=click.Path(path_type=Path), help="HCL file or folder (default: dstream.hcl)."),
+    click.option(
+        "--var",
+        "variables",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set a variable of the HCL file; may be repeated.",
+    ),
     click.option(
         "--var-file",
         "variable_files",
         multiple=True,
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Set variables from a file of NAME = VALUE lines.",
+        help="Set variables from a file of NAME = VALUE lines; may be repeated.",
     ),
-    click.option("-l", "--log-level", type=click.Choice(_LEVELS), help="Least level shown (info)."),
-    click.option("--log-format", type=click.Choice(["text", "json"]), help="How log lines look (text)."),
-    click.option("--no-color", is_flag=True, help="Plain text."),
-    click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
-    click.option("--chdir", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Go there first."),
+    click.option("-l", "--log-level", type=click.Choice(_LEVELS), help="Minimum log level (default: info)."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="Log format (default: text)."),
+    click.option("--no-color", is_flag=True, help="Disable colored output."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+    click.option(
+        "--chdir", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Change to this directory first."
+    ),
 )
 
 
 def with_options(function: F) -> F:
-    """Adds the options; the command gets them, merged with the group's, as `options`."""
+    """Add the options; the command receives them, merged with the group's, as `options`."""
 
     def merged(*args: Any, **given: Any) -> Any:
         own = Options(**{name: given.pop(name) for name in Options.__slots__})

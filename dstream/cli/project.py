@@ -27,10 +27,10 @@ def load_project(
     ask_vaults: bool = True,
     defer_unset: bool = False,
 ) -> Project:
-    """`only`: the tasks whose config is evaluated, of the blocks with these roles; an unset variable elsewhere is no
-    hindrance.
+    """Load the project. `only`: evaluate the config of these tasks, in blocks with these roles; unset variables
+    elsewhere are ignored.
 
-    Raises ConfigErrors; AuthError or UnreachableError from a key vault, which is asked unless told not to.
+    Raises ConfigErrors; AuthError or UnreachableError from a key vault, unless `ask_vaults` is false.
     """
     variables = options.variable_values(os.environ)
     return load(
@@ -50,8 +50,8 @@ def task_of(project: Project, name: str) -> Task:
         return project.tasks[name]
     close = difflib.get_close_matches(name, project.tasks, n=1)
     known = ", ".join(project.tasks) or "none"
-    hint = f'Did you mean "{close[0]}"?' if close else f"Tasks here: {known}."
-    raise ConfigError("task.unknown", f'there is no task "{name}" in {project.path}', hint=hint)
+    hint = f'Did you mean "{close[0]}"?' if close else f"Available tasks: {known}."
+    raise ConfigError("task.unknown", f'unknown task "{name}" in {project.path}', hint=hint)
 
 
 def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:

@@ -83,7 +83,7 @@ CASES = [
         "an unknown setting of a provider", 3, "config.invalid", 'unknown setting "poll_intervall".*|Did you mean',
         hcl=task(input_=INPUT.replace("tables =", 'poll_intervall = "1s"\n      tables =')), place=r"dstream\.hcl:6",
     ),
-    Case("an unknown task", 3, "task.unknown", "there is no task", task="tt"),
+    Case("an unknown task", 3, "task.unknown", "unknown task", task="tt"),
     Case("an unset variable of the environment", 3, "config.env_unset", SQL, env=((SQL, "", ""),), place=r"dstream\.hcl:5"),
     Case("a provider that is not installed", 3, "provider.not_found", "not installed", hcl=task(INPUT.replace("mssql_cdc", "mssql_cdd"))),
     Case("a wrong password", 6, "mssql.login_failed", "", env=((SQL, "PWD=[^;]*", "PWD=wrong"),), place=r"dstream\.hcl:5"),

@@ -326,7 +326,7 @@ def test_flags_that_make_no_sense_are_a_usage_error(arguments: list[str], place:
 def test_unlock_releases_a_lock_of_the_engine_after_it_is_told_to(place: Place) -> None:
     place.queues()
     free = place.dstream("unlock", "t")
-    assert (free.returncode, free.stdout) == (0, "Nobody holds the infrastructure of t.\n")
+    assert (free.returncode, free.stdout) == (0, "The stack of t is not locked.\n")
     assert json.loads(place.dstream("unlock", "t", "--json").stdout)["released"] is False
     assert place.dstream("unlock", "nobody").returncode == 3
 
@@ -376,7 +376,7 @@ def test_unlock_names_the_holder_and_releases_only_when_told_to(place: Place) ->
     lock = locked_elsewhere(place)
     unasked = place.dstream("unlock", "t")
     assert unasked.returncode == 3
-    assert "t is held by alice@elsewhere (pid 412) since 2026-11-25 09:12:04 UTC." in unasked.stderr
+    assert "t is locked by alice@elsewhere (pid 412) since 2026-11-25 09:12:04 UTC." in unasked.stderr
     assert "[lifecycle.needs_yes]" in unasked.stderr
     code, shown = place.at_a_terminal(b"n\n", "unlock", "t")
     assert (code, "Release the lock of t? [y/N]" in shown) == (130, True)

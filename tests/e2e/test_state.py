@@ -61,7 +61,7 @@ def test_what_rm_forgets_can_be_set_from_an_export(counted: DStream) -> None:
 
     assert counted("state", "rm", "count", "--yes").returncode == 0
     assert checkpoint(counted) is None
-    assert "starts anew" in counted("state", "show", "count").stdout
+    assert "starts from scratch" in counted("state", "show", "count").stdout
     assert "no checkpoint" in counted("state", "rm", "count").stdout
     assert counted("state", "export", "count").returncode == 3
 
@@ -110,7 +110,7 @@ def test_on_a_terminal_it_asks(counted: DStream, answer: bytes, is_forgotten: bo
     finally:
         os.close(ours)
         os.close(theirs)
-    assert b"Go on?" in said
+    assert b"Continue?" in said
     assert (checkpoint(counted) is None) == is_forgotten
 
 

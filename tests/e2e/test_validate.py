@@ -108,7 +108,7 @@ def test_what_cannot_describe_itself_is_said_to_be_unchecked(plain: Callable[[st
                 "task": "letters",
                 "role": "output",
                 "provider": "silent",
-                "reason": "a legacy provider can't be described",
+                "reason": "a legacy provider cannot describe its settings",
             },
         ],
     }

@@ -20,7 +20,7 @@ def address(context: click.Context, option: click.Parameter, value: str | None) 
     host, _, port = value.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
     if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise click.BadParameter(f'"{value}" is no HOST:PORT such as 127.0.0.1:9100')
+        raise click.BadParameter(f'invalid address "{value}"; use HOST:PORT, e.g. 127.0.0.1:9100')
     return host, int(port)
 
 

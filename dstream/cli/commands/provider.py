@@ -1,4 +1,4 @@
-"""`dstream provider test|new|list|show`: for those who write providers, and those who look for one."""
+"""`dstream provider list|show|test|new`: find, inspect, test and scaffold providers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AT_ONCE = 4
 
 @click.group(epilog="\b\nExample:\n  dstream provider list\n  dstream provider test ./my-provider")
 def provider() -> None:
-    """Write, check and look up providers."""
+    """List, inspect, test and scaffold providers."""
 
 
 @provider.command(
@@ -45,25 +45,27 @@ def provider() -> None:
     "  dstream provider test ./my-output --config config.json --lifecycle"
 )
 @click.argument("provider", metavar="PROVIDER|PATH")
-@click.option("--role", type=click.Choice(["input", "output"]), help="The role that it must have (any).")
+@click.option("--role", type=click.Choice(["input", "output"]), help="Required role (default: any).")
 @click.option(
     "--config",
     "config_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON: the config that it is tested with ({}).",
+    help="JSON file with the config to test with (default: {}).",
 )
 @click.option(
-    "--lifecycle", is_flag=True, help="Test init, plan, status, destroy too: makes and deletes what the config names."
+    "--lifecycle",
+    is_flag=True,
+    help="Also test init, plan, status and destroy: creates and deletes the configured infrastructure.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-@click.option("--no-color", is_flag=True, help="Plain text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+@click.option("--no-color", is_flag=True, help="Disable colored output.")
 def test(
     provider: str, role: Role | None, config_file: Path | None, lifecycle: bool, as_json: bool, no_color: bool
 ) -> int:
-    """Hold any executable to the protocol: start it, stop it, kill it, and look at what it does.
+    """Check an executable against the protocol: start it, stop it, kill it, and verify how it behaves.
 
-    Exits with 0 when every check passes, with 1 when one fails. An input shows most with a source of a few hundred
-    rows; what can't be seen is said. Infrastructure is touched with --lifecycle only, and only if nothing of it exists.
+    Exits with 0 if every check passes, else with 1. Test an input with a source of a few hundred rows; checks that
+    lack data are reported as not seen. Infrastructure changes only with --lifecycle, and only if none of it exists.
     """
     options = _options(as_json=as_json, no_color=no_color)
     argv, config = _argv(provider), _config(config_file)
@@ -78,7 +80,7 @@ def test(
     )
     show(f"\n{report_line(report)}")
     if not lifecycle and report.hello is not None and "infrastructure" in report.hello.capabilities:
-        show("Its lifecycle commands were not tested: --lifecycle makes and deletes what the config names.")
+        show("Lifecycle commands were not tested; use --lifecycle to create and delete the configured infrastructure.")
     if options.as_json:
         click.echo(json.dumps(report_document(provider, report)))
     return exit_code("done" if report.passed else "failed")
@@ -90,15 +92,15 @@ def test(
     "--kind",
     type=click.Choice(get_args(Kind)),
     required=True,
-    help="What it is to do; infrastructure: an output that makes what it writes to.",
+    help="What to scaffold; infrastructure: an output that manages what it writes to.",
 )
 def new(name: str, kind: Kind) -> None:
-    """Make a small project that passes `dstream provider test` at once, in the folder NAME."""
+    """Scaffold a project in the folder NAME that passes `dstream provider test`."""
     options = _options()
     folder = scaffold(options.chdir or Path(), name, kind)
     script = next(folder.glob("dstream_*.py"))
     task = f"{script.stem.removeprefix('dstream_')} -c {folder / 'dstream.hcl'}"
-    make = f"Make it:   dstream init {task}\n" if kind == "infrastructure" else ""
+    make = f"Create it: dstream init {task}\n" if kind == "infrastructure" else ""
     click.echo(
         f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}\n\n"
         f"Try it:    dstream provider test {script}\n"
@@ -111,7 +113,7 @@ def new(name: str, kind: Kind) -> None:
 @provider.command("list", epilog="\b\nExample:\n  dstream provider list")
 @with_options
 def list_providers(options: Options) -> None:
-    """Show the providers that `provider = ".."` finds here. Each is started to say what it is, and ended."""
+    """List the providers that `provider = ".."` can use. Each is started briefly to identify itself."""
     every = installed(os.environ)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(zip(every, pool.map(_introduction, every), strict=True))
@@ -122,14 +124,14 @@ def list_providers(options: Options) -> None:
 @click.argument("provider", metavar="PROVIDER|PATH")
 @with_options
 def show(options: Options, provider: str) -> None:
-    """Show a provider's settings: type, default, meaning, and which are secret."""
+    """Show the settings of a provider: type, default, meaning, and which are secret."""
     spec = ProviderSpec(_argv(provider), {}, provider)
     found = introduce(spec, None, cwd=None, timeout_s=_ANSWER_S, describe=True)
     if found.hello is None or found.description is None:
         raise ConfigError(
             "provider.not_described",
             f'"{provider}" does not describe its settings',
-            hint="A provider that does has the capability describe; see docs/write-a-provider.md.",
+            hint="Providers need the describe capability for this; see docs/write-a-provider.md.",
         )
     settings = settings_of(found.description.config_schema)
     if options.as_json:

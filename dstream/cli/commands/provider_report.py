@@ -1,4 +1,4 @@
-"""How the providers' own commands look: the report of `test`, the table of `list`, the reference of `show`."""
+"""The output of `dstream provider`: the report of `test`, the table of `list`, the reference of `show`."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def list_lines(found: Sequence[tuple[Installed, Introduction | None]]) -> str:
     rows = [("name", "role", "version", "where")]
     for each, introduction in found:
         hello = introduction.hello if introduction else None
-        role = hello.role if hello else "says no hello" if introduction else "can't be started"
+        role = hello.role if hello else "sends no hello" if introduction else "can't be started"
         rows.append((each.name, role, (hello.version if hello else "") or "-", each.where))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -91,7 +91,7 @@ def reference_lines(hello: Hello, docs: str, settings: Sequence[Setting]) -> str
         facts += [f"default {each.default}"] * (each.default is not None)
         lines.append(f"  {click.style(each.path, bold=True)}   {'; '.join(facts)}")
         lines += [_indented(each.description)] if each.description else []
-    return "\n".join(lines if settings else [*lines, "  It has no settings."])
+    return "\n".join(lines if settings else [*lines, "  No settings."])
 
 
 def reference_document(

@@ -29,7 +29,7 @@ def _duration(context: click.Context, option: click.Parameter, value: str | None
     """`90s`, `10m`, `1h30m`, in seconds."""
     found = seconds(value) if value is not None else None
     if value is not None and not found:
-        raise click.BadParameter(f'"{value}" is no duration such as 90s, 10m or 1h30m')
+        raise click.BadParameter(f'invalid duration "{value}"; use e.g. 90s, 10m or 1h30m')
     return found
 
 
@@ -53,24 +53,24 @@ class _Wanted:
     "  dstream run --all --fail-fast"
 )
 @click.argument("tasks", metavar="TASK..", nargs=-1)
-@click.option("--all", "all_tasks", is_flag=True, help="All tasks of the file, side by side.")
-@click.option("--fail-fast", is_flag=True, help="When one task fails, drain and end the others too.")
-@click.option("--once", is_flag=True, help="Up to the source's end as it is at the start, then stop.")
-@click.option("--duration", callback=_duration, metavar="TIME", help="Drain and end after this time, such as 10m.")
-@click.option("--max-rows", type=click.IntRange(min=1), help="Drain and end when so many rows, or more, are read.")
+@click.option("--all", "all_tasks", is_flag=True, help="Run all tasks of the file concurrently.")
+@click.option("--fail-fast", is_flag=True, help="When one task fails, drain and stop the others.")
+@click.option("--once", is_flag=True, help="Read up to the current end of the source, then exit.")
+@click.option("--duration", callback=_duration, metavar="TIME", help="Drain and exit after this time, e.g. 10m.")
+@click.option("--max-rows", type=click.IntRange(min=1), help="Drain and exit after reading at least this many rows.")
 @click.option(
     "--from",
     "from_",
     metavar="POSITION",
-    help="Where to start when no checkpoint is stored: earliest, latest, or what the input understands.",
+    help="Start position if no checkpoint exists: earliest, latest, or a position the input supports.",
 )
-@click.option("--reset", is_flag=True, help="Forget the stored checkpoint first.")
-@click.option("--no-restart", is_flag=True, help="End at the first failure, also when it may pass.")
+@click.option("--reset", is_flag=True, help="Delete the stored checkpoint first.")
+@click.option("--no-restart", is_flag=True, help="Exit on the first failure instead of restarting.")
 @click.option(
     "--metrics",
     callback=metrics_option.address,
     metavar="HOST:PORT",
-    help="Serve /metrics (Prometheus), /healthz and /readyz there; port 0 takes a free one.",
+    help="Serve /metrics (Prometheus), /healthz and /readyz on this address; port 0 picks a free port.",
 )
 @with_options
 def run(
@@ -82,14 +82,14 @@ def run(
     metrics: metrics_option.Address | None,
     **wanted: Any,
 ) -> int:
-    """Stream each TASK's rows from its input to its output, until stopped.
+    """Stream the rows of each TASK from its input to its output until stopped.
 
-    Ctrl-C drains: what was read is delivered and the checkpoint stored, then it ends with exit code 0. A second Ctrl-C
-    ends it at once. The next run continues where the last one stopped; after a crash rows may repeat, none is lost.
-    Several tasks run side by side and do not disturb each other; the exit code is that of the worst.
+    Ctrl-C drains: DStream delivers the rows already read, stores the checkpoint and exits with 0. A second Ctrl-C
+    exits immediately. The next run resumes at the checkpoint; after a crash rows may repeat, but none are lost.
+    Several tasks run concurrently and independently; the exit code is the highest of all.
     """
     if bool(tasks) == all_tasks:
-        raise click.UsageError("Name the tasks to run, or all of them with --all.")
+        raise click.UsageError("Specify at least one task, or use --all.")
     project = load_project(options, only=None if all_tasks else tasks)
     chosen = [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
     log = RunLog(sys.stderr, level=options.level, log_format=options.log_format or "text")

@@ -1,4 +1,4 @@
-"""`dstream state`: a task's checkpoint, to look at, keep, change or forget."""
+"""`dstream state`: show, export, set or delete a task's checkpoint."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from dstream.cli.project import load_project, task_of
 from dstream.errors import ConfigError
 from dstream.state import FileStore, StoredState, TaskLock, decode_state
 
-_CONFIRMED = click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask; needed without a terminal.")
+_CONFIRMED = click.option(
+    "--yes", "is_confirmed", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal."
+)
 
 
 @click.group(epilog="\b\nExample:\n  dstream state show orders")
 def state() -> None:
-    """A task's checkpoint: where its next run goes on."""
+    """Show, export, set or delete a task's checkpoint, the position where its next run resumes."""
 
 
 @state.command(epilog="\b\nExample:\n  dstream state show orders --json")
@@ -33,7 +35,7 @@ def show(task: str, options: Options) -> None:
         click.echo(json.dumps({"schema_version": 1, "task": task, "checkpoint": stored and _plain(stored)}))
         return
     if stored is None:
-        click.echo(f"{task} has no checkpoint: its next run starts anew.")
+        click.echo(f"{task} has no checkpoint: its next run starts from scratch.")
         return
     click.echo(f"{task} · {stored.input} → {stored.output}")
     click.echo(f"  stored   {stored.stored_at}, by run {stored.run_id}")
@@ -44,7 +46,7 @@ def show(task: str, options: Options) -> None:
 @click.argument("task")
 @with_options
 def export(task: str, options: Options) -> None:
-    """Write TASK's checkpoint to stdout, as `dstream state set` reads it."""
+    """Write TASK's checkpoint to stdout in the format that `dstream state set` reads."""
     stored = _store(options, task).load()
     if stored is None:
         raise ConfigError("state.none", f'task "{task}" has no checkpoint', hint="`dstream run` stores the first one.")
@@ -58,17 +60,17 @@ def export(task: str, options: Options) -> None:
 @_CONFIRMED
 @with_options
 def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool) -> None:
-    """Make FILE, as `dstream state export` wrote it, TASK's checkpoint; `-` reads stdin.
+    """Set TASK's checkpoint from FILE, written by `dstream state export`; `-` reads stdin.
 
-    The next run goes on from there: rows behind it come again, rows before it are skipped.
+    The next run resumes there: moving it back replays rows; moving it forward skips rows.
     """
     store = _store(options, task)
     with TaskLock(store.lock_path, task, datetime.now(UTC)):
-        hint = "It must be a document as `dstream state export` writes it."
+        hint = "Use a file written by `dstream state export`."
         new = msgspec.structs.replace(decode_state(file.read(), source=file.name, hint=hint), task=task)
-        _confirm(f"{task} will go on from the state of {new.stored_at} in {file.name}.", is_confirmed)
+        _confirm(f"{task} will resume from the checkpoint of {new.stored_at} in {file.name}.", is_confirmed)
         store.save(new)
-    click.echo(f"{task} goes on from the state of {new.stored_at}.")
+    click.echo(f"{task} will resume from the checkpoint of {new.stored_at}.")
 
 
 @state.command(epilog="\b\nExample:\n  dstream state rm orders --yes")
@@ -76,15 +78,15 @@ def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool
 @_CONFIRMED
 @with_options
 def rm(task: str, options: Options, *, is_confirmed: bool) -> None:
-    """Forget TASK's checkpoint: its next run starts anew."""
+    """Delete TASK's checkpoint; its next run starts from scratch."""
     store = _store(options, task)
     with TaskLock(store.lock_path, task, datetime.now(UTC)):
         if not store.path.exists():
             click.echo(f"{task} has no checkpoint.")
             return
-        _confirm(f"The checkpoint of {task} will be forgotten; its next run starts anew.", is_confirmed)
+        _confirm(f"The checkpoint of {task} will be deleted; its next run starts from scratch.", is_confirmed)
         store.remove()
-    click.echo(f"The checkpoint of {task} is forgotten.")
+    click.echo(f"Deleted the checkpoint of {task}.")
 
 
 def _store(options: Options, task: str) -> FileStore:
@@ -100,5 +102,5 @@ def _confirm(what: str, is_confirmed: bool) -> None:
     if is_confirmed:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{what} Without a terminal that needs --yes.")
-    click.confirm(f"{what} Go on?", abort=True, err=True)
+        raise click.UsageError(f"{what} Use --yes to confirm without a terminal.")
+    click.confirm(f"{what} Continue?", abort=True, err=True)

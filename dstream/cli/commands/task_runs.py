@@ -1,4 +1,4 @@
-"""Several tasks at once, each in a thread of its own: isolated, stopped together, their ends in the order they come."""
+"""Concurrent task runs, each in its own thread: isolated, stopped together, reported as they end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dstream.redact import Redactor
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a task's run ended: with a summary or an error. `signal`: what had asked for its end, 0 for nothing."""
+    """How a run ended: with a summary or an error. `signal`: the signal that stopped it, 0 for none."""
 
     job: Job
     outcome: RunSummary | DStreamError
@@ -90,8 +90,8 @@ class _TaskRun(threading.Thread):
 def _defect(job: Job, error: BaseException) -> DStreamError:
     fault = SystemFault(
         "run.crashed",
-        f'task "{job.task}" ended by a defect of dstream: {type(error).__name__}: {error}',
-        hint="Please report this, with the lines above.",
+        f'task "{job.task}" crashed because of a bug in DStream: {type(error).__name__}: {error}',
+        hint="Please report this bug with the output above.",
         details="".join(traceback.format_exception(error)).splitlines(),
     )
     secrets = job.input.secrets | job.output.secrets

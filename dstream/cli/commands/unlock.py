@@ -1,4 +1,4 @@
-"""`dstream unlock`: who holds a task's infrastructure, and taking the lock away from someone who is gone."""
+"""`dstream unlock`: show who holds the stack lock of a task, and release an abandoned one."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 @click.command(epilog="\b\nExamples:\n  dstream unlock orders\n  dstream unlock orders --yes")
 @click.argument("task", metavar="TASK")
-@click.option("--yes", is_flag=True, help="Don't ask. Needed where there is no terminal to ask at.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal.")
 @with_options
 def unlock(task: str, options: Options, *, yes: bool) -> int:
-    """Show who holds the lock of TASK's infrastructure, ask, and release it.
+    """Show who holds the stack lock of TASK, and release it after confirmation.
 
-    Only when its holder is gone: a command that goes on without its lock can damage the record of what was made. A
-    lock whose process is dead on this host needs no unlock: init and destroy take it away. The lock of `dstream run`
-    ends with its process.
+    Release a lock only if its holder is gone: a command still running without its lock can damage the record. Locks
+    of dead processes on this host need no unlock; init and destroy remove them. The lock of `dstream run` ends with
+    its process.
     """
     project = load_project(options, only=())
     infrastructure = infrastructure_of(project, task_of(project, task))
     found = _holders(infrastructure, is_forced=yes)
     if not found and found is not None:
-        _end(options, task, f"Nobody holds the infrastructure of {task}.", [], released=False)
+        _end(options, task, f"The stack of {task} is not locked.", [], released=False)
         return 0
     for each in found or ():
-        click.echo(f"{task} is held by {each}{', which is dead' if each.is_dead else ''}.", err=True)
+        click.echo(f"{task} is locked by {each}{', which is dead' if each.is_dead else ''}.", err=True)
     if not yes:
         _ask(task)
     from dstream.infra.engine.unlock import release
 
     released = release(infrastructure, os.environ)
-    _end(options, task, f"The lock of {task} is released.", released, released=True)
+    _end(options, task, f"Released the lock of {task}.", released, released=True)
     return 0
 
 
 def _holders(infrastructure: Infrastructure, *, is_forced: bool) -> list[StackLockHolder] | None:
-    """None: they can't be read from here, and the user wants the lock released all the same."""
+    """Return the holders; None if they cannot be read and the user forces the release."""
     from dstream.infra.engine.locks import holders
 
     try:
@@ -62,8 +62,8 @@ def _ask(task: str) -> None:
     if not sys.stdin.isatty():
         raise ConfigError(
             "lifecycle.needs_yes",
-            "`dstream unlock` takes a lock from its holder: where there is no terminal to ask at, it needs --yes",
-            hint="Make sure first that the holder is gone.",
+            "`dstream unlock` releases another process's lock: without a terminal to confirm at, it needs --yes",
+            hint="Make sure that the holder is gone first.",
         )
     click.confirm(f"Release the lock of {task}?", abort=True, err=True)
 

@@ -17,7 +17,7 @@ from dstream.host.provider.describe import introduce
 
 @dataclass(frozen=True, slots=True)
 class _Unchecked:
-    """A config that only its provider can judge, when it runs."""
+    """A config that only its provider can check, at run time."""
 
     task: str
     role: str
@@ -28,9 +28,9 @@ class _Unchecked:
 @click.command(epilog="\b\nExample:\n  dstream validate -c dstream.hcl")
 @with_options
 def validate(options: Options) -> None:
-    """Check the file, its references, its providers' roles and their configs; report everything wrong at once.
+    """Check the file, its references, provider roles and provider configs, and report every error.
 
-    Providers are started only to say what they are and which settings they have; nothing is connected to.
+    Providers start only to describe themselves and their settings; nothing connects to a server.
     """
     project = load_project(options, ask_vaults=False)
     complaints = Complaints()
@@ -60,16 +60,16 @@ def validate(options: Options) -> None:
 
 def _unread(block: ProviderBlock) -> str:
     what = ", ".join(sorted(block.unread)) if "" not in block.unread else "all of it"
-    return f"{what} depends on a key vault, which is asked only when it is used"
+    return f"{what} depends on a key vault, which is read only at run time"
 
 
 def _check(project: Project, task: Task, block: ProviderBlock, complaints: Complaints) -> str:
-    """Why the config could not be checked, or nothing. Raises ConfigError for what makes the provider unusable."""
+    """Return why the config was not checked, or "". Raises ConfigError if the provider is unusable."""
     found = introduce(
         spec_of(block, project), block.role, cwd=project.folder, timeout_s=task.start_timeout_s, describe=True
     )
     if found.hello is None:
-        return "a legacy provider can't be described"
+        return "a legacy provider cannot describe its settings"
     if found.description is None:
         can = "describe" in found.hello.capabilities
         return "it did not answer describe" if can else "it does not describe its settings"

@@ -19,7 +19,7 @@ _PARTS = ("dstream-mssql-cdc", "dstream-servicebus", "dstream-sandbox")
 @click.command(epilog="\b\nExample:\n  dstream version --json")
 @with_options
 def version(options: Options) -> None:
-    """Show the versions of DStream and of its installed parts."""
+    """Show the versions of DStream and its installed parts."""
     parts = {"dstream": dstream.__version__, **_installed()}
     if options.as_json:
         document = {"schema_version": 1, "protocol": PROTOCOL_VERSION, "python": platform.python_version(), **parts}

@@ -1,4 +1,4 @@
-"""`init` and `destroy`: show the plan, refuse what a guard forbids, ask, and carry out what was shown."""
+"""`init` and `destroy`: show the plan, refuse unsafe changes, ask for confirmation, apply the plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dstream.protocol.lifecycle import LifecycleOptions
 
 
 def change(command: Command, flags: Flags, options: Options) -> int:
-    """All plans first: unless every task can do it, none is touched. Gives the exit code."""
+    """Plan every task first and change nothing unless all plans succeed. Return the exit code."""
     _refuse_without_terminal(command, flags, options.again)
     file = read_plan(flags.plan_file) if flags.plan_file else None
     if file:
@@ -64,7 +64,7 @@ def _plans(
 def _carry_out(
     command: Command, flags: Flags, request: Request, report: CommandReport, plans: Sequence[Answer]
 ) -> list[Answer]:
-    """Of those that change anything; the plans of the others are their answers."""
+    """Apply the plans that change anything; the others keep their plan as the answer."""
     by_task = {answer.task: answer for answer in plans}
 
     def options_of(task: str) -> LifecycleOptions:
@@ -80,7 +80,7 @@ def _carry_out(
 
 
 def _as_planned(flags: Flags, file: PlanFile) -> Flags:
-    """With the flags that the plan was made with."""
+    """Return the flags with those that the plan was made with."""
     return replace(
         flags,
         tasks=flags.tasks or [each.task for each in file.tasks],

@@ -25,7 +25,7 @@ from dstream.errors import exit_code
 )
 @with_flags("destroy", "refresh", "import_", "out", "show", "detailed_exitcode")
 def plan(flags: Flags, options: Options) -> int:
-    """Show what init would do to what TASK's output writes to. Nothing is changed."""
+    """Preview the changes that init would make to the infrastructure of each TASK. Nothing is changed."""
     if flags.show:
         return _show(flags, options)
     request = Request(options, None if flags.all_tasks else flags.tasks, by_record=flags.destroy)
@@ -52,21 +52,21 @@ def plan(flags: Flags, options: Options) -> int:
 )
 @with_flags("plan_file", "refresh", "import_", "lock_timeout", "allow_data_loss", "yes")
 def init(flags: Flags, options: Options) -> int:
-    """Create or update what TASK's output writes to: show the plan, ask, carry it out."""
+    """Create or update the infrastructure of each TASK: show the plan, ask for confirmation, apply it."""
     return change("init", flags, options)
 
 
 @click.command(epilog="\b\nExamples:\n  dstream plan orders --destroy\n  dstream destroy orders")
 @with_flags("plan_file", "refresh", "lock_timeout", "allow_data_loss", "yes")
 def destroy(flags: Flags, options: Options) -> int:
-    """Delete what init made for TASK: show it, ask, carry it out."""
+    """Delete the infrastructure that init created for each TASK, after confirmation."""
     return change("destroy", flags, options)
 
 
 @click.command(epilog="\b\nExamples:\n  dstream status orders\n  dstream status --all --detailed-exitcode")
 @with_flags("refresh_only", "lock_timeout", "detailed_exitcode")
 def status(flags: Flags, options: Options) -> int:
-    """Compare TASK's recorded infrastructure with what is really there, and show its last checkpoint."""
+    """Show drift between recorded and actual infrastructure of each TASK, and its last checkpoint."""
     request = Request(options, None if flags.all_tasks else flags.tasks, by_record=True)
     report = CommandReport("status", options, flags, tasks=request.names, stack=request.project.stack)
     wanted = flags.lifecycle()
@@ -83,7 +83,7 @@ def status(flags: Flags, options: Options) -> int:
 
 
 def _show(flags: Flags, options: Options) -> int:
-    """A plan that was written, without asking any provider."""
+    """Show a saved plan without starting a provider."""
     assert flags.show is not None
     shown = read_plan(flags.show)
     answers = shown.answers(flags.tasks or None)
@@ -93,13 +93,13 @@ def _show(flags: Flags, options: Options) -> int:
     changed = [answer.task for answer in answers if answer.has_changes]
     if changed:
         command = ["dstream", shown.command, *changed, "--plan", str(flags.show), *options.again]
-        report.hint(f"\nMade {shown.created}. Next: {' '.join(command)}")
+        report.hint(f"\nCreated {shown.created}. Next: {' '.join(command)}")
     report.end(answers)
     return exit_code("changes" if changed and flags.detailed_exitcode else "done")
 
 
 def _next(flags: Flags, options: Options, tasks: list[str]) -> str:
-    """The command that does what was shown."""
+    """Return the command that applies the plan."""
     parts = ["dstream", "destroy" if flags.destroy else "init", *tasks]
     if flags.out:
         return " ".join([*parts, "--plan", str(flags.out), *options.again])

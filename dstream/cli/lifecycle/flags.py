@@ -19,7 +19,7 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """What was given; a flag that the command does not have keeps its default. Times in seconds."""
+    """The flags as given; a flag the command lacks keeps its default. Times in seconds."""
 
     tasks: Sequence[str] = ()
     all_tasks: bool = False
@@ -40,7 +40,7 @@ class Flags:
     plan_file: Path | None = None
 
     def lifecycle(self, *, destroy: bool = False) -> LifecycleOptions:
-        """As they go to the provider."""
+        """Return the options sent to the provider."""
         return LifecycleOptions(
             destroy=destroy,
             target=list(self.target),
@@ -53,24 +53,26 @@ class Flags:
         )
 
     def check(self, options: Options) -> None:
-        """Raises click.UsageError for what can't go together."""
+        """Raise click.UsageError for flags that conflict."""
         from_file = self.show or self.plan_file
         if self.tasks and self.all_tasks:
-            raise click.UsageError("Name the tasks, or take all of them with --all.")
+            raise click.UsageError("Specify at least one task, or use --all.")
         if not (self.tasks or self.all_tasks or from_file):
-            raise click.UsageError("Name the tasks, or take all of them with --all.")
+            raise click.UsageError("Specify at least one task, or use --all.")
         if from_file and (self.target or self.import_ or not self.refresh or self.all_tasks or self.destroy):
-            raise click.UsageError("What a plan file holds can't be changed by other flags.")
+            raise click.UsageError(
+                "A plan file cannot be combined with --all, --destroy, --import, --no-refresh or --target."
+            )
         if self.out and self.show:
-            raise click.UsageError("--out writes a plan, --show reads one: take one of them.")
+            raise click.UsageError("Use either --out (writes a plan) or --show (reads one), not both.")
         if sum((options.as_json, self.json_stream, self.markdown == STDOUT)) > 1:
-            raise click.UsageError("Only one of --json, --json-stream and --markdown - can have stdout.")
+            raise click.UsageError("Only one of --json, --json-stream and --markdown - can write to stdout.")
 
 
 def _duration(context: click.Context, option: click.Parameter, value: str) -> float:
     found = seconds(value)
     if found is None:
-        raise click.BadParameter(f'"{value}" is no duration such as 90s or 5m')
+        raise click.BadParameter(f'invalid duration "{value}"; use e.g. 90s or 5m')
     return found
 
 
@@ -78,43 +80,58 @@ _PATH = click.Path(path_type=Path)
 _OF_ALL = ("tasks", "all_tasks", "target", "parallel", "markdown", "json_stream")
 _FLAGS: dict[str, Callable[[Any], Any]] = {
     "tasks": click.argument("tasks", nargs=-1, metavar="TASK.."),
-    "all_tasks": click.option("--all", "all_tasks", is_flag=True, help="All tasks of the file that have any."),
-    "target": click.option("--target", multiple=True, metavar="NAME", help="Only this resource; may be given again."),
-    "parallel": click.option("--parallel", type=click.IntRange(min=1), metavar="N", help="So many resources at once."),
+    "all_tasks": click.option("--all", "all_tasks", is_flag=True, help="All tasks with infrastructure."),
+    "target": click.option(
+        "--target", multiple=True, metavar="NAME", help="Limit the operation to this resource; may be repeated."
+    ),
+    "parallel": click.option(
+        "--parallel", type=click.IntRange(min=1), metavar="N", help="Maximum number of resources changed concurrently."
+    ),
     "markdown": click.option(
-        "--markdown", type=_PATH, metavar="FILE", help="Write it for a pull request, too; - is stdout."
+        "--markdown",
+        type=_PATH,
+        metavar="FILE",
+        help="Also write a Markdown summary for pull requests; - writes it to stdout.",
     ),
-    "json_stream": click.option("--json-stream", is_flag=True, help="One event a line on stdout, as it happens."),
+    "json_stream": click.option(
+        "--json-stream", is_flag=True, help="Stream events to stdout, one JSON object per line."
+    ),
     "refresh": click.option(
-        "--refresh/--no-refresh", default=True, help="Look at what is really there (default), or trust the record."
+        "--refresh/--no-refresh", default=True, help="Compare with the actual resources (default), or trust the record."
     ),
-    "refresh_only": click.option("--refresh-only", is_flag=True, help="Record what is really there: accept the drift."),
-    "import_": click.option("--import", "import_", is_flag=True, help="Take over what exists already."),
+    "refresh_only": click.option("--refresh-only", is_flag=True, help="Accept drift: record the actual state."),
+    "import_": click.option("--import", "import_", is_flag=True, help="Import existing resources instead of failing."),
     "lock_timeout": click.option(
         "--lock-timeout",
         default="0s",
         callback=_duration,
         metavar="TIME",
-        help="Wait so long for another command on the same infrastructure, such as 5m.",
+        help="How long to wait for the stack lock, e.g. 5m.",
     ),
     "allow_data_loss": click.option(
-        "--allow-data-loss", is_flag=True, help="Replace and delete also what holds messages."
+        "--allow-data-loss", is_flag=True, help="Allow replacing or deleting entities that still hold messages."
     ),
-    "destroy": click.option("--destroy", is_flag=True, help="Show what destroy would delete."),
-    "yes": click.option("--yes", is_flag=True, help="Don't ask. Needed where there is no terminal to ask at."),
+    "destroy": click.option("--destroy", is_flag=True, help="Preview what destroy would delete."),
+    "yes": click.option(
+        "--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal."
+    ),
     "detailed_exitcode": click.option(
-        "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes, or drift."
+        "--detailed-exitcode", is_flag=True, help="Exit with 2 if there are changes or drift."
     ),
-    "out": click.option("--out", type=_PATH, metavar="FILE", help="Write the plan to a file, for --plan."),
-    "show": click.option("--show", type=_PATH, metavar="FILE", help="Show the plan of such a file; asks nobody."),
+    "out": click.option("--out", type=_PATH, metavar="FILE", help="Save the plan to a file for --plan."),
+    "show": click.option("--show", type=_PATH, metavar="FILE", help="Show a saved plan file and exit."),
     "plan_file": click.option(
-        "--plan", "plan_file", type=_PATH, metavar="FILE", help="Do exactly what this plan says, or refuse."
+        "--plan",
+        "plan_file",
+        type=_PATH,
+        metavar="FILE",
+        help="Apply this saved plan; fail if anything has changed since.",
     ),
 }
 
 
 def with_flags(*names: str) -> Callable[[Callable[[Flags, Options], int]], Callable[..., int]]:
-    """Adds the flags that all have, and the named ones."""
+    """Add the flags that all four commands share, and the named ones."""
 
     def decorate(function: Callable[[Flags, Options], int]) -> Callable[..., int]:
         @functools.wraps(function)

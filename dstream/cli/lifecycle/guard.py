@@ -1,4 +1,4 @@
-"""What `init` and `destroy` refuse before they ask: losing data, and taking away what a running stream writes to."""
+"""What `init` and `destroy` refuse before asking: data loss, and deleting what a running stream writes to."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def refuse_data_loss(command: str, answers: Sequence[Answer], again: Sequence[st
 
 @contextmanager
 def without_running_streams(command: str, project: Project, answers: Sequence[Answer]) -> Iterator[list[Answer]]:
-    """Holds the task's lock of each that replaces or deletes something, so that no run is on it, nor begins.
+    """Hold the lock of each task whose plan replaces or deletes something, so that no run can start.
 
-    Those whose lock a run holds get the error `lifecycle.running`.
+    Tasks whose lock a run holds get the error `lifecycle.running`.
     """
     with ExitStack() as locks:
         yield [_without_run(command, project, each, locks) if each.removes else each for each in answers]
@@ -59,6 +59,6 @@ def _running(command: str, task: str, path: Path) -> LockedError:
     )
     return LockedError(
         "lifecycle.running",
-        f"{task} is held {who}: {command} would take away what its run writes to",
-        hint="Stop the run first (Ctrl-C there, or SIGTERM): it drains, and nothing is lost.",
+        f"{task} is locked {who}: {command} would delete infrastructure that its run writes to",
+        hint="Stop the run first (Ctrl-C or SIGTERM); it drains without losing data.",
     )

@@ -1,4 +1,4 @@
-"""What a lifecycle command shows at its end, for people, machines and pull requests; and its progress until then."""
+"""The output of a lifecycle command: progress, then the result for users, scripts and pull requests."""
 
 from __future__ import annotations
 

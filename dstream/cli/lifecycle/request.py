@@ -1,4 +1,4 @@
-"""One lifecycle command over the tasks that were named: several at once, one that fails does not stop the others."""
+"""One lifecycle command over several tasks, run concurrently; a failed task does not stop the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dstream.protocol.messages import Diagnostic
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _AT_ONCE = 4
-"""Tasks. How many resources of each are worked on at once is the engine's business."""
+"""Maximum number of concurrent tasks; the engine limits the resources of each."""
 
 
 class Request:
@@ -49,7 +49,7 @@ class Request:
         tasks: Sequence[Task] | None = None,
         needs_infrastructure: bool = True,
     ) -> list[Answer]:
-        """One answer a task, in the order of the tasks. The first signal cancels all, the second one kills them."""
+        """Return one answer per task, in order. The first signal cancels all tasks, the second kills them."""
         tasks = self.tasks if tasks is None else tasks
         stop = StopRequest()
         # A child's parent-death signal is tied to the thread that started it: the pool's live until all are done.

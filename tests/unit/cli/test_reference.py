@@ -30,7 +30,7 @@ ALL = list(commands(cli, "dstream"))
 
 def test_the_page_is_what_the_commands_say() -> None:
     page = (ROOT / "docs" / "cli-reference.md").read_text()
-    assert page == reference(), "make it anew: python -m dstream.cli.reference > docs/cli-reference.md"
+    assert page == reference(), "regenerate it: python -m dstream.cli.reference > docs/cli-reference.md"
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
