@@ -41,7 +41,7 @@ def arm_program(
     if spec.resource_group is None or spec.namespace is None:
         raise ValueError("mode arm needs a resource group and a namespace")
     if spec.resource_group.create and not spec.namespace.create:
-        raise ValueError("a namespace that exists can't be in a resource group that is to be created")
+        raise ValueError("an existing namespace can't be in a resource group that is still to be created")
     group, namespace = spec.resource_group, spec.namespace
     return lambda: _Program(spec, group, namespace, exists, see_namespace).run()
 

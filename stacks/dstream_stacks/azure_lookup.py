@@ -46,7 +46,7 @@ def existing_namespace(namespace: str, resource_group: str) -> Any:
     if found is None:
         raise pulumi.RunError(
             f'the namespace "{namespace}" does not exist in resource group "{resource_group}", '
-            "and is not one to create (create_namespace)"
+            "and create_namespace is not set"
         )
     return found
 

@@ -46,12 +46,14 @@ def operations_per_message(spec: ServiceBusSpec) -> float:
 def _credits(tier: Tier, spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
     carries = f"{tier} carries {CREDITS_PER_S:,} operations/s per namespace"
     if load is None:
-        return (f"{carries}: each message sent, each received, and each filter of a topic counts as one.",)
+        return (
+            f"{carries}; each message sent, each message received and each filter evaluated by a topic counts as one.",
+        )
     needed = load.rows_per_s * operations_per_message(spec)
     lines = [f"{carries}; this task needs about {needed:,.0f}/s at {load.rows_per_s:,.6g} rows/s."]
     if needed > CREDITS_PER_S:
         lines.append(
-            f"That is {needed / CREDITS_PER_S:,.1f} times what {tier} carries: Service Bus will throttle. "
+            f"That is {needed / CREDITS_PER_S:,.1f} times the capacity of {tier}: Service Bus will throttle. "
             "Premium has no such limit."
         )
     return tuple(lines)
@@ -69,7 +71,7 @@ def _premium(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
         f"of {load.row_bytes:,} bytes."
     ]
     if needed > carried:
-        lines.append(f"That is {needed / carried:,.1f} times what it carries: add messaging units (capacity).")
+        lines.append(f"That is {needed / carried:,.1f} times its capacity: add messaging units (capacity).")
     return tuple(lines)
 
 

@@ -24,7 +24,7 @@ Exists = Callable[[str, str], bool]
 def entities_program(spec: ServiceBusSpec, *, exists: Exists) -> Callable[[], None]:
     """The program. Raises ValueError for a spec with what needs Azure Resource Manager."""
     if spec.authorization_rules:
-        raise ValueError("authorization rules can only be made in mode arm")
+        raise ValueError("authorization rules need mode arm")
     return lambda: _declare(spec, exists)
 
 

@@ -66,5 +66,5 @@ def path_parts(resource_type: str, resource_id: str) -> dict[str, str]:
     pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(PATHS[resource_type]))
     match = re.fullmatch(pattern, resource_id, re.IGNORECASE)  # Azure's paths ignore case
     if match is None:
-        raise ValueError(f"{resource_id} is no id of a {resource_type}")
+        raise ValueError(f"{resource_id} is not an id of a {resource_type}")
     return match.groupdict()

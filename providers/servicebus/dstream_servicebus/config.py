@@ -30,28 +30,32 @@ Credential = Literal["default", "managed_identity", "workload_identity", "client
 
 
 class Batching(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How messages are put together into sends."""
+    """How messages are batched into sends."""
 
-    max_bytes: Annotated[Size | None, Meta(description="bytes of one send; by default what the link allows")] = None
+    max_bytes: Annotated[Size | None, Meta(description="maximum bytes per send; default: the link's limit")] = None
     max_messages: Annotated[
-        int, Meta(ge=1, le=4500, description="messages of one send; Standard takes at most 4,500")
+        int, Meta(ge=1, le=4500, description="maximum messages per send; Standard accepts 4,500")
     ] = 4000
-    linger: Annotated[Duration, Meta(description="how long a line waits for others")] = Duration("20ms")
+    linger: Annotated[Duration, Meta(description="how long an event waits for others")] = Duration("20ms")
 
 
 class Retrying(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How long a send may take, and how long to wait before it is tried again."""
+    """How long a send may take, and how long to wait before retries."""
 
-    first_delay: Annotated[Duration, Meta(description="wait after the first failure; doubles")] = Duration("200ms")
-    max_delay: Annotated[Duration, Meta(description="the longest wait")] = Duration("10s")
-    server_busy_delay: Annotated[Duration, Meta(description="the shortest wait after server-busy")] = Duration("2s")
-    send_timeout: Annotated[Duration, Meta(description="after it, the outcome counts as unknown")] = Duration("30s")
+    first_delay: Annotated[Duration, Meta(description="wait after the first failure; doubles with each retry")] = (
+        Duration("200ms")
+    )
+    max_delay: Annotated[Duration, Meta(description="maximum wait")] = Duration("10s")
+    server_busy_delay: Annotated[Duration, Meta(description="minimum wait after server-busy")] = Duration("2s")
+    send_timeout: Annotated[Duration, Meta(description="after this long, the outcome of a send counts as unknown")] = (
+        Duration("30s")
+    )
 
 
 class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where events go that no message can carry."""
+    """Where to keep events that are too large for a message."""
 
-    file: Annotated[str, Meta(min_length=1, description="JSON lines, one a rejected event; appended to")]
+    file: Annotated[str, Meta(min_length=1, description="JSON Lines file; one line is appended per rejected event")]
 
 
 class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
@@ -61,10 +65,10 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
         Secret[str] | None, Meta(description="Endpoint=sb://..;SharedAccessKey.."), _RUN_ONLY_IN_ARM
     ] = None
     connection: Annotated[
-        Literal["stack"] | None, Meta(description="stack: the connection string of what init provisioned")
+        Literal["stack"] | None, Meta(description="stack: use the connection string that init provisioned")
     ] = None
     namespace: Annotated[
-        str | None, Meta(description="sb-orders or its full host name; where to publish, unless a connection tells")
+        str | None, Meta(description="sb-orders or its full host name; where to publish without a connection string")
     ] = None
     credential: Annotated[Credential | None, Meta(description="how to sign in to Entra ID"), _RUN_ONLY_IN_ARM] = None
     tenant_id: Annotated[str | None, _RUN_ONLY_IN_ARM] = None
@@ -72,25 +76,25 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
     client_secret: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = None
     admin_connection_string: Annotated[
         Secret[str] | None,
-        Meta(description="when the administration endpoint is elsewhere (emulator, sandbox)"),
+        Meta(description="for another administration endpoint (emulator, sandbox)"),
         _RUN_ONLY_IN_ARM,
     ] = None
     ca_file: Annotated[
         str | None, Meta(description="PEM file of the CA that signed the broker's certificate"), _RUN_ONLY_IN_ARM
     ] = None
 
-    queue: Annotated[str | None, Meta(description="a name, or a template such as {source_database}-{table}")] = None
-    topic: Annotated[str | None, Meta(description="a name, or a template such as {source_database}-{table}")] = None
+    queue: Annotated[str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}")] = None
+    topic: Annotated[str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}")] = None
     source_host: str | None = None
     source_database: str | None = None
-    tables: Annotated[list[str], Meta(description="tables whose entities are provisioned, and checked at start")] = (
+    tables: Annotated[list[str], Meta(description="tables whose entities are provisioned and checked at start")] = (
         msgspec.field(default_factory=list)
     )
 
     body: Annotated[
-        Literal["envelope", "data"], Meta(description="the whole line as it came, or its data"), _RUN_ONLY
+        Literal["envelope", "data"], Meta(description="the whole event as received, or only its data"), _RUN_ONLY
     ] = "envelope"
-    message_id: Annotated[str | None, Meta(description="template; by default the event's Id"), _RUN_ONLY] = None
+    message_id: Annotated[str | None, Meta(description="template; default: the event's Id"), _RUN_ONLY] = None
     session: Annotated[str, Meta(description="none, table, key, or a template"), _RUN_ONLY] = "none"
     partition_key: Annotated[str | None, Meta(description="template"), _RUN_ONLY] = None
     subject: Annotated[str, Meta(description="template"), _RUN_ONLY] = "{TableName}"
@@ -100,11 +104,11 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
     time_to_live: Annotated[Duration | None, _RUN_ONLY] = None
 
     batch: Annotated[Batching, _RUN_ONLY] = msgspec.field(default_factory=Batching)
-    concurrency: Annotated[int, Meta(ge=1, le=64, description="senders at work at once"), _RUN_ONLY] = 4
+    concurrency: Annotated[int, Meta(ge=1, le=64, description="maximum concurrent sends"), _RUN_ONLY] = 4
     retry: Annotated[Retrying, _RUN_ONLY] = msgspec.field(default_factory=Retrying)
     on_oversize: Annotated[
         Literal["fail", "dead_letter"],
-        Meta(description="what to do with an event larger than a message may be"),
+        Meta(description="what to do with an event that is too large for a message"),
         _RUN_ONLY,
     ] = "fail"
     dead_letter: Annotated[DeadLetter | None, _RUN_ONLY] = None
@@ -165,7 +169,7 @@ def access(config: Config, stack_connection_string: str | None = None) -> Access
     if connection_string is not None and config.credential is not None:
         raise ConfigError(
             "servicebus.two_credentials",
-            "connection_string brings its own key, so credential has no use beside it",
+            "credential has no effect with connection_string, which contains a key",
             hint="Remove one of the two.",
             config_path="credential",
         )
@@ -208,15 +212,15 @@ def entity_names(config: Config) -> EntityNames:
         raise ConfigError(
             "servicebus.name_incomplete",
             f'"{template.text}" needs {" and ".join(sorted(missing))}',
-            hint=f"Set {' and '.join(sorted(missing))} beside it.",
+            hint=f"Set {' and '.join(sorted(missing))}.",
             config_path=path,
         )
     for name in names.known():
         if not is_entity_name(name):
             raise ConfigError(
                 "servicebus.bad_entity_name",
-                f'"{name}" is no name that Service Bus takes',
-                hint="Allowed are letters, digits and . - _ /, a letter or digit at both ends, 260 characters.",
+                f'"{name}" is not a valid entity name',
+                hint="Use at most 260 letters, digits and . - _ /, starting and ending with a letter or digit.",
                 config_path=path,
             )
     return names
@@ -227,7 +231,7 @@ def check_oversize(config: Config) -> None:
     if config.on_oversize == "dead_letter" and config.dead_letter is None:
         raise ConfigError(
             "servicebus.no_dead_letter",
-            'on_oversize = "dead_letter" needs a place for the events',
+            'on_oversize = "dead_letter" needs a file for the events',
             hint='Add dead_letter { file = "rejected.jsonl" }.',
             config_path="dead_letter",
         )
@@ -237,15 +241,15 @@ def _stack_connection(config: Config, given: Secret[str] | None, of_stack: str |
     if given is not None:
         raise ConfigError(
             "servicebus.two_connections",
-            'connection = "stack" brings the connection string, so connection_string has no use beside it',
+            'connection = "stack" and connection_string are both set',
             hint="Remove one of the two.",
             config_path="connection",
         )
     if not of_stack:
         raise ConfigError(
             "servicebus.no_stack_connection",
-            'connection = "stack", and the stack has no connection string',
-            hint="`dstream init` makes one, in mode arm and unless disable_local_auth is set.",
+            'connection = "stack", but the stack has no connection string yet',
+            hint="Run `dstream init` first (mode arm, without disable_local_auth).",
             config_path="connection",
         )
     return Secret(of_stack)
@@ -255,7 +259,7 @@ def _entra(config: Config) -> Entra:
     if config.namespace is None:
         raise ConfigError(
             "servicebus.no_connection",
-            "neither connection_string nor namespace says which Service Bus to publish to",
+            "no Service Bus to publish to: neither connection_string nor namespace is set",
             hint="Set connection_string, or namespace with a credential for Entra ID.",
             config_path="connection_string",
         )
@@ -278,7 +282,9 @@ def _entra(config: Config) -> Entra:
 def _entity_template(config: Config, source_host: str, source_database: str) -> tuple[EntityKind, NameTemplate, str]:
     if config.queue is not None and config.topic is not None:
         raise ConfigError(
-            "servicebus.two_entities", "queue and topic are both set; a task publishes to one kind", config_path="topic"
+            "servicebus.two_entities",
+            "queue and topic are both set; a task publishes to only one kind",
+            config_path="topic",
         )
     if config.queue is not None:
         return "queue", _template(config.queue, "queue"), "queue"
@@ -288,9 +294,9 @@ def _entity_template(config: Config, source_host: str, source_database: str) -> 
         return "queue", ORIGINAL_NAME, "sourceHost"
     raise ConfigError(
         "servicebus.no_entity",
-        "nothing says which queue or topic to publish to",
-        hint='Set queue or topic (a name, or a template such as "{source_database}-{table}"), '
-        "or sourceHost and sourceDatabase as in the original.",
+        "no queue or topic to publish to",
+        hint='Set queue or topic (a name, or a template, e.g. "{source_database}-{table}"), '
+        "or sourceHost and sourceDatabase as in the original DStream.",
         config_path="queue",
     )
 
@@ -309,7 +315,7 @@ def _ttl_s(time_to_live: Duration | None) -> int | None:
         raise ConfigError(
             "servicebus.bad_time_to_live",
             "time_to_live must be between 1 second and 49 days",
-            hint="Leave it out to use the entity's own.",
+            hint="Remove it to use the entity's default.",
             config_path="time_to_live",
         )
     return int(time_to_live)

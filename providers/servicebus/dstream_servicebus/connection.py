@@ -83,7 +83,7 @@ def _readable(setting: str) -> Iterator[None]:
     except ValueError as error:
         raise ConfigError(
             "servicebus.bad_connection_string",
-            f"{setting} can't be read: {error}",
+            f"{setting} is not a valid connection string: {error}",
             hint="Expected: Endpoint=sb://NAME.servicebus.windows.net/;SharedAccessKeyName=..;SharedAccessKey=..",
             config_path=setting,
         ) from error

@@ -48,8 +48,8 @@ class DeadLetterFile:
         except OSError as error:
             raise SystemFault(
                 "servicebus.dead_letter_failed",
-                f"the dead-letter file {self._path} can't be written: {error.strerror}",
-                hint="The event stays unacknowledged. Make room or choose another file, then run again.",
+                f"can't write the dead-letter file {self._path}: {error.strerror}",
+                hint="Free disk space or choose another file, then run again. The event is not acknowledged.",
                 config_path="dead_letter.file",
             ) from error
 

@@ -40,9 +40,9 @@ def _text(error: AzureError, resource_id: str) -> str:
         return f"{resource_id}: the administration endpoint is unreachable: {_cause(error)}"
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if isinstance(error, ClientAuthenticationError) or status in (401, 403):
-        return f"{resource_id}: not authorised: needs Manage"
+        return f"{resource_id}: not authorized: needs Manage"
     if status in (429, 503):
-        return f"{resource_id}: throttled, also after waiting: {_detail(error)}"
+        return f"{resource_id}: still throttled after retries: {_detail(error)}"
     if isinstance(error, ResourceExistsError) or status == 409:
         return f"{resource_id}: conflict: {_detail(error)}"
     return f"{resource_id}: {_detail(error)}"

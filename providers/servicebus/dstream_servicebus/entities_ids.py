@@ -25,7 +25,7 @@ class IdShape:
         match = re.fullmatch(pattern, resource_id)
         if match is None:
             expected = "/".join(f"{segment}/NAME" for segment in self.segments)
-            raise ResourceFailed(f"'{resource_id}' is no id of this type; it looks like {expected}")
+            raise ResourceFailed(f"'{resource_id}' is not an id of this type; expected {expected}")
         return match.groups()
 
 

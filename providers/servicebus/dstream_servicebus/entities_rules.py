@@ -49,12 +49,12 @@ class Rules:
 
     def problems(self, inputs: Values) -> Mapping[str, str]:
         if "sqlFilter" in inputs and "correlationFilter" in inputs:
-            return {"correlationFilter": "can't stand beside sqlFilter: a rule has one filter"}
+            return {"correlationFilter": "conflicts with sqlFilter: a rule has one filter"}
         if inputs.get("correlationFilter") == {}:
             return {"correlationFilter": "needs at least one property to compare"}
         kind = "CorrelationFilter" if "correlationFilter" in inputs else "SqlFilter"
         if inputs.get("filterType", kind) != kind:
-            return {"filterType": f"does not fit the filter, which is a {kind}"}
+            return {"filterType": f"does not match the filter, which is a {kind}"}
         return {}
 
     def create(self, inputs: Values) -> tuple[str, Actual]:

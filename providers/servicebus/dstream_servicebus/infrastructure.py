@@ -78,8 +78,8 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
     if connector.administration() is None:
         raise ConfigError(
             "servicebus.no_administration",
-            "nothing says where the administration endpoint is",
-            hint="Set admin_connection_string: an emulator's connection string does not tell its port.",
+            "the address of the administration endpoint is unknown",
+            hint="Set admin_connection_string: an emulator's connection string does not include its port.",
             config_path="admin_connection_string",
         )
 

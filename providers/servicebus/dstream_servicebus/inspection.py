@@ -46,7 +46,7 @@ def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: E
     except ClientAuthenticationError:
         return Inspected("unknown", unknown_because="needs Manage")
     except ResourceNotFoundError:
-        return Inspected("unknown", unknown_because="the administration endpoint does not know it")
+        return Inspected("unknown", unknown_because="not found at the administration endpoint")
     except HttpResponseError as error:
         because = "needs Manage" if error.status_code in (401, 403) else reason(error)
         return Inspected("unknown", unknown_because=because)

@@ -1,4 +1,4 @@
-"""The resource group and namespace that the settings ask for, and what the mode and the tier rule out. Pure."""
+"""The resource group and namespace of the settings, and which settings the mode and the tier rule out. Pure."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ _OF_PREMIUM = ("capacity", "premium_messaging_partitions", "zone_redundant")
 
 
 def check_mode(config: Config) -> None:
-    """Raises ConfigError for settings that have no meaning in this mode."""
+    """Raise ConfigError for settings that do not apply in this mode."""
     if config.mode == "arm":
         return
     for name in _OF_ARM_ONLY:
         if getattr(config, name):
             raise ConfigError(
                 "servicebus.not_in_mode",
-                f'{name} needs Azure Resource Manager, which mode = "entities" does without',
+                f'{name} needs Azure Resource Manager, which mode = "entities" does not use',
                 hint=f'Remove {name}, or set mode = "arm".',
                 config_path=name,
             )
     if config.connection == "stack":
         raise ConfigError(
             "servicebus.not_in_mode",
-            'connection = "stack" needs mode = "arm": only there does `dstream init` learn a connection string',
+            'connection = "stack" needs mode = "arm": in mode "entities", `dstream init` creates no connection string',
             hint="Set connection_string.",
             config_path="connection",
         )
 
 
 def resource_group_of(config: Config) -> ResourceGroup | None:
-    """None in mode entities. Raises ConfigError."""
+    """Return the group, or None in mode entities. Raises ConfigError."""
     if config.mode == "entities":
         return None
     path = "resourceGroup" if config.original_resource_group is not None else "resource_group"
@@ -58,8 +58,8 @@ def resource_group_of(config: Config) -> ResourceGroup | None:
     if name is None:
         raise ConfigError(
             "servicebus.no_resource_group",
-            "resource_group does not say where the namespace is",
-            hint='Set resource_group, or mode = "entities" to work with a connection string alone.',
+            "resource_group is required in mode arm",
+            hint='Set resource_group, or mode = "entities" to use only a connection string.',
             config_path=path,
         )
     limits.check_resource_group_name(name, path)
@@ -76,15 +76,15 @@ def resource_group_of(config: Config) -> ResourceGroup | None:
 
 
 def namespace_of(config: Config) -> Namespace | None:
-    """In mode entities only its name, where it has one. Raises ConfigError."""
+    """Return the namespace; in mode entities only its name, or None without one. Raises ConfigError."""
     name = _short_name(config.namespace) if config.namespace is not None else None
     if config.mode == "entities":
         return Namespace(name=name, tier=config.sku) if name is not None else None
     if name is None:
         raise ConfigError(
             "servicebus.no_namespace",
-            "namespace does not say in which Service Bus namespace the entities are",
-            hint='Set namespace, or mode = "entities" to work with a connection string alone.',
+            "namespace is required in mode arm",
+            hint='Set namespace, or mode = "entities" to use only a connection string.',
             config_path="namespace",
         )
     limits.check_namespace_name(name)
@@ -108,7 +108,7 @@ def namespace_of(config: Config) -> Namespace | None:
 
 
 def tier_of(config: Config) -> Tier | None:
-    """None for an existing namespace whose tier the settings do not tell."""
+    """Return the tier, or None for an existing namespace without sku."""
     return config.sku or ("Standard" if config.create_namespace else None)
 
 
@@ -122,15 +122,15 @@ def _check_new_namespace(config: Config) -> None:
     for name in unused:
         raise ConfigError(
             "servicebus.unused_setting",
-            f"{name} is set on a namespace that is created, and this one is not",
-            hint="Set create_namespace = true, or leave it out.",
+            f"{name} only applies to a namespace that DStream creates",
+            hint=f"Set create_namespace = true, or remove {name}.",
             config_path=name,
         )
     if config.create_resource_group:
         raise ConfigError(
             "servicebus.unused_setting",
-            "a new resource group has no namespace in it",
-            hint="Set create_namespace = true beside create_resource_group.",
+            "create_resource_group needs create_namespace: a new resource group contains no namespace",
+            hint="Set create_namespace = true.",
             config_path="create_resource_group",
         )
 
@@ -143,8 +143,8 @@ def _check_premium(config: Config) -> None:
     if config.disable_local_auth and config.connection == "stack":
         raise ConfigError(
             "servicebus.two_connections",
-            'with disable_local_auth there is no connection string for connection = "stack"',
-            hint="Sign in with a credential instead.",
+            'connection = "stack" needs a connection string, which disable_local_auth rules out',
+            hint="Set namespace and credential instead of connection.",
             config_path="connection",
         )
 
@@ -154,7 +154,7 @@ def _check_location(config: Config, why: str) -> None:
         raise ConfigError(
             "servicebus.no_location",
             f"{why} needs a location",
-            hint='Set location, such as "westeurope".',
+            hint='Set location, e.g. "westeurope".',
             config_path="location",
         )
 

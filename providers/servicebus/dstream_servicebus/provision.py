@@ -81,7 +81,7 @@ def _entities(config: Config) -> tuple[EntityKind, Sequence[str]]:
         raise ConfigError(
             "servicebus.not_of_kind",
             "a queue has no subscriptions",
-            hint="Set topic instead of queue, or leave subscriptions out.",
+            hint="Set topic instead of queue, or remove subscriptions.",
             config_path="subscriptions",
         )
     for index, subscription in enumerate(config.subscriptions):
@@ -137,8 +137,10 @@ def _check_known(name: str, names: Sequence[str], where: str) -> None:
     close = difflib.get_close_matches(name, names, 1)
     raise ConfigError(
         "servicebus.unknown_entity",
-        f'this task has no queue or topic "{name}"',
-        hint=f'Did you mean "{close[0]}"?' if close else f"It has {', '.join(names[:5])}{' ..' * (len(names) > 5)}.",
+        f'unknown queue or topic "{name}"',
+        hint=f'Did you mean "{close[0]}"?'
+        if close
+        else f"This task has {', '.join(names[:5])}{' and others' * (len(names) > 5)}.",
         config_path=where,
     )
 
@@ -153,7 +155,7 @@ def _name_not_known(entities: EntityNames, setting: str) -> ConfigError:
     needs = f"{', '.join(other)} of each event" if other else "tables"
     return ConfigError(
         "servicebus.name_not_known",
-        f'which {entities.kind}s "{entities.name.text}" means can\'t be told without {needs}',
+        f'can\'t determine the {entities.kind}s of "{entities.name.text}" without {needs}',
         hint=hint,
         config_path=setting,
     )
@@ -162,7 +164,7 @@ def _name_not_known(entities: EntityNames, setting: str) -> ConfigError:
 def _bad_entity_name(name: str, where: str) -> ConfigError:
     return ConfigError(
         "servicebus.bad_entity_name",
-        f'"{name}" is no name that can be provisioned',
-        hint='Letters, digits and . - _, a letter or digit at both ends; a slash only in mode = "entities".',
+        f'"{name}" is not a valid entity name',
+        hint='Use letters, digits and . - _, starting and ending with a letter or digit; / only in mode = "entities".',
         config_path=where,
     )

@@ -124,8 +124,8 @@ class Publication:
             sender.drop()
             raise judge(error, entity, self._routing.names.kind).error or UnreachableError(
                 "servicebus.unreachable",
-                f"Service Bus can't be reached: {reason(error)}",
-                hint="Check the endpoint and, from here, its port (5671 on Azure); for TLS, the CA (ca_file).",
+                f"Service Bus is unreachable: {reason(error)}",
+                hint="Check the endpoint, that its port is reachable (5671 on Azure) and, for TLS, the CA (ca_file).",
                 config_path="connection_string",
             ) from error
         self._telemetry.info("servicebus.open", entity=entity, max_batch_bytes=limits.max_batch_bytes)
@@ -148,15 +148,15 @@ class Publication:
                 "servicebus.sessions",
                 entity=entity,
                 state="off",
-                message="the queue has no sessions: consumers get the events of one session in no certain order",
+                message="the queue has no sessions: consumers may receive the events of a session out of order",
             )
         if found.duplicate_detection == "off":
             self._telemetry.warning(
                 "servicebus.duplicate_detection",
                 entity=entity,
                 state="off",
-                message="events that are sent again after a crash will be visible twice, with the same message id; "
-                "`dstream plan` shows what it takes to turn it on",
+                message="events resent after a crash will be visible twice, with the same message id; "
+                "`dstream plan` shows how to turn it on",
             )
         elif found.duplicate_detection == "unknown":
             self._telemetry.info(
@@ -167,9 +167,9 @@ class Publication:
         if self._dead_letters is None or self._config.on_oversize == "fail":
             raise DataError(
                 "servicebus.oversize",
-                f"event {message.message_id} makes a message of {message.size:,} bytes; "
-                + (f'"{entity}" takes at most {limit:,}' if limit else f'"{entity}" refuses it as too large'),
-                hint='Leave large columns out at the input, or keep such events with on_oversize = "dead_letter".',
+                f"event {message.message_id} is a message of {message.size:,} bytes; "
+                + (f'"{entity}" accepts at most {limit:,}' if limit else f'"{entity}" refuses it as too large'),
+                hint='Exclude large columns at the input, or keep such events with on_oversize = "dead_letter".',
                 config_path="on_oversize",
             )
         self._dead_letters.add(
@@ -181,11 +181,11 @@ class Publication:
 
     def _stuck(self) -> None:
         self._publisher.fail(
-            SystemFault("servicebus.stuck", "a send did not end, not even after its connection was closed")
+            SystemFault("servicebus.stuck", "a send did not return, even after its connection was closed")
         )
 
 
 def _with_ca_file(access: Access) -> Access:
     if access.ca_file is not None and not Path(access.ca_file).is_file():
-        raise ConfigError("servicebus.no_ca_file", f"there is no file {access.ca_file}", config_path="ca_file")
+        raise ConfigError("servicebus.no_ca_file", f"file not found: {access.ca_file}", config_path="ca_file")
     return access

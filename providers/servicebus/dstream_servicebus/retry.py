@@ -85,20 +85,20 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
         return ConfigError(
             "servicebus.entity_not_found",
             f'{kind} "{entity}" does not exist in this namespace',
-            hint=f"`dstream init` creates it as the settings say. Or set {kind} to the name of one that exists.",
+            hint=f"Run `dstream init` to create it, or set {kind} to an existing one.",
             config_path=kind,
         )
     if isinstance(error, sdk.MessagingEntityDisabledError):
         return ConfigError(
             "servicebus.entity_disabled",
-            f'{kind} "{entity}" is disabled or takes no messages',
+            f'{kind} "{entity}" is disabled or does not accept messages',
             hint="Set its status to Active in the portal or with `az servicebus`.",
             config_path=kind,
         )
     if isinstance(error, sdk.ServiceBusAuthorizationError | ClientAuthenticationError) or status in (401, 403):
         return AuthError(
             "servicebus.unauthorized",
-            f'Service Bus does not let us send to {kind} "{entity}": {reason(error)}',
+            f'not authorized to send to {kind} "{entity}": {reason(error)}',
             hint="The key or identity needs the Send claim (role Azure Service Bus Data Sender). "
             "Check that the key is the current one.",
             config_path="connection_string",
@@ -117,7 +117,7 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
 def session_required(entity: str, kind: str) -> ConfigError:
     return ConfigError(
         "servicebus.session_required",
-        f'{kind} "{entity}" requires sessions, and the messages have no session id',
+        f'{kind} "{entity}" requires sessions, but the messages have no session id',
         hint='Set session to "table" or "key", or use an entity without sessions.',
         config_path="session",
     )

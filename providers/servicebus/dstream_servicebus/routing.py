@@ -56,7 +56,7 @@ class Router:
             envelope = self._decode(line)
         except msgspec.DecodeError as error:
             raise DataError(
-                "servicebus.bad_line", f"a line from the input is no JSON object: {error}: {line[:80]!r}"
+                "servicebus.bad_line", f"a line from the input is not a JSON object: {error}: {line[:80]!r}"
             ) from error
         metadata = envelope.metadata or self._no_metadata
         session = self._key_session(metadata, envelope.data) if routing.session == "key" else None
@@ -90,8 +90,8 @@ class Router:
         if session and partition_key and session != partition_key:
             raise DataError(
                 "servicebus.two_partitions",
-                f'an event has session "{session}" and partition key "{partition_key}"; Service Bus wants them equal',
-                hint="Leave partition_key out: the session id decides the partition.",
+                f'an event has session "{session}" and partition key "{partition_key}"; they must be equal',
+                hint="Remove partition_key: the session id determines the partition.",
                 config_path="partition_key",
             )
         rendered = ((name, self._render(template, metadata)) for name, template in routing.properties)
@@ -107,7 +107,7 @@ class Router:
         if not is_entity_name(entity):
             raise DataError(
                 "servicebus.bad_entity_name",
-                f'an event belongs to {routing.names.kind} "{entity}", which is no name that Service Bus takes',
+                f'an event belongs to {routing.names.kind} "{entity}", which is not a valid name',
                 config_path=routing.names.kind,
             )
         return _Target(LaneKey(entity, head.session_id, head.partition_key), Encoder(head))
@@ -119,7 +119,7 @@ class Router:
         if not isinstance(key, list) or not all(name in values for name in key):
             raise DataError(
                 "servicebus.no_key",
-                'session = "key" needs the columns that metadata.Key names, and an event lacks them',
+                'session = "key" needs the columns listed in metadata.Key, but an event lacks them',
                 hint='Use session = "table" for tables without a key.',
                 config_path="session",
             )
@@ -131,7 +131,7 @@ class Router:
             raise DataError(
                 "servicebus.field_missing",
                 f'{setting} = "{template.text}" needs metadata that an event does not have',
-                hint="The input must write these fields, or the setting must do without them.",
+                hint="Use only fields that the input provides.",
                 config_path=setting,
             )
         return text

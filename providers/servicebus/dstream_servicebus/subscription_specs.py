@@ -15,7 +15,7 @@ _EVERYTHING = "1=1"
 
 
 def subscription_specs(config: Config, topic: str) -> tuple[Subscription, ...]:
-    """Those that this topic has. Raises ConfigError."""
+    """Return the subscriptions of this topic. Raises ConfigError."""
     chosen = [
         (settings, f"subscriptions[{index}]")
         for index, settings in enumerate(config.subscriptions)
@@ -73,8 +73,8 @@ def _check_one_filter(settings: RuleSettings | SubscriptionSettings, where: str)
     if settings.filter is not None and settings.correlation is not None:
         raise ConfigError(
             "servicebus.bad_rule",
-            "filter and correlation are both set; a rule has one of them",
-            hint="Write a second rule for the other one.",
+            "filter and correlation are both set; a rule can have only one",
+            hint="Use a second rule for the other.",
             config_path=f"{where}.correlation",
         )
 

@@ -40,7 +40,7 @@ def test_ids_are_those_of_the_program_and_lead_back_to_the_names(token: str, fir
 
 
 def test_an_id_of_another_type_is_refused() -> None:
-    with pytest.raises(ResourceFailed, match="looks like topic/NAME/subscription/NAME"):
+    with pytest.raises(ResourceFailed, match="expected topic/NAME/subscription/NAME"):
         ids.SUBSCRIPTION_ID.keys_of("queue/orders")
 
 
@@ -98,10 +98,10 @@ def _status(code: int, text: str) -> HttpResponseError:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (ClientAuthenticationError("SubCode=40100. Unauthorized."), "not authorised: needs Manage"),
-        (_status(403, "Forbidden"), "not authorised: needs Manage"),
-        (_status(429, "SubCode=50009. Busy."), "throttled, also after waiting: SubCode=50009. Busy."),
-        (_status(503, "Busy"), "throttled, also after waiting: Busy"),
+        (ClientAuthenticationError("SubCode=40100. Unauthorized."), "not authorized: needs Manage"),
+        (_status(403, "Forbidden"), "not authorized: needs Manage"),
+        (_status(429, "SubCode=50009. Busy."), "still throttled after retries: SubCode=50009. Busy."),
+        (_status(503, "Busy"), "still throttled after retries: Busy"),
         (
             ResourceExistsError(
                 "Operation returned an invalid status 'Conflict'\nContent: <Error><Code>409</Code>"

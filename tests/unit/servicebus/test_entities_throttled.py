@@ -70,7 +70,7 @@ def test_throttling_is_waited_out_but_not_for_ever(busy: BusyServer, tmp_path: P
     resources = entities_resources(administration)
     with pytest.raises(ResourceFailed) as failed:
         resources.exists("dstream:servicebus:Queue", "queue/orders")
-    assert str(failed.value) == "queue/orders: throttled, also after waiting: SubCode=50009. The namespace is busy."
+    assert str(failed.value) == "queue/orders: still throttled after retries: SubCode=50009. The namespace is busy."
     assert busy.asked == 6
     (client,) = clients
     client.close()

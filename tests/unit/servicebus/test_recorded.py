@@ -18,15 +18,15 @@ OWN_QUEUE = ("dstream:servicebus:Queue", "orders")
 def test_the_mode_can_not_change_under_a_record(is_destroyed: bool) -> None:
     check_recorded(ARM, [QUEUE], is_destroyed)
     check_recorded(ENTITIES, [OWN_QUEUE], is_destroyed)
-    with pytest.raises(ConfigError, match='made in mode "arm"'):
+    with pytest.raises(ConfigError, match='created in mode "arm"'):
         check_recorded(ENTITIES, [QUEUE], is_destroyed)
-    with pytest.raises(ConfigError, match='made in mode "entities"'):
+    with pytest.raises(ConfigError, match='created in mode "entities"'):
         check_recorded(ARM, [OWN_QUEUE], is_destroyed)
 
 
 def test_a_queue_that_is_to_be_a_topic_must_be_deleted_first() -> None:
     was_queue = ("azure-native:servicebus:Queue", "events")
-    with pytest.raises(ConfigError, match="recorded as a queue, and is to be a topic") as refused:
+    with pytest.raises(ConfigError, match="recorded as a queue; a topic can't have the same name") as refused:
         check_recorded(ARM, [QUEUE, was_queue], False)
     assert "destroy --target events" in (refused.value.hint or "")
     check_recorded(ARM, [QUEUE, was_queue], True)

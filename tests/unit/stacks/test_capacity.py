@@ -36,13 +36,13 @@ def test_the_expected_rate_stands_beside_what_the_tier_carries() -> None:
 def test_too_much_for_the_tier_is_said_with_by_how_much() -> None:
     _, warning = capacity_lines(spec("Basic", queues=QUEUES), Load(1_250))
 
-    assert "2.5 times what Basic carries" in warning
+    assert "2.5 times the capacity of Basic" in warning
 
 
 def test_without_an_expected_rate_only_the_tier_speaks() -> None:
     assert capacity_lines(spec("Standard", queues=QUEUES), None) == (
-        "Standard carries 1,000 operations/s per namespace: each message sent, each received, and each filter of a topic "
-        "counts as one.",
+        "Standard carries 1,000 operations/s per namespace; each message sent, each message received and each "
+        "filter evaluated by a topic counts as one.",
     )
 
 
