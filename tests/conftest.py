@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -35,6 +36,11 @@ sys.addaudithook(_forbid_forks)
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("people", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "people")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto` starts three workers for two cores, since tests spend part of their time waiting."""
+    return math.ceil((os.cpu_count() or 1) * 1.5)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_init_carries_out_only_what_was_shown(place: Place) -> None:
     place.set_real({**QUEUES, "orders": {"max_delivery_count": 1}})
     code, _, stderr = ended(process)
     assert code == 5
-    assert "the plan no longer fits: orders has another max_delivery_count" in stderr
+    assert "the changes differ from the plan: orders has another max_delivery_count" in stderr
     assert place.world["real"]["orders"] == {"max_delivery_count": 1}
 
 
