@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
+
+from dstream.errors import DStreamError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +76,11 @@ class Options:
             parts += ["--var", f"{name}=***" if is_secret_name(name) else text]
         return [shlex.quote(part) for part in parts]
 
+    def repeated_in(self, hint: str) -> str:
+        """Return the hint with these options added to the commands it suggests in backticks: `dstream run orders`."""
+        again = " ".join(self.again)
+        return _SUGGESTED.sub(lambda match: f"{match[0]} {again}", hint) if again else hint
+
     @property
     def level(self) -> str:
         return self.log_level or os.environ.get("DSTREAM_LOG_LEVEL", "info")
@@ -83,6 +91,7 @@ class Options:
         return not self.no_color and not os.environ.get("NO_COLOR") and bool(stream.isatty())
 
 
+_SUGGESTED = re.compile(r"(?<=`)dstream (?:destroy|init|list|plan|run|state|status|unlock|validate)\b[^`]*(?=`)")
 _LEVELS = ["debug", "info", "warning", "error"]
 _OPTIONS = (
     click.option("-c", "--config", type=click.Path(path_type=Path), help="HCL file or folder (default: dstream.hcl)."),
@@ -117,7 +126,12 @@ def with_options(function: F) -> F:
     def merged(*args: Any, **given: Any) -> Any:
         own = Options(**{name: given.pop(name) for name in Options.__slots__})
         context = click.get_current_context()
-        return function(*args, options=own.over(context.obj or Options()), **given)
+        options = own.over(context.obj or Options())
+        try:
+            return function(*args, options=options, **given)
+        except DStreamError as error:
+            error.hint = options.repeated_in(error.hint)
+            raise
 
     merged.__name__ = function.__name__
     merged.__doc__ = function.__doc__

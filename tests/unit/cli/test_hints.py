@@ -12,6 +12,7 @@ import pytest
 
 from dstream.cli.commands.run import run
 from dstream.cli.main import cli
+from dstream.cli.options import Options
 
 ROOT = Path(__file__).parent.parent.parent.parent
 COMMAND = re.compile(r"`dstream ([a-z]+)(?: ([a-z]+))?")
@@ -41,3 +42,12 @@ def test_every_flag_that_the_host_names_is_one_of_run() -> None:
     named = {flag for text in texts("dstream/host") for flag in FLAG.findall(text)}
     assert "--reset" in named
     assert named - known == set()
+
+
+def test_suggested_commands_repeat_the_options_that_were_needed_but_no_secret() -> None:
+    options = Options(config=Path("other.hcl"), variables=("env=prod", "password=hunter2"))
+    assert options.repeated_in("Run `dstream init orders --import`; see docs/cli.md.") == (
+        "Run `dstream init orders --import --config other.hcl --var env=prod --var 'password=***'`; see docs/cli.md."
+    )
+    assert Options().repeated_in("Run `dstream init orders`.") == "Run `dstream init orders`."
+    assert options.repeated_in("Run `dstream doctor`.") == "Run `dstream doctor`."
