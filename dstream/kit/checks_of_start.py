@@ -51,6 +51,11 @@ def describes_its_config(subject: Subject) -> None:
         raise Unseen("it has no capability describe")
     if object_schema(subject.description.config_schema).get("type") != "object":
         raise Violation("the config_schema in its description is not the schema of an object")
+    for each in subject.description.requirements:
+        if not each.name:
+            raise Violation("a requirement in its description has no name")
+        if not (each.ok or each.detail or each.fix):
+            raise Violation(f'its requirement "{each.name}" is not ok, but has neither detail nor fix')
 
 
 def becomes_ready(subject: Subject) -> None:

@@ -179,12 +179,22 @@ class Diagnostic(msgspec.Struct, frozen=True, tag_field="dstream", tag="diagnost
     name: str = ""
 
 
+class RequirementCheck(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that a provider needs on this machine, checked by the provider. `fix`: what to do if not `ok`."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    fix: str = ""
+
+
 class Description(msgspec.Struct, frozen=True, tag_field="dstream", tag="description"):
     """The answer to `describe`."""
 
     config_schema: dict[str, Any]
     summary: str = ""
     docs: str = ""
+    requirements: list[RequirementCheck] = []
 
 
 Control = (

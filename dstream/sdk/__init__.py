@@ -19,7 +19,7 @@ from dstream.sdk._infrastructure import (
     Result,
     Status,
 )
-from dstream.sdk._provider import InputProvider, OutputProvider
+from dstream.sdk._provider import InputProvider, OutputProvider, Requirement
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "Lines",
     "OutputProvider",
     "Plan",
+    "Requirement",
     "Resource",
     "Result",
     "Row",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
 
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from dstream.sdk._telemetry import Telemetry
 
 ConfigT = TypeVar("ConfigT")
+
+
+class Requirement(NamedTuple):
+    """Something the provider needs on this machine, such as a driver. `fix`: what to do if not `ok`."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    fix: str = ""
 
 
 class Provider(Generic[ConfigT]):
@@ -45,6 +54,12 @@ class Provider(Generic[ConfigT]):
             if isinstance(origin, type) and issubclass(origin, Provider) and isinstance(get_args(base)[0], type):
                 return get_args(base)[0]  # type: ignore[no-any-return]  # a type argument is a type
         raise TypeError(f"{cls.__name__} does not name its config: derive from InputProvider[Config]")
+
+    @classmethod
+    def requirements(cls) -> Sequence[Requirement]:
+        """Check what the provider needs on this machine, for `dstream doctor`. Called on every `describe`, without a
+        config: be quick and connect to nothing."""
+        return ()
 
     @classmethod
     def provider_name(cls) -> str:

@@ -10,7 +10,17 @@ from typing import Any, NoReturn
 
 from dstream.errors import ConfigError, DStreamError, SystemFault, TransientError, exit_code
 from dstream.protocol.lifecycle import LIFECYCLE_COMMANDS, decode_lifecycle_command
-from dstream.protocol.messages import BadLine, Command, Description, Error, ErrorBody, Status, decode_command, encode
+from dstream.protocol.messages import (
+    BadLine,
+    Command,
+    Description,
+    Error,
+    ErrorBody,
+    RequirementCheck,
+    Status,
+    decode_command,
+    encode,
+)
 from dstream.sdk._channel import Channel, LifeSigns, die_with_parent
 from dstream.sdk._config import config_schema, decode_config
 from dstream.sdk._infrastructure import manages_infrastructure
@@ -68,7 +78,16 @@ class _Service:
 
     def _describe(self) -> None:
         doc = (self._class.__doc__ or "").strip()
-        self._channel.send(encode(Description(config_schema(self._class.config_type()), doc.partition("\n")[0], doc)))
+        schema = config_schema(self._class.config_type())
+        self._channel.send(encode(Description(schema, doc.partition("\n")[0], doc, self._requirements())))
+
+    def _requirements(self) -> list[RequirementCheck]:
+        """A check that raises must not hide the schema: the host learns from it which settings are secret."""
+        try:
+            return [RequirementCheck(*each) for each in self._class.requirements()]
+        except Exception as error:  # noqa: BLE001 - the author's code; reported as a failed requirement
+            traceback.print_exc()
+            return [RequirementCheck("requirements", False, f"check failed: {type(error).__name__}: {error}")]
 
     def _lifecycle(self, line: bytes) -> int:
         """The exit code is for people and scripts that start the provider by hand; the host relies on the last line."""

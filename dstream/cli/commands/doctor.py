@@ -1,4 +1,4 @@
-"""`dstream doctor`: what this machine has of what the tasks need."""
+"""`dstream doctor`: check that everything the tasks need is installed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MACHINE = "this machine"
     epilog="\b\nExamples:\n  dstream doctor\n  dstream doctor orders --json\n  dstream doctor --install --yes"
 )
 @click.argument("tasks", nargs=-1, metavar="[TASK..]")
-@click.option("--install", is_flag=True, help="Install the Pulumi engine where it is missing.")
-@click.option("--yes", is_flag=True, help="Don't ask before that. Needed where there is no terminal to ask at.")
+@click.option("--install", is_flag=True, help="Install the Pulumi engine if it is missing.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal.")
 @with_options
 def doctor(tasks: Sequence[str], options: Options, *, install: bool, yes: bool) -> int:
-    """Look at what this machine has of what the tasks need: engine, providers, drivers, the state folder.
+    """Check that everything the tasks need is installed: engine, providers, their requirements, the state folder.
 
-    Providers are started only to say what they are; nothing is connected to. Without TASK all tasks of the file are
-    looked at, and where there is no file only the machine. Exits with 3 when something that is needed is missing.
+    Providers start only to describe themselves; nothing connects to a server. Without TASK, checks all tasks of the
+    file; without a file, only this machine. Exits with 3 if a requirement is missing.
     """
     if install:
         _install(yes=yes)
@@ -48,7 +48,7 @@ def doctor(tasks: Sequence[str], options: Options, *, install: bool, yes: bool) 
 
 
 def _look(project: Project | None, names: Sequence[str]) -> Mapping[str, Sequence[Finding]]:
-    """By what they are about: the machine, then each task."""
+    """Return the findings of the machine, then of each task."""
     if project is None:
         return {_MACHINE: list(engine(is_needed=False))}
     chosen = [task_of(project, name) for name in dict.fromkeys(names or project.tasks)]
@@ -69,8 +69,8 @@ def _install(*, yes: bool) -> None:
     if not yes and not sys.stdin.isatty():
         raise ConfigError(
             "lifecycle.needs_yes",
-            "`dstream doctor` installs nothing unasked: where there is no terminal to ask at, it needs --yes",
-            hint="dstream doctor --install --yes",
+            "--install needs confirmation, and stdin is not a terminal",
+            hint="Confirm with --yes: dstream doctor --install --yes",
         )
     if not yes:
         click.confirm(f"{missing.message}\nDownload Pulumi {ENGINE_VERSION} with its installer?", abort=True, err=True)
@@ -89,11 +89,11 @@ def _show(findings: Mapping[str, Sequence[Finding]], paint: Paint) -> None:
                 click.echo(f"    {'':<{width}}   {line}")
     failures, warnings = _count(findings, "failure"), _count(findings, "warning")
     parts = [plural(failures, "failure")] * bool(failures) + [plural(warnings, "warning")] * bool(warnings)
-    click.echo(f"\n{', '.join(parts) or 'All that was looked at is there'}.")
+    click.echo(f"\n{', '.join(parts) or 'All checks passed'}.")
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """In the columns that a terminal leaves beside the subjects; elsewhere a line is a line."""
+    """Wrap to the columns right of the subjects on a terminal; do not wrap elsewhere."""
     if not sys.stdout.isatty():
         return text.splitlines()
     columns = max(shutil.get_terminal_size().columns - width - 8, 30)

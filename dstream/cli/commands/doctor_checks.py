@@ -1,12 +1,10 @@
-"""What `dstream doctor` looks at: the engine, the state folder, the providers and what they need to be on this machine.
+"""The checks of `dstream doctor`: the engine, the state folder, the providers and their own requirements.
 
-Nothing is connected to, and no config is evaluated.
+Connects to nothing and sends no config.
 """
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import os
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +24,7 @@ _ANSWER_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `fix`: what to do about it."""
+    """The result of one check; `fix`: what to do about it."""
 
     mark: Mark
     subject: str
@@ -35,7 +33,7 @@ class Finding:
 
 
 def engine(*, is_needed: bool) -> Iterator[Finding]:
-    """The Pulumi CLI and its Python SDK. Where no task is known to need them, their absence is a warning."""
+    """Check the Pulumi CLI and its Python SDK. Their absence is only a warning unless a task needs them."""
     from dstream.infra.engine.cli import find_engine
 
     absence: Mark = "failure" if is_needed else "warning"
@@ -52,14 +50,14 @@ def engine(*, is_needed: bool) -> Iterator[Finding]:
 
 
 def state_folder(project: Project) -> Finding:
-    """Whether checkpoints can be written; what is not there yet is not made."""
+    """Check that checkpoints can be written, without creating the folder."""
     folder = project.state_dir
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        return Finding("failure", "state folder", f"{folder} can't be written: {error.strerror}")
+        return Finding("failure", "state folder", f"cannot write to {folder}: {error.strerror}")
     return Finding("ok", "state folder", str(folder))
 
 
@@ -67,48 +65,35 @@ def state_folder(project: Project) -> Finding:
 class TaskFindings:
     findings: tuple[Finding, ...]
     needs_engine: bool
-    """Its output manages infrastructure and is none of DStream's own examples, which need no engine."""
+    """Its output manages infrastructure and is not a built-in example, which needs no engine."""
 
 
 def task_findings(project: Project, task: Task) -> TaskFindings:
     findings: list[Finding] = []
     needs_engine = False
     for block in (task.input, task.output):
-        finding, capabilities = _provider(project, task, block)
-        findings.append(finding)
+        found, capabilities = _provider(project, task, block)
+        findings += found
         needs_engine = needs_engine or ("infrastructure" in capabilities and block.provider not in BUILT_IN)
-        if block.provider == "mssql_cdc" and finding.mark == "ok":
-            findings += _odbc()
     return TaskFindings(tuple(findings), needs_engine)
 
 
-def _provider(project: Project, task: Task, block: ProviderBlock) -> tuple[Finding, list[str]]:
+def _provider(project: Project, task: Task, block: ProviderBlock) -> tuple[list[Finding], list[str]]:
+    """Return the provider's findings, then those of its requirements, and its capabilities."""
     subject = f"{block.role} {block.label}"
     try:
         spec = spec_of(block, project)
         found = introduce(
-            spec, block.role, cwd=project.folder, timeout_s=min(task.start_timeout_s, _ANSWER_S), describe=False
+            spec, block.role, cwd=project.folder, timeout_s=min(task.start_timeout_s, _ANSWER_S), describe=True
         )
     except ConfigError as error:
-        return Finding("failure", subject, error.message, error.hint), []
+        return [Finding("failure", subject, error.message, error.hint)], []
     if found.hello is None:
-        return Finding("warning", subject, "said nothing: one of the original protocol, or slow to start"), []
-    where = "comes with dstream" if block.provider in BUILT_IN else f"{found.hello.version} at {spec.argv[0]}".strip()
-    return Finding("ok", subject, where), found.hello.capabilities
-
-
-def _odbc() -> Iterator[Finding]:
-    """unixODBC's driver manager, which no wheel carries, and Microsoft's driver, which one does."""
-    try:
-        ctypes.CDLL(ctypes.util.find_library("odbc") or "libodbc.so.2")
-        yield Finding("ok", "ODBC driver manager", "unixODBC")
-    except OSError:
-        yield Finding("failure", "ODBC driver manager", "not installed", "apt-get install libodbc2")
-    version = _version("mssql-python-odbc")
-    if version:
-        yield Finding("ok", "ODBC driver", f"msodbcsql18 of mssql-python-odbc {version}")
-    else:
-        yield Finding("warning", "ODBC driver", "not in this environment; one of the system is not looked for")
+        return [Finding("warning", subject, "no hello: a legacy provider, or slow to start")], []
+    where = "built in" if block.provider in BUILT_IN else f"{found.hello.version} at {spec.argv[0]}".strip()
+    listed = found.description.requirements if found.description else []
+    needs = [Finding("ok" if each.ok else "failure", each.name, each.detail, each.fix) for each in listed]
+    return [Finding("ok", subject, where), *needs], found.hello.capabilities
 
 
 def _version(distribution: str) -> str:

@@ -26,7 +26,7 @@ def connect(
 ) -> pyodbc.Connection:
     """Open a connection in autocommit mode: an open transaction would freeze the view of a readable secondary. Raises
     AuthError, ConfigError, UnreachableError, or ReadInterrupted if `connected_before`."""
-    _load_pyodbc()
+    load_pyodbc()
     import pyodbc
 
     keywords: dict[str, str] = {}
@@ -93,7 +93,8 @@ def _distribution() -> str:
     return "debian_ubuntu"
 
 
-def _load_pyodbc() -> None:
+def load_pyodbc() -> None:
+    """Import pyodbc without its pool. Raises SystemFault `mssql.odbc_manager_missing`."""
     try:
         import pyodbc
     except ImportError as error:

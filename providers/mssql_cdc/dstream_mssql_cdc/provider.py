@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dstream.sdk import Checkpoint, InputProvider, Lines, State, Stop
+from dstream.sdk import Checkpoint, InputProvider, Lines, Requirement, State, Stop
 
 if TYPE_CHECKING:
     from dstream.sdk.errors import ConfigError
@@ -34,6 +34,12 @@ class MssqlCdc(InputProvider["Config"]):
         from dstream_mssql_cdc.config import Config
 
         return Config
+
+    @classmethod
+    def requirements(cls) -> Sequence[Requirement]:
+        from dstream_mssql_cdc.requirements import requirements
+
+        return requirements()
 
     def start(self) -> None:
         from dstream_mssql_cdc.catalog import check_choices
