@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pulumi
 
 ROOT_KEY = "RootManageSharedAccessKey"
-"""The authorization rule that each new namespace has (Microsoft: Service Bus access control with SAS)."""
+"""The authorization rule that Azure creates with each namespace (Microsoft: Service Bus access control with SAS)."""
 
 _REPLACING = {"Subscription": [each.azure for each in properties_of("subscription") if each.replaces]}
 """azure-native itself replaces queues and topics. It would update a subscription, but Azure refuses: `The value for the
@@ -29,15 +29,15 @@ RequiresSession property of an existing Subscription cannot be changed`.
 _FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilter"}
 
 Exists = Callable[[str, str], bool]
-"""`exists(type, id)`, asked for what is to be taken over where it exists."""
+"""`exists(type, id)`, called for resources to import if they exist."""
 SeeNamespace = Callable[[str, int | None], None]
-"""Told the tier and capacity of a namespace that exists already."""
+"""Called with the tier and capacity of an existing namespace."""
 
 
 def arm_program(
     spec: ServiceBusSpec, *, exists: Exists | None = None, see_namespace: SeeNamespace = lambda *_: None
 ) -> Callable[[], None]:
-    """The program. By default Azure itself is asked what exists. Raises ValueError for a spec of another mode."""
+    """Return the program. By default it asks Azure what exists. Raises ValueError for a spec of another mode."""
     if spec.resource_group is None or spec.namespace is None:
         raise ValueError("mode arm needs a resource group and a namespace")
     if spec.resource_group.create and not spec.namespace.create:
@@ -92,7 +92,7 @@ class _Program:
             pulumi.export("connection_string", pulumi.Output.secret(keys.primary_connection_string))
 
     def _resource_group(self) -> Any:
-        """Its name. One that exists already is named only: it never gets into the state."""
+        """Return its name. An existing group is only referred to by name and never recorded."""
         group = self._group_spec
         if not group.create:
             return group.name
@@ -139,7 +139,7 @@ class _Program:
         )
 
     def _typed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """As the classes take them: snake case, and nested values in classes of their own."""
+        """Return arguments for the classes: snake case, nested values in their own classes."""
         classes = {
             "sku": self._servicebus.SBSkuArgs,
             "sqlFilter": self._servicebus.SqlFilterArgs,
@@ -159,7 +159,7 @@ class _Program:
         return pulumi.ResourceOptions(
             protect=kept.protect,
             retain_on_delete=kept.retain_on_delete,
-            delete_before_replace=True,  # the names are fixed: there can't be two at a time
+            delete_before_replace=True,  # the names are fixed, so the two can't coexist
             replace_on_changes=_REPLACING.get(resource_type.rpartition(":")[2]),
             import_=self._id_if_exists(resource_type, path) if kept.import_ or self._spec.import_existing else None,
         )

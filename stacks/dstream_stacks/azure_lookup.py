@@ -1,4 +1,4 @@
-"""What exists in Azure already, asked through the azure-native provider: only from within a running Pulumi program."""
+"""Checks what exists in Azure, through the azure-native provider: only within a running Pulumi program."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GET = {
 
 
 def exists_in_azure(resource_type: str, resource_id: str) -> bool:
-    """Raises what the SDK raises when it can't be found out: not authorised, unreachable."""
+    """Return whether it exists. Raises the SDK's exception if that is unknown: not authorized, unreachable."""
     module = azure_native.resources if resource_type == ids.RESOURCE_GROUP else azure_native.servicebus
     parts = ids.path_parts(resource_type, resource_id)
     del parts["subscriptionId"]  # the provider's own
@@ -40,7 +40,7 @@ def exists_in_azure(resource_type: str, resource_id: str) -> bool:
 
 
 def existing_namespace(namespace: str, resource_group: str) -> Any:
-    """What azure-native tells of it. Raises RunError when it is not there."""
+    """Return what azure-native reports. Raises RunError if the namespace does not exist."""
     get = azure_native.servicebus.get_namespace
     found = _found(lambda: get(namespace_name=namespace, resource_group_name=resource_group))
     if found is None:
@@ -52,13 +52,13 @@ def existing_namespace(namespace: str, resource_group: str) -> Any:
 
 
 def current_subscription() -> str:
-    """The subscription that the credentials lead to."""
+    """The default subscription of the credentials."""
     subscription: str = azure_native.authorization.get_client_config().subscription_id
     return subscription
 
 
 def _found(get: Callable[[], Any]) -> Any:
-    """None for what is not there."""
+    """Return None if it does not exist."""
     try:
         return get()
     except Exception as error:  # the SDK has no narrower type for an invoke that failed

@@ -1,4 +1,4 @@
-"""What a namespace's tier can carry, next to what a task is expected to need. Pure.
+"""Compares the capacity of a namespace's tier with the expected load of a task. Pure.
 
 Basic and Standard: 1,000 credits a second for a namespace; one for each message sent, one for each received, one for
 each filter that a topic evaluates (Microsoft: "Throttling operations on Azure Service Bus", What are the credit
@@ -22,14 +22,14 @@ _MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is expected to come, over all entities together. One message a row."""
+    """The expected load over all entities. One message per row."""
 
     rows_per_s: float
     row_bytes: int | None = None
 
 
 def capacity_lines(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
-    """The lines that `plan` shows; none where the tier is not known. Without a load, what the tier carries."""
+    """Return the lines that `plan` shows; none if the tier is unknown. Without a load, only the tier's capacity."""
     tier = spec.namespace.tier if spec.namespace is not None else None
     if tier is None:
         return ()
@@ -39,7 +39,7 @@ def capacity_lines(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
 
 
 def operations_per_message(spec: ServiceBusSpec) -> float:
-    """Sent once, received once by each reader; for topics, one for each filter too. Of the costliest entity."""
+    """Operations of the costliest entity: one send, one receive per reader and, for topics, one per filter."""
     return max([2.0 for _ in spec.queues] + [_topic_operations(topic) for topic in spec.topics], default=1.0)
 
 
@@ -81,5 +81,5 @@ def _topic_operations(topic: Topic) -> float:
 
 
 def _transfers_per_message(spec: ServiceBusSpec) -> int:
-    """In once, and out to each reader: the most of any entity."""
+    """The most of any entity: once in, and once out per reader."""
     return max([2 for _ in spec.queues] + [1 + len(topic.subscriptions) for topic in spec.topics], default=1)

@@ -1,4 +1,4 @@
-"""A spec as the list of its entities' resources, in the order in which they can be made. Pure; for both programs."""
+"""Lists the resources of a spec's entities in creation order, for both programs. Pure."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Declaration:
     kept: Kept = _PLAIN
 
     def own_name(self) -> dict[str, str]:
-        """The last part of the path. A DefaultRule has none: its name is given."""
+        """The last part of the path. Empty for a DefaultRule, whose name is fixed."""
         return {} if self.kind == "DefaultRule" else dict([list(self.path.items())[-1]])
 
 
 def declarations(spec: ServiceBusSpec) -> Iterator[Declaration]:
-    """Parents before what is below them, forwarding targets before what forwards to them.
+    """Yield parents before children, and forwarding targets before what forwards to them.
 
     Raises ValueError when queues forward in a circle.
     """
@@ -60,8 +60,8 @@ def declarations(spec: ServiceBusSpec) -> Iterator[Declaration]:
 
 
 def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
-    """Its rules. With rules of its own but no `$Default`, that one is made to match nothing: a new subscription's
-    `$Default` takes every message, whatever the others say.
+    """Return its rules. If it has rules but no `$Default`, adds one that matches nothing: a new subscription's
+    `$Default` matches every message, whatever the other rules are.
     """
     if not subscription.rules or any(rule.name == DEFAULT_RULE for rule in subscription.rules):
         return subscription.rules
@@ -69,7 +69,7 @@ def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
 
 
 def forwarding_order(queues: tuple[Queue, ...]) -> list[Queue]:
-    """Each queue after those that it forwards to. Raises ValueError for a circle, naming it."""
+    """Return each queue after those that it forwards to. Raises ValueError, which names the circle."""
     by_name = {queue.name: queue for queue in queues}
     ordered: dict[str, Queue] = {}
 

@@ -1,4 +1,4 @@
-"""Which entities a task publishes to: one description, read by the publisher and by whoever provisions them."""
+"""The entities that a task publishes to: one description, for the publisher and for provisioning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KNOWN_FIELDS = frozenset({"source_host", "source_database"})
 
 @dataclass(frozen=True, slots=True)
 class EntityNames:
-    """Queues or topics by name or name template, with what is known of the source before the first event."""
+    """Queues or topics by name or name template, with what is known about the source before the first event."""
 
     kind: EntityKind
     name: NameTemplate
@@ -31,7 +31,7 @@ class EntityNames:
         return {name: value for name, value in fields.items() if value}
 
     def known(self) -> tuple[str, ...]:
-        """The names that can be told without an event; none when they depend on more than the table."""
+        """Return the names that do not depend on events; none if they depend on more than the table."""
         fields = self.source_fields()
         if self.name.fields <= _KNOWN_FIELDS:
             return (self.name.render(fields),)

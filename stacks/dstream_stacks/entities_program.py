@@ -1,7 +1,7 @@
-"""Mode `entities`: the Pulumi program that declares a spec's entities where only their namespace can be reached.
+"""Mode `entities`: the Pulumi program that declares a spec's entities without Azure Resource Manager.
 
 Queues, topics, subscriptions and rules as `dstream:servicebus:*`, with the names and inputs of the ones in Azure
-Resource Manager but without group and namespace. The engine talks to whoever is attached as the provider `dstream`.
+Resource Manager but without group and namespace. The engine talks to the attached provider `dstream`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import pulumi
 
 Exists = Callable[[str, str], bool]
-"""`exists(type, id)`, asked for what is to be taken over where it exists."""
+"""`exists(type, id)`, called for resources to import if they exist."""
 
 
 def entities_program(spec: ServiceBusSpec, *, exists: Exists) -> Callable[[], None]:
-    """The program. Raises ValueError for a spec with what needs Azure Resource Manager."""
+    """Return the program. Raises ValueError for a spec that needs Azure Resource Manager."""
     if spec.authorization_rules:
         raise ValueError("authorization rules need mode arm")
     return lambda: _declare(spec, exists)
@@ -41,7 +41,7 @@ def _declare(spec: ServiceBusSpec, exists: Exists) -> None:
 
 
 def _resource(each: Declaration, references: References, options: pulumi.ResourceOptions) -> Any:
-    """Declare it; its name as an output that is unknown while a plan makes it anew."""
+    """Declare it and return its name as an output, unknown in a plan that replaces it."""
     import pulumi
 
     own, name = list(each.path.items())[-1]
@@ -59,7 +59,7 @@ def _options(spec: ServiceBusSpec, each: Declaration, exists: Exists) -> pulumi.
     return pulumi.ResourceOptions(
         protect=each.kept.protect,
         retain_on_delete=each.kept.retain_on_delete,
-        delete_before_replace=True,  # the names are fixed: there can't be two at a time
+        delete_before_replace=True,  # the names are fixed, so the two can't coexist
         import_=resource_id if takes_over and exists(_type(each), resource_id) else None,
     )
 

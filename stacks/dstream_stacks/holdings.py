@@ -1,4 +1,4 @@
-"""How many messages would be lost with a resource, told from its real outputs. Pure."""
+"""Counts the messages that would be lost with a resource, from its actual outputs. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SCHEDULED = "scheduledMessageCount"
 
 
 class HeldStep(Protocol):
-    """As much of a plan's step as counts here."""
+    """The attributes of a plan's step that count here."""
 
     @property
     def type(self) -> str: ...
@@ -21,9 +21,9 @@ class HeldStep(Protocol):
 
 
 def messages_held(resource_type: str, outputs: Mapping[str, Any]) -> int | None:
-    """Active, dead-lettered, scheduled and in transfer. None when the outputs do not tell.
+    """Return active, dead-lettered, scheduled and transferring messages. None if the outputs have no counts.
 
-    A topic itself only keeps what is scheduled: its messages are its subscriptions', which are resources of their own
+    A topic itself only holds scheduled messages: the others are in its subscriptions, which are separate resources
     (`messages_below`). Namespaces, groups and rules hold nothing that their entities do not.
     """
     package, _, kind = resource_type.rpartition(":")
@@ -39,7 +39,7 @@ def messages_held(resource_type: str, outputs: Mapping[str, Any]) -> int | None:
 
 
 def messages_below(topic: str, steps: Iterable[HeldStep]) -> int:
-    """What is held by the topic's subscriptions among the steps: lost with it when it is deleted or replaced."""
+    """Messages in the topic's subscriptions among the steps: lost if the topic is deleted or replaced."""
     return sum(
         messages_held(step.type, step.outputs) or 0
         for step in steps

@@ -1,6 +1,6 @@
 """Names of Service Bus entities: templates over an event's fields, and the names that the original DStream gave.
 
-Pure text. What the fields of an event are is the publisher's business; which entities a task has is `entities.py`.
+Pure text. The publisher provides the fields of an event; `entities.py` says which entities a task has.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def kebab_table(table: str) -> str:
 
 
 def is_entity_name(name: str) -> bool:
-    """Whether Service Bus takes it: letters, digits and `. - _ /`, letters or digits at both ends, at most 260.
+    """Whether it is valid: at most 260 letters, digits and `. - _ /`, starting and ending with a letter or digit.
 
     Microsoft: "Naming rules and restrictions for Azure resources", Microsoft.ServiceBus.
     """

@@ -1,4 +1,4 @@
-"""How resources of one program refer to each other: by outputs, so that the engine knows what hangs on what. Pure."""
+"""References between resources of a program, as outputs, so that the engine knows the dependencies. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _FORWARDS = ("forwardTo", "forwardDeadLetteredMessagesTo")
 
 
 class References:
-    """The name outputs of what is declared so far."""
+    """The name outputs of the resources declared so far."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[tuple[str, str], ...], Any] = {}
 
     def add(self, declaration: Declaration, name: Any) -> None:
-        """`name`: the output that is only known once the resource is there."""
+        """`name`: an output that is known once the resource exists."""
         self._names[tuple(declaration.path.items())] = name
 
     def parents(self, declaration: Declaration) -> dict[str, Any]:
-        """The names of what it is below of. As outputs: when a topic is replaced, so is what is below it."""
+        """The names of its parents, as outputs: replacing a topic replaces its subscriptions and rules."""
         path = tuple(declaration.path.items())
         return {field: self._names.get(path[: depth + 1], name) for depth, (field, name) in enumerate(path[:-1])}
 

@@ -1,4 +1,4 @@
-"""Which id a resource has, from its type and inputs: to import what exists, to look up what was half made. Pure.
+"""A resource's id from its type and inputs, to import it or to find it after an interrupted `init`. Pure.
 
 azure-native's ids are the resources' paths in Azure Resource Manager (Microsoft.ServiceBus, API version 2026-01-01).
 """
@@ -48,7 +48,7 @@ PATHS: Final[Mapping[str, str]] = {
 
 
 def resource_id(resource_type: str, inputs: Mapping[str, Any], subscription_id: str = "") -> str | None:
-    """None for a type that is none of ours, and when `inputs` (or `subscription_id`) lack a part of the path."""
+    """Return None for an unknown type, or if `inputs` and `subscription_id` lack a part of the path."""
     path = PATHS.get(resource_type)
     if path is None:
         return None
@@ -62,7 +62,7 @@ def resource_id(resource_type: str, inputs: Mapping[str, Any], subscription_id: 
 
 
 def path_parts(resource_type: str, resource_id: str) -> dict[str, str]:
-    """The reverse: the inputs that name it. Raises ValueError for an id that is not of this type."""
+    """Return the inputs that name it. Raises ValueError for an id that is not of this type."""
     pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(PATHS[resource_type]))
     match = re.fullmatch(pattern, resource_id, re.IGNORECASE)  # Azure's paths ignore case
     if match is None:

@@ -1,4 +1,4 @@
-"""A spec in a stack's configuration, where DStream leaves it for the plain `pulumi` CLI to find."""
+"""A spec in a stack's configuration, so that the plain `pulumi` CLI can use it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 
 from dstream_stacks.spec import ServiceBusSpec, as_document, from_document
 
-_NAMESPACE = "servicebus"  # not `dstream`, whose settings the engine would hand to the provider of that name
+_NAMESPACE = "servicebus"  # not `dstream`: the engine would pass its settings to the provider of that name
 _KEY = "spec"
 
 
 def stack_config(spec: ServiceBusSpec) -> dict[str, str]:
-    """The settings of a stack of this spec. There is no secret in them."""
+    """Return the settings of a stack with this spec. They contain no secrets."""
     settings = {f"{_NAMESPACE}:{_KEY}": json.dumps(as_document(spec), separators=(",", ":"))}
     if spec.subscription_id:
         settings["azure-native:subscriptionId"] = spec.subscription_id
@@ -19,7 +19,7 @@ def stack_config(spec: ServiceBusSpec) -> dict[str, str]:
 
 
 def configured_spec() -> ServiceBusSpec:
-    """The spec of the running program's stack. Raises what Pulumi raises without one, and ValueError for no spec."""
+    """Return the spec of the running program's stack. Raises Pulumi's error if missing, ValueError if invalid."""
     import pulumi
 
     return from_document(pulumi.Config(_NAMESPACE).require_object(_KEY))

@@ -1,4 +1,4 @@
-"""What `dstream init` runs, for the plain `pulumi` CLI. What it makes stands in the stack's configuration."""
+"""The program of `dstream init`, for the plain `pulumi` CLI. The stack's configuration contains the spec."""
 
 from dstream_stacks.arm_program import arm_program
 from dstream_stacks.stack_config import configured_spec

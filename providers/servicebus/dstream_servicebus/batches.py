@@ -1,7 +1,7 @@
-"""How messages are cut into sends. Pure.
+"""Splits messages into sends. Pure.
 
-A send is one transfer: all of it is stored or none. The service limits its bytes (256 KB on Standard, 1 MB on Premium,
-also where single messages may be larger) and its messages (Microsoft: Service Bus quotas).
+A send is one transfer: the service stores all of it or nothing. It limits the bytes (256 KB on Standard, 1 MB on
+Premium, even where single messages may be larger) and the messages of a send (Microsoft: Service Bus quotas).
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ from typing import Literal
 from dstream_servicebus.message import Message
 
 MEMBER_BYTES = 8
-"""What a message costs in a batch beside itself: the opening of its data section."""
+"""Overhead per message in a batch: the header of its data section."""
 
 MIN_BYTES = 32 * 1024
-"""A slow link is not helped by still smaller sends."""
+"""Smaller sends do not help a slow link."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """What the service announced for one entity, in bytes."""
+    """The limits that the service announced for one entity, in bytes."""
 
     max_batch_bytes: int
     max_message_bytes: int
-    """Of a message sent alone: more than a batch's on Premium with large messages."""
+    """Maximum size of a message sent alone: more than a batch's on Premium with large messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The largest send that is wanted."""
+    """Maximum size of a send."""
 
     max_bytes: int
     max_messages: int
 
     def scaled(self, share: float) -> Cut:
-        """A part of it, for a service or a link that can't take more."""
+        """Return a fraction of it, for a throttled service or a slow link."""
         return Cut(
             max(min(MIN_BYTES, self.max_bytes), int(self.max_bytes * share)), max(1, int(self.max_messages * share))
         )
 
 
 def envelope_bytes(first: Message) -> int:
-    """An upper bound for what the SDK writes around a batch: the first message's id, session and partition key."""
+    """Upper bound for the SDK's overhead per batch: the first message's id, session and partition key."""
     head = first.encoder.head
     return 100 + 4 * (len(first.message_id) + len(head.session_id or "") + len(head.partition_key or ""))
 
 
 def fitting(messages: Iterable[Message], cut: Cut) -> list[Message]:
-    """The messages, from the first on, that go into one send: at least one when there is one, whatever its size."""
+    """Return the leading messages that fit into one send; at least one, if any, whatever its size."""
     chosen: list[Message] = []
     room = cut.max_bytes
     for message in _at_most(messages, cut.max_messages):
@@ -63,7 +63,7 @@ def fitting(messages: Iterable[Message], cut: Cut) -> list[Message]:
 
 
 def way(message: Message, limits: LinkLimits) -> Literal["batch", "single", "oversize"]:
-    """How a message can travel at all."""
+    """How a message can be sent."""
     if message.size + MEMBER_BYTES + envelope_bytes(message) <= limits.max_batch_bytes:
         return "batch"
     return "single" if message.size <= limits.max_message_bytes else "oversize"

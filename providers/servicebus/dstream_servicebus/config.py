@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 _RUN_ONLY = run_only()
 _RUN_ONLY_IN_ARM = run_only(mode="arm")
-"""In mode entities these lead to what is provisioned."""
+"""In mode entities, lifecycle commands need these too."""
 
 Credential = Literal["default", "managed_identity", "workload_identity", "client_secret", "cli"]
 
@@ -123,7 +123,7 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Entra:
-    """Signing in to Entra ID; what is empty comes from the credential's own environment."""
+    """Credentials for Entra ID; empty fields come from the credential's environment."""
 
     namespace: str
     credential: Credential
@@ -134,7 +134,7 @@ class Entra:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach and enter the namespace."""
+    """How to connect to the namespace."""
 
     entry: Entra | str = field(repr=False)
     """A connection string, unless it is Entra ID."""
@@ -144,7 +144,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What decides where an event goes and what its message carries."""
+    """The settings that determine an event's entity and message."""
 
     names: EntityNames
     body: Literal["envelope", "data"]
@@ -157,7 +157,7 @@ class Routing:
 
 
 def access(config: Config, stack_connection_string: str | None = None) -> Access:
-    """Raises ConfigError when the settings don't say how to connect, or say it twice.
+    """Return how to connect. Raises ConfigError if the settings don't specify it, or do so twice.
 
     `stack_connection_string`: the secret output of the stack, which `connection = "stack"` asks for.
     """
@@ -181,7 +181,7 @@ def access(config: Config, stack_connection_string: str | None = None) -> Access
 
 
 def routing(config: Config) -> Routing:
-    """Raises ConfigError for a template or a name that can't work."""
+    """Return the routing. Raises ConfigError for an invalid template or name."""
     session: NameTemplate | Literal["none", "key"]
     if config.session in ("none", "key"):
         session = "none" if config.session == "none" else "key"
@@ -200,7 +200,7 @@ def routing(config: Config) -> Routing:
 
 
 def entity_names(config: Config) -> EntityNames:
-    """Where the task publishes to; infrastructure reads the same. Raises ConfigError."""
+    """Return the entities that the task publishes to; provisioning uses the same. Raises ConfigError."""
     source_host = either(config.source_host, config.original_source_host, "source_host", "sourceHost") or ""
     source_database = (
         either(config.source_database, config.original_source_database, "source_database", "sourceDatabase") or ""
@@ -227,7 +227,7 @@ def entity_names(config: Config) -> EntityNames:
 
 
 def check_oversize(config: Config) -> None:
-    """Raises ConfigError when events are to be kept in a dead-letter file and none is named."""
+    """Raise ConfigError if on_oversize needs a dead-letter file and none is set."""
     if config.on_oversize == "dead_letter" and config.dead_letter is None:
         raise ConfigError(
             "servicebus.no_dead_letter",
@@ -322,7 +322,7 @@ def _ttl_s(time_to_live: Duration | None) -> int | None:
 
 
 def either(value: _T | None, original: _T | None, name: str, original_name: str) -> _T | None:
-    """The one that is set, of a setting and the original's name for it. Raises ConfigError for both."""
+    """Return a setting, given by its own name or the original DStream's. Raises ConfigError if both are set."""
     if value is not None and original is not None:
         raise ConfigError(
             "servicebus.set_twice", f"{name} and {original_name} are the same setting; keep one", config_path=name

@@ -1,4 +1,4 @@
-"""How a client of the namespace is made from the settings. Imports azure: only used once the provider starts."""
+"""Creates clients of the namespace from the settings. Imports azure: used only once the provider starts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
 
 
 class Connector:
-    """Makes clients, each with a connection of its own, and shares one credential among them."""
+    """Creates clients with separate connections and a shared credential."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
         self._credential = _credential(access.entry) if isinstance(access.entry, Entra) else None
 
     def client(self) -> ServiceBusClient:
-        """Raises ConfigError for a connection string that can't be read."""
+        """Raises ConfigError for an invalid connection string."""
         entry = self._access.entry
         options: dict[str, Any] = {
             "retry_total": 0,  # `retry.py` does it
@@ -45,8 +45,8 @@ class Connector:
             return ServiceBusClient.from_connection_string(entry, **options)
 
     def administration(self, *, patient: bool = False) -> ServiceBusAdministrationClient | None:
-        """A client for the entities' settings; None where no administration endpoint is known. `patient` is for making
-        entities: it waits out throttling for about half a minute.
+        """Return a client for the entities' settings, or None if the administration endpoint is unknown. `patient`
+        is for creating entities: it waits out throttling for about half a minute.
         """
         entry = self._access.entry
         options: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 5}
@@ -62,17 +62,17 @@ class Connector:
         if isinstance(entry, Entra):
             return ServiceBusAdministrationClient(_full_host(entry.namespace), self._shared_credential(), **options)
         if is_emulator(entry):
-            return None  # its administration has a port that the connection string does not tell
+            return None  # its administration endpoint has a port that the connection string does not include
         with _readable("connection_string"):
             return ServiceBusAdministrationClient.from_connection_string(entry, **options)
 
     def _shared_credential(self) -> TokenCredential:
-        assert self._credential is not None  # made for every Entra
+        assert self._credential is not None  # created for every Entra
         return self._credential
 
 
 def is_emulator(connection_string: str) -> bool:
-    """As the SDK decides it: the value's case counts, the key's does not."""
+    """Decide as the SDK does: the value is case-sensitive, the key is not."""
     return bool(_EMULATOR.search(connection_string))
 
 
@@ -118,7 +118,7 @@ def _endpoint(connection_string: str) -> str:
 
 
 def _custom_port(endpoint: str) -> dict[str, Any]:
-    """With TLS the SDK drops an endpoint's port unless it is given as a custom endpoint, and then must be told AMQP."""
+    """With TLS the SDK drops an endpoint's port unless it is a custom endpoint, which needs an explicit transport."""
     address = urlsplit(endpoint)
     if not address.hostname or address.port in (None, _AMQPS_PORT):
         return {}

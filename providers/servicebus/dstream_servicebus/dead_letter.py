@@ -1,4 +1,4 @@
-"""A file of events that no message could carry: JSON lines, on disk before the event counts as settled."""
+"""A JSON Lines file of events that are too large for a message; flushed to disk before the event counts as settled."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class Rejected(msgspec.Struct, frozen=True):
     size: int
     """Bytes of the message."""
     limit: int | None
-    """None: the service refused it without saying what it takes."""
+    """None: the service refused it without a limit."""
     event: msgspec.Raw
     """The body as it would have been sent."""
 
 
 class DeadLetterFile:
-    """Appends. Thread-safe; made when first needed."""
+    """Appends to the file, which is created on first use. Thread-safe."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._lock = threading.Lock()
 
     def add(self, rejected: Rejected) -> None:
-        """Raises SystemFault when it can't be written: then the event must not be settled."""
+        """Append the event. Raises SystemFault if that fails; the event must then stay unsettled."""
         line = msgspec.json.encode(rejected) + b"\n"
         try:
             with self._lock:

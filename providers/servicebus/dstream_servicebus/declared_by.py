@@ -1,4 +1,4 @@
-"""Which setting declares a resource: where an error about the resource points. Pure."""
+"""Finds the setting that declares a resource, for errors about the resource. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AMQP 1.0 messages straight to bytes, byte for byte what azure-servicebus makes of a ServiceBusMessage.
+"""Encodes AMQP 1.0 messages, byte for byte as azure-servicebus encodes a ServiceBusMessage.
 
 The SDK builds a dict for every field and encodes a message twice to batch it; this writes the sections that a message
 of ours can have and keeps what messages share: per head only the id and the body differ. Layout: OASIS AMQP 1.0,
@@ -23,12 +23,12 @@ _U32 = struct.Struct(">I").pack
 _I64 = struct.Struct(">q").pack
 
 _MAX_EXPIRY_MS = 253402243199000
-"""The latest expiry that the SDK writes (its MAX_ABSOLUTE_EXPIRY_TIME, in the last hours of the year 9999)."""
+"""Maximum expiry that the SDK writes (its MAX_ABSOLUTE_EXPIRY_TIME, in the last hours of the year 9999)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """All that a message carries beside its id and its body; messages of one table and operation usually share it."""
+    """A message's fields other than its id and body; messages of one table and operation usually share them."""
 
     content_type: str
     session_id: str | None = None
@@ -52,7 +52,7 @@ class Encoder:
         self._created_s = 0
 
     def encode(self, message_id: bytes, body: bytes, created_s: int = 0) -> bytes:
-        """One message. `message_id` in UTF-8; `created_s`: Unix time now, of use only with a time to live."""
+        """Encode one message. `message_id` in UTF-8; `created_s`: current Unix time, used only with a time to live."""
         if created_s != self._created_s:
             self._created_s = created_s
             self._prefixes.clear()
@@ -63,12 +63,12 @@ class Encoder:
         return b"%b%b%b%b%c%b" % (around[0], message_id, around[1], _SMALL_DATA, size, body)
 
     def size(self, id_length: int, body_length: int) -> int:
-        """Bytes of the encoded message; both lengths in bytes."""
+        """Return the size of the encoded message; all in bytes."""
         before, after = self._prefixes.get(id_length) or self._around_id(id_length)
         return len(before) + id_length + len(after) + body_length + (8 if body_length > 255 else 5)
 
     def _around_id(self, id_length: int) -> tuple[bytes, bytes]:
-        """What stands before and after an id of that length, up to the body."""
+        """Return the bytes before and after an id of this length, up to the body."""
         head = self.head
         created = expires = _NULL
         if head.ttl_s:
@@ -126,7 +126,7 @@ def _map(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def _compound(small: int, large: int, count: int, size: int) -> bytes:
-    """Opening of a list or map; the small form up to where the SDK leaves it (one octet earlier than the standard)."""
+    """Header of a list or map; in the small form up to the SDK's limit (one octet below the standard's)."""
     if count <= 255 and size < 255:
         return bytes((small, size + 1, count))
     return bytes((large,)) + _U32(size + 4) + _U32(count)

@@ -1,7 +1,7 @@
-"""Operations that the service refuses while another one goes on below the same topic: they are tried again.
+"""Retries operations that the service refuses while another one runs on the same topic.
 
-The engine makes several entities at a time, and subscriptions and rules of one topic get in each other's way on the
-service's side (Azure/azure-sdk-for-js#6276, #5516). Microsoft: "Service Bus Resource Manager exceptions", Conflict.
+The engine creates several entities concurrently, and subscriptions and rules of one topic conflict in the service
+(Azure/azure-sdk-for-js#6276, #5516). Microsoft: "Service Bus Resource Manager exceptions", Conflict.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _IN_PROGRESS = re.compile(r"SubCode=40901|conflicting operation", re.IGNORECASE)
 
 
 def settled(call: Callable[[], _Result], sleep: Callable[[float], None] = time.sleep) -> _Result:
-    """The call's result, for which it may wait about 15 seconds. Raises what the last attempt raised."""
+    """Return the call's result, retrying for up to about 15 seconds. Raises what the last attempt raised."""
     for wait_s in _WAITS_S:
         try:
             return call()
         except HttpResponseError as error:
             if error.status_code != 409 or not _IN_PROGRESS.search(str(error)):
                 raise
-        sleep(wait_s * random.uniform(0.5, 1.5))  # those that collided must not come back together
+        sleep(wait_s * random.uniform(0.5, 1.5))  # spread the retries of operations that collided
     return call()

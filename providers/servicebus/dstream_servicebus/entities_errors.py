@@ -1,4 +1,4 @@
-"""What the administration endpoint's refusals mean, in one line without any secret."""
+"""Translates the administration endpoint's errors to one line without secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DETAIL = re.compile(r"<Detail>(.*?)</Detail>", re.DOTALL)
 
 @contextmanager
 def told(resource_id: str) -> Iterator[None]:
-    """Raises ResourceFailed for what the service or the network refuses."""
+    """Raise ResourceFailed for errors of the service or the network."""
     try:
         yield
     except AzureError as error:
@@ -31,7 +31,7 @@ def told(resource_id: str) -> Iterator[None]:
 
 
 def already_exists(resource_id: str) -> ResourceFailed:
-    """In azure-native's words, so that people and programs find the same in both modes."""
+    """Worded like azure-native's error, so that it is the same in both modes."""
     return ResourceFailed(f"cannot create already existing resource '{resource_id}'")
 
 
@@ -49,13 +49,13 @@ def _text(error: AzureError, resource_id: str) -> str:
 
 
 def _detail(error: AzureError) -> str:
-    """What the service says: for some statuses the SDK shows it only inside the body."""
+    """The service's message: for some statuses the SDK has it only in the body."""
     found = _DETAIL.search(str(error))
     return " ".join(found[1].split()) if found else reason(error)
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost: requests and urllib3 wrap it in their own objects' addresses."""
+    """The innermost cause: requests and urllib3 wrap it in the addresses of their objects."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return reason(error)

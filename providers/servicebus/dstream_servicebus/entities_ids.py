@@ -10,7 +10,7 @@ from dstream.infra.attached.types import ResourceFailed, Values
 
 @dataclass(frozen=True, slots=True)
 class IdShape:
-    """How the ids of one type are built from the settings that name it."""
+    """Builds the ids of one type from the settings that name it."""
 
     segments: tuple[str, ...]
     names: tuple[str, ...]
@@ -19,7 +19,7 @@ class IdShape:
         return "/".join(f"{segment}/{inputs[name]}" for segment, name in zip(self.segments, self.names, strict=True))
 
     def keys_of(self, resource_id: str) -> tuple[str, ...]:
-        """Only the first name, of a queue or topic, may have a slash in it. Raises ResourceFailed."""
+        """Return the names. Only the first, of a queue or topic, may contain a slash. Raises ResourceFailed."""
         first, *others = self.segments
         pattern = f"{first}/(.+)" + "".join(f"/{segment}/([^/]+)" for segment in others)
         match = re.fullmatch(pattern, resource_id)

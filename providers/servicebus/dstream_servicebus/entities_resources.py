@@ -1,7 +1,7 @@
-"""Queues, topics and subscriptions as resources, made through the administration endpoint instead of Azure.
+"""Queues, topics and subscriptions as resources, managed through the administration endpoint.
 
-For whoever has a connection string with the Manage right and no access to Azure Resource Manager, and for the emulator.
-Tokens, settings and ids are those that `dstream_stacks` writes.
+For users with a Manage connection string but no access to Azure Resource Manager, and for the emulator.
+Tokens, settings and ids are those of `dstream_stacks`.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _FIGURES = {
 
 
 def entities_resources(administration: Callable[[], ServiceBusAdministrationClient]) -> AttachedResources:
-    """What the engine attaches to under the name PACKAGE. `administration` makes the client on its first use; its own
-    retries are what waits out throttling.
+    """Return what the engine attaches to under the name PACKAGE. `administration` creates the client on first use; the
+    client's retries wait out throttling.
     """
     client = _Shared(administration)
     return AttachedResources(
@@ -64,7 +64,7 @@ def entities_resources(administration: Callable[[], ServiceBusAdministrationClie
 
 
 class _Shared:
-    """One client for all threads: azure-core's clients may be shared."""
+    """Shares one client between all threads, which azure-core supports."""
 
     def __init__(self, make: Callable[[], ServiceBusAdministrationClient]) -> None:
         self._make = make
@@ -141,7 +141,7 @@ class _Entities:
                 made = settled(partial(self._kind.create, self._administration(), *keys, **self._attributes(inputs)))
             except ResourceExistsError as error:
                 raise already_exists(resource_id) from error
-        # Its figures come with the next look: were they asked for now, a failure would leave what was made unrecorded.
+        # The next read adds figures: reading them now could fail and leave the created entity unrecorded.
         return resource_id, Actual(self._settings(keys, made), {"name": keys[-1]})
 
     def read(self, resource_id: str) -> Actual | None:
@@ -173,7 +173,7 @@ class _Entities:
         keys = self._kind.ids.keys_of(resource_id)
         with told(resource_id):
             if self._get(keys) is None:
-                return  # gone already; a topic of a queue's name, or the other way round, is not ours
+                return  # already gone; a topic with the queue's name, or the other way round, is not ours
             try:
                 settled(partial(self._kind.delete, self._administration(), *keys))
             except ResourceNotFoundError:
@@ -184,7 +184,7 @@ class _Entities:
             return self._kind.get(self._administration(), *keys)
         except ResourceNotFoundError:
             return None
-        except AttributeError:  # azure-servicebus 7.15, where a queue is asked for and a topic has the name, or reverse
+        except AttributeError:  # azure-servicebus 7.15: a topic has the requested queue's name, or the other way round
             return None
 
     def _attributes(self, inputs: Values) -> dict[str, Any]:
@@ -229,19 +229,19 @@ def _iso_duration(span: datetime.timedelta) -> str:
 
 
 def _entity_path(address: str) -> str:
-    """The service names the destination of forwarding by its whole address; settings by its name."""
+    """The service returns a forwarding destination as a full address; settings have only its name."""
     return unquote(urlsplit(address).path).strip("/") if "://" in address else address
 
 
 def _size_of_one_partition(size_mb: int | None) -> int | None:
-    """Of a partitioned entity, of which the service tells all 16 (Microsoft: "Partitioned queues and topics")."""
+    """Of a partitioned entity, whose reported size includes all 16 (Microsoft: "Partitioned queues and topics")."""
     if size_mb is None or size_mb <= _LARGEST_UNPARTITIONED_MB:
         return size_mb
     return size_mb // _PARTITIONS
 
 
 def _figures(runtime: Any) -> Values:
-    """Those that this kind of entity has."""
+    """The figures that this kind of entity has."""
     figures: dict[str, Any] = {name: getattr(runtime, each, None) for name, each in _FIGURES.items()}
     figures["countDetails"] = {name: getattr(runtime, each, None) for name, each in _COUNTS.items()}
     figures["countDetails"] = {name: value for name, value in figures["countDetails"].items() if value is not None}

@@ -1,8 +1,8 @@
 """Rules of subscriptions as resources.
 
-The service gives each new subscription a rule `$Default` that matches everything. So a Rule of that name takes it over
-instead of being refused, and when it is deleted the subscription gets back what the service had given it: a `$Default`
-that matches everything. Deleting it for good would let the subscription match nothing.
+The service creates a rule `$Default`, which matches everything, with each subscription. So creating a Rule of that name
+changes the existing one, and deleting it restores the rule that matches everything. Without `$Default`, the
+subscription would match nothing.
 """
 
 from __future__ import annotations
@@ -148,5 +148,5 @@ def _correlation(found: CorrelationRuleFilter) -> Values:
 
 
 def _plain(value: Any) -> Any:
-    """Moments and time spans as text."""
+    """Dates and time spans as text."""
     return value if isinstance(value, str | int | float | bool) else str(value)

@@ -1,7 +1,7 @@
-"""What `dstream init`, `plan`, `status` and `destroy` need to know of a task's Service Bus: how its stack is defined.
+"""The definition of a task's Service Bus stack, for `dstream init`, `plan`, `status` and `destroy`.
 
-Program, ids and counts come from `dstream_stacks`, the engine from `dstream.infra`; here they meet the settings.
-Imports azure and Pulumi: only used once a lifecycle command has come.
+Connects the settings with the program, ids and counts of `dstream_stacks` and the engine of `dstream.infra`. Imports
+azure and Pulumi: used only by lifecycle commands.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _MB = 1 << 20
 
 
 def definition(config: Config, *, import_existing: bool, is_made: bool = True) -> Definition:
-    """The stack that the settings describe; not `is_made`: only where it is, for what goes by the record. Raises
-    ConfigError.
+    """Return the stack that the settings describe; without `is_made`, only its place, for commands that use the record.
+    Raises ConfigError.
     """
     spec = spec_of(config, import_existing=import_existing) if is_made else place_of(config)
     defined = _through_administration(config, spec) if spec.mode == "entities" else _through_azure(config, spec)
@@ -67,7 +67,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
     return Definition(
         program=arm_program(spec, see_namespace=namespace.see),
         spec={},
-        plugins={"azure-native": version("pulumi-azure-native")},  # the plugin that goes with the program's classes
+        plugins={"azure-native": version("pulumi-azure-native")},  # the plugin of the program's classes
         engine_config=stack_config(spec),
         message=lambda steps: _capacity(config, spec, namespace),
     )
@@ -99,7 +99,7 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
 
 @dataclass(slots=True)
 class _ExistingNamespace:
-    """The tier of a namespace that the settings only name, once somebody has told it."""
+    """The tier of an existing namespace, once known."""
 
     tier: Tier | None = None
     capacity: int | None = None
@@ -115,13 +115,13 @@ def _asked(administration: Callable[[], ServiceBusAdministrationClient]) -> _Exi
         with administration() as client:
             found = client.get_namespace_properties()
     except AzureError:
-        return namespace  # an emulator has none; the plan is right without
+        return namespace  # an emulator has none; the plan does not depend on it
     namespace.see(str(found.messaging_sku), found.messaging_units)
     return namespace
 
 
 def _capacity(config: Config, spec: ServiceBusSpec, existing: _ExistingNamespace) -> str:
-    """What the tier carries, for the end of a plan."""
+    """What the tier can carry, shown at the end of a plan."""
     named = spec.namespace or Namespace(name="")
     if named.tier is None:
         named = msgspec.structs.replace(named, tier=existing.tier, capacity=existing.capacity)
@@ -130,7 +130,7 @@ def _capacity(config: Config, spec: ServiceBusSpec, existing: _ExistingNamespace
 
 
 def _where(spec: ServiceBusSpec) -> str:
-    """'sb-retail (rg-retail)'; without either a connection string leads there."""
+    """'sb-retail (rg-retail)'; empty with only a connection string."""
     namespace = spec.namespace.name if spec.namespace else ""
     return f"{namespace} ({spec.resource_group.name})" if spec.resource_group else namespace
 
@@ -140,7 +140,7 @@ def _resource_id(spec: ServiceBusSpec, resource_type: str, inputs: Mapping[str, 
 
 
 def _holds(step: Step) -> int:
-    """Raises LookupError where the outputs do not tell."""
+    """Raises LookupError if the outputs have no counts."""
     held = messages_held(step.type, step.outputs)
     if held is None:
         raise LookupError(f"no message counts among the outputs of {step.name}")

@@ -1,4 +1,4 @@
-"""What the entities' own settings say about the promises of a run, where we may read them (the Manage claim)."""
+"""Reads the settings of entities that affect a run's guarantees. Needs the Manage claim."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from dstream_servicebus.retry import reason
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """An entity as administered."""
+    """What the administration endpoint returns for an entity."""
 
     duplicate_detection: Literal["on", "off", "unknown"]
     duplicate_window: datetime.timedelta | None = None
     requires_session: bool | None = None
-    """Of a queue; a topic's subscriptions have it each for itself. None: unknown."""
+    """Of a queue; for a topic, each subscription has its own. None: unknown."""
     unknown_because: str = ""
 
 
 def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: EntityKind) -> Inspected:
-    """One question to the administration endpoint. Never raises for what it may not or can't read."""
+    """Query the administration endpoint once. Returns "unknown" for settings it can't read; does not raise."""
     try:
         if kind == "queue":
             queue = administration.get_queue(entity)

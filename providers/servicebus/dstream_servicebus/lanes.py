@@ -1,7 +1,7 @@
-"""What waits to be sent, in order, and who is told when it has been. No I/O; a lane is used under its owner's lock.
+"""Messages waiting to be sent, in order, and their tickets. No I/O; use under the owner's lock.
 
-A lane is what must stay in order: one session of an entity, or the entity where there are no sessions. It has at most
-one send under way, so a send that is repeated never overtakes or is overtaken.
+A lane keeps its order: one session of an entity, or the entity without sessions. It has at most one send in flight, so
+a retried send can't overtake or be overtaken.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dstream_servicebus.message import Message
 
 
 class LaneKey(NamedTuple):
-    """All messages of one send share these; mixed partition keys would make the service refuse it."""
+    """Shared by all messages of a send; the service refuses sends with mixed partition keys."""
 
     entity: str
     session_id: str | None
@@ -75,7 +75,7 @@ class Lane:
         return fitting(self._waiting(), cut)
 
     def settle(self, messages: int) -> list[tuple[Ticket, int]]:
-        """Take that many from the front; returns whose they were, for the caller to settle without a lock held."""
+        """Remove this many from the front; return their tickets, for the caller to settle without holding a lock."""
         settled: list[tuple[Ticket, int]] = []
         while messages:
             ticket, chunk = self._chunks[0]

@@ -1,4 +1,4 @@
-"""A Service Bus message as this provider means it, apart from how it is encoded."""
+"""A Service Bus message, independent of its encoding."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MAX_ID_LENGTH = 128
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One message to send. A struct and not a dataclass, because one is made for every event."""
+    """One message to send. A struct, not a dataclass, because there is one per event."""
 
     encoder: Encoder
     """Of its head."""
     message_id: str
     body: bytes
     size: int
-    """Bytes once encoded."""
+    """Encoded size in bytes."""
 
     @staticmethod
     def of(encoder: Encoder, message_id: str, body: bytes) -> Message:

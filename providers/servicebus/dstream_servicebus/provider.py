@@ -1,4 +1,4 @@
-"""The output provider as the SDK knows it. Light: the first line comes before azure and the settings are imported."""
+"""The output provider for the SDK. Starts fast: imports azure and the settings only when needed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         return definition(self.config, import_existing=False, is_made=False)
 
     def start(self) -> None:
-        """Open what is known to be published to; what is wrong with it is raised before any event moves."""
+        """Open the known entities, so that errors are raised before any event is sent."""
         from dstream_servicebus.publication import Publication
 
         self._publication = Publication(self.config, self.telemetry, self._stack_connection_string())
@@ -53,7 +53,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         return self._publication.write(batch)
 
     def _stack_connection_string(self) -> str | None:
-        """What `connection = "stack"` asks for."""
+        """The stack's connection string, for `connection = "stack"`."""
         if self.config.connection != "stack":
             return None
         from dstream.infra.engine.session import stack_outputs

@@ -1,6 +1,6 @@
-"""From the settings to what is provisioned: one spec, and every mistake that can be known named before anything moves.
+"""Builds the spec to provision from the settings, and checks the settings before anything changes.
 
-Pure. The queues and topics are the ones that the publisher sends to (`entity_names`).
+Pure. The queues and topics are those that the publisher sends to (`entity_names`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _TELLABLE = frozenset({"table", "source_host", "source_database"})
 
 
 def place_of(config: Config) -> ServiceBusSpec:
-    """Where the entities are, without them: all that is needed to look at or delete what is recorded. So a mistake in
-    what is published keeps nobody from it. Raises ConfigError.
+    """Return the spec without entities: enough to inspect or delete recorded resources, even with errors in the other
+    settings. Raises ConfigError.
     """
     check_mode(config)
     if config.subscription_id is not None:
@@ -43,7 +43,7 @@ def place_of(config: Config) -> ServiceBusSpec:
 
 
 def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
-    """What the task's output needs. `import_existing`: take over whatever is there. Raises ConfigError."""
+    """Return the spec of the task's output. `import_existing`: import existing resources. Raises ConfigError."""
     kind, names = _entities(config)
     return msgspec.structs.replace(
         place_of(config),
@@ -56,12 +56,12 @@ def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
 
 
 def expected_load(config: Config) -> Load | None:
-    """What is expected to come, where the settings say so."""
+    """Return the expected load, or None if it is not set."""
     return None if config.expected_rate is None else Load(config.expected_rate, config.expected_row_size)
 
 
 def _entities(config: Config) -> tuple[EntityKind, Sequence[str]]:
-    """Their kind, and their names as far as they are told without an event. Raises ConfigError."""
+    """Return the kind and names of the task's entities. Raises ConfigError."""
     entities = entity_names(config)
     names = entities.known() or tuple(config.entities)
     setting = "queue" if config.queue is not None else "topic" if config.topic is not None else "tables"

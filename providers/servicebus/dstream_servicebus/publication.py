@@ -1,4 +1,4 @@
-"""One run: from settings to open links, from lines to promises. Imports azure; `provider.py` does so only at start.
+"""One run: opens links and turns lines into sends. Imports azure, so `provider.py` imports it only at start.
 
 `routing.py` event -> message; `publisher.py`, `worker.py` sending in order; `sender.py` one link; `retry.py` what a
 failure means; `inspection.py` what the entities' own settings say.
@@ -32,7 +32,7 @@ from dstream_servicebus.watchdog import Watchdog
 from dstream_servicebus.worker import Delivery
 
 OPEN_TOGETHER = 8
-"""Opening a link takes about half a second; a task with many tables has as many links."""
+"""Maximum number of links opened concurrently. Opening one takes about half a second."""
 
 _UNLIMITED = 1 << 40
 
@@ -41,9 +41,9 @@ class Publication:
     """`open`, then `write` from one thread; `close` in any case."""
 
     def __init__(self, config: Config, telemetry: Telemetry, stack_connection_string: str | None = None) -> None:
-        """`stack_connection_string`: where `connection = "stack"` leads.
+        """`stack_connection_string`: used with `connection = "stack"`.
 
-        Raises ConfigError for settings that can't work together.
+        Raises ConfigError for conflicting settings.
         """
         logging.getLogger("azure").setLevel(logging.CRITICAL)  # each failure is reported once, by us
         check_oversize(config)
@@ -59,14 +59,14 @@ class Publication:
 
     @property
     def limits(self) -> BatchLimits:
-        """How the SDK is to cut what it gives to `write`; sends are cut anew from what waits in a lane."""
+        """The batches that the SDK passes to `write`; lanes build sends from whatever is waiting."""
         batch = self._config.batch
         return BatchLimits(
             max_lines=batch.max_messages, linger_s=batch.linger, max_pending=2 * self._config.concurrency
         )
 
     def open(self) -> None:
-        """Open what is known to be published to. Raises the first entity's error, in the order of the names."""
+        """Open the known entities. Raises the first entity's error, in the order of the names."""
         with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
             for sender in pool.map(self._open_one, self._routing.names.known()):
                 self._publisher.adopt(sender)

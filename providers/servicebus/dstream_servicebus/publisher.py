@@ -1,4 +1,4 @@
-"""Spreads messages over workers and promises when they are accepted. The threads are described in `worker.py`."""
+"""Distributes messages over workers and reports when they are accepted. `worker.py` describes the threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLOSE_S = 5.0
 
 
 class Publisher:
-    """`adopt` what is open already, `start`, then `publish` from one thread."""
+    """Call `adopt` for open senders, then `start`, then `publish` from one thread."""
 
     def __init__(self, delivery: Delivery, concurrency: int) -> None:
         self._workers = [Worker(number, delivery, self.fail) for number in range(concurrency)]
@@ -34,18 +34,18 @@ class Publisher:
             worker.start()
 
     def publish(self, batch: Batch, lanes: Mapping[LaneKey, list[Message]]) -> Future[None]:
-        """The future is done when all are accepted. Raises what ended the publishing earlier."""
+        """Return a future that completes when all messages are accepted. Raises the error that ended publishing."""
         if self._failure is not None:
             raise self._failure
         ticket = Ticket(batch, sum(map(len, lanes.values())))
         for key, messages in lanes.items():
             self._worker(key).add(key, ticket, messages)
         if self._failure is not None:
-            ticket.fail(self._failure)  # it failed meanwhile, and may have looked for tickets before this one was there
+            ticket.fail(self._failure)  # publishing may have failed before this ticket was registered
         return ticket.future
 
     def fail(self, error: DStreamError) -> None:
-        """End it: nothing more is sent, and every open promise fails with the first error."""
+        """Stop: send nothing more and fail every open ticket with the first error."""
         with self._lock:
             if self._failure is None:
                 self._failure = error

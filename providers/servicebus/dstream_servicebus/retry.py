@@ -1,8 +1,8 @@
-"""When a send is tried again, and what must not be. Pure but for the SDK's exception classes.
+"""Decides which failed sends to retry, and how. Pure except for the SDK's exception classes.
 
-The SDK's own retries are switched off: they re-send at once what may have been stored, don't wait long enough for
-server-busy and never give up a connection that timed out. Facts: azure-servicebus 7.15 `_pyamqp_transport.py` maps
-conditions to exceptions; Microsoft "Service Bus messaging exceptions" says what each means.
+The SDK's own retries are switched off: they immediately resend what may have been stored, don't wait long
+enough for server-busy and never drop a connection that timed out. Facts: azure-servicebus 7.15 `_pyamqp_transport.py`
+maps conditions to exceptions; Microsoft "Service Bus messaging exceptions" says what each means.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OUT_OF_RANGE = "com.microsoft:argument-out-of-range"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a failed send calls for; `error` when it is to stop."""
+    """How to handle a failed send; with `error`, stop."""
 
     action: Action
     error: DStreamError | None = None
@@ -39,7 +39,7 @@ class Schedule:
     busy_s: float
 
     def wait_s(self, failures: int, action: Action, jitter: float) -> float:
-        """After the nth failure in a row; `jitter` is random in 0..1, so that senders don't come back together."""
+        """Return the wait after the nth failure in a row; a random `jitter` in 0..1 spreads the senders' retries."""
         doubled = 2.0 ** min(failures - 1, 30)
         if action in ("busy", "full"):
             return min(max(self.max_s, self.busy_s), self.busy_s * doubled) + self.busy_s * jitter / 4
@@ -47,7 +47,7 @@ class Schedule:
 
 
 class RetryPace:
-    """The share of a full send that is tried: halved when the service or the link suffers, regained step by step."""
+    """The share of a full send to try: halved on throttling or a slow link, restored step by step."""
 
     __slots__ = ("share",)
 
@@ -65,7 +65,7 @@ class RetryPace:
 
 
 def judge(error: Exception, entity: str, kind: str) -> Verdict:
-    """What to do after `error`. Whatever is not known to be final is tried again on a new connection."""
+    """Return what to do after `error`. Unknown errors are retried on a new connection."""
     if isinstance(error, sdk.ServiceBusServerBusyError):
         return Verdict("busy")
     if isinstance(error, sdk.ServiceBusQuotaExceededError):
@@ -124,11 +124,11 @@ def session_required(entity: str, kind: str) -> ConfigError:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what the SDK says."""
+    """The first line of the SDK's message."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _token_status(error: Exception) -> int | None:
-    """HTTP-like status of a refused $cbs token: the broker answers 404 there for an entity that does not exist."""
+    """HTTP-like status of a refused $cbs token: the broker returns 404 if the entity does not exist."""
     status = getattr(getattr(error, "inner_exception", None), "status_code", None)
     return status if isinstance(status, int) else None

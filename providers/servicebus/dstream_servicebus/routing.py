@@ -1,7 +1,7 @@
-"""An event's line -> its entity, its lane, its message.
+"""Maps an event's line to its entity, lane and message.
 
-Only the metadata that the settings ask for is read from a line; msgspec skips the rest without building anything. What
-follows from it is worked out once for each combination of values and remembered.
+Only the metadata that the settings use is decoded; msgspec skips the rest. The result is cached per combination of
+metadata values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dstream_servicebus.lanes import LaneKey
 from dstream_servicebus.message import MAX_ID_LENGTH, Message
 
 REMEMBERED = 10_000
-"""Combinations of metadata values; with a per-event field in a template each event has its own."""
+"""Maximum cached combinations of metadata values; a per-event field in a template makes one per event."""
 
 _DIGEST_CHARS = 32
 _CONTENT_TYPE = "application/json"
@@ -50,7 +50,7 @@ class Router:
         self._targets: dict[Any, _Target] = {}
 
     def route(self, line: bytes) -> tuple[LaneKey, Message]:
-        """Raises DataError for a line that can't be read, or that lacks what its name or session is made of."""
+        """Raises DataError for an invalid line, or one without the fields of its name or session."""
         routing = self._routing
         try:
             envelope = self._decode(line)
@@ -71,7 +71,7 @@ class Router:
         values = (self._values(metadata), session)
         try:
             target = self._targets.get(values)
-        except TypeError:  # a list or an object among the values can't be looked up
+        except TypeError:  # a list or an object among the values is not hashable
             return self._new_target(metadata, session)
         if target is None:
             target = self._new_target(metadata, session)
@@ -113,7 +113,7 @@ class Router:
         return _Target(LaneKey(entity, head.session_id, head.partition_key), Encoder(head))
 
     def _key_session(self, metadata: Any, data: msgspec.Raw) -> str:
-        """Table and key values, so that the changes of one row stay in order."""
+        """Return table and key values, so that the changes of a row stay in order."""
         key = metadata.Key
         values = _decode_data(data) if data else {}
         if not isinstance(key, list) or not all(name in values for name in key):
@@ -137,7 +137,7 @@ class Router:
         return text
 
     def _render(self, template: NameTemplate, metadata: Any) -> str | None:
-        """None when a field is absent from the event."""
+        """Return None if the event lacks a field."""
         if not template.fields:
             return template.text
         values = _FieldValues(self._source_fields, metadata)
@@ -148,7 +148,7 @@ class Router:
 
 
 class _FieldValues(Mapping[str, str]):
-    """What a template may name: source_host, source_database, table, and every key of the metadata."""
+    """The fields of a template: source_host, source_database, table, and every key of the metadata."""
 
     def __init__(self, source_fields: Mapping[str, str], metadata: Any) -> None:
         self._source_fields = source_fields
@@ -198,13 +198,13 @@ def _data(data: msgspec.Raw, line: bytes) -> bytes:
 
 
 def _stable_id(given: object, line: bytes) -> str:
-    """The given id when Service Bus takes it; else one made of it; without any, one made of the line's bytes."""
+    """Return the given id, a hash of it if it is too long, or without one a hash of the line's bytes."""
     text = _text(given)
     return _short(text) if text else hashlib.sha256(line).hexdigest()[:_DIGEST_CHARS]
 
 
 def _short(text: str) -> str:
-    """The text, or what stands for it when it is longer than an id may be."""
+    """Return the text, or a hash of it if it is longer than an id may be."""
     return text if len(text) <= MAX_ID_LENGTH else hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]
 
 

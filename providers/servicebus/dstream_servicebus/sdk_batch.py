@@ -1,4 +1,4 @@
-"""Our messages as the SDK's batch object, by two paths that put the same bytes on the wire.
+"""Puts our messages into the SDK's batch object, by two paths that send the same bytes.
 
 Public path: a ServiceBusMessage each, `add_message`. Fast path: `encoder.py` makes the bytes, and they go straight into
 the list that the SDK sends, which is private to it (`ServiceBusMessageBatch._message[5]`, azure-servicebus 7.15). So
@@ -26,10 +26,10 @@ class FillBatch(Protocol):
 
 
 def choose_fill(max_bytes: int = 256 * 1024) -> tuple[FillBatch, str]:
-    """The fast path when it is proven equal to the public one; else the public one and why."""
+    """Return the fast path if it is proven equal to the public one, or else the public one and the reason."""
     try:
         difference = _first_difference(max_bytes)
-    except Exception as error:  # noqa: BLE001  # whatever a changed SDK raises means that the fast path does not fit it
+    except Exception as error:  # noqa: BLE001  # any error means that the fast path does not fit this SDK
         difference = f"{type(error).__name__}: {error}"
     return (fill_fast, "") if not difference else (fill_public, difference)
 
@@ -47,7 +47,7 @@ def fill_public(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> i
 
 
 def fill_fast(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int:
-    """The caller has cut `messages` to the batch's size."""
+    """The caller has limited `messages` to the batch's size."""
     now_s = int(time.time())
     encoded = [
         message.encoder.encode(message.message_id.encode(), message.body, now_s if message.encoder.head.ttl_s else 0)
@@ -79,7 +79,7 @@ def to_sdk_message(message: Message) -> ServiceBusMessage:
 
 
 def _first_difference(max_bytes: int) -> str:
-    """What differs between the two paths for the samples; empty when nothing does."""
+    """Return the difference between the two paths for the samples; empty if there is none."""
     for head in _SAMPLES:
         messages = [Message.of(Encoder(head), f"id-{size}", b"x" * size) for size in (0, 1, 255, 256, 5000)]
         fast, public = ServiceBusMessageBatch(max_bytes), ServiceBusMessageBatch(max_bytes)

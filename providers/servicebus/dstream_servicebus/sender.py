@@ -1,7 +1,7 @@
 """One link to one entity, used by one thread at a time (the SDK's senders are not thread-safe).
 
-Every call into the SDK has a timeout and, since that does not always hold, a watchdog. What failed in a way that leaves
-the connection in doubt is dropped whole: a new client, a new connection, a new link.
+Every call into the SDK has a timeout and, since the SDK does not always respect it, a watchdog. If a failure leaves the
+connection in doubt, the sender drops it and uses a new client, connection and link.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from dstream_servicebus.sdk_batch import FillBatch, to_sdk_message
 from dstream_servicebus.watchdog import Watchdog
 
 GRACE_S = 5.0
-"""How long after its timeout a call may end by itself."""
+"""How long after its timeout a call may still return before the watchdog aborts it."""
 
 IDLE_S = 9 * 60.0
 """The service detaches a link after 10 idle minutes (Microsoft: "AMQP errors", link is force detached); be earlier."""
 
 CLOSE_S = 0.3
-"""The frames that say goodbye are out by then; the SDK's close goes on to wait for a thread that sleeps a second."""
+"""By then the closing frames are sent; the SDK's close still waits for a thread that sleeps for a second."""
 
 SOCKET_TIMEOUT_S = 1.0
 """The SDK's 0.2 s drops uplinks below 320 KB/s in the middle of a frame; a longer one delays close and keep-alive."""
 
 
 class EntitySender:
-    """`open` before each send: it connects when that is needed. All methods raise the SDK's exceptions."""
+    """Call `open` before each send: it connects if needed. All methods raise the SDK's exceptions."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class EntitySender:
         self._last_used = 0.0
 
     def open(self) -> LinkLimits:
-        """Connect, unless that was done, and tell what the link allows."""
+        """Connect if needed, and return the link's limits."""
         if self._link is not None and time.monotonic() - self._last_used > IDLE_S:
             self.drop()
         if self._link is None or self._limits is None:
@@ -66,7 +66,7 @@ class EntitySender:
         return self._limits
 
     def send(self, messages: Sequence[Message], max_bytes: int) -> int:
-        """Send the first of the messages as one batch; how many were accepted. `max_bytes`: at most the link's."""
+        """Send the leading messages as one batch; return how many. `max_bytes`: at most the link's limit."""
         sender = self._opened()
         with self._limited():
             batch = sender.create_message_batch(max_bytes)
@@ -84,7 +84,7 @@ class EntitySender:
         self._last_used = time.monotonic()
 
     def drop(self) -> None:
-        """Give the connection up; the next use makes a new one."""
+        """Drop the connection; the next use opens a new one."""
         link, self._link = self._link, None
         self._limits = None
         if link is None:
@@ -101,7 +101,7 @@ class EntitySender:
         self._link = (client, sender)
         with self._limited():
             max_batch_bytes = sender.create_message_batch().max_size_in_bytes
-        # The link's limit for a single message has no public name; without it, a batch's limit counts for both.
+        # The link's limit for a single message has no public name; without it, the batch's limit applies to both.
         max_message_bytes = getattr(sender, "_max_message_size_on_link", max_batch_bytes) or max_batch_bytes
         return LinkLimits(max_batch_bytes, max(max_batch_bytes, max_message_bytes))
 
@@ -111,13 +111,13 @@ class EntitySender:
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        """A call into the SDK: it ends, and it ends with an exception that says what it is."""
+        """Make a call into the SDK return in time, and turn any failure into an SDK exception."""
         try:
             with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
                 yield
         except (AzureError, OSError):
             raise
-        except Exception as error:  # a client that breaks or is closed under way fails anywhere inside the SDK
+        except Exception as error:  # a client that breaks or is closed during a call fails anywhere inside the SDK
             raise ServiceBusError(f"the connection broke: {type(error).__name__}: {error}") from error
 
     def _abort(self) -> None:
@@ -130,5 +130,5 @@ def _close(client: ServiceBusClient, sender: ServiceBusSender) -> None:
     try:
         sender.close()
         client.close()
-    except Exception:  # noqa: BLE001, S110  # the link is given up; what a broken one raises then says nothing new
+    except Exception:  # noqa: BLE001, S110  # the link is dropped anyway
         pass

@@ -1,4 +1,4 @@
-"""How many messages were accepted, told once a second: with one message a send, a line for each would cost too much."""
+"""Reports accepted messages once per second: with one message per send, one line each would cost too much."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INTERVAL_S = 1.0
 
 
 class Tally:
-    """Of one thread. `report` at the end tells the rest."""
+    """Counts for one thread. A final `report` sends the rest."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry

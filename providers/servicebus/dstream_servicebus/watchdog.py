@@ -1,8 +1,8 @@
-"""Ends calls into the SDK that do not end by themselves.
+"""Aborts calls into the SDK that do not return.
 
 `send_messages(timeout=..)` of azure-servicebus 7.15 waits forever when the broker answers `released` or `modified`
-(its callback fails and the delivery is dropped), and opening a connection reads without a limit while SASL is under
-way. Closing the sender from another thread makes such a call raise.
+(its callback fails and the delivery is dropped), and opening a connection reads without a timeout
+during SASL. Closing the sender from another thread makes such a call raise.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 STUCK_AFTER_S = 10.0
-"""How long a call may go on after it was aborted, before the process is given up."""
+"""How long an aborted call may take to return before `on_stuck` is called."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class _Watch:
 
 
 class Watchdog:
-    """One thread that watches all calls. `on_stuck` is called when a call did not end even after its abort."""
+    """One thread that watches all calls. Calls `on_stuck` if a call does not return even after its abort."""
 
     def __init__(self, on_stuck: Callable[[], None]) -> None:
         self._on_stuck = on_stuck
@@ -40,7 +40,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, seconds: float, abort: Callable[[], None]) -> Iterator[None]:
-        """The block is aborted when it takes longer; `abort` runs on a thread of its own, since it may block too."""
+        """Abort the block if it takes longer; `abort` runs on its own thread, since it may block too."""
         number = next(self._numbers)
         deadline = time.monotonic() + seconds
         with self._changed:

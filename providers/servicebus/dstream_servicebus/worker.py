@@ -1,7 +1,7 @@
-"""One thread that sends: lanes in turn, one send at a time, each tried until it is accepted.
+"""One sending thread: serves lanes in turn, one send at a time, and retries each until it is accepted.
 
 Threads: the provider's main thread adds to lanes; each worker owns its lanes' sending and its senders; the watchdog
-closes a sender that hangs. A lane belongs to one worker for good, which is what keeps its order.
+closes a sender that hangs. A lane always belongs to the same worker, which keeps its order.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Delivery:
     sender: Callable[[str], EntitySender]
     """A new one for an entity."""
     oversize: Callable[[str, Message, int | None], None]
-    """Keeps an event that no message can carry (entity, message, limit if known), or raises DStreamError."""
+    """Stores an event that is too large for a message (entity, message, limit if known), or raises DStreamError."""
     telemetry: Telemetry
 
 
 class Worker:
-    """`start` before use; `close` ends it after the send under way."""
+    """Call `start` before use; `close` stops it after the current send."""
 
     def __init__(self, number: int, delivery: Delivery, failed: Callable[[DStreamError], None]) -> None:
         self._delivery = delivery
@@ -58,7 +58,7 @@ class Worker:
         self._thread.start()
 
     def adopt(self, sender: EntitySender) -> None:
-        """Take over a sender that was opened elsewhere; before `start`."""
+        """Use a sender that was opened elsewhere. Call before `start`."""
         self._senders[sender.entity] = sender
 
     def add(self, key: LaneKey, ticket: Ticket, messages: list[Message]) -> None:
@@ -71,7 +71,7 @@ class Worker:
             self._changed.notify()
 
     def tickets(self) -> list[Ticket]:
-        """All that are not settled."""
+        """All unsettled tickets."""
         with self._changed:
             return [ticket for lane in self._lanes.values() for ticket in lane.tickets()]
 
@@ -90,7 +90,7 @@ class Worker:
                 self._deliver(lane)
         except DStreamError as error:
             self._failed(error)
-        except Exception as error:  # noqa: BLE001  # the thread's outermost frame: its tickets must not wait for ever
+        except Exception as error:  # noqa: BLE001  # the thread's outermost frame: its tickets must not wait forever
             self._failed(SystemFault("servicebus.crashed", f"sending failed: {type(error).__name__}: {error}"))
         self._tally.report()
         for sender in self._senders.values():
@@ -103,7 +103,7 @@ class Worker:
             return None if self._stop.is_set() else self._ready.popleft()
 
     def _deliver(self, lane: Lane) -> None:
-        """One send of the lane, until it is accepted; then its turn is over."""
+        """Send once from the lane, retrying until it is accepted."""
         failures = 0
         while lane and not self._stop.is_set():
             try:
