@@ -1,6 +1,6 @@
 """The reference of all commands as Markdown, from the commands themselves: `python -m dstream.cli.reference`.
 
-docs/cli-reference.md is what it prints; a test holds the two together.
+docs/reference/cli-reference.md is what it prints; a test holds the two together.
 """
 
 from __future__ import annotations

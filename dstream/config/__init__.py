@@ -1,7 +1,7 @@
 """The configuration language: HCL files to typed tasks, with file, line and column for every complaint.
 
-`load` is the way in. The language is described in docs/hcl.md. What a provider's `config` may say is not known here;
-its provider checks it, and `ProviderBlock.place_of` tells where a setting stands.
+`load` is the way in. The language is described in docs/reference/hcl.md. What a provider's `config` may say is not
+known here; its provider checks it, and `ProviderBlock.place_of` tells where a setting stands.
 """
 
 from dstream.config.blocks.variable_file import load_variables

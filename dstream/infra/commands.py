@@ -1,4 +1,4 @@
-"""init, plan, status and destroy of an open stack. docs/infrastructure.md describes what each guarantees."""
+"""init, plan, status and destroy of an open stack. docs/guides/infrastructure.md describes what each guarantees."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Check:
 
     run: Callable[[Subject], None]
     section: str
-    """The heading in docs/protocol.md that states the rule."""
+    """The heading in docs/reference/protocol.md that states the rule."""
     role: Role | None = None
     """None: both roles."""
     infrastructure: bool | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CheckLimits:
-    """In seconds; values from docs/protocol.md where it specifies them."""
+    """In seconds; values from docs/reference/protocol.md where it specifies them."""
 
     hello_s: float = 5.0
     answer_s: float = 30.0

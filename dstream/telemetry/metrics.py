@@ -1,4 +1,4 @@
-"""The figures of all runs in Prometheus' text format, collected when requested; docs/metrics.md lists them.
+"""The figures of all runs in Prometheus' text format, collected when requested; docs/operations/metrics.md lists them.
 
 Importing this module imports prometheus_client, so import it only if metrics are wanted. It does not use that library's
 global registry.

@@ -1,5 +1,5 @@
 # One file, several stacks: `--var env=prod` names the stack, its queues, and where its infrastructure is recorded.
-# The record must be where every pipeline run can reach it: a container of blobs, not a folder. docs/gitops.md has the rest.
+# The record must be where every pipeline run can reach it: a container of blobs, not a folder. docs/guides/gitops.md has the rest.
 
 variable "env" {
   type    = string

@@ -1,8 +1,8 @@
 """The settings of queues, topics and subscriptions: one row per setting, from which everything else is derived.
 
 Derived here: the fields of `spec.py` and the inputs of `inputs.py`, so both programs. In the servicebus provider: the
-settings users write, their validation, the resources of mode `entities` and the table in docs/providers/servicebus.md.
-To add a setting, add a row, and its value to the tests' fully set specs.
+settings users write, their validation, the resources of mode `entities` and the table in
+docs/reference/providers/servicebus.md. To add a setting, add a row, and its value to the tests' fully set specs.
 
 Names and defaults are those of `azure-native:servicebus:*` 3.29 (API version 2026-01-01). Ranges: Microsoft, "Service
 Bus quotas", "Service Bus Premium and Standard messaging tiers", "Duplicate detection". Pure.

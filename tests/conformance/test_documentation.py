@@ -1,4 +1,4 @@
-"""docs/protocol.md is true: its providers run as they are printed there, its codes are those of the code."""
+"""docs/reference/protocol.md is true: its providers run as they are printed there, its codes are those of the code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dstream.host import ProviderSpec
 from tests.conformance.runs import job, run, stored_state
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = ROOT / "docs" / "protocol.md"
+PAGE = ROOT / "docs" / "reference" / "protocol.md"
 ERRORS = ("ConfigError", "DataError", "LockedError", "NoInfrastructure", "RefusedError", "SystemFault")
 
 

@@ -143,7 +143,9 @@ def test_a_provider_that_has_the_other_role_is_said_to() -> None:
 
 
 def test_each_check_has_a_sentence_and_a_heading_of_the_reference() -> None:
-    headings = {line.lstrip("# ") for line in (ROOT / "docs/protocol.md").read_text().splitlines() if line[:1] == "#"}
+    headings = {
+        line.lstrip("# ") for line in (ROOT / "docs/reference/protocol.md").read_text().splitlines() if line[:1] == "#"
+    }
     assert {check.section for check in CHECKS} <= headings
     assert all(check.sentence.endswith(".") for check in CHECKS)
     names = [check.name for check in CHECKS]

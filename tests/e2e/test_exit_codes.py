@@ -1,4 +1,4 @@
-"""The exit codes of docs/cli.md, each from every command that can end with it, over the real command line."""
+"""The exit codes of docs/reference/cli.md, each from every command that can end with it, over the real command line."""
 
 from __future__ import annotations
 
@@ -171,5 +171,5 @@ def test_a_signal_that_left_work_undone_ends_with_128_and_its_number(number: sig
 
 
 def test_the_docs_list_these_codes_and_no_others() -> None:
-    table = re.findall(r"^\| (\d+|128\+n) \|", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
+    table = re.findall(r"^\| (\d+|128\+n) \|", (ROOT / "docs" / "reference" / "cli.md").read_text(), re.MULTILINE)
     assert table == [*dict.fromkeys(str(code) for code, _, _ in CASES), "128+n"]

@@ -1,4 +1,4 @@
-"""docs/write-a-provider.md, done as it says: by a reader who types what is printed there."""
+"""docs/guides/write-a-provider.md, done as it says: by a reader who types what is printed there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from dstream.kit import CHECKS, check_provider
 from tests.running import DStream
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "write-a-provider.md").read_text()
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "guides" / "write-a-provider.md").read_text()
 
 
 def block(language: str, with_text: str) -> str:

@@ -1,4 +1,4 @@
-"""docs/errors.md lists every code that can be met, with its kind and exit code, and no other."""
+"""docs/reference/errors.md lists every code that can be met, with its kind and exit code, and no other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROW = re.compile(r"\| `([a-z_]+\.[a-z_]+)` \| ([a-z, ]+) \| ([0-9, ]+) \|")
 
 
 def documented() -> dict[str, tuple[set[str], set[int]]]:
-    text = (ROOT / "docs" / "errors.md").read_text()
+    text = (ROOT / "docs" / "reference" / "errors.md").read_text()
     return {
         code: (set(kinds.split(", ")), {int(number) for number in numbers.split(", ")})
         for code, kinds, numbers in _ROW.findall(text)

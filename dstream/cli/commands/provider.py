@@ -131,7 +131,7 @@ def show(options: Options, provider: str) -> None:
         raise ConfigError(
             "provider.not_described",
             f'"{provider}" does not describe its settings',
-            hint="Providers need the describe capability for this; see docs/write-a-provider.md.",
+            hint="Providers need the describe capability for this; see docs/guides/write-a-provider.md.",
         )
     settings = settings_of(found.description.config_schema)
     if options.as_json:

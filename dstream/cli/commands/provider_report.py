@@ -28,7 +28,7 @@ def result_lines(result: CheckResult) -> str:
     reason = f"not seen: {result.reason}" if result.outcome == "skipped" else result.reason
     lines = [line, _indented(reason)]
     if result.outcome == "failed":
-        lines += [_indented(f"{result.check.sentence} (docs/protocol.md, {result.check.section})")]
+        lines += [_indented(f"{result.check.sentence} (docs/reference/protocol.md, {result.check.section})")]
     return "\n".join(lines)
 
 

@@ -120,7 +120,7 @@ class _TaskLog:
 
 
 class EventStream:
-    """`--json-stream`: one JSON object a line, as it happens (docs/cli-json.md)."""
+    """`--json-stream`: one JSON object a line, as it happens (docs/reference/cli-json.md)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -77,7 +77,7 @@ class Answer:
         return is_unknown or any(each.op in ("replace", "delete") for each in self.resources)
 
     def document(self) -> dict[str, Any]:
-        """As `--json` shows it (docs/cli-json.md)."""
+        """As `--json` shows it (docs/reference/cli-json.md)."""
         outcome = self.outcome
         kinds = [each.op for each in self.resources if each.phase != "failed"]
         return {

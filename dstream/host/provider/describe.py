@@ -65,7 +65,7 @@ def introduce(
             "provider.no_hello",
             f'{role or ""} provider "{spec.label}" exited without writing a line'.lstrip(),
             place=spec.place,
-            hint="A provider's first line is its hello; see docs/protocol.md.",
+            hint="A provider's first line is its hello; see docs/reference/protocol.md.",
             details=link.process.last_stderr_lines(),
         )
     return Introduction(hello, description)

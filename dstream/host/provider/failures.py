@@ -158,7 +158,7 @@ def bad_line(role: Role, spec: ProviderSpec, error: BadLine) -> SystemFault:
         "protocol.bad_line",
         f'{role} provider "{spec.label}" broke the protocol: {error}',
         place=spec.place,
-        hint="Report this to the provider's author; docs/protocol.md specifies each line.",
+        hint="Report this to the provider's author; docs/reference/protocol.md specifies each line.",
     )
 
 

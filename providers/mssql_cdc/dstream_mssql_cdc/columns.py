@@ -1,9 +1,9 @@
 """The JSON form of each SQL Server type: how to select a captured column, and how to convert what pyodbc returns.
 
-There is one lossless form per type, a contract with consumers (docs/providers/mssql_cdc.md). The server converts to
-text what the driver cannot return exactly: pyodbc's datetime and time have six digits, datetime2(7) has seven; pyodbc
-has no datetimeoffset (pyodbc#134), sql_variant or CLR types (pyodbc#404). Styles: Microsoft "CAST and CONVERT
-(Transact-SQL)", Date and time styles (121), money styles (2), binary styles (2), float styles (3).
+There is one lossless form per type, a contract with consumers (docs/reference/providers/mssql_cdc.md). The server
+converts to text what the driver cannot return exactly: pyodbc's datetime and time have six digits, datetime2(7) has
+seven; pyodbc has no datetimeoffset (pyodbc#134), sql_variant or CLR types (pyodbc#404). Styles: Microsoft "CAST and
+CONVERT (Transact-SQL)", Date and time styles (121), money styles (2), binary styles (2), float styles (3).
 """
 
 from __future__ import annotations

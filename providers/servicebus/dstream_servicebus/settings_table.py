@@ -1,4 +1,5 @@
-"""The table of entity settings in docs/providers/servicebus.md: `python -m dstream_servicebus.settings_table PAGE`.
+"""The table of entity settings in docs/reference/providers/servicebus.md: `python -m dstream_servicebus.settings_table
+PAGE`.
 
 The command replaces the table between the two markers in the page; a test checks that the page is up to date.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 from dstream_stacks.display import shown, summary
 from dstream_stacks.properties import PROPERTIES, EntityProperty
 
-BEGIN = "<!-- entity settings: python -m dstream_servicebus.settings_table docs/providers/servicebus.md -->\n"
+BEGIN = "<!-- entity settings: python -m dstream_servicebus.settings_table docs/reference/providers/servicebus.md -->\n"
 END = "<!-- end of entity settings -->\n"
 
 

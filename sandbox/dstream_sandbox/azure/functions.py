@@ -48,7 +48,8 @@ class Functions:
             return {"clientId": _NOBODY, "objectId": _NOBODY, "subscriptionId": subscription, "tenantId": _NOBODY}
         if token not in FUNCTIONS:
             raise UnknownFunction(
-                f"the sandbox does not emulate the function {token}; docs/sandbox.md lists those that it does"
+                f"the sandbox does not emulate the function {token}; docs/operations/sandbox.md lists those that it "
+                "does"
             )
         kind = TYPES[_KEYS.get(token) or _GETTERS[token]]
         place = _place(kind, subscription, args)

@@ -1,7 +1,7 @@
 """The resource provider that the Pulumi engine talks to as `azure-native`.
 
 Protocol: pulumi, proto/pulumi/provider.proto. What azure-native does at each call is told by its
-provider/pkg/provider/provider.go; where this one does otherwise its documentation (docs/sandbox.md) says so.
+provider/pkg/provider/provider.go; where this one does otherwise its documentation (docs/operations/sandbox.md) says so.
 All calls run on one asyncio loop. A change that has begun is finished even when the engine goes away meanwhile.
 """
 
@@ -181,7 +181,8 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         if kind is None:
             await context.abort(
                 grpc.StatusCode.UNIMPLEMENTED,
-                f"the sandbox does not emulate resources of type {token}; docs/sandbox.md lists those that it does",
+                f"the sandbox does not emulate resources of type {token}; docs/operations/sandbox.md lists those that "
+                "it does",
             )
             raise AssertionError("abort raises")
         return kind

@@ -1,4 +1,4 @@
-"""The example of docs/attached-resources.md, as a reader would copy it, run by the engine."""
+"""The example of docs/guides/attached-resources.md, as a reader would copy it, run by the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pulumi import automation as auto
 from dstream.infra.engine.attachments import served
 
 ENGINE = Path.home() / ".dstream/pulumi/v3.259.0"
-_PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "attached-resources.md"
+_PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "guides" / "attached-resources.md"
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The example of docs/infrastructure.md, as a reader would copy it, run by `dstream`."""
+"""The example of docs/guides/infrastructure.md, as a reader would copy it, run by `dstream`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "infrastructure.md"
+PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "guides" / "infrastructure.md"
 HCL = """
 task "mail" {
   input {

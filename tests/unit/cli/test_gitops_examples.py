@@ -20,7 +20,7 @@ from dstream.config import load
 ROOT = Path(__file__).parent.parent.parent.parent
 EXAMPLES = ROOT / "examples" / "gitops"
 PIPELINES = ["azure-pipelines.yml", "github-actions.yml", "gitlab-ci.yml"]
-PAGES = ["docs/gitops.md", "docs/cli-json.md", "README.md"]
+PAGES = ["docs/guides/gitops.md", "docs/reference/cli-json.md", "README.md"]
 LINE = re.compile(r"^\s*(?:- )?(?:run: |script: |\$ )?(dstream .+)$", re.MULTILINE)
 END = re.compile(r"\s*(\|\||&&|;|\||>|#).*$")
 

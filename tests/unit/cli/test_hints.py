@@ -46,8 +46,8 @@ def test_every_flag_that_the_host_names_is_one_of_run() -> None:
 
 def test_suggested_commands_repeat_the_options_that_were_needed_but_no_secret() -> None:
     options = Options(config=Path("other.hcl"), variables=("env=prod", "password=hunter2"))
-    assert options.repeated_in("Run `dstream init orders --import`; see docs/cli.md.") == (
-        "Run `dstream init orders --import --config other.hcl --var env=prod --var 'password=***'`; see docs/cli.md."
+    assert options.repeated_in("Run `dstream init orders --import`; see docs/reference/cli.md.") == (
+        "Run `dstream init orders --import --config other.hcl --var env=prod --var 'password=***'`; see docs/reference/cli.md."
     )
     assert Options().repeated_in("Run `dstream init orders`.") == "Run `dstream init orders`."
     assert options.repeated_in("Run `dstream doctor`.") == "Run `dstream doctor`."

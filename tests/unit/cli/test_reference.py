@@ -1,4 +1,4 @@
-"""docs/cli-reference.md is what the commands say of themselves."""
+"""docs/reference/cli-reference.md is what the commands say of themselves."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ ALL = list(commands(cli, "dstream"))
 
 
 def test_the_page_is_what_the_commands_say() -> None:
-    page = (ROOT / "docs" / "cli-reference.md").read_text()
-    assert page == reference(), "regenerate it: python -m dstream.cli.reference > docs/cli-reference.md"
+    page = (ROOT / "docs" / "reference" / "cli-reference.md").read_text()
+    assert page == reference(), "regenerate it: python -m dstream.cli.reference > docs/reference/cli-reference.md"
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])

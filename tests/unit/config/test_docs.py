@@ -1,4 +1,4 @@
-"""docs/hcl.md is true: its examples load, its functions are all there and give what it says."""
+"""docs/reference/hcl.md is true: its examples load, its functions are all there and give what it says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dstream.config.values.environment import Environment, utc_now
 from dstream.config.values.functions import functions
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "hcl.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "hcl.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```hcl\n(.*?)```", PAGE, re.DOTALL)
 FUNCTIONS = re.findall(
     r"^\| `(\w+)\(.*?\)` \| .*? \| (?:`(.+?)`)? \| (?:`(.+?)`)? \|$|^\| `(\w+)\(.*\| \| \|$", PAGE, re.MULTILINE

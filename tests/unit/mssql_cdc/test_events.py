@@ -138,7 +138,7 @@ def test_the_columns_are_selected_with_lengths_and_a_guard_for_the_large_ones() 
 
 
 def test_the_published_schema_names_the_fields_of_an_event() -> None:
-    text = (Path(__file__).parents[3] / "docs/schemas/change-event.schema.json").read_text()
+    text = (Path(__file__).parents[3] / "docs/reference/schemas/change-event.schema.json").read_text()
     schema = json.loads(text)
     fields = {field.encode_name for field in msgspec.structs.fields(Metadata)}
     metadata = schema["properties"]["metadata"]

@@ -1,4 +1,4 @@
-"""docs/sdk.md is the whole public face: it names all of it."""
+"""docs/reference/sdk.md is the whole public face: it names all of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import dstream.sdk
 import dstream.sdk.errors
 
-PAGE = (Path(__file__).parent.parent.parent.parent / "docs" / "sdk.md").read_text()
+PAGE = (Path(__file__).parent.parent.parent.parent / "docs" / "reference" / "sdk.md").read_text()
 
 
 @pytest.mark.parametrize("name", [*dstream.sdk.__all__, *dstream.sdk.errors.__all__])

@@ -1,4 +1,4 @@
-"""docs/providers/servicebus.md is true: its examples work, and it names every setting."""
+"""docs/reference/providers/servicebus.md is true: its examples work, and it names every setting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dstream_servicebus.settings_table import with_table
 from dstream.config import load
 from dstream.sdk import decode_config
 
-PAGE = (Path(__file__).parents[3] / "docs" / "providers" / "servicebus.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "providers" / "servicebus.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```hcl\n(.*?)```", PAGE, re.DOTALL)
 ENVIRON = {"MSSQL_CONNECTION_STRING": "a", "ASB_CONNECTION_STRING": "b"}
 
@@ -58,7 +58,7 @@ def test_the_page_names_every_setting(settings: type[msgspec.Struct]) -> None:
 
 
 def test_the_table_of_entity_settings_is_up_to_date() -> None:
-    command = "python -m dstream_servicebus.settings_table docs/providers/servicebus.md"
+    command = "python -m dstream_servicebus.settings_table docs/reference/providers/servicebus.md"
     assert with_table(PAGE) == PAGE, f"run {command}"
 
 

@@ -12,7 +12,7 @@ from dstream.host import MetricValue, Phase, Progress
 from dstream.telemetry.health import RunsWatch
 from dstream.telemetry.metrics import HOST_METRICS, render
 
-DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+DOCS = Path(__file__).parents[3] / "docs" / "operations" / "metrics.md"
 
 
 def runs(progress: Progress, *, task: str = "orders") -> RunsWatch:
