@@ -21,8 +21,9 @@ from dstream.infra.engine.recovery import recover
 from dstream.infra.engine.session import Session
 from dstream.infra.plan.document import check, digest, plan_document, read_document
 from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse
-from dstream.infra.plan.step import Step
+from dstream.infra.plan.step import PropertyChange, Step
 from dstream.sdk import Difference, Figure, InfrastructureContext, Plan, Resource, Result, Status
+from dstream.sdk._infrastructure import Operation
 
 T = TypeVar("T")
 
@@ -249,22 +250,40 @@ class Commands:
 
     def _progress(self, step: Step, phase: Phase, why: str) -> None:
         note = " ".join(why.split()) if phase == "failed" else ""
-        self._context.resource(Resource(step.name, step.type, step.op, self._shown(step), note), phase)
+        self._context.resource(self._described(step, step.op, self._shown(step), note), phase)
 
     def _found(self, step: Step) -> Resource:
         """The result of a refresh: drift, or with `refresh_only` what was recorded."""
         note = "deleted outside DStream" if step.op == "delete" else ""
         is_recorded = self._options.refresh_only and step.op != "same"
-        return Resource(step.name, step.type, "refresh" if is_recorded else step.op, step.diff, note)
+        return self._described(step, "refresh" if is_recorded else step.op, step.diff, note)
 
     def _resource(self, step: Step, found: Mapping[str, Loss] | None = None) -> Resource:
         diff, loss = self._shown(step), (found or {}).get(step.urn)
         if loss is not None:
-            return Resource(step.name, step.type, step.op, diff, loss.note(self._definition.held), loss.holds or 0)
+            held = self._definition.held
+            shown = self._described(step, step.op, diff, loss.note(held))
+            return shown._replace(holds=loss.holds or 0, held=held)
         note = "stays in place and is no longer managed" if step.op == "delete" and step.is_retained else ""
-        return Resource(step.name, step.type, step.op, diff, note)
+        return self._described(step, step.op, diff, note)
 
-    def _shown(self, step: Step) -> Sequence[Difference]:
+    def _described(self, step: Step, op: Operation, diff: Sequence[PropertyChange], note: str) -> Resource:
+        """Add the definition's display texts."""
+        display = self._definition.display
+        if display is None:
+            return Resource(step.name, step.type, op, [Difference(*each) for each in diff], note)
+        named = [
+            Difference(
+                *each,
+                label=display.label(step.type, each.path),
+                old_text=display.text(step.type, each.path, each.old),
+                new_text=display.text(step.type, each.path, each.new),
+            )
+            for each in diff
+        ]
+        return Resource(step.name, step.type, op, named, note, kind=display.kind(step.type))
+
+    def _shown(self, step: Step) -> Sequence[PropertyChange]:
         """The step's differences; for a new resource without those that only repeat its name."""
         if step.op not in ("create", "import"):
             return step.diff

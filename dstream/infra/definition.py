@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
@@ -37,6 +37,19 @@ def _no_figures(steps: Sequence[Step]) -> Sequence[Figure]:
     return ()
 
 
+class Display(Protocol):
+    """Display texts for users, given raw values. "" leaves the text to the host."""
+
+    def kind(self, resource_type: str) -> str:
+        """Return the display name of a type: `queue`."""
+
+    def label(self, resource_type: str, path: str) -> str:
+        """Return the display name of a property: `max size`."""
+
+    def text(self, resource_type: str, path: str, value: Any) -> str:
+        """Return the display form of a property's value: `1GB`. The value may be a placeholder for a secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One task's infrastructure: a Pulumi program and the facts that DStream needs about it."""
@@ -64,7 +77,9 @@ class Definition:
     holds: Callable[[Step], int] = _nothing
     """How much data replacing or deleting the resource would lose, from its actual state (`step.outputs`)."""
     held: str = "messages"
-    """The unit of `holds`, for display."""
+    """The unit of `holds`, in the plural, for display."""
+    display: Display | None = None
+    """Display names and values; None: the host formats names and values neutrally."""
     check_recorded: Callable[[Collection[tuple[str, str]], bool], None] = _continues
     """Given the types and names of recorded resources and whether to destroy them, raises ConfigError if this program
     cannot continue from that record.

@@ -6,35 +6,44 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from dstream.protocol.messages import UNREADABLE, BadLine, Difference, ErrorBody, Infrastructure, Operation, Step
+from dstream.protocol.messages import (
+    UNREADABLE,
+    BadLine,
+    Difference,
+    DisplayText,
+    ErrorBody,
+    Infrastructure,
+    Operation,
+    Step,
+)
 
 LifecycleName = Literal["init", "plan", "status", "destroy"]
 LIFECYCLE_COMMANDS: tuple[str, ...] = get_args(LifecycleName)
 
 
 class LifecycleOptions(msgspec.Struct, frozen=True):
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     destroy: bool = False
-    """`plan` of what `destroy` would do."""
+    """`plan` shows what `destroy` would do."""
     target: list[str] = []
     """Names of resources; empty: all."""
     refresh: bool = True
-    """`plan` and `init` look at what is really there; without it they trust what is recorded."""
+    """`plan` and `init` read the actual state; otherwise they trust the record."""
     refresh_only: bool = False
-    """`status` records what is really there."""
+    """`status` records the actual state."""
     parallel: int | None = None
-    """How many resources to work on at once; None: as the engine sees fit."""
+    """Maximum number of resources changed concurrently; None: the engine's default."""
     allow_data_loss: bool = False
-    """Replace and delete also what holds data."""
+    """Allow replacing or deleting resources that hold data."""
     import_: bool = msgspec.field(default=False, name="import")
-    """`init` takes over what exists already."""
+    """`init` imports existing resources."""
     lock_timeout_s: float = 0.0
-    """How long to wait for another command on the same infrastructure."""
+    """How long to wait for the stack lock."""
     expect: dict[str, Any] | None = None
-    """The `plan` document that `init` or `destroy` must match: what was not shown is refused."""
+    """The `plan` document that `init` or `destroy` must match: changes that it does not have are refused."""
     exact: bool = False
-    """`expect` is from a file: refuse also when less is left to do than it says, or anything it was made from moved."""
+    """`expect` is from a file: also refuse if fewer changes are left, or if anything it was made from has changed."""
 
 
 class LifecycleCommand(msgspec.Struct, frozen=True):
@@ -47,7 +56,7 @@ class LifecycleCommand(msgspec.Struct, frozen=True):
 
 
 class ListedResource(msgspec.Struct, frozen=True):
-    """A resource in the last line; its fields are those of messages.Resource, and any may be absent."""
+    """A resource in the last line, with the fields of messages.Resource; any may be absent."""
 
     name: str = ""
     type: str = ""
@@ -56,16 +65,18 @@ class ListedResource(msgspec.Struct, frozen=True):
     diff: list[Difference] = []
     note: str = ""
     holds: int = 0
+    kind: DisplayText = msgspec.UNSET
+    held: DisplayText = msgspec.UNSET
 
 
 class LifecycleResult(msgspec.Struct, frozen=True):
-    """A provider's last line (`InfrastructureResult` in the original): everything about the command in one place."""
+    """A provider's last line (`InfrastructureResult` in the original): the complete result."""
 
     status: Literal["Success", "Failed"]
     resources: list[ListedResource] = []
     metadata: dict[str, Any] = {}
-    """`summary`: how many resources by operation; `outputs`: what others need to know of them; `plan`: the document
-    that `init` and `destroy` take as `expect`; `figures`: what `status` measured; `where`: what all of it is in."""
+    """`summary`: number of resources per operation; `outputs`: names and addresses for others; `plan`: the document
+    that `init` and `destroy` take as `expect`; `figures`: measured by `status`; `where`: what contains them."""
     message: str = ""
     error: ErrorBody | None = None
 
@@ -93,7 +104,7 @@ def decode_lifecycle_command(line: bytes) -> LifecycleCommand:
 
 
 def decode_result(line: bytes) -> LifecycleResult | None:
-    """None for a line that is no result. Resources may be names alone, the error a text: the original left it open."""
+    """Return None for any other line. Legacy providers may send resources as bare names and the error as text."""
     try:
         loose = _loose.decode(line)
     except UNREADABLE:

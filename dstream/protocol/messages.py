@@ -150,16 +150,25 @@ class Error(msgspec.Struct, frozen=True, tag_field="dstream", tag="error", omit_
     retry_after_ms: int = 0
 
 
+DisplayText = str | None | msgspec.UnsetType
+"""A text for users; unset or null: the host formats the raw value."""
+
+
 class Difference(msgspec.Struct, frozen=True):
-    """One property of a resource: what it is, and what it is to be (for `status`: recorded, and real)."""
+    """One property of a resource: its current and planned value (for `status`: recorded and actual)."""
 
     path: str
     old: Any = None
     new: Any = None
+    label: DisplayText = msgspec.UNSET
+    """The property's display name: `max size` for `maxSizeInMegabytes`."""
+    old_text: DisplayText = msgspec.UNSET
+    """The display form of `old`: `1GB` for 1024."""
+    new_text: DisplayText = msgspec.UNSET
 
 
 class Resource(msgspec.Struct, frozen=True, tag_field="dstream", tag="resource", omit_defaults=True):
-    """What a lifecycle command does, or would do, with one resource; `note` is for people."""
+    """What a lifecycle command does, or would do, with one resource. `note` is shown to users."""
 
     phase: Step
     op: Operation
@@ -168,7 +177,11 @@ class Resource(msgspec.Struct, frozen=True, tag_field="dstream", tag="resource",
     diff: list[Difference] = []
     note: str = ""
     holds: int = 0
-    """How much data is in it, such as messages: lost when it is replaced or deleted."""
+    """How much data it holds, which replacing or deleting it would lose."""
+    kind: DisplayText = msgspec.UNSET
+    """The display name of `type`: `queue`."""
+    held: DisplayText = msgspec.UNSET
+    """The unit of `holds`, in the plural: `messages`."""
 
 
 class Diagnostic(msgspec.Struct, frozen=True, tag_field="dstream", tag="diagnostic", omit_defaults=True):

@@ -22,18 +22,24 @@ Phase = Literal["planned", "started", "done", "failed"]
 
 
 class Difference(NamedTuple):
-    """One property: what it is and what it is to be; for `status` what is recorded and what is really there."""
+    """One property: its current and planned value (for `status`: recorded and actual).
+
+    `label`, `old_text` and `new_text` are shown to users instead of the path and the raw values: `max size`, `1GB`.
+    """
 
     path: str
     old: Any = None
     new: Any = None
+    label: str = ""
+    old_text: str = ""
+    new_text: str = ""
 
 
 class Resource(NamedTuple):
-    """One resource, and what happens to it. `note` is for people: "holds 1,284 messages that would be lost".
+    """One resource, and what happens to it. `note` is shown to users: "holds 1,284 messages that would be lost".
 
-    `holds`: how much data is in it, which a replacement or deletion would lose. `init` and `destroy` must refuse that
-    (RefusedError) without `options.allow_data_loss`.
+    `holds`: how much data it holds, which replacing or deleting it would lose, and `held` the unit ("messages"). `init`
+    and `destroy` must refuse that (RefusedError) without `options.allow_data_loss`. `kind`: display name of `type`.
     """
 
     name: str
@@ -42,6 +48,8 @@ class Resource(NamedTuple):
     diff: Sequence[Difference] = ()
     note: str = ""
     holds: int = 0
+    kind: str = ""
+    held: str = ""
 
 
 class Figure(NamedTuple):

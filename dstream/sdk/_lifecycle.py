@@ -12,13 +12,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from dstream.errors import DStreamError, SystemFault
 from dstream.protocol.lifecycle import LifecycleCommand, LifecycleResult, ListedResource
 from dstream.protocol.messages import Diagnostic, ErrorBody, Stop, decode_control, encode
 from dstream.protocol.messages import Difference as DifferenceLine
 from dstream.protocol.messages import Resource as ResourceLine
 from dstream.sdk._channel import Channel, live_on_without_parent
-from dstream.sdk._infrastructure import InfrastructureContext, InfrastructureProvider, Phase, Plan, Resource, Status
+from dstream.sdk._infrastructure import (
+    Difference,
+    InfrastructureContext,
+    InfrastructureProvider,
+    Phase,
+    Plan,
+    Resource,
+    Status,
+)
 from dstream.sdk._infrastructure import Result as Outcome
 from dstream.sdk._stream import Stop as StopSign
 
@@ -79,9 +89,7 @@ class LifecycleRun:
         if phase in ("done", "failed"):
             self._ended.append(_listed(resource, phase))
         if self._channel.has_host:
-            diff = [DifferenceLine(*each) for each in resource.diff]
-            line = ResourceLine(phase, resource.op, resource.name, resource.type, diff, resource.note, resource.holds)
-            self._channel.send(encode(line))
+            self._channel.send(encode(ResourceLine(**msgspec.structs.asdict(_listed(resource, phase)))))
 
     def _diagnose(self, severity: Any, message: str, name: str) -> None:
         if self._channel.has_host:
@@ -120,5 +128,19 @@ def _result(
 
 
 def _listed(resource: Resource, phase: Phase) -> ListedResource:
-    diff = [DifferenceLine(*each) for each in resource.diff]
-    return ListedResource(resource.name, resource.type, resource.op, phase, diff, resource.note, resource.holds)
+    return ListedResource(
+        resource.name,
+        resource.type,
+        resource.op,
+        phase,
+        [_difference(each) for each in resource.diff],
+        resource.note,
+        resource.holds,
+        resource.kind or msgspec.UNSET,
+        resource.held or msgspec.UNSET,
+    )
+
+
+def _difference(each: Difference) -> DifferenceLine:
+    texts = [text or msgspec.UNSET for text in (each.label, each.old_text, each.new_text)]
+    return DifferenceLine(each.path, each.old, each.new, *texts)

@@ -149,7 +149,11 @@ class _TaskEvents:
         self._all.write("log", task=self._task, level=level, name=event, fields=fields)
 
     def resource(self, resource: Resource) -> None:
-        fields = {each: msgspec.to_builtins(value) for each, value in msgspec.structs.asdict(resource).items()}
+        fields = {
+            each: msgspec.to_builtins(value)
+            for each, value in msgspec.structs.asdict(resource).items()
+            if value is not msgspec.UNSET
+        }
         self._all.write("resource", task=self._task, **fields)
 
     def diagnostic(self, diagnostic: Diagnostic) -> None:

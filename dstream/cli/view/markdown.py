@@ -14,7 +14,7 @@ from urllib.parse import quote
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.markdown_text import code, fenced, one_line, prose
 from dstream.cli.view.plan import counts, result_line
-from dstream.cli.view.words import DONE, kind, loss, plural, value, words
+from dstream.cli.view.words import DONE, kind, label, loss, new_value, old_value, plural
 from dstream.protocol.lifecycle import LifecycleName, ListedResource
 from dstream.protocol.messages import Operation
 
@@ -197,7 +197,7 @@ def _row(resource: ListedResource, command: str) -> str:
         if command == "status" and not resource.note:
             what = "drifted" if resource.op != "refresh" else "recorded as it is"
     sign = "❌" if resource.phase == "failed" else _SIGNS[resource.op]
-    return f"| {sign} | {code(resource.name)} | {prose(kind(resource.type))} | {what} |"
+    return f"| {sign} | {code(resource.name)} | {prose(kind(resource))} | {what} |"
 
 
 def _differences(resource: ListedResource, command: str) -> str:
@@ -205,14 +205,14 @@ def _differences(resource: ListedResource, command: str) -> str:
     if not resource.diff or resource.op == "delete":
         return ""
     sign = _DIFF_SIGNS.get(resource.op, "!")
-    title = one_line(f"{kind(resource.type)} {resource.name}".strip())
+    title = one_line(f"{kind(resource)} {resource.name}".strip())
     lines = [f"{sign} {title}{' (replace)' if resource.op == 'replace' else ''}"]
     old_word, new_word = (" recorded", " real") if command == "status" else ("", "")
     for each in resource.diff:
-        name = words(each.path)
+        name = label(each)
         if each.old is not None:
-            lines.append(one_line(f"-     {name}: {value(each.old, each.path)}{old_word}"))
-        lines.append(one_line(f"+     {name}: {value(each.new, each.path)}{new_word}"))
+            lines.append(one_line(f"-     {name}: {old_value(each)}{old_word}"))
+        lines.append(one_line(f"+     {name}: {new_value(each)}{new_word}"))
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""How plans, progress and results look to people. Pure: from resources to text."""
+"""How plans, progress and results are shown. Pure: from resources to text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import click
 
-from dstream.cli.view.words import DONE, MARKS, change, few, kind, loss, value, words
+from dstream.cli.view.words import DONE, MARKS, change, few, held, kind, label, loss, new_value, old_value
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Operation, Resource
 
@@ -31,11 +31,11 @@ _DOING: dict[Operation, str] = {
 _PROGRESS_WIDTH = 24
 _UNCHANGED_SHOWN = 10
 _NARROWEST = 24
-"""Columns in which a long value can still stand behind its name."""
+"""Minimum number of columns for a long value to start on the line of its name."""
 _INDENT = " " * 6
 
 Paint = Callable[[str, str | None], str]
-"""A text and its colour; None: dim."""
+"""Takes a text and its color; None: dim."""
 
 
 def painter(use_color: bool) -> Paint:
@@ -55,19 +55,19 @@ def plan_view(
     width: int | None = None,
     allows_loss: bool = False,
 ) -> str:
-    """Each resource with what changes in it, then the count, what the provider says, and what would be refused.
+    """Show each resource with its changes, then the counts, the provider's message, and what would be refused.
 
-    `width`: the columns of the terminal, for long values to be folded; None: they are not. `allows_loss`: nothing is
-    refused, since the user allowed it.
+    `width`: terminal columns at which long values wrap; None: no wrapping. `allows_loss`: the user allowed data loss,
+    so nothing is refused.
     """
     if not resources:
         return "Plan: nothing to do, there are no resources.\n" + (f"{message}\n" if message else "")
     lines = [*_listing(resources, paint, width), "", *_folded(f"Plan: {counts(resources)}.", "", width)]
     for line in message.splitlines():
         lines += _folded(line, "", width)
-    names = [each.name for each in resources if each.holds and each.op in ("replace", "delete")]
-    if names and not allows_loss:
-        who = f"{few(names)} {'loses' if len(names) == 1 else 'lose'} messages"
+    losing = [each for each in resources if each.holds and each.op in ("replace", "delete")]
+    if losing and not allows_loss:
+        who = f"{few([each.name for each in losing])} {'loses' if len(losing) == 1 else 'lose'} {held(losing)}"
         lines += [
             paint(line, "red")
             for line in _folded(f"Refused by default: {who}. Allow it with --allow-data-loss.", "", width)
@@ -76,25 +76,24 @@ def plan_view(
 
 
 def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
-    """What is not as recorded; nothing for what is."""
+    """Show the resources that have drifted."""
     drifted = [each for each in resources if each.op != "same"]
     widths = _Widths(drifted)
     lines: list[str] = []
     for resource in drifted:
         head = f"  {_head(resource, widths, paint)}".rstrip()
         lines.append(f"{head}   {resource.note}" if resource.note else head)
-        width = max((len(words(each.path)) for each in resource.diff), default=0)
+        width = max((len(label(each)) for each in resource.diff), default=0)
         lines += [
-            f"        {words(each.path):<{width}}   {value(each.old, each.path)} recorded, "
-            f"{value(each.new, each.path)} real"
+            f"        {label(each):<{width}}   {old_value(each)} recorded, {new_value(each)} real"
             for each in resource.diff
         ]
     return lines
 
 
 def progress_line(resource: Resource, elapsed_s: float | None, paint: Paint) -> str:
-    """One step of init or destroy, begun or ended."""
-    name = f"{kind(resource.type)}  {resource.name}".strip()
+    """Show that a step of init or destroy has started or ended."""
+    name = f"{kind(resource)}  {resource.name}".strip()
     name = f"{name:<{_PROGRESS_WIDTH}}"
     took = "" if elapsed_s is None else f"{elapsed_s:.1f}s"
     if resource.phase == "failed":
@@ -126,16 +125,16 @@ def counts(resources: Sequence[ListedResource]) -> str:
 
 
 class _Widths:
-    """Columns that fit all resources."""
+    """Column widths that fit all resources."""
 
     def __init__(self, resources: Sequence[ListedResource]) -> None:
         self.mark = max((len(MARKS[each.op]) for each in resources), default=1)
-        self.kind = max((len(kind(each.type)) for each in resources), default=0)
+        self.kind = max((len(kind(each)) for each in resources), default=0)
         self.name = max((len(each.name) for each in resources), default=0)
 
 
 def _listing(resources: Sequence[ListedResource], paint: Paint, width: int | None) -> Iterator[str]:
-    """Many that stay the same are one line: what changes must not scroll away."""
+    """Many unchanged resources take one line, so that changes do not scroll away."""
     same = [each for each in resources if each.op == "same"]
     is_long = len(same) > _UNCHANGED_SHOWN
     shown = [each for each in resources if each.op != "same"] if is_long else resources
@@ -158,14 +157,14 @@ def _planned(resource: ListedResource, widths: _Widths, paint: Paint, width: int
         yield f"{head}, {note}" if note else head
     if resource.op in ("same", "delete"):
         return
-    column = max((len(words(each.path)) for each in resource.diff), default=0)
+    column = max((len(label(each)) for each in resource.diff), default=0)
     for each in resource.diff:
-        begin = f"{_INDENT}{words(each.path):<{column}}   "
+        begin = f"{_INDENT}{label(each):<{column}}   "
         yield from _folded(change(each), begin, width)
 
 
 def _folded(text: str, begin: str, width: int | None) -> list[str]:
-    """The text behind `begin`, in lines of at most `width` columns that stand under each other."""
+    """Return `begin` and the text in aligned lines of at most `width` columns."""
     if not width or len(begin) + len(text) <= width:
         return [begin + text]
     indent = " " * len(begin) if len(begin) <= width - _NARROWEST else _INDENT + "  "
@@ -176,5 +175,5 @@ def _folded(text: str, begin: str, width: int | None) -> list[str]:
 
 def _head(resource: ListedResource, widths: _Widths, paint: Paint) -> str:
     mark = paint(f"{MARKS[resource.op]:<{widths.mark}}", _COLORS.get(resource.op))
-    text = f"{kind(resource.type):<{widths.kind}}  {resource.name:<{widths.name}}"
+    text = f"{kind(resource):<{widths.kind}}  {resource.name:<{widths.name}}"
     return f"  {mark} {text.lstrip() if not widths.kind else text}"

@@ -27,6 +27,7 @@ from dstream.protocol.messages import (
     BadLine,
     Diagnostic,
     Difference,
+    DisplayText,
     Error,
     Heartbeat,
     Hello,
@@ -325,11 +326,31 @@ class _Command:
         )
 
     def _clean(self, resource: ResourceT) -> ResourceT:
-        value = self._redactor.value
-        diff = [Difference(each.path, value(each.old, each.path), value(each.new, each.path)) for each in resource.diff]
         return msgspec.structs.replace(
-            resource, name=self._text(resource.name), diff=diff, note=self._text(resource.note)
+            resource,
+            name=self._text(resource.name),
+            diff=[self._clean_difference(each) for each in resource.diff],
+            note=self._text(resource.note),
+            kind=self._display(resource.kind),
+            held=self._display(resource.held),
         )
+
+    def _clean_difference(self, each: Difference) -> Difference:
+        """Redact the values. A display text of a redacted value is dropped: its unit or format may hide the secret from
+        the redactor.
+        """
+        old, new = self._redactor.value(each.old, each.path), self._redactor.value(each.new, each.path)
+        return Difference(
+            each.path,
+            old,
+            new,
+            self._display(each.label),
+            self._display(each.old_text) if old == each.old else msgspec.UNSET,
+            self._display(each.new_text) if new == each.new else msgspec.UNSET,
+        )
+
+    def _display(self, text: DisplayText) -> DisplayText:
+        return self._text(text) if text else msgspec.UNSET
 
     def _text(self, text: str) -> str:
         return self._redactor.text(text)

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from dstream.infra.plan.step import Step
+from dstream.infra.plan.step import PropertyChange, Step
 from dstream.infra.plan.values import at, leaves, properties
-from dstream.sdk import Difference
 from dstream.sdk._infrastructure import Operation
 
 if TYPE_CHECKING:
@@ -209,26 +208,26 @@ def _verdict(metadata: StepEventMetadata) -> Step:
     )
 
 
-def _differences(metadata: StepEventMetadata, operation: Operation) -> Iterator[Difference]:
+def _differences(metadata: StepEventMetadata, operation: Operation) -> Iterator[PropertyChange]:
     if operation in ("update", "replace"):
         yield from _detailed(metadata)
     elif operation == "create" and metadata.new is not None:
         for path, value in leaves(properties(metadata.new.inputs)):
-            yield Difference(path, None, value)
+            yield PropertyChange(path, None, value)
 
 
-def _kept_differently(metadata: StepEventMetadata) -> Iterator[Difference]:
+def _kept_differently(metadata: StepEventMetadata) -> Iterator[PropertyChange]:
     """Changed protection is not a property: the engine reports "same" and records the change."""
     old, new = metadata.old, metadata.new
     if old is None or new is None:
         return
     if bool(old.protect) != bool(new.protect):
-        yield Difference("protect", bool(old.protect), bool(new.protect))
+        yield PropertyChange("protect", bool(old.protect), bool(new.protect))
     if bool(old.retain_on_delete) != bool(new.retain_on_delete):
-        yield Difference("retainOnDelete", bool(old.retain_on_delete), bool(new.retain_on_delete))
+        yield PropertyChange("retainOnDelete", bool(old.retain_on_delete), bool(new.retain_on_delete))
 
 
-def _detailed(metadata: StepEventMetadata) -> Iterator[Difference]:
+def _detailed(metadata: StepEventMetadata) -> Iterator[PropertyChange]:
     """Yield old and new values of the detailed diff; without one, of the properties that the provider names."""
     old_inputs, old_outputs = _both(metadata.old)
     new_inputs, new_outputs = _both(metadata.new)
@@ -241,10 +240,10 @@ def _detailed(metadata: StepEventMetadata) -> Iterator[Difference]:
                 old = at(old_outputs if is_input and path.isidentifier() else old_inputs, path)
             if new is None and metadata.detailed_diff[path].diff_kind not in ("delete", "delete-replace"):
                 new = at(new_outputs, path)
-            yield Difference(path, old, new)
+            yield PropertyChange(path, old, new)
         return
     for path in sorted({*(metadata.diffs or ()), *(metadata.keys or ())}):
-        yield Difference(path, at(old_inputs, path), at(new_inputs, path))
+        yield PropertyChange(path, at(old_inputs, path), at(new_inputs, path))
 
 
 def _both(state: StepEventStateMetadata | None) -> tuple[dict[str, Any], dict[str, Any]]:

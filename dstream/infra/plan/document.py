@@ -10,9 +10,8 @@ from typing import Any
 import msgspec
 
 from dstream.errors import ConfigError, RefusedError
-from dstream.infra.plan.step import Step
+from dstream.infra.plan.step import PropertyChange, Step
 from dstream.infra.plan.values import UNKNOWN, shown
-from dstream.sdk import Difference
 
 _VERSION = 1
 _LEFT_TO_DO: Mapping[str, Collection[str]] = {"create": ("update", "import"), "replace": ("create", "update", "import")}
@@ -28,7 +27,7 @@ class ShownStep(msgspec.Struct, frozen=True):
 
     urn: str
     op: str
-    diff: list[Difference] = []
+    diff: list[PropertyChange] = []
 
     @property
     def name(self) -> str:
@@ -138,7 +137,7 @@ def _not_shown(expected: PlanDocument, steps: Sequence[Step]) -> Iterator[str]:
             yield from _other_values(step, {each.path: each for each in was.diff})
 
 
-def _other_values(step: Step, shown: Mapping[str, Difference]) -> Iterator[str]:
+def _other_values(step: Step, shown: Mapping[str, PropertyChange]) -> Iterator[str]:
     for each in step.diff:
         was = shown.get(each.path)
         if was is None:
@@ -177,7 +176,7 @@ def _of(step: Step) -> str:
     return f" ({', '.join(each.path for each in step.diff[:_MOST])})" if step.op == "update" and step.diff else ""
 
 
-def _change(each: Difference) -> str:
+def _change(each: PropertyChange) -> str:
     return f"{_text(each.old)} → {_text(each.new)}"
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from dstream.sdk import Difference
 from dstream.sdk._infrastructure import Operation
+
+
+class PropertyChange(NamedTuple):
+    """One property's raw values, before display texts are added: a plan document stays valid if those change."""
+
+    path: str
+    old: Any = None
+    new: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +23,7 @@ class Step:
 
     urn: str
     op: Operation
-    diff: Sequence[Difference] = ()
+    diff: Sequence[PropertyChange] = ()
     """In the properties' own paths: `maxDeliveryCount`, `tags.team`."""
     id: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)

@@ -31,6 +31,7 @@ from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Config, access
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.declared_by import config_path_of
+from dstream_servicebus.display import ServiceBusDisplay
 from dstream_servicebus.entities_resources import PACKAGE, entities_resources
 from dstream_servicebus.provision import expected_load, place_of, spec_of
 from dstream_servicebus.recorded import check_recorded
@@ -57,6 +58,8 @@ def definition(config: Config, *, import_existing: bool, is_made: bool = True) -
         config_path_of=partial(config_path_of, config),
         naming=_NAMING,
         holds=_holds,
+        held="messages",
+        display=ServiceBusDisplay(),
         check_recorded=partial(check_recorded, spec),
         figures=_figures,
     )

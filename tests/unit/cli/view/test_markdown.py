@@ -31,9 +31,14 @@ def answer(
 
 
 ONE_OF_EACH = [
-    resource("new", "create", Difference("lockDuration", None, "PT30S"), Difference("maxSizeInMegabytes", None, 1024)),
+    resource(
+        "new",
+        "create",
+        Difference("lockDuration", None, "PT30S"),
+        Difference("maxSizeInMegabytes", None, 1024, "max size", new_text="1 GB"),
+    ),
     resource("old", "update", Difference("maxDeliveryCount", 10, 5)),
-    resource("audit", "replace", Difference("requiresSession", False, True), holds=1284),
+    resource("audit", "replace", Difference("requiresSession", False, True, "session"), holds=1284),
     resource("gone", "delete"),
     resource("taken", "import"),
     resource("calm", "same"),

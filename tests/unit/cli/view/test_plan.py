@@ -94,16 +94,19 @@ def test_many_that_stay_the_same_are_one_line() -> None:
 
 
 def test_what_is_lost_is_said_with_the_way_to_allow_it() -> None:
-    losing = [ListedResource("audit", QUEUE, "replace", holds=1284), ListedResource("old", QUEUE, "delete", holds=1)]
+    losing = [
+        ListedResource("audit", QUEUE, "replace", holds=1284, held="messages"),
+        ListedResource("old", QUEUE, "delete", holds=1, held="messages"),
+    ]
     text = plan_view(losing, PLAIN, message="Capacity: enough.")
-    assert "replace, holds 1,284 that would be lost" in text
+    assert "replace, holds 1,284 messages that would be lost" in text
     assert text.endswith(
         "Capacity: enough.\nRefused by default: audit, old lose messages. Allow it with --allow-data-loss.\n"
     )
 
 
 def test_what_is_lost_is_not_called_refused_once_it_is_allowed_and_many_are_counted() -> None:
-    losing = [ListedResource(f"audit-{number}", QUEUE, "delete", holds=1) for number in range(500)]
+    losing = [ListedResource(f"audit-{number}", QUEUE, "delete", holds=1, held="messages") for number in range(500)]
     assert "Refused" not in plan_view(losing, PLAIN, allows_loss=True)
     assert "audit-9 and 490 more lose messages" in plan_view(losing, PLAIN)
 

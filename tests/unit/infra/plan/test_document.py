@@ -10,20 +10,19 @@ import pytest
 
 from dstream.errors import ConfigError, RefusedError
 from dstream.infra.plan.document import check, plan_document, read_document
-from dstream.infra.plan.step import Step
+from dstream.infra.plan.step import PropertyChange, Step
 from dstream.infra.plan.values import UNKNOWN
-from dstream.sdk import Difference
 
 SPEC = {"queues": {"q1": {"size": 2}}}
 
 
-def step(name: str, op: Any, *diff: Difference) -> Step:
+def step(name: str, op: Any, *diff: PropertyChange) -> Step:
     return Step(f"urn:pulumi:dev::t::cloud:index:Queue::{name}", op, diff)
 
 
 SHOWN = [
-    step("q1", "update", Difference("size", 1, 2), Difference("tags.team", "a", "b")),
-    step("q2", "create", Difference("name", None, "q2"), Difference("uri", None, UNKNOWN)),
+    step("q1", "update", PropertyChange("size", 1, 2), PropertyChange("tags.team", "a", "b")),
+    step("q2", "create", PropertyChange("name", None, "q2"), PropertyChange("uri", None, UNKNOWN)),
     step("q3", "same"),
 ]
 
@@ -46,18 +45,18 @@ def checked(
 def test_what_was_shown_may_be_done_and_less_of_it_too() -> None:
     checked(SHOWN)
     checked(SHOWN, exact=True, engine="3.259.4", spec={"queues": {"q1": {"size": 2}}})
-    checked([step("q1", "update", Difference("size", 1.0, 2)), step("q2", "same")])
-    checked([step("q2", "create", Difference("name", None, "q2"), Difference("uri", None, "known by now"))])
+    checked([step("q1", "update", PropertyChange("size", 1.0, 2)), step("q2", "same")])
+    checked([step("q2", "create", PropertyChange("name", None, "q2"), PropertyChange("uri", None, "known by now"))])
 
 
 @pytest.mark.parametrize(
     ("now", "told"),
     [
         ([step("q4", "create")], "q4: create was not planned"),
-        ([step("q3", "update", Difference("size", 5, 2))], "q3: update (size) was not planned"),
-        ([step("q1", "replace", Difference("size", 1, 2))], "q1: planned update, now replace"),
-        ([step("q1", "update", Difference("size", 7, 2))], "q1 size: planned 1 → 2, now 7 → 2"),
-        ([step("q1", "update", Difference("lock", "PT1M", "PT2M"))], 'q1 lock: "PT1M" → "PT2M" was not planned'),
+        ([step("q3", "update", PropertyChange("size", 5, 2))], "q3: update (size) was not planned"),
+        ([step("q1", "replace", PropertyChange("size", 1, 2))], "q1: planned update, now replace"),
+        ([step("q1", "update", PropertyChange("size", 7, 2))], "q1 size: planned 1 → 2, now 7 → 2"),
+        ([step("q1", "update", PropertyChange("lock", "PT1M", "PT2M"))], 'q1 lock: "PT1M" → "PT2M" was not planned'),
     ],
 )
 def test_what_was_not_shown_is_refused_by_name(now: list[Step], told: str) -> None:
@@ -84,7 +83,7 @@ def test_a_file_is_refused_also_when_anything_that_it_was_made_from_moved(moved:
 
 def test_a_file_is_refused_when_less_is_left_to_do() -> None:
     with pytest.raises(RefusedError) as caught:
-        checked([step("q1", "update", Difference("size", 1, 2))], exact=True)
+        checked([step("q1", "update", PropertyChange("size", 1, 2))], exact=True)
     assert 'q1 tags.team: planned "a" → "b" is no longer needed' in caught.value.message
     assert "q2: planned create is no longer needed" in caught.value.message
 
@@ -148,7 +147,7 @@ def test_of_a_replacement_that_a_killed_command_had_begun_any_part_may_be_left(o
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_what_only_has_to_be_recorded_may_come_and_go(exact: bool) -> None:
-    checked([*SHOWN[:2], step("q3", "refresh", Difference("size", 1, 2))], exact=exact)
+    checked([*SHOWN[:2], step("q3", "refresh", PropertyChange("size", 1, 2))], exact=exact)
     built = plan_document([step("q3", "refresh")], spec=SPEC, state="s1", engine="3.259.0", destroy=False)
     check(
         read_document(built),
