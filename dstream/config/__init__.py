@@ -1,7 +1,7 @@
-"""The configuration language: HCL files to typed tasks, with file, line and column for every complaint.
+"""The configuration language: HCL files to typed tasks, with file, line and column for every error.
 
-`load` is the way in. The language is described in docs/reference/hcl.md. What a provider's `config` may say is not
-known here; its provider checks it, and `ProviderBlock.place_of` tells where a setting stands.
+`load` is the entry point. docs/reference/hcl.md describes the language. A provider's `config` is not interpreted here:
+its provider validates it, and `ProviderBlock.place_of` gives the place of a setting.
 """
 
 from dstream.config.blocks.variable_file import load_variables

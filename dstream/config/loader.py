@@ -1,4 +1,4 @@
-"""From a file or folder to a Project: render, parse, read the blocks, evaluate."""
+"""Loads a file or folder as a Project: render, parse, read the blocks, evaluate."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def load(
 
 
 class _Reading:
-    """Reads the blocks of all files into one scope, then works out what they say."""
+    """Reads the blocks of all files into one scope, then evaluates them."""
 
     def __init__(
         self, scope: Scope, complaints: Complaints, variables: Mapping[str, Value], environ: Mapping[str, str]
@@ -92,12 +92,13 @@ class _Reading:
                     self._read_block(source, block)
         for name in sorted(self._variables.keys() - self._scope.variables.keys()):
             hint = did_you_mean(name, self._scope.variables) or f'Declare it: variable "{name}" {{}}'
-            self._complaints.add(ConfigError("config.undefined", f'there is no variable "{name}"', hint=hint))
+            self._complaints.add(ConfigError("config.undefined", f'unknown variable "{name}"', hint=hint))
 
     def evaluate(
         self, only: Collection[str] | None, roles: Collection[Role], defer_unset: bool
     ) -> tuple[Settings, dict[str, Task]]:
-        """If all is asked for, variables and locals that nobody uses are worked out too, so that their errors show."""
+        """If everything is requested, unused variables and locals are evaluated too, so that their errors are
+        reported."""
         if only is None and set(roles) == set(ROLES):
             for definition in [*self._scope.variables.values(), *self._scope.locals.values()]:
                 with suppress(Unread), self._complaints.collecting():
@@ -116,7 +117,7 @@ class _Reading:
         if len(block.labels) != labels:
             wanted = f'{block.name} "NAME" {{ .. }}' if labels else f"{block.name} {{ .. }}"
             at = block.labels[labels].at if len(block.labels) > labels else block.at
-            reader.complain("config.label", f"write it as {wanted}", at)
+            reader.complain("config.label", f"use the form {wanted}", at)
             return
         label = block.labels[0].text if labels else ""
         if block.name != "locals" and not self._is_first(reader, block, label):
@@ -134,8 +135,8 @@ class _Reading:
 
     def _read_task(self, reader: BodyReader, block: Block, name: str) -> None:
         if not name or name.strip(".") == "" or any(char in name for char in '/\\\0\n"'):
-            hint = "A task's name is also the name of its state file."
-            reader.complain("config.label", "this can't be the name of a task", block.labels[0].at, hint)
+            hint = "The name must not be empty, consist of dots, or contain /, \\, quotes or line breaks."
+            reader.complain("config.label", "invalid task name", block.labels[0].at, hint)
             return
         task = TaskReader(name, block, reader)
         self._tasks[name] = task
@@ -151,7 +152,7 @@ class _Reading:
                 self._scope.locals[attribute.name] = self._scope.define(
                     f"local.{attribute.name}", place, partial(reader.evaluate, attribute)
                 )
-            elif reader.attribute(attribute.name) is attribute:  # the reader tells of those within one block
+            elif reader.attribute(attribute.name) is attribute:  # the reader reports those within one block
                 message = f'the local "{attribute.name}" is set twice (first at {first.place})'
                 self._complaints.add(ConfigError("config.duplicate", message, place=place))
 

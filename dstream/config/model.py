@@ -1,4 +1,4 @@
-"""What a configuration says, checked and typed: the face of this package to the rest of the product."""
+"""The checked and typed configuration: this package's interface to the rest of the product."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LAST_STEP = re.compile(r'(?:\.?[^.\[\]]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])$')
 class ProviderBlock:
     """The `input` or `output` block of a task. Exactly one of the three ways to name the provider is set.
 
-    `config` is plain JSON. Paths in it are written `tables[0]`, `labels.env`, `labels["a.b"]`.
+    `config` is plain JSON. Its paths are written `tables[0]`, `labels.env`, `labels["a.b"]`.
     """
 
     role: Role
@@ -33,28 +33,28 @@ class ProviderBlock:
     place: SourceLocation
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     config_places: Mapping[str, SourceLocation] = field(default_factory=dict, repr=False)
-    """Where the name of each setting stands, and each element of lists and objects that are written out."""
+    """The place of each setting's name, and of each element of literal lists and objects."""
     config_value_places: Mapping[str, SourceLocation] = field(default_factory=dict, repr=False)
-    """Where the value of each stands."""
+    """The place of each value."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """The texts that were marked secret: hide them wherever they occur."""
+    """Strings marked as secret: redact them wherever they occur."""
     unread: frozenset[str] = frozenset()
-    """Settings left out of `config` because a key vault was not to be asked; "" stands for all of it."""
+    """Settings omitted from `config` because key vaults are not read; "" stands for all of it."""
 
     unset: Mapping[str, ConfigError | ConfigErrors] = field(default_factory=dict, repr=False)
-    """With `defer_unset`: errors of settings left out of `config` because an environment variable is not set."""
+    """With `defer_unset`: errors of settings omitted from `config` because an environment variable is unset."""
 
     @property
     def label(self) -> str:
-        """The provider as the user named it."""
+        """The provider as written by the user."""
         return self.provider or self.provider_path or self.provider_ref or ""
 
     def place_of(self, config_path: str) -> SourceLocation:
-        """Where the setting, or what encloses it, stands; the block itself for what is not written there."""
+        """The place of the setting, or of what encloses it; the block itself if it is not written there."""
         return self._nearest(self.config_places, config_path)
 
     def value_place_of(self, config_path: str) -> SourceLocation:
-        """The same for the value: what to point at when it is wrong."""
+        """The place of the value: where to point if it is wrong."""
         return self._nearest(self.config_value_places, config_path)
 
     def _nearest(self, places: Mapping[str, SourceLocation], path: str) -> SourceLocation:
@@ -68,10 +68,10 @@ class ProviderBlock:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """How a pair of providers is started again after a failure that may pass (protocol rule 9)."""
+    """How both providers are restarted after a transient failure (protocol rule 9)."""
 
     max_attempts: int = 10
-    """In a row without an acknowledged checkpoint; 0: never."""
+    """Consecutive attempts without an acknowledged checkpoint; 0: never restart."""
     initial_delay_s: float = 1.0
     """Doubled with each attempt."""
     max_delay_s: float = 60.0
@@ -99,7 +99,7 @@ class StateSettings:
 
 @dataclass(frozen=True, slots=True)
 class InfrastructureSettings:
-    """Settings of the infrastructure engine; None leaves its default."""
+    """Settings of the infrastructure engine; None means its default."""
 
     stack: str = "dev"
     backend_url: str | None = None
@@ -122,10 +122,10 @@ class Project:
     path: Path
     """The file or folder that was loaded."""
     folder: Path
-    """Absolute; what relative paths in the configuration start from."""
+    """Absolute; relative paths in the configuration start here."""
     settings: Settings
     tasks: Mapping[str, Task]
-    """In the order of the file."""
+    """In file order."""
 
     @property
     def stack(self) -> str:
@@ -137,5 +137,5 @@ class Project:
 
     @property
     def socket_dir(self) -> Path:
-        """Where running hosts answer."""
+        """Where running hosts listen for requests."""
         return self.folder / ".dstream" / "run"

@@ -1,4 +1,4 @@
-"""Reads a block whose attributes are ours: every name is known, every value has a type, and all complaints are kept."""
+"""Reads a block of DStream's own: every name is known, every value is typed, and all errors are collected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class BodyReader:
-    """One body. `block` names it for people: 'task "orders", input'."""
+    """One body. `block` is its display name: 'task "orders", input'."""
 
     def __init__(self, source: SourceFile, body: Body, block: str, scope: Scope, complaints: Complaints) -> None:
         self.source = source
@@ -35,23 +35,21 @@ class BodyReader:
                 self.duplicate(f'"{attribute.name}" is set twice', attribute.at, first.at)
 
     def check(self, attributes: Collection[str], blocks: Collection[str]) -> None:
-        """Complain about every name that is not known here."""
+        """Report every unknown name."""
         for attribute in self.body.attributes:
             if attribute.name in blocks and attribute.name not in attributes:
                 hint = f"Write {attribute.name} {{ .. }}, without the equals sign."
                 self.complain("config.unknown_attribute", f'"{attribute.name}" is a block', attribute.at, hint)
             elif attribute.name not in attributes:
                 hint = did_you_mean(attribute.name, [*attributes, *blocks]) or _known("attributes", attributes)
-                self.complain(
-                    "config.unknown_attribute", f'there is no attribute "{attribute.name}" here', attribute.at, hint
-                )
+                self.complain("config.unknown_attribute", f'unknown attribute "{attribute.name}"', attribute.at, hint)
         for block in self.body.blocks:
             if block.name in attributes and block.name not in blocks:
                 hint = f"Write {block.name} = .."
                 self.complain("config.unknown_block", f'"{block.name}" is an attribute', block.at, hint)
             elif block.name not in blocks:
                 hint = did_you_mean(block.name, [*attributes, *blocks]) or _known("blocks", blocks)
-                self.complain("config.unknown_block", f'there is no block "{block.name}" here', block.at, hint)
+                self.complain("config.unknown_block", f'unknown block "{block.name}"', block.at, hint)
 
     def attribute(self, name: str) -> Attribute | None:
         return self._attributes.get(name)
@@ -80,7 +78,7 @@ class BodyReader:
         return self._typed(name, "true or false", lambda value: value if isinstance(value, bool) else None)
 
     def count(self, name: str) -> int | None:
-        return self._typed(name, "a whole number from 0 on", _count)
+        return self._typed(name, "a whole number of at least 0", _count)
 
     def duration_s(self, name: str) -> float | None:
         return self._typed(
@@ -128,4 +126,4 @@ def _size(value: Value) -> int | None:
 
 def _known(what: str, names: Iterable[str]) -> str:
     listed = ", ".join(sorted(names))
-    return f"Known {what}: {listed}." if listed else f"There are no {what} here."
+    return f"Known {what}: {listed}." if listed else f"No {what} are allowed here."

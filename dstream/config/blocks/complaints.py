@@ -1,4 +1,4 @@
-"""Collects what is wrong with a configuration, so that one run shows all of it."""
+"""Collects the errors in a configuration, so that one run reports all of them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ class Complaints:
         self._errors: list[ConfigError] = []
 
     def add(self, error: ConfigError | ConfigErrors) -> None:
-        """An error that is met again, as that of a local used twice, is kept once."""
+        """An error that occurs again, like that of a local used twice, is kept once."""
         found = error.errors if isinstance(error, ConfigErrors) else (error,)
         self._errors += [each for each in found if not any(each is known for known in self._errors)]
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Keeps a ConfigError of the block and goes on behind it."""
+        """Keep a ConfigError of the block and continue after it."""
         try:
             yield
         except (ConfigError, ConfigErrors) as error:
             self.add(error)
 
     def raise_if_any(self) -> None:
-        """Raises ConfigErrors in the order of the files."""
+        """Raises ConfigErrors in file order."""
         if self._errors:
             raise ConfigErrors(sorted(self._errors, key=_position))
 

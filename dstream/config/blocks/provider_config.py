@@ -1,4 +1,4 @@
-"""The `config` of a provider: a block or a map in which anything goes, evaluated with the place of every part."""
+"""The `config` of a provider: a block or map with arbitrary content, evaluated with the place of every part."""
 
 from __future__ import annotations
 
@@ -24,25 +24,23 @@ _SMALLEST = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the names and the values of a config stand, by path."""
+    """The places of the names and values of a config, by path."""
 
     names: dict[str, SourceLocation] = field(default_factory=dict)
     values: dict[str, SourceLocation] = field(default_factory=dict)
 
 
 class ProviderConfig:
-    """Settings are evaluated one by one, so that `task.a.output.config.queue` may be used beside it.
-
-    Settings whose value is null are left out, as Terraform does with attributes.
-    """
+    """Settings are evaluated one by one, so `task.a.output.config.queue` is available without the others. Settings
+    whose value is null are omitted, as in Terraform."""
 
     def __init__(self, source: SourceFile, block: str, name: str, scope: Scope) -> None:
         """`name` is how expressions refer to it: `task.orders.output.config`."""
         self.places = Places()
         self.unread: frozenset[str] = frozenset()
-        """Once `whole` was called: settings of unknown value, by name; "" when all are."""
+        """Set by `whole`: settings of unknown value, by name; "" if all are."""
         self.unset: dict[str, ConfigError | ConfigErrors] = {}
-        """Once `whole` was called with `defer_unset`: errors of settings that need an unset environment variable."""
+        """Set by `whole` with `defer_unset`: errors of settings that need an unset environment variable."""
         self._source = source
         self._block = block
         self._name = name
@@ -51,7 +49,7 @@ class ProviderConfig:
         self._expression: NamedValue | None = None
 
     def read_block(self, body: Body, complaints: Complaints) -> None:
-        """From `config { .. }`."""
+        """Read from `config { .. }`."""
         for name, found in self._entries(body, complaints).items():
             path = child_path("", name)
             if isinstance(found, Attribute):
@@ -60,7 +58,7 @@ class ProviderConfig:
                 self._define(name, found[0].at, lambda blocks=found, path=path: self._blocks(blocks, path))
 
     def read_map(self, attribute: Attribute, complaints: Complaints) -> None:
-        """From `config = ..`: setting by setting if it is written out, else as a whole."""
+        """Read from `config = ..`: setting by setting if it is a literal, otherwise as a whole."""
         value = attribute.value
         keys = [key for key, _ in value.items if isinstance(key, Literal)] if isinstance(value, ObjectOf) else []
         if isinstance(value, ObjectOf) and len(keys) == len(value.items):
@@ -83,13 +81,11 @@ class ProviderConfig:
             if name in self._settings:
                 return self._settings[name].value()
             known = self._settings
-        raise Problem("config.undefined", f'there is no "{name}" in {self._name}', at, did_you_mean(name, known))
+        raise Problem("config.undefined", f'unknown name "{name}" in {self._name}', at, did_you_mean(name, known))
 
     def whole(self, at: int = 0, *, defer_unset: bool = False) -> dict[str, Value]:
-        """All settings. Raises ConfigErrors with everything that is wrong.
-
-        `defer_unset`: leave out settings that need an unset environment variable, and keep their errors in `unset`.
-        """
+        """All settings. Raises ConfigErrors with every error. `defer_unset`: omit settings that need an unset
+        environment variable, and keep their errors in `unset`."""
         if self._expression is not None:
             try:
                 found = self._expression.value()
@@ -163,7 +159,7 @@ class ProviderConfig:
         return ConfigError("config.duplicate", f'"{name}" is set twice (first at {first})', place=place)
 
     def _blocks(self, blocks: list[Block], path: str) -> Value:
-        """One block is an object, several of the same name are a list of them; labels are keys around."""
+        """One block becomes an object, several of the same name a list of objects; labels become keys around it."""
         complaints = Complaints()
         unlabelled = next((block for block in blocks if not block.labels), None)
         if any(block.labels for block in blocks):
@@ -213,7 +209,7 @@ class ProviderConfig:
         return result
 
     def _note(self, path: str, at: int, expression: Expression) -> None:
-        """The places of a setting and, as far as it is written out, of what is in it."""
+        """The places of a setting and, as far as it is a literal, of its parts."""
         self.places.names[path] = self._source.place(at, self._block)
         self.places.values[path] = self._source.place(expression.at, self._block)
         if isinstance(expression, TupleOf):
@@ -226,7 +222,7 @@ class ProviderConfig:
 
 
 def child_path(path: str, name: str) -> str:
-    """The path of a setting inside another one."""
+    """The path of a setting inside another."""
     if not _PLAIN_KEY.match(name):
         return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
     return f"{path}.{name}" if path else name
@@ -238,19 +234,19 @@ def _is_unset(error: ConfigError | ConfigErrors) -> bool:
 
 
 def _begins(labels: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    """Whether one of the two begins with the other, so that one body would hold the other."""
+    """Whether one path is a prefix of the other, so that they cannot both be set."""
     shorter = min(len(labels), len(others))
     return labels[:shorter] == others[:shorter]
 
 
 def _not_json(value: Value) -> str:
-    """What makes the value impossible to send to a provider, or nothing."""
+    """Why the value cannot be sent to a provider; empty if it can."""
     if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
         return "is a number of more than 64 bits"
     if isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            return "is no Unicode text"
+            return "is not valid Unicode"
     inner = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
     return next((wrong for item in inner if (wrong := _not_json(item))), "")

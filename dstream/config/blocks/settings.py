@@ -22,11 +22,11 @@ def _required_version(reader: BodyReader) -> str | None:
     fits = satisfies(dstream.__version__, wanted)
     at = attribute.value.at
     if fits is None:
-        hint = 'Write it like ">= 0.1" or ">= 0.1, < 1.0".'
-        reader.complain("config.version", "required_version is no version constraint", at, hint)
+        hint = 'Use e.g. ">= 0.1" or ">= 0.1, < 1.0".'
+        reader.complain("config.version", "required_version is not a valid version constraint", at, hint)
     elif not fits:
         message = f'this file needs dstream "{wanted}"; this is dstream {dstream.__version__}'
-        reader.complain("config.version", message, at, "Install a version that fits, or relax required_version.")
+        reader.complain("config.version", message, at, "Install a matching version, or relax required_version.")
     return wanted
 
 
@@ -39,7 +39,7 @@ def _state(reader: BodyReader) -> StateSettings:
     backend, attribute = inner.text("backend"), inner.attribute("backend")
     if backend is not None and backend not in _STATE_BACKENDS and attribute is not None:
         hint = 'The only backend is "file" so far.'
-        inner.complain("config.unsupported", f'there is no state backend "{backend}"', attribute.value.at, hint)
+        inner.complain("config.unsupported", f'unknown state backend "{backend}"', attribute.value.at, hint)
     default = StateSettings()
     return StateSettings(backend or default.backend, inner.text("path") or default.path)
 
@@ -59,12 +59,12 @@ def _infrastructure(reader: BodyReader) -> InfrastructureSettings:
 
 
 def _stack(inner: BodyReader) -> str | None:
-    """The stack names files and folders, so it can't lead out of them."""
+    """The stack is part of file and folder names, so it must not lead outside."""
     stack, attribute = inner.text("stack"), inner.attribute("stack")
     if stack is None or attribute is None:
         return None
     if not stack or not all(char.isalnum() or char in "-_." for char in stack) or stack.strip(".") == "":
-        hint = "Letters, digits, '-', '_' and '.' may be in it."
-        inner.complain("config.type", "this is no name for a stack", attribute.value.at, hint)
+        hint = "Use letters, digits, '-', '_' and '.'."
+        inner.complain("config.type", "invalid stack name", attribute.value.at, hint)
         return None
     return stack

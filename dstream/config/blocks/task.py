@@ -1,4 +1,4 @@
-"""`task` blocks: what is known of them before evaluation, and then the typed task."""
+"""`task` blocks: what is known before evaluation, then the typed task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TASK_TYPES = ("providers",)
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """An `input` or `output` block, its values not yet worked out."""
+    """An `input` or `output` block before evaluation."""
 
     role: Role
     reader: BodyReader
@@ -32,7 +32,7 @@ class _Side:
 
 
 class TaskReader:
-    """One task block. What expressions may ask of it is in `namespace` at once; `task()` works out the rest."""
+    """One task block. `namespace` is available to expressions immediately; `task()` evaluates the rest."""
 
     def __init__(self, name: str, block: Block, reader: BodyReader) -> None:
         self.name = name
@@ -52,10 +52,8 @@ class TaskReader:
         return Group(f'attribute of task "{self.name}" called', members)
 
     def task(self, *, with_config: Collection[Role], defer_unset: bool = False) -> Task | None:
-        """`with_config`: the blocks whose config is worked out; it is left empty in others. `defer_unset`: see `load`.
-
-        None after a complaint about something without which there is no task.
-        """
+        """`with_config`: the roles whose config is evaluated; others stay empty. `defer_unset`: see `load`. None if an
+        error makes the task unusable."""
         kind_of_task = self._type()
         max_line, start_timeout_s = self._reader.size("max_line"), self._reader.duration_s("start_timeout")
         restart = self._restart_policy()
@@ -113,7 +111,7 @@ class TaskReader:
         attribute = self._reader.attribute("type")
         if found is not None and found not in _TASK_TYPES and attribute is not None:
             hint = 'The only type is "providers"; the attribute may be left out.'
-            self._reader.complain("config.type", f'there is no task type "{found}"', attribute.value.at, hint)
+            self._reader.complain("config.type", f'unknown task type "{found}"', attribute.value.at, hint)
         return _TASK_TYPES[0]
 
     def _restart_policy(self) -> Restart:
@@ -163,12 +161,12 @@ class TaskReader:
     def _complain_of_provider(self, side: _Side) -> None:
         places = [str(definition.place) for definition in side.provider.values()]
         if not places:
-            message = f"the {side.role} names no provider"
+            message = f"the {side.role} has no provider"
             hint = 'Add provider = "NAME", or provider_path = "./PROGRAM".'
             error = ConfigError("config.missing", message, place=side.place, hint=hint)
         else:
             ways = " and ".join(side.provider)
-            message = f"the {side.role} names its provider twice, by {ways} (first at {places[0]})"
+            message = f"the {side.role} specifies its provider twice, by {ways} (first at {places[0]})"
             error = ConfigError("config.duplicate", message, place=list(side.provider.values())[1].place)
         side.reader.complaints.add(error)
 
@@ -184,7 +182,7 @@ def _provider_name(reader: BodyReader, attribute: Attribute, name: str) -> Named
         try:
             value = reader.evaluate(attribute)
         except Unread:
-            message = f"{attribute.name} can't come from a key vault"
+            message = f"{attribute.name} cannot come from a key vault"
             raise ConfigError("config.type", message, place=place) from None
         if isinstance(value, str) and value.strip():
             return value

@@ -1,4 +1,4 @@
-"""`variable` blocks, and the values given for them: `--var`, then DSTREAM_VAR_name, then the default."""
+"""`variable` blocks and their values: `--var`, then DSTREAM_VAR_name, then the default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENVIRONMENT_PREFIX = "DSTREAM_VAR_"
 def variable_definition(
     name: str, block: Block, reader: BodyReader, given: Mapping[str, Value], environ: Mapping[str, str]
 ) -> NamedValue:
-    """The variable as expressions see it. Complaints about the block itself go to the reader at once."""
+    """The variable as expressions see it. Errors in the block itself are reported to the reader immediately."""
     reader.check({"type", "default", "description", "sensitive"}, ())
     reader.text("description")
     wanted = _type(reader)
@@ -53,13 +53,13 @@ def _value(
 ) -> Value:
     from_environment = ENVIRONMENT_PREFIX + name
     if name in given:
-        return _from_outside(given[name], wanted, f"the value given for variable {name}", place)
+        return _from_outside(given[name], wanted, f"the value of variable {name}", place)
     if from_environment in environ:
         return _from_outside(environ[from_environment], wanted, from_environment, place)
     default = reader.attribute("default")
     if default is None:
-        hint = f"Give it by --var {name}=.. or {from_environment}, or write a default."
-        raise ConfigError("config.missing", f'the variable "{name}" has no value', place=place, hint=hint)
+        hint = f"Set it with --var {name}=VALUE or {from_environment}, or add a default."
+        raise ConfigError("config.missing", f'variable "{name}" has no value', place=place, hint=hint)
     value = reader.evaluate(default)
     try:
         return None if value is None else wanted.convert(value)

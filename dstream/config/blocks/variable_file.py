@@ -1,4 +1,4 @@
-"""`--var-file`: values for variables, written as `name = value`, as in Terraform's .tfvars."""
+"""`--var-file`: values for variables, written as `name = value` like Terraform's .tfvars."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dstream.errors import ConfigError
 
 
 class _NoKeyVaultHere(NoKeyVault):
-    """Which commands ask a vault is decided by who needs the value, which a variables file does not tell."""
+    """Whether a command reads a vault depends on who needs the value, which a variables file does not show."""
 
     def read(self, secret: KeyVaultSecret) -> str:
         raise ConfigError(
             "config.call",
-            "a variables file can't read a key vault",
+            "a variables file cannot read a key vault",
             hint='Write secret("azurekeyvault://..") in the HCL file.',
         )
 

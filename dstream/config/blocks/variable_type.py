@@ -1,4 +1,4 @@
-"""Input variables: `variable "x" { type, default }` and the values given from outside."""
+"""Types of input variables: `variable "x" { type, default }`, and values given from outside."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dstream.config.values.values import NotConvertible, Value, equal, kind, to_
 
 @dataclass(frozen=True, slots=True)
 class VariableType:
-    """`name` is how people write it. `convert` raises NotConvertible; it lets null through."""
+    """`name` is how users write it. `convert` raises NotConvertible and accepts null."""
 
     name: str
     convert: Callable[[Value], Value]
     takes_text: bool = False
-    """A value given as text is that text; for all other types it is read as an expression."""
+    """For a string, the given text is the value; for all other types, it is parsed as an expression."""
 
 
 class _NoNames:
     def resolve(self, name: str, at: int) -> Value:
-        raise Problem("config.undefined", "names mean nothing here", at)
+        raise Problem("config.undefined", "names are not allowed here", at)
 
 
 def _any(value: Value) -> Value:
@@ -41,7 +41,7 @@ _SIMPLE = {
 
 
 def type_of(expression: Expression) -> VariableType:
-    """The type that `type = ..` names. Raises Problem."""
+    """The type named by `type = ..`. Raises Problem."""
     match expression:
         case Name() if expression.name in _SIMPLE:
             return _SIMPLE[expression.name]
@@ -56,25 +56,25 @@ def type_of(expression: Expression) -> VariableType:
     hint = "Types: string, number, bool, list(..), set(..), map(..), object({..}), tuple([..]), any."
     if isinstance(expression, Literal) and expression.value in _SIMPLE:
         hint = f"Write the type without quotes: {expression.value}"
-    raise Problem("config.type", "this is no type", expression.at, hint)
+    raise Problem("config.type", "not a valid type", expression.at, hint)
 
 
 def read_value(text: str, wanted: VariableType) -> Value:
-    """A value given as text, on the command line or in the environment. Raises NotConvertible."""
+    """A value given as text on the command line or in the environment. Raises NotConvertible."""
     if wanted.takes_text or wanted.name in _SIMPLE:
         return wanted.convert(text)
     try:
         expression = parse_expression(text, (), 0, len(text))
         value = Evaluator(_NoNames(), {}).evaluate(expression)
     except Problem:
-        raise NotConvertible("something that can't be read as one") from None
+        raise NotConvertible("something that cannot be parsed as one") from None
     return wanted.convert(value)
 
 
 def _key(expression: Expression) -> str:
     if isinstance(expression, Literal):
         return to_text(expression.value)
-    raise Problem("config.type", "the name of an attribute is expected here", expression.at)
+    raise Problem("config.type", "expected the name of an attribute", expression.at)
 
 
 def _collection(name: str, of: VariableType) -> VariableType:

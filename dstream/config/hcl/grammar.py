@@ -1,4 +1,5 @@
-"""python-hcl2's grammar, loaded with the first parse: it takes most of the time that reading a configuration takes."""
+"""python-hcl2's grammar, loaded on the first parse, since loading it takes most of the time of reading a
+configuration."""
 
 from __future__ import annotations
 
@@ -22,10 +23,8 @@ def parse_tree(text: str) -> Tree[Token]:
 
 @cache
 def _keep_cache_writable() -> None:
-    """hcl2 caches its parse tables beside its code. Where only root may write there, each start would build them anew.
-
-    lark checks a digest of grammar and versions before it uses the file, so an old one does no harm.
-    """
+    """hcl2 caches its parse tables next to its code. If only root can write there, every start would rebuild them. lark
+    checks a digest of the grammar and versions before using the file, so a stale one does no harm."""
     import hcl2.parser
 
     beside_code = Path(hcl2.parser.PARSER_FILE)
@@ -35,5 +34,5 @@ def _keep_cache_writable() -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        return  # without a cache it is slower, and that is all
+        return  # without a cache it is only slower
     hcl2.parser.PARSER_FILE = folder / "hcl2-grammar.bin"

@@ -1,4 +1,4 @@
-"""HCL text to our syntax tree. The grammar is python-hcl2's; its trees are known to this file only."""
+"""Parses HCL text into our syntax tree. The grammar is python-hcl2's; only this file knows its trees."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ _BEFORE_EXPRESSION, _AFTER_EXPRESSION = "_=(", ")"
 
 
 def parse(source: SourceFile) -> Body:
-    """The body of a file. Raises Problem for the first thing that is not HCL."""
+    """The body of a file. Raises Problem for the first syntax error."""
     scanned = scan(source.text)
     tree = _tree(source.text, source.holes, scanned, scanned.skeleton, 0)
     return _Reader(source.text, source.holes, scanned, shift=0).body(tree.children[0])
 
 
 def parse_expression(text: str, holes: Sequence[Hole], start: int, end: int) -> Expression:
-    """One expression, as it stands between the braces of a `${}`."""
+    """One expression, as between the braces of `${}`."""
     scanned = scan(text, start, end, bracketed=True)
     if not scanned.skeleton.strip():
-        raise Problem("config.syntax", "an expression is missing here", start)
+        raise Problem("config.syntax", "expected an expression", start)
     skeleton = _BEFORE_EXPRESSION + scanned.skeleton + _AFTER_EXPRESSION
     shift = start - len(_BEFORE_EXPRESSION)
     tree = _tree(text, holes, scanned, skeleton, shift)
@@ -72,7 +72,7 @@ def _tree(text: str, holes: Sequence[Hole], scanned: Scan, skeleton: str, shift:
 
 
 def _hole_before(problem: Problem, scanned: Scan, holes: Sequence[Hole]) -> Problem | None:
-    """A template without a value, on this line or the last, is the better explanation of a syntax error."""
+    """A template without a value, on this line or the previous one, explains a syntax error better."""
     at = problem.at - scanned.start
     this_line = scanned.skeleton.rfind("\n", 0, at) + 1
     last_line = scanned.skeleton.rfind("\n", 0, max(this_line - 1, 0)) + 1
@@ -86,7 +86,8 @@ def _missing(hole: Hole, at: int) -> Problem:
 
 
 class _Reader:
-    """Turns the trees of one text into ours. `shift` leads from an offset in the skeleton to one in the text."""
+    """Converts the trees of one text into ours. `shift` is added to an offset in the skeleton to get one in the
+    text."""
 
     def __init__(self, text: str, holes: Sequence[Hole], scanned: Scan, shift: int) -> None:
         self._text = text
@@ -119,16 +120,16 @@ class _Reader:
         if isinstance(text, Missing):
             raise _missing(text.hole, text.at)
         if not isinstance(text, Literal) or not isinstance(text.value, str):
-            raise Problem("config.syntax", "a label is plain text, without ${}", at)
+            raise Problem("config.syntax", "a label must be plain text, without ${}", at)
         return Label(at, text.value)
 
     def _check_starts_line(self, at: int) -> None:
-        """The grammar takes `a = 1 b = 2`; HCL does not."""
+        """The grammar accepts `a = 1 b = 2`, but HCL does not."""
         skeleton, i = self._scanned.skeleton, at - self._scanned.start - 1
         while i >= 0 and skeleton[i] in " \t\r":
             i -= 1
         if i >= 0 and skeleton[i] not in "\n{":
-            raise Problem("config.syntax", "attributes and blocks each begin a line of their own", at)
+            raise Problem("config.syntax", "each attribute and block must start on its own line", at)
 
     def expression(self, node: Node) -> Expression:
         tree = _tree_of(node)
@@ -165,7 +166,7 @@ class _Reader:
             case "for_tuple_expr" | "for_object_expr":
                 return self._for(tree)
             case _:
-                raise Problem("config.syntax", "this is no expression of the language", at)
+                raise Problem("config.syntax", "not a valid expression", at)
 
     def _string(self, tree: Tree[Token]) -> Expression:
         at = self._at(tree)
@@ -181,7 +182,7 @@ class _Reader:
         return Missing(at + match.start(), self._holes[int(match[1])]) if match else Name(at, name)
 
     def _word(self, tree: Tree[Token]) -> str:
-        """A name that must be known now, so a template without a value is an error now."""
+        """A name that must be known now, so a template without a value is an error here."""
         word = str(tree.children[0])
         if match := HOLE.search(word):
             raise _missing(self._holes[int(match[1])], self._at(tree) + match.start())
@@ -192,7 +193,7 @@ class _Reader:
         operator, right = _trees(term)
         token = operator.children[0]
         at = self._at(token)
-        # hcl2's lexer joins a line break to the operator after it, and scan.py writes "+" for "-"
+        # hcl2's lexer joins a line break to the following operator, and scan.py writes "+" for "-"
         length = len(str(token).strip())
         return Binary(at, self._text[at : at + length], self.expression(left), self.expression(right))
 
@@ -204,7 +205,7 @@ class _Reader:
                 separated = True
                 continue
             if not separated:
-                message = "the elements of an object are separated by commas or line breaks"
+                message = "separate the elements of an object with commas or line breaks"
                 raise Problem("config.syntax", message, self._at(child))
             key, value = _trees(child)
             items.append((self._key(_trees(key)[0]), self.expression(value)))
@@ -218,9 +219,9 @@ class _Reader:
             name = self._name(inner)
             return Literal(name.at, name.name) if isinstance(name, Name) else name
         if not in_parentheses and inner.data not in ("string", "int_lit", "float_lit"):
-            hint = "Put an expression as key in parentheses: (var.name) = .."
+            hint = "Put a key expression in parentheses: (var.name) = ..."
             raise Problem(
-                "config.syntax", "a key is a name, a string, or an expression in parentheses", self._at(tree), hint
+                "config.syntax", "a key must be a name, a string, or an expression in parentheses", self._at(tree), hint
             )
         return self.expression(inner)
 
@@ -242,7 +243,7 @@ class _Reader:
         return GetIndex(at, target, self.expression(inner))
 
     def _splat(self, children: list[Tree[Token]]) -> Expression:
-        """In `x.*.a[0]` only attributes belong to each element; in `x[*].a[0]` the index does too."""
+        """In `x.*.a[0]`, only attributes belong to each element; in `x[*].a[0]`, the index does too."""
         splat = children[1]
         at = self._at(splat)
         steps = _trees(splat)
@@ -288,12 +289,12 @@ def _tree_of(node: Any) -> Tree[Token]:
 
 
 def _trees(node: Any) -> list[Tree[Token]]:
-    """The children that mean something: neither punctuation nor line breaks."""
+    """The significant children: neither punctuation nor line breaks."""
     return [child for child in node.children if getattr(child, "data", "new_line_or_comment") != "new_line_or_comment"]
 
 
 def _text_end(node: Tree[Token]) -> str:
-    """A line break if the tree swallowed the one after it, as hcl2's binary operations do."""
+    """A line break if the tree swallowed the following one, as hcl2's binary operations do."""
     last: Any = node
     while getattr(last, "children", None):
         last = last.children[-1]

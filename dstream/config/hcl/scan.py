@@ -41,7 +41,7 @@ class Scan:
 
 
 def scan(text: str, start: int = 0, end: int | None = None, *, bracketed: bool = False) -> Scan:
-    """Scan a file, or (`bracketed`) an expression whose line breaks mean nothing."""
+    """Scan a file, or (`bracketed`) an expression whose line breaks are insignificant."""
     scanner = _Scanner(text, start, len(text) if end is None else end)
     scanner.run(bracketed)
     return Scan(start, "".join(scanner.skeleton), tuple(scanner.comments), scanner.heredocs)
@@ -56,7 +56,7 @@ def end_of_sequence(text: str, start: int, end: int) -> int:
     except Problem as problem:
         if problem.cause is None:
             raise
-        # `"${a"`: the quote that should end the string opens another one
+        # `"${a"`: the quote meant to end the string opens another one
         raise Problem("config.syntax", message, start, cause=problem.cause) from None
     if close is None:
         raise Problem("config.syntax", message, start)
@@ -73,10 +73,10 @@ class _Scanner:
         self.heredocs: dict[int, Heredoc] = {}
         self.open: list[int] = []
         self.suspect: int | None = None
-        """A `{` whose `}` stands in another column: the likely one when a `}` is missing."""
+        """A `{` whose `}` is in another column: the likely culprit when a `}` is missing."""
 
     def run(self, bracketed: bool, until_closed: bool = False) -> int | None:
-        """Read to the end; with `until_closed` to the first `}` that nothing opened, whose offset comes back."""
+        """Read to the end; with `until_closed`, to the first unopened `}`, whose offset is returned."""
         while self.at < self.end:
             char = self.text[self.at]
             if char == '"':
@@ -174,7 +174,7 @@ class _Scanner:
                 return at + 1
             if char == "\n":
                 message = "this string is not closed on its line"
-                raise Problem("config.syntax", message, self.at, "A heredoc (<<EOT) holds several lines.", cause=at)
+                raise Problem("config.syntax", message, self.at, "Use a heredoc (<<EOT) for several lines.", cause=at)
             if char == "\\":
                 at += 2
             elif self.text.startswith(("$${", "%%{"), at):

@@ -1,4 +1,4 @@
-"""One file: its text as written, as rendered by the template layer, and the way back from the second to the first."""
+"""One file: its text as written and as rendered by the template layer, and the mapping from the second to the first."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dstream.config.hcl.problem import Problem
 from dstream.errors import ConfigError, SourceLocation
 
 HOLE = re.compile(r"__dstream_hole_(\d+)__")
-"""What stands in the rendered text for a template that gave no value: a word to the grammar. The number is that of the
-hole in `SourceFile.holes`."""
+"""Replaces a template without a value in the rendered text: a word to the grammar. The number is the index in
+`SourceFile.holes`."""
 
 _DISTURBING = re.compile(rf'["\\\n]|[$%]\{{|{HOLE.pattern}')
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of rendered text: copied from `origin` on, or (not verbatim) put there by the template at `origin`."""
+    """A run of rendered text: copied from `origin` on, or (not verbatim) written by the template at `origin`."""
 
     start: int
     origin: int
@@ -28,7 +28,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A template that gave no value. It counts only where the configuration asks for it: never in a comment."""
+    """A template without a value. It is an error only if the configuration uses it, never in a comment."""
 
     code: str
     message: str
@@ -37,7 +37,7 @@ class Hole:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """`text` is what is parsed. Offsets everywhere in this package are offsets in `text`."""
+    """`text` is what is parsed. Offsets in this package are offsets in `text`."""
 
     name: str
     written: str
@@ -62,7 +62,7 @@ class SourceFile:
         return SourceLocation(self.name, line, offset - start + 1, source_line, block)
 
     def error(self, problem: Problem, block: str = "") -> ConfigError:
-        """The problem with its place; never with rendered text, which may hold a secret."""
+        """The problem with its place; never with rendered text, which may contain a secret."""
         template = self._disturbing_template(problem) if problem.code == "config.syntax" else None
         if template is None:
             place = self.place(problem.at, block)
@@ -73,11 +73,11 @@ class SourceFile:
             hole = self.holes[int(match[1])]
             return ConfigError(hole.code, hole.message, place=place, hint=hole.hint)
         hint = 'env("NAME") instead of a template takes any value as it is.'
-        return ConfigError(problem.code, "what this template renders does not fit here", place=place, hint=hint)
+        return ConfigError(problem.code, "the output of this template is not valid here", place=place, hint=hint)
 
     def _disturbing_template(self, problem: Problem) -> int | None:
-        """Where the template that explains a syntax error begins: one at its very place, or one on the line of a
-        string without end whose text means something in a string."""
+        """The start of the template that explains a syntax error: one at that place, or one on the line of an unclosed
+        string whose text is significant in strings."""
         segment = self._segment(problem.at)
         if not segment.verbatim:
             return segment.start

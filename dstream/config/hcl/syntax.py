@@ -1,4 +1,4 @@
-"""The syntax tree that the rest of the package works on. `at` is the offset in the source's text."""
+"""The syntax tree used by the rest of the package. `at` is an offset in the source's text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Where a template gave no value; evaluating it is the error."""
+    """A template without a value; evaluating it is an error."""
 
     at: int
     hole: Hole
@@ -23,7 +23,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class TemplateExpression:
-    """A string with `${}` or `%{}` in it."""
+    """A string that contains `${}` or `%{}`."""
 
     at: int
     parts: tuple[Expression, ...]
@@ -63,7 +63,7 @@ class GetAttribute:
 
 @dataclass(frozen=True, slots=True)
 class GetIndex:
-    """`at` is the offset of what stands in the brackets."""
+    """`at` is the offset of the content of the brackets."""
 
     at: int
     target: Expression
@@ -72,7 +72,7 @@ class GetIndex:
 
 @dataclass(frozen=True, slots=True)
 class Splat:
-    """`target[*]` or `target.*`; `each` is applied to every element, in which `Element` stands for it."""
+    """`target[*]` or `target.*`; `each` is applied to every element, represented by `Element`."""
 
     at: int
     target: Expression

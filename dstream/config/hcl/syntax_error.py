@@ -1,4 +1,4 @@
-"""A parser's complaint in words for people: what stands there, and what should."""
+"""Words a parser's error for people: what was found, and what was expected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def explain(error: UnexpectedInput, text: str, skeleton: str, shift: int) -> Pro
     found = _found(skeleton, at)
     line_start = skeleton.rfind("\n", 0, at) + 1
     if found == "}" and not skeleton[line_start:at].strip():
-        # what is missing is missing at the end of the line before
+        # something missing is missing at the end of the previous line
         at, found = len(skeleton[:at].rstrip()), ""
     message, hint = _message(found, expected)
     return Problem("config.syntax", message, min(at + shift, len(text)), hint)
@@ -36,19 +36,19 @@ def _found(skeleton: str, at: int) -> str:
 def _message(found: str, expected: set[str]) -> tuple[str, str]:
     what = "a string" if found == '"' else f'"{found}"' if found else "the end of the line"
     if found == "," and "NAME" in expected and "LPAR" not in expected:
-        return "attributes are separated by line breaks, not by commas", ""
+        return "separate attributes with line breaks, not commas", ""
     if found == '"' and "EQ" not in expected and "NAME" in expected and "LPAR" not in expected:
-        return "the name of an attribute or block stands without quotes", ""
+        return "write the name of an attribute or block without quotes", ""
     if found == ":" and "EQ" in expected:
-        return 'an attribute is written with "=", not with ":"', ""
+        return 'use "=" for an attribute, not ":"', ""
     if expected >= {"EQ", "LBRACE"} and not expected & _VALUE_BEGINS_WITH:
-        return f'{what} is not expected here; after a name comes "=" and a value, or "{{"', ""
+        return f'{what} is unexpected; expected "=" and a value, or "{{"', ""
     if expected >= _VALUE_BEGINS_WITH:
-        return f"a value is expected here, not {what}", ""
+        return f"expected a value, not {what}", ""
     if "COMMA" in expected and "RSQB" in expected:
-        return f'{what} is not expected here; the items of a list are separated by ","', ""
+        return f'{what} is unexpected; the items of a list are separated by ","', ""
     if "COMMA" in expected and "RPAR" in expected:
-        return f'{what} is not expected here; the arguments of a function are separated by ","', ""
+        return f'{what} is unexpected; the arguments of a function are separated by ","', ""
     if "NAME" in expected:
-        return f"{what} is not expected here; an attribute (name = value) or a block is", ""
-    return f"{what} is not expected here", ""
+        return f"{what} is unexpected; expected an attribute (name = value) or a block", ""
+    return f"{what} is unexpected", ""

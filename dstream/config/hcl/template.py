@@ -51,7 +51,7 @@ class TemplateReader:
         self._parse = parse
 
     def quoted(self, start: int, end: int) -> Expression:
-        """The string whose quotes are at `start` and `end` - 1. A lone `"${x}"` is x itself, of any type."""
+        """The string whose quotes are at `start` and `end` - 1. A single `"${x}"` is x itself, of any type."""
         pieces = self._pieces(start + 1, end - 1, quoted=True)
         if len(pieces) == 1 and isinstance(pieces[0], _Sequence) and pieces[0].expression and pieces[0].kind == "value":
             return pieces[0].expression
@@ -97,7 +97,7 @@ class TemplateReader:
         match = _ESCAPE.match(self._text, at)
         if match is None:
             wrong = self._text[at : at + 2]
-            hint = "Write a backslash as two."
+            hint = "Write a backslash as \\\\."
             raise Problem("config.syntax", f'a string can\'t hold "{wrong}": no such escape', at, hint)
         if match[1]:
             return _SIMPLE_ESCAPES[match[1]], match.end()
@@ -107,7 +107,7 @@ class TemplateReader:
         return chr(code), match.end()
 
     def _sequence(self, at: int, close: int) -> _Sequence:
-        """The sequence that opens at `at` and whose `}` is at `close`."""
+        """The sequence that opens at `at` and closes at `close`."""
         start, end = at + 2, close
         trims = (self._text.startswith("~", start, end), self._text[start:end].endswith("~"))
         start, end = start + trims[0], max(end - trims[1], start + trims[0])
@@ -122,7 +122,7 @@ class TemplateReader:
         if keyword == "for":
             names = _FOR.match(self._text, start, end)
             if names is None:
-                raise Problem("config.syntax", "a for directive reads: %{ for NAME in LIST }", at)
+                raise Problem("config.syntax", "use the form %{ for NAME in LIST }", at)
             key, value = (names[1], names[2]) if names[2] else (None, names[1])
             return _Sequence(at, "for", trims, self._parse(names.end(), end), key, value)
         if self._text[start:end].strip():
@@ -142,7 +142,7 @@ class TemplateReader:
         return TemplateExpression(at, parts)
 
     def _without_indent(self, pieces: list[_Piece]) -> list[_Piece]:
-        """Cut the smallest indent of all lines that are not blank."""
+        """Remove the smallest indent of all non-blank lines."""
         line_start = re.compile(r"^([ \t]*)(?=[^ \t\n]|\Z)", re.MULTILINE)
         texts = [piece for piece in pieces if isinstance(piece, _Text)]
         indents = [
@@ -183,7 +183,7 @@ def _trimmed(pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _parts(pieces: list[_Piece], start: int) -> tuple[tuple[Expression, ...], int]:
-    """The parts from `start` on, up to a directive that closes something; and its index."""
+    """The parts from `start` on, up to a closing directive, and its index."""
     parts: list[Expression] = []
     at = start
     while at < len(pieces):

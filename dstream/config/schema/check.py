@@ -23,7 +23,7 @@ Schema = Mapping[str, Any]
 
 _LONGEST_LIST = 12
 _UNREAD = object()
-"""A setting that is there, of unknown value."""
+"""A setting that is present, of unknown value."""
 _LIMITS = (
     ("minimum", operator.ge, "at least"),
     ("maximum", operator.le, "at most"),
@@ -43,18 +43,18 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One thing that the schema forbids. `path` is inside the config, as in `tables[0]`."""
+    """One violation of the schema. `path` is inside the config: `tables[0]`."""
 
     path: str
     message: str
     hint: str = ""
     at_name: bool = False
-    """The setting's name is wrong (or that of what encloses a missing one), not its value."""
+    """The setting's name is wrong (or that of the parent of a missing one), not its value."""
     kind_differs: bool = False
 
 
 def check_config(block: ProviderBlock, schema: Schema) -> list[ConfigError]:
-    """What the provider would refuse of the block's config, in no particular order. What is unread fits."""
+    """What the provider would refuse in the block's config, in no particular order. Unread settings are accepted."""
     if "" in block.unread:
         return []
     return [
@@ -75,7 +75,7 @@ def mismatches(config: Any, schema: Schema) -> list[Mismatch]:
 
 
 def resolve_reference(schema: Schema, document: Schema) -> Schema:
-    """The schema that `$ref` names, with what stands beside it (as 2020-12 allows)."""
+    """The schema that `$ref` refers to, merged with its siblings (allowed by 2020-12)."""
     seen: set[str] = set()
     while isinstance(reference := schema.get("$ref"), str) and reference[:1] == "#" and reference not in seen:
         seen.add(reference)
@@ -115,7 +115,7 @@ class _Document:
             yield from _number(value, schema, path)
 
     def _alternatives(self, value: Any, alternatives: Sequence[Schema], path: str) -> Iterator[Mismatch]:
-        """Nothing when one fits; else what is wrong with the only one of the value's kind, or with all."""
+        """Nothing if one variant matches; otherwise the errors of the only variant of the value's kind, or of all."""
         tried = [list(self.check(value, each, path)) for each in alternatives]
         if not all(tried):
             return
@@ -190,7 +190,7 @@ def _is_of(value: Any, kind: str) -> bool:
             return isinstance(value, dict)
         case "null":
             return value is None
-    return True  # a kind of a later JSON Schema
+    return True  # a type from a later JSON Schema version
 
 
 def _text(value: str, schema: Schema, path: str) -> Iterator[Mismatch]:
@@ -198,11 +198,11 @@ def _text(value: str, schema: Schema, path: str) -> Iterator[Mismatch]:
     pattern = schema.get("pattern")
     if isinstance(pattern, str) and not _fits(pattern, value):
         examples = schema.get("examples")
-        if examples:  # they say it better than a regular expression
-            hint = f"Write it like {_listed([json.dumps(each) for each in examples])}."
-            yield Mismatch(path, f"{_subject(path)} does not have the right form", hint)
+        if examples:  # examples are clearer than a regular expression
+            hint = f"Use e.g. {_listed([json.dumps(each) for each in examples])}."
+            yield Mismatch(path, f"{_subject(path)} does not have the expected format", hint)
         else:
-            yield Mismatch(path, f"{_subject(path)} does not have the form {pattern}", "")
+            yield Mismatch(path, f"{_subject(path)} does not match {pattern}", "")
 
 
 def _fits(pattern: str, value: str) -> bool:

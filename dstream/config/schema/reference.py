@@ -1,4 +1,4 @@
-"""A config's JSON schema as people read it: one line a setting."""
+"""A config's JSON Schema for people: one line per setting."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _BOUNDS = (("minimum", "at least"), ("exclusiveMinimum", "more than"), ("maximum
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `path` is as in the HCL file, with dots: `batch.max_bytes`; `*` stands for names of one's own."""
+    """One setting. `path` is written as in the HCL file: `batch.max_bytes`; `*` stands for user-defined names."""
 
     path: str
     type: str
     required: bool
     secret: bool
     default: str | None
-    """As JSON; None when there is none, or it is null."""
+    """As JSON; None if there is none, or it is null."""
     description: str
 
 
@@ -59,7 +59,7 @@ def _settings(document: Schema, schema: Schema, prefix: str, depth: int) -> Iter
 
 
 def _inside(document: Schema, schema: Schema, path: str, depth: int) -> Iterator[Setting]:
-    """The settings of an object, of a list's objects, of the objects under names of one's own."""
+    """The settings of an object, of the objects in a list, or of the objects under user-defined names."""
     if "properties" in schema:
         yield from _settings(document, schema, f"{path}.", depth + 1)
     for keyword, step in (("items", "[]"), ("additionalProperties", ".*")):

@@ -1,4 +1,4 @@
-"""What an evaluation may ask of the world: environment variables, files, the time, vaults. All come in from outside."""
+"""What an evaluation may read from outside: environment variables, files, the time, vaults. All are passed in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`folder` is the HCL file's: relative paths are from there, wherever the command runs."""
+    """`folder` is the HCL file's: relative paths start there, wherever the command runs."""
 
     environ: Mapping[str, str]
     folder: Path

@@ -1,4 +1,4 @@
-"""Expressions to values. HCL native syntax specification, "Expressions"."""
+"""Evaluates expressions. HCL native syntax specification, "Expressions"."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class MemberLookup(Protocol):
-    """Something whose members are worked out only when asked for: `var`, `local`, `task`."""
+    """A namespace whose members are evaluated on demand: `var`, `local`, `task`."""
 
     def member(self, name: str, at: int) -> Value | MemberLookup: ...
 
@@ -54,7 +54,7 @@ class MemberLookup(Protocol):
 
 
 class Names(Protocol):
-    """What the names in an expression stand for."""
+    """Resolves the names in an expression."""
 
     def resolve(self, name: str, at: int) -> Value | MemberLookup: ...
 
@@ -64,17 +64,17 @@ def is_value(found: Value | MemberLookup) -> TypeIs[Value]:
 
 
 def settled(found: Value | MemberLookup, at: int) -> Value:
-    """The value, or all of the namespace as an object."""
+    """The value, or the whole namespace as an object."""
     return found if is_value(found) else found.whole(at)
 
 
 _T = TypeVar("_T")
 _ELEMENT = "*"
-"""The name under which a splat's current element is kept: no expression can spell it."""
+"""The name of a splat's current element; no expression can contain it."""
 
 
 class FailedOutside(Exception):
-    """What is no mistake in the text: something that a function asked refuses, or can't be reached. `try` does not
+    """An error that is not in the text: a function was refused access, or could not reach a service. `try` does not
     hide it."""
 
     def __init__(self, error: DStreamError, at: int) -> None:
@@ -85,7 +85,7 @@ class FailedOutside(Exception):
 
 class Evaluator:
     """Evaluates the expressions of one source. Raises Problem, FailedOutside, or ConfigError from where a name is
-    defined; Unread for a value that is not to be asked for."""
+    defined; Unread for a value that must not be read."""
 
     def __init__(self, names: Names, functions: Functions) -> None:
         self._names = names
@@ -162,7 +162,7 @@ class Evaluator:
             return to_text(value)
         except NotConvertible as error:
             hint = "jsonencode() turns a list or an object into text." if value is not None else ""
-            raise Problem("config.type", f"{error} can't stand inside a string", part.at, hint) from None
+            raise Problem("config.type", f"{error} cannot be used inside a string", part.at, hint) from None
 
     def _attribute(self, access: GetAttribute, bound: Mapping[str, Value]) -> Value | MemberLookup:
         target = self._found(access.target, bound)
@@ -180,7 +180,7 @@ class Evaluator:
         except NotConvertible as error:
             raise Problem("config.type", f"the index of a list must be a number, not {error}", access.at) from None
         if not isinstance(index, int) or not 0 <= index < len(target):
-            message = f"the list has {len(target)} items; there is no index {to_text(index)}"
+            message = f"the list has {len(target)} items; index out of range: {to_text(index)}"
             raise Problem("config.undefined", message, access.at)
         item: Value = target[index]
         return item
@@ -192,7 +192,7 @@ class Evaluator:
             raise Problem(problem.code, without_secrets(problem.message, [key]), at, problem.hint) from None
 
     def _splat(self, splat: Splat, bound: Mapping[str, Value]) -> Value:
-        """A single value counts as a list of one, and null as an empty list."""
+        """A single value counts as a list of one, null as an empty list."""
         target = self._value(splat.target, bound)
         items = target if isinstance(target, list) else [] if target is None else [target]
         return [self._value(splat.each, {**bound, _ELEMENT: item}) for item in items]
@@ -229,7 +229,7 @@ class Evaluator:
             raise Problem("config.type", f"a key must be a string, not {error}", expression.at) from None
 
     def _iterations(self, loop: ForEach | ForDirective, bound: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
-        """The names in each turn. Objects go by the order of their keys."""
+        """The names in each iteration. Objects are iterated in the order of their keys."""
         items = self._value(loop.items, bound)
         pairs: list[tuple[Value, Value]]
         if isinstance(items, dict):
@@ -237,7 +237,7 @@ class Evaluator:
         elif isinstance(items, list):
             pairs = list(enumerate(items))
         else:
-            raise Problem("config.type", f"for goes over a list or an object, not {kind(items)}", loop.items.at)
+            raise Problem("config.type", f"for iterates over a list or an object, not {kind(items)}", loop.items.at)
         for key, value in pairs:
             yield {**bound, loop.value: value} if loop.key is None else {**bound, loop.key: key, loop.value: value}
 
@@ -271,7 +271,7 @@ class Evaluator:
         if function is None:
             known = [*self._functions, "try"]
             raise Problem(
-                "config.undefined", f'there is no function "{call.name}"', call.at, did_you_mean(call.name, known)
+                "config.undefined", f'unknown function "{call.name}"', call.at, did_you_mean(call.name, known)
             )
         arguments = self._arguments(call, bound)
         try:
@@ -296,7 +296,7 @@ class Evaluator:
         return values + last
 
     def _try(self, call: Call, bound: Mapping[str, Value]) -> Value:
-        """The first argument that can be evaluated; if none, what is wrong with the last."""
+        """The first argument that can be evaluated; otherwise the error of the last one."""
         if not call.arguments:
             raise Problem("config.call", "try: takes 1 or more arguments, not 0", call.at)
         for argument in call.arguments[:-1]:
@@ -311,7 +311,7 @@ def _member(target: Value, name: str, at: int) -> Value:
     if not isinstance(target, dict):
         raise Problem("config.type", f"{kind(target)} has no attributes", at)
     if name not in target:
-        raise Problem("config.undefined", f'the object has no attribute "{name}"', at, did_you_mean(name, target))
+        raise Problem("config.undefined", f'unknown attribute "{name}"', at, did_you_mean(name, target))
     value: Value = target[name]
     return value
 
@@ -321,7 +321,7 @@ def _with_name(call: Call, error: CallFailed) -> str:
 
 
 def _blamed(call: Call, error: CallFailed) -> int:
-    """The offset of the argument at fault; of the call itself when an environment variable is not set."""
+    """The offset of the faulty argument; of the call itself if an environment variable is unset."""
     if error.argument is None or error.code == "config.env_unset" or error.argument >= len(call.arguments):
         return call.at
     return call.arguments[error.argument].at

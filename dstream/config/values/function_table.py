@@ -1,4 +1,4 @@
-"""How a function of the language is declared, and how a call is checked against the declaration."""
+"""How functions of the language are declared, and how calls are checked against the declaration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["text", "number", "whole", "bool", "list", "object", "any"]
 
 
 class CallFailed(Exception):
-    """Why a call has no result; `argument` counts from 0 when one of them is to blame."""
+    """Why a call has no result; `argument` counts from 0 if one of them is at fault."""
 
     def __init__(self, message: str, argument: int | None = None, *, code: str = "config.call", hint: str = "") -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`rest` is the kind of all arguments after the `kinds`; the last `optional` of `kinds` may be missing."""
+    """`rest` is the kind of all arguments after `kinds`; the last `optional` of `kinds` may be omitted."""
 
     run: Callable[..., Any]
     kinds: tuple[Kind, ...] = ()

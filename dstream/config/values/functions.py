@@ -47,10 +47,10 @@ def _file(around: Environment, path: str) -> str:
     try:
         return _path(around, path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise CallFailed(f"{path} is no UTF-8 text", 0, code="config.file") from None
+        raise CallFailed(f"{path} is not valid UTF-8", 0, code="config.file") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "this is no path"
-        raise CallFailed(f"{path} can't be read: {reason}", 0, code="config.file") from None
+        reason = error.strerror if isinstance(error, OSError) else "not a valid path"
+        raise CallFailed(f"cannot read {path}: {reason}", 0, code="config.file") from None
 
 
 def _secret(around: Environment, reference: str) -> SecretText:
@@ -63,13 +63,14 @@ def _secret(around: Environment, reference: str) -> SecretText:
         return SecretText.of(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
     if scheme == "azurekeyvault":
         return SecretText.of(around.vaults.read(_in_vault(rest)))
-    hint = 'It reads secret("env:NAME"), secret("file:/path") or secret("azurekeyvault://VAULT/NAME").'
-    raise CallFailed("this is no reference to a secret", 0, hint=hint)
+    hint = 'Use secret("env:NAME"), secret("file:/path") or secret("azurekeyvault://VAULT/NAME").'
+    raise CallFailed("not a valid secret reference", 0, hint=hint)
 
 
 def _in_vault(rest: str) -> KeyVaultSecret:
     found = KeyVaultSecret.parse(rest[2:]) if rest.startswith("//") else None
     if found is None:
-        hint = "VAULT is its name or full host name; names have letters, digits and hyphens: azurekeyvault://retail/bus-key"
-        raise CallFailed("write it as azurekeyvault://VAULT/NAME or azurekeyvault://VAULT/NAME/VERSION", 0, hint=hint)
+        hint = "VAULT is the vault's name or full host name, e.g. azurekeyvault://retail/bus-key. Names have letters, "
+        "digits and hyphens."
+        raise CallFailed("use the form azurekeyvault://VAULT/NAME or azurekeyvault://VAULT/NAME/VERSION", 0, hint=hint)
     return found

@@ -1,4 +1,4 @@
-"""Functions that depend on their arguments alone, named and behaving as Terraform's of the same name."""
+"""Functions that depend only on their arguments. Names and behavior follow Terraform."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from dstream.config.values.values import NotConvertible, Value, equal, kind, to_
 
 _VERB = re.compile(r"%([-+ 0#]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
 _MOST_RANGE_ITEMS = 1024
-"""Terraform's limit: more is a mistake, and would only fill the memory."""
+"""Terraform's limit: more is a mistake that would only fill the memory."""
 
 
 def _base64decode(text: str) -> str:
     try:
         return base64.b64decode(text, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise CallFailed("this is no base64 of UTF-8 text", 0) from None
+        raise CallFailed("not valid base64 of UTF-8 text", 0) from None
 
 
 def _jsondecode(text: str) -> Any:
     try:
         return json.loads(text, parse_float=_json_number, parse_constant=_no_json_constant)
     except (json.JSONDecodeError, RecursionError):
-        raise CallFailed("this is no JSON", 0) from None
+        raise CallFailed("not valid JSON", 0) from None
 
 
 def _json_number(text: str) -> Any:
@@ -36,7 +36,7 @@ def _json_number(text: str) -> Any:
 
 
 def _no_json_constant(text: str) -> Any:
-    raise CallFailed(f"{text} is no JSON", 0)
+    raise CallFailed(f"{text} is not valid JSON", 0)
 
 
 def _yamldecode(text: str) -> Value:
@@ -45,7 +45,7 @@ def _yamldecode(text: str) -> Value:
     try:
         return decode(text)
     except NotYaml as error:
-        raise CallFailed(f"this is no YAML that can be read: {error}", 0) from None
+        raise CallFailed(f"not valid YAML: {error}", 0) from None
 
 
 def _replace(text: str, old: str, new: str) -> str:
@@ -56,7 +56,7 @@ def _replace(text: str, old: str, new: str) -> str:
         template = re.sub(r"\$(?:\{(\w+)\}|(\d+))", lambda m: f"\\g<{m[1] or m[2]}>", new.replace("\\", "\\\\"))
         return re.sub(old[1:-1], template, text)
     except (re.error, IndexError):
-        raise CallFailed("this is no regular expression with these groups", 1) from None
+        raise CallFailed("not a valid regular expression with these groups", 1) from None
 
 
 def _split(separator: str, text: str) -> list[str]:
@@ -73,7 +73,7 @@ def _text_item(item: Value, argument: int) -> str:
     try:
         return to_text(item)
     except NotConvertible as error:
-        raise CallFailed(f"the list holds {error}, which is no text", argument) from None
+        raise CallFailed(f"the list holds {error}, which is not a string", argument) from None
 
 
 def _format(layout: str, *values: Value) -> str:
@@ -86,13 +86,13 @@ def _format(layout: str, *values: Value) -> str:
         if verb == "%":
             return "%"
         if used >= len(values):
-            raise CallFailed(f"there is no argument for %{verb}")
+            raise CallFailed(f"no argument for %{verb}")
         used += 1
         return _verb(verb, flags, width or "", precision, values[used - 1], used)
 
     result = _VERB.sub(written, layout)
     if used < len(values):
-        raise CallFailed(f"there is no verb for argument {used + 2}", used + 1)
+        raise CallFailed(f"no verb for argument {used + 2}", used + 1)
     return result
 
 
@@ -113,9 +113,9 @@ def _verb(verb: str, flags: str, width: str, precision: str | None, value: Value
         elif verb == "q":
             text = json.dumps(to_text(value), ensure_ascii=False)
         else:
-            raise CallFailed(f"there is no verb %{verb}", 0)
+            raise CallFailed(f"unknown verb %{verb}", 0)
     except NotConvertible as error:
-        raise CallFailed(f"%{verb} can't write argument {argument + 1}, {error}", argument) from None
+        raise CallFailed(f"%{verb} cannot format argument {argument + 1}, {error}", argument) from None
     return f"%{flags.replace('0', '')}{width}{dot}s" % text
 
 
@@ -160,7 +160,7 @@ def _range(*limits: int | float) -> list[int | float]:
     start, stop = (0, limits[0]) if len(limits) == 1 else limits[:2]
     step = limits[2] if len(limits) == 3 else (1 if stop >= start else -1)
     if step == 0 or (stop - start) * step < 0:
-        raise CallFailed("the step does not lead from the start to the limit", 2 if len(limits) == 3 else None)
+        raise CallFailed("the step must lead from the start to the limit", 2 if len(limits) == 3 else None)
     count = abs((stop - start) / step)
     if count > _MOST_RANGE_ITEMS:
         raise CallFailed(f"more than {_MOST_RANGE_ITEMS} numbers")

@@ -1,7 +1,7 @@
-"""Reads secrets from Azure Key Vault, as whoever is signed in: DefaultAzureCredential.
+"""Reads secrets from Azure Key Vault with DefaultAzureCredential.
 
-Imports azure only when the first secret is read. A read runs in a thread of its own, because looking up a name and the
-credentials' commands (`az`) know no deadline: a thread that misses it is left behind, and ends with the process.
+Imports azure only when the first secret is read. Each read runs in its own thread, because name resolution and the
+credentials' commands (`az`) have no deadline: a thread that exceeds it is abandoned and ends with the process.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient
 
 DEADLINE_S = 30.0
-"""For one secret, with signing in. Each attempt to connect has a shorter one."""
+"""For one secret, including sign-in. Each connection attempt has a shorter one."""
 
 _INSTALL = "Install it: pip install azure-identity azure-keyvault-secrets"
 _SIGN_IN = (
     "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, "
-    "or run where a managed identity is."
+    "or run where a managed identity is available."
 )
 _GRANT = (
     'Whoever runs this needs the role "Key Vault Secrets User" (or Get on secrets in the access policy); '
-    "the vault's firewall must let them in."
+    "and allow the client in the vault's firewall."
 )
 _REACH = (
-    "Check the vault's name, the network and its proxy (HTTPS_PROXY); "
-    "REQUESTS_CA_BUNDLE names certificates of your own."
+    "Check the vault's name, the network and its proxy (HTTPS_PROXY); Set REQUESTS_CA_BUNDLE for your own certificates."
 )
 
 
@@ -67,7 +66,7 @@ class KeyVaults:
         try:
             answer = answers.get(timeout=self._deadline_s)
         except Empty:
-            message = f"the key vault {secret.host} gave no answer within {self._deadline_s:g} s"
+            message = f"the key vault {secret.host} did not respond within {self._deadline_s:g} s"
             raise UnreachableError("keyvault.unreachable", message, hint=_REACH) from None
         if isinstance(answer, BaseException):
             raise answer
@@ -79,7 +78,7 @@ class KeyVaults:
                 from azure.identity import DefaultAzureCredential
                 from azure.keyvault.secrets import SecretClient
             except ImportError:
-                message = "reading from Azure Key Vault needs a package that is not installed"
+                message = "reading from Azure Key Vault requires a package that is not installed"
                 raise ConfigError("keyvault.not_installed", message, hint=_INSTALL) from None
             for name in ("azure", "msal"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is reported once, by us
@@ -115,15 +114,15 @@ def _read(client: SecretClient, secret: KeyVaultSecret) -> str:
     except HttpResponseError as error:
         raise _refused(secret, error) from None
     except AzureError as error:
-        message = f"the key vault {secret.host} can't be reached: {_reason(error)}"
+        message = f"cannot reach key vault {secret.host}: {_reason(error)}"
         raise UnreachableError("keyvault.unreachable", message, hint=_REACH) from None
     except ValueError:
-        message = f"{secret.host} does not answer as a key vault does"
+        message = f"{secret.host} is not a key vault"
         raise ConfigError("keyvault.not_a_vault", message, hint="Check the vault's host name.") from None
     if value is None:
         which = f"{secret.name}, version {secret.version}" if secret.version else secret.name
-        hint = f"`az keyvault secret list --vault-name {secret.host.partition('.')[0]}` shows those that exist."
-        message = f"the key vault {secret.host} has no secret {which}"
+        hint = f"`az keyvault secret list --vault-name {secret.host.partition('.')[0]}` lists the existing secrets."
+        message = f"secret {which} not found in key vault {secret.host}"
         raise ConfigError("keyvault.secret_not_found", message, hint=hint)
     return value
 
@@ -133,18 +132,18 @@ def _not_signed_in(secret: KeyVaultSecret, error: HttpResponseError) -> AuthErro
     authorization error codes" explains it."""
     code = re.search(r"AADSTS\d+", str(error))
     why = f" ({code[0]})" if code else " (the vault refuses the token)" if error.response is not None else ""
-    return AuthError("keyvault.not_signed_in", f"no sign-in to the key vault {secret.host}{why}", hint=_SIGN_IN)
+    return AuthError("keyvault.not_signed_in", f"not signed in to key vault {secret.host}{why}", hint=_SIGN_IN)
 
 
 def _refused(secret: KeyVaultSecret, error: HttpResponseError) -> DStreamError:
     status, code = error.status_code or 0, _code(error)
     if status == 403:
-        message = f"the key vault {secret.host} gives no access to the secret {secret.name}{code}"
+        message = f"key vault {secret.host} denies access to secret {secret.name}{code}"
         return AuthError("keyvault.no_access", message, hint=_GRANT)
     if status == 429 or status >= 500:
-        message = f"the key vault {secret.host} can't serve now: HTTP status {status}{code}"
-        return UnreachableError("keyvault.unreachable", message, hint="Try again later.")
-    message = f"the key vault {secret.host} refuses the request for {secret.name}: HTTP status {status}{code}"
+        message = f"key vault {secret.host} is unavailable: HTTP status {status}{code}"
+        return UnreachableError("keyvault.unreachable", message, hint="Retry later.")
+    message = f"key vault {secret.host} refused the request for {secret.name}: HTTP status {status}{code}"
     return ConfigError("keyvault.refused", message, hint="Check the secret's name and version.")
 
 
@@ -166,4 +165,4 @@ def _reason(error: Exception) -> str:
     for known in ("CERTIFICATE_VERIFY_FAILED", "Connection refused", "timed out"):
         if known in text:
             return "its certificate is not trusted" if known.startswith("CERT") else known.lower()
-    return "its name is not known" if "resolve" in text or "Name or service" in text else type(error).__name__
+    return "the name cannot be resolved" if "resolve" in text or "Name or service" in text else type(error).__name__

@@ -1,4 +1,5 @@
-"""What `secret("azurekeyvault://VAULT/NAME[/VERSION]")` names, and who reads it. Nothing is asked here."""
+"""The reference `secret("azurekeyvault://VAULT/NAME[/VERSION]")`, and the interface for reading it. Connects to
+nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ class KeyVaultSecret:
     host: str
     name: str
     version: str | None = None
-    """None is the newest."""
+    """None: the latest version."""
 
     @classmethod
     def parse(cls, reference: str) -> KeyVaultSecret | None:
@@ -33,7 +34,7 @@ class KeyVaultSecret:
 
 
 class Unread(Exception):
-    """The value is in a vault that is not asked now: whatever needs it stays unknown."""
+    """The value is in a vault that is not read now, so everything that needs it is unknown."""
 
 
 class KeyVaultReader(Protocol):
@@ -43,7 +44,7 @@ class KeyVaultReader(Protocol):
 
 
 class NoKeyVault:
-    """Where nothing may be connected to, as in `validate`."""
+    """For commands that connect to nothing, such as `validate`."""
 
     def read(self, secret: KeyVaultSecret) -> str:
         raise Unread

@@ -22,7 +22,7 @@ def unary(operator: str, operand: Value) -> Value:
 
 
 def binary(operator: str, left: Value, right: Value) -> Value:
-    """All operators but `&&` and `||`, which do not always look at their right side."""
+    """All operators except `&&` and `||`, which do not always evaluate their right side."""
     if operator == "==":
         return equal(left, right)
     if operator == "!=":
@@ -59,7 +59,7 @@ def _decimal(value: Value, operator: str) -> Decimal:
 
 
 def _remainder(a: Decimal, b: Decimal) -> Decimal:
-    """The sign is the dividend's, as in Terraform."""
+    """The sign is that of the dividend, as in Terraform."""
     return _EXACT.remainder(a, b)
 
 

@@ -1,4 +1,4 @@
-"""What names stand for: `var.x`, `local.x`, bare locals and `task.x`, each worked out when first asked for."""
+"""What names refer to: `var.x`, `local.x`, bare locals and `task.x`, each evaluated on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 
 
 class NamedValue:
-    """A named value: computed once, and its error kept too. `trail` holds those being computed right now."""
+    """A named value, computed once; its error is kept, too. `trail` holds the values being computed."""
 
     def __init__(self, name: str, place: SourceLocation, compute: Callable[[], Value], trail: list[NamedValue]) -> None:
         self.name = name
@@ -51,14 +51,14 @@ class NamedValue:
         round_trip = " → ".join(member.name for member in [*members, self])
         return ConfigError(
             "config.cycle",
-            f"{self.name} is defined by itself: {round_trip}",
+            f"{self.name} is defined in terms of itself: {round_trip}",
             place=self.place,
             details=[f"{member.name} is at {member.place}" for member in members],
         )
 
 
 class Group:
-    """A namespace with the members given; `kind` completes "there is no .. "x"" in messages."""
+    """A namespace with the given members; `kind` names them in messages: 'unknown variable "x"'."""
 
     def __init__(self, kind: str, members: Mapping[str, NamedValue | Value | MemberLookup]) -> None:
         self.kind = kind
@@ -66,7 +66,7 @@ class Group:
 
     def member(self, name: str, at: int) -> Value | MemberLookup:
         if name not in self.members:
-            raise Problem("config.undefined", f'there is no {self.kind} "{name}"', at, did_you_mean(name, self.members))
+            raise Problem("config.undefined", f'unknown {self.kind} "{name}"', at, did_you_mean(name, self.members))
         found = self.members[name]
         return found.value() if isinstance(found, NamedValue) else found
 
@@ -75,7 +75,7 @@ class Group:
 
 
 class Scope:
-    """All names of a project. Filled while its blocks are read; asked only afterwards."""
+    """All names of a project. Filled while its blocks are read, queried afterwards."""
 
     def __init__(self, functions: Functions) -> None:
         self.trail: list[NamedValue] = []
@@ -93,7 +93,8 @@ class Scope:
         return NamedValue(name, place, compute, self.trail)
 
     def evaluate(self, source: SourceFile, expression: Expression, block: str = "") -> Value:
-        """Raises ConfigError with its place, Unread; AuthError or UnreachableError from a vault, with it too."""
+        """Raises ConfigError with its place, Unread, or AuthError or UnreachableError from a vault, also with its
+        place."""
         try:
             return self._evaluator.evaluate(expression)
         except FailedOutside as failed:
@@ -108,4 +109,4 @@ class Scope:
         if name in self.locals:
             return self.locals[name].value()
         hint = did_you_mean(name, [*self.locals, *self._roots]) or f'Text stands in quotes: "{name}".'
-        raise Problem("config.undefined", f'there is no local "{name}"', at, hint)
+        raise Problem("config.undefined", f'unknown local "{name}"', at, hint)

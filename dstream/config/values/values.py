@@ -1,4 +1,4 @@
-"""The values of the language: JSON values, how they turn into each other, and secrets among them."""
+"""The values of the language: JSON values, conversions between them, and secrets among them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
 Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
-"""What an expression gives: lists and dicts hold values again. Sets are lists, sorted and without repeats."""
+"""The result of an expression. Lists and dicts contain values; sets are sorted lists without duplicates."""
 
 
 class NotConvertible(Exception):
-    """The value has no form of the wanted type. Its text says what it is; never what it holds."""
+    """The value cannot be converted. The message names its type, never its content."""
 
 
 class SecretText(str):
-    """Text that must never be shown. `parts` are the secrets that it is made of, hidden wherever they occur."""
+    """Text that must never be shown. `parts` are the secrets it contains, redacted wherever they occur."""
 
     __slots__ = ("parts",)
     parts: frozenset[str]
@@ -37,14 +37,14 @@ def secrets_in(value: Value) -> frozenset[str]:
 
 
 def without_secrets(message: str, values: Iterable[Value]) -> str:
-    """A message that was made with the values, fit to be shown."""
+    """A message made from the values, fit to be shown."""
     for part in sorted(secrets_in(list(values)), key=len, reverse=True):
         message = message.replace(part, "***")
     return message
 
 
 def derived(value: Value, origins: Iterable[Value]) -> Value:
-    """A value made from others: where one of them was secret, all its text is too."""
+    """A value made from others: if one of them was secret, all its text is secret."""
     parts = frozenset(part for origin in origins for part in secrets_in(origin))
     if not parts:
         return value
@@ -52,12 +52,12 @@ def derived(value: Value, origins: Iterable[Value]) -> Value:
 
 
 def concealed(value: Value) -> Value:
-    """The value with all its text secret. Keys of objects are names, and stay as they are."""
+    """The value with all its text marked secret. Object keys are names and stay visible."""
     return _map_texts(value, lambda text: SecretText.of(text))
 
 
 def revealed(value: Value) -> Value:
-    """Plain JSON, as a provider gets it. Its secrets must have been taken from it before."""
+    """Plain JSON for a provider. Collect its secrets first."""
     if isinstance(value, dict):
         return {_plain(key): revealed(item) for key, item in value.items()}
     return [revealed(item) for item in value] if isinstance(value, list) else _plain(value)

@@ -1,6 +1,7 @@
-"""YAML to a value: the core schema of YAML 1.2.2 (section 10.3), as in Terraform; `no` is text and `012` is twelve.
+"""Converts YAML to a value by the core schema of YAML 1.2.2 (section 10.3), as Terraform does: `no` is text, `012` is
+twelve.
 
-Imported when a configuration asks for it: PyYAML takes its time.
+Imported on demand, because PyYAML is slow to import.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import yaml
 from dstream.config.values.values import NotConvertible, Value, to_number, to_text
 
 _MOST_VALUES = 100_000
-"""Each alias counts with all that it stands for: nine lines of them could fill the memory."""
+"""Each alias counts with everything it expands to: nine lines of them could fill the memory."""
 
 _DEEPEST = 100
 _TAG = "tag:yaml.org,2002:"
@@ -26,26 +27,26 @@ _BASES = {"0o": 8, "0x": 16}
 
 
 _PLAIN = "!plain"
-"""Of scalars without quotes and without a tag: what they look like says what they are."""
+"""The types of plain scalars without a tag, which follow from their text."""
 
 
 class _Loader(yaml.BaseLoader):
-    """Makes nothing of the nodes: that is done here."""
+    """Builds no values: that is done here."""
 
 
 _Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
 
 
 class NotYaml(Exception):
-    """The text says where in the YAML, and why."""
+    """The message names the place in the YAML and the reason."""
 
 
 def decode(text: str) -> Value:
-    """The only document in the text; null when there is none. Raises NotYaml."""
+    """The only document in the text; null if there is none. Raises NotYaml."""
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        reason = error.problem or error.context or "this can't be read"
+        reason = error.problem or error.context or "cannot be parsed"
         mark = error.problem_mark or error.context_mark
         raise _failure(mark, reason) if mark else NotYaml(reason) from None
     except (yaml.YAMLError, RecursionError) as error:
@@ -81,7 +82,7 @@ def _mapping(node: yaml.MappingNode, budget: Iterator[int], depth: int) -> dict[
 
 
 def _merge(value: Value, node: yaml.Node) -> dict[str, Value]:
-    """`<<: *defaults`, or a list of such, of which the first wins."""
+    """`<<: *defaults`, or a list of them, of which the first wins."""
     found: dict[str, Value] = {}
     for each in reversed(value) if isinstance(value, list) else [value]:
         if not isinstance(each, dict):
@@ -94,7 +95,7 @@ def _key(node: yaml.Node) -> str:
     try:
         return to_text(_scalar(node) if isinstance(node, yaml.ScalarNode) else [])
     except NotConvertible as error:
-        raise _failure(node.start_mark, f"{error} can't be a key") from None
+        raise _failure(node.start_mark, f"{error} cannot be a key") from None
 
 
 def _scalar(node: yaml.ScalarNode) -> Value:
@@ -109,14 +110,14 @@ def _scalar(node: yaml.ScalarNode) -> Value:
     if kind in (_PLAIN, "float") and _FLOAT.fullmatch(text):
         return to_number(text)
     if kind in (_PLAIN, "float") and _NO_NUMBER.fullmatch(text):
-        raise _failure(node.start_mark, f"{text} has no place in a configuration")
+        raise _failure(node.start_mark, f"{text} is not allowed in a configuration")
     if kind in (_PLAIN, "str"):
         return text
     raise _unknown_tag(node)
 
 
 def _unknown_tag(node: yaml.Node) -> NotYaml:
-    return _failure(node.start_mark, f"{node.tag.replace(_TAG, '!!')} is not known here, or does not fit")
+    return _failure(node.start_mark, f"{node.tag.replace(_TAG, '!!')} is unknown or invalid here")
 
 
 def _failure(mark: yaml.Mark, reason: str) -> NotYaml:

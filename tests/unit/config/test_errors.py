@@ -62,13 +62,32 @@ task "t" {{
 
 
 SYNTAX = [
-    Case("no value", "locals {\n  a =▸\n}", "config.syntax", "a value is expected here, not the end of the line"),
-    Case("no equals sign", "locals {\n  a ▸5\n}", "config.syntax", '"5" is not expected here; after a name comes "="'),
-    Case("a colon", "locals {\n  a▸: 5\n}", "config.syntax", 'an attribute is written with "=", not with ":"'),
-    Case("a comma", "locals {\n  a = 1▸, b = 2\n}", "config.syntax", "separated by line breaks, not by commas"),
-    Case("two on a line", "locals {\n  a = 1 ▸b = 2\n}", "config.syntax", "each begin a line of their own"),
-    Case("two blocks on a line", "locals {} ▸locals {}", "config.syntax", "each begin a line of their own"),
-    Case("a quoted name", 'locals {\n  ▸"a" = 1\n}', "config.syntax", "stands without quotes"),
+    Case("no value", "locals {\n  a =▸\n}", "config.syntax", "expected a value, not the end of the line"),
+    Case(
+        "no equals sign", "locals {\n  a ▸5\n}", "config.syntax", '"5" is unexpected; expected "=" and a value, or "{"'
+    ),
+    Case("a colon", "locals {\n  a▸: 5\n}", "config.syntax", 'use "=" for an attribute, not ":"'),
+    Case(
+        "a comma", "locals {\n  a = 1▸, b = 2\n}", "config.syntax", "separate attributes with line breaks, not commas"
+    ),
+    Case(
+        "two on a line",
+        "locals {\n  a = 1 ▸b = 2\n}",
+        "config.syntax",
+        "each attribute and block must start on its own line",
+    ),
+    Case(
+        "two blocks on a line",
+        "locals {} ▸locals {}",
+        "config.syntax",
+        "each attribute and block must start on its own line",
+    ),
+    Case(
+        "a quoted name",
+        'locals {\n  ▸"a" = 1\n}',
+        "config.syntax",
+        "write the name of an attribute or block without quotes",
+    ),
     Case("a block never closed", 'task "t" ▸{\n  input {\n  }\n', "config.syntax", 'this "{" is never closed'),
     Case(
         "an inner block never closed",
@@ -85,7 +104,7 @@ SYNTAX = [
     Case("a comment never closed", "locals {}\n▸/* so\n", "config.syntax", 'this "/*" is never closed'),
     Case("a heredoc never closed", "locals {\n  a = ▸<<EOT\n  x\n}\n", "config.syntax", 'no line holds just "EOT"'),
     Case("an interpolation never closed", 'locals {\n  a = "▸${b"\n}\n', "config.syntax", '"${" is never closed'),
-    Case("an empty interpolation", 'locals {\n  a = "${▸}"\n}\n', "config.syntax", "an expression is missing here"),
+    Case("an empty interpolation", 'locals {\n  a = "${▸}"\n}\n', "config.syntax", "expected an expression"),
     Case(
         "an unknown escape", 'locals {\n  a = "HOST▸\\SQL"\n}\n', "config.syntax", "no such escape Write a backslash as"
     ),
@@ -99,24 +118,27 @@ SYNTAX = [
         "an expression as key",
         "locals {\n  a = { ▸b.c = 1 }\n}\n",
         "config.syntax",
-        "Put an expression as key in paren",
+        "a key must be a name, a string, or an expression in parentheses",
     ),
-    Case("a strange sign", "locals {\n  a = ▸$b\n}\n", "config.syntax", 'a value is expected here, not "$"'),
-    Case("an operator without right side", "locals {\n  a = 1 +▸\n}\n", "config.syntax", "a value is expected here"),
+    Case("a strange sign", "locals {\n  a = ▸$b\n}\n", "config.syntax", 'expected a value, not "$"'),
     Case(
-        "half a conditional", "locals {\n  a = true ? 1▸\n}\n", "config.syntax", "the end of the line is not expected"
+        "an operator without right side",
+        "locals {\n  a = 1 +▸\n}\n",
+        "config.syntax",
+        "expected a value, not the end of the line",
     ),
-    Case("a label with a value in it", 'task ▸"t${1}" {\n}\n', "config.syntax", "a label is plain text"),
+    Case("half a conditional", "locals {\n  a = true ? 1▸\n}\n", "config.syntax", "the end of the line is unexpected"),
+    Case(
+        "a label with a value in it", 'task ▸"t${1}" {\n}\n', "config.syntax", "a label must be plain text, without ${}"
+    ),
     Case("a directive without a word", 'locals {\n  a = "▸%{ x }"\n}\n', "config.syntax", "comes if, else, endif, for"),
     Case(
         "an if never ended", 'locals {\n  a = "▸%{ if true }x"\n}\n', "config.syntax", 'never closed with "%{ endif }"'
     ),
     Case("a stray endfor", 'locals {\n  a = "x▸%{ endfor }"\n}\n', "config.syntax", 'this "endfor" closes nothing'),
     Case("a for without in", 'locals {\n  a = "▸%{ for x }%{ endfor }"\n}\n', "config.syntax", "%{ for NAME in LIST }"),
-    Case("inside an interpolation", 'locals {\n  a = "x${1 ▸2}"\n}\n', "config.syntax", '"2" is not expected here'),
-    Case(
-        "inside a heredoc", "locals {\n  a = <<EOT\nx\n${1 ▸2}\nEOT\n}\n", "config.syntax", '"2" is not expected here'
-    ),
+    Case("inside an interpolation", 'locals {\n  a = "x${1 ▸2}"\n}\n', "config.syntax", '"2" is unexpected'),
+    Case("inside a heredoc", "locals {\n  a = <<EOT\nx\n${1 ▸2}\nEOT\n}\n", "config.syntax", '"2" is unexpected'),
     Case(
         "nesting beyond reason",
         "locals {\n  a = " + "(" * 79 + "▸(" + ")" * 80 + "\n}",
@@ -126,8 +148,13 @@ SYNTAX = [
 ]
 
 BLOCKS = [
-    Case("an unknown block", '▸tsk "t" {\n}\n', "config.unknown_block", 'no block "tsk" here Did you mean "task"?'),
-    Case("an unknown attribute at the top", "▸a = 1\n", "config.unknown_attribute", 'no attribute "a" here'),
+    Case("an unknown block", '▸tsk "t" {\n}\n', "config.unknown_block", 'unknown block "tsk" Did you mean "task"?'),
+    Case(
+        "an unknown attribute at the top",
+        "▸a = 1\n",
+        "config.unknown_attribute",
+        'unknown attribute "a" No attributes are allowed here.',
+    ),
     Case(
         "a block written as attribute", "▸locals = {}\n", "config.unknown_attribute", "is a block Write locals { .. }"
     ),
@@ -152,29 +179,39 @@ BLOCKS = [
         "config.unknown_attribute",
         "Known attributes: max_line, start_timeout, type.",
     ),
-    Case("a task without a name", "▸task {\n}\n", "config.label", 'write it as task "NAME" { .. }'),
-    Case("a task with two names", 'task "a" ▸"b" {\n}\n', "config.label", 'write it as task "NAME" { .. }'),
-    Case("locals with a name", 'locals ▸"a" {\n}\n', "config.label", "write it as locals { .. }"),
+    Case("a task without a name", "▸task {\n}\n", "config.label", 'use the form task "NAME" { .. }'),
+    Case("a task with two names", 'task "a" ▸"b" {\n}\n', "config.label", 'use the form task "NAME" { .. }'),
+    Case("locals with a name", 'locals ▸"a" {\n}\n', "config.label", "use the form locals { .. }"),
     Case(
         "an input with a name",
         'task "t" {\n  input ▸"a" {\n    provider = "p"\n  }\n  output {\n    provider = "q"\n  }\n}',
         "config.label",
         "has no label",
     ),
-    Case("a name that leads elsewhere", 'task ▸"../t" {\n}\n', "config.label", "can't be the name of a task"),
+    Case(
+        "a name that leads elsewhere",
+        'task ▸"../t" {\n}\n',
+        "config.label",
+        "invalid task name The name must not be empty, consist of dots,",
+    ),
     Case("no output", '▸task "t" {\n  input {\n    provider = "p"\n  }\n}\n', "config.missing", "has no output block"),
-    Case("no provider", in_input("").replace("  input", "  ▸input"), "config.missing", "the input names no provider"),
+    Case("no provider", in_input("").replace("  input", "  ▸input"), "config.missing", "the input has no provider"),
     Case(
         "two providers",
         in_input('provider = "p"\n    ▸provider_path = "./p"'),
         "config.duplicate",
-        "names its provider twice, by provider and provider_path (first at",
+        "specifies its provider twice, by provider and provider_path (first at",
     ),
     Case(
         "an empty provider", in_input('provider = ▸""'), "config.type", "provider must be a string, not an empty string"
     ),
     Case("a provider that is a list", in_input('provider = ▸["p"]'), "config.type", "must be a string, not a list"),
-    Case("a task type there is not", in_task('type = ▸"batch"'), "config.type", 'no task type "batch" The only type'),
+    Case(
+        "a task type there is not",
+        in_task('type = ▸"batch"'),
+        "config.type",
+        'unknown task type "batch" The only type is "providers"; the',
+    ),
     Case("max_line of 0", in_task("max_line = ▸0"), "config.type", "max_line must be a size from 1 on"),
     Case("max_line in words", in_task('max_line = ▸"big"'), "config.type", 'or such as "16MiB", not "big"'),
     Case("start_timeout without unit", in_task("start_timeout = ▸60"), "config.type", 'such as "30s"'),
@@ -182,7 +219,7 @@ BLOCKS = [
         "restart below zero",
         in_task("restart {\n    max_attempts = ▸-1\n  }"),
         "config.type",
-        "max_attempts must be a whole number from 0 on, not a number",
+        "max_attempts must be a whole number of at least 0, not a number",
     ),
     Case(
         "an unknown state backend", 'dstream {\n  state {\n    backend = ▸"s4"\n  }\n}', "config.unsupported", '"file"'
@@ -191,13 +228,18 @@ BLOCKS = [
         "a stack that leads elsewhere",
         'dstream {\n  infrastructure {\n    stack = ▸".."\n  }\n}',
         "config.type",
-        "no name",
+        "invalid stack name Use letters, digits, '-', '_' and '.'.",
     ),
     Case(
         "an unknown setting of dstream", "dstream {\n  ▸stat {\n  }\n}", "config.unknown_block", 'Did you mean "state"?'
     ),
     Case("a version too new", 'dstream {\n  required_version = ▸">= 99"\n}', "config.version", 'needs dstream ">= 99"'),
-    Case("a version of words", 'dstream {\n  required_version = ▸"new"\n}', "config.version", "no version constraint"),
+    Case(
+        "a version of words",
+        'dstream {\n  required_version = ▸"new"\n}',
+        "config.version",
+        'required_version is not a valid version constraint Use e.g. ">=',
+    ),
 ]
 
 DUPLICATES = [
@@ -272,16 +314,16 @@ DUPLICATES = [
 ]
 
 NAMES = [
-    Case("no such variable", in_config("a = var.▸en"), "config.undefined", 'there is no variable "en"'),
+    Case("no such variable", in_config("a = var.▸en"), "config.undefined", 'unknown variable "en"'),
     Case(
         "a variable misspelt",
         'variable "region" {\n  default = 1\n}\n' + in_config("a = var.▸regoin"),
         "config.undefined",
         'Did you mean "region"?',
     ),
-    Case("no such local", in_config("a = local.▸b"), "config.undefined", 'there is no local "b"'),
+    Case("no such local", in_config("a = local.▸b"), "config.undefined", 'unknown local "b"'),
     Case("text without quotes", in_config("a = ▸dev"), "config.undefined", 'Text stands in quotes: "dev".'),
-    Case("no such task", in_config("a = task.▸x.output"), "config.undefined", 'there is no task "x"'),
+    Case("no such task", in_config("a = task.▸x.output"), "config.undefined", 'unknown task "x"'),
     Case("no such part of a task", in_config("a = task.t.▸outptu"), "config.undefined", 'Did you mean "output"?'),
     Case(
         "no such setting of a task",
@@ -290,16 +332,19 @@ NAMES = [
         "task.t.output.config",
     ),
     Case(
-        "no such function", in_config('a = ▸uper("b")'), "config.undefined", 'no function "uper" Did you mean "upper"?'
+        "no such function",
+        in_config('a = ▸uper("b")'),
+        "config.undefined",
+        'unknown function "uper" Did you mean "upper"?',
     ),
-    Case("no such key", in_config("a = { b = 1 }.▸c"), "config.undefined", 'no attribute "c"'),
+    Case("no such key", in_config("a = { b = 1 }.▸c"), "config.undefined", 'unknown attribute "c"'),
     Case(
         "an index beyond the end",
         in_config("a = [1][▸1]"),
         "config.undefined",
-        "the list has 1 items; there is no index 1",
+        "the list has 1 items; index out of range: 1",
     ),
-    Case("an index below zero", in_config("a = [1][▸-1]"), "config.undefined", "there is no index -1"),
+    Case("an index below zero", in_config("a = [1][▸-1]"), "config.undefined", "index out of range: -1"),
     Case("a local of itself", "locals {\n  ▸a = local.a\n}", "config.cycle", "local.a → local.a"),
     Case(
         "a circle of locals",
@@ -308,12 +353,17 @@ NAMES = [
         "local.a → local.b → local.c → local.a",
     ),
     Case("a setting of itself", in_config("▸a = task.t.input.config.a"), "config.cycle", "task.t.input.config.a"),
-    Case("a variable without value", '▸variable "a" {\n}', "config.missing", "Give it by --var a=.. or DSTREAM_VAR_a"),
+    Case(
+        "a variable without value",
+        '▸variable "a" {\n}',
+        "config.missing",
+        'variable "a" has no value Set it with --var a=VALUE or',
+    ),
     Case(
         "no such type",
         'variable "a" {\n  type = ▸strng\n  default = 1\n}',
         "config.type",
-        "this is no type Types: string",
+        "not a valid type Types: string",
     ),
     Case(
         "a quoted type", 'variable "a" {\n  type = ▸"string"\n  default = 1\n}', "config.type", "without quotes: string"
@@ -349,18 +399,18 @@ VALUES = [
         "config.call",
         "azurekeyvault://VAULT/NAME",
     ),
-    Case("a secret of nowhere", in_config('a = secret(▸"hunter2")'), "config.call", 'It reads secret("env:NAME")'),
+    Case("a secret of nowhere", in_config('a = secret(▸"hunter2")'), "config.call", 'Use secret("env:NAME")'),
     Case(
         "a file that is not there",
         in_config('a = file(▸"no.txt")'),
         "config.file",
-        "no.txt can't be read: No such file",
+        "cannot read no.txt: No such file or directory",
     ),
     Case(
         "no YAML",
         in_config('a = yamldecode(▸"a: 1\\nb: [")'),
         "config.call",
-        "this is no YAML that can be read: line 2, column 5: ",
+        "not valid YAML: line 2, column 5: ",
     ),
     Case(
         "a YAML of two",
@@ -378,7 +428,12 @@ VALUES = [
     Case(
         "a YAML that holds itself", in_config('a = yamldecode(▸"&a [*a]")'), "config.call", "nested more than 100 deep"
     ),
-    Case("a YAML with no number", in_config('a = yamldecode(▸"b: .inf")'), "config.call", ".inf has no place"),
+    Case(
+        "a YAML with no number",
+        in_config('a = yamldecode(▸"b: .inf")'),
+        "config.call",
+        "yamldecode: not valid YAML: line 1, column 4: .inf is not",
+    ),
     Case("too few arguments", in_config("a = ▸replace()"), "config.call", "replace: takes 3 arguments, not 0"),
     Case("too many arguments", in_config('a = ▸upper("a", "b")'), "config.call", "upper: takes 1 argument, not 2"),
     Case(
@@ -393,19 +448,19 @@ VALUES = [
         "config.call",
         "argument 2 must be a number, not a string that",
     ),
-    Case("no JSON", in_config('a = jsondecode(▸"{")'), "config.call", "this is no JSON"),
-    Case("no base64", in_config('a = base64decode(▸"%")'), "config.call", "no base64"),
+    Case("no JSON", in_config('a = jsondecode(▸"{")'), "config.call", "not valid JSON"),
+    Case("no base64", in_config('a = base64decode(▸"%")'), "config.call", "not valid base64 of UTF-8 text"),
     Case("a key not found", in_config('a = lookup({}, ▸"b")'), "config.call", 'the object has no key "b"'),
     Case(
         "nothing to choose from", in_config('a = ▸coalesce(null, "")'), "config.call", "all arguments are null or empty"
     ),
-    Case("a verb too many", in_config('a = ▸format("%s")'), "config.call", "there is no argument for %s"),
-    Case("an argument too many", in_config('a = format("b", ▸1)'), "config.call", "there is no verb for argument 2"),
+    Case("a verb too many", in_config('a = ▸format("%s")'), "config.call", "no argument for %s"),
+    Case("an argument too many", in_config('a = format("b", ▸1)'), "config.call", "no verb for argument 2"),
     Case(
         "text for %d",
         in_config('a = format("%d", ▸"b")'),
         "config.call",
-        "%d can't write argument 2, a string that is no",
+        "format: %d cannot format argument 2, a string that is no number",
     ),
     Case("a range without end", in_config("a = ▸range(2000)"), "config.call", "more than 1024 numbers"),
     Case("adding text", in_config('a = 1 ▸+ "b"'), "config.type", '"+" needs numbers, not a string that is no number'),
@@ -413,11 +468,19 @@ VALUES = [
     Case("not of a number", in_config("a = ▸!1"), "config.type", '"!" needs true or false, not a number'),
     Case("a condition of text", in_config('a = ▸"b" ? 1 : 2'), "config.type", '"?" needs true or false, not a string'),
     Case(
-        "a list in text", in_config('a = "b-${▸[]}"'), "config.type", "a list can't stand inside a string jsonencode()"
+        "a list in text",
+        in_config('a = "b-${▸[]}"'),
+        "config.type",
+        "a list cannot be used inside a string jsonencode()",
     ),
-    Case("null in text", in_config('a = "b-${▸null}"'), "config.type", "null can't stand inside a string"),
+    Case("null in text", in_config('a = "b-${▸null}"'), "config.type", "null cannot be used inside a string"),
     Case("an attribute of text", in_config('a = "b".▸c'), "config.type", "a string has no attributes"),
-    Case("a for over text", in_config('a = [for x in ▸"b" : x]'), "config.type", "for goes over a list or an object"),
+    Case(
+        "a for over text",
+        in_config('a = [for x in ▸"b" : x]'),
+        "config.type",
+        "for iterates over a list or an object, not a string",
+    ),
     Case("a spread of text", in_config('a = max(▸"b"...)'), "config.type", 'only a list can be spread with "..."'),
     Case(
         "a config that is a list",
@@ -426,7 +489,7 @@ VALUES = [
         "must be an object, not a list",
     ),
     Case("a number beyond JSON", in_config("a = ▸18446744073709551616"), "config.type", "more than 64 bits"),
-    Case("half a character", in_config(r'a = ▸jsondecode("\"\\ud800\"")'), "config.type", "a is no Unicode text"),
+    Case("half a character", in_config(r'a = ▸jsondecode("\"\\ud800\"")'), "config.type", "a is not valid Unicode"),
     Case("a number too large", in_config("a = ▸1e999"), "config.syntax", "this number is too large"),
 ]
 
@@ -465,7 +528,7 @@ TEMPLATES = [
         "after a template",
         in_config('a = "{{ env "LONG" }}${▸nothing}"'),
         "config.undefined",
-        'there is no local "nothing"',
+        'unknown local "nothing"',
     ),
     Case("below a template", in_config('a = "{{ env "LONG" }}"\n      b = ▸nothing'), "config.undefined", '"nothing"'),
     Case("text without quotes", in_config('a = ▸{{ env "WORD" }}'), "config.undefined", ""),

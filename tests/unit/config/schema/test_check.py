@@ -56,7 +56,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"tables": ["a"] * 4}, "tables", '"tables" must have at most 3 elements'),
     ({"tables": ["a", ""]}, "tables[1]", '"tables[1]" must not be empty'),
     ({"tables": "a"}, "tables", '"tables" must be a list, not text'),
-    ({"code": "A1"}, "code", '"code" does not have the form ^[a-z]+$'),
+    ({"code": "A1"}, "code", '"code" does not match ^[a-z]+$'),
     ({"code": "abcde"}, "code", '"code" must have at most 4 characters'),
     ({"columns": {"dbo.t": {"inclde": []}}}, 'columns["dbo.t"].inclde', 'unknown setting "inclde"'),
     ({"columns": {"t": {"include": [1]}}}, "columns.t.include[0]", '"columns.t.include[0]" must be text, not a whole number'),
