@@ -58,7 +58,7 @@ def _section(command: click.Command, context: click.Context, *, own_options: boo
 
 
 def _row(parameter: click.Parameter, *, own_options: bool) -> str:
-    """Empty for what is no option, and for one that all commands have."""
+    """Empty for an argument, and for an option that all commands have."""
     if not isinstance(parameter, click.Option) or (parameter.name in Options.__slots__ and not own_options):
         return ""
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])

@@ -255,7 +255,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class BadLine(ValueError):
-    """A line that is no valid message of its kind; the text says why."""
+    """A line that is not a valid message of its kind; the text gives the reason."""
 
 
 class _Kind(msgspec.Struct, frozen=True):

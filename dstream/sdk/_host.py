@@ -1,4 +1,4 @@
-"""StdioProviderHost: the first line at once, then everything else (`_serve`)."""
+"""StdioProviderHost: writes the first line immediately, then does everything else (`_serve`)."""
 
 from __future__ import annotations
 

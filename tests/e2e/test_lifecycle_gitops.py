@@ -293,7 +293,7 @@ def test_status_shows_figures_drift_and_stream_side_by_side(place: Place) -> Non
         "                   returns 3 active\n"
         "  stream           no checkpoint\n"
         "\n"
-        "Heal the drift: dstream init t   ·   accept it: dstream status t --refresh-only\n"
+        "Fix the drift: dstream init t   ·   accept it: dstream status t --refresh-only\n"
     )
     assert "77 real" in (place.folder / "status.md").read_text()
     document = json.loads(place.dstream("status", "t", "--json").stdout)

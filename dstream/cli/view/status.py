@@ -21,7 +21,7 @@ def status_view(answer: Answer, stack: str, stream: StreamView, paint: Paint, *,
         lines.append(_line("delivery", "at most once: the output speaks the original protocol and sends no acks"))
     if answer.has_changes and not any(each.op == "refresh" for each in answer.resources):
         name = answer.task
-        lines += ["", f"Heal the drift: dstream init {name}   ·   accept it: dstream status {name} --refresh-only"]
+        lines += ["", f"Fix the drift: dstream init {name}   ·   accept it: dstream status {name} --refresh-only"]
     return lines
 
 

@@ -145,7 +145,7 @@ class Executor:
     def _call(self, name: str, values: list[Any]) -> Any:
         function = self._functions.get(name)
         if function is None:
-            raise failed(f'there is no template function "{name}"', did_you_mean(name, self._functions))
+            raise failed(f'unknown template function "{name}"', did_you_mean(name, self._functions))
         unset = next((value for value in values if isinstance(value, Unset)), None)
         if unset is not None and name not in self._tolerant:
             return unset

@@ -87,7 +87,7 @@ def _b64dec(value: Any) -> str:
     try:
         return base64.b64decode(text(value), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise failed("this is no base64 of text") from None
+        raise failed("not valid base64 of text") from None
 
 
 def _printf(layout: Any, *values: Any) -> str:

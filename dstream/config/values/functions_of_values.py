@@ -134,7 +134,7 @@ def _lookup(value: dict[str, Value], key: str, *default: Value) -> Value:
         return value[key]
     if default:
         return default[0]
-    raise CallFailed(f'the object has no key "{key}", and there is no default', 1)
+    raise CallFailed(f'the object has no key "{key}", and no default is given', 1)
 
 
 def _coalesce(*values: Value) -> Value:

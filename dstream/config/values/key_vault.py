@@ -30,7 +30,7 @@ _SIGN_IN = (
     "or run where a managed identity is available."
 )
 _GRANT = (
-    'Whoever runs this needs the role "Key Vault Secrets User" (or Get on secrets in the access policy); '
+    'The identity needs the role "Key Vault Secrets User" (or Get on secrets in the access policy); '
     "and allow the client in the vault's firewall."
 )
 _REACH = (

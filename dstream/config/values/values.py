@@ -129,7 +129,7 @@ def to_number(value: Value) -> int | float:
         try:
             return number(Decimal(value))
         except (InvalidOperation, OverflowError, ValueError):
-            raise NotConvertible("a string that is no number") from None
+            raise NotConvertible("a string that is not a number") from None
     raise NotConvertible(kind(value))
 
 

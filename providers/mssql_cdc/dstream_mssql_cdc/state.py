@@ -76,7 +76,7 @@ def load_state(stored: Mapping[str, Any]) -> ReaderState | None:
         return None
     try:
         state = msgspec.convert(dict(stored), ReaderState)
-        state.position  # noqa: B018  # raises ValueError when a part is no hex
+        state.position  # noqa: B018  # raises ValueError if a part is not hex
     except (msgspec.ValidationError, ValueError) as error:
         raise RefusedError(
             "mssql.state_unreadable",

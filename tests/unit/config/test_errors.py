@@ -378,7 +378,7 @@ NAMES = [
         "an item of another type",
         'variable "a" {\n  type = list(number)\n  default = ▸["x"]\n}',
         "config.type",
-        "the default must be list(number), not a string that is no number",
+        "the default must be list(number), not a string that is not a number",
     ),
 ]
 
@@ -460,10 +460,12 @@ VALUES = [
         "text for %d",
         in_config('a = format("%d", ▸"b")'),
         "config.call",
-        "format: %d cannot format argument 2, a string that is no number",
+        "format: %d cannot format argument 2, a string that is not a number",
     ),
     Case("a range without end", in_config("a = ▸range(2000)"), "config.call", "more than 1024 numbers"),
-    Case("adding text", in_config('a = 1 ▸+ "b"'), "config.type", '"+" needs numbers, not a string that is no number'),
+    Case(
+        "adding text", in_config('a = 1 ▸+ "b"'), "config.type", '"+" needs numbers, not a string that is not a number'
+    ),
     Case("dividing by zero", in_config("a = 1 ▸/ 0"), "config.type", "division by zero"),
     Case("not of a number", in_config("a = ▸!1"), "config.type", '"!" needs true or false, not a number'),
     Case("a condition of text", in_config('a = ▸"b" ? 1 : 2'), "config.type", '"?" needs true or false, not a string'),
