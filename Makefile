@@ -1,4 +1,4 @@
-# What people and CI say. `make help` lists it.
+# The commands for people and CI; `make help` lists them.
 SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -13,17 +13,17 @@ FUZZ_S ?= 60
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: ## Install everything that the other targets need: .venv, Debian's libodbc2, the Pulumi CLI
+setup: ## Install what the other targets need: .venv, Debian's libodbc2, the Pulumi CLI
 	@$(MAKE) -s --no-print-directory -j3 $(VENV)/.ready odbc pulumi
 
 $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/pyproject.toml)
-	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DStream needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..")'
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DStream requires Python 3.11 or newer; choose one with: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip show -q uv 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
 	@touch $@
 
-tools: odbc pulumi ## Install what no wheel carries, once a machine: unixODBC's driver manager, the Pulumi CLI
+tools: odbc pulumi ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI
 
 odbc:
 	@ldconfig -p 2>/dev/null | grep -q 'libodbc\.so\.2' || ./tools/install-libodbc2
@@ -31,28 +31,30 @@ odbc:
 pulumi:
 	@./tools/install-pulumi
 
-demo: setup ## The whole story on the sandbox, with real output
+demo: setup ## Run DStream end to end on the sandbox
 	@$(BIN)/dstream demo
 
 test: setup ## All tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not soak"
 
-check: setup ## Lint, types, import graph
+check: setup ## Lint, types, import graph, spelling, prose, commit subjects
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q tests/unit/test_import_graph.py tests/unit/test_public_names.py
+	@$(BIN)/python -m pytest -q tests/unit/test_import_graph.py tests/unit/test_public_names.py tests/unit/test_prose.py tests/unit/test_links.py
+	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.hcl' '*.yml' '*.template' Makefile ':!tests')
+	@./tools/check-commit-subjects
 
-bench: setup ## Figures, each beside its baseline in the same run
+bench: setup ## Measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench
 
-fuzz: setup ## Any bytes through framing and handshake, guided by coverage, for FUZZ_S seconds (60)
+fuzz: setup ## Fuzz framing and handshake, guided by coverage, for FUZZ_S seconds (60)
 	@$(BIN)/uv sync -q --locked --inexact --group fuzz --python $(BIN)/python
 	@$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
 
-soak: setup ## What takes longer than the suite may: 200 kills, a transaction of a million rows
+soak: setup ## Run the tests that take too long for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
 
-clean: ## Remove what was built and installed here
+clean: ## Remove everything built and installed in the checkout
 	rm -rf $(VENV) .dstream .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

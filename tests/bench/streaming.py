@@ -31,7 +31,7 @@ task "bench" {{
 
 
 def streaming(sandbox: Sandbox, table: str, rows: int) -> Callable[[], Sample]:
-    """Each call starts anew: without a checkpoint."""
+    """Each call starts from scratch, without a checkpoint."""
     command = [str(BIN / "dstream"), "run", "bench", "--once", "--json", "--log-level", "error"]
 
     def stream() -> Sample:

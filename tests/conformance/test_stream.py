@@ -49,7 +49,7 @@ def test_the_next_run_goes_on_behind_the_stored_state(tmp_path: Path) -> None:
     document = stored_state(tmp_path)
     assert document is not None
     assert document["state"] == {"next": 21}
-    assert document["seq"] == 3  # counted anew in each run
+    assert document["seq"] == 3  # each run counts from 1
 
 
 def test_data_crosses_byte_for_byte_also_in_lines_longer_than_a_read(tmp_path: Path) -> None:

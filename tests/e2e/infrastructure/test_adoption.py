@@ -1,4 +1,4 @@
-"""What exists already is taken over on request, and never made anew."""
+"""Existing resources are imported on request and never re-created."""
 
 from __future__ import annotations
 

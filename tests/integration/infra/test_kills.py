@@ -1,4 +1,4 @@
-"""Whoever is killed at whatever moment: the next init converges, nothing is made twice and nothing is forgotten."""
+"""Whichever process is killed at any moment, the next init converges: nothing is created twice or lost track of."""
 
 from __future__ import annotations
 

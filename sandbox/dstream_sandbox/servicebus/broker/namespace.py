@@ -109,7 +109,7 @@ class Namespace:
             yield from topic.subscriptions.values()
 
     def changed(self) -> None:
-        """Entities came or went: paths must be looked up anew."""
+        """Entities were created or deleted: resolve paths again."""
         self._places.clear()
 
     def find(self, path: str) -> Node | None:
