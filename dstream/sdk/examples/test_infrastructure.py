@@ -155,7 +155,14 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
         ]
         gone = [name for name in world.recorded if name not in wanted and _is_wanted(name, context)]
         return steps + [
-            Resource(name, _TYPE, "delete", _differences(world.recorded[name], {}), holds=self._held(name, world))
+            Resource(
+                name,
+                _TYPE,
+                "delete",
+                _differences(world.recorded[name], {}),
+                holds=self._held(name, world),
+                held="messages",
+            )
             for name in gone
         ]
 
@@ -170,7 +177,7 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
                 return Resource(name, _TYPE, "import", differences)
             return Resource(name, _TYPE, "create", _differences({}, wanted), "exists already")
         if any(each.path in self.config.fixed for each in differences):
-            return Resource(name, _TYPE, "replace", differences, holds=self._held(name, world))
+            return Resource(name, _TYPE, "replace", differences, holds=self._held(name, world), held="messages")
         return Resource(name, _TYPE, "update" if differences else "same", differences)
 
     def _held(self, name: str, world: _World) -> int:
