@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,15 @@ def test_the_role_of_a_legacy_provider_is_not_guessed(tmp_path: Path) -> None:
     assert caught.value.code == "provider.no_hello"
     with pytest.raises(ConfigError, match="is an input provider"):
         introduce(provider("input.py", 3), "output", cwd=None, timeout_s=5.0, describe=False)
+
+
+def test_rows_of_a_legacy_input_whose_output_never_started_kill_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    rows_at_its_end = 'trap "" TERM; cat > /dev/null; echo "{\\"Id\\":1}"; echo "{\\"Id\\":2}"'
+    late = ProviderSpec(argv=["sh", "-c", rows_at_its_end], config={}, label="late")
+    with pytest.raises(DStreamError):
+        run(job(tmp_path, input=late, output=ProviderSpec(argv=["false"], config={}, label="false")))
+    assert died == []

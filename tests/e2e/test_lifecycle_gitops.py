@@ -86,7 +86,9 @@ def test_what_would_lose_messages_is_shown_refused_and_done_when_allowed(place: 
     assert "Refused by default: audit loses messages. Allow it with --allow-data-loss." in plan.stdout
     refused = place.dstream("init", "t", "--yes", "--json", "--markdown", "init.md")
     assert refused.returncode == 5
-    assert "init of t would lose data: audit holds 1,284 messages that would be lost   [plan.data_loss]" in refused.stderr
+    assert (
+        "init of t would lose data: audit holds 1,284 messages that would be lost   [plan.data_loss]" in refused.stderr
+    )
     assert json.loads(refused.stdout)["tasks"][0]["error"]["code"] == "plan.data_loss"
     assert "1,284" in (place.folder / "init.md").read_text()
     assert place.world["real"] == {"audit": {"sessions": False}}

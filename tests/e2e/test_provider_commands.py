@@ -81,8 +81,8 @@ def test_the_report_says_what_failed_why_and_which_rule_it_is(dstream: DStream) 
     assert (
         "  ✗ counts its rows\n"
         "      checkpoint 2 has n = 4, but 3 rows arrived since the last\n"
-        "      The n of a checkpoint is the number of rows since the previous one. (docs/reference/protocol.md, Rows\n"
-        "      and checkpoints)\n"
+        "      The n of a checkpoint is the number of rows since the previous one.\n"
+        "      (docs/reference/protocol.md, Rows and checkpoints)\n"
     ) in done.stdout
     assert done.stdout.endswith("\n\n17 passed, 1 failed, 3 not seen.\n")
     assert done.stderr == ""

@@ -57,6 +57,7 @@ class Relay(ProviderReader):
     bytes_relayed = 0
     wake_at_rows: int | None = None
     """Wake the main thread when this many rows have been relayed."""
+    _is_attached = False
     _discards = False
     _is_stopping = False
     _host_seq = 0
@@ -71,6 +72,7 @@ class Relay(ProviderReader):
         self._output = output
         self._checkpoints = checkpoints
         self._modes = modes
+        self._is_attached = True
         self._attached.set()
 
     def discard(self) -> None:
@@ -104,6 +106,11 @@ class Relay(ProviderReader):
         return count > 0
 
     def _forward(self, pieces: Sequence[DataLines | ControlLine | ProseLine]) -> None:
+        if not self._is_attached:  # discarded during start: the rows have no output, but an error explains the end
+            for piece in pieces:
+                if isinstance(piece, ControlLine):
+                    self._told(decode_control(piece.line), piece.line)
+            return
         out: list[bytes | memoryview] = []
         for piece in pieces:
             if isinstance(piece, DataLines):

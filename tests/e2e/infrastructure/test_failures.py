@@ -28,14 +28,15 @@ _FIVE = """\
 def test_what_was_made_before_a_quota_was_reached_is_recorded_and_the_next_init_finishes(provisioned: Make) -> None:
     project = provisioned(task(_FIVE.format("quota")))
     words = "The namespace has reached its maximum number of queues."
-    project.sandbox.fault(kind="azure", operation="create", entity="quota-3", code="QuotaExceeded", description=words)
+    quota = {"code": "QuotaExceeded", "description": words, "after": 2, "times": 1}  # the engine chooses the order
+    project.sandbox.fault(kind="azure", operation="create", entity="quota-*", **quota)
 
     failed = project.dstream("init", "orders", "--yes", "--json", "--parallel", "1")
 
     assert failed.returncode == 1
     resources = json.loads(failed.stdout)["tasks"][0]["resources"]
     phases = {each["name"]: each["phase"] for each in resources}
-    assert phases.pop("quota-3") == "failed"
+    assert list(phases.values()).count("failed") == 1
     made = {name for name, phase in phases.items() if phase == "done"}
     assert made
     assert words in failed.stderr
