@@ -34,12 +34,12 @@ _GRANT = (
     "and allow the client in the vault's firewall."
 )
 _REACH = (
-    "Check the vault's name, the network and its proxy (HTTPS_PROXY); Set REQUESTS_CA_BUNDLE for your own certificates."
+    "Check the vault's name, the network and its proxy (HTTPS_PROXY); set REQUESTS_CA_BUNDLE for your own certificates."
 )
 
 
 class KeyVaults:
-    """One client a vault, one read a secret, for as long as one configuration is loaded."""
+    """Caches one client per vault and one value per secret while one configuration is loaded."""
 
     def __init__(self, *, deadline_s: float = DEADLINE_S) -> None:
         self._deadline_s = deadline_s
@@ -48,7 +48,7 @@ class KeyVaults:
         self._values: dict[KeyVaultSecret, str] = {}
 
     def read(self, secret: KeyVaultSecret) -> str:
-        """Raises ConfigError, AuthError or UnreachableError; no message holds what a server answered in words."""
+        """Raises ConfigError, AuthError or UnreachableError; no message quotes the server's response."""
         if secret not in self._values:
             self._values[secret] = self._within_deadline(secret)
         return self._values[secret]
@@ -66,7 +66,7 @@ class KeyVaults:
         try:
             answer = answers.get(timeout=self._deadline_s)
         except Empty:
-            message = f"the key vault {secret.host} did not respond within {self._deadline_s:g} s"
+            message = f"key vault {secret.host} did not respond within {self._deadline_s:g} s"
             raise UnreachableError("keyvault.unreachable", message, hint=_REACH) from None
         if isinstance(answer, BaseException):
             raise answer
@@ -93,7 +93,7 @@ class KeyVaults:
 def _answer(answers: SimpleQueue[str | BaseException], read: Callable[[], str]) -> None:
     try:
         answers.put(read())
-    except Exception as error:  # noqa: BLE001  # raised by who waits for it
+    except Exception as error:  # noqa: BLE001  # raised by the caller that waits for it
         answers.put(error)
 
 
@@ -128,8 +128,8 @@ def _read(client: SecretClient, secret: KeyVaultSecret) -> str:
 
 
 def _not_signed_in(secret: KeyVaultSecret, error: HttpResponseError) -> AuthError:
-    """Of the many lines that the credentials tell only Entra ID's code is kept: "Microsoft Entra authentication and
-    authorization error codes" explains it."""
+    """Of the credentials' long message, keep only Entra ID's error code. Source: "Microsoft Entra authentication and
+    authorization error codes"."""
     code = re.search(r"AADSTS\d+", str(error))
     why = f" ({code[0]})" if code else " (the vault refuses the token)" if error.response is not None else ""
     return AuthError("keyvault.not_signed_in", f"not signed in to key vault {secret.host}{why}", hint=_SIGN_IN)
@@ -148,7 +148,7 @@ def _refused(secret: KeyVaultSecret, error: HttpResponseError) -> DStreamError:
 
 
 def _code(error: HttpResponseError) -> str:
-    """The innermost code, which tells a firewall from a missing role. Key Vault REST API, "Error"."""
+    """The innermost error code; it tells a firewall from a missing role. Source: Key Vault REST API, "Error"."""
     found = error.error
     while inner := getattr(found, "innererror", None):
         found = inner if not isinstance(inner, dict) else None
@@ -160,7 +160,7 @@ def _code(error: HttpResponseError) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What the system says, without the addresses and objects that the layers above it put around."""
+    """The cause as the operating system reports it, without the addresses and objects that upper layers add."""
     text = str(error)
     for known in ("CERTIFICATE_VERIFY_FAILED", "Connection refused", "timed out"):
         if known in text:
