@@ -14,7 +14,7 @@ from dstream.config.blocks.complaints import Complaints
 from dstream.config.blocks.settings import read_settings
 from dstream.config.blocks.task import TaskReader
 from dstream.config.blocks.variable import variable_definition
-from dstream.config.hcl.files import files_of, parsed
+from dstream.config.files import files_of, parsed
 from dstream.config.hcl.problem import did_you_mean
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Block, Body

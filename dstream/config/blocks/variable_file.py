@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.complaints import Complaints
-from dstream.config.hcl.files import parsed
+from dstream.config.files import parsed
 from dstream.config.values.environment import Environment, utc_now
 from dstream.config.values.functions import functions
 from dstream.config.values.key_vault_secret import KeyVaultSecret, NoKeyVault

@@ -64,7 +64,7 @@ def read_value(text: str, wanted: VariableType) -> Value:
     if wanted.takes_text or wanted.name in _SIMPLE:
         return wanted.convert(text)
     try:
-        expression = parse_expression(text, (), 0, len(text))
+        expression = parse_expression(text)
         value = Evaluator(_NoNames(), {}).evaluate(expression)
     except Problem:
         raise NotConvertible("something that cannot be parsed as one") from None

@@ -39,6 +39,11 @@ class Scan:
     comments: tuple[tuple[int, int], ...]
     heredocs: dict[int, Heredoc]
 
+    def shows(self, start: int, end: int) -> bool:
+        """Whether any of text[start:end] is in the skeleton, which blanks strings and comments."""
+        part = self.skeleton[max(0, start - self.start) : max(0, end - self.start)]
+        return bool(part.strip('_" \n'))
+
 
 def scan(text: str, start: int = 0, end: int | None = None, *, bracketed: bool = False) -> Scan:
     """Scan a file, or (`bracketed`) an expression whose line breaks are insignificant."""

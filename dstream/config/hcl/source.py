@@ -75,6 +75,12 @@ class SourceFile:
         hint = 'env("NAME") instead of a template takes any value as it is.'
         return ConfigError(problem.code, "the output of this template is not valid here", place=place, hint=hint)
 
+    def templated(self) -> list[tuple[int, int]]:
+        """Start and end of each part of `text` that a template wrote."""
+        ends = [segment.start for segment in self.segments[1:]] + [len(self.text)]
+        pairs = zip(self.segments, ends, strict=True)
+        return [(segment.start, end) for segment, end in pairs if not segment.verbatim]
+
     def _disturbing_template(self, problem: Problem) -> int | None:
         """The start of the template that explains a syntax error: one at that place, or one on the line of an unclosed
         string whose text is significant in strings."""

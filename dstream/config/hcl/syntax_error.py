@@ -1,22 +1,18 @@
-"""Words a parser's error for people: what was found, and what was expected."""
+"""Turns a parse error into a message: what was found and what was expected."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+from dstream.config.hcl.grammar import UnexpectedText
 from dstream.config.hcl.problem import Problem
-
-if TYPE_CHECKING:
-    from lark.exceptions import UnexpectedInput
 
 _FOUND = re.compile(r"[^\W]+|.", re.DOTALL)
 _VALUE_BEGINS_WITH = {"LPAR", "INT_LITERAL", "LSQB"}
 
 
-def explain(error: UnexpectedInput, text: str, skeleton: str, shift: int) -> Problem:
-    at = error.pos_in_stream if error.pos_in_stream is not None else len(skeleton)
-    expected = set(getattr(error, "expected", None) or getattr(error, "allowed", None) or ())
+def explain(error: UnexpectedText, text: str, skeleton: str, shift: int) -> Problem:
+    at, expected = error.at, error.expected
     found = _found(skeleton, at)
     line_start = skeleton.rfind("\n", 0, at) + 1
     if found == "}" and not skeleton[line_start:at].strip():
@@ -33,7 +29,7 @@ def _found(skeleton: str, at: int) -> str:
     return match[0].strip()
 
 
-def _message(found: str, expected: set[str]) -> tuple[str, str]:
+def _message(found: str, expected: frozenset[str]) -> tuple[str, str]:
     what = "a string" if found == '"' else f'"{found}"' if found else "the end of the line"
     if found == "," and "NAME" in expected and "LPAR" not in expected:
         return "separate attributes with line breaks, not commas", ""

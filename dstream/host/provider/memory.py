@@ -1,6 +1,6 @@
 """A cache of facts about provider executables that saves waiting in later commands.
 
-Best effort: an unreadable cache counts as empty. The key is the command line with the size and time of its files, so a
+The key is the command line with the size and time of its files, so a
 new build is a new executable.
 """
 
@@ -10,13 +10,11 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 
-from dstream import __version__
+from dstream import __version__, cache
 
 LEGACY_PATIENCE_S = 1.0
 """How long to wait for hello from an executable that is known to send none."""
@@ -49,8 +47,7 @@ def remember(argv: Sequence[str], found: Remembered) -> None:
         return
     known[key] = found
     newest = dict(list(known.items())[-_MOST:])
-    with contextlib.suppress(OSError):
-        _write(msgspec.json.encode(newest))
+    cache.write(_FILE, msgspec.json.encode(newest))
 
 
 def patience_s(argv: Sequence[str], usual_s: float) -> float:
@@ -67,27 +64,9 @@ def remember_protocol(argv: Sequence[str], *, is_legacy: bool) -> None:
 
 def _read() -> dict[str, Remembered]:
     try:
-        return _decode((_folder() / _FILE).read_bytes())
-    except (OSError, ValueError, msgspec.DecodeError):
+        return _decode(cache.read(_FILE))
+    except (ValueError, msgspec.DecodeError):
         return {}
-
-
-def _write(data: bytes) -> None:
-    folder = _folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(temporary, folder / _FILE)
-    except OSError:
-        os.unlink(temporary)
-        raise
-
-
-def _folder() -> Path:
-    """XDG Base Directory Specification: $XDG_CACHE_HOME, else ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "dstream"
 
 
 def _key(argv: Sequence[str]) -> str:

@@ -1,15 +1,28 @@
-"""The grammar is loaded late, and its cache is kept where it can be."""
+"""The grammar is loaded only for files that are not cached, and its own cache is kept where it can be."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import hcl2
 import hcl2.parser
 import pytest
 
+from dstream.config.gotemplate import render
 from dstream.config.hcl import grammar
+from dstream.config.hcl.parse import parse
+from dstream.config.hcl.source import SourceFile
+from dstream.config.hcl.syntax import Body, Literal
+
+TEXT = """
+task "orders" {
+  password = "hunter2"
+  text     = "a ${var.b} c"
+}
+"""
 
 
 def test_importing_the_package_does_not_load_the_grammar() -> None:
@@ -40,3 +53,82 @@ def test_the_cache_stays_beside_the_code_where_that_can_be_written(
 
     cache = hcl2.parser.PARSER_FILE
     assert cache == tmp_path / "cache.bin"
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "dstream" / "syntax"
+
+
+def test_a_file_parsed_before_does_not_need_the_grammar(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = _body(TEXT)
+    monkeypatch.delattr(hcl2, "parses_to_tree")
+
+    assert _body(TEXT) == first
+
+
+def test_a_changed_expression_in_a_string_is_parsed_again(cache: Path) -> None:
+    _body(TEXT)
+
+    assert _body(TEXT.replace("var.b", "5 + 1")) != _body(TEXT)
+
+
+def test_a_changed_text_of_a_string_is_not_taken_from_the_cache(cache: Path) -> None:
+    _body(TEXT)
+
+    changed = _body(TEXT.replace("hunter2", "hunter3"))
+
+    value = changed.blocks[0].body.attributes[0].value
+    assert isinstance(value, Literal)
+    assert value.value == "hunter3"
+
+
+def test_the_cache_holds_no_text_of_strings(cache: Path) -> None:
+    _body(TEXT)
+
+    (file,) = cache.iterdir()
+    assert "password" in file.read_text()
+    assert "hunter2" not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "cached"),
+    [
+        ('a = "{{ env "PIN" }}"', True),
+        ("a = {{ env `PIN` | quote }}", True),
+        ("a = 1 # {{ env `PIN` }}", True),
+        ("a = {{ env `PIN` }}", False),
+        ('a = "${ {{ env `PIN` }} + 1 }"', False),
+    ],
+)
+def test_template_output_outside_strings_is_not_cached(cache: Path, text: str, cached: bool) -> None:
+    parse(render("dstream.hcl", text, environ={"PIN": "73551"}, now=lambda: datetime.now(UTC)))
+
+    assert cache.exists() == cached
+    if cached:
+        assert "73551" not in next(cache.iterdir()).read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b'{"a": [1, 2]}'])
+def test_a_damaged_cache_is_replaced(cache: Path, content: bytes) -> None:
+    first = _body(TEXT)
+    (file,) = cache.iterdir()
+    sound = file.read_bytes()
+    file.write_bytes(content)
+
+    assert _body(TEXT) == first
+    assert file.read_bytes() == sound
+
+
+def test_a_new_version_of_the_grammar_is_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _body(TEXT)
+    monkeypatch.setattr(grammar, "_versions", lambda: "hcl2 99")
+
+    _body(TEXT)
+
+    assert len(list(cache.iterdir())) == 2
+
+
+def _body(text: str) -> Body:
+    return parse(SourceFile("dstream.hcl", text, text))

@@ -220,7 +220,7 @@ class NoNames:
 
 
 def value_of(text: str) -> Value:
-    return Evaluator(NoNames(), FUNCTIONS_OF_VALUES).evaluate(parse_expression(text, (), 0, len(text)))
+    return Evaluator(NoNames(), FUNCTIONS_OF_VALUES).evaluate(parse_expression(text))
 
 
 JSON = st.recursive(

@@ -1,0 +1,49 @@
+"""Cached files are private, replaced in one step, limited in number, and never required."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from dstream import cache
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "dstream"
+
+
+def test_a_file_that_was_never_written_is_empty() -> None:
+    assert cache.read("a.json") == b""
+
+
+def test_a_file_is_replaced_and_readable_by_its_owner_only(folder: Path) -> None:
+    cache.write("sub/a.json", b"1")
+    cache.write("sub/a.json", b"2")
+
+    assert cache.read("sub/a.json") == b"2"
+    assert [file.name for file in (folder / "sub").iterdir()] == ["a.json"]
+    assert stat.S_IMODE((folder / "sub" / "a.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_created_is_ignored(folder: Path) -> None:
+    folder.write_text("a file")
+
+    cache.write("a.json", b"1")
+
+    assert cache.read("a.json") == b""
+
+
+def test_only_the_newest_files_are_kept(folder: Path) -> None:
+    for number in range(5):
+        cache.write(f"sub/{number}", b"")
+        os.utime(folder / "sub" / str(number), (number, number))
+
+    cache.keep_newest("sub", 2)
+
+    assert sorted(file.name for file in (folder / "sub").iterdir()) == ["3", "4"]
