@@ -44,8 +44,8 @@ def test_the_pytest_of_the_page_passes(tmp_path: Path) -> None:
         "check_provider": check_provider,
         "PROVIDER": [sys.executable, str(tmp_path / "dstream_readings.py")],
     }
-    exec(block("python", "def test_it_keeps_to_the_protocol"), scope)
-    scope["test_it_keeps_to_the_protocol"](tmp_path)  # type: ignore[operator]  # the function of the page
+    exec(block("python", "def test_it_follows_the_protocol"), scope)
+    scope["test_it_follows_the_protocol"](tmp_path)  # type: ignore[operator]  # the function of the page
 
 
 def test_the_bash_input_passes_the_kit(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_bash_input_passes_the_kit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", re.findall(r"^\| `([a-z0-9 ]+)`", PAGE.rpartition("it usually is")[2], flags=re.MULTILINE)
+    "name", re.findall(r"^\| `([a-z0-9 ]+)`", PAGE.rpartition("likely cause")[2], flags=re.MULTILINE)
 )
 def test_each_check_that_the_page_names_exists(name: str) -> None:
     assert name.replace(" ", "_") in {check.name for check in CHECKS}
