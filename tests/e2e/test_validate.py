@@ -113,3 +113,18 @@ def test_what_cannot_describe_itself_is_said_to_be_unchecked(plain: Callable[[st
         ],
     }
     assert "output: the config of silent is not checked: a legacy provider" in command("validate").stdout
+
+
+def test_the_providers_of_a_task_start_at_the_same_time(plain: Callable[[str], DStream], tmp_path: Path) -> None:
+    """The input says hello only once the output has started; otherwise it would count as a legacy provider."""
+    wait = "until [ -e started ]; do sleep 0.01; done\n"
+    for name, text in (
+        ("letters", SHELL_INPUT.replace("echo", f"{wait}echo", 1)),
+        ("silent", '#!/usr/bin/env bash\ntouch started\necho \'{"status":"ready"}\'\ncat\n'),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+
+    document = json.loads(plain(OPEN)("validate", "--json").stdout)
+
+    assert document["unchecked"][0]["reason"] == "it does not describe its settings"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import click
 
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, spec_of
-from dstream.config import Project, ProviderBlock, Task
+from dstream.config import ProviderBlock
 from dstream.config.blocks.complaints import Complaints
 from dstream.config.schema.check import check_config
-from dstream.host.provider.describe import introduce
+from dstream.host.provider.describe import Interview
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,18 @@ def validate(options: Options) -> None:
     complaints = Complaints()
     unchecked: list[_Unchecked] = []
     for task in project.tasks.values():
-        for block in (task.input, task.output):
-            with complaints.collecting():
-                reason = _check(project, task, block, complaints)
-                if reason:
-                    unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
-                elif block.unread:
-                    unchecked.append(_Unchecked(task.name, block.role, block.label, _unread(block)))
+        with ExitStack() as providers:
+            started: list[tuple[ProviderBlock, Interview]] = []
+            for block in (task.input, task.output):  # both, so that they get ready at the same time
+                with complaints.collecting():
+                    spec = spec_of(block, project)
+                    interview = Interview(spec, block.role, cwd=project.folder, timeout_s=task.start_timeout_s)
+                    started.append((block, providers.enter_context(interview)))
+            for block, interview in started:
+                with complaints.collecting():
+                    reason = _check(block, interview, complaints) or _unread(block)
+                    if reason:
+                        unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
     complaints.raise_if_any()
     if options.as_json:
         listed = [
@@ -58,16 +64,9 @@ def validate(options: Options) -> None:
         click.echo(f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {each.reason}')
 
 
-def _unread(block: ProviderBlock) -> str:
-    what = ", ".join(sorted(block.unread)) if "" not in block.unread else "all of it"
-    return f"{what} depends on a key vault, which is read only at run time"
-
-
-def _check(project: Project, task: Task, block: ProviderBlock, complaints: Complaints) -> str:
+def _check(block: ProviderBlock, interview: Interview, complaints: Complaints) -> str:
     """Return why the config was not checked, or "". Raises ConfigError if the provider is unusable."""
-    found = introduce(
-        spec_of(block, project), block.role, cwd=project.folder, timeout_s=task.start_timeout_s, describe=True
-    )
+    found = interview.introduction(describe=True)
     if found.hello is None:
         return "a legacy provider cannot describe its settings"
     if found.description is None:
@@ -76,3 +75,11 @@ def _check(project: Project, task: Task, block: ProviderBlock, complaints: Compl
     for error in check_config(block, found.description.config_schema):
         complaints.add(error)
     return ""
+
+
+def _unread(block: ProviderBlock) -> str:
+    """Return which settings have no value yet, or ""."""
+    if not block.unread:
+        return ""
+    what = ", ".join(sorted(block.unread)) if "" not in block.unread else "all of it"
+    return f"{what} depends on a key vault, which is read only at run time"

@@ -1,44 +1,42 @@
-"""The syntax tree used by the rest of the package. `at` is an offset in the source's text."""
+"""The syntax tree used by the rest of the package. `at` is an offset in the source's text.
+
+The classes are msgspec structs because those are created ten times as fast as dataclasses, at every start.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from dstream.config.hcl.source import Hole
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(msgspec.Struct, frozen=True):
     at: int
     value: str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True):
     """A template without a value; evaluating it is an error."""
 
     at: int
     hole: Hole
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateExpression:
+class TemplateExpression(msgspec.Struct, frozen=True):
     """A string that contains `${}` or `%{}`."""
 
     at: int
     parts: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class IfDirective:
+class IfDirective(msgspec.Struct, frozen=True):
     at: int
     condition: Expression
     then: tuple[Expression, ...]
     otherwise: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ForDirective:
+class ForDirective(msgspec.Struct, frozen=True):
     at: int
     key: str | None
     value: str
@@ -46,14 +44,12 @@ class ForDirective:
     body: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(msgspec.Struct, frozen=True):
     at: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class GetAttribute:
+class GetAttribute(msgspec.Struct, frozen=True):
     """`at` is the offset of the name after the dot."""
 
     at: int
@@ -61,8 +57,7 @@ class GetAttribute:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class GetIndex:
+class GetIndex(msgspec.Struct, frozen=True):
     """`at` is the offset of the content of the brackets."""
 
     at: int
@@ -70,8 +65,7 @@ class GetIndex:
     key: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Splat:
+class Splat(msgspec.Struct, frozen=True):
     """`target[*]` or `target.*`; `each` is applied to every element, represented by `Element`."""
 
     at: int
@@ -79,13 +73,11 @@ class Splat:
     each: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(msgspec.Struct, frozen=True):
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """`expand`: the last argument is a list that ends in `...`."""
 
     at: int
@@ -94,15 +86,13 @@ class Call:
     expand: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(msgspec.Struct, frozen=True):
     at: int
     operator: str
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(msgspec.Struct, frozen=True):
     """`at` is the offset of the operator."""
 
     at: int
@@ -111,28 +101,24 @@ class Binary:
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional:
+class Conditional(msgspec.Struct, frozen=True):
     at: int
     condition: Expression
     then: Expression
     otherwise: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class TupleOf:
+class TupleOf(msgspec.Struct, frozen=True):
     at: int
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectOf:
+class ObjectOf(msgspec.Struct, frozen=True):
     at: int
     items: tuple[tuple[Expression, Expression], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ForEach:
+class ForEach(msgspec.Struct, frozen=True):
     """`[for ..]`, or `{for .. : result_key => result}`; `group`: `...` collects results of the same key."""
 
     at: int
@@ -166,28 +152,24 @@ Expression = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(msgspec.Struct, frozen=True):
     at: int
     name: str
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(msgspec.Struct, frozen=True):
     at: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     at: int
     name: str
     labels: tuple[Label, ...]
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     attributes: tuple[Attribute, ...]
     blocks: tuple[Block, ...]

@@ -34,49 +34,72 @@ def introduce(
 ) -> Introduction:
     """Start the provider, read its hello, ask for its description if `describe` and supported, and end it.
 
-    `role`: the required role; None accepts any. Raises ConfigError with the block's place. Nothing is written to a
-    legacy provider, because the original .NET host starts streaming on an unknown command.
+    See `Interview` for the parameters and errors.
     """
-    link = LineLink(role or "input", spec, cwd=cwd)
+    with Interview(spec, role, cwd=cwd, timeout_s=timeout_s) as interview:
+        return interview.introduction(describe=describe)
 
-    def hear(line: bytes) -> None:
+
+class Interview:
+    """A provider that was started only to introduce itself. Start several before the first `introduction` to let them
+    get ready at the same time.
+
+    `role`: the required role; None accepts any. `timeout_s` limits each wait. Nothing is written to a legacy provider,
+    because the original .NET host starts streaming on an unknown command. Leaving the `with` block ends the provider.
+    Raises ConfigError if it cannot be started.
+    """
+
+    def __init__(self, spec: ProviderSpec, role: Role | None, *, cwd: Path | None, timeout_s: float) -> None:
+        self._spec = spec
+        self._role = role
+        self._timeout_s = timeout_s
+        self._link = LineLink(role or "input", spec, cwd=cwd)
+
+    def __enter__(self) -> Interview:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shut_down([self._link], signal.SIGTERM, _EXIT_GRACE_S)
+
+    def introduction(self, *, describe: bool) -> Introduction:
+        """Read the hello; ask for the description if `describe` and supported. Raises ConfigError with the block's
+        place."""
+        link = self._link
         try:
-            link.handshake.heard(line)
+            patience_s = link.hello_patience_s(min(self._timeout_s, HELLO_TIMEOUT_S))
+            at_eof = not link.greet(self._hear, timeout_s=self._timeout_s, legacy_after_s=patience_s)
+            if at_eof and link.handshake.first_prose is None and link.process.wait(_LAST_EXIT_S):
+                raise self._no_hello()
+            hello = link.handshake.hello
+            if hello:
+                link.check_hello(hello, self._role)
+            if describe and "describe" in link.capabilities:
+                return Introduction(hello, self._description())
+        except LineTooLong:
+            pass
+        return Introduction(link.handshake.hello)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            self._link.handshake.heard(line)
         except BadLine:
-            raise failures.no_hello(link.role, spec, line) from None
+            raise failures.no_hello(self._link.role, self._spec, line) from None
 
-    description = None
-    is_gone = False
-    try:
-        patience_s = link.hello_patience_s(min(timeout_s, HELLO_TIMEOUT_S))
-        at_eof = not link.greet(hear, timeout_s=timeout_s, legacy_after_s=patience_s)
-        is_gone = at_eof and link.handshake.first_prose is None and link.process.wait(_LAST_EXIT_S)
-        hello = link.handshake.hello
-        if hello:
-            link.check_hello(hello, role)
-        if describe and "describe" in link.capabilities:
-            description = _description(link, timeout_s)
-    except LineTooLong:
-        hello = link.handshake.hello
-    finally:
-        shut_down([link], signal.SIGTERM, _EXIT_GRACE_S)
-    if is_gone:
-        raise ConfigError(
+    def _no_hello(self) -> ConfigError:
+        return ConfigError(
             "provider.no_hello",
-            f'{role or ""} provider "{spec.label}" exited without writing a line'.lstrip(),
-            place=spec.place,
+            f'{self._role or ""} provider "{self._spec.label}" exited without writing a line'.lstrip(),
+            place=self._spec.place,
             hint="A provider's first line is its hello; see docs/reference/protocol.md.",
-            details=link.process.last_stderr_lines(),
+            details=self._link.process.last_stderr_lines(),
         )
-    return Introduction(hello, description)
 
-
-def _description(link: LineLink, timeout_s: float) -> Description | None:
-    link.writer.send(encode(Command("describe")))
-    deadline_s = time.monotonic() + timeout_s
-    while line := link.next_line(deadline_s - time.monotonic()):
-        with contextlib.suppress(BadLine):
-            message = decode_control(line)
-            if isinstance(message, Description):
-                return message
-    return None
+    def _description(self) -> Description | None:
+        self._link.writer.send(encode(Command("describe")))
+        deadline_s = time.monotonic() + self._timeout_s
+        while line := self._link.next_line(deadline_s - time.monotonic()):
+            with contextlib.suppress(BadLine):
+                message = decode_control(line)
+                if isinstance(message, Description):
+                    return message
+        return None
