@@ -41,8 +41,8 @@ _PLANS = (*_HELLO, "plans_without_changing")
 _LIFECYCLE = "Lifecycle commands"
 
 CHECKS: tuple[Check, ...] = (
-    Check(both.hello_comes_first, "The start", needs=()),
-    Check(both.waits_for_line_1, "The start", needs=_HELLO),
+    Check(both.hello_comes_first, "Startup", needs=()),
+    Check(both.waits_for_line_1, "Startup", needs=_HELLO),
     Check(both.describes_its_config, "Description", needs=_HELLO),
     # Before streaming: a run may need the resources that init creates.
     Check(lifecycle.refuses_lifecycle_commands, _LIFECYCLE, infrastructure=False, needs=_HELLO),
@@ -52,7 +52,7 @@ CHECKS: tuple[Check, ...] = (
     Check(lifecycle.cancels_in_order, _LIFECYCLE, infrastructure=True, needs=_PLANS),
     Check(lifecycle.makes_what_it_plans, _LIFECYCLE, infrastructure=True, needs=_PLANS),
     Check(lifecycle.finds_no_drift, _LIFECYCLE, infrastructure=True, needs=(*_PLANS, "makes_what_it_plans")),
-    Check(both.becomes_ready, "The start", needs=_HELLO),
+    Check(both.becomes_ready, "Startup", needs=_HELLO),
     Check(both.takes_a_large_line_1, "Later versions"),
     Check(both.ignores_unknown_kinds, "Later versions"),
     Check(both.refuses_a_bad_config, "Errors", needs=_HELLO),
@@ -61,20 +61,20 @@ CHECKS: tuple[Check, ...] = (
     Check(inputs.counts_its_rows, "Rows and checkpoints", "input"),
     Check(inputs.keeps_to_max_in_flight, "Rows and checkpoints", "input"),
     Check(inputs.goes_on_from_a_checkpoint, "Rows and checkpoints", "input"),
-    Check(inputs.ends_with_once, "The start", "input"),
-    Check(inputs.drains_on_stop, "The end", "input"),
+    Check(inputs.ends_with_once, "Startup", "input"),
+    Check(inputs.drains_on_stop, "Shutdown", "input"),
     Check(outputs.acknowledges_in_order, "Rows and checkpoints", "output"),
     Check(outputs.counts_what_it_settled, "Rows and checkpoints", "output"),
     Check(outputs.acknowledges_empty_checkpoints, "Rows and checkpoints", "output"),
     Check(outputs.takes_a_big_row, "Errors", "output"),
-    Check(outputs.drains_on_stop, "The end", "output"),
-    Check(outputs.acknowledges_nothing_unmarked, "The end", "output"),
+    Check(outputs.drains_on_stop, "Shutdown", "output"),
+    Check(outputs.acknowledges_nothing_unmarked, "Shutdown", "output"),
     Check(both.sends_heartbeats, "Telemetry"),
-    Check(both.ends_when_the_host_died, "The end"),
-    Check(both.leaves_nothing_when_killed, "The end"),
+    Check(both.ends_when_the_host_died, "Shutdown"),
+    Check(both.leaves_nothing_when_killed, "Shutdown"),
     Check(lifecycle.destroys_what_it_made, _LIFECYCLE, infrastructure=True, needs=_PLANS),
     Check(both.keeps_secrets, "Telemetry", needs=_HELLO),
     # Last: they inspect all output of the checks before.
-    Check(both.writes_only_messages_to_stdout, "The start", needs=_HELLO),
+    Check(both.writes_only_messages_to_stdout, "Startup", needs=_HELLO),
     Check(both.frames_its_lines, "Provider protocol, version 1", needs=_HELLO),
 )

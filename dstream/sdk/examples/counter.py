@@ -15,11 +15,11 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Settings of counter."""
 
     interval: Duration = Duration("1s")
-    count: Annotated[int, msgspec.Meta(ge=1, description="stop after so many rows")] | None = None
+    count: Annotated[int, msgspec.Meta(ge=1, description="stop after this many rows")] | None = None
 
 
 class Counter(InputProvider[Config]):
-    """Counts: one row per tick, resumable."""
+    """Counts, one row per tick; resumable."""
 
     def read(self, state: State, stop: Stop) -> Iterator[Row | Checkpoint]:
         for number in itertools.count(state.get("next", 1)):
