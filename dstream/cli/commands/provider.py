@@ -64,8 +64,9 @@ def test(
 ) -> int:
     """Check an executable against the protocol: start it, stop it, kill it, and verify how it behaves.
 
-    Exits with 0 if every check passes, else with 1. Test an input with a source of a few hundred rows; checks that
-    lack data are reported as not seen. Infrastructure changes only with --lifecycle, and only if none of it exists.
+    Exits with 0 if every check passes, else with 1. Test an input with a source of a few hundred rows; checks without
+    enough data are reported as not seen. Creates and deletes infrastructure only with --lifecycle, and only if none of
+    it exists.
     """
     options = _options(as_json=as_json, no_color=no_color)
     argv, config = _argv(provider), _config(config_file)
