@@ -1,5 +1,5 @@
-# One file, several stacks: `--var env=prod` names the stack, its queues, and where its infrastructure is recorded.
-# The record must be where every pipeline run can reach it: a container of blobs, not a folder. docs/guides/gitops.md has the rest.
+# One file, several stacks: `--var env=prod` sets the name of the stack and of its queue. Each stack has its own record.
+# Every pipeline run must be able to reach the record: use a blob container, not a folder. See docs/guides/gitops.md.
 
 variable "env" {
   type    = string

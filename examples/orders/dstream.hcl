@@ -22,7 +22,7 @@ task "orders" {
     provider = "servicebus"
     config {
       connection_string       = env("ASB_CONNECTION_STRING")
-      admin_connection_string = env("ASB_ADMIN_CONNECTION_STRING") # on Azure: leave it out
+      admin_connection_string = env("ASB_ADMIN_CONNECTION_STRING") # omit on Azure
       queue                   = "orders"
     }
   }

@@ -1,14 +1,14 @@
-# Topics, their subscriptions and rules, in two environments. On the sandbox, which stands in for Azure:
+# Topics with subscriptions and rules, in two environments. To run it on the sandbox, which stands in for Azure:
 #
 #   dstream sandbox up --detach && eval "$(dstream sandbox env)"
 #   dstream plan    orders
 #   dstream init    orders
 #   dstream run     orders --once
 #   dstream status  orders
-#   dstream plan    orders --var env=prod      a stack of its own, where deleting is refused
+#   dstream plan    orders --var env=prod      a separate stack, whose resources are protected
 #   dstream destroy orders --allow-data-loss
 #
-# On Azure: sign in (`az login`, or the ARM_* variables), and set the two names below.
+# On Azure, sign in (`az login`, or the ARM_* variables) and set `resource_group` and `namespace` below.
 
 variable "env" {
   type    = string
@@ -47,13 +47,13 @@ task "orders" {
   output {
     provider = "servicebus"
     config {
-      connection     = "stack" # what init made is what run sends to
+      connection     = "stack" # run publishes to what init created
       resource_group = var.resource_group
       namespace      = var.namespace
 
       topic      = "${var.env}-{table}"
       tables     = local.tables
-      properties = { OperationType = "{OperationType}" } # what the filters below look at
+      properties = { OperationType = "{OperationType}" } # used by the filters below
 
       protect = var.env == "prod"
 

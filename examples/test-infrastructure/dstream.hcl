@@ -1,11 +1,11 @@
-# Infrastructure from plan to destroy, without a cloud: the "queues" live in test-infrastructure.json beside this file.
+# Infrastructure from plan to destroy, without a cloud: the "queues" are in test-infrastructure.json next to this file.
 #
 #   dstream plan    test-infrastructure
 #   dstream init    test-infrastructure
-#   dstream run     test-infrastructure      the rows: test-infrastructure.rows.jsonl
-#   dstream status  test-infrastructure      edit "real" in the JSON file, and see the drift
+#   dstream run     test-infrastructure      writes test-infrastructure.rows.jsonl
+#   dstream status  test-infrastructure      edit "real" in the JSON file to see drift
 #   dstream plan    test-infrastructure --out plan.json --markdown plan.md
-#   dstream init    test-infrastructure --plan plan.json      edit "real" in between, and it is refused
+#   dstream init    test-infrastructure --plan plan.json      refused if you edit "real" in between
 #   dstream destroy test-infrastructure
 
 task "test-infrastructure" {
@@ -25,11 +25,11 @@ task "test-infrastructure" {
         returns = { max_delivery_count = 3 }
       }
 
-      # Any step can fail or take its time: a command, or a command and a resource.
+      # Make a step fail or take longer: a command, or a command and a resource.
       # fail = { "init:returns" = "transient" }
       # slow = { "init:orders" = "5s" }
 
-      # A resource that holds messages is not replaced or deleted unless that is allowed; `sessions` can't be changed in place.
+      # Resources that hold messages are not replaced or deleted unless allowed. `sessions` cannot be changed in place.
       # holds = { orders = 1284 }
     }
   }
