@@ -1,4 +1,4 @@
-# The commands for people and CI; `make help` lists them.
+# Commands for developers and CI; `make help` lists them.
 SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -34,10 +34,10 @@ pulumi:
 demo: setup ## Run DStream end to end on the sandbox
 	@$(BIN)/dstream demo
 
-test: setup ## All tests
+test: setup ## Run all tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not soak"
 
-check: setup ## Lint, types, import graph, spelling, prose, commit subjects
+check: setup ## Check lint, types, import graph, spelling, prose, commit subjects
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
@@ -48,11 +48,11 @@ check: setup ## Lint, types, import graph, spelling, prose, commit subjects
 bench: setup ## Measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench
 
-fuzz: setup ## Fuzz framing and handshake, guided by coverage, for FUZZ_S seconds (60)
+fuzz: setup ## Run coverage-guided fuzzing of framing and handshake for FUZZ_S seconds (60)
 	@$(BIN)/uv sync -q --locked --inexact --group fuzz --python $(BIN)/python
 	@$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
 
-soak: setup ## Run the tests that take too long for the suite
+soak: setup ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
 
 clean: ## Remove everything built and installed in the checkout
