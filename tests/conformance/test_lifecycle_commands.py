@@ -99,7 +99,7 @@ def test_plan_and_status_tell_by_their_exit_code_when_asked(place: Place) -> Non
     drifted = place.dstream("status", "t", "--detailed-exitcode")
     assert drifted.returncode == 2
     assert "drift in 2 of 2" in drifted.stdout
-    assert "max delivery count   10 recorded, 77 real" in drifted.stdout
+    assert "max delivery count   10 recorded, 77 actual" in drifted.stdout
     assert place.dstream("status", "t", "--refresh-only").returncode == 0
     assert place.world["recorded"] == {"orders": {"max_delivery_count": 77}}
     assert place.dstream("status", "t", "--detailed-exitcode").returncode == 0
@@ -177,7 +177,7 @@ def test_a_signal_cancels_a_slow_command_in_order(number: signal.Signals, code: 
     wait_until(lambda: "orders" in place.world["real"], "the first resource")
     returned, _, stderr = ended(process, number)
     assert returned == code
-    assert "cancelled before it was done" in stderr
+    assert "cancelled before it finished" in stderr
     assert "BrokenPipe" not in stderr
     assert "Traceback" not in stderr
     assert place.world["recorded"] == {"orders": QUEUES["orders"]}

@@ -60,7 +60,7 @@ def test_init_carries_out_only_what_was_shown(place: Place) -> None:
     place.set_real({**QUEUES, "orders": {"max_delivery_count": 1}})
     code, _, stderr = ended(process)
     assert code == 5
-    assert "the changes differ from the plan: orders has another max_delivery_count" in stderr
+    assert "the changes differ from the plan: orders: max_delivery_count changed" in stderr
     assert place.world["real"]["orders"] == {"max_delivery_count": 1}
 
 
@@ -198,7 +198,7 @@ def test_a_signal_cancels_all_tasks_and_the_second_one_kills(place: Place) -> No
     wait_until(both_at_work, "both at work")
     code, _, stderr = ended(process, signal.SIGINT)
     assert code == 130
-    assert stderr.count("cancelled before it was done") >= 2
+    assert stderr.count("cancelled before it finished") >= 2
 
     (place.folder / "deaf.py").write_text(
         "import signal, pathlib, msgspec, time\n"
@@ -290,7 +290,7 @@ def test_status_shows_figures_drift_and_stream_side_by_side(place: Place) -> Non
         "\n"
         "  infrastructure   drift in 1 of 2\n"
         "    ~ queue  orders\n"
-        "        max delivery count   10 recorded, 77 real\n"
+        "        max delivery count   10 recorded, 77 actual\n"
         "  messages         orders 1,204 active\n"
         "                   returns 3 active\n"
         "  stream           no checkpoint\n"
@@ -305,7 +305,7 @@ def test_status_shows_figures_drift_and_stream_side_by_side(place: Place) -> Non
 def test_plan_says_what_the_provider_has_to_say(place: Place) -> None:
     place.queues(capacity=10)
     plan = place.dstream("plan", "t").stdout
-    assert "Plan: 2 create.\nCapacity: test-infrastructure.json carries 10; this task needs 2.\n" in plan
+    assert "Plan: 2 create.\nCapacity: test-infrastructure.json allows 10; this task needs 2.\n" in plan
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from dstream.protocol.lifecycle import ListedResource
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`label`: the provider as the user named it."""
+    """The result for one task. `label`: the provider's name in the configuration."""
 
     task: str
     label: str
@@ -24,7 +24,7 @@ class Answer:
     outcome: LifecycleOutcome | None = None
     error: DStreamError | None = None
     has_no_infrastructure: bool = False
-    """The output manages none, and the command accepts that."""
+    """The output manages no infrastructure, and the command accepts that."""
     ended_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -62,7 +62,7 @@ class Answer:
 
     @property
     def may_change(self) -> bool:
-        """A legacy provider need not list its resources."""
+        """Whether anything may change. A legacy provider may not list its resources."""
         return self.has_changes or (self.outcome is not None and self.outcome.is_legacy)
 
     @property
@@ -72,12 +72,12 @@ class Answer:
 
     @property
     def removes(self) -> bool:
-        """Whether it deletes something a stream may be using."""
+        """Whether it may delete something that a stream is using."""
         is_unknown = self.outcome is not None and self.outcome.is_legacy and not self.resources
         return is_unknown or any(each.op in ("replace", "delete") for each in self.resources)
 
     def document(self) -> dict[str, Any]:
-        """As `--json` shows it (docs/reference/cli-json.md)."""
+        """The `--json` form (docs/reference/cli-json.md)."""
         outcome = self.outcome
         kinds = [each.op for each in self.resources if each.phase != "failed"]
         return {

@@ -1,8 +1,8 @@
-"""A plan, a result or a status as a comment on a pull request. Pure.
+"""Formats a plan, result or status as a pull request comment. Pure.
 
-Its first line is a marker that stays the same for a command and a stack, so that a comment is found again and edited.
-What is dangerous comes first. Whole resources are left out where it would grow too long for a comment; counts and
-warnings are not.
+The first line is a marker that depends only on the command and the stack, so that a later run can find and edit the
+comment. Dangerous changes come first. If the comment would be too long, whole resources are omitted, but never counts
+or warnings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dstream.protocol.lifecycle import LifecycleName, ListedResource
 from dstream.protocol.messages import Operation
 
 MAX_LENGTH = 64_000
-"""GitHub takes 65,536 characters; some count as two."""
+"""GitHub allows 65,536 characters; some count as two."""
 _WARNED_LENGTH = 8_000
 _ORDER: Sequence[Operation] = ("replace", "delete", "update", "create", "import", "refresh", "same")
 _SIGNS: dict[Operation, str] = {
@@ -35,7 +35,7 @@ _DIFF_SIGNS: dict[Operation, str] = {"create": "+", "import": "+", "delete": "-"
 
 
 def markdown_of(command: LifecycleName, stack: str, answers: Sequence[Answer], *, destroys: bool = False) -> str:
-    """`destroys`: it is a plan of what `destroy` would do."""
+    """Return the comment. `destroys`: the plan is for `destroy`."""
     title = "destroy plan" if destroys else command
     head = [
         f"<!-- dstream:{command}:{quote(stack, safe='')} -->",
@@ -56,7 +56,7 @@ def markdown_of(command: LifecycleName, stack: str, answers: Sequence[Answer], *
 
 
 def _verdict(command: str, answers: Sequence[Answer]) -> str:
-    """All tasks in one: what the reader wants to know."""
+    """The result for all tasks, in a few words."""
     resources = [each for answer in answers for each in answer.resources]
     failed = sum(not answer.is_success for answer in answers)
     parts = [f"{failed} of {plural(len(answers), 'task')} failed"] if failed else []
@@ -80,7 +80,7 @@ def _done(resources: Sequence[ListedResource]) -> str:
 def _failure(answer: Answer) -> Iterator[str]:
     yield "> [!CAUTION]"
     if answer.error is None:
-        yield f"> **{prose(answer.task)}** was interrupted. What was made is recorded."
+        yield f"> **{prose(answer.task)}** was interrupted. Completed changes are recorded."
     else:
         yield f"> **{prose(answer.task)}** failed: {prose(answer.error.message)} ({code(answer.error.code)})"
         place = [code(str(answer.error.place))] if answer.error.place else []
@@ -97,7 +97,7 @@ def _losses(answers: Sequence[Answer]) -> Iterator[str]:
         return
     total = sum(each.holds for _, each in losing)
     yield "> [!WARNING]"
-    what = f"{plural(len(losing), 'resource')} with {total:,} in all"
+    what = f"{plural(len(losing), 'resource')} with {total:,} in total"
     yield f"> **Data would be lost**: {what}. Refused without `--allow-data-loss`."
     yield ">"
     rows = [f"> - {code(each.name)} ({prose(answer.task)}, {each.op}): {prose(loss(each))}" for answer, each in losing]
@@ -106,7 +106,7 @@ def _losses(answers: Sequence[Answer]) -> Iterator[str]:
 
 
 def _removals(answers: Sequence[Answer], command: str) -> Iterator[str]:
-    """What is taken away, though nothing is lost with it. Of `status` a deletion is what others did."""
+    """Replacements and deletions that lose no data. Not for `status`, where a deletion is drift."""
     removed = [
         (answer, each)
         for answer in answers
@@ -125,7 +125,7 @@ def _removals(answers: Sequence[Answer], command: str) -> Iterator[str]:
 
 
 class _Frame:
-    """One task's part: what is always there, and the resources that fit into it."""
+    """One task's section: a fixed part, and as many resources as fit."""
 
     def __init__(self, command: str, answer: Answer) -> None:
         self._command = command
@@ -138,7 +138,7 @@ class _Frame:
         self.length = len("\n".join([*self._head, *self._tail])) + 500  # the table's head, the details' frame
 
     def filled(self, room: int) -> str:
-        """With as many resources as fit into `room` characters more."""
+        """Return the section with as many resources as fit into `room` more characters."""
         rows = [_row(each, self._command) for each in self._changed]
         shown = list(_fitting(rows, room, "| | and {} more | | |"))
         room -= sum(len(row) + 1 for row in shown)
@@ -195,19 +195,19 @@ def _row(resource: ListedResource, command: str) -> str:
         note = loss(resource) if resource.phase == "planned" else resource.note
         what = f"{word}, {prose(note)}" if note else word
         if command == "status" and not resource.note:
-            what = "drifted" if resource.op != "refresh" else "recorded as it is"
+            what = "drifted" if resource.op != "refresh" else "recorded"
     sign = "❌" if resource.phase == "failed" else _SIGNS[resource.op]
     return f"| {sign} | {code(resource.name)} | {prose(kind(resource))} | {what} |"
 
 
 def _differences(resource: ListedResource, command: str) -> str:
-    """Lines of a diff; empty where there is nothing to say of single properties."""
+    """The lines of a diff; empty if no single property differs."""
     if not resource.diff or resource.op == "delete":
         return ""
     sign = _DIFF_SIGNS.get(resource.op, "!")
     title = one_line(f"{kind(resource)} {resource.name}".strip())
     lines = [f"{sign} {title}{' (replace)' if resource.op == 'replace' else ''}"]
-    old_word, new_word = (" recorded", " real") if command == "status" else ("", "")
+    old_word, new_word = (" recorded", " actual") if command == "status" else ("", "")
     for each in resource.diff:
         name = label(each)
         if each.old is not None:
@@ -217,7 +217,7 @@ def _differences(resource: ListedResource, command: str) -> str:
 
 
 def _fitting(parts: Sequence[str], room: int, rest: str) -> Iterator[str]:
-    """As many whole parts as fit, then how many are left out."""
+    """Yield as many whole parts as fit, then the number of omitted ones."""
     for number, part in enumerate(parts):
         room -= len(part) + 1
         if room < 0:

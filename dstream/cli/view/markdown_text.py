@@ -1,4 +1,4 @@
-"""Any text inside Markdown, so that it is shown as it is: in a table, a code span, a fenced block. Pure."""
+"""Escapes text for Markdown: in a table, a code span or a fenced block. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _BACKTICKS = re.compile(r"`+")
 
 
 def prose(text: str) -> str:
-    """What Markdown, HTML or a forge (`@name`, `#1`, `:word:`, `$x$`) would take for a sign of its own is an entity."""
+    """Replace what Markdown, HTML or a forge would interpret (`@name`, `#1`, `:word:`, `$x$`) with entities."""
     return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", one_line(text))
 
 
 def code(text: str) -> str:
-    """In code type. Where a span is not enough (a backtick, `\\|` in a table, tags) it is an element."""
+    """Return a code span, or a `<code>` element if the text needs escaping (a backtick, `\\|` in a table, tags)."""
     text = one_line(text)
     if not text or _NOT_IN_CODE.search(text):
         return f"<code>{prose(text)}</code>"
@@ -25,13 +25,13 @@ def code(text: str) -> str:
 
 
 def fenced(lines: list[str], language: str) -> str:
-    """A block whose fence is longer than any run of backticks in it."""
+    """Return a block whose fence is longer than any run of backticks in it."""
     text = "\n".join(lines)
     fence = "`" * max([3, *(len(run) + 1 for run in _BACKTICKS.findall(text))])
     return f"{fence}{language}\n{text}\n{fence}"
 
 
 def one_line(text: str) -> str:
-    """Without line ends and other signs of control; what is very long is cut, and that is seen."""
+    """Replace line ends and other control characters, and truncate a very long text with an ellipsis."""
     text = _CONTROL.sub(" ", text).strip()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

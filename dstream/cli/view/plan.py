@@ -1,4 +1,4 @@
-"""How plans, progress and results are shown. Pure: from resources to text."""
+"""Formats plans, progress and results as text. Pure."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
         lines.append(f"{head}   {resource.note}" if resource.note else head)
         width = max((len(label(each)) for each in resource.diff), default=0)
         lines += [
-            f"        {label(each):<{width}}   {old_value(each)} recorded, {new_value(each)} real"
+            f"        {label(each):<{width}}   {old_value(each)} recorded, {new_value(each)} actual"
             for each in resource.diff
         ]
     return lines

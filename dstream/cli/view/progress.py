@@ -1,4 +1,4 @@
-"""What `run` shows: one structured line an event and, on a terminal, a line below them that is redrawn in place."""
+"""The output of `run`: one structured line per event and, on a terminal, a progress line that is redrawn in place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REDRAW_S = 2.0
 
 
 class RunLog:
-    """The events of all runs of this process, for people or machines."""
+    """Writes the events of all runs of this process, as text or JSON."""
 
     def __init__(self, stream: TextIO, *, level: str, log_format: Literal["text", "json"]) -> None:
         self._stream = stream
@@ -28,14 +28,14 @@ class RunLog:
         self._progress: dict[str, Progress] = {}
 
     def of(self, task: str, watch: Events | None = None) -> TaskLog:
-        """Where that task's run tells what happens; `watch` hears it too."""
+        """Return the event receiver for that task's run; `watch` also receives the events."""
         return TaskLog(self, task, watch)
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         if event == "run.failed" and self._for_people:
             return  # the error itself is shown, with its place and the fix
         if self._for_people and event == "provider.log" and "stream" not in fields:
-            # A provider's own event reads like one of ours; who told it is seen from its name.
+            # Show a provider's event like one of the host's; its name identifies the provider.
             event = fields.pop("message")
             fields.pop("role", None)
             fields.pop("provider", None)
@@ -44,7 +44,7 @@ class RunLog:
             self._log.log(level, event, **fields)
 
     def progress(self, task: str, progress: Progress) -> None:
-        """All tasks together are one line."""
+        """Redraw the progress line, which adds up all tasks."""
         with self._lock:
             self._progress[task] = progress
             figures = self._progress.values()
@@ -77,7 +77,7 @@ class RunLog:
 
 
 class TaskLog:
-    """One task's part of the log (the host's `Events`), and what the exit code must know of it."""
+    """One task's part of the log (the host's `Events`); `was_running` affects the exit code."""
 
     def __init__(self, log: RunLog, task: str, watch: Events | None) -> None:
         self._log = log
@@ -99,7 +99,7 @@ class TaskLog:
 
 
 class _Rate:
-    """Rows a second since the last time it was shown; None while that was less than `_REDRAW_S` ago."""
+    """Rows per second since the last redraw; None if that was less than `_REDRAW_S` ago."""
 
     def __init__(self) -> None:
         self._at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What `dstream status` says of one task: infrastructure, figures, stream. Pure."""
+"""The `dstream status` output for one task: infrastructure, figures, stream. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LABEL = 15
 
 
 def status_view(answer: Answer, stack: str, stream: StreamView, paint: Paint, *, age_s: float) -> list[str]:
-    """`age_s`: how long ago it was looked."""
+    """Return the lines. `age_s`: seconds since the infrastructure was checked."""
     age = "just now" if age_s < 1 else f"{age_s:.0f} s ago"
     lines = [f"{answer.heading} · stack {stack} · checked {age}", ""]
     lines.append(_line("infrastructure", _infrastructure(answer)))
@@ -35,14 +35,14 @@ def _infrastructure(answer: Answer) -> str:
     if drifted:
         return f"drift in {drifted:,} of {len(answer.resources):,}"
     if accepted:
-        return f"drift in {accepted:,} of {len(answer.resources):,}, now recorded as it is"
+        return f"drift in {accepted:,} of {len(answer.resources):,}, now recorded"
     if answer.resources:
         return f"{len(answer.resources):,} as recorded"
     return answer.message or f"nothing recorded: dstream init {answer.task}"
 
 
 def _figures(answer: Answer) -> list[str]:
-    """The label once, then each thing that was measured."""
+    """One line per figure; consecutive figures show a shared label once."""
     lines: list[str] = []
     last = ""
     for figure in answer.outcome.figures if answer.outcome else ():

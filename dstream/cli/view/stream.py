@@ -1,4 +1,4 @@
-"""The stream's part of `dstream status`: its last checkpoint on disk, and what a running host says of itself."""
+"""The stream in `dstream status`: the last checkpoint on disk, and the figures of a running host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dstream.state import FileStore, StoredState
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
-    """How far a task's stream is. `live`: the answer of the host that runs it now, None when none does."""
+    """A task's stream. `live`: the answer of the host that runs it; None if it is not running."""
 
     stored: StoredState | None
     live: dict[str, Any] | None
@@ -33,7 +33,7 @@ class StreamView:
         return " · ".join(parts)
 
     def document(self) -> dict[str, Any]:
-        """As `--json` shows it."""
+        """The `--json` form."""
         return {
             "checkpoint": self.stored.seq if self.stored else None,
             "run_id": self.stored.run_id if self.stored else None,
@@ -42,17 +42,17 @@ class StreamView:
         }
 
     def _stored(self) -> str:
-        """How long ago while that is short, else when."""
+        """The age if under a minute, otherwise the time."""
         assert self.stored is not None
         try:
             age_s = (self.now - datetime.fromisoformat(self.stored.stored_at)).total_seconds()
-        except (ValueError, TypeError):  # a document that was written by hand
+        except (ValueError, TypeError):  # a state file written by hand
             return self.stored.stored_at
         return f"{max(age_s, 0.0):.1f} s ago" if age_s < 60 else self.stored.stored_at
 
 
 def stream_of(project: Project, task: str) -> StreamView:
-    """Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
+    """Return the task's stream. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
     stored = FileStore(project.state_dir, project.stack, task).load()
     answer = ask_host(socket_path(project.socket_dir, project.stack, task), "status")
     return StreamView(stored, answer if answer and "pid" in answer else None, datetime.now(UTC))

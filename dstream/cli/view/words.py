@@ -1,4 +1,4 @@
-"""How resources, properties and values are shown: with the provider's display texts, otherwise neutrally. Pure."""
+"""Formats resources, properties and values with the provider's display texts, or generically without them. Pure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def words(name: str) -> str:
 
 
 def value(given: Any) -> str:
-    """A value without a display text: true as 'on', PT1H30M as '1h30m'."""
+    """Format a value that has no display text: true as 'on', PT1H30M as '1h30m'."""
     if given is None:
         return "none"
     if isinstance(given, bool):
@@ -90,7 +90,7 @@ def held(resources: Sequence[ListedResource]) -> str:
 
 
 def few(texts: Sequence[str], separator: str = ", ") -> str:
-    """The first few, and how many more there are."""
+    """The first few texts, and the number of others."""
     shown = separator.join(texts[:_FEW])
     return shown if len(texts) <= _FEW else f"{shown} and {len(texts) - _FEW:,} more"
 

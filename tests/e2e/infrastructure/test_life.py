@@ -38,7 +38,7 @@ def test_a_task_is_provisioned_changed_healed_and_torn_down(mode: str, shape: st
         set_max_delivery_count(administration, case, 77)
         status = project.succeed("status", "orders", "--detailed-exitcode", code=2)
         assert case.drifting in status
-        assert "5 recorded, 77 real" in status
+        assert "5 recorded, 77 actual" in status
         assert project.summary("init", "orders", "--yes")["update"] == 1
         assert max_delivery_count(administration, case) == 5
 
@@ -64,7 +64,7 @@ def test_drift_can_be_accepted_instead(provisioned: Make) -> None:
     with project.administration() as administration:
         set_max_delivery_count(administration, case, 77)
 
-    assert "now recorded as it is" in project.succeed("status", "orders", "--refresh-only")
+    assert "now recorded" in project.succeed("status", "orders", "--refresh-only")
 
     project.succeed("status", "orders", "--detailed-exitcode")
     assert "77 → 10" in project.succeed("plan", "orders", "--detailed-exitcode", code=2)

@@ -52,7 +52,7 @@ def test_a_plan_begins_with_its_marker_its_counts_and_what_is_dangerous() -> Non
         "### DStream plan · stack `dev` · 1 create, 1 update, 1 replace, 1 delete, 1 unchanged, 1 import\n"
         "\n"
         "> [!WARNING]\n"
-        "> **Data would be lost**: 1 resource with 1,284 in all. Refused without `--allow-data-loss`.\n"
+        "> **Data would be lost**: 1 resource with 1,284 in total. Refused without `--allow-data-loss`.\n"
         ">\n"
         "> - `audit` (orders, replace): holds 1,284 that would be lost\n"
         "\n"
@@ -131,7 +131,7 @@ def test_drift_reads_as_recorded_and_real() -> None:
     drifted = resource("old", "update", Difference("maxDeliveryCount", 10, 77), phase="done")
     text = markdown_of("status", "dev", [answer(drifted, resource("calm", "same", phase="done"))])
     assert "· drift in 1 of 2\n" in text
-    assert "-     max delivery count: 10 recorded\n+     max delivery count: 77 real\n" in text
+    assert "-     max delivery count: 10 recorded\n+     max delivery count: 77 actual\n" in text
     assert "WARNING" not in text
 
 
@@ -164,7 +164,7 @@ def test_500_queues_fit_into_a_comment_and_what_is_left_out_is_counted(name: str
     assert all(f"#### t{number} · servicebus · 500 {op}" in text for number in range(tasks))
     assert " more" in text
     if holds:
-        assert f"**Data would be lost**: {500 * tasks:,} resources with {3500 * tasks:,} in all." in text
+        assert f"**Data would be lost**: {500 * tasks:,} resources with {3500 * tasks:,} in total." in text
     assert text.count("<details>") == text.count("</details>")
     assert text.count("```diff") * 2 == text.count("```")
 

@@ -56,7 +56,7 @@ def test_drift_is_what_is_recorded_against_what_is_real() -> None:
     gone = ListedResource("returns", QUEUE, "delete", note="deleted outside DStream")
     assert drift_view([drifted, gone, RESOURCES[-1]], PLAIN) == [
         "    ~ queue  orders",
-        "        max delivery count   10 recorded, 77 real",
+        "        max delivery count   10 recorded, 77 actual",
         "    - queue  returns   deleted outside DStream",
     ]
 
