@@ -17,4 +17,4 @@ HEARTBEAT_INTERVAL_S = 10.0
 """How often a provider sends a heartbeat, from its own thread."""
 
 ENV_HEARTBEAT = "DSTREAM_HEARTBEAT_S"
-"""Requests another heartbeat interval; a provider may ignore it."""
+"""Requests a different heartbeat interval; a provider may ignore it."""

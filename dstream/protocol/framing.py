@@ -1,4 +1,4 @@
-"""Splits an input's stdout into data and control lines, wherever reads end. Never parses data.
+"""Splits an input's stdout into data and control lines, regardless of read boundaries. Never parses data.
 
 The caller reads into `space()`, reports the number of bytes with `received(n)`, then takes single lines (`take_line`,
 while the provider starts) or all complete lines (`take`, while it streams). An unterminated line is held back.
@@ -50,7 +50,7 @@ class LineTooLong(ValueError):
 
 
 class LineBuffer:
-    """Cuts chunks into lines, for streams that carry messages rather than rows. `what` names a line in an error."""
+    """Splits chunks into lines, for streams that carry messages rather than rows. `what` names a line in an error."""
 
     def __init__(self, what: str, limit: int) -> None:
         self._what = what
@@ -91,7 +91,7 @@ class StreamScanner:
         self._start = self._complete = self._end = 0
 
     def space(self) -> memoryview:
-        """Space for the next bytes: at most one chunk, at least a quarter of one. Invalidates earlier views."""
+        """Return space for the next bytes: between a quarter of a chunk and a chunk. Invalidates earlier views."""
         self._compact()
         if len(self._buffer) - self._end < self._chunk // 4 or len(self._buffer) == 0:
             self._resize(2 * len(self._buffer))
@@ -100,7 +100,7 @@ class StreamScanner:
         return self._view[self._end : self._end + self._chunk]
 
     def received(self, count: int) -> None:
-        """`count` bytes were read into `space()`. Raises LineTooLong for an unterminated line over its limit."""
+        """Record `count` bytes read into `space()`. Raises LineTooLong for an unterminated line over its limit."""
         begin, self._end = self._end, self._end + count
         newline = self._buffer.rfind(b"\n", begin, self._end)
         if newline >= 0:
@@ -108,7 +108,7 @@ class StreamScanner:
         self._check_tail()
 
     def take_line(self) -> bytes | None:
-        """The next complete line of any kind, without its newline; None if there is none."""
+        """Return the next complete line of any kind, without its newline; None if there is none."""
         if self._start == self._complete:
             return None
         newline = self._buffer.index(b"\n", self._start, self._complete)
@@ -117,7 +117,7 @@ class StreamScanner:
         return line
 
     def take(self) -> list[DataLines | ControlLine]:
-        """All complete lines, in order. Raises LineTooLong."""
+        """Return all complete lines, in order. Raises LineTooLong."""
         pieces: list[DataLines | ControlLine] = []
         position = self._start
         for control in self._control_lines():
@@ -130,8 +130,10 @@ class StreamScanner:
         return pieces
 
     def take_json_lines(self) -> list[DataLines | ProseLine]:
-        """All complete lines of a legacy input, which has no control lines but may mix text with rows. Raises
-        LineTooLong."""
+        """Return all complete lines of a legacy input, which has no control lines but may mix text with rows.
+
+        Raises LineTooLong.
+        """
         begin, end = self._start, self._complete
         self._start = end
         if begin == end:
@@ -153,7 +155,7 @@ class StreamScanner:
         return bytes(self._view[self._complete : self._end])
 
     def _control_lines(self) -> list[int]:
-        """Offsets of control lines, from the end: CPython's rfind is two to three times as fast as its find here."""
+        """Find the offsets from the end: CPython's rfind is two to three times as fast as its find here."""
         found: list[int] = []
         before = self._complete
         while (at := self._buffer.rfind(_CONTROL_AT_LINE_START, self._start, before)) >= 0:
@@ -214,7 +216,7 @@ class StreamScanner:
 
 
 def _count_newlines(view: memoryview) -> int:
-    """Count by removing: CPython's replace finds a byte by memchr, up to four times as fast as its count."""
+    """Count by removing: CPython's replace uses memchr, which is up to four times as fast as its count."""
     return len(view) - len(bytes(view).replace(b"\n", b""))
 
 

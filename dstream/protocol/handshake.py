@@ -33,12 +33,12 @@ class Greeted:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The answer to line 1: ready for rows."""
+    """The provider's answer to line 1: it is ready for rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An error, in answer to line 1 or before it; the provider will not run."""
+    """An error in answer to line 1, or before it; the provider will not run."""
 
     error: ErrorBody
 
@@ -60,7 +60,7 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A legacy provider's first JSON line that is not a status: it is ready, and has written a row (or text)."""
+    """A legacy provider's first JSON line that is not a status: the provider is ready and has written a row or text."""
 
     line: bytes
 
@@ -97,15 +97,15 @@ class Handshake:
         return self.hello is not None or (self._counts_as_legacy and self.is_ready)
 
     def treat_as_legacy(self) -> None:
-        """No hello arrived in time."""
+        """Assume the original protocol, because no hello arrived in time."""
         self._counts_as_legacy = True
 
     def asked(self) -> None:
-        """The host is writing line 1: from now on, an answer is expected."""
+        """Record that the host is writing line 1: from now on, an answer is expected."""
         self.is_asked = True
 
     def heard(self, line: bytes) -> Step | None:
-        """The meaning of a line; None for a control kind of a later version. Raises BadLine for an unexpected line."""
+        """Interpret a line; None for a control kind of a later version. Raises BadLine for an unexpected line."""
         if self.hello is None:
             return self._legacy(line) if self._counts_as_legacy else self._before_hello(line)
         if line.startswith(CONTROL_PREFIX):
@@ -114,7 +114,7 @@ class Handshake:
         if status is None:
             raise BadLine("expected an answer to line 1, got a line that is neither status nor control line")
         if not self.is_asked:
-            raise BadLine(f'said "{status.status}" before the host had written line 1')
+            raise BadLine(f'sent "{status.status}" before the host had written line 1')
         if status.status == "ready":
             self.is_ready = True
             return Ready()
@@ -163,7 +163,7 @@ class Handshake:
                     control.retry_after_ms,
                 )
             )
-        raise BadLine(f"{type(control).__name__.lower()} is out of place before ready")
+        raise BadLine(f"{type(control).__name__.lower()} is not allowed before ready")
 
 
 def _refused(status: Status) -> Refused:

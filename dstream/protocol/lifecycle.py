@@ -22,14 +22,14 @@ LIFECYCLE_COMMANDS: tuple[str, ...] = get_args(LifecycleName)
 
 
 class LifecycleOptions(msgspec.Struct, frozen=True):
-    """The options of the command line."""
+    """The command-line options."""
 
     destroy: bool = False
     """`plan` shows what `destroy` would do."""
     target: list[str] = []
-    """Names of resources; empty: all."""
+    """Resource names; empty: all."""
     refresh: bool = True
-    """`plan` and `init` read the actual state; otherwise they trust the record."""
+    """`plan` and `init` read the actual state; if false, they trust the record."""
     refresh_only: bool = False
     """`status` records the actual state."""
     parallel: int | None = None
@@ -41,9 +41,9 @@ class LifecycleOptions(msgspec.Struct, frozen=True):
     lock_timeout_s: float = 0.0
     """How long to wait for the stack lock."""
     expect: dict[str, Any] | None = None
-    """The `plan` document that `init` or `destroy` must match: changes that it does not have are refused."""
+    """The `plan` document that `init` or `destroy` must match: changes not in it are refused."""
     exact: bool = False
-    """`expect` is from a file: also refuse if fewer changes are left, or if anything it was made from has changed."""
+    """`expect` is from a file: also refuse if fewer changes are left, or if anything it was based on has changed."""
 
 
 class LifecycleCommand(msgspec.Struct, frozen=True):
@@ -70,13 +70,13 @@ class ListedResource(msgspec.Struct, frozen=True):
 
 
 class LifecycleResult(msgspec.Struct, frozen=True):
-    """A provider's last line (`InfrastructureResult` in the original): the complete result."""
+    """A provider's last line (`InfrastructureResult` in the original): the full result."""
 
     status: Literal["Success", "Failed"]
     resources: list[ListedResource] = []
     metadata: dict[str, Any] = {}
     """`summary`: number of resources per operation; `outputs`: names and addresses for others; `plan`: the document
-    that `init` and `destroy` take as `expect`; `figures`: measured by `status`; `where`: what contains them."""
+    that `init` and `destroy` take as `expect`; `figures`: measured by `status`; `where`: the resources' container."""
     message: str = ""
     error: ErrorBody | None = None
 
@@ -96,7 +96,7 @@ _loose = msgspec.json.Decoder(_Loose)
 
 
 def decode_lifecycle_command(line: bytes) -> LifecycleCommand:
-    """Raises BadLine."""
+    """Decode line 1 from the host. Raises BadLine."""
     try:
         return _command.decode(line)
     except UNREADABLE as error:
@@ -104,7 +104,10 @@ def decode_lifecycle_command(line: bytes) -> LifecycleCommand:
 
 
 def decode_result(line: bytes) -> LifecycleResult | None:
-    """Return None for any other line. Legacy providers may send resources as bare names and the error as text."""
+    """Decode a last line; return None for any other line.
+
+    Legacy providers may send resources as bare names and the error as text.
+    """
     try:
         loose = _loose.decode(line)
     except UNREADABLE:

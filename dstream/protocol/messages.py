@@ -1,4 +1,4 @@
-"""The lines of the protocol as typed values, both directions.
+"""The lines of the protocol, in both directions, as typed values.
 
 Control lines are `Control` (a union tagged by the key `dstream`, which therefore always comes first); line 1 of the
 host is `Command`; a provider's answer to it is `Status`. Unknown fields are ignored everywhere (rule 13); an unknown
@@ -18,7 +18,7 @@ Step = Literal["planned", "started", "done", "failed"]
 
 
 class RunOptions(msgspec.Struct, frozen=True):
-    """What the host says about the run: sizes in bytes, `max_in_flight` in checkpoints."""
+    """Details of the run, from the host: sizes in bytes, `max_in_flight` in checkpoints."""
 
     task: str = ""
     id: str = ""
@@ -30,20 +30,20 @@ class RunOptions(msgspec.Struct, frozen=True):
 
 
 class Infrastructure(msgspec.Struct, frozen=True):
-    """Where the infrastructure of a task is recorded; None leaves the engine's own default."""
+    """Where the infrastructure of a task is recorded. None: the engine's default."""
 
     task: str = ""
     stack: str = ""
     work_dir: str = ""
-    """An absolute path, of this task and stack alone."""
+    """An absolute path, used only by this task and stack."""
     backend_url: str | None = None
     secrets_provider: str | None = None
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Line 1 from the host. `state` is what the input's last stored checkpoint carried, empty at first.
+    """Line 1 from the host. `state` is the state in the input's last stored checkpoint, empty at first.
 
-    `infrastructure`: to an output, where that of its task is recorded.
+    `infrastructure` (for an output): where the infrastructure of its task is recorded.
     """
 
     command: str
@@ -62,7 +62,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error as it travels; `kind` as in dstream.errors.Kind."""
+    """The error part of a message; `kind` as in dstream.errors.Kind."""
 
     code: str
     kind: str
@@ -83,13 +83,13 @@ class Hello(msgspec.Struct, frozen=True, tag_field="dstream", tag="hello"):
 
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="dstream", tag="welcome"):
-    """To an input, after line 1: acks will come."""
+    """To an input, after line 1: the host will send acks."""
 
     protocol: int
 
 
 class Checkpoint(msgspec.Struct, frozen=True, tag_field="dstream", tag="checkpoint"):
-    """From an input, with its state; to an output, without. n counts the data lines since the last one."""
+    """From an input, with its state; to an output, without it. `n` counts the data lines since the last checkpoint."""
 
     seq: int
     n: int
@@ -97,7 +97,7 @@ class Checkpoint(msgspec.Struct, frozen=True, tag_field="dstream", tag="checkpoi
 
 
 class Ack(msgspec.Struct, frozen=True, tag_field="dstream", tag="ack", omit_defaults=True):
-    """From an output: lines up to checkpoint `seq` are durable, n since its last ack. To an input: stored."""
+    """From an output: lines up to checkpoint `seq` are durable, `n` since its last ack. To an input: it is stored."""
 
     seq: int
     n: int | msgspec.UnsetType = msgspec.UNSET
@@ -105,7 +105,7 @@ class Ack(msgspec.Struct, frozen=True, tag_field="dstream", tag="ack", omit_defa
 
 
 class Stop(msgspec.Struct, frozen=True, tag_field="dstream", tag="stop"):
-    """End in order, within the deadline."""
+    """Stop cleanly, within the deadline."""
 
     deadline_ms: int
 
@@ -117,14 +117,14 @@ class End(msgspec.Struct, frozen=True, tag_field="dstream", tag="end"):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag_field="dstream", tag="heartbeat", omit_defaults=True):
-    """Alive. phase: snapshot, stream, idle, throttled."""
+    """Shows that the provider is alive. `phase`: snapshot, stream, idle or throttled."""
 
     phase: str = "stream"
     lag_ms: int | None = None
 
 
 class Log(msgspec.Struct, frozen=True, tag_field="dstream", tag="log"):
-    """A structured log line; further fields of the line are kept by `decode_log_fields`."""
+    """A structured log line; `decode_log_fields` returns its other fields."""
 
     level: str
     event: str
@@ -185,7 +185,7 @@ class Resource(msgspec.Struct, frozen=True, tag_field="dstream", tag="resource",
 
 
 class Diagnostic(msgspec.Struct, frozen=True, tag_field="dstream", tag="diagnostic", omit_defaults=True):
-    """Something to know about a lifecycle command, or about the resource `name`."""
+    """A message for the user about a lifecycle command, or about the resource `name`."""
 
     message: str
     severity: Literal["info", "warning", "error"] = "warning"
@@ -251,7 +251,7 @@ _object = msgspec.json.Decoder(dict[str, Any])
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes from outside: no JSON or not of this shape, no UTF-8 in a text, nested too deeply."""
+"""What msgspec raises for untrusted bytes: invalid JSON or the wrong shape, invalid UTF-8, or nesting too deep."""
 
 
 class BadLine(ValueError):
@@ -266,16 +266,16 @@ _kind = msgspec.json.Decoder(_Kind)
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """One line, newline included."""
+    """Return the message as one line, including the newline."""
     return _encoder.encode(message) + b"\n"
 
 
 def decode_control(line: bytes) -> Control | None:
-    """A control line's message; None for a kind that this version does not know. Raises BadLine."""
+    """Decode a control line; return None for a kind that this version does not know. Raises BadLine."""
     try:
         control: Control = _control.decode(line)
         if isinstance(control, Log):
-            _object.decode(line)  # its further fields, too, must be readable: `decode_log_fields` takes them later
+            _object.decode(line)  # its other fields must be readable too: `decode_log_fields` decodes them later
     except UNREADABLE as error:
         try:
             known = _kind.decode(line).dstream in _KINDS
@@ -288,7 +288,7 @@ def decode_control(line: bytes) -> Control | None:
 
 
 def decode_status(line: bytes) -> Status | None:
-    """The `{"status":"ready"|"error"}` handshake line, or None when the line is something else."""
+    """Decode the `{"status":"ready"|"error"}` handshake line; return None for any other line."""
     try:
         status = _status.decode(line)
     except UNREADABLE:
@@ -297,7 +297,7 @@ def decode_status(line: bytes) -> Status | None:
 
 
 def decode_command(line: bytes) -> Command:
-    """Line 1 from the host; a bare config object (a provider run by hand) is `run` with that config. Raises BadLine."""
+    """Decode line 1 from the host. A bare config object (a provider run by hand) means `run`. Raises BadLine."""
     try:
         fields = _object.decode(line)
         if not isinstance(fields.get("command"), str):
@@ -308,6 +308,6 @@ def decode_command(line: bytes) -> Command:
 
 
 def decode_log_fields(line: bytes) -> dict[str, Any]:
-    """All further fields of a log line that `decode_control` has read."""
+    """Return the other fields of a log line that `decode_control` has decoded."""
     fields = _object.decode(line)
     return {key: value for key, value in fields.items() if key not in ("dstream", "level", "event")}

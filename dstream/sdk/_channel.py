@@ -32,7 +32,7 @@ class Channel:
         os.dup2(2, 1)
         self._write_lock = threading.Lock()
         self.ignores_broken_pipe = False
-        """True: output is dropped once the host stops reading, and the process continues."""
+        """Whether to drop output and continue once the host stops reading."""
         self.has_host = os.environ.get(ENV_PROTOCOL) == "1"
         self._rest = b""
         self._wake_read, self._wake_write = os.pipe()

@@ -41,8 +41,8 @@ class Secret(Generic[T]):
 def run_only(**when: Any) -> msgspec.Meta:
     """Mark a setting that `status` and `destroy` don't need: `Annotated[str, run_only()]`.
 
-    They then work while an environment variable of the setting is unset. Never mark one that names what to delete.
-    With arguments the mark only counts where other settings have these values: `run_only(mode="arm")`.
+    They then work while an environment variable in the setting is unset. Never mark a setting that identifies what to
+    delete. With arguments, the mark applies only if other settings have these values: `run_only(mode="arm")`.
     """
     return msgspec.Meta(extra_json_schema={"x-run-only": when or True})
 
@@ -54,8 +54,7 @@ _BYTES = {"B": 1, "KB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 
 
 
 class Duration(float):
-    """A duration in seconds, written as "250ms", "5s" or "1h30m". A bare number is milliseconds, as in the original's
-    files."""
+    """A duration in seconds, written as "250ms", "5s" or "1h30m". A bare number is milliseconds, as in the original."""
 
     text: str
 
@@ -101,12 +100,12 @@ def decode_config(config: dict[str, Any], config_type: type[ConfigT]) -> ConfigT
 
 
 def config_schema(config_type: type[Any]) -> dict[str, Any]:
-    """The JSON Schema of a config class; secret fields are `writeOnly`."""
+    """Return the JSON Schema of a config class; secret fields are `writeOnly`."""
     return msgspec.json.schema(_with_plain_defaults(config_type), schema_hook=_schema_custom)
 
 
 def _with_plain_defaults(kind: Any) -> Any:
-    """The same class with defaults that msgspec can write into a schema: Duration("5s") as "5s"."""
+    """Return the same class with defaults that msgspec can write into a schema: Duration("5s") as "5s"."""
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
         arguments = tuple(_with_plain_defaults(argument) for argument in get_args(kind))
         if arguments == get_args(kind):

@@ -21,11 +21,11 @@ class StdioProviderHost:
         self._manages_infrastructure = issubclass(provider, OutputProvider) and manages_infrastructure(provider)
 
     def run(self) -> None:
-        """Serve the one command that the host gives, then exit: 0, or 1 after an error was reported."""
+        """Carry out one command from the host, then exit with 0, or with 1 after reporting an error."""
         if os.isatty(0):
             sys.exit(
                 f"{self._class.provider_name()} is a DStream provider: `dstream run` starts it for a task.\n"
-                f"By hand, give it its config: echo '{{..}}' | {sys.argv[0]}"
+                f"To run it by hand, pass its config on stdin: echo '{{...}}' | {sys.argv[0]}"
             )
         if os.environ.get(ENV_PROTOCOL) == "1":
             os.write(1, self.hello())
@@ -34,7 +34,7 @@ class StdioProviderHost:
         serve(self._class)
 
     def hello(self) -> bytes:
-        """The first line: role and capabilities as the class has them. Written by hand, since it is all names."""
+        """The first line, with the role and capabilities of the class. Without an encoder: names need no escaping."""
         capabilities = list(_SHARED_CAPABILITIES)
         if issubclass(self._class, InputProvider) and self._class.supports_once:
             capabilities.append("once")

@@ -1,6 +1,6 @@
-"""Outputs that manage what they write to: what an author implements, what he is given, what he answers.
+"""Outputs that manage infrastructure: the methods to implement, their context and their results.
 
-Imported before a provider's first line: light.
+Light: imported before a provider's first line.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Difference(NamedTuple):
 class Resource(NamedTuple):
     """One resource, and what happens to it. `note` is shown to users: "holds 1,284 messages that would be lost".
 
-    `holds`: how much data it holds, which replacing or deleting it would lose, and `held` the unit ("messages"). `init`
-    and `destroy` must refuse that (RefusedError) without `options.allow_data_loss`. `kind`: display name of `type`.
+    `holds`: how much data replacing or deleting it would lose; `held`: the unit ("messages"). Without
+    `options.allow_data_loss`, `init` and `destroy` must refuse that (RefusedError). `kind`: display name of `type`.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Resource(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """Something that `status` measured: `Figure("messages", "orders", "1,204 active", {"active": 1204})`."""
+    """A measurement from `status`: `Figure("messages", "orders", "1,204 active", {"active": 1204})`."""
 
     label: str
     name: str
@@ -62,10 +62,11 @@ class Figure(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What `init` would do (or `destroy`, with `options.destroy`): every resource, also those that stay the same.
+    """What `init` would do (or `destroy`, with `options.destroy`) with every resource, including unchanged ones.
 
-    `message`: what else to know before it is done. `document`: what the provider needs to recognise this plan when it
-    comes back as `options.expect`; JSON, never a secret. `where`: what it is in, for people: "sb-retail (rg-retail)".
+    `message`: anything else the user should know. `document`: what the provider needs to recognise this plan when it
+    receives it as `options.expect`; JSON without secrets. `where`: the container, as shown to users:
+    "sb-retail (rg-retail)".
     """
 
     resources: Sequence[Resource] = ()
@@ -75,7 +76,7 @@ class Plan(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was done. `outputs`: what others need to know of it, such as names and addresses; never a secret."""
+    """What was done. `outputs`: what others need, such as names and addresses; never a secret."""
 
     resources: Sequence[Resource] = ()
     outputs: Mapping[str, Any] = {}
@@ -83,7 +84,7 @@ class Result(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What is there: a resource whose `op` is not "same" has drifted from what is recorded."""
+    """The actual state: a resource whose `op` is not "same" has drifted from the record."""
 
     resources: Sequence[Resource] = ()
     outputs: Mapping[str, Any] = {}
@@ -93,7 +94,7 @@ class Status(NamedTuple):
 
 
 class InfrastructureContext:
-    """What one lifecycle command is asked to do, and the way to tell how far it is."""
+    """The options of one lifecycle command, and the methods to report its progress."""
 
     def __init__(
         self,
@@ -104,51 +105,51 @@ class InfrastructureContext:
         diagnose: Callable[[str, str, str], None],
     ) -> None:
         self.infrastructure = infrastructure
-        """Stack, work_dir, backend_url: where to keep the record of what was made."""
+        """Stack, work_dir, backend_url: where to record what was created."""
         self.options = options
         self.stop = stop
-        """Set when the user cancels or the host is gone: finish or undo the step at hand, then call `check`."""
+        """Set when the user cancels or the host is gone: finish or undo the current step, then call `check`."""
         self._report = report
         self._diagnose = diagnose
 
     def resource(self, resource: Resource, phase: Phase) -> None:
-        """Show progress. What was done or failed is part of the result, also when the command fails later on."""
+        """Report progress. Steps that are done or failed are part of the result, even if the command fails later."""
         self._report(resource, phase)
 
     def diagnostic(self, severity: Literal["info", "warning", "error"], message: str, *, name: str = "") -> None:
-        """Tell the user something about the command, or about the resource `name`."""
+        """Show the user a message about the command, or about the resource `name`."""
         self._diagnose(severity, message, name)
 
     def check(self) -> None:
-        """Raises SystemFault `provider.cancelled` once the command is to end: between steps, while all is in order."""
+        """Raise SystemFault `provider.cancelled` if the command should stop. Call it between steps."""
         if self.stop.is_set():
             from dstream.errors import SystemFault
 
-            raise SystemFault("provider.cancelled", "cancelled before it was done")
+            raise SystemFault("provider.cancelled", "cancelled before it finished")
 
 
 class InfrastructureProvider(Protocol):
-    """Whoever has these four methods manages infrastructure; nothing is declared.
+    """A class with these four methods manages infrastructure; no declaration is needed.
 
-    Raise an error of `dstream.sdk.errors` when something fails: the result then says Failed, with its code, message and
-    hint, and with the resources that were done before.
+    Raise an error from `dstream.sdk.errors` when something fails: the result is then Failed, with its code, message and
+    hint, and with the resources completed before it.
     """
 
     def init(self, context: InfrastructureContext) -> Result:
-        """Create or update everything that the config describes. Again: converge, and change nothing else."""
+        """Create or update everything that the config describes. A repeated call converges and changes nothing else."""
 
     def plan(self, context: InfrastructureContext) -> Plan:
-        """Say what `init` would do, or `destroy` with `context.options.destroy`. Change nothing."""
+        """Return what `init` would do, or `destroy` with `context.options.destroy`. Change nothing."""
 
     def status(self, context: InfrastructureContext) -> Status:
-        """Compare what is recorded with what is really there."""
+        """Compare the recorded with the actual state."""
 
     def destroy(self, context: InfrastructureContext) -> Result:
-        """Delete everything that `init` made."""
+        """Delete everything that `init` created."""
 
 
 class InfrastructureProviderBase(ABC, Generic[ConfigT]):
-    """To derive from next to OutputProvider: a class that leaves one of the four methods out does not start."""
+    """A second base class next to OutputProvider: a class that lacks one of the four methods does not start."""
 
     config: ConfigT
 
@@ -166,8 +167,9 @@ class InfrastructureProviderBase(ABC, Generic[ConfigT]):
 
 
 def manages_infrastructure(provider: type[Any]) -> bool:
-    """Whether the class has all of InfrastructureProvider. Raises TypeError for one that derives from the base
-    and has a part only: it would be taken for an output without infrastructure.
+    """Return whether the class has all methods of InfrastructureProvider.
+
+    Raises TypeError if it derives from the base but lacks some: it would count as an output without infrastructure.
     """
     methods = [getattr(provider, name, None) for name in ("init", "plan", "status", "destroy")]
     has_all = all(callable(method) and not getattr(method, "__isabstractmethod__", False) for method in methods)

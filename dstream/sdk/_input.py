@@ -1,7 +1,7 @@
 """The run of an input provider.
 
-The main thread runs `read` and writes; a second one reads the host's acks and stop. The main thread blocks only on the
-pipe to the host and on the in-flight limits.
+The main thread runs `read` and writes; a second thread reads the host's acks and stop. The main thread blocks only on
+the pipe to the host and on the in-flight limits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class InputRun:
         self._ended = False
 
     def run(self) -> None:
-        """Return when the stream has ended and everything is acknowledged. Raises what the provider raises."""
+        """Return when the stream has ended and everything is acknowledged. The provider's exceptions propagate."""
         if self._channel.has_host:
             self._listener.start()
         for item in self._provider.read(self._command.state, self.stop):
@@ -138,7 +138,7 @@ class _InFlight:
             self._since_mark += size
 
     def acknowledge(self, seq: int) -> list[State]:
-        """The states that are now stored, oldest first."""
+        """Return the states that are now stored, oldest first."""
         states = []
         with self._changed:
             while self._open and self._open[0][0].seq <= seq:

@@ -44,13 +44,13 @@ class LifecycleRun:
         self._ended: list[ListedResource] = []
 
     def go(self) -> bool:
-        """Whether it succeeded; the last line is written in any case."""
+        """Return whether it succeeded. The last line is always written."""
         self._outlive_host()
         try:
             result = self._success(self._answer())
         except DStreamError as error:
             result = failed(error, self._ended)
-        except Exception as error:  # noqa: BLE001 - whatever it is, what was done before must be told
+        except Exception as error:  # noqa: BLE001 - completed steps must be reported, whatever failed
             traceback.print_exc()
             result = failed(SystemFault("provider.crashed", f"{type(error).__name__}: {error}"), self._ended)
         self._channel.send(encode(result))

@@ -17,7 +17,7 @@ class LineSplitter:
         self._rest: list[bytes] = []
 
     def feed(self, chunk: bytes) -> Iterator[list[bytes] | Control]:
-        """Runs of data lines, and the control messages between them, in order. Raises BadLine."""
+        """Yield runs of data lines and the control messages between them, in order. Raises BadLine."""
         cut = chunk.rfind(b"\n")
         if cut < 0:
             self._rest.append(chunk)

@@ -1,7 +1,7 @@
 """The run of an output provider.
 
-The main thread reads stdin, cuts batches and calls `write`. Futures may complete on any thread, which then sends the
-acks that have become possible.
+The main thread reads stdin, forms batches and calls `write`. Futures may complete on any thread, which then sends the
+acks that are due.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class OutputRun:
         self._stopped = False
 
     def run(self) -> None:
-        """Return when all lines are durable and acknowledged. Raises what the provider raises."""
+        """Return when all lines are durable and acknowledged. The provider's exceptions propagate."""
         while (chunk := self._channel.read_chunk(self._time_left())) != b"":
             self._raise_failures()
             if chunk:
@@ -94,7 +94,7 @@ class OutputRun:
         return max(0.0, self._pending_since + self._limits.linger_s - time.monotonic())
 
     def _cut(self) -> None:
-        """Pass the pending lines to the provider once few enough batches are in flight."""
+        """Pass the pending lines to the provider, once fewer than `max_pending` batches are in flight."""
         if not self._pending:
             return
         while len(self._under_way) >= self._limits.max_pending:

@@ -21,7 +21,7 @@ class Mark:
 
 
 class Pace:
-    """Counts lines, keeps the newest state that covers them all, and decides when to write it."""
+    """Counts lines, keeps the newest state that covers all of them, and decides when to write it."""
 
     def __init__(self) -> None:
         self._seq = 0
@@ -43,7 +43,7 @@ class Pace:
         self._uncovered += count
 
     def offer(self, state: State, now: float) -> Mark | None:
-        """`state` covers everything so far. Returns the mark if it is due."""
+        """Take a state that covers everything so far. Return the mark if it is due."""
         self._covered += self._uncovered
         self._uncovered = 0
         self._state = state

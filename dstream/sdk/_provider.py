@@ -40,15 +40,15 @@ class Provider(Generic[ConfigT]):
     """False under the original DStream's host or when run by hand: the next run starts without a state."""
 
     def start(self) -> None:
-        """Connect, and check whatever could fail early: an error raised here reaches the user before any row moves."""
+        """Connect, and check early what could fail: an error raised here reaches the user before any row is read."""
 
     def close(self) -> None:
         """Release what `start` opened. Called once at the end, even if `start` failed."""
 
     @classmethod
     def config_type(cls) -> type[Any]:
-        """The class in the brackets of InputProvider[..] or OutputProvider[..]. A provider whose config is slow to
-        import puts its name in quotes there, and overrides this method to import it."""
+        """The type argument of InputProvider[...] or OutputProvider[...]. A provider whose config is slow to import
+        quotes the name there and overrides this method to import it."""
         for base in (base for klass in cls.__mro__ for base in klass.__dict__.get("__orig_bases__", ())):
             origin = get_origin(base)
             if isinstance(origin, type) and issubclass(origin, Provider) and isinstance(get_args(base)[0], type):

@@ -55,7 +55,7 @@ class _Service:
             self._carry_out(command)
         except DStreamError as error:
             self._report(error)
-        except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is, the host must hear of it
+        except Exception as error:  # noqa: BLE001 - the outermost frame: any failure must be reported to the host
             traceback.print_exc()
             self._report(SystemFault("provider.crashed", f"{type(error).__name__}: {error}"))
         else:
@@ -82,7 +82,7 @@ class _Service:
         self._channel.send(encode(Description(schema, doc.partition("\n")[0], doc, self._requirements())))
 
     def _requirements(self) -> list[RequirementCheck]:
-        """A check that raises must not hide the schema: the host learns from it which settings are secret."""
+        """A check that raises must not hide the schema, from which the host learns which settings are secret."""
         try:
             return [RequirementCheck(*each) for each in self._class.requirements()]
         except Exception as error:  # noqa: BLE001 - the author's code; reported as a failed requirement
@@ -90,7 +90,7 @@ class _Service:
             return [RequirementCheck("requirements", False, f"check failed: {type(error).__name__}: {error}")]
 
     def _lifecycle(self, line: bytes) -> int:
-        """The exit code is for people and scripts that start the provider by hand; the host relies on the last line."""
+        """The exit code is for those who run the provider by hand; the host relies on the last line."""
         from dstream.sdk._lifecycle import LifecycleRun, failed
 
         try:
@@ -103,10 +103,10 @@ class _Service:
             error = cause if isinstance(cause, DStreamError) else SystemFault("protocol.bad_line", str(cause))
             self._channel.send(encode(failed(error)))
             if not self._channel.has_host:
-                print(f"Error: {error.message}\n  {error.hint}", file=sys.stderr)  # noqa: T201 - a person reads this
+                print(f"Error: {error.message}\n  {error.hint}", file=sys.stderr)  # noqa: T201 - for the user
             return exit_code(error)
         provider.telemetry = Telemetry(self._channel.send) if self._channel.has_host else StderrTelemetry()
-        run = LifecycleRun(provider, self._channel, command)  # type: ignore[arg-type]  # as the class has shown
+        run = LifecycleRun(provider, self._channel, command)  # type: ignore[arg-type]  # checked on the class
         life = LifeSigns(provider.telemetry.beat, orphaned=run.stop.set)
         life.start()
         try:
@@ -150,7 +150,7 @@ class _Service:
         elif self._channel.has_host:
             self._channel.send(encode(Error(*fields)))
         else:
-            print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - no host: a person reads this
+            print(f"Error: {error.message}", file=sys.stderr)  # noqa: T201 - no host: for the user
 
 
 def _stream_of(provider: AnyProvider, channel: Channel, command: Command) -> Callable[[], None]:

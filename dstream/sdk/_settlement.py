@@ -35,13 +35,13 @@ class Settlement:
         self._marks.append((seq, self._received))
 
     def batch(self, end: int) -> Span:
-        """A batch that ends before line `end` is in flight. Pass the returned span to `durable`."""
+        """Record that a batch that ends before line `end` is in flight. Pass the returned span to `durable`."""
         span = Span(end)
         self._open.append(span)
         return span
 
     def durable(self, span: Span, rejected: int = 0) -> Ack | None:
-        """The batch is durable. Returns the ack that has become possible."""
+        """Record that the batch is durable. Return the ack that is now due, if any."""
         span.rejected, span.durable = rejected, True
         while self._open and self._open[0].durable:
             first = self._open.popleft()
@@ -50,7 +50,7 @@ class Settlement:
         return self.ack()
 
     def ack(self) -> Ack | None:
-        """The ack for the newest covered checkpoint, if there is a new one."""
+        """Return the ack for the newest covered checkpoint, if it is a new one."""
         covered: tuple[int, int] | None = None
         while self._marks and self._marks[0][1] <= self._durable:
             covered = self._marks.popleft()

@@ -61,7 +61,7 @@ class Stop:
         return self._event.is_set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait, after everything yielded so far has been written. Returns True as soon as the stream is to end."""
+        """Write everything yielded so far, then wait. Return True as soon as the stream should end."""
         self._before_wait()
         return self._event.wait(timeout_s)
 
@@ -90,7 +90,7 @@ class Batch:
 
 
 class BatchLimits(NamedTuple):
-    """How an output wants its batches cut, and how many may be in flight (`write` returned a Future)."""
+    """The size of an output's batches, and how many may be in flight (if `write` returns a Future)."""
 
     max_lines: int = 1000
     max_bytes: int = 1024 * 1024

@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 class Telemetry:
-    """Sent to the host as control lines. Never pass a secret: the host redacts it, but only after it has been through
+    """Sent to the host as control lines. Never pass a secret: the host redacts it, but only after it has passed through
     the pipe."""
 
     def __init__(self, send: Send) -> None:

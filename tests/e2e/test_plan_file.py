@@ -69,7 +69,7 @@ def test_a_plan_file_is_refused_when_what_is_really_there_moved(place: Place) ->
     place.set_real({"orders": {"max_delivery_count": 78}, "returns": {"max_delivery_count": 1}})
     done = place.dstream("init", "t", "--plan", "plan.json", "--yes")
     assert done.returncode == 5
-    assert "orders has another max_delivery_count; returns was not to change" in error_of(done)
+    assert "orders: max_delivery_count changed; returns: planned no change" in error_of(done)
     assert place.world["real"]["orders"] == {"max_delivery_count": 78}
 
 

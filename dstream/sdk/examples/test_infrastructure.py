@@ -1,7 +1,7 @@
 """test_infrastructure: an output with infrastructure. Use it with `provider = "test_infrastructure"`.
 
 Its infrastructure is a JSON file: `real` is what exists, `recorded` is what this provider created. Edit `real` to
-simulate drift. Steps can be made to fail or to take time, and resources to hold data, to see what DStream does then.
+simulate drift. To see how DStream reacts, configure steps to fail or to take time, and resources to hold data.
 One `init` or `destroy` runs at a time: the lock is the file `<file>.lock`.
 """
 
@@ -64,7 +64,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Settings of test_infrastructure. A step is a command (`init`), one resource in it (`init:orders`), or `write`."""
 
     resources: dict[str, Settings] = {}
-    """The wanted resources and their settings."""
+    """The desired resources and their settings."""
     fixed: tuple[str, ...] = ("sessions",)
     """Settings that cannot be changed in place: a change replaces the resource."""
     holds: dict[str, int] = {}
@@ -73,9 +73,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The maximum number of resources, for `plan` to report; 0: unlimited."""
     file: str = "test-infrastructure.json"
     fail: dict[str, FailureKind] = {}
-    """Steps that fail, and the kind of error."""
+    """Steps that fail, and with what kind of error."""
     slow: dict[str, Duration] = {}
-    """Steps that take time, and how long."""
+    """Steps that take time, and how much."""
 
 
 class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Config]):
@@ -187,7 +187,7 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
         if not self.config.capacity:
             return ""
         count = len(self.config.resources)
-        return f"Capacity: {self.config.file} carries {self.config.capacity}; this task needs {count}."
+        return f"Capacity: {self.config.file} allows {self.config.capacity}; this task needs {count}."
 
     def _document(self, steps: Sequence[Resource], world: _World) -> Mapping[str, Any]:
         """Digests, since a setting may be a secret."""
@@ -244,7 +244,7 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
 
 
 class _World:
-    """The JSON file. Written atomically, so that a kill between two steps keeps what was done."""
+    """The JSON file. Written atomically, so that a kill between two steps loses no completed step."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -265,7 +265,7 @@ def _is_wanted(name: str, context: InfrastructureContext) -> bool:
 
 @contextmanager
 def _locked(path: Path, context: InfrastructureContext) -> Iterator[None]:
-    """One change at a time. Waits for `lock_timeout_s`. Raises LockedError `test_infrastructure.locked`."""
+    """Hold the lock; wait for it up to `lock_timeout_s`. Raises LockedError `test_infrastructure.locked`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline_s = time.monotonic() + context.options.lock_timeout_s
     with path.open("a+") as file:
@@ -303,7 +303,7 @@ def _refuse_what_was_not_shown(now: Mapping[str, Any], context: InfrastructureCo
         moved += [
             f"{name}: nothing is left to {shown['steps'][name]['op']}" for name in shown["steps"].keys() - now["steps"]
         ]
-        moved += [f"the {part} moved" for part in ("config", "recorded") if shown[part] != now[part]]
+        moved += [f"the {part} changed" for part in ("config", "recorded") if shown[part] != now[part]]
     moved = [each for each in moved if each]
     if moved:
         raise RefusedError(
@@ -315,12 +315,12 @@ def _refuse_what_was_not_shown(now: Mapping[str, Any], context: InfrastructureCo
 
 def _moved(name: str, shown: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
     if shown is None:
-        return f"{name} was not to change, and now it is to {now['op']}"
+        return f"{name}: planned no change, now {now['op']}"
     if shown["op"] != now["op"]:
-        return f"{name} was to {shown['op']}, and now it is to {now['op']}"
+        return f"{name}: planned {shown['op']}, now {now['op']}"
     old, new = shown["settings"], now["settings"]
     paths = [path for path in {**old, **new} if old.get(path) != new.get(path)]
-    return f"{name} has another {', '.join(paths)}" if paths else ""
+    return f"{name}: {', '.join(paths)} changed" if paths else ""
 
 
 def _refuse_data_loss(steps: Sequence[Resource], context: InfrastructureContext) -> None:
@@ -339,7 +339,7 @@ def _digest(value: Any) -> str:
 
 def _drift(name: str, recorded: Settings, real: Settings | None) -> Resource:
     if real is None:
-        return Resource(name, _TYPE, "delete", note="deleted outside dstream")
+        return Resource(name, _TYPE, "delete", note="deleted outside DStream")
     differences = _differences(recorded, real)
     return Resource(name, _TYPE, "update" if differences else "same", differences)
 
