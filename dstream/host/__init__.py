@@ -1,6 +1,6 @@
-"""The host of a task's two providers: starts them, relays lines, keeps the checkpoint, stops them in order.
+"""The host of a task's two providers: starts them, relays lines, stores the checkpoint, stops them in order.
 
-Each public name is imported when it is used, so `dstream list` does not pay for `dstream run`.
+Public names are imported on first use, so that `dstream list` does not load the code of `dstream run`.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def test_an_input_in_output_position_is_named_before_any_line_1(tmp_path: Path) 
     error = failure(job(tmp_path, output=odd("output", "input")))
     assert isinstance(error, ConfigError)
     assert error.code == "provider.wrong_role"
-    assert error.message == '"counter" is an input provider and can\'t be used as an output'
+    assert error.message == '"counter" is an input provider and cannot be used as an output'
     assert error.hint == (
         "It reads data; it neither writes it nor manages infrastructure. Did you swap input and output?"
     )
@@ -177,7 +177,7 @@ def test_an_input_in_output_position_is_named_before_any_line_1(tmp_path: Path) 
 
 def test_an_output_in_input_position_is_named_before_any_line_1(tmp_path: Path) -> None:
     error = failure(job(tmp_path, input=odd("input", "output")))
-    assert error.message == '"servicebus" is an output provider and can\'t be used as an input'
+    assert error.message == '"servicebus" is an output provider and cannot be used as an input'
     assert "swap" in error.hint
 
 

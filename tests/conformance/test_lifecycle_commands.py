@@ -190,7 +190,7 @@ def test_a_killed_provider_fails_the_command_in_one_message(place: Place) -> Non
     returned, _, stderr = ended(process)
     assert returned == 1
     assert lines_of(stderr)[0] == (
-        'Error: output provider "test_infrastructure" was killed by SIGKILL without a result of status'
+        'Error: output provider "test_infrastructure" was killed by SIGKILL without a result for status'
         "   [provider.no_result]"
     )
     assert "pipe" not in stderr.lower()

@@ -55,7 +55,7 @@ def a_kill_befalls(place: Place) -> None:
     provider.kill()
     returned, stdout, stderr = ended(process)
     assert clean(subprocess.CompletedProcess(process.args, returned, stdout, stderr)) == 1
-    assert "was killed by SIGKILL without a result of init" in stderr
+    assert "was killed by SIGKILL without a result for init" in stderr
 
 
 def clean(done: subprocess.CompletedProcess[str]) -> int:

@@ -1,6 +1,6 @@
 """init, plan, status, destroy: start only the output provider, send the command and read its result (rule 14).
 
-The provider's last line is the result; its exit code and a closed stdin mean nothing.
+The provider's last line is the result; its exit code and a closed stdin are ignored.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def run_lifecycle(
 ) -> LifecycleOutcome:
     """Carry out the command; on return the process is gone. The first stop request cancels it, the second kills it.
 
-    Raises NoInfrastructure or another ConfigError before writing to a provider that can't do it, and DStreamError for a
-    provider that breaks the protocol or dies. A failure that the provider reports is in the outcome.
+    Raises NoInfrastructure or another ConfigError before writing to a provider that does not support the command, and
+    DStreamError if the provider breaks the protocol or dies. A failure that the provider reports is in the outcome.
     """
     redactor = Redactor(secrets=job.output.secrets, configs=(job.output.config,))
     try:
@@ -103,7 +103,7 @@ class _Command:
         self._cancelled_s: float | None = None
 
     def go(self, *, is_certain_of_hello: bool) -> LifecycleOutcome:
-        """Raises MustRestart if the provider says hello late; cannot happen when `is_certain_of_hello`."""
+        """Carry it out. Raises MustRestart if the provider sends hello late, unless `is_certain_of_hello`."""
         self._report.name("output", self._spec.label)
         self._link = LineLink("output", self._spec, cwd=self._job.cwd, on_stderr=self._stderr)
         self._handshake = self._link.handshake
@@ -165,7 +165,7 @@ class _Command:
         command = LifecycleCommand(job.command, dict(self._spec.config), job.infrastructure, job.options)
         self._link.writer.send(encode(command))
         if self._handshake.is_legacy:
-            self._link.writer.close()  # a legacy provider reads its config up to EOF
+            self._link.writer.close()  # a legacy provider reads its config until EOF
 
     def _await_result(self) -> LifecycleResult:
         heard_s = self._clock()
@@ -251,7 +251,7 @@ class _Command:
             raise failures.by_provider(self._spec, control)
 
     def _heard(self, line: bytes) -> None:
-        """Pass a line to the handshake and act on what it means."""
+        """Pass a line to the handshake and act on the step."""
         try:
             step = self._handshake.heard(line)
         except BadLine as error:
@@ -304,7 +304,7 @@ class _Command:
         )
 
     def _plan(self, result: LifecycleResult) -> Mapping[str, Any] | None:
-        """Return the plan document unchanged: the provider gets it back. Raises SystemFault if it holds a secret."""
+        """Return the plan document unchanged for the provider. Raises SystemFault if it contains a secret."""
         plan = result.metadata.get("plan")
         if not isinstance(plan, dict) or not plan:
             return None

@@ -67,7 +67,7 @@ class LifecycleOutcome:
     is_interrupted: bool = False
     """It was cancelled before it finished."""
     is_legacy: bool = False
-    """A legacy provider, whose resources may be unknown."""
+    """The provider is legacy; its resources may be unknown."""
 
 
 class NoInfrastructure(ConfigError):

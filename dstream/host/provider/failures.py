@@ -23,7 +23,7 @@ def wrong_role(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
     name, is_a = hello.name or spec.label, hello.role
     return ConfigError(
         "provider.wrong_role",
-        f'"{name}" is an {is_a} provider and can\'t be used as an {role}',
+        f'"{name}" is an {is_a} provider and cannot be used as an {role}',
         place=spec.place,
         hint=f"{_WHAT_IT_DOES[is_a]} Did you swap input and output?",
     )
@@ -33,7 +33,7 @@ def legacy_input_as_output(spec: ProviderSpec) -> ConfigError:
     """A legacy provider in the output block that writes rows."""
     return ConfigError(
         "provider.wrong_role",
-        f'"{spec.label}" writes rows: it is an input provider and can\'t be used as an output',
+        f'"{spec.label}" writes rows: it is an input provider and cannot be used as an output',
         place=spec.place,
         hint=f"{_WHAT_IT_DOES['input']} Did you swap input and output?",
     )
@@ -53,7 +53,7 @@ def ended_without_result(spec: ProviderSpec, exit_code: int | None, command: str
     """The provider of a lifecycle command exited without reporting a result."""
     return SystemFault(
         "provider.no_result",
-        f'output provider "{spec.label}" {_ending(exit_code)} without a result of {command}',
+        f'output provider "{spec.label}" {_ending(exit_code)} without a result for {command}',
         place=spec.place,
         hint="The command may be partly done; `dstream status` shows what exists.",
         details=stderr,
@@ -65,8 +65,8 @@ def late_hello(role: Role, spec: ProviderSpec) -> SystemFault:
         "provider.late_hello",
         f'{role} provider "{spec.label}" sent hello only after it had received rows as a legacy provider',
         place=spec.place,
-        hint="Those rows may be lost. The provider must write hello first, before anything slow; "
-        "then run again from a position before those rows.",
+        hint="Those rows may be lost. Fix the provider: it must write hello first, before anything slow. "
+        "Then run again from a position before those rows.",
     )
 
 
@@ -84,7 +84,7 @@ def wrong_protocol(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
 def no_once(spec: ProviderSpec, name: str) -> ConfigError:
     return ConfigError(
         "provider.no_once",
-        f'input provider "{name}" can\'t run with --once: its source has no end',
+        f'input provider "{name}" does not support --once: its source has no end',
         place=spec.place,
         hint="Run without --once and end the run with Ctrl-C, --duration or --max-rows.",
     )
@@ -95,7 +95,7 @@ def no_hello(role: Role, spec: ProviderSpec, first_line: bytes) -> ConfigError:
         "provider.no_hello",
         f'{role} provider "{spec.label}" does not speak protocol {PROTOCOL_VERSION}: its first line is not a hello',
         place=spec.place,
-        hint="stdout is for the protocol only; write log messages to stderr.",
+        hint="Use stdout for the protocol only; write log messages to stderr.",
         details=[f"it wrote: {_quote(first_line)}"],
     )
 
@@ -119,7 +119,7 @@ def died(
     hint = "" if stderr else "It wrote nothing to stderr."
     if exit_code is None or exit_code >= 0:
         return SystemFault("provider.died", message, place=spec.place, hint=hint, details=stderr)
-    # Killed from outside, e.g. for lack of memory. Unlike an exit by itself, this may not happen again on a retry.
+    # Killed from outside, e.g. because of low memory. Unlike a regular exit, this may not happen again on a retry.
     error = TransientError("provider.died", message, hint=hint)
     error.place, error.details = spec.place, tuple(stderr)
     return error
@@ -149,7 +149,7 @@ def silent(role: Role, spec: ProviderSpec, silent_s: float) -> SystemFault:
         "provider.silent",
         f'{role} provider "{spec.label}" has been silent for {silent_s:.0f} s',
         place=spec.place,
-        hint="A provider must send a heartbeat every 10 s. It hangs, or something blocks its heartbeat.",
+        hint="It hangs, or something blocks its heartbeat, which it must send every 10 s.",
     )
 
 
@@ -173,7 +173,7 @@ def line_too_long(role: Role, spec: ProviderSpec, task: str, error: LineTooLong)
 
 
 def by_provider(spec: ProviderSpec, body: Error | ErrorBody) -> DStreamError:
-    """An error the provider reported: code, kind, message and hint unchanged; a config path becomes a place."""
+    """An error that the provider reported: code, kind, message and hint unchanged; a config path becomes a place."""
     error = of_kind(body.kind, body.code, body.message, hint=body.hint, config_path=body.config_path)
     error.place = (spec.place_of(body.config_path) if body.config_path else None) or spec.place
     if isinstance(error, TransientError):

@@ -1,7 +1,7 @@
-"""The one way to start, greet and end a provider.
+"""Starts, greets and ends a provider.
 
-`ProviderLink` owns a process, its stdin (through a writer thread) and its handshake; it leaves stdout to one reader.
-In a run that is a thread per provider (`host/run/reader.py`). Where one provider answers one request, as in `describe`
+`ProviderLink` owns a process, its stdin (through a writer thread) and its handshake; stdout belongs to a single reader.
+In a run, the reader is a thread per provider (`host/run/reader.py`). For one request to one provider, as in `describe`
 and the lifecycle commands, `LineLink` reads stdout on the caller's thread.
 """
 
@@ -26,14 +26,14 @@ from dstream.protocol.handshake import Handshake, speaks_this_version
 from dstream.protocol.messages import Hello, Role
 
 TICK_S = 0.1
-"""How long a wait for a provider may ignore a stop request."""
+"""Maximum time that a wait for a provider ignores a stop request."""
 
 
 class MustRestart(Exception):
-    """A provider treated as legacy said hello late: start it again and wait for its hello."""
+    """A provider treated as legacy sent hello late: restart it and wait for its hello."""
 
     def __init__(self, role: Role) -> None:
-        super().__init__(f"{role} said hello late")
+        super().__init__(f"{role} sent hello late")
         self.role: Role = role
 
 
@@ -44,7 +44,7 @@ class ProviderLink:
     """
 
     reader: threading.Thread | None = None
-    """The reader of stdout, if it has its own thread; it must end at EOF."""
+    """The thread that reads stdout, if there is one; it must end at EOF."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class ProviderLink:
         return memory.patience_s(self.spec.argv, usual_s)
 
     def check_hello(self, hello: Hello, role: Role | None) -> None:
-        """Raise ConfigError for another protocol version, or for a role other than `role` (None: any role)."""
+        """Raise ConfigError for a different protocol version, or a role other than `role` (None: any role)."""
         if not speaks_this_version(hello):
             raise failures.wrong_protocol(role or hello.role, self.spec, hello)
         if role is not None and hello.role != role:
@@ -104,7 +104,7 @@ def shut_down(links: Sequence[ProviderLink], number: signal.Signals, grace_s: fl
     """End the providers and everything they started, kill them after `grace_s` seconds, and clean up."""
     for link in links:
         link.process.end(number)
-        # An SDK input that was told to stop waits for its last acks until EOF.
+        # After `stop`, an SDK input waits for its last acks until EOF.
         link.writer.close()
     deadline_s = time.monotonic() + grace_s
     for link in links:
@@ -121,7 +121,7 @@ class LineLink(ProviderLink):
     def __init__(
         self, role: Role, spec: ProviderSpec, *, cwd: Path | None, on_stderr: Callable[[str], None] = lambda _: None
     ) -> None:
-        # A broken stdin is no news: the provider has ended or is about to, and its stdout shows how.
+        # A broken stdin adds nothing: the provider has ended or is about to, and its stdout shows how.
         super().__init__(role, spec, cwd=cwd, on_stderr=on_stderr)
         self._splitter = LineBuffer("result", DEFAULT_MAX_LINE)
         self._lines: deque[bytes] = deque()
@@ -164,7 +164,7 @@ class LineLink(ProviderLink):
 
         `hear` gets each line and passes it to the handshake. `legacy_after_s`: how long to wait for hello before
         treating the provider as legacy; None if it is known to send one. `check_stop` may raise. Returns False at EOF.
-        Raises SystemFault if a hello is certain but does not come within `timeout_s`.
+        Raises SystemFault if a hello is certain but does not arrive within `timeout_s`.
         """
         deadline_s = clock() + (timeout_s if legacy_after_s is None else legacy_after_s)
         while self.handshake.hello is None and not self.handshake.is_legacy:
@@ -192,7 +192,7 @@ class LineLink(ProviderLink):
                 return
 
     def _read(self, timeout_s: float) -> bytes | None:
-        """Return what stdout holds; None if nothing arrives in time, b"" at EOF."""
+        """Return the next bytes of stdout; None if none arrive in time, b"" at EOF."""
         stdout = self.process.stdout.fileno()
         if not select.select([stdout], [], [], max(0.0, timeout_s))[0]:
             return None

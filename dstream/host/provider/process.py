@@ -66,11 +66,11 @@ class ProviderProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative: the signal that ended it."""
+        """None while it runs; negative for the signal that ended it."""
         return self._popen.returncode if self._gone.is_set() else None
 
     def last_stderr_lines(self) -> tuple[str, ...]:
-        """Return the last lines of stderr; after the exit, nothing is missing."""
+        """Return the last lines of stderr; complete once the process has exited."""
         if self._gone.is_set():
             self._stderr.join(timeout=1.0)
         return tuple(self._tail)
@@ -95,8 +95,8 @@ class ProviderProcess:
 
     def _wait(self) -> None:
         if hasattr(os, "waitid"):
-            # Not reaped yet, so its group id can't be reused: this safely kills whatever it left behind, and its pipes
-            # reach EOF.
+            # The process is not reaped yet, so its group id cannot be reused. Kill whatever it left behind, so that its
+            # pipes reach EOF.
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         else:
             self._popen.wait()
@@ -130,21 +130,21 @@ def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[st
     except FileNotFoundError as error:
         raise ConfigError(
             "provider.not_found",
-            f'{role} provider "{spec.label}" can\'t be started: {spec.argv[0]} or its interpreter does not exist',
+            f'{role} provider "{spec.label}" cannot be started: {spec.argv[0]} or its interpreter does not exist',
             place=spec.place,
             hint="Check provider or provider_path; for a script, also check its first line.",
         ) from error
     except OSError as error:
         raise ConfigError(
             "provider.not_executable",
-            f'{role} provider "{spec.label}" can\'t be started: {error.strerror}: {spec.argv[0]}',
+            f'{role} provider "{spec.label}" cannot be started: {error.strerror}: {spec.argv[0]}',
             place=spec.place,
             hint="It must be an executable file; a script needs a first line, e.g. #!/usr/bin/env python3.",
         ) from error
 
 
 def _enlarge(descriptor: int) -> None:
-    """Enlarge a pipe from 64 KiB to 1 MiB, if the system allows it, to switch less often between processes."""
+    """Enlarge a pipe from 64 KiB to 1 MiB, if the system allows it, for fewer switches between processes."""
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with contextlib.suppress(OSError):  # over the user's pipe quota; a smaller pipe works too
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

@@ -1,6 +1,6 @@
-"""Which values of a config are secret because its provider's schema says so (`writeOnly`).
+"""Finds the values in a config that the provider's schema marks as secret (`writeOnly`).
 
-Found through `describe`, once per executable, before it gets its config and could reveal it.
+Uses `describe`, once per executable, before the provider receives its config and could reveal it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ SettingPath = tuple[str, ...]
 
 
 class NotDescribed(Exception):
-    """It has the capability `describe`, but sent no description."""
+    """The provider has the capability `describe`, but sent no description."""
 
 
 def learn_secrets(link: ProviderLink, redactor: Redactor, cwd: Path | None, log: Callable[..., None]) -> None:
-    """Before the provider gets its config, tell the redactor which values in it are secret.
+    """Pass the secret values in the provider's config to the redactor, before the provider receives the config.
 
     Logs `provider.not_described` if the provider can describe its settings but does not.
     """
@@ -47,7 +47,7 @@ def learn_secrets(link: ProviderLink, redactor: Redactor, cwd: Path | None, log:
 
 
 def secret_values(spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None) -> list[str]:
-    """Return the texts in the config that are secret. Raises NotDescribed."""
+    """Return the secret texts in the config. Raises NotDescribed."""
     if not spec.config or "describe" not in hello.capabilities:
         return []
     known = recall(spec.argv)

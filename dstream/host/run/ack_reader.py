@@ -19,7 +19,7 @@ _ROW = b'{"data":'
 
 
 class AckReader(ProviderReader):
-    """Call `attach` before the output gets line 1."""
+    """Reads an output's stdout. Call `attach` before the output receives line 1."""
 
     role = "output"
     _checkpoints: Checkpoints

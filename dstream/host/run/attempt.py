@@ -1,4 +1,4 @@
-"""One pair of providers from start to exit, and the cause of its end."""
+"""One pair of providers from start to exit, and the cause of a failure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RunContext:
 
 
 class Attempt:
-    """Run it once. Any note in `mailbox` wakes it. `before`: the figures of the run's earlier pairs."""
+    """One pair; call `go` once. Any note in `mailbox` wakes it. `before`: the figures of the run's earlier pairs."""
 
     def __init__(self, context: RunContext, mailbox: Mailbox, before: Progress) -> None:
         self._context = context
@@ -77,10 +77,10 @@ class Attempt:
         return Progress(phases=self._report.phases, metrics=self._report.metrics).after(self._before)
 
     def go(self, patient_with: Set[Role], *, started: str) -> bool:
-        """Return whether it was drained. `started`: the event to log when both providers are ready.
+        """Run the pair and return whether it was drained. `started`: the event to log when both providers are ready.
 
-        Raises DStreamError if the pair failed, MustRestart if a provider not in `patient_with` said hello late. In
-        every case both processes are gone.
+        Raises DStreamError if the pair failed, and MustRestart if a provider not in `patient_with` sent hello late. In
+        all cases both processes are gone.
         """
         self._stored = self._context.store.load()
         pair = Pair(self._job, self._report, self._mailbox, self._context.clock)
@@ -201,7 +201,7 @@ class Attempt:
         self._mailbox.put(Failed(None, error))
 
     def _cause(self, pair: Pair, role: Role) -> DStreamError:
-        """End the pair and return the cause of a loss: the provider's own error if it sent one."""
+        """End the pair and return the cause of the loss: the provider's own error if it sent one."""
         side = pair.side(role)
         side.process.wait(LAST_WORDS_S)
         exit_code = side.process.exit_code

@@ -1,4 +1,4 @@
-"""What interrupts the main thread, other than an error."""
+"""Exceptions that interrupt the main thread without being errors."""
 
 from __future__ import annotations
 

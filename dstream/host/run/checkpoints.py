@@ -1,7 +1,7 @@
-"""From the output's ack to the input's: the ledger behind its lock, and the thread that stores what is settled.
+"""From the output's ack to the input's: the ledger behind its lock, and the thread that stores settled states.
 
-Rule 3: destination durable, then the host's state durable, then the ack to the input. One write at a time, the newest
-state wins, no deliberate delay: while a write is under way, acks gather and the next write covers them all.
+Rule 3: destination durable, then the host's state durable, then the ack to the input. There is one write at a time, of
+the newest state, without delay; acks that arrive during a write are covered by the next one.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Checkpoints(threading.Thread):
                 self._changed.notify_all()
 
     def wait_for_room(self, max_in_flight: int, timeout_s: float) -> bool:
-        """Wait for at most `max_in_flight` unacknowledged checkpoints; return whether that holds (back-pressure)."""
+        """Wait for at most `max_in_flight` unacknowledged checkpoints; return False after a timeout (back-pressure)."""
         with self._changed:
             return self._changed.wait_for(lambda: self._ledger.in_flight <= max_in_flight, timeout_s)
 

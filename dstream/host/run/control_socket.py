@@ -51,7 +51,7 @@ def ask_host(path: Path, request: str) -> dict[str, Any] | None:
 
 
 class ControlSocket(threading.Thread):
-    """Serves from `start` to `close`. Raises OSError if the socket can't be created."""
+    """Serves from `start` to `close`. Raises OSError if the socket cannot be created."""
 
     def __init__(self, path: Path, answer: Answer) -> None:
         super().__init__(name="control-socket", daemon=True)
@@ -130,7 +130,7 @@ class ControlSocket(threading.Thread):
 
 @contextlib.contextmanager
 def _within_the_limit(path: Path) -> Iterator[str]:
-    """The path as an address: AF_UNIX takes 107 bytes (unix(7)); a longer one goes by way of its open folder."""
+    """Yield the path as an address. AF_UNIX allows 107 bytes (unix(7)); a longer path goes through its open folder."""
     if len(os.fsencode(path)) < 104 or not Path("/proc/self/fd").is_dir():
         yield str(path)
         return

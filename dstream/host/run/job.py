@@ -62,7 +62,7 @@ class Job:
     drain_deadline_s: float = 25.0
     silence_s: float = 60.0
     exit_grace_s: float = 5.0
-    """How long a provider may take to exit after its work is done or it was told to terminate."""
+    """How long a provider may take to exit after finishing its work or receiving SIGTERM."""
     summary_every_s: float = 30.0
     progress_every_s: float = 1.0
 
@@ -120,7 +120,7 @@ class MetricValue:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is. Rows are data lines; settled ones are durable at the destination, repeats counted again."""
+    """The progress of a run. Rows are data lines; settled rows are durable at the destination, counting repeats."""
 
     rows_relayed: int = 0
     rows_settled: int = 0
@@ -135,7 +135,7 @@ class Progress:
     restarts: int = 0
 
     def after(self, earlier: Progress) -> Progress:
-        """These figures of one pair with those of the pairs before it, whose unsettled rows were dropped."""
+        """Add the figures of earlier pairs, whose unsettled rows were dropped."""
         return replace(
             self,
             rows_relayed=earlier.rows_settled + self.rows_relayed,
@@ -170,7 +170,7 @@ class RunSummary:
     started_at: datetime
     ended_at: datetime
     streamed_s: float
-    """From both providers ready to the end."""
+    """Seconds from both providers ready to the end."""
     drained: bool
     progress: Progress
 

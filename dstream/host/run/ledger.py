@@ -1,7 +1,7 @@
-"""Which rows are covered by which checkpoint, and what an ack settles. Pure: no I/O, no clock, no threads.
+"""Tracks which checkpoint covers which rows, and what an ack settles. Pure: no I/O, no clock, no threads.
 
-Rule 4: three counts must agree, the host's own, the checkpoint's n and the ack's n. A difference means that a row was
-lost or duplicated between two processes; then nothing more is stored.
+Rule 4: three counts must agree: the host's own, the checkpoint's n and the ack's n. If they differ, a row was lost or
+duplicated between two processes, and nothing more is stored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Open:
 
 
 class Ledger:
-    """Checkpoints in flight, by order of their number."""
+    """Checkpoints in flight, ordered by number."""
 
     def __init__(self) -> None:
         self._open: deque[_Open] = deque()

@@ -1,4 +1,4 @@
-"""The order of the start (rule 1): both hellos, roles and capabilities, the output ready, then the input ready."""
+"""The start of a pair, in order (rule 1): both hellos, roles and capabilities, output ready, input ready."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Opening:
         self._clock = clock
 
     def greet(self, patient_with: Set[Role]) -> Modes:
-        """Wait until both providers have sent hello or count as legacy. Nothing is written to either before that.
+        """Wait until each provider has sent hello or counts as legacy. Nothing is written to either before that.
 
-        `patient_with`: the roles known to send hello, however late.
+        `patient_with`: the roles known to send hello, even if late.
         """
         waiting: set[Role] = {"input", "output"}
         start_s = self._clock()
@@ -84,7 +84,7 @@ class Opening:
         side.handshake.asked()
         side.writer.send(self._line_1(side, state))
         if modes.input_is_legacy:
-            side.writer.close()  # the original ingester reads its config up to EOF
+            side.writer.close()  # the original ingester reads its config until EOF
         else:
             side.writer.send(encode(Welcome(PROTOCOL_VERSION)))
         self._await_ready(side)

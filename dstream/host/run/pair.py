@@ -18,13 +18,13 @@ from dstream.host.run.report import RunReport
 from dstream.protocol.messages import Role
 
 LAST_WORDS_S = 2.0
-"""How long after one sign of a provider's end the others may take: its exit, the rest of its pipes."""
+"""After one sign of a provider's end, how long the others may take: its exit, the rest of its pipes."""
 
 ReaderT = TypeVar("ReaderT", bound=ProviderReader)
 
 
 class Side(ProviderLink, Generic[ReaderT]):
-    """One provider of a run with its reader, and the signs of its end (times of the run's clock)."""
+    """One provider of a run with its reader, and the signs of its end (times on the run's clock)."""
 
     reader: ReaderT
 
@@ -55,7 +55,7 @@ class Side(ProviderLink, Generic[ReaderT]):
         self.reader.start()
 
     def hear_end(self, note: Note, now_s: float) -> None:
-        """Keep what a note says about this provider's end."""
+        """Record a note about this provider's end."""
         if isinstance(note, Exited) and note.role == self.role:
             self.exited_s = now_s
         elif isinstance(note, Closed) and note.role == self.role:
@@ -64,7 +64,7 @@ class Side(ProviderLink, Generic[ReaderT]):
             self.stdin_broken_s = now_s
 
     def is_gone(self, now_s: float) -> bool:
-        """Whether it shows signs of its end, and its last words are heard or overdue."""
+        """Return whether it has ended, and its remaining output is read or overdue."""
         signs = [at for at in (self.exited_s, self.closed_s, self.stdin_broken_s) if at is not None]
         if self.exited_s is not None and self.closed_s is not None:
             return True
@@ -75,7 +75,7 @@ AnySide = Side[Relay] | Side[AckReader]
 
 
 class Pair:
-    """Create it and shut it down on one thread, which must outlive both processes."""
+    """The two providers. Create the pair and shut it down on one thread, which must outlive both processes."""
 
     def __init__(self, job: Job, report: RunReport, mailbox: Mailbox, clock: Callable[[], float]) -> None:
         self._exit_grace_s = job.exit_grace_s

@@ -1,4 +1,4 @@
-"""What the readers of both providers' stdout share: the handshake, telemetry and errors."""
+"""The shared part of the readers of both providers' stdout: handshake, telemetry and errors."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ProviderReader(threading.Thread):
         raise NotImplementedError
 
     def _starting(self, line: bytes) -> Step | None:
-        """Pass on a line that arrives before ready, and return what it means."""
+        """Pass on a line that arrives before ready, and return its step."""
         step = self.handshake.heard(line)
         if isinstance(step, Told):
             self._report.told(self.role, step.control, step.line)

@@ -1,8 +1,8 @@
-"""The input's stdout to the output's stdin: the path of the rows, and the only one that may block (rule 7).
+"""Relays rows from the input's stdout to the output's stdin, the only path that may block (rule 7).
 
-Data lines are counted, never parsed nor copied: a chunk goes from one buffer to the pipe, with the checkpoints, now
-without their states, in their places. What an input or an output of the original protocol leaves out, the relay adds:
-checkpoints for an input that writes none, and acks, at the moment of writing, for an output that sends none.
+Data lines are counted, never parsed or copied: a chunk goes from one buffer to the pipe, with the checkpoints in place
+but without their states. For providers of the original protocol, the relay adds what they lack: checkpoints for an
+input that writes none, and acks, at the time of writing, for an output that sends none.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _HOST_CHECKPOINT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """Tasks that the providers leave to the host."""
+    """What the host does for providers of the original protocol."""
 
     input_is_legacy: bool = False
-    """It has no control lines; prose may stand between its rows; its EOF is its end if it exits with 0."""
+    """It has no control lines, may write text between rows, and ends at EOF if it exits with 0."""
     host_checkpoints: bool = False
     settles_on_write: bool = False
     """The output sends no acks and gets no control lines: a row counts as delivered when it is in the pipe."""
 
 
 class Relay(ProviderReader):
-    """Call `attach` before the input gets line 1.
+    """Relays rows. Call `attach` before the input receives line 1.
 
-    It closes the output's stdin only after the input's end (rule 11): an EOF at any other time would make the output's
-    exit look like the cause of a failure.
+    It closes the output's stdin only after the input's end (rule 11): with an EOF at any other time, the output's exit
+    would look like the cause of a failure.
     """
 
     role = "input"
@@ -81,7 +81,7 @@ class Relay(ProviderReader):
         self._attached.set()
 
     def expect_end(self) -> None:
-        """A legacy input was told to terminate: its EOF is its end, whatever its exit code."""
+        """Accept EOF as the end, whatever the exit code: the legacy input was sent SIGTERM."""
         self._is_stopping = True
 
     def _read(self) -> None:

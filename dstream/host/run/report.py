@@ -27,7 +27,7 @@ class RunReport:
         self._labels[role] = provider
 
     def started(self, role: Role, provider: str) -> None:
-        """A new process started: discard the phase and lag of the last one."""
+        """Discard the phase and lag of the last process: a new one has started."""
         self.name(role, provider)
         self._phases.pop(role, None)
 

@@ -1,4 +1,4 @@
-"""When a failed pair of providers is started again (protocol rule 9). Pure: the caller passes time and chance."""
+"""Schedules the restart of a failed pair of providers (protocol rule 9). Pure: the caller passes time and chance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FINAL = frozenset(
         "state.secret",
     }
 )
-"""Program faults that would recur, or after which rows may be missing: someone must investigate."""
+"""Program faults that would recur, or after which rows may be missing: they need investigation."""
 _MOST_DOUBLINGS = 32
 
 
@@ -24,7 +24,7 @@ class RestartSchedule:
     """Counts consecutive restarts without a checkpoint and schedules the next one."""
 
     def __init__(self, policy: RestartPolicy, chance: Callable[[], float]) -> None:
-        """`chance` gives numbers from 0 to 1."""
+        """`chance` returns numbers from 0 to 1."""
         self._policy = policy
         self._chance = chance
         self.attempts = 0

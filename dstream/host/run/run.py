@@ -2,7 +2,7 @@
 
 The threads of a run, each the only one on its pipe (rule 7):
 
-    main            starts the processes, keeps the order of start and drain, judges; never touches a row
+    main            starts the processes, orders start and drain, decides; never touches a row
     input-stdout    the relay: input.stdout -> output.stdin, the only path that may block
     output-stdout   acks -> ledger
     state-writer    settled state -> disk, then the ack -> input-stdin
@@ -10,9 +10,9 @@ The threads of a run, each the only one on its pipe (rule 7):
     input-stderr, output-stderr     log lines
     input-wait, output-wait         exits
 
-All but main report to it through one mailbox. Main joins them when both processes are gone. The processes are children
-of main, which outlives them: Linux ties the parent-death signal to the thread that forked. Main is whichever thread
-called `run_task`; several tasks have one each.
+All threads report to main through one mailbox. Main joins them when both processes are gone. The processes are children
+of main, which outlives them: Linux ties the parent-death signal to the thread that forked. Main is the thread that
+called `run_task`, one per task.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def run_task(
     """Stream until the input ends, `stop` is requested, a limit is reached or an error is final.
 
     Emits run.started when both providers are ready for the first time, run.restarting and run.restarted around each
-    further pair, run.finished at the end. Raises DStreamError, its texts redacted; then both processes are gone and
+    further pair, run.finished at the end. Raises DStreamError with redacted texts; by then both processes are gone and
     everything acknowledged is stored. `Interrupted` never escapes: an interrupted run returns with `drained` false.
     """
     redactor = Redactor(secrets=job.input.secrets | job.output.secrets, configs=(job.input.config, job.output.config))
@@ -234,7 +234,7 @@ class _Run:
 
 @contextlib.contextmanager
 def _answering(context: RunContext, answer: Callable[[str], Mapping[str, Any]]) -> Iterator[None]:
-    """Serve the control socket; without one the run continues, because rows matter more than figures."""
+    """Serve the control socket; if it is unavailable, the run continues, because rows matter more than figures."""
     job = context.job
     if job.socket_dir is None:
         yield
@@ -258,7 +258,7 @@ def _check_from(job: Job, stored: StoredState | None) -> None:
         return
     raise RefusedError(
         "state.exists",
-        f'task "{job.task}" has a checkpoint (stored {stored.stored_at}), so it can\'t start from "{job.from_}"',
+        f'task "{job.task}" has a checkpoint (stored {stored.stored_at}), so it cannot start from "{job.from_}"',
         place=job.input.place,
         hint="Omit --from to resume from the checkpoint, or add --reset to delete it.",
     )

@@ -71,7 +71,7 @@ class Streaming:
             self._tell(now)
 
     def progress(self) -> Progress:
-        """Of the whole run."""
+        """Return the figures of the whole run."""
         counts = self._checkpoints.counts
         own = Progress(
             rows_relayed=counts.rows_relayed,
@@ -158,7 +158,7 @@ class Streaming:
             if self._pair.input.reader.has_ended:
                 return False
             if side.process.exit_code == 0 and side.closed_s is None:
-                # Its rows are still on their way, as fast as the output takes them.
+                # Its rows are still in transit, at the output's speed.
                 return side.reader.liveness.silent_s(now) > LAST_WORDS_S
         elif self._checkpoints.is_acknowledged:
             return False
