@@ -1,4 +1,4 @@
-"""init, plan, status and destroy of an open stack. docs/guides/infrastructure.md describes what each guarantees."""
+"""init, plan, status and destroy for an open stack. docs/guides/infrastructure.md describes what each guarantees."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ T = TypeVar("T")
 
 _POLL_S = 0.2
 _RACES = 5
-"""Retries of a lock race: of two simultaneous attempts the engine may reject both (pulumi/pkg/backend/diy/lock.go)."""
+"""Retries after a lock race: the engine may reject both of two simultaneous attempts (pulumi/pkg/backend/diy/lock.go).
+"""
 
 _NOTHING_RECORDED = "no infrastructure recorded"
 
 
 class Commands:
-    """The four lifecycle commands, each run once per session."""
+    """The four lifecycle commands. Run one per session."""
 
     def __init__(self, session: Session, definition: Definition, context: InfrastructureContext) -> None:
         self._session = session
@@ -47,7 +48,7 @@ class Commands:
         self._told: set[str] = set()
 
     def plan(self) -> Plan:
-        """Return what init, or destroy, would do. Takes no lock and writes nothing."""
+        """Return what init or destroy would do. Takes no lock and writes nothing."""
         self._session.install_plugins()
         destroy = self._options.destroy
         record = self._record(is_destroyed=destroy)
@@ -157,7 +158,7 @@ class Commands:
         return self._session.refresh()
 
     def _record(self, *, is_destroyed: bool) -> StackRecord | None:
-        """Return the record if this program can continue from it. `is_destroyed`: only to delete it."""
+        """Return the record. Raises ConfigError if this program cannot continue (`is_destroyed`: delete) from it."""
         record = self._session.record()
         if record is not None:
             self._definition.check_recorded(record.types_and_names, is_destroyed)
@@ -191,8 +192,8 @@ class Commands:
         return [replace(each, outputs=real.get(each.urn, each.outputs)) for each in steps]
 
     def _has_work(self, preview: EngineEvents, record: StackRecord | None) -> bool:
-        """Whether to start an update. True as well if only the record would change: outputs, or facts that no plan
-        shows, such as dependencies.
+        """Return whether to start an update, even if it only changes the record: outputs, or facts that no plan shows,
+        such as dependencies.
         """
         if record is None or not record.is_initialised:
             return True
@@ -253,7 +254,7 @@ class Commands:
         self._context.resource(self._described(step, step.op, self._shown(step), note), phase)
 
     def _found(self, step: Step) -> Resource:
-        """The result of a refresh: drift, or with `refresh_only` what was recorded."""
+        """Describe the result of a refresh: drift, or with `refresh_only`, what was recorded."""
         note = "deleted outside DStream" if step.op == "delete" else ""
         is_recorded = self._options.refresh_only and step.op != "same"
         return self._described(step, "refresh" if is_recorded else step.op, step.diff, note)
@@ -284,7 +285,7 @@ class Commands:
         return Resource(step.name, step.type, op, named, note, kind=display.kind(step.type))
 
     def _shown(self, step: Step) -> Sequence[PropertyChange]:
-        """The step's differences; for a new resource without those that only repeat its name."""
+        """The step's differences; for a new resource, without those that only repeat its name."""
         if step.op not in ("create", "import"):
             return step.diff
         naming = self._definition.naming

@@ -1,4 +1,4 @@
-"""A provider's infrastructure as DStream needs to know it: to plan, create and protect it."""
+"""What DStream needs to know about a provider's infrastructure to plan, create and protect it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _no_figures(steps: Sequence[Step]) -> Sequence[Figure]:
 
 
 class Display(Protocol):
-    """Display texts for users, given raw values. "" leaves the text to the host."""
+    """Display texts for raw values. Return "" for the host's default."""
 
     def kind(self, resource_type: str) -> str:
         """Return the display name of a type: `queue`."""
@@ -61,28 +61,28 @@ class Definition:
     where: str = ""
     """Where the resources are, for display: `sb-retail (rg-retail)`."""
     plugins: Mapping[str, str] = field(default_factory=dict)
-    """Provider plugins and versions: `{"azure-native": "3.29.0"}`. Installed at first use, unless attached."""
+    """Provider plugins and versions: `{"azure-native": "3.29.0"}`. Installed on first use, unless attached."""
     attached: Mapping[str, ResourceProviderServicer] = field(default_factory=dict)
     """Resource providers that this process serves during a command, by package name."""
     engine_config: Mapping[str, str] = field(default_factory=dict)
     """Settings of provider packages, such as `azure-native:location`. Recorded, so never a secret."""
     resource_id: Callable[[str, Mapping[str, Any]], str | None] = _no_id
-    """The provider's id of a resource, given its type and inputs: finds resources of an interrupted `init`."""
+    """The provider's id of a resource, given its type and inputs. Used to find resources of an interrupted `init`."""
     config_path_of: Callable[[str, str], str] = _no_path
-    """The setting that declares the resource of this type and name, such as `subscriptions[0]`, so that an error about
-    the resource points at its line; "" if no setting does.
+    """The setting that declares the resource of this type and name, e.g. `subscriptions[0]`, so that an error about the
+    resource points to its line; "" if there is none.
     """
     naming: Collection[str] = ()
-    """Properties that only identify a resource; not shown for a new one."""
+    """Properties that only identify a resource; not shown for new resources."""
     holds: Callable[[Step], int] = _nothing
     """How much data replacing or deleting the resource would lose, from its actual state (`step.outputs`)."""
     held: str = "messages"
     """The unit of `holds`, in the plural, for display."""
     display: Display | None = None
-    """Display names and values; None: the host formats names and values neutrally."""
+    """Display names and values. None: the host's default format."""
     check_recorded: Callable[[Collection[tuple[str, str]], bool], None] = _continues
-    """Given the types and names of recorded resources and whether to destroy them, raises ConfigError if this program
-    cannot continue from that record.
+    """Raises ConfigError if this program cannot continue from a record. Arguments: the types and names of the recorded
+    resources, and whether to destroy them.
     """
     message: Callable[[Sequence[Step]], str] = _no_message
     """Text shown with a plan, such as the capacity of the tier."""

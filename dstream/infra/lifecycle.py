@@ -1,6 +1,6 @@
 """The base class of providers whose infrastructure runs on the Pulumi engine.
 
-Imported before a provider's first line, so light. The engine's SDK is loaded when a command arrives.
+Light, because it is imported before a provider's first line. The engine's SDK is loaded when a command arrives.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _QUIET = {"GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "ERROR"}
 
 
 class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
-    """Base class, next to OutputProvider: define the wanted resources and get the four lifecycle commands.
+    """A second base class next to OutputProvider: define the resources and get the four lifecycle commands.
 
     class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
-        def definition(self, context): return Definition(program=.., spec=..)
+        def definition(self, context): return Definition(program=..., spec=...)
     """
 
     @abstractmethod
@@ -38,8 +38,8 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
     def recorded(self, context: InfrastructureContext) -> Definition:
         """Return the definition for `status` and `destroy`, which use the record and never run the program.
 
-        Override it if settings that only affect creating or using the infrastructure may be invalid: those must not
-        block a clean-up.
+        Override it so that invalid settings that only affect creating or using the infrastructure do not block a
+        clean-up.
         """
         return self.definition(context)
 

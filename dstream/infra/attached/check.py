@@ -1,4 +1,4 @@
-"""Checks a resource's settings against their descriptions. Pure."""
+"""Checks a resource's settings against its properties. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXPECTED: dict[Kind, str] = {
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
-    "duration": "a duration in ISO 8601 such as PT1M30S",
+    "duration": "an ISO 8601 duration, e.g. PT1M30S",
     "object": "an object",
     "map": "a map",
     "list": "a list",

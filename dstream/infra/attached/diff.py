@@ -19,7 +19,7 @@ _ANY = Property("map")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """At a property's path as the engine writes it: `sqlFilter.sqlExpression`, `properties["a.b"]`, `hosts[1]`."""
+    """A change at a property path in the engine's form: `sqlFilter.sqlExpression`, `properties["a.b"]`, `hosts[1]`."""
 
     path: str
     kind: ChangeKind
@@ -43,7 +43,7 @@ def changes(properties: Mapping[str, Property], olds: Values, news: Values) -> l
 
 
 def real_inputs(properties: Mapping[str, Property], settings: Values, recorded: Values, baseline: Values) -> Values:
-    """Return the actual settings as inputs that differ from `recorded` only by real drift.
+    """Return the actual settings as inputs that differ from `recorded` only by drift.
 
     Equal values keep their recorded spelling. A setting that is not recorded appears only if it differs from its
     default and from the value at creation (`baseline`), because defaults depend on tiers and versions.
@@ -61,7 +61,7 @@ def real_inputs(properties: Mapping[str, Property], settings: Values, recorded: 
 
 
 def inside(within: str, name: str | int) -> str:
-    """A property's path."""
+    """Return the path of `name` within `within`."""
     if isinstance(name, int):
         return f"{within}[{name}]"
     if not _PLAIN.fullmatch(name):

@@ -1,8 +1,8 @@
 """A Pulumi resource provider for custom resource types, which the engine attaches to.
 
-It answers the engine's calls (pulumi/provider.proto) and leaves the resources to `ResourceType`s, which know nothing of
-Pulumi. Credentials stay in those objects and never become inputs or state. The provider is stateless, so the engine may
-call it from every thread of its server. `Definition.attached` maps package names to providers.
+It answers the engine's calls (pulumi/provider.proto) and delegates the resources to `ResourceType`s, which do not
+depend on Pulumi. Credentials stay in those objects and never become inputs or state. The provider is stateless, so the
+engine may call it on any thread of its server. `Definition.attached` maps package names to providers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SCHEMA_TYPES: dict[Kind, dict[str, Any]] = {
 
 
 class AttachedResources(ResourceProviderServicer):
-    """`types` by token, such as `dstream:servicebus:Queue`; the first part is the package's name."""
+    """Serves `types`, by token such as `dstream:servicebus:Queue`; the first part is the package's name."""
 
     def __init__(self, types: Mapping[str, ResourceType], version: str) -> None:
         self._types = types
@@ -65,7 +65,7 @@ class AttachedResources(ResourceProviderServicer):
         return Empty()
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Comes at the end of every operation; the next one uses the same server."""
+        """Called at the end of every operation; the next operation uses the same server."""
         return Empty()
 
     def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -157,12 +157,12 @@ class AttachedResources(ResourceProviderServicer):
 
 @contextmanager
 def _told(context: grpc.ServicerContext) -> Iterator[None]:
-    """Report failures as status `unknown`: the engine shows the text, and gives other codes a meaning of its own."""
+    """Report failures with status `unknown`: the engine shows the text, whereas it interprets other codes."""
     try:
         yield
     except (ResourceFailed, DStreamError) as failure:
         _abort(context, str(failure))
-    except Exception as error:  # noqa: BLE001  # the engine must get any error, in one line
+    except Exception as error:  # noqa: BLE001  # the engine must receive any error, in one line
         _abort(context, f"{type(error).__name__}: {error}")
 
 

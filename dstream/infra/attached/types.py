@@ -1,6 +1,6 @@
 """Interfaces for custom resource types: the settings of a type, and how to create, read, update and delete resources.
 
-Imports nothing of pulumi.
+Imports nothing from pulumi.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Values = Mapping[str, Any]
 """A property map of the engine: JSON values by name; in a preview also UNKNOWN."""
 
 Kind = Literal["string", "integer", "number", "boolean", "duration", "object", "map", "list"]
-"""duration: text in ISO 8601 without years and months (`PT1M`); object: of known fields; map: of any names."""
+"""duration: ISO 8601 text without years and months (`PT1M`); object: with known fields; map: with any names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Property:
     kind: Kind
     required: bool = False
     replaces: bool = False
-    """A change re-creates the resource because it cannot be made in place. True of all parts of its id."""
+    """A change re-creates the resource because it cannot be made in place. True for all parts of its id."""
     defaults: tuple[Any, ...] = ()
     """The service's defaults. Several if they vary; removing the setting resets it to the first."""
     choices: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Actual(NamedTuple):
     """The actual state of a resource."""
 
     settings: Values
-    """Every readable setting, None if unset. Settings that cannot be read are left out and never drift."""
+    """Every readable setting, None if unset. Settings that cannot be read are omitted and never drift."""
     outputs: Values
     """Other values to record and pass to programs, such as counts. Their changes are not drift."""
 
@@ -57,7 +57,7 @@ class ResourceType(Protocol):
         """Return problems that `properties` cannot express: reasons by property. Values may be UNKNOWN."""
 
     def create(self, inputs: Values) -> tuple[str, Actual]:
-        """Create it and return its id and actual state. Refuse if it exists: it may belong to others."""
+        """Create it and return its id and actual state. Fail if it exists: it may belong to someone else."""
 
     def read(self, resource_id: str) -> Actual | None:
         """Return its actual state; None if it does not exist."""
@@ -70,7 +70,7 @@ class ResourceType(Protocol):
 
 
 class ResourceFailed(Exception):
-    """Why an operation failed, in one line without secrets."""
+    """An operation failed. The text gives the reason, in one line without secrets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value  # t
 
 from dstream.infra.attached.types import UNKNOWN, Property, SecretValue, Unknown, Values
 
-# sdk/go/common/resource/plugin/rpc.go and resource/properties.go: how values that JSON lacks travel.
+# sdk/go/common/resource/plugin/rpc.go and resource/properties.go: the encoding of values that JSON lacks.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
@@ -48,7 +48,7 @@ def seconds_of(duration: str) -> Decimal:
     """Parse an ISO 8601 duration exactly: services use more digits than a float has. Raises ValueError."""
     match = _DURATION.fullmatch(duration)
     if match is None or duration[-1] in "PT":
-        raise ValueError(f'"{duration}" is not a duration; use e.g. PT1M30S')
+        raise ValueError(f'invalid duration "{duration}"; use e.g. PT1M30S')
     return sum((Decimal(part) * _SECONDS[unit] for unit, part in match.groupdict().items() if part), Decimal(0))
 
 

@@ -1,4 +1,4 @@
-"""Resource providers that this process serves to the engine during a command."""
+"""Serves resource providers to the engine during a command."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 _ENGINE_THREADS_A_CORE = 4
-"""The engine's own default parallelism (pulumi/pkg/cmd/pulumi/operations/up.go)."""
+"""The engine's default parallelism (pulumi/pkg/cmd/pulumi/operations/up.go)."""
 _SPARE_THREADS = 16
 _MAX_MESSAGE = 400 * 1024 * 1024
-"""The engine's own limit (pulumi/sdk/go/common/util/rpcutil)."""
+"""The engine's limit (pulumi/sdk/go/common/util/rpcutil)."""
 
 
 @contextmanager
 def served(servicers: Mapping[str, ResourceProviderServicer], parallel: int | None) -> Iterator[Mapping[str, int]]:
-    """Yield each one's loopback port by package name.
+    """Serve the providers and yield their loopback ports by package name.
 
-    There are more threads than the engine has concurrent calls, so that calls waiting for others cannot block those.
+    There are more threads than the engine makes concurrent calls, so that waiting calls cannot block others.
     """
     import grpc
     from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server

@@ -13,7 +13,7 @@ from pathlib import Path
 from dstream.errors import ConfigError, SystemFault
 
 ENGINE_VERSION = "3.259.0"
-"""The tested version; `tools/pulumi/go.mod` names the same."""
+"""The tested version; `tools/pulumi/go.mod` specifies the same."""
 
 OLDEST_VERSION = (3, 181, 0)
 """Older versions lack inline programs in `refresh` and `destroy` (pulumi/pulumi#19858)."""
@@ -62,8 +62,8 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
     own = _own_folder(home, ENGINE_VERSION)
     raise ConfigError(
         "infra.no_engine",
-        f"the Pulumi CLI was not found: DSTREAM_PULUMI is not set, and it is neither on PATH nor in {own.parent} "
-        f"nor in {home / '.pulumi' / 'bin'}",
+        f"the Pulumi CLI was not found: DSTREAM_PULUMI is not set, and it is not on PATH, in {own.parent} "
+        f"or in {home / '.pulumi' / 'bin'}",
         hint=f"Run `dstream doctor --install`. Without network access, put pulumi {ENGINE_VERSION} at "
         f"{own / 'bin' / _NAME}, or set DSTREAM_PULUMI to its path.",
     )
@@ -107,7 +107,7 @@ def _own_folder(home: Path, version: str) -> Path:
 
 
 def _own_folders(home: Path) -> Iterator[Path]:
-    """Yield the folder of the tested version, then others from the newest."""
+    """Yield the folder of the tested version, then the others, newest first."""
     tested = _own_folder(home, ENGINE_VERSION)
     yield tested
     others = [each for each in tested.parent.glob("v*") if _VERSION.fullmatch(each.name) and each != tested]
@@ -144,7 +144,7 @@ def _checked(engine: Engine) -> Engine:
     raise ConfigError(
         "infra.old_engine",
         f"{engine.path} is Pulumi {engine.version or 'of unknown version'}; DStream needs {oldest} or newer",
-        hint=f"Run `dstream doctor --install` to install {ENGINE_VERSION}, or set DSTREAM_PULUMI to a newer one.",
+        hint=f"Run `dstream doctor --install` to install {ENGINE_VERSION}, or set DSTREAM_PULUMI to a newer version.",
     )
 
 

@@ -29,10 +29,11 @@ class EngineCommand(PulumiCommand):
 
     - It leads a process group, so a terminal's Ctrl-C reaches only this process, which forwards one SIGINT: the engine
       finishes its current steps, records them and releases its lock.
-    - Its output goes to files: if its reader were killed, the engine would die of SIGPIPE in the middle of a step.
-    - On Linux it gets a signal when this process dies. If the resource providers live on, that is SIGINT: the engine
-      releases its lock, and unfinished steps stay pending. If this process serves them, it is SIGKILL: the engine
-      would treat the broken connection as a failed creation and drop it, whereas `init` resolves pending steps.
+    - Its output goes to files: with a pipe, the engine would die of SIGPIPE in the middle of a step if its reader were
+      killed.
+    - On Linux it receives a signal when this process dies: SIGINT if the resource providers outlive this process, so
+      that the engine releases its lock and unfinished steps stay pending. If this process serves them, it is SIGKILL:
+      the engine would drop a creation whose connection broke as failed, whereas `init` resolves pending steps.
     """
 
     def __init__(self, engine: Engine, stop: Stop, death_signal: signal.Signals = signal.SIGINT) -> None:
@@ -52,7 +53,7 @@ class EngineCommand(PulumiCommand):
         on_output: Callable[[str], object] | None = None,
         on_error: Callable[[str], object] | None = None,
     ) -> CommandResult:
-        """Raises the SDK's CommandError and its subclasses."""
+        """Run the CLI. Raises the SDK's CommandError and its subclasses."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = launcher.start(
                 [self.command, "--non-interactive", *args],

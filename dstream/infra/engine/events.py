@@ -1,6 +1,6 @@
 """Turns the engine's events into steps, outputs and diagnostics. Pure.
 
-Leaves out the stack itself, providers, and the two halves of a replacement.
+Omits the stack itself, providers, and the two halves of a replacement.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class EngineEvents:
 
     @property
     def steps(self) -> list[Step]:
-        """The steps, sorted by name: the engine works on many concurrently, in any order."""
+        """The steps, sorted by name, because the engine runs them concurrently."""
         return sorted((self._recorded(each) for each in self._steps.values()), key=_by_name)
 
     @property
@@ -82,7 +82,7 @@ class EngineEvents:
 
     @property
     def unfinished(self) -> list[Step]:
-        """Steps that have started and neither completed nor failed."""
+        """Steps that have started but neither completed nor failed."""
         return list(self._open.values())
 
     def take(self, event: EngineEvent) -> None:
@@ -190,7 +190,7 @@ def _real(old: StepEventStateMetadata | None, new: StepEventStateMetadata | None
 
 
 def _verdict(metadata: StepEventMetadata) -> Step:
-    """Return the drift: `old` is recorded, `new` was read and is absent for a deleted resource."""
+    """Return the drift: `old` is recorded, `new` is actual and absent for a deleted resource."""
     if metadata.new is None:
         operation: Operation = "delete"
     elif metadata.detailed_diff or metadata.op == "update":
@@ -228,7 +228,7 @@ def _kept_differently(metadata: StepEventMetadata) -> Iterator[PropertyChange]:
 
 
 def _detailed(metadata: StepEventMetadata) -> Iterator[PropertyChange]:
-    """Yield old and new values of the detailed diff; without one, of the properties that the provider names."""
+    """Yield old and new values from the detailed diff; without one, for the properties that the provider names."""
     old_inputs, old_outputs = _both(metadata.old)
     new_inputs, new_outputs = _both(metadata.new)
     if metadata.detailed_diff:
@@ -236,7 +236,7 @@ def _detailed(metadata: StepEventMetadata) -> Iterator[PropertyChange]:
             is_input = metadata.detailed_diff[path].input_diff
             old = at(old_inputs, path) if is_input else at(old_outputs, path)
             new = at(new_inputs, path)
-            if old is None:  # not set: the service's own value, or found only there
+            if old is None:  # not set: a service default, or an output
                 old = at(old_outputs if is_input and path.isidentifier() else old_inputs, path)
             if new is None and metadata.detailed_diff[path].diff_kind not in ("delete", "delete-replace"):
                 new = at(new_outputs, path)

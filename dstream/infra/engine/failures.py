@@ -32,7 +32,7 @@ _NOT_AUTHORISED = re.compile(
     r"|ExpiredToken|InvalidSubscriptionId|SubscriptionNotFound|DefaultAzureCredential"
 )
 _QUOTA = re.compile(r"QuotaExceeded|exceeding approved quota")
-"""Azure answers 403, as for a missing permission."""
+"""Azure returns 403, as for a missing permission."""
 _EXISTS = re.compile(r"(?i)already exist")
 _UNREACHABLE = re.compile(
     r"(?i)connection refused|no such host|network is unreachable|i/o timeout|name resolution|failed to connect"
@@ -48,7 +48,7 @@ _STDERR_ERROR = re.compile(r"(?m)^error: (.+(?:\n(?!error:).+)*)")
 def failure(
     stderr: str, problems: Sequence[EngineProblem], config_path_of: Callable[[str, str], str] = lambda *_: ""
 ) -> DStreamError:
-    """Return the first cause as an error. `stderr` is the engine's; `config_path_of` is the definition's."""
+    """Return the first cause as an error. `stderr`: of the engine; `config_path_of`: of the definition."""
     causes = [each for each in problems if each.severity == "error" and not _is_summary(each.message)]
     if not causes:
         said = [one_line(match) for match in _STDERR_ERROR.findall(stderr)]
@@ -73,7 +73,7 @@ def one_line(text: str) -> str:
 
 
 def interrupted(command: str, done: Sequence[Step], unfinished: Sequence[Step], *, signal: int = 0) -> SystemFault:
-    """Return the error for an engine that ended before it was done."""
+    """Return the error for an engine that exited before it finished."""
     why = f"the engine was killed (signal {signal})" if signal else f"{command} was interrupted"
     parts = [why]
     if done:
@@ -98,16 +98,16 @@ def _of(text: str, message: str, cause: EngineProblem) -> DStreamError:
         return ConfigError(
             "infra.import_differs",
             f"{cause.name or 'the resource to import'} exists with settings that cannot be changed in place",
-            hint="Nothing was changed. Set them to their actual values, as `dstream plan` shows them.",
+            hint="Nothing was changed. Set them to the actual values that `dstream plan` shows.",
         )
     if _OFF_PLAN.search(text):
         return RefusedError(
-            "plan.stale", f"changed after the plan was made: {message}", hint="Run `dstream plan` again."
+            "plan.stale", f"changed since the plan was made: {message}", hint="Run `dstream plan` again."
         )
     if _PASSPHRASE.search(text):
         return ConfigError(
             "infra.passphrase",
-            "the record is encrypted with another passphrase",
+            "the record is encrypted with a different passphrase",
             hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the passphrase of the record.",
         )
     if _NO_PLUGIN.search(text):
@@ -122,7 +122,7 @@ def _of(text: str, message: str, cause: EngineProblem) -> DStreamError:
         return ConfigError(
             "infra.exists",
             message,
-            hint="It exists but is not in this stack's record: import it with --import, or use another name.",
+            hint="It exists but is not in this stack's record: import it with --import, or use a different name.",
         )
     if _UNREACHABLE.search(text):
         return UnreachableError("infra.unreachable", message)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CREATED_BY = re.compile(r"created by (?P<user>[^@\s]*)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
 _CLOCK_STEP_S = 5.0
-"""Tolerance between a process's start and its lock's time, for rounding."""
+"""Tolerance between a process's start time and its lock's timestamp, for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class StackLockHolder:
     host: str
     pid: int
     since: str
-    """As the engine wrote it: `2026-11-25T21:11:51.628955519Z`."""
+    """In the engine's format: `2026-11-25T21:11:51.628955519Z`."""
     file: Path | None = None
     """The lock file, in a file backend."""
 
@@ -57,7 +57,7 @@ def holders(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[
         raise ConfigError(
             "infra.lock_unreadable",
             f"the locks in {place.backend_url} cannot be listed",
-            hint="A command that finds the stack locked names the holder.",
+            hint="Run a command on the stack: if it is locked, the error names the holder.",
         )
     return holders_in(place)
 
@@ -70,7 +70,7 @@ def holders_in(place: StackLocation) -> list[StackLockHolder]:
             lock = json.loads(file.read_bytes())
             found.append(StackLockHolder(lock["username"], lock["hostname"], int(lock["pid"]), lock["timestamp"], file))
         except (OSError, ValueError, KeyError):
-            continue  # released, or not completely written yet
+            continue  # released, or still being written
     return sorted(found, key=lambda each: each.since)
 
 
@@ -90,7 +90,7 @@ def remove_dead(place: StackLocation) -> list[StackLockHolder]:
 
 
 def locked(held_by: Sequence[StackLockHolder]) -> LockedError:
-    """Return the error for a stack that others hold."""
+    """Return the error for a locked stack."""
     who = ", ".join(str(each) for each in held_by) or "another command"
     return LockedError(
         "infra.locked",
@@ -114,7 +114,7 @@ def _lives(pid: int, since: str) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # alive, of another user
+        pass  # alive, owned by another user
     if _stat(pid)[:1] == ["Z"]:
         return False  # a zombie
     began = _began(pid)

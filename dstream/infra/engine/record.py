@@ -40,12 +40,12 @@ class StackRecord:
 
     @property
     def names(self) -> list[str]:
-        """Names of the resources, without the engine's own, in order of creation."""
+        """Names of the resources, excluding the engine's own, in order of creation."""
         return [each["urn"].rpartition("::")[2] for each in self._resources if not _is_internal(each)]
 
     @property
     def types_and_names(self) -> list[tuple[str, str]]:
-        """The same with type tokens: `azure-native:servicebus:Queue`."""
+        """The type tokens and names of the same resources: `azure-native:servicebus:Queue`."""
         return [(each["type"], each["urn"].rpartition("::")[2]) for each in self._resources if not _is_internal(each)]
 
     @property
@@ -88,7 +88,7 @@ class StackRecord:
 
     @property
     def stack_settings(self) -> Mapping[str, Any]:
-        """The record's encryption, in the form of the stack's settings file, so that this file can be re-created."""
+        """The record's encryption settings, in the form of the stack's settings file, to re-create that file."""
         provider = self._deployment.get("secrets_providers") or {}
         state = provider.get("state") or {}
         if provider.get("type") == "passphrase" and state.get("salt"):
@@ -98,9 +98,8 @@ class StackRecord:
         return {}
 
     def settled(self, ids: Mapping[str, str]) -> dict[str, Any]:
-        """Return the export without pending operations; a creation whose id is known counts as done.
-
-        A refresh then drops it if it does not exist.
+        """Return the export without pending operations. A creation whose id is known counts as done; a refresh then
+        drops it if it does not exist.
         """
         deployment = dict(self._deployment)
         resources = [dict(each) for each in self._resources]
@@ -117,7 +116,7 @@ class StackRecord:
 
 
 def _with(resources: list[dict[str, Any]], made: dict[str, Any]) -> list[dict[str, Any]]:
-    """Add a resource whose creation was pending. If it replaces one with another id, that one stays, marked for
+    """Add a resource whose creation was pending. If it replaces one with a different id, that one stays, marked for
     deletion. One with the same id was already deleted and only marks the pending replacement (`pendingReplacement`).
     """
     for index, each in enumerate(resources):

@@ -1,4 +1,4 @@
-"""An open stack: every engine call that the lifecycle commands need. What to call when is in commands.py."""
+"""An open stack: every engine call that the lifecycle commands need. commands.py decides what to call when."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from dstream.protocol.messages import Infrastructure
 from dstream.sdk import Stop
 
 OnStep = Callable[[Step, Phase, str], None]
-"""Called with a step, its phase, and why it failed."""
+"""Called with a step, its phase, and the reason if it failed."""
 Call = Callable[[Callable[[EngineEvent], None]], object]
 """A long-running SDK command that reports events to the given function."""
 
@@ -50,7 +50,7 @@ class Asked:
 
 
 class Session:
-    """One stack. Every method may raise DStreamError; those that lock the stack also ConcurrentUpdateError."""
+    """One stack. Every method may raise DStreamError; those that lock the stack, also ConcurrentUpdateError."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Session:
         return True
 
     def remove(self) -> None:
-        """Remove the record of a stack without resources; after a targeted destroy the engine's own may be left."""
+        """Remove the record of an empty stack; after a targeted destroy, the engine's own resources may remain."""
         self._run(["stack", "rm", "--yes", "--force"])
 
     def replace_record(self, exported: Mapping[str, Any]) -> None:
@@ -139,7 +139,7 @@ class Session:
         return self._work(lambda on_event: self._stack.destroy(refresh=True, **self._common(on_event)), on_step)
 
     def install_plugins(self) -> None:
-        """Install the definition's plugins that are neither served nor installed, with a message before each."""
+        """Install those of the definition's plugins that are neither served nor installed, announcing each."""
         environment = self._environment(opens_record=False)
         for name, version in self._definition.plugins.items():
             served_elsewhere = f",{environment.get('PULUMI_DEBUG_PROVIDERS', '')}"
@@ -151,7 +151,7 @@ class Session:
             self._run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False)
 
     def outputs(self) -> Mapping[str, Any]:
-        """Return the program's exports with secrets in clear; empty if the stack does not exist."""
+        """Return the program's exports with secrets in plain text; empty if the stack does not exist."""
         self._write_project()
         try:
             exported = self._run(["stack", "output", "--json", "--show-secrets"])
@@ -167,7 +167,7 @@ class Session:
 
     @contextmanager
     def throwaway(self) -> Iterator[Session]:
-        """Yield a session with a new stack in a temporary backend, to preview a stack that does not exist yet."""
+        """Yield a session on a new stack in a temporary backend, to preview a stack that does not exist yet."""
         with tempfile.TemporaryDirectory(prefix="dstream-plan-") as folder:
             state = Path(folder, "state")
             work_dir = Path(folder, "work")
@@ -181,12 +181,12 @@ class Session:
             yield session
 
     def has_converged_with(self, spec: str) -> bool:
-        """Whether the last complete `up` from this folder used this spec; False if unknown."""
+        """Return whether the last complete `up` from this folder used this spec; False if unknown."""
         file = self._converged_file
         return file.exists() and file.read_text() == spec
 
     def note_converged(self, spec: str) -> None:
-        """Note that the record matches this spec, including facts that no plan shows: protection, dependencies."""
+        """Store that the record matches this spec, including facts that no plan shows: protection, dependencies."""
         self._converged_file.write_text(spec)
 
     @property
@@ -288,7 +288,7 @@ class Session:
         _write(self.place.work_dir / "Pulumi.yaml", {"name": self.place.project, "runtime": "python"})
 
     def _write_settings(self, encryption: Mapping[str, Any]) -> None:
-        """Write the stack's encryption (of its record, or unchanged) and the settings of providers."""
+        """Write the stack's encryption settings (from its record, or unchanged) and the provider settings."""
         file = self._settings_file
         written = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
         settings = {**written, **encryption}
@@ -300,7 +300,7 @@ class Session:
 
 
 class QuietStack(Stack):
-    """The SDK's stack without six needless starts of the CLI around one `up`, at 0.12 s each.
+    """The SDK's stack without six unnecessary CLI starts around each `up`, at 0.12 s each.
 
     It relies on the SDK's private attributes, so `pulumi` is pinned to the tested minor version.
     """
@@ -312,7 +312,7 @@ class QuietStack(Stack):
         self._mode = StackInitMode.SELECT
 
     def outputs(self) -> OutputMap:
-        return {}  # they come with the events, secret ones masked
+        return {}  # the events include them, with secrets masked
 
     def info(self, show_secrets: bool = True) -> UpdateSummary:
         return UpdateSummary("", datetime.now(UTC), "", {}, {}, "")
@@ -335,7 +335,7 @@ def opened(
 
 
 def stack_outputs(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the stack's outputs by name, secrets in clear; empty for a stack that does not exist.
+    """Return the stack's outputs by name, secrets in plain text; empty for a stack that does not exist.
 
     `run` needs them to reach what `init` created. Keep them in memory only. Raises ConfigError `infra.no_engine` and
     `infra.no_passphrase`, and the engine's failures.

@@ -1,8 +1,8 @@
 """Repairs a file backend after the engine was killed while writing.
 
 The engine replaces its record atomically, but writes the small `.attrs` file next to it in place (gocloud.dev,
-blob/fileblob/attrs.go). If killed at that moment it leaves an empty file, and the record can no longer be read: "failed
-to load checkpoint: EOF". Deleting the file fixes that.
+blob/fileblob/attrs.go). If killed at that moment, it leaves an empty file, and reading the record fails: "failed to
+load checkpoint: EOF". Deleting the file fixes that.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from dstream.infra.engine.environment import StackLocation
 
 _WRITTEN_WITHIN_S = 1.0
-"""How long a running engine may take to write the file."""
+"""Maximum time that a running engine takes to write the file."""
 
 
 def remove_torn(place: StackLocation) -> bool:
-    """Delete an incomplete `.attrs` file that no running engine may still write. Return whether there was one."""
+    """Delete an incomplete `.attrs` file that no running engine may be writing. Return whether there was one."""
     if place.record_file is None:
         return False
     attributes = place.record_file.with_name(f"{place.record_file.name}.attrs")

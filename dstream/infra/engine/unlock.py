@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def release(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[StackLockHolder]:
     """Remove every lock of the task's stack, even of a running process, and return their holders.
 
-    Ask the user first: a process that continues without its lock may damage the record. For a file backend this works
-    without the engine, which would need the passphrase and a record. Raises DStreamError.
+    Ask the user first: a process that continues without its lock may damage the record. For a file backend, this does
+    not use the engine, which would need the passphrase and a record. Raises DStreamError.
     """
     place = place_of(infrastructure, environ)
     found = holders_in(place)

@@ -15,11 +15,11 @@ from dstream.infra.plan.values import UNKNOWN, shown
 
 _VERSION = 1
 _LEFT_TO_DO: Mapping[str, Collection[str]] = {"create": ("update", "import"), "replace": ("create", "update", "import")}
-"""What may remain to do of a step that an interrupted command had started."""
+"""The steps that may remain of a step that an interrupted command had started."""
 _NO_CHANGE = ("same", "refresh")
 """A refresh changes the record only."""
 _MOST = 5
-"""Maximum number of differences that an error names."""
+"""Maximum number of differences listed in an error."""
 
 
 class ShownStep(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ def plan_document(
 
 
 def read_document(expect: Mapping[str, Any]) -> PlanDocument:
-    """Raises ConfigError `infra.bad_plan`."""
+    """Decode a plan document. Raises ConfigError `infra.bad_plan`."""
     try:
         document = msgspec.convert(expect, PlanDocument)
     except msgspec.ValidationError as error:
@@ -86,15 +86,15 @@ def check(
     exact: bool,
     looked_up: Collection[str] = (),
 ) -> None:
-    """Refuse steps that were not in the plan; with `exact`, also if anything the plan was made from has changed.
+    """Refuse steps that were not in the plan; with `exact`, also if anything the plan was based on has changed.
 
-    `looked_up`: URNs with steps pending from an interrupted command. The plan could not know their outcome: a planned
+    `looked_up`: URNs of steps pending from an interrupted command. The plan could not know their outcome: a planned
     creation may already exist or need an update, and an interrupted replacement may have deleted its children.
 
-    Raises RefusedError `plan.stale`, which names the differences.
+    Raises RefusedError `plan.stale`, which lists the differences.
     """
     if expected.destroy != destroy:
-        raise _stale([f"it is a plan of {'destroy' if expected.destroy else 'init'}"])
+        raise _stale([f"it is a plan for {'destroy' if expected.destroy else 'init'}"])
     moved = list(_moved(expected, spec, state, engine)) if exact else []
     begun = {
         each.urn: _LEFT_TO_DO[each.op]
@@ -185,7 +185,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Return a form in which 1 and 1.0 are equal, as in a saved plan."""
+    """Return a form in which 1 and 1.0 are equal, as in saved plans."""
     return json.dumps(shown(value), sort_keys=True, default=str)
 
 

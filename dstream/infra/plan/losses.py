@@ -27,7 +27,7 @@ class Loss:
 
 
 def losses(steps: Sequence[Step], definition: Definition) -> Mapping[str, Loss]:
-    """Return the losses by URN; empty resources are left out."""
+    """Return the losses by URN, without empty resources."""
     found = {}
     for step in steps:
         if not is_deleted(step):
@@ -57,5 +57,5 @@ def refuse(found: Mapping[str, Loss], definition: Definition) -> None:
         "plan.data_loss",
         named,
         config_path=definition.config_path_of(first.type, first.name),
-        hint="Nothing was changed. Empty it first, or use --allow-data-loss to delete it anyway.",
+        hint="Nothing was changed. Empty it first, or delete it anyway with --allow-data-loss.",
     )

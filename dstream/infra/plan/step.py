@@ -10,7 +10,7 @@ from dstream.sdk._infrastructure import Operation
 
 
 class PropertyChange(NamedTuple):
-    """One property's raw values, before display texts are added: a plan document stays valid if those change."""
+    """One property's raw values, without display texts, so that a plan document stays valid if those change."""
 
     path: str
     old: Any = None
@@ -24,12 +24,12 @@ class Step:
     urn: str
     op: Operation
     diff: Sequence[PropertyChange] = ()
-    """In the properties' own paths: `maxDeliveryCount`, `tags.team`."""
+    """Changes by property path: `maxDeliveryCount`, `tags.team`."""
     id: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    """As the program declares them; for a deletion as recorded."""
+    """As declared by the program; for a deletion, as recorded."""
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    """The last known actual state: just read if the command refreshes, else as recorded. Empty before it exists."""
+    """The last known actual state: as read if the command refreshes, otherwise as recorded. Empty before creation."""
     is_retained: bool = False
     """`retain_on_delete`: a deletion only removes it from the record."""
 

@@ -1,4 +1,4 @@
-"""Property values as the engine writes them in events: property paths, and masking of secrets. Pure."""
+"""Property values in the engine's events: property paths, and masking of secrets. Pure."""
 
 from __future__ import annotations
 

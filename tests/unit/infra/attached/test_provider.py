@@ -151,7 +151,7 @@ def test_what_the_engine_asks_first_is_answered(engine: Any) -> None:
         ({"watts": 1.5}, "watts must be a whole number, not 1.5"),
         ({"watts": True}, "watts must be a whole number, not true"),
         ({"watts": 101}, "watts must be at most 100, not 101"),
-        ({"fuse": "1m"}, 'fuse must be a duration in ISO 8601 such as PT1M30S, not "1m"'),
+        ({"fuse": "1m"}, 'fuse must be an ISO 8601 duration, e.g. PT1M30S, not "1m"'),
         ({"fuse": "PT2H"}, "fuse must be at most 3,600 seconds, not PT2H"),
         ({"fuse": "PT0.5S"}, "fuse must be at least 1 seconds, not PT0.5S"),
         ({"color": "blue"}, 'color must be one of white, red, not "blue"'),

@@ -89,7 +89,7 @@ def test_a_file_is_refused_when_less_is_left_to_do() -> None:
 
 
 def test_a_plan_of_init_is_none_for_destroy() -> None:
-    with pytest.raises(RefusedError, match="it is a plan of init"):
+    with pytest.raises(RefusedError, match="it is a plan for init"):
         checked([], destroy=True)
 
 
