@@ -1,4 +1,4 @@
-"""The conformance kit: checks whether a program, in any language, is a provider, as a black box over its pipes."""
+"""The conformance kit: checks a provider in any language against the protocol, as a black box over its pipes."""
 
 from dstream.kit.checks import CHECKS, Check
 from dstream.kit.limits import CheckLimits

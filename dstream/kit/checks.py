@@ -1,4 +1,4 @@
-"""All checks as data: name, sentence, the rule's heading, role, and the checks they depend on."""
+"""All checks as data: name, sentence, the rule's heading, role, and prerequisite checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dstream.protocol.messages import Role
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One promise of the protocol. `run` raises Violation, or Unseen if it cannot be observed."""
+    """One guarantee of the protocol. `run` raises Violation, or Unseen if it cannot be observed."""
 
     run: Callable[[Subject], None]
     section: str
@@ -23,7 +23,8 @@ class Check:
     role: Role | None = None
     """None: both roles."""
     infrastructure: bool | None = None
-    """True: providers with infrastructure, on request; it is created and deleted. False: providers without it."""
+    """True: only for providers with infrastructure, on request; it is created and deleted. False: only for providers
+    without it."""
     needs: tuple[str, ...] = ("hello_comes_first", "becomes_ready")
     """Checks that must pass before this one is meaningful."""
 
@@ -74,7 +75,7 @@ CHECKS: tuple[Check, ...] = (
     Check(both.leaves_nothing_when_killed, "Shutdown"),
     Check(lifecycle.destroys_what_it_made, _LIFECYCLE, infrastructure=True, needs=_PLANS),
     Check(both.keeps_secrets, "Telemetry", needs=_HELLO),
-    # Last: they inspect all output of the checks before.
+    # Last: they inspect the output of all earlier checks.
     Check(both.writes_only_messages_to_stdout, "Startup", needs=_HELLO),
     Check(both.frames_its_lines, "Provider protocol, version 1", needs=_HELLO),
 )

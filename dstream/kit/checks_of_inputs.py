@@ -64,7 +64,7 @@ def drains_on_stop(subject: Subject) -> None:
     checkpoints = record.checkpoints
     last = cast(Checkpoint, checkpoints[-1].message).seq if checkpoints else 0
     if cast(End, end.message).seq != last:
-        raise Violation(f"its end line names checkpoint {cast(End, end.message).seq}, the last one was {last}")
+        raise Violation(f"its end line names checkpoint {cast(End, end.message).seq}, but its last one was {last}")
     uncovered = end.rows_before - (checkpoints[-1].rows_before if checkpoints else 0)
     if uncovered:
         raise Violation(f"{uncovered} rows follow its last checkpoint")
@@ -108,7 +108,7 @@ def goes_on_from_a_checkpoint(subject: Subject) -> None:
 
 
 def ends_with_once(subject: Subject) -> None:
-    """With `once`, it ends on its own at the source's end as of the start, acknowledged and with exit code 0."""
+    """With `once`, it reads up to the source's end as of its start and, once acknowledged, exits with code 0."""
     if "once" not in subject.capabilities:
         raise Unseen("it has no capability once")
     with subject.running(once=True) as dialogue:
@@ -144,7 +144,7 @@ def _resumable(dialogue: Dialogue) -> tuple[dict[str, object], bytes]:
 
 
 def _comes(dialogue: Dialogue, expected: bytes, subject: Subject) -> bool:
-    """Rows may repeat, so it may arrive late, but within as many rows as preceded the kill."""
+    """Return whether the expected row arrives. Rows may repeat, so it may arrive late."""
     wanted, looked_at = _data(expected), 0
     while True:
         rows = dialogue.record.rows

@@ -1,5 +1,4 @@
-"""Checks for the lifecycle commands. For outputs with infrastructure, they create and delete what the config
-declares."""
+"""Checks for the lifecycle commands. With infrastructure, they create and delete what the config declares."""
 
 from __future__ import annotations
 
@@ -102,7 +101,7 @@ def destroys_what_it_made(subject: Subject) -> None:
 
 
 def show_it_secrets(subject: Subject) -> None:
-    """Lifecycle commands that change nothing, with canaries for secrets; their results do not matter."""
+    """Run lifecycle commands that change nothing, with canaries for secrets; ignore their results."""
     _ask(subject, "plan", subject.secret_config)
     _ask(subject, "status", subject.secret_config)
 

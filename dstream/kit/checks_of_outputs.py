@@ -39,7 +39,7 @@ def counts_what_it_settled(subject: Subject) -> None:
 
 
 def acknowledges_empty_checkpoints(subject: Subject) -> None:
-    """It acknowledges a checkpoint with n = 0, of which an idle input sends many, in order."""
+    """It acknowledges checkpoints with n = 0, which an idle input sends, in order."""
     _check_capability(subject)
     with subject.running() as dialogue:
         _give(dialogue, 1, 0)
@@ -49,7 +49,7 @@ def acknowledges_empty_checkpoints(subject: Subject) -> None:
 
 
 def takes_a_big_row(subject: Subject) -> None:
-    """It settles a row of 1 MiB or refuses it with an error of kind data; it never hangs or crashes."""
+    """It settles a row of 1 MiB or refuses it with an error of kind data, without hanging or crashing."""
     _check_capability(subject)
     with subject.running() as dialogue:
         dialogue.write(row(1, padding="x" * BIG_ROW_BYTES))
@@ -94,7 +94,7 @@ def acknowledges_nothing_unmarked(subject: Subject) -> None:
 
 
 def row(number: int, padding: str = "") -> bytes:
-    """A change event in the shape that the SQL Server input writes."""
+    """Return a change event in the format of the SQL Server input."""
     metadata = {
         "Id": f"kit-{number}",
         "TableName": "kit",
@@ -107,7 +107,7 @@ def row(number: int, padding: str = "") -> bytes:
 
 
 def _delivery(subject: Subject) -> tuple[Dialogue, list[int]]:
-    """Send rows in two acknowledged checkpoints and one row without; returns the rows of each checkpoint."""
+    """Send rows in two checkpoints and an empty one; return the number of rows in each."""
     given = [3, 2, 0]
     with subject.running() as dialogue:
         dialogue.write(b"".join(row(number) for number in range(1, given[0] + 1)))

@@ -1,4 +1,4 @@
-"""Checks for inputs and outputs: from the first line to ready, and what must never be written."""
+"""Checks for inputs and outputs: from the first line to ready, heartbeats, exits, and what must never be written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def hello_comes_first(subject: Subject) -> None:
         if not line.startswith(CONTROL_PREFIX) or hello is None:
             raise Violation(f"its first line is not a hello: {line[:100].decode('utf-8', 'replace')}")
         if hello.protocol != PROTOCOL_VERSION:
-            raise Violation(f"its hello is of protocol {hello.protocol}")
+            raise Violation(f"its hello is for protocol {hello.protocol}, not {PROTOCOL_VERSION}")
         if not hello.name:
             raise Violation("its hello has no name")
         if subject.role is not None and hello.role != subject.role:
@@ -32,11 +32,11 @@ def hello_comes_first(subject: Subject) -> None:
 
 
 def waits_for_line_1(subject: Subject) -> None:
-    """After its hello it is silent until line 1, and exits if stdin ends before line 1."""
+    """After its hello, it is silent until line 1, and exits if stdin ends before line 1."""
     with subject.greeted() as dialogue:
         dialogue.wait_for(lambda record: record.status or record.error or record.faults, subject.limits.watch_s)
         if dialogue.record.status is not None:
-            raise Violation(f'it said "{dialogue.record.status.status}" before it received line 1')
+            raise Violation(f'it sent "{dialogue.record.status.status}" before it received line 1')
         spoken = [each.message for each in dialogue.record.said]
         if early := [each for each in spoken if not isinstance(each, (Heartbeat, Log, Metric))]:
             raise Violation(f"it sent {type(early[0]).__name__.lower()} before it received line 1")
@@ -64,7 +64,7 @@ def becomes_ready(subject: Subject) -> None:
 
 
 def takes_a_large_line_1(subject: Subject) -> None:
-    """It answers a line 1 of 256 KiB with an unknown field like any other."""
+    """It accepts a line 1 of 256 KiB that has an unknown field."""
     subject.running(field_of_a_later_version="x" * _LINE_1_PADDING).finish()
 
 
@@ -76,7 +76,7 @@ def ignores_unknown_kinds(subject: Subject) -> None:
         if dialogue.record.error is not None:
             raise Violation(f"it fails: {dialogue.record.error.message}")
         if dialogue.exit_code:
-            raise Violation(f"it does not keep running; {dialogue.ending()}")
+            raise Violation(f"it stopped running; {dialogue.ending()}")
 
 
 def refuses_a_bad_config(subject: Subject) -> None:
@@ -133,7 +133,7 @@ def leaves_nothing_when_killed(subject: Subject) -> None:
 
 
 def ends_when_the_host_died(subject: Subject) -> None:
-    """EOF on stdin without a stop ends it within 2 s, with every process it started."""
+    """After EOF on stdin without a stop, it exits within 2 s, with every process that it started."""
     with subject.running() as dialogue:
         dialogue.close_stdin()
         if not dialogue.exits(subject.limits.orphan_s):
@@ -143,11 +143,11 @@ def ends_when_the_host_died(subject: Subject) -> None:
 
 
 def writes_only_messages_to_stdout(subject: Subject) -> None:
-    """Every line on its stdout, in all of these checks, is a message or a row."""
+    """In all of these checks, every line on its stdout is a message or a row."""
     for dialogue in subject.dialogues:
         for fault in dialogue.record.faults:
             if fault.kind == "stray":
-                raise Violation(f"{fault.reason}. Write messages for people to stderr")
+                raise Violation(f"{fault.reason}. Write log messages to stderr")
 
 
 def frames_its_lines(subject: Subject) -> None:

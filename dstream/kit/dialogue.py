@@ -1,7 +1,7 @@
 """One run of a provider under test: what the kit writes to it, and everything it writes.
 
-Threads: the caller's writes and waits; one reads stdout and records; ProviderProcess has its own for stderr and exit. A
-dialogue judges single lines only; the checks decide what they mean together.
+Threads: the caller's thread writes and waits; another reads and records stdout; ProviderProcess has its own for stderr
+and exit. A dialogue validates single lines only; the checks interpret them together.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedLine:
-    """A control line and its position: the number of rows before it, and of checkpoints the kit had written."""
+    """A control line and its position: the number of rows before it, and of checkpoints sent by the kit so far."""
 
     message: Control
     rows_before: int
@@ -108,7 +108,7 @@ class Transcript:
 
 
 class Dialogue:
-    """Starts the provider. As a context manager, it always ends it."""
+    """Starts the provider. As a context manager, it ends the provider on exit."""
 
     def __init__(
         self, role: Role, spec: ProviderSpec, limits: CheckLimits, *, environ: Mapping[str, str], secrets: Iterable[str]
@@ -146,17 +146,17 @@ class Dialogue:
             self._process.join()
 
     def wait_for(self, reached: Callable[[Transcript], Any], timeout_s: float) -> bool:
-        """Whether the condition became true in time; returns early once the provider cannot write any more."""
+        """Return whether the condition becomes true in time; return early once the provider can no longer write."""
         with self._changed:
             self._changed.wait_for(lambda: reached(self.record) or self.record.is_over, timeout_s)
             return bool(reached(self.record))
 
     def wait_for_checkpoint(self, behind: int, timeout_s: float) -> bool:
-        """Whether an input wrote more than this many rows, or its end line."""
+        """Return whether an input writes more than `behind` checkpoints, or its end line."""
         return self.wait_for(lambda record: len(record.checkpoints) > behind or record.end, timeout_s)
 
     def wait_for_row(self, behind: int, timeout_s: float) -> bool:
-        """Whether an input wrote more than this many checkpoints, or its end line."""
+        """Return whether an input writes more than `behind` rows, or its end line."""
         return self.wait_for(lambda record: len(record.rows) > behind or record.end, timeout_s)
 
     def ask(self, command: str, config: Mapping[str, Any], **more: Any) -> None:
@@ -184,7 +184,7 @@ class Dialogue:
         self.write(encode(message))
 
     def write(self, data: bytes) -> None:
-        """A provider that stops reading is detected by its missing answers."""
+        """Write, ignoring a closed pipe: a provider that stops reading is detected by its missing answers."""
         view = memoryview(data)
         with contextlib.suppress(BrokenPipeError, ValueError):
             while view:
@@ -207,7 +207,7 @@ class Dialogue:
         return self._process.wait(timeout_s)
 
     def closes_stdout(self, timeout_s: float) -> bool:
-        """Whether no process holds its stdout any more."""
+        """Return whether its stdout is closed in time, by every process that holds it."""
         return self.wait_for(lambda record: record.is_over, timeout_s)
 
     @property
@@ -215,7 +215,7 @@ class Dialogue:
         return self._process.exit_code
 
     def ending(self) -> str:
-        """Why it ended on its own: its exit code and its last stderr line."""
+        """Describe how it ended on its own: its exit code and its last stderr line."""
         if self._was_cut_short or self.exit_code is None:
             return "it is still running"
         how = f"it was killed by signal {-self.exit_code}" if self.exit_code < 0 else f"it exited with {self.exit_code}"
@@ -248,7 +248,8 @@ class Dialogue:
         self._look_for_secrets(line, "stdout")
         record = self.record
         if not line.endswith(b"\n"):
-            what = "a line over 16 MiB" if len(line) > DEFAULT_MAX_LINE else f"its last line has no end: {_quote(line)}"
+            is_long = len(line) > DEFAULT_MAX_LINE
+            what = "a line over 16 MiB" if is_long else f"its last line has no newline: {_quote(line)}"
             record.faults.append(Fault("framing", what))
             return
         line = line[:-1]
@@ -304,4 +305,4 @@ def _wrong_with_row(line: bytes) -> str:
 
 def _quote(line: bytes) -> str:
     text = line.decode("utf-8", "replace")
-    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + ".."
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "..."

@@ -19,7 +19,7 @@ class CheckLimits:
     orphan_s: float = 2.0
     """From EOF without a stop to the exit."""
     heartbeat_s: float = 12.0
-    """For the next heartbeat: one every 10 s, plus some grace."""
+    """For the next heartbeat, due every 10 s, with some tolerance."""
     command_s: float = 300.0
     """For a lifecycle command, even a cancelled one: an engine finishes its current step."""
     watch_s: float = 0.3

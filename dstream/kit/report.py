@@ -56,11 +56,11 @@ def check_provider(
     lifecycle: bool = False,
     on_result: Callable[[CheckResult], None] = lambda _: None,
 ) -> ConformanceReport:
-    """Start the provider repeatedly, as a host would and also as no host would, and check its behaviour.
+    """Start the provider repeatedly, behave as a host would and as no host should, and check its behaviour.
 
     `config`: the config to test with; for an input, a source with a few hundred rows exercises most checks.
     `lifecycle`: let an output with infrastructure create what the config declares before it streams, and delete it
-    afterwards. Raises ConfigError if it cannot be started at all.
+    afterwards. Raises ConfigError if the provider cannot be started.
     """
     results: dict[str, CheckResult] = {}
     with tempfile.TemporaryDirectory(prefix="dstream-kit-") as work_dir:

@@ -1,4 +1,4 @@
-"""The project of a new provider: the smallest one that passes the kit, as a starting point."""
+"""Creates the project of a new provider: a minimal one that passes the kit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 from dstream.errors import ConfigError
 
 Kind = Literal["input", "output", "infrastructure"]
-""""infrastructure" is an output, too."""
+""""infrastructure": an output with infrastructure."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+)*")
 _FILES = {
@@ -52,7 +52,7 @@ def scaffold(parent: Path, name: str, kind: Kind) -> Path:
     }
     if folder.exists():
         raise ConfigError(
-            "provider.exists", f"{folder} already exists", hint="Nothing was changed. Choose another name."
+            "provider.exists", f"{folder} already exists", hint="Nothing was changed. Choose a different name."
         )
     (folder / "tests").mkdir(parents=True)
     for template, target in _FILES.items():
