@@ -94,7 +94,8 @@ def _unbracketed(part: str) -> str:
 
 
 def select(catalog: Catalog, patterns: Sequence[str]) -> tuple[list[CapturedTable], dict[int, TableName]]:
-    """The tables that `tables` selects, each once and in that order; and the names without a match, by index."""
+    """The tables that `patterns` select, without duplicates and in that order, and the names without a match, by
+    index."""
     chosen: dict[str, CapturedTable] = {}
     missing: dict[int, TableName] = {}
     for at, pattern in enumerate(patterns):
@@ -112,7 +113,7 @@ def closest(catalog: Catalog, wanted: TableName) -> str:
 
 
 def matching(tables: Iterable[CapturedTable], wanted: TableName) -> list[CapturedTable]:
-    """Match exactly, else case-insensitively, as most databases do."""
+    """Return exact matches, or else case-insensitive ones, as most databases do."""
     if wanted.table == "*":
         prefix = f"{wanted.schema}.".casefold()
         return [table for table in tables if table.name.casefold().startswith(prefix)]
@@ -147,7 +148,7 @@ def choose_columns(
 
 
 def check_choices(tables: Iterable[CapturedTable], choices: Mapping[str, ColumnChoice]) -> None:
-    """Raises ConfigError for a choice about a table that is not read, and for what choose_columns rejects."""
+    """Raise ConfigError for a choice for a table that is not read, or one that `choose_columns` rejects."""
     read = list(tables)
     for name in choices:
         path = f'columns["{name}"]'

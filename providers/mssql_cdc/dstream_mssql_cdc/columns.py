@@ -1,9 +1,10 @@
 """The JSON form of each SQL Server type: how to select a captured column, and how to convert what pyodbc returns.
 
 There is one lossless form per type, a contract with consumers (docs/reference/providers/mssql_cdc.md). The server
-converts to text what the driver cannot return exactly: pyodbc's datetime and time have six digits, datetime2(7) has
-seven; pyodbc has no datetimeoffset (pyodbc#134), sql_variant or CLR types (pyodbc#404). Styles: Microsoft "CAST and
-CONVERT (Transact-SQL)", Date and time styles (121), money styles (2), binary styles (2), float styles (3).
+converts a value to text if the driver cannot return it exactly: pyodbc's datetime and time have six digits but
+datetime2(7) has seven; pyodbc has no datetimeoffset (pyodbc#134), sql_variant or CLR types (pyodbc#404). Styles:
+Microsoft "CAST and CONVERT (Transact-SQL)", Date and time styles (121), money styles (2), binary styles (2), float
+styles (3).
 """
 
 from __future__ import annotations
@@ -36,18 +37,20 @@ class Column:
 
     @property
     def is_lob(self) -> bool:
-        """Stored outside the row: capture omits it (NULL) when an update does not change it."""
+        """Whether it is stored outside the row: capture writes NULL if an update does not change it."""
         return self.type in _OLD_LOBS or self.type == "xml" or self.length == -1
 
     @property
     def is_old_lob(self) -> bool:
-        """text, ntext and image: NULL in every delete and before image ("cdc.<capture_instance>_CT", Remarks)."""
+        """Whether it is text, ntext or image: NULL in all deletes and before images ("cdc.<capture_instance>_CT",
+        Remarks)."""
         return self.type in _OLD_LOBS
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """`select` takes the quoted column name; `convert` is None if pyodbc's value needs no conversion."""
+    """How to read a column. `select` takes the quoted column name; `convert` is None if pyodbc's value needs no
+    conversion."""
 
     select: Callable[[str], str]
     convert: Convert | None = None
@@ -55,14 +58,14 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Conversions that the config selects."""
+    """The conversions chosen in the config."""
 
     decimal: Literal["string", "number"] = "string"
     binary: Literal["base64", "hex"] = "base64"
 
 
 def form_of(column: Column, choices: Choices) -> Form:
-    """Raises ConfigError `mssql.unsupported_type` for an unknown type."""
+    """Return the form of a column. Raises ConfigError `mssql.unsupported_type` for an unknown type."""
     kind, scale = column.type, column.scale
     if kind in _AS_IT_IS:
         return Form(_plain)
@@ -181,7 +184,7 @@ def _spatial(value: str) -> dict[str, object]:
 
 
 def _variant_sql(name: str) -> str:
-    """`base type|precision|scale|maximal length|value`, the value in a lossless style."""
+    """`base type|precision|scale|maximum length|value`, with the value in a lossless style."""
     base = f"CONVERT(nvarchar(128), SQL_VARIANT_PROPERTY({name}, 'BaseType'))"
     facts = " + N'|' + ".join(
         [base]
@@ -212,7 +215,7 @@ def _variant_type(base: str, precision: str, scale: str, length: str, value: str
     if base in ("decimal", "numeric"):
         return f"{base}({precision},{scale})"
     if base in ("time", "datetime2", "datetimeoffset"):
-        # SQL_VARIANT_PROPERTY documents scale 0 for these; style 121 writes as many digits as the type has.
+        # SQL_VARIANT_PROPERTY documents scale 0 for these; the text in style 121 has as many digits as the type.
         return f"{base}({len(value.partition('.')[2].partition(' ')[0])})"
     if base in ("char", "varchar", "binary", "varbinary"):
         return f"{base}({length})"

@@ -1,4 +1,4 @@
-"""The typed settings of mssql_cdc. `checked` validates what involves more than one setting."""
+"""The typed settings of mssql_cdc. `checked` validates what their types cannot express."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TablePattern = Annotated[str, Meta(min_length=1)]
 
 
 class LockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A setting of the original DStream, accepted and ignored: the host runs each task once, by locking its state."""
+    """A setting of the original DStream, accepted but ignored: the host locks the state of each running task."""
 
     type: Literal["none"] = "none"
 
@@ -51,7 +51,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_poll_interval: Annotated[
         Duration, Meta(description="longest interval between polls while there are no changes")
     ] = Duration("30s")
-    before_images: Annotated[bool, Meta(description="include the row as it was before an update")] = True
+    before_images: Annotated[bool, Meta(description="include the row's values before an update")] = True
     columns: Annotated[dict[str, ColumnChoice], Meta(description="columns to include or exclude, by table")] = {}
     operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ("insert", "update", "delete")
     max_bytes_per_poll: Annotated[Size, Meta(description="memory for rows read at a time, shared by all tables")] = (
@@ -71,7 +71,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     accept_changed_source: Annotated[
         bool,
-        Meta(description="continue although the database or a capture instance differs from the one in the checkpoint"),
+        Meta(description="continue even if the database or a capture instance differs from the checkpoint's"),
     ] = False
     lock_config: LockConfig = LockConfig()
 

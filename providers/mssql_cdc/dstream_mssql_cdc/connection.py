@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 QUERY_TIMEOUT_S = 120
 RECONNECT_TIMEOUT_S = 8
-"""The longest time that a reader waits for the driver when told to stop, since the driver retries a dead port."""
+"""Limits how long a stopping reader waits for the driver, which keeps retrying a dead port."""
 _INSTALLED_DRIVER = "ODBC Driver 18 for SQL Server"
 
 
@@ -40,7 +40,7 @@ def connect(
         timeout_s = min(settings.login_timeout_s, RECONNECT_TIMEOUT_S) if connected_before else settings.login_timeout_s
         connection = pyodbc.connect(settings.odbc(**keywords), autocommit=True, timeout=timeout_s)
         connection.timeout = QUERY_TIMEOUT_S
-        # As UTF-16 from the driver; as bytes, varchar would depend on the code page of the process's locale.
+        # Get varchar as UTF-16: as bytes, it would depend on the code page of the process's locale.
         connection.setdecoding(pyodbc.SQL_CHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
         connection.setdecoding(pyodbc.SQL_WCHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
         connection.execute(sql.SESSION).close()
@@ -57,13 +57,13 @@ def connect(
 
 
 def _named_driver(settings: ConnectionSettings) -> str:
-    """The driver named by the connection string, unless it is Microsoft's, for which the installed one is used."""
+    """The driver named in the connection string; empty for Microsoft's, since the installed version is used."""
     named = settings.get("DRIVER")
     return "" if re.fullmatch(r"ODBC Driver \d+ for SQL Server", named) else named
 
 
 def find_driver() -> str:
-    """The driver in the package mssql-python-odbc, by path; otherwise the one registered with the ODBC manager."""
+    """The path of the driver in the package mssql-python-odbc, or else the name of the registered driver."""
     try:
         import mssql_python_odbc
     except ImportError:
@@ -78,7 +78,7 @@ def find_driver() -> str:
 
 
 def _distribution() -> str:
-    """The wheel's folder for this Linux distribution, by the families in os-release(5)."""
+    """The wheel's folder for this Linux distribution, based on ID and ID_LIKE of os-release(5)."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -94,7 +94,7 @@ def _distribution() -> str:
 
 
 def load_pyodbc() -> None:
-    """Import pyodbc without its pool. Raises SystemFault `mssql.odbc_manager_missing`."""
+    """Import pyodbc and disable its connection pool. Raises SystemFault `mssql.odbc_manager_missing`."""
     try:
         import pyodbc
     except ImportError as error:
@@ -103,4 +103,4 @@ def load_pyodbc() -> None:
             f"cannot load pyodbc: {error}",
             hint="Install unixODBC. On Debian and Ubuntu: apt-get install libodbc2",
         ) from error
-    pyodbc.pooling = False  # A pooled connection would be reused in its broken state.
+    pyodbc.pooling = False  # The pool would hand out broken connections.

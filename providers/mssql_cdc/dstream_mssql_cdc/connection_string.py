@@ -1,7 +1,8 @@
-"""The settings of a connection, from any of the three forms in which people have them; pure text, no I/O.
+"""Parses connection settings in any of three common forms. Pure.
 
 - ODBC: `Server=tcp:db.example.com,1433;Database=Sales;UID=reader;PWD={p;w};Encrypt=yes`
-- the original's (ADO, go-mssqldb): `server=db;port=1433;user id=reader;password=pw;database=Sales;encrypt=disable`
+- the original DStream's (ADO, go-mssqldb):
+  `server=db;port=1433;user id=reader;password=pw;database=Sales;encrypt=disable`
 - URL: `sqlserver://reader:p%40w@db:1433/INSTANCE?database=Sales&encrypt=true`
 
 Sources: Microsoft "DSN and Connection String Keywords and Attributes" (ODBC driver), "SqlConnection.ConnectionString"
@@ -31,7 +32,7 @@ class ConnectionSettings:
         return dict(self.keywords).get(keyword, "")
 
     def odbc(self, **more: str) -> str:
-        """The ODBC connection string; `more` comes first and overrides what the user wrote."""
+        """The ODBC connection string; `more` comes first and overrides the user's values."""
         kept = [(key, value) for key, value in self.keywords if key not in more]
         return ";".join(f"{key}={_quoted(value)}" for key, value in [*more.items(), *kept])
 
@@ -41,7 +42,7 @@ class ConnectionSettings:
 
 
 def parse_connection_string(text: str) -> ConnectionSettings:
-    """Raises ConfigError `mssql.connection_string`; its message never contains a value."""
+    """Parse any of the forms. Raises ConfigError `mssql.connection_string`; its message never contains a value."""
     text = text.strip().removeprefix("odbc:")
     pairs = _url_pairs(text) if text.lower().startswith("sqlserver://") else _keyword_pairs(text)
     found: dict[str, str] = {}
@@ -133,7 +134,7 @@ def _url_pairs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _keyword_pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Parse `key=value;..`. A value in braces or quotes may contain any character; its closing one is doubled."""
+    """Parse `key=value;..`. A value in braces or quotes can contain any character; the closing one is doubled."""
     at = 0
     while at < len(text):
         if text[at] in "; \t\r\n":
@@ -142,8 +143,8 @@ def _keyword_pairs(text: str) -> Iterator[tuple[str, str]]:
         equals = text.find("=", at)
         semicolon = text.find(";", at)
         if equals < 0 or 0 <= semicolon < equals:
-            # This may be part of an unquoted password, so it is not repeated.
-            raise _bad("a part of the connection string has no =", "Put a value that contains ; in braces: PWD={a;b}.")
+            # This may be part of an unquoted password, so the message does not repeat it.
+            raise _bad("part of the connection string has no =", "Put a value that contains ; in braces: PWD={a;b}.")
         name = text[at:equals]
         value, at = _value(text, equals + 1)
         yield name, value

@@ -1,4 +1,4 @@
-"""Maps SQL Server's errors to DStream's, which tell the host what to do next, with the T-SQL that fixes the problem.
+"""Maps SQL Server's errors to DStream's: the type determines what the host does next, the hint gives the T-SQL fix.
 
 Numbers: Microsoft "Database engine events and errors"; for transient errors also "Troubleshoot transient connection
 errors in SQL Database" and the retry lists of Microsoft.Data.SqlClient.
@@ -13,20 +13,20 @@ from dstream_mssql_cdc.connection_string import CONFIG_PATH
 
 
 class ReadInterrupted(TransientError):
-    """The connection, or the data read on it, is lost; reconnect and resume from the position."""
+    """The connection was lost, or rows read on it are invalid; reconnect and resume from the position."""
 
 
 def numbers_of(text: str) -> list[int]:
-    """Error numbers in a driver's message: `..[SQL Server]Cannot open database "x".. (4060) (SQLDriverConnect)`."""
+    """The error numbers in a driver's message: `..[SQL Server]Cannot open database "x".. (4060) (SQLDriverConnect)`."""
     return [int(number) for number in re.findall(r"\((-?\d{1,5})\)", text)]
 
 
 def translate(
     error: Exception, *, driver: str = "", server: str = "", login: str = "", database: str = "", connected: bool
 ) -> DStreamError:
-    """`error` is a pyodbc.Error: args are the SQLSTATE and a text.
+    """Return the DStream error for a pyodbc.Error, whose args are the SQLSTATE and a text.
 
-    `connected`: it worked before, so patience may help.
+    `connected`: a connection has worked before, so a retry may help.
     """
     state, text = (str(error.args[0]), str(error.args[-1])) if error.args else ("", str(error))
     numbers = set(numbers_of(text))
@@ -43,7 +43,7 @@ def translate(
         return ReadInterrupted("mssql.schema_changed", message)
     if not connected:
         return _not_connected(state, message, server, driver)
-    return SystemFault("mssql.query_failed", f"SQL Server answered: {message}")
+    return SystemFault("mssql.query_failed", f"SQL Server returned an error: {message}")
 
 
 def no_grant(message: str, login: str = "") -> AuthError:
@@ -99,8 +99,8 @@ AGENT_STOPPED_HINT = (
     "Start the SQL Server Agent service, then run: EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture';"
 )
 CAPTURE_SILENT_HINT = (
-    "Check that SQL Server Agent and the capture job run: EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture'; "
-    "Capture errors: SELECT * FROM sys.dm_cdc_errors;"
+    "Check that SQL Server Agent is running, then start the capture job: EXEC msdb.dbo.sp_start_job "
+    "N'cdc.<database>_capture'; To list capture errors: SELECT * FROM sys.dm_cdc_errors;"
 )
 
 _CONFLICTS = (1205, 1222, 3960, 3961)
@@ -115,7 +115,7 @@ _PASSING = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_AZURE])
 _DRIVER_LOST = "The driver did not supply an error"
 """pyodbc's message (HY000) when a connection breaks in the middle of a result."""
 _PASSING_STATES = ("08", "HYT00", "HYT01", "40001", "IMC")
-"""SQLSTATE prefixes: link failures, timeouts, serialization failures, connections that the driver could not recover."""
+"""SQLSTATE prefixes: link failures, timeouts, serialization failures, connections the driver failed to recover."""
 
 
 def _login_failed(message: str, login: str) -> AuthError:
@@ -147,8 +147,7 @@ def _not_connected(state: str, message: str, server: str, driver: str) -> DStrea
             "mssql.tls",
             f"cannot establish an encrypted connection: {message}",
             hint="In db_connection_string, trust the server's certificate with ServerCertificate=FILE. For a test "
-            "server, "
-            "use TrustServerCertificate=yes or Encrypt=no.",
+            "server, use TrustServerCertificate=yes or Encrypt=no.",
             config_path=CONFIG_PATH,
         )
     if state in ("IM002", "IM003", "01000") or "can't open lib" in lowered:
@@ -163,7 +162,7 @@ def _not_connected(state: str, message: str, server: str, driver: str) -> DStrea
 
 
 def _plain(text: str) -> str:
-    """The text without the driver's brackets and function names; the first one if there are several messages."""
+    """The first message of the text, without the driver's brackets and function names."""
     first = re.split(r"; \[\w{5}\]", text)[0]
     first = re.sub(r"^(?:\[[^\]]*\]\s*)+", "", first)
     return re.sub(r"(\s*\((SQL\w+|0)\))+\s*$", "", first).strip()

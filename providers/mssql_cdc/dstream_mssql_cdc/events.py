@@ -1,7 +1,7 @@
-"""Turns change rows into events: one per row, and one for rows 3 and 4 of an update.
+"""Turns change rows into events: one per row, except that rows 3 and 4 of an update become one.
 
-An event depends only on its change rows and the commit time stored for its transaction, so reading a row again produces
-the same bytes. `Last` alone depends on later rows; merge.py sets it.
+An event depends only on its change rows and its transaction's stored commit time, so reading a row again produces the
+same bytes. Only `Last` depends on later rows; merge.py sets it.
 
 Works on whole columns of a page (zip, map), since most of a reader's time is spent here.
 """
@@ -59,7 +59,7 @@ Keyed = tuple[Key, ChangeEvent]
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """Turns a table's rows into events. `id_prefix` is the part of Id that all its rows share."""
+    """What determines the form of a table's events. `id_prefix` is the part of Id that they all share."""
 
     name: str
     object_id: int
@@ -71,7 +71,7 @@ class TableShape:
 
 
 class EventBuilder:
-    """Compiled once per table shape."""
+    """Turns a table's rows into events. Compiled once per table shape."""
 
     def __init__(self, shape: TableShape) -> None:
         self.shape = shape
@@ -101,8 +101,7 @@ class EventBuilder:
 
     @property
     def is_wide(self) -> bool:
-        """Whether rows may be much larger than their declared size, so that their bytes must be counted while
-        fetching."""
+        """Whether rows can be so large that their bytes must be counted while fetching."""
         return bool(self._lobs) or self._declared_bytes > _NARROW_BYTES
 
     def learn(self, rows: int, value_bytes: int) -> None:
@@ -175,7 +174,7 @@ class EventBuilder:
         return events
 
     def _mask(self, mask: bytes) -> tuple[list[str], frozenset[int]]:
-        """The names and indexes of the columns whose bits are set. Cached, since a few masks repeat."""
+        """The names and indexes of the columns whose bits are set. Cached, since most rows share a few masks."""
         known = self._masks.get(mask)
         if known is None:
             if len(self._masks) > 1000:
@@ -185,7 +184,7 @@ class EventBuilder:
         return known
 
     def _without_lobs(self, columns: list[Any], rows: Sequence[ChangeRow]) -> list[Any]:
-        """Large values that the change row does not hold become UNSET: they are omitted from the event, never null.
+        """Replace large values that the change row does not hold by UNSET: the event omits them instead of using null.
 
         "cdc.<capture_instance>_CT", Remarks: for (max) types and xml, the value of an update is NULL unless the column
         changed; for text, ntext and image, it is NULL in every delete and before image.
@@ -222,16 +221,16 @@ class EventBuilder:
         key = ", ".join(f"{name}={row[_CONTROL_COLUMNS + names.index(name)]!r}" for name in self.shape.key)
         return DataError(
             "mssql.value_too_large",
-            f"{self.shape.name}.{column.name} has {size:,} bytes at {key or 'LSN ' + row[0].hex()}, more than the "
-            f"{self.shape.max_lob_bytes:,} bytes that half of max_line allows",
-            hint=f"Increase max_line in the task above {2 * size:,} bytes, or exclude the column: "
+            f"{self.shape.name}.{column.name} has {size:,} bytes at {key or 'LSN ' + row[0].hex()}; the limit is half "
+            f"of max_line, {self.shape.max_lob_bytes:,} bytes",
+            hint=f"Increase max_line in the task to more than {2 * size:,} bytes, or exclude the column: "
             f'columns = {{ "{self.shape.name}" = {{ exclude = ["{column.name}"] }} }}.',
             config_path="columns",
         )
 
 
 def is_bit_set(mask: bytes, ordinal: int) -> bool:
-    """Equals sys.fn_cdc_is_bit_set: ordinal 1 is the lowest bit of the LAST byte."""
+    """Return the same as sys.fn_cdc_is_bit_set: ordinal 1 is the lowest bit of the LAST byte."""
     at = len(mask) - 1 - (ordinal - 1) // 8
     return at >= 0 and bool(mask[at] >> ((ordinal - 1) % 8) & 1)
 
@@ -263,6 +262,5 @@ def _half_update(table: str, key: Key) -> DataError:
         "mssql.half_update",
         f"{table} has a before image without its after image at LSN {key[0].hex()}, seqval {key[2].hex()}",
         hint="The change table was modified by hand or is damaged. Run DBCC CHECKTABLE, or disable and re-enable "
-        "capture "
-        "for the table.",
+        "capture for the table.",
     )

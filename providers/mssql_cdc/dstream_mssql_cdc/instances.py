@@ -1,5 +1,4 @@
-"""Decides which capture instance of each table to read from which LSN, and whether cleanup has overtaken the reader.
-Pure.
+"""Decides which capture instance of each table to read from which LSN, and detects changes that cleanup removed. Pure.
 
 Retention: cleanup first raises an instance's start_lsn in cdc.change_tables, then deletes change rows
 ("sys.sp_cdc_cleanup_change_table", Remarks; sys.sp_MScdc_cleanup_job). So if start_lsn, checked AFTER reading, is not
@@ -37,7 +36,7 @@ class CapturedInstance:
     mark: Watermark
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    """Columns of the index given when capture was enabled; empty if the table has none."""
+    """Columns of the unique index specified when capture was enabled; empty if the table has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class CapturedTable:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Changes of `table` from `wanted` up to, but excluding, `start_lsn` may be gone."""
+    """Changes of `table` from `wanted` up to, but excluding, `start_lsn` may have been removed."""
 
     table: str
     instance: str
@@ -137,7 +136,7 @@ def gaps(tables: Mapping[str, Table], marks: Sequence[Watermark], position: Posi
 
 
 def without_gaps(tables: Mapping[str, Table], found: Sequence[Gap]) -> dict[str, Table]:
-    """The same tables, read from where their change rows now begin (`on_gap = "continue"`)."""
+    """The same tables, to be read from where their change rows now begin (`on_gap = "continue"`)."""
     lost = {gap.instance: gap.start_lsn.hex() for gap in found}
     return {
         name: Table(
@@ -162,8 +161,7 @@ def gap_error(found: Sequence[Gap]) -> RefusedError:
     return RefusedError(
         "mssql.gap",
         f"CDC cleanup removed changes of {gap.table}{others} before they were read: needed from LSN "
-        f"{gap.wanted.hex()}, "
-        f"but capture instance {gap.instance} begins at {gap.start_lsn.hex()}",
+        f"{gap.wanted.hex()}, but capture instance {gap.instance} begins at {gap.start_lsn.hex()}",
         hint='Skip them with on_gap = "continue", or start over with `--reset --from POSITION`. '
         "To keep changes longer, run: EXEC sys.sp_cdc_change_job @job_type = N'cleanup', "
         "@retention = 10080; -- minutes",

@@ -24,14 +24,14 @@ class TableFeed:
         self._half: list[ChangeRow] = []
 
     def push(self, rows: list[ChangeRow], *, is_full: bool, commit_times: dict[bytes, str]) -> None:
-        """Add a page. `is_full`: it was limited, so its stage may have more rows. Raises DataError."""
+        """Add a page. `is_full`: the page was limited, so its stage may have more rows. Raises DataError."""
         assert self.floor is not None
         if is_full and rows:
-            self.floor = _behind(rows[-1])
+            self.floor = _after(rows[-1])
         else:
             self.floor = self.floor.wider()
         rows = self._half + rows
-        # A page may end between the two rows of an update; the first then waits for the next page.
+        # If a page ends between the two rows of an update, the first row waits for the next page.
         self._half = [rows.pop()] if rows and rows[-1][3] == UPDATE_BEFORE and self.floor is not None else []
         self.events.extend(self.builder.events(rows, commit_times))
 
@@ -41,7 +41,7 @@ class TableFeed:
 
 
 class Merger:
-    """Emits from several feeds. Holds one event back until it is known whether its transaction continues."""
+    """Emits the events of several feeds in order. Holds one back until it knows whether its transaction continues."""
 
     def __init__(self, feeds: Sequence[TableFeed]) -> None:
         self._feeds = feeds
@@ -69,13 +69,13 @@ class Merger:
         return ready
 
 
-def _behind(row: ChangeRow) -> Floor:
+def _after(row: ChangeRow) -> Floor:
     lsn, command_id, seqval, operation = row[:4]
     return Floor(lsn, NO_COMMAND_ID if command_id is None else command_id, seqval, operation)
 
 
 def _ordered(feeds: Iterable[TableFeed], bound: Key | None) -> list[Keyed]:
-    """Take the events up to `bound` out of the feeds; unread rows come after it."""
+    """Take the events up to `bound` out of the feeds, in order; unread rows come after it."""
     taken: list[Keyed] = []
     sources = 0
     for feed in feeds:

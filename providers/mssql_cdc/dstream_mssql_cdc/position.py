@@ -1,4 +1,4 @@
-"""Where a reader is in the log: the order of change rows, and from where a table is read on.
+"""A reader's place in the log: the order of change rows, and where reading a table resumes.
 
 The order is `(__$start_lsn, __$command_id, __$seqval, __$operation)`, the key of a change table's clustered index.
 Microsoft's page "cdc.<capture_instance>_CT" says of `__$seqval`: "Should not be used for ordering. Instead, use the
@@ -40,7 +40,7 @@ class Position(NamedTuple):
 
     @classmethod
     def before(cls, lsn: bytes) -> Position:
-        """After everything older than `lsn`."""
+        """Before every row of the transaction at `lsn`, after all older ones."""
         return cls.end_of(decrement_lsn(lsn))
 
     @property
@@ -63,7 +63,7 @@ class Floor(NamedTuple):
 
     There are three stages, since an OR over the leading columns would make the server read a long transaction from its
     start for every page: the rest of one command (all four set), the later commands of the transaction (`seqval` None),
-    the later transactions (`command_id` None).
+    and the later transactions (`command_id` None).
     """
 
     lsn: bytes
@@ -81,8 +81,7 @@ class Floor(NamedTuple):
 
 
 def floor_of(position: Position, object_id: int, first_lsn: bytes) -> Floor:
-    """Where to start reading table `object_id`, watched from `first_lsn` on, so that no event after `position` is
-    missed."""
+    """Where to start reading table `object_id`, whose first LSN is `first_lsn`, to get every event after `position`."""
     if position.next_lsn < first_lsn:
         return Floor(decrement_lsn(first_lsn))
     if position.is_border:

@@ -19,7 +19,7 @@ _STALE_AFTER_MS = 10 * 60 * 1000
 
 
 class ReadProgress(Observer):
-    """Metrics are sent at most once per second."""
+    """Reports to `telemetry`; sends metrics at most once per second."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
@@ -70,7 +70,7 @@ def _table_name(keyed: Keyed) -> str:
 
 
 def _lag_ms(commit_time: str | None, now: datetime) -> int | None:
-    """The age of the newest event when its window was chosen. Both times are the server's local time."""
+    """How old the newest event was when its window was chosen. Both times are in the server's local time."""
     if commit_time is None:
         return None
     return max(0, round((now - datetime.fromisoformat(commit_time)).total_seconds() * 1000))

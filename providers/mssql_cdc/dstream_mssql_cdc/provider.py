@@ -1,5 +1,4 @@
-"""The input provider: from config and state to a running stream that survives lost connections. Light to import until
-`start`."""
+"""The input provider: runs a stream that survives lost connections. Imports heavy modules only when it starts."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class MssqlCdc(InputProvider["Config"]):
-    """Reads SQL Server change data capture by LSN: exactly, in commit order, with read-only rights."""
+    """Reads SQL Server change data capture by LSN: lossless, in commit order, with read-only permissions."""
 
     name = "mssql_cdc"
     version = "0.1.0"
@@ -91,7 +90,7 @@ class MssqlCdc(InputProvider["Config"]):
             self.telemetry.info(
                 "mssql.once_done",
                 up_to=until.hex(),
-                note="changes that were not captured at the start are not waited for",
+                note="did not wait for changes that had not been captured at the start",
             )
         yield Checkpoint(stream.state.stored())
 
@@ -120,7 +119,7 @@ class MssqlCdc(InputProvider["Config"]):
         )
 
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
-        """Reconnect to the same database; False when the stream is to end. Raises errors that waiting cannot fix."""
+        """Reconnect to the same database; return False if stopped. Raises errors that a retry cannot fix."""
         from dstream_mssql_cdc.errors import ReadInterrupted
         from dstream_mssql_cdc.start import another_database
 
@@ -212,7 +211,7 @@ class MssqlCdc(InputProvider["Config"]):
 
 
 def _start_from_required() -> ConfigError:
-    """Without a checkpoint, a default would read everything again in each run."""
+    """Without a checkpoint, a default start would make every run read everything again."""
     from dstream.sdk.errors import ConfigError
 
     return ConfigError(

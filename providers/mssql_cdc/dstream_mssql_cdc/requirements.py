@@ -1,4 +1,4 @@
-"""What the provider needs on this machine: unixODBC's driver manager, which no wheel carries, and an ODBC driver."""
+"""What the provider needs on this machine: unixODBC's driver manager, which no wheel includes, and an ODBC driver."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def requirements() -> Sequence[Requirement]:
 
 
 def driver_requirement(found: str, registered: Callable[[], Sequence[str]]) -> Requirement:
-    """`found`: the path of the packaged driver, or the name under which Microsoft's driver would be registered. Any
+    """Whether a driver is installed. `found`: the path of the packaged driver, or the name of Microsoft's. Any
     registered driver counts, because `odbc_driver` can name it.
     """
     if Path(found).is_absolute():

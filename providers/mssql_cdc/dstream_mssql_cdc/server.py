@@ -1,4 +1,4 @@
-"""The SQL Server behind a stream's CdcSource: one connection, one statement at a time, one round trip per question."""
+"""Implements CdcSource with SQL Server: one connection, one statement at a time, one round trip per query."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _FETCH_ROWS = 500
 _LARGE_FETCH_ROWS = 16
-"""However small the rows so far, the next ones may be as large as half of max_line each."""
+"""Small rows can be followed by rows with values of up to half of max_line."""
 _SIZED = (str, bytes)
 
 
 class SqlServer:
-    """Owns the connection."""
+    """A CdcSource, and the queries at the start of a run. Owns the connection."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class SqlServer:
         try:
             self._connection.close()
         except pyodbc.Error:
-            pass  # It is broken, so there is nothing to release.
+            pass  # The connection is broken, so there is nothing to release.
 
     def guid(self) -> str:
         """The database's service_broker_guid. Raises ConfigError when CDC is not enabled."""
@@ -59,7 +59,7 @@ class SqlServer:
         return str(guid).lower()
 
     def agent_status(self) -> str | None:
-        """ "Running", "Stopped", ..; None if unknown."""
+        """The status of SQL Server Agent, e.g. "Running" or "Stopped"; None if unknown."""
         import pyodbc
 
         try:
@@ -73,7 +73,7 @@ class SqlServer:
             return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
 
     def lsn_at(self, time: str) -> bytes | None:
-        """The first LSN at or after the server-local time; None if there is none."""
+        """The first LSN at or after the server-local time, or None."""
         with self._results(sql.LSN_AT_TIME, time) as results:
             return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
 
@@ -86,7 +86,7 @@ class SqlServer:
             return catalog_of(results.rows(), results.next_rows(), results.next_rows())
 
     def captured(self) -> list[CapturedTable]:
-        """The requested tables that are captured now. The stream notices those that no longer are."""
+        """The requested tables that are captured now. The stream detects those that no longer are."""
         self._described.clear()
         return select(self.catalog(), self._tables)[0]
 
@@ -156,8 +156,8 @@ class _Results:
         return list(self._cursor.fetchall())
 
     def watched_rows(self, builder: EventBuilder, max_bytes: int) -> tuple[list[ChangeRow], bool]:
-        """Fetch rows until their values exceed `max_bytes`; also whether some are left. Fetches few at a time if one
-        may be large."""
+        """Fetch rows until their values exceed `max_bytes`, and return whether rows are left. Fetches only a few at a
+        time if they may be large."""
         rows: list[ChangeRow] = []
         size, largest, ask = 0, 1, 1
         most = _LARGE_FETCH_ROWS if builder.has_lobs else _FETCH_ROWS
@@ -176,5 +176,5 @@ def _marks(rows: Sequence[Any]) -> list[Watermark]:
 
 
 def _commit_time(ended: Any) -> str:
-    """tran_end_time as stored: a datetime in the server's local time; columns.py explains its fraction."""
+    """tran_end_time as ISO text, in the server's local time; columns.py explains the rounding."""
     return str(ended.replace(microsecond=(ended.microsecond + 500) // 1000 * 1000).isoformat(timespec="milliseconds"))

@@ -1,6 +1,6 @@
-"""What a stream asks of SQL Server: the seam between reading in order (stream.py) and T-SQL (server.py).
+"""The queries a stream needs: the seam between reading in order (stream.py) and T-SQL (server.py).
 
-Every answer includes the watermarks as they were AFTER its rows were read.
+Every result includes the watermarks as they were AFTER its rows were read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dstream_mssql_cdc.window import Mapped
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """How far capture has come. `max_lsn` is None before its first scan; `now` is the server's local time."""
+    """How far capture has progressed. `max_lsn` is None before its first scan; `now` is the server's local time."""
 
     max_lsn: bytes | None
     now: datetime
@@ -36,7 +36,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one stage, in order. `is_full`: limited, so the stage may have more."""
+    """Rows of one stage, in order. `is_full`: the page was limited, so the stage may have more rows."""
 
     rows: list[ChangeRow]
     is_full: bool
@@ -47,15 +47,15 @@ class CdcSource(Protocol):
     """Raises the errors of errors.py; ReadInterrupted when reconnecting may help."""
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
-        """At most `limit` mapping rows from `from_lsn` on."""
+        """Return at most `limit` mapping rows from `from_lsn` on."""
 
     def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
-        """Which change tables have rows from `from_lsn` up to `upper`."""
+        """Return which change tables have rows from `from_lsn` up to `upper`."""
 
     def page(
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
-        """Rows after `floor`, of its stage only, up to `upper`; at least one row if there is one."""
+        """Return rows after `floor`, of its stage only, up to `upper`; at least one row if there is one."""
 
     def captured(self) -> list[CapturedTable]:
-        """The configured tables from the current catalog."""
+        """Return the configured tables from the current catalog."""

@@ -1,7 +1,7 @@
 """Every statement sent to SQL Server. All are reads, none uses NOLOCK; values are bound, names are quoted.
 
-Rows are read in READ COMMITTED: "About change data capture", Capture process: the change rows and mapping rows of a
-capture cycle are committed in one transaction, which a dirty read would tear apart.
+Rows are read in READ COMMITTED. "About change data capture", Capture process: the change rows and mapping rows of a
+capture cycle are committed in one transaction, of which a dirty read could see only a part.
 
 The generated query functions (cdc.fn_cdc_get_all_changes_..) are not used: they read WITH (NOLOCK), lack
 `__$command_id`, and fail with 313 on an empty range.
@@ -13,17 +13,17 @@ from collections.abc import Iterator, Sequence
 
 from dstream_mssql_cdc.position import NO_COMMAND_ID, UPDATE_BEFORE, Floor
 
-# sys.databases: is_cdc_enabled, service_broker_guid. Readable by everyone for the current database.
+# sys.databases: is_cdc_enabled, service_broker_guid. Any login can read it for the current database.
 DATABASE = """\
 SELECT d.name, d.is_cdc_enabled, CONVERT(varchar(36), d.service_broker_guid)
 FROM sys.databases AS d WHERE d.database_id = DB_ID();"""
 
-# "cdc.change_tables": start_lsn is the low watermark. Asked after every read, in the same batch.
+# "cdc.change_tables": start_lsn is the low watermark. Queried after every read, in the same batch.
 WATERMARKS = """\
 SELECT capture_instance, object_id, source_object_id, start_lsn, create_date FROM cdc.change_tables ORDER BY
 object_id;"""
 
-# "sys.fn_cdc_get_max_lsn": NULL before the first scan. First, so that the mapping rows are no older than it.
+# "sys.fn_cdc_get_max_lsn": NULL before the first scan. Queried first, so that the mapping rows are not older.
 POLL = f"""\
 SELECT sys.fn_cdc_get_max_lsn(), GETDATE();
 SELECT TOP (?) start_lsn, tran_id, tran_end_time FROM cdc.lsn_time_mapping
@@ -34,8 +34,8 @@ WHERE start_lsn >= CONVERT(binary(10), ?) ORDER BY start_lsn;
 LSN_AT_TIME = "SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal', CONVERT(datetime, ?, 126));"
 
 # "cdc.change_tables", "cdc.captured_columns" (object_id is the change table's), "cdc.index_columns". Lengths and
-# scales are those of the change table's own columns. HAS_PERMS_BY_NAME tells about a missing grant before a read
-# fails with 229.
+# scales are those of the change table's own columns. HAS_PERMS_BY_NAME detects a missing grant before a read fails
+# with 229.
 CATALOG = """\
 SELECT s.name, t.name, t.object_id, ct.capture_instance, ct.object_id, ct.start_lsn, ct.create_date,
        HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT'), N'OBJECT', N'SELECT')
@@ -52,11 +52,11 @@ SELECT object_id, column_name FROM cdc.index_columns ORDER BY object_id, index_o
 
 TABLE_EXISTS = "SELECT OBJECT_ID(QUOTENAME(?) + N'.' + QUOTENAME(?), N'U');"
 
-# "sys.dm_server_services": wants VIEW SERVER STATE (2022: VIEW SERVER SECURITY STATE), does not exist in Azure SQL
+# "sys.dm_server_services": needs VIEW SERVER STATE (2022: VIEW SERVER SECURITY STATE); does not exist in Azure SQL
 # Database.
 AGENT_STATUS = "SELECT status_desc FROM sys.dm_server_services WHERE servicename LIKE N'SQL Server Agent%';"
 
-# "SET DEADLOCK_PRIORITY": capture, cleanup and applications go before a reader, which can read again.
+# "SET DEADLOCK_PRIORITY": the reader is the deadlock victim, not capture, cleanup or applications, since it can retry.
 SESSION = "SET DEADLOCK_PRIORITY LOW;"
 
 _PROBE_BRANCHES = 50
@@ -74,7 +74,7 @@ def change_table(instance: str) -> str:
 
 
 def probe(instances: Sequence[str]) -> str:
-    """The indexes of the instances that have rows in [?, ?]; several SELECTs, so that none grows without bound."""
+    """Selects the indexes of the instances that have rows in [?, ?]. Several SELECTs limit the size of each."""
     selects = []
     for start in range(0, len(instances), _PROBE_BRANCHES):
         branches = [
@@ -89,7 +89,7 @@ def probe(instances: Sequence[str]) -> str:
 def page(
     instance: str, select_list: Sequence[str], floor: Floor, upper: bytes, operations: Sequence[int], max_rows: int
 ) -> tuple[str, list[object]]:
-    """One stage's rows in the order of the clustered index, then the watermarks; with the parameters."""
+    """The statement for one stage's rows, in the order of the clustered index, and the watermarks; its parameters."""
     where, parameters = _stage(floor, upper)
     if len(operations) < 4:
         where += f" AND [__$operation] IN ({', '.join(map(str, operations))})"
@@ -109,7 +109,7 @@ def operation_codes(names: Sequence[str], *, before_images: bool) -> tuple[int, 
 
 
 def _stage(floor: Floor, upper: bytes) -> tuple[str, list[object]]:
-    """The range of the clustered index after `floor` that its stage covers."""
+    """The condition and parameters for the part of the clustered index after `floor` that its stage covers."""
     lsn, command_id, seqval, operation = floor
     if command_id is None:
         return (
@@ -132,7 +132,7 @@ def _stage(floor: Floor, upper: bytes) -> tuple[str, list[object]]:
 
 
 def statements() -> Iterator[str]:
-    """One of each, for the test that checks that they only read."""
+    """One statement of each kind, for the test that checks that all are reads."""
     yield from (DATABASE, POLL, LSN_AT_TIME, CATALOG, TABLE_EXISTS, AGENT_STATUS, SESSION, probe(["dbo_T", "dbo_U"]))
     for floor in (Floor(b""), Floor(b"", 1), Floor(b"", 1, b"", UPDATE_BEFORE)):
         yield page("dbo_T", ["[Id]"], floor, b"", (1, 2), 1)[0]

@@ -1,4 +1,4 @@
-"""Where a run starts reading: after its checkpoint, or at `start_from`. Pure except for questions to the server."""
+"""Where a run starts reading: after its checkpoint, or at `start_from`. Pure except for queries to the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dstream_mssql_cdc.state import Database, ReaderState, Table, stored_positio
 
 
 class Clock(Protocol):
-    """What a server knows about its log."""
+    """Looks up LSNs in the server's log."""
 
     def max_lsn(self) -> bytes | None: ...
     def lsn_at(self, time: str) -> bytes | None: ...
@@ -30,7 +30,7 @@ def first_state(start: Start, guid: str, captured: Sequence[CapturedTable], cloc
 def checked_state(
     state: ReaderState, guid: str, captured: Sequence[CapturedTable], *, accept_changed: bool
 ) -> ReaderState:
-    """The state of the checkpoint. Raises RefusedError if it belongs to another database, unless that is accepted."""
+    """The state of the checkpoint. Raises RefusedError if it belongs to another database, unless `accept_changed`."""
     if not accept_changed:
         if state.db.service_broker_guid != guid:
             raise another_database(state.db.service_broker_guid, guid)

@@ -1,7 +1,7 @@
 """Reads the log window by window and yields lines and checkpoints in log order.
 
 Pure except for its CdcSource and Stop. Resumable: after an error of the source, call `lines` again; it continues after
-what it yielded last. Runs on the provider's single thread.
+the last item it yielded. Runs on the provider's single thread.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BuilderOf = Callable[[CapturedTable, str], EventBuilder]
 
 @dataclass(frozen=True, slots=True)
 class PollPace:
-    """Sizes and times of reading."""
+    """Page sizes, limits and intervals for reading."""
 
     poll_s: float = 1.0
     max_poll_s: float = 30.0
@@ -54,7 +54,7 @@ class Observer:
 
 
 class ChangeStream:
-    """One run's reading."""
+    """Reads the changes of one run."""
 
     def __init__(
         self,
@@ -253,7 +253,7 @@ def _signature(marks: Sequence[Watermark]) -> set[tuple[str, int, str, bool]]:
 
 
 def _cuts(ready: Sequence[Keyed], lines: int) -> Iterator[int]:
-    """Ends of the blocks: the first transaction boundary after `lines` lines each, and the end."""
+    """The ends of the blocks: the first transaction boundary after at least `lines` lines each, and the last row."""
     start = 0
     for at, (_, event) in enumerate(ready, 1):
         if at - start >= lines and event.metadata.Last is True and at < len(ready):

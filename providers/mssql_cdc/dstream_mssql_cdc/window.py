@@ -1,4 +1,4 @@
-"""How far one round of reading goes: from the position to an LSN whose changes are completely captured. Pure.
+"""The range of one round of reading: from the position to an LSN up to which capture is complete. Pure.
 
 Microsoft, "About change data capture": a capture cycle commits its change rows and the rows of cdc.lsn_time_mapping in
 one transaction, so at any moment all change tables are complete up to sys.fn_cdc_get_max_lsn().
@@ -28,7 +28,7 @@ class Mapped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Read rows after the position up to `upper`. `has_rows`: it contains a transaction other than capture's idle
+    """The rows after the position up to `upper`. `has_rows`: they include a transaction, not only capture's idle
     rows."""
 
     upper: bytes
