@@ -1,7 +1,7 @@
 """Splits messages into sends. Pure.
 
-A send is one transfer: the service stores all of it or nothing. It limits the bytes (256 KB on Standard, 1 MB on
-Premium, even where single messages may be larger) and the messages of a send (Microsoft: Service Bus quotas).
+A send is one transfer: the service stores all of it or nothing. The service limits a send's bytes (256 KB on Standard,
+1 MB on Premium, even if single messages may be larger) and its messages (Microsoft: Service Bus quotas).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MEMBER_BYTES = 8
 """Overhead per message in a batch: the header of its data section."""
 
 MIN_BYTES = 32 * 1024
-"""Smaller sends do not help a slow link."""
+"""Minimum limit for a slow link: smaller sends do not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Cut:
     max_messages: int
 
     def scaled(self, share: float) -> Cut:
-        """Return a fraction of it, for a throttled service or a slow link."""
+        """Return a fraction of this size, for a throttled service or a slow link."""
         return Cut(
             max(min(MIN_BYTES, self.max_bytes), int(self.max_bytes * share)), max(1, int(self.max_messages * share))
         )
@@ -63,7 +63,7 @@ def fitting(messages: Iterable[Message], cut: Cut) -> list[Message]:
 
 
 def way(message: Message, limits: LinkLimits) -> Literal["batch", "single", "oversize"]:
-    """How a message can be sent."""
+    """Return how a message can be sent."""
     if message.size + MEMBER_BYTES + envelope_bytes(message) <= limits.max_batch_bytes:
         return "batch"
     return "single" if message.size <= limits.max_message_bytes else "oversize"

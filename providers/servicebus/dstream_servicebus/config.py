@@ -1,6 +1,6 @@
-"""The provider's settings as users write them, and what they mean together.
+"""The provider's settings as users write them, and the rules for combining them.
 
-Imports nothing of azure: it is read before the provider's first line, and by `describe`.
+Does not import azure, since it is imported before the provider's first line, and by `describe`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Batching(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_messages: Annotated[
         int, Meta(ge=1, le=4500, description="maximum messages per send; Standard accepts 4,500")
     ] = 4000
-    linger: Annotated[Duration, Meta(description="how long an event waits for others")] = Duration("20ms")
+    linger: Annotated[Duration, Meta(description="how long an event waits to be batched")] = Duration("20ms")
 
 
 class Retrying(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -68,7 +68,7 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
         Literal["stack"] | None, Meta(description="stack: use the connection string that init provisioned")
     ] = None
     namespace: Annotated[
-        str | None, Meta(description="sb-orders or its full host name; where to publish without a connection string")
+        str | None, Meta(description="short or full host name; where to publish without a connection string")
     ] = None
     credential: Annotated[Credential | None, Meta(description="how to sign in to Entra ID"), _RUN_ONLY_IN_ARM] = None
     tenant_id: Annotated[str | None, _RUN_ONLY_IN_ARM] = None
@@ -76,7 +76,7 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
     client_secret: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = None
     admin_connection_string: Annotated[
         Secret[str] | None,
-        Meta(description="for another administration endpoint (emulator, sandbox)"),
+        Meta(description="for a separate administration endpoint (emulator, sandbox)"),
         _RUN_ONLY_IN_ARM,
     ] = None
     ca_file: Annotated[
@@ -137,7 +137,7 @@ class Access:
     """How to connect to the namespace."""
 
     entry: Entra | str = field(repr=False)
-    """A connection string, unless it is Entra ID."""
+    """Credentials for Entra ID, or a connection string."""
     admin_connection_string: str | None = field(repr=False)
     ca_file: str | None
 
@@ -157,9 +157,9 @@ class Routing:
 
 
 def access(config: Config, stack_connection_string: str | None = None) -> Access:
-    """Return how to connect. Raises ConfigError if the settings don't specify it, or do so twice.
+    """Return how to connect. Raises ConfigError if the settings specify no connection, or more than one.
 
-    `stack_connection_string`: the secret output of the stack, which `connection = "stack"` asks for.
+    `stack_connection_string`: the secret output of the stack, for `connection = "stack"`.
     """
     connection_string = either(
         config.connection_string, config.original_connection_string, "connection_string", "connectionString"
@@ -322,7 +322,7 @@ def _ttl_s(time_to_live: Duration | None) -> int | None:
 
 
 def either(value: _T | None, original: _T | None, name: str, original_name: str) -> _T | None:
-    """Return a setting, given by its own name or the original DStream's. Raises ConfigError if both are set."""
+    """Return a setting, which may also be set by its original DStream name. Raises ConfigError if both are set."""
     if value is not None and original is not None:
         raise ConfigError(
             "servicebus.set_twice", f"{name} and {original_name} are the same setting; keep one", config_path=name

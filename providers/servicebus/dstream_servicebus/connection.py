@@ -1,4 +1,4 @@
-"""Creates clients of the namespace from the settings. Imports azure: used only once the provider starts."""
+"""Creates clients of the namespace from the settings. Imports azure, so it is imported only at the provider's start."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Connector:
         self._credential = _credential(access.entry) if isinstance(access.entry, Entra) else None
 
     def client(self) -> ServiceBusClient:
-        """Raises ConfigError for an invalid connection string."""
+        """Return a new client. Raises ConfigError for an invalid connection string."""
         entry = self._access.entry
         options: dict[str, Any] = {
-            "retry_total": 0,  # `retry.py` does it
+            "retry_total": 0,  # `retry.py` decides about retries
             "connection_verify": self._access.ca_file,
         }
         if isinstance(entry, Entra):
@@ -45,8 +45,8 @@ class Connector:
             return ServiceBusClient.from_connection_string(entry, **options)
 
     def administration(self, *, patient: bool = False) -> ServiceBusAdministrationClient | None:
-        """Return a client for the entities' settings, or None if the administration endpoint is unknown. `patient`
-        is for creating entities: it waits out throttling for about half a minute.
+        """Return a client for the entities' settings, or None if the administration endpoint is unknown. `patient`, for
+        creating entities: retry for about half a minute when throttled.
         """
         entry = self._access.entry
         options: dict[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 5}
@@ -72,7 +72,7 @@ class Connector:
 
 
 def is_emulator(connection_string: str) -> bool:
-    """Decide as the SDK does: the value is case-sensitive, the key is not."""
+    """Parse as the SDK does: the value is case-sensitive, the key is not."""
     return bool(_EMULATOR.search(connection_string))
 
 
@@ -118,7 +118,7 @@ def _endpoint(connection_string: str) -> str:
 
 
 def _custom_port(endpoint: str) -> dict[str, Any]:
-    """With TLS the SDK drops an endpoint's port unless it is a custom endpoint, which needs an explicit transport."""
+    """With TLS, the SDK ignores an endpoint's port unless it is a custom endpoint with an explicit transport."""
     address = urlsplit(endpoint)
     if not address.hostname or address.port in (None, _AMQPS_PORT):
         return {}

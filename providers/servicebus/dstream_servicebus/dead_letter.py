@@ -11,7 +11,7 @@ from dstream.sdk.errors import SystemFault
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """One line. After a crash an event may be in it twice, with the same message id."""
+    """One line of the file. After a crash, the file may contain an event twice, with the same message id."""
 
     reason: str
     entity: str
@@ -19,7 +19,7 @@ class Rejected(msgspec.Struct, frozen=True):
     size: int
     """Bytes of the message."""
     limit: int | None
-    """None: the service refused it without a limit."""
+    """None if the service refused the message without reporting its limit."""
     event: msgspec.Raw
     """The body as it would have been sent."""
 
@@ -48,8 +48,8 @@ class DeadLetterFile:
         except OSError as error:
             raise SystemFault(
                 "servicebus.dead_letter_failed",
-                f"can't write the dead-letter file {self._path}: {error.strerror}",
-                hint="Free disk space or choose another file, then run again. The event is not acknowledged.",
+                f"cannot write to the dead-letter file {self._path}: {error.strerror}",
+                hint="Free disk space or choose another file, then run again. The event was not acknowledged.",
                 config_path="dead_letter.file",
             ) from error
 

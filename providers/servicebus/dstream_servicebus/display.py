@@ -8,7 +8,7 @@ from dstream_stacks import display
 
 
 class ServiceBusDisplay:
-    """Implements dstream.infra.Display by the table of entity settings; the host formats everything else."""
+    """Implements dstream.infra.Display from the table of entity settings; the host formats everything else."""
 
     def kind(self, resource_type: str) -> str:
         return ""

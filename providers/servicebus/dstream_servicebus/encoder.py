@@ -1,8 +1,8 @@
 """Encodes AMQP 1.0 messages, byte for byte as azure-servicebus encodes a ServiceBusMessage.
 
-The SDK builds a dict for every field and encodes a message twice to batch it; this writes the sections that a message
-of ours can have and keeps what messages share: per head only the id and the body differ. Layout: OASIS AMQP 1.0,
-part 3.2 (sections), part 1.6 (encodings). No azure import: `sdk_batch.py` proves the equality at start.
+The SDK builds a dict for every field and encodes a message twice to batch it. This encoder writes only the sections
+that DStream's messages have, and caches everything but the id and the body per head. Layout: OASIS AMQP 1.0, part 3.2
+(sections), part 1.6 (encodings). Does not import azure: `sdk_batch.py` verifies at start that the bytes are equal.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Encoder:
 def _header(head: Head) -> bytes:
     if not head.ttl_s:
         return b""
-    ttl_ms = head.ttl_s * 1000  # never below 1000, so the uint is in its large form
+    ttl_ms = head.ttl_s * 1000  # at least 1000, so the uint is in its large form
     fields = _NULL + _NULL + b"\x70" + _U32(ttl_ms) + _NULL + _NULL
     return _HEADER + _compound(0xC0, 0xD0, 5, len(fields)) + fields
 

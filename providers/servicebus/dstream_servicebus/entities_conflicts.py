@@ -21,7 +21,7 @@ _IN_PROGRESS = re.compile(r"SubCode=40901|conflicting operation", re.IGNORECASE)
 
 
 def settled(call: Callable[[], _Result], sleep: Callable[[float], None] = time.sleep) -> _Result:
-    """Return the call's result, retrying for up to about 15 seconds. Raises what the last attempt raised."""
+    """Return the call's result, retrying for up to about 15 seconds. Raises the error of the last attempt."""
     for wait_s in _WAITS_S:
         try:
             return call()

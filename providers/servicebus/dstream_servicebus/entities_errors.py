@@ -1,4 +1,4 @@
-"""Translates the administration endpoint's errors to one line without secrets."""
+"""Translates each error of the administration endpoint to one line without secrets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def told(resource_id: str) -> Iterator[None]:
 
 
 def already_exists(resource_id: str) -> ResourceFailed:
-    """Worded like azure-native's error, so that it is the same in both modes."""
+    """Return an error worded like azure-native's, so that both modes report the same."""
     return ResourceFailed(f"cannot create already existing resource '{resource_id}'")
 
 
@@ -40,7 +40,7 @@ def _text(error: AzureError, resource_id: str) -> str:
         return f"{resource_id}: the administration endpoint is unreachable: {_cause(error)}"
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if isinstance(error, ClientAuthenticationError) or status in (401, 403):
-        return f"{resource_id}: not authorized: needs Manage"
+        return f"{resource_id}: not authorized: requires the Manage claim"
     if status in (429, 503):
         return f"{resource_id}: still throttled after retries: {_detail(error)}"
     if isinstance(error, ResourceExistsError) or status == 409:
@@ -49,13 +49,13 @@ def _text(error: AzureError, resource_id: str) -> str:
 
 
 def _detail(error: AzureError) -> str:
-    """The service's message: for some statuses the SDK has it only in the body."""
+    """The service's message, which for some statuses is only in the response body."""
     found = _DETAIL.search(str(error))
     return " ".join(found[1].split()) if found else reason(error)
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost cause: requests and urllib3 wrap it in the addresses of their objects."""
+    """The innermost cause: the messages of requests and urllib3 contain object addresses."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return reason(error)

@@ -19,7 +19,7 @@ class IdShape:
         return "/".join(f"{segment}/{inputs[name]}" for segment, name in zip(self.segments, self.names, strict=True))
 
     def keys_of(self, resource_id: str) -> tuple[str, ...]:
-        """Return the names. Only the first, of a queue or topic, may contain a slash. Raises ResourceFailed."""
+        """Return the names. Only the first, a queue's or topic's, may contain a slash. Raises ResourceFailed."""
         first, *others = self.segments
         pattern = f"{first}/(.+)" + "".join(f"/{segment}/([^/]+)" for segment in others)
         match = re.fullmatch(pattern, resource_id)

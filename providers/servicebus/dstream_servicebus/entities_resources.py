@@ -48,8 +48,8 @@ _FIGURES = {
 
 
 def entities_resources(administration: Callable[[], ServiceBusAdministrationClient]) -> AttachedResources:
-    """Return what the engine attaches to under the name PACKAGE. `administration` creates the client on first use; the
-    client's retries wait out throttling.
+    """Return the resources that the engine attaches to as PACKAGE. `administration` creates the client on first use;
+    the client must retry when throttled.
     """
     client = _Shared(administration)
     return AttachedResources(
@@ -84,11 +84,11 @@ class _Kind:
     properties: Mapping[str, Property]
     ids: IdShape
     get: Callable[..., Any]
-    """Of client and names."""
+    """Called with the client and the names."""
     figures: Callable[..., Any]
     create: Callable[..., Any]
     update: Callable[..., None]
-    """Of client, changed properties, and names."""
+    """Called with the client, the changed properties, and the names."""
     delete: Callable[..., None]
 
 
@@ -141,7 +141,7 @@ class _Entities:
                 made = settled(partial(self._kind.create, self._administration(), *keys, **self._attributes(inputs)))
             except ResourceExistsError as error:
                 raise already_exists(resource_id) from error
-        # The next read adds figures: reading them now could fail and leave the created entity unrecorded.
+        # The next read adds the figures. Reading them now could fail and leave the new entity unrecorded.
         return resource_id, Actual(self._settings(keys, made), {"name": keys[-1]})
 
     def read(self, resource_id: str) -> Actual | None:
@@ -173,18 +173,18 @@ class _Entities:
         keys = self._kind.ids.keys_of(resource_id)
         with told(resource_id):
             if self._get(keys) is None:
-                return  # already gone; a topic with the queue's name, or the other way round, is not ours
+                return  # already deleted; an entity of another kind with this name is not ours
             try:
                 settled(partial(self._kind.delete, self._administration(), *keys))
             except ResourceNotFoundError:
-                pass  # gone just now
+                pass  # deleted in the meantime
 
     def _get(self, keys: tuple[str, ...]) -> Any | None:
         try:
             return self._kind.get(self._administration(), *keys)
         except ResourceNotFoundError:
             return None
-        except AttributeError:  # azure-servicebus 7.15: a topic has the requested queue's name, or the other way round
+        except AttributeError:  # azure-servicebus 7.15: a topic has the requested queue's name, or vice versa
             return None
 
     def _attributes(self, inputs: Values) -> dict[str, Any]:
@@ -229,19 +229,19 @@ def _iso_duration(span: datetime.timedelta) -> str:
 
 
 def _entity_path(address: str) -> str:
-    """The service returns a forwarding destination as a full address; settings have only its name."""
+    """The name of a forwarding destination, which the service returns as a full address."""
     return unquote(urlsplit(address).path).strip("/") if "://" in address else address
 
 
 def _size_of_one_partition(size_mb: int | None) -> int | None:
-    """Of a partitioned entity, whose reported size includes all 16 (Microsoft: "Partitioned queues and topics")."""
+    """The size of one partition, from the reported size of all 16 (Microsoft: "Partitioned queues and topics")."""
     if size_mb is None or size_mb <= _LARGEST_UNPARTITIONED_MB:
         return size_mb
     return size_mb // _PARTITIONS
 
 
 def _figures(runtime: Any) -> Values:
-    """The figures that this kind of entity has."""
+    """The figures that the service reports for this kind of entity."""
     figures: dict[str, Any] = {name: getattr(runtime, each, None) for name, each in _FIGURES.items()}
     figures["countDetails"] = {name: getattr(runtime, each, None) for name, each in _COUNTS.items()}
     figures["countDetails"] = {name: value for name, value in figures["countDetails"].items() if value is not None}

@@ -1,8 +1,8 @@
 """Rules of subscriptions as resources.
 
-The service creates a rule `$Default`, which matches everything, with each subscription. So creating a Rule of that name
-changes the existing one, and deleting it restores the rule that matches everything. Without `$Default`, the
-subscription would match nothing.
+With each subscription, the service creates a rule `$Default` that matches everything. So creating a Rule of that name
+changes the existing one, and deleting it restores the original: without `$Default`, the subscription would match
+nothing.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Rules:
             try:
                 settled(partial(self._administration().delete_rule, topic, subscription, name))
             except ResourceNotFoundError:
-                pass  # gone already
+                pass  # already deleted
 
     def _get(self, topic: str, subscription: str, name: str) -> RuleProperties | None:
         try:
@@ -148,5 +148,5 @@ def _correlation(found: CorrelationRuleFilter) -> Values:
 
 
 def _plain(value: Any) -> Any:
-    """Dates and time spans as text."""
+    """Convert dates and time spans to text."""
     return value if isinstance(value, str | int | float | bool) else str(value)

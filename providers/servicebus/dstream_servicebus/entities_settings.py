@@ -1,8 +1,8 @@
-"""The properties of queues, topics, subscriptions and rules in mode `entities`, named as in Azure Resource Manager.
+"""The properties of queues, topics, subscriptions and rules in mode `entities`. Pure.
 
-So one spec serves both modes. Those of queues, topics and subscriptions come from `dstream_stacks.properties`; those of
-rules from the ARM reference, "Microsoft.ServiceBus namespaces/topics/subscriptions/rules". Ranges are the widest that
-any tier or the emulator accepts; the service refuses the rest. Pure.
+They have the names of Azure Resource Manager, so that one spec serves both modes. The properties of rules come from the
+ARM reference, "Microsoft.ServiceBus namespaces/topics/subscriptions/rules"; the others from
+`dstream_stacks.properties`. Ranges are the widest that any tier or the emulator accepts; the service refuses the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The spec of a queue or topic: the common settings, overridden by its own, and DStream's defaults. Pure."""
+"""Builds the spec of a queue or topic: common settings overridden by its own, plus DStream's defaults. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dstream_servicebus.infrastructure_settings import EntitySettings, Subscript
 from dstream_servicebus.namespace_settings import tier_of
 
 DUPLICATE_WINDOW_S = 600.0
-"""Azure's default, spelled out so that a plan shows it. Not in mode `entities`: an emulator may not accept it."""
+"""Azure's default, set explicitly so that plans show it; not in mode `entities`, since an emulator may refuse it."""
 
 
 def queue_spec(config: Config, name: str) -> Queue:
@@ -61,13 +61,15 @@ def path(config: Config, name: str, setting: str) -> str:
 
 
 def spec_fields(kind: EntityType, settings: EntitySettings | SubscriptionSettings) -> dict[str, Any]:
-    """The settings of this kind that are set, as a spec holds them."""
+    """The fields of a spec for the settings of this kind that are set."""
     given = [(each, getattr(settings, each.name)) for each in properties_of(kind)]
     return {each.field: limits.spec_value(each.form, value) for each, value in given if value is not None}
 
 
 def sessions(config: Config, settings: EntitySettings | SubscriptionSettings, where: str) -> bool | None:
-    """On if the task's messages have a session. Raises ConfigError for sessions without messages that have one."""
+    """The setting; by default, on if the task's messages have a session. Raises ConfigError if it is on but they have
+    none.
+    """
     if settings.sessions and config.session == "none":
         raise ConfigError(
             "servicebus.no_sessions_sent",
@@ -81,7 +83,7 @@ def sessions(config: Config, settings: EntitySettings | SubscriptionSettings, wh
 
 
 def kept(config: Config, settings: EntitySettings | SubscriptionSettings) -> dict[str, Any]:
-    """Its own protect, retain_on_delete and import, or else those of the output."""
+    """The entity's own protect, retain_on_delete and import, or else the output's."""
     names = ("protect", "retain_on_delete", "import_")
     own = {name: getattr(settings, name) for name in names}
     return {name: getattr(config, name) if own[name] is None else own[name] for name in names}
@@ -106,7 +108,7 @@ def _merged(common: EntitySettings, own: EntitySettings | None) -> EntitySetting
 
 
 def _duplicate_detection(config: Config, settings: EntitySettings) -> dict[str, Any]:
-    """DStream's default: on where the tier supports it, with the window spelled out."""
+    """The setting; by default, on if the tier supports it, with an explicit window."""
     detect = settings.duplicate_detection
     if detect is None and tier_of(config) != "Basic":
         detect = True

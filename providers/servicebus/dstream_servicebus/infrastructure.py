@@ -45,8 +45,8 @@ _MB = 1 << 20
 
 
 def definition(config: Config, *, import_existing: bool, is_made: bool = True) -> Definition:
-    """Return the stack that the settings describe; without `is_made`, only its place, for commands that use the record.
-    Raises ConfigError.
+    """Return the stack that the settings describe. Without `is_made`, it contains only the namespace, for commands that
+    use the record. Raises ConfigError.
     """
     spec = spec_of(config, import_existing=import_existing) if is_made else place_of(config)
     defined = _through_administration(config, spec) if spec.mode == "entities" else _through_azure(config, spec)
@@ -88,7 +88,7 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
 
     def administration() -> ServiceBusAdministrationClient:
         client = connector.administration(patient=True)
-        assert client is not None  # as was just seen
+        assert client is not None  # checked above
         return client
 
     resources = entities_resources(administration)
@@ -118,13 +118,13 @@ def _asked(administration: Callable[[], ServiceBusAdministrationClient]) -> _Exi
         with administration() as client:
             found = client.get_namespace_properties()
     except AzureError:
-        return namespace  # an emulator has none; the plan does not depend on it
+        return namespace  # an emulator has no tier; the plan does not depend on it
     namespace.see(str(found.messaging_sku), found.messaging_units)
     return namespace
 
 
 def _capacity(config: Config, spec: ServiceBusSpec, existing: _ExistingNamespace) -> str:
-    """What the tier can carry, shown at the end of a plan."""
+    """The capacity of the tier, shown at the end of a plan."""
     named = spec.namespace or Namespace(name="")
     if named.tier is None:
         named = msgspec.structs.replace(named, tier=existing.tier, capacity=existing.capacity)
@@ -133,7 +133,7 @@ def _capacity(config: Config, spec: ServiceBusSpec, existing: _ExistingNamespace
 
 
 def _where(spec: ServiceBusSpec) -> str:
-    """'sb-retail (rg-retail)'; empty with only a connection string."""
+    """E.g. 'sb-retail (rg-retail)'; empty if only a connection string is set."""
     namespace = spec.namespace.name if spec.namespace else ""
     return f"{namespace} ({spec.resource_group.name})" if spec.resource_group else namespace
 
@@ -143,7 +143,7 @@ def _resource_id(spec: ServiceBusSpec, resource_type: str, inputs: Mapping[str, 
 
 
 def _holds(step: Step) -> int:
-    """Raises LookupError if the outputs have no counts."""
+    """Return how many messages the resource holds. Raises LookupError if its outputs have no counts."""
     held = messages_held(step.type, step.outputs)
     if held is None:
         raise LookupError(f"no message counts among the outputs of {step.name}")
@@ -151,7 +151,7 @@ def _holds(step: Step) -> int:
 
 
 def _figures(steps: Sequence[Step]) -> Sequence[Figure]:
-    """What is in the queues and subscriptions."""
+    """Return the message counts and sizes of the queues and subscriptions."""
     return [
         _figure(step.name, step.outputs)
         for step in steps

@@ -1,4 +1,4 @@
-"""The settings that describe what `init` provisions, as users write them; `provision.py` makes a spec of them.
+"""The settings that describe what `init` provisions, as users write them; `provision.py` builds a spec from them.
 
 The settings of queues, topics and subscriptions come from `dstream_stacks.properties`.
 """
@@ -31,7 +31,7 @@ class _Kept(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
 
 if TYPE_CHECKING:
-    # What code may read by name; `getattr` with a row's `name` reads the rest.
+    # The fields that code reads by name. All others are read with `getattr` and an EntityProperty's `name`.
     class _SubscriptionFields(_Kept, frozen=True, kw_only=True):
         sessions: bool | None = None
 
@@ -99,7 +99,7 @@ class SubscriptionSettings(_SubscriptionFields, frozen=True, kw_only=True):
     filter: _Filter = None
     correlation: CorrelationSettings | None = None
     action: _Action = None
-    rules: Annotated[list[RuleSettings], Meta(description="named rules; it receives what any of them matches")] = (
+    rules: Annotated[list[RuleSettings], Meta(description="named rules; a message must match at least one")] = (
         msgspec.field(default_factory=list)
     )
 
@@ -115,7 +115,7 @@ class AuthorizationRuleSettings(msgspec.Struct, forbid_unknown_fields=True, froz
 
 
 class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What `plan`, `init`, `status` and `destroy` read, apart from the names of the entities."""
+    """The settings that `plan`, `init`, `status` and `destroy` read, apart from the names of the entities."""
 
     mode: Annotated[
         Mode, Meta(description="arm: through Azure Resource Manager; entities: with only a connection string")
@@ -125,7 +125,7 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     create_resource_group: bool = False
     create_namespace: bool = False
     location: Annotated[str | None, Meta(description="Azure region of the resources to create, e.g. westeurope")] = None
-    sku: Annotated[Tier | None, Meta(description="tier of the namespace; default when it is created: Standard")] = None
+    sku: Annotated[Tier | None, Meta(description="tier of the namespace; default for a new one: Standard")] = None
     capacity: Annotated[Literal[1, 2, 4, 8, 16] | None, Meta(description="messaging units; Premium only")] = None
     premium_messaging_partitions: Annotated[Literal[1, 2, 4] | None, Meta(description="Premium only")] = None
     zone_redundant: Annotated[bool | None, Meta(description="Premium only")] = None
@@ -139,7 +139,7 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     )
     entities: Annotated[
         dict[str, EntitySettings],
-        Meta(description="settings of single queues or topics, by name; they override entity"),
+        Meta(description="settings of individual queues or topics, by name; they override entity"),
     ] = {}
     subscriptions: list[SubscriptionSettings] = []
     authorization_rules: list[AuthorizationRuleSettings] = []

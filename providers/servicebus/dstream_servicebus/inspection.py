@@ -20,7 +20,7 @@ class Inspected:
     duplicate_detection: Literal["on", "off", "unknown"]
     duplicate_window: datetime.timedelta | None = None
     requires_session: bool | None = None
-    """Of a queue; for a topic, each subscription has its own. None: unknown."""
+    """For a queue; the subscriptions of a topic have this setting instead. None if unknown."""
     unknown_because: str = ""
 
 
@@ -44,11 +44,11 @@ def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: E
             else None,
         )
     except ClientAuthenticationError:
-        return Inspected("unknown", unknown_because="needs Manage")
+        return Inspected("unknown", unknown_because="requires the Manage claim")
     except ResourceNotFoundError:
         return Inspected("unknown", unknown_because="not found at the administration endpoint")
     except HttpResponseError as error:
-        because = "needs Manage" if error.status_code in (401, 403) else reason(error)
+        because = "requires the Manage claim" if error.status_code in (401, 403) else reason(error)
         return Inspected("unknown", unknown_because=because)
     except AzureError as error:
         return Inspected("unknown", unknown_because=reason(error))

@@ -1,7 +1,7 @@
-"""Messages waiting to be sent, in order, and their tickets. No I/O; use under the owner's lock.
+"""Messages waiting to be sent, in order, and their tickets. No I/O; use while holding the owner's lock.
 
-A lane keeps its order: one session of an entity, or the entity without sessions. It has at most one send in flight, so
-a retried send can't overtake or be overtaken.
+A lane is one session of an entity, or an entity without sessions. It has at most one send in flight, so that retries
+keep the order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class LaneKey(NamedTuple):
 
 
 class Ticket:
-    """The promise of one `write`: done when each of its messages is accepted or kept elsewhere. Thread-safe."""
+    """Tracks one `write`: done when each of its messages is accepted or rejected. Thread-safe."""
 
     def __init__(self, batch: Batch, messages: int) -> None:
         self.future: Future[None] = Future()

@@ -1,4 +1,4 @@
-"""Checks for what Service Bus would refuse. Pure; each raises ConfigError with the path of the setting.
+"""Checks for settings that Service Bus would refuse. Pure; each raises ConfigError with the path of the setting.
 
 Sources: Microsoft, "Service Bus quotas", "Naming rules and restrictions for Azure resources" (Microsoft.ServiceBus,
 Microsoft.Resources). Ranges and tiers of entity settings: `dstream_stacks.properties`. In mode `entities` the service
@@ -33,18 +33,18 @@ def check_namespace_name(name: str) -> None:
         raise _bad_name(
             name,
             "a namespace",
-            "6 to 50 letters, digits and hyphens, a letter first, no hyphen last",
+            "6 to 50 letters, digits and hyphens, starting with a letter and not ending with a hyphen",
             "namespace",
         )
 
 
 def check_resource_group_name(name: str, path: str) -> None:
     if not (len(name) <= 90 and _RESOURCE_GROUP.fullmatch(name)):
-        raise _bad_name(name, "a resource group", "up to 90 letters, digits and . _ - ( ), no dot last", path)
+        raise _bad_name(name, "a resource group", "up to 90 letters, digits and . _ - ( ), not ending with a dot", path)
 
 
 def check_short_name(name: str, what: str, path: str) -> None:
-    """Of subscriptions, rules and authorization rules."""
+    """Check the name of a subscription, rule or authorization rule."""
     if not (len(name) <= 50 and _SHORT_NAME.fullmatch(name)):
         raise _bad_name(
             name, what, "up to 50 letters, digits and . - _, starting and ending with a letter or digit", path
@@ -113,7 +113,7 @@ def check_rights(rights: list[Right], path: str) -> None:
 
 
 def spec_value(form: Form, value: Any) -> Any:
-    """The value of a setting as a spec holds it: seconds, megabytes or kilobytes.
+    """Convert a setting to the units of a spec: seconds, megabytes or kilobytes.
 
     Service Bus counts in 1,024s, so 1GB and 1GiB are both 1,024 MB, and 1MB and 1MiB are both 1,024 KB.
     """

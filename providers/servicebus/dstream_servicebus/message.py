@@ -14,7 +14,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """One message to send. A struct, not a dataclass, because there is one per event."""
 
     encoder: Encoder
-    """Of its head."""
+    """The encoder of the message's head."""
     message_id: str
     body: bytes
     size: int

@@ -1,4 +1,4 @@
-"""The resource group and namespace of the settings, and which settings the mode and the tier rule out. Pure."""
+"""The resource group and namespace from the settings, and checks for settings that the mode or tier excludes. Pure."""
 
 from __future__ import annotations
 

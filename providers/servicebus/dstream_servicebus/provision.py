@@ -98,7 +98,7 @@ def _queues(config: Config, names: Sequence[str]) -> tuple[Queue, ...]:
         first = str(error).partition(" -> ")[0]
         raise ConfigError(
             "servicebus.forward_circle",
-            f"queues forward to each other in a circle: {error}",
+            f"queues forward to each other in a cycle: {error}",
             config_path=path(config, first, "forward_to"),
         ) from error
     return queues
@@ -125,7 +125,7 @@ def _authorization_rule(
         _check_known(settings.entity, names, f"{where}.entity")
     return AuthorizationRule(
         name=settings.name,
-        rights=tuple(sorted(set(settings.rights))),  # as Azure lists them
+        rights=tuple(sorted(set(settings.rights))),  # Azure's order
         queue=(settings.entity or "") if kind == "queue" else "",
         topic=(settings.entity or "") if kind == "topic" else "",
     )
@@ -155,7 +155,7 @@ def _name_not_known(entities: EntityNames, setting: str) -> ConfigError:
     needs = f"{', '.join(other)} of each event" if other else "tables"
     return ConfigError(
         "servicebus.name_not_known",
-        f'can\'t determine the {entities.kind}s of "{entities.name.text}" without {needs}',
+        f'cannot determine the {entities.kind}s of "{entities.name.text}" without {needs}',
         hint=hint,
         config_path=setting,
     )

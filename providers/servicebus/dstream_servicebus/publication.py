@@ -1,7 +1,7 @@
 """One run: opens links and turns lines into sends. Imports azure, so `provider.py` imports it only at start.
 
-`routing.py` event -> message; `publisher.py`, `worker.py` sending in order; `sender.py` one link; `retry.py` what a
-failure means; `inspection.py` what the entities' own settings say.
+`routing.py` maps events to messages; `publisher.py` and `worker.py` send them in order; `sender.py` is one link;
+`retry.py` judges failures; `inspection.py` reads the entities' own settings.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Publication:
 
         Raises ConfigError for conflicting settings.
         """
-        logging.getLogger("azure").setLevel(logging.CRITICAL)  # each failure is reported once, by us
+        logging.getLogger("azure").setLevel(logging.CRITICAL)  # DStream itself reports each failure once
         check_oversize(config)
         self._config = config
         self._telemetry = telemetry
@@ -116,7 +116,6 @@ class Publication:
         return fill
 
     def _open_one(self, entity: str) -> EntitySender:
-
         sender = self._new_sender(entity)
         try:
             limits = sender.open()
@@ -155,7 +154,7 @@ class Publication:
                 "servicebus.duplicate_detection",
                 entity=entity,
                 state="off",
-                message="events resent after a crash will be visible twice, with the same message id; "
+                message="events resent after a crash appear twice, with the same message id; "
                 "`dstream plan` shows how to turn it on",
             )
         elif found.duplicate_detection == "unknown":
@@ -167,7 +166,7 @@ class Publication:
         if self._dead_letters is None or self._config.on_oversize == "fail":
             raise DataError(
                 "servicebus.oversize",
-                f"event {message.message_id} is a message of {message.size:,} bytes; "
+                f"event {message.message_id} needs a message of {message.size:,} bytes; "
                 + (f'"{entity}" accepts at most {limit:,}' if limit else f'"{entity}" refuses it as too large'),
                 hint='Exclude large columns at the input, or keep such events with on_oversize = "dead_letter".',
                 config_path="on_oversize",

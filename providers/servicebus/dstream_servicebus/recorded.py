@@ -12,13 +12,13 @@ _PACKAGES: dict[str, Mode] = {"azure-native": "arm", "dstream": "entities"}
 
 
 def check_recorded(spec: ServiceBusSpec, recorded: Collection[tuple[str, str]], is_destroyed: bool) -> None:
-    """Check types and names of the recorded resources. `is_destroyed`: nothing is created. Raises ConfigError."""
+    """Check the recorded resources' types and names. `is_destroyed`: nothing will be created. Raises ConfigError."""
     for token, _ in recorded:
         mode = _PACKAGES.get(token.partition(":")[0])
         if mode is not None and mode != spec.mode:
             raise ConfigError(
                 "servicebus.mode_changed",
-                f'the recorded resources were created in mode "{mode}"; a stack can\'t change its mode',
+                f'the recorded resources were created in mode "{mode}"; a stack cannot change its mode',
                 hint=f'Set mode = "{mode}", or use another stack (with import = true to import existing resources).',
                 config_path="mode",
             )
@@ -34,7 +34,7 @@ def _check_kinds(spec: ServiceBusSpec, recorded: Collection[tuple[str, str]]) ->
         if kind in ("queue", "topic") and wanted.get(name, kind) != kind:
             raise ConfigError(
                 "servicebus.kind_changed",
-                f'"{name}" is recorded as a {kind}; a {wanted[name]} can\'t have the same name',
+                f'"{name}" is recorded as a {kind}; a {wanted[name]} cannot have the same name',
                 hint=f"Delete the {kind} first: `dstream destroy --target {name}`, then `dstream init`.",
                 config_path=wanted[name],
             )

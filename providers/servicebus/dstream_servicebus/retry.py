@@ -1,8 +1,8 @@
 """Decides which failed sends to retry, and how. Pure except for the SDK's exception classes.
 
-The SDK's own retries are switched off: they immediately resend what may have been stored, don't wait long
-enough for server-busy and never drop a connection that timed out. Facts: azure-servicebus 7.15 `_pyamqp_transport.py`
-maps conditions to exceptions; Microsoft "Service Bus messaging exceptions" says what each means.
+The SDK's own retries are disabled: they immediately resend messages that may have been stored, don't wait long enough
+after server-busy, and never drop a connection that timed out. Sources: `_pyamqp_transport.py` of azure-servicebus 7.15
+(conditions and exceptions); Microsoft "Service Bus messaging exceptions" (their meaning).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from azure.servicebus import exceptions as sdk
 from dstream.sdk.errors import AuthError, ConfigError, DataError, DStreamError
 
 Action = Literal["reconnect", "busy", "full", "too_large", "stop"]
-"""reconnect: on a new connection; busy, full: on the same after a longer wait; too_large: in smaller pieces."""
+"""reconnect: retry on a new connection; busy, full: on the same one, after a longer wait; too_large: with fewer
+messages."""
 
 _NOT_TAKEN = frozenset({"amqp:not-allowed", "amqp:not-implemented", "com.microsoft:argument-error"})
 _OUT_OF_RANGE = "com.microsoft:argument-out-of-range"
@@ -47,7 +48,7 @@ class Schedule:
 
 
 class RetryPace:
-    """The share of a full send to try: halved on throttling or a slow link, restored step by step."""
+    """The share of a full send to attempt: halved on throttling or a slow link, then restored step by step."""
 
     __slots__ = ("share",)
 
@@ -100,7 +101,7 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
             "servicebus.unauthorized",
             f'not authorized to send to {kind} "{entity}": {reason(error)}',
             hint="The key or identity needs the Send claim (role Azure Service Bus Data Sender). "
-            "Check that the key is the current one.",
+            "Check that the key is current.",
             config_path="connection_string",
         )
     if condition in _NOT_TAKEN and "session" in str(error).lower():
@@ -108,8 +109,8 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
     if condition in _NOT_TAKEN or condition == _OUT_OF_RANGE:
         return DataError(
             "servicebus.refused",
-            f'Service Bus refuses a message for {kind} "{entity}": {reason(error)}',
-            hint="Nothing after it was sent. Check the message's settings (session, partition_key, properties).",
+            f'Service Bus refused a message for {kind} "{entity}": {reason(error)}',
+            hint="Check the message's settings (session, partition_key, properties). Nothing after it was sent.",
         )
     return None
 
@@ -129,6 +130,6 @@ def reason(error: BaseException) -> str:
 
 
 def _token_status(error: Exception) -> int | None:
-    """HTTP-like status of a refused $cbs token: the broker returns 404 if the entity does not exist."""
+    """The HTTP-like status of a refused $cbs token: the broker returns 404 if the entity does not exist."""
     status = getattr(getattr(error, "inner_exception", None), "status_code", None)
     return status if isinstance(status, int) else None

@@ -22,7 +22,7 @@ from dstream_servicebus.lanes import LaneKey
 from dstream_servicebus.message import MAX_ID_LENGTH, Message
 
 REMEMBERED = 10_000
-"""Maximum cached combinations of metadata values; a per-event field in a template makes one per event."""
+"""Maximum cached combinations of metadata values; a template with a per-event field has one per event."""
 
 _DIGEST_CHARS = 32
 _CONTENT_TYPE = "application/json"
@@ -37,7 +37,7 @@ class _Target:
 
 
 class Router:
-    """`route` is pure: the same line always gives the same message, with the same id."""
+    """Maps lines to messages. `route` is pure: the same line always gives the same message, with the same id."""
 
     def __init__(self, routing: Routing) -> None:
         self._routing = routing
@@ -50,7 +50,7 @@ class Router:
         self._targets: dict[Any, _Target] = {}
 
     def route(self, line: bytes) -> tuple[LaneKey, Message]:
-        """Raises DataError for an invalid line, or one without the fields of its name or session."""
+        """Return a line's lane and message. Raises DataError if the line is invalid or lacks a required field."""
         routing = self._routing
         try:
             envelope = self._decode(line)
@@ -113,7 +113,7 @@ class Router:
         return _Target(LaneKey(entity, head.session_id, head.partition_key), Encoder(head))
 
     def _key_session(self, metadata: Any, data: msgspec.Raw) -> str:
-        """Return table and key values, so that the changes of a row stay in order."""
+        """Return the table and key values, so that the changes of a row stay in order."""
         key = metadata.Key
         values = _decode_data(data) if data else {}
         if not isinstance(key, list) or not all(name in values for name in key):
@@ -198,7 +198,7 @@ def _data(data: msgspec.Raw, line: bytes) -> bytes:
 
 
 def _stable_id(given: object, line: bytes) -> str:
-    """Return the given id, a hash of it if it is too long, or without one a hash of the line's bytes."""
+    """Return the given id, a hash of it if it is too long, or a hash of the line's bytes if there is none."""
     text = _text(given)
     return _short(text) if text else hashlib.sha256(line).hexdigest()[:_DIGEST_CHARS]
 

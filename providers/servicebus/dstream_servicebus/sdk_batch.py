@@ -1,8 +1,8 @@
-"""Puts our messages into the SDK's batch object, by two paths that send the same bytes.
+"""Adds messages to the SDK's batch object, by one of two paths that send the same bytes.
 
-Public path: a ServiceBusMessage each, `add_message`. Fast path: `encoder.py` makes the bytes, and they go straight into
-the list that the SDK sends, which is private to it (`ServiceBusMessageBatch._message[5]`, azure-servicebus 7.15). So
-the fast path is taken only after both have encoded the same samples to the same bytes in this process.
+The public path creates a ServiceBusMessage for each and calls `add_message`. The fast path adds the bytes of
+`encoder.py` directly to the list that the SDK sends, which is private (`ServiceBusMessageBatch._message[5]`,
+azure-servicebus 7.15). It is used only after both paths have encoded samples to the same bytes in this process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dstream_servicebus.message import Message
 
 
 class FillBatch(Protocol):
-    """Puts messages into an empty batch, in order; returns how many it took. All share session and partition key."""
+    """Adds messages to an empty batch, in order; returns how many fit. All share a session and partition key."""
 
     def __call__(self, batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int: ...
 
@@ -35,7 +35,7 @@ def choose_fill(max_bytes: int = 256 * 1024) -> tuple[FillBatch, str]:
 
 
 def fill_public(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int:
-    """As the SDK's documentation does it."""
+    """Fill the batch as the SDK's documentation does."""
     for taken, message in enumerate(messages):
         try:
             batch.add_message(to_sdk_message(message))
@@ -47,7 +47,7 @@ def fill_public(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> i
 
 
 def fill_fast(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int:
-    """The caller has limited `messages` to the batch's size."""
+    """Fill the batch directly. The caller has limited `messages` to its size."""
     now_s = int(time.time())
     encoded = [
         message.encoder.encode(message.message_id.encode(), message.body, now_s if message.encoder.head.ttl_s else 0)
@@ -88,9 +88,9 @@ def _first_difference(max_bytes: int) -> str:
         if len(fast) != len(public):
             return f"the SDK counts {len(fast)} of {len(public)} messages"
         if list(map(bytes, fast._message[5])) != list(map(bytes, public._message[5])):
-            return f"the SDK encodes {head} in another way"
+            return f"the SDK encodes {head} differently"
         if fast._message[:5] != public._message[:5] or fast._message[6:] != public._message[6:]:
-            return "the SDK builds the batch's envelope in another way"
+            return "the SDK builds the batch's envelope differently"
     return ""
 
 

@@ -22,16 +22,17 @@ from dstream_servicebus.sdk_batch import FillBatch, to_sdk_message
 from dstream_servicebus.watchdog import Watchdog
 
 GRACE_S = 5.0
-"""How long after its timeout a call may still return before the watchdog aborts it."""
+"""How long after its timeout the watchdog aborts a call."""
 
 IDLE_S = 9 * 60.0
-"""The service detaches a link after 10 idle minutes (Microsoft: "AMQP errors", link is force detached); be earlier."""
+"""Reconnect before the service detaches an idle link, after 10 minutes (Microsoft: "AMQP errors", link is force
+detached)."""
 
 CLOSE_S = 0.3
-"""By then the closing frames are sent; the SDK's close still waits for a thread that sleeps for a second."""
+"""Enough to send the closing frames; the SDK's close then waits for a thread that sleeps for a second."""
 
 SOCKET_TIMEOUT_S = 1.0
-"""The SDK's 0.2 s drops uplinks below 320 KB/s in the middle of a frame; a longer one delays close and keep-alive."""
+"""The SDK's 0.2 s fails on uplinks below 320 KB/s in the middle of a frame; more would delay close and keep-alive."""
 
 
 class EntitySender:
@@ -111,14 +112,14 @@ class EntitySender:
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        """Make a call into the SDK return in time, and turn any failure into an SDK exception."""
+        """Limit a call into the SDK in time, and turn any failure into an SDK exception."""
         try:
             with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
                 yield
         except (AzureError, OSError):
             raise
         except Exception as error:  # a client that breaks or is closed during a call fails anywhere inside the SDK
-            raise ServiceBusError(f"the connection broke: {type(error).__name__}: {error}") from error
+            raise ServiceBusError(f"the connection failed: {type(error).__name__}: {error}") from error
 
     def _abort(self) -> None:
         link = self._link

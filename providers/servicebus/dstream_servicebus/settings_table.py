@@ -20,7 +20,7 @@ END = "<!-- end of entity settings -->\n"
 def with_table(page: str) -> str:
     """The page with the current table. Raises ValueError if a marker is missing."""
     if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError("the page needs both markers of the entity settings once")
+        raise ValueError("the page must contain both markers of the entity settings exactly once")
     return re.sub(
         f"{re.escape(BEGIN)}.*{re.escape(END)}",
         lambda _: f"{BEGIN}{settings_table()}{END}",

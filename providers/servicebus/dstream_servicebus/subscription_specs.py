@@ -58,7 +58,7 @@ def _rule(settings: RuleSettings, where: str) -> Rule:
         raise ConfigError(
             "servicebus.bad_rule",
             f'the rule "{settings.name}" has neither filter nor correlation',
-            hint='filter = "1=1" matches every message.',
+            hint='Set one of them; filter = "1=1" matches every message.',
             config_path=where,
         )
     return Rule(

@@ -1,6 +1,6 @@
-"""One sending thread: serves lanes in turn, one send at a time, and retries each until it is accepted.
+"""One sending thread: serves its lanes in turn, one send at a time, and retries each send until it is accepted.
 
-Threads: the provider's main thread adds to lanes; each worker owns its lanes' sending and its senders; the watchdog
+Threads: the provider's main thread adds to lanes; each worker sends from its lanes and owns its senders; the watchdog
 closes a sender that hangs. A lane always belongs to the same worker, which keeps its order.
 """
 
@@ -26,20 +26,20 @@ from dstream_servicebus.tally import Tally
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What all workers share."""
+    """Settings and functions shared by all workers."""
 
     cut: Cut
     schedule: Schedule
     kind: str
     sender: Callable[[str], EntitySender]
-    """A new one for an entity."""
+    """Creates a sender for an entity."""
     oversize: Callable[[str, Message, int | None], None]
     """Stores an event that is too large for a message (entity, message, limit if known), or raises DStreamError."""
     telemetry: Telemetry
 
 
 class Worker:
-    """Call `start` before use; `close` stops it after the current send."""
+    """Call `start`, then `add`; `stop` ends the thread after the current send."""
 
     def __init__(self, number: int, delivery: Delivery, failed: Callable[[DStreamError], None]) -> None:
         self._delivery = delivery
@@ -146,7 +146,7 @@ class Worker:
         pace.recover()
 
     def _endure(self, lane: Lane, error: Exception, failures: int) -> None:
-        """Wait before the next attempt. Raises the DStreamError of a failure that is final."""
+        """Wait before the next attempt. Raises the DStreamError of a final failure."""
         entity = lane.key.entity
         verdict = judge(error, entity, self._delivery.kind)
         if verdict.error is not None:

@@ -120,4 +120,4 @@ def test_duplicate_detection_that_may_not_be_read_is_unknown(calm: Broker, new_n
         pass
 
     (log,) = run.logs("servicebus.duplicate_detection")
-    assert (log["level"], log["state"]) == ("info", "unknown, needs Manage")
+    assert (log["level"], log["state"]) == ("info", "unknown, requires the Manage claim")

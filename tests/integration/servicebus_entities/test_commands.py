@@ -51,7 +51,7 @@ def test_commands_make_entities_guard_their_messages_and_say_who_may_not(
     wrong = re.sub(r"(?<=SharedAccessKey=)[^;]+", key, sandbox.env["ASB_ADMIN_CONNECTION_STRING"])
     refused = DStream(run.cwd, {**sandbox.env, "ASB_ADMIN_CONNECTION_STRING": wrong})("plan", "orders")
     assert refused.returncode == 6
-    assert "needs Manage" in refused.stderr
+    assert "requires the Manage claim" in refused.stderr
     assert key not in refused.stderr
 
     assert run("destroy", "orders", "--yes", "--allow-data-loss").returncode == 0

@@ -26,7 +26,9 @@ def refusal(connection_string: str, sandbox: Sandbox, folder: Path) -> str:
 
 def test_a_key_that_may_not_manage_is_told_so(sandbox: Sandbox, tmp_path: Path) -> None:
     connection_string = re.sub(r"(?<=SharedAccessKey=)[^;]+", _KEY, admin_connection_string(sandbox.settings))
-    assert "error: queue/refused: not authorized: needs Manage\n" in refusal(connection_string, sandbox, tmp_path)
+    assert "error: queue/refused: not authorized: requires the Manage claim\n" in refusal(
+        connection_string, sandbox, tmp_path
+    )
 
 
 def test_an_endpoint_that_does_not_answer_is_named(sandbox: Sandbox, tmp_path: Path) -> None:

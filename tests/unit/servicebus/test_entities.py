@@ -98,8 +98,8 @@ def _status(code: int, text: str) -> HttpResponseError:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (ClientAuthenticationError("SubCode=40100. Unauthorized."), "not authorized: needs Manage"),
-        (_status(403, "Forbidden"), "not authorized: needs Manage"),
+        (ClientAuthenticationError("SubCode=40100. Unauthorized."), "not authorized: requires the Manage claim"),
+        (_status(403, "Forbidden"), "not authorized: requires the Manage claim"),
         (_status(429, "SubCode=50009. Busy."), "still throttled after retries: SubCode=50009. Busy."),
         (_status(503, "Busy"), "still throttled after retries: Busy"),
         (

@@ -26,7 +26,7 @@ def test_the_mode_can_not_change_under_a_record(is_destroyed: bool) -> None:
 
 def test_a_queue_that_is_to_be_a_topic_must_be_deleted_first() -> None:
     was_queue = ("azure-native:servicebus:Queue", "events")
-    with pytest.raises(ConfigError, match="recorded as a queue; a topic can't have the same name") as refused:
+    with pytest.raises(ConfigError, match="recorded as a queue; a topic cannot have the same name") as refused:
         check_recorded(ARM, [QUEUE, was_queue], False)
     assert "destroy --target events" in (refused.value.hint or "")
     check_recorded(ARM, [QUEUE, was_queue], True)
