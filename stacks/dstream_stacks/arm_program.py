@@ -1,7 +1,8 @@
 """Mode `arm`: the Pulumi program that declares a spec as resources of Azure Resource Manager.
 
 A resource's logical name is the entity's own: queue `orders`, subscription `events/audit`, rule `events/audit/eu`,
-authorization rule `orders/sender`; the types keep the URNs apart. Nothing has a parent, so `**::orders` selects it.
+authorization rule `orders/sender`; their types keep the URNs distinct. Resources have no parents, so `**::orders`
+selects the queue.
 """
 
 from __future__ import annotations
@@ -37,17 +38,17 @@ SeeNamespace = Callable[[str, int | None], None]
 def arm_program(
     spec: ServiceBusSpec, *, exists: Exists | None = None, see_namespace: SeeNamespace = lambda *_: None
 ) -> Callable[[], None]:
-    """Return the program. By default it asks Azure what exists. Raises ValueError for a spec of another mode."""
+    """Return the program. By default it queries Azure for existing resources. Raises ValueError for an invalid spec."""
     if spec.resource_group is None or spec.namespace is None:
-        raise ValueError("mode arm needs a resource group and a namespace")
+        raise ValueError("mode arm requires a resource group and a namespace")
     if spec.resource_group.create and not spec.namespace.create:
-        raise ValueError("an existing namespace can't be in a resource group that is still to be created")
+        raise ValueError("an existing namespace cannot be in a resource group that does not exist yet")
     group, namespace = spec.resource_group, spec.namespace
     return lambda: _Program(spec, group, namespace, exists, see_namespace).run()
 
 
 class _Program:
-    """One run."""
+    """One run of the program."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class _Program:
             pulumi.export("connection_string", pulumi.Output.secret(keys.primary_connection_string))
 
     def _resource_group(self) -> Any:
-        """Return its name. An existing group is only referred to by name and never recorded."""
+        """Return its name. An existing group is only referenced by name and never recorded."""
         group = self._group_spec
         if not group.create:
             return group.name
@@ -105,7 +106,7 @@ class _Program:
         ).name
 
     def _namespace(self, group: Any) -> tuple[Any, Any]:
-        """Its name and endpoint."""
+        """Return its name and endpoint."""
         namespace = self._namespace_spec
         if not namespace.create:
             from dstream_stacks.azure_lookup import existing_namespace
@@ -139,7 +140,7 @@ class _Program:
         )
 
     def _typed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return arguments for the classes: snake case, nested values in their own classes."""
+        """Return arguments for the classes: in snake case, with nested values in their own classes."""
         classes = {
             "sku": self._servicebus.SBSkuArgs,
             "sqlFilter": self._servicebus.SqlFilterArgs,
@@ -159,7 +160,7 @@ class _Program:
         return pulumi.ResourceOptions(
             protect=kept.protect,
             retain_on_delete=kept.retain_on_delete,
-            delete_before_replace=True,  # the names are fixed, so the two can't coexist
+            delete_before_replace=True,  # the names are fixed, so both cannot exist at the same time
             replace_on_changes=_REPLACING.get(resource_type.rpartition(":")[2]),
             import_=self._id_if_exists(resource_type, path) if kept.import_ or self._spec.import_existing else None,
         )

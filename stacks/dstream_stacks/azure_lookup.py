@@ -1,4 +1,4 @@
-"""Checks what exists in Azure, through the azure-native provider: only within a running Pulumi program."""
+"""Checks for existing resources in Azure, through the azure-native provider. Only for use in a Pulumi program."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _GET = {
 
 
 def exists_in_azure(resource_type: str, resource_id: str) -> bool:
-    """Return whether it exists. Raises the SDK's exception if that is unknown: not authorized, unreachable."""
+    """Return whether it exists. Raises the SDK's exception if that is unknown: not authorized or unreachable."""
     module = azure_native.resources if resource_type == ids.RESOURCE_GROUP else azure_native.servicebus
     parts = ids.path_parts(resource_type, resource_id)
-    del parts["subscriptionId"]  # the provider's own
+    del parts["subscriptionId"]  # the provider uses its own
     if resource_type == ids.DEFAULT_RULE:
         parts["ruleName"] = "$Default"
     get = getattr(module, _GET[resource_type])
@@ -40,7 +40,7 @@ def exists_in_azure(resource_type: str, resource_id: str) -> bool:
 
 
 def existing_namespace(namespace: str, resource_group: str) -> Any:
-    """Return what azure-native reports. Raises RunError if the namespace does not exist."""
+    """Return the namespace as azure-native reports it. Raises RunError if it does not exist."""
     get = azure_native.servicebus.get_namespace
     found = _found(lambda: get(namespace_name=namespace, resource_group_name=resource_group))
     if found is None:
@@ -58,10 +58,10 @@ def current_subscription() -> str:
 
 
 def _found(get: Callable[[], Any]) -> Any:
-    """Return None if it does not exist."""
+    """Return the resource, or None if it does not exist."""
     try:
         return get()
-    except Exception as error:  # the SDK has no narrower type for an invoke that failed
+    except Exception as error:  # the SDK has no narrower type for a failed invoke
         if _NOT_FOUND in str(error):
             return None
         raise

@@ -1,9 +1,9 @@
 """Compares the capacity of a namespace's tier with the expected load of a task. Pure.
 
-Basic and Standard: 1,000 credits a second for a namespace; one for each message sent, one for each received, one for
-each filter that a topic evaluates (Microsoft: "Throttling operations on Azure Service Bus", What are the credit
-limits?). Premium has no credits; Microsoft has seen about 4 MB/s in and out for each messaging unit (Microsoft:
-"Service Bus Premium and Standard messaging tiers").
+Basic and Standard: 1,000 credits per second per namespace; one per message sent, one per message received, one per
+filter that a topic evaluates (Microsoft: "Throttling operations on Azure Service Bus", What are the credit limits?).
+Premium has no credits; Microsoft observed about 4 MB/s in and out per messaging unit (Microsoft: "Service Bus Premium
+and Standard messaging tiers").
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Load:
 
 
 def capacity_lines(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
-    """Return the lines that `plan` shows; none if the tier is unknown. Without a load, only the tier's capacity."""
+    """Return the lines that `plan` shows: none if the tier is unknown, only the tier's capacity without a load."""
     tier = spec.namespace.tier if spec.namespace is not None else None
     if tier is None:
         return ()
@@ -39,18 +39,18 @@ def capacity_lines(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
 
 
 def operations_per_message(spec: ServiceBusSpec) -> float:
-    """Operations of the costliest entity: one send, one receive per reader and, for topics, one per filter."""
+    """Operations of the most expensive entity: one send, one receive per reader and, for topics, one per filter."""
     return max([2.0 for _ in spec.queues] + [_topic_operations(topic) for topic in spec.topics], default=1.0)
 
 
 def _credits(tier: Tier, spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
-    carries = f"{tier} carries {CREDITS_PER_S:,} operations/s per namespace"
+    limit = f"{tier} supports {CREDITS_PER_S:,} operations/s per namespace"
     if load is None:
         return (
-            f"{carries}; each message sent, each message received and each filter evaluated by a topic counts as one.",
+            f"{limit}; each message sent, each message received and each filter evaluated by a topic counts as one.",
         )
     needed = load.rows_per_s * operations_per_message(spec)
-    lines = [f"{carries}; this task needs about {needed:,.0f}/s at {load.rows_per_s:,.6g} rows/s."]
+    lines = [f"{limit}; this task needs about {needed:,.0f}/s at {load.rows_per_s:,.6g} rows/s."]
     if needed > CREDITS_PER_S:
         lines.append(
             f"That is {needed / CREDITS_PER_S:,.1f} times the capacity of {tier}: Service Bus will throttle. "
@@ -61,17 +61,17 @@ def _credits(tier: Tier, spec: ServiceBusSpec, load: Load | None) -> tuple[str, 
 
 def _premium(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
     units = (spec.namespace.capacity if spec.namespace is not None else None) or 1
-    carried = units * MB_PER_S_PER_UNIT
-    carries = f"Premium with {units} messaging unit{'s' if units > 1 else ''} carries about {carried:,} MB/s in and out"
+    capacity = units * MB_PER_S_PER_UNIT
+    limit = f"Premium with {units} messaging unit{'s' if units > 1 else ''} supports about {capacity:,} MB/s in and out"
     if load is None or load.row_bytes is None:
-        return (f"{carries}.",)
+        return (f"{limit}.",)
     needed = load.rows_per_s * load.row_bytes * _transfers_per_message(spec) / _MB
     lines = [
-        f"{carries}; this task needs about {needed:,.3g} MB/s at {load.rows_per_s:,.6g} rows/s "
+        f"{limit}; this task needs about {needed:,.3g} MB/s at {load.rows_per_s:,.6g} rows/s "
         f"of {load.row_bytes:,} bytes."
     ]
-    if needed > carried:
-        lines.append(f"That is {needed / carried:,.1f} times its capacity: add messaging units (capacity).")
+    if needed > capacity:
+        lines.append(f"That is {needed / capacity:,.1f} times its capacity: add messaging units (capacity).")
     return tuple(lines)
 
 
@@ -81,5 +81,5 @@ def _topic_operations(topic: Topic) -> float:
 
 
 def _transfers_per_message(spec: ServiceBusSpec) -> int:
-    """The most of any entity: once in, and once out per reader."""
+    """Transfers of the most expensive entity: one in, and one out per reader."""
     return max([2 for _ in spec.queues] + [1 + len(topic.subscriptions) for topic in spec.topics], default=1)

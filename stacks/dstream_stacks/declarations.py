@@ -33,9 +33,9 @@ class Declaration:
     name: str
     """The logical name: `orders`, `events/audit`, `events/audit/eu`, `orders/sender`."""
     path: Mapping[str, str]
-    """The inputs that name it, from the outermost: `{"topicName": "events", "subscriptionName": "audit"}`."""
+    """The inputs that name it, outermost first: `{"topicName": "events", "subscriptionName": "audit"}`."""
     inputs: Mapping[str, Any]
-    """Its other inputs, by Azure's names."""
+    """Its other inputs, by their names in Azure."""
     kept: Kept = _PLAIN
 
     def own_name(self) -> dict[str, str]:
@@ -44,9 +44,9 @@ class Declaration:
 
 
 def declarations(spec: ServiceBusSpec) -> Iterator[Declaration]:
-    """Yield parents before children, and forwarding targets before what forwards to them.
+    """Yield parents before children, and forwarding targets before the entities that forward to them.
 
-    Raises ValueError when queues forward in a circle.
+    Raises ValueError if queues forward in a cycle.
     """
     for topic in spec.topics:
         yield Declaration("Topic", topic.name, {"topicName": topic.name}, topic_inputs(topic), topic)
@@ -60,8 +60,8 @@ def declarations(spec: ServiceBusSpec) -> Iterator[Declaration]:
 
 
 def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
-    """Return its rules. If it has rules but no `$Default`, adds one that matches nothing: a new subscription's
-    `$Default` matches every message, whatever the other rules are.
+    """Return its rules. If it has rules but no `$Default`, add one that matches nothing: by default, a subscription's
+    `$Default` matches every message, regardless of its other rules.
     """
     if not subscription.rules or any(rule.name == DEFAULT_RULE for rule in subscription.rules):
         return subscription.rules
@@ -69,7 +69,7 @@ def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
 
 
 def forwarding_order(queues: tuple[Queue, ...]) -> list[Queue]:
-    """Return each queue after those that it forwards to. Raises ValueError, which names the circle."""
+    """Return each queue after those that it forwards to. Raises ValueError whose message is the cycle."""
     by_name = {queue.name: queue for queue in queues}
     ordered: dict[str, Queue] = {}
 
@@ -92,7 +92,7 @@ def _subscription(topic: Topic, subscription: Subscription) -> Iterator[Declarat
     name = f"{topic.name}/{subscription.name}"
     path = {"topicName": topic.name, "subscriptionName": subscription.name}
     yield Declaration("Subscription", name, path, subscription_inputs(subscription), subscription)
-    kept = Kept(import_=subscription.import_)  # protecting and retaining the subscription keeps its rules as well
+    kept = Kept(import_=subscription.import_)  # protecting or retaining the subscription covers its rules
     for rule in rules_of(subscription):
         kind: Kind = "DefaultRule" if rule.name == DEFAULT_RULE else "Rule"
         yield Declaration(kind, f"{name}/{rule.name}", {**path, "ruleName": rule.name}, rule_inputs(rule), kept)

@@ -1,6 +1,6 @@
 """How settings of queues, topics and subscriptions are shown to users: 'lockDuration: PT30S' as 'lock duration', '30s'.
 
-Pure. The names of the settings are those that users write, so what a plan shows can be found in the configuration.
+Pure. Settings have the names that users write, so that users can find them in the configuration.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _SIZES = ("KB", "MB", "GB", "TB")
 
 
 def label(resource_type: str, path: str) -> str | None:
-    """The name of a property: `lockDuration` -> `lock duration`. None for a property that is not in the table."""
+    """The name of a property: `lockDuration` -> `lock duration`. None for a property not in the table."""
     found = _find(resource_type, path)
     return None if found is None else found.label or found.name.replace("_", " ")
 
 
 def text(resource_type: str, path: str, value: Any) -> str | None:
-    """A value with its unit: `PT1H30M` -> `1h30m`, 1024 MB -> `1GB`. None for a property that is not in the table."""
+    """A value with its unit: `PT1H30M` -> `1h30m`, 1024 MB -> `1GB`. None for a property not in the table."""
     found = _find(resource_type, path)
     return None if found is None else shown(found.form, value)
 
 
 def shown(form: Form, value: Any) -> str:
-    """A value as Azure writes it, or a number in the unit of the form (seconds, megabytes, kilobytes)."""
+    """Format a value given as Azure writes it, or as a number in the form's unit (seconds, megabytes, kilobytes)."""
     if value is None:
         return "none"
     if form == "flag":
@@ -52,12 +52,12 @@ def range_text(form: Form, limits: AcceptedRange) -> str:
 
 
 def choices_in(each: EntityProperty, tier: Tier | None) -> tuple[int, ...]:
-    """The values that Azure accepts in this tier; in an unknown tier, all that any tier accepts."""
+    """The values that Azure accepts in this tier or, if the tier is unknown, in any tier."""
     return each.choices if tier in ("Basic", "Standard") else each.choices + each.premium_choices
 
 
 def accepted(each: EntityProperty, tier: Tier | None) -> str:
-    """`1s to 5m`, `1GB, 2GB, 5GB`: the values that Azure accepts. Empty for any."""
+    """The values that Azure accepts: `1s to 5m`, `1GB, 2GB, 5GB`. Empty if it accepts any."""
     if each.choices:
         return ", ".join(shown(each.form, choice) for choice in choices_in(each, tier))
     return range_text(each.form, each.range)

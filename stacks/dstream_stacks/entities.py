@@ -1,4 +1,4 @@
-"""The entities that a task publishes to: one description, for the publisher and for provisioning."""
+"""The entities that a task publishes to: one definition for publishing and provisioning."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EntityNames:
         return {name: value for name, value in fields.items() if value}
 
     def known(self) -> tuple[str, ...]:
-        """Return the names that do not depend on events; none if they depend on more than the table."""
+        """Return the names that are known before the first event; none if they depend on more than the table."""
         fields = self.source_fields()
         if self.name.fields <= _KNOWN_FIELDS:
             return (self.name.render(fields),)

@@ -1,7 +1,7 @@
 """Mode `entities`: the Pulumi program that declares a spec's entities without Azure Resource Manager.
 
-Queues, topics, subscriptions and rules as `dstream:servicebus:*`, with the names and inputs of the ones in Azure
-Resource Manager but without group and namespace. The engine talks to the attached provider `dstream`.
+Queues, topics, subscriptions and rules are `dstream:servicebus:*`, with the same names and inputs as in Azure Resource
+Manager but without a resource group and namespace. The engine manages them through the attached provider `dstream`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Exists = Callable[[str, str], bool]
 def entities_program(spec: ServiceBusSpec, *, exists: Exists) -> Callable[[], None]:
     """Return the program. Raises ValueError for a spec that needs Azure Resource Manager."""
     if spec.authorization_rules:
-        raise ValueError("authorization rules need mode arm")
+        raise ValueError("authorization rules require mode arm")
     return lambda: _declare(spec, exists)
 
 
@@ -41,7 +41,7 @@ def _declare(spec: ServiceBusSpec, exists: Exists) -> None:
 
 
 def _resource(each: Declaration, references: References, options: pulumi.ResourceOptions) -> Any:
-    """Declare it and return its name as an output, unknown in a plan that replaces it."""
+    """Declare the resource. Return its name as an output, which is unknown in a plan that replaces the resource."""
     import pulumi
 
     own, name = list(each.path.items())[-1]
@@ -53,14 +53,14 @@ def _resource(each: Declaration, references: References, options: pulumi.Resourc
 def _options(spec: ServiceBusSpec, each: Declaration, exists: Exists) -> pulumi.ResourceOptions:
     import pulumi
 
-    takes_over = each.kept.import_ or spec.import_existing
+    imports = each.kept.import_ or spec.import_existing
     resource_id = ids.resource_id(_type(each), each.path)
     assert resource_id is not None  # every path is complete
     return pulumi.ResourceOptions(
         protect=each.kept.protect,
         retain_on_delete=each.kept.retain_on_delete,
-        delete_before_replace=True,  # the names are fixed, so the two can't coexist
-        import_=resource_id if takes_over and exists(_type(each), resource_id) else None,
+        delete_before_replace=True,  # the names are fixed, so both cannot exist at the same time
+        import_=resource_id if imports and exists(_type(each), resource_id) else None,
     )
 
 

@@ -10,7 +10,7 @@ _SCHEDULED = "scheduledMessageCount"
 
 
 class HeldStep(Protocol):
-    """The attributes of a plan's step that count here."""
+    """The attributes of a plan step that are used here."""
 
     @property
     def type(self) -> str: ...
@@ -21,10 +21,10 @@ class HeldStep(Protocol):
 
 
 def messages_held(resource_type: str, outputs: Mapping[str, Any]) -> int | None:
-    """Return active, dead-lettered, scheduled and transferring messages. None if the outputs have no counts.
+    """Return the number of active, dead-lettered, scheduled and transferring messages. None if unknown.
 
     A topic itself only holds scheduled messages: the others are in its subscriptions, which are separate resources
-    (`messages_below`). Namespaces, groups and rules hold nothing that their entities do not.
+    (`messages_below`). Namespaces, groups and rules hold no messages of their own.
     """
     package, _, kind = resource_type.rpartition(":")
     if not package.endswith(":servicebus") or kind not in _KINDS:
@@ -39,7 +39,7 @@ def messages_held(resource_type: str, outputs: Mapping[str, Any]) -> int | None:
 
 
 def messages_below(topic: str, steps: Iterable[HeldStep]) -> int:
-    """Messages in the topic's subscriptions among the steps: lost if the topic is deleted or replaced."""
+    """Return the messages in the topic's subscriptions among the steps, lost if the topic is deleted or replaced."""
     return sum(
         messages_held(step.type, step.outputs) or 0
         for step in steps

@@ -17,7 +17,7 @@ _CAPITAL = re.compile(r"[A-Z]")
 
 
 def iso_duration(seconds: float) -> str:
-    """600 -> `PT10M`, 129600 -> `P1DT12H`: ISO 8601 as Azure itself writes it, to avoid apparent drift."""
+    """Format as ISO 8601 as Azure does, to avoid apparent drift: 600 -> `PT10M`, 129600 -> `P1DT12H`."""
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -29,7 +29,7 @@ def iso_duration(seconds: float) -> str:
 
 
 class Input(NamedTuple):
-    """A setting's name in Azure, and how to write its value."""
+    """A setting's name in Azure, and the conversion of its value."""
 
     name: str
     write: Callable[[Any], Any] = lambda value: value
@@ -79,7 +79,7 @@ def subscription_inputs(subscription: Subscription) -> dict[str, Any]:
 
 
 def namespace_inputs(namespace: Namespace) -> dict[str, Any]:
-    """Includes the sku (default: Standard), but not the name, location and tags."""
+    """Return the inputs, including the sku (default: Standard), without the name, location and tags."""
     tier = namespace.tier or "Standard"
     sku = {"name": tier, "tier": tier}
     if namespace.capacity is not None:
@@ -88,7 +88,7 @@ def namespace_inputs(namespace: Namespace) -> dict[str, Any]:
 
 
 def rule_inputs(rule: Rule) -> dict[str, Any]:
-    """Without its name, and without the filterType that only Azure Resource Manager needs."""
+    """Return the inputs without the name, and without the filterType that only Azure Resource Manager needs."""
     inputs: dict[str, Any] = {}
     if rule.correlation is not None:
         inputs["correlationFilter"] = _written(rule.correlation, CORRELATION_FILTER)
@@ -105,6 +105,6 @@ def snake_case(name: str) -> str:
 
 
 def _written(value: object, table: dict[str, Input]) -> dict[str, Any]:
-    """The fields that are set, by Azure's names."""
+    """The fields that are set, by their names in Azure."""
     set_ = {field: given for field in table if (given := getattr(value, field)) not in (None, {})}
     return {table[field].name: table[field].write(given) for field, given in set_.items()}

@@ -1,6 +1,6 @@
-"""Names of Service Bus entities: templates over an event's fields, and the names that the original DStream gave.
+"""Names of Service Bus entities: templates over an event's fields, and the names of the original DStream.
 
-Pure text. The publisher provides the fields of an event; `entities.py` says which entities a task has.
+Pure. The publisher provides the fields of an event; `entities.py` determines which entities a task has.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ _SEPARATORS = re.compile(r"[\s_,:\\]")
 
 @dataclass(frozen=True, slots=True)
 class NameTemplate:
-    """Text with `{field}` in it, such as `{source_database}-{table}`. Raises ValueError for a stray brace."""
+    """A text with fields, such as `{source_database}-{table}`. Raises ValueError for a stray brace."""
 
     text: str
     fields: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         if set(_FIELD.sub("", self.text)) & {"{", "}"}:
-            raise ValueError(f'"{self.text}" has a brace that is not part of a field like {{table}}')
+            raise ValueError(f'"{self.text}" has a brace that is not part of a field such as {{table}}')
         object.__setattr__(self, "fields", frozenset(_FIELD.findall(self.text)))
 
     def render(self, values: Mapping[str, str]) -> str:
-        """The text with its fields filled in. Raises KeyError with the name of a field that `values` lacks."""
+        """Fill in the fields. Raises KeyError with the name of a field that `values` lacks."""
         if not self.fields:
             return self.text
         return _FIELD.sub(lambda match: values[match[1]], self.text)
 
 
 def kebab(name: str) -> str:
-    """Words in lower case joined by hyphens, as the original wrote names: `TestDB` -> `test-db`."""
+    """Convert to lower-case words joined by hyphens, as the original DStream does: `TestDB` -> `test-db`."""
     words = _WORD_AFTER_CAPITALS.sub(r"\1-\2", name)
     words = _WORD_AFTER_LOWER.sub(r"\1-\2", words)
     return _SEPARATORS.sub("-", words).lower()
 
 
 def kebab_table(table: str) -> str:
-    """A table's part of a name: `dbo.Cars`, `Cars` -> `cars`; another schema shows: `sales.Cars` -> `sales-cars`."""
+    """Convert a table name; the schema dbo is omitted: `dbo.Cars`, `Cars` -> `cars`, `sales.Cars` -> `sales-cars`."""
     schema, _, name = table.rpartition(".")
     if schema.lower() in ("", "dbo"):
         return kebab(name)
@@ -54,7 +54,7 @@ def kebab_table(table: str) -> str:
 
 
 def is_entity_name(name: str) -> bool:
-    """Whether it is valid: at most 260 letters, digits and `. - _ /`, starting and ending with a letter or digit.
+    """Return whether it has at most 260 letters, digits and `. - _ /`, and starts and ends with a letter or digit.
 
     Microsoft: "Naming rules and restrictions for Azure resources", Microsoft.ServiceBus.
     """

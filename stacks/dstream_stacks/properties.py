@@ -1,7 +1,7 @@
 """The settings of queues, topics and subscriptions: one row per setting, from which everything else is derived.
 
-Derived here: the fields of `spec.py` and the inputs of `inputs.py`, so both programs. In the servicebus provider: the
-settings users write, their validation, the resources of mode `entities` and the table in
+In this package: the fields of `spec.py` and the inputs of `inputs.py`, and so both programs. In the servicebus
+provider: the settings that users write, their validation, the resources of mode `entities` and the table in
 docs/reference/providers/servicebus.md. To add a setting, add a row, and its value to the tests' fully set specs.
 
 Names and defaults are those of `azure-native:servicebus:*` 3.29 (API version 2026-01-01). Ranges: Microsoft, "Service
@@ -15,11 +15,11 @@ from typing import Any, Literal, NamedTuple
 
 EntityType = Literal["queue", "topic", "subscription"]
 Form = Literal["flag", "text", "count", "duration", "megabytes", "kilobytes"]
-"""How a spec holds the value: bool, str, int, seconds (float), or whole megabytes or kilobytes (1,024-based)."""
+"""The type of the value in a spec: bool, str, int, seconds (float), or whole megabytes or kilobytes (1,024-based)."""
 Tier = Literal["Basic", "Standard", "Premium"]
 
 FOREVER = "P10675199DT2H48M5.4775807S"
-"""The longest time span that Service Bus knows; its default where the setting means "never"."""
+"""The longest time span in Service Bus, and the default for settings where it means "never"."""
 
 _MINUTE_S = 60
 _DAY_S = 86_400
@@ -36,7 +36,7 @@ _ALL = (*_QUEUE, *_TOPIC, *_SUBSCRIPTION)
 
 
 class AcceptedRange(NamedTuple):
-    """Both ends included, in the unit of the form. None: no limit."""
+    """Inclusive limits in the unit of the form; None for no limit."""
 
     low: float | None = None
     high: float | None = None
@@ -50,36 +50,36 @@ class EntityProperty:
     """One setting."""
 
     name: str
-    """What users write: `lock_duration`."""
+    """The setting's name, as users write it: `lock_duration`."""
     azure: str
-    """The property in Azure: `lockDuration`."""
+    """The property's name in Azure: `lockDuration`."""
     form: Form
     on: tuple[EntityType, ...]
     """The kinds of entity that have it."""
     description: str
     """One line, for the JSON schema and the documentation."""
     defaults: tuple[Any, ...]
-    """What Azure uses when it is not set, as Azure writes it. More than one if that depends on the entity."""
+    """Azure's default, as Azure writes it. More than one if it depends on the entity."""
     shown_default: str = ""
-    """The default in the documentation, where it is not simply the first of `defaults`."""
+    """The default shown in the documentation, if it is not the first of `defaults`."""
     label: str = ""
-    """The name shown to users. Default: the setting's name in words."""
+    """The name shown in plans. Default: the setting's name in words."""
     tiers: tuple[Tier, ...] = ("Basic", "Standard", "Premium")
     """The tiers that support it."""
     instead: str = ""
-    """A hint for the other tiers."""
+    """The hint for users of the other tiers."""
     range: AcceptedRange = NO_LIMITS
-    """What Azure accepts."""
+    """The range that Azure accepts."""
     emulator_range: AcceptedRange | None = None
-    """What any tier or Microsoft's emulator accepts, if that is more than `range`."""
+    """The range that any tier or Microsoft's emulator accepts, if it is larger than `range`."""
     choices: tuple[int, ...] = ()
     """The only values that Azure accepts."""
     premium_choices: tuple[int, ...] = ()
-    """What the Premium tier accepts in addition."""
+    """Additional values in the Premium tier."""
     max_length: int | None = None
-    """Of text."""
+    """Maximum length of a text, in characters."""
     replaces: bool = False
-    """Azure fixes it at creation: changing it replaces the entity."""
+    """Whether changing it replaces the entity, since Azure only accepts it at creation."""
 
     @property
     def field(self) -> str:
@@ -93,7 +93,7 @@ PROPERTIES = (
         azure="requiresDuplicateDetection",
         form="flag",
         on=_STORING,
-        description="drop messages whose id was already seen",
+        description="drop messages with an id that was already received",
         defaults=(False,),
         shown_default="on, except in Basic",
         tiers=("Standard", "Premium"),
@@ -145,7 +145,7 @@ PROPERTIES = (
         azure="defaultMessageTimeToLive",
         form="duration",
         on=_ALL,
-        description="time to live of messages that set none",
+        description="time to live of messages that do not set one",
         defaults=(FOREVER,),
         range=AcceptedRange(low=1),
     ),
@@ -162,7 +162,7 @@ PROPERTIES = (
         azure="deadLetteringOnFilterEvaluationExceptions",
         form="flag",
         on=_SUBSCRIPTION,
-        description="dead-letter messages on which a filter fails",
+        description="dead-letter messages for which a filter fails",
         defaults=(True,),
     ),
     EntityProperty(
@@ -252,7 +252,7 @@ PROPERTIES = (
         max_length=1024,
     ),
 )
-"""In the order of the documentation."""
+"""In the order of the table in the documentation."""
 
 
 def properties_of(*kinds: EntityType) -> tuple[EntityProperty, ...]:

@@ -17,16 +17,16 @@ class References:
         self._names: dict[tuple[tuple[str, str], ...], Any] = {}
 
     def add(self, declaration: Declaration, name: Any) -> None:
-        """`name`: an output that is known once the resource exists."""
+        """Register a declared resource. `name`: an output that is known once the resource exists."""
         self._names[tuple(declaration.path.items())] = name
 
     def parents(self, declaration: Declaration) -> dict[str, Any]:
-        """The names of its parents, as outputs: replacing a topic replaces its subscriptions and rules."""
+        """The names of its parents, as outputs, so that replacing a topic replaces its subscriptions and rules."""
         path = tuple(declaration.path.items())
         return {field: self._names.get(path[: depth + 1], name) for depth, (field, name) in enumerate(path[:-1])}
 
     def forwarding(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The inputs, with forwarding targets of the same program as outputs: they must exist first."""
+        """The inputs, with forwarding targets in the same program as outputs, since they must exist first."""
         return {name: self._target(value) if name in _FORWARDS else value for name, value in inputs.items()}
 
     def _target(self, name: str) -> Any:

@@ -48,7 +48,7 @@ PATHS: Final[Mapping[str, str]] = {
 
 
 def resource_id(resource_type: str, inputs: Mapping[str, Any], subscription_id: str = "") -> str | None:
-    """Return None for an unknown type, or if `inputs` and `subscription_id` lack a part of the path."""
+    """Return the id, or None if the type is unknown or `inputs` and `subscription_id` lack a part of the path."""
     path = PATHS.get(resource_type)
     if path is None:
         return None
@@ -62,7 +62,7 @@ def resource_id(resource_type: str, inputs: Mapping[str, Any], subscription_id: 
 
 
 def path_parts(resource_type: str, resource_id: str) -> dict[str, str]:
-    """Return the inputs that name it. Raises ValueError for an id that is not of this type."""
+    """Return the inputs that name the resource. Raises ValueError for an id that is not of this type."""
     pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(PATHS[resource_type]))
     match = re.fullmatch(pattern, resource_id, re.IGNORECASE)  # Azure's paths ignore case
     if match is None:

@@ -21,7 +21,7 @@ DEFAULT_RULE = "$Default"
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Its JSON leaves out fields that have their default."""
+    """Omits fields with their default value from its JSON."""
 
 
 class Kept(_Value, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class ResourceGroup(Kept, frozen=True, kw_only=True):
 
 
 class Namespace(Kept, frozen=True, kw_only=True):
-    """Without `create` it must exist, and only its name is used; the tier then only serves the capacity estimate."""
+    """Without `create` it must exist, and only its name is used; the tier is then only for the capacity estimate."""
 
     name: str
     create: bool = False
@@ -61,13 +61,13 @@ class Namespace(Kept, frozen=True, kw_only=True):
 
 
 class _Entity(Kept, frozen=True, kw_only=True):
-    """What queues, topics and subscriptions have in common."""
+    """The common fields of queues, topics and subscriptions."""
 
     name: str
 
 
 if TYPE_CHECKING:
-    # What code may read by name; `getattr` with a row's `field` reads the rest.
+    # The fields that code reads by name. All others are read with `getattr` and an EntityProperty's `field`.
     class _TopicSettings(_Entity, frozen=True, kw_only=True): ...
 
     class _DeliverySettings(_Entity, frozen=True, kw_only=True):
@@ -151,7 +151,8 @@ class AuthorizationRule(_Value, frozen=True, kw_only=True):
 
 
 class ServiceBusSpec(_Value, frozen=True, kw_only=True):
-    """One task's infrastructure. Mode `entities` has neither group, namespace nor authorization rules."""
+    """One task's infrastructure. In mode `entities`, it has no resource group and no authorization rules, and the
+    namespace has at most a name and tier."""
 
     mode: Mode = "arm"
     subscription_id: str = ""
@@ -162,7 +163,7 @@ class ServiceBusSpec(_Value, frozen=True, kw_only=True):
     topics: tuple[Topic, ...] = ()
     authorization_rules: tuple[AuthorizationRule, ...] = ()
     tags: dict[str, str] = {}
-    """For the group and the namespace, if created; Azure has no tags on entities."""
+    """For the resource group and namespace, if created; entities have no tags in Azure."""
     import_existing: bool = False
     """Import every resource that already exists, as if each had `import`."""
 
@@ -174,5 +175,5 @@ def as_document(spec: ServiceBusSpec) -> dict[str, Any]:
 
 
 def from_document(document: dict[str, Any]) -> ServiceBusSpec:
-    """Return the spec. Raises ValueError, which names the place and the problem."""
+    """Return the spec. Raises ValueError whose message names the place and the problem."""
     return msgspec.convert(document, ServiceBusSpec)

@@ -1,4 +1,4 @@
-"""A spec in a stack's configuration, so that the plain `pulumi` CLI can use it."""
+"""Stores a spec in a stack's configuration, so that the plain `pulumi` CLI can use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KEY = "spec"
 
 
 def stack_config(spec: ServiceBusSpec) -> dict[str, str]:
-    """Return the settings of a stack with this spec. They contain no secrets."""
+    """Return the settings of a stack with this spec, without secrets."""
     settings = {f"{_NAMESPACE}:{_KEY}": json.dumps(as_document(spec), separators=(",", ":"))}
     if spec.subscription_id:
         settings["azure-native:subscriptionId"] = spec.subscription_id

@@ -76,7 +76,7 @@ def resource_group_of(config: Config) -> ResourceGroup | None:
 
 
 def namespace_of(config: Config) -> Namespace | None:
-    """Return the namespace; in mode entities only its name, or None without one. Raises ConfigError."""
+    """Return the namespace; in mode entities only its name and tier, or None without a name. Raises ConfigError."""
     name = _short_name(config.namespace) if config.namespace is not None else None
     if config.mode == "entities":
         return Namespace(name=name, tier=config.sku) if name is not None else None

@@ -29,7 +29,7 @@ def test_a_message_costs_one_operation_to_send_one_to_receive_and_one_for_each_f
 
 def test_the_expected_rate_stands_beside_what_the_tier_carries() -> None:
     assert capacity_lines(spec("Standard", queues=QUEUES), Load(200)) == (
-        "Standard carries 1,000 operations/s per namespace; this task needs about 400/s at 200 rows/s.",
+        "Standard supports 1,000 operations/s per namespace; this task needs about 400/s at 200 rows/s.",
     )
 
 
@@ -41,7 +41,7 @@ def test_too_much_for_the_tier_is_said_with_by_how_much() -> None:
 
 def test_without_an_expected_rate_only_the_tier_speaks() -> None:
     assert capacity_lines(spec("Standard", queues=QUEUES), None) == (
-        "Standard carries 1,000 operations/s per namespace; each message sent, each message received and each "
+        "Standard supports 1,000 operations/s per namespace; each message sent, each message received and each "
         "filter evaluated by a topic counts as one.",
     )
 

@@ -46,7 +46,7 @@ ONE_OF_EACH = [
 
 
 def test_a_plan_begins_with_its_marker_its_counts_and_what_is_dangerous() -> None:
-    text = markdown_of("plan", "dev", [answer(*ONE_OF_EACH, message="Capacity: Standard carries 1,000 operations/s.")])
+    text = markdown_of("plan", "dev", [answer(*ONE_OF_EACH, message="Capacity: Standard supports 1,000 operations/s.")])
     assert text == (
         "<!-- dstream:plan:dev -->\n"
         "### DStream plan · stack `dev` · 1 create, 1 update, 1 replace, 1 delete, 1 unchanged, 1 import\n"
@@ -87,7 +87,7 @@ def test_a_plan_begins_with_its_marker_its_counts_and_what_is_dangerous() -> Non
         "\n"
         "</details>\n"
         "\n"
-        "Capacity&#58; Standard carries 1,000 operations/s.\n"
+        "Capacity&#58; Standard supports 1,000 operations/s.\n"
     )
 
 

@@ -118,7 +118,7 @@ def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> N
         ListedResource("orders", QUEUE, "create", diff=[Difference("sqlFilter", None, value)]),
         ListedResource("audit", QUEUE, "replace", note="holds 1,284 messages that would be lost", holds=1284),
     ]
-    message = "Capacity: Standard carries 1,000 operations/s per namespace; this task needs about 240/s at 200 rows/s."
+    message = "Capacity: Standard supports 1,000 operations/s per namespace; this task needs about 240/s at 200 rows/s."
     text = plan_view(resources, PLAIN, message=message, width=width)
     assert max(map(len, text.splitlines())) <= width
     words_of = text.split()
