@@ -1,4 +1,4 @@
-"""A system procedure's arguments, which clients give by name or by position."""
+"""A system procedure's arguments, which clients pass by name or by position."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dstream_sandbox.sqlserver.session import Param, SqlError
 
 
 class Arguments:
-    """Taken one after the other, in the order in which the procedure declares them."""
+    """Arguments, taken one after another in the order in which the procedure declares them."""
 
     def __init__(self, params: Sequence[Param]) -> None:
         self._params = list(params)
 
     def take(self, *names: str) -> Param | None:
-        """The next argument by position, else the one of these names; None when there is none.
+        """Return the next argument by position, else the one with one of these names; None if there is none.
 
-        Position first: a statement may itself have a parameter named @params.
+        Position comes first, because a statement can itself have a parameter named @params.
         """
         if self._params and not self._params[0].name:
             return self._params.pop(0)
@@ -26,11 +26,11 @@ class Arguments:
         return None
 
     def skip(self, *names: str) -> None:
-        """An output argument whose incoming value means nothing."""
+        """Skip an output argument whose incoming value has no meaning."""
         self.take(*names)
 
     def text(self, *names: str, optional: bool = False) -> str:
-        """Raises SqlError 214 when it is missing or no text, unless it is optional."""
+        """Return a text argument. Raises SqlError 214 if it is not text, or missing and not optional."""
         param = self.take(*names)
         if param is not None and isinstance(param.value, str):
             return param.value
@@ -39,7 +39,7 @@ class Arguments:
         raise SqlError(214, f"Procedure expects parameter '{names[0]}' of type 'ntext/nchar/nvarchar'.", state=2)
 
     def integer(self, *names: str, default: int | None = None) -> int:
-        """Raises SqlError 214 when it is no number, or missing without a default."""
+        """Return an integer argument. Raises SqlError 214 if it is not an integer, or missing without a default."""
         param = self.take(*names)
         if param is not None and isinstance(param.value, int):
             return param.value
@@ -48,5 +48,5 @@ class Arguments:
         raise SqlError(214, f"Procedure expects parameter '{names[0]}' of type 'int'.", state=2)
 
     def rest(self) -> list[Param]:
-        """What has not been taken."""
+        """Return the remaining arguments."""
         return self._params

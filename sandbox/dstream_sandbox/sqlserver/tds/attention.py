@@ -1,7 +1,7 @@
-"""Notices clients that speak while their request runs: that is an ATTENTION or a hang-up, and either way it cancels.
+"""Detects clients that send data while their request runs: an ATTENTION or a disconnect, which both cancel it.
 
 One thread watches all connections, because a connection's own thread is inside the engine or blocked in a send. Arming
-and disarming is one system call each (EPOLLONESHOT) and wakes nobody.
+and disarming take one system call each (EPOLLONESHOT) and wake no thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _AGAIN_AFTER_S = 0.05
 
 
 class AttentionWatch:
-    """The watching thread. `watch` connections, then `arm` one for the time of each request."""
+    """The watching thread. `watch` connections, then `arm` one for the duration of each request."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -32,27 +32,27 @@ class AttentionWatch:
     def watch(self, descriptor: int, on_readable: Callable[[], bool]) -> None:
         """Register a socket; it starts disarmed.
 
-        `on_readable` cancels, and says whether the request still runs: then it is called again, because the first call
-        may have come before the engine began to listen for it.
+        `on_readable` cancels, and returns whether the request is still running. If so, it is called again, because the
+        first call may have come before the engine began to listen for it.
         """
         self._callbacks[descriptor] = on_readable
         self._epoll.register(descriptor, select.EPOLLONESHOT)
 
     def arm(self, descriptor: int) -> None:
-        """Call back once when the socket has bytes, also when it has them already."""
+        """Call back once when the socket has bytes, even if it already has some."""
         self._epoll.modify(descriptor, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT)
 
     def disarm(self, descriptor: int) -> None:
-        """No calls from now on, but one may be under way, and a hang-up is still told once."""
+        """Stop calling back. One call may still be in progress, and a disconnect is still reported once."""
         self._epoll.modify(descriptor, select.EPOLLONESHOT)
 
     def forget(self, descriptor: int) -> None:
-        """Call before the socket is closed."""
+        """Call this before closing the socket."""
         self._epoll.unregister(descriptor)
         self._callbacks.pop(descriptor, None)
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         os.write(self._stop_write, _WAKE_UP)
         self._thread.join()
         self._epoll.close()
@@ -72,6 +72,6 @@ class AttentionWatch:
         callback = self._callbacks.get(descriptor)
         try:
             return callback is not None and callback()
-        except Exception:  # noqa: BLE001 this thread serves all connections: one that can't be cancelled must not end it
+        except Exception:  # noqa: BLE001 this thread serves all connections; a failure to cancel must not end it
             _log.exception("cancelling failed")
             return False

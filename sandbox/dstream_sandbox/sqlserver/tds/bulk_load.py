@@ -21,7 +21,7 @@ _DONE_TOKENS = (0xFD, 0xFE, 0xFF)
 
 @dataclass(frozen=True, slots=True)
 class BulkInsert:
-    """An INSERT BULK statement: the rows come in the next message."""
+    """An INSERT BULK statement; the rows come in the next message."""
 
     table: str
     columns: tuple[str, ...]
@@ -29,7 +29,7 @@ class BulkInsert:
 
 
 def parse_insert_bulk(sql: str) -> BulkInsert | None:
-    """None when it is another statement. Raises SqlError 102 when it is a broken one."""
+    """Parse INSERT BULK; None for any other statement. Raises SqlError 102 if it is malformed."""
     start = _INSERT_BULK.match(sql)
     if start is None:
         return None
@@ -44,7 +44,7 @@ def parse_insert_bulk(sql: str) -> BulkInsert | None:
 
 @dataclass(frozen=True, slots=True)
 class BulkRows:
-    """A bulk load's columns as the message declares them, and its rows, read from the wire as they are asked for."""
+    """The columns that a bulk load declares, and its rows, which are read from the wire on demand."""
 
     names: tuple[str, ...]
     types: tuple[SqlType, ...]
@@ -52,9 +52,9 @@ class BulkRows:
 
 
 def read_bulk_rows(reader: ByteReader) -> BulkRows:
-    """Reads the columns. Raises SqlError for a type that can't be taken, ProtocolError for what is no bulk load."""
+    """Read the columns. Raises SqlError for an unsupported type, ProtocolError if this is not a bulk load."""
     if reader.u8() != _COLUMN_METADATA:
-        raise ProtocolError("a bulk load that does not begin with its columns")
+        raise ProtocolError("bulk load does not begin with its columns")
     names, incoming = [], []
     for _ in range(reader.u16()):
         reader.take(6)  # user type, flags
@@ -79,11 +79,11 @@ def _rows(reader: ByteReader, incoming: list[Incoming]) -> Iterator[Row]:
         elif token in _DONE_TOKENS:
             return
         else:
-            raise ProtocolError(f"token 0x{token:02X} in a bulk load")
+            raise ProtocolError(f"unexpected token 0x{token:02X} in a bulk load")
 
 
 def _end_of_name(sql: str, position: int) -> int | None:
-    """Where the column list's parenthesis opens, behind a name whose parts may be empty as in db..table."""
+    """Return where the column list's parenthesis opens, after a name whose parts may be empty, as in db..table."""
     while True:
         match = _NAME_PART.match(sql, position)
         position = match.end() if match else position

@@ -1,4 +1,4 @@
-"""Reads little-endian fields off a message whose bytes may still be arriving."""
+"""Reads little-endian fields from a message whose bytes may still be arriving."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _U64 = Struct("<Q")
 
 
 class ProtocolError(Exception):
-    """The bytes are no TDS that we understand: the connection can't go on."""
+    """The bytes are not TDS that the sandbox understands; the connection cannot continue."""
 
 
 class ByteReader:
-    """A cursor over bytes. `more` is called for further bytes when they are needed and gives b"" at the end."""
+    """A cursor over bytes. `more` is called when more bytes are needed; it returns b"" at the end."""
 
     __slots__ = ("_data", "_more", "_position")
 
@@ -26,14 +26,14 @@ class ByteReader:
         self._more = more
 
     def at_end(self) -> bool:
-        """True when nothing is left; may wait for the next packet to know."""
+        """Whether nothing is left; may wait for the next packet to find out."""
         while self._position >= len(self._data):
             if not self._fill():
                 return True
         return False
 
     def take(self, count: int) -> bytes:
-        """Exactly `count` bytes."""
+        """Read exactly `count` bytes."""
         end = self._position + count
         if end <= len(self._data):
             piece = self._data[self._position : end]
@@ -42,7 +42,7 @@ class ByteReader:
         return self._bytes_across_packets(count)
 
     def rest(self) -> bytes:
-        """Everything up to the end of the message."""
+        """Read everything up to the end of the message."""
         parts = [self._data[self._position :]]
         while self._fill():
             parts.append(self._data)
@@ -50,7 +50,7 @@ class ByteReader:
         return b"".join(parts)
 
     def peek(self) -> int:
-        """The next byte without consuming it."""
+        """Return the next byte without consuming it."""
         if self.at_end():
             raise ProtocolError("the message ends too early")
         return self._data[self._position]
@@ -79,15 +79,15 @@ class ByteReader:
         return value
 
     def utf16(self, characters: int) -> str:
-        """`characters` UTF-16 code units."""
+        """Read `characters` UTF-16 code units."""
         return self.take(2 * characters).decode("utf-16-le", "surrogatepass")
 
     def b_varchar(self) -> str:
-        """A string after its length in one byte, counted in characters."""
+        """Read a string with a one-byte length, counted in characters."""
         return self.utf16(self.u8())
 
     def us_varchar(self) -> str:
-        """A string after its length in two bytes, counted in characters."""
+        """Read a string with a two-byte length, counted in characters."""
         return self.utf16(self.u16())
 
     def _bytes_across_packets(self, count: int) -> bytes:

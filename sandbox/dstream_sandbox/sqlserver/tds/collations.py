@@ -1,4 +1,4 @@
-"""Collations on the wire: five bytes, [MS-TDS] 2.2.5.1.2, and the code page of char and varchar that they imply."""
+"""Collations on the wire: five bytes, [MS-TDS] 2.2.5.1.2, and the code page that they imply for char and varchar."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Collation:
 
 @lru_cache(maxsize=256)
 def collation(name: str | None) -> Collation:
-    """By name; the server's default for None. Raises SqlError 448 for a name it does not know."""
+    """Return a collation by name; the server's default for None. Raises SqlError 448 for an unknown name."""
     upper = (name or DEFAULT_COLLATION).upper()
     flags = _comparison_flags(upper.split("_"))
     if upper in _SQL_SORT_IDS:
@@ -100,7 +100,7 @@ def collation(name: str | None) -> Collation:
 
 @lru_cache(maxsize=256)
 def codec_of(wire: bytes) -> str:
-    """The codec of a char or varchar that came with these five bytes; the default's when the language is unknown."""
+    """Return the codec of a char or varchar with these five bytes; the default codec if the language is unknown."""
     info: int = _WIRE.unpack(wire)[0]
     if info & _UTF8:
         return "utf-8"

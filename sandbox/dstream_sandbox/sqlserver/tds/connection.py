@@ -1,4 +1,4 @@
-"""One client's connection from PRELOGIN to its end: who asks for what, and who answers.
+"""One client's connection from PRELOGIN to disconnect: passes requests on and sends the answers.
 
 Runs in the connection's own thread. While a request runs, `AttentionWatch` may call `_on_readable` from its thread.
 """
@@ -63,21 +63,22 @@ class Server:
 
 
 def serve(sock: socket.socket, server: Server) -> None:
-    """Serve one client until it leaves or breaks the protocol. Closes the session; the socket is the caller's."""
+    """Serve one client until it disconnects or breaks the protocol. Closes the session; the caller closes the
+    socket."""
     transport = Transport(sock)
     try:
         signed_in = sign_in(transport, server.tls, server.engine)
         if signed_in is None:
             return
     except (Disconnected, ProtocolError, MessageIgnored) as error:
-        _log.debug("a client left before it had logged in: %r", error)
+        _log.debug("login not completed: %r", error)
         return
     try:
         _Connection(sock, transport, signed_in, server).run()
     except Disconnected:
-        pass  # how every connection ends
+        pass  # the normal end of a connection
     except ProtocolError as error:
-        _log.warning("session %d ends: %s", signed_in.session.spid, error)
+        _log.warning("session %d: protocol error: %s", signed_in.session.spid, error)
     finally:
         signed_in.session.close()
 
@@ -95,7 +96,7 @@ class _Connection:
         self._bulk: BulkInsert | None = None
         self._arrivals = select.poll()
         self._arrivals.register(sock, select.POLLIN | select.POLLRDHUP)
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the two attributes below
         self._running = False
         self._cancelled = False
 
@@ -126,7 +127,7 @@ class _Connection:
         except MessageIgnored:
             return
         if self._cancelled:
-            # What was cut short ends first; the ATTENTION, read next, has its own answer (tedious insists on two).
+            # The interrupted request ends first; the ATTENTION, read next, has its own answer (tedious requires both).
             self._cancelled = False
             writer.write(tokens.done(tokens.DONE, tokens.HAS_ERROR))
         writer.finish()
@@ -143,14 +144,14 @@ class _Connection:
                 case PacketType.BULK_LOAD:
                     self._answer_bulk_load(message, writer)
                 case _:
-                    raise ProtocolError(f"a message of type {message.type}")
+                    raise ProtocolError(f"unexpected message of type {message.type}")
         except SqlError as error:
             message.skip_rest()
             self._refuse(error, writer)
         except (Disconnected, ProtocolError, MessageIgnored):
             raise
         except Exception as error:
-            _log.exception("session %d: a request failed", self._session.spid)
+            _log.exception("session %d: request failed", self._session.spid)
             failure = SqlError(40000, f"The sandbox failed: {error!r}", severity=20)
             self._refuse(failure, writer)
             writer.finish()
@@ -222,7 +223,7 @@ class _Connection:
         return run() if key is None else self._replayed(self._replay, key, run)
 
     def _replayed(self, replay: Replay, key: Hashable, run: Callable[[], Iterator[Event]]) -> Iterator[Event]:
-        """No events when there is a recording: its tokens are sent as they are."""
+        """Yield no events if there is a recording: its tokens are sent unchanged."""
         response = self._response
         recording = replay.get(key)
         if recording is not None:
@@ -235,10 +236,10 @@ class _Connection:
             replay.keep(key, recording)
 
     def _send(self, events: Iterator[Event]) -> None:
-        """Answer as the events come. Once cancelled, only what changes the session is told, until the engine ends."""
+        """Answer as events come. Once cancelled, send only what changes the session, until the engine stops."""
         with self._cancellable():
             if self._transport.has_unread():
-                self._cancelled = True  # the ATTENTION came along with its request
+                self._cancelled = True  # the ATTENTION arrived together with its request
             else:
                 self._send_each(events)
             if isinstance(events, Generator):
@@ -261,7 +262,7 @@ class _Connection:
 
     def _reset(self, message: packets.Message, writer: MessageWriter) -> None:
         if message.skips_transaction and self._session.transaction_descriptor:
-            # A pooled connection inside one System.Transactions scope: the transaction must live on, nothing is reset.
+            # A pooled connection inside one System.Transactions scope: keep the transaction and reset nothing.
             writer.write(tokens.reset_acknowledged())
             return
         self._session.reset()
@@ -290,9 +291,9 @@ class _Connection:
                 self._running = False
 
     def _on_readable(self) -> bool:
-        """The client said something while its request runs: only an ATTENTION or its leaving can be that."""
+        """The client sent something while its request runs: an ATTENTION or a disconnect."""
         with self._lock:
-            # The watch may be late: then these are no bytes that came during this request.
+            # The watch may be late: then these bytes did not arrive during this request.
             if not self._running or not self._arrivals.poll(0):
                 return False
             self._cancelled = True

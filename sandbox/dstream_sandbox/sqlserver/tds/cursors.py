@@ -1,6 +1,6 @@
-"""Server cursors (sp_cursoropen and its kin), static and read-only: the result is kept, fetches walk over it.
+"""Server cursors (sp_cursoropen and similar), static and read-only: the result is kept, and fetches move over it.
 
-A client that asks for another kind is told which kind it got, as SQL Server does when it downgrades a cursor.
+A client that requests another kind is told which kind it got, as when SQL Server downgrades a cursor.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _READ_ONLY = 0x0001
 _FIRST, _NEXT, _PREVIOUS, _LAST, _ABSOLUTE, _RELATIVE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _REFRESH, _INFO, _PREVIOUS_NO_ADJUST = 0x80, 0x100, 0x200
 
-# sp_cursor (Microsoft Learn), optype: what drivers use to read columns of a row they have fetched.
+# sp_cursor (Microsoft Learn), optype: drivers use these to read columns of a row they have fetched.
 _REFRESH_ROW, _SET_POSITION = 0x08, 0x20
 
 _ROW_STATUS = Column("rowstat", _INT, nullable=False)
@@ -50,11 +50,11 @@ class _Cursor:
     columns: tuple[Column, ...]
     rows: list[Row]
     start: int = -1
-    """Index of the first row of the last fetch: -1 is before the first row, len(rows) behind the last."""
+    """Index of the first row of the last fetch: -1 is before the first row, len(rows) after the last."""
     fetched: int = 0
 
     def move(self, kind: int, row_number: int, count: int) -> list[Row]:
-        """The rows of a fetch; the cursor then stands on them."""
+        """Return the rows of a fetch and move the cursor to them."""
         size = len(self.rows)
         behind = self.start + max(self.fetched, 1)
         start = {
@@ -77,7 +77,7 @@ class _Cursor:
         return found
 
     def fetched_rows(self, row_number: int) -> list[Row]:
-        """The rows of the last fetch, or one of them, counted from 1."""
+        """Return the rows of the last fetch, or one of them, counted from 1."""
         first = max(self.start, 0)
         if row_number:
             return self.rows[first + row_number - 1 : first + row_number]
@@ -105,7 +105,7 @@ class Cursors:
         }
 
     def clear(self) -> None:
-        """The connection was reset."""
+        """Discard all cursors, because the connection was reset."""
         self._cursors.clear()
 
     def _open(self, arguments: Arguments) -> Iterator[Event]:
@@ -152,7 +152,7 @@ class Cursors:
         yield ReturnStatus(0)
 
     def _start(self, prepared: Statement, params: Sequence[Param], options: int) -> Iterator[Event]:
-        """Run the statement, keep its first result, answer its columns and the cursor's handle."""
+        """Run the statement, keep its first result, and return its columns and the cursor's handle."""
         result = _FirstResult()
         yield from result.rest_of(self._execute(prepared.sql, prepared.bind(params), prepared.declarations))
         if result.error:
@@ -196,7 +196,7 @@ class Cursors:
         yield ReturnStatus(0)
 
     def _option(self, arguments: Arguments) -> Iterator[Event]:
-        # TEXTPTR_ONLY and the cursor's name: neither shows in what a read-only cursor answers.
+        # TEXTPTR_ONLY and the cursor's name: neither affects what a read-only cursor returns.
         self._get("sp_cursoroption", arguments)
         yield ReturnStatus(0)
 
@@ -225,7 +225,7 @@ class Cursors:
 
 
 class _FirstResult:
-    """Takes the first result out of a statement's events and lets the others pass."""
+    """Takes the first result out of a statement's events and passes the others on."""
 
     def __init__(self) -> None:
         self.columns: tuple[Column, ...] | None = None

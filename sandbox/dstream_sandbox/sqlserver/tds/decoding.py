@@ -1,6 +1,6 @@
 """Bytes to values: TYPE_INFO and cells as clients send them, [MS-TDS] 2.2.5.4 to 2.2.5.6.
 
-Clients write the same forms in RPC parameters and in bulk-load rows; where the two differ, the caller says which.
+Clients use the same forms in RPC parameters and in bulk-load rows; where the two differ, the caller specifies which.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from dstream_sandbox.sqlserver.tds.numbers import MONEY_SCALE, scaled
 from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, DateTimeOffset, SqlType, Value, Variant
 
 Payload = Callable[[bytes], Value]
-"""From a value's bare bytes to the value."""
+"""Converts a value's bytes, without length, to the value."""
 
 ReadCell = Callable[[ByteReader], Value]
-"""From the message, at the start of a cell, to the value."""
+"""Reads a value from the message, which is at the start of a cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A parameter's or column's declared type, and how to read its cells."""
+    """The declared type of a parameter or column, and how to read its cells."""
 
     type: SqlType
     read: ReadCell
@@ -65,9 +65,9 @@ _COLLATED = frozenset({tt.BIG_VARCHAR, tt.BIG_CHAR, tt.NVARCHAR, tt.NCHAR, tt.TE
 
 
 def read_type(reader: ByteReader, *, in_rows: bool = False) -> Incoming:
-    """A TYPE_INFO. `in_rows` is for bulk load, whose columns are declared as in results.
+    """Read a TYPE_INFO. `in_rows` is for bulk load, whose columns are declared as in results.
 
-    Raises SqlError for a type that the sandbox does not take, after which the message can't be read on.
+    Raises SqlError for a type that the sandbox does not support; the rest of the message can then not be read.
     """
     token = reader.u8()
     if token in _FIXED_SIZES:
@@ -207,7 +207,7 @@ def _pieces(payload: Payload) -> ReadCell:
             parts.append(reader.take(piece_bytes))
         raw = b"".join(parts)
         if total not in (tt.PLP_UNKNOWN_LENGTH, len(raw)):
-            raise ProtocolError(f"a value of {total} bytes came with {len(raw)}")
+            raise ProtocolError(f"a value declared as {total} bytes has {len(raw)}")
         return payload(raw)
 
     return read

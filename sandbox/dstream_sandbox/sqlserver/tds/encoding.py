@@ -1,6 +1,6 @@
-"""Values to bytes: how each type declares itself (TYPE_INFO) and writes its cells, [MS-TDS] 2.2.5.4 to 2.2.5.6.
+"""Values to bytes: each type's declaration (TYPE_INFO) and its cells, [MS-TDS] 2.2.5.4 to 2.2.5.6.
 
-Result columns are always declared in their nullable form (INTN and so on), which every client reads.
+Result columns are always declared in their nullable form (INTN and so on), which every client can read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dstream_sandbox.sqlserver.tds.numbers import MONEY_SCALE, magnitude_bytes, 
 from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, DateTimeOffset, SqlType, Variant
 
 Encode = Callable[[Any], bytes]
-"""From a value that is not NULL to its cell, length included. What a type's values are: `..values`."""
+"""From a non-NULL value to its cell, including the length. For the values of each type, see `..values`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How one type travels."""
+    """How one type is encoded."""
 
     type_info: bytes
     encode: Encode
@@ -57,7 +57,7 @@ _CLR_ASSEMBLY = (
 
 
 def encoding(sql_type: SqlType, database: str = "") -> Encoding:
-    """`database` is where a CLR type lives. Raises SqlError for a type that the wire does not know."""
+    """Return a type's encoding. `database` contains the CLR type. Raises SqlError for an unsupported type."""
     name = sql_type.name.lower()
     if name in _INTEGERS:
         packer = Struct("<B" + _INTEGERS[name])
@@ -140,14 +140,14 @@ def _date(_: SqlType) -> Encoding:
 
 
 def time_bytes(scale: int) -> int:
-    """Bytes of a time of day at that scale."""
+    """Return the number of bytes of a time of day at that scale."""
     if scale <= 2:
         return 3
     return 4 if scale <= 4 else 5
 
 
 def ticks_per_unit(scale: int) -> int:
-    """How many 100 ns ticks the last digit of that scale stands for."""
+    """Return how many 100 ns ticks the last digit represents at that scale."""
     return int(10 ** (7 - scale))
 
 
@@ -216,7 +216,7 @@ def _char(sql_type: SqlType) -> Encoding:
     pack_length = _U16.pack
 
     def encode(value: str) -> bytes:
-        raw = value.encode(codec, "replace")  # SQL Server too writes ? for what the code page lacks
+        raw = value.encode(codec, "replace")  # like SQL Server, write ? for what the code page lacks
         return pack_length(len(raw)) + raw
 
     return Encoding(bytes([token]) + _U16.pack(max(declared, 1)) + coll.wire, encode, tt.SHORT_NULL)
@@ -341,13 +341,13 @@ _VARIANT_PROPERTIES: dict[int, Callable[[bytes], bytes]] = {
 
 
 def b_varchar(text: str) -> bytes:
-    """Text after its length in one byte."""
+    """Return text with a one-byte length in front."""
     raw = _utf16(text)[:510]
     return bytes([len(raw) // 2]) + raw
 
 
 def us_varchar(text: str) -> bytes:
-    """Text after its length in two bytes."""
+    """Return text with a two-byte length in front."""
     raw = _utf16(text)
     return _U16.pack(len(raw) // 2) + raw
 

@@ -1,4 +1,4 @@
-"""LOGIN7, [MS-TDS] 2.2.6.4: who logs in, to which database, and which features the client would use."""
+"""LOGIN7, [MS-TDS] 2.2.6.4: who logs in, to which database, and which features the client requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HOST, _USER, _PASSWORD, _APP, _SERVER, _EXTENSION_SPAN, _LIBRARY, _LANGUAGE, _D
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The parts of LOGIN7 that matter here. `features` has the feature ids the client named."""
+    """The parts of LOGIN7 that matter here. `features` are the ids of the features that the client requests."""
 
     tds_version: int
     packet_bytes: int
@@ -43,12 +43,12 @@ class Login:
 
     @property
     def federated(self) -> bool:
-        """The client would log in with a token of Microsoft Entra ID."""
+        """Whether the client wants to log in with a Microsoft Entra ID token."""
         return _FEATURE_FED_AUTH in self.features
 
 
 def parse_login(data: bytes) -> Login:
-    """Raises ProtocolError when it is no LOGIN7."""
+    """Parse LOGIN7. Raises ProtocolError if it is malformed."""
     if len(data) < _FIXED.size + 9 * _SPAN.size:
         raise ProtocolError("LOGIN7 ends too early")
     fixed = _FIXED.unpack_from(data)
@@ -90,7 +90,7 @@ def _text(data: bytes, index: int) -> str:
 
 
 def _password(data: bytes) -> str:
-    # [MS-TDS] 2.2.6.4: each byte's halves are swapped, then XOR 0xA5. It hides nothing; TLS does.
+    # [MS-TDS] 2.2.6.4: the halves of each byte are swapped, then XORed with 0xA5. Only TLS keeps it secret.
     plain = bytes(((byte ^ 0xA5) << 4 & 0xF0) | ((byte ^ 0xA5) >> 4) for byte in _raw(data, _PASSWORD))
     return plain.decode("utf-16-le", "surrogatepass")
 
@@ -107,5 +107,5 @@ def _features(data: bytes) -> frozenset[int]:
             (feature_bytes,) = _U32.unpack_from(data, position + 1)
             position += 1 + _U32.size + feature_bytes
     except (IndexError, struct.error) as error:
-        raise ProtocolError("LOGIN7 with a broken feature list") from error
+        raise ProtocolError("LOGIN7 has a malformed feature list") from error
     return frozenset(features)

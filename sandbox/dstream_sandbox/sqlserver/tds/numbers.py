@@ -1,4 +1,4 @@
-"""Exact numbers between `decimal.Decimal` and scaled integers, never through a float and never rounded to 28 digits."""
+"""Converts exact numbers between `decimal.Decimal` and scaled integers, without floats or rounding to 28 digits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scaled(number: int, scale: int) -> Decimal:
 
 
 def magnitude_bytes(precision: int) -> int:
-    """How many bytes a decimal's magnitude takes, [MS-TDS] 2.2.5.5.1.6."""
+    """Return how many bytes a decimal's magnitude takes, [MS-TDS] 2.2.5.5.1.6."""
     if precision <= 9:
         return 4
     if precision <= 19:

@@ -1,4 +1,5 @@
-"""Packets and messages, [MS-TDS] 2.2.3: an eight-byte header, and a message of one or more packets."""
+"""Packets and messages, [MS-TDS] 2.2.3: a packet has an eight-byte header, a message consists of one or more
+packets."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ _RESET_CONNECTION_SKIP_TRANSACTION = 0x10
 
 
 class PacketType(IntEnum):
-    """What a message is, [MS-TDS] 2.2.3.1.1."""
+    """The kinds of messages, [MS-TDS] 2.2.3.1.1."""
 
     SQL_BATCH = 0x01
     RPC = 0x03
@@ -34,16 +35,16 @@ class PacketType(IntEnum):
 
 
 class MessageIgnored(Exception):
-    """The client gave up a message in the middle of sending it: what arrived must have no effect."""
+    """The client abandoned a message while sending it; what arrived must have no effect."""
 
 
 class Message(ByteReader):
-    """A message from the client, read as far as its reader asks."""
+    """A message from the client, read only as far as requested."""
 
     __slots__ = ("_ended", "_transport", "resets", "skips_transaction", "type")
 
     def __init__(self, transport: Transport) -> None:
-        """Waits for the first packet."""
+        """Wait for the first packet."""
         super().__init__(b"", self._next_packet)
         self._transport = transport
         self._ended = False
@@ -55,7 +56,7 @@ class Message(ByteReader):
         self._data = payload
 
     def skip_rest(self) -> None:
-        """Read to the end of the message and forget it."""
+        """Read to the end of the message and discard it."""
         while self._next_packet():
             pass
 
@@ -63,7 +64,7 @@ class Message(ByteReader):
         while not self._ended:
             packet_type, status, payload = _read_packet(self._transport)
             if packet_type != self.type:
-                raise ProtocolError(f"a packet of type {packet_type} inside a message of type {self.type}")
+                raise ProtocolError(f"packet of type {packet_type} inside a message of type {self.type}")
             self._note_status(status)
             if payload:
                 return payload
@@ -76,7 +77,7 @@ class Message(ByteReader):
 
 
 class MessageWriter:
-    """Cuts the bytes of one message into packets and sends them, full packets as soon as there are some."""
+    """Splits the bytes of one message into packets and sends full packets as soon as possible."""
 
     def __init__(
         self, transport: Transport, packet_type: PacketType, *, packet_bytes: int = DEFAULT_PACKET_BYTES, spid: int = 0
@@ -90,14 +91,14 @@ class MessageWriter:
         self._pending_bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Add to the message. May send what fills packets."""
+        """Add to the message. May send full packets."""
         self._pending.append(data)
         self._pending_bytes += len(data)
         if self._pending_bytes >= _FLUSH_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """Send all full packets but the last one: it needs the end-of-message mark."""
+        """Send all full packets except the last one, which needs the end-of-message mark."""
         data = b"".join(self._pending)
         full = max(0, len(data) - 1) // self._payload_bytes * self._payload_bytes
         if full:
@@ -130,5 +131,5 @@ class MessageWriter:
 def _read_packet(transport: Transport) -> tuple[int, int, bytes]:
     packet_type, status, length, _spid, _packet_id = _HEADER.unpack(transport.read(HEADER_BYTES))
     if length < HEADER_BYTES:
-        raise ProtocolError(f"a packet of {length} bytes")
+        raise ProtocolError(f"invalid packet length: {length} bytes")
     return packet_type, status, transport.read(length - HEADER_BYTES)

@@ -1,4 +1,4 @@
-"""PRELOGIN, [MS-TDS] 2.2.6.5: what both sides can do, before anybody says who they are."""
+"""PRELOGIN, [MS-TDS] 2.2.6.5: what both sides support, exchanged before the login."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _OPTION_FED_AUTH_REQUIRED = 0x06
 _TERMINATOR = 0xFF
 
 _FIRST_ODBC_MAJOR_VERSION = 9
-"""Microsoft's ODBC and OLE DB drivers are versions 9 to 19; .NET's SqlClient is below.
+"""Microsoft's ODBC and OLE DB drivers have versions 9 to 19; .NET's SqlClient has a lower one.
 
-Asked for MARS and answered 0, the ODBC driver hangs up without saying why; it goes on when the option is missing (seen
-with 18.6). SqlClient wants the 0: without it, it takes MARS for granted (TdsParser.ConsumePreLoginHandshake).
+If the ODBC driver requests MARS and the answer is 0, it disconnects without a reason; it continues if the option is
+missing (seen with 18.6). SqlClient needs the 0: without it, it assumes MARS (TdsParser.ConsumePreLoginHandshake).
 """
 
 SERVER_VERSION = (16, 0, 4165)
-"""SQL Server 2022: major, minor, build; as the engine's SERVERPROPERTY('ProductVersion')."""
+"""SQL Server 2022: major, minor, build; same as the engine's SERVERPROPERTY('ProductVersion')."""
 
 
 class Encryption(IntEnum):
@@ -41,7 +41,7 @@ class Encryption(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Prelogin:
-    """What the client said."""
+    """What the client sent."""
 
     encryption: Encryption
     asks_fed_auth: bool
@@ -50,25 +50,25 @@ class Prelogin:
 
 
 def parse_prelogin(data: bytes) -> Prelogin:
-    """Raises ProtocolError when it is no PRELOGIN."""
+    """Parse PRELOGIN. Raises ProtocolError if it is malformed."""
     options = _options(data)
     encryption = options.get(_OPTION_ENCRYPTION, b"\x02")
     try:
-        level = Encryption(encryption[0] & 0x1F)  # 0x80 only says that a client certificate would come
+        level = Encryption(encryption[0] & 0x1F)  # 0x80 only announces a client certificate
     except (ValueError, IndexError) as error:
-        raise ProtocolError("PRELOGIN with an unknown encryption level") from error
+        raise ProtocolError("PRELOGIN has an unknown encryption level") from error
     version = options.get(_OPTION_VERSION, b"")
     asks_mars = options.get(_OPTION_MARS, b"\0") != b"\0"
     return Prelogin(level, _OPTION_FED_AUTH_REQUIRED in options, asks_mars, version[0] if version else 0)
 
 
 def agreed_encryption(client: Encryption) -> Encryption:
-    """What the server answers: it follows the client. OFF means TLS for the login packet only."""
+    """Return the server's answer, which follows the client. OFF means TLS for the login packet only."""
     return Encryption.ON if client is Encryption.REQUIRED else client
 
 
 def prelogin_answer(client: Prelogin) -> bytes:
-    """MARS is always refused. The client then goes on without it, and itself reports a second open result."""
+    """MARS is always refused. The client then continues without it and itself rejects a second open result."""
     major, minor, build = SERVER_VERSION
     options = [
         (_OPTION_VERSION, _VERSION.pack(major, minor, build, 0)),

@@ -1,4 +1,4 @@
-"""Prepared statements: handles of sp_prepare, and the names of the parameters they declare."""
+"""Prepared statements: the handles of sp_prepare, and the names of the parameters they declare."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _FIRST_WORD = re.compile(r"\s*(@[^\s,()]+)")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement with the declarations of its parameters, as in `@P1 int, @P2 nvarchar(4000)`."""
+    """A statement with its parameter declarations, such as `@P1 int, @P2 nvarchar(4000)`."""
 
     sql: str
     declarations: str
     names: tuple[str, ...]
 
     def bind(self, params: Sequence[Param]) -> list[Param]:
-        """Each value under the name that the statement declares for it. Raises SqlError 8144 for too many."""
+        """Name each value as the statement declares it. Raises SqlError 8144 for too many values."""
         if len(params) > len(self.names):
             raise SqlError(8144, "Procedure or function has too many arguments specified.")
         return [
@@ -30,46 +30,46 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """A procedure's name under a handle (sp_prepexecrpc)."""
+    """The name of a procedure that has a handle (sp_prepexecrpc)."""
 
     procedure: str
 
 
 class PreparedStatements:
-    """One connection's handles. They end with the connection or with its reset."""
+    """One connection's handles. They are discarded when the connection closes or is reset."""
 
     def __init__(self) -> None:
         self._statements: dict[int, Statement | PreparedCall] = {}
         self._last_handle = 0
 
     def prepare(self, sql: str, declarations: str) -> int:
-        """A new handle for a statement."""
+        """Return a new handle for a statement."""
         return self._keep(statement(sql, declarations))
 
     def prepare_call(self, procedure: str) -> int:
-        """A new handle for a procedure."""
+        """Return a new handle for a procedure."""
         return self._keep(PreparedCall(procedure))
 
     def get(self, handle: int) -> Statement | PreparedCall:
-        """Raises SqlError 8179."""
+        """Return what a handle refers to. Raises SqlError 8179."""
         if handle not in self._statements:
             raise SqlError(8179, f"Could not find prepared statement with handle {handle}.")
         return self._statements[handle]
 
     def statement(self, handle: int) -> Statement:
-        """Raises SqlError 8179, also when the handle is a procedure's."""
+        """Return a handle's statement. Raises SqlError 8179, also if the handle is a procedure's."""
         found = self.get(handle)
         if isinstance(found, PreparedCall):
             raise SqlError(8179, f"Could not find prepared statement with handle {handle}.")
         return found
 
     def unprepare(self, handle: int) -> None:
-        """Raises SqlError 8179."""
+        """Discard a handle. Raises SqlError 8179."""
         self.get(handle)
         del self._statements[handle]
 
     def clear(self) -> None:
-        """The connection was reset."""
+        """Discard all handles, because the connection was reset."""
         self._statements.clear()
 
     def _keep(self, prepared: Statement | PreparedCall) -> int:
@@ -79,7 +79,7 @@ class PreparedStatements:
 
 
 def statement(sql: str, declarations: str) -> Statement:
-    """A statement that no handle names."""
+    """Return a statement without a handle."""
     return Statement(sql, declarations, _declared_names(declarations))
 
 
@@ -93,7 +93,7 @@ def _declared_names(declarations: str) -> tuple[str, ...]:
 
 
 def _split_at_commas(text: str) -> list[str]:
-    """At the commas outside of parentheses: decimal(10, 2) is one type."""
+    """Split at commas outside parentheses: decimal(10, 2) is one type."""
     parts, depth, start = [], 0, 0
     for position, character in enumerate(text):
         if character == "(":

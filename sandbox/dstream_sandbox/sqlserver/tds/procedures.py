@@ -1,6 +1,6 @@
-"""The procedures that belong to the wire itself: sp_executesql, sp_prepare and its kin, cursors.
+"""The procedures that the wire itself implements: sp_executesql, sp_prepare and similar, cursors.
 
-Every other name goes to the session.
+All other names go to the session.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _INT = SqlType("int")
 
 
 class Procedures:
-    """One connection's calls. `execute` runs a statement's text; it is the session's unless results are replayed."""
+    """Handles one connection's calls. `execute` runs a statement's text; it is the session's unless reads are
+    replayed."""
 
     def __init__(self, session: Session, execute: Execute) -> None:
         self._session = session
@@ -51,7 +52,7 @@ class Procedures:
         }
 
     def call(self, call: RpcCall) -> Iterator[Event]:
-        """The events of one call. Never raises SqlError."""
+        """Yield the events of one call. Never raises SqlError."""
         own = self._own.get(_bare_name(call.procedure))
         if own is None:
             yield from self._session.call(call.procedure, call.params)
@@ -63,7 +64,7 @@ class Procedures:
             yield ReturnStatus(error.number)
 
     def reset(self) -> None:
-        """The reset-connection flag: handles and cursors go."""
+        """The reset-connection flag: discard handles and cursors."""
         self._prepared.clear()
         self._cursors.clear()
 
@@ -123,7 +124,8 @@ class Procedures:
         yield ReturnStatus(0)
 
     def _run(self, prepared: Statement, params: Sequence[Param]) -> Iterator[Event]:
-        """A statement inside sp_executesql and its kin: its return status is the number of its last error."""
+        """Run a statement inside sp_executesql or a similar procedure. The return status is the number of its last
+        error."""
         status = 0
         for event in self._execute(prepared.sql, prepared.bind(params), prepared.declarations):
             if isinstance(event, Message) and is_error(event):
@@ -134,5 +136,5 @@ class Procedures:
 
 
 def _bare_name(procedure: str) -> str:
-    """`[sys].sp_prepare`, `master..sp_prepare` and sp_prepare are one."""
+    """`[sys].sp_prepare`, `master..sp_prepare` and sp_prepare are the same."""
     return procedure.rsplit(".", 1)[-1].strip('[]" ').lower()

@@ -1,6 +1,6 @@
-"""Replayed reads: the tokens of a SELECT, remembered and sent again, so that a benchmark measures the client.
+"""Replayed reads: the tokens of a SELECT are recorded and sent again, so that a benchmark measures the client.
 
-What is replayed does not notice that data has changed; that is the point, and why only `--replay-reads` turns it on.
+A replay ignores changes of the data. That is its purpose, and why only `--replay-reads` enables it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _CHANGES = frozenset(
 
 
 class Replay:
-    """All recordings of one server; shared by its connections."""
+    """All recordings of one server, shared by its connections."""
 
     def __init__(self) -> None:
         self._recordings: dict[Hashable, Recording] = {}
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Recording | None:
-        """What was recorded under the key."""
+        """Return the recording for a key, if there is one."""
         return self._recordings.get(key)
 
     def keep(self, key: Hashable, recording: Recording) -> None:
-        """Remember."""
+        """Store a recording."""
         with self._lock:
             self._recordings[key] = recording
 
@@ -44,13 +44,13 @@ class Replay:
 def replay_key(
     database: str, in_procedure: bool, sql: str, params: Sequence[Param], declarations: str
 ) -> Hashable | None:
-    """The key of a statement that only reads; None for any other."""
+    """Return the key of a statement that only reads; None for any other."""
     if not only_reads(sql):
         return None
     return database, in_procedure, sql, declarations, tuple(params)
 
 
 def only_reads(sql: str) -> bool:
-    """True when the batch begins as a query and has no word that could change anything."""
+    """Whether the batch begins as a query and contains no word that could change anything."""
     words = [word.lower() for word in _WORD.findall(_NO_CODE.sub(" ", sql))]
     return bool(words) and words[0] in _READS and _CHANGES.isdisjoint(words)

@@ -1,4 +1,4 @@
-"""What clients ask for: SQL batches, RPC and transaction manager requests, [MS-TDS] 2.2.6.6, 2.2.6.7, 2.2.6.9."""
+"""Client requests: SQL batches, RPC and transaction manager requests, [MS-TDS] 2.2.6.6, 2.2.6.7, 2.2.6.9."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _COMMIT = 7
 
 @dataclass(frozen=True, slots=True)
 class RpcCall:
-    """One procedure call as it came."""
+    """One procedure call as received."""
 
     procedure: str
     params: list[Param]
@@ -60,7 +60,7 @@ class BeginRequest:
 
 @dataclass(frozen=True, slots=True)
 class EndRequest:
-    """Commit or roll back; `then` begins the next transaction at once (fBeginXact)."""
+    """Commit or roll back; `then` begins the next transaction immediately (fBeginXact)."""
 
     commits: bool
     name: str
@@ -78,21 +78,21 @@ TransactionRequest = BeginRequest | EndRequest | SaveRequest
 
 
 def skip_headers(reader: ByteReader) -> None:
-    """ALL_HEADERS: query notifications, the transaction descriptor, tracing. None of it changes what is done here."""
+    """Skip ALL_HEADERS: query notifications, the transaction descriptor, tracing. None of them has an effect here."""
     total = reader.u32()
     if total < 4:
-        raise ProtocolError("broken ALL_HEADERS")
+        raise ProtocolError("malformed ALL_HEADERS")
     reader.take(total - 4)
 
 
 def read_batch(reader: ByteReader) -> str:
-    """A SQL batch's text."""
+    """Return the text of a SQL batch."""
     skip_headers(reader)
     return reader.rest().decode("utf-16-le", "surrogatepass")
 
 
 def read_calls(reader: ByteReader) -> Iterator[RpcCall]:
-    """The calls of an RPC message. Raises SqlError for a parameter that can't be taken."""
+    """Yield the calls of an RPC message. Raises SqlError for an unsupported parameter."""
     skip_headers(reader)
     while not reader.at_end():
         name_length = reader.u16()
@@ -102,7 +102,7 @@ def read_calls(reader: ByteReader) -> Iterator[RpcCall]:
 
 
 def read_transaction_request(reader: ByteReader) -> TransactionRequest:
-    """A transaction manager request. Raises SqlError for distributed transactions."""
+    """Read a transaction manager request. Raises SqlError for distributed transactions."""
     skip_headers(reader)
     kind = reader.u16()
     match kind:
@@ -120,7 +120,7 @@ def read_transaction_request(reader: ByteReader) -> TransactionRequest:
 def _procedure_by_id(number: int) -> str:
     name = _PROCEDURE_IDS.get(number)
     if name is None:
-        raise ProtocolError(f"RPC of the unknown procedure id {number}")
+        raise ProtocolError(f"RPC with unknown procedure id {number}")
     return name
 
 

@@ -1,6 +1,6 @@
-"""Events to tokens: what a session answers, in the order and with the marks that clients expect.
+"""Events to tokens: a session's answers, in the order and with the marks that clients expect.
 
-A DONE is held back until it is known whether something follows it, because it says so itself (DONE_MORE).
+A DONE is held back until it is known whether anything follows, because it contains that information (DONE_MORE).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _PIECE_BYTES = 262_144
 
 @dataclass(frozen=True, slots=True)
 class CursorColumns(Columns):
-    """A server cursor's columns: the last one is the row status, which drivers keep to themselves."""
+    """A server cursor's columns. The last one is the row status, which drivers hide."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldDone:
-    """A DONE that has not been sent."""
+    """A DONE that has not been sent yet."""
 
     kind: int
     status: int
@@ -72,7 +72,7 @@ class Response:
         self._recorded: list[bytes] | None = None
 
     def event(self, event: Event) -> None:
-        """Send what one event says."""
+        """Send the tokens of one event."""
         match event:
             case Rows():
                 self._send_rows(event)
@@ -93,19 +93,19 @@ class Response:
                 self._send(tokens.transaction_changed(event.kind, event.descriptor))
 
     def message(self, message: Message) -> None:
-        """An error or an information message."""
+        """Send an error or an informational message."""
         self._send(tokens.message_token(message))
         if tokens.is_error(message):
             self._error_pending = True
             self._failed = True
 
     def start_recording(self) -> None:
-        """Remember what is sent from here on."""
+        """Start recording what is sent."""
         self._send(b"")
         self._recorded = []
 
     def stop_recording(self) -> Recording | None:
-        """What was sent since the start; None when an error was among it."""
+        """Return what was sent since recording started; None if it includes an error."""
         recorded, self._recorded = self._recorded or [], None
         return None if self._failed else Recording(b"".join(recorded), self._held)
 
@@ -116,14 +116,14 @@ class Response:
         self._held = recording.held
 
     def end_batch(self) -> None:
-        """The batch is over."""
+        """End the batch."""
         self._close_failed_statement()
         held = self._held or HeldDone(tokens.DONE, 0, tokens.COMMAND_NONE, None)
         self._held = None
         self._write(held.token(0))
 
     def end_procedure(self, params: Sequence[Param], *, more: bool) -> None:
-        """The call is over: its return status, its output parameters, and whether another call's answer follows."""
+        """End the call: send its return status and output parameters, and whether another call's answer follows."""
         self._close_failed_statement()
         if self._return_status is not None:
             self._send(tokens.return_status(self._return_status))
@@ -171,7 +171,7 @@ class Response:
         self._held = done
 
     def _close_failed_statement(self) -> None:
-        """A statement that failed has a DONE of its own, whether or not the engine said so."""
+        """A failed statement has its own DONE, whether or not the engine sent one."""
         if self._error_pending:
             self._hold_done(Done(None))
 
@@ -188,7 +188,7 @@ class Response:
 
 
 def _placed(outputs: Sequence[OutputValue], params: Sequence[Param]) -> list[tuple[int, OutputValue]]:
-    """Each output value with the ordinal and the name of its parameter in the call: by name, else by order."""
+    """Return each output value with the ordinal and name of its parameter in the call: by name, otherwise by order."""
     open_ordinals = [ordinal for ordinal, param in enumerate(params) if param.is_output]
     placed = []
     for output in outputs:

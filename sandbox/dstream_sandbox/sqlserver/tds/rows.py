@@ -1,4 +1,4 @@
-"""Rows to ROW and NBCROW tokens: a batch of rows at a time, column by column, with one encoder each."""
+"""Rows to ROW and NBCROW tokens: a batch of rows at a time, column by column, with one encoder per column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NBC_ROW = b"\xd2"
 
 
 class RowEncoder:
-    """One result set's rows. `compact` allows NBCROW, which TDS 7.3.B brought."""
+    """Encodes the rows of one result set. `compact` allows NBCROW, introduced in TDS 7.3.B."""
 
     def __init__(self, encodings: Sequence[Encoding], *, compact: bool) -> None:
         self._columns = [(form.encode, form.null) for form in encodings]
@@ -21,7 +21,7 @@ class RowEncoder:
         self._bitmap_bytes = (len(encodings) + 7) // 8
 
     def encode(self, rows: Sequence[Row]) -> bytes:
-        """The tokens of these rows. Where leaving out NULLs makes them smaller, they are left out."""
+        """Return the tokens of these rows. NULLs are omitted if that makes the tokens smaller."""
         if not rows:
             return b""
         values = list(zip(*rows, strict=True))
@@ -37,7 +37,7 @@ class RowEncoder:
         return sum(column.count(null) * len(null) for column, (_, null) in zip(cells, self._columns, strict=True))
 
     def _null_compressed(self, cells: list[list[bytes]], row_count: int) -> bytes:
-        # [MS-TDS] 2.2.7.16: one bit per column, lowest first; set means NULL and no cell.
+        # [MS-TDS] 2.2.7.16: one bit per column, lowest first; set means NULL without a cell.
         bitmaps = [0] * row_count
         for index, (_, null) in enumerate(self._columns):
             column = cells[index]

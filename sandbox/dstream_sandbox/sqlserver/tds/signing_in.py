@@ -1,4 +1,4 @@
-"""From the first byte to a session: PRELOGIN, TLS, LOGIN7, the answer to it."""
+"""From the first byte to a session: PRELOGIN, TLS, LOGIN7 and the login response."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from dstream_sandbox.sqlserver.tds.transport import Transport
 _LANGUAGE = "us_english"
 
 _MAX_ENCRYPTED_PACKET_BYTES = 16383
-"""Microsoft Learn, "Server configuration: network packet size". Microsoft's driver hangs on larger ones."""
+"""Microsoft Learn, "Server configuration: network packet size". Microsoft's driver hangs on larger packets."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A client that is in."""
+    """A client that has logged in."""
 
     session: Session
     login: Login
 
 
 def sign_in(transport: Transport, context: ssl.SSLContext, engine: Engine) -> SignedIn | None:
-    """None when the login was refused; the client has been told why. Raises Disconnected, ProtocolError."""
+    """Log a client in. None if the login was refused and the client notified. Raises Disconnected, ProtocolError."""
     encryption = _prelogin(transport)
     if encryption is not Encryption.NOT_SUPPORTED:
         handshake(transport, context)
@@ -64,16 +64,16 @@ def _prelogin(transport: Transport) -> Encryption:
 def _expect(transport: Transport, packet_type: PacketType) -> packets.Message:
     message = packets.Message(transport)
     if message.type != packet_type:
-        raise ProtocolError(f"a message of type {message.type} where {packet_type.name} was due")
+        raise ProtocolError(f"message of type {message.type} instead of {packet_type.name}")
     return message
 
 
 def _session(login: Login, engine: Engine) -> Session:
     if login.tds_version < TDS_7_3:
-        text = f"The sandbox speaks TDS 7.3 and 7.4; this client asked for 0x{login.tds_version:08X}."
+        text = f"The sandbox supports TDS 7.3 and 7.4; the client requested 0x{login.tds_version:08X}."
         raise SqlError(17835, text, severity=20)
     if login.federated:
-        text = "The sandbox does not support logins of Microsoft Entra ID; use a SQL Server login."
+        text = "The sandbox does not support Microsoft Entra ID logins; use a SQL Server login."
         raise SqlError(40000, text, severity=14)
     if login.integrated:
         text = "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication."
@@ -85,7 +85,7 @@ def _session(login: Login, engine: Engine) -> Session:
 
 def _refusal(error: SqlError, login: Login) -> list[Message]:
     messages = [Message(error.number, error.severity, error.state, error.text)]
-    if error.number == 4060:  # SQL Server says both
+    if error.number == 4060:  # SQL Server sends both messages
         messages.append(Message(18456, 14, 1, f"Login failed for user '{login.user}'."))
     return messages
 
@@ -101,7 +101,7 @@ def _greeting(session: Session, login: Login) -> bytes:
         tokens.packet_size_changed(login.packet_bytes, DEFAULT_PACKET_BYTES),
     ]
     if login.features:
-        # Of all features only UTF-8 is in force; what is left out (Always Encrypted, session recovery, ..) is refused.
+        # UTF-8 is the only feature in force; omitted features (Always Encrypted, session recovery, ...) are refused.
         accepted = [(FEATURE_UTF8, b"\x01")] if FEATURE_UTF8 in login.features else []
         parts.append(tokens.features_acknowledged(accepted))
     parts.append(tokens.done(tokens.DONE))

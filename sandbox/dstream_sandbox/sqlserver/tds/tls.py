@@ -10,7 +10,7 @@ from dstream_sandbox.sqlserver.tds.transport import Disconnected, Transport
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS 1.2 at most: TDS 7 wraps the handshake, and the tickets that TLS 1.3 sends after it have no place there."""
+    """TLS 1.2 at most: TDS 7 wraps the handshake, which leaves no place for the tickets that TLS 1.3 sends after it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -19,7 +19,7 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 def handshake(transport: Transport, context: ssl.SSLContext) -> None:
-    """Shake hands with the client and turn TLS on. Raises Disconnected when the client does not agree."""
+    """Perform the handshake and turn TLS on. Raises Disconnected if it fails."""
     tls, incoming, outgoing = transport.new_tls(context)
     while True:
         finished = _step(tls)

@@ -1,4 +1,4 @@
-"""The token stream's tokens that carry no rows, [MS-TDS] 2.2.7."""
+"""The tokens that carry no rows, [MS-TDS] 2.2.7."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTENTION_ACKNOWLEDGED = 0x20
 COMMAND_NONE = 0x00
 COMMAND_SELECT = 0xC1
 COMMAND_UPDATE = 0xC5
-"""The command of every statement that reports a count but is no SELECT: clients only ask whether it changed rows."""
+"""The command of every statement other than SELECT that reports a count. Clients only check whether it changed rows."""
 
 _ERROR, _INFO = 0xAA, 0xAB
 _DONE = Struct("<BHHQ")
@@ -45,7 +45,7 @@ def done(kind: int, status: int = 0, command: int = COMMAND_NONE, count: int | N
 
 
 def is_error(message: Message) -> bool:
-    """Severity 11 and above is an error, below it is information."""
+    """Severity 11 and above is an error; below, it is information."""
     return message.severity > _LAST_INFO_SEVERITY
 
 
@@ -73,7 +73,7 @@ def column_metadata(columns: Sequence[Column], encodings: Sequence[Encoding]) ->
 
 
 def cursor_columns(count: int) -> bytes:
-    """COLINFO of a cursor whose last column, the row status, is not the application's to see."""
+    """COLINFO of a cursor whose last column, the row status, is hidden from the application."""
     hidden = count - 1
     info = b"".join(
         bytes([number + 1, 0, _COLUMN_EXPRESSION | (_COLUMN_HIDDEN if number == hidden else 0)])
@@ -115,7 +115,7 @@ def login_acknowledged(tds_version: int) -> bytes:
 
 
 def features_acknowledged(features: Sequence[tuple[int, bytes]]) -> bytes:
-    """FEATUREEXTACK: the features in force; what it does not name is refused."""
+    """FEATUREEXTACK: the features in force; all others are refused."""
     acks = b"".join(bytes([feature]) + _U32.pack(len(data)) + data for feature, data in features)
     return b"\xae" + acks + b"\xff"
 
@@ -149,7 +149,7 @@ def transaction_changed(kind: str, descriptor: int) -> bytes:
 
 
 def reset_acknowledged() -> bytes:
-    """ENVCHANGE 18: the reset-connection flag was obeyed."""
+    """ENVCHANGE 18: the reset-connection flag took effect."""
     return _environment(18, b"\0", b"\0")
 
 

@@ -1,4 +1,4 @@
-"""One connection's bytes, in the clear or through TLS. Used by the connection's own thread only."""
+"""One connection's bytes, plain or through TLS. Used only by the connection's own thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _CHUNK_BYTES = 65536
 
 
 class Disconnected(Exception):
-    """The peer went away. Ends the connection; nobody is there to be told."""
+    """The peer disconnected. Ends the connection; there is no one to notify."""
 
 
 class Transport:
@@ -23,7 +23,7 @@ class Transport:
         self._tls_out = ssl.MemoryBIO()
 
     def read(self, count: int) -> bytes:
-        """Exactly `count` bytes. Raises Disconnected."""
+        """Read exactly `count` bytes. Raises Disconnected."""
         received = self._received
         while len(received) < count:
             received += self._receive()
@@ -32,27 +32,27 @@ class Transport:
         return piece
 
     def write(self, data: bytes) -> None:
-        """All of `data`. Raises Disconnected."""
+        """Write all of `data`. Raises Disconnected."""
         try:
             self._socket.sendall(self._encrypted(data) if self._tls else data)
-        except OSError as error:  # an SSLError is one too
+        except OSError as error:  # includes SSLError
             raise Disconnected from error
 
     def has_unread(self) -> bool:
-        """True when bytes have been taken from the socket that nobody read yet."""
+        """Whether bytes have been received from the socket that have not been read yet."""
         return bool(self._received or self._tls_in.pending or (self._tls and self._tls.pending()))
 
     def new_tls(self, context: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO]:
-        """A TLS object with its incoming and outgoing bytes, for a handshake; `start_tls` puts it to use."""
+        """Return a TLS object with its incoming and outgoing buffers, for a handshake; `start_tls` puts it to use."""
         tls = context.wrap_bio(self._tls_in, self._tls_out, server_side=True)
         return tls, self._tls_in, self._tls_out
 
     def start_tls(self, tls: ssl.SSLObject) -> None:
-        """From here on every byte goes through `tls`."""
+        """Send and receive all further bytes through `tls`."""
         self._tls = tls
 
     def stop_tls(self) -> None:
-        """Back to plain bytes: TLS protected the login only."""
+        """Return to plain bytes: TLS protected only the login."""
         self._tls = None
 
     def _encrypted(self, data: bytes) -> bytes:

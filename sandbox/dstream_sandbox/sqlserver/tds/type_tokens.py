@@ -44,7 +44,7 @@ XML = 0xF1
 TABLE = 0xF3
 
 MAX_LENGTH = 0xFFFF
-"""In place of a length: the value comes in pieces (PLP)."""
+"""In place of a length: the value comes in chunks (PLP)."""
 
 SHORT_NULL = b"\xff\xff"
 PLP_NULL = b"\xff" * 8
