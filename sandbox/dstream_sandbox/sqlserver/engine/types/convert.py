@@ -34,7 +34,7 @@ from dstream_sandbox.sqlserver.values import TICKS_PER_DAY, DateTimeOffset, SqlT
 
 
 def convert(source: SqlType, target: SqlType, style: int = 0) -> Convert | None:
-    """The conversion, None when the stored form stays as it is. Raises 529 for a pair that CAST refuses."""
+    """Return the conversion; None if the stored form does not change. Raises 529 for a pair that CAST refuses."""
     if source == target:
         return None
     if category(source) == "sql_variant" and target.name != "sql_variant":
@@ -63,7 +63,7 @@ def _from_variant(value: str, target: SqlType, style: int) -> Any:
 
 
 def _moment(source: SqlType, style: int) -> Callable[[Any], tuple[int, int, int | None]] | None:
-    """Any temporal or text value to (days, ticks of the day, offset)."""
+    """Return a function from any temporal or text value to (days, ticks of the day, offset)."""
     origin = category(source)
     if origin == "str":
         return lambda v: dates.parse(v, style)

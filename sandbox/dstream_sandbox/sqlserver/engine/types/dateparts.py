@@ -46,7 +46,7 @@ _LIMIT = (MAX_DAYS + 1) * TICKS_PER_DAY
 
 
 def part_named(name: str) -> str:
-    """The full name of a date part. Raises 155."""
+    """Return the full name of a date part. Raises 155."""
     part = PARTS.get(name)
     if part is None:
         raise SqlError(155, f"'{name}' is not a recognized datepart option.", severity=15)
@@ -54,7 +54,7 @@ def part_named(name: str) -> str:
 
 
 def add(part: str, number: int, ticks: int, type_name: str) -> int:
-    """`ticks` moved by `number` parts. Raises 517 outside year 1 to 9999."""
+    """Return `ticks` plus `number` parts. Raises 517 outside the years 1 to 9999."""
     if part in ("year", "quarter", "month"):
         result = _add_months(number * {"year": 12, "quarter": 3, "month": 1}[part], ticks)
     elif part == "nanosecond":
@@ -90,7 +90,7 @@ def end_of_month(days: int, months: int) -> int:
 
 
 def difference(part: str, start: int, end: int) -> int:
-    """Boundaries of `part` crossed from start to end."""
+    """Return the number of boundaries of `part` crossed from start to end."""
     if part in ("year", "quarter", "month"):
         a, b = (date.fromordinal(t // TICKS_PER_DAY + 1) for t in (start, end))
         if part == "year":
@@ -98,7 +98,7 @@ def difference(part: str, start: int, end: int) -> int:
         if part == "quarter":
             return (b.year - a.year) * 4 + (b.month - 1) // 3 - (a.month - 1) // 3
         return (b.year - a.year) * 12 + b.month - a.month
-    if part == "week":  # weeks begin on Sunday whatever DATEFIRST says
+    if part == "week":  # weeks begin on Sunday regardless of DATEFIRST
         return (end // TICKS_PER_DAY + 1) // 7 - (start // TICKS_PER_DAY + 1) // 7
     if part == "nanosecond":
         return (end - start) * 100

@@ -38,7 +38,7 @@ def out_of_range(source: str, target: str) -> SqlError:
 
 
 def parse(text: str, style: int = 0) -> tuple[int, int, int | None]:
-    """(days, ticks of the day, offset in minutes or None). A bare time is on 1900-01-01. Raises 241."""
+    """Return (days, ticks of the day, offset in minutes or None). A bare time is on 1900-01-01. Raises 241."""
     stripped = text.strip()
     if not stripped:
         return EPOCH_1900, 0, None
@@ -118,7 +118,7 @@ def offset_text(minutes: int) -> str:
 
 
 def styled(days: int | None, ticks: int | None, scale: int, offset: int | None, style: int) -> str:
-    """A date and/or time in one of CONVERT's styles. Raises 281 for a style that does not exist."""
+    """Format a date and/or time in one of CONVERT's styles. Raises 281 for an unknown style."""
     day = date.fromordinal((days if days is not None else EPOCH_1900) + 1)
     date_part = _date_in_style(day, style)
     time_part = _time_in_style(ticks or 0, scale, style)

@@ -1,6 +1,6 @@
 """hierarchyid: paths such as /1/2.5/ and their bits ([MS-SSCLRT] 2.1.1, "HierarchyId Structure").
 
-A level's numbers are variable-length bit patterns whose order is that of the numbers, so values compare as bytes."""
+A level's numbers are variable-length bit patterns that sort like the numbers, so values compare as bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def invalid(text: str) -> SqlError:
 
 
 def parse(text: str) -> bytes:
-    """`/1/2/` to bytes. Raises 6522."""
+    """Convert `/1/2/` to bytes. Raises 6522."""
     if not _PATH.match(text):
         raise invalid(text)
     levels = text.strip("/").split("/") if text != "/" else []
@@ -109,7 +109,7 @@ def is_descendant(value: bytes | None, parent: bytes | None) -> int | None:
 
 
 def descendant(value: bytes | None, first: bytes | None, second: bytes | None) -> bytes | None:
-    """GetDescendant(child1, child2): a child between the two, as SQL Server chooses it for whole numbers."""
+    """GetDescendant(child1, child2): a child between the two, chosen as SQL Server does for whole numbers."""
     if value is None:
         return None
     path = decode(value)

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=2_000)
 def compiled(pattern: str, escape: str | None, collation: str) -> re.Pattern[str]:
-    """`%`, `_`, `[a-z]`, `[^a-z]` and an escape character, as a regular expression for `match`."""
+    """Compile `%`, `_`, `[a-z]`, `[^a-z]` and an escape character to a regular expression for `match`."""
     out: list[str] = []
     position = 0
     while position < len(pattern):
@@ -41,7 +41,7 @@ def _set(body: str) -> str:
 
 
 def like_matcher(collation: str) -> Callable[[str | None, str | None, str | None], int | None]:
-    """LIKE as a function of text, pattern, escape. Trailing blanks of the text do not count against the pattern."""
+    """Return LIKE as a function of text, pattern, escape. Trailing blanks of the text need not match the pattern."""
 
     def matches(text: str | None, pattern: str | None, escape: str | None) -> int | None:
         if text is None or pattern is None:

@@ -1,4 +1,4 @@
-"""Type names as they are written in T-SQL, with their defaults and limits."""
+"""Type names as written in T-SQL, with their defaults and limits."""
 
 from __future__ import annotations
 
@@ -70,20 +70,20 @@ _SYNONYMS = {
 
 
 def is_lob(type_: SqlType) -> bool:
-    """text, ntext, image, xml and the (max) types."""
+    """Whether the type is text, ntext, image, xml or a (max) type."""
     return type_.name in LEGACY_LOBS or type_.name == "xml" or type_.length == MAX
 
 
 def text_units(text: str) -> int:
-    """Length as nvarchar counts it: in UTF-16 code units."""
+    """Return the length as nvarchar counts it: in UTF-16 code units."""
     if text.isascii() or max(text) < "\U00010000":
         return len(text)
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def cut_units(text: str, limit: int) -> str:
-    """The first `limit` code units. Raises 40515 where SQL Server would keep half of a surrogate pair (Microsoft Learn,
-    "Collation and Unicode support": without _SC such a character counts as two): SQLite can't store it.
+    """Return the first `limit` code units. Raises 40515 if SQL Server would keep half of a surrogate pair, which SQLite
+    cannot store (Microsoft Learn, "Collation and Unicode support": without _SC, such a character counts as two).
     """
     if text_units(text) <= limit:
         return text
@@ -91,7 +91,7 @@ def cut_units(text: str, limit: int) -> str:
 
 
 def whole_text(raw: bytes) -> str:
-    """UTF-16 as text. Raises 40515 when it has half of a surrogate pair."""
+    """Decode UTF-16. Raises 40515 if it contains half of a surrogate pair."""
     try:
         return raw.decode("utf-16-le")
     except UnicodeDecodeError:
@@ -99,8 +99,8 @@ def whole_text(raw: bytes) -> str:
 
 
 def make_type(name: str, args: tuple[str, ...] = (), *, in_cast: bool = False) -> SqlType:
-    """The type that `name(args)` declares. In CAST a missing length means 30, elsewhere 1
-    (Microsoft Learn, "char and varchar (Transact-SQL)", Remarks). Raises 243 for an unknown type."""
+    """Return the type that `name(args)` declares. A missing length means 30 in CAST and 1 elsewhere (Microsoft Learn,
+    "char and varchar (Transact-SQL)", Remarks). Raises 243 for an unknown type."""
     lowered = name.lower()
     lowered = _SYNONYMS.get(lowered, lowered)
     if lowered in _SIMPLE:
@@ -155,7 +155,7 @@ def _fractional(name: str, args: tuple[str, ...]) -> SqlType:
 
 
 def declaration(type_: SqlType) -> str:
-    """As one writes it: `decimal(10,2)`, `nvarchar(max)`, `datetime2(3)`."""
+    """Return the type as written in a declaration: `decimal(10,2)`, `nvarchar(max)`, `datetime2(3)`."""
     name = "timestamp" if type_.name == "rowversion" else type_.name
     if type_.name in _SIZED:
         return f"{name}(max)" if type_.length == MAX else f"{name}({type_.length})"
@@ -167,7 +167,7 @@ def declaration(type_: SqlType) -> str:
 
 
 def of_value(name: str, length: int) -> SqlType:
-    """A character or binary type of that length, (max) when it does not fit."""
+    """Return a character or binary type of that length, or (max) if it is too long."""
     collation = DEFAULT_COLLATION if name in CHARACTER else None
     return SqlType(
         name,

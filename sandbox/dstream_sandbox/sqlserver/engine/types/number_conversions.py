@@ -1,4 +1,4 @@
-"""Conversions to numbers, with SQL Server's errors of overflow and of text that is none."""
+"""Conversions to numbers, with SQL Server's errors for overflow and for text that is not a number."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import TICKS_PER_DAY, SqlType
 
 Convert = Callable[[Any], Any]
-"""From one stored form to another; never sees NULL. Stored forms are checked by their SqlType, not by Python's
-types."""
+"""From one stored form to another; never receives NULL. Stored forms are distinguished by their SqlType, not by
+Python's types."""
 
 
 LIMITS = {
@@ -41,7 +41,7 @@ _INTEGER = re.compile(r"[+-]?\s*\d+$")
 
 
 def category(type_: SqlType) -> str:
-    """The family that decides how a value converts."""
+    """Return the family that determines how a value is converted."""
     name = type_.name
     if name in names.INTEGERS:
         return "int"
@@ -60,12 +60,12 @@ def category(type_: SqlType) -> str:
     return name
 
 
-def refused(value: Any) -> Any:  # a marker in a function's shape
+def refused(value: Any) -> Any:  # a marker in the form of a function
     return value
 
 
 def _exact(source: SqlType) -> Callable[[Any], tuple[int, int]] | None:
-    """Stored exact numeric to (scaled integer, scale)."""
+    """Return a function from a stored exact numeric to (scaled integer, scale)."""
     scale = scale_of(source)
     if source.name in names.INTEGERS or source.name == "bit":
         return lambda v: (v, 0)
@@ -77,7 +77,7 @@ def _exact(source: SqlType) -> Callable[[Any], tuple[int, int]] | None:
 
 
 def rescale(value: int, scale: int, target: int) -> int:
-    """Half away from zero when digits are lost."""
+    """Change the scale, rounding half away from zero."""
     if target >= scale:
         return int(value * 10 ** (target - scale))
     divisor: int = 10 ** (scale - target)

@@ -1,5 +1,5 @@
-"""Which type two operands meet in (Microsoft Learn, "Data type precedence (Transact-SQL)" and
-"Precision, scale, and length (Transact-SQL)")."""
+"""The common type of two operands (Microsoft Learn, "Data type precedence (Transact-SQL)" and "Precision, scale, and
+length (Transact-SQL)")."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INTEGER_DIGITS = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19, "bit": 
 
 
 def as_decimal(type_: SqlType) -> SqlType:
-    """An exact type as the decimal that holds all its values."""
+    """Return the decimal that holds all values of an exact type."""
     if type_.name in names.DECIMALS:
         return type_
     if type_.name in names.MONIES:
@@ -28,7 +28,7 @@ def as_decimal(type_: SqlType) -> SqlType:
 
 
 def common_type(left: SqlType, right: SqlType) -> SqlType:
-    """The type of CASE, UNION, COALESCE and of both sides of a comparison."""
+    """Return the type of CASE, UNION, COALESCE and of both sides of a comparison."""
     if left == right:
         return left
     winner, other = (left, right) if _RANK[left.name] <= _RANK[right.name] else (right, left)
@@ -72,7 +72,7 @@ def _name(left: SqlType, right: SqlType) -> str:
 
 
 def _limited(precision: int, scale: int, name: str) -> SqlType:
-    """Over 38 digits the scale gives way, but keeps at least 6 digits."""
+    """Reduce the scale if there are more than 38 digits, but keep at least 6 decimals."""
     if precision > 38:
         scale = max(min(scale, 6), scale - (precision - 38))
         precision = 38
@@ -80,7 +80,7 @@ def _limited(precision: int, scale: int, name: str) -> SqlType:
 
 
 def arithmetic_type(operator: str, left: SqlType, right: SqlType) -> SqlType:
-    """The result type of + - * / % on numbers. Raises 8117 where the types have no arithmetic."""
+    """Return the result type of + - * / % on numbers. Raises 8117 for types without arithmetic."""
     for type_ in (left, right):
         if (
             type_.name not in _RANK

@@ -1,4 +1,4 @@
-"""Rounding of times to what a type can hold."""
+"""Rounds times to what a type can hold."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _MAX_SMALL = (693595 + 65535) * TICKS_PER_DAY + 24 * 60 * TICKS_PER_MINUTE - TIC
 
 
 def to_scale(ticks: int, scale: int) -> int:
-    """Rounded half up to `scale` digits of a second."""
+    """Round half up to `scale` digits of a second."""
     step: int = 10 ** (7 - scale)
     return (ticks + step // 2) // step * step
 
 
 def to_datetime(ticks: int) -> int:
-    """Rounded to 1/300 s (Microsoft Learn, "datetime (Transact-SQL)": .000, .003, .007)."""
+    """Round to 1/300 s (Microsoft Learn, "datetime (Transact-SQL)": .000, .003, .007)."""
     day, of_day = divmod(ticks, TICKS_PER_DAY)
     units = (of_day * 3 + 50_000) // 100_000
     return day * TICKS_PER_DAY + (units * 200_000 + 3) // 6
 
 
 def round_ticks(ticks: int, type_: SqlType, source: str = "datetime2") -> int:
-    """A point in time as `type_` (datetime, smalldatetime, datetime2) stores it. Raises 242."""
+    """Round a point in time as `type_` (datetime, smalldatetime, datetime2) stores it. Raises 242."""
     if type_.name == "datetime2":
         rounded = to_scale(ticks, 7 if type_.scale is None else type_.scale)
         if rounded >= (MAX_DAYS + 1) * TICKS_PER_DAY:

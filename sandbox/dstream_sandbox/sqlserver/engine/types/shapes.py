@@ -1,7 +1,7 @@
-"""geometry and geography: well-known text and the CLR serialisation ([MS-SSCLRT] 2.1.3, "GEOMETRY/GEOGRAPHY
+"""geometry and geography: well-known text and the CLR serialization ([MS-SSCLRT] 2.1.3, "GEOMETRY/GEOGRAPHY
 Structure"), version 1.
 
-A geography keeps latitude before longitude, its text the other way round."""
+A geography stores latitude before longitude; its text has them the other way round."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Position = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`figures` are runs of positions (rings, strokes, a point); a collection has `parts` instead."""
+    """`figures` are sequences of positions (rings, strokes, a point); a collection has `parts` instead."""
 
     kind: int
     figures: tuple[tuple[Position, ...], ...] = ()
@@ -130,7 +130,7 @@ class _Reader:
 
 
 def parse(text: str, type_name: str, srid: int | None = None) -> bytes:
-    """Well-known text to bytes. Raises 6522."""
+    """Convert well-known text to bytes. Raises 6522."""
     reader = _Reader(text)
     shape = reader.shape()
     if reader.peek():
@@ -190,10 +190,10 @@ def _tables(shape: Shape) -> tuple[list[tuple[int, int]], list[tuple[int, int, i
 
 
 def decode(value: bytes, *, swapped: bool) -> tuple[int, Shape]:
-    """SRID and shape."""
+    """Return SRID and shape."""
     srid, version, flags = struct.unpack_from("<iBB", value)
     if version != 1:
-        raise SqlError(40515, "The sandbox does not support version 2 of the spatial serialisation (curves).")
+        raise SqlError(40515, "The sandbox does not support version 2 of the spatial serialization (curves).")
     width = 2 + bool(flags & _HAS_Z) + bool(flags & _HAS_M)
     if flags & (_SINGLE_POINT | _SINGLE_LINE):
         count = 1 if flags & _SINGLE_POINT else 2
@@ -268,6 +268,6 @@ def positions(value: bytes, type_name: str) -> list[Position]:
 
 
 def point(value: bytes, type_name: str) -> Position | None:
-    """The position of a Point; None for other shapes."""
+    """Return the position of a Point; None for other shapes."""
     _, shape = decode(value, swapped=type_name == "geography")
     return shape.figures[0][0] if shape.kind == 1 and shape.figures else None

@@ -1,5 +1,5 @@
 """The CLR types hierarchyid, geometry and geography: conversion from and to text, and the methods that the sandbox
-knows."""
+supports."""
 
 from __future__ import annotations
 
@@ -86,4 +86,4 @@ METHODS: dict[tuple[str, str], tuple[SqlType, Callable[..., Any]]] = {
     **_shape_methods("geometry"),
     **_shape_methods("geography"),
 }
-"""(type, method in lower case) to its result type and the function of stored values."""
+"""(type, lower-case method) to its result type and a function of stored values."""

@@ -1,9 +1,9 @@
-"""How SQL Server values are stored in SQLite, so that SQLite's own comparison orders them as SQL Server would.
+"""How SQL Server values are stored in SQLite, so that SQLite's own comparison orders them as SQL Server does.
 
 decimal up to 18 digits and money: the scaled integer. Longer decimals: 16 bytes, big-endian, offset by 2**127.
-uniqueidentifier: 16 bytes in SQL Server's comparison order (SqlGuid: bytes 10-15, 8-9, 6-7, 4-5, 0-3).
-datetimeoffset: 8 bytes UTC ticks and 2 bytes offset. sql_variant: a JSON text of type and stored value. The rest as
-in values.py.
+uniqueidentifier: 16 bytes in SQL Server's comparison order (SqlGuid: bytes 10-15, 8-9, 6-7, 4-5, 0-3). datetimeoffset:
+8 bytes of UTC ticks and 2 bytes offset. sql_variant: JSON text with type and stored value. Other types: as in
+values.py.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def unpack_offset(stored: bytes) -> DateTimeOffset:
 
 
 def scale_of(type_: SqlType) -> int:
-    """Digits after the point of an exact numeric type."""
+    """Return the number of decimals of an exact numeric type."""
     if type_.name in names.MONIES:
         return 4
     return (type_.scale or 0) if type_.name in names.DECIMALS else 0
 
 
 def decoder(type_: SqlType) -> Callable[[Stored], Value] | None:
-    """Stored form to values.py's form; None where they are the same. NULL is never passed."""
+    """Convert the stored form to values.py's form; None if they are the same. NULL is never passed."""
     name = type_.name
     if name == "bit":
         return bool
@@ -82,7 +82,7 @@ def decoder(type_: SqlType) -> Callable[[Stored], Value] | None:
 
 
 def encoder(type_: SqlType) -> Callable[[Value], Stored] | None:
-    """values.py's form to the stored form; None where they are the same. NULL is never passed."""
+    """Convert values.py's form to the stored form; None if they are the same. NULL is never passed."""
     name = type_.name
     if name == "bit":
         return lambda v: 1 if v else 0
@@ -103,7 +103,7 @@ def encoder(type_: SqlType) -> Callable[[Value], Stored] | None:
 
 
 def scaled(value: Decimal | int, scale: int) -> int:
-    """The integer that stands for `value` at that scale, rounded half away from zero."""
+    """Return the integer that represents `value` at that scale, rounded half away from zero."""
     exact = Decimal(value).scaleb(scale, _EXACT)
     return int(exact.to_integral_value("ROUND_HALF_UP", _EXACT))
 
@@ -136,7 +136,7 @@ def unpack_variant(text: str) -> Variant:
 
 
 def row_decoder(types: list[SqlType]) -> Callable[[list[tuple[Stored, ...]]], list[tuple[Value, ...]]] | None:
-    """Decodes whole rows, compiled for these types; None when every column passes as it is."""
+    """Return a decoder of whole rows, compiled for these types; None if no column needs decoding."""
     decoders = {f"d{i}": decode for i, t in enumerate(types) if (decode := decoder(t)) is not None}
     if not decoders:
         return None
@@ -147,5 +147,5 @@ def row_decoder(types: list[SqlType]) -> Callable[[list[tuple[Stored, ...]]], li
     source = f"lambda rows: [({cells},) for ({variables},) in rows]"
     return cast(
         Callable[[list[tuple[Stored, ...]]], list[tuple[Value, ...]]],
-        eval(source, dict(decoders)),  # built from numbers alone
+        eval(source, dict(decoders)),  # the source contains no input, only numbers
     )

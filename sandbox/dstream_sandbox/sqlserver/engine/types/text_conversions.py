@@ -73,7 +73,7 @@ def _finish_text(target: SqlType) -> Callable[[str], str]:
 
 
 def to_code_page(text: str) -> str:
-    """What varchar keeps: code page 1252, anything else a question mark."""
+    """Return what varchar stores: code page 1252, with question marks for all other characters."""
     return text if text.isascii() else text.encode("cp1252", "replace").decode("cp1252", "replace")
 
 
@@ -131,7 +131,7 @@ def _datetime_text(ticks: int, style: int) -> str:
 
 
 def exact_text(value: int, scale: int) -> str:
-    """`-12.50` from (-1250, 2)."""
+    """Return `-12.50` for (-1250, 2)."""
     if not scale:
         return str(value)
     digits = str(abs(value)).rjust(scale + 1, "0")
@@ -146,7 +146,7 @@ def _money_text(value: int, style: int) -> str:
 
 
 def float_text(value: float, style: int, name: str = "float") -> str:
-    """Style 0: at most 6 digits; 1: 8; 2: 16; 3: the shortest text that reads back equal (17 digits at most)."""
+    """Style 0: at most 6 digits; 1: 8; 2: 16; 3: the shortest text that converts back exactly (at most 17 digits)."""
     if style in (1, 2):
         text = f"{value:.{7 if style == 1 else 15}e}"
     elif style == 3:
@@ -207,7 +207,7 @@ def _bytes_of(source: SqlType, style: int) -> Callable[[Any], bytes] | None:
 
 
 def _decimal_bytes(value: Any, source: SqlType) -> bytes:
-    """precision, scale, a zero, the sign, then little-endian words."""
+    """Return precision, scale, a zero, the sign, then little-endian words."""
     read = _exact(source)
     assert read is not None
     number, scale = read(value)

@@ -1,4 +1,5 @@
-"""What SQL_VARIANT_PROPERTY tells about a base type: digits, decimals, bytes ("SQL_VARIANT_PROPERTY", Return types)."""
+"""What SQL_VARIANT_PROPERTY reports about a base type: precision, scale, bytes ("SQL_VARIANT_PROPERTY", Return
+types)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ _DECIMAL_BYTES = ((9, 5), (19, 9), (28, 13), (38, 17))
 
 
 def variant_fact(base: SqlType, wanted: str) -> int | None:
-    """Precision, Scale or MaxLength; None for a property that is not known."""
+    """Return Precision, Scale or MaxLength; None for an unknown property."""
     if wanted == "precision":
         return base.precision or _PRECISIONS.get(base.name, 0)
     if wanted == "scale":
