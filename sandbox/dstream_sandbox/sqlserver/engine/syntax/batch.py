@@ -1,4 +1,4 @@
-"""Batches: statement dispatch and control flow. `parse_batch` is the front door of the syntax package."""
+"""Batches: statement dispatch and control flow. `parse_batch` is the entry point of the syntax package."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from dstream_sandbox.sqlserver.engine.syntax.statements import (
 
 
 def parse_batch(sql: str) -> tuple[Statement, ...]:
-    """Raises SqlError 102, 105, 113, 156 or, for what the sandbox leaves out, 40515."""
+    """Parse a batch. Raises SqlError 102, 105, 113, 156 or, for what the sandbox does not support, 40515."""
     return BatchParser(sql).batch()
 
 
 def parse_parameters(declarations: str) -> tuple[Parameter, ...]:
-    """`@P1 int, @P2 nvarchar(4000) OUTPUT`."""
+    """Parse declarations such as `@P1 int, @P2 nvarchar(4000) OUTPUT`."""
     return BatchParser(declarations).parameters()
 
 
 def parse_expression(text: str) -> Node:
-    """A stored default, check or computed column."""
+    """Parse a stored default, check or computed column."""
     return BatchParser(text).expression()
 
 
 class BatchParser(DefinitionParser):
-    """A whole batch."""
+    """Parses a whole batch."""
 
     def batch(self) -> tuple[Statement, ...]:
         statements: list[Statement] = []
@@ -63,7 +63,7 @@ class BatchParser(DefinitionParser):
                 statements.append(self.statement())
 
     def _bare_call(self) -> bool:
-        """The first statement of a batch may leave EXEC out."""
+        """The first statement of a batch can omit EXEC."""
         token = self.token
         if token.kind == "qid":
             return True
@@ -106,7 +106,7 @@ class BatchParser(DefinitionParser):
         return Block(body=self._until(""), line=line)
 
     def _until(self, word: str) -> tuple[Statement, ...]:
-        """Statements up to END (TRY, CATCH)."""
+        """Parse statements up to END (TRY, CATCH)."""
         statements: list[Statement] = []
         while True:
             while self.take(";"):

@@ -19,7 +19,7 @@ from dstream_sandbox.sqlserver.engine.syntax.statements import (
 
 
 class ChangeParser(QueryParser):
-    """Statements that change rows. `ctes` is the WITH clause read before the verb."""
+    """Parses statements that change rows. `ctes` is the WITH clause read before the verb."""
 
     def execute_statement(self) -> Execute:
         raise NotImplementedError
@@ -181,7 +181,7 @@ class ChangeParser(QueryParser):
         return Truncate(target=self.object_name(), line=line)
 
     def with_statement(self) -> Statement:
-        """A statement that begins with WITH: the CTEs go to the verb that follows."""
+        """Parse a statement that begins with WITH; the CTEs belong to the verb that follows."""
         from dstream_sandbox.sqlserver.engine.syntax.nodes import Literal
         from dstream_sandbox.sqlserver.engine.syntax.statements import SelectStatement
 

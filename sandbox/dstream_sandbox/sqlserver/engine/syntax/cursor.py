@@ -1,4 +1,4 @@
-"""A cursor over tokens: what every part of the parser stands on."""
+"""A cursor over tokens, the basis of all parts of the parser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESERVED = frozenset(_RESERVED_TEXT.split())
 
 
 class Cursor:
-    """Tokens with a position. Words are given in upper case; operators as they are."""
+    """Tokens with a position. Words are given in upper case, operators as written."""
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
@@ -54,7 +54,7 @@ class Cursor:
         return self.tokens[self.index].word in words
 
     def take(self, *words: str) -> bool:
-        """Step over these words if they are next."""
+        """Skip these words if they are next; return whether they were."""
         if not self.at(*words):
             return False
         self.index += len(words)
@@ -96,7 +96,7 @@ class Cursor:
         return tuple(parts)
 
     def name_part(self) -> str:
-        """After a dot any word is a name."""
+        """Read a name; after a dot, any word is a name."""
         if self.token.kind not in ("id", "qid"):
             raise self.error()
         return self.advance().text
@@ -122,7 +122,7 @@ class Cursor:
         return tuple(names)
 
     def data_type(self, *, in_cast: bool = False) -> SqlType:
-        """A type as declared, `sys.` and `dbo.` prefixes allowed."""
+        """Parse a declared type; `sys.` and `dbo.` prefixes are allowed."""
         name = self.advance().text
         while self.take("."):
             name = self.name_part()

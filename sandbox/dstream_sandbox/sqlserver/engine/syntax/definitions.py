@@ -1,4 +1,4 @@
-"""CREATE, ALTER, DROP, GRANT: what defines objects and rights."""
+"""CREATE, ALTER, DROP, GRANT: the statements that define objects and permissions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DROPPABLE = frozenset({"TABLE", "VIEW", "PROCEDURE", "PROC", "INDEX", "SCHEMA",
 
 
 class DefinitionParser(ChangeParser):
-    """Definitions of objects, principals and permissions."""
+    """Parses definitions of objects, principals and permissions."""
 
     def statements_until_end(self) -> tuple[Statement, ...]:
         raise NotImplementedError
@@ -84,7 +84,7 @@ class DefinitionParser(ChangeParser):
         raise self.unsupported(f"ALTER {self.token.text}")
 
     def _skip_rest(self) -> None:
-        """Options that change nothing here (files, collation), up to the statement's end."""
+        """Skip options that have no effect here (files, collation), up to the end of the statement."""
         while self.token.kind != "end" and self.token.word not in _STATEMENT_STARTS:
             self.advance()
 
@@ -92,7 +92,7 @@ class DefinitionParser(ChangeParser):
         name = self.identifier()
         while self.token.kind != "end" and self.token.word not in _STATEMENT_STARTS:
             if self.take("COLLATE") and not self.token.text.upper().endswith("_CI_AS"):
-                raise self.unsupported(f"databases of collation {self.token.text}")
+                raise self.unsupported(f"databases with collation {self.token.text}")
             self.advance()
         return CreateDatabase(name=name, line=line)
 
@@ -153,7 +153,7 @@ class DefinitionParser(ChangeParser):
             and self.peek().word in (",", ")")
         ):
             pass
-        elif self.at_any((",", ")")):  # the old form: a column named timestamp needs no type
+        elif self.at_any((",", ")")):  # the legacy form: a column named timestamp needs no type
             from dstream_sandbox.sqlserver.engine.types.names import make_type
 
             return ColumnDefinition(name=name, type=make_type("rowversion"), nullable=False)
@@ -210,10 +210,11 @@ class DefinitionParser(ChangeParser):
         )  # fmt: skip
 
     def _column_collation(self, type_: SqlType) -> str:
-        """Texts of one octet a sign are kept in code page 1252: another one would lose what it exists for."""
+        """Single-byte text is stored in code page 1252: a collation with another code page would lose its
+        characters."""
         name = self.identifier()
         if type_.name in ("char", "varchar", "text") and collation(name).codec != "cp1252":
-            raise self.unsupported(f"{type_.name} columns of the collation {name} (use n{type_.name})")
+            raise self.unsupported(f"{type_.name} columns with collation {name} (use n{type_.name})")
         return name
 
     def _identity(self) -> tuple[int, int]:
@@ -310,7 +311,7 @@ class DefinitionParser(ChangeParser):
             return AlterTable(name=name, action="alter_column", column=definition, line=line)
         if self.take("DROP"):
             return self._alter_drop(name, line)
-        raise self.unsupported(f"ALTER TABLE .. {self.token.text}")
+        raise self.unsupported(f"ALTER TABLE ... {self.token.text}")
 
     def _alter_add(self, name: ObjectName, line: int) -> Statement:
         columns: list[ColumnDefinition] = []
@@ -399,7 +400,7 @@ class DefinitionParser(ChangeParser):
         return Parameter(name=name, type=type_, default=default, output=output)
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """sp_executesql's declaration list."""
+        """Parse sp_executesql's declaration list."""
         found: list[Parameter] = []
         while self.token.kind == "var":
             found.append(self._parameter())

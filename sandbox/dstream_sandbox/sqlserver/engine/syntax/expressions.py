@@ -46,7 +46,7 @@ _CALLABLE_KEYWORDS = frozenset({"LEFT", "RIGHT", "COALESCE", "NULLIF", "CONVERT"
 
 
 class ExpressionParser(Cursor):
-    """Expressions; subqueries come from the query parser below it."""
+    """Parses expressions; subqueries are parsed by the query parser, a subclass."""
 
     def query(self) -> Query:
         raise NotImplementedError
@@ -174,14 +174,14 @@ class ExpressionParser(Cursor):
         return node
 
     def _query_follows(self) -> bool:
-        """After any number of '(' comes SELECT (or WITH)."""
+        """Whether SELECT (or WITH) follows any number of '('."""
         ahead = 0
         while self.peek(ahead).word == "(":
             ahead += 1
         return self.peek(ahead).word in ("SELECT", "WITH") and ahead > 0 and self._closes_as_query(ahead)
 
     def _closes_as_query(self, depth: int) -> bool:
-        """`((SELECT 1) + 2)` is an expression, `((SELECT 1) UNION ..)` a query."""
+        """`((SELECT 1) + 2)` is an expression, `((SELECT 1) UNION ...)` a query."""
         if depth == 1:
             return True
         open_count, index = 0, self.index
@@ -201,7 +201,7 @@ class ExpressionParser(Cursor):
         return query
 
     def _odbc_escape(self) -> Node:
-        """{d '..'} {t '..'} {ts '..'} {guid '..'} {fn f(..)}."""
+        """Parse {d '...'}, {t '...'}, {ts '...'}, {guid '...'} or {fn f(...)}."""
         self.expect("{")
         kind = self.advance().text.lower()
         if kind == "fn":
@@ -209,7 +209,7 @@ class ExpressionParser(Cursor):
         else:
             type_ = {"d": "date", "t": "time", "ts": "datetime2", "guid": "uniqueidentifier"}.get(kind)
             if type_ is None:
-                raise self.unsupported(f"the ODBC escape {{{kind} ..}}")
+                raise self.unsupported(f"the ODBC escape {{{kind} ...}}")
             node = Cast(self._primary(), make_type(type_))
         self.expect("}")
         return node
@@ -262,7 +262,7 @@ class ExpressionParser(Cursor):
         return Name(tuple(parts))
 
     def call(self, name: tuple[str, ...]) -> Node:
-        """The argument list of a function whose name was read; a column's method when the name ends in one."""
+        """Parse the arguments of a function whose name has been read; or a column's method, if the name ends in one."""
         lowered = tuple(part.lower() for part in name)
         if len(name) > 1 and name[-1] in _METHODS:
             return Method(Name(name[:-1]), name[-1], self.arguments())

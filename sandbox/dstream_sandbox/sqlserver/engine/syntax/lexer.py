@@ -1,4 +1,4 @@
-"""T-SQL text to tokens. Quoted identifiers never equal a keyword; every token knows its line for error messages."""
+"""Splits T-SQL text into tokens. Quoted identifiers never equal a keyword; every token has its line, for errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
 class Token(NamedTuple):
-    """`word` is what the parser compares with: upper case for bare identifiers, the text for operators, else ''."""
+    """`word` is what the parser compares: upper case for bare identifiers, the text for operators, otherwise ''."""
 
     kind: str
     text: str
@@ -41,7 +41,8 @@ class Token(NamedTuple):
 
 
 def tokenize(sql: str) -> list[Token]:
-    """All tokens and a final one of kind `end`. Raises 105 (unclosed string) and 102 (anything else unreadable)."""
+    """Return all tokens and a final one of kind `end`. Raises 105 (unclosed string) and 102 (any other invalid
+    text)."""
     tokens: list[Token] = []
     position, line, size = 0, 1, len(sql)
     while position < size:
@@ -74,7 +75,7 @@ def _token(kind: str, text: str, start: int, end: int, line: int) -> Token:
 
 
 def _comment_end(sql: str, position: int) -> int:
-    """Block comments nest in T-SQL."""
+    """Return where a block comment ends; they nest in T-SQL."""
     depth = 1
     while depth:
         edge = _COMMENT_EDGE.search(sql, position)

@@ -136,7 +136,7 @@ class Cast(Node):
     style: Node | None = None
     is_try: bool = False
     parses: bool = False
-    """PARSE: from text by culture (the sandbox knows the invariant one)."""
+    """PARSE or TRY_PARSE, which the sandbox does not support."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +148,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call(Node):
-    """A function. `name` is lower case, schema-qualified where it was written so."""
+    """A function call. `name` is lower case, and schema-qualified if it was written so."""
 
     name: tuple[str, ...]
     args: tuple[Node, ...]
@@ -169,7 +169,7 @@ class Method(Node):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StaticMethod(Node):
-    """`hierarchyid::Parse(..)`."""
+    """`hierarchyid::Parse(...)`."""
 
     type: str
     name: str
@@ -210,7 +210,7 @@ class SelectItem:
     alias: str | None = None
     variable: str | None = None
     operator: str = "="
-    """Of an assignment to `variable`: = or a compound one such as +=."""
+    """Operator of an assignment to `variable`: = or a compound one such as +=."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""SELECT in all its clauses, and the table sources of FROM."""
+"""SELECT with all its clauses, and the table sources of FROM."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _HINTS = frozenset(_HINTS_TEXT.split())
 
 
 class QueryParser(ExpressionParser):
-    """Queries, with their WITH clause."""
+    """Parses queries with their WITH clause."""
 
     def query(self) -> Query:
         ctes = self.with_clause()
@@ -70,7 +70,7 @@ class QueryParser(ExpressionParser):
         return Cte(name, columns, query)
 
     def option_clause(self) -> int:
-        """MAXRECURSION matters; every other query hint changes only the plan."""
+        """Return MAXRECURSION; every other query hint changes only the plan."""
         recursion = 100
         if not self.take("OPTION"):
             return recursion
@@ -235,7 +235,7 @@ class QueryParser(ExpressionParser):
         return TableSource(name, alias, hints)
 
     def _hints_follow(self) -> bool:
-        """The old form `FROM t (NOLOCK)`."""
+        """Whether hints follow in the legacy form `FROM t (NOLOCK)`."""
         return self.peek().word in _HINTS and self.peek(2).word in (")", ",")
 
     def _parenthesised_source(self) -> Source:
@@ -279,7 +279,7 @@ class QueryParser(ExpressionParser):
         return alias, ()
 
     def hints(self) -> frozenset[str]:
-        """WITH (..) after a table, or the old form without WITH."""
+        """Parse WITH (...) after a table, or the legacy form without WITH."""
         if self.at("WITH", "("):
             self.advance()
         elif not (self.at("(") and self._hints_follow()):

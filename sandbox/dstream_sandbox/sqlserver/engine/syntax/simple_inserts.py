@@ -1,5 +1,5 @@
-"""INSERT .. VALUES with nothing but constants, seen as one statement with parameters, so that ten thousand of them
-are compiled once (SQL Server calls this simple parameterization)."""
+"""INSERT ... VALUES with constants only, treated as one statement with parameters, so that ten thousand of them are
+compiled once (SQL Server calls this simple parameterization)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class SimpleInsert:
 
 
 def simplified(sql: str) -> SimpleInsert | None:
-    """The parameterised form; None for every other text. Types are as wide as the constants' kinds allow, which an
-    assignment to a column cannot tell (but a sql_variant column can: the caller looks)."""
+    """Return the parameterized form; None for any other text. Types are as wide as the constants allow. An assignment
+    to a column does not show this, except to a sql_variant column, which the caller checks for."""
     if len(sql) > 4000:
         return None
     match = _INSERT.fullmatch(sql)

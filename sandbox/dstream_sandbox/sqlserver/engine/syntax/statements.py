@@ -219,9 +219,9 @@ class Execute(Statement):
     procedure: ObjectName | Node
     arguments: tuple[ProcedureArgument, ...] = ()
     result: str | None = None
-    """The variable that takes the return value."""
+    """The variable that receives the return value."""
     text: tuple[Node, ...] = ()
-    """EXEC ('..' + ..): the pieces of dynamic SQL, instead of a procedure."""
+    """EXEC ('...' + ...): the pieces of dynamic SQL, instead of a procedure."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
