@@ -1,5 +1,4 @@
-"""Aggregates that SQLite has not: exact decimals, deviations, joined strings, and the single row of a scalar
-subquery."""
+"""Aggregates that SQLite lacks: exact decimals, deviations, joined strings, and the single row of a scalar subquery."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ def register(connection: sqlite3.Connection, box: ErrorBox) -> None:
     def sum_exact() -> _SumExact:
         return _SumExact(box)
 
-    def average() -> Any:  # the stubs know no aggregate of two arguments
+    def average() -> Any:  # the type stubs lack aggregates of two arguments
         return _AverageExact(box)
 
     def moments() -> Any:
@@ -36,7 +35,7 @@ def register(connection: sqlite3.Connection, box: ErrorBox) -> None:
 
 
 class _Single:
-    """The value of a scalar subquery; 512 when there are two rows."""
+    """The value of a scalar subquery; error 512 if there are two rows."""
 
     def __init__(self, box: ErrorBox) -> None:
         self.box, self.seen, self.value = box, False, None
@@ -80,8 +79,7 @@ class _SumExact:
 
 
 class _AverageExact:
-    """Average of scaled integers as a big decimal with `digits` more digits after the point, cut like SQL Server's
-    division."""
+    """Average of scaled integers as a big decimal with `digits` more decimals, truncated like SQL Server's division."""
 
     def __init__(self, box: ErrorBox) -> None:
         self.box, self.total, self.count, self.digits = box, 0, 0, 0
@@ -108,7 +106,7 @@ class _AverageExact:
 
 
 class _Moments:
-    """STDEV, STDEVP, VAR, VARP over floats; the second argument says which."""
+    """STDEV, STDEVP, VAR and VARP over floats; the second argument selects which."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -137,7 +135,7 @@ class _Moments:
 
 
 class _Joined:
-    """STRING_AGG(value, separator) with optional (key, descending) pairs of WITHIN GROUP."""
+    """STRING_AGG(value, separator) with optional (key, descending) pairs from WITHIN GROUP."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[Any, ...]] = []
@@ -155,7 +153,7 @@ class _Joined:
         return "".join(r[0] if i == 0 else r[1] + r[0] for i, r in enumerate(self.rows))
 
     def _sort(self, position: int) -> None:
-        """By one key; NULLs lowest. Sorting by the last key first leaves the first in charge."""
+        """Sort by one key, NULLs lowest. Sorting by the last key first gives the first key precedence."""
         filled = [row for row in self.rows if row[position] is not None]
         empty = [row for row in self.rows if row[position] is None]
         descending = bool(self.rows[0][position + 1])

@@ -1,4 +1,4 @@
-"""Compiled conversions: plain SQL where SQLite can do it, a function elsewhere."""
+"""Compiled conversions: plain SQL where SQLite can do it, a function otherwise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IMPLICIT_REFUSED = {
 
 
 def cast_sql(ex: Ex, target: SqlType, style: int = 0) -> str:
-    """`ex` converted to `target`; NULL stays NULL."""
+    """Return SQL that converts `ex` to `target`; NULL stays NULL."""
     if ex.type is None or ex.type == target:
         return ex.sql
     inline = _inline(ex.sql, ex.type, target)
@@ -37,7 +37,7 @@ def cast_sql(ex: Ex, target: SqlType, style: int = 0) -> str:
 
 
 def try_cast_sql(ex: Ex, target: SqlType, style: int = 0) -> str:
-    """TRY_CAST: NULL instead of an error of the value (an impossible pair of types is an error still)."""
+    """TRY_CAST: NULL instead of a conversion error. An invalid pair of types is still an error."""
     if ex.type is None or ex.type == target:
         return ex.sql
     source = ex.type
@@ -80,7 +80,7 @@ def _inline(sql: str, source: SqlType, target: SqlType) -> str | None:
 
 
 def implicit(source: SqlType, target: SqlType) -> None:
-    """Raises 257 where SQL Server wants an explicit CONVERT."""
+    """Raise 257 if SQL Server requires an explicit CONVERT."""
     if (category(source), category(target)) in _IMPLICIT_REFUSED:
         text = (
             f"Implicit conversion from data type {source.name} to {target.name} is not allowed. "
@@ -90,8 +90,8 @@ def implicit(source: SqlType, target: SqlType) -> None:
 
 
 def assign_sql(ex: Ex, target: SqlType, where: str) -> str:
-    """`ex` as a column's new value: too long text or bytes is an error, not cut. `where` names column and table for
-    2628."""
+    """Return `ex` as a column's new value. Text or bytes that are too long are an error, not truncated. `where` names
+    column and table for 2628."""
     if ex.type is None:
         return ex.sql
     source = ex.type
@@ -149,7 +149,7 @@ def _truncated(where: str, kept: str) -> SqlError:
 
 
 def fit_variable_sql(ex: Ex, target: SqlType) -> str:
-    """Assigning a variable cuts silently."""
+    """Return `ex` as a variable's new value, truncated silently."""
     if ex.type is None:
         return ex.sql
     implicit(ex.type, target)

@@ -1,4 +1,4 @@
-"""What it takes to run an INSERT, UPDATE, DELETE or MERGE: SQL that fills a change log, and the checks over it."""
+"""Plans of INSERT, UPDATE, DELETE and MERGE: SQL that fills a change log, and the checks over it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dstream_sandbox.sqlserver.engine.binder.expression import Ex, Gathered
 from dstream_sandbox.sqlserver.engine.catalog.model import ForeignKey, Index, Table
 
 INSERTED, DELETED, UPDATED, REKEYED = 2, 1, 4, 5
-"""Kinds of change in a log, by CDC's operation numbers; REKEYED is an update of a key, which CDC shows as 1 and 2."""
+"""Kinds of change in a log, numbered as CDC operations. REKEYED is an update of a key, which CDC shows as 1 and 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class OutputPlan:
 
 @dataclass(frozen=True, slots=True)
 class ChangePlan:
-    """`fills` are INSERT INTO log .. SELECT statements, run in order; `completions` complete the new rows in place."""
+    """`fills` are INSERT INTO log ... SELECT statements, run in order; `completions` complete the new rows in place."""
 
     verb: str
     table: Table
@@ -38,11 +38,11 @@ class ChangePlan:
     gathered: Gathered
     single_row: bool = False
     row_count: int | None = None
-    """How many rows, when the statement says so (VALUES)."""
+    """Number of rows, if the statement specifies it (VALUES)."""
     completions: tuple[str, ...] = ()
     needs_identity: bool = False
     explicit_identity: int | None = None
-    """Column id of an identity column that gets values under IDENTITY_INSERT."""
+    """Column id of the identity column that receives values under IDENTITY_INSERT."""
     not_null: tuple[int, ...] = ()
     checks: tuple[ConditionCheck, ...] = ()
     unique: tuple[Index, ...] = ()
@@ -53,6 +53,6 @@ class ChangePlan:
     children: tuple[tuple[Table, ForeignKey], ...] = ()
     output: OutputPlan | None = None
     variables: tuple[tuple[str, str], ...] = ()
-    """UPDATE .. SET @v = ..: variable and SQL over the log."""
+    """UPDATE ... SET @v = ...: variable and SQL over the log."""
     may_repeat_rows: bool = False
     exclusive: bool = False

@@ -31,7 +31,7 @@ _EXCLUSIVE = frozenset({"TABLOCK", "TABLOCKX"})
 
 
 class ChangeBinder(QueryBinder):
-    """Statements that change rows of one table."""
+    """Compiles statements that change rows of one table."""
 
     def __init__(self, environment: Environment, *, database: str, identity_insert: int | None = None) -> None:
         super().__init__(environment)
@@ -42,7 +42,7 @@ class ChangeBinder(QueryBinder):
     # INSERT
 
     def insert(self, statement: Insert, query: BoundQuery | None = None) -> ChangePlan:
-        """`query` replaces the statement's own rows: the result of EXEC, or of an OUTPUT clause."""
+        """Compile an INSERT. `query` replaces the statement's own rows: the result of EXEC or of an OUTPUT clause."""
         table = self.target(statement.target, "INSERT")
         columns = self._target_columns(table, statement.columns)
         single = False
@@ -174,7 +174,7 @@ class ChangeBinder(QueryBinder):
             lines.append(f"({','.join((':base' if single else 'NULL', str(INSERTED), ':cmd', *cells))})")
         names_ = ",".join(f"n{c.id}" for c in stored)
         log = Overlay(table).log
-        # SQLite limits the terms of one VALUES list only by the statement's length.
+        # For SQLite, only the statement's length limits the number of terms in a VALUES list.
         return [f"INSERT INTO {log}(n,op,cmd,{names_}) VALUES {','.join(lines)}"]
 
     def _assigned(self, table: Table, column: Column, node: nodes.Node) -> str:
@@ -241,7 +241,7 @@ class ChangeBinder(QueryBinder):
         return replace(plan, exclusive=bool(statement.hints & _EXCLUSIVE))
 
     def _change_source(self, statement: Update | Delete, permission: str) -> tuple[Table, str, str]:
-        """The target table, the FROM clause's SQL and the target's SQLite alias in it."""
+        """Return the target table, the FROM clause's SQL, and the target's SQLite alias in it."""
         if statement.ctes is not None:
             return self._with_ctes(statement, permission)
         return self._change_source_inner(statement, permission)
@@ -278,7 +278,7 @@ class ChangeBinder(QueryBinder):
         variables: list[tuple[str, str]] = []
         for assignment in assignments:
             if not assignment.column:
-                raise unsupported("UPDATE .. SET @variable = expression")
+                raise unsupported("UPDATE ... SET @variable = expression")
             column = table.column(assignment.column)
             if column is None:
                 raise invalid_column(assignment.column)
@@ -320,7 +320,7 @@ class ChangeBinder(QueryBinder):
         limit: str,
         joined: bool,
     ) -> str:
-        """Before-images of the rows found, with after-images unless they are deleted."""
+        """Return SQL that logs the before-images of the rows found, with after-images unless they are deleted."""
         prefix = ""
         if source.startswith("\0"):
             prefix, source = source[1:].split("\0", 1)
@@ -447,8 +447,8 @@ class ChangeBinder(QueryBinder):
             self.scope = kept
 
     def _children(self, table: Table, assigned: set[int]) -> list[tuple[Table, ForeignKey]]:
-        """Tables whose foreign keys point here, where the key they point at may go."""
-        del assigned  # a delete has none; an update of other columns costs one check more
+        """Return the tables and foreign keys that reference this table, whose referenced keys may disappear."""
+        del assigned  # empty for a delete; an update of other columns costs one extra check
         return [
             (child, key)
             for child in self.environment.tables()
@@ -478,7 +478,7 @@ class ChangeBinder(QueryBinder):
 
 
 def _source_named(source: nodes.Source, target: tuple[str, ...]) -> nodes.TableSource | None:
-    """The table source of FROM that UPDATE's or DELETE's target names, by alias or by name."""
+    """Return the table source in FROM that is the target of UPDATE or DELETE, by alias or by name."""
     if isinstance(source, nodes.Join):
         return _source_named(source.left, target) or _source_named(source.right, target)
     if not isinstance(source, nodes.TableSource):

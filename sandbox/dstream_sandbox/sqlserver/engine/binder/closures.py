@@ -1,5 +1,5 @@
-"""Python functions that compiled SQL calls. A compiled plan names a function by number, so that one SQLite function
-of each arity serves every conversion, operator and scalar function of T-SQL, with its types already decided."""
+"""Python functions called by compiled SQL. A compiled plan refers to a function by number, so that one SQLite function
+per arity serves every conversion, operator and scalar function of T-SQL, with its types already resolved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 def number_of(key: Hashable, build: Callable[[], Closure]) -> int:
-    """The number of the function known by `key`, made by `build` the first time."""
+    """Return the number of the function for `key`, which `build` creates the first time."""
     found = _numbers.get(key)
     if found is not None:
         return found
@@ -32,7 +32,7 @@ def number_of(key: Hashable, build: Callable[[], Closure]) -> int:
 
 
 class ErrorBox:
-    """SQLite reports only that a function failed; what it raised waits here."""
+    """Keeps the exception raised inside a function: SQLite reports only that the function failed."""
 
     __slots__ = ("error",)
 
@@ -45,7 +45,7 @@ class ErrorBox:
 
 
 def register(connection: sqlite3.Connection) -> ErrorBox:
-    """Give a connection the functions `f1` (one argument, NULL in NULL out), `f2`, `fn` (NULLs are passed) and `fv`
+    """Add to a connection the functions `f1` (one argument, NULL in NULL out), `f2`, `fn` (receives NULLs) and `fv`
     (volatile), and the aggregates."""
     box = ErrorBox()
     closures = _closures
@@ -84,7 +84,7 @@ def register(connection: sqlite3.Connection) -> ErrorBox:
 
 
 def _register_aggregates(connection: sqlite3.Connection, box: ErrorBox) -> None:
-    from dstream_sandbox.sqlserver.engine.binder import aggregates  # it needs closures itself
+    from dstream_sandbox.sqlserver.engine.binder import aggregates  # it imports this module
 
     aggregates.register(connection, box)
 

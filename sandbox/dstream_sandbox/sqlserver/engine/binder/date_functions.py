@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _temporal(binder: FunctionBinder, node: nodes.Node, default: SqlType = names.DATETIME) -> Ex:
-    """An argument that is a date or time; text and numbers become `default`."""
+    """Return an argument as a date or time; text and numbers become `default`."""
     ex = binder.infer(binder.value(node), default)
     if ex.type is None:
         return Ex(ex.sql, default)
@@ -31,7 +31,7 @@ def _temporal(binder: FunctionBinder, node: nodes.Node, default: SqlType = names
 
 
 def local_ticks(ex: Ex) -> str:
-    """Any temporal value as local ticks since year 1."""
+    """Return any temporal value as local ticks since year 1."""
     assert ex.type is not None
     if ex.type.name == "date":
         return f"({ex.sql}*{TICKS_PER_DAY})"
@@ -99,7 +99,7 @@ def _datediff(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _utc_ticks(ex: Ex) -> str:
-    """datetimeoffset values compare in UTC."""
+    """Return a value's ticks, in UTC for datetimeoffset, whose values compare in UTC."""
     if ex.type is not None and ex.type.name == "datetimeoffset":
         return f1("utc", lambda: lambda v: unpack_offset(v)[0], ex.sql)
     return local_ticks(ex)
@@ -156,7 +156,7 @@ def _eomonth(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _from_parts(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    """DATEFROMPARTS, DATETIMEFROMPARTS, DATETIME2FROMPARTS, TIMEFROMPARTS."""
+    """Compile DATEFROMPARTS, DATETIMEFROMPARTS, DATETIME2FROMPARTS or TIMEFROMPARTS."""
     name = node.name[-1]
     args = [cast_sql(binder.value(a), names.INT) for a in node.args]
     type_ = {"datefromparts": names.DATE, "datetimefromparts": names.DATETIME}.get(name)
@@ -164,7 +164,7 @@ def _from_parts(binder: FunctionBinder, node: nodes.Call) -> Ex:
     if type_ is None:
         last = node.args[-1]
         if not isinstance(last, nodes.Literal):
-            raise unsupported(f"{name.upper()} with a precision that is not a constant")
+            raise unsupported(f"{name.upper()} with a non-constant precision")
         scale = int(last.text)
         type_ = SqlType("time" if name == "timefromparts" else "datetime2", scale=scale)
 
@@ -228,7 +228,7 @@ def _minutes(text: str) -> int:
 
 
 def at_time_zone(value: Ex, zone: Ex) -> Ex:
-    """AT TIME ZONE for UTC, the only zone the sandbox's server has."""
+    """AT TIME ZONE for UTC, the only zone that the sandbox's server has."""
     if (zone.literal or "").upper() not in ("UTC", "ETC/UTC"):
         raise unsupported("AT TIME ZONE for zones other than 'UTC'")
     if value.type is None:

@@ -1,4 +1,4 @@
-"""What compiling a statement may ask of the session it runs in."""
+"""What compiling a statement needs to know about the session it runs in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SystemView:
-    """A view of the server's own state: its rows are computed when a statement that names it starts."""
+    """A view of the server's state. Its rows are computed when a statement that names it starts."""
 
     name: str
     columns: tuple[tuple[str, SqlType], ...]
@@ -32,27 +32,27 @@ class Environment(Protocol):
     database: str
     """The current database's name."""
     undeclared_allowed: bool
-    """describe_parameters: an unknown variable is a parameter whose type is wanted."""
+    """For describe_parameters: an unknown variable is a parameter whose type is to be deduced."""
 
     def variable_type(self, name: str) -> SqlType | None: ...
 
     def tables(self) -> Iterable[Table]:
-        """Every stored table of the database."""
+        """Return every stored table of the database."""
 
     def find(self, name: Sequence[str]) -> Table | View | SystemView | None:
-        """An object to read, by its possibly qualified name."""
+        """Return an object to read, by its possibly qualified name."""
 
     def view_query(self, view: View) -> tuple[Query, tuple[str, ...]]:
-        """A view's query and its column names."""
+        """Return a view's query and its column names."""
 
     def function_query(self, name: Sequence[str], args: Sequence[Ex]) -> FunctionTable | None:
-        """A table-valued function of the database's own (CDC), its SQL for SQLite."""
+        """Return the SQLite SQL of a table-valued function that the database itself provides (CDC)."""
 
     def require(self, permission: str, table: Table | View) -> None:
-        """Raises 229 without the right."""
+        """Raise 229 if the session lacks the permission."""
 
     def locks_reads(self) -> bool:
-        """REPEATABLE READ and SERIALIZABLE keep what they read locked."""
+        """Whether reads keep their locks: REPEATABLE READ and SERIALIZABLE."""
 
 
 @dataclass(frozen=True, slots=True)

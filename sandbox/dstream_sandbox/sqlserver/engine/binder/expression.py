@@ -1,4 +1,4 @@
-"""A compiled expression, and what compiling one statement gathers on the way."""
+"""A compiled expression, and what the compilation of one statement collects."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 class Ex:
     """SQL text for SQLite with the T-SQL type of its value.
 
-    `type` is None for a NULL literal and for an undeclared parameter (`unknown` names it).
+    `type` is None for a NULL literal and for an undeclared parameter, whose name is in `unknown`.
     """
 
     sql: str
     type: SqlType | None
     nullable: bool = True
     collation: str = ""
-    """Set by COLLATE: the SQL Server name."""
+    """The SQL Server collation, set by COLLATE."""
     unknown: str = ""
     name: str = ""
     identity: bool = False
@@ -36,15 +36,15 @@ class Ex:
 
 @dataclass(slots=True)
 class Gathered:
-    """What the plan of a statement needs besides its SQL."""
+    """What the plan of a statement needs in addition to its SQL."""
 
     variables: dict[str, str] = field(default_factory=dict)
-    """T-SQL variable to the SQLite parameter that stands for it."""
+    """T-SQL variable to the SQLite parameter that represents it."""
     session_values: dict[str, str] = field(default_factory=dict)
     tables: set[int] = field(default_factory=set)
     views: dict[str, SystemView] = field(default_factory=dict)
     locks: list[tuple[int, str]] = field(default_factory=list)
-    """Table locks asked for by hints: (table id, S or X)."""
+    """Table locks requested by hints: (table id, S or X)."""
     suggestions: dict[str, SqlType] = field(default_factory=dict)
     """Types of undeclared parameters."""
     compares_text: bool = False
@@ -52,7 +52,7 @@ class Gathered:
 
 
 def f1(key: Hashable, build: Callable[[], Closure], operand: str) -> str:
-    """A call of a one-argument function; NULL gives NULL."""
+    """Call a one-argument function; NULL gives NULL."""
     return f"f1({number_of(key, build)},{operand})"
 
 
@@ -61,17 +61,17 @@ def f2(key: Hashable, build: Callable[[], Closure], left: str, right: str) -> st
 
 
 def fn(key: Hashable, build: Callable[[], Closure], *args: str) -> str:
-    """A function that sees NULLs."""
+    """Call a function that receives NULLs."""
     return f"fn({','.join((str(number_of(key, build)), *args))})"
 
 
 def fv(key: Hashable, build: Callable[[], Closure], *args: str) -> str:
-    """A volatile function: called again for each row."""
+    """Call a volatile function: it is evaluated for each row."""
     return f"fv({','.join((str(number_of(key, build)), *args))})"
 
 
 def quote(text: str) -> str:
-    """A SQLite string literal."""
+    """Return a SQLite string literal."""
     if "\0" in text:
         return f"CAST(X'{text.encode().hex()}' AS TEXT)"
     return "'" + text.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Compiles expressions and predicates of T-SQL to SQLite's, types decided."""
+"""Compiles T-SQL expressions and predicates to SQLite's, with resolved types."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PREDICATES = (
 
 
 class ExpressionBinder:
-    """One statement's compilation. `scope` is the innermost scope; the query binder below moves it."""
+    """Compiles one statement. `scope` is the innermost scope; the query binder subclass changes it."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
@@ -50,7 +50,7 @@ class ExpressionBinder:
     # Values
 
     def value(self, node: nodes.Node) -> Ex:
-        """A scalar. Raises 156-like errors where a predicate stands for a value."""
+        """Compile a scalar. Raises errors such as 156 if a predicate is used as a value."""
         if self.scope.group_shapes is not None and not self.scope.in_aggregate and not isinstance(node, nodes.Name):
             grouped = self._grouped(node)
             if grouped is not None:
@@ -98,7 +98,7 @@ class ExpressionBinder:
         raise NotImplementedError
 
     def _grouped(self, node: nodes.Node) -> Ex | None:
-        """An expression that is itself a GROUP BY expression is bound as one, its columns unchecked."""
+        """Compile an expression that is itself a GROUP BY expression, without checking its columns; None for others."""
         shapes = self.scope.group_shapes
         if not shapes or repr(node).lower() not in shapes:
             return None
@@ -112,7 +112,7 @@ class ExpressionBinder:
         try:
             ex, own = self.scope.resolve(node.parts)
         except SqlError as error:
-            # `g.STSrid` reads like a qualified column; it is one only if g is not a column of a CLR type.
+            # `g.STSrid` looks like a qualified column. It is a property if g is a column of a CLR type.
             if len(node.parts) > 1 and error.number in (207, 4104) and self._is_clr(node.parts[:-1]):
                 return self.special(nodes.Method(nodes.Name(node.parts[:-1]), node.parts[-1], None))
             raise
@@ -140,7 +140,7 @@ class ExpressionBinder:
         return Ex(f":{parameter}", type_)
 
     def session_value(self, name: str, type_: SqlType | None = None) -> Ex:
-        """A value of the session that is bound when the statement starts, such as @@ROWCOUNT or the current time."""
+        """Return a session value that is bound when the statement starts, such as @@ROWCOUNT or the current time."""
         from dstream_sandbox.sqlserver.engine.binder.session_values import SESSION_VALUES
 
         found = type_ or SESSION_VALUES.get(name)
@@ -150,7 +150,7 @@ class ExpressionBinder:
         return Ex(f":{parameter}", found, nullable=name not in ("@@trancount", "@@rowcount", "@@error", "@@spid"))
 
     def infer(self, ex: Ex, type_: SqlType | None) -> Ex:
-        """An undeclared parameter takes the type that its surroundings suggest."""
+        """Give an undeclared parameter the type that its context suggests."""
         if ex.unknown and type_ is not None:
             self.gathered.suggestions.setdefault(ex.unknown, type_)
             return Ex("NULL", type_)
@@ -195,7 +195,7 @@ class ExpressionBinder:
     def _style(self, node: nodes.Node) -> int:
         if isinstance(node, nodes.Literal) and node.kind == "int":
             return int(node.text)
-        raise unsupported("a CONVERT style that is not a number")
+        raise unsupported("a non-numeric CONVERT style")
 
     def _case(self, node: nodes.Case) -> Ex:
         results = [self.value(result) for _, result in node.branches]
@@ -212,7 +212,7 @@ class ExpressionBinder:
         return Ex(f"CASE {' '.join(parts)} ELSE {self.to(otherwise, type_)} END", type_, nullable)
 
     def common(self, items: list[Ex]) -> SqlType | None:
-        """The type in which alternatives meet."""
+        """Return the common type of alternatives, such as the branches of CASE."""
         type_: SqlType | None = None
         for item in items:
             if item.type is not None:
@@ -243,7 +243,7 @@ class ExpressionBinder:
     # Predicates
 
     def predicate(self, node: nodes.Node) -> str:
-        """A condition as SQL. Raises 4145 where a value stands for it."""
+        """Compile a condition to SQL. Raises 4145 if a value is used as a condition."""
         match node:
             case nodes.Logical():
                 return f"({self.predicate(node.left)} {node.operator} {self.predicate(node.right)})"
@@ -306,7 +306,7 @@ class ExpressionBinder:
         return f"({self.to(operand, type_)}{collate} {'NOT ' if node.negated else ''}IN ({query}))"
 
     def _quantified(self, node: nodes.Quantified) -> str:
-        """`x > ALL (q)` is no row for which it is false or unknown; `x > ANY (q)` is some row for which it is true."""
+        """`x > ALL (q)`: it is false or unknown for no row. `x > ANY (q)`: it is true for some row."""
         operand = self.value(node.operand)
         bound = self.bind_query(node.query)
         column = bound.columns[0]
@@ -329,7 +329,7 @@ class ExpressionBinder:
 
 
 def literal(node: nodes.Literal) -> Ex:
-    """A constant with SQL Server's type for it (Microsoft Learn, "Constants (Transact-SQL)")."""
+    """Compile a constant with SQL Server's type for it (Microsoft Learn, "Constants (Transact-SQL)")."""
     text = node.text
     if node.kind == "null":
         return Ex("NULL", None)

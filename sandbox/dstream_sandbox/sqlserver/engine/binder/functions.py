@@ -1,4 +1,4 @@
-"""Calls: aggregates, window functions, and the dispatch to scalar functions."""
+"""Function calls: aggregates, window functions, and the dispatch to scalar functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BIG = SqlType("decimal", None, 38, 0)
 
 
 class FunctionBinder(ExpressionBinder):
-    """Function calls."""
+    """Compiles function calls."""
 
     def call(self, node: nodes.Call) -> Ex:
         name = node.name[-1]
@@ -142,7 +142,7 @@ class FunctionBinder(ExpressionBinder):
         for order in node.within:
             key = self.value(order.expression)
             if is_big(key.type) if key.type else False:
-                raise unsupported("WITHIN GROUP by a long decimal")
+                raise unsupported("WITHIN GROUP ordered by a long decimal")
             keys += [key.sql, "1" if order.descending else "0"]
         name = "nvarchar" if value.type is None or value.type.name in names.UNICODE else "varchar"
         type_ = names.NVARCHAR_MAX if name == "nvarchar" else names.VARCHAR_MAX

@@ -1,5 +1,5 @@
-"""JSON for T-SQL: OPENJSON, JSON_VALUE, JSON_QUERY paths, and STRING_SPLIT, whose rows SQLite reads through
-json_each."""
+"""JSON for T-SQL: OPENJSON and the paths of JSON_VALUE and JSON_QUERY; and STRING_SPLIT, whose rows SQLite reads
+through json_each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def split_rows(text: str, separator: str) -> str:
 
 
 def find(document: str, path: str) -> tuple[bool, Any]:
-    """Whether the path exists and what is there. Raises 13609 for bad JSON, 13608 for a strict path that is absent."""
+    """Return whether the path exists, and its value. Raises 13609 for invalid JSON, 13608 for a missing strict path."""
     strict, rest = (
         path.strip().lower().startswith("strict"),
         re.sub(r"^\s*(strict|lax)\s+", "", path.strip(), flags=re.IGNORECASE),
@@ -59,7 +59,7 @@ def json_query(document: str, path: str) -> str | None:
 
 
 def json_rows(whole: bool) -> Callable[[str, str], str]:
-    """A JSON array whose elements are OPENJSON's rows: the elements themselves (`whole`) or key, value and type."""
+    """Return a function that lists OPENJSON's rows as a JSON array: the elements (`whole`), or key, value and type."""
 
     def rows(document: str, path: str) -> str:
         _, value = find(document, path)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _number(binder: FunctionBinder, node: nodes.Node) -> Ex:
-    """An argument as a number; text becomes float."""
+    """Return an argument as a number; text becomes float."""
     ex = binder.infer(binder.value(node), names.FLOAT)
     if ex.type is None:
         return Ex(ex.sql, names.FLOAT)
@@ -55,7 +55,7 @@ def _checked(function: Callable[[float], float]) -> Callable[[float], float]:
 
 
 def _keeping_type(name: str) -> Callable[[FunctionBinder, nodes.Call], Ex]:
-    """ABS, SIGN, CEILING, FLOOR: exact types stay exact."""
+    """Compile ABS, SIGN, CEILING or FLOOR: exact types stay exact."""
 
     def compile_call(binder: FunctionBinder, node: nodes.Call) -> Ex:
         if len(node.args) != 1:
@@ -175,7 +175,7 @@ def _atn2(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _rand(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    """Constant within one query; a seed gives a repeatable number, not SQL Server's."""
+    """Constant within one query. A seed gives a repeatable number, but not SQL Server's."""
     if node.args:
         seed = binder.value(node.args[0])
         return Ex(f1("rand", lambda: lambda s: random.Random(s).random(), cast_sql(seed, names.BIGINT)), names.FLOAT)

@@ -18,7 +18,7 @@ from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, SqlType
 
 
 def arithmetic(operator: str, left: Ex, right: Ex) -> Ex:
-    """+ - * / % & | ^ with T-SQL's result types. Raises 8117, 402, 8115 (at run time), 8134 (at run time)."""
+    """Compile + - * / % & | ^ with T-SQL's result types. Raises 8117 and 402, and at run time 8115 and 8134."""
     left_type, right_type = left.type, right.type
     if left_type is None or right_type is None:
         type_ = left_type or right_type or names.INT
@@ -51,7 +51,7 @@ def arithmetic(operator: str, left: Ex, right: Ex) -> Ex:
 
 
 def _literal_beside_decimal(ex: Ex, other: SqlType | None) -> Ex:
-    """An integer constant beside a decimal counts with its own digits: 7 / 2.0 is numeric(8,6)."""
+    """An integer constant next to a decimal has only the digits it is written with: 7 / 2.0 is numeric(8,6)."""
     digits = ex.sql.lstrip("-")
     if other is not None and other.name in names.DECIMALS and ex.type == names.INT and digits.isdigit():
         return Ex(ex.sql, SqlType("numeric", None, len(digits), 0), ex.nullable)
@@ -59,7 +59,7 @@ def _literal_beside_decimal(ex: Ex, other: SqlType | None) -> Ex:
 
 
 def _numbers(left: Ex, right: Ex) -> tuple[Ex, Ex]:
-    """Text beside a number becomes the number's type."""
+    """Convert text next to a number to the number's type."""
     assert left.type is not None
     assert right.type is not None
     if left.type.name in names.CHARACTER and right.type.name not in names.CHARACTER:
@@ -165,7 +165,7 @@ def _decimal_sql(operator: str, left: Ex, right: Ex, result: SqlType) -> str:
 
 
 def decimal_operation(operator: str, left: SqlType, right: SqlType, result: SqlType) -> Callable[[Any, Any], Any]:
-    """The operation on stored decimals."""
+    """Return the operation on stored decimals."""
     s1, s2, scale = scale_of(left), scale_of(right), scale_of(result)
     limit = 10 ** (result.precision or 18)
     pack: Callable[[int], Any] = pack_big if is_big(result) else int
@@ -242,7 +242,7 @@ def joined_length(left: SqlType, right: SqlType, limit: int) -> int:
 
 
 def _datetime_days(operator: str, left: Ex, right: Ex) -> Ex:
-    """datetime + number of days; datetime - datetime is a datetime counted from 1900."""
+    """Compile datetime + number of days; datetime - datetime is a datetime counted from 1900."""
     if operator not in "+-" or left.type is None or right.type is None:
         raise SqlError(8117, "Operand data type datetime is invalid for this operator.")
     type_ = left.type if left.type.name in ("datetime", "smalldatetime") else right.type
@@ -253,7 +253,7 @@ def _datetime_days(operator: str, left: Ex, right: Ex) -> Ex:
 
 
 def comparison(operator: str, left: Ex, right: Ex) -> str:
-    """A predicate in SQL. Raises 402, 306, 206 for types that do not compare."""
+    """Compile a comparison. Raises 402, 306 or 206 for types that cannot be compared."""
     if left.type is None or right.type is None:
         return f"({left.sql}{operator}{right.sql})"
     left_type, right_type = left.type, right.type
@@ -280,7 +280,8 @@ def comparison(operator: str, left: Ex, right: Ex) -> str:
 
 
 def text_collation(left: Ex, right: Ex | None = None) -> str:
-    """SQLite's collation for comparing: COLLATE wins, then a column's own, else the default."""
+    """Return SQLite's collation for a comparison: COLLATE takes precedence, then a column's collation, then the
+    default."""
     for ex in (left, right):
         if ex is not None and ex.collation:
             return collation_for(ex.collation)
@@ -291,8 +292,8 @@ def text_collation(left: Ex, right: Ex | None = None) -> str:
 
 
 def compare_variants(left: str, right: str) -> int:
-    """By type family first (Microsoft Learn, "sql_variant (Transact-SQL)", Comparing), here: values in their common
-    type."""
+    """Compare two values of one type family in their common type. SQL Server compares the families first (Microsoft
+    Learn, "sql_variant (Transact-SQL)", Comparing)."""
     (left_type, a), (right_type, b) = variant_parts(left), variant_parts(right)
     if category(left_type) != category(right_type):
         type_ = common_type(left_type, right_type)

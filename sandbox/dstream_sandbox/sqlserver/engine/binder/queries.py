@@ -21,7 +21,7 @@ from dstream_sandbox.sqlserver.values import SqlType
 
 @dataclass(frozen=True, slots=True)
 class BoundQuery:
-    """`sql` yields columns k0, k1, .. in the order of `columns`."""
+    """`sql` returns columns k0, k1, ... in the order of `columns`."""
 
     sql: str
     columns: tuple[Ex, ...]
@@ -29,10 +29,10 @@ class BoundQuery:
 
 
 class QueryBinder(SourceBinder):
-    """SELECT and everything inside it."""
+    """Compiles SELECT and everything inside it."""
 
     def bind_query(self, query: nodes.Query) -> BoundQuery:
-        """The query in a scope of its own, which sees the current one."""
+        """Compile the query in a new scope inside the current one."""
         outer = self.scope
         frame: dict[str, BoundSource] = {}
         self.ctes.append(frame)
@@ -95,7 +95,7 @@ class QueryBinder(SourceBinder):
         return found or any(has_aggregate(order.expression) for order in query.order_by)
 
     def _keyed(self, ex: Ex) -> str:
-        """Text groups and compares by its collation, which an expression does not carry by itself."""
+        """Group and compare text by its collation, which an expression does not carry by itself."""
         if ex.type is not None and category(ex.type) == "str":
             return f"{ex.sql} COLLATE {text_collation(ex)}"
         return ex.sql
@@ -111,7 +111,7 @@ class QueryBinder(SourceBinder):
         return bound
 
     def star(self, qualifier: tuple[str, ...]) -> list[Ex]:
-        """The columns that `*` or `t.*` stands for."""
+        """Return the columns that `*` or `t.*` stands for."""
         sources = [s for s in self.scope.sources if not qualifier or s.matches(qualifier)]
         if not sources:
             if qualifier:
@@ -149,7 +149,8 @@ class QueryBinder(SourceBinder):
         return ", ".join(parts)
 
     def _position(self, node: nodes.Node, select: nodes.Select, items: list[Ex]) -> int | None:
-        """The select item that an ORDER BY term means: by number, alias or the same expression."""
+        """Return the position of the select item that an ORDER BY term names: by number, alias or the same
+        expression."""
         if isinstance(node, nodes.Literal) and node.kind == "int":
             number = int(node.text)
             if not 1 <= number <= len(items):
@@ -205,9 +206,9 @@ class QueryBinder(SourceBinder):
         return f" LIMIT {self._count(top.count)}"
 
     def top_limit(self, top: nodes.Top | None) -> str:
-        """TOP of INSERT, UPDATE, DELETE."""
+        """Return the LIMIT for TOP in INSERT, UPDATE and DELETE."""
         if top is not None and top.percent:
-            raise unsupported("TOP .. PERCENT here")
+            raise unsupported("TOP ... PERCENT in INSERT, UPDATE and DELETE")
         return self._top(top)
 
     def _special_top(self, top: nodes.Top, core: str, order: str, width: int) -> str:
@@ -289,7 +290,7 @@ class QueryBinder(SourceBinder):
     def _recursive(
         self, cte: nodes.Cte, body: nodes.SetOperation, name: str, frame: dict[str, BoundSource], limit: int
     ) -> str:
-        """The anchor decides the types; a hidden column counts the depth for error 530."""
+        """Compile a recursive CTE. The anchor determines the types; a hidden column counts the depth for error 530."""
         outer = self.scope
         self.scope = Scope(parent=None)
         anchor = self._side(body.left, self.scope)
@@ -304,7 +305,7 @@ class QueryBinder(SourceBinder):
         return f"{name}({keys}, k{count}) AS (SELECT {keys}, 0 FROM ({anchor.sql}) UNION ALL {step})"
 
     def _recursive_step(self, body: nodes.Body, columns: tuple[tuple[str, Ex], ...], limit: int) -> str:
-        """SQLite wants the reference to the CTE itself in the FROM of this very SELECT."""
+        """SQLite requires the reference to the CTE in the FROM clause of this SELECT itself."""
         if not isinstance(body, nodes.Select) or body.group_by or body.distinct or body.top is not None:
             raise unsupported("this kind of recursive member in a common table expression")
         self.scope = Scope(parent=self.scope)
@@ -329,7 +330,7 @@ class QueryBinder(SourceBinder):
 
 
 def _operands(operation: nodes.SetOperation) -> list[nodes.Body]:
-    """A chain of UNION ALL as one list: nested as it is parsed, a long one would overflow SQLite's parser."""
+    """Flatten a chain of UNION ALL: parsed as a nested tree, a long one would overflow SQLite's parser."""
     if operation.operator != "UNION ALL":
         return [operation.left, operation.right]
     right_to_left: list[nodes.Body] = []
@@ -360,7 +361,7 @@ def _row_count(value: int) -> int:
 
 
 def has_aggregate(node: object) -> bool:
-    """Whether an aggregate stands in the expression, outside subqueries."""
+    """Whether the expression contains an aggregate outside subqueries."""
     if isinstance(node, (nodes.Query, str, SqlType)) or node is None:
         return False
     if isinstance(node, nodes.Call) and node.over is None and node.name[-1] in AGGREGATES:

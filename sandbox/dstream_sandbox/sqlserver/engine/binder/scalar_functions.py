@@ -1,4 +1,4 @@
-"""Scalar functions: which exist, how their arguments convert, what type they give."""
+"""Scalar functions: which ones exist, how their arguments are converted, and their result types."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Compile = Callable[["FunctionBinder", nodes.Call], Ex]
 
 
 def scalar_function(binder: FunctionBinder, node: nodes.Call) -> Ex | None:
-    """The compiled call; None when no function has that name."""
+    """Compile a call; None if no function has that name."""
     if len(node.name) == 3 and node.name[0].lower() not in ("", binder.environment.database.lower()):
         raise unsupported("functions and tables of two databases in one statement")
     found = _FUNCTIONS.get(node.name[-1])
@@ -44,7 +44,7 @@ def _coalesce(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _isnull(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    """The first argument's type wins (Microsoft Learn, "ISNULL (Transact-SQL)")."""
+    """The first argument's type determines the result type (Microsoft Learn, "ISNULL (Transact-SQL)")."""
     if len(node.args) != 2:
         raise argument_count("isnull", "2")
     check, other = (binder.value(a) for a in node.args)
@@ -75,7 +75,7 @@ def _choose(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _greatest(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    """NULLs do not count (Microsoft Learn, "Logical functions - GREATEST")."""
+    """NULLs are ignored (Microsoft Learn, "Logical functions - GREATEST")."""
     items = [binder.value(a) for a in node.args]
     type_: SqlType | None = binder.common(items)
     operator = "MAX" if node.name[-1] == "greatest" else "MIN"

@@ -1,4 +1,4 @@
-"""Names in scope: the table sources of a SELECT and, for correlated subqueries, those around it."""
+"""Names in scope: the table sources of a SELECT and, for correlated subqueries, those of the enclosing queries."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dstream_sandbox.sqlserver.engine.errors import ambiguous_column, invalid_co
 
 @dataclass(frozen=True, slots=True)
 class BoundSource:
-    """`qualifiers` are the names, lower case, by which its columns may be prefixed: an alias, or schema and table."""
+    """`qualifiers` are the lower-case names that can prefix its columns: an alias, or schema and table."""
 
     qualifiers: tuple[str, ...]
     columns: tuple[tuple[str, Ex], ...]
     alias: str = ""
-    """SQLite's alias."""
+    """The SQLite alias."""
 
     def matches(self, prefix: tuple[str, ...]) -> bool:
         lowered = tuple(p.lower() for p in prefix)
@@ -27,11 +27,11 @@ class Scope:
     sources: list[BoundSource] = field(default_factory=list)
     parent: Scope | None = None
     group_shapes: set[str] | None = None
-    """Shapes of the GROUP BY expressions; not None while binding what stands outside aggregates of a grouped query."""
+    """Shapes of the GROUP BY expressions. Not None while binding parts of a grouped query outside aggregates."""
     in_aggregate: bool = False
 
     def resolve(self, parts: tuple[str, ...]) -> tuple[Ex, bool]:
-        """The column and whether it belongs to this very scope. Raises 207, 209, 4104."""
+        """Return the column, and whether it belongs to this scope itself. Raises 207, 209, 4104."""
         scope: Scope | None = self
         while scope is not None:
             found = scope._own(parts)

@@ -1,4 +1,4 @@
-"""Functions about the server, its sessions and its catalog, and those of CDC."""
+"""Functions about the server, its sessions and its catalog, and the CDC functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _session(value: str) -> Compile:
 
 
 def _catalog(type_: SqlType) -> Compile:
-    """Asked of the session when the row is computed."""
+    """Compile a metadata function, which the session answers when the row is computed."""
 
     def compile_call(binder: FunctionBinder, node: nodes.Call) -> Ex:
         args = [binder.value(a) for a in node.args]
@@ -35,7 +35,7 @@ def _catalog(type_: SqlType) -> Compile:
 
 
 def _plain(ex: Ex) -> str:
-    """Numbers as integers, the rest as text."""
+    """Numbers as integers, other values as text."""
     if ex.type is None or ex.type.name in names.INTEGERS or ex.type.name in names.CHARACTER or ex.type.name == "bit":
         return ex.sql
     return cast_sql(ex, names.NVARCHAR_MAX)
@@ -100,7 +100,7 @@ def _has_changed(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def database_function(binder: FunctionBinder, node: nodes.Call) -> Ex | None:
-    """User-defined scalar functions: there are none."""
+    """User-defined scalar functions, of which there are none."""
     return None
 
 

@@ -1,5 +1,5 @@
-"""Values of the session that a plan takes as parameters: @@ variables and the like, with their types
-(Microsoft Learn, "Configuration functions" and "System functions (Transact-SQL)")."""
+"""Session values that a plan takes as parameters, such as @@ variables, with their types (Microsoft Learn,
+"Configuration functions" and "System functions (Transact-SQL)")."""
 
 from __future__ import annotations
 

@@ -22,20 +22,20 @@ _KEEP_HINTS = frozenset({"HOLDLOCK", "SERIALIZABLE", "REPEATABLEREAD"})
 
 
 class SourceBinder(FunctionBinder):
-    """FROM clauses. Every source gets an SQLite alias of its own; columns keep their place, not their name."""
+    """Compiles FROM clauses. Every source gets its own SQLite alias; columns are known by position, not by name."""
 
     def __init__(self, environment: object) -> None:
         super().__init__(environment)  # type: ignore[arg-type]  # an Environment
         self._aliases = 0
         self.ctes: list[dict[str, BoundSource]] = []
-        """CTEs in scope, innermost last, as sources without alias."""
+        """CTEs in scope, innermost last, as sources without an alias."""
 
     def next_alias(self) -> str:
         self._aliases += 1
         return f"a{self._aliases}"
 
     def source(self, source: nodes.Source) -> str:
-        """The SQL of a table source; its columns join the scope."""
+        """Return the SQL of a table source and add its columns to the scope."""
         match source:
             case nodes.TableSource():
                 return self.table_source(source)
@@ -67,7 +67,7 @@ class SourceBinder(FunctionBinder):
         return self.table(found, source.alias)
 
     def table(self, table: Table, alias: str | None) -> str:
-        """A stored table; computed columns are their expressions."""
+        """Compile a stored table. Computed columns are their expressions."""
         name = self.next_alias()
         self.gathered.tables.add(table.id)
         qualifiers = (alias.lower(),) if alias else (table.schema.lower(), table.name.lower())
@@ -78,7 +78,7 @@ class SourceBinder(FunctionBinder):
         return f"{mark(table.id)} AS {name}"
 
     def table_columns(self, table: Table, alias: str, prefix: str = "c") -> tuple[tuple[str, Ex], ...]:
-        """Columns of `table` under an alias; with prefix o or n, of the before- or after-image in its change log."""
+        """Return the columns of `table` under an alias. Prefix o or n selects the before- or after-image in its log."""
         stored = tuple(
             (
                 c.name,
@@ -104,7 +104,7 @@ class SourceBinder(FunctionBinder):
         return Ex(cast_sql(ex, type_), type_, True, name=name, computed=True)
 
     def bind_in(self, scope: Scope, node: nodes.Node) -> Ex:
-        """A value bound in another scope."""
+        """Compile a value in another scope."""
         kept, self.scope = self.scope, scope
         try:
             return self.value(node)
@@ -197,7 +197,7 @@ class SourceBinder(FunctionBinder):
         return f"{left} {word} {right} ON {condition}"
 
     def _apply(self, left: str, join: nodes.Join) -> str:
-        """SQLite correlates table functions only."""
+        """Compile APPLY. SQLite supports correlation only for table functions."""
         if isinstance(join.right, nodes.ValuesSource) and len(join.right.rows) == 1 and join.kind == "CROSS APPLY":
             row = join.right.rows[0]
             alias = join.right.alias.lower()
@@ -239,7 +239,7 @@ class SourceBinder(FunctionBinder):
             )
         type_ = self.common(args) or names.INT
         if type_.name not in names.INTEGERS:
-            raise unsupported("GENERATE_SERIES over anything but integers")
+            raise unsupported("GENERATE_SERIES over types other than integers")
         start, stop = self.to(args[0], type_), self.to(args[1], type_)
         step = self.to(args[2], type_) if len(args) == 3 else f"CASE WHEN {start}<={stop} THEN 1 ELSE -1 END"
         alias = self.next_alias()

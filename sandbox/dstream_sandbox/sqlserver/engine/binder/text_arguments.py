@@ -1,4 +1,4 @@
-"""Arguments of string functions: as text, as numbers, how many, and the type of what is made of them."""
+"""Arguments of string functions: as text, as numbers, their count, and the type of the result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHORT_TEXT = SqlType("varchar", 8000, collation=names.DEFAULT_COLLATION)
 
 
 def text_of(binder: FunctionBinder, node: nodes.Node) -> Ex:
-    """An argument as text; other types become varchar as CONVERT does."""
+    """Return an argument as text; other types become varchar, as with CONVERT."""
     ex = binder.infer(binder.value(node), ANY_TEXT)
     if ex.type is None or category(ex.type) == "str":
         return ex if ex.type is not None else Ex(ex.sql, ANY_TEXT)

@@ -127,7 +127,7 @@ def _left(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _concat(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    """NULL counts as the empty string."""
+    """NULL counts as an empty string."""
     if len(node.args) < 2:
         raise argument_count("concat", "2 to 254")
     parts = [text_of(binder, a) for a in node.args]

@@ -1,4 +1,4 @@
-"""String functions that search, hash, read JSON or take names apart."""
+"""String functions that search, hash, read JSON or split names."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _hashbytes(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def _format(binder: FunctionBinder, node: nodes.Call) -> Ex:
-    raise unsupported("FORMAT, which follows .NET's format strings")
+    raise unsupported("FORMAT, which uses .NET format strings")
 
 
 def _parsename(binder: FunctionBinder, node: nodes.Call) -> Ex:
