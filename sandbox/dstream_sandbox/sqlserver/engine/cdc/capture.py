@@ -1,7 +1,7 @@
 """Turns a committing transaction's change logs into rows of change tables and of cdc.lsn_time_mapping.
 
-The rows are written with the commit itself, and published up to the database's capture limit: with capture running
-and no delay there is none; a delay or a stopped capture job only moves the limit, so that nothing is lost meanwhile."""
+The rows are written in the commit itself and published up to the database's capture limit. There is no limit while
+capture runs without a delay. A delay or a stopped capture job only sets the limit, so no changes are lost."""
 
 from __future__ import annotations
 
@@ -60,18 +60,17 @@ def add_mapping(
     transaction_id: bytes,
     begin_lsn: bytes,
 ) -> None:
-    """A row of cdc.lsn_time_mapping; idle rows have transaction id 0x00."""
+    """Add a row to cdc.lsn_time_mapping; idle rows have transaction id 0x00."""
     table = system_table(database, "lsn_time_mapping")
     values = (start_lsn, to_datetime(began), to_datetime(ended), transaction_id, begin_lsn)
     connection.execute(f"INSERT INTO {table.stored_name} VALUES (?,?,?,?,?)", values)
 
 
 def _capture_sql(overlay: Overlay, instance: CaptureInstance) -> str:
-    """One INSERT from a change log: each change gives one row, an update two. k=0 is the before-image.
+    """Return one INSERT that reads a change log: each change gives one row, an update two. k=0 is the before-image.
 
     Operations and images: Microsoft Learn, "cdc.<capture_instance>_CT". A change of a unique key (op 5) is a deferred
-    update: delete and insert, the insert under the next command id (KB3030352;
-    debezium/debezium#7728)."""
+    update: delete and insert, the insert under the next command id (KB3030352; debezium/debezium#7728)."""
     stored = {c.id for c in overlay.table.stored_columns}
     wide = [c for c in instance.columns if not c.computed and c.source_id in stored]
     words = [wide[i : i + _BITS] for i in range(0, len(wide), _BITS)] or [[]]
@@ -106,9 +105,11 @@ def _capture_sql(overlay: Overlay, instance: CaptureInstance) -> str:
 
 
 def _image(column: CapturedColumn, bit: tuple[int, int]) -> str:
-    """Large values (Microsoft Learn, "cdc.<capture_instance>_CT", Large Object Data Types): text, ntext
-    and image are NULL in operations 1 and 3; every LOB is NULL in 3 unless it changed. An untouched LOB in
-    operation 4 is NULL with its mask bit clear, as Debezium reads it."""
+    """Return the SQL of a column's before- or after-image.
+
+    Large values (Microsoft Learn, "cdc.<capture_instance>_CT", Large Object Data Types): text, ntext and image are NULL
+    in operations 1 and 3; every LOB is NULL in 3 unless it changed. An unchanged LOB in operation 4 is NULL with its
+    mask bit clear, as Debezium expects."""
     old, new = f"o{column.source_id}", f"n{column.source_id}"
     if not names.is_lob(column.type):
         return f"CASE k WHEN 0 THEN {old} ELSE {new} END"
@@ -122,7 +123,7 @@ def _full(columns: int, length: int) -> bytes:
 
 
 def _masker(ordinals: tuple[int, ...], length: int) -> Callable[..., bytes]:
-    """Bit (ordinal - 1), counted from the lowest bit of the last byte."""
+    """Return a function that builds an update mask: bit (ordinal - 1), counted from the lowest bit of the last byte."""
     straight = ordinals == tuple(range(1, len(ordinals) + 1))
 
     def mask(*words: int) -> bytes:

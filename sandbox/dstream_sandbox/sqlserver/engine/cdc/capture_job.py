@@ -1,5 +1,5 @@
-"""When captured changes become visible: at once, after a delay, or not while the capture job is stopped; and the idle
-rows of the time mapping. One thread for all databases; the engine starts and joins it."""
+"""When captured changes become visible: immediately, after a delay, or not while the capture job is stopped. Also adds
+the idle rows of the time mapping. One thread serves all databases; the engine starts and joins it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CLEANUP_TICKS = 3600 * TICKS_PER_SECOND
 
 
 class CaptureJob:
-    """`delay_s` is how late a change reaches its change table. A stopped job is remembered in the database."""
+    """`delay_s` is the delay until a change reaches its change table. The database records that a job is stopped."""
 
     def __init__(self, databases: Callable[[], list[Database]], delay_s: float) -> None:
         self._databases, self.delay_s = databases, delay_s
@@ -54,12 +54,12 @@ class CaptureJob:
         return database.name not in self._stopped
 
     def watch(self, database: Database) -> None:
-        """CDC was enabled: with a delay, nothing is visible until the next scan."""
+        """CDC was enabled. With a delay, nothing is visible until the next scan."""
         if self.delay_s > 0:
             self._set_limit(database, lsn.from_counter(database.log.current()))
 
     def set_running(self, database: Database, running: bool) -> None:
-        """Start or stop the capture job. Stopped: max_lsn stands still; started: it catches up."""
+        """Start or stop the capture job. While stopped, max_lsn does not move; once started, the job catches up."""
         with database.writing() as connection:
             connection.execute("DELETE FROM meta WHERE kind = 'capture_stopped'")
             if not running:
@@ -75,7 +75,7 @@ class CaptureJob:
         self._stopped.add(database.name)
 
     def publish(self, database: Database) -> None:
-        """Everything committed so far becomes visible."""
+        """Make everything committed so far visible."""
         if database.capture_limit is not None:
             self._set_limit(database, lsn.from_counter(database.log.current()))
         self.last_scan = clock.now_ticks()
@@ -88,13 +88,13 @@ class CaptureJob:
             refilter(database)
 
     def _run(self) -> None:
-        """With a delay, what was committed at one tick is published when the delay has passed."""
+        """With a delay, publish what was committed by one tick once the delay has passed."""
         waiting: dict[str, list[tuple[int, bytes]]] = {}
         period = min(max(self.delay_s / 4, 0.02), 1.0) if self.delay_s > 0 else 1.0
         while not self._end.wait(period):
             now = clock.now_ticks()
             for database in self._databases():
-                with contextlib.suppress(sqlite3.ProgrammingError):  # dropped, and closed, meanwhile
+                with contextlib.suppress(sqlite3.ProgrammingError):  # dropped and closed concurrently
                     if database.options.cdc_enabled and self.is_running(database):
                         self._tick(database, now, waiting.setdefault(database.name, []))
             if now - self._last_cleanup > _CLEANUP_TICKS:
@@ -118,7 +118,7 @@ class CaptureJob:
             self._set_limit(database, limit)
 
     def _idle_row(self, database: Database, now: int) -> None:
-        """About every five minutes without a transaction (seen as rows with tran_id 0x00:
+        """Add an idle row about every five minutes without a transaction (seen as rows with tran_id 0x00:
         airbytehq/airbyte#37772)."""
         mapping = system_table(database, "lsn_time_mapping")
         with database.commit_lock:

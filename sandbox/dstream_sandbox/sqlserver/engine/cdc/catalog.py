@@ -1,4 +1,4 @@
-"""Creates, loads and drops capture instances; keeps the tables of schema cdc and the memory of them in step."""
+"""Creates, loads and drops capture instances; keeps the tables of schema cdc and their copy in memory in sync."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _job_id(database: Database, which: int) -> bytes:
 
 
 def disable_database(database: Database) -> None:
-    """sys.sp_cdc_disable_db: every instance and all of schema cdc."""
+    """sys.sp_cdc_disable_db: drop every instance and the system tables of schema cdc."""
     with database.writing() as connection:
         for instance in list(database.capture.instances.values()):
             drop_instance(database, connection, instance)
@@ -83,8 +83,8 @@ def create_instance(
     net_changes: bool,
     now: int,
 ) -> CaptureInstance:
-    """A change table and its rows in cdc.change_tables, captured_columns, index_columns. Its start_lsn is a new log
-    position that the time mapping knows, so that max_lsn reaches it."""
+    """Create a change table and its rows in cdc.change_tables, captured_columns and index_columns. Its start_lsn is a
+    new log position that is in the time mapping, so that max_lsn reaches it."""
     chosen = [c for c in source.columns if c.name.lower() in {n.lower() for n in columns}]
     with database.writing() as connection:
         table = new_change_table(database.new_object_id(), name, [(c.name, c.type) for c in chosen], now)
@@ -128,7 +128,7 @@ def drop_instance(database: Database, connection: sqlite3.Connection, instance: 
 
 
 def reload(database: Database, connection: sqlite3.Connection) -> None:
-    """The instances in memory, from the tables of schema cdc."""
+    """Load the instances into memory from the tables of schema cdc."""
     instances: dict[str, CaptureInstance] = {}
     if database.options.cdc_enabled or isinstance(database.find("cdc", "change_tables"), Table):
         rows = connection.execute(
@@ -168,7 +168,7 @@ def _captured(database: Database, connection: sqlite3.Connection, table: Table) 
 
 
 def refilter(database: Database) -> None:
-    """Rows above the capture limit are hidden in change tables and in the time mapping."""
+    """Hide rows above the capture limit in change tables and in the time mapping."""
     condition = "" if database.capture_limit is None else "c1<=(SELECT capture_limit FROM main.state)"
     for instance in database.capture.instances.values():
         instance.table.filter = condition

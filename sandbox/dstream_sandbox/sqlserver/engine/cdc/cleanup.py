@@ -1,4 +1,4 @@
-"""Cleanup of change tables: the low watermark first, then the rows below it (Microsoft Learn,
+"""Cleanup of change tables: first the low watermark moves, then the rows below it are deleted (Microsoft Learn,
 "sys.sp_cdc_cleanup_change_table")."""
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _TICKS_PER_MINUTE = 60 * TICKS_PER_SECOND
 
 
 def cleanup(database: Database, instance: CaptureInstance, watermark: bytes | None, threshold: int) -> None:
-    """Move the instance's start_lsn to `watermark` (NULL: leave it), then delete what lies below, `threshold` rows at
-    a time. Raises 22964 when the watermark is no start_lsn of the time mapping."""
+    """Move the instance's start_lsn to `watermark` (NULL: leave it), then delete the rows below it, `threshold` rows at
+    a time. Raises 22964 if the watermark is not a start_lsn in the time mapping."""
     instances = system_table(database, "change_tables")
     mapping = system_table(database, "lsn_time_mapping")
     if watermark is not None:
@@ -60,7 +60,7 @@ def _shown(value: bytes) -> str:
 
 
 def run_retention(database: Database, now: int) -> None:
-    """What the cleanup job does: everything older than the job's retention goes."""
+    """Do the cleanup job's work: delete everything older than its retention."""
     if not database.options.cdc_enabled:
         return
     jobs, mapping = system_table(database, "cdc_jobs"), system_table(database, "lsn_time_mapping")

@@ -1,5 +1,5 @@
 """The table functions of CDC (Microsoft Learn, "cdc.fn_cdc_get_all_changes_<capture_instance>",
-"cdc.fn_cdc_get_net_changes_..")."""
+"cdc.fn_cdc_get_net_changes_<capture_instance>")."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ALL, _NET = "fn_cdc_get_all_changes_", "fn_cdc_get_net_changes_"
 
 
 def function_table(session: SqlSession, name: tuple[str, ...], args: Sequence[Ex]) -> FunctionTable | None:
-    """The SQL of a CDC table function call; None when the name is none."""
+    """Return the SQL of a CDC table function call; None if the name is not a CDC table function."""
     if len(name) < 2 or name[-2].lower() != "cdc":
         return None
     function = name[-1].lower()
@@ -38,8 +38,8 @@ def function_table(session: SqlSession, name: tuple[str, ...], args: Sequence[Ex
 
 
 def insufficient(prefix: str) -> SqlError:
-    """For a range that capture does not cover, the message ends in literal dots (as apache/flink-cdc#2354
-    and #1291 show it)."""
+    """The error for a range that capture does not cover. Its message ends in literal dots (shown in
+    apache/flink-cdc#2354 and #1291)."""
     return SqlError(
         313, f"An insufficient number of arguments were supplied for the procedure or function cdc.{prefix}... ."
     )
@@ -73,7 +73,7 @@ def _changes(session: SqlSession, instance: CaptureInstance, prefix: str, args: 
     columns = tuple((c.name, c.type) for c in table.columns if c.id not in hidden)
     if prefix == _NET:
         columns = tuple((n, t) for n, t in columns if n != "__$seqval")
-    # The range is checked also when there is no row at all.
+    # Check the range even if there are no rows.
     guard = f"SELECT {', '.join('NULL' for _ in columns)} WHERE {check}<>1"
     return FunctionTable(f"{sql} UNION ALL {guard}", columns, (table.id,))
 
@@ -107,7 +107,7 @@ def _all_changes(instance: CaptureInstance, source: str, low: str, high: str, op
 
 
 def _net_changes(instance: CaptureInstance, source: str, low: str, high: str, option: str, check: str) -> str:
-    """One row for each key: the last state; an insert that was deleted again gives none."""
+    """One row per key: the last state. A row that was inserted and deleted again gives none."""
     by_name = {c.name.lower(): c for c in instance.columns}
     keys = [by_name[k.lower()] for k in instance.key]
     partition = ", ".join(

@@ -1,4 +1,4 @@
-"""Capture instances: the tables of schema cdc, and what the engine keeps of them in memory."""
+"""Capture instances: the tables of schema cdc, and the engine's copy of them in memory."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ SYSTEM_TABLES: dict[str, tuple[tuple[str, SqlType, bool], ...]] = {
     ),
 }
 """Columns of the tables that sys.sp_cdc_enable_db creates (Microsoft Learn, "Change data capture tables
-(Transact-SQL)"). cdc_jobs is dbo.cdc_jobs of msdb on the box product, cdc.cdc_jobs on Azure SQL Database."""
+(Transact-SQL)"). cdc_jobs is msdb.dbo.cdc_jobs on SQL Server and cdc.cdc_jobs on Azure SQL Database."""
 
 START_LSN, END_LSN, SEQVAL, OPERATION, UPDATE_MASK = 1, 2, 3, 4, 5
-"""Column ids of a change table's control columns; captured columns follow, __$command_id is last."""
+"""Column ids of a change table's control columns. Captured columns follow; __$command_id is last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class CaptureCatalog:
 
 
 def system_table(database: Database, name: str) -> Table:
-    """One of SYSTEM_TABLES; CDC must be enabled."""
+    """Return one of SYSTEM_TABLES; CDC must be enabled."""
     found = database.find("cdc", name)
     assert isinstance(found, Table)
     return found
@@ -163,8 +163,8 @@ def create_system_table_sql(table: Table) -> list[str]:
 
 
 def new_change_table(object_id: int, instance: str, captured: list[tuple[str, SqlType]], now: int) -> Table:
-    """cdc.<instance>_CT: control columns, captured columns, __$command_id last (where
-    sys.sp_cdc_vupgrade adds it)."""
+    """Define cdc.<instance>_CT: control columns, captured columns, and __$command_id last, where sys.sp_cdc_vupgrade
+    adds it."""
     columns = [
         Column(START_LSN, "__$start_lsn", names.LSN, False),
         Column(END_LSN, "__$end_lsn", names.LSN),
@@ -191,7 +191,7 @@ def new_change_table(object_id: int, instance: str, captured: list[tuple[str, Sq
 
 
 def create_change_table_sql(table: Table) -> str:
-    """Stored in the order of its clustered key, so that pages of it are seeks."""
+    """Stored in the order of its clustered key, so that reading a page is a seek."""
     columns = ", ".join(f"c{c.id}" for c in table.columns)
     key = ", ".join(f"c{c}" for c, _ in table.indexes[0].columns)
     return f"CREATE TABLE t{table.id} ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID"

@@ -11,20 +11,20 @@ HIGHEST = b"\xff" * 10
 
 
 def from_counter(number: int) -> bytes:
-    """The LSN of the engine's log counter; a higher number gives a higher LSN."""
+    """Return the LSN for a value of the engine's log counter; a higher number gives a higher LSN."""
     rest, slot = divmod(number, _SLOTS)
     vlf, block = divmod(rest, _BLOCKS)
     return (_FIRST_VLF + vlf).to_bytes(4, "big") + (16 + block * 8).to_bytes(4, "big") + (slot + 1).to_bytes(2, "big")
 
 
 def moved(value: bytes, step: int) -> bytes:
-    """fn_cdc_increment_lsn and fn_cdc_decrement_lsn: plus or minus one on 80 bits."""
+    """fn_cdc_increment_lsn and fn_cdc_decrement_lsn: add or subtract one on 80 bits."""
     number = int.from_bytes(value, "big") + step
     return number.to_bytes(10, "big") if 0 <= number < 1 << 80 else value
 
 
 def as_numeric(value: bytes) -> int:
-    """The numeric(25,0) form of the DMVs: vlf, block (10 digits), slot (5 digits)."""
+    """Return the numeric(25,0) form used by the DMVs: vlf, block (10 digits), slot (5 digits)."""
     vlf, block, slot = (
         int.from_bytes(value[:4], "big"),
         int.from_bytes(value[4:8], "big"),

@@ -282,7 +282,7 @@ _JOB_COLUMNS = {"maxtrans": 4, "maxscans": 5, "continuous": 6, "pollinginterval"
 
 
 def change_job(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
-    """sp_cdc_change_job: the cleanup job's retention is obeyed; capture's settings are stored and shown."""
+    """sp_cdc_change_job: the cleanup job's retention takes effect; capture settings are only stored and shown."""
     _require_enabled(session)
     _owner_only(session, "sp_cdc_change_job")
     kind = (text_argument(params, "job_type", 0) or "capture").lower()
@@ -380,7 +380,7 @@ def cleanup_change_table(session: SqlSession, params: Sequence[Param]) -> Iterat
 
 
 def scan(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
-    """sp_cdc_scan: capture what is committed, also when the job is stopped."""
+    """sp_cdc_scan: capture everything committed, even if the job is stopped."""
     _require_enabled(session)
     session.engine.capture.publish(session.home)
     yield from ()

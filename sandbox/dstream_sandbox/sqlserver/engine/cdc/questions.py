@@ -1,4 +1,4 @@
-"""What CDC's scalar functions answer, read from the tables of schema cdc in the statement's own snapshot."""
+"""Answers of CDC's scalar functions, read from the tables of schema cdc in the statement's own snapshot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIME_OPERATORS = {
 
 
 def min_lsn(session: SqlSession, name: str | None) -> bytes | None:
-    """0x00 for an unknown instance and for a caller without the right (Microsoft Learn, "sys.fn_cdc_get_min_lsn")."""
+    """0x00 for an unknown instance and for a caller without permission (Microsoft Learn, "sys.fn_cdc_get_min_lsn")."""
     instance = session.home.capture.named(name) if name else None
     if instance is None or not rights.may_read_capture(session, instance):
         return lsn.ZERO
@@ -37,7 +37,7 @@ def _mapping(session: SqlSession) -> str:
 
 
 def max_lsn(session: SqlSession) -> bytes | None:
-    """The last start_lsn of the time mapping; NULL before the first."""
+    """Return the last start_lsn of the time mapping; NULL if there is none."""
     if not session.home.options.cdc_enabled:
         return None
     row = session.connection.execute(f"SELECT max(c1) FROM {_mapping(session)}").fetchone()

@@ -1,4 +1,4 @@
-"""What a change of a tracked table's definition does to its capture instances (Microsoft Learn, "About change data
+"""How changes of a tracked table's definition affect its capture instances (Microsoft Learn, "About change data
 capture", Handling changes to source tables)."""
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def note_definition(
     retyped: Column | None,
     command: str,
 ) -> None:
-    """ALTER TABLE: a row of cdc.ddl_history for each instance; a new type of a captured column alters the change
-    table's column in place; a dropped column is NULL from now on; a new column is not captured."""
+    """ALTER TABLE: add a row to cdc.ddl_history for each instance. A new type of a captured column alters the change
+    table's column in place; a dropped column is NULL from then on; a new column is not captured."""
     for instance in database.capture.of_source(before.id):
         captured = next((c for c in instance.columns if retyped is not None and c.source_id == retyped.id), None)
         if captured is not None and retyped is not None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeVar
 
 _LOG_KEPT_BYTES = 64 << 20
-"""The write-ahead log shrinks back to this after a large transaction."""
+"""The write-ahead log shrinks back to this size after a large transaction."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode; the caller says BEGIN. COMMIT is on disk before it returns."""
+    """Open a connection in autocommit mode; the caller issues BEGIN. COMMIT is on disk before it returns."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=400, timeout=60)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -28,7 +28,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def collation_for(name: str | None) -> str:
-    """SQLite collation of a SQL Server collation name, by its _CI_AS, _CS, _AI and _BIN parts."""
+    """Return the SQLite collation of a SQL Server collation name, from its _CI_AS, _CS, _AI and _BIN parts."""
     upper = (name or "").upper()
     if "_BIN" in upper:
         return "bin"
@@ -63,18 +63,17 @@ def _by_bin(left: str, right: str) -> int:
 
 
 def _swapped(text: str) -> str:
-    """Lower case sorts before upper case."""
+    """Swap case, so that lower case sorts before upper case."""
     return text.rstrip(" ").swapcase()
 
 
 _ASCII = {code: chr(code).upper() if chr(code).isalnum() else "\0" + chr(code) for code in range(128)}
-"""A zero before punctuation lets it sort before digits and letters."""
+"""A zero before punctuation sorts it before digits and letters."""
 
 
 @lru_cache(maxsize=50_000)
 def ci_key(text: str) -> tuple[str, str]:
-    """Trailing blanks do not count; case does not count; punctuation, then digits, then letters; accents decide
-    last."""
+    """Sort key that ignores trailing blanks and case; punctuation, then digits, then letters; accents break ties."""
     stripped = text.rstrip(" ")
     if stripped.isascii():
         return stripped.translate(_ASCII), ""

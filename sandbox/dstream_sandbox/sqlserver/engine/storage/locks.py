@@ -1,9 +1,9 @@
-"""Locks on tables, rows and key values, with waiting, time-out, and deadlock detection (Microsoft Learn, "Transaction
+"""Locks on tables, rows and key values, with waiting, timeout, and deadlock detection (Microsoft Learn, "Transaction
 locking and row versioning guide").
 
-A resource is any hashable value. Table modes: IX (somebody changes rows), S, X; row and key modes: S, X. A request
-waits behind an earlier incompatible one, so that a shared table lock is not starved by writers. The requester that
-closes a circle is the victim (1205)."""
+A resource is any hashable value. Table modes: IX (a transaction changes rows), S, X; row and key modes: S, X. A request
+waits for an earlier incompatible one, so that writers do not starve a shared table lock. The requester that closes a
+cycle is the victim (1205)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_S = 0.2
 
 
 class Cancelled(Exception):
-    """ATTENTION arrived while the session waited."""
+    """ATTENTION arrived while the session was waiting."""
 
 
 class LockOwner:
@@ -38,7 +38,7 @@ class LockManager:
         self._queues: dict[Hashable, list[tuple[LockOwner, str]]] = {}
 
     def try_acquire(self, owner: LockOwner, resource: Hashable, mode: str) -> bool:
-        """Take the lock if nobody is in the way."""
+        """Take the lock if nothing blocks it."""
         with self._changed:
             if self._blockers(owner, resource, mode):
                 return False
@@ -46,7 +46,7 @@ class LockManager:
             return True
 
     def try_acquire_all(self, owner: LockOwner, resources: Iterable[Hashable], mode: str) -> Hashable | None:
-        """Take locks one after another; the first that is not free is returned and those before it are kept."""
+        """Take locks one after another. Return the first that is not free, keeping those already taken."""
         with self._changed:
             for resource in resources:
                 held = owner.held.get(resource)
@@ -58,7 +58,8 @@ class LockManager:
         return None
 
     def acquire(self, owner: LockOwner, resource: Hashable, mode: str, timeout_ms: int) -> bool:
-        """Take the lock, waiting up to `timeout_ms` (-1: for ever). Whether it waited. Raises 1205, 1222, Cancelled."""
+        """Take the lock, waiting up to `timeout_ms` (-1: indefinitely). Return whether it waited. Raises 1205, 1222,
+        Cancelled."""
         with self._changed:
             if not self._blockers(owner, resource, mode):
                 self._grant(owner, resource, mode)
@@ -108,12 +109,12 @@ class LockManager:
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Somebody was cancelled: let the waiters look."""
+        """Wake the waiters after a cancellation."""
         with self._changed:
             self._changed.notify_all()
 
     def blocked(self) -> dict[int, int]:
-        """Waiting spid to one spid that blocks it."""
+        """Return each waiting spid with one spid that blocks it."""
         with self._changed:
             found: dict[int, int] = {}
             for owner, (resource, mode) in self._waiting.items():

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 
 BULK = 1 << 26
-"""What a statement of unknown size sets aside; the rest is given back when nobody wrote meanwhile."""
+"""What a statement of unknown size reserves; the rest is returned if nothing else was written in the meantime."""
 
 
 class LogCounter:
@@ -15,14 +15,14 @@ class LogCounter:
         self._next = last + 1
 
     def take(self, count: int = 1) -> int:
-        """The first of `count` numbers, all above every number given before."""
+        """Return the first of `count` numbers, all above every number returned before."""
         with self._lock:
             first = self._next
             self._next += count
             return first
 
     def give_back(self, first: int, taken: int, used: int) -> None:
-        """Only `used` of the `taken` numbers were needed."""
+        """Return unused numbers: only `used` of the `taken` ones were needed."""
         with self._lock:
             if self._next == first + taken:
                 self._next = first + used

@@ -1,5 +1,5 @@
-"""Placeholders for table names in compiled SQL: which stored object a name means is decided when a statement runs,
-because a session that has changed a table reads its own view of it."""
+"""Placeholders for table names in compiled SQL. The stored object for a name is chosen when a statement runs, because a
+session that has changed a table reads its own view of it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dstream_sandbox.sqlserver.engine.types import names
 
 
 def stored_column(column: Column, prefix: str = "c") -> str:
-    """No type: SQLite keeps values as they are given."""
+    """Without a type, so that SQLite stores values as given."""
     name = f"{prefix}{column.id}"
     return f"{name} COLLATE {collation_for(column.type.collation)}" if column.type.name in names.CHARACTER else name
 
@@ -34,7 +34,7 @@ def _keys(index: Index) -> str:
 class Overlay:
     """Names of the TEMP objects in which a session keeps its uncommitted changes of one table.
 
-    `log`: one row for each change, in write order, with before-image (o..) and after-image (n..); `rows`: the current
+    `log`: one row per change, in write order, with before-image (o..) and after-image (n..); `rows`: the current
     version of every changed or new row; `gone`: ids of committed rows that `rows` replaces or that were deleted;
     `view`: the table as the session sees it."""
 
@@ -46,7 +46,7 @@ class Overlay:
         self.latest = 0
         """Log position of the last change."""
         self.hides = False
-        """Whether anything may stand in `gone`."""
+        """Whether `gone` may contain rows."""
         self.log, self.rows = f"temp.log{suffix}", f"temp.rows{suffix}"
         self.gone, self.view = f"temp.gone{suffix}", f"temp.view{suffix}"
 
@@ -78,5 +78,5 @@ class Overlay:
 
 
 def is_strict(table: Table, index: Index) -> bool:
-    """No column of the key can be NULL, so that SQLite's own uniqueness is SQL Server's."""
+    """Whether no key column can be NULL, so that SQLite's own uniqueness matches SQL Server's."""
     return all(not table.column_by_id(c).nullable for c, _ in index.columns)

@@ -1,6 +1,6 @@
-"""A mistake of SQLite 3.38 to 3.40: the Bloom filter of an automatic index takes a text's length into its hash, so
-that a join on texts which the collation calls equal, but for trailing blanks, loses rows. Statements that compare
-texts are then prepared without automatic indexes."""
+"""Works around a bug in SQLite 3.38 to 3.40: the Bloom filter of an automatic index hashes the length of a text, so a
+join on texts that the collation considers equal despite trailing blanks loses rows. If SQLite has the bug, statements
+that compare texts are prepared without automatic indexes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ LOSES_ROWS = _loses_rows()
 
 
 def prepare_for_texts(connection: sqlite3.Connection, compares_text: bool) -> None:
-    """To be called before a statement is run."""
+    """Call this before running a statement."""
     if LOSES_ROWS:
         connection.execute("PRAGMA automatic_index = OFF" if compares_text else "PRAGMA automatic_index = ON")
