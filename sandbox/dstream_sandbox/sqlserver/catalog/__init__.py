@@ -1,7 +1,7 @@
-"""Catalog procedures that drivers' metadata calls use (SQLColumns, getTables, ..), built on the session's sys views.
+"""Catalog procedures behind drivers' metadata calls (SQLColumns, getTables, ...), built on the session's sys views.
 
-The engine calls them from `Session.call`, and for EXEC, when the procedure's bare name in lower case is a key of
-`CATALOG_PROCEDURES`. They raise SqlError for bad arguments.
+The engine calls them from `Session.call`, and for EXEC, if the procedure's bare name in lower case is a key of
+`CATALOG_PROCEDURES`. They raise SqlError for invalid arguments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A column's size as ODBC counts it. Source: Microsoft Learn, "sp_columns" and "Column Size (ODBC)"."""
+"""A column's size as ODBC defines it. Source: Microsoft Learn, "sp_columns" and "Column Size (ODBC)"."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STRUCT_BYTES = {
 }  # fmt: skip
 _WITHOUT_SCALE = frozenset({"bit", "float", "real", "date", "sql_variant"})
 
-# systypes.type: what it is when NOT NULL, and when nullable.
+# systypes.type: for NOT NULL columns and for nullable ones.
 _LEGACY_TYPES = {
     "tinyint": (48, 38), "smallint": (52, 38), "int": (56, 38), "bigint": (63, 108), "bit": (50, 50),
     "decimal": (55, 106), "numeric": (63, 108), "money": (60, 110), "smallmoney": (122, 110), "float": (62, 109),
@@ -33,7 +33,7 @@ _LEGACY_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class ColumnSize:
-    """What SQLColumns tells of a column's type."""
+    """What SQLColumns reports about a column's type."""
 
     odbc: OdbcType
     precision: int
@@ -45,7 +45,7 @@ class ColumnSize:
 
 
 def column_size(column: CatalogColumn) -> ColumnSize:
-    """The size of a column. `(max)` types have size 0: SQL_SS_LENGTH_UNLIMITED."""
+    """Return the size of a column. `(max)` types have size 0: SQL_SS_LENGTH_UNLIMITED."""
     name = "timestamp" if column.type_name == "rowversion" else column.type_name
     odbc = ODBC_TYPES_BY_NAME.get(name) or OdbcType(name, CLR, max(column.max_length, 0))
     legacy = _LEGACY_TYPES.get(name, (0, 0))[1 if column.is_nullable else 0]

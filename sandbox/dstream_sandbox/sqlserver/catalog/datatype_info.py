@@ -1,4 +1,4 @@
-"""sp_datatype_info and sp_datatype_info_100: drivers ask at connect how long a varchar or a timestamp may be."""
+"""sp_datatype_info and sp_datatype_info_100, from which drivers learn type limits on connect, e.g. of varchar."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _HEAD = columns(
 
 
 def sp_datatype_info(_: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """All types, or those of one ODBC code."""
+    """Return all types, or those with one ODBC code."""
     values = arguments(params, ("@data_type", "@odbcver"))
     wanted, version = number(values, "@data_type", 0), number(values, "@odbcver", 2)
     rows = [_row(odbc_type, version) for odbc_type in ODBC_TYPES]

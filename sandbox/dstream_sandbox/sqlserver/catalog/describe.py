@@ -1,4 +1,4 @@
-"""Results of sp_describe_first_result_set and sp_describe_undeclared_parameters, as Microsoft Learn lists them."""
+"""Results of sp_describe_first_result_set and sp_describe_undeclared_parameters, as listed on Microsoft Learn."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ _PARAMETERS = tuple(
 
 
 def sp_describe_first_result_set(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """One row a column; no rows when the statement has no result."""
+    """Return one row per column; no rows if the statement has no result set."""
     described = session.describe(*_statement(params, ("@tsql", "@params", "@browse_information_mode")))
     yield from result(_RESULT_SET, [_result_row(ordinal, column) for ordinal, column in enumerate(described, 1)])
 
 
 def sp_describe_undeclared_parameters(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """One row a parameter."""
+    """Return one row per parameter."""
     described = session.describe_parameters(*_statement(params, ("@tsql", "@params")))
     rows = [_parameter_row(ordinal, name, sql_type) for ordinal, (name, sql_type) in enumerate(described, 1)]
     yield from result(_PARAMETERS, rows)

@@ -1,4 +1,4 @@
-"""sp_pkeys, sp_fkeys, sp_statistics and sp_special_columns: what identifies a row, and by what it can be found."""
+"""sp_pkeys, sp_fkeys, sp_statistics and sp_special_columns: what identifies a row, and its indexes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _NOT_PSEUDO = 1
 
 
 def sp_pkeys(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """The primary key's columns in order."""
+    """Return the primary key's columns in order."""
     rows: list[Row] = [
         (session.database, table.schema, table.name, column, position, index.name)
         for table in _tables(session, arguments(params, _TABLE_PARAMETERS))
@@ -92,12 +92,12 @@ def sp_pkeys(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event
 
 
 def sp_fkeys(_session: CatalogSession, _params: Sequence[Param]) -> Iterator[Event]:
-    """None: the sandbox has no foreign keys."""
+    """Return no rows: foreign keys are not reported here."""
     yield from result(_FOREIGN_KEY, [])
 
 
 def sp_statistics(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """The table itself, then its indexes. How many rows there are is left unknown."""
+    """Return the table itself, then its indexes. Row counts are NULL."""
     values = arguments(params, (*_TABLE_PARAMETERS, "@index_name", "@is_unique", "@accuracy"))
     rows: list[Row] = []
     for table in _tables(session, values):
@@ -116,7 +116,7 @@ def sp_statistics(session: CatalogSession, params: Sequence[Param]) -> Iterator[
 
 
 def sp_special_columns(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """The columns that identify a row best (@col_type R), or the rowversion (V)."""
+    """Return the columns that best identify a row (@col_type R), or the rowversion column (V)."""
     values = arguments(params, (*_TABLE_PARAMETERS, "@col_type", "@scope", "@nullable", "@odbcver"))
     version = number(values, "@odbcver", 2)
     asks_version = (text(values, "@col_type") or "R").upper() == "V"

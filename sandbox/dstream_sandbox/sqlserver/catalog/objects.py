@@ -1,4 +1,4 @@
-"""Tables, columns, indexes and procedures as the session's sys views tell them."""
+"""Tables, columns, indexes and procedures, read from the session's sys views."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dstream_sandbox.sqlserver.values import Value
 
 @dataclass(frozen=True, slots=True)
 class CatalogObject:
-    """A row of sys.objects with its schema's name."""
+    """A row of sys.objects with its schema name."""
 
     object_id: int
     schema: str
@@ -21,7 +21,7 @@ class CatalogObject:
 
 @dataclass(frozen=True, slots=True)
 class CatalogColumn:
-    """A row of sys.columns or sys.parameters with its type's name; sizes are in bytes, -1 for (max)."""
+    """A row of sys.columns or sys.parameters with its type name; sizes are in bytes, -1 for (max)."""
 
     object_id: int
     column_id: int
@@ -39,7 +39,7 @@ class CatalogColumn:
 
 @dataclass(frozen=True, slots=True)
 class CatalogIndex:
-    """A row of sys.indexes with its key columns in order, each with whether it descends."""
+    """A row of sys.indexes with its key columns in order, and whether each is descending."""
 
     object_id: int
     name: str
@@ -57,7 +57,7 @@ def find_objects(
     *,
     is_pattern: bool = True,
 ) -> list[CatalogObject]:
-    """Objects of these kinds (U, V, P, ..) whose name and schema match, ordered by schema and name."""
+    """Return the objects of these kinds (U, V, P, ...) whose name and schema match, ordered by schema and name."""
     rows = query(
         session,
         "SELECT o.object_id, s.name, o.name, o.type FROM sys.objects AS o "
@@ -77,7 +77,7 @@ def find_objects(
 
 
 def columns_of(session: CatalogSession, item: CatalogObject) -> list[CatalogColumn]:
-    """A table's or view's columns in order."""
+    """Return the columns of a table or view in order."""
     definitions = query(
         session,
         f"SELECT parent_column_id, definition FROM sys.default_constraints WHERE parent_object_id = {item.object_id}",
@@ -108,7 +108,7 @@ def columns_of(session: CatalogSession, item: CatalogObject) -> list[CatalogColu
 
 
 def parameters_of(session: CatalogSession, item: CatalogObject) -> list[CatalogColumn]:
-    """A procedure's parameters in order."""
+    """Return a procedure's parameters in order."""
     rows = query(
         session,
         "SELECT p.parameter_id, p.name, t.name, p.max_length, p.precision, p.scale, p.is_output "
@@ -131,7 +131,7 @@ def parameters_of(session: CatalogSession, item: CatalogObject) -> list[CatalogC
 
 
 def indexes_of(session: CatalogSession, item: CatalogObject) -> list[CatalogIndex]:
-    """A table's indexes; a heap has none."""
+    """Return a table's indexes; a heap has none."""
     heads = query(
         session,
         "SELECT index_id, name, type, is_unique, is_primary_key FROM sys.indexes "
@@ -157,7 +157,7 @@ def indexes_of(session: CatalogSession, item: CatalogObject) -> list[CatalogInde
 
 
 def require_current_database(session: CatalogSession, qualifier: str | None) -> None:
-    """Raises SqlError 15250 when a procedure is asked about another database."""
+    """Raise SqlError 15250 if a procedure is called for another database."""
     if qualifier and qualifier.lower() != session.database.lower():
         raise SqlError(
             15250,
@@ -168,11 +168,11 @@ def require_current_database(session: CatalogSession, qualifier: str | None) -> 
 def tables(
     session: CatalogSession, name: str | None, schema: str | None, *, is_pattern: bool = False
 ) -> list[CatalogObject]:
-    """Tables and views by name."""
+    """Return the tables and views that match a name."""
     return find_objects(session, frozenset({"U", "V"}), name, schema, is_pattern=is_pattern)
 
 
 def _int(value: Value) -> int:
     if not isinstance(value, int):
-        raise TypeError(f"a number was due from a sys view, not {value!r}")
+        raise TypeError(f"expected a number from a sys view, not {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""How ODBC sees each SQL Server type: the rows of sp_datatype_info_100, and sizes as the column catalog reports them.
+"""ODBC's view of each SQL Server type: the rows of sp_datatype_info_100, and sizes as the column catalog reports them.
 
 Sources: Microsoft Learn, "sp_datatype_info", "sp_columns", "ODBC: Column Size, Decimal Digits, Transfer Octet Length".
 """
@@ -15,7 +15,7 @@ _SQL_DATETIME = 9
 
 @dataclass(frozen=True, slots=True)
 class OdbcType:
-    """One row of sp_datatype_info_100; the field names are its column names."""
+    """One row of sp_datatype_info_100; the fields have its column names."""
 
     type_name: str
     data_type: int
@@ -37,7 +37,7 @@ class OdbcType:
 
     @property
     def sql_data_type(self) -> int:
-        """SQL_DATETIME for the standard's date types, with the rest in SQL_DATETIME_SUB."""
+        """SQL_DATETIME for the standard date types, whose subtype is in SQL_DATETIME_SUB."""
         return _SQL_DATETIME if self.data_type in (_DATE, _TIMESTAMP) else self.data_type
 
 
@@ -189,11 +189,11 @@ ODBC_TYPES: tuple[OdbcType, ...] = (
     _moment("datetime", _TIMESTAMP, 23, 12, scales=(3, 3), sub=3),
     _moment("smalldatetime", _TIMESTAMP, 16, 22, scales=(0, 0), sub=3),
 )
-"""In the order of the procedure: DATA_TYPE, AUTO_INCREMENT, MONEY, USERTYPE."""
+"""In the order the procedure returns: by DATA_TYPE, AUTO_INCREMENT, MONEY, USERTYPE."""
 
 ODBC_TYPES_BY_NAME = {odbc_type.type_name: odbc_type for odbc_type in ODBC_TYPES}
 
 
 def data_type_for(odbc_type: OdbcType, odbc_version: int) -> int:
-    """ODBC 2 had one code for a date with a time."""
+    """Return a type's ODBC code; ODBC 2 has its own code for a date with a time."""
     return _ODBC_2_TIMESTAMP if odbc_version < 3 and odbc_type.data_type == _TIMESTAMP else odbc_type.data_type

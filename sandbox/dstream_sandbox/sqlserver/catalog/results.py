@@ -1,4 +1,4 @@
-"""What catalog procedures share: reading their arguments, asking the session's views, answering with a result set."""
+"""What catalog procedures share: reading arguments, querying the session's views, returning a result set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALLINT = SqlType("smallint")
 
 
 class CatalogSession(Protocol):
-    """What a catalog procedure needs of a session."""
+    """What a catalog procedure needs from a session."""
 
     @property
     def database(self) -> str: ...
@@ -40,12 +40,12 @@ CatalogProcedure = Callable[[CatalogSession, Sequence[Param]], Iterator[Event]]
 
 
 def columns(*declared: tuple[str, SqlType]) -> tuple[Column, ...]:
-    """A result's columns."""
+    """Return the columns of a result set."""
     return tuple(Column(name, sql_type) for name, sql_type in declared)
 
 
 def result(head: Sequence[Column], rows: Sequence[Row]) -> Iterator[Event]:
-    """One result set and a return status of 0."""
+    """Yield one result set and a return status of 0."""
     yield Columns(tuple(head))
     if rows:
         yield Rows(rows)
@@ -54,7 +54,7 @@ def result(head: Sequence[Column], rows: Sequence[Row]) -> Iterator[Event]:
 
 
 def arguments(params: Sequence[Param], declared: Sequence[str]) -> Mapping[str, Value]:
-    """Arguments by the lower-case names that the procedure declares. Raises SqlError 8144 or 8145."""
+    """Return arguments by the lower-case names that the procedure declares. Raises SqlError 8144 or 8145."""
     values: dict[str, Value] = {}
     for position, param in enumerate(params):
         name = param.name.lower()
@@ -67,19 +67,19 @@ def arguments(params: Sequence[Param], declared: Sequence[str]) -> Mapping[str, 
 
 
 def text(values: Mapping[str, Value], name: str) -> str | None:
-    """A text argument; None when it is absent or NULL."""
+    """Return a text argument; None if it is absent or NULL."""
     value = values.get(name)
     return None if value is None else str(value)
 
 
 def number(values: Mapping[str, Value], name: str, default: int) -> int:
-    """A number argument."""
+    """Return a numeric argument."""
     value = values.get(name)
     return value if isinstance(value, int) else default
 
 
 def query(session: CatalogSession, sql: str) -> list[Row]:
-    """The rows of a SELECT. Raises SqlError when it fails."""
+    """Return the rows of a SELECT. Raises SqlError if it fails."""
     rows: list[Row] = []
     for event in session.execute(sql):
         if isinstance(event, Rows):
@@ -90,7 +90,7 @@ def query(session: CatalogSession, sql: str) -> list[Row]:
 
 
 def matches(value: str, pattern: str | None, *, is_pattern: bool = True) -> bool:
-    """Whether a name fits an argument: LIKE with % _ [] and the escape \\, or the plain name; None fits all."""
+    """Whether a name matches an argument: LIKE with % _ [] and the escape \\, or the plain name; None matches all."""
     if pattern is None:
         return True
     if not is_pattern:

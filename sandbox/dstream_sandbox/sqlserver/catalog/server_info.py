@@ -45,12 +45,12 @@ _ATTRIBUTES = (
 
 
 def sp_databases(session: CatalogSession, _params: Sequence[Param]) -> Iterator[Event]:
-    """The databases. Their sizes are not known."""
+    """Return the databases. Their sizes are NULL."""
     rows = query(session, "SELECT name FROM sys.databases ORDER BY name")
     yield from result(_DATABASES, [(row[0], None, None) for row in rows])
 
 
 def sp_server_info(_session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """All attributes, or one."""
+    """Return all attributes, or one."""
     wanted = arguments(params, ("@attribute_id",)).get("@attribute_id")
     yield from result(_SERVER_INFO, [row for row in _ATTRIBUTES if wanted is None or row[0] == wanted])

@@ -71,7 +71,7 @@ _STATUS = CatalogColumn(0, 0, "@RETURN_VALUE", "int", 4, 10, 0, is_nullable=Fals
 
 
 def sp_stored_procedures(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """The user's procedures. Their names end with ;1, the number that once grouped procedures."""
+    """Return the user's procedures. Names end in ;1, the number that once grouped procedures."""
     values = arguments(params, _NAMES)
     require_current_database(session, text(values, "@sp_qualifier"))
     is_pattern = number(values, "@fusepattern", 1) != 0
@@ -84,7 +84,7 @@ def sp_stored_procedures(session: CatalogSession, params: Sequence[Param]) -> It
 
 
 def sp_sproc_columns(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """The return value and the parameters of the procedures that match."""
+    """Return the return value and the parameters of the matching procedures."""
     values = arguments(params, _COLUMN_NAMES)
     require_current_database(session, text(values, "@procedure_qualifier"))
     is_pattern = number(values, "@fusepattern", 1) != 0

@@ -73,7 +73,7 @@ _PARAMETERS_BEFORE_100 = ("@table_name", "@table_owner", "@table_qualifier", "@c
 
 
 def sp_columns(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """The columns of the tables that match."""
+    """Return the columns of the matching tables."""
     values = arguments(params, _PARAMETERS_BEFORE_100)
     version = number(values, "@odbcver", 2)
     rows = [_common(session.database, *pair, version) + _legacy(pair[1]) for pair in _find(session, values)]
@@ -81,7 +81,7 @@ def sp_columns(session: CatalogSession, params: Sequence[Param]) -> Iterator[Eve
 
 
 def sp_columns_100(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """The same with what SQL Server 2008 added."""
+    """Return the same as `sp_columns`, plus what SQL Server 2008 added."""
     values = arguments(params, _PARAMETERS)
     version = number(values, "@odbcver", 2)
     rows = [

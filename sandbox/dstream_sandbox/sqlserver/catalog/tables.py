@@ -30,7 +30,7 @@ _PARAMETERS = ("@table_name", "@table_owner", "@table_qualifier", "@table_type",
 
 
 def sp_tables(session: CatalogSession, params: Sequence[Param]) -> Iterator[Event]:
-    """Tables and views; or, asked with % and empty strings, the databases, schemas or table types (ODBC, SQLTables)."""
+    """List tables and views, or, with % and empty strings, databases, schemas or table types (ODBC, SQLTables)."""
     values = arguments(params, _PARAMETERS)
     name, owner, qualifier = (text(values, key) for key in _PARAMETERS[:3])
     table_type = text(values, "@table_type")

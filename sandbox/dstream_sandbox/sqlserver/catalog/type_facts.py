@@ -1,4 +1,4 @@
-"""What sys.types says of each type, and what the describing and catalog procedures derive from it.
+"""What sys.types reports about each type, and what the describe and catalog procedures derive from it.
 
 Sources: Microsoft Learn, "sys.types", "sp_describe_first_result_set", [MS-TDS] 2.2.5.4.
 """
@@ -15,7 +15,7 @@ from dstream_sandbox.sqlserver.values import MAX, SqlType
 
 @dataclass(frozen=True, slots=True)
 class TypeFacts:
-    """One type, as declared."""
+    """The facts about one declared type."""
 
     system_type_id: int
     user_type_id: int
@@ -63,7 +63,7 @@ _SIZED: dict[str, tuple[int, int, int]] = {
     "binary": (173, tt.BIG_BINARY, 1),
     "varbinary": (165, tt.BIG_VARBINARY, 1),
 }
-# name: system_type_id, TDS type, bytes beside the time of day, digits before the fraction
+# name: system_type_id, TDS type, bytes in addition to the time of day, digits before the fraction
 _MOMENTS: dict[str, tuple[int, int, int, int]] = {
     "time": (41, tt.TIME_N, 0, 8),
     "datetime2": (42, tt.DATETIME2_N, 3, 19),
@@ -74,7 +74,7 @@ _PLP_TDS_LENGTH = 0xFFFF
 
 
 def type_facts(sql_type: SqlType) -> TypeFacts:
-    """The facts of a declared type."""
+    """Return the facts about a declared type."""
     name = sql_type.name.lower()
     if name in _SIZED:
         return _sized(name, sql_type)

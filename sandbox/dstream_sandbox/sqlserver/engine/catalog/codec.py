@@ -1,4 +1,4 @@
-"""Catalog entries as JSON, the form in which the database file keeps them."""
+"""Catalog entries as JSON, the form in which the database file stores them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def dump(entry: Any) -> str:
-    """Any of model.py's classes."""
+    """Serialize an instance of any class in model.py."""
     return json.dumps(_plain(entry))
 
 

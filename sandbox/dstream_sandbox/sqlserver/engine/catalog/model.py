@@ -1,4 +1,4 @@
-"""What a database consists of: tables, indexes, constraints, views, procedures, principals. Plain values, no SQL."""
+"""What a database contains: tables, indexes, constraints, views, procedures, principals. Plain values, no SQL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dstream_sandbox.sqlserver.values import SqlType
 
 @dataclass(slots=True)
 class Column:
-    """`id` is SQL Server's column_id: it never changes and names the stored column."""
+    """`id` is SQL Server's column_id. It never changes and names the stored column."""
 
     id: int
     name: str
@@ -35,7 +35,7 @@ class Index:
     clustered: bool = False
     include: tuple[int, ...] = ()
     object_id: int = 0
-    """Of the constraint that owns it."""
+    """Object id of the constraint that owns the index."""
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class ForeignKey:
 
 @dataclass(slots=True)
 class Table:
-    """`storage` is the SQLite schema that holds it: main, or temp for #tables and table variables."""
+    """`storage` is the SQLite schema that holds the table: main, or temp for #tables and table variables."""
 
     id: int
     schema: str
@@ -68,17 +68,17 @@ class Table:
     created: int = 0
     modified: int = 0
     shape: int = 1
-    """Counts changes of the stored columns."""
+    """Incremented when the stored columns change."""
     next_column_id: int = 1
     storage: str = "main"
     system: bool = False
-    """A table of the server's own (cdc.*): read only."""
+    """A read-only table of the server itself (cdc.*)."""
     filter: str = ""
-    """SQLite predicate that hides rows the server has not published yet."""
+    """SQLite predicate that hides rows that have not been published yet."""
 
     @property
     def key(self) -> str:
-        """The id as part of stored names; a session's own tables have negative ids."""
+        """The id as it appears in stored names; a session's own tables have negative ids."""
         return str(self.id) if self.id >= 0 else f"_{-self.id}"
 
     @property
@@ -140,7 +140,7 @@ class Principal:
     kind: str  # "user" | "role"
     login: str | None = None
     members: set[str] = field(default_factory=set)
-    """Of a role: names in lower case."""
+    """For a role: its members' names in lower case."""
     grants: set[tuple[str, str, str]] = field(default_factory=set)
     """(GRANT or DENY, permission, securable: `object:<id>`, `schema:<name>`, `database`)."""
 

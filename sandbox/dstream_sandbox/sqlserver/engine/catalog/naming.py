@@ -1,4 +1,4 @@
-"""Object names as text: `[a b].dbo."c"` to parts and back."""
+"""Object names as text, such as `[a b].dbo."c"`: to parts and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PART = re.compile(r'\s*(\[(?:[^\]]|\]\])*\]|"(?:[^"]|"")*"|[^.\[\]"]*)\s*(\.|$)
 
 
 def split_name(text: str) -> tuple[str, ...]:
-    """The parts of a possibly quoted, possibly qualified name; () when it is none."""
+    """Return the parts of a possibly quoted, possibly qualified name; () if it is not a name."""
     parts: list[str] = []
     position = 0
     while True:
@@ -30,7 +30,7 @@ def _unquoted(part: str) -> str:
 
 
 def split_list(text: str) -> list[str]:
-    """Names separated by commas, each possibly quoted."""
+    """Split names at commas; each can be quoted."""
     found: list[str] = []
     for part in re.findall(r'\s*(\[(?:[^\]]|\]\])*\]|"(?:[^"]|"")*"|[^,]+)\s*(?:,|$)', text):
         name = _unquoted(part.strip())

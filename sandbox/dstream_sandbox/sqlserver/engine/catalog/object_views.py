@@ -18,7 +18,7 @@ Row = tuple[Any, ...]
 
 
 def tables(session: SqlSession) -> Iterator[Table]:
-    """Stored tables that the session may know of."""
+    """Yield the stored tables that the session is allowed to see."""
     for table in session.home.tables.values():
         if rights.visible(session, table):
             yield table

@@ -1,4 +1,4 @@
-"""Answers of SERVERPROPERTY and its kin."""
+"""Answers of SERVERPROPERTY and similar functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of metadata functions such as OBJECT_ID, which a compiled statement asks while it runs."""
+"""Answers of metadata functions such as OBJECT_ID, which a compiled statement calls while it runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Entry = Table | View | Procedure
 
 
 def answer(session: SqlSession, question: str, args: tuple[Any, ...]) -> Stored:
-    """In stored form."""
+    """Return the answer in stored form."""
     return _QUESTIONS[question](session, *args)
 
 

@@ -1,5 +1,5 @@
-"""Who may do what: sysadmin and db_owner everything, others what they or their roles were granted
-(Microsoft Learn, "Permissions (Database Engine)"), a simple model of it."""
+"""Permissions: sysadmin and db_owner can do everything, others only what they or their roles were granted. A simple
+model of Microsoft Learn, "Permissions (Database Engine)"."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _OPEN_SCHEMAS = ("sys", "information_schema")
 
 
 def user_of(session: SqlSession, database: Database | None = None) -> Principal | None:
-    """The database user of the session's login."""
+    """Return the database user of the session's login."""
     login = session.login.lower()
     principals = (database or session.home).principals.values()
     return next((p for p in principals if p.kind == "user" and (p.login or p.name).lower() == login), None)
 
 
 def check_access(session: SqlSession, database: Database) -> None:
-    """Raises 916 for a login without a user in the database."""
+    """Raise 916 if the login has no user in the database."""
     if session.engine.is_sysadmin(session.login) or database.name.lower() in ("master", "tempdb", "msdb"):
         return
     if user_of(session, database) is None:
@@ -38,7 +38,7 @@ def check_access(session: SqlSession, database: Database) -> None:
 
 
 def roles_of(session: SqlSession) -> set[str]:
-    """Names of the roles that the session's user is in, directly or through roles, lower case."""
+    """Return the names, in lower case, of the roles that the session's user is in, directly or through roles."""
     user = user_of(session)
     if user is None:
         return {"public"}
@@ -77,7 +77,7 @@ def allowed(session: SqlSession, permission: str, entry: Table | View | Procedur
 
 
 def require(session: SqlSession, permission: str, entry: Table | View) -> None:
-    """Raises 229."""
+    """Raise 229 if the session lacks the permission."""
     if not allowed(session, permission, entry):
         raise permission_denied(permission, entry.name, session.home.name, entry.schema)
 
@@ -88,7 +88,7 @@ def require_execute(session: SqlSession, procedure: Procedure) -> None:
 
 
 def require_ddl(session: SqlSession, what: str) -> None:
-    """Raises 262 without db_owner or db_ddladmin."""
+    """Raise 262 without db_owner or db_ddladmin."""
     if is_owner(session) or "db_ddladmin" in roles_of(session):
         return
     raise SqlError(262, f"{what} permission denied in database '{session.home.name}'.", severity=14)
@@ -122,8 +122,8 @@ def role_exists(session: SqlSession, name: str) -> bool:
 
 
 def may_read_capture(session: SqlSession, instance: CaptureInstance) -> bool:
-    """SELECT on the source's captured columns, and membership in the gating role if there is one (Microsoft
-    Learn, "sys.fn_cdc_get_min_lsn", Permissions)."""
+    """Whether the user has SELECT on the source's captured columns and is in the gating role, if there is one
+    (Microsoft Learn, "sys.fn_cdc_get_min_lsn", Permissions)."""
     if is_owner(session):
         return True
     if instance.role and instance.role.lower() not in roles_of(session):
@@ -138,7 +138,8 @@ def require_capture(session: SqlSession, instance: CaptureInstance) -> None:
 
 
 def visible(session: SqlSession, entry: Table | View | Procedure) -> bool:
-    """Catalog views show objects on which one has some right (Microsoft Learn, "Metadata visibility configuration")."""
+    """Catalog views show objects on which the user has any permission (Microsoft Learn, "Metadata visibility
+    configuration")."""
     return entry.schema.lower() in _OPEN_SCHEMAS or any(
         allowed(session, p, entry) for p in ("SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE")
     )

@@ -175,8 +175,8 @@ def dm_tran_current_transaction(session: SqlSession) -> Iterator[Row]:
     "database_transaction_commit_lsn:N",
 )
 def dm_tran_database_transactions(session: SqlSession) -> Iterator[Row]:
-    """The savepoint's LSN is a place in the log (Materialize's fence for an exact snapshot
-    reads it: MaterializeInc/materialize#32979)."""
+    """The savepoint's LSN is a position in the log. Materialize reads it as a fence for an exact snapshot
+    (MaterializeInc/materialize#32979)."""
     for other in session.engine.sessions():
         transaction = other.transaction
         if transaction is None:
@@ -216,7 +216,7 @@ def dm_tran_locks(session: SqlSession) -> Iterator[Row]:
     server_wide=True,
 )
 def dm_server_services(session: SqlSession) -> Iterator[Row]:
-    """SQL Server Agent runs capture: it shows as stopped when the current database's capture job is."""
+    """SQL Server Agent runs capture, so it shows as stopped if the current database's capture job is stopped."""
     running = session.engine.capture.is_running(session.home)
     agent = (4, "Running") if running else (1, "Stopped")
     yield "SQL Server (MSSQLSERVER)", 2, "Automatic", 4, "Running", None, None, "sandbox", "N"
@@ -232,7 +232,7 @@ def dm_server_services(session: SqlSession) -> Iterator[Row]:
     "last_commit_cdc_time:d latency:i empty_scan_count:i failed_sessions_count:i",
 )
 def dm_cdc_log_scan_sessions(session: SqlSession) -> Iterator[Row]:
-    """One row: the scan that published what is visible now. A stopped job has made no scan since."""
+    """One row: the scan that published what is now visible. A stopped job has run no scan since."""
     if not session.home.options.cdc_enabled:
         return
     from dstream_sandbox.sqlserver.engine.cdc.questions import max_lsn

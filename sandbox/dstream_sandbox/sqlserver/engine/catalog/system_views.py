@@ -39,8 +39,8 @@ _SHORT = {
 def view(
     name: str, columns: str, *, catalog_only: bool = False, server_wide: bool = False
 ) -> Callable[[RowsOf], RowsOf]:
-    """Register a view: `columns` is `name:type ..` with the one-letter types above. `catalog_only` rows depend on
-    nothing but the catalog and the login; `server_wide` views are the same from every database."""
+    """Register a view. `columns` is `name:type ...` with the one-letter types above. `catalog_only` rows depend only on
+    the catalog and the login; `server_wide` views are the same in every database."""
     parsed = tuple((part.rsplit(":", 1)[0], _SHORT[part.rsplit(":", 1)[1]]) for part in columns.split())
 
     def add(rows: RowsOf) -> RowsOf:
@@ -51,7 +51,7 @@ def view(
 
 
 def find(schema: str, name: str) -> SystemView | None:
-    """A view by schema and name; without schema only what is never a user's: none."""
+    """Return a view by schema and name; None unless the schema is sys or INFORMATION_SCHEMA."""
     _load()
     if schema.lower() not in ("sys", "information_schema"):
         return None
@@ -74,7 +74,7 @@ def is_server_wide(view_: SystemView) -> bool:
 
 
 def version_of(session: SqlSession, view_: SystemView) -> object | None:
-    """Rows computed under an equal version are still right; None: compute them each time."""
+    """Return a value that is equal as long as computed rows stay valid; None if they must be computed every time."""
     if not _ENTRIES[view_.name.lower()].catalog_only:
         return None
     return (session.home.name, session.home.version, session.temp_version, session.login)
@@ -95,13 +95,13 @@ def all_views() -> list[SystemView]:
 
 
 def catalog_type(type_: SqlType) -> tuple[int, int]:
-    """system_type_id and user_type_id."""
+    """Return system_type_id and user_type_id."""
     system, user, _ = TYPE_IDS["timestamp" if type_.name == "rowversion" else type_.name]
     return system, user
 
 
 def max_length(type_: SqlType) -> int:
-    """max_length of sys.columns: bytes, -1 for (max) and xml, 16 for the old LOBs."""
+    """Return max_length as in sys.columns: bytes, -1 for (max) and xml, 16 for the legacy LOBs."""
     name = "timestamp" if type_.name == "rowversion" else type_.name
     if name in names.LEGACY_LOBS:
         return 16
@@ -130,7 +130,7 @@ _TIME_PRECISION = {"time": 8, "datetime2": 19, "datetimeoffset": 26}
 
 
 def precision(type_: SqlType) -> int:
-    """precision of sys.columns."""
+    """Return precision as in sys.columns."""
     if type_.name in names.DECIMALS:
         return type_.precision or 18
     if type_.name in _TIME_PRECISION:
