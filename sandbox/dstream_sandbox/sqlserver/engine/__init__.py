@@ -1,8 +1,8 @@
-"""The sandbox's SQL Server without its wire: T-SQL, transactions, types and change data capture over SQLite.
+"""The sandbox's SQL Server without its wire: T-SQL, transactions, types and change data capture on SQLite.
 
-A batch goes through four stages: `syntax/` (text to tree), `binder/` (tree to typed SQLite SQL), the statement
-modules (`data_statements`, `definitions`, `procedures`, ..) that run it in a `session`, and `transactions` that
-commit it, with the change rows of `cdc/`, under one short lock."""
+A batch goes through four stages: `syntax/` (text to tree), `binder/` (tree to typed SQLite SQL), the statement modules
+(`data_statements`, `definitions`, `procedures`, ...) that run it in a `session`, and `transactions`, which commits it
+together with the change rows of `cdc/` under one short lock."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ __all__ = ["open_engine"]
 
 
 def open_engine(data: Path, *, user: str, password: str, capture_delay_s: float = 0.0) -> Engine:
-    """Open (or create) the server kept in the folder `data`. `user` is its administrator; `capture_delay_s` is how
-    long after a commit its changes appear in the change tables."""
+    """Open (or create) the server stored in the folder `data`. `user` is its administrator; `capture_delay_s` is the
+    delay between a commit and its changes appearing in the change tables."""
     return SqlEngine(data, user, password, capture_delay_s)

@@ -1,6 +1,6 @@
-"""Runs batches: control flow, what an error ends, and the dispatch of statements.
+"""Runs batches: control flow, the effects of errors, and statement dispatch.
 
-Every runner is a generator of events; its return value tells the caller how control goes on."""
+Every runner is a generator of events; its return value tells the caller how control flow continues."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.session import SqlSession
 
 _TERMINATES = frozenset({220, 515, 547, 2601, 2627, 2628, 8115, 8134})
-"""Errors of a change that are followed by message 3621."""
+"""Errors of data changes that are followed by message 3621."""
 
 
 class BatchAborted(Exception):
-    """An error that was reported ended the batch."""
+    """An error that has been reported ended the batch."""
 
 
 @dataclass(slots=True)
 class _Try:
-    """Depth of TRY blocks in the running frame."""
+    """Nesting depth of TRY blocks in the running frame."""
 
     depth: int = 0
 
@@ -68,7 +68,7 @@ class BatchRunner:
         self.tries = _Try()
 
     def run(self, work: Callable[[], Iterator[Event]]) -> Iterator[Event]:
-        """The outermost frame of a request: errors become messages, ATTENTION ends it quietly."""
+        """Run the outermost frame of a request: errors become messages, ATTENTION ends it silently."""
         session = self.session
         self.cancelled.clear()
         self.tries = _Try()
@@ -126,7 +126,8 @@ class BatchRunner:
             session.frame = outer
 
     def _simple_insert(self, sql: str) -> tuple[st.Statement, ...] | None:
-        """An INSERT of constants as the parameterised statement that all of its kind share, its variables set."""
+        """Return an INSERT of constants as the parameterized statement shared by all of its kind, after setting its
+        variables."""
         from dstream_sandbox.sqlserver.engine.session import Variable
 
         simple = simplified(sql)
@@ -155,7 +156,7 @@ class BatchRunner:
         return found
 
     def _declare(self, params: Sequence[Param], declarations: str) -> list[str]:
-        """Make the parameters variables; the names of output parameters come back."""
+        """Declare the parameters as variables; return the names of the output parameters."""
         declared = self.parameters_of(declarations)
         outputs: list[str] = []
         by_name = {p.name.lower(): p for p in params if p.name}
@@ -220,7 +221,7 @@ class BatchRunner:
         return (yield from self._guarded(statement))
 
     def _condition(self, statement: st.If | st.While) -> Generator[Event, None, bool | None]:
-        """The condition's truth; None when it failed and the batch goes on."""
+        """Whether the condition is true; None if it failed and the batch continues."""
         home, visited = self.session.home, visited_database(self.session, statement)
         if visited is not None:
             self.session.enter(visited)
@@ -322,8 +323,8 @@ class BatchRunner:
         return signal
 
     def _failed(self, error: SqlError, statement: st.Statement) -> Generator[Event, None, None]:
-        """The statement is undone. Inside TRY control goes to CATCH; else the error is reported and ends the batch if
-        it is one of those that do (Microsoft Learn, "SET XACT_ABORT", and TRY...CATCH, "Uncommittable
+        """Undo a failed statement. Inside TRY, control passes to CATCH; otherwise the error is reported, and ends the
+        batch if it is batch-aborting (Microsoft Learn, "SET XACT_ABORT", and TRY...CATCH, "Uncommittable
         transactions")."""
         session = self.session
         session.finish_statement(failed=True)
@@ -397,7 +398,7 @@ class BatchRunner:
 
 
 def converted(value: Stored, source: SqlType, target: SqlType) -> Stored:
-    """A stored value in another type; NULL stays."""
+    """Convert a stored value to another type; NULL stays NULL."""
     if value is None or source == target:
         return value
     change = convert(source, target)
@@ -423,7 +424,7 @@ def _writes(statement: st.Statement) -> bool:
 
 
 def _starts_transaction(statement: st.Statement) -> bool:
-    """Microsoft Learn, "SET IMPLICIT_TRANSACTIONS": the statements that begin one."""
+    """Whether the statement starts a transaction (Microsoft Learn, "SET IMPLICIT_TRANSACTIONS")."""
     return isinstance(
         statement,
         (

@@ -1,4 +1,4 @@
-"""Rows that come from outside SQL: bulk load and INSERT .. EXEC."""
+"""Inserts rows that do not come from a query: bulk load and INSERT ... EXEC."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _CHUNK = 5000
 def bulk_insert(
     session: SqlSession, table: str, columns: Sequence[str], rows: Iterator[Row], types: Sequence[SqlType] = ()
 ) -> int:
-    """INSERT BULK: rows in the types given, else in the table's own; all or none. An identity column among `columns`
-    keeps the values given."""
+    """INSERT BULK: insert rows of the given types, or else of the table's own; all or none. An identity column among
+    `columns` keeps the given values."""
     target = split_name(table)
     found = session.find(target)
     if not isinstance(found, Table):
@@ -60,7 +60,7 @@ def insert_rows(
     types: Sequence[SqlType],
     rows: Iterable[Row],
 ) -> int:
-    """Rows of the given types into a table, through a TEMP table, as one statement."""
+    """Insert rows of the given types into a table, through a TEMP table, as one statement."""
     encoders = [encoder(t) for t in types]
     names_ = ",".join(f"k{i}" for i in range(len(types)))
     marks = ",".join("?" for _ in types)

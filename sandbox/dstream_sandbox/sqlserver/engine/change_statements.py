@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def select_into(session: SqlSession, statement: st.SelectStatement, body: nodes.Select) -> Iterator[Event]:
-    """SELECT .. INTO: a new table, and the rows into it."""
+    """SELECT ... INTO: create a table and insert the rows."""
     from dstream_sandbox.sqlserver.engine.definitions import create_table_like
 
     assert body.into is not None
@@ -51,8 +51,7 @@ def change(runner: BatchRunner, statement: st.Insert | st.Update | st.Delete | s
 
 
 def _locked_plan(session: SqlSession, statement: st.Insert | st.Update | st.Delete | st.Merge) -> ChangePlan:
-    """The plan, its table locked. Waiting for the lock may have let ALTER TABLE through: then the plan is made
-    again."""
+    """Return the plan with its table locked. If ALTER TABLE ran while this waited for the lock, plan again."""
     while True:
         plan = change_plan(session, statement)
         if plan.table.storage != "main":
@@ -92,7 +91,7 @@ def _run_plan(session: SqlSession, plan: ChangePlan) -> Iterator[Event]:
 
 
 def undo_steps(session: SqlSession, table: Table, mark: int) -> None:
-    """A statement of several steps failed inside a transaction: its earlier steps go too."""
+    """Undo the earlier steps of a multi-step statement that failed inside a transaction."""
     transaction = session.transaction
     if transaction is not None and table.id in transaction.dirty and transaction.dirty[table.id].latest > mark:
         discard_after(transaction, Savepoint("", mark, len(transaction.undo)), session.connection)
@@ -154,7 +153,7 @@ def _assign_from_log(
 
 
 def _insert_from_procedure(runner: BatchRunner, statement: st.Insert) -> Iterator[Event]:
-    """INSERT .. EXEC: the procedure's result sets are the rows."""
+    """INSERT ... EXEC: insert the rows of the procedure's result sets."""
     from dstream_sandbox.sqlserver.engine import procedures
     from dstream_sandbox.sqlserver.engine.bulk_load import insert_rows
 
@@ -181,7 +180,7 @@ def _insert_from_procedure(runner: BatchRunner, statement: st.Insert) -> Iterato
 
 
 def truncate(session: SqlSession, statement: st.Truncate) -> Iterator[Event]:
-    """All rows go and the identity starts again. Refused on a table under CDC (error 4711)."""
+    """Delete all rows and reset the identity. Refused on a table under CDC (error 4711)."""
     binder = ChangeBinder(session, database=session.home.name)
     table = binder.target(statement.target, "DELETE")
     name = f"{table.name}"

@@ -1,8 +1,7 @@
-"""Runs change plans: fill the change log, lock, check, and bring the session's overlay up to date.
+"""Runs change plans: fill the change log, lock, check, and update the session's overlay.
 
-A statement works on one snapshot of the database. Rows and keys are locked once they are known; when one of them
-changed between the snapshot and the lock, the statement begins again (SQL Server waits for the lock before it reads
-the row)."""
+A statement works on one snapshot of the database. Rows and keys are locked once they are known. If one of them changed
+between the snapshot and the lock, the statement starts over (SQL Server waits for the lock before it reads the row)."""
 
 from __future__ import annotations
 
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.session import SqlSession
 
 _ESCALATE = 5000
-"""Above this many rows a statement takes the table (Microsoft Learn, "Lock escalation")."""
+"""Above this many rows, a statement locks the whole table (Microsoft Learn, "Lock escalation")."""
 
 
 class _Busy(Exception):
-    """A row or key is locked by somebody else."""
+    """A row or key is locked by another transaction."""
 
     def __init__(self, resource: Hashable, mode: str = "X") -> None:
         super().__init__()
@@ -40,11 +39,11 @@ class _Busy(Exception):
 
 
 class _Stale(Exception):
-    """What was read changed before it was locked."""
+    """Data changed between being read and being locked."""
 
 
 def run_change(session: SqlSession, plan: ChangePlan, bindings: dict[str, Stored]) -> tuple[int, int]:
-    """Run the statement in the session's transaction. (number of rows, first log position of them)."""
+    """Run the statement in the session's transaction. Return the number of rows and their first log position."""
     transaction = session.current_transaction()
     database, table = session.home, plan.table
     overlay = session.overlay(transaction, table)
@@ -53,7 +52,7 @@ def run_change(session: SqlSession, plan: ChangePlan, bindings: dict[str, Stored
     if shared:
         session.lock_table(transaction, table.id, "X" if plan.exclusive else "IX")
         if database.tables.get(table.id) is not table:
-            raise unsupported("a statement whose table is being redefined meanwhile")
+            raise unsupported("a statement whose table is redefined concurrently")
     while True:
         number = session.snapshot_number(transaction)
         connection.execute("SAVEPOINT change")
@@ -91,7 +90,7 @@ def snapshot_conflict(table: Table, database: str) -> SqlError:
 
 
 class _Attempt:
-    """One try of one statement, inside a savepoint."""
+    """One attempt at one statement, inside a savepoint."""
 
     def __init__(
         self,
@@ -148,7 +147,7 @@ class _Attempt:
     # Fill
 
     def _fill(self, bindings: dict[str, Stored]) -> int:
-        """Rows of the statement into the log, numbered consecutively from `base` by SQLite's own row numbering."""
+        """Add the statement's rows to the log, numbered consecutively from `base` by SQLite's own row numbering."""
         plan, log = self.plan, self.database.log
         taken = (plan.row_count or BULK) + 1
         first = log.take(taken)
@@ -185,7 +184,7 @@ class _Attempt:
         self.session.last_identity = first + (count - 1) * column.identity[1]
 
     def _raise_identity(self, column_id: int) -> None:
-        """Explicit values move the counter on."""
+        """Advance the counter past explicit values."""
         column = self.table.column_by_id(column_id)
         found = self._one(f"SELECT max(n{column_id}) FROM {self.overlay.log} WHERE n>=?")
         if found is None or found[0] is None or column.identity is None:
@@ -231,7 +230,7 @@ class _Attempt:
             raise _Stale
 
     def _resources(self) -> list[Hashable]:
-        """The rows changed, and the unique keys that they had and have."""
+        """Return the changed rows and their old and new unique keys."""
         plan, table = self.plan, self.table
         if plan.verb == "INSERT" and not plan.keys:
             return []
@@ -296,7 +295,7 @@ class _Attempt:
             raise self._duplicate_in_overlay() from None
 
     def _duplicate_in_overlay(self) -> SqlError:
-        """Which unique index two of the session's own rows violate."""
+        """Return the error for the unique index that two of the session's own rows violate."""
         for index in self.plan.unique:
             keys = [c for c, _ in index.columns]
             mine = ",".join(f"n{c} COLLATE {self._collation(c)}" for c in keys)
@@ -405,9 +404,9 @@ class _Attempt:
         return SqlError(547, text, state=0)
 
     def _mark_rekeyed(self, count: int) -> None:
-        """An update that changed a unique key is a deferred update: CDC shows delete and insert
-        (KB3030352; debezium/debezium#7728). One
-        row: both under the same seqval; many rows: the inserts' seqvals follow all the deletes'."""
+        """Mark updates of a unique key as deferred updates: CDC shows them as delete and insert (KB3030352;
+        debezium/debezium#7728). For one row, both have the same seqval; for many rows, the inserts' seqvals follow
+        those of all deletes."""
         columns = {c for index in self.plan.unique for c, _ in index.columns}
         changed = " OR ".join(f"o{c} IS NOT n{c}" for c in sorted(columns))
         shift = 0
@@ -420,7 +419,7 @@ class _Attempt:
 
 
 def _normaliser(table: Table, index: Index) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """Key values in the form in which equal keys are equal in Python."""
+    """Return a function that normalizes key values, so that equal keys are equal in Python."""
     makers = []
     for column_id, _ in index.columns:
         type_ = table.column_by_id(column_id).type

@@ -11,5 +11,5 @@ _UNIX = (EPOCH_1900 + 25567) * TICKS_PER_DAY
 
 
 def now_ticks() -> int:
-    """100 ns since 0001-01-01T00:00."""
+    """Return the time in 100 ns ticks since 0001-01-01T00:00."""
     return _UNIX + time.time_ns() // 100

@@ -1,4 +1,4 @@
-"""How control goes on after a statement."""
+"""How control flow continues after a statement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """`break`, `continue`, or `return` with its value; None in its place means: the next statement."""
+    """`break`, `continue`, or `return` with its value. None in its place means the next statement."""
 
     kind: str
     value: int = 0

@@ -1,4 +1,4 @@
-"""SELECT, INSERT, UPDATE, DELETE, MERGE, TRUNCATE: compile once, run, give events."""
+"""SELECT, INSERT, UPDATE, DELETE, MERGE, TRUNCATE: compile once, run, yield events."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _assigned_variables(query: nodes.Query) -> bool:
 
 
 def _assignment_plan(session: SqlSession, binder: QueryBinder, query: nodes.Query) -> QueryPlan:
-    """SELECT @x = ..: the query's rows set the variables one after another."""
+    """SELECT @x = ...: the query's rows set the variables one after another."""
     body = query.body
     assert isinstance(body, nodes.Select)
     targets = [item.variable or "" for item in body.items]
@@ -122,7 +122,7 @@ def _assignment_plan(session: SqlSession, binder: QueryBinder, query: nodes.Quer
 def _running_plan(
     session: SqlSession, binder: QueryBinder, sql: str, targets: list[str], columns: tuple[Ex, ...]
 ) -> QueryPlan:
-    """`SELECT @s = @s + x FROM t`: each row sees what the row before it set."""
+    """`SELECT @s = @s + x FROM t`: each row sees the value that the previous row set."""
     variables = dict(binder.gathered.variables)
     for name in targets:
         parameter = variables.pop(name, None)
@@ -168,7 +168,7 @@ def _reads(node: object, variables: set[str]) -> bool:
 
 
 def open_query(session: SqlSession, plan: QueryPlan) -> sqlite3.Cursor:
-    """Start reading: what hints lock is locked, the isolation level's snapshot is in force."""
+    """Start reading, with the locks that hints request and the isolation level's snapshot in force."""
     gathered = plan.gathered
     transaction = session.reading_transaction
     if gathered.locks:
@@ -185,7 +185,7 @@ def open_query(session: SqlSession, plan: QueryPlan) -> sqlite3.Cursor:
 
 
 def release_statement_locks(session: SqlSession, plan: QueryPlan) -> None:
-    """TABLOCK without HOLDLOCK holds to the end of the statement."""
+    """TABLOCK without HOLDLOCK lasts until the end of the statement."""
     transaction = session.reading_transaction
     for table_id, mode in plan.gathered.locks:
         if mode == "s" and transaction is not None:
@@ -219,7 +219,7 @@ def select(session: SqlSession, statement: st.SelectStatement) -> Iterator[Event
 
 
 def read_rows(session: SqlSession, cursor: sqlite3.Cursor, types: list[SqlType], limit: int = 0) -> Iterator[Rows]:
-    """The rest of a cursor, some rows at a time. The first rows come early, later batches are full."""
+    """Yield the rest of a cursor in batches. The first rows come early; later batches are full."""
     decode = row_decoder(types)
     size, seen = 50, 0
     while True:
@@ -258,7 +258,7 @@ def _assign(session: SqlSession, plan: QueryPlan) -> None:
 
 
 def truth(session: SqlSession, statement: object, condition: nodes.Node) -> bool:
-    """An IF's or WHILE's condition; UNKNOWN is not true."""
+    """Whether the condition of an IF or WHILE is true; UNKNOWN is not."""
     key = plan_key(session, condition, "condition")
     plan = cached_plan(session, key)
     if not isinstance(plan, QueryPlan):
@@ -269,7 +269,7 @@ def truth(session: SqlSession, statement: object, condition: nodes.Node) -> bool
 
 
 def scalar(session: SqlSession, statement: object, node: nodes.Node, type_: SqlType | None = None) -> Stored:
-    """An expression outside a query, converted to `type_` as a variable of that type takes it."""
+    """Evaluate an expression outside a query, converted to `type_` as if assigned to a variable of that type."""
     return scalar_typed(session, node, type_)[0]
 
 

@@ -1,4 +1,4 @@
-"""One database: its file, its catalog in memory, its log counter, and the lock under which changes become committed."""
+"""One database: its file, its catalog in memory, its log counter, and the lock under which changes are committed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CREATE TABLE IF NOT EXISTS meta (kind TEXT, id INTEGER, body TEXT, PRIMARY KEY (
 CREATE TABLE IF NOT EXISTS identities (table_id INTEGER PRIMARY KEY, next INTEGER);
 """
 _FIRST_OBJECT_ID, _OBJECT_IDS, _OBJECT_ID_STEP = 245_575_913, 17_000_000, 16
-"""Databases number their objects apart, so that a session's changes and locks can be known by object id alone."""
+"""Each database has its own range of object ids, so that an id alone identifies a session's changes and locks."""
 _RECENT_MAX = 200_000
 
 
 class Database:
-    """Everything that sessions of one database share."""
+    """What the sessions of one database share."""
 
     def __init__(self, name: str, database_id: int, path: Path, now: int) -> None:
         self.name, self.database_id, self.path = name, database_id, path
@@ -44,7 +44,7 @@ class Database:
         self._next_object_id: int = next_id
         self._next_transaction: int = transaction + 1
         self.capture_limit: bytes | None = limit
-        """The last LSN that capture has published; None when it publishes everything at once."""
+        """The last LSN that capture has published; None if it publishes everything immediately."""
         self.tables: dict[int, Table] = {}
         self.views: dict[int, View] = {}
         self.procedures: dict[int, Procedure] = {}
@@ -54,7 +54,7 @@ class Database:
         self.capture = CaptureCatalog()
         self.options = DatabaseOptions(service_broker_guid=str(uuid.uuid4()).upper(), created=now)
         self.version = 1
-        """Grows with every change of the catalog: plans compiled under another version are void."""
+        """Incremented with every catalog change; plans compiled under another version are invalid."""
         self._drop_pending()
         self._load()
         self.identities: dict[int, int] = dict(self.admin.execute("SELECT table_id, next FROM identities"))
@@ -64,7 +64,7 @@ class Database:
         self._recent_floor = 0
 
     def _drop_pending(self) -> None:
-        """Tables of transactions that never committed."""
+        """Drop the tables of transactions that never committed."""
         pending = [i for (i,) in self.admin.execute("SELECT id FROM meta WHERE kind = 'pending'")]
         for object_id in pending:
             self.admin.execute("BEGIN IMMEDIATE")
@@ -91,7 +91,7 @@ class Database:
                 self.schemas[name] = int(schema_id)
 
     def _put(self, entry: Table | View | Procedure) -> None:
-        """Maps are replaced, never changed: other sessions may be walking through them."""
+        """Maps are replaced, never changed, because other sessions may be iterating over them."""
         if isinstance(entry, Table):
             self.tables = {**self.tables, entry.id: entry}
         elif isinstance(entry, View):
@@ -107,7 +107,7 @@ class Database:
         return self._names.get((schema.lower(), name.lower()))
 
     def new_object_id(self) -> int:
-        """Never given twice, also not after a restart."""
+        """Return an id that is never reused, even after a restart."""
         with self.commit_lock:
             found = self._next_object_id
             self._next_object_id += _OBJECT_ID_STEP
@@ -115,7 +115,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A change of catalog or system tables, durable at the end, undone by an exception."""
+        """Change the catalog or system tables: durable on exit, undone by an exception."""
         with self.commit_lock:
             self.admin.execute("BEGIN IMMEDIATE")
             try:
@@ -127,7 +127,7 @@ class Database:
                 raise
 
     def save_state(self, connection: sqlite3.Connection) -> None:
-        """Counters that must not go back."""
+        """Store the counters that must not go backwards."""
         connection.execute(
             "UPDATE state SET last_lsn = ?, next_object_id = ?, capture_limit = ?, last_transaction = ?",
             (self.log.current(), self._next_object_id, self.capture_limit, self._next_transaction),
@@ -139,7 +139,7 @@ class Database:
             return self._next_transaction - 1
 
     def create(self, connection: sqlite3.Connection, entry: Table | View | Procedure) -> None:
-        """Add an object; a table gets its file structure."""
+        """Add an object. For a table, also create its SQLite table and indexes."""
         self.store(connection, entry)
         if isinstance(entry, Table) and not entry.system:
             for statement in table_files.create_table(entry):
@@ -197,7 +197,7 @@ class Database:
             self.identities.pop(entry.id, None)
         self.version += 1
 
-    # What committed lately
+    # Recent commits
 
     def changed_since(self, number: int, resources: Iterable[Hashable]) -> bool:
         """Whether a commit after `number` touched one of the resources."""
@@ -207,7 +207,7 @@ class Database:
         return any(recent.get(resource, 0) > number for resource in resources)
 
     def note_commit(self, resources: Iterable[Hashable]) -> None:
-        """A commit changed these; called under the commit lock, before the locks are released."""
+        """Record what a commit changed. Called under the commit lock, before the locks are released."""
         number = self.commit_number + 1
         recent = self._recent
         if len(recent) > _RECENT_MAX:
@@ -218,7 +218,7 @@ class Database:
         self.commit_number = number
 
     def take_identities(self, table: Table, count: int) -> int:
-        """The first of `count` values of the table's identity column."""
+        """Reserve `count` values of the table's identity column and return the first."""
         column = table.identity_column
         assert column is not None
         assert column.identity is not None

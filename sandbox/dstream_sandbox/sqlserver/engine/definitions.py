@@ -1,7 +1,6 @@
 """CREATE, ALTER and DROP of tables, indexes, schemas, views, procedures and databases.
 
-A definition takes effect at once, for everybody; inside a transaction a CREATE TABLE is taken back when it rolls
-back."""
+A definition takes effect immediately for all sessions. Inside a transaction, a rollback undoes CREATE TABLE."""
 
 from __future__ import annotations
 
@@ -116,7 +115,7 @@ def _own_table(session: SqlSession, name: str, body: st.TableBody) -> Table:
 
 
 def create_table_like(session: SqlSession, name: tuple[str, ...], columns: Sequence[Ex]) -> Table:
-    """The table of SELECT INTO: names, types, NULLs and identity of a query's columns."""
+    """Create the table of SELECT INTO: names, types, nullability and identity come from a query's columns."""
     definitions: list[st.ColumnDefinition] = []
     for column in columns:
         if not column.name:
@@ -152,7 +151,7 @@ def create_index(session: SqlSession, statement: st.CreateIndex) -> Iterator[Eve
 
 
 def add_index(session: SqlSession, table: Table, key: st.KeyDefinition) -> None:
-    """A new index or key constraint over the rows that are there. Raises 1505 for duplicates."""
+    """Add an index or key constraint over the existing rows. Raises 1505 for duplicates."""
     import sqlite3
 
     changed = replace(table, indexes=list(table.indexes), columns=[replace(c) for c in table.columns], modified=now())
@@ -270,7 +269,7 @@ def _create_module(
 
 
 def rename(session: SqlSession, name: tuple[str, ...], new: str, kind: str) -> None:
-    """sp_rename of tables, columns, indexes."""
+    """sp_rename for tables, columns and indexes."""
     rights.require_ddl(session, "ALTER")
     if kind in ("COLUMN", "INDEX"):
         table = session.find(name[:-1])
@@ -360,7 +359,7 @@ LASTING = frozenset(
         st.Permission,
     }
 )
-"""Definitions that stay when the transaction around them rolls back; the rollback says so."""
+"""Definitions that survive the rollback of their transaction; the rollback reports them."""
 HANDLERS: dict[type, Handler] = {
     st.CreateTable: create_table,
     st.AlterTable: alter_table,

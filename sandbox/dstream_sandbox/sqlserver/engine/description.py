@@ -1,4 +1,4 @@
-"""What a batch would return and which types its parameters want, without running it (Microsoft Learn,
+"""What a batch would return and which types its parameters need, without running it (Microsoft Learn,
 "sp_describe_first_result_set", "sp_describe_undeclared_parameters")."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def describe(runner: BatchRunner, sql: str, declarations: str) -> tuple[Column, ...]:
-    """Columns of the first result set; () when there is none."""
+    """Return the columns of the first result set; () if there is none."""
     return _with_frame(runner, declarations, lambda: _first_columns(runner, runner.parse(sql)))
 
 
@@ -111,7 +111,7 @@ def _shown(columns: tuple[Ex, ...]) -> tuple[Column, ...]:
 
 
 def describe_parameters(runner: BatchRunner, sql: str, declarations: str) -> list[tuple[str, SqlType]]:
-    """Undeclared parameters in order of appearance. Raises 11508-like errors where no type can be found."""
+    """Return undeclared parameters in order of appearance. Raises errors such as 11508 if a type cannot be deduced."""
     return _with_frame(runner, declarations, lambda: _suggestions(runner, sql))
 
 
@@ -158,7 +158,7 @@ def _suggested(runner: BatchRunner, statement: st.Statement) -> dict[str, SqlTyp
 
 
 def _procedure_parameters(runner: BatchRunner, statement: st.Execute) -> dict[str, SqlType]:
-    """EXEC p @P1, @P2: the types of the procedure's parameters, nvarchar(4000) for a system procedure's."""
+    """EXEC p @P1, @P2: return the types of the procedure's parameters; nvarchar(4000) for a system procedure."""
     from dstream_sandbox.sqlserver.engine.catalog.model import Procedure
     from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch
 

@@ -84,7 +84,7 @@ def _drop_table(session: SqlSession, name: tuple[str, ...], if_exists: bool) -> 
 
 
 def exclusive(session: SqlSession, table: Table) -> None:
-    """Nobody else has uncommitted changes in the table, from now to the end of the transaction."""
+    """Wait until no other session has uncommitted changes in the table; keep it so until the transaction ends."""
     session.lock_table(session.current_transaction(), table.id, "X")
 
 
@@ -138,7 +138,7 @@ def _drop_database(session: SqlSession, name: tuple[str, ...], if_exists: bool) 
 
 
 def settle(session: SqlSession, table: Table) -> None:
-    """A definition cannot change under rows that this very transaction has not committed."""
+    """Refuse to change a definition if this transaction has uncommitted changes in the table."""
     transaction = session.transaction
     if transaction is not None and table.id in transaction.dirty:
         raise unsupported("changing a table's definition after changing its rows in the same transaction")

@@ -1,4 +1,4 @@
-"""SQL Server's errors, numbered and worded as it does (sys.messages)."""
+"""SQL Server's errors, with its numbers and wording (sys.messages)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ UNSUPPORTED = 40515
 
 
 def unsupported(what: str) -> SqlError:
-    """What the sandbox leaves out; it says so instead of answering wrongly."""
+    """The error for what the sandbox does not implement: it refuses instead of giving a wrong answer."""
     return SqlError(UNSUPPORTED, f"The sandbox does not support {what}.")
 
 

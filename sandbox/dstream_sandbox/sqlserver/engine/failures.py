@@ -25,5 +25,5 @@ def aborts_batch(error: SqlError) -> bool:
 
 
 def dooms(error: SqlError) -> bool:
-    """Inside TRY a batch-aborting error leaves the transaction uncommittable."""
+    """Whether the error, raised inside TRY, leaves the transaction uncommittable."""
     return error.number in _CONVERSIONS or error.number == UNSUPPORTED

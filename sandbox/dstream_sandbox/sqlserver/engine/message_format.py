@@ -8,7 +8,7 @@ _SPECIFIER = re.compile(r"%([-+0# ]*)(\*|\d+)?(?:\.(\*|\d+))?(?:I64|h|l)?([dioux
 
 
 def format_message(text: str | None, *args: object) -> str | None:
-    """printf-like; a missing argument shows as (null)."""
+    """Format like printf; a missing argument shows as (null)."""
     if text is None:
         return None
     waiting = list(args)

@@ -1,4 +1,4 @@
-"""Compiled statements, kept by syntax node: the same batch text gives the same nodes, so repeated batches skip the
+"""Compiled statements, cached by syntax node: the same batch text gives the same nodes, so repeated batches skip the
 compiler."""
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ class QueryPlan:
     columns: tuple[Ex, ...]
     gathered: Gathered
     assigns: tuple[str, ...] = ()
-    """Variables that take the columns of the last row."""
+    """Variables that receive the columns of the last row."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedPlan:
     plan: QueryPlan | ChangePlan
     variables: tuple[tuple[str, SqlType], ...]
-    """The types that the plan was compiled for."""
+    """The types for which the plan was compiled."""
 
 
 class Cache(Generic[V]):
-    """A bounded map, least recently used out first; safe for threads."""
+    """A bounded, thread-safe map that evicts the least recently used entry."""
 
     def __init__(self, size: int) -> None:
         self._size, self._lock = size, threading.Lock()

@@ -1,4 +1,4 @@
-"""EXEC: procedures of the user, of the system, of CDC and of the catalog, and dynamic SQL."""
+"""EXEC: user, system, CDC and catalog procedures, and dynamic SQL."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _MAX_DEPTH = 32
 
 
 def call(runner: BatchRunner, name: str, params: Sequence[Param]) -> Iterator[Event]:
-    """An RPC: the procedure's events, its output parameters and its return status."""
+    """An RPC: yield the procedure's events, its output parameters and its return status."""
     from dstream_sandbox.sqlserver.engine.catalog.naming import split_name
 
     yield from _run(runner, split_name(name) or (name,), params, line=1)
 
 
 def execute(runner: BatchRunner, statement: st.Execute) -> Iterator[Event]:
-    """The EXEC statement: output arguments go back to variables, the return value to @r of `EXEC @r = ..`."""
+    """The EXEC statement: output arguments are assigned to variables, the return value to @r of `EXEC @r = ...`."""
     session = runner.session
     if statement.text:
         text = "".join(str(scalar(session, statement, piece, names.NVARCHAR_MAX) or "") for piece in statement.text)
@@ -73,7 +73,7 @@ def _argument(runner: BatchRunner, statement: st.Execute, argument: st.Procedure
 
 
 def _take_output(frame: Frame, statement: st.Execute, event: OutputValue) -> None:
-    """Into the variable of the caller's frame; the procedure's own is still the current one."""
+    """Assign to a variable in the caller's frame; the procedure's own frame is still the current one."""
     from dstream_sandbox.sqlserver.engine.batch_runner import converted
 
     named = next((a for a in statement.arguments if a.output and a.name == event.name.lower()), None)
@@ -117,10 +117,10 @@ def _run(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], li
 
 
 def _run_elsewhere(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], line: int) -> Iterator[Event]:
-    """`EXEC db.schema.procedure` runs in that database; the session comes back afterwards."""
+    """`EXEC db.schema.procedure`: run in that database, then return the session to its own."""
     session = runner.session
     home = session.home
-    for _ in session.use(name[-3]):  # a client is told nothing: the change ends with the call
+    for _ in session.use(name[-3]):  # not reported to the client: the change ends with the call
         pass
     try:
         yield from _run(runner, name, params, line)
@@ -129,7 +129,7 @@ def _run_elsewhere(runner: BatchRunner, name: tuple[str, ...], params: Sequence[
 
 
 def _execute_sql(runner: BatchRunner, params: Sequence[Param]) -> Iterator[Event]:
-    """sp_executesql @stmt, @params, values.."""
+    """sp_executesql @stmt, @params, values..."""
     if not params:
         raise SqlError(
             201, "Procedure or function 'sp_executesql' expects parameter '@statement', which was not supplied."
@@ -156,14 +156,14 @@ def _execute_sql(runner: BatchRunner, params: Sequence[Param]) -> Iterator[Event
 
 
 def dynamic(runner: BatchRunner, text: str) -> Iterator[Event]:
-    """EXEC('..'): a batch with variables of its own."""
+    """EXEC('...'): run a batch with its own variables."""
     runner.session.depth += 1
     database = runner.session.home
     try:
         yield from scoped(runner.session, runner.batch(text, (), ""))
     finally:
         runner.session.depth -= 1
-        if runner.session.home is not database:  # USE inside ends with the batch
+        if runner.session.home is not database:  # the effect of USE ends with the batch
             runner.session.enter(database)
 
 
@@ -212,7 +212,7 @@ def _bind(
     params: Sequence[Param],
     frame: Frame,
 ) -> list[tuple[int, str]]:
-    """Arguments to parameters, by name or position. Raises 201, 8144, 8145."""
+    """Match arguments to parameters, by name or position. Raises 201, 8144, 8145."""
     from dstream_sandbox.sqlserver.engine.batch_runner import converted
     from dstream_sandbox.sqlserver.engine.session import Variable
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def scoped(session: SqlSession, events: Iterator[Event]) -> Iterator[Event]:
-    """The events, inside a scope of its own."""
+    """Yield the events inside a new scope."""
     settings, session.settings = session.settings, replace(session.settings)
     tables = set(session.temp_tables)
     try:

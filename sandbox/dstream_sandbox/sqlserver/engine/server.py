@@ -1,4 +1,4 @@
-"""The engine: its databases, logins and sessions. `open_engine` is the package's front door."""
+"""The engine: its databases, logins and sessions. `open_engine` is the package's entry point."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def login_failed(user: str) -> SqlError:
 
 
 class SqlEngine:
-    """See the protocol `Engine`. One file for each database in `data`; `server.json` names them and the logins."""
+    """Implements the `Engine` protocol. `data` holds one file per database; `server.json` lists them and the logins."""
 
     def __init__(self, data: Path, user: str, password: str, capture_delay_s: float) -> None:
         self._data = data
@@ -45,7 +45,7 @@ class SqlEngine:
         self._sessions: dict[int, SqlSession] = {}
         self._administrator, self._password = user, password
         self._logins: dict[str, str] = {}
-        """Other logins, lower case, with salt and hash."""
+        """Other logins: lower-case name to salt and hash."""
         self._sysadmins: set[str] = set()
         self.locks = LockManager()
         self.plans: PlanCache = PlanCache(4000)
@@ -78,7 +78,7 @@ class SqlEngine:
         return database
 
     def _save(self) -> None:
-        """Atomically: a crash leaves the old file or the new one."""
+        """Save atomically: a crash leaves the old file or the new one."""
         import os
 
         content = {

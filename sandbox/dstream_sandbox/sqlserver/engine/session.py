@@ -1,6 +1,6 @@
-"""A session: the seam's Session over one SQLite connection for each database it uses.
+"""A session: implements the seam's Session with one SQLite connection per database that it uses.
 
-One thread at a time works in it; only `cancel` comes from outside."""
+One thread at a time works in it; only `cancel` is called from other threads."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Frame:
 
 
 class SqlSession(SessionTransactions):
-    """See the protocol `Session`. Public attributes are for the engine's own modules."""
+    """Implements the `Session` protocol. Public attributes are for the engine's own modules."""
 
     def __init__(self, engine: SqlEngine, spid: int, login: str, database: Database, app: str, host: str) -> None:
         self.engine, self.spid, self.login, self.app, self.host = engine, spid, login, app, host
@@ -154,7 +154,7 @@ class SqlSession(SessionTransactions):
         transaction = self._statement_transaction or self.transaction
         if transaction is not None:
             transaction.cancelled = True
-        with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed concurrently
             self.connection.interrupt()
         self.engine.locks.wake()
 
@@ -223,7 +223,7 @@ class SqlSession(SessionTransactions):
     # Running SQL
 
     def run_sql(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
-        """Run one SQLite statement; what a function raised inside it comes out as itself."""
+        """Run one SQLite statement. An exception that a function raised inside it is raised unchanged."""
         try:
             return self.connection.execute(sql, parameters)
         except sqlite3.IntegrityError:
@@ -232,7 +232,7 @@ class SqlSession(SessionTransactions):
             raise self.translated(error) from error
 
     def translated(self, error: sqlite3.Error) -> Exception:
-        """The error that stands behind SQLite's."""
+        """Return the error that caused SQLite's."""
         inner = self._box.take()
         if inner is not None:
             return inner
@@ -261,7 +261,7 @@ class SqlSession(SessionTransactions):
         return unsupported(f"this statement: {text}")
 
     def fill_marks(self, sql: str, transaction: Transaction | None) -> str:
-        """Table names decided: a changed table is read through the session's view of it."""
+        """Resolve table names. A changed table is read through the session's view of it."""
         dirty = transaction.dirty if transaction is not None else {}
 
         def name_of(table_id: int) -> str:
@@ -277,7 +277,7 @@ class SqlSession(SessionTransactions):
         return overlay.view if overlay is not None else table.stored_name
 
     def overlay(self, transaction: Transaction, table: Table) -> Overlay:
-        """The table's overlay, its TEMP objects made."""
+        """Return the table's overlay, with its TEMP objects created."""
         self._bind(transaction)
         overlay = transaction.overlay(table)
         key = (self.home.name, table.id, table.shape)
@@ -307,7 +307,7 @@ class SqlSession(SessionTransactions):
             self._fresh_views[key] = version
 
     def bindings(self, variables: dict[str, str], session_values: dict[str, str]) -> dict[str, Stored]:
-        """SQLite parameters of a plan."""
+        """Return the SQLite parameters of a plan."""
         found: dict[str, Stored] = {p: self.frame.variables[name].value for name, p in variables.items()}
         for name, parameter in session_values.items():
             found[parameter] = to_stored(SESSION_VALUES[name], session_value(self, name))
@@ -320,7 +320,7 @@ class SqlSession(SessionTransactions):
         return found.type if found is not None else None
 
     def change_output_bindings(self, output: OutputPlan) -> dict[str, Stored]:
-        """An OUTPUT list takes no variables of its own: those of its statement are already in its SQL."""
+        """Return the parameters of an OUTPUT list, which shares its statement's variables."""
         return self.bindings(output.variables, output.session_values)
 
     def find(self, name: Sequence[str]) -> Table | View | SystemView | None:
@@ -341,8 +341,8 @@ class SqlSession(SessionTransactions):
         return None if isinstance(found, Procedure) else found
 
     def _elsewhere(self, parts: tuple[str, ...]) -> SystemView | None:
-        """Another database: its system views that are the server's own; its tables are read by a statement that names
-        no other database."""
+        """Find a view in another database: only system views of the whole server. A statement can read another
+        database's tables only if it uses no other database."""
         if self.engine.database(parts[0]) is None and parts[0].lower() not in ("msdb", "tempdb"):
             return None
         view = system_views.find(parts[1] or "dbo", parts[2])
@@ -354,13 +354,13 @@ class SqlSession(SessionTransactions):
         return self.home.tables.values()
 
     def forget_database(self, database: Database) -> None:
-        """It is being dropped, and is not this session's current one."""
+        """Close the connection to a database that is being dropped and is not this session's current one."""
         found = self._connections.pop(database.name, None)
         if found is not None:
             found[0].close()
 
     def own_table(self, table: Table) -> None:
-        """Remember a #table or table variable."""
+        """Register a #table or table variable."""
         self._own_tables[table.id] = table
 
     def view_query(self, view: View) -> tuple[Query, tuple[str, ...]]:

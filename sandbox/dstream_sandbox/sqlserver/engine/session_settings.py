@@ -17,7 +17,7 @@ _FIXED = {
     "ANSI_NULLS": "ON", "CONCAT_NULL_YIELDS_NULL": "ON", "DATEFORMAT": "MDY", "DATEFIRST": "7", "ANSI_PADDING": "ON",
     "LANGUAGE": "US_ENGLISH", "NUMERIC_ROUNDABORT": "OFF",
 }  # fmt: skip
-"""Options that would change results: only the value that the sandbox works with is taken."""
+"""Options that would change results: only the value that the sandbox implements is accepted."""
 ISOLATION_LEVELS = {"READ UNCOMMITTED": 1, "READ COMMITTED": 2, "REPEATABLE READ": 3, "SERIALIZABLE": 4, "SNAPSHOT": 5}
 
 
@@ -35,7 +35,7 @@ class Settings:
     text_size: int = 2_147_483_647
 
     def set(self, name: str, value: str) -> None:
-        """SET name value. Raises the sandbox's error for what it would have to do differently."""
+        """SET name value. Raises the sandbox's error for a value that it does not implement."""
         on = value.upper() == "ON"
         match name:
             case "NOCOUNT":

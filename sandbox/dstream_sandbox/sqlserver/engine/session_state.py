@@ -1,4 +1,4 @@
-"""What @@ variables and functions without arguments answer."""
+"""Values of @@ variables and of functions without arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def session_value(session: SqlSession, name: str) -> Value:
-    """In values.py's form, of the type that SESSION_VALUES declares."""
+    """Return the value in values.py's form, of the type that SESSION_VALUES declares."""
     match name:
         case "now" | "utcnow":
             return to_datetime(clock.now_ticks())
@@ -66,7 +66,7 @@ def session_value(session: SqlSession, name: str) -> Value:
 
 
 def _error_value(session: SqlSession, name: str) -> Value:
-    """ERROR_NUMBER() and its kin: NULL outside a CATCH block."""
+    """ERROR_NUMBER() and similar functions: NULL outside a CATCH block."""
     if not session.caught:
         return None
     error, line, procedure = session.caught[-1]

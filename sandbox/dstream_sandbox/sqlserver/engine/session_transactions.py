@@ -1,4 +1,4 @@
-"""A session's transactions: begin, commit, roll back, savepoints, snapshots, and the transaction of a single
+"""A session's transactions: begin, commit, rollback, savepoints, snapshots, and the transaction of a single
 statement."""
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SessionTransactions:
-    """The part of a session that owns its transactions. The attributes are the session's."""
+    """The part of a session that owns its transactions. Its attributes are the session's."""
 
     engine: SqlEngine
     spid: int
@@ -41,7 +41,7 @@ class SessionTransactions:
         raise NotImplementedError
 
     def current_transaction(self) -> Transaction:
-        """The open transaction, or that of the running statement."""
+        """Return the open transaction, or that of the running statement."""
         if self.transaction is not None:
             return self.transaction
         if self._statement_transaction is None:
@@ -49,7 +49,7 @@ class SessionTransactions:
         return self._statement_transaction
 
     def _bind(self, transaction: Transaction) -> None:
-        """A transaction works in one database: that of its first change or of its snapshot."""
+        """Bind a transaction to one database: that of its first change or of its snapshot."""
         if not transaction.dirty and transaction.snapshot_number is None:
             transaction.database = self.home
         elif transaction.database is not self.home:
@@ -66,7 +66,7 @@ class SessionTransactions:
         return Transaction(self.spid, self.home, self.settings.isolation, clock.now_ticks(), explicit=explicit)
 
     def finish_statement(self, *, failed: bool) -> None:
-        """The statement's own transaction ends with it; table variables keep their rows whatever happens later."""
+        """End the statement's own transaction. Table variables keep their rows regardless of what follows."""
         transaction = self._statement_transaction
         if transaction is not None:
             self._statement_transaction = None
@@ -130,7 +130,7 @@ class SessionTransactions:
         yield TransactionChanged("rollback", transaction.id)
         if transaction.lasting:
             kinds = ", ".join(dict.fromkeys(transaction.lasting))
-            text = f"The sandbox does not take these definitions back in a rollback; they stay in force: {kinds}."
+            text = f"The sandbox does not roll back these definitions; they remain in force: {kinds}."
             yield Message(UNSUPPORTED, 10, 1, text)
 
     def _rollback_to(self, transaction: Transaction, name: str) -> None:
@@ -155,7 +155,7 @@ class SessionTransactions:
         return iter(())
 
     def abort_transaction(self) -> None:
-        """Roll back whatever is open."""
+        """Roll back the open transaction, if any."""
         for transaction in (self._statement_transaction, self.transaction):
             if transaction is not None:
                 self._end_snapshot(transaction)
@@ -195,7 +195,7 @@ class SessionTransactions:
             )
         transaction.snapshot_number = self.home.commit_number
         self.connection.execute("BEGIN")
-        self.connection.execute("SELECT last_lsn FROM main.state").fetchone()  # the first read fixes what is seen
+        self.connection.execute("SELECT last_lsn FROM main.state").fetchone()  # the first read fixes the snapshot
 
     def lock_table(self, transaction: Transaction, table_id: int, mode: str) -> None:
         self._locked(transaction, ("table", table_id), mode)

@@ -1,4 +1,4 @@
-"""Statements of control and of the session: DECLARE, SET, PRINT, RAISERROR, THROW, WAITFOR, USE, transactions."""
+"""Control and session statements: DECLARE, SET, PRINT, RAISERROR, THROW, WAITFOR, USE, transactions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def set_variable(session: SqlSession, statement: st.SetVariable) -> Iterator[Eve
 
 
 def _compound(session: SqlSession, statement: st.SetVariable) -> nodes.Node:
-    """@x += v as @x + v; the node is kept so that its plan is found again."""
+    """Return @x += v as @x + v. The node is kept, so that its plan is found again."""
 
     def build() -> nodes.Node:
         return nodes.Binary(statement.operator[:-1], nodes.Variable(statement.name), statement.value)
@@ -159,7 +159,7 @@ def throw(session: SqlSession, statement: st.Throw) -> Iterator[Event]:
 
 
 def wait_for(session: SqlSession, statement: st.WaitFor) -> Iterator[Event]:
-    """WAITFOR DELAY or TIME; ATTENTION ends it."""
+    """WAITFOR DELAY or TIME; ATTENTION interrupts it."""
     text = cast(str | None, scalar(session, statement, statement.value, _MESSAGE)) or ""
     try:
         ticks = parse(text)[1]

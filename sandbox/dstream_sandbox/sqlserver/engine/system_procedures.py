@@ -1,4 +1,4 @@
-"""System procedures that are not about CDC or drivers' catalogs."""
+"""System procedures outside CDC and the drivers' catalog procedures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SystemProcedure = Callable[["SqlSession", Sequence[Param]], Iterator[Event]]
 
 
 def argument(params: Sequence[Param], name: str, position: int, default: object = None) -> object:
-    """A parameter by name (without @) or position."""
+    """Return an argument by name (without @) or position."""
     for param in params:
         if param.name.lower() == f"@{name}":
             return param.value
@@ -31,7 +31,7 @@ def text_argument(params: Sequence[Param], name: str, position: int, default: st
 
 
 def result(columns: Sequence[tuple[str, object]], rows: Sequence[tuple[object, ...]]) -> Iterator[Event]:
-    """A result set."""
+    """Yield a result set."""
     yield Columns(tuple(Column(name, type_) for name, type_ in columns))  # type: ignore[arg-type]
     if rows:
         yield Rows(list(rows))  # type: ignore[arg-type]  # values of values.py

@@ -1,4 +1,4 @@
-"""Builds a table's definition from CREATE TABLE's and ALTER TABLE's syntax: columns, keys, checks, references."""
+"""Builds a table's definition from the syntax of CREATE TABLE and ALTER TABLE: columns, keys, checks, references."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def already_exists(name: str) -> SqlError:
 def build_table(
     session: SqlSession, object_id: int, schema: str, name: str, body: st.TableBody, new_id: Callable[[], int]
 ) -> Table:
-    """A table's definition, checked. Raises 2705, 1750-like errors."""
+    """Return a validated table definition. Raises 2705 and errors such as 1750."""
     created = now()
     table = Table(object_id, schema, name, [], created=created, modified=created)
     for definition in body.columns:
@@ -95,7 +95,7 @@ def add_column(session: SqlSession, table: Table, definition: st.ColumnDefinitio
 
 
 def _bind_over(session: SqlSession, table: Table, text: str) -> Ex:
-    """An expression over the table's columns, to learn its type and that it is sound."""
+    """Bind an expression over the table's columns, to determine its type and check that it is valid."""
     binder = ChangeBinder(session, database=session.home.name)
     scope = Scope([BoundSource((table.name.lower(),), binder.table_columns(table, "t"))])
     return binder.bind_in(scope, parse_expression(text))

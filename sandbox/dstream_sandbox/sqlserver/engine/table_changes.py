@@ -1,4 +1,4 @@
-"""ALTER TABLE. Stored columns are named by id, so that adding, dropping and renaming touch no row."""
+"""ALTER TABLE. Stored columns are named by id, so adding, dropping and renaming never rebuild the table."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def alter_table(session: SqlSession, statement: st.AlterTable) -> Iterator[Event
 
 
 def _command_text(statement: st.AlterTable) -> str:
-    """For cdc.ddl_history: the kind of change; the text itself is not kept by the parser."""
+    """Return the command for cdc.ddl_history, rebuilt from the syntax tree: the parser does not keep the text."""
     name = ".".join(statement.name)
     if statement.action == "alter_column" and statement.column is not None and statement.column.type is not None:
         return f"ALTER TABLE {name} ALTER COLUMN {statement.column.name} {names.declaration(statement.column.type)}"
@@ -80,7 +80,7 @@ def _copy(table: Table, modified: int) -> Table:
 
 
 class _Change:
-    """An ALTER TABLE in the making: the definition after it, and the SQLite statements that bring the rows there."""
+    """An ALTER TABLE in progress: the new definition, and the SQLite statements that bring the rows to it."""
 
     def __init__(self, session: SqlSession, before: Table, after: Table) -> None:
         self.session, self.before, self.after = session, before, after
@@ -108,7 +108,7 @@ class _Change:
             self._verify_reference()
 
     def _fill_new(self, column: Column) -> None:
-        """Existing rows get the default when the column is NOT NULL (or always for identity); else NULL."""
+        """Existing rows get the default if the column is NOT NULL, and always for identity; otherwise NULL."""
         table = self.after
         self.statements.append(f"ALTER TABLE t{table.id} ADD COLUMN {table_files.stored_column(column)}")
         if column.identity is not None:
@@ -199,7 +199,7 @@ class _Change:
         return column
 
     def alter_column(self, definition: st.ColumnDefinition) -> None:
-        """A new type converts every row, as an assignment would; it fails as a whole when one value does not fit."""
+        """A new type converts every row as an assignment would; if one value does not fit, the whole change fails."""
         column = self._column(definition.name)
         assert definition.type is not None
         if column.computed is not None or column.type.name == "rowversion":

@@ -1,8 +1,9 @@
-"""Transactions: a session's uncommitted changes live in TEMP tables of its own SQLite connection (an overlay for each
-table); commit applies them to the database under one short lock, in one SQLite transaction with their change rows.
+"""Transactions: a session's uncommitted changes live in TEMP tables of its own SQLite connection (one overlay per
+table). Commit applies them to the database together with their change rows, in one SQLite transaction under one short
+lock.
 
-So several sessions write at once, readers see what is committed and what is their own, and the order of commits, not
-of writes, gives __$start_lsn."""
+Several sessions can therefore write concurrently, readers see committed data and their own changes, and __$start_lsn
+follows the order of commits, not of writes."""
 
 from __future__ import annotations
 
@@ -21,13 +22,13 @@ from dstream_sandbox.sqlserver.engine.storage.table_files import Overlay
 class Savepoint:
     name: str
     position: int
-    """Log counter: what was written later is undone."""
+    """Log counter: later writes are undone."""
     undo: int
     """Length of the undo list."""
 
 
 class Transaction(LockOwner):
-    """`explicit` is False for the transaction of a single statement."""
+    """A transaction. `explicit` is False for the transaction of a single statement."""
 
     def __init__(self, spid: int, database: Database, isolation: str, began: int, *, explicit: bool) -> None:
         super().__init__(spid)
@@ -42,16 +43,16 @@ class Transaction(LockOwner):
         self.savepoint_position = 0
         self.doomed = False
         self.snapshot_number: int | None = None
-        """Of the last commit that a SNAPSHOT transaction sees; None before its first read."""
+        """The last commit that a SNAPSHOT transaction sees; None before its first read."""
         self.undo: list[Callable[[], None]] = []
-        """How to take back definitions that took effect at once, latest last."""
+        """How to undo definitions that took effect immediately, latest last."""
         self.created: list[int] = []
-        """Objects that a crash before the commit takes away."""
+        """Objects that a crash before the commit removes."""
         self.lasting: list[str] = []
-        """Definitions that a rollback cannot take back."""
+        """Definitions that a rollback cannot undo."""
 
     def overlay(self, table: Table) -> Overlay:
-        """The table's overlay; from now on the table is dirty."""
+        """Return the table's overlay, marking the table as dirty."""
         found = self.dirty.get(table.id)
         if found is None or found.table is not table:
             found = self.dirty[table.id] = Overlay(table)
@@ -63,7 +64,7 @@ class Transaction(LockOwner):
 
 
 def commit(transaction: Transaction, connection: sqlite3.Connection, now: int) -> None:
-    """Make the changes durable and visible, and their change rows with them. Locks stay: the caller lets them go."""
+    """Make the changes and their change rows durable and visible. Locks are kept: the caller releases them."""
     database = transaction.database
     stored = [o for o in transaction.dirty.values() if o.table.storage == "main"]
     own = [o for o in transaction.dirty.values() if o.table.storage != "main"]
@@ -106,7 +107,7 @@ def _apply(
 
 
 def _settle_created(transaction: Transaction, connection: sqlite3.Connection) -> None:
-    """What the transaction created is there to stay."""
+    """Make what the transaction created permanent."""
     connection.executemany("DELETE FROM meta WHERE kind = 'pending' AND id = ?", [(i,) for i in transaction.created])
 
 
@@ -121,7 +122,7 @@ def _move(overlay: Overlay, connection: sqlite3.Connection) -> None:
 
 
 def flush(overlay: Overlay, connection: sqlite3.Connection) -> None:
-    """Move an overlay of a session's own table into it, at once or not at all."""
+    """Move an overlay of a session's own table into it, atomically."""
     connection.execute("SAVEPOINT flush")
     try:
         _move(overlay, connection)
@@ -133,13 +134,13 @@ def flush(overlay: Overlay, connection: sqlite3.Connection) -> None:
 
 
 def _touched(transaction: Transaction, stored: list[Overlay]) -> list[Hashable]:
-    """Every resource held exclusively, and each changed table as a whole."""
+    """Return every resource held exclusively, and each changed table as a whole."""
     locks: list[Hashable] = [resource for resource, modes in transaction.held.items() if "X" in modes]
     return locks + [("changed", overlay.table.id) for overlay in stored]
 
 
 def discard(transaction: Transaction, connection: sqlite3.Connection) -> None:
-    """Forget all uncommitted changes."""
+    """Discard all uncommitted changes."""
     for overlay in transaction.dirty.values():
         for statement in overlay.clear():
             connection.execute(statement)
@@ -149,7 +150,7 @@ def discard(transaction: Transaction, connection: sqlite3.Connection) -> None:
 
 
 def discard_after(transaction: Transaction, savepoint: Savepoint, connection: sqlite3.Connection) -> None:
-    """Undo what was written after a savepoint: trim the logs and build the current versions from them again."""
+    """Undo what was written after a savepoint: trim the logs and rebuild the current versions from them."""
     connection.execute("SAVEPOINT trim")
     for overlay in transaction.dirty.values():
         stored = overlay.table.stored_columns

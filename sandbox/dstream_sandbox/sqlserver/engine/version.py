@@ -1,4 +1,4 @@
-"""The version that the sandbox gives itself: SQL Server 2022's numbers, so that drivers use its features."""
+"""The version that the sandbox reports: SQL Server 2022's numbers, so that drivers use its features."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Statements about another database: `SELECT .. FROM other.dbo.t`, `other.sys.fn_cdc_get_max_lsn()`.
+"""Statements about another database: `SELECT ... FROM other.dbo.t`, `other.sys.fn_cdc_get_max_lsn()`.
 
-Each database is a file of its own, so a statement runs where all its tables are; the session comes back when it
-ended."""
+Each database has its own file, so a statement runs in the database of its tables; the session returns to its own
+database afterwards."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _VISITING = (
 class _Found:
     databases: set[str] = field(default_factory=set)
     local: bool = False
-    """Some table is named without a database."""
+    """Whether some table is named without a database."""
     ctes: set[str] = field(default_factory=set)
 
 
 def visited_database(session: SqlSession, statement: st.Statement) -> Database | None:
-    """The database in which to run the statement, when it is another than the current one. None also for a statement
-    that mixes databases: the compiler decides what it can do about it."""
+    """Return the database in which to run the statement, if it is not the current one. Also None for a statement that
+    mixes databases, which is left to the compiler."""
     if not isinstance(statement, _VISITING):
         return None
     found: _Found = session.engine.texts.obtain(("databases", statement), lambda: _look(statement))
