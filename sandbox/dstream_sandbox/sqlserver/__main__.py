@@ -1,8 +1,8 @@
-"""`python -m dstream_sandbox.sqlserver`: the SQL Server of the sandbox as a process of its own.
+"""`python -m dstream_sandbox.sqlserver` runs the sandbox's SQL Server as its own process.
 
-Prints one JSON line on stdout when it accepts clients. Ends on SIGTERM and SIGINT, and with the process that started
-it. With `--replay-reads` a SELECT is run once and its bytes are served from memory ever after, whatever happens to the
-data: for benchmarks, which would otherwise measure this server and not the client.
+Prints one JSON line on stdout once it accepts clients. Exits on SIGTERM or SIGINT, and when the process that started it
+dies. With `--replay-reads`, each SELECT runs once and its bytes are then served from memory, even if the data changes.
+This is for benchmarks, which would otherwise measure this server instead of the client.
 """
 
 from __future__ import annotations
@@ -21,16 +21,14 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @click.command()
-@click.option(
-    "--data", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the databases."
-)
-@click.option("--port", type=int, default=0, help="Port on 127.0.0.1; a free one by default.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), required=True, help="Data folder.")
+@click.option("--port", type=int, default=0, help="Port on 127.0.0.1; by default, a free port.")
 @click.option("--user", default="sa", show_default=True, help="The administrator's login.")
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
 @click.option("--cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="PEM file.")
 @click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="PEM file.")
-@click.option("--capture-delay", type=float, default=0.0, help="Seconds from COMMIT to the change tables.")
-@click.option("--replay-reads", is_flag=True, help="Benchmarks only: run each SELECT once, then serve its bytes.")
+@click.option("--capture-delay", type=float, default=0.0, help="Delay in seconds between COMMIT and the change tables.")
+@click.option("--replay-reads", is_flag=True, help="For benchmarks: run each SELECT once, then replay its bytes.")
 def main(
     data: Path,
     port: int,
@@ -47,7 +45,7 @@ def main(
 
     _die_with_parent()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # Blocked here and so in every thread made from here on: the main thread alone takes them, with sigwait.
+    # Block the signals here, and so in every thread started later: only the main thread receives them, with sigwait.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
@@ -64,13 +62,13 @@ def main(
 
 
 def _die_with_parent() -> None:
-    """When the starter is killed, so is this process (prctl PR_SET_PDEATHSIG). Linux only."""
+    """Kill this process when the process that started it dies (prctl PR_SET_PDEATHSIG). Linux only."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
-        sys.exit("the starting process is gone")
+        sys.exit("the process that started this server has exited")
 
 
 if __name__ == "__main__":

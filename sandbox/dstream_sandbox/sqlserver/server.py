@@ -1,8 +1,7 @@
 """The listener of the sandbox's SQL Server.
 
-One thread per connection, with blocking sockets: a session blocks on row locks and WAITFOR anyway, so a thread is what
-it needs, and its code reads from top to bottom. One more thread watches for ATTENTION (`tds/attention.py`), and one
-accepts.
+Each connection has its own thread with blocking sockets: a session blocks on row locks and WAITFOR anyway, and the code
+reads from top to bottom. One more thread watches for ATTENTION (`tds/attention.py`), and another accepts connections.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ _JOIN_TIMEOUT_S = 5.0
 
 
 class SqlServer:
-    """Accepts clients on loopback for an engine, which is the caller's to close after `close`."""
+    """Accepts loopback clients for an engine. The caller closes the engine after `close`."""
 
     def __init__(
         self, engine: Engine, *, certificate: Path, key: Path, port: int = 0, replay_reads: bool = False
     ) -> None:
-        """Listens when it returns. `port` 0 takes a free one. Raises OSError when the port is taken."""
+        """Start listening. `port` 0 picks a free port. Raises OSError if the port is in use."""
         tls = server_context(certificate, key)
         self._listener = socket.create_server((_LOOPBACK, port), backlog=128)
         self._server = Server(engine, tls, AttentionWatch(), Replay() if replay_reads else None)
@@ -46,7 +45,7 @@ class SqlServer:
         return port
 
     def close(self) -> None:
-        """Accept nobody any more, hang up on everybody, and wait for their threads."""
+        """Stop accepting clients, disconnect all of them, and wait for their threads."""
         with self._lock:
             self._closing = True
             clients = dict(self._clients)
@@ -77,8 +76,8 @@ class SqlServer:
     def _serve(self, sock: socket.socket) -> None:
         try:
             serve(sock, self._server)
-        except Exception:  # noqa: BLE001 the thread ends here, and the other clients must not notice
-            _log.exception("a connection failed")
+        except Exception:  # noqa: BLE001 the thread ends here; other clients must not be affected
+            _log.exception("connection failed")
         finally:
             with self._lock:
                 self._clients.pop(sock, None)
@@ -89,4 +88,4 @@ def _shut_down(sock: socket.socket) -> None:
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:
-        pass  # it is gone already, which is what was wanted
+        pass  # already disconnected

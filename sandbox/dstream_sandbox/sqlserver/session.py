@@ -1,7 +1,8 @@
-"""The seam between the wire and the engine: what a session can be asked, and the events it answers with.
+"""The seam between the wire and the engine: the calls that a session accepts, and the events it answers with.
 
-The wire (`tds/`) turns packets into these calls and these events into tokens; the engine (`engine/`) knows nothing of
-packets. One thread serves one connection, so calls of one Session never overlap; only `cancel` comes from elsewhere.
+The wire (`tds/`) turns packets into these calls and these events into tokens; the engine (`engine/`) knows nothing
+about packets. One thread serves one connection, so calls of one Session never overlap; only `cancel` comes from another
+thread.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A result set begins; `Rows` of it follow until `Done`."""
+    """A result set starts; its `Rows` follow until `Done`."""
 
     columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Some rows of the current result set: a bounded number, so that the wire streams."""
+    """Some rows of the current result set: a bounded number, so that the wire can stream them."""
 
     rows: Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A statement ended. `count` is its row count, None where SQL Server reports none (SET NOCOUNT ON, DDL, ..)."""
+    """A statement ended. `count` is its row count, or None if SQL Server reports none (SET NOCOUNT ON, DDL, ...)."""
 
     count: int | None
     is_select: bool = False
@@ -48,7 +49,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An error (severity above 10) or an information message, numbered and worded as SQL Server's."""
+    """An error (severity above 10) or an informational message, with SQL Server's number and wording."""
 
     number: int
     severity: int
@@ -67,7 +68,7 @@ class ReturnStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutputValue:
-    """An OUTPUT parameter after the call."""
+    """The value of an OUTPUT parameter after the call."""
 
     name: str
     type: SqlType
@@ -76,7 +77,7 @@ class OutputValue:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseChanged:
-    """USE took effect, or the login chose its database."""
+    """USE took effect, or the login selected its database."""
 
     old: str
     new: str
@@ -84,7 +85,7 @@ class DatabaseChanged:
 
 @dataclass(frozen=True, slots=True)
 class TransactionChanged:
-    """A transaction began, committed or rolled back: the wire tells the driver with an ENVCHANGE."""
+    """A transaction began, committed or rolled back. The wire notifies the driver with an ENVCHANGE."""
 
     kind: str  # "begin" | "commit" | "rollback"
     descriptor: int
@@ -95,7 +96,7 @@ Event = Columns | Rows | Done | Message | ReturnStatus | OutputValue | DatabaseC
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """A parameter as the wire received it. `name` has its @, or is empty for a positional one."""
+    """A parameter as the wire received it. `name` includes its @, or is empty for a positional parameter."""
 
     name: str
     type: SqlType
@@ -104,7 +105,8 @@ class Param:
 
 
 class SqlError(Exception):
-    """An error in SQL Server's numbers and words; the engine raises it inside, sessions report it as `Message`."""
+    """An error with SQL Server's number and wording. The engine raises it internally; sessions report it as
+    `Message`."""
 
     def __init__(self, number: int, text: str, *, severity: int = 16, state: int = 1) -> None:
         super().__init__(text)
@@ -123,21 +125,22 @@ class Session(Protocol):
     def execute(
         self, sql: str, params: Sequence[Param] = (), *, declarations: str = "", in_procedure: bool = False
     ) -> Iterator[Event]:
-        """Run a batch. With `params` it is sp_executesql's body: `declarations` is its `@P1 int, @P2 nvarchar(4000)`.
+        """Run a batch. With `params`, it is the body of sp_executesql, with `declarations` `@P1 int, @P2
+        nvarchar(4000)`.
 
-        `in_procedure`: it is inside sp_executesql or its kin, so SET options and #tables end with it.
+        `in_procedure`: it runs inside sp_executesql or a similar procedure, so SET options and #tables end with it.
 
-        Never raises SqlError: an error is a `Message`, and what SQL Server would go on with goes on.
+        Never raises SqlError: an error is a `Message`, and execution continues wherever SQL Server would continue.
         """
 
     def call(self, procedure: str, params: Sequence[Param]) -> Iterator[Event]:
-        """Call a procedure by name (a user's, a CDC one, a catalog one): EXEC semantics. 2812 when there is none."""
+        """Call a procedure (user, CDC or catalog) by name with EXEC semantics. Reports 2812 if it does not exist."""
 
     def describe(self, sql: str, declarations: str = "") -> tuple[Column, ...]:
-        """The first result set's columns without running anything; () when there is none. May raise SqlError."""
+        """Return the first result set's columns without running anything; () if there is none. May raise SqlError."""
 
     def describe_parameters(self, sql: str, declarations: str = "") -> list[tuple[str, SqlType]]:
-        """Names and suggested types of undeclared parameters. May raise SqlError."""
+        """Return the names and suggested types of undeclared parameters. May raise SqlError."""
 
     def bulk_insert(
         self,
@@ -148,13 +151,13 @@ class Session(Protocol):
         types: Sequence[SqlType] = (),
         check_constraints: bool = False,
     ) -> int:
-        """INSERT BULK: insert `rows`, return their count. `types` are the rows' own, the table's by default.
+        """INSERT BULK: insert `rows` and return their count. `types` are the types of `rows`, by default the table's.
 
         May raise SqlError.
         """
 
     def begin(self, name: str = "", isolation: str | None = None) -> Iterator[Event]:
-        """A transaction manager request; `isolation` as in SET TRANSACTION ISOLATION LEVEL."""
+        """Begin a transaction (transaction manager request); `isolation` as in SET TRANSACTION ISOLATION LEVEL."""
 
     def commit(self, name: str = "") -> Iterator[Event]: ...
     def rollback(self, name: str = "") -> Iterator[Event]: ...
@@ -162,23 +165,23 @@ class Session(Protocol):
 
     @property
     def transaction_descriptor(self) -> int:
-        """0 when no transaction is open."""
+        """The open transaction's descriptor; 0 if no transaction is open."""
 
     def cancel(self) -> None:
-        """ATTENTION: from any thread. What runs stops soon, without an error message of its own."""
+        """ATTENTION, from any thread. What is running stops soon, without its own error message."""
 
     def reset(self) -> None:
-        """The reset-connection flag: settings, temp tables and an open transaction go; the login stays."""
+        """The reset-connection flag: drop settings, temp tables and an open transaction; keep the login."""
 
     def close(self) -> None:
-        """The connection is gone: roll back, drop temp tables."""
+        """The connection is closed: roll back and drop temp tables."""
 
 
 class Engine(Protocol):
     """All databases of one server."""
 
     def login(self, user: str, password: str, database: str, *, app: str, host: str) -> Session:
-        """A new session. Raises SqlError 18456 (severity 14) or 4060 (severity 11)."""
+        """Open a session. Raises SqlError 18456 (severity 14) or 4060 (severity 11)."""
 
     def close(self) -> None:
-        """Stop capture and cleanup threads, close the storage."""
+        """Stop the capture and cleanup threads and close the storage."""

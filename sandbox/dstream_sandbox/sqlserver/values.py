@@ -11,11 +11,11 @@ char, varchar, nchar, nvarchar, text, ntext, xml   str
 binary, varbinary, image, rowversion       bytes
 date                                       int, days since 0001-01-01
 time                                       int, 100 ns ticks since midnight
-datetime, smalldatetime, datetime2         int, 100 ns ticks since 0001-01-01T00:00, in the type's steps
+datetime, smalldatetime, datetime2         int, 100 ns ticks since 0001-01-01T00:00, in the type's precision
 datetimeoffset                             DateTimeOffset
 uniqueidentifier                           uuid.UUID
 sql_variant                                Variant
-hierarchyid, geometry, geography           bytes, the CLR serialisation that goes over the wire
+hierarchyid, geometry, geography           bytes, the CLR serialization used on the wire
 NULL                                       None
 =========================================  ==========================================================
 """
@@ -46,7 +46,7 @@ class SqlType:
 
 
 class DateTimeOffset(NamedTuple):
-    """Ordered by the instant: `utc_ticks` counts 100 ns since 0001-01-01T00:00Z."""
+    """Ordered by instant: `utc_ticks` counts 100 ns since 0001-01-01T00:00Z."""
 
     utc_ticks: int
     offset_minutes: int
