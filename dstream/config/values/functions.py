@@ -70,7 +70,9 @@ def _secret(around: Environment, reference: str) -> SecretText:
 def _in_vault(rest: str) -> KeyVaultSecret:
     found = KeyVaultSecret.parse(rest[2:]) if rest.startswith("//") else None
     if found is None:
-        hint = "VAULT is the vault's name or full host name, e.g. azurekeyvault://retail/bus-key. Names have letters, "
-        "digits and hyphens."
+        hint = (
+            "VAULT is the vault's name or full host name, e.g. azurekeyvault://retail/bus-key. Names have letters, "
+            "digits and hyphens."
+        )
         raise CallFailed("use the form azurekeyvault://VAULT/NAME or azurekeyvault://VAULT/NAME/VERSION", 0, hint=hint)
     return found

@@ -399,6 +399,12 @@ VALUES = [
         "config.call",
         "azurekeyvault://VAULT/NAME",
     ),
+    Case(
+        "the hint of a secret of a vault",
+        in_config('a = secret(▸"azurekeyvault://retail")'),
+        "config.call",
+        "Names have letters, digits and hyphens.",
+    ),
     Case("a secret of nowhere", in_config('a = secret(▸"hunter2")'), "config.call", 'Use secret("env:NAME")'),
     Case(
         "a file that is not there",
