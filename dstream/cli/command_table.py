@@ -68,6 +68,9 @@ def _plugin(name: str) -> click.Command:
         return command
 
     def explain() -> None:
-        raise click.UsageError(f"`dstream {name}` needs the sandbox. Install it: pip install 'dstream[sandbox]'")
+        raise click.UsageError(
+            f"`dstream {name}` needs the sandbox. Install it from DStream's wheels: "
+            "pip install --find-links wheels 'dstream-cli[sandbox]'"
+        )
 
     return click.Command(name, callback=explain, help=PLUGINS[name])

@@ -76,7 +76,7 @@ class Definition:
     """Properties that only identify a resource; not shown for new resources."""
     holds: Callable[[Step], int] = _nothing
     """How much data replacing or deleting the resource would lose, from its actual state (`step.outputs`)."""
-    held: str = "messages"
+    held: str = "items"
     """The unit of `holds`, in the plural, for display."""
     display: Display | None = None
     """Display names and values. None: the host's default format."""

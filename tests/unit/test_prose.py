@@ -52,6 +52,7 @@ PHRASES = (
     r"nobody gets more than he",
     r"\bcan't be had\b",
     r"\bwhere nothing is to do\b",
+    r"\bdstream\[",  # `dstream` on the public index is an unrelated project
 )
 """Regular expressions, matched without regard to case."""
 FILES = [

@@ -13,8 +13,6 @@ import dstream
 from dstream.cli.options import Options, with_options
 from dstream.protocol import PROTOCOL_VERSION
 
-_PARTS = ("dstream-mssql-cdc", "dstream-servicebus", "dstream-sandbox")
-
 
 @click.command(epilog="\b\nExample:\n  dstream version --json")
 @with_options
@@ -32,7 +30,8 @@ def version(options: Options) -> None:
 
 
 def _installed() -> dict[str, str]:
-    """From the names of the .dist-info folders: importlib.metadata alone takes longer than the rest of the command."""
+    """Distributions named dstream-*, but not this one, from the names of their .dist-info folders: importlib.metadata
+    alone takes longer than the rest of the command."""
     found = {}
     for folder in reversed(sys.path):
         try:
@@ -41,6 +40,6 @@ def _installed() -> dict[str, str]:
             continue
         for name in names:
             part, _, number = name.removesuffix(".dist-info").partition("-")
-            if name.endswith(".dist-info") and part.replace("_", "-") in _PARTS:
+            if name.endswith(".dist-info") and part.startswith("dstream_") and part != "dstream_cli":
                 found[part.replace("_", "-")] = number
-    return {part: found[part] for part in _PARTS if part in found}
+    return dict(sorted(found.items()))

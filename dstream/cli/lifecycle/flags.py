@@ -109,7 +109,7 @@ _FLAGS: dict[str, Callable[[Any], Any]] = {
         help="How long to wait for the stack lock, e.g. 5m.",
     ),
     "allow_data_loss": click.option(
-        "--allow-data-loss", is_flag=True, help="Allow replacing or deleting entities that still hold messages."
+        "--allow-data-loss", is_flag=True, help="Allow replacing or deleting resources that still hold data."
     ),
     "destroy": click.option("--destroy", is_flag=True, help="Preview what destroy would delete."),
     "yes": click.option(
