@@ -72,12 +72,21 @@ class DStreamError(Exception):
         """Former codes of the same error, kept for one release."""
         return _ALIASES.get(self.code, ())
 
+    @property
+    def errors(self) -> tuple[DStreamError, ...]:
+        """The error itself, or those that it is made of."""
+        return (self,)
+
 
 _ALIASES = {"plan.stale": ("infra.stale_plan",), "plan.data_loss": ("infra.data_loss",)}
 
 
 class ConfigError(DStreamError):
     kind: ClassVar[Kind] = "config"
+
+    @property
+    def errors(self) -> tuple[ConfigError, ...]:
+        return (self,)
 
 
 class AuthError(DStreamError):
@@ -130,7 +139,11 @@ class ConfigErrors(DStreamError):
     def __init__(self, errors: Sequence[ConfigError]) -> None:
         count = len(errors)
         super().__init__(errors[0].code, f"{count} configuration error{'' if count == 1 else 's'}")
-        self.errors = tuple(errors)
+        self._errors = tuple(errors)
+
+    @property
+    def errors(self) -> tuple[ConfigError, ...]:
+        return self._errors
 
 
 _BY_KIND: dict[str, type[DStreamError]] = {

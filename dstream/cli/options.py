@@ -76,10 +76,11 @@ class Options:
             parts += ["--var", f"{name}=***" if is_secret_name(name) else text]
         return [shlex.quote(part) for part in parts]
 
-    def repeated_in(self, hint: str) -> str:
-        """Return the hint with these options added to the commands it suggests in backticks: `dstream run orders`."""
-        again = " ".join(self.again)
-        return _SUGGESTED.sub(lambda match: f"{match[0]} {again}", hint) if again else hint
+    def repeat_in(self, error: DStreamError) -> None:
+        """Add these options to the commands that its hints suggest in backticks: `dstream run orders`."""
+        if again := " ".join(self.again):
+            for each in error.errors:
+                each.hint = _SUGGESTED.sub(lambda match: f"{match[0]} {again}", each.hint)
 
     @property
     def level(self) -> str:
@@ -130,7 +131,7 @@ def with_options(function: F) -> F:
         try:
             return function(*args, options=options, **given)
         except DStreamError as error:
-            error.hint = options.repeated_in(error.hint)
+            options.repeat_in(error)
             raise
 
     merged.__name__ = function.__name__

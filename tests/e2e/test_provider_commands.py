@@ -32,7 +32,7 @@ def test_a_new_provider_passes_the_kit_and_its_own_test_and_runs_at_once(
     project = DStream(folder)
     if kind == "infrastructure":
         refused = project("run", "tide_tables")
-        assert (refused.returncode, "Create it: dstream init tide_tables" in refused.stderr) == (3, True)
+        assert (refused.returncode, "Create it: `dstream init tide_tables`" in refused.stderr) == (3, True)
         assert project("init", "tide_tables", "--yes").returncode == 0
         assert project("plan", "tide_tables", "--detailed-exitcode").returncode == 0
     flags = ("--max-rows", "3") if kind == "input" else ()

@@ -102,7 +102,7 @@ def run(
         for ended in runs.ends():
             ends.append(ended)
             if isinstance(ended.outcome, DStreamError):
-                ended.outcome.hint = options.repeated_in(ended.outcome.hint)
+                options.repeat_in(ended.outcome)
                 log.show(ended.outcome)
     log.end()
     if options.as_json:

@@ -127,7 +127,7 @@ class CommandReport:
     def _show_failures(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
             if answer.error:
-                answer.error.hint = self._options.repeated_in(answer.error.hint)
+                self._options.repeat_in(answer.error)
                 show_errors(answer.error, sys.stderr)
             elif answer.is_interrupted:
                 text = f"Interrupted before {answer.task} was done."

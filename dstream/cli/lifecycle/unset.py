@@ -12,7 +12,7 @@ from typing import Any
 
 from dstream.cli.project import spec_of
 from dstream.config import Project, ProviderBlock, Task
-from dstream.errors import ConfigError, ConfigErrors
+from dstream.errors import ConfigErrors
 from dstream.host.provider.describe import introduce
 
 
@@ -27,8 +27,8 @@ def left_out(project: Project, task: Task) -> list[str]:
     settings = _settings(found.description.config_schema) if found.description is not None else {}
     needed = [error for name, error in block.unset.items() if not _is_run_only(name, settings, block)]
     if needed:
-        raise ConfigErrors([each for error in needed for each in _each(error)])
-    return [f"{name} left out: {_each(error)[0].message}" for name, error in block.unset.items()]
+        raise ConfigErrors([each for error in needed for each in error.errors])
+    return [f"{name} left out: {error.errors[0].message}" for name, error in block.unset.items()]
 
 
 def _settings(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -47,7 +47,3 @@ def _is_run_only(name: str, settings: Mapping[str, Any], block: ProviderBlock) -
         other not in block.unset and block.config.get(other, settings.get(other, {}).get("default")) == value
         for other, value in mark.items()
     )
-
-
-def _each(error: ConfigError | ConfigErrors) -> tuple[ConfigError, ...]:
-    return error.errors if isinstance(error, ConfigErrors) else (error,)

@@ -14,8 +14,7 @@ class Complaints:
 
     def add(self, error: ConfigError | ConfigErrors) -> None:
         """An error that occurs again, like that of a local used twice, is kept once."""
-        found = error.errors if isinstance(error, ConfigErrors) else (error,)
-        self._errors += [each for each in found if not any(each is known for known in self._errors)]
+        self._errors += [each for each in error.errors if not any(each is known for known in self._errors)]
 
     @contextmanager
     def collecting(self) -> Iterator[None]:

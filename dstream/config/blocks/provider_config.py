@@ -229,8 +229,7 @@ def child_path(path: str, name: str) -> str:
 
 
 def _is_unset(error: ConfigError | ConfigErrors) -> bool:
-    errors = error.errors if isinstance(error, ConfigErrors) else (error,)
-    return all(each.code == "config.env_unset" for each in errors)
+    return all(each.code == "config.env_unset" for each in error.errors)
 
 
 def _begins(labels: tuple[str, ...], others: tuple[str, ...]) -> bool:

@@ -89,7 +89,7 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
             raise ConfigError(
                 "test_infrastructure.missing",
                 f"{', '.join(missing)} {'does' if len(missing) == 1 else 'do'} not exist",
-                hint=f"Create what the task needs: dstream init {self.run.task}",
+                hint=f"Create what the task needs: `dstream init {self.run.task}`",
                 config_path="resources",
             )
         self._rows = Path(self.config.file).with_suffix(".rows.jsonl").open("ab")
@@ -212,7 +212,7 @@ class TestInfrastructure(OutputProvider[Config], InfrastructureProviderBase[Conf
                 raise ConfigError(
                     "test_infrastructure.exists",
                     f"{step.name} already exists and is not in this task's record",
-                    hint=f"Import it: dstream init {context.infrastructure.task} --import",
+                    hint=f"Import it: `dstream init {context.infrastructure.task} --import`",
                     config_path=f"resources.{step.name}",
                 )
         except DStreamError as error:

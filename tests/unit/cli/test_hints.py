@@ -13,6 +13,7 @@ import pytest
 from dstream.cli.commands.run import run
 from dstream.cli.main import cli
 from dstream.cli.options import Options
+from dstream.errors import ConfigError, ConfigErrors
 
 ROOT = Path(__file__).parent.parent.parent.parent
 COMMAND = re.compile(r"`dstream ([a-z]+)(?: ([a-z]+))?")
@@ -46,8 +47,22 @@ def test_every_flag_that_the_host_names_is_one_of_run() -> None:
 
 def test_suggested_commands_repeat_the_options_that_were_needed_but_no_secret() -> None:
     options = Options(config=Path("other.hcl"), variables=("env=prod", "password=hunter2"))
-    assert options.repeated_in("Run `dstream init orders --import`; see docs/reference/cli.md.") == (
+    assert _repeated(options, "Run `dstream init orders --import`; see docs/reference/cli.md.") == (
         "Run `dstream init orders --import --config other.hcl --var env=prod --var 'password=***'`; see docs/reference/cli.md."
     )
-    assert Options().repeated_in("Run `dstream init orders`.") == "Run `dstream init orders`."
-    assert options.repeated_in("Run `dstream doctor`.") == "Run `dstream doctor`."
+    assert _repeated(Options(), "Run `dstream init orders`.") == "Run `dstream init orders`."
+    assert _repeated(options, "Run `dstream doctor`.") == "Run `dstream doctor`."
+
+
+def test_each_of_several_errors_repeats_the_options() -> None:
+    errors = ConfigErrors([ConfigError("a.b", "first"), ConfigError("a.b", "second", hint="Run `dstream init`.")])
+
+    Options(config=Path("other.hcl")).repeat_in(errors)
+
+    assert [each.hint for each in errors.errors] == ["", "Run `dstream init --config other.hcl`."]
+
+
+def _repeated(options: Options, hint: str) -> str:
+    error = ConfigError("a.b", "message", hint=hint)
+    options.repeat_in(error)
+    return error.hint

@@ -14,6 +14,7 @@ DEFINITION = Definition(
     program=lambda: None,
     spec={},
     holds=lambda step: int(step.outputs["count"]),
+    held="messages",
     config_path_of=lambda _, name: f"queues.{name}",
 )
 
