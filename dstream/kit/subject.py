@@ -18,7 +18,7 @@ from dstream.protocol import ENV_HEARTBEAT
 from dstream.protocol.messages import UNREADABLE, Checkpoint, Description, Hello, Role, Stop
 
 CANARY = "kit-canary-9b1f4c"
-"""A canary: put in place of secrets; must not appear anywhere."""
+"""Replaces secrets in a config; must not appear in any output."""
 
 _UNKNOWN_SETTING = "setting_that_no_provider_has"
 _PLAIN_TYPES = ("string", "number", "integer", "boolean")
@@ -28,16 +28,16 @@ _SECRET_NAMES = ("connection", "password", "secret", "token", "accountkey", "api
 
 
 class Violation(Exception):
-    """A rule is broken; the message explains how."""
+    """The provider breaks a rule; the message explains how."""
 
 
 class Unseen(Exception):
-    """A check that cannot be observed with this provider or config; the message explains why."""
+    """A rule cannot be observed with this provider or config; the message explains why."""
 
 
 @dataclass
 class Subject:
-    """A provider, the config to test it with, and what is known about it so far."""
+    """A provider, its test config, and what is known about it so far."""
 
     spec: ProviderSpec
     role: Role | None = None
@@ -61,7 +61,7 @@ class Subject:
         return self.hello.capabilities if self.hello else ()
 
     def start(self) -> Dialogue:
-        """Start it again; the transcript is kept for the checks that inspect all of them."""
+        """Start it again. The transcript is kept for the checks that inspect all transcripts."""
         role: Role = self.hello.role if self.hello else self.role or "input"
         dialogue = Dialogue(role, self.spec, self.limits, environ=self.environ, secrets=self._secrets())
         self.dialogues.append(dialogue)
@@ -92,7 +92,7 @@ class Subject:
 
     @cached_property
     def description(self) -> Description:
-        """Raises Violation."""
+        """The provider's description. Raises Violation."""
         with self.greeted() as dialogue:
             dialogue.ask("describe", {})
             dialogue.exits(self.limits.answer_s)
@@ -146,7 +146,7 @@ class Subject:
 
 
 def collect(dialogue: Dialogue, limits: CheckLimits) -> None:
-    """Acknowledge an input's checkpoints until it ends, three of them cover rows, or no more arrive."""
+    """Acknowledge an input's checkpoints until the input ends, three checkpoints cover rows, or no more arrive."""
     seen = -1
     while len(dialogue.record.checkpoints) > seen and not dialogue.record.end:
         seen = len(dialogue.record.checkpoints)
@@ -161,7 +161,7 @@ def covers_rows(message: object) -> bool:
 
 
 def state_of(message: object) -> dict[str, Any]:
-    """The state in an input's checkpoint; empty if invalid."""
+    """Return the state in an input's checkpoint; empty if invalid."""
     state = cast(Checkpoint, message).state
     try:
         decoded = msgspec.json.decode(state) if isinstance(state, msgspec.Raw) else None
@@ -171,14 +171,14 @@ def state_of(message: object) -> dict[str, Any]:
 
 
 def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The definition of the config itself, following a `$ref`."""
+    """Return the schema of the config itself, following a `$ref`."""
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     inner: Mapping[str, Any] = schema.get("$defs", {}).get(name, schema)
     return inner
 
 
 def bad_config(subject: Subject) -> dict[str, Any]:
-    """A config that the schema forbids: an unknown setting; if it allows any, the wrong type for a known one."""
+    """Return a config that the schema forbids: an unknown setting or, if any name is allowed, one of the wrong type."""
     wrong: dict[str, Any] = {_UNKNOWN_SETTING: 1}
     if "describe" in subject.capabilities:
         schema = object_schema(subject.description.config_schema)
@@ -189,7 +189,7 @@ def bad_config(subject: Subject) -> dict[str, Any]:
 
 
 def changed_names(config: Mapping[str, Any], subject: Subject) -> str:
-    """The settings that differ from the subject's own config, quoted."""
+    """Return the names of the settings that differ from the subject's config, quoted."""
     return ", ".join(f'"{name}"' for name, value in config.items() if subject.config.get(name) != value)
 
 
