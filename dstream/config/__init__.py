@@ -1,7 +1,7 @@
-"""The configuration language: HCL files to typed tasks, with file, line and column for every error.
+"""The configuration language: reads HCL files into typed tasks, with file, line and column for every error.
 
 `load` is the entry point. docs/reference/hcl.md describes the language. A provider's `config` is not interpreted here:
-its provider validates it, and `ProviderBlock.place_of` gives the place of a setting.
+its provider validates it, and `ProviderBlock.place_of` returns the place of a setting.
 """
 
 from dstream.config.blocks.variable_file import load_variables

@@ -15,7 +15,7 @@ from dstream.errors import ConfigError, SourceLocation
 
 
 def files_of(path: Path) -> Sequence[Path]:
-    """The file itself, or the *.hcl files in a folder. Raises ConfigError."""
+    """Return the file itself, or the *.hcl files in a folder. Raises ConfigError."""
     if not path.is_dir():
         return [path]
     found = sorted(path.glob("*.hcl"))

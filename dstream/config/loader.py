@@ -43,14 +43,19 @@ def load(
     defer_unset: bool = False,
     now: Callable[[], datetime] = utc_now,
 ) -> Project:
-    """The project in a file, or in all *.hcl of a folder. Raises ConfigErrors with all that is wrong, in order;
-    AuthError or UnreachableError as soon as a key vault does not answer.
+    """Load the project from a file, or from all *.hcl files in a folder.
 
-    `variables` are values for `variable` blocks; text is read as the variable's type asks. With `only`, the config of
-    other tasks is left empty, and what only they need (an environment variable, say) is not asked for; so is that of
-    blocks whose role is not in `roles`. Without `ask_vaults` nothing is connected to: settings with a secret from a key
-    vault are left out, and named in `ProviderBlock.unread`. With `defer_unset`, settings that need an unset environment
-    variable are left out, and their errors kept in `ProviderBlock.unset`. `now` is the time for timestamp().
+    Raises ConfigErrors with every error, in file order; AuthError or UnreachableError for the first key vault that
+    cannot be read.
+
+    - `variables`: values for `variable` blocks; text is parsed according to the variable's type.
+    - `only`: evaluate the config of these tasks; that of others stays empty and need not be valid.
+    - `roles`: likewise for the blocks with these roles.
+    - `ask_vaults`: if false, connect to nothing: settings that need a key vault are omitted and listed in
+      `ProviderBlock.unread`.
+    - `defer_unset`: omit settings that need an unset environment variable, and keep their errors in
+      `ProviderBlock.unset`.
+    - `now`: the time for timestamp().
     """
     complaints = Complaints()
     folder = (path if path.is_dir() else path.parent).absolute()
@@ -97,8 +102,8 @@ class _Reading:
     def evaluate(
         self, only: Collection[str] | None, roles: Collection[Role], defer_unset: bool
     ) -> tuple[Settings, dict[str, Task]]:
-        """If everything is requested, unused variables and locals are evaluated too, so that their errors are
-        reported."""
+        """Evaluate the settings and tasks; if everything is requested, also unused variables and locals, to report
+        their errors."""
         if only is None and set(roles) == set(ROLES):
             for definition in [*self._scope.variables.values(), *self._scope.locals.values()]:
                 with suppress(Unread), self._complaints.collecting():
@@ -115,7 +120,7 @@ class _Reading:
         reader = self._reader(source, block.body, _described(block))
         labels = 1 if block.name in ("variable", "task") else 0
         if len(block.labels) != labels:
-            wanted = f'{block.name} "NAME" {{ .. }}' if labels else f"{block.name} {{ .. }}"
+            wanted = f'{block.name} "NAME" {{ ... }}' if labels else f"{block.name} {{ ... }}"
             at = block.labels[labels].at if len(block.labels) > labels else block.at
             reader.complain("config.label", f"use the form {wanted}", at)
             return

@@ -1,4 +1,4 @@
-"""The checked and typed configuration: this package's interface to the rest of the product."""
+"""The validated, typed configuration: this package's interface to the rest of the product."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LAST_STEP = re.compile(r'(?:\.?[^.\[\]]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])$')
 
 @dataclass(frozen=True, slots=True)
 class ProviderBlock:
-    """The `input` or `output` block of a task. Exactly one of the three ways to name the provider is set.
+    """The `input` or `output` block of a task. Exactly one of the three provider attributes is set.
 
-    `config` is plain JSON. Its paths are written `tables[0]`, `labels.env`, `labels["a.b"]`.
+    `config` is plain JSON. Paths in it have the form `tables[0]`, `labels.env`, `labels["a.b"]`.
     """
 
     role: Role
@@ -37,12 +37,12 @@ class ProviderBlock:
     config_value_places: Mapping[str, SourceLocation] = field(default_factory=dict, repr=False)
     """The place of each value."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """Strings marked as secret: redact them wherever they occur."""
+    """Strings marked as secret; redact them wherever they occur."""
     unread: frozenset[str] = frozenset()
-    """Settings omitted from `config` because key vaults are not read; "" stands for all of it."""
+    """Settings omitted from `config` because key vaults are not read; "" means all settings."""
 
     unset: Mapping[str, ConfigError | ConfigErrors] = field(default_factory=dict, repr=False)
-    """With `defer_unset`: errors of settings omitted from `config` because an environment variable is unset."""
+    """With `defer_unset`: errors of the settings omitted from `config` because an environment variable is unset."""
 
     @property
     def label(self) -> str:
@@ -50,11 +50,11 @@ class ProviderBlock:
         return self.provider or self.provider_path or self.provider_ref or ""
 
     def place_of(self, config_path: str) -> SourceLocation:
-        """The place of the setting, or of what encloses it; the block itself if it is not written there."""
+        """Return the place of the setting, or of the nearest enclosing setting or block that has one."""
         return self._nearest(self.config_places, config_path)
 
     def value_place_of(self, config_path: str) -> SourceLocation:
-        """The place of the value: where to point if it is wrong."""
+        """Return the place of the value, for errors about the value."""
         return self._nearest(self.config_value_places, config_path)
 
     def _nearest(self, places: Mapping[str, SourceLocation], path: str) -> SourceLocation:
@@ -68,7 +68,7 @@ class ProviderBlock:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """How both providers are restarted after a transient failure (protocol rule 9)."""
+    """How to restart both providers after a transient failure (protocol rule 9)."""
 
     max_attempts: int = 10
     """Consecutive attempts without an acknowledged checkpoint; 0: never restart."""
@@ -85,7 +85,7 @@ class Task:
     output: ProviderBlock
     place: SourceLocation
     max_line: int = DEFAULT_MAX_LINE
-    """The longest data line in bytes."""
+    """The maximum length of a data line in bytes."""
     start_timeout_s: float = DEFAULT_START_TIMEOUT_S
     restart: Restart = Restart()
 
@@ -99,7 +99,7 @@ class StateSettings:
 
 @dataclass(frozen=True, slots=True)
 class InfrastructureSettings:
-    """Settings of the infrastructure engine; None means its default."""
+    """Settings of the infrastructure engine. None: its default."""
 
     stack: str = "dev"
     backend_url: str | None = None

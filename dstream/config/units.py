@@ -1,4 +1,4 @@
-"""Durations and sizes as users write them."""
+"""Parses durations and sizes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _BYTES = {"B": 1, "KB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 
 
 
 def seconds(text: str) -> float | None:
-    """ "90s", "1m30s" or "250ms" in seconds; None if invalid."""
+    """Return "90s", "1m30s" or "250ms" in seconds; None if invalid."""
     if not text or _DURATION.sub("", text):
         return None
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(text))
 
 
 def size_in_bytes(text: str) -> int | None:
-    """ "16MiB" or "64 KB" in bytes; None if invalid."""
+    """Return "16MiB" or "64 KB" in bytes; None if invalid."""
     match = _SIZE.fullmatch(text)
     return int(float(match[1]) * _BYTES[match[2]]) if match else None

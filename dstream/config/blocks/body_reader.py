@@ -1,4 +1,4 @@
-"""Reads a block of DStream's own: every name is known, every value is typed, and all errors are collected."""
+"""Reads the blocks that DStream defines: every name is known, every value is typed, and all errors are collected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class BodyReader:
-    """One body. `block` is its display name: 'task "orders", input'."""
+    """Reads one body. `block` is its display name: 'task "orders", input'."""
 
     def __init__(self, source: SourceFile, body: Body, block: str, scope: Scope, complaints: Complaints) -> None:
         self.source = source
@@ -38,14 +38,14 @@ class BodyReader:
         """Report every unknown name."""
         for attribute in self.body.attributes:
             if attribute.name in blocks and attribute.name not in attributes:
-                hint = f"Write {attribute.name} {{ .. }}, without the equals sign."
+                hint = f"Write {attribute.name} {{ ... }}, without the equals sign."
                 self.complain("config.unknown_attribute", f'"{attribute.name}" is a block', attribute.at, hint)
             elif attribute.name not in attributes:
                 hint = did_you_mean(attribute.name, [*attributes, *blocks]) or _known("attributes", attributes)
                 self.complain("config.unknown_attribute", f'unknown attribute "{attribute.name}"', attribute.at, hint)
         for block in self.body.blocks:
             if block.name in attributes and block.name not in blocks:
-                hint = f"Write {block.name} = .."
+                hint = f"Write {block.name} = ..."
                 self.complain("config.unknown_block", f'"{block.name}" is an attribute', block.at, hint)
             elif block.name not in blocks:
                 hint = did_you_mean(block.name, [*attributes, *blocks]) or _known("blocks", blocks)
@@ -55,20 +55,20 @@ class BodyReader:
         return self._attributes.get(name)
 
     def block_named(self, name: str) -> Block | None:
-        """The only block of the name, without labels."""
+        """Return the block of this name; report duplicates and labels."""
         found = [block for block in self.body.blocks if block.name == name]
         for other in found[1:]:
-            self.duplicate(f'there are two blocks "{name}"', other.at, found[0].at)
+            self.duplicate(f'duplicate block "{name}"', other.at, found[0].at)
         for block in found:
             if block.labels:
-                self.complain("config.label", f'a block "{name}" has no label', block.labels[0].at)
+                self.complain("config.label", f'block "{name}" takes no label', block.labels[0].at)
         return found[0] if found else None
 
     def inner(self, block: Block, name: str) -> BodyReader:
         return BodyReader(self.source, block.body, name, self.scope, self.complaints)
 
     def evaluate(self, attribute: Attribute) -> Value:
-        """Raises ConfigError."""
+        """Return the attribute's value. Raises ConfigError."""
         return self.scope.evaluate(self.source, attribute.value, self.block)
 
     def text(self, name: str) -> str | None:
@@ -83,12 +83,12 @@ class BodyReader:
     def duration_s(self, name: str) -> float | None:
         return self._typed(
             name,
-            'a duration, such as "30s" or "1m30s"',
+            'a duration such as "30s" or "1m30s"',
             lambda value: seconds(value) if isinstance(value, str) else None,
         )
 
     def size(self, name: str) -> int | None:
-        return self._typed(name, 'a size from 1 on, in bytes or such as "16MiB"', _size)
+        return self._typed(name, 'a positive number of bytes or a size such as "16MiB"', _size)
 
     def complain(self, code: str, message: str, at: int, hint: str = "") -> None:
         self.complaints.add(ConfigError(code, message, place=self.source.place(at, self.block), hint=hint))
@@ -97,7 +97,7 @@ class BodyReader:
         self.complain("config.duplicate", f"{message} (first at {self.source.place(first)})", at)
 
     def _typed(self, name: str, wanted: str, convert: Callable[[Value], _T | None]) -> _T | None:
-        """The attribute's value; None when it is not set, null, unread, or wrong (which is then a complaint)."""
+        """Return the attribute's value; None if it is not set, null, unread, or invalid (which is reported)."""
         attribute = self.attribute(name)
         if attribute is None:
             return None

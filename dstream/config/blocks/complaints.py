@@ -13,19 +13,19 @@ class Complaints:
         self._errors: list[ConfigError] = []
 
     def add(self, error: ConfigError | ConfigErrors) -> None:
-        """An error that occurs again, like that of a local used twice, is kept once."""
+        """Add an error. One that occurs again, like that of a local used twice, is kept once."""
         self._errors += [each for each in error.errors if not any(each is known for known in self._errors)]
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Keep a ConfigError of the block and continue after it."""
+        """Add a ConfigError raised in the block and continue after it."""
         try:
             yield
         except (ConfigError, ConfigErrors) as error:
             self.add(error)
 
     def raise_if_any(self) -> None:
-        """Raises ConfigErrors in file order."""
+        """Raise the collected errors as ConfigErrors, in file order."""
         if self._errors:
             raise ConfigErrors(sorted(self._errors, key=_position))
 

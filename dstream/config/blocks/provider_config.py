@@ -31,16 +31,16 @@ class Places:
 
 
 class ProviderConfig:
-    """Settings are evaluated one by one, so `task.a.output.config.queue` is available without the others. Settings
-    whose value is null are omitted, as in Terraform."""
+    """One provider's config. Settings are evaluated one by one, so `task.a.output.config.queue` is available without
+    the others. Settings whose value is null are omitted, as in Terraform."""
 
     def __init__(self, source: SourceFile, block: str, name: str, scope: Scope) -> None:
-        """`name` is how expressions refer to it: `task.orders.output.config`."""
+        """`name`: how expressions refer to it, `task.orders.output.config`."""
         self.places = Places()
         self.unread: frozenset[str] = frozenset()
-        """Set by `whole`: settings of unknown value, by name; "" if all are."""
+        """Set by `whole`: names of settings whose value is unknown; "" if all are."""
         self.unset: dict[str, ConfigError | ConfigErrors] = {}
-        """Set by `whole` with `defer_unset`: errors of settings that need an unset environment variable."""
+        """Set by `whole` with `defer_unset`: errors of the settings that need an unset environment variable."""
         self._source = source
         self._block = block
         self._name = name
@@ -49,7 +49,7 @@ class ProviderConfig:
         self._expression: NamedValue | None = None
 
     def read_block(self, body: Body, complaints: Complaints) -> None:
-        """Read from `config { .. }`."""
+        """Read `config { ... }`."""
         for name, found in self._entries(body, complaints).items():
             path = child_path("", name)
             if isinstance(found, Attribute):
@@ -58,7 +58,7 @@ class ProviderConfig:
                 self._define(name, found[0].at, lambda blocks=found, path=path: self._blocks(blocks, path))
 
     def read_map(self, attribute: Attribute, complaints: Complaints) -> None:
-        """Read from `config = ..`: setting by setting if it is a literal, otherwise as a whole."""
+        """Read `config = ...`: setting by setting if it is a literal, otherwise as a whole."""
         value = attribute.value
         keys = [key for key, _ in value.items if isinstance(key, Literal)] if isinstance(value, ObjectOf) else []
         if isinstance(value, ObjectOf) and len(keys) == len(value.items):
@@ -84,7 +84,7 @@ class ProviderConfig:
         raise Problem("config.undefined", f'unknown name "{name}" in {self._name}', at, did_you_mean(name, known))
 
     def whole(self, at: int = 0, *, defer_unset: bool = False) -> dict[str, Value]:
-        """All settings. Raises ConfigErrors with every error. `defer_unset`: omit settings that need an unset
+        """Return all settings. Raises ConfigErrors with every error. `defer_unset`: omit settings that need an unset
         environment variable, and keep their errors in `unset`."""
         if self._expression is not None:
             try:
@@ -140,7 +140,7 @@ class ProviderConfig:
         return value
 
     def _entries(self, body: Body, complaints: Complaints) -> dict[str, Attribute | list[Block]]:
-        """By name and in order: an attribute, or the blocks of that name."""
+        """Return, by name and in order, an attribute or the blocks of that name."""
         entries: dict[str, Attribute | list[Block]] = {}
         items: list[Attribute | Block] = [*body.attributes, *body.blocks]
         for item in sorted(items, key=lambda each: each.at):
@@ -159,13 +159,13 @@ class ProviderConfig:
         return ConfigError("config.duplicate", f'"{name}" is set twice (first at {first})', place=place)
 
     def _blocks(self, blocks: list[Block], path: str) -> Value:
-        """One block becomes an object, several of the same name a list of objects; labels become keys around it."""
+        """Convert a block to an object, and several of the same name to a list of objects; labels become outer keys."""
         complaints = Complaints()
         unlabelled = next((block for block in blocks if not block.labels), None)
         if any(block.labels for block in blocks):
             if unlabelled is not None:
                 place = self._source.place(unlabelled.at, self._block)
-                message = f'this block "{unlabelled.name}" has no label, another one has'
+                message = f'this "{unlabelled.name}" block has no label, but another one has'
                 raise ConfigError("config.label", message, place=place)
             value: Value = self._labelled(blocks, path, complaints)
         elif len(blocks) == 1:
@@ -189,7 +189,7 @@ class ProviderConfig:
             inner, inner_path = result, path
             for label in labels[:-1]:
                 inner_path = child_path(inner_path, label)
-                inner = inner.setdefault(label, {})  # type: ignore[assignment]  # never a body: _begins sees to it
+                inner = inner.setdefault(label, {})  # type: ignore[assignment]  # never a body: _begins prevents that
             inner[labels[-1]] = self._body(block, child_path(inner_path, labels[-1]), complaints)
         return result
 
@@ -209,7 +209,7 @@ class ProviderConfig:
         return result
 
     def _note(self, path: str, at: int, expression: Expression) -> None:
-        """The places of a setting and, as far as it is a literal, of its parts."""
+        """Record the places of a setting and of its literal parts."""
         self.places.names[path] = self._source.place(at, self._block)
         self.places.values[path] = self._source.place(expression.at, self._block)
         if isinstance(expression, TupleOf):
@@ -222,7 +222,7 @@ class ProviderConfig:
 
 
 def child_path(path: str, name: str) -> str:
-    """The path of a setting inside another."""
+    """Return the path of a setting inside another."""
     if not _PLAIN_KEY.match(name):
         return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
     return f"{path}.{name}" if path else name
@@ -239,7 +239,7 @@ def _begins(labels: tuple[str, ...], others: tuple[str, ...]) -> bool:
 
 
 def _not_json(value: Value) -> str:
-    """Why the value cannot be sent to a provider; empty if it can."""
+    """Return why the value cannot be sent to a provider; empty if it can."""
     if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
         return "is a number of more than 64 bits"
     if isinstance(value, str) and not value.isascii():

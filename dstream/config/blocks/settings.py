@@ -25,7 +25,7 @@ def _required_version(reader: BodyReader) -> str | None:
         hint = 'Use e.g. ">= 0.1" or ">= 0.1, < 1.0".'
         reader.complain("config.version", "required_version is not a valid version constraint", at, hint)
     elif not fits:
-        message = f'this file needs dstream "{wanted}"; this is dstream {dstream.__version__}'
+        message = f'this file requires DStream "{wanted}", but this is DStream {dstream.__version__}'
         reader.complain("config.version", message, at, "Install a matching version, or relax required_version.")
     return wanted
 
@@ -38,7 +38,7 @@ def _state(reader: BodyReader) -> StateSettings:
     inner.check({"backend", "path"}, ())
     backend, attribute = inner.text("backend"), inner.attribute("backend")
     if backend is not None and backend not in _STATE_BACKENDS and attribute is not None:
-        hint = 'The only backend is "file" so far.'
+        hint = 'The only backend is "file".'
         inner.complain("config.unsupported", f'unknown state backend "{backend}"', attribute.value.at, hint)
     default = StateSettings()
     return StateSettings(backend or default.backend, inner.text("path") or default.path)
@@ -59,7 +59,7 @@ def _infrastructure(reader: BodyReader) -> InfrastructureSettings:
 
 
 def _stack(inner: BodyReader) -> str | None:
-    """The stack is part of file and folder names, so it must not lead outside."""
+    """Validate the stack name, which is part of file and folder names and must not lead outside."""
     stack, attribute = inner.text("stack"), inner.attribute("stack")
     if stack is None or attribute is None:
         return None

@@ -1,4 +1,4 @@
-"""`task` blocks: what is known before evaluation, then the typed task."""
+"""Reads `task` blocks: first what needs no evaluation, then the typed task."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class TaskReader:
         return Group(f'attribute of task "{self.name}" called', members)
 
     def task(self, *, with_config: Collection[Role], defer_unset: bool = False) -> Task | None:
-        """`with_config`: the roles whose config is evaluated; others stay empty. `defer_unset`: see `load`. None if an
-        error makes the task unusable."""
+        """Return the typed task; None if an error makes it unusable. `with_config`: the roles whose config is
+        evaluated; others stay empty. `defer_unset`: see `load`."""
         kind_of_task = self._type()
         max_line, start_timeout_s = self._reader.size("max_line"), self._reader.duration_s("start_timeout")
         restart = self._restart_policy()
@@ -65,7 +65,7 @@ class TaskReader:
         complete = [block for block in blocks if block is not None]
         for role, side in (("input", self._input), ("output", self._output)):
             if side is None:
-                hint = f"Add {role} {{ provider = .. }}."
+                hint = f"Add {role} {{ provider = ... }}."
                 self._reader.complain("config.missing", f'task "{self.name}" has no {role} block', self._block.at, hint)
         if len(complete) < 2:
             return None
@@ -110,7 +110,7 @@ class TaskReader:
         found = self._reader.text("type")
         attribute = self._reader.attribute("type")
         if found is not None and found not in _TASK_TYPES and attribute is not None:
-            hint = 'The only type is "providers"; the attribute may be left out.'
+            hint = 'The only type is "providers"; you can omit the attribute.'
             self._reader.complain("config.type", f'unknown task type "{found}"', attribute.value.at, hint)
         return _TASK_TYPES[0]
 

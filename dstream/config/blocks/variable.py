@@ -18,7 +18,7 @@ ENVIRONMENT_PREFIX = "DSTREAM_VAR_"
 def variable_definition(
     name: str, block: Block, reader: BodyReader, given: Mapping[str, Value], environ: Mapping[str, str]
 ) -> NamedValue:
-    """The variable as expressions see it. Errors in the block itself are reported to the reader immediately."""
+    """Return the variable for use in expressions. Errors in the block itself are reported to the reader immediately."""
     reader.check({"type", "default", "description", "sensitive"}, ())
     reader.text("description")
     wanted = _type(reader)

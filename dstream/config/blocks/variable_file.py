@@ -18,20 +18,20 @@ from dstream.errors import ConfigError
 
 
 class _NoKeyVaultHere(NoKeyVault):
-    """Whether a command reads a vault depends on who needs the value, which a variables file does not show."""
+    """Refuses to read vaults: whether to read one depends on which task needs the value, which is unknown here."""
 
     def read(self, secret: KeyVaultSecret) -> str:
         raise ConfigError(
             "config.call",
             "a variables file cannot read a key vault",
-            hint='Write secret("azurekeyvault://..") in the HCL file.',
+            hint='Use secret("azurekeyvault://...") in the HCL file.',
         )
 
 
 def load_variables(
     path: Path, *, environ: Mapping[str, str], now: Callable[[], datetime] = utc_now
 ) -> dict[str, Value]:
-    """The values in the file, for `load(variables=..)`. Raises ConfigErrors."""
+    """Return the values in the file, for `load(variables=...)`. Raises ConfigErrors."""
     complaints = Complaints()
     values: dict[str, Value] = {}
     with complaints.collecting():

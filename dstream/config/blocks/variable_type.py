@@ -14,7 +14,7 @@ from dstream.config.values.values import NotConvertible, Value, equal, kind, to_
 
 @dataclass(frozen=True, slots=True)
 class VariableType:
-    """`name` is how users write it. `convert` raises NotConvertible and accepts null."""
+    """A type. `name` is its form in HCL. `convert` raises NotConvertible and accepts null."""
 
     name: str
     convert: Callable[[Value], Value]
@@ -41,7 +41,7 @@ _SIMPLE = {
 
 
 def type_of(expression: Expression) -> VariableType:
-    """The type named by `type = ..`. Raises Problem."""
+    """Return the type named by `type = ...`. Raises Problem."""
     match expression:
         case Name() if expression.name in _SIMPLE:
             return _SIMPLE[expression.name]
@@ -53,14 +53,14 @@ def type_of(expression: Expression) -> VariableType:
             return _object({_key(key): type_of(value) for key, value in fields.items})
         case Call(name="tuple", arguments=(TupleOf() as items,)):
             return _tuple([type_of(item) for item in items.items])
-    hint = "Types: string, number, bool, list(..), set(..), map(..), object({..}), tuple([..]), any."
+    hint = "Types: string, number, bool, list(...), set(...), map(...), object({...}), tuple([...]), any."
     if isinstance(expression, Literal) and expression.value in _SIMPLE:
         hint = f"Write the type without quotes: {expression.value}"
     raise Problem("config.type", "not a valid type", expression.at, hint)
 
 
 def read_value(text: str, wanted: VariableType) -> Value:
-    """A value given as text on the command line or in the environment. Raises NotConvertible."""
+    """Parse a value from the command line or the environment. Raises NotConvertible."""
     if wanted.takes_text or wanted.name in _SIMPLE:
         return wanted.convert(text)
     try:
@@ -74,7 +74,7 @@ def read_value(text: str, wanted: VariableType) -> Value:
 def _key(expression: Expression) -> str:
     if isinstance(expression, Literal):
         return to_text(expression.value)
-    raise Problem("config.type", "expected the name of an attribute", expression.at)
+    raise Problem("config.type", "expected an attribute name", expression.at)
 
 
 def _collection(name: str, of: VariableType) -> VariableType:

@@ -9,7 +9,7 @@ _NUMBERS = re.compile(r"\d+(?:\.\d+){0,2}")
 
 
 def satisfies(version: str, constraints: str) -> bool | None:
-    """Whether the version satisfies all constraints; None if they cannot be parsed."""
+    """Return whether the version satisfies all constraints; None if they cannot be parsed."""
     matches = [_CONSTRAINT.match(each) for each in constraints.split(",")]
     found = _NUMBERS.match(version)
     if found is None or any(match is None for match in matches):
@@ -31,7 +31,7 @@ def _holds(own: tuple[int, ...], operator: str, text: str) -> bool:
             return own < wanted
         case "!=":
             return own != wanted
-        case "~>":  # the last given part may increase, as in Terraform
+        case "~>":  # only the last specified part may increase, as in Terraform
             fixed = max(text.count("."), 1)
             return own >= wanted and own[:fixed] == wanted[:fixed]
         case _:

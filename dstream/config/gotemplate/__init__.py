@@ -1,8 +1,8 @@
-"""The template layer of the original: `{{ env "NAME" | default "x" }}` in the text, before it is read as HCL.
+"""The template layer of the original: renders `{{ env "NAME" | default "x" }}` before the text is parsed as HCL.
 
-Go's text/template (https://pkg.go.dev/text/template) with the helpers of Sprig (https://masterminds.github.io/sprig/).
-Rendering never fails: where a template has no value or is wrong, a marker stands in the text and the reason in
-`Source.holes`, so that a template in a comment, or in a task that nobody runs, harms nobody.
+Implements Go's text/template (https://pkg.go.dev/text/template) with the functions of Sprig
+(https://masterminds.github.io/sprig/). Rendering never fails: a template that is invalid or has no value becomes a
+marker in the text, with the reason in `SourceFile.holes`, so that it does no harm in a comment or an unused task.
 """
 
 from dstream.config.gotemplate.render import render

@@ -1,4 +1,4 @@
-"""Runs a template's tree and writes the rendered text with its way back to the file."""
+"""Evaluates a template's tree and writes the rendered text, with its mapping to the file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TemplateFunction = Callable[..., Any]
 
 
 class Output:
-    """The rendered text as it grows."""
+    """The rendered text so far."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -51,7 +51,7 @@ class Output:
 
 
 class Executor:
-    """One run over a tree. Functions that may be given an unset variable are named in `tolerant`."""
+    """Evaluates one tree. `tolerant`: the functions that accept an unset environment variable."""
 
     def __init__(self, functions: Mapping[str, TemplateFunction], tolerant: frozenset[str]) -> None:
         self.output = Output()
@@ -120,7 +120,7 @@ class Executor:
         head, *arguments = command.operands
         if not isinstance(head, FunctionRef):
             if piped:
-                raise failed('after "|" stands a function')
+                raise failed('expected a function after "|"')
             return self._operand(head, dot, scope)
         values = [self._operand(argument, dot, scope) for argument in arguments]
         return self._call(head.name, [*values, *piped])
@@ -154,7 +154,7 @@ class Executor:
         except TemplateFailed as error:
             raise TemplateFailed(Hole(error.hole.code, f"{name}: {error.hole.message}", error.hole.hint)) from None
         except (TypeError, ValueError, ArithmeticError, LookupError):
-            raise failed(f"{name} can't be called with these {len(values)} arguments") from None
+            raise failed(f"{name}: invalid arguments ({len(values)} given)") from None
 
 
 def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -168,12 +168,12 @@ def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
         case int():
             return ((i, i) for i in range(value))
         case _:
-            raise failed(f"range goes over a list, a dict or a number, not {kind(value)}")
+            raise failed(f"range iterates over a list, a dict or a number, not {kind(value)}")
 
 
 def _field(value: Any, names: Sequence[str]) -> Any:
     for name in names:
         if not isinstance(value, dict):
-            raise failed(f".{name} is not there: a template has no data of its own")
+            raise failed(f".{name} not found: templates have no data")
         value = value.get(name)
     return value

@@ -1,4 +1,4 @@
-"""Go's date layouts, which write the reference time Mon Jan 2 15:04:05 MST 2006 (https://pkg.go.dev/time)."""
+"""Formats dates with Go's layouts, based on the reference time Mon Jan 2 15:04:05 MST 2006 (https://pkg.go.dev/time)."""
 
 from __future__ import annotations
 

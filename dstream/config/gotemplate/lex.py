@@ -1,4 +1,4 @@
-"""Template text to actions and the text between them, and an action to its words."""
+"""Splits template text into actions and the text between them, and actions into words."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _SIMPLE_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "
 
 
 class TemplateSyntaxError(Exception):
-    """What is wrong with an action, in one sentence."""
+    """An action is invalid; the message says why in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A token; for strings, `text` is what they mean."""
+    """A token; for strings, `text` is the unescaped content."""
 
     kind: str
     text: str
     spaced: bool = True
-    """White space or an opening parenthesis stands before it, so `.x` starts an operand of its own."""
+    """Whether white space or an opening parenthesis precedes it, so that `.x` starts a new operand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text (`words` is None) or an action; `error` when the action can't be read."""
+    """Text (`words` is None) or an action; `error`: why the action cannot be parsed."""
 
     at: int
     text: str
@@ -51,7 +51,7 @@ class Piece:
 
 
 def pieces(text: str) -> list[Piece]:
-    """The file in order, with `{{-` and `-}}` already applied to the text around them."""
+    """Return the pieces of a file in order, with `{{-` and `-}}` already applied to the surrounding text."""
     found: list[Piece] = []
     at, trim_next = 0, False
     while True:
@@ -71,7 +71,7 @@ def pieces(text: str) -> list[Piece]:
 
 
 def _action(text: str, opening: int, at: int) -> tuple[Piece, int, bool]:
-    """The action that opens at `opening`; where the text goes on; whether that text's start is trimmed."""
+    """Return the action that opens at `opening`, the offset after it, and whether to trim the text that follows."""
     words: list[Word] = []
     while match := _WORD.match(text, at):
         spaced = match.start() != match.start(match.lastgroup or 0) or text[at - 1] in "({|-"
@@ -90,7 +90,7 @@ def _action(text: str, opening: int, at: int) -> tuple[Piece, int, bool]:
             False,
         )
     wrong = text[at:close].strip()[:1]
-    return Piece(opening, text[opening : close + 2], (), f'"{wrong}" has no place in a template'), close + 2, False
+    return Piece(opening, text[opening : close + 2], (), f'unexpected "{wrong}" in a template'), close + 2, False
 
 
 def _kind(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""The syntax tree of a template file. `at` is an offset in the file as written."""
+"""The syntax tree of a template file. `at` is an offset in the original file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class BrokenAction:
-    """An action that can't be read."""
+    """An action that cannot be parsed."""
 
     at: int
     message: str
@@ -21,7 +21,7 @@ class BrokenAction:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A pipeline whose value is printed, or stored in `variable` (`declares`: by `:=`)."""
+    """A pipeline whose value is printed, or assigned to `variable` (`declares`: with `:=`)."""
 
     at: int
     pipeline: Pipeline
@@ -68,7 +68,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class PipelineCommand:
-    """A function and its arguments, or one operand alone."""
+    """A function and its arguments, or a single operand."""
 
     operands: tuple[Operand, ...]
 

@@ -1,4 +1,4 @@
-"""Actions and text to a tree. A broken action, or an `if` without `end`, becomes a `BrokenAction` node in its place."""
+"""Parses actions and text into a tree. A broken action, or an `if` without `end`, becomes a `BrokenAction` node."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class _Parser:
             nodes += self._nodes()
             if self.at < len(self.pieces):
                 stray = self.pieces[self.at]
-                nodes.append(BrokenAction(stray.at, f'this "{_keyword(stray)}" closes nothing'))
+                nodes.append(BrokenAction(stray.at, f'unmatched "{_keyword(stray)}"'))
                 self.at += 1
         return tuple(nodes)
 
     def _nodes(self) -> list[Node]:
-        """Up to an `else` or `end` that is not ours."""
+        """Parse up to the `else` or `end` of the enclosing action."""
         nodes: list[Node] = []
         while self.at < len(self.pieces):
             piece = self.pieces[self.at]
@@ -73,13 +73,13 @@ class _Parser:
             return [BrokenAction(piece.at, str(error))]
 
     def _control(self, piece: Piece, keyword: str, words: Sequence[Word]) -> list[Node]:
-        """An `if`, `with` or `range` up to its `end`. One that is never closed takes nothing with it."""
+        """Parse an `if`, `with` or `range` up to its `end`. If it is never closed, its content is kept."""
         body = self._nodes()
         otherwise: list[Node] = []
         closing = self._next()
         if closing is not None and _keyword(closing) == "else":
             rest = (closing.words or ())[1:]
-            if rest:  # else if ..: the `end` belongs to both
+            if rest:  # else if ...: the `end` belongs to both
                 otherwise = self._control(closing, rest[0].text, rest[1:])
             else:
                 otherwise = self._nodes()
@@ -100,10 +100,10 @@ class _Parser:
 
 def _action(piece: Piece, words: Sequence[Word]) -> Node:
     if _keyword(piece) in _UNSUPPORTED:
-        raise TemplateSyntaxError(f'"{_keyword(piece)}" of templates is not supported')
+        raise TemplateSyntaxError(f'the template action "{_keyword(piece)}" is not supported')
     variables, rest, declares = _assignment(words)
     if len(variables) > 1:
-        raise TemplateSyntaxError("only range declares two variables")
+        raise TemplateSyntaxError("only range can declare two variables")
     return Action(piece.at, _pipeline(rest), variables[0] if variables else "", declares)
 
 
@@ -121,25 +121,25 @@ def _control_node(
 
 
 def _keyword(piece: Piece) -> str:
-    """The action's first word if it is a name."""
+    """Return the action's first word if it is a name."""
     return piece.words[0].text if piece.words and piece.words[0].kind == "name" else ""
 
 
 def _assignment(words: Sequence[Word]) -> tuple[list[str], Sequence[Word], bool]:
-    """The variables before `:=` or `=`, and what follows."""
+    """Return the variables before `:=` or `=`, the words after it, and whether it is `:=`."""
     sign = next((i for i, word in enumerate(words) if word.kind == "declare" or _is(word, "=")), None)
     if sign is None:
         return [], words, False
     variables = [word.text for word in words[:sign] if word.kind == "variable"]
     if not variables:
-        raise TemplateSyntaxError(f'before "{words[sign].text}" stands a variable')
+        raise TemplateSyntaxError(f'expected a variable before "{words[sign].text}"')
     return variables, words[sign + 1 :], words[sign].kind == "declare"
 
 
 def _pipeline(words: Sequence[Word]) -> Pipeline:
     pipeline, rest = _read_pipeline(words, 0)
     if rest < len(words):
-        raise TemplateSyntaxError(f'"{words[rest].text}" is not expected in a template here')
+        raise TemplateSyntaxError(f'unexpected "{words[rest].text}" in this template')
     return pipeline
 
 
@@ -160,9 +160,9 @@ def _read_pipeline(words: Sequence[Word], at: int) -> tuple[Pipeline, int]:
 
 def _command(operands: list[Operand]) -> PipelineCommand:
     if not operands:
-        raise TemplateSyntaxError("a value is missing in this template")
+        raise TemplateSyntaxError("missing value in this template")
     if len(operands) > 1 and not isinstance(operands[0], FunctionRef):
-        raise TemplateSyntaxError("only a function can be given arguments")
+        raise TemplateSyntaxError("only a function takes arguments")
     return PipelineCommand(tuple(operands))
 
 
@@ -196,7 +196,7 @@ def _single(word: Word) -> Operand:
         case "name":
             return Constant(_CONSTANTS[word.text]) if word.text in _CONSTANTS else FunctionRef(word.text)
         case _:
-            raise TemplateSyntaxError(f'"{word.text}" is not expected in a template here')
+            raise TemplateSyntaxError(f'unexpected "{word.text}" in this template')
 
 
 def _names(word: Word) -> tuple[str, ...]:

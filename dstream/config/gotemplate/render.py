@@ -1,4 +1,4 @@
-"""A file as written to a source that can be parsed as HCL."""
+"""Renders the templates of a file into a source that can be parsed as HCL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions of templates: Go's own and those of Sprig that make sense in a configuration."""
+"""The template functions: Go's own, and those of Sprig that are useful in a configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dstream.config.gotemplate.go_date import go_date
 from dstream.config.gotemplate.values import Unset, failed, is_empty, items, mapping, printed, text, whole
 
 TOLERANT = frozenset({"default", "coalesce", "empty", "ternary", "required", "and", "or", "not", "eq", "ne", "fail"})
-"""Functions that may ask about an unset environment variable; all others just hand it on."""
+"""Functions that accept an unset environment variable as an argument; all others return it unchanged."""
 
 
 def functions(environ: Mapping[str, str], now: Callable[[], datetime]) -> dict[str, Callable[..., Any]]:
@@ -44,7 +44,7 @@ def _expandenv(environ: Mapping[str, str], value: Any) -> str:
 
 def _time(value: Any) -> datetime:
     if not isinstance(value, datetime):
-        raise failed("a time is expected, such as now")
+        raise failed("expected a time, e.g. now")
     return value
 
 
@@ -75,7 +75,7 @@ def _or(first: Any, *rest: Any) -> Any:
 
 
 def _quote(*values: Any) -> str:
-    """As Go's %q, which is also how HCL writes a string, but for `${`."""
+    """Quote like Go's %q, which matches HCL's strings except for `${`."""
     return " ".join(json.dumps(printed(value), ensure_ascii=False) for value in values if value is not None)
 
 
@@ -142,7 +142,7 @@ def _product(*values: Any) -> int:
 
 
 def _quotient(dividend: Any, divisor: Any) -> int:
-    """Go divides towards zero."""
+    """Divide towards zero, like Go."""
     if whole(divisor) == 0:
         raise failed("division by zero")
     return int(Decimal(whole(dividend)) / Decimal(whole(divisor)))

@@ -1,4 +1,4 @@
-"""What template functions work on: values as Go prints and compares them, and the unset variable."""
+"""The values of template functions, printed and compared as in Go, and unset environment variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dstream.config.hcl.source import Hole
 
 
 class TemplateFailed(Exception):
-    """A template that can't be evaluated."""
+    """A template cannot be evaluated."""
 
     def __init__(self, hole: Hole) -> None:
         super().__init__(hole.message)
@@ -21,7 +21,7 @@ def failed(message: str, hint: str = "") -> TemplateFailed:
 
 
 class Unset(str):
-    """The empty string that an unset environment variable gives. Printed as it is, it is the error of its variable."""
+    """The empty string in place of an unset environment variable. Printing it is an error that names the variable."""
 
     __slots__ = ("name",)
     name: str
@@ -39,12 +39,12 @@ class Unset(str):
 
 
 def is_empty(value: Any) -> bool:
-    """Go's zero values, which `if`, `default` and `coalesce` pass over."""
+    """Return whether it is a zero value in Go, which `if`, `default` and `coalesce` skip."""
     return value is None or value == "" or value == 0 or (isinstance(value, (list, dict)) and not value)
 
 
 def printed(value: Any) -> str:
-    """As fmt's %v prints it."""
+    """Format a value like fmt's %v."""
     if value is None:
         return "<no value>"
     if isinstance(value, bool):
@@ -62,27 +62,27 @@ def printed(value: Any) -> str:
 
 def text(value: Any) -> str:
     if not isinstance(value, str):
-        raise failed(f"text is expected, not {kind(value)}")
+        raise failed(f"expected text, not {kind(value)}")
     return value
 
 
 def whole(value: Any) -> int:
-    """Sprig's `int`: text and fractions are turned into whole numbers."""
+    """Convert text and fractions to whole numbers, like Sprig's `int`."""
     try:
         return int(float(value)) if isinstance(value, str) and "." in value else int(value)
     except (TypeError, ValueError, OverflowError):
-        raise failed(f"a whole number is expected, not {kind(value)}") from None
+        raise failed(f"expected a whole number, not {kind(value)}") from None
 
 
 def items(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise failed(f"a list is expected, not {kind(value)}")
+        raise failed(f"expected a list, not {kind(value)}")
     return value
 
 
 def mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise failed(f"a dict is expected, not {kind(value)}")
+        raise failed(f"expected a dict, not {kind(value)}")
     return value
 
 

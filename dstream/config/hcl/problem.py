@@ -1,4 +1,4 @@
-"""Problems found while a text is read or evaluated, before its file is known."""
+"""Problems found while parsing or evaluating a text, before its file is known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 class Problem(Exception):
     """A problem in the text at offset `at`; `SourceFile.error` turns it into a ConfigError with a place.
 
-    `cause` is a second offset that may be the reason, such as the line break that cut a string short.
+    `cause` is a second offset that may be the reason, such as the line break in an unclosed string.
     """
 
     def __init__(self, code: str, message: str, at: int, hint: str = "", *, cause: int | None = None) -> None:
@@ -22,7 +22,7 @@ class Problem(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence that suggests the closest known name; empty if none is close."""
+    """Return a sentence that suggests the closest known name; empty if none is close."""
     names = sorted(known)
     same_but_case = [candidate for candidate in names if candidate.lower() == name.lower()]
     close = same_but_case or difflib.get_close_matches(name, names, n=1, cutoff=0.6)

@@ -1,8 +1,8 @@
-"""The words of an HCL text before its grammar: strings, heredocs, comments and brackets.
+"""Scans an HCL text for strings, heredocs, comments and brackets before it is parsed.
 
-The grammar (python-hcl2) then sees a skeleton of equal length in which each string is one blank token, comments are
-spaces, and line breaks inside parentheses are spaces. So strings may hold what they like (`template.py` reads them from
-the text), and what is left open is reported where it was opened. HCL native syntax specification, "Lexical Elements".
+The grammar (python-hcl2) then parses a skeleton of equal length in which each string is one blank token, and comments
+and line breaks inside parentheses are spaces. So strings can contain anything (`template.py` reads them from the text),
+and whatever is left open is reported where it was opened. HCL native syntax specification, "Lexical Elements".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_DEPTH = 80
 
 @dataclass(frozen=True, slots=True)
 class Heredoc:
-    """Offsets of the body (with its last line break); `flush`: `<<-`, whose common indent is cut."""
+    """A heredoc with the offsets of its body (including the last line break); `flush`: `<<-`, without common indent."""
 
     start: int
     body_start: int
@@ -32,7 +32,7 @@ class Heredoc:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The skeleton of text[start:end]; `comments` as (start, end); `heredocs` by their start."""
+    """The skeleton of text[start:end]; `comments` as (start, end); `heredocs` by start offset."""
 
     start: int
     skeleton: str
@@ -40,7 +40,7 @@ class Scan:
     heredocs: dict[int, Heredoc]
 
     def shows(self, start: int, end: int) -> bool:
-        """Whether any of text[start:end] is in the skeleton, which blanks strings and comments."""
+        """Return whether any of text[start:end] is in the skeleton, which blanks strings and comments."""
         part = self.skeleton[max(0, start - self.start) : max(0, end - self.start)]
         return bool(part.strip('_" \n'))
 
@@ -53,7 +53,7 @@ def scan(text: str, start: int = 0, end: int | None = None, *, bracketed: bool =
 
 
 def end_of_sequence(text: str, start: int, end: int) -> int:
-    """The offset of the `}` that closes the `${` or `%{` at `start`."""
+    """Return the offset of the `}` that closes the `${` or `%{` at `start`."""
     scanner = _Scanner(text, start + 2, end)
     message = f'this "{text[start : start + 2]}" is never closed with "}}"'
     try:
@@ -61,7 +61,7 @@ def end_of_sequence(text: str, start: int, end: int) -> int:
     except Problem as problem:
         if problem.cause is None:
             raise
-        # `"${a"`: the quote meant to end the string opens another one
+        # `"${a"`: the quote meant to close the string opens another one
         raise Problem("config.syntax", message, start, cause=problem.cause) from None
     if close is None:
         raise Problem("config.syntax", message, start)
@@ -78,7 +78,7 @@ class _Scanner:
         self.heredocs: dict[int, Heredoc] = {}
         self.open: list[int] = []
         self.suspect: int | None = None
-        """A `{` whose `}` is in another column: the likely culprit when a `}` is missing."""
+        """A `{` whose `}` has a different indent: the likely culprit if a `}` is missing."""
 
     def run(self, bracketed: bool, until_closed: bool = False) -> int | None:
         """Read to the end; with `until_closed`, to the first unopened `}`, whose offset is returned."""
@@ -102,7 +102,7 @@ class _Scanner:
                 self.skeleton.append(word[0])
                 self.at = word.end()
             elif char == "-" and self._is_subtraction():
-                # hcl2's lexer reads `10-23` as two numbers; the reader takes the operator from the text
+                # hcl2's lexer reads `10-23` as two numbers; the parser takes the operator from the text
                 self._keep("+")
             else:
                 self._keep(char)
@@ -138,7 +138,7 @@ class _Scanner:
 
     def _close(self, char: str) -> None:
         if not self.open:
-            raise Problem("config.syntax", f'this "{char}" closes nothing', self.at)
+            raise Problem("config.syntax", f'unmatched "{char}"', self.at)
         opener = self.open[-1]
         if self.text[opener] != _CLOSES[char]:
             raise Problem("config.syntax", f'this "{self.text[opener]}" is not closed before the next "{char}"', opener)

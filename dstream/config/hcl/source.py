@@ -1,4 +1,4 @@
-"""One file: its text as written and as rendered by the template layer, and the mapping from the second to the first."""
+"""One file: its original text, the text rendered by the template layer, and the mapping between them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dstream.config.hcl.problem import Problem
 from dstream.errors import ConfigError, SourceLocation
 
 HOLE = re.compile(r"__dstream_hole_(\d+)__")
-"""Replaces a template without a value in the rendered text: a word to the grammar. The number is the index in
+"""Replaces a template without a value in the rendered text; the grammar sees a word. The number is the index in
 `SourceFile.holes`."""
 
 _DISTURBING = re.compile(rf'["\\\n]|[$%]\{{|{HOLE.pattern}')
@@ -19,7 +19,7 @@ _DISTURBING = re.compile(rf'["\\\n]|[$%]\{{|{HOLE.pattern}')
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of rendered text: copied from `origin` on, or (not verbatim) written by the template at `origin`."""
+    """A run of rendered text: copied from `origin`, or (not verbatim) the output of the template at `origin`."""
 
     start: int
     origin: int
@@ -37,7 +37,7 @@ class Hole:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """`text` is what is parsed. Offsets in this package are offsets in `text`."""
+    """One file. `text` is what is parsed; offsets in this package are offsets in `text`."""
 
     name: str
     written: str
@@ -46,7 +46,7 @@ class SourceFile:
     holes: tuple[Hole, ...] = ()
 
     def origin(self, offset: int) -> int:
-        """The offset in the file as written."""
+        """Return the offset in the original file."""
         segment = self._segment(offset)
         return segment.origin + (offset - segment.start if segment.verbatim else 0)
 
@@ -62,7 +62,7 @@ class SourceFile:
         return SourceLocation(self.name, line, offset - start + 1, source_line, block)
 
     def error(self, problem: Problem, block: str = "") -> ConfigError:
-        """The problem with its place; never with rendered text, which may contain a secret."""
+        """Return the problem as an error with its place, without rendered text, which may contain a secret."""
         template = self._disturbing_template(problem) if problem.code == "config.syntax" else None
         if template is None:
             place = self.place(problem.at, block)
@@ -72,18 +72,18 @@ class SourceFile:
         if match:
             hole = self.holes[int(match[1])]
             return ConfigError(hole.code, hole.message, place=place, hint=hole.hint)
-        hint = 'env("NAME") instead of a template takes any value as it is.'
+        hint = 'Use env("NAME") instead of a template: it accepts any value.'
         return ConfigError(problem.code, "the output of this template is not valid here", place=place, hint=hint)
 
     def templated(self) -> list[tuple[int, int]]:
-        """Start and end of each part of `text` that a template wrote."""
+        """Return the start and end of each part of `text` that a template wrote."""
         ends = [segment.start for segment in self.segments[1:]] + [len(self.text)]
         pairs = zip(self.segments, ends, strict=True)
         return [(segment.start, end) for segment, end in pairs if not segment.verbatim]
 
     def _disturbing_template(self, problem: Problem) -> int | None:
-        """The start of the template that explains a syntax error: one at that place, or one on the line of an unclosed
-        string whose text is significant in strings."""
+        """Return the start of the template that explains a syntax error: the one at that place, or one on the line of
+        an unclosed string whose output has special characters."""
         segment = self._segment(problem.at)
         if not segment.verbatim:
             return segment.start

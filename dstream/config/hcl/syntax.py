@@ -1,6 +1,6 @@
 """The syntax tree used by the rest of the package. `at` is an offset in the source's text.
 
-The classes are msgspec structs because those are created ten times as fast as dataclasses, at every start.
+The classes are msgspec structs, which are created ten times as fast as dataclasses, at every start.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class GetIndex(msgspec.Struct, frozen=True):
 
 
 class Splat(msgspec.Struct, frozen=True):
-    """`target[*]` or `target.*`; `each` is applied to every element, represented by `Element`."""
+    """`target[*]` or `target.*`; `each` is evaluated for every element, which `Element` stands for."""
 
     at: int
     target: Expression
@@ -78,7 +78,7 @@ class Element(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """`expand`: the last argument is a list that ends in `...`."""
+    """A function call. `expand`: the last argument is a list followed by `...`."""
 
     at: int
     name: str
@@ -119,7 +119,7 @@ class ObjectOf(msgspec.Struct, frozen=True):
 
 
 class ForEach(msgspec.Struct, frozen=True):
-    """`[for ..]`, or `{for .. : result_key => result}`; `group`: `...` collects results of the same key."""
+    """`[for ...]`, or `{for ... : result_key => result}`; `group`: `...` collects the results of equal keys."""
 
     at: int
     key: str | None

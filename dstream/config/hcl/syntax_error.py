@@ -16,7 +16,7 @@ def explain(error: UnexpectedText, text: str, skeleton: str, shift: int) -> Prob
     found = _found(skeleton, at)
     line_start = skeleton.rfind("\n", 0, at) + 1
     if found == "}" and not skeleton[line_start:at].strip():
-        # something missing is missing at the end of the previous line
+        # whatever is missing belongs at the end of the previous line
         at, found = len(skeleton[:at].rstrip()), ""
     message, hint = _message(found, expected)
     return Problem("config.syntax", message, min(at + shift, len(text)), hint)
@@ -42,9 +42,9 @@ def _message(found: str, expected: frozenset[str]) -> tuple[str, str]:
     if expected >= _VALUE_BEGINS_WITH:
         return f"expected a value, not {what}", ""
     if "COMMA" in expected and "RSQB" in expected:
-        return f'{what} is unexpected; the items of a list are separated by ","', ""
+        return f'{what} is unexpected; separate the items of a list with ","', ""
     if "COMMA" in expected and "RPAR" in expected:
-        return f'{what} is unexpected; the arguments of a function are separated by ","', ""
+        return f'{what} is unexpected; separate the arguments of a function with ","', ""
     if "NAME" in expected:
         return f"{what} is unexpected; expected an attribute (name = value) or a block", ""
     return f"{what} is unexpected", ""

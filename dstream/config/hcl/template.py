@@ -1,4 +1,4 @@
-"""Strings and heredocs: escapes, `${}` and `%{}`. HCL native syntax specification, "Templates"."""
+"""Parses strings and heredocs: escapes, `${}` and `%{}`. HCL native syntax specification, "Templates"."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Text:
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
-    """A `${}` or `%{}`; `trims`: `~` cuts white space before, after."""
+    """A `${}` or `%{}`; `trims`: whether `~` trims the white space before and after it."""
 
     at: int
     kind: OneOf["value", "if", "else", "endif", "for", "endfor"]
@@ -43,7 +43,7 @@ _Piece = _Text | _Sequence
 
 
 class TemplateReader:
-    """Reads the strings of one source."""
+    """Parses the strings of one source."""
 
     def __init__(self, text: str, holes: Sequence[Hole], parse: ParseExpression) -> None:
         self._text = text
@@ -51,7 +51,7 @@ class TemplateReader:
         self._parse = parse
 
     def quoted(self, start: int, end: int) -> Expression:
-        """The string whose quotes are at `start` and `end` - 1. A single `"${x}"` is x itself, of any type."""
+        """Parse the string whose quotes are at `start` and `end` - 1. A lone `"${x}"` is x itself, of any type."""
         pieces = self._pieces(start + 1, end - 1, quoted=True)
         if len(pieces) == 1 and isinstance(pieces[0], _Sequence) and pieces[0].expression and pieces[0].kind == "value":
             return pieces[0].expression
@@ -98,16 +98,16 @@ class TemplateReader:
         if match is None:
             wrong = self._text[at : at + 2]
             hint = "Write a backslash as \\\\."
-            raise Problem("config.syntax", f'a string can\'t hold "{wrong}": no such escape', at, hint)
+            raise Problem("config.syntax", f'invalid escape "{wrong}" in a string', at, hint)
         if match[1]:
             return _SIMPLE_ESCAPES[match[1]], match.end()
         code = int(match[2] or match[3], 16)
         if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-            raise Problem("config.syntax", f'"{match[0]}" is no Unicode character', at)
+            raise Problem("config.syntax", f'"{match[0]}" is not a Unicode character', at)
         return chr(code), match.end()
 
     def _sequence(self, at: int, close: int) -> _Sequence:
-        """The sequence that opens at `at` and closes at `close`."""
+        """Parse the sequence that opens at `at` and closes at `close`."""
         start, end = at + 2, close
         trims = (self._text.startswith("~", start, end), self._text[start:end].endswith("~"))
         start, end = start + trims[0], max(end - trims[1], start + trims[0])
@@ -115,7 +115,7 @@ class TemplateReader:
             return _Sequence(at, "value", trims, self._parse(start, end))
         match = _DIRECTIVE.match(self._text, start, end)
         if match is None:
-            raise Problem("config.syntax", 'after "%{" comes if, else, endif, for or endfor', at)
+            raise Problem("config.syntax", 'expected if, else, endif, for or endfor after "%{"', at)
         keyword, start = match[1], match.end()
         if keyword == "if":
             return _Sequence(at, "if", trims, self._parse(start, end))
@@ -126,7 +126,7 @@ class TemplateReader:
             key, value = (names[1], names[2]) if names[2] else (None, names[1])
             return _Sequence(at, "for", trims, self._parse(names.end(), end), key, value)
         if self._text[start:end].strip():
-            raise Problem("config.syntax", f"nothing may follow {keyword} here", start)
+            raise Problem("config.syntax", f"unexpected text after {keyword}", start)
         return _Sequence(at, keyword, trims)  # type: ignore[arg-type]  # one of the words that _DIRECTIVE matches
 
     def _assemble(self, at: int, pieces: list[_Piece]) -> Expression:
@@ -138,11 +138,11 @@ class TemplateReader:
         if rest < len(pieces):
             stray = pieces[rest]
             assert isinstance(stray, _Sequence)
-            raise Problem("config.syntax", f'this "{stray.kind}" closes nothing', stray.at)
+            raise Problem("config.syntax", f'unmatched "{stray.kind}"', stray.at)
         return TemplateExpression(at, parts)
 
     def _without_indent(self, pieces: list[_Piece]) -> list[_Piece]:
-        """Remove the smallest indent of all non-blank lines."""
+        """Remove the common indent of all non-blank lines."""
         line_start = re.compile(r"^([ \t]*)(?=[^ \t\n]|\Z)", re.MULTILINE)
         texts = [piece for piece in pieces if isinstance(piece, _Text)]
         indents = [
@@ -183,7 +183,7 @@ def _trimmed(pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _parts(pieces: list[_Piece], start: int) -> tuple[tuple[Expression, ...], int]:
-    """The parts from `start` on, up to a closing directive, and its index."""
+    """Return the parts from `start` up to a closing directive, and the directive's index."""
     parts: list[Expression] = []
     at = start
     while at < len(pieces):

@@ -1,8 +1,8 @@
-"""A provider's config held to the JSON schema that it describes itself by: everything that is wrong, each at its line.
+"""Validates a provider's config against the provider's JSON Schema, and reports every error with its line.
 
-Knows the part of JSON Schema 2020-12 that config schemas are made of: type, properties, required,
-additionalProperties, items, prefixItems, anyOf, oneOf, enum, const, $ref within the document, and the limits of
-strings, numbers, lists and objects. What it does not know it does not check: the provider itself decides at its start.
+Supports the part of JSON Schema 2020-12 that config schemas use: type, properties, required, additionalProperties,
+items, prefixItems, anyOf, oneOf, enum, const, $ref within the document, and the limits of strings, numbers, lists and
+objects. It ignores other keywords; the provider validates its config at its start anyway.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Schema = Mapping[str, Any]
 
 _LONGEST_LIST = 12
 _UNREAD = object()
-"""A setting that is present, of unknown value."""
+"""A setting that is present but whose value is unknown."""
 _LIMITS = (
     ("minimum", operator.ge, "at least"),
     ("maximum", operator.le, "at most"),
@@ -49,12 +49,12 @@ class Mismatch:
     message: str
     hint: str = ""
     at_name: bool = False
-    """The setting's name is wrong (or that of the parent of a missing one), not its value."""
+    """Whether to point to the name of `path` instead of its value."""
     kind_differs: bool = False
 
 
 def check_config(block: ProviderBlock, schema: Schema) -> list[ConfigError]:
-    """What the provider would refuse in the block's config, in no particular order. Unread settings are accepted."""
+    """Return what the provider would refuse in the block's config, in any order. Unread settings are accepted."""
     if "" in block.unread:
         return []
     return [
@@ -70,12 +70,12 @@ def check_config(block: ProviderBlock, schema: Schema) -> list[ConfigError]:
 
 
 def mismatches(config: Any, schema: Schema) -> list[Mismatch]:
-    """Values are never part of a message: they may be secret."""
+    """Return all violations. Messages never contain values, which may be secret."""
     return list(_Document(schema).check(config, schema, ""))
 
 
 def resolve_reference(schema: Schema, document: Schema) -> Schema:
-    """The schema that `$ref` refers to, merged with its siblings (allowed by 2020-12)."""
+    """Return the schema that `$ref` refers to, merged with the siblings of `$ref` (allowed by 2020-12)."""
     seen: set[str] = set()
     while isinstance(reference := schema.get("$ref"), str) and reference[:1] == "#" and reference not in seen:
         seen.add(reference)
@@ -115,7 +115,9 @@ class _Document:
             yield from _number(value, schema, path)
 
     def _alternatives(self, value: Any, alternatives: Sequence[Schema], path: str) -> Iterator[Mismatch]:
-        """Nothing if one variant matches; otherwise the errors of the only variant of the value's kind, or of all."""
+        """Yield nothing if a variant matches; otherwise the errors of the only variant of the value's kind, or an error
+        that lists all kinds.
+        """
         tried = [list(self.check(value, each, path)) for each in alternatives]
         if not all(tried):
             return

@@ -1,4 +1,4 @@
-"""A config's JSON Schema for people: one line per setting."""
+"""Describes a config's JSON Schema as a list of settings, for display."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _BOUNDS = (("minimum", "at least"), ("exclusiveMinimum", "more than"), ("maximum
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `path` is written as in the HCL file: `batch.max_bytes`; `*` stands for user-defined names."""
+    """One setting. `path` is its path in the HCL file: `batch.max_bytes`; `*` stands for user-defined names."""
 
     path: str
     type: str
     required: bool
     secret: bool
     default: str | None
-    """As JSON; None if there is none, or it is null."""
+    """As JSON; None if there is no default, or it is null."""
     description: str
 
 
 def settings_of(schema: Schema) -> list[Setting]:
-    """All settings, each followed by those inside it."""
+    """Return all settings, each followed by those inside it."""
     return list(_settings(schema, schema, "", 0))
 
 
@@ -59,7 +59,7 @@ def _settings(document: Schema, schema: Schema, prefix: str, depth: int) -> Iter
 
 
 def _inside(document: Schema, schema: Schema, path: str, depth: int) -> Iterator[Setting]:
-    """The settings of an object, of the objects in a list, or of the objects under user-defined names."""
+    """Yield the settings of an object, of the objects in a list, or of the objects under user-defined names."""
     if "properties" in schema:
         yield from _settings(document, schema, f"{path}.", depth + 1)
     for keyword, step in (("items", "[]"), ("additionalProperties", ".*")):
@@ -70,7 +70,7 @@ def _inside(document: Schema, schema: Schema, path: str, depth: int) -> Iterator
 
 
 def _variants(schema: Schema, document: Schema) -> list[Schema]:
-    """The schemas of `anyOf` without null, or the schema itself."""
+    """Return the schemas of `anyOf` without null, or the schema itself."""
     schema = resolve_reference(schema, document)
     alternatives = schema.get("anyOf") or schema.get("oneOf") or [schema]
     resolved = [resolve_reference(each, document) for each in alternatives]

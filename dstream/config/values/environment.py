@@ -1,4 +1,4 @@
-"""What an evaluation may read from outside: environment variables, files, the time, vaults. All are passed in."""
+"""The outside world of an evaluation, passed in: environment variables, files, the time and key vaults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`folder` is the HCL file's: relative paths start there, wherever the command runs."""
+    """What expressions can read. `folder`: the folder of the HCL file; relative paths start there."""
 
     environ: Mapping[str, str]
     folder: Path

@@ -64,7 +64,7 @@ def is_value(found: Value | MemberLookup) -> TypeIs[Value]:
 
 
 def settled(found: Value | MemberLookup, at: int) -> Value:
-    """The value, or the whole namespace as an object."""
+    """Return the value, or the whole namespace as an object."""
     return found if is_value(found) else found.whole(at)
 
 
@@ -74,8 +74,7 @@ _ELEMENT = "*"
 
 
 class FailedOutside(Exception):
-    """An error that is not in the text: a function was refused access, or could not reach a service. `try` does not
-    hide it."""
+    """An error outside the text: a function was denied access or could not reach a service. Not caught by `try`."""
 
     def __init__(self, error: DStreamError, at: int) -> None:
         super().__init__(error.message)
@@ -84,8 +83,8 @@ class FailedOutside(Exception):
 
 
 class Evaluator:
-    """Evaluates the expressions of one source. Raises Problem, FailedOutside, or ConfigError from where a name is
-    defined; Unread for a value that must not be read."""
+    """Evaluates expressions. Raises Problem or FailedOutside, ConfigError from the definition of a name, and Unread for
+    a value in a key vault that is not read."""
 
     def __init__(self, names: Names, functions: Functions) -> None:
         self._names = names
@@ -161,7 +160,7 @@ class Evaluator:
         try:
             return to_text(value)
         except NotConvertible as error:
-            hint = "jsonencode() turns a list or an object into text." if value is not None else ""
+            hint = "Convert a list or an object to text with jsonencode()." if value is not None else ""
             raise Problem("config.type", f"{error} cannot be used inside a string", part.at, hint) from None
 
     def _attribute(self, access: GetAttribute, bound: Mapping[str, Value]) -> Value | MemberLookup:
@@ -192,7 +191,7 @@ class Evaluator:
             raise Problem(problem.code, without_secrets(problem.message, [key]), at, problem.hint) from None
 
     def _splat(self, splat: Splat, bound: Mapping[str, Value]) -> Value:
-        """A single value counts as a list of one, null as an empty list."""
+        """Evaluate a splat. A single value counts as a list of one, null as an empty list."""
         target = self._value(splat.target, bound)
         items = target if isinstance(target, list) else [] if target is None else [target]
         return [self._value(splat.each, {**bound, _ELEMENT: item}) for item in items]
@@ -216,7 +215,7 @@ class Evaluator:
         for key_expression, value in expression.items:
             key = self._key(key_expression, bound)
             if key in result:
-                message = without_secrets(f'the key "{key}" is there twice', [key])
+                message = without_secrets(f'duplicate key "{key}"', [key])
                 raise Problem("config.duplicate", message, key_expression.at)
             result[key] = self._value(value, bound)
         return result
@@ -229,7 +228,7 @@ class Evaluator:
             raise Problem("config.type", f"a key must be a string, not {error}", expression.at) from None
 
     def _iterations(self, loop: ForEach | ForDirective, bound: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
-        """The names in each iteration. Objects are iterated in the order of their keys."""
+        """Yield the names bound in each iteration. Objects are iterated in key order."""
         items = self._value(loop.items, bound)
         pairs: list[tuple[Value, Value]]
         if isinstance(items, dict):
@@ -250,8 +249,8 @@ class Evaluator:
         for names in turns:
             key, value = self._key(loop.result_key, names), self._value(loop.result, names)
             if not loop.group and key in result:
-                hint = "`...` after the value collects the values of equal keys into lists."
-                message = without_secrets(f'the key "{key}" comes up twice', [key])
+                hint = "Add `...` after the value to collect the values of equal keys into lists."
+                message = without_secrets(f'duplicate key "{key}"', [key])
                 raise Problem("config.duplicate", message, loop.result_key.at, hint)
             groups.setdefault(key, []).append(value)
             result[key] = groups[key] if loop.group else value
@@ -296,7 +295,7 @@ class Evaluator:
         return values + last
 
     def _try(self, call: Call, bound: Mapping[str, Value]) -> Value:
-        """The first argument that can be evaluated; otherwise the error of the last one."""
+        """Return the first argument that can be evaluated; otherwise raise the error of the last one."""
         if not call.arguments:
             raise Problem("config.call", "try: takes 1 or more arguments, not 0", call.at)
         for argument in call.arguments[:-1]:
@@ -321,7 +320,7 @@ def _with_name(call: Call, error: CallFailed) -> str:
 
 
 def _blamed(call: Call, error: CallFailed) -> int:
-    """The offset of the faulty argument; of the call itself if an environment variable is unset."""
+    """Return the offset of the faulty argument, or of the call itself if an environment variable is unset."""
     if error.argument is None or error.code == "config.env_unset" or error.argument >= len(call.arguments):
         return call.at
     return call.arguments[error.argument].at

@@ -1,4 +1,4 @@
-"""How functions of the language are declared, and how calls are checked against the declaration."""
+"""Declares functions of the language, and checks calls against the declaration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["text", "number", "whole", "bool", "list", "object", "any"]
 
 
 class CallFailed(Exception):
-    """Why a call has no result; `argument` counts from 0 if one of them is at fault."""
+    """A call failed. `argument`: the index of the faulty argument, if any."""
 
     def __init__(self, message: str, argument: int | None = None, *, code: str = "config.call", hint: str = "") -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`rest` is the kind of all arguments after `kinds`; the last `optional` of `kinds` may be omitted."""
+    """A function. `rest` is the kind of all arguments after `kinds`; the last `optional` of `kinds` can be omitted."""
 
     run: Callable[..., Any]
     kinds: tuple[Kind, ...] = ()

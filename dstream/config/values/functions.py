@@ -1,4 +1,4 @@
-"""All functions of the language except `try`, which belongs to evaluation. Here: those that read the environment."""
+"""The functions that read the environment, and the table of all functions except `try`, which the evaluator handles."""
 
 from __future__ import annotations
 

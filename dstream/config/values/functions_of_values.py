@@ -14,7 +14,7 @@ from dstream.config.values.values import NotConvertible, Value, equal, kind, to_
 
 _VERB = re.compile(r"%([-+ 0#]*)(\d+)?(?:\.(\d+))?([a-zA-Z%])")
 _MOST_RANGE_ITEMS = 1024
-"""Terraform's limit: more is a mistake that would only fill the memory."""
+"""Terraform's limit: a longer list is a mistake that would only fill memory."""
 
 
 def _base64decode(text: str) -> str:
@@ -49,7 +49,7 @@ def _yamldecode(text: str) -> Value:
 
 
 def _replace(text: str, old: str, new: str) -> str:
-    """`/../` around `old` makes it a regular expression, with `$1` in `new`, as in Terraform."""
+    """Replace text. In slashes, `old` is a regular expression, with `$1` in `new`, as in Terraform."""
     if len(old) < 2 or old[0] != "/" or old[-1] != "/":
         return text.replace(old, new)
     try:
@@ -73,11 +73,11 @@ def _text_item(item: Value, argument: int) -> str:
     try:
         return to_text(item)
     except NotConvertible as error:
-        raise CallFailed(f"the list holds {error}, which is not a string", argument) from None
+        raise CallFailed(f"the list contains {error}, which is not a string", argument) from None
 
 
 def _format(layout: str, *values: Value) -> str:
-    """The verbs of Go's fmt that Terraform's format knows: %s %d %f %e %g %t %q %v %x %X %b %o %%."""
+    """Format with the verbs that Terraform's format supports: %s %d %f %e %g %t %q %v %x %X %b %o %%."""
     used = 0
 
     def written(match: re.Match[str]) -> str:

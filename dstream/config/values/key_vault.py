@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient
 
 DEADLINE_S = 30.0
-"""For one secret, including sign-in. Each connection attempt has a shorter one."""
+"""For one secret, including sign-in. Each connection attempt has a shorter deadline."""
 
 _INSTALL = "Install it: pip install azure-identity azure-keyvault-secrets"
 _SIGN_IN = (
@@ -48,7 +48,7 @@ class KeyVaults:
         self._values: dict[KeyVaultSecret, str] = {}
 
     def read(self, secret: KeyVaultSecret) -> str:
-        """Raises ConfigError, AuthError or UnreachableError; no message quotes the server's response."""
+        """Return the value. Raises ConfigError, AuthError or UnreachableError, without the server's response."""
         if secret not in self._values:
             self._values[secret] = self._within_deadline(secret)
         return self._values[secret]
@@ -81,7 +81,7 @@ class KeyVaults:
                 message = "reading from Azure Key Vault requires a package that is not installed"
                 raise ConfigError("keyvault.not_installed", message, hint=_INSTALL) from None
             for name in ("azure", "msal"):
-                logging.getLogger(name).setLevel(logging.CRITICAL)  # each failure is reported once, by us
+                logging.getLogger(name).setLevel(logging.CRITICAL)  # DStream reports each failure once
             if self._credential is None:
                 self._credential = DefaultAzureCredential(process_timeout=10)
             self._clients[host] = SecretClient(
@@ -93,7 +93,7 @@ class KeyVaults:
 def _answer(answers: SimpleQueue[str | BaseException], read: Callable[[], str]) -> None:
     try:
         answers.put(read())
-    except Exception as error:  # noqa: BLE001  # raised by the caller that waits for it
+    except Exception as error:  # noqa: BLE001  # raised again by the waiting caller
         answers.put(error)
 
 
@@ -128,10 +128,10 @@ def _read(client: SecretClient, secret: KeyVaultSecret) -> str:
 
 
 def _not_signed_in(secret: KeyVaultSecret, error: HttpResponseError) -> AuthError:
-    """Of the credentials' long message, keep only Entra ID's error code. Source: "Microsoft Entra authentication and
-    authorization error codes"."""
+    """Return the error with only Entra ID's error code from the credentials' long message. Source: "Microsoft Entra
+    authentication and authorization error codes"."""
     code = re.search(r"AADSTS\d+", str(error))
-    why = f" ({code[0]})" if code else " (the vault refuses the token)" if error.response is not None else ""
+    why = f" ({code[0]})" if code else " (the vault rejects the token)" if error.response is not None else ""
     return AuthError("keyvault.not_signed_in", f"not signed in to key vault {secret.host}{why}", hint=_SIGN_IN)
 
 
@@ -148,7 +148,8 @@ def _refused(secret: KeyVaultSecret, error: HttpResponseError) -> DStreamError:
 
 
 def _code(error: HttpResponseError) -> str:
-    """The innermost error code; it tells a firewall from a missing role. Source: Key Vault REST API, "Error"."""
+    """Return the innermost error code, which distinguishes a firewall from a missing role. Source: Key Vault REST API,
+    "Error"."""
     found = error.error
     while inner := getattr(found, "innererror", None):
         found = inner if not isinstance(inner, dict) else None
@@ -160,7 +161,7 @@ def _code(error: HttpResponseError) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The cause as the operating system reports it, without the addresses and objects that upper layers add."""
+    """Return the cause in a few words, without the addresses and objects that upper layers add."""
     text = str(error)
     for known in ("CERTIFICATE_VERIFY_FAILED", "Connection refused", "timed out"):
         if known in text:

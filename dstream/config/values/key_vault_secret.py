@@ -1,5 +1,4 @@
-"""The reference `secret("azurekeyvault://VAULT/NAME[/VERSION]")`, and the interface for reading it. Connects to
-nothing."""
+"""The reference `secret("azurekeyvault://VAULT/NAME[/VERSION]")`, and the interface for reading it. Pure."""
 
 from __future__ import annotations
 
@@ -22,8 +21,8 @@ class KeyVaultSecret:
 
     @classmethod
     def parse(cls, reference: str) -> KeyVaultSecret | None:
-        """From `VAULT/NAME[/VERSION]`, VAULT being a name in Azure's public cloud or a full host name; None if it is no
-        such. Microsoft: "Azure Key Vault keys, secrets, and certificates overview", Vault-name and Object-name."""
+        """Parse `VAULT/NAME[/VERSION]`, where VAULT is a name in Azure's public cloud or a full host name; None if
+        invalid. Microsoft: "Azure Key Vault keys, secrets, and certificates overview", Vault-name and Object-name."""
         vault, *rest = reference.split("/")
         if not 1 <= len(rest) <= 2 or not _NAME.fullmatch(rest[0]):
             return None
@@ -34,12 +33,12 @@ class KeyVaultSecret:
 
 
 class Unread(Exception):
-    """The value is in a vault that is not read now, so everything that needs it is unknown."""
+    """The value is in a key vault that is not read, so everything that depends on it is unknown."""
 
 
 class KeyVaultReader(Protocol):
     def read(self, secret: KeyVaultSecret) -> str:
-        """Raises Unread, ConfigError, AuthError or UnreachableError."""
+        """Return the secret's value. Raises Unread, ConfigError, AuthError or UnreachableError."""
         ...
 
 

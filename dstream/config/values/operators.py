@@ -12,7 +12,7 @@ _EXACT = Context(prec=60)
 
 
 class OperatorFailed(Exception):
-    """Why the operation has no result."""
+    """An operation failed; the message says why."""
 
 
 def unary(operator: str, operand: Value) -> Value:
@@ -22,7 +22,7 @@ def unary(operator: str, operand: Value) -> Value:
 
 
 def binary(operator: str, left: Value, right: Value) -> Value:
-    """All operators except `&&` and `||`, which do not always evaluate their right side."""
+    """Apply any operator except `&&` and `||`, which do not always evaluate their right side."""
     if operator == "==":
         return equal(left, right)
     if operator == "!=":
@@ -59,7 +59,7 @@ def _decimal(value: Value, operator: str) -> Decimal:
 
 
 def _remainder(a: Decimal, b: Decimal) -> Decimal:
-    """The sign is that of the dividend, as in Terraform."""
+    """Return the remainder with the sign of the dividend, as in Terraform."""
     return _EXACT.remainder(a, b)
 
 

@@ -1,4 +1,4 @@
-"""What names refer to: `var.x`, `local.x`, bare locals and `task.x`, each evaluated on demand."""
+"""Resolves names: `var.x`, `local.x`, bare locals and `task.x`, each evaluated on demand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 
 
 class NamedValue:
-    """A named value, computed once; its error is kept, too. `trail` holds the values being computed."""
+    """A named value or its error, computed once. `trail` holds the values being computed."""
 
     def __init__(self, name: str, place: SourceLocation, compute: Callable[[], Value], trail: list[NamedValue]) -> None:
         self.name = name
@@ -26,7 +26,7 @@ class NamedValue:
         self._is_known = False
 
     def value(self) -> Value:
-        """Raises ConfigError or ConfigErrors."""
+        """Return the value. Raises ConfigError or ConfigErrors."""
         if self._error is not None:
             raise self._error
         if not self._is_known:
@@ -53,12 +53,12 @@ class NamedValue:
             "config.cycle",
             f"{self.name} is defined in terms of itself: {round_trip}",
             place=self.place,
-            details=[f"{member.name} is at {member.place}" for member in members],
+            details=[f"{member.name} is defined at {member.place}" for member in members],
         )
 
 
 class Group:
-    """A namespace with the given members; `kind` names them in messages: 'unknown variable "x"'."""
+    """A namespace with these members; `kind` is their name in messages: 'unknown variable "x"'."""
 
     def __init__(self, kind: str, members: Mapping[str, NamedValue | Value | MemberLookup]) -> None:
         self.kind = kind
@@ -75,7 +75,7 @@ class Group:
 
 
 class Scope:
-    """All names of a project. Filled while its blocks are read, queried afterwards."""
+    """All names of a project. Filled while the blocks are read, then used for evaluation."""
 
     def __init__(self, functions: Functions) -> None:
         self.trail: list[NamedValue] = []
@@ -93,8 +93,8 @@ class Scope:
         return NamedValue(name, place, compute, self.trail)
 
     def evaluate(self, source: SourceFile, expression: Expression, block: str = "") -> Value:
-        """Raises ConfigError with its place, Unread, or AuthError or UnreachableError from a vault, also with its
-        place."""
+        """Return the expression's value. Raises ConfigError, AuthError or UnreachableError, each with its place, and
+        Unread."""
         try:
             return self._evaluator.evaluate(expression)
         except FailedOutside as failed:
@@ -108,5 +108,5 @@ class Scope:
             return self._roots[name]
         if name in self.locals:
             return self.locals[name].value()
-        hint = did_you_mean(name, [*self.locals, *self._roots]) or f'Text stands in quotes: "{name}".'
+        hint = did_you_mean(name, [*self.locals, *self._roots]) or f'Text needs quotes: "{name}".'
         raise Problem("config.undefined", f'unknown local "{name}"', at, hint)

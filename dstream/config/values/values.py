@@ -1,4 +1,4 @@
-"""The values of the language: JSON values, conversions between them, and secrets among them."""
+"""The values of the language: JSON values, their conversions, and secrets."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class SecretText(str):
 
 
 def secrets_in(value: Value) -> frozenset[str]:
-    """The parts of all secrets inside."""
+    """Return the parts of all secrets in the value."""
     return frozenset(part for text in _texts(value) if isinstance(text, SecretText) for part in text.parts)
 
 
 def without_secrets(message: str, values: Iterable[Value]) -> str:
-    """A message made from the values, fit to be shown."""
+    """Redact the secrets of `values` in a message that was built from them."""
     for part in sorted(secrets_in(list(values)), key=len, reverse=True):
         message = message.replace(part, "***")
     return message
 
 
 def derived(value: Value, origins: Iterable[Value]) -> Value:
-    """A value made from others: if one of them was secret, all its text is secret."""
+    """Return a value computed from others: if one of them is secret, all its text is secret."""
     parts = frozenset(part for origin in origins for part in secrets_in(origin))
     if not parts:
         return value
@@ -52,12 +52,12 @@ def derived(value: Value, origins: Iterable[Value]) -> Value:
 
 
 def concealed(value: Value) -> Value:
-    """The value with all its text marked secret. Object keys are names and stay visible."""
+    """Return the value with all its text marked secret. Object keys are names and stay visible."""
     return _map_texts(value, lambda text: SecretText.of(text))
 
 
 def revealed(value: Value) -> Value:
-    """Plain JSON for a provider. Collect its secrets first."""
+    """Return the value as plain JSON for a provider. Collect its secrets first."""
     if isinstance(value, dict):
         return {_plain(key): revealed(item) for key, item in value.items()}
     return [revealed(item) for item in value] if isinstance(value, list) else _plain(value)
@@ -90,7 +90,7 @@ def _map_texts(value: Value, change: Callable[[str], Value]) -> Value:
 
 
 def kind(value: Value) -> str:
-    """The type, with its article, for messages."""
+    """Return the type with its article, for messages."""
     match value:
         case None:
             return "null"
@@ -142,7 +142,7 @@ def to_bool(value: Value) -> bool:
 
 
 def number(exact: Decimal) -> int | float:
-    """A whole number as int, any other as float."""
+    """Return a whole number as int, any other as float."""
     if not exact.is_finite():
         raise OverflowError
     if exact.adjusted() < 400 and exact == exact.to_integral_value():
@@ -154,7 +154,7 @@ def number(exact: Decimal) -> int | float:
 
 
 def equal(left: Value, right: Value) -> bool:
-    """Values of different types are never equal: "1" is not 1, and true is not 1."""
+    """Compare values. Values of different types are never equal: "1" is not 1, and true is not 1."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, list) and isinstance(right, list):

@@ -1,4 +1,4 @@
-"""Converts YAML to a value by the core schema of YAML 1.2.2 (section 10.3), as Terraform does: `no` is text, `012` is
+"""Converts YAML to a value with the core schema of YAML 1.2.2 (section 10.3), as Terraform does: `no` is text, `012` is
 twelve.
 
 Imported on demand, because PyYAML is slow to import.
@@ -14,7 +14,7 @@ import yaml
 from dstream.config.values.values import NotConvertible, Value, to_number, to_text
 
 _MOST_VALUES = 100_000
-"""Each alias counts with everything it expands to: nine lines of them could fill the memory."""
+"""Each alias counts with everything it expands to: nine lines of aliases could fill memory."""
 
 _DEEPEST = 100
 _TAG = "tag:yaml.org,2002:"
@@ -27,22 +27,22 @@ _BASES = {"0o": 8, "0x": 16}
 
 
 _PLAIN = "!plain"
-"""The types of plain scalars without a tag, which follow from their text."""
+"""The tag of plain scalars without a tag, whose type follows from their text."""
 
 
 class _Loader(yaml.BaseLoader):
-    """Builds no values: that is done here."""
+    """Builds no values; this module does."""
 
 
 _Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
 
 
 class NotYaml(Exception):
-    """The message names the place in the YAML and the reason."""
+    """Invalid YAML. The message names the place in the text and the reason."""
 
 
 def decode(text: str) -> Value:
-    """The only document in the text; null if there is none. Raises NotYaml."""
+    """Return the only document in the text; null if there is none. Raises NotYaml."""
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -76,13 +76,13 @@ def _mapping(node: yaml.MappingNode, budget: Iterator[int], depth: int) -> dict[
             continue
         key = _key(key_node)
         if key in own:
-            raise _failure(key_node.start_mark, f'the key "{key}" is there twice')
+            raise _failure(key_node.start_mark, f'duplicate key "{key}"')
         own[key] = value
     return {**merged, **own}
 
 
 def _merge(value: Value, node: yaml.Node) -> dict[str, Value]:
-    """`<<: *defaults`, or a list of them, of which the first wins."""
+    """Merge `<<: *defaults`, or a list of mappings, of which the first wins."""
     found: dict[str, Value] = {}
     for each in reversed(value) if isinstance(value, list) else [value]:
         if not isinstance(each, dict):

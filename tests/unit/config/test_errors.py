@@ -95,7 +95,7 @@ SYNTAX = [
         "config.syntax",
         'this "{" is never closed',
     ),
-    Case("a brace too many", "locals {\n}\n▸}\n", "config.syntax", 'this "}" closes nothing'),
+    Case("a brace too many", "locals {\n}\n▸}\n", "config.syntax", 'unmatched "}"'),
     Case(
         "brackets that cross", "locals {\n  a = ▸[1, 2\n}\n", "config.syntax", '"[" is not closed before the next "}"'
     ),
@@ -105,13 +105,16 @@ SYNTAX = [
     Case("a heredoc never closed", "locals {\n  a = ▸<<EOT\n  x\n}\n", "config.syntax", 'no line holds just "EOT"'),
     Case("an interpolation never closed", 'locals {\n  a = "▸${b"\n}\n', "config.syntax", '"${" is never closed'),
     Case("an empty interpolation", 'locals {\n  a = "${▸}"\n}\n', "config.syntax", "expected an expression"),
+    Case("an unknown escape", 'locals {\n  a = "HOST▸\\SQL"\n}\n', "config.syntax", "in a string Write a backslash as"),
+    Case("no Unicode character", 'locals {\n  a = "▸\\ud800"\n}\n', "config.syntax", "is not a Unicode character"),
     Case(
-        "an unknown escape", 'locals {\n  a = "HOST▸\\SQL"\n}\n', "config.syntax", "no such escape Write a backslash as"
+        "a list without commas", "locals {\n  a = [1 ▸2]\n}\n", "config.syntax", 'separate the items of a list with ","'
     ),
-    Case("no Unicode character", 'locals {\n  a = "▸\\ud800"\n}\n', "config.syntax", "no Unicode character"),
-    Case("a list without commas", "locals {\n  a = [1 ▸2]\n}\n", "config.syntax", 'a list are separated by ","'),
     Case(
-        "arguments without commas", "locals {\n  a = max(1 ▸2)\n}\n", "config.syntax", 'function are separated by ","'
+        "arguments without commas",
+        "locals {\n  a = max(1 ▸2)\n}\n",
+        "config.syntax",
+        'separate the arguments of a function with ","',
     ),
     Case("an object without commas", "locals {\n  a = { b = 1 ▸c = 2 }\n}\n", "config.syntax", "commas or line breaks"),
     Case(
@@ -131,11 +134,16 @@ SYNTAX = [
     Case(
         "a label with a value in it", 'task ▸"t${1}" {\n}\n', "config.syntax", "a label must be plain text, without ${}"
     ),
-    Case("a directive without a word", 'locals {\n  a = "▸%{ x }"\n}\n', "config.syntax", "comes if, else, endif, for"),
+    Case(
+        "a directive without a word",
+        'locals {\n  a = "▸%{ x }"\n}\n',
+        "config.syntax",
+        "expected if, else, endif, for or endfor",
+    ),
     Case(
         "an if never ended", 'locals {\n  a = "▸%{ if true }x"\n}\n', "config.syntax", 'never closed with "%{ endif }"'
     ),
-    Case("a stray endfor", 'locals {\n  a = "x▸%{ endfor }"\n}\n', "config.syntax", 'this "endfor" closes nothing'),
+    Case("a stray endfor", 'locals {\n  a = "x▸%{ endfor }"\n}\n', "config.syntax", 'unmatched "endfor"'),
     Case("a for without in", 'locals {\n  a = "▸%{ for x }%{ endfor }"\n}\n', "config.syntax", "%{ for NAME in LIST }"),
     Case("inside an interpolation", 'locals {\n  a = "x${1 ▸2}"\n}\n', "config.syntax", '"2" is unexpected'),
     Case("inside a heredoc", "locals {\n  a = <<EOT\nx\n${1 ▸2}\nEOT\n}\n", "config.syntax", '"2" is unexpected'),
@@ -156,7 +164,7 @@ BLOCKS = [
         'unknown attribute "a" No attributes are allowed here.',
     ),
     Case(
-        "a block written as attribute", "▸locals = {}\n", "config.unknown_attribute", "is a block Write locals { .. }"
+        "a block written as attribute", "▸locals = {}\n", "config.unknown_attribute", "is a block Write locals { ... }"
     ),
     Case("an unknown attribute of a task", in_task("▸tpye = 1"), "config.unknown_attribute", 'Did you mean "type"?'),
     Case("an unknown block of a task", in_task("▸inputs {\n  }"), "config.unknown_block", 'Did you mean "input"?'),
@@ -165,7 +173,7 @@ BLOCKS = [
         "an attribute written as block",
         in_task("▸type {\n  }"),
         "config.unknown_block",
-        "is an attribute Write type = ..",
+        "is an attribute Write type = ...",
     ),
     Case(
         "an unknown attribute of an input",
@@ -179,14 +187,14 @@ BLOCKS = [
         "config.unknown_attribute",
         "Known attributes: max_line, start_timeout, type.",
     ),
-    Case("a task without a name", "▸task {\n}\n", "config.label", 'use the form task "NAME" { .. }'),
-    Case("a task with two names", 'task "a" ▸"b" {\n}\n', "config.label", 'use the form task "NAME" { .. }'),
-    Case("locals with a name", 'locals ▸"a" {\n}\n', "config.label", "use the form locals { .. }"),
+    Case("a task without a name", "▸task {\n}\n", "config.label", 'use the form task "NAME" { ... }'),
+    Case("a task with two names", 'task "a" ▸"b" {\n}\n', "config.label", 'use the form task "NAME" { ... }'),
+    Case("locals with a name", 'locals ▸"a" {\n}\n', "config.label", "use the form locals { ... }"),
     Case(
         "an input with a name",
         'task "t" {\n  input ▸"a" {\n    provider = "p"\n  }\n  output {\n    provider = "q"\n  }\n}',
         "config.label",
-        "has no label",
+        'block "input" takes no label',
     ),
     Case(
         "a name that leads elsewhere",
@@ -210,10 +218,10 @@ BLOCKS = [
         "a task type there is not",
         in_task('type = ▸"batch"'),
         "config.type",
-        'unknown task type "batch" The only type is "providers"; the',
+        'unknown task type "batch" The only type is "providers"; you',
     ),
-    Case("max_line of 0", in_task("max_line = ▸0"), "config.type", "max_line must be a size from 1 on"),
-    Case("max_line in words", in_task('max_line = ▸"big"'), "config.type", 'or such as "16MiB", not "big"'),
+    Case("max_line of 0", in_task("max_line = ▸0"), "config.type", "max_line must be a positive number"),
+    Case("max_line in words", in_task('max_line = ▸"big"'), "config.type", 'or a size such as "16MiB", not "big"'),
     Case("start_timeout without unit", in_task("start_timeout = ▸60"), "config.type", 'such as "30s"'),
     Case(
         "restart below zero",
@@ -233,7 +241,9 @@ BLOCKS = [
     Case(
         "an unknown setting of dstream", "dstream {\n  ▸stat {\n  }\n}", "config.unknown_block", 'Did you mean "state"?'
     ),
-    Case("a version too new", 'dstream {\n  required_version = ▸">= 99"\n}', "config.version", 'needs dstream ">= 99"'),
+    Case(
+        "a version too new", 'dstream {\n  required_version = ▸">= 99"\n}', "config.version", 'requires DStream ">= 99"'
+    ),
     Case(
         "a version of words",
         'dstream {\n  required_version = ▸"new"\n}',
@@ -258,7 +268,7 @@ DUPLICATES = [
         .replace("▸input {\n  }", 'input {\n    provider = "p"\n  }')
         .replace('\n  input {\n    provider = "p"\n  }\n  output', '\n  ▸input {\n    provider = "p"\n  }\n  output'),
         "config.duplicate",
-        'two blocks "input" (first at dstream.hcl:2:3)',
+        'duplicate block "input" (first at dstream.hcl:2:3)',
     ),
     Case(
         "an attribute twice",
@@ -290,9 +300,9 @@ DUPLICATES = [
         "a label missing",
         in_config('a "x" {\n      }\n      ▸a {\n      }'),
         "config.label",
-        "has no label, another one has",
+        "has no label, but another one has",
     ),
-    Case("a key twice", in_config("a = { b = 1, ▸b = 2 }"), "config.duplicate", 'the key "b" is there twice'),
+    Case("a key twice", in_config("a = { b = 1, ▸b = 2 }"), "config.duplicate", 'duplicate key "b"'),
     Case(
         "a key of a config map twice",
         in_input('provider = "p"\n    config = { a = 1, ▸a = 2 }'),
@@ -309,7 +319,7 @@ DUPLICATES = [
         "a for with equal keys",
         in_config('a = { for x in ["b", "b"] : ▸x => 1 }'),
         "config.duplicate",
-        "comes up twice `...` after the value",
+        'duplicate key "b" Add `...` after the value',
     ),
 ]
 
@@ -322,7 +332,7 @@ NAMES = [
         'Did you mean "region"?',
     ),
     Case("no such local", in_config("a = local.▸b"), "config.undefined", 'unknown local "b"'),
-    Case("text without quotes", in_config("a = ▸dev"), "config.undefined", 'Text stands in quotes: "dev".'),
+    Case("text without quotes", in_config("a = ▸dev"), "config.undefined", 'Text needs quotes: "dev".'),
     Case("no such task", in_config("a = task.▸x.output"), "config.undefined", 'unknown task "x"'),
     Case("no such part of a task", in_config("a = task.t.▸outptu"), "config.undefined", 'Did you mean "output"?'),
     Case(
@@ -424,7 +434,7 @@ VALUES = [
         "config.call",
         "line 2, column 1: but found another",
     ),
-    Case("a YAML with a key twice", in_config('a = yamldecode(▸"b: 1\\nb: 2")'), "config.call", '"b" is there twice'),
+    Case("a YAML with a key twice", in_config('a = yamldecode(▸"b: 1\\nb: 2")'), "config.call", 'duplicate key "b"'),
     Case(
         "a YAML with a tag",
         in_config('a = yamldecode(▸"!!python/name:os.system x")'),
@@ -479,7 +489,7 @@ VALUES = [
         "a list in text",
         in_config('a = "b-${▸[]}"'),
         "config.type",
-        "a list cannot be used inside a string jsonencode()",
+        "a list cannot be used inside a string Convert a list",
     ),
     Case("null in text", in_config('a = "b-${▸null}"'), "config.type", "null cannot be used inside a string"),
     Case("an attribute of text", in_config('a = "b".▸c'), "config.type", "a string has no attributes"),
@@ -519,19 +529,20 @@ TEMPLATES = [
     Case("one as a name", in_config('▸{{ env "NO_SUCH" }} = 1'), "config.env_unset", "NO_SUCH is not set"),
     Case("one as a label", 'task "▸{{ env "NO_SUCH" }}" {\n}', "config.env_unset", "NO_SUCH is not set"),
     Case("no such function", in_config('a = "▸{{ uper "b" }}"'), "config.template", 'Did you mean "upper"?'),
-    Case(
-        "wrong arguments", in_config('a = "▸{{ upper 5 }}"'), "config.template", "upper: text is expected, not a number"
-    ),
+    Case("wrong arguments", in_config('a = "▸{{ upper 5 }}"'), "config.template", "upper: expected text, not a number"),
     Case("required", in_config('a = "▸{{ required "say where" (env "NO_SUCH") }}"'), "config.template", "say where"),
     Case("never closed", in_config('a = "▸{{ env "NO_SUCH""'), "config.template", 'this "{{" is not closed'),
     Case("an if without end", in_config("a = 1\n▸{{ if true }}"), "config.template", "never closed"),
-    Case("define", in_config('a = "▸{{ define "b" }}"'), "config.template", '"define" of templates is not supported'),
-    Case("data", in_config('a = "▸{{ .Values.b }}"'), "config.template", "a template has no data of its own"),
-    Case("quotes in a value", in_config('a = "▸{{ env "QUOTES" }}"'), "config.syntax", "takes any value as it is"),
-    Case("a line break in a value", in_config('a = "▸{{ env "LINES" }}"'), "config.syntax", "takes any value as it is"),
     Case(
-        "a backslash in a value", in_config('a = "▸{{ env "BACKSLASH" }}"'), "config.syntax", "takes any value as it is"
+        "define",
+        in_config('a = "▸{{ define "b" }}"'),
+        "config.template",
+        'the template action "define" is not supported',
     ),
+    Case("data", in_config('a = "▸{{ .Values.b }}"'), "config.template", "templates have no data"),
+    Case("quotes in a value", in_config('a = "▸{{ env "QUOTES" }}"'), "config.syntax", "it accepts any value"),
+    Case("a line break in a value", in_config('a = "▸{{ env "LINES" }}"'), "config.syntax", "it accepts any value"),
+    Case("a backslash in a value", in_config('a = "▸{{ env "BACKSLASH" }}"'), "config.syntax", "it accepts any value"),
     Case(
         "after a template",
         in_config('a = "{{ env "LONG" }}${▸nothing}"'),
@@ -619,8 +630,8 @@ def test_a_cycle_names_the_places_of_all_its_members(load_text: Callable[..., An
     (error,) = raised.value.errors
     assert isinstance(error, ConfigError)
     assert list(error.details) == [
-        f"local.a is at {tmp_path}/dstream.hcl:2:3",
-        f"local.b is at {tmp_path}/dstream.hcl:3:3",
+        f"local.a is defined at {tmp_path}/dstream.hcl:2:3",
+        f"local.b is defined at {tmp_path}/dstream.hcl:3:3",
     ]
 
 
