@@ -105,8 +105,7 @@ class Param:
 
 
 class SqlError(Exception):
-    """An error with SQL Server's number and wording. The engine raises it internally; sessions report it as
-    `Message`."""
+    """An error with SQL Server's number and wording: raised inside the engine, reported by sessions as `Message`."""
 
     def __init__(self, number: int, text: str, *, severity: int = 16, state: int = 1) -> None:
         super().__init__(text)
@@ -125,8 +124,7 @@ class Session(Protocol):
     def execute(
         self, sql: str, params: Sequence[Param] = (), *, declarations: str = "", in_procedure: bool = False
     ) -> Iterator[Event]:
-        """Run a batch. With `params`, it is the body of sp_executesql, with `declarations` `@P1 int, @P2
-        nvarchar(4000)`.
+        """Run a batch. With `params`, `declarations` declares them for sp_executesql: `@P1 int, @P2 nvarchar(4000)`.
 
         `in_procedure`: it runs inside sp_executesql or a similar procedure, so SET options and #tables end with it.
 

@@ -15,7 +15,7 @@ _SQL_DATETIME = 9
 
 @dataclass(frozen=True, slots=True)
 class OdbcType:
-    """One row of sp_datatype_info_100; the fields have its column names."""
+    """One row of sp_datatype_info_100; the fields are named after its columns."""
 
     type_name: str
     data_type: int

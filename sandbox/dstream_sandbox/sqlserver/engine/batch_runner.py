@@ -51,7 +51,7 @@ _TERMINATES = frozenset({220, 515, 547, 2601, 2627, 2628, 8115, 8134})
 
 
 class BatchAborted(Exception):
-    """An error that has been reported ended the batch."""
+    """Ends the batch after its error has been reported."""
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ class _Busy(Exception):
 
 
 class _Stale(Exception):
-    """Data changed between being read and being locked."""
+    """Data changed after it was read and before it was locked."""
 
 
 def run_change(session: SqlSession, plan: ChangePlan, bindings: dict[str, Stored]) -> tuple[int, int]:

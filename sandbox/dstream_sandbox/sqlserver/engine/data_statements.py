@@ -1,4 +1,4 @@
-"""SELECT, INSERT, UPDATE, DELETE, MERGE, TRUNCATE: compile once, run, yield events."""
+"""Plans, SELECT, conditions and scalar expressions: compile once, run, yield events."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def open_query(session: SqlSession, plan: QueryPlan) -> sqlite3.Cursor:
 
 
 def release_statement_locks(session: SqlSession, plan: QueryPlan) -> None:
-    """TABLOCK without HOLDLOCK lasts until the end of the statement."""
+    """Release the locks that end with the statement: those of TABLOCK without HOLDLOCK."""
     transaction = session.reading_transaction
     for table_id, mode in plan.gathered.locks:
         if mode == "s" and transaction is not None:
@@ -296,6 +296,3 @@ def _single(session: SqlSession, plan: QueryPlan) -> Stored:
         release_statement_locks(session, plan)
     found: Stored = row[0] if row is not None else None
     return found
-
-
-# Changes

@@ -84,7 +84,7 @@ def _drop_table(session: SqlSession, name: tuple[str, ...], if_exists: bool) -> 
 
 
 def exclusive(session: SqlSession, table: Table) -> None:
-    """Wait until no other session has uncommitted changes in the table; keep it so until the transaction ends."""
+    """Lock the table until the transaction ends, so that no other session has uncommitted changes in it."""
     session.lock_table(session.current_transaction(), table.id, "X")
 
 

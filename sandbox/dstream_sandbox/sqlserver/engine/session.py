@@ -223,7 +223,7 @@ class SqlSession(SessionTransactions):
     # Running SQL
 
     def run_sql(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
-        """Run one SQLite statement. An exception that a function raised inside it is raised unchanged."""
+        """Run one SQLite statement. Exceptions of the functions it calls are raised unchanged."""
         try:
             return self.connection.execute(sql, parameters)
         except sqlite3.IntegrityError:
@@ -232,7 +232,7 @@ class SqlSession(SessionTransactions):
             raise self.translated(error) from error
 
     def translated(self, error: sqlite3.Error) -> Exception:
-        """Return the error that caused SQLite's."""
+        """Return the exception that caused SQLite's error, or the matching SQL Server error."""
         inner = self._box.take()
         if inner is not None:
             return inner

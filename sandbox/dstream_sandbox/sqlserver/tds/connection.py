@@ -63,8 +63,7 @@ class Server:
 
 
 def serve(sock: socket.socket, server: Server) -> None:
-    """Serve one client until it disconnects or breaks the protocol. Closes the session; the caller closes the
-    socket."""
+    """Serve one client until it disconnects or breaks the protocol. Closes the session, but not the socket."""
     transport = Transport(sock)
     try:
         signed_in = sign_in(transport, server.tls, server.engine)

@@ -67,7 +67,7 @@ _COLLATED = frozenset({tt.BIG_VARCHAR, tt.BIG_CHAR, tt.NVARCHAR, tt.NCHAR, tt.TE
 def read_type(reader: ByteReader, *, in_rows: bool = False) -> Incoming:
     """Read a TYPE_INFO. `in_rows` is for bulk load, whose columns are declared as in results.
 
-    Raises SqlError for a type that the sandbox does not support; the rest of the message can then not be read.
+    Raises SqlError for a type that the sandbox does not support; the rest of the message is then unreadable.
     """
     token = reader.u8()
     if token in _FIXED_SIZES:

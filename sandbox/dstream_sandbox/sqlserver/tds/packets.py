@@ -1,5 +1,4 @@
-"""Packets and messages, [MS-TDS] 2.2.3: a packet has an eight-byte header, a message consists of one or more
-packets."""
+"""Packets and messages, [MS-TDS] 2.2.3. A packet has an eight-byte header; a message is one or more packets."""
 
 from __future__ import annotations
 

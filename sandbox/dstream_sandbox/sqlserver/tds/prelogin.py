@@ -22,8 +22,8 @@ _TERMINATOR = 0xFF
 _FIRST_ODBC_MAJOR_VERSION = 9
 """Microsoft's ODBC and OLE DB drivers have versions 9 to 19; .NET's SqlClient has a lower one.
 
-If the ODBC driver requests MARS and the answer is 0, it disconnects without a reason; it continues if the option is
-missing (seen with 18.6). SqlClient needs the 0: without it, it assumes MARS (TdsParser.ConsumePreLoginHandshake).
+If the ODBC driver requests MARS and the answer is 0, it disconnects without giving a reason; it continues if the option
+is missing (seen with 18.6). SqlClient needs the 0: without it, it assumes MARS (TdsParser.ConsumePreLoginHandshake).
 """
 
 SERVER_VERSION = (16, 0, 4165)
@@ -68,7 +68,7 @@ def agreed_encryption(client: Encryption) -> Encryption:
 
 
 def prelogin_answer(client: Prelogin) -> bytes:
-    """MARS is always refused. The client then continues without it and itself rejects a second open result."""
+    """MARS is always refused. The client then continues without it and itself reports a second open result."""
     major, minor, build = SERVER_VERSION
     options = [
         (_OPTION_VERSION, _VERSION.pack(major, minor, build, 0)),

@@ -32,8 +32,7 @@ _INT = SqlType("int")
 
 
 class Procedures:
-    """Handles one connection's calls. `execute` runs a statement's text; it is the session's unless reads are
-    replayed."""
+    """Handles one connection's calls. `execute` runs a statement's text: the session's, unless reads are replayed."""
 
     def __init__(self, session: Session, execute: Execute) -> None:
         self._session = session
@@ -124,7 +123,7 @@ class Procedures:
         yield ReturnStatus(0)
 
     def _run(self, prepared: Statement, params: Sequence[Param]) -> Iterator[Event]:
-        """Run a statement inside sp_executesql or a similar procedure. The return status is the number of its last
+        """Run a statement as sp_executesql and similar procedures do: the return status is the number of the last
         error."""
         status = 0
         for event in self._execute(prepared.sql, prepared.bind(params), prepared.declarations):

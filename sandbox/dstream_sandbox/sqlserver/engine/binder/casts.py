@@ -90,8 +90,8 @@ def implicit(source: SqlType, target: SqlType) -> None:
 
 
 def assign_sql(ex: Ex, target: SqlType, where: str) -> str:
-    """Return `ex` as a column's new value. Text or bytes that are too long are an error, not truncated. `where` names
-    column and table for 2628."""
+    """Return SQL for `ex` as a column's new value. Text or bytes that are too long are an error, not truncated. `where`
+    names column and table for 2628."""
     if ex.type is None:
         return ex.sql
     source = ex.type
@@ -149,7 +149,7 @@ def _truncated(where: str, kept: str) -> SqlError:
 
 
 def fit_variable_sql(ex: Ex, target: SqlType) -> str:
-    """Return `ex` as a variable's new value, truncated silently."""
+    """Return SQL for `ex` as a variable's new value, truncated silently."""
     if ex.type is None:
         return ex.sql
     implicit(ex.type, target)

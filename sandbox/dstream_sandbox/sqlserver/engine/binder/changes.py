@@ -392,7 +392,7 @@ class ChangeBinder(QueryBinder):
         assigned.update(values)
         return self._row_fill(table, UPDATED, alias, found, where, values, "", False), condition
 
-    # What follows the fill
+    # After the fill
 
     def _completed(
         self, verb: str, table: Table, fills: list[str], assigned: set[int], output: Output | None
@@ -447,7 +447,7 @@ class ChangeBinder(QueryBinder):
             self.scope = kept
 
     def _children(self, table: Table, assigned: set[int]) -> list[tuple[Table, ForeignKey]]:
-        """Return the tables and foreign keys that reference this table, whose referenced keys may disappear."""
+        """Return the tables and foreign keys that reference this table, as referenced rows may disappear."""
         del assigned  # empty for a delete; an update of other columns costs one extra check
         return [
             (child, key)

@@ -306,7 +306,7 @@ class ExpressionBinder:
         return f"({self.to(operand, type_)}{collate} {'NOT ' if node.negated else ''}IN ({query}))"
 
     def _quantified(self, node: nodes.Quantified) -> str:
-        """`x > ALL (q)`: it is false or unknown for no row. `x > ANY (q)`: it is true for some row."""
+        """`x > ALL (q)`: false or unknown for no row. `x > ANY (q)`: true for some row."""
         operand = self.value(node.operand)
         bound = self.bind_query(node.query)
         column = bound.columns[0]

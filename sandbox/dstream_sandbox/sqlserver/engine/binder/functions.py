@@ -150,7 +150,7 @@ class FunctionBinder(ExpressionBinder):
             type_ = SqlType(name, 4000 if name == "nvarchar" else 8000, collation=names.DEFAULT_COLLATION)
         return Ex(f"joined({','.join((value.sql, separator.sql, *keys))})", type_)
 
-    # Windows
+    # Window functions
 
     def _over(self, window: nodes.Window) -> str:
         parts: list[str] = []

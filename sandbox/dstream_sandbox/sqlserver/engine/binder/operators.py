@@ -280,8 +280,7 @@ def comparison(operator: str, left: Ex, right: Ex) -> str:
 
 
 def text_collation(left: Ex, right: Ex | None = None) -> str:
-    """Return SQLite's collation for a comparison: COLLATE takes precedence, then a column's collation, then the
-    default."""
+    """Return SQLite's collation for a comparison: that of COLLATE, otherwise of a column, otherwise the default."""
     for ex in (left, right):
         if ex is not None and ex.collation:
             return collation_for(ex.collation)

@@ -149,8 +149,7 @@ class QueryBinder(SourceBinder):
         return ", ".join(parts)
 
     def _position(self, node: nodes.Node, select: nodes.Select, items: list[Ex]) -> int | None:
-        """Return the position of the select item that an ORDER BY term names: by number, alias or the same
-        expression."""
+        """Return the position of the select item for an ORDER BY term: by number, alias or the same expression."""
         if isinstance(node, nodes.Literal) and node.kind == "int":
             number = int(node.text)
             if not 1 <= number <= len(items):
@@ -305,7 +304,7 @@ class QueryBinder(SourceBinder):
         return f"{name}({keys}, k{count}) AS (SELECT {keys}, 0 FROM ({anchor.sql}) UNION ALL {step})"
 
     def _recursive_step(self, body: nodes.Body, columns: tuple[tuple[str, Ex], ...], limit: int) -> str:
-        """SQLite requires the reference to the CTE in the FROM clause of this SELECT itself."""
+        """Compile the recursive member. SQLite requires the reference to the CTE in the FROM of this SELECT."""
         if not isinstance(body, nodes.Select) or body.group_by or body.distinct or body.top is not None:
             raise unsupported("this kind of recursive member in a common table expression")
         self.scope = Scope(parent=self.scope)

@@ -35,7 +35,7 @@ def _catalog(type_: SqlType) -> Compile:
 
 
 def _plain(ex: Ex) -> str:
-    """Numbers as integers, other values as text."""
+    """Return SQL that gives integers unchanged and other values as text."""
     if ex.type is None or ex.type.name in names.INTEGERS or ex.type.name in names.CHARACTER or ex.type.name == "bit":
         return ex.sql
     return cast_sql(ex, names.NVARCHAR_MAX)
@@ -100,7 +100,7 @@ def _has_changed(binder: FunctionBinder, node: nodes.Call) -> Ex:
 
 
 def database_function(binder: FunctionBinder, node: nodes.Call) -> Ex | None:
-    """User-defined scalar functions, of which there are none."""
+    """Compile a user-defined scalar function; the sandbox has none."""
     return None
 
 

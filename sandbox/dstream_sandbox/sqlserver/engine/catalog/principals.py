@@ -116,7 +116,7 @@ def change_permission(session: SqlSession, statement: st.Permission) -> None:
             principal = create_role(session, "public")
         if principal is None:
             if any(name.lower() == known.lower() for known in session.engine.logins()):
-                continue  # a server permission, such as VIEW SERVER STATE, to a login
+                continue  # a server permission granted to a login, such as VIEW SERVER STATE
             raise not_found("user", name)
         for permission in statement.permissions:
             _apply(principal, statement.action, permission, securable)

@@ -191,7 +191,7 @@ def new_change_table(object_id: int, instance: str, captured: list[tuple[str, Sq
 
 
 def create_change_table_sql(table: Table) -> str:
-    """Stored in the order of its clustered key, so that reading a page is a seek."""
+    """Return SQL that stores the table in the order of its clustered key, so that reading a page is a seek."""
     columns = ", ".join(f"c{c.id}" for c in table.columns)
     key = ", ".join(f"c{c}" for c, _ in table.indexes[0].columns)
     return f"CREATE TABLE t{table.id} ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID"

@@ -22,7 +22,8 @@ _TIME_OPERATORS = {
 
 
 def min_lsn(session: SqlSession, name: str | None) -> bytes | None:
-    """0x00 for an unknown instance and for a caller without permission (Microsoft Learn, "sys.fn_cdc_get_min_lsn")."""
+    """Return an instance's start_lsn; 0x00 if it is unknown or the caller lacks permission (Microsoft Learn,
+    "sys.fn_cdc_get_min_lsn")."""
     instance = session.home.capture.named(name) if name else None
     if instance is None or not rights.may_read_capture(session, instance):
         return lsn.ZERO

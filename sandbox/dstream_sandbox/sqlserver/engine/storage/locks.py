@@ -58,7 +58,7 @@ class LockManager:
         return None
 
     def acquire(self, owner: LockOwner, resource: Hashable, mode: str, timeout_ms: int) -> bool:
-        """Take the lock, waiting up to `timeout_ms` (-1: indefinitely). Return whether it waited. Raises 1205, 1222,
+        """Take the lock, waiting up to `timeout_ms` (-1: forever). Return whether it waited. Raises 1205, 1222,
         Cancelled."""
         with self._changed:
             if not self._blockers(owner, resource, mode):

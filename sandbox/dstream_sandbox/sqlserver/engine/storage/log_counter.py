@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 
 BULK = 1 << 26
-"""What a statement of unknown size reserves; the rest is returned if nothing else was written in the meantime."""
+"""How many numbers a statement of unknown size reserves; unused ones are returned unless another write followed."""
 
 
 class LogCounter:

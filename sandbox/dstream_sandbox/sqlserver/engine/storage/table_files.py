@@ -8,7 +8,7 @@ from dstream_sandbox.sqlserver.engine.types import names
 
 
 def stored_column(column: Column, prefix: str = "c") -> str:
-    """Without a type, so that SQLite stores values as given."""
+    """Return a column definition without a type, so that SQLite stores values as given."""
     name = f"{prefix}{column.id}"
     return f"{name} COLLATE {collation_for(column.type.collation)}" if column.type.name in names.CHARACTER else name
 

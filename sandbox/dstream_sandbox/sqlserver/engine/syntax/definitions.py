@@ -210,8 +210,7 @@ class DefinitionParser(ChangeParser):
         )  # fmt: skip
 
     def _column_collation(self, type_: SqlType) -> str:
-        """Single-byte text is stored in code page 1252: a collation with another code page would lose its
-        characters."""
+        """Single-byte text is stored in code page 1252; a collation with another one would lose characters."""
         name = self.identifier()
         if type_.name in ("char", "varchar", "text") and collation(name).codec != "cp1252":
             raise self.unsupported(f"{type_.name} columns with collation {name} (use n{type_.name})")

@@ -41,8 +41,7 @@ class Token(NamedTuple):
 
 
 def tokenize(sql: str) -> list[Token]:
-    """Return all tokens and a final one of kind `end`. Raises 105 (unclosed string) and 102 (any other invalid
-    text)."""
+    """Return all tokens and a final one of kind `end`. Raises 105 (unclosed string) and 102 (other invalid text)."""
     tokens: list[Token] = []
     position, line, size = 0, 1, len(sql)
     while position < size:

@@ -29,8 +29,8 @@ class SimpleInsert:
 
 
 def simplified(sql: str) -> SimpleInsert | None:
-    """Return the parameterized form; None for any other text. Types are as wide as the constants allow. An assignment
-    to a column does not show this, except to a sql_variant column, which the caller checks for."""
+    """Return the parameterized form; None for any other text. Types are as wide as the constants allow. Assigning to a
+    column hides this, except to a sql_variant column, which the caller checks for."""
     if len(sql) > 4000:
         return None
     match = _INSERT.fullmatch(sql)

@@ -53,15 +53,6 @@ def _from_variant(value: str, target: SqlType, style: int) -> Any:
     return stored if stored is None or change is None else change(stored)
 
 
-# Exact numbers
-
-
-# Text and bytes
-
-
-# Dates, times, the rest
-
-
 def _moment(source: SqlType, style: int) -> Callable[[Any], tuple[int, int, int | None]] | None:
     """Return a function from any temporal or text value to (days, ticks of the day, offset)."""
     origin = category(source)

@@ -63,7 +63,7 @@ def scale_of(type_: SqlType) -> int:
 
 
 def decoder(type_: SqlType) -> Callable[[Stored], Value] | None:
-    """Convert the stored form to values.py's form; None if they are the same. NULL is never passed."""
+    """Return the function from the stored form to values.py's form; None if they are the same. Never gets NULL."""
     name = type_.name
     if name == "bit":
         return bool
@@ -82,7 +82,7 @@ def decoder(type_: SqlType) -> Callable[[Stored], Value] | None:
 
 
 def encoder(type_: SqlType) -> Callable[[Value], Stored] | None:
-    """Convert values.py's form to the stored form; None if they are the same. NULL is never passed."""
+    """Return the function from values.py's form to the stored form; None if they are the same. Never gets NULL."""
     name = type_.name
     if name == "bit":
         return lambda v: 1 if v else 0
@@ -147,5 +147,5 @@ def row_decoder(types: list[SqlType]) -> Callable[[list[tuple[Stored, ...]]], li
     source = f"lambda rows: [({cells},) for ({variables},) in rows]"
     return cast(
         Callable[[list[tuple[Stored, ...]]], list[tuple[Value, ...]]],
-        eval(source, dict(decoders)),  # the source contains no input, only numbers
+        eval(source, dict(decoders)),  # the source is built from numbers only
     )
