@@ -54,7 +54,7 @@ def test_a_batch_without_any_result_ends(listener: Listener) -> None:
 
 def test_a_bug_in_the_engine_ends_the_session_with_a_message(listener: Listener) -> None:
     connection = listener.odbc()
-    with pytest.raises(pyodbc.Error, match="The sandbox failed: RuntimeError"):
+    with pytest.raises(pyodbc.Error, match="Internal error in the sandbox: RuntimeError"):
         connection.execute("CRASH now")
     with pytest.raises(pyodbc.Error):
         connection.execute("SELECT 1")

@@ -52,7 +52,7 @@ class ByteReader:
     def peek(self) -> int:
         """Return the next byte without consuming it."""
         if self.at_end():
-            raise ProtocolError("the message ends too early")
+            raise ProtocolError("the message is truncated")
         return self._data[self._position]
 
     def u8(self) -> int:
@@ -95,7 +95,7 @@ class ByteReader:
         missing = count - len(parts[0])
         while missing > 0:
             if not self._fill():
-                raise ProtocolError("the message ends too early")
+                raise ProtocolError("the message is truncated")
             part = self._data[:missing]
             parts.append(part)
             missing -= len(part)

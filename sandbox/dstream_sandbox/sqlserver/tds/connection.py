@@ -151,7 +151,7 @@ class _Connection:
             raise
         except Exception as error:
             _log.exception("session %d: request failed", self._session.spid)
-            failure = SqlError(40000, f"The sandbox failed: {error!r}", severity=20)
+            failure = SqlError(40000, f"Internal error in the sandbox: {error!r}", severity=20)
             self._refuse(failure, writer)
             writer.finish()
             raise Disconnected from error

@@ -50,7 +50,7 @@ class Login:
 def parse_login(data: bytes) -> Login:
     """Parse LOGIN7. Raises ProtocolError if it is malformed."""
     if len(data) < _FIXED.size + 9 * _SPAN.size:
-        raise ProtocolError("LOGIN7 ends too early")
+        raise ProtocolError("LOGIN7 is truncated")
     fixed = _FIXED.unpack_from(data)
     tds_version, packet_bytes = fixed[1], fixed[2]
     options2, options3 = fixed[7], fixed[9]
@@ -81,7 +81,7 @@ def _raw(data: bytes, index: int) -> bytes:
     offset, characters = _span(data, index)
     raw = data[offset : offset + 2 * characters]
     if len(raw) != 2 * characters:
-        raise ProtocolError("LOGIN7 ends too early")
+        raise ProtocolError("LOGIN7 is truncated")
     return raw
 
 

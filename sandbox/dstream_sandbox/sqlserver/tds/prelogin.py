@@ -93,7 +93,7 @@ def _options(data: bytes) -> dict[int, bytes]:
     position = 0
     while position < len(data) and data[position] != _TERMINATOR:
         if position + _OPTION.size > len(data):
-            raise ProtocolError("PRELOGIN ends too early")
+            raise ProtocolError("PRELOGIN is truncated")
         token, offset, length = _OPTION.unpack_from(data, position)
         options[token] = data[offset : offset + length]
         position += _OPTION.size

@@ -141,7 +141,7 @@ def _read_params(reader: ByteReader) -> list[Param]:
             default_at = len(params) if not name else default_at
             continue
         if not name and default_at is not None:
-            raise SqlError(40000, f"The sandbox does not support a default for parameter {default_at + 1} by position.")
+            raise SqlError(40000, f"The sandbox does not support a default for positional parameter {default_at + 1}.")
         params.append(Param(name, incoming.type, value, bool(status & _BY_REFERENCE)))
     return params
 

@@ -70,7 +70,7 @@ def test_a_table_valued_parameter_is_refused_in_words() -> None:
 def test_a_default_is_left_out_of_a_call_when_its_place_can_be() -> None:
     assert read(call("p", int_param("@a", 0, 2), int_param("@b", 5)))[0].params == [Param("@b", SqlType("int"), 5)]
     assert read(call("p", int_param("", 5), int_param("", 0, 2)))[0].params == [Param("", SqlType("int"), 5)]
-    with pytest.raises(SqlError, match="default for parameter 1"):
+    with pytest.raises(SqlError, match="default for positional parameter 1"):
         read(call("p", int_param("", 0, 2), int_param("", 5)))
 
 

@@ -205,7 +205,7 @@ class SourceBinder(FunctionBinder):
             self.scope.sources.append(BoundSource((alias,), columns))
             return left
         if not isinstance(join.right, nodes.FunctionSource):
-            raise unsupported(f"{join.kind} of a query")
+            raise unsupported(f"{join.kind} with a subquery")
         right = self.source(join.right)
         return f"{left} JOIN {right}" if join.kind == "CROSS APPLY" else f"{left} LEFT JOIN {right} ON 1"
 

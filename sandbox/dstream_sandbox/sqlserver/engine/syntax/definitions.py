@@ -295,7 +295,7 @@ class DefinitionParser(ChangeParser):
         while self.take("ON"):
             verb = self.advance().text
             if not self.take("NO", "ACTION"):
-                raise self.unsupported(f"ON {verb} {self.token.text} of a foreign key")
+                raise self.unsupported(f"ON {verb} {self.token.text} on a foreign key")
         return ForeignKeyDefinition(name=name, columns=columns, table=table, references=references)
 
     def _alter_table(self, line: int) -> Statement:
