@@ -23,7 +23,7 @@ SUBJECTS = (
 def main(names: list[str]) -> None:
     unknown = set(names) - set(SUBJECTS)
     if unknown:
-        sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+        sys.exit(f"unknown subject: {', '.join(sorted(unknown))}; choose from {', '.join(SUBJECTS)}")
     results = []
     for name in names or SUBJECTS:
         result = import_module(f"tests.bench.{name}").run()

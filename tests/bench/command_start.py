@@ -41,7 +41,7 @@ def run() -> Result:
             arm("dstream validate", [dstream, "validate"]),
         ]
         aims = {"dstream version": 1 / 8, "dstream --help": 1 / 8, "dstream list": 1 / 25, "dstream validate": 1 / 25}
-        return compare("whole short commands (runs a second)", arms, rounds=15, aims=aims)
+        return compare("short commands, whole process (runs per second)", arms, rounds=15, aims=aims)
 
 
 def _whole(command: Sequence[str], folder: str) -> Sample:

@@ -1,4 +1,4 @@
-"""The whole way, beside one process that does the same with pyodbc, msgspec and the SDK's add_message loop."""
+"""The whole pipeline, compared with one process that uses pyodbc, msgspec and the SDK's add_message loop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run() -> Result:
                 Arm("dstream run", streaming(sandbox, "Wide", ROWS)),
             ],
             rounds=3,
-            note="CPU and memory of `dstream run` are the host's with its providers' CPU. The bare loop survives nothing.",
+            note="`dstream run`: memory of the host, CPU of the host and its providers. The bare loop cannot resume.",
         )
 
 

@@ -1,6 +1,6 @@
-"""`dstream init`, `plan`, `status` and `destroy`, beside Pulumi's Automation API with the same program.
+"""`dstream init`, `plan`, `status` and `destroy`, compared with Pulumi's Automation API running the same program.
 
-Both arms are whole processes, since that is what people and pipelines wait for.
+Both arms are whole processes, since that is what users and pipelines wait for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.bench.measure import Arm, Result, Sample, compare, used_by
 from tests.running import BIN, Sandbox
 
 COMMANDS = {"init": "up", "plan": "preview", "status": "status", "destroy": "destroy"}
-"""And what the Automation API calls them."""
+"""DStream's commands and their names in the Automation API."""
 
 _BARE = str(Path(__file__).parent / "providers" / "bare_stack.py")
 _HCL = """\
@@ -39,7 +39,7 @@ task "orders" {{
 
 
 class Arms:
-    """Both ways to do one command over some queues, each with its own folder and stack."""
+    """Both ways to run one command on some queues, each with its own folder and stack."""
 
     def __init__(self, sandbox: Sandbox, queues: int, folder: Path) -> None:
         self._env = sandbox.env
@@ -58,8 +58,8 @@ class Arms:
         yes = ["--yes"] if command in ("init", "destroy") else []
         return self._sample(command, [str(BIN / "dstream"), command, "orders", *yes])
 
-    def whole_life(self, arm: str) -> Sample:
-        """All four commands."""
+    def all_commands(self, arm: str) -> Sample:
+        """Run all four commands."""
         samples = [getattr(self, arm)(command) for command in COMMANDS]
         return Sample(
             self._queues, sum(each.wall_s for each in samples), sum(each.cpu_s for each in samples), samples[0].rss_mib
@@ -72,13 +72,13 @@ class Arms:
 
 
 def run() -> Result:
-    """200 queues from nothing to nothing."""
+    """Create, plan, check and destroy 200 queues."""
     with arms(200) as both:
         result = compare(
-            "init, plan, status and destroy of 200 queues (queues a second, all four)",
+            "init, plan, status and destroy of 200 queues (queues per second, all four)",
             [
-                Arm("Automation API alone", lambda: both.whole_life("bare")),
-                Arm("dstream", lambda: both.whole_life("dstream")),
+                Arm("Automation API alone", lambda: both.all_commands("bare")),
+                Arm("dstream", lambda: both.all_commands("dstream")),
             ],
             rounds=2,
         )

@@ -1,7 +1,7 @@
-"""Runs a command and writes what it used, as JSON: `launcher.py FILE COMMAND..`.
+"""Runs a command and writes its resource usage as JSON: `launcher.py FILE COMMAND...`.
 
-A process of its own, and a small one: the peak of a child's memory starts at its parent's (getrusage(2), ru_maxrss is
-kept across exec), and the benchmark's own process is large.
+This is a separate, small process because a child's peak memory starts at its parent's (getrusage(2), ru_maxrss is kept
+across exec), and the benchmark's own process is large.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Samples of arms, and what is said of them."""
+"""Samples of the arms, and how they compare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One timed piece of work. Seconds; MiB; `stand_in_cpu_s` is the servers' share."""
+    """One timed piece of work, in seconds and MiB. `stand_in_cpu_s` is the CPU time of the stand-ins."""
 
     rows: int
     wall_s: float
@@ -34,7 +34,7 @@ Run = Callable[[], Sample]
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A way to do the work."""
+    """One way to do the work."""
 
     name: str
     run: Run
@@ -42,18 +42,18 @@ class Arm:
 
 @dataclass(slots=True)
 class Result:
-    """All samples of one subject; the first arm is the baseline, and runs twice a round (the A/A control)."""
+    """All samples of one subject. The first arm is the baseline and runs twice per round (the A/A control)."""
 
     subject: str
     baseline: str
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     control: list[Sample] = field(default_factory=list)
     aims: Mapping[str, float] = field(default_factory=dict)
-    """Least ratio to the baseline that the arm is meant to reach."""
+    """The lowest acceptable ratio to the baseline, per arm."""
     note: str = ""
 
     def ratio(self, arm: str) -> float:
-        """Of the median rates, to the baseline's."""
+        """The arm's median rate divided by the baseline's."""
         return self.rate(arm) / self.rate(self.baseline)
 
     def rate(self, arm: str) -> float:
@@ -61,7 +61,7 @@ class Result:
 
     @property
     def noise(self) -> float:
-        """How far the baseline's two series are apart, as a ratio: 1.0 is no difference."""
+        """The ratio of the baseline's two series; 1.0 means no difference."""
         twin = statistics.median(sample.rows_s for sample in self.control)
         return twin / self.rate(self.baseline)
 
@@ -69,7 +69,7 @@ class Result:
 def compare(
     subject: str, arms: Sequence[Arm], *, rounds: int, aims: Mapping[str, float] | None = None, note: str = ""
 ) -> Result:
-    """Run the arms in turn, `rounds` times, after one round that is thrown away."""
+    """Run the arms in turn for `rounds` rounds, after one round that is discarded."""
     baseline = arms[0]
     result = Result(subject, baseline.name, {arm.name: [] for arm in arms}, aims=aims or {}, note=note)
     for number in range(rounds + 1):
@@ -82,7 +82,7 @@ def compare(
 
 
 class Watched:
-    """CPU of other processes (the stand-ins) over a piece of work."""
+    """Measures the CPU time of other processes (the stand-ins)."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._processes = [psutil.Process(pid) for pid in pids]
@@ -93,7 +93,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process used from start to end: CPU with its children, peak RSS of its own; and what it printed."""
+    """What a process used from start to exit: CPU including its children, its own peak RSS, and its stdout."""
 
     wall_s: float
     cpu_s: float
@@ -109,7 +109,7 @@ def used_by(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
 ) -> Usage:
-    """Run the command to its end. Raises RuntimeError with its stderr when it fails."""
+    """Run the command to completion. Raises RuntimeError with its stderr if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "used.json"
         launcher = [sys.executable, "-I", "-S", str(Path(__file__).parent / "launcher.py"), str(figures)]

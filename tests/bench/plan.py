@@ -1,4 +1,4 @@
-"""`dstream plan` of one queue that is as it should be, beside the engine's own preview of the same program."""
+"""`dstream plan` of one unchanged queue, compared with the engine's own preview of the same program."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ def run() -> Result:
         both.bare("init")
         both.dstream("init")
         return compare(
-            "plan without changes, one queue (plans a second)",
+            "plan without changes, one queue (plans per second)",
             [
                 Arm("the engine's preview, by API", lambda: both.bare("plan")),
                 Arm("dstream plan", lambda: both.dstream("plan")),
             ],
             rounds=5,
             aims={"dstream plan": 0.5},
-            note="Both look at what is really there, and both are whole processes, the loading of Pulumi's SDK included.",
+            note="Both read the actual queue, and both are whole processes, including the import of Pulumi's SDK.",
         )

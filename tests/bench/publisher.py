@@ -1,7 +1,7 @@
-"""The Service Bus output alone, lines from a pipe, beside the SDK's documented way in a process of its own.
+"""The Service Bus output alone, fed from a pipe, compared with the SDK's documented loop in its own process.
 
-Both send to a broker in sink mode, which counts and stores nothing, and are timed from `ready` to the ack of the last
-line. CPU is the sending process's, so its microseconds a message can be read off.
+Both send to a broker in sink mode, which counts messages but stores none, and are timed from `ready` to the ack of the
+last line. CPU is that of the sending process, which gives its microseconds per message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROWS = 200_000
 MIB = 1024 * 1024
 
 _SDK_LOOP = ["-P", str(Path(__file__).parent / "providers" / "sdk_loop.py")]
-"""-P: the folder has a copy.py, which must not stand for the standard library's."""
+"""-P: the folder has a copy.py, which must not shadow the standard library's."""
 
 
 def run() -> Result:
@@ -42,7 +42,7 @@ def run() -> Result:
                 ],
                 rounds=3,
                 aims={"dstream-servicebus": 8},
-                note=f"One sender each. {SDK_ROWS:,} rows a round by the loop, {ROWS:,} by dstream-servicebus.",
+                note=f"One sender each. {SDK_ROWS:,} rows per round for the loop, {ROWS:,} for dstream-servicebus.",
             )
         finally:
             broker.stop()
@@ -103,7 +103,7 @@ def _wait_for(process: subprocess.Popen[bytes], key: str, value: str) -> None:
     for line in process.stdout:
         if json.loads(line).get(key) == value:
             return
-    raise RuntimeError(f"it ended with {process.wait()}")
+    raise RuntimeError(f"the process exited with {process.wait()}")
 
 
 def _cpu_s(process: psutil.Process) -> float:

@@ -1,7 +1,7 @@
-"""The SQL Server input alone, into a pipe, beside a bare loop of pyodbc and msgspec.
+"""The SQL Server input alone, into a pipe, compared with a bare loop of pyodbc and msgspec.
 
-Both read prepared pages (`sandbox up --replay-reads`: the server remembers the answer to a statement that it has seen,
-and the first, unmeasured round shows it all of them), and are timed from `ready` to the last line.
+Both read prepared pages and are timed from `ready` to the last line. With `sandbox up --replay-reads`, the server
+remembers the answer to each statement; the first round, which is not measured, fills that memory.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def run() -> Result:
         source.create(sandbox, "Wide")
         source.fill(sandbox, "Wide", ROWS)
         return compare(
-            f"reader, {len(source.COLUMNS)} columns, {ROWS:,} inserts of one transaction",
+            f"reader, {len(source.COLUMNS)} columns, {ROWS:,} inserts in one transaction",
             [
                 Arm("bare pyodbc + msgspec loop", _reading(sandbox, [sys.executable, "-P", _BARE])),
                 Arm("dstream-mssql-cdc", _reading(sandbox, [str(BIN / "dstream-mssql-cdc")])),
             ],
             rounds=3,
             aims={"dstream-mssql-cdc": 0.6},
-            note="The bare loop writes {data, metadata of three fields}; it merges nothing, checks no gap, keeps no position.",
+            note="The bare loop writes data and three metadata fields; no merging, gap checks or position.",
         )
 
 
@@ -75,14 +75,14 @@ def _reading(sandbox: Sandbox, command: list[str]) -> Callable[[], Sample]:
         process.wait()
         process.stdout.close()
         if rows != ROWS:
-            raise RuntimeError(f"{rows:,} of {ROWS:,} rows came")
+            raise RuntimeError(f"received {rows:,} of {ROWS:,} rows")
         return sample
 
     return read
 
 
 def _count(descriptor: int) -> int:
-    """Data lines up to the end line."""
+    """Count the data lines up to the end line."""
     rows = 0
     tail = b""
     while chunk := os.read(descriptor, MIB):

@@ -1,7 +1,7 @@
-"""The host's relay alone, beside a process that copies one pipe to another in the same chunks.
+"""The host's relay alone, compared with a process that copies one pipe to another in the same chunks.
 
-Both arms have the same source and the same sink: the source writes prepared lines of 450 bytes with a checkpoint every
-1,000, the sink counts newlines. In the baseline arm the sink's acks go nowhere.
+Both arms use the same source and sink: the source writes prepared lines of 450 bytes, the sink counts newlines. Under
+the host, the source adds a checkpoint every 1,000 lines and the sink acknowledges it; the baseline has no checkpoints.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ task "relay" {{
 
 def run() -> Result:
     arms = [Arm("pipe copy (os.read, os.write)", _copied), Arm("dstream run", _relayed)]
-    note = "Both count what the sink received. `dstream run` includes the start of the host and both handshakes."
+    note = "Both count what the sink received. `dstream run` includes host startup and both handshakes."
     return compare("relay, lines of 450 bytes", arms, rounds=5, aims={"dstream run": 0.65}, note=note)
 
 

@@ -1,4 +1,4 @@
-"""Results as a table for people and as JSON for later comparison."""
+"""Prints results as tables and saves them as JSON for later comparison."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FOLDER = Path("bench-results")
 
 
 def show(result: Result) -> str:
-    """A subject's arms, a line each."""
+    """The arms of a subject, one per line."""
     lines = [f"\n{result.subject}   (A/A control: {result.noise:.2f}x)"]
     for name, samples in result.samples.items():
         rates = [sample.rows_s for sample in samples]
@@ -35,7 +35,7 @@ def show(result: Result) -> str:
 
 
 def save(results: Sequence[Result]) -> Path:
-    """Write them to bench-results/, named for the time."""
+    """Write the results to a file in bench-results/, named after the time."""
     FOLDER.mkdir(exist_ok=True)
     now = datetime.now(UTC)
     path = FOLDER / f"{now:%Y%m%dT%H%M%SZ}.json"

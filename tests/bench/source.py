@@ -1,4 +1,4 @@
-"""A captured table with prepared reads, for what reads it: fourteen columns, lines of about 600 bytes."""
+"""A captured table with prepared reads: fourteen columns, lines of about 600 bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = (
 
 @contextmanager
 def sandbox(*flags: str) -> Iterator[Sandbox]:
-    """One of its own, gone afterwards."""
+    """A temporary sandbox, stopped on exit."""
     with TemporaryDirectory() as folder:
         running = Sandbox(Path(folder), *flags).start()
         try:
@@ -39,7 +39,7 @@ def sandbox(*flags: str) -> Iterator[Sandbox]:
 
 
 def create(sandbox: Sandbox, table: str) -> None:
-    """The table with capture on, empty."""
+    """Create the table, empty, with capture enabled."""
     columns = ", ".join(f"{name} {kind}" for name, kind, _ in COLUMNS)
     sandbox.sql(f"CREATE TABLE dbo.{table} ({columns})")
     sandbox.sql(
@@ -49,12 +49,12 @@ def create(sandbox: Sandbox, table: str) -> None:
 
 
 def fill(sandbox: Sandbox, table: str, rows: int, *, first: int = 1) -> None:
-    """Insert them in one transaction."""
+    """Insert the rows in one transaction."""
     sandbox.sql(_insert(table, f"GENERATE_SERIES({first}, {first + rows - 1})"))
 
 
 def fill_one_by_one(sandbox: Sandbox, table: str, rows: int) -> None:
-    """Insert them in as many transactions."""
+    """Insert each row in its own transaction."""
     with closing(sandbox.connect()) as connection:
         cursor = connection.cursor()
         for number in range(1, rows + 1):

@@ -1,4 +1,4 @@
-"""How soon a provider's first line comes, beside the start of a bare interpreter."""
+"""How soon a provider writes its first line, compared with the start of a bare interpreter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run() -> Result:
         Arm("counter (config in the same file)", lambda: _first_line(counter)),
     ]
     aims = {"dstream-mssql-cdc": 0.25, "dstream-servicebus": 0.25}
-    return compare("first line of a provider (starts a second)", arms, rounds=15, aims=aims)
+    return compare("first line of a provider (starts per second)", arms, rounds=15, aims=aims)
 
 
 def _first_line(command: Sequence[str]) -> Sample:

@@ -1,4 +1,4 @@
-"""`dstream run --once` over one table into the queue of its name, timed from both providers ready to the end."""
+"""`dstream run --once` from one table into the queue of the same name, timed from both providers ready to the end."""
 
 from __future__ import annotations
 

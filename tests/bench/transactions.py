@@ -1,4 +1,4 @@
-"""Whether the rate hangs on checkpoints: the same rows in one transaction, and in as many as there are rows."""
+"""Whether the rate depends on checkpoints: the same rows in one transaction, and in one transaction per row."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""SIGKILL of any process at a random moment of a load: nothing lost, repeats are the same bytes under the same id.
+"""SIGKILL of any process at a random moment under load: nothing is lost, and repeats have the same id and bytes.
 
-Each process once in the suite, two hundred kills in `make soak`. A failing round names its seed: SOAK_SEED=.. SOAK_ROUNDS=1.
+The suite kills each process once; `make soak` kills two hundred times. A failure prints its seed, to be repeated with
+SOAK_SEED and SOAK_ROUNDS.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SOAK_ROUNDS = int(os.environ.get("SOAK_ROUNDS", "200"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 RECONNECT_S = 60.0
 STREAMING_SHARE = 0.8
-"""Of the kills that wait until rows flow; the others strike at whatever the start is doing."""
+"""The share of kills that wait until rows flow; the others can hit any phase of the start."""
 
 HCL = """
 task "orders" {
@@ -51,7 +52,7 @@ task "orders" {
 
 
 class Stream:
-    """`dstream run`. It heals the death of a provider itself; its own death a service manager would: started again."""
+    """`dstream run`, started again whenever it exits, as a service manager would. It restarts its own providers."""
 
     def __init__(self, dstream: DStream) -> None:
         self._dstream = dstream
@@ -62,7 +63,7 @@ class Stream:
         return self._stack.enter_context(self._dstream.running("run", "orders"))
 
     def kill(self, role: str) -> None:
-        """SIGKILL one of its processes, until the kill was what ended it and not something else a moment before."""
+        """Send SIGKILL to one of its processes. Repeat until the kill ended it, and not something else just before."""
         kill = self._kill_host if role == "host" else self._kill_provider
         while not kill(PROVIDERS.get(role, "")):
             self.keep_running()
@@ -70,27 +71,27 @@ class Stream:
     def _kill_host(self, _: str) -> bool:
         process = self.run.process
         process.send_signal(signal.SIGKILL)
-        wait_until(lambda: process.poll() is not None, "the host to end")
+        wait_until(lambda: process.poll() is not None, "the host to exit")
         self.keep_running()
         return process.returncode == -signal.SIGKILL
 
     def _kill_provider(self, name: str) -> bool:
         pid, run = self._provider(name), self.run
-        restarts, healed = _restarts(run), _restarts(run, "SIGKILL")
+        restarts, kill_restarts = _restarts(run), _restarts(run, "SIGKILL")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         wait_until(
             lambda: _restarts(run) > restarts or run.process.poll() is not None,
             f"the host to notice the death of its {name}:\n{run.stderr}",
         )
-        # A run ends by itself only where it never began, because a server was away.
+        # A run exits on its own only if it never started, because a server was down.
         assert run.process.poll() is None or (run.process.returncode == 6 and "run.started" not in run.stderr), (
             run.stderr
         )
-        return _restarts(run, "SIGKILL") > healed
+        return _restarts(run, "SIGKILL") > kill_restarts
 
     def _provider(self, name: str) -> int:
-        """Its pid, as soon as it has been started."""
+        """The provider's pid, once it has started."""
 
         def find() -> int:
             self.keep_running()
@@ -115,13 +116,13 @@ class Stream:
 
 
 def _restarts(run: RunningCommand, cause: str = "") -> int:
-    """How often the run has begun to start its providers again, for that cause."""
+    """How often the run has begun to restart its providers, for that cause."""
     return sum("run.restarting" in line and cause in line for line in run.stderr.splitlines())
 
 
 @pytest.mark.parametrize("duplicate_detection", [False, True], ids=["plain queue", "duplicate detection"])
 @pytest.mark.timeout(600)
-def test_a_kill_of_each_process_loses_nothing(own_sandbox: Sandbox, tmp_path: Path, duplicate_detection: bool) -> None:
+def test_killing_each_process_loses_nothing(own_sandbox: Sandbox, tmp_path: Path, duplicate_detection: bool) -> None:
     rounds(own_sandbox, tmp_path, ROUNDS, SEED, duplicate_detection=duplicate_detection)
 
 
@@ -132,7 +133,7 @@ def test_two_hundred_kills_lose_nothing(own_sandbox: Sandbox, tmp_path: Path) ->
 
 
 def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_detection: bool) -> None:
-    """Kill something `count` times while an application writes; then compare queue and change tables."""
+    """Kill a process `count` times while an application writes, then compare the queue with the change tables."""
     chance = random.Random(seed)
     sandbox.create_queue("chaos", requires_duplicate_detection=duplicate_detection)
     with contextlib.closing(sandbox.connect()) as connection:
@@ -145,7 +146,7 @@ def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_d
     try:
         for number in range(count):
             victim = VICTIMS[number % len(VICTIMS)]
-            # Late answers, so that there always is something in flight that a kill could lose.
+            # Delayed answers, so that there is always something in flight that a kill could lose.
             wait_until(lambda: _slow_down(sandbox), "the broker to be back")
             if chance.random() < STREAMING_SHARE:
                 wait_until(stream.is_streaming, "the stream to run")
@@ -173,7 +174,7 @@ def _slow_down(sandbox: Sandbox) -> bool:
 
 
 class _Writer:
-    """An application that writes until it is told to stop; the death of its connection it answers by a new one."""
+    """An application that writes until it is stopped and reconnects when its connection breaks."""
 
     def __init__(self, sandbox: Sandbox, seed: int) -> None:
         self._sandbox = sandbox
@@ -189,7 +190,7 @@ class _Writer:
         return self._changed_before + (self._load.written.total if self._load else 0)
 
     def write(self, rows: int) -> None:
-        """Wait until so many more rows have changed; it goes on meanwhile and afterwards."""
+        """Wait until `rows` more rows have changed. The application keeps writing meanwhile and afterwards."""
         wanted = self.changed + rows
         wait_until(lambda: self.changed >= wanted or not self._thread.is_alive(), f"{wanted} changed rows")
         assert self._thread.is_alive(), "the writer died"
@@ -232,7 +233,7 @@ def _expected(sandbox: Sandbox) -> list[tuple[str, int, str, int]]:
 
 
 def _receive_all(sandbox: Sandbox, stream: Stream, count: int) -> list[Message]:
-    """Until `count` different messages came, however often; none may keep us waiting longer than the reconnect time."""
+    """Receive until `count` different messages have arrived, and any repeats. No wait may exceed the reconnect time."""
     received: dict[str, Message] = {}
     everything: list[Message] = []
 
@@ -255,7 +256,7 @@ def _compare(
     first: dict[str, Message] = {}
     for message in received:
         earlier = first.setdefault(message.id, message)
-        assert earlier.body == message.body, f"seed {seed}: the repeat of {message.id} has other bytes"
+        assert earlier.body == message.body, f"seed {seed}: the repeat of {message.id} has different bytes"
     positions = [message.position for message in first.values()]
     assert sorted(positions) == expected, f"seed {seed}: lost {len(set(expected) - set(positions))}"
     assert all(a < b for a, b in itertools.pairwise(positions)), f"seed {seed}: first occurrences out of commit order"

@@ -1,4 +1,4 @@
-"""The least that reads a change table into JSON lines: one SELECT, a dict a row, msgspec. Talks like a provider."""
+"""A minimal reader from a change table to JSON lines: one SELECT, one dict per row, msgspec. Acts as a provider."""
 
 from __future__ import annotations
 

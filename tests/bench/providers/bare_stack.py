@@ -1,6 +1,6 @@
-"""The engine by Pulumi's Automation API alone, with DStream's program: `bare_stack.py FOLDER QUEUES COMMAND`.
+"""Pulumi's Automation API alone, with DStream's program: `bare_stack.py FOLDER QUEUES COMMAND`.
 
-Commands: up, preview, status, destroy. Prints the seconds that the call of the engine took.
+Commands: up, preview, status, destroy. Prints how many seconds the call to the engine took.
 """
 
 import os

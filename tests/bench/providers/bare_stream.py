@@ -1,4 +1,4 @@
-"""The least that carries a change table into a queue: one SELECT, msgspec, the SDK's add_message. Keeps no position."""
+"""A minimal stream from a change table to a queue: one SELECT, msgspec, the SDK's add_message. Stores no position."""
 
 from __future__ import annotations
 

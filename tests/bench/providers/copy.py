@@ -1,4 +1,4 @@
-"""stdin to stdout, in chunks of a mebibyte."""
+"""Copies stdin to stdout in chunks of 1 MiB."""
 
 import os
 

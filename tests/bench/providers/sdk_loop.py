@@ -1,6 +1,6 @@
-"""An output as the SDK's documentation has it: a ServiceBusMessage a line, `add_message` until the batch is full.
+"""An output as in the SDK's documentation: one ServiceBusMessage per line, `add_message` until the batch is full.
 
-Takes lines and the last checkpoint from stdin like a provider, says `ready` and acknowledges once, at the end.
+Reads lines and the last checkpoint from stdin like a provider, sends `ready`, and acknowledges once, at the end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 BATCH_BYTES = 255 * 1024
-"""The link's 256 KiB less room for the batch's envelope, which the SDK does not count (its PR 42598)."""
+"""The link's 256 KiB minus room for the batch's envelope, which the SDK does not count (its PR 42598)."""
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
             )
             try:
                 batch.add_message(message)
-            except ValueError:  # MessageSizeExceededError: it is full
+            except ValueError:  # MessageSizeExceededError: the batch is full
                 sender.send_messages(batch)
                 batch = sender.create_message_batch(BATCH_BYTES)
                 batch.add_message(message)

@@ -1,4 +1,4 @@
-"""Counts lines: as a provider that acknowledges every checkpoint, or (with the number of rows) without a host."""
+"""Counts lines, as a provider that acknowledges every checkpoint or, given a number of rows, without a host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def count_only(expected: int) -> None:
     while chunk := os.read(0, CHUNK):
         rows += chunk.count(b"\n")
     if rows != expected:
-        sys.exit(f"{rows} rows came, not {expected}")
+        sys.exit(f"received {rows} rows, expected {expected}")
 
 
 def provider() -> None:
@@ -35,7 +35,7 @@ def provider() -> None:
 
 
 def settle(data: bytes) -> bytes:
-    """Acknowledge every whole checkpoint line in `data`; give what follows the last one."""
+    """Acknowledge every complete checkpoint line in `data`; return what follows the last one."""
     start = 0
     while (mark := data.find(MARK, start)) >= 0:
         end = data.find(b"\n", mark + 1)

@@ -1,4 +1,4 @@
-"""Writes prepared lines as fast as the pipe takes them: as a provider, or (with the number of rows) without a host."""
+"""Writes prepared lines as fast as the pipe accepts them, as a provider or, given a number of rows, without a host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def send(data: bytes) -> None:
 
 
 def stream(rows: int, *, controls: bool) -> int:
-    """The last checkpoint's number."""
+    """Write the rows and return the number of the last checkpoint."""
     seq = 0
     for seq in range(1, rows // 1000 + 1):
         mark = b'{"dstream":"checkpoint","seq":%d,"n":1000,"state":{"at":%d}}\n' % (seq, seq)

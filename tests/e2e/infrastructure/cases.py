@@ -1,6 +1,6 @@
-"""What the tests of infrastructure provision: one HCL for each mode and shape, and what of it is to exist.
+"""What the infrastructure tests provision: one HCL for each mode and shape, and helpers that check what exists.
 
-Each case has names of its own, so that all can use one sandbox.
+Each case uses its own names, so that all can share one sandbox.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _TOPIC = """\
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A task `orders` of the counter into Service Bus."""
+    """A task `orders` from the counter to Service Bus."""
 
     mode: str
     shape: str
@@ -75,7 +75,7 @@ class Case:
 
 
 def task(config: str, *, count: int = 5) -> str:
-    """An HCL with the task `orders`: the counter's `count` events into what `config` says."""
+    """HCL with the task `orders`: `count` events from the counter into the output that `config` describes."""
     return f"""\
 task "orders" {{
   input {{
@@ -105,13 +105,13 @@ class Provisioned:
         (self.dstream.cwd / "dstream.hcl").write_text(hcl)
 
     def succeed(self, *arguments: str, code: int = 0) -> str:
-        """stdout of a command that must end with this code."""
+        """Run a command that must exit with this code; return its stdout."""
         done = self.dstream(*arguments)
-        assert done.returncode == code, f"{arguments} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, f"{arguments} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def summary(self, *arguments: str, code: int = 0) -> dict[str, int]:
-        """How many resources a command dealt with, by operation."""
+        """Run a command; return its number of resources per operation."""
         document = json.loads(self.succeed(*arguments, "--json", code=code))
         summary: dict[str, int] = document["tasks"][0]["summary"]
         return summary
@@ -123,7 +123,7 @@ class Provisioned:
 
     @property
     def records(self) -> list[Path]:
-        """What is recorded of stacks, below the project."""
+        """The files that record the project's stacks."""
         return sorted((self.dstream.cwd / ".dstream").rglob("stacks/**/*.json"))
 
 
@@ -139,7 +139,7 @@ def set_max_delivery_count(administration: ServiceBusAdministrationClient, case:
 
 
 def max_delivery_count(administration: ServiceBusAdministrationClient, case: Case) -> int | None:
-    """None when it does not exist."""
+    """The entity's maximum delivery count, or None if it does not exist."""
     try:
         if case.shape == "queue":
             return administration.get_queue(case.name).max_delivery_count
@@ -149,7 +149,7 @@ def max_delivery_count(administration: ServiceBusAdministrationClient, case: Cas
 
 
 def delete(administration: ServiceBusAdministrationClient, case: Case) -> None:
-    """Behind DStream's back."""
+    """Delete the entity outside DStream."""
     if case.shape == "queue":
         administration.delete_queue(case.name)
     else:
@@ -160,14 +160,14 @@ Make = Callable[[str], Provisioned]
 
 
 def creations(sandbox: Sandbox, case: Case) -> dict[str, int]:
-    """How often each resource of the case was created, by the end of its id."""
+    """How often each resource of the case was created, keyed by the end of its id."""
     with urlopen(_control(sandbox, "counters"), timeout=60) as answer:
         created: dict[str, int] = json.load(answer)["azure_creates"]
     return {key.partition("/namespaces/")[2]: count for key, count in created.items() if f"/{case.name}" in key}
 
 
 def faults_left(sandbox: Sandbox) -> int:
-    """How many faults have not struck as often as they are to."""
+    """The number of faults that have not yet occurred as often as requested."""
     with urlopen(_control(sandbox, "faults"), timeout=60) as answer:
         return len(json.load(answer)["faults"])
 

@@ -1,4 +1,4 @@
-"""A project in a folder of its own, against the module's sandbox."""
+"""A project in its own folder, using the module's sandbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.running import DStream, Sandbox
 
 @pytest.fixture
 def provisioned(sandbox: Sandbox, tmp_path: Path) -> Make:
-    """`provisioned(hcl)`: the project with that dstream.hcl."""
+    """`provisioned(hcl)` returns a project with that dstream.hcl."""
 
     def make(hcl: str) -> Provisioned:
         project = Provisioned(DStream(tmp_path, sandbox.env), sandbox)

@@ -7,9 +7,9 @@ import pytest
 from tests.e2e.infrastructure.cases import Case, Make, creations, max_delivery_count
 
 
-# Importing in mode `entities` is also proved by integration/servicebus_entities/test_entities.py.
+# Importing in mode `entities` is also tested by integration/servicebus_entities/test_entities.py.
 @pytest.mark.parametrize("mode", ["arm", pytest.param("entities", marks=pytest.mark.soak)])
-def test_an_existing_queue_is_taken_over_without_a_change_to_it(mode: str, provisioned: Make) -> None:
+def test_an_existing_queue_is_imported_unchanged(mode: str, provisioned: Make) -> None:
     case = Case(mode, "queue", f"adopt-{mode}")
     project = provisioned(case.hcl())
     with project.administration() as administration:
@@ -27,7 +27,7 @@ def test_an_existing_queue_is_taken_over_without_a_change_to_it(mode: str, provi
     assert creations(project.sandbox, case) == {}
 
 
-def test_what_exists_is_taken_over_and_the_rest_is_made(provisioned: Make) -> None:
+def test_existing_resources_are_imported_and_missing_ones_created(provisioned: Make) -> None:
     case = Case("arm", "topic", "adopt-some")
     project = provisioned(case.hcl())
     with project.administration() as administration:

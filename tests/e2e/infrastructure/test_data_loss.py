@@ -1,4 +1,4 @@
-"""What holds messages is not replaced or deleted unasked."""
+"""Entities that hold messages are not replaced or deleted unless allowed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def send(project: Provisioned, case: Case) -> None:
             sender.send_messages([ServiceBusMessage(str(number)) for number in range(MESSAGES)])
 
 
-# The guard of mode `entities` is also proved by integration/servicebus_entities/test_commands.py.
+# Data-loss protection in mode `entities` is also tested by integration/servicebus_entities/test_commands.py.
 @pytest.mark.parametrize("mode", ["arm", pytest.param("entities", marks=pytest.mark.soak)])
-def test_a_replacement_that_loses_messages_is_refused_with_their_number(mode: str, provisioned: Make) -> None:
+def test_replacing_a_queue_with_messages_is_refused_with_their_count(mode: str, provisioned: Make) -> None:
     case = Case(mode, "queue", f"loss-{mode}-replaced")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
@@ -44,8 +44,8 @@ def test_a_replacement_that_loses_messages_is_refused_with_their_number(mode: st
         assert administration.get_queue(case.name).requires_session is True
 
 
-def test_sessions_of_a_subscription_make_it_anew_with_its_rules_and_not_unasked(provisioned: Make) -> None:
-    """Azure refuses to change them."""
+def test_sessions_re_create_a_subscription_and_its_rules_only_if_allowed(provisioned: Make) -> None:
+    """Azure cannot change this setting in place."""
     case = Case("arm", "topic", "loss-sessions")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
@@ -63,7 +63,7 @@ def test_sessions_of_a_subscription_make_it_anew_with_its_rules_and_not_unasked(
     assert rules == {"$Default", "by-subject"}
 
 
-def test_a_queue_becomes_a_topic_of_the_same_name_once_it_is_deleted(provisioned: Make) -> None:
+def test_a_queue_can_become_a_topic_after_it_is_destroyed(provisioned: Make) -> None:
     queue, topic = Case("arm", "queue", "loss-kind"), Case("arm", "topic", "loss-kind")
     project = provisioned(queue.hcl())
     project.succeed("init", "orders", "--yes")
@@ -79,9 +79,9 @@ def test_a_queue_becomes_a_topic_of_the_same_name_once_it_is_deleted(provisioned
         assert administration.get_topic(topic.name)
 
 
-# A queue that holds messages is also refused in test_life.py, there with its new namespace.
+# test_life.py also tests this for a queue, together with its new namespace.
 @pytest.mark.parametrize("shape", [pytest.param("queue", marks=pytest.mark.soak), "topic"])
-def test_destroying_what_holds_messages_is_refused(shape: str, provisioned: Make) -> None:
+def test_destroying_an_entity_with_messages_is_refused(shape: str, provisioned: Make) -> None:
     case = Case("arm", shape, f"loss-{shape}-destroyed")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
@@ -98,8 +98,8 @@ def test_destroying_what_holds_messages_is_refused(shape: str, provisioned: Make
         assert max_delivery_count(administration, case) is None
 
 
-def test_what_can_not_be_known_counts_as_held(provisioned: Make) -> None:
-    """Without a refresh the record says nothing of messages that came later."""
+def test_destroy_is_refused_if_the_message_count_is_unknown(provisioned: Make) -> None:
+    """Without a refresh, messages that arrived after the last recording are unknown."""
     case = Case("arm", "queue", "loss-unknown")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
@@ -110,7 +110,7 @@ def test_what_can_not_be_known_counts_as_held(provisioned: Make) -> None:
     assert refused.returncode == 5
 
 
-def test_a_queue_that_was_protected_later_is_not_destroyed_before_it_is_free_again(provisioned: Make) -> None:
+def test_a_protected_queue_is_not_destroyed_until_unprotected(provisioned: Make) -> None:
     case = Case("arm", "queue", "loss-protected")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")

@@ -1,4 +1,4 @@
-"""A step that fails, and two who want the same at once."""
+"""Failing steps, concurrent commands and missing namespaces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FIVE = """\
 """
 
 
-def test_what_was_made_before_a_quota_was_reached_is_recorded_and_the_next_init_finishes(provisioned: Make) -> None:
+def test_init_resumes_after_partial_failure(provisioned: Make) -> None:
     project = provisioned(task(_FIVE.format("quota")))
     words = "The namespace has reached its maximum number of queues."
     quota = {"code": "QuotaExceeded", "description": words, "after": 2, "times": 1}  # the engine chooses the order
@@ -47,12 +47,12 @@ def test_what_was_made_before_a_quota_was_reached_is_recorded_and_the_next_init_
     assert project.summary("init", "orders", "--yes") == {"same": len(made), "create": 5 - len(made)}
 
 
-def test_of_two_inits_one_wins_and_the_other_says_who_holds_the_lock_or_waits(provisioned: Make) -> None:
+def test_a_second_init_names_the_lock_holder_or_waits(provisioned: Make) -> None:
     case = Case("arm", "queue", "locked")
     project = provisioned(case.hcl())
     project.sandbox.fault(kind="azure", operation="create", entity=case.name, seconds=5, times=1)
     with project.dstream.running("init", "orders", "--yes") as winner, contextlib.ExitStack() as stack:
-        wait_until(lambda: not faults_left(project.sandbox), "the first is at work")
+        wait_until(lambda: not faults_left(project.sandbox), "the first init to start")
         with suspended(winner.process.pid):
             loser = project.dstream("init", "orders", "--yes")
             assert loser.returncode == 4
@@ -68,7 +68,7 @@ def test_of_two_inits_one_wins_and_the_other_says_who_holds_the_lock_or_waits(pr
 
 @contextlib.contextmanager
 def suspended(pid: int) -> Iterator[None]:
-    """The process and all that it has started stand still."""
+    """Suspend the process and its descendants."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     try:
         for process in family:
@@ -79,7 +79,7 @@ def suspended(pid: int) -> Iterator[None]:
             process.resume()
 
 
-def test_a_namespace_that_is_not_there_is_named(provisioned: Make) -> None:
+def test_a_missing_namespace_is_named(provisioned: Make) -> None:
     case = Case("arm", "queue", "nowhere")
     project = provisioned(case.hcl().replace('env("ASB_NAMESPACE")', '"sb-nowhere"'))
 

@@ -1,4 +1,4 @@
-"""Whatever ends `init` in the middle, at whichever resource: the next one converges by itself."""
+"""After `init` is interrupted at any resource, the next `init` converges on its own."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ ENTITIES = (
     "{}/subscriptions/eu/rules/*",
     "{}/subscriptions/orders/rules/by-subject",
 )
-"""Whatever a topic's `init` creates, as the sandbox's faults name it."""
+"""Everything that `init` creates for a topic, as named in the sandbox's faults."""
 
 IN_THE_SUITE = [(ENTITIES[0], "before"), (ENTITIES[5], "after")]
-"""The first and the last in the order of creation; `make soak` takes all, before and after."""
+"""The first and the last in order of creation; `make soak` tests all of them, before and after."""
 
 
 def interrupted(project: Provisioned, case: Case, entity: str, when: str, number: signal.Signals) -> None:
-    """Start `init`, and end it while the sandbox's Azure takes its time to create this entity."""
+    """Start `init`, and interrupt it while the sandbox's Azure is slowly creating this entity."""
     seconds = 60 if number is signal.SIGKILL else 1
     project.sandbox.fault(
         kind="azure", operation="create", entity=entity.format(case.name), when=when, seconds=seconds, times=1
     )
     with project.dstream.running("init", "orders", "--yes") as init:
-        wait_until(lambda: not faults_left(project.sandbox), f"{entity} is being created")
+        wait_until(lambda: not faults_left(project.sandbox), f"the creation of {entity} to start")
         if number is signal.SIGKILL:
             kill_all(init)
             return
@@ -42,7 +42,7 @@ def interrupted(project: Provisioned, case: Case, entity: str, when: str, number
 
 
 def kill_all(command: RunningCommand) -> None:
-    """dstream, the provider and the engine, as when the machine loses power."""
+    """Kill dstream, the provider and the engine, as in a power failure."""
     family = [psutil.Process(command.process.pid), *psutil.Process(command.process.pid).children(recursive=True)]
     for act in (psutil.Process.suspend, psutil.Process.kill):
         for process in family:
@@ -65,7 +65,7 @@ def check_convergence(project: Provisioned, case: Case) -> None:
 
 
 @pytest.mark.parametrize(("entity", "when"), IN_THE_SUITE)
-def test_a_killed_init_is_finished_by_the_next(entity: str, when: str, provisioned: Make) -> None:
+def test_the_next_init_completes_a_killed_one(entity: str, when: str, provisioned: Make) -> None:
     case = Case("arm", "topic", f"kill-{ENTITIES.index(entity)}-{when}")
     project = provisioned(case.hcl())
 
@@ -75,7 +75,7 @@ def test_a_killed_init_is_finished_by_the_next(entity: str, when: str, provision
 
 
 @pytest.mark.parametrize(("entity", "when"), [(ENTITIES[3], "after")])
-def test_ctrl_c_lets_the_step_at_hand_finish_and_says_how_to_go_on(entity: str, when: str, provisioned: Make) -> None:
+def test_ctrl_c_finishes_the_current_step_and_says_how_to_resume(entity: str, when: str, provisioned: Make) -> None:
     case = Case("arm", "topic", f"int-{ENTITIES.index(entity)}-{when}")
     project = provisioned(case.hcl())
 
@@ -88,7 +88,7 @@ def test_ctrl_c_lets_the_step_at_hand_finish_and_says_how_to_go_on(entity: str, 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("entity", ENTITIES)
-def test_init_may_end_at_every_resource(entity: str, when: str, number: signal.Signals, provisioned: Make) -> None:
+def test_init_resumes_from_every_resource(entity: str, when: str, number: signal.Signals, provisioned: Make) -> None:
     case = Case("arm", "topic", f"soak-{number.name.lower()}-{ENTITIES.index(entity)}-{when}")
     project = provisioned(case.hcl())
 

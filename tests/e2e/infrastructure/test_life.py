@@ -1,4 +1,4 @@
-"""From nothing to nothing again, by the command line alone: both modes, queues, topics with what is below them."""
+"""The full lifecycle from the command line alone: both modes, queues, and topics with everything below them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODES_AND_SHAPES = [
 
 
 @pytest.mark.parametrize(("mode", "shape"), MODES_AND_SHAPES)
-def test_a_task_is_provisioned_changed_healed_and_torn_down(mode: str, shape: str, provisioned: Make) -> None:
+def test_infrastructure_is_created_updated_repaired_and_destroyed(mode: str, shape: str, provisioned: Make) -> None:
     case = Case(mode, shape, f"life-{mode}-{shape}")
     project = provisioned(case.hcl())
 
@@ -57,7 +57,7 @@ def test_a_task_is_provisioned_changed_healed_and_torn_down(mode: str, shape: st
     assert project.summary("destroy", "orders", "--yes") == {}
 
 
-def test_drift_can_be_accepted_instead(provisioned: Make) -> None:
+def test_drift_can_be_accepted_instead_of_fixed(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-accepted")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
@@ -70,7 +70,7 @@ def test_drift_can_be_accepted_instead(provisioned: Make) -> None:
     assert "77 → 10" in project.succeed("plan", "orders", "--detailed-exitcode", code=2)
 
 
-def test_what_can_not_be_published_to_any_more_can_still_be_looked_at_and_destroyed(provisioned: Make) -> None:
+def test_status_and_destroy_work_if_publishing_is_misconfigured(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-invalid")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
@@ -82,7 +82,7 @@ def test_what_can_not_be_published_to_any_more_can_still_be_looked_at_and_destro
     assert project.summary("destroy", "orders", "--yes") == {"delete": 1}
 
 
-def test_destroy_does_without_settings_of_the_stream_but_not_without_the_namespace(provisioned: Make) -> None:
+def test_destroy_needs_the_namespace_but_no_stream_settings(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-unset")
     project = provisioned(case.hcl())
     project.summary("init", "orders", "--yes")
@@ -101,7 +101,7 @@ def test_destroy_does_without_settings_of_the_stream_but_not_without_the_namespa
         assert max_delivery_count(administration, case) is None
 
 
-def test_what_was_changed_to_what_the_config_wants_is_recorded(provisioned: Make) -> None:
+def test_drift_that_matches_the_config_is_only_recorded(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-met")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
@@ -115,7 +115,7 @@ def test_what_was_changed_to_what_the_config_wants_is_recorded(provisioned: Make
     project.succeed("status", "orders", "--detailed-exitcode")
 
 
-def test_a_plan_changes_nothing_and_leaves_nothing(provisioned: Make) -> None:
+def test_plan_changes_nothing_and_records_nothing(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-planned")
     project = provisioned(case.hcl())
 
@@ -126,7 +126,7 @@ def test_a_plan_changes_nothing_and_leaves_nothing(provisioned: Make) -> None:
     assert project.records == []
 
 
-def test_what_init_made_is_what_run_publishes_to(provisioned: Make) -> None:
+def test_run_publishes_to_the_queue_that_init_created(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-published")
     connection = (
         '      connection_string = env("ASB_CONNECTION_STRING")\n'
@@ -143,7 +143,7 @@ def test_what_init_made_is_what_run_publishes_to(provisioned: Make) -> None:
     assert len(project.sandbox.receive(case.name, 5)) == 5
 
 
-def test_run_can_take_the_connection_that_the_stack_recorded(provisioned: Make) -> None:
+def test_run_can_use_the_connection_of_the_stack(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-stack")
     project = provisioned(case.hcl(more='      connection = "stack"\n'))
     project.succeed("init", "orders", "--yes")
@@ -155,7 +155,7 @@ def test_run_can_take_the_connection_that_the_stack_recorded(provisioned: Make) 
     assert project.sandbox.settings.servicebus_key not in recorded
 
 
-def test_the_queues_figures_stand_beside_the_streams_in_status(provisioned: Make) -> None:
+def test_status_shows_figures_of_the_queue_and_the_stream(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-figures")
     project = provisioned(case.hcl(more='      connection = "stack"\n'))
     project.succeed("init", "orders", "--yes")
@@ -168,7 +168,7 @@ def test_the_queues_figures_stand_beside_the_streams_in_status(provisioned: Make
     assert "checkpoint" in status
 
 
-def test_a_new_namespace_in_a_new_group_is_made_published_to_and_removed(provisioned: Make) -> None:
+def test_a_new_namespace_and_group_are_created_used_and_destroyed(provisioned: Make) -> None:
     case = Case("namespace", "queue", "life-new")
     project = provisioned(case.hcl(more='      connection = "stack"\n'))
 

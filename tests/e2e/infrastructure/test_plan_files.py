@@ -1,4 +1,4 @@
-"""`plan --out`, then `init --plan`: what was reviewed is what is done, or nothing is."""
+"""`plan --out`, then `init --plan`: the reviewed plan is applied exactly, or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.e2e.infrastructure.cases import Case, Make, Provisioned, max_delivery
 
 
 def planned(provisioned: Make, case: Case) -> Provisioned:
-    """An existing queue, and the plan to change its maximum delivery count to 5 in plan.json."""
+    """An existing queue, and plan.json, which changes its maximum delivery count to 5."""
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
     project.write(case.hcl(count=5))
@@ -18,7 +18,7 @@ def planned(provisioned: Make, case: Case) -> Provisioned:
     return project
 
 
-def test_an_unchanged_plan_file_is_shown_and_carried_out_exactly(provisioned: Make) -> None:
+def test_a_current_plan_file_is_shown_and_applied_exactly(provisioned: Make) -> None:
     case = Case("arm", "queue", "file-applied")
     project = planned(provisioned, case)
     assert "10 → 5" in project.succeed("plan", "--show", "plan.json")
@@ -29,38 +29,38 @@ def test_an_unchanged_plan_file_is_shown_and_carried_out_exactly(provisioned: Ma
         assert max_delivery_count(administration, case) == 5
 
 
-def hcl_moved(project: Provisioned, case: Case) -> str:
+def hcl_changed(project: Provisioned, case: Case) -> str:
     project.write(case.hcl(count=6))
     return "max_delivery_count"
 
 
-def entity_moved(project: Provisioned, case: Case) -> str:
+def entity_changed(project: Provisioned, case: Case) -> str:
     with project.administration() as administration:
         set_max_delivery_count(administration, case, 77)
     return case.name
 
 
-def state_moved(project: Provisioned, case: Case) -> str:
+def state_changed(project: Provisioned, case: Case) -> str:
     project.write(case.hcl(count=8))
     project.succeed("init", "orders", "--yes")
     project.write(case.hcl(count=5))
     return case.name
 
 
-# A changed configuration is refused by the host alone; e2e/test_plan_file.py proves it without an engine.
-@pytest.mark.parametrize("move", [pytest.param(hcl_moved, marks=pytest.mark.soak), entity_moved, state_moved])
-def test_a_plan_file_is_refused_once_what_it_was_made_from_moved(move: object, provisioned: Make) -> None:
-    assert callable(move)
-    case = Case("arm", "queue", f"file-{move.__name__.replace('_', '-')}")
+# The host alone refuses a changed configuration; e2e/test_plan_file.py tests that without an engine.
+@pytest.mark.parametrize("change", [pytest.param(hcl_changed, marks=pytest.mark.soak), entity_changed, state_changed])
+def test_a_stale_plan_file_is_refused(change: object, provisioned: Make) -> None:
+    assert callable(change)
+    case = Case("arm", "queue", f"file-{change.__name__.replace('_', '-')}")
     project = planned(provisioned, case)
-    moved = move(project, case)
+    changed = change(project, case)
     with project.administration() as administration:
         before = max_delivery_count(administration, case)
 
         refused = project.dstream("init", "orders", "--plan", "plan.json", "--yes")
 
         assert refused.returncode == 5, refused.stderr
-        assert moved in refused.stderr
+        assert changed in refused.stderr
         assert max_delivery_count(administration, case) == before
 
 

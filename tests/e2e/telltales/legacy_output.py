@@ -2,11 +2,11 @@
 
 import sys
 
-from telling import out, tell_stderr, tellings
+from telling import leak_to_stderr, leaks, out
 
 line_1 = sys.stdin.readline()
-tell_stderr(line_1)
-for text in tellings(line_1):
+leak_to_stderr(line_1)
+for text in leaks(line_1):
     out(f"config: {text}\n")
 out('{"status":"ready"}\n')
 for _ in sys.stdin:

@@ -1,4 +1,4 @@
-"""Every way in which a program may give its config away."""
+"""The ways in which a program can leak its config."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def leaves(value):
         yield value
 
 
-def tellings(line_1):
+def leaks(line_1):
     """Lines of text with the whole config."""
     yield line_1.rstrip("\n")
     config = json.loads(line_1)
@@ -39,14 +39,14 @@ def tellings(line_1):
         yield f"https://host/?value={urllib.parse.quote(leaf, safe='')}"
 
 
-def tell_stderr(line_1):
-    for text in tellings(line_1):
+def leak_to_stderr(line_1):
+    for text in leaks(line_1):
         sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
-def tell_control(line_1):
-    """In each kind of control line of a v1 provider."""
+def leak_to_control_lines(line_1):
+    """Leak the config in each kind of control line of a v1 provider."""
     config = json.loads(line_1)["config"]
     say({"dstream": "log", "level": "info", "event": "starting", "config": config, "raw": line_1, "list": [config]})
     for leaf in leaves(config):
@@ -56,12 +56,12 @@ def tell_control(line_1):
 
 
 def all_in_one(line_1):
-    """One text with the config, for an error."""
+    """The whole config as one text, for an error."""
     return f"can't connect with {line_1.rstrip()}: " + " ".join(leaves(json.loads(line_1)))
 
 
 def describe():
-    """Settings whose names tell nothing, and which only the schema knows to be secret."""
+    """Describe settings whose names reveal nothing, and which only the schema marks as secret."""
     secret = {"anyOf": [{"type": "string", "writeOnly": True}, {"type": "null"}]}
     schema = {
         "$ref": "#/$defs/Config",

@@ -1,9 +1,9 @@
-"""An input that tells all it knows, then does what `config.end` says."""
+"""An input that leaks everything it knows, then ends as `config.end` specifies."""
 
 import json
 import sys
 
-from telling import all_in_one, describe, leaves, out, say, tell_control, tell_stderr
+from telling import all_in_one, describe, leak_to_control_lines, leak_to_stderr, leaves, out, say
 
 say(
     {
@@ -20,8 +20,8 @@ if json.loads(line_1)["command"] == "describe":
     describe()
 config = json.loads(line_1)["config"]
 end = config["end"]
-tell_stderr(line_1)
-tell_control(line_1)
+leak_to_stderr(line_1)
+leak_to_control_lines(line_1)
 if end == "refuses":
     error = {"code": "tell.refused", "kind": "auth", "message": all_in_one(line_1), "hint": all_in_one(line_1)}
     error["config_path"] = "drawer.code"

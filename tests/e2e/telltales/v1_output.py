@@ -1,9 +1,9 @@
-"""An output that tells all it knows; with infrastructure, of which it tells the config too."""
+"""An output that leaks everything it knows, also in its infrastructure results."""
 
 import json
 import sys
 
-from telling import all_in_one, describe, leaves, say, tell_control, tell_stderr
+from telling import all_in_one, describe, leak_to_control_lines, leak_to_stderr, leaves, say
 
 say(
     {
@@ -20,8 +20,8 @@ if json.loads(line_1)["command"] == "describe":
     describe()
 command = json.loads(line_1)
 config = command["config"]
-tell_stderr(line_1)
-tell_control(line_1)
+leak_to_stderr(line_1)
+leak_to_control_lines(line_1)
 if command["command"] != "run":
     texts = list(leaves(config))
     resources = [
