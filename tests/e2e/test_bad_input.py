@@ -1,4 +1,4 @@
-"""Bad input: one short message with the place and the fix, the documented exit code, and nothing moved."""
+"""Bad input: one short error with the place and the fix, the documented exit code, and nothing delivered or stored."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def things(sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture(scope="module")
 def closed_port() -> Iterator[int]:
-    """Bound and not listening, so nobody else gets it."""
+    """A port that is bound but not listening, so that no other process can take it."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
@@ -56,18 +56,18 @@ def closed_port() -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Case:
-    """What the user did, and what must be said."""
+    """A user's mistake, and the expected error."""
 
     name: str
     exit_code: int
     code: str
     words: str
-    """A pattern in the message."""
+    """A pattern that stderr must contain."""
     hcl: str = task()
     place: str = ""
-    """A pattern for the line with the place."""
+    """A pattern for the reported place."""
     env: tuple[tuple[str, str, str], ...] = ()
-    """Variable, pattern, replacement; an empty pattern unsets it."""
+    """Variable, pattern, replacement; an empty pattern unsets the variable."""
     task: str = "t"
 
 
@@ -76,7 +76,7 @@ BUS = "ASB_CONNECTION_STRING"
 CASES = [
     Case("a syntax error", 3, "config.syntax", "", hcl='task "t" {\n  input {\n    provider = \n  }\n}\n', place=r"dstream\.hcl:3"),
     Case(
-        "an unknown attribute of ours", 3, "config.unknown_attribute", "max_lin", hcl=task(extra="  max_lin = 5\n"),
+        "an unknown attribute of DStream", 3, "config.unknown_attribute", "max_lin", hcl=task(extra="  max_lin = 5\n"),
         place=r"dstream\.hcl:2:3",
     ),
     Case(
@@ -84,12 +84,12 @@ CASES = [
         hcl=task(input_=INPUT.replace("tables =", 'poll_intervall = "1s"\n      tables =')), place=r"dstream\.hcl:6",
     ),
     Case("an unknown task", 3, "task.unknown", "unknown task", task="tt"),
-    Case("an unset variable of the environment", 3, "config.env_unset", SQL, env=((SQL, "", ""),), place=r"dstream\.hcl:5"),
+    Case("an unset environment variable", 3, "config.env_unset", SQL, env=((SQL, "", ""),), place=r"dstream\.hcl:5"),
     Case("a provider that is not installed", 3, "provider.not_found", "not installed", hcl=task(INPUT.replace("mssql_cdc", "mssql_cdd"))),
     Case("a wrong password", 6, "mssql.login_failed", "", env=((SQL, "PWD=[^;]*", "PWD=wrong"),), place=r"dstream\.hcl:5"),
     Case("an unknown database", 6, "mssql.unknown_database", "Nowhere", env=((SQL, "Database=[^;]*", "Database=Nowhere"),)),
     Case(
-        "CDC off", 3, "mssql.cdc_disabled", "sp_cdc_enable_db", env=((SQL, "Database=[^;]*", "Database=Uncaptured"),)
+        "CDC is off", 3, "mssql.cdc_disabled", "sp_cdc_enable_db", env=((SQL, "Database=[^;]*", "Database=Uncaptured"),)
     ),
     Case("an unknown table", 3, "mssql.unknown_table", "dbo.Thing", hcl=task(INPUT.replace("Things", "Thing")), place=r"dstream\.hcl:6"),
     Case("a table without capture", 3, "mssql.table_not_captured", "sp_cdc_enable_table", hcl=task(INPUT.replace("Things", "Plain"))),
@@ -101,7 +101,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_bad_input_is_refused_before_anything_moves(
+def test_bad_input_is_refused_before_streaming_starts(
     things: Sandbox, dstream: Callable[..., DStream], closed_port: int, case: Case
 ) -> None:
     env = things.env
@@ -121,12 +121,12 @@ def test_bad_input_is_refused_before_anything_moves(
     assert re.search(case.place, done.stderr)
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-    assert_nothing_moved(things, command)
+    assert_nothing_delivered_or_stored(things, command)
     for secret in (things.settings.sql_password, things.settings.servicebus_key):
         assert secret not in done.stderr
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_configuration_file_is_named(tmp_path: Path) -> None:
     done = DStream(tmp_path)("run", "t", "-c", "nowhere.hcl")
     assert done.returncode == 3
     assert "[config.file]" in done.stderr
@@ -145,7 +145,7 @@ def test_the_state_of_another_database_is_refused(things: Sandbox, dstream: Call
     assert "[mssql.another_database]" in done.stderr
 
 
-def test_a_start_position_beside_a_checkpoint_is_refused(things: Sandbox, dstream: Callable[..., DStream]) -> None:
+def test_a_start_position_is_refused_if_a_checkpoint_exists(things: Sandbox, dstream: Callable[..., DStream]) -> None:
     things.create_queue("from")
     command = dstream(task(output=OUTPUT.replace("things", "from")), things.env)
     assert command("run", "t", "--once").returncode == 0
@@ -156,7 +156,7 @@ def test_a_start_position_beside_a_checkpoint_is_refused(things: Sandbox, dstrea
     assert "[state.exists]" in done.stderr
 
 
-def test_a_line_over_max_line_names_size_limit_and_task(things: Sandbox, dstream: Callable[..., DStream]) -> None:
+def test_a_line_over_max_line_is_refused_with_the_limit(things: Sandbox, dstream: Callable[..., DStream]) -> None:
     things.sql("CREATE TABLE dbo.Long (Id int NOT NULL PRIMARY KEY, A varchar(8000) NULL, B varchar(8000) NULL)")
     things.sql("EXEC sys.sp_cdc_enable_table @source_schema = 'dbo', @source_name = 'Long', @role_name = NULL")
     things.sql("INSERT INTO dbo.Long VALUES (1, REPLICATE('a', 8000), REPLICATE('b', 8000))")
@@ -180,9 +180,7 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("what", SCRIPTS)
-def test_a_provider_that_misbehaves_at_the_start_is_named(
-    things: Sandbox, dstream: Callable[..., DStream], what: str
-) -> None:
+def test_a_provider_that_fails_to_start_is_named(things: Sandbox, dstream: Callable[..., DStream], what: str) -> None:
     script, code, exit_code, words = SCRIPTS[what]
     command = dstream(task('    provider_path = "./mine"\n    config {}', extra='  start_timeout = "1s"\n'), things.env)
     mine = command.cwd / "mine"
@@ -194,12 +192,10 @@ def test_a_provider_that_misbehaves_at_the_start_is_named(
     assert (done.returncode, f"[{code}]" in done.stderr) == (exit_code, True), done.stderr
     assert words in done.stderr
     assert "dstream.hcl:3" in done.stderr
-    assert_nothing_moved(things, command)
+    assert_nothing_delivered_or_stored(things, command)
 
 
-def test_a_provider_that_is_not_executable_is_named_with_the_fix(
-    things: Sandbox, dstream: Callable[..., DStream]
-) -> None:
+def test_a_non_executable_provider_is_named_with_the_fix(things: Sandbox, dstream: Callable[..., DStream]) -> None:
     command = dstream(task('    provider_path = "./mine"\n    config {}'), things.env)
     (command.cwd / "mine").write_text("#!/bin/sh\n")
 
@@ -210,12 +206,12 @@ def test_a_provider_that_is_not_executable_is_named_with_the_fix(
     assert "chmod +x" in done.stderr
 
 
-def assert_nothing_moved(things: Sandbox, command: DStream) -> None:
+def assert_nothing_delivered_or_stored(things: Sandbox, command: DStream) -> None:
     assert things.receive("things", 0, idle_s=0.2) == []
     assert list(command.cwd.glob(".dstream/state/*/*.json")) == []
 
 
-def test_two_runs_of_one_task_do_not_mix(things: Sandbox, dstream: Callable[..., DStream]) -> None:
+def test_a_second_run_of_a_task_is_refused(things: Sandbox, dstream: Callable[..., DStream]) -> None:
     things.create_queue("twice")
     command = dstream(task(output=OUTPUT.replace("things", "twice")), things.env)
     with command.running("run", "t") as first:

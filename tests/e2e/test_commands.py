@@ -1,4 +1,4 @@
-"""The commands that need neither source nor destination."""
+"""Commands that need neither a source nor a destination."""
 
 from __future__ import annotations
 
@@ -57,27 +57,27 @@ def test_the_help_of_every_command_ends_with_an_example(path: tuple[str, ...], t
     assert f"dstream {path[0]}" in example or path == ("sandbox",)
 
 
-def test_a_run_says_in_json_what_it_did(plain: Callable[[str], DStream]) -> None:
+def test_run_reports_its_result_as_json(plain: Callable[[str], DStream]) -> None:
     done = plain(COUNT)("run", "count", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["schema_version"], summary["task"], summary["rows"], summary["drained"]) == (1, "count", 3, True)
 
 
-def test_log_lines_are_json_when_asked_for(plain: Callable[[str], DStream]) -> None:
+def test_log_lines_are_json_on_request(plain: Callable[[str], DStream]) -> None:
     done = plain(COUNT)("run", "count", "--log-format", "json")
     events = [json.loads(line) for line in done.stderr.splitlines()]
     assert {"provider.ready", "run.started", "run.finished"} <= {event["event"] for event in events}
     assert all({"time", "level", "event", "task"} <= event.keys() for event in events)
 
 
-def test_the_options_stand_before_or_behind_the_command(plain: Callable[[str], DStream]) -> None:
+def test_global_options_go_before_or_after_the_command(plain: Callable[[str], DStream]) -> None:
     dstream = plain(COUNT)
     before = dstream("--log-format", "json", "run", "count")
-    behind = DStream(dstream.cwd.parent)("run", "count", "--chdir", dstream.cwd, "--log-format", "json")
-    assert before.returncode == behind.returncode == 0, behind.stderr
+    after = DStream(dstream.cwd.parent)("run", "count", "--chdir", dstream.cwd, "--log-format", "json")
+    assert before.returncode == after.returncode == 0, after.stderr
     assert before.stderr.startswith("{")
-    assert behind.stderr.startswith("{")
+    assert after.stderr.startswith("{")
 
 
 def test_list_shows_tasks_and_their_checkpoints(plain: Callable[[str], DStream]) -> None:
@@ -89,13 +89,13 @@ def test_list_shows_tasks_and_their_checkpoints(plain: Callable[[str], DStream])
     assert task["stored_at"]
 
 
-def test_validate_says_that_all_is_well(plain: Callable[[str], DStream]) -> None:
+def test_validate_accepts_a_valid_file(plain: Callable[[str], DStream]) -> None:
     done = plain(COUNT)("validate", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["valid"] is True
 
 
-def test_what_only_the_input_needs_is_asked_for_by_run_and_validate_alone(plain: Callable[[str], DStream]) -> None:
+def test_only_run_and_validate_need_the_settings_of_the_input(plain: Callable[[str], DStream]) -> None:
     infrastructure = COUNT.replace("count    = 3", 'count    = env("NO_SUCH")')
     infrastructure = infrastructure.replace('"console"', '"test_infrastructure"')
     dstream = plain(infrastructure.replace("config {}", "config { resources = { orders = { size = 1 } } }"))
@@ -107,7 +107,7 @@ def test_what_only_the_input_needs_is_asked_for_by_run_and_validate_alone(plain:
         assert (refused.returncode, "config.env_unset" in refused.stderr) == (3, True), refused.stderr
 
 
-def test_validate_finds_swapped_providers_both_at_once_each_at_its_line(plain: Callable[[str], DStream]) -> None:
+def test_validate_reports_both_swapped_providers_with_their_lines(plain: Callable[[str], DStream]) -> None:
     done = plain(SWAPPED)("validate")
     assert done.returncode == 3
     assert '"console" is an output provider' in done.stderr
@@ -117,7 +117,7 @@ def test_validate_finds_swapped_providers_both_at_once_each_at_its_line(plain: C
     assert "2 errors in 1 file" in done.stderr
 
 
-def test_a_variable_comes_from_the_command_line_a_file_or_the_environment(plain: Callable[[str], DStream]) -> None:
+def test_variables_come_from_flags_files_or_the_environment(plain: Callable[[str], DStream]) -> None:
     hcl = 'variable "n" {\n  type = number\n}\n' + COUNT.replace("= 3", "= var.n")
     dstream = plain(hcl)
     (dstream.cwd / "two.vars").write_text("n = 2\n")
@@ -134,20 +134,20 @@ def test_a_variable_comes_from_the_command_line_a_file_or_the_environment(plain:
     assert rows(DSTREAM_VAR_n="4") == 4
 
 
-def test_wrong_usage_ends_with_3(tmp_path: Path) -> None:
+def test_wrong_usage_exits_with_3(tmp_path: Path) -> None:
     done = DStream(tmp_path)("run", "--bogus")
     assert done.returncode == 3
     assert "--bogus" in done.stderr
 
 
-def test_version_names_every_part() -> None:
+def test_version_lists_every_package() -> None:
     done = DStream(Path.cwd())("version", "--json")
     parts = json.loads(done.stdout)
     assert {"dstream", "dstream-mssql-cdc", "dstream-servicebus", "dstream-sandbox", "protocol"} <= parts.keys()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_gets_a_script_and_then_completions(shell: str, tmp_path: Path) -> None:
+def test_completion_prints_a_script_that_completes_commands(shell: str, tmp_path: Path) -> None:
     script = DStream(tmp_path)("completion", shell)
     assert script.returncode == 0
     assert "_DSTREAM_COMPLETE" in script.stdout

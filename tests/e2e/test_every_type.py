@@ -1,4 +1,4 @@
-"""Every type of SQL Server arrives losslessly: written as a literal, read back as the JSON that the contract promises."""
+"""Every SQL Server type arrives losslessly: written as a literal, received as the documented JSON."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_each_type_arrives_as_its_json_and_null_as_null(
 
 
 @pytest.mark.parametrize(("profile", "size"), [("standard", 150_000), ("premium", 1_000_000)])
-def test_a_large_value_arrives_whole_and_untouched_it_is_named_not_sent(
+def test_a_large_value_arrives_whole_and_is_omitted_if_unchanged(
     profile: str, size: int, tmp_path_factory: pytest.TempPathFactory, dstream: Callable[..., DStream]
 ) -> None:
     sandbox = Sandbox(tmp_path_factory.mktemp(profile), "--profile", profile).start()

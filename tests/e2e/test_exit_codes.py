@@ -1,4 +1,4 @@
-"""The exit codes of docs/reference/cli.md, each from every command that can end with it, over the real command line."""
+"""The exit codes in docs/reference/cli.md, each from every command that can return it, on the real command line."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def nothing(place: Place) -> None:
     place.queues()
 
 
-def made(place: Place) -> None:
-    """What init makes is there."""
+def provisioned(place: Place) -> None:
+    """`init` has created and recorded the resources."""
     place.queues()
     place.set_real({})
     world = json.dumps({"real": _queues(), "recorded": _queues()})
@@ -30,18 +30,18 @@ def made(place: Place) -> None:
 
 
 def drifted(place: Place) -> None:
-    made(place)
+    provisioned(place)
     place.set_real({**_queues(), "orders": {"max_delivery_count": 77}})
 
 
 def holding(place: Place) -> None:
-    made(place)
+    provisioned(place)
     place.queues(holds={"orders": 3})
 
 
 def failing(step: str, kind: str) -> Given:
     def given(place: Place) -> None:
-        made(place)
+        provisioned(place)
         (place.folder / "test-infrastructure.json").unlink() if step.startswith("init") else None
         place.queues(fail={step: kind})
 
@@ -55,7 +55,7 @@ def ran(place: Place) -> None:
 
 
 def planned(place: Place) -> None:
-    """A plan is in a file, and the configuration has moved since."""
+    """A plan is saved in a file, and the configuration has changed since."""
     place.queues()
     assert place.dstream("plan", "t", "--out", "plan.json").returncode == 0
     place.queues(capacity=1)
@@ -76,13 +76,13 @@ def _queues() -> dict[str, dict[str, int]]:
 CASES: list[tuple[int, Given, str]] = [
     (0, nothing, "plan t"),
     (0, nothing, "init t --yes"),
-    (0, made, "init t --yes"),
-    (0, made, "plan t --detailed-exitcode"),
+    (0, provisioned, "init t --yes"),
+    (0, provisioned, "plan t --detailed-exitcode"),
     (0, drifted, "status t"),
-    (0, made, "status t --detailed-exitcode"),
-    (0, made, "destroy t --yes"),
+    (0, provisioned, "status t --detailed-exitcode"),
+    (0, provisioned, "destroy t --yes"),
     (0, nothing, "destroy t --yes"),
-    (0, made, "run t"),
+    (0, provisioned, "run t"),
     (0, nothing, "unlock t"),
     (0, nothing, "doctor t"),
     (0, nothing, "validate"),
@@ -101,7 +101,7 @@ CASES: list[tuple[int, Given, str]] = [
     (1, failing("write", "transient"), "run t --no-restart"),
     (1, failing("write", "unreachable"), "run t --no-restart"),
     (2, nothing, "plan t --detailed-exitcode"),
-    (2, made, "plan t --destroy --detailed-exitcode"),
+    (2, provisioned, "plan t --destroy --detailed-exitcode"),
     (2, drifted, "status t --detailed-exitcode"),
     (3, nothing, "plan nobody"),
     (3, nothing, "plan t --no-such-flag"),
@@ -145,7 +145,7 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.mark.parametrize(("code", "given", "command"), CASES, ids=[f"{code} {command}" for code, _, command in CASES])
-def test_a_command_ends_with_the_code_that_the_docs_give(code: int, given: Given, command: str, place: Place) -> None:
+def test_a_command_exits_with_the_documented_code(code: int, given: Given, command: str, place: Place) -> None:
     given(place)
     done = place.dstream(*command.split())
     assert done.returncode == code, done.stdout + done.stderr
@@ -153,8 +153,8 @@ def test_a_command_ends_with_the_code_that_the_docs_give(code: int, given: Given
 
 
 @pytest.mark.parametrize("command", ["run t", "state rm t --yes", "destroy t --yes"])
-def test_what_somebody_else_holds_ends_with_4(command: str, place: Place) -> None:
-    made(place)
+def test_a_locked_task_exits_with_4(command: str, place: Place) -> None:
+    provisioned(place)
     assert place.dstream("run", "t").returncode == 0
     (lock,) = place.folder.glob(".dstream/state/*/t.lock")
     with lock.open() as file:
@@ -163,13 +163,13 @@ def test_what_somebody_else_holds_ends_with_4(command: str, place: Place) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_that_left_work_undone_ends_with_128_and_its_number(number: signal.Signals, place: Place) -> None:
+def test_an_interrupted_command_exits_with_128_plus_the_signal(number: signal.Signals, place: Place) -> None:
     place.queues(slow={"init:returns": "1h"})
     process = place.start("init", "t", "--yes")
     wait_until(lambda: "orders" in place.world["real"], "the first resource")
     assert ended(process, number)[0] == 128 + number
 
 
-def test_the_docs_list_these_codes_and_no_others() -> None:
+def test_the_docs_list_exactly_these_codes() -> None:
     table = re.findall(r"^\| (\d+|128\+n) \|", (ROOT / "docs" / "reference" / "cli.md").read_text(), re.MULTILINE)
     assert table == [*dict.fromkeys(str(code) for code, _, _ in CASES), "128+n"]

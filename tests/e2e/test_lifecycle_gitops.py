@@ -1,4 +1,4 @@
-"""Guards, several tasks, events and Markdown: lifecycle commands as a pipeline uses them."""
+"""Lifecycle commands as a pipeline uses them: refusals, several tasks, events and Markdown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def world(place: Place, file: str) -> Any:
 
 @contextmanager
 def running(place: Place) -> Iterator[subprocess.Popen[str]]:
-    """A stream of task t that does not end by itself."""
+    """A stream of task t that runs until it is stopped."""
     path = place.folder / "dstream.hcl"
     path.write_text(path.read_text().replace("count = 5", "count = 1000000"))
     process = place.start("run", "t", "--log-level", "error")
@@ -49,14 +49,14 @@ def running(place: Place) -> Iterator[subprocess.Popen[str]]:
         ended(process, signal.SIGTERM)
 
 
-def test_init_carries_out_only_what_was_shown(place: Place) -> None:
+def test_init_applies_only_what_it_showed(place: Place) -> None:
     place.queues()
     place.dstream("init", "t", "--yes")
     place.queues(slow={"init": "2s"})
     path = place.folder / "dstream.hcl"
     path.write_text(path.read_text().replace('"max_delivery_count": 10', '"max_delivery_count": 11'))
     process = place.start("init", "t", "--yes")
-    wait_until(lambda: is_at_its_second_command(process), "init, behind the plan that it showed")
+    wait_until(lambda: is_at_its_second_command(process), "init to apply the plan that it showed")
     place.set_real({**QUEUES, "orders": {"max_delivery_count": 1}})
     code, _, stderr = ended(process)
     assert code == 5
@@ -65,7 +65,7 @@ def test_init_carries_out_only_what_was_shown(place: Place) -> None:
 
 
 def is_at_its_second_command(process: subprocess.Popen[str]) -> bool:
-    """The first provider planned and is gone."""
+    """Whether the provider that planned has exited and a second one has started."""
     children = psutil.Process(process.pid).children()
     seen = _SEEN.setdefault(process.pid, set())
     seen.update(child.pid for child in children)
@@ -75,7 +75,7 @@ def is_at_its_second_command(process: subprocess.Popen[str]) -> bool:
 _SEEN: dict[int, set[int]] = {}
 
 
-def test_what_would_lose_messages_is_shown_refused_and_done_when_allowed(place: Place) -> None:
+def test_data_loss_is_shown_and_refused_unless_allowed(place: Place) -> None:
     place.task(resources={"audit": {"sessions": False}}, holds={"audit": 1284})
     assert place.dstream("init", "t", "--yes").returncode == 0
     path = place.folder / "dstream.hcl"
@@ -97,7 +97,7 @@ def test_what_would_lose_messages_is_shown_refused_and_done_when_allowed(place: 
     assert place.world["real"] == {"audit": {"sessions": True}}
 
 
-def test_what_would_lose_messages_is_refused_before_anybody_is_asked(place: Place) -> None:
+def test_data_loss_is_refused_before_the_confirmation_prompt(place: Place) -> None:
     place.queues(holds={"orders": 1})
     place.dstream("init", "t", "--yes")
     code, shown = place.at_a_terminal(b"y\n", "destroy", "t")
@@ -105,7 +105,7 @@ def test_what_would_lose_messages_is_refused_before_anybody_is_asked(place: Plac
     assert "[y/N]" not in shown
 
 
-def test_a_plan_file_is_done_at_a_terminal_without_a_question(place: Place) -> None:
+def test_a_plan_file_is_applied_at_a_terminal_without_a_prompt(place: Place) -> None:
     place.queues()
     place.dstream("plan", "t", "--out", "plan.json")
     code, shown = place.at_a_terminal(b"", "init", "t", "--plan", "plan.json")
@@ -113,7 +113,7 @@ def test_a_plan_file_is_done_at_a_terminal_without_a_question(place: Place) -> N
     assert place.world["real"] == QUEUES
 
 
-def test_what_exists_already_is_taken_over_when_asked(place: Place) -> None:
+def test_existing_resources_are_imported_on_request(place: Place) -> None:
     place.queues()
     (place.folder / "test-infrastructure.json").write_text(json.dumps({"real": QUEUES, "recorded": {}}))
     refused = place.dstream("init", "t", "--yes")
@@ -125,7 +125,7 @@ def test_what_exists_already_is_taken_over_when_asked(place: Place) -> None:
     assert place.world == {"real": QUEUES, "recorded": QUEUES}
 
 
-def test_without_refresh_the_record_is_what_counts(place: Place) -> None:
+def test_no_refresh_compares_with_the_record_alone(place: Place) -> None:
     place.queues()
     place.dstream("init", "t", "--yes")
     place.set_real({})
@@ -133,7 +133,7 @@ def test_without_refresh_the_record_is_what_counts(place: Place) -> None:
     assert place.dstream("plan", "t", "--detailed-exitcode").returncode == 2
 
 
-def test_a_held_lock_is_named_and_waited_for_when_asked(place: Place) -> None:
+def test_a_held_lock_is_named_and_waited_for_on_request(place: Place) -> None:
     place.queues()
     with (place.folder / "test-infrastructure.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -143,17 +143,17 @@ def test_a_held_lock_is_named_and_waited_for_when_asked(place: Place) -> None:
         assert refused.returncode == 4
         assert "test-infrastructure.lock is held by alice" in error_of(refused)
         waiting = place.start("init", "t", "--yes", "--lock-timeout", "1m")
-        wait_until(lambda: is_at_its_second_command(waiting), "init at the lock")
+        wait_until(lambda: is_at_its_second_command(waiting), "init to reach the lock")
         fcntl.flock(lock, fcntl.LOCK_UN)
     code, stdout, stderr = ended(waiting)
     assert code == 0, stderr
     assert "Created 2" in stdout
 
 
-def test_several_tasks_are_dealt_with_at_once_and_shown_in_order(place: Place) -> None:
+def test_several_tasks_run_concurrently_and_are_shown_in_order(place: Place) -> None:
     two_tasks(place, slow={"plan": "2s"})
     process = place.start("plan", "b", "a")
-    wait_until(lambda: len(psutil.Process(process.pid).children()) == 2, "both providers at once")
+    wait_until(lambda: len(psutil.Process(process.pid).children()) == 2, "both providers to run concurrently")
     code, stdout, _ = ended(process)
     assert code == 0
     assert [line for line in lines_of(stdout) if "stack dev" in line] == [
@@ -166,7 +166,7 @@ def test_several_tasks_are_dealt_with_at_once_and_shown_in_order(place: Place) -
     assert [line.partition(":")[0] for line in lines_of(done.stdout) if "Created" in line] == ["a", "b"]
 
 
-def test_one_task_that_fails_does_not_stop_the_others(place: Place) -> None:
+def test_a_failing_task_does_not_stop_the_others(place: Place) -> None:
     two_tasks(place, fail={"init:orders": "locked"})
     done = place.dstream("init", "a", "b", "--yes", "--json")
     assert done.returncode == 4
@@ -174,7 +174,7 @@ def test_one_task_that_fails_does_not_stop_the_others(place: Place) -> None:
     assert (world(place, "a.json"), list(world(place, "b.json"))) == ({}, ["returns"])
 
 
-def test_all_leaves_out_what_has_no_infrastructure(place: Place) -> None:
+def test_all_skips_tasks_without_infrastructure(place: Place) -> None:
     place.queues()
     place.task("shown", output="console")
     done = place.dstream("plan", "--all", "--out", "plan.json")
@@ -184,7 +184,7 @@ def test_all_leaves_out_what_has_no_infrastructure(place: Place) -> None:
     assert place.dstream("plan", "shown").returncode == 3
 
 
-def test_a_signal_cancels_all_tasks_and_the_second_one_kills(place: Place) -> None:
+def test_a_signal_cancels_all_tasks_and_a_second_one_kills(place: Place) -> None:
     two_tasks(place, slow={"init:orders": "1h"})
     path = place.folder / "dstream.hcl"
     path.write_text(
@@ -192,10 +192,10 @@ def test_a_signal_cancels_all_tasks_and_the_second_one_kills(place: Place) -> No
     )
     process = place.start("init", "a", "b", "--yes")
 
-    def both_at_work() -> bool:
+    def both_started() -> bool:
         return all((place.folder / name).exists() for name in ("a.lock", "b.lock"))
 
-    wait_until(both_at_work, "both at work")
+    wait_until(both_started, "both to start")
     code, _, stderr = ended(process, signal.SIGINT)
     assert code == 130
     assert stderr.count("cancelled before it finished") >= 2
@@ -219,14 +219,14 @@ def test_a_signal_cancels_all_tasks_and_the_second_one_kills(place: Place) -> No
         'task "t" {\n  input {\n    provider = "counter"\n  }\n  output {\n    provider_path = "deaf.py"\n  }\n}\n'
     )
     process = place.start("status", "t")
-    wait_until((place.folder / "deaf").exists, "the deaf provider at work")
+    wait_until((place.folder / "deaf").exists, "the deaf provider to start")
     process.send_signal(signal.SIGINT)
-    wait_until((place.folder / "told").exists, "the first signal with the provider")
+    wait_until((place.folder / "told").exists, "the first signal to reach the provider")
     code, _, _ = ended(process, signal.SIGINT)
     assert code == 130
 
 
-def test_events_come_as_they_happen_and_the_result_at_the_end(place: Place) -> None:
+def test_events_are_streamed_and_the_result_comes_last(place: Place) -> None:
     place.queues(fail={"init:returns": "transient"})
     done = place.dstream("init", "t", "--yes", "--json-stream")
     assert done.returncode == 1
@@ -243,7 +243,7 @@ def test_events_come_as_they_happen_and_the_result_at_the_end(place: Place) -> N
     assert place.dstream("plan", "t", "--json", "--json-stream").returncode == 3
 
 
-def test_a_destroy_is_planned_shown_and_done_by_file(place: Place) -> None:
+def test_destroy_can_be_planned_to_a_file_and_applied(place: Place) -> None:
     place.queues()
     place.dstream("init", "t", "--yes")
     planned = place.dstream("plan", "t", "--destroy", "--out", "plan.json", "--markdown", "plan.md")
@@ -253,7 +253,7 @@ def test_a_destroy_is_planned_shown_and_done_by_file(place: Place) -> None:
     assert place.world == {"recorded": {}, "real": {}}
 
 
-def test_destroy_under_a_running_stream_is_refused_and_init_that_only_adds_is_not(place: Place) -> None:
+def test_a_running_stream_blocks_destroy_but_not_init_that_only_adds(place: Place) -> None:
     place.queues()
     place.dstream("init", "t", "--yes")
     with running(place) as process:
@@ -268,18 +268,18 @@ def test_destroy_under_a_running_stream_is_refused_and_init_that_only_adds_is_no
     assert place.dstream("destroy", "t", "--yes").returncode == 0
 
 
-def test_a_run_does_not_begin_while_its_infrastructure_is_destroyed(place: Place) -> None:
+def test_run_is_refused_while_destroy_is_in_progress(place: Place) -> None:
     place.queues(slow={"destroy": "1h"})
     place.dstream("init", "t", "--yes")
     process = place.start("destroy", "t", "--yes")
-    wait_until(lambda: is_at_its_second_command(process), "destroy at work")
+    wait_until(lambda: is_at_its_second_command(process), "destroy to start deleting")
     refused = place.dstream("run", "t")
     assert refused.returncode == 4
     assert ended(process, signal.SIGINT)[0] == 130
     assert place.world["real"] == QUEUES
 
 
-def test_status_shows_figures_drift_and_stream_side_by_side(place: Place) -> None:
+def test_status_shows_drift_figures_and_the_stream(place: Place) -> None:
     place.queues(holds={"orders": 1204, "returns": 3})
     place.dstream("init", "t", "--yes")
     place.set_real({**QUEUES, "orders": {"max_delivery_count": 77}})
@@ -302,7 +302,7 @@ def test_status_shows_figures_drift_and_stream_side_by_side(place: Place) -> Non
     assert document["tasks"][0]["figures"][0]["values"] == {"active": 1204}
 
 
-def test_plan_says_what_the_provider_has_to_say(place: Place) -> None:
+def test_plan_shows_the_capacity_that_the_provider_reports(place: Place) -> None:
     place.queues(capacity=10)
     plan = place.dstream("plan", "t").stdout
     assert "Plan: 2 create.\nCapacity: test-infrastructure.json allows 10; this task needs 2.\n" in plan
@@ -320,12 +320,12 @@ def test_plan_says_what_the_provider_has_to_say(place: Place) -> None:
         ["status", "t", "--parallel", "0"],
     ],
 )
-def test_flags_that_make_no_sense_are_a_usage_error(arguments: list[str], place: Place) -> None:
+def test_invalid_flags_are_a_usage_error(arguments: list[str], place: Place) -> None:
     place.queues()
     assert place.dstream(*arguments).returncode == 3
 
 
-def test_unlock_releases_a_lock_of_the_engine_after_it_is_told_to(place: Place) -> None:
+def test_unlock_reports_that_a_stack_is_not_locked(place: Place) -> None:
     place.queues()
     free = place.dstream("unlock", "t")
     assert (free.returncode, free.stdout) == (0, "The stack of t is not locked.\n")
@@ -333,7 +333,7 @@ def test_unlock_releases_a_lock_of_the_engine_after_it_is_told_to(place: Place) 
     assert place.dstream("unlock", "nobody").returncode == 3
 
 
-def test_doctor_says_what_is_there_and_what_is_missing(place: Place) -> None:
+def test_doctor_reports_what_is_installed_and_what_is_missing(place: Place) -> None:
     place.queues()
     well = place.dstream("doctor", "t")
     assert well.returncode == 0
@@ -346,7 +346,7 @@ def test_doctor_says_what_is_there_and_what_is_missing(place: Place) -> None:
     assert marks["input counter"] == "ok"
 
 
-def test_doctor_finds_no_engine_where_there_is_none_and_says_what_to_do(place: Place) -> None:
+def test_doctor_says_how_to_install_a_missing_engine(place: Place) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "dstream", "doctor"],
         cwd=place.folder,
@@ -356,13 +356,13 @@ def test_doctor_finds_no_engine_where_there_is_none_and_says_what_to_do(place: P
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0  # no task that would need it
+    assert done.returncode == 0  # no task needs it
     assert "! Pulumi engine" in done.stdout
     assert "dstream doctor --install" in done.stdout
 
 
 def locked_elsewhere(place: Place) -> Path:
-    """A lock of the engine, as one on another host leaves it."""
+    """A lock left by an engine on another host."""
     work_dir = str(place.folder / ".dstream" / "infra" / "t" / "dev")
     folder = place_of(Infrastructure("t", "dev", work_dir), {}).lock_folder
     assert folder
@@ -373,7 +373,7 @@ def locked_elsewhere(place: Place) -> Path:
     return path
 
 
-def test_unlock_names_the_holder_and_releases_only_when_told_to(place: Place) -> None:
+def test_unlock_names_the_holder_and_needs_confirmation(place: Place) -> None:
     place.queues()
     lock = locked_elsewhere(place)
     unasked = place.dstream("unlock", "t")

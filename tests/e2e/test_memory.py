@@ -1,4 +1,4 @@
-"""A transaction of any size passes through bounded memory: 200,000 rows in the suite, a million in `make soak`."""
+"""A transaction of any size streams in bounded memory: 200,000 rows in the suite, a million in `make soak`."""
 
 from __future__ import annotations
 
@@ -40,23 +40,27 @@ task "wide" {
 
 @pytest.fixture
 def counting_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    """Its broker counts messages and stores none."""
+    """A sandbox whose broker counts messages but stores none."""
     sandbox = Sandbox(tmp_path / "sandbox", "--sink").start()
     yield sandbox
     sandbox.stop()
 
 
-def test_a_transaction_of_200_000_rows(counting_sandbox: Sandbox, dstream: Callable[..., DStream]) -> None:
-    streams_in_bounded_memory(counting_sandbox, dstream, 200_000)
+def test_a_transaction_of_200_000_rows_uses_bounded_memory(
+    counting_sandbox: Sandbox, dstream: Callable[..., DStream]
+) -> None:
+    check_memory(counting_sandbox, dstream, 200_000)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_a_transaction_of_a_million_rows(counting_sandbox: Sandbox, dstream: Callable[..., DStream]) -> None:
-    streams_in_bounded_memory(counting_sandbox, dstream, 1_000_000)
+def test_a_transaction_of_a_million_rows_uses_bounded_memory(
+    counting_sandbox: Sandbox, dstream: Callable[..., DStream]
+) -> None:
+    check_memory(counting_sandbox, dstream, 1_000_000)
 
 
-def streams_in_bounded_memory(sandbox: Sandbox, dstream: Callable[..., DStream], rows: int) -> None:
+def check_memory(sandbox: Sandbox, dstream: Callable[..., DStream], rows: int) -> None:
     source.create(sandbox, "Wide")
     source.fill(sandbox, "Wide", rows)
     with dstream(HCL, sandbox.env).running("run", "wide") as run:
@@ -78,7 +82,7 @@ def received(sandbox: Sandbox) -> int:
 
 
 def peak_mib(pid: int) -> float:
-    """The most that was ever resident (VmHWM, proc(5)); it is above any later figure."""
+    """The peak resident memory so far (VmHWM, proc(5))."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024

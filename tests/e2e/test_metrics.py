@@ -1,4 +1,4 @@
-"""`dstream run --metrics`: figures, health and readiness of a running host, over HTTP as a monitor asks for them."""
+"""`dstream run --metrics`: metrics, health and readiness of a running host, requested over HTTP."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ while read -r line; do case "$line" in *'"stop"'*) echo '{"dstream":"end","seq":
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., DStream]:
-    """`make(name=input, ..)`: a folder with these tasks."""
+    """`make(name=input, ...)` returns a folder with these tasks."""
 
     def make(*, delay: str = "100ms", **inputs: str) -> DStream:
         measured = tmp_path / "measured"
@@ -74,7 +74,7 @@ def not_ready(base: str) -> dict[str, Any] | None:
 
 
 def figures(base: str) -> dict[tuple[str, str], float]:
-    """By name and task."""
+    """The metrics by name and task."""
     status, body = get(f"{base}/metrics")
     assert status == 200
     return {
@@ -84,7 +84,7 @@ def figures(base: str) -> dict[tuple[str, str], float]:
     }
 
 
-def test_figures_of_every_task_grow_while_its_rows_flow(make: Callable[..., DStream]) -> None:
+def test_metrics_of_every_task_grow_while_rows_flow(make: Callable[..., DStream]) -> None:
     with make(a=COUNTER, b=COUNTER).running("run", "--all", "--metrics", "127.0.0.1:0") as run:
         base = base_url(run)
         wait_until(lambda: readiness(base)[0] == 200, "both tasks are ready")
@@ -97,7 +97,7 @@ def test_figures_of_every_task_grow_while_its_rows_flow(make: Callable[..., DStr
         assert run.ended() == 0, run.stderr
 
 
-def test_a_provider_s_own_figures_and_lag_are_shown(make: Callable[..., DStream]) -> None:
+def test_metrics_include_the_provider_s_own_and_its_lag(make: Callable[..., DStream]) -> None:
     with make(m='provider_path = "./measured"\n    config {}').running("run", "m", "--metrics", "127.0.0.1:0") as run:
         base = base_url(run)
         wait_until(lambda: ("dstream_lag_seconds", "m") in figures(base), "the lag")
@@ -106,7 +106,7 @@ def test_a_provider_s_own_figures_and_lag_are_shown(make: Callable[..., DStream]
         assert expected in get(f"{base}/metrics")[1]
 
 
-def test_not_ready_with_the_reason_while_a_killed_pair_is_away_and_ready_again_after_it(
+def test_readiness_reports_a_restart_and_recovers(
     make: Callable[..., DStream],
 ) -> None:
     with make(delay="2s", a=COUNTER).running("run", "a", "--metrics", "127.0.0.1:0", "--log-format", "json") as run:
@@ -132,13 +132,13 @@ def test_a_port_in_use_is_an_error_before_anything_starts(make: Callable[..., DS
 
 
 @pytest.mark.parametrize("address", ["9100", ":9100", "localhost:", "localhost:http", "127.0.0.1:65536"])
-def test_an_address_is_a_host_and_a_port(make: Callable[..., DStream], address: str) -> None:
+def test_an_address_without_a_host_or_a_valid_port_is_refused(make: Callable[..., DStream], address: str) -> None:
     done = make(a=COUNTER)("run", "a", "--metrics", address)
     assert done.returncode == 3
     assert "HOST:PORT" in done.stderr
 
 
-def test_it_listens_on_the_given_host_only(make: Callable[..., DStream]) -> None:
+def test_metrics_are_served_on_the_given_host_only(make: Callable[..., DStream]) -> None:
     with make(a=COUNTER).running("run", "a", "--metrics", "127.0.0.1:0") as run:
         port = int(base_url(run).rpartition(":")[2])
         with pytest.raises(ConnectionRefusedError):

@@ -1,4 +1,4 @@
-"""The example as it stands: three tables, mixed operations, transactions across tables, in commit order into a queue."""
+"""The unmodified orders example: three tables, mixed operations and transactions across tables, in commit order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.running import DStream, Message, Sandbox
 ROWS = 10_000
 
 
-def test_ten_thousand_changes_of_three_tables_arrive_in_commit_order_exactly_as_written(
+def test_ten_thousand_changes_arrive_losslessly_in_commit_order(
     own_sandbox: Sandbox, example: Callable[[str], Path]
 ) -> None:
     own_sandbox.create_queue("orders")
@@ -32,10 +32,10 @@ def test_ten_thousand_changes_of_three_tables_arrive_in_commit_order_exactly_as_
     assert len(messages) == written.total
     positions = [message.position for message in messages]
     assert all(earlier < later for earlier, later in itertools.pairwise(positions)), "out of commit order"
-    assert _replayed(messages) == _held(own_sandbox), "what the events add up to is not what the tables hold"
+    assert _replayed(messages) == _held(own_sandbox), "the replayed events differ from the tables"
 
 
-def test_a_second_run_finds_nothing_more(own_sandbox: Sandbox, example: Callable[[str], Path]) -> None:
+def test_a_second_run_publishes_nothing(own_sandbox: Sandbox, example: Callable[[str], Path]) -> None:
     own_sandbox.create_queue("orders")
     with contextlib.closing(own_sandbox.connect()) as connection:
         workload.create_tables(connection)
@@ -50,7 +50,7 @@ def test_a_second_run_finds_nothing_more(own_sandbox: Sandbox, example: Callable
 
 
 def _replayed(messages: list[Message]) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
-    """The tables that the events lead to. Each before image and each deleted row must be what was there."""
+    """The tables that result from the events. Each before image and each deleted row must match the previous row."""
     tables: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {table: {} for table in workload.TABLES}
     for message in messages:
         event, metadata = message.event, message.metadata
@@ -69,7 +69,7 @@ def _replayed(messages: list[Message]) -> dict[str, dict[tuple[Any, ...], dict[s
 
 
 def _held(sandbox: Sandbox) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
-    """The tables as SQL Server holds them, each value as text that its CONVERT gives, integers as they are."""
+    """The tables in SQL Server; values are text produced by CONVERT, integers are unchanged."""
     queries = {
         "dbo.Customers": (
             1,

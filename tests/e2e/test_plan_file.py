@@ -1,4 +1,4 @@
-"""`plan --out`, `plan --show`, `init --plan`, over the real command line with the example that needs no cloud."""
+"""`plan --out`, `plan --show` and `init --plan` on the real command line, with the example that needs no cloud."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_a_plan_file_is_done_as_it_says_and_holds_no_secret(place: Place) -> None:
+def test_a_plan_file_is_applied_once_and_holds_no_secret(place: Place) -> None:
     place.task(resources={"orders": {"connection_string": "Endpoint=sb://x;SharedAccessKey=canary-7f3a9b", "size": 1}})
     planned = place.dstream("plan", "t", "--out", "plan.json")
     assert planned.returncode == 0
@@ -32,11 +32,11 @@ def test_a_plan_file_is_done_as_it_says_and_holds_no_secret(place: Place) -> Non
     assert done.returncode == 0, done.stderr
     assert list(place.world["real"]) == ["orders"]
     again = place.dstream("init", "t", "--plan", "plan.json", "--yes")
-    assert again.returncode == 5  # what it says is done already
+    assert again.returncode == 5  # its changes have already been made
     assert "nothing is left to create" in again.stderr
 
 
-def test_a_plan_file_is_shown_without_the_file_that_it_was_made_from(place: Place) -> None:
+def test_a_plan_file_is_shown_without_dstream_hcl(place: Place) -> None:
     place.queues()
     planned = place.dstream("plan", "t", "--out", "plan.json")
     (place.folder / "dstream.hcl").unlink()
@@ -49,7 +49,7 @@ def test_a_plan_file_is_shown_without_the_file_that_it_was_made_from(place: Plac
     assert markdown.startswith("<!-- dstream:plan:dev -->\n")
 
 
-def test_a_plan_file_is_refused_naming_the_setting_that_moved(place: Place) -> None:
+def test_a_plan_file_is_refused_if_a_setting_has_changed(place: Place) -> None:
     place.queues()
     place.dstream("plan", "t", "--out", "plan.json")
     path = place.folder / "dstream.hcl"
@@ -61,7 +61,7 @@ def test_a_plan_file_is_refused_naming_the_setting_that_moved(place: Place) -> N
     assert place.world["real"] == {}
 
 
-def test_a_plan_file_is_refused_when_what_is_really_there_moved(place: Place) -> None:
+def test_a_plan_file_is_refused_if_the_actual_resources_have_changed(place: Place) -> None:
     place.queues()
     place.dstream("init", "t", "--yes")
     place.set_real({**QUEUES, "orders": {"max_delivery_count": 77}})
@@ -81,7 +81,7 @@ def test_a_plan_file_is_refused_when_what_is_really_there_moved(place: Place) ->
         (["init", "t", "--var", "stack=prod"], 'belongs to stack "dev"; the current stack is "prod"'),
     ],
 )
-def test_a_plan_file_of_something_else_is_refused(command: list[str], says: str, place: Place) -> None:
+def test_a_plan_file_for_another_command_task_or_stack_is_refused(command: list[str], says: str, place: Place) -> None:
     place.queues()
     place.task("other", resources={})
     with (place.folder / "dstream.hcl").open("a") as file:
@@ -107,7 +107,7 @@ def test_a_plan_file_of_something_else_is_refused(command: list[str], says: str,
         ),
     ],
 )
-def test_a_file_that_is_no_plan_is_a_configuration_error(content: str | None, code: str, place: Place) -> None:
+def test_an_invalid_plan_file_is_a_configuration_error(content: str | None, code: str, place: Place) -> None:
     place.queues()
     if content is not None:
         (place.folder / "plan.json").write_text(content)
@@ -118,7 +118,7 @@ def test_a_file_that_is_no_plan_is_a_configuration_error(content: str | None, co
 
 
 def provider_that_plans(place: Place, plan: str, **config: str) -> None:
-    """The output of task t: its plan is that expression."""
+    """Write task t, whose output returns the given expression as its plan."""
     (place.folder / "plain.py").write_text(
         "import msgspec\n"
         "from dstream.sdk import OutputProvider, Plan, Resource, Result, Status, StdioProviderHost\n"
@@ -138,7 +138,7 @@ def provider_that_plans(place: Place, plan: str, **config: str) -> None:
     )
 
 
-def test_a_provider_without_a_plan_document_gives_no_file(place: Place) -> None:
+def test_a_plan_without_a_document_is_not_saved(place: Place) -> None:
     provider_that_plans(place, "Plan([Resource('a', op='create')])")
     done = place.dstream("plan", "t", "--out", "plan.json")
     assert done.returncode == 3
@@ -147,7 +147,7 @@ def test_a_provider_without_a_plan_document_gives_no_file(place: Place) -> None:
     assert place.dstream("init", "t", "--yes").returncode == 0
 
 
-def test_a_plan_document_with_a_secret_is_a_fault_of_the_provider(place: Place) -> None:
+def test_a_plan_document_with_a_secret_is_refused(place: Place) -> None:
     plan = "Plan([Resource('a', op='create')], document={'seen': [self.config.password]})"
     provider_that_plans(place, plan, password="canary-7f3a9b")
     done = place.dstream("plan", "t", "--out", "plan.json")

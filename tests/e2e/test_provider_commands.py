@@ -1,4 +1,4 @@
-"""`dstream provider ..`, and the way of a new provider from nothing to rows, with real processes."""
+"""`dstream provider ...`, and a new provider from the template to its first rows, with real processes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def dstream(tmp_path: Path) -> DStream:
 
 
 @pytest.mark.parametrize("kind", ["input", "output", "infrastructure"])
-def test_a_new_provider_passes_the_kit_and_its_own_test_and_runs_at_once(
-    kind: str, dstream: DStream, tmp_path: Path
-) -> None:
+def test_a_new_provider_runs_unchanged_and_passes_its_own_test(kind: str, dstream: DStream, tmp_path: Path) -> None:
     made = dstream("provider", "new", "tide-tables", "--kind", kind)
     assert made.returncode == 0, made.stderr
     assert "dstream provider test tide-tables/dstream_tide_tables.py" in made.stdout
@@ -63,7 +61,7 @@ def test_a_new_provider_passes_the_kit_and_its_own_test_and_runs_at_once(
         assert json.loads((folder / "tide_tables.json").read_text()) == {}
 
 
-def test_new_overwrites_nothing_and_takes_no_name_that_is_none(dstream: DStream, tmp_path: Path) -> None:
+def test_new_overwrites_nothing_and_refuses_invalid_names(dstream: DStream, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     for name, code in (("there", "provider.exists"), ("../up", "provider.bad_name"), ("Tides", "provider.bad_name")):
         refused = dstream("provider", "new", name, "--kind", "input")
@@ -73,7 +71,7 @@ def test_new_overwrites_nothing_and_takes_no_name_that_is_none(dstream: DStream,
     assert list((tmp_path / "there").iterdir()) == []
 
 
-def test_the_report_says_what_failed_why_and_which_rule_it_is(dstream: DStream) -> None:
+def test_the_report_explains_each_failure_and_cites_the_rule(dstream: DStream) -> None:
     script = BROKEN / "miscounts_rows.py"
     done = dstream("provider", "test", script, "--role", "input")
     assert done.returncode == 1
@@ -88,7 +86,7 @@ def test_the_report_says_what_failed_why_and_which_rule_it_is(dstream: DStream) 
     assert done.stderr == ""
 
 
-def test_the_report_in_json_has_every_check(dstream: DStream) -> None:
+def test_the_json_report_lists_every_check(dstream: DStream) -> None:
     done = dstream("provider", "test", "console", "--json")
     document = json.loads(done.stdout)
     assert (done.returncode, document["schema_version"], document["passed"]) == (0, 1, True)
@@ -98,7 +96,7 @@ def test_the_report_in_json_has_every_check(dstream: DStream) -> None:
     assert {each["outcome"] for each in document["checks"]} == {"passed"}
 
 
-def test_what_can_not_be_tested_is_a_matter_of_usage(dstream: DStream, tmp_path: Path) -> None:
+def test_untestable_arguments_are_a_usage_error(dstream: DStream, tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "text.json").write_text("{")
     for arguments, words in (
@@ -113,7 +111,7 @@ def test_what_can_not_be_tested_is_a_matter_of_usage(dstream: DStream, tmp_path:
         assert (done.returncode, words in done.stderr) == (3, True), done.stderr
 
 
-def test_list_shows_what_is_installed_and_what_it_is(dstream: DStream, tmp_path: Path) -> None:
+def test_list_shows_installed_providers_and_their_roles(dstream: DStream, tmp_path: Path) -> None:
     silent = tmp_path / "bin" / "dstream-broken"
     silent.parent.mkdir()
     silent.write_text("#!/bin/sh\nexit 1\n")
@@ -132,7 +130,7 @@ def test_list_shows_what_is_installed_and_what_it_is(dstream: DStream, tmp_path:
     assert any(line.startswith("servicebus           output            0.1.0") for line in lines)
 
 
-def test_show_lists_the_settings_and_marks_what_is_secret(dstream: DStream) -> None:
+def test_show_lists_the_settings_and_marks_secrets(dstream: DStream) -> None:
     shown = dstream("provider", "show", "mssql_cdc").stdout
     assert shown.startswith("mssql_cdc 0.1.0 · input · ")
     assert "\n  db_connection_string   text; secret; required\n" in shown
@@ -145,7 +143,7 @@ def test_show_lists_the_settings_and_marks_what_is_secret(dstream: DStream) -> N
     assert settings["connectionString"]["secret"] is True
 
 
-def test_show_of_what_does_not_describe_itself_is_refused(dstream: DStream) -> None:
+def test_show_refuses_a_provider_that_cannot_describe_itself(dstream: DStream) -> None:
     done = dstream("provider", "show", BROKEN / "good_input.py")
     assert done.returncode == 3
     assert "provider.not_described" in done.stderr

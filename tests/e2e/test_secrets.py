@@ -1,4 +1,4 @@
-"""A canary in every place where a secret can stand is seen nowhere, whatever a provider does with its config."""
+"""Canaries in every place that can hold a secret never leak, whatever a provider does with its config."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ MARKED_BY_SCHEMA = """
       doors             = [{ code = "Zq7Item4Kx" }, { code = "Zq7Item4Kx\\"quoted" }]
       rooms             = { blue = "Zq7Room4Kx" }
 """
-"""Names that tell nothing: only a provider that describes itself knows."""
+"""Settings whose names reveal nothing: only the provider's schema marks them as secret."""
 HCL = """
 variable "pw" {
   type = string
@@ -70,12 +70,12 @@ task "t" {
 }
 """
 CANARY = re.compile(r"Zq7;?[A-Za-z]+4Kx|WnE3RW5jb2RlZDRLe")
-"""Any of them; the last one is "Zq7Encoded4Kx" in base64."""
+"""Any canary; the last alternative is "Zq7Encoded4Kx" in base64."""
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., DStream]:
-    """`make(input, output, end)`: a folder whose task is full of secrets and whose providers tell them."""
+    """`make(input, output, end)` returns a folder whose task is full of secrets and whose providers leak them."""
 
     def make(input_: str = "v1_input", output: str = "v1_output", end: str = "well") -> DStream:
         config = CONFIG % {"end": end} + (MARKED_BY_SCHEMA if input_.startswith("v1") else "")
@@ -91,7 +91,7 @@ def make(tmp_path: Path) -> Callable[..., DStream]:
 
 
 def seen(text: str) -> list[str]:
-    """Canaries in a text, each with what stands around it."""
+    """The canaries in a text, each with the text around it."""
     return [text[max(0, found.start() - 60) : found.end() + 20] for found in CANARY.finditer(text)]
 
 
@@ -102,7 +102,7 @@ def assert_clean(dstream: DStream, done: subprocess.CompletedProcess[str]) -> No
 
 
 def assert_files_clean(dstream: DStream) -> None:
-    """State, locks, whatever else: all but what the user wrote."""
+    """Check state, locks and every other file that the user did not write."""
     own = {dstream.cwd / name for name in ("dstream.hcl", "secret.txt", "joined.txt", "encoded.txt")}
     for path in dstream.cwd.rglob("*"):
         if path.is_file() and path not in own:
@@ -122,19 +122,19 @@ AS_JSON, AS_TEXT = ("--log-format", "json"), ("--log-format", "text", "--json")
     ],
     ids=["v1-json", "v1-text", "legacy-json", "legacy-text"],
 )
-def test_providers_that_print_their_whole_config_give_nothing_away(
+def test_providers_that_print_their_whole_config_leak_no_secrets(
     make: Callable[..., DStream], input_: str, output: str, log: tuple[str, ...]
 ) -> None:
     dstream = make(input_, output)
     done = dstream("run", "t", "-l", "debug", *log)
     assert done.returncode == 0, done.stderr
     assert "***" in done.stderr
-    assert "User Id=reader" in done.stderr, "hides more than it must"
+    assert "User Id=reader" in done.stderr, "masks more than the secrets"
     assert_clean(dstream, done)
 
 
 @pytest.mark.parametrize("end", ["refuses", "error", "crash", "bad_line", "state"])
-def test_neither_do_their_failures(make: Callable[..., DStream], end: str) -> None:
+def test_failing_providers_leak_no_secrets(make: Callable[..., DStream], end: str) -> None:
     dstream = make(end=end)
     done = dstream("run", "t", "--no-restart", "--json", "-l", "debug")
     assert done.returncode in (1, 6), done.stderr
@@ -142,7 +142,7 @@ def test_neither_do_their_failures(make: Callable[..., DStream], end: str) -> No
     assert_clean(dstream, done)
 
 
-def test_a_legacy_provider_s_traceback_does_not(make: Callable[..., DStream]) -> None:
+def test_the_traceback_of_a_legacy_provider_leaks_no_secrets(make: Callable[..., DStream]) -> None:
     dstream = make("legacy_input", end="crash")
     done = dstream("run", "t", "--no-restart")
     assert done.returncode == 1
@@ -162,7 +162,7 @@ def test_a_legacy_provider_s_traceback_does_not(make: Callable[..., DStream]) ->
         (("destroy", "t", "--yes", "--json"), "well"),
     ],
 )
-def test_neither_do_the_lifecycle_commands(make: Callable[..., DStream], command: tuple[str, ...], end: str) -> None:
+def test_lifecycle_commands_leak_no_secrets(make: Callable[..., DStream], command: tuple[str, ...], end: str) -> None:
     dstream = make(end=end)
     done = dstream(*command)
     assert done.returncode == (6 if end == "fails" else 0), done.stderr
@@ -170,14 +170,16 @@ def test_neither_do_the_lifecycle_commands(make: Callable[..., DStream], command
 
 
 @pytest.mark.parametrize("command", [("validate", "--json"), ("list",)])
-def test_neither_do_commands_that_only_read_the_file(make: Callable[..., DStream], command: tuple[str, ...]) -> None:
+def test_commands_that_only_read_the_file_leak_no_secrets(
+    make: Callable[..., DStream], command: tuple[str, ...]
+) -> None:
     dstream = make()
     done = dstream(*command)
     assert done.returncode == 0, done.stderr
     assert_clean(dstream, done)
 
 
-def test_nor_a_running_host_by_its_arguments_its_socket_or_its_metrics(make: Callable[..., DStream]) -> None:
+def test_arguments_socket_and_metrics_of_a_host_leak_no_secrets(make: Callable[..., DStream]) -> None:
     dstream = make(end="hold")
     with dstream.running("run", "t", "--log-format", "json", "--metrics", "127.0.0.1:0") as run:
         wait_until(lambda: list(dstream.cwd.glob(".dstream/state/dev/t.json")), "a checkpoint")
@@ -204,7 +206,7 @@ def metrics_with_labels(base: str) -> str:
 
 
 MISTAKES = {
-    "an unterminated text": ('password          = "Zq7Literal4Kx"', 'password          = "Zq7Literal4Kx'),
+    "an unterminated string": ('password          = "Zq7Literal4Kx"', 'password          = "Zq7Literal4Kx'),
     "an unknown function": ('password          = "Zq7Literal4Kx"', 'password          = upppper("Zq7Literal4Kx")'),
     "a call that fails": ('password          = "Zq7Literal4Kx"', 'password          = jsondecode("Zq7Literal4Kx")'),
     "an operator that fails": ('password          = "Zq7Literal4Kx"', 'password          = "Zq7Literal4Kx" + 1'),
@@ -213,13 +215,13 @@ MISTAKES = {
     "a marked secret as a key": ('secret("file:secret.txt")', '{ a = 1 }[secret("file:secret.txt")]'),
     "a marked secret as a condition": ('secret("file:secret.txt")', 'secret("file:secret.txt") ? 1 : 2'),
     "a marked secret as a file": ('secret("file:secret.txt")', 'file(secret("file:secret.txt"))'),
-    "a mistake beside nested ones": ('tokens = ["Zq7List4Kx"]', 'tokens = ["Zq7List4Kx"], a = upppper("x")'),
-    "a secret variable of a wrong type": ("type = string", "type = number"),
+    "a mistake next to nested secrets": ('tokens = ["Zq7List4Kx"]', 'tokens = ["Zq7List4Kx"], a = upppper("x")'),
+    "a secret variable with the wrong type": ("type = string", "type = number"),
 }
 
 
 @pytest.mark.parametrize("what", MISTAKES)
-def test_neither_do_complaints_about_the_file(make: Callable[..., DStream], what: str) -> None:
+def test_errors_in_the_file_leak_no_secrets(make: Callable[..., DStream], what: str) -> None:
     dstream = make()
     right, wrong = MISTAKES[what]
     file = dstream.cwd / "dstream.hcl"
@@ -236,7 +238,9 @@ def test_neither_do_complaints_about_the_file(make: Callable[..., DStream], what
     ("variable", "part"),
     [("MSSQL_CONNECTION_STRING", "PWD"), ("ASB_CONNECTION_STRING", "SharedAccessKey")],
 )
-def test_neither_do_servers_that_refuse_it(sandbox: Sandbox, tmp_path: Path, variable: str, part: str) -> None:
+def test_credentials_that_a_server_rejects_do_not_leak(
+    sandbox: Sandbox, tmp_path: Path, variable: str, part: str
+) -> None:
     shutil.copy(Path(__file__).parents[2] / "examples" / "orders" / "dstream.hcl", tmp_path / "dstream.hcl")
     env = sandbox.env
     env[variable], count = re.subn(f"{part}=[^;]*", f"{part}=Zq7Refused4Kx", env[variable])

@@ -1,4 +1,4 @@
-"""`dstream run A B`, `--all`: side by side, isolated, one exit code; and what else ends or begins a run."""
+"""`dstream run A B` and `--all`: concurrent, isolated, one exit code. Also other ways to start and end a run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ echo '{"dstream":"error","code":"fails.so","kind":"data","message":"this row can
 
 @pytest.fixture
 def tasks(tmp_path: Path) -> Callable[..., DStream]:
-    """`tasks(name=(count, output))`: a folder with these tasks; count 0 is endless."""
+    """`tasks(name=(count, output))` returns a folder with these tasks; count 0 never ends."""
 
     def make(**outputs: tuple[int, str]) -> DStream:
         fails = tmp_path / "fails"
@@ -60,7 +60,7 @@ def events(stderr: str, name: str) -> list[dict[str, str]]:
     return [line for line in lines if line["event"] == name]
 
 
-def test_all_tasks_run_side_by_side_and_each_is_told_of(tasks: Callable[..., DStream]) -> None:
+def test_all_tasks_run_concurrently_and_each_is_reported(tasks: Callable[..., DStream]) -> None:
     done = tasks(a=(3, CONSOLE), b=(5, CONSOLE))("run", "--all", "--json")
     assert done.returncode == 0, done.stderr
     runs = {run["task"]: run for run in json.loads(done.stdout)["runs"]}
@@ -70,7 +70,7 @@ def test_all_tasks_run_side_by_side_and_each_is_told_of(tasks: Callable[..., DSt
     }
 
 
-def test_one_that_fails_does_not_stop_the_other_and_its_code_is_that_of_the_command(
+def test_a_failing_task_sets_the_exit_code_but_does_not_stop_others(
     tasks: Callable[..., DStream],
 ) -> None:
     dstream = tasks(bad=(3, FAILS), good=(0, CONSOLE))
@@ -78,13 +78,13 @@ def test_one_that_fails_does_not_stop_the_other_and_its_code_is_that_of_the_comm
         run.says("this row can not be carried")
         run.says('"task": "good"')
         settled = status(dstream, "good")["rows"]
-        wait_until(lambda: status(dstream, "good")["rows"] > settled, "the other one to go on")
+        wait_until(lambda: status(dstream, "good")["rows"] > settled, "the other task to continue")
         run.process.send_signal(signal.SIGTERM)
         assert run.ended() == 1, run.stderr
     assert [(event["task"], event["drained"]) for event in events(run.stderr, "run.finished")] == [("good", True)]
 
 
-def test_with_fail_fast_the_first_failure_drains_the_others(tasks: Callable[..., DStream]) -> None:
+def test_fail_fast_drains_the_other_tasks(tasks: Callable[..., DStream]) -> None:
     done = tasks(bad=(3, FAILS), good=(0, CONSOLE))("run", "--all", "--fail-fast", "--json", timeout_s=60)
     assert done.returncode == 1
     runs = {run["task"]: run for run in json.loads(done.stdout)["runs"]}
@@ -92,7 +92,7 @@ def test_with_fail_fast_the_first_failure_drains_the_others(tasks: Callable[...,
     assert runs["good"]["drained"] is True
 
 
-def test_ctrl_c_drains_them_all(tasks: Callable[..., DStream]) -> None:
+def test_ctrl_c_drains_all_tasks(tasks: Callable[..., DStream]) -> None:
     with tasks(a=(0, CONSOLE), b=(0, CONSOLE)).running("run", "--all", "--log-format", "json") as run:
         wait_until(lambda: len(events(run.stderr, "run.started")) == 2, "both to run")
         run.process.send_signal(signal.SIGINT)
@@ -100,7 +100,7 @@ def test_ctrl_c_drains_them_all(tasks: Callable[..., DStream]) -> None:
     assert [event["drained"] for event in events(run.stderr, "run.finished")] == [True, True]
 
 
-def test_a_killed_provider_of_one_is_replaced_and_the_other_sees_nothing_of_it(tasks: Callable[..., DStream]) -> None:
+def test_a_killed_provider_restarts_its_own_task_only(tasks: Callable[..., DStream]) -> None:
     dstream = tasks(a=(0, CONSOLE), b=(0, CONSOLE))
     with dstream.running("run", "--all", "--log-format", "json") as run:
         wait_until(lambda: len(events(run.stderr, "run.started")) == 2, "both to run")
@@ -113,7 +113,7 @@ def test_a_killed_provider_of_one_is_replaced_and_the_other_sees_nothing_of_it(t
         assert run.ended() == 0, run.stderr
 
 
-def test_no_restart_ends_at_the_first_failure(tasks: Callable[..., DStream]) -> None:
+def test_no_restart_exits_on_the_first_failure(tasks: Callable[..., DStream]) -> None:
     dstream = tasks(a=(0, CONSOLE))
     with dstream.running("run", "a", "--no-restart", "--log-format", "json") as run:
         run.says("run.started")
@@ -124,7 +124,7 @@ def test_no_restart_ends_at_the_first_failure(tasks: Callable[..., DStream]) -> 
     assert not events(run.stderr, "run.restarting")
 
 
-def test_a_run_may_be_given_a_time_and_a_number_of_rows(tasks: Callable[..., DStream]) -> None:
+def test_a_run_can_be_limited_by_time_or_rows(tasks: Callable[..., DStream]) -> None:
     dstream = tasks(a=(0, CONSOLE))
     timed = dstream("run", "a", "--duration", "200ms", "--json")
     assert timed.returncode == 0, timed.stderr
@@ -136,7 +136,7 @@ def test_a_run_may_be_given_a_time_and_a_number_of_rows(tasks: Callable[..., DSt
     assert dstream("run", "a", "--max-rows", "0").returncode == 3
 
 
-def test_reset_forgets_the_checkpoint_says_so_and_makes_from_legal(tasks: Callable[..., DStream]) -> None:
+def test_reset_deletes_the_checkpoint_and_allows_from(tasks: Callable[..., DStream]) -> None:
     dstream = tasks(a=(3, CONSOLE))
     assert dstream("run", "a").returncode == 0
     assert dstream("run", "a", "--from", "earliest").returncode == 5
@@ -147,13 +147,13 @@ def test_reset_forgets_the_checkpoint_says_so_and_makes_from_legal(tasks: Callab
 
 
 @pytest.mark.parametrize("arguments", [(), ("a", "--all")], ids=["none", "both"])
-def test_tasks_are_named_or_all_are_meant(tasks: Callable[..., DStream], arguments: tuple[str, ...]) -> None:
+def test_run_requires_task_names_or_all_but_not_both(tasks: Callable[..., DStream], arguments: tuple[str, ...]) -> None:
     done = tasks(a=(3, CONSOLE))("run", *arguments)
     assert done.returncode == 3
     assert "--all" in done.stderr
 
 
-def test_the_socket_of_a_run_lies_beside_the_file(tasks: Callable[..., DStream]) -> None:
+def test_the_control_socket_is_next_to_the_hcl_file(tasks: Callable[..., DStream]) -> None:
     dstream = tasks(a=(0, CONSOLE))
     with dstream.running("run", "a") as run:
         run.says("run.started")

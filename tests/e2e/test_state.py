@@ -1,4 +1,4 @@
-"""`dstream state`: what is shown, kept, changed and forgotten, and what is refused."""
+"""`dstream state`: what it shows, exports, sets, deletes and refuses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ task "count" {
 
 @pytest.fixture
 def counted(tmp_path: Path) -> DStream:
-    """A task that has run to its end once."""
+    """A task that has run to completion once."""
     (tmp_path / "dstream.hcl").write_text(HCL % "1ms")
     dstream = DStream(tmp_path)
     assert dstream("run", "count").returncode == 0
@@ -44,7 +44,7 @@ def checkpoint(dstream: DStream) -> Any:
     return json.loads(dstream("state", "show", "count", "--json").stdout)["checkpoint"]
 
 
-def test_show_says_where_the_next_run_goes_on(counted: DStream) -> None:
+def test_show_prints_where_the_next_run_resumes(counted: DStream) -> None:
     shown = counted("state", "show", "count")
     stored = checkpoint(counted)
     assert shown.returncode == 0
@@ -53,7 +53,7 @@ def test_show_says_where_the_next_run_goes_on(counted: DStream) -> None:
     assert stored["state"]
 
 
-def test_what_rm_forgets_can_be_set_from_an_export(counted: DStream) -> None:
+def test_a_deleted_checkpoint_can_be_restored_from_an_export(counted: DStream) -> None:
     before = checkpoint(counted)
     document = counted("state", "export", "count").stdout
     (counted.cwd / "kept.json").write_text(document)
@@ -89,7 +89,7 @@ def test_a_change_without_a_terminal_needs_yes(counted: DStream, arguments: tupl
     assert checkpoint(counted) == before
 
 
-def test_a_document_that_is_none_is_not_set(counted: DStream) -> None:
+def test_set_refuses_an_invalid_document(counted: DStream) -> None:
     before = checkpoint(counted)
     (counted.cwd / "kept.json").write_text('{"position": 3}')
     done = counted("state", "set", "count", "kept.json", "--yes")
@@ -98,8 +98,8 @@ def test_a_document_that_is_none_is_not_set(counted: DStream) -> None:
     assert checkpoint(counted) == before
 
 
-@pytest.mark.parametrize(("answer", "is_forgotten"), [(b"n\n", False), (b"y\n", True)])
-def test_on_a_terminal_it_asks(counted: DStream, answer: bytes, is_forgotten: bool) -> None:
+@pytest.mark.parametrize(("answer", "is_deleted"), [(b"n\n", False), (b"y\n", True)])
+def test_rm_asks_for_confirmation_on_a_terminal(counted: DStream, answer: bytes, is_deleted: bool) -> None:
     ours, theirs = pty.openpty()
     try:
         process = subprocess.Popen(
@@ -111,10 +111,10 @@ def test_on_a_terminal_it_asks(counted: DStream, answer: bytes, is_forgotten: bo
         os.close(ours)
         os.close(theirs)
     assert b"Continue?" in said
-    assert (checkpoint(counted) is None) == is_forgotten
+    assert (checkpoint(counted) is None) == is_deleted
 
 
-def test_a_running_task_keeps_its_checkpoint(counted: DStream) -> None:
+def test_the_checkpoint_of_a_running_task_cannot_be_changed(counted: DStream) -> None:
     (counted.cwd / "kept.json").write_text(counted("state", "export", "count").stdout)
     (counted.cwd / "dstream.hcl").write_text((HCL % "60s").replace("count    = 3", ""))
     with counted.running("run", "count") as run:

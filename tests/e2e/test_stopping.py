@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, a second Ctrl-C, and the death of the host: what is delivered, what is repeated, what stays behind."""
+"""Ctrl-C, SIGTERM, a second Ctrl-C and a killed host: what is delivered, what is repeated, which processes remain."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def source(sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture
 def orders(source: Sandbox, example: Callable[[str], Path], request: pytest.FixtureRequest) -> tuple[DStream, str]:
-    """The example, publishing to a queue of this test's own."""
+    """The orders example, publishing to this test's own queue."""
     queue = f"q-{abs(hash(request.node.name))}"
     source.create_queue(queue)
     folder = example("orders")
@@ -59,20 +59,18 @@ def test_a_signal_drains_and_the_next_run_repeats_nothing(
     assert len(ids) == len(set(ids)) == expected
 
 
-def test_a_second_ctrl_c_leaves_at_once_with_the_signals_exit_code(
-    source: Sandbox, orders: tuple[DStream, str]
-) -> None:
+def test_a_second_ctrl_c_exits_immediately_with_the_signal_s_code(source: Sandbox, orders: tuple[DStream, str]) -> None:
     dstream, _ = orders
     with dstream.running("run", "orders") as run:
         run.says("run.started")
         providers = run.children()
         stopped = [provider for provider in providers if "servicebus" in " ".join(provider.cmdline())]
-        stopped[0].suspend()  # so that the drain can't end by itself
+        stopped[0].suspend()  # keeps the drain from finishing
         os.kill(run.process.pid, signal.SIGINT)
         run.says("drain")
         os.kill(run.process.pid, signal.SIGINT)
         assert run.ended(timeout_s=20) == 128 + signal.SIGINT
-    wait_until(lambda: not any(alive(provider) for provider in providers), "both providers gone")
+    wait_until(lambda: not any(alive(provider) for provider in providers), "both providers to exit")
 
 
 def test_no_provider_outlives_a_killed_host(source: Sandbox, orders: tuple[DStream, str]) -> None:
@@ -83,7 +81,7 @@ def test_no_provider_outlives_a_killed_host(source: Sandbox, orders: tuple[DStre
         assert len(providers) == 2
         os.kill(run.process.pid, signal.SIGKILL)
         run.ended()
-    wait_until(lambda: not any(alive(provider) for provider in providers), "both providers gone")
+    wait_until(lambda: not any(alive(provider) for provider in providers), "both providers to exit")
 
 
 def write(source: Sandbox, rows: int) -> None:
@@ -92,14 +90,14 @@ def write(source: Sandbox, rows: int) -> None:
 
 
 def stored_rows(dstream: DStream) -> int:
-    """The number of the last stored checkpoint; the first one only says where the stream began."""
+    """The number of the last stored checkpoint; the first one only marks where the stream started."""
     for path in dstream.cwd.glob(".dstream/state/*/orders.json"):
         return int(json.loads(path.read_text())["seq"])
     return 0
 
 
 def changes(sandbox: Sandbox) -> int:
-    """Rows of the change tables that become an event each."""
+    """The number of rows in the change tables that become events."""
     return sum(
         sandbox.sql(f"SELECT COUNT(*) FROM cdc.[{table.replace('.', '_')}_CT] WHERE [__$operation] <> 3")[0][0]
         for table in workload.TABLES

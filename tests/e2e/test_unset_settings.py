@@ -11,7 +11,7 @@ from tests.conformance.commands import QUEUES, Place
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Two resources that exist; `capacity` and `fixed` come from the environment, which has lost both."""
+    """Two existing resources. `capacity` and `fixed` come from the environment; CAPACITY is no longer set."""
     place = Place(tmp_path)
     place.task(resources=QUEUES, capacity="CAPACITY", fixed="FIXED")
     hcl = (tmp_path / "dstream.hcl").read_text()
@@ -24,7 +24,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return place
 
 
-def test_status_and_destroy_leave_out_what_only_run_needs(place: Place) -> None:
+def test_status_and_destroy_skip_an_unset_setting_they_do_not_need(place: Place) -> None:
     for command in (["status", "t"], ["plan", "t", "--destroy"], ["destroy", "t", "--yes"]):
         done = place.dstream(*command)
         assert done.returncode == 0, done.stderr
@@ -39,9 +39,7 @@ def test_plan_and_init_need_every_setting(command: list[str], place: Place) -> N
     assert "the environment variable CAPACITY is not set" in done.stderr
 
 
-def test_destroy_refuses_while_a_setting_that_it_may_need_is_unset(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_destroy_refuses_if_a_setting_it_may_need_is_unset(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FIXED")
     done = place.dstream("destroy", "t", "--yes")
     assert done.returncode == 3

@@ -1,4 +1,4 @@
-"""`dstream validate` over real providers: each config against the schema that its provider describes."""
+"""`dstream validate` with real providers: checks each config against its provider's schema."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def plain(tmp_path: Path) -> Callable[[str], DStream]:
     return make
 
 
-def test_every_wrong_setting_of_every_task_is_reported_at_once_at_its_line(plain: Callable[[str], DStream]) -> None:
+def test_all_invalid_settings_are_reported_with_their_lines(plain: Callable[[str], DStream]) -> None:
     done = plain(WRONG.replace('"jsn"', '"jsn"'))("validate")
     assert done.returncode == 3
     assert dict(line.split(None, 1) for line in done.stderr.splitlines()[:-1]) == {
@@ -92,7 +92,7 @@ def test_every_wrong_setting_of_every_task_is_reported_at_once_at_its_line(plain
     assert done.stderr.endswith("8 errors in 1 file.\n")
 
 
-def test_what_cannot_describe_itself_is_said_to_be_unchecked(plain: Callable[[str], DStream], tmp_path: Path) -> None:
+def test_providers_without_a_schema_are_reported_as_unchecked(plain: Callable[[str], DStream], tmp_path: Path) -> None:
     for name, text in (("letters", SHELL_INPUT), ("silent", '#!/usr/bin/env bash\necho \'{"status":"ready"}\'\ncat\n')):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)

@@ -1,4 +1,4 @@
-"""docs/guides/write-a-provider.md, done as it says: by a reader who types what is printed there."""
+"""docs/guides/write-a-provider.md, followed step by step with the code and commands on the page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def block(language: str, with_text: str) -> str:
     return str(found)
 
 
-def test_the_python_input_is_made_changed_tested_validated_and_run(tmp_path: Path) -> None:
+def test_the_python_input_passes_the_kit_and_resumes(tmp_path: Path) -> None:
     assert DStream(tmp_path)("provider", "new", "readings", "--kind", "input").returncode == 0
     folder = tmp_path / "readings"
     dstream = DStream(folder)
@@ -37,7 +37,7 @@ def test_the_python_input_is_made_changed_tested_validated_and_run(tmp_path: Pat
     assert (again.returncode, "rows=0" in again.stderr) == (0, True), again.stderr
 
 
-def test_the_pytest_of_the_page_passes(tmp_path: Path) -> None:
+def test_the_pytest_on_the_page_passes(tmp_path: Path) -> None:
     (tmp_path / "dstream_readings.py").write_text(block("python", "class Readings"))
     scope = {
         "Path": Path,
@@ -45,7 +45,7 @@ def test_the_pytest_of_the_page_passes(tmp_path: Path) -> None:
         "PROVIDER": [sys.executable, str(tmp_path / "dstream_readings.py")],
     }
     exec(block("python", "def test_it_follows_the_protocol"), scope)
-    scope["test_it_follows_the_protocol"](tmp_path)  # type: ignore[operator]  # the function of the page
+    scope["test_it_follows_the_protocol"](tmp_path)  # type: ignore[operator]  # defined on the page
 
 
 def test_the_bash_input_passes_the_kit(tmp_path: Path) -> None:
@@ -60,5 +60,5 @@ def test_the_bash_input_passes_the_kit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", re.findall(r"^\| `([a-z0-9 ]+)`", PAGE.rpartition("likely cause")[2], flags=re.MULTILINE)
 )
-def test_each_check_that_the_page_names_exists(name: str) -> None:
+def test_each_check_named_on_the_page_exists(name: str) -> None:
     assert name.replace(" ", "_") in {check.name for check in CHECKS}

@@ -1,4 +1,4 @@
-"""`make fuzz`: framing and handshake under atheris, guided by coverage. Give it libFuzzer's flags."""
+"""`make fuzz`: fuzzes framing and handshake with atheris, guided by coverage. Accepts libFuzzer's flags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEEDS = (
 
 
 def one(data: bytes) -> None:
-    """The first bytes say how the rest is cut and when line 1 is written."""
+    """The first bytes determine how the rest is split and when line 1 is written."""
     provider = atheris.FuzzedDataProvider(data)
     cuts = [provider.ConsumeIntInRange(1, 80) for _ in range(provider.ConsumeIntInRange(0, 3))]
     asked_after = provider.ConsumeIntInRange(0, 3)

@@ -1,4 +1,4 @@
-"""Any bytes through framing and handshake, in this process: no exception but the documented ones, no line lost."""
+"""Passes any bytes through framing and handshake in this process: only documented exceptions, no line lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK_BYTES = 64
 
 
 def check(data: bytes, cuts: Sequence[int], *, asked_after: int) -> None:
-    """`cuts`: how much each read brings, in turn; the host writes line 1 after so many lines."""
+    """`cuts`: the size of each read, in turn. The host writes line 1 after more than `asked_after` lines."""
     scanner = StreamScanner(MAX_LINE, CHUNK_BYTES)
     handshake = Handshake()
     lines: list[bytes] = []
@@ -27,7 +27,7 @@ def check(data: bytes, cuts: Sequence[int], *, asked_after: int) -> None:
             if handshake.is_ready:
                 lines += _streamed(scanner, is_legacy=handshake.is_legacy)
     except LineTooLong as error:
-        assert error.size > error.limit  # noqa: PT017  # what it says of the line must be true
+        assert error.size > error.limit  # noqa: PT017  # the reported sizes must be true
         assert any(len(line) > MAX_LINE for line in data.split(b"\n"))
     except BadLine:
         pass

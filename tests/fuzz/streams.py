@@ -1,4 +1,4 @@
-"""Streams near enough to the protocol to come far, and wrong in any way."""
+"""Streams close enough to the protocol to get far, and wrong in any way."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _control = st.one_of(
 )
 _start = st.sampled_from([hello("input"), hello("output"), READY, b"prose\n", b"\n", b"\r\n"])
 pieces = st.one_of(_row, _control, _start, _junk, _junk.map(lambda data: data + b"\n"))
-"""Anything that may come next in a stream; mostly whole lines."""
+"""Anything that can come next in a stream; mostly whole lines."""
 
 
 @st.composite
 def valid_inputs(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
-    """What a right input says after line 1, and its rows, which may hold any bytes."""
+    """The output of a valid input after line 1, and its rows, which can contain any bytes."""
     stream, rows = [READY], []
     groups = draw(st.lists(st.lists(_row, max_size=4), max_size=4))
     for seq, group in enumerate(groups, 1):

@@ -1,4 +1,4 @@
-"""Any bytes as a provider's stdout, over the real host: it ends, with a result or an error of ours; no row is lost."""
+"""Any bytes as a provider's stdout, with the real host: it ends with a result or a DStreamError, and loses no row."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _no_thread_dies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def outcome(folder: Path, **streams: tuple[bytes, bytes]) -> RunSummary | DStreamError:
-    """Of a run whose providers say the first part at once, the second one after line 1, and leave."""
+    """The outcome of a run whose providers write the first part immediately and the second after line 1, then exit."""
     folder.mkdir()
     task = job(folder, hello_timeout_s=0.5, legacy_ready_s=0.1, start_timeout_s=10.0)
     for role, parts in streams.items():
@@ -69,7 +69,7 @@ def sunk(folder: Path) -> bytes:
 
 @over_the_host
 @given(stream=valid_inputs())
-def test_rows_of_any_bytes_arrive_all_and_in_order(folders: Iterator[Path], stream: tuple[bytes, list[bytes]]) -> None:
+def test_rows_with_any_bytes_all_arrive_in_order(folders: Iterator[Path], stream: tuple[bytes, list[bytes]]) -> None:
     said, rows = stream
     folder = next(folders)
     result = outcome(folder, input=(hello("input"), said))
@@ -80,7 +80,7 @@ def test_rows_of_any_bytes_arrive_all_and_in_order(folders: Iterator[Path], stre
 
 @over_the_host
 @given(stream=valid_inputs(), at=st.floats(0, 1), wrong=pieces, cut=st.integers(0, 20))
-def test_what_is_wrong_inside_a_stream_ends_the_run_and_no_row_before_it_changes(
+def test_corruption_in_a_stream_leaves_earlier_rows_unchanged(
     folders: Iterator[Path], stream: tuple[bytes, list[bytes]], at: float, wrong: bytes, cut: int
 ) -> None:
     said, _ = stream
@@ -97,13 +97,13 @@ def test_what_is_wrong_inside_a_stream_ends_the_run_and_no_row_before_it_changes
 
 @over_the_host
 @given(start=starts, rest=streams)
-def test_any_input_ends_with_a_result_or_an_error_of_ours(folders: Iterator[Path], start: bytes, rest: bytes) -> None:
+def test_any_input_ends_with_a_result_or_a_dstream_error(folders: Iterator[Path], start: bytes, rest: bytes) -> None:
     outcome(next(folders), input=(start, rest))
 
 
 @over_the_host
 @given(start=starts, rest=streams)
-def test_any_output_ends_with_a_result_or_an_error_of_ours(folders: Iterator[Path], start: bytes, rest: bytes) -> None:
+def test_any_output_ends_with_a_result_or_a_dstream_error(folders: Iterator[Path], start: bytes, rest: bytes) -> None:
     result = outcome(next(folders), input=(hello("input"), INPUT), output=(start, rest))
     if isinstance(result, RunSummary) and result.drained and start == hello("output"):
         assert b'"ack"' in rest

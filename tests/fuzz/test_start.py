@@ -1,4 +1,4 @@
-"""Framing and handshake, in this process."""
+"""Fuzzes framing and handshake in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,5 @@ from tests.fuzz.streams import pieces
     st.lists(st.integers(1, 80), max_size=3),
     st.integers(0, 3),
 )
-def test_any_bytes_in_any_pieces_are_lines_in_order_or_a_documented_error(
-    data: bytes, cuts: list[int], asked_after: int
-) -> None:
+def test_any_bytes_yield_lines_in_order_or_a_documented_error(data: bytes, cuts: list[int], asked_after: int) -> None:
     check(data, cuts, asked_after=asked_after)
