@@ -1,4 +1,4 @@
-"""The real engine over one stack, through the Automation API, with the providers under test attached to it."""
+"""The real engine on one stack, through the Automation API, with the providers under test attached to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pulumi import automation as auto
 
 from dstream.infra.engine.cli import find_engine
 
-# gRPC would complain on stderr about processes that start beside its threads.
+# Otherwise gRPC warns on stderr about processes that start while its threads run.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 _ROOT = Path(__file__).parent.parent.parent
 _DEADLINE_S = 120.0
@@ -56,17 +56,17 @@ class Step:
 
 
 class Stack:
-    """One stack in its own folder. `attached`: ports by provider name. `config`: of the stack.
+    """One stack in its own folder. `attached` maps provider names to ports; `config` is the stack's configuration.
 
-    The program declares `resources`, unless `program` is set. Both may change between two operations. Operations return
-    the operation by resource, without what stays the same; `steps` has the details of the last one.
+    The program declares `resources`, unless `program` is set. Both can change between operations. Operations return
+    the step of each changed resource; `steps` has the details of the last operation.
     """
 
     def __init__(self, folder: Path, attached: Mapping[str, int], config: Mapping[str, str] | None = None) -> None:
         self.folder, self._attached = folder, dict(attached)
         self.resources: Sequence[Resource] = ()
         self.keys_of: Mapping[str, str] | None = None
-        """Arguments of list_namespace_keys, whose answer becomes the outputs."""
+        """Arguments of list_namespace_keys, whose result becomes the outputs."""
         self.program: Callable[[], None] = self._declare
         self.steps: dict[str, Step] = {}
         (folder / "state").mkdir(parents=True, exist_ok=True)
@@ -102,12 +102,12 @@ class Stack:
         return self._run(self.stack.destroy)
 
     def running(self, program: Callable[[], None]) -> auto.Stack:
-        """The stack, with this program from now on."""
+        """Set the program, and return the stack."""
         self.program = program
         return self.stack
 
     def apply(self, program: Callable[[], None], **options: Any) -> dict[str, int]:
-        """Bring the stack to this program. Returns the number of resources by operation, the stack itself included."""
+        """Update the stack to this program. Returns the number of resources per operation, including the stack."""
         changes = self.running(program).up(**options).summary.resource_changes or {}
         return {str(op): count for op, count in changes.items()}
 
@@ -119,9 +119,9 @@ class Stack:
         return out
 
     def start(self, operation: str = "up") -> subprocess.Popen[str]:
-        """The operation on `resources` in a process and process group of its own, with the engine as its child.
+        """Start the operation on `resources` in its own process and process group, with the engine as its child.
 
-        Operations that fail need it: the SDK never ends the coroutines of their programs.
+        Operations that fail need this, because the SDK never ends the coroutines of their programs.
         """
         asked = {
             "folder": str(self.folder),
@@ -170,7 +170,7 @@ class Stack:
         return {name: step.op for name, step in self.steps.items() if step.op != "same"}
 
     def _heard(self, event: auto.EngineEvent) -> None:
-        """Before and after each step. The event before a refresh says nothing yet; parts of a replacement are skipped."""
+        """Record the events before and after each step. Skip the start of a refresh and the parts of a replacement."""
         heard = event.resource_pre_event or event.res_outputs_event
         if heard is None or heard.metadata.type.startswith("pulumi:"):
             return
@@ -218,7 +218,7 @@ def main() -> int:
     except auto.CommandError as error:
         sys.stdout.write(str(error))
         sys.stdout.flush()
-        os._exit(1)  # without complaints about what the SDK has left unended
+        os._exit(1)  # avoids warnings about coroutines that the SDK left running
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The example of docs/guides/attached-resources.md, as a reader would copy it, run by the engine."""
+"""The example in docs/guides/attached-resources.md, copied as a reader would, run by the engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "guides" / "attach
 
 @pytest.fixture(autouse=True)
 def _event_loop() -> Iterator[None]:
-    """Pulumi's programs look for the thread's event loop, which must be there and closed in the end."""
+    """Set the thread's event loop, which Pulumi programs need, and close it afterwards."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield
@@ -28,14 +28,14 @@ def _event_loop() -> Iterator[None]:
     loop.close()
 
 
-def test_the_example_makes_repairs_and_removes_its_note(tmp_path: Path) -> None:
+def test_the_example_creates_repairs_and_deletes_its_note(tmp_path: Path) -> None:
     page = _code_of_the_page()
     notes = tmp_path / "notes"
     notes.mkdir()
     note = notes / "hello"
     with served(page["attached"](notes), parallel=None) as ports:
         stack = _stack(tmp_path, page["program"], ports["notes"])
-        assert stack.preview().change_summary[auto.OpType.CREATE] == 2  # with the stack itself
+        assert stack.preview().change_summary[auto.OpType.CREATE] == 2  # including the stack itself
         assert not note.exists()
         stack.up()
         assert note.read_text() == "Hello, world"

@@ -1,4 +1,4 @@
-"""A cloud in a JSON file (world.py), served to the engine as a resource provider; and faults, read from a second file.
+"""A cloud in a JSON file (world.py), served to the engine as a resource provider, with faults from a second file.
 
 `faults.json`: a list of rules
 {"op": "create", "name": "q1", "when": "before"|"after", "do": "error"|"wait"|"kill-engine"|"kill-provider"|"kill-both"|..}.
@@ -31,7 +31,7 @@ _WAIT_S = 60.0
 
 
 class CloudServicer(provider_pb2_grpc.ResourceProviderServicer):
-    """Queues with plain inputs. `name` and `sessions` replace; `messages` is an output that others change."""
+    """Queues with plain inputs. Changing `name` or `sessions` replaces; `messages` is an output that others change."""
 
     def __init__(self, folder: Path) -> None:
         self._world = World(folder)
@@ -137,7 +137,7 @@ class CloudServicer(provider_pb2_grpc.ResourceProviderServicer):
             file.write_text(json.dumps([each for each in rules if each != rule]))
             self._kill(rule["do"])
             if when == "before":
-                context.abort(grpc.StatusCode.UNAVAILABLE, "nobody is left to make it for")
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the caller was killed")
 
     def _kill(self, what: str) -> None:
         engines = [each for each in psutil.Process().children(recursive=True) if "pulumi" in each.name()]
@@ -149,7 +149,7 @@ class CloudServicer(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def _wait(file: Path) -> None:
-    """Say that it was reached, then wait for the file."""
+    """Signal that this point was reached, then wait for the file."""
     file.with_suffix(".reached").touch()
     deadline = time.monotonic() + _WAIT_S
     while not file.exists() and time.monotonic() < deadline:
@@ -186,5 +186,5 @@ def _at(value: Any, path: str) -> Any:
 
 if __name__ == "__main__":
     with served({"cloud": CloudServicer(Path(sys.argv[1]))}, parallel=None) as ports:
-        print(ports["cloud"], flush=True)  # noqa: T201 - for whoever started it
+        print(ports["cloud"], flush=True)  # noqa: T201 - read by the parent process
         sys.stdin.read()

@@ -1,4 +1,4 @@
-"""A cloud and a project of its own for each test."""
+"""A separate cloud and project for each test."""
 
 from __future__ import annotations
 

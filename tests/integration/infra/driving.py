@@ -1,4 +1,4 @@
-"""One lifecycle command after the other against the provider of `queues.py`, each in a process of its own."""
+"""Runs lifecycle commands against the provider in `queues.py`, each in its own process."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DEADLINE_S = 60.0
 
 
 class Process:
-    """The provider as a process of its own: forked from one that has imported everything, which halves its time.
+    """The provider as a separate process, forked from one that has imported everything, which halves its time.
 
-    Not from the tests' own process: once gRPC has served there, as it does for other tests, it hangs in what is forked.
+    It is not forked from the test process: once gRPC has served there, as it does for other tests, it hangs in forks.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -49,10 +49,10 @@ class Process:
         os.kill(self.pid, number)
 
     def wait(self) -> int:
-        """Its exit code; negative: the signal that killed it."""
+        """The exit code, or the negative number of the signal that killed it."""
         self._process.join(DEADLINE_S)
         code = self._process.exitcode
-        assert code is not None, "the provider does not end"
+        assert code is not None, "the provider did not exit"
         return code
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ def _fork_server() -> ForkServerContext:
 
 
 def _become_provider(streams: Sequence[Connection], env: Mapping[str, str]) -> NoReturn:
-    """What `python -m tests.integration.infra.queues` comes to."""
+    """Do what `python -m tests.integration.infra.queues` does."""
     code = 1
     try:
         os.setsid()
@@ -96,7 +96,7 @@ def _become_provider(streams: Sequence[Connection], env: Mapping[str, str]) -> N
 
 @dataclass
 class Answer:
-    """What the provider wrote, taken apart."""
+    """The provider's output, parsed."""
 
     lines: list[dict[str, Any]]
     stderr: str
@@ -116,7 +116,7 @@ class Answer:
 
     @property
     def ops(self) -> dict[str, str]:
-        """What was, or would be, done to each resource."""
+        """The planned or completed operation per resource."""
         assert self.result["status"] == "Success", self.result
         return {each["name"]: each["op"] for each in self.result["resources"]}
 
@@ -148,7 +148,7 @@ class Answer:
 
 @dataclass
 class Stage:
-    """A cloud and a project's folder of its own."""
+    """A project folder and its own cloud."""
 
     folder: Path
     task: str = "orders"
@@ -191,7 +191,7 @@ class Stage:
         return list((self.infra / ".pulumi" / "locks").rglob("*.json"))
 
     def set_real(self, name: str, **properties: Any) -> None:
-        """Change, make or (with nothing) delete a queue behind dstream's back."""
+        """Change, create or (without properties) delete a queue outside DStream."""
         with self.world.changed() as world:
             if properties:
                 world.setdefault(f"/queues/{name}", {"name": name, "messages": 0}).update(properties)

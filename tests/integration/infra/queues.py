@@ -1,4 +1,4 @@
-"""A provider as its author writes it: queues in the cloud of `cloud.py`. Run as a program of its own."""
+"""A provider as an author would write it: queues in the cloud of `cloud.py`. Runs as a separate program."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """By name; `_protect`, `_retain`, `_import`, `_after` (another queue), `_secret` (a value) are options."""
     exports: dict[str, Any] = {}
     serves_itself: bool = True
-    """False: the cloud is a process of its own, named by PULUMI_DEBUG_PROVIDERS."""
+    """If false, the cloud is a separate process, listed in PULUMI_DEBUG_PROVIDERS."""
     fail: str = ""
-    """What the program raises."""
+    """The message of the error that the program raises."""
 
 
 class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
-    """Queues in a cloud that is a file."""
+    """Queues in a cloud stored in a file."""
 
     def write(self, batch: Batch) -> None:
         pass

@@ -1,4 +1,4 @@
-"""When something fails: what was done is told and recorded, the cause is one line, and the same command goes on."""
+"""After a failure, completed work is reported and recorded, the cause is one line, and the same command resumes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DENIED = """Status=403 Code="AuthorizationFailed" Message="The client 'x'
 does not have authorization to perform action"."""
 
 
-def test_what_was_made_before_a_failure_is_kept_and_the_next_init_goes_on(stage: Stage) -> None:
+def test_init_resumes_after_partial_failure(stage: Stage) -> None:
     stage.faults({"op": "create", "name": "q2", "do": "error", "message": 'Code="QuotaExceeded" no more\n  queues'})
     failed = stage("init")
     assert (failed.error["code"], failed.error["kind"]) == ("infra.failed", "system")
@@ -25,7 +25,7 @@ def test_what_was_made_before_a_failure_is_kept_and_the_next_init_goes_on(stage:
     assert stage("init").ops == {"q1": "same", "q2": "create"}
 
 
-def test_what_can_not_be_deleted_stays_in_the_record(stage: Stage) -> None:
+def test_a_resource_that_cannot_be_deleted_stays_recorded(stage: Stage) -> None:
     stage("init")
     stage.faults({"op": "delete", "name": "q1", "do": "error", "message": "it is in use"})
     failed = stage("destroy")
@@ -36,16 +36,16 @@ def test_what_can_not_be_deleted_stays_in_the_record(stage: Stage) -> None:
     assert not stage.state.exists()
 
 
-def test_a_program_that_fails_is_told_without_a_trace(stage: Stage) -> None:
+def test_a_failing_program_is_reported_without_a_traceback(stage: Stage) -> None:
     stage.more["fail"] = "no such tier"
     answer = stage("init")
     assert answer.error["code"] == "infra.program"
     assert answer.error["message"] == "the program failed: ValueError: no such tier"
     assert answer.stderr == ""
-    assert not stage.state.exists(), "nothing was made: nothing is left behind"
+    assert not stage.state.exists(), "nothing was created, but a record was left behind"
 
 
-def test_without_an_engine_a_person_learns_where_to_put_one(stage: Stage) -> None:
+def test_a_missing_engine_is_reported_with_its_expected_location(stage: Stage) -> None:
     stage.env = {"HOME": str(stage.folder), "PATH": "/nowhere", "DSTREAM_PULUMI": ""}
     error = stage("plan").error
     assert (error["code"], error["kind"]) == ("infra.no_engine", "config")

@@ -1,11 +1,11 @@
-"""What init and destroy refuse: what would lose data, what was not planned, what is protected."""
+"""What init and destroy refuse: data loss, unplanned changes, and deleting protected resources."""
 
 from __future__ import annotations
 
 from tests.integration.infra.driving import Stage
 
 
-def test_a_queue_with_messages_is_neither_replaced_nor_deleted_without_leave(stage: Stage) -> None:
+def test_data_loss_is_refused_unless_allowed(stage: Stage) -> None:
     stage("init")
     stage.set_real("q1", messages=1284)
     stage.queues["q1"]["sessions"] = True
@@ -27,7 +27,7 @@ def test_a_queue_with_messages_is_neither_replaced_nor_deleted_without_leave(sta
     assert stage.real["q1"] == {"name": "q1", "size": 1, "tags": {"team": "a"}, "sessions": True, "messages": 0}
 
 
-def test_init_does_only_what_was_shown(stage: Stage) -> None:
+def test_init_applies_only_what_was_planned(stage: Stage) -> None:
     stage("init")
     stage.queues["q1"]["size"] = 3
     shown = stage("plan").document
@@ -41,13 +41,13 @@ def test_init_does_only_what_was_shown(stage: Stage) -> None:
 
     stage.set_real("q1", size=3)
     stage.set_real("q2", size=2)
-    assert stage("init", expect=shown).ops["q1"] == "refresh"  # less than was shown is fine: only the record follows
-    error = stage("init", expect=shown, exact=True).error  # but not for a file
+    assert stage("init", expect=shown).ops["q1"] == "refresh"  # fewer changes than planned: the record is updated
+    error = stage("init", expect=shown, exact=True).error  # but not with a plan file
     assert "another init or destroy has changed the record" in error["message"]
     assert "q1: planned update is no longer needed" in error["message"]
 
 
-def test_protected_and_retained_resources(stage: Stage) -> None:
+def test_protected_resources_block_destroy_and_retained_ones_remain(stage: Stage) -> None:
     stage.queues = {"q1": {"_protect": True}, "q2": {"_retain": True}}
     stage("init")
     stage.set_real("q2", messages=5)
@@ -62,7 +62,7 @@ def test_protected_and_retained_resources(stage: Stage) -> None:
     assert list(stage.real) == ["q2"]
 
 
-def test_what_exists_is_taken_over_when_asked_and_left_alone_otherwise(stage: Stage) -> None:
+def test_existing_resources_are_imported_only_on_request(stage: Stage) -> None:
     stage.queues = {"q1": {"size": 1}}
     stage.set_real("q1", size=1, messages=7)
     error = stage("init").error

@@ -1,4 +1,4 @@
-"""Whichever process is killed at any moment, the next init converges: nothing is created twice or lost track of."""
+"""Whichever process is killed, and whenever, the next init converges: nothing is created twice or orphaned."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def test_after_a_kill_the_next_init_converges(stage: Stage, what: str, op: str, 
         assert f"possibly incomplete: {name}" in answer.error["message"]
     else:
         assert process.wait() == -signal.SIGKILL
-    wait_until(lambda: not engines_of(stage), "no engine lives on")
+    wait_until(lambda: not engines_of(stage), "every engine to exit")
 
     assert set(stage("init", lock_timeout_s=20).ops) == set(stage.queues)
     assert set(stage.real) == set(stage.queues)
     assert stage.recorded == sorted(stage.queues)
-    assert sorted(set(stage.world.calls)) == sorted(stage.world.calls) or op == "update", "nothing was done twice"
+    assert sorted(set(stage.world.calls)) == sorted(stage.world.calls) or op == "update", "something was done twice"
     assert {name: each.get("size") for name, each in stage.real.items()} == {
         name: each["size"] for name, each in stage.queues.items()
     }
 
 
-def test_a_record_beside_which_a_kill_left_a_torn_file_is_read_again(stage: Stage) -> None:
+def test_init_recovers_from_a_torn_attributes_file(stage: Stage) -> None:
     stage("init")
     (attributes,) = stage.folder.rglob("stacks/**/*.json.attrs")
     attributes.write_text("")
@@ -60,15 +60,15 @@ def test_a_record_beside_which_a_kill_left_a_torn_file_is_read_again(stage: Stag
     assert stage("init").ops == dict.fromkeys(stage.queues, "same")
 
 
-def test_ctrl_c_lets_the_step_at_hand_finish_and_says_what_was_done(stage: Stage) -> None:
+def test_ctrl_c_finishes_the_current_step_and_reports_what_was_done(stage: Stage) -> None:
     gate = stage.cloud / "gate"
     stage.queues["q3"] = {"_after": "q2"}
     stage.faults({"op": "create", "name": "q2", "when": "before", "do": "wait", "file": "gate"})
     process = stage.start("init")
-    wait_until(gate.with_suffix(".reached").exists, "q2 is being made")
-    (stage.cloud / "cancelled").unlink()  # by the preview, whose end is told like a cancellation
+    wait_until(gate.with_suffix(".reached").exists, "the creation of q2 to start")
+    (stage.cloud / "cancelled").unlink()  # from the preview, whose end looks like a cancellation
     process.send_signal(signal.SIGINT)
-    wait_until((stage.cloud / "cancelled").exists, "the engine passes it on")
+    wait_until((stage.cloud / "cancelled").exists, "the engine to pass the cancellation on")
     gate.touch()
     error = ended(process).error
     assert (error["code"], error["hint"]) == ("infra.interrupted", "Run `dstream init` again to resume.")
@@ -78,8 +78,8 @@ def test_ctrl_c_lets_the_step_at_hand_finish_and_says_what_was_done(stage: Stage
     assert stage("init").ops == {"q1": "same", "q2": "same", "q3": "create"}
 
 
-def test_an_orphaned_engine_whose_providers_live_on_ends_and_gives_its_lock_back(stage: Stage) -> None:
-    """As with a cloud's own plugin. The creation at hand goes on in the cloud: the engine may wait for it or not."""
+def test_an_orphaned_engine_exits_and_releases_its_lock(stage: Stage) -> None:
+    """As with a cloud's own plugin. The cloud completes the current creation whether or not the engine waits."""
     command = [sys.executable, "-m", "tests.integration.infra.cloud", str(stage.cloud)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as cloud:
         assert cloud.stdout is not None
@@ -87,13 +87,13 @@ def test_an_orphaned_engine_whose_providers_live_on_ends_and_gives_its_lock_back
         stage.more["serves_itself"] = False
         stage.faults({"op": "create", "name": "q1", "when": "before", "do": "wait", "file": "gate"})
         process = stage.start("init")
-        wait_until((stage.cloud / "gate.reached").exists, "q1 is being made")
+        wait_until((stage.cloud / "gate.reached").exists, "the creation of q1 to start")
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.close()
         (stage.cloud / "gate").touch()
-        wait_until(lambda: "q1" in stage.real, "the cloud finishes what it was asked for")
-        wait_until(lambda: not engines_of(stage), "the engine ends")
+        wait_until(lambda: "q1" in stage.real, "the cloud to complete the creation")
+        wait_until(lambda: not engines_of(stage), "the engine to exit")
         assert stage.locks == []
         assert set(stage("init").ops) == {"q1", "q2"}
         assert stage.recorded == ["q1", "q2"]
@@ -102,7 +102,7 @@ def test_an_orphaned_engine_whose_providers_live_on_ends_and_gives_its_lock_back
 
 
 def engines_of(stage: Stage) -> list[psutil.Process]:
-    """Engines at work in the stage's folder."""
+    """The engines running in the stage's folder."""
     found = []
     for each in psutil.process_iter():
         try:

@@ -8,7 +8,7 @@ import stat
 from tests.integration.infra.driving import Stage
 
 
-def test_a_stack_that_does_not_exist_is_planned_without_a_trace(stage: Stage) -> None:
+def test_planning_a_new_stack_writes_no_files(stage: Stage) -> None:
     plan = stage("plan")
     assert plan.ops == {"q1": "create", "q2": "create"}
     assert plan.diff("q1") == [("name", None, "q1"), ("size", None, 1), ("tags.team", None, "a")]
@@ -18,8 +18,8 @@ def test_a_stack_that_does_not_exist_is_planned_without_a_trace(stage: Stage) ->
     assert stage.world.calls == []
 
 
-def test_from_nothing_to_nothing(stage: Stage) -> None:
-    """What is shown is what is done; again, it does nothing; and destroy leaves nothing, not even its record."""
+def test_init_is_exact_and_idempotent_and_destroy_leaves_nothing(stage: Stage) -> None:
+    """`init` applies exactly the plan, a second one does nothing, and `destroy` leaves nothing, not even the record."""
     assert stage("status").result["message"].startswith("no infrastructure recorded; run `dstream init`")
     plan = stage("plan")
     made = stage("init", expect=plan.document, exact=True)
@@ -42,7 +42,7 @@ def test_from_nothing_to_nothing(stage: Stage) -> None:
     assert "nothing to do" in stage("destroy").result["message"]
 
 
-def test_drift_is_told_by_property_and_undone_by_init(stage: Stage) -> None:
+def test_drift_is_reported_per_property_and_fixed_by_init(stage: Stage) -> None:
     stage("init")
     stage.set_real("q1", size=9, messages=12, tags={"team": "b", "cost": "1"})
     stage.set_real("q2")
@@ -62,13 +62,13 @@ def test_drift_is_told_by_property_and_undone_by_init(stage: Stage) -> None:
     assert stage("status").ops == {"q1": "same", "q2": "same"}
 
 
-def test_what_others_put_into_a_resource_is_no_drift(stage: Stage) -> None:
+def test_messages_in_a_queue_are_not_drift(stage: Stage) -> None:
     stage("init")
     stage.set_real("q1", messages=500)
     assert stage("plan").ops == {"q1": "same", "q2": "same"}
 
 
-def test_status_records_what_is_really_there_when_asked(stage: Stage) -> None:
+def test_status_records_the_actual_state_on_request(stage: Stage) -> None:
     stage("init")
     stage.set_real("q1", size=9)
     stage.set_real("q2")
@@ -77,7 +77,7 @@ def test_status_records_what_is_really_there_when_asked(stage: Stage) -> None:
     assert stage("status").ops == {"q1": "same"}
 
 
-def test_the_record_follows_when_reality_already_is_what_the_config_says(stage: Stage) -> None:
+def test_drift_that_matches_the_config_is_only_recorded(stage: Stage) -> None:
     stage("init")
     stage.set_real("q1", size=5)
     stage.queues["q1"]["size"] = 5
@@ -87,7 +87,7 @@ def test_the_record_follows_when_reality_already_is_what_the_config_says(stage: 
     assert stage("status").ops == {"q1": "same", "q2": "same"}
 
 
-def test_only_what_is_targeted_is_touched(stage: Stage) -> None:
+def test_only_targeted_resources_are_changed(stage: Stage) -> None:
     del stage.queues["q2"]["_after"]
     assert stage("init", target=["q1"]).ops["q1"] == "create"
     assert list(stage.real) == ["q1"]
@@ -98,7 +98,7 @@ def test_only_what_is_targeted_is_touched(stage: Stage) -> None:
     assert (list(stage.real), stage.recorded) == (["q1"], ["q1"])
 
 
-def test_secret_values_stand_nowhere(stage: Stage) -> None:
+def test_secret_values_are_not_written_anywhere(stage: Stage) -> None:
     stage.queues["q1"]["_secret"] = "first-secret"
     answers = [stage("plan"), stage("init")]
     stage.queues["q1"]["_secret"] = "other-secret"
@@ -109,7 +109,7 @@ def test_secret_values_stand_nowhere(stage: Stage) -> None:
     assert "other-secret" not in written
 
 
-def test_a_lost_work_dir_is_made_anew_from_the_record(stage: Stage) -> None:
+def test_a_lost_work_dir_is_re_created_from_the_record(stage: Stage) -> None:
     stage("init")
     passphrase = stage.infra / ".pulumi" / "dstream-passphrase"
     assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600

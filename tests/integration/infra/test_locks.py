@@ -1,4 +1,4 @@
-"""One command at a time on a stack: who waits for whom, and which lock is taken away."""
+"""One command at a time per stack: which command waits, and which locks are removed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.integration.infra.driving import Stage, ended
 from tests.running import wait_until
 
 
-def test_the_second_of_two_inits_says_who_is_at_work_or_waits_for_him(stage: Stage) -> None:
+def test_a_second_init_names_the_lock_holder_or_waits(stage: Stage) -> None:
     gate = stage.cloud / "gate"
     stage.faults({"op": "create", "name": "q1", "when": "before", "do": "wait", "file": "gate"})
     first = stage.start("init")
-    wait_until(gate.with_suffix(".reached").exists, "q1 is being made")
+    wait_until(gate.with_suffix(".reached").exists, "the creation of q1 to start")
     assert stage("plan").ops == {"q1": "create", "q2": "create"}  # takes no lock
 
     error = stage("init").error
@@ -38,7 +38,7 @@ def test_the_second_of_two_inits_says_who_is_at_work_or_waits_for_him(stage: Sta
     assert stage.world.calls == ["create q1", "create q2"]
 
 
-def test_a_dead_holders_lock_is_removed_and_a_living_ones_is_not(stage: Stage) -> None:
+def test_only_the_lock_of_a_dead_holder_is_removed(stage: Stage) -> None:
     stage.queues = {"q1": {}}
     stage("init")
     stage.queues = {"q1": {"size": 2}}
@@ -62,7 +62,7 @@ def test_a_dead_holders_lock_is_removed_and_a_living_ones_is_not(stage: Stage) -
 
 
 def lock(stage: Stage, *, pid: int, host: str = "") -> Path:
-    """As the engine writes one."""
+    """Write a lock as the engine does."""
     folder = stage.infra / ".pulumi" / "locks" / "organization" / "orders" / "dev"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{uuid4()}.json"

@@ -1,4 +1,4 @@
-"""The example of docs/guides/infrastructure.md, as a reader would copy it, run by `dstream`."""
+"""The example in docs/guides/infrastructure.md, copied as a reader would, run by `dstream`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ task "mail" {
 """
 
 
-def test_the_example_makes_fills_guards_and_removes_its_mailbox(tmp_path: Path) -> None:
+def test_the_example_creates_fills_protects_and_deletes_its_mailbox(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (tmp_path / "mailboxes").write_text(f"#!{sys.executable}\n{code}")
     (tmp_path / "mailboxes").chmod(0o755)

@@ -1,4 +1,4 @@
-"""What exists in the tests' cloud: `world.json` is {"<id>": {inputs.., "messages": 3}}, `calls.log` the changes made."""
+"""Contents of the tests' cloud: `world.json` is {"<id>": {inputs.., "messages": 3}}, `calls.log` lists the changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class World:
-    """The file, one process at a time."""
+    """The file, used by one process at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

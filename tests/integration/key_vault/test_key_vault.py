@@ -1,4 +1,4 @@
-"""Azure's own client library reads from a stand-in that shows itself as a vault and as Entra ID, over TLS, port 443."""
+"""Azure's own client library reads from a stand-in for the vault and Entra ID, over TLS, port 443."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture
 def vault(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """The stand-in, found under the names of Azure; every other name is unknown."""
+    """The stand-in, reachable under Azure's host names; no other name resolves."""
     look_up = socket.getaddrinfo
 
     def found(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
@@ -182,13 +182,13 @@ def test_a_secret_is_read_once_and_marked(vault: StandIn, loaded: Callable[..., 
     assert vault.asked == ["/secrets/key"]
 
 
-def test_a_version_is_asked_for(vault: StandIn, loaded: Callable[..., Project]) -> None:
+def test_a_version_can_be_requested(vault: StandIn, loaded: Callable[..., Project]) -> None:
     loaded('secret("azurekeyvault://retail/key/0abc")')
     assert vault.asked == ["/secrets/key/0abc"]
 
 
 @pytest.mark.parametrize("how", [{"ask_vaults": False}, {"roles": ["output"]}, {"only": ()}])
-def test_nobody_asks_where_the_block_is_not_used(
+def test_an_unused_block_does_not_query_the_vault(
     vault: StandIn, loaded: Callable[..., Project], how: dict[str, Any]
 ) -> None:
     block = loaded('secret("azurekeyvault://retail/key")', **how).tasks["t"].input
@@ -197,18 +197,18 @@ def test_nobody_asks_where_the_block_is_not_used(
     assert vault.asked == []
 
 
-def test_what_is_not_there_is_named(vault: StandIn, loaded: Callable[..., Project]) -> None:
+def test_a_missing_secret_is_named(vault: StandIn, loaded: Callable[..., Project]) -> None:
     found = failure(lambda: loaded('secret("azurekeyvault://retail/absent")'))
     assert (found.code, found.message) == ("keyvault.secret_not_found", f"secret absent not found in key vault {VAULT}")
 
 
-def test_no_access_names_azures_reason_and_try_does_not_hide_it(vault: StandIn, loaded: Callable[..., Project]) -> None:
+def test_denied_access_gives_azures_reason_even_inside_try(vault: StandIn, loaded: Callable[..., Project]) -> None:
     found = failure(lambda: loaded('try(secret("azurekeyvault://retail/closed"), "x")'))
     assert (type(found), found.code) == (AuthError, "keyvault.no_access")
     assert "(ForbiddenByRbac)" in found.message
 
 
-def test_a_sign_in_that_fails_tells_entra_ids_code_alone(
+def test_a_failed_sign_in_reports_only_the_entra_id_code(
     vault: StandIn, loaded: Callable[..., Project], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "wr0ng")
@@ -220,12 +220,12 @@ def test_a_sign_in_that_fails_tells_entra_ids_code_alone(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_vault_that_stalls_is_left_at_the_deadline(vault: StandIn) -> None:
+def test_a_stalled_vault_times_out_at_the_deadline(vault: StandIn) -> None:
     with pytest.raises(UnreachableError, match=r"did not respond within 0\.3 s"):
         KeyVaults(deadline_s=0.3).read(KeyVaultSecret(VAULT, "stalls"))
 
 
-def test_a_certificate_of_nobody_is_not_trusted(
+def test_an_untrusted_certificate_is_refused(
     vault: StandIn, monkeypatch: pytest.MonkeyPatch, loaded: Callable[..., Project]
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")

@@ -13,7 +13,7 @@ _names = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceServer]:
-    """One SQL Server for all tests of the worker; each test has databases of its own."""
+    """One SQL Server for all tests of the worker; each test has its own databases."""
     started = SourceServer(tmp_path_factory.mktemp("sqlserver")).start()
     yield started
     started.stop()
@@ -21,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceServer]:
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[SourceServer]:
-    """For the tests that kill it."""
+    """A separate SQL Server, for tests that kill it."""
     started = SourceServer(tmp_path).start()
     yield started
     started.stop()

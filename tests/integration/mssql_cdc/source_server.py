@@ -1,4 +1,4 @@
-"""A SQL Server of the sandbox as a process, its databases, and the provider reading them through Microsoft's driver."""
+"""The sandbox's SQL Server as a process, its databases, and the provider reading them through Microsoft's driver."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pyodbc.pooling = False
 
 
 class SourceServer:
-    """The process; `kill` and `start` keep data and port."""
+    """The process. Its data and port survive `kill` and `start`."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
         self._folder = folder
@@ -114,7 +114,7 @@ def make_database(server: SourceServer, name: str, *, cdc: bool = True) -> Sourc
 
 @dataclass
 class Reading:
-    """What a run yielded. `states` are checkpoints with the number of lines before each."""
+    """What a run yielded. `states` are the checkpoints, each with the number of lines before it."""
 
     lines: list[bytes] = field(default_factory=list)
     states: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
@@ -150,7 +150,7 @@ def read(
     pace: Mapping[str, Any] | None = None,
     **run: Any,
 ) -> Reading:
-    """Read once, to the end; or `stop_after` so many items, as a crash would."""
+    """Read once, to the end, or stop after `stop_after` items, as in a crash."""
     reading, stop = Reading(), Stop()
     one = provider(config, lambda line: reading.told.append(json.loads(line)), **{"once": True, **run})
     if pace:
@@ -179,13 +179,13 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 30) -
 
 
 def _stored(state: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Through JSON, as the host stores it."""
+    """Round-trip the state through JSON, as the host stores it."""
     stored: dict[str, Any] = json.loads(json.dumps(state or {}))
     return stored
 
 
 def _set_pace(one: MssqlCdc, changes: Mapping[str, Any]) -> None:
-    """Small pages and windows, which no setting offers."""
+    """Use small pages and windows, which no setting offers."""
     standard = one._pace
 
     def pace() -> Any:

@@ -1,4 +1,4 @@
-"""mssql_cdc is held to the protocol by `dstream provider test`, over a real driver and a source with rows."""
+"""`dstream provider test` checks mssql_cdc against the protocol, with a real driver and a source with rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.integration.mssql_cdc.source_server import PASSWORD, SourceDatabase
 from tests.running import DStream
 
 
-def test_the_kit_passes_it(database: SourceDatabase, tmp_path: Path) -> None:
+def test_mssql_cdc_passes_the_kit(database: SourceDatabase, tmp_path: Path) -> None:
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY, Name nvarchar(50))")
     database.capture("dbo.Persons")
     for thousand in range(4):

@@ -1,4 +1,4 @@
-"""The three forms of a connection string, with a password that needs every quote, against the real driver."""
+"""The three forms of a connection string, with a password that needs every kind of quoting, against the real driver."""
 
 from __future__ import annotations
 

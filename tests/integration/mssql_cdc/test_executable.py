@@ -19,7 +19,7 @@ EXECUTABLE = Path(sys.executable).parent / "dstream-mssql-cdc"
 def run(
     config: dict[str, Any], state: dict[str, Any] | None = None, *, protocol: str = "1", **environment: str
 ) -> list[dict[str, Any]]:
-    """Every line it says; its end is followed by what it took of memory."""
+    """Every line it writes; the end line is followed by its peak memory."""
     line = {"command": "run", "config": config, "state": state or {}, "run": {"task": "t", "once": True}}
     process = subprocess.Popen(
         [EXECUTABLE],
@@ -37,7 +37,7 @@ def run(
     for text in process.stdout:
         received.append(json.loads(text))
         if received[-1].get("dstream") == "end":
-            received.append({"peak_kib": _peak_kib(process.pid)})  # It waits for its stdin to be closed.
+            received.append({"peak_kib": _peak_kib(process.pid)})  # still running, because its stdin is open
             break
         if received[-1].get("dstream") == "checkpoint":
             process.stdin.write(msgspec.json.encode({"dstream": "ack", "seq": received[-1]["seq"]}) + b"\n")
@@ -57,7 +57,7 @@ def _without_protocol() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "DSTREAM_PROTOCOL"}
 
 
-def test_a_run_tells_its_rows_and_where_to_go_on(database: SourceDatabase) -> None:
+def test_a_run_writes_its_rows_and_a_checkpoint_to_resume_from(database: SourceDatabase) -> None:
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
     database.capture("dbo.Persons")
     database.run("INSERT INTO dbo.Persons VALUES (1), (2)")
@@ -76,7 +76,7 @@ def test_a_run_tells_its_rows_and_where_to_go_on(database: SourceDatabase) -> No
     assert [line["data"]["Id"] for line in run(config, last["state"]) if "data" in line] == [3]
 
 
-def test_a_host_without_memory_wants_to_be_told_where_to_start(database: SourceDatabase) -> None:
+def test_a_host_that_stores_no_state_must_set_start_from(database: SourceDatabase) -> None:
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
     database.capture("dbo.Persons")
     database.run("INSERT INTO dbo.Persons VALUES (1)")
@@ -94,7 +94,7 @@ def test_a_locale_without_unicode_changes_no_text(database: SourceDatabase) -> N
     assert line["data"] == {"Id": 1, "Name": "é€ü", "Other": "日本"}
 
 
-def test_a_long_transaction_is_read_in_little_memory(database: SourceDatabase) -> None:
+def test_a_long_transaction_is_read_in_bounded_memory(database: SourceDatabase) -> None:
     database.run("CREATE TABLE dbo.Numbers (Id int PRIMARY KEY)")
     database.run("INSERT INTO dbo.Numbers VALUES (0)")
     for power in range(16):
@@ -110,7 +110,7 @@ def test_a_long_transaction_is_read_in_little_memory(database: SourceDatabase) -
     assert received[-1]["peak_kib"] < 60 * 1024
 
 
-def test_large_values_are_read_in_little_memory(database: SourceDatabase) -> None:
+def test_large_values_are_read_in_bounded_memory(database: SourceDatabase) -> None:
     database.run("CREATE TABLE dbo.Docs (Id int PRIMARY KEY, Doc varchar(max))")
     database.capture("dbo.Docs")
     database.run("INSERT INTO dbo.Docs VALUES (0, REPLICATE(CAST('x' AS varchar(max)), 500000))")

@@ -1,4 +1,4 @@
-"""A server that goes away under the reader, and comes back."""
+"""A server that goes down while the reader runs, and comes back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dstream.sdk import Stop
 from tests.integration.mssql_cdc.source_server import Reading, SourceServer, make_database, read
 
 
-def test_a_server_that_is_killed_and_started_again_costs_no_row_and_repeats_none(own_server: SourceServer) -> None:
+def test_a_server_restart_neither_loses_nor_repeats_rows(own_server: SourceServer) -> None:
     database = make_database(own_server, "Source")
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
     database.capture("dbo.Persons")
@@ -20,7 +20,7 @@ def test_a_server_that_is_killed_and_started_again_costs_no_row_and_repeats_none
         again = own_server.connect("Source")
         again.execute("INSERT INTO dbo.Persons VALUES (6)").close()
         again.close()
-        finished.wait()  # The server ends with the thread that started it (PR_SET_PDEATHSIG).
+        finished.wait()  # The server exits with the thread that started it (PR_SET_PDEATHSIG).
 
     restarting = threading.Thread(target=restart)
 
@@ -42,7 +42,7 @@ def test_a_server_that_is_killed_and_started_again_costs_no_row_and_repeats_none
     assert told[-1] == "mssql.reconnected"
 
 
-def test_a_stop_while_the_server_is_away_ends_the_run(own_server: SourceServer) -> None:
+def test_a_stop_while_the_server_is_down_ends_the_run(own_server: SourceServer) -> None:
     database = make_database(own_server, "Source")
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
     database.capture("dbo.Persons")

@@ -1,4 +1,4 @@
-"""Reading through pyodbc: order, pairs, keys, starts, large values, gaps, instances; what change tables hold is owed."""
+"""Reading through pyodbc: order, pairs, keys, start positions, large values, gaps and capture instances."""
 
 from __future__ import annotations
 
@@ -69,16 +69,16 @@ def test_all_tables_of_a_schema_are_read(database: SourceDatabase) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_page_size_and_crash_gives_the_rows_of_the_change_tables(database: SourceDatabase, seed: int) -> None:
+def test_every_row_arrives_with_any_page_size_and_any_crash(database: SourceDatabase, seed: int) -> None:
     chance = random.Random(seed)
     tables = ["dbo.A", "dbo.B"]
     for name in tables:
         persons(database, name)
     _random_transactions(database, chance, tables, count=12)
-    owed = _owed(database, tables)
-    assert len(owed) > 20
+    expected = _expected(database, tables)
+    assert len(expected) > 20
     lines, state = _with_crashes(database.config("A", "B"), chance)
-    assert [(e["metadata"]["LSN"], e["metadata"]["Id"]) for e in Reading(lines).events] == owed
+    assert [(e["metadata"]["LSN"], e["metadata"]["Id"]) for e in Reading(lines).events] == expected
     assert read(database.config("A", "B"), state).lines == []
     assert read(database.config("A", "B")).lines == lines
 
@@ -116,8 +116,8 @@ def _random_transactions(database: SourceDatabase, chance: random.Random, tables
                 database.run(statement)
 
 
-def _owed(database: SourceDatabase, tables: list[str]) -> list[tuple[str, str]]:
-    """LSN and Id of each event in order, from a plain look at the change tables."""
+def _expected(database: SourceDatabase, tables: list[str]) -> list[tuple[str, str]]:
+    """LSN and Id of each expected event in order, from a plain query of the change tables."""
     guid = database.rows("SELECT service_broker_guid FROM sys.databases WHERE name = DB_NAME()")[0][0].lower()
     rows = []
     for name in tables:
@@ -134,7 +134,7 @@ def _owed(database: SourceDatabase, tables: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-def test_latest_skips_what_was_there_and_the_checkpoint_goes_on(database: SourceDatabase) -> None:
+def test_latest_skips_existing_rows_and_its_checkpoint_resumes(database: SourceDatabase) -> None:
     persons(database)
     database.run("INSERT INTO dbo.Persons VALUES (1, N'old')")
     first = read(database.config("Persons", start_from="latest"))
@@ -145,7 +145,7 @@ def test_latest_skips_what_was_there_and_the_checkpoint_goes_on(database: Source
     ]
 
 
-def test_an_lsn_and_a_time_are_places_to_start_from(database: SourceDatabase) -> None:
+def test_reading_can_start_from_an_lsn_or_a_time(database: SourceDatabase) -> None:
     persons(database)
     for number in range(1, 4):
         database.run("INSERT INTO dbo.Persons VALUES (?, N'x')", number)
@@ -157,7 +157,7 @@ def test_an_lsn_and_a_time_are_places_to_start_from(database: SourceDatabase) ->
     assert read(database.config("Persons", start_from="2200-01-01")).lines == []
 
 
-def test_operations_and_before_images_choose_what_is_read(database: SourceDatabase) -> None:
+def test_operations_and_before_images_select_what_is_read(database: SourceDatabase) -> None:
     persons(database)
     with database.transaction():
         database.run("INSERT INTO dbo.Persons VALUES (1, N'x')")
@@ -170,14 +170,14 @@ def test_operations_and_before_images_choose_what_is_read(database: SourceDataba
     assert [kind for kind, _ in others.rows] == ["Insert", "Delete"]
 
 
-def test_chosen_columns_are_read(database: SourceDatabase) -> None:
+def test_only_selected_columns_are_read(database: SourceDatabase) -> None:
     persons(database, columns="Name nvarchar(50), Secret nvarchar(50)")
     database.run("INSERT INTO dbo.Persons VALUES (1, N'Ada', N'x')")
     config = database.config("Persons", columns={"Persons": {"exclude": ["Secret"]}})
     assert read(config).rows == [("Insert", {"Id": 1, "Name": "Ada"})]
 
 
-def test_a_large_value_that_was_not_touched_is_left_out(database: SourceDatabase) -> None:
+def test_an_unchanged_large_value_is_omitted(database: SourceDatabase) -> None:
     persons(database, columns="Name nvarchar(50), Doc nvarchar(max), Old ntext")
     database.run("INSERT INTO dbo.Persons VALUES (1, N'Ada', N'doc', N'old')")
     database.run("UPDATE dbo.Persons SET Name = N'B'")
@@ -221,7 +221,7 @@ def test_large_rows_are_paged_by_their_bytes(database: SourceDatabase) -> None:
     assert sorted(row["Id"] for _, row in reading.rows) == list(range(1, 33))
 
 
-def test_rows_that_cleanup_removed_altogether_are_noticed_never_skipped(database: SourceDatabase) -> None:
+def test_rows_removed_by_cleanup_are_reported_as_a_gap(database: SourceDatabase) -> None:
     for name in ("dbo.Busy", "dbo.Quiet"):
         persons(database, name)
     first = read(database.config("Busy", "Quiet"))
@@ -236,12 +236,12 @@ def test_rows_that_cleanup_removed_altogether_are_noticed_never_skipped(database
         read(database.config("Busy", "Quiet"), first.state)
     assert caught.value.code == "mssql.gap"
     assert "dbo.Quiet" in caught.value.message
-    gone_on = read(database.config("Busy", "Quiet", on_gap="continue"), first.state)
-    assert [row["Name"] for _, row in gone_on.rows] == ["x"]
-    assert any(line.get("event") == "mssql.gap" for line in gone_on.told)
+    resumed = read(database.config("Busy", "Quiet", on_gap="continue"), first.state)
+    assert [row["Name"] for _, row in resumed.rows] == ["x"]
+    assert any(line.get("event") == "mssql.gap" for line in resumed.told)
 
 
-def test_a_second_instance_takes_over_with_its_new_columns(database: SourceDatabase) -> None:
+def test_reading_switches_to_a_second_instance_with_new_columns(database: SourceDatabase) -> None:
     persons(database)
     database.run("INSERT INTO dbo.Persons VALUES (1, N'old')")
     first = read(database.config("Persons"))
@@ -259,7 +259,7 @@ def test_a_second_instance_takes_over_with_its_new_columns(database: SourceDatab
     assert [row["Id"] for _, row in read(database.config("Persons"), second.state).rows] == [4]
 
 
-def test_capture_that_was_disabled_and_enabled_again_is_refused(database: SourceDatabase) -> None:
+def test_disabling_and_re_enabling_capture_is_refused(database: SourceDatabase) -> None:
     persons(database)
     first = read(database.config("Persons"))
     database.run("EXEC sys.sp_cdc_disable_table N'dbo', N'Persons', N'all'")
@@ -280,7 +280,7 @@ def test_a_checkpoint_of_another_database_is_refused(make: Callable[..., SourceD
     assert caught.value.code == "mssql.another_database"
 
 
-def test_a_running_stream_sees_changes_and_stops_when_told(database: SourceDatabase) -> None:
+def test_a_running_stream_reads_changes_and_stops_on_request(database: SourceDatabase) -> None:
     persons(database)
     inserted: list[int] = []
 
@@ -296,7 +296,7 @@ def test_a_running_stream_sees_changes_and_stops_when_told(database: SourceDatab
     assert reading.states[-1][0] == 3
 
 
-def test_a_column_that_is_altered_in_place_is_read_in_its_new_shape(database: SourceDatabase) -> None:
+def test_a_column_altered_in_place_is_read_with_its_new_type(database: SourceDatabase) -> None:
     persons(database, columns="Seen datetime2(3)")
 
     def alter(reading: Reading, stop: Stop) -> None:
@@ -314,7 +314,7 @@ def test_a_column_that_is_altered_in_place_is_read_in_its_new_shape(database: So
     assert [row["Seen"] for _, row in reading.rows] == ["2024-02-29T10:00:00.123", "2024-02-29T10:00:00.1234567"]
 
 
-def test_transactions_that_overlap_arrive_in_the_order_of_their_commits(database: SourceDatabase) -> None:
+def test_overlapping_transactions_arrive_in_commit_order(database: SourceDatabase) -> None:
     persons(database, "dbo.A")
     persons(database, "dbo.B")
     other = database.server.connect(database.name, autocommit=False)
@@ -325,7 +325,7 @@ def test_transactions_that_overlap_arrive_in_the_order_of_their_commits(database
     assert [row["Name"] for _, row in read(database.config("A", "B")).rows] == ["committed first", "begun first"]
 
 
-def test_hundreds_of_tables_are_probed_in_one_question(database: SourceDatabase) -> None:
+def test_hundreds_of_tables_are_probed_in_one_query(database: SourceDatabase) -> None:
     for number in range(210):
         persons(database, f"dbo.T{number}")
     database.run("INSERT INTO dbo.T3 VALUES (1, N'x')")
@@ -334,7 +334,7 @@ def test_hundreds_of_tables_are_probed_in_one_question(database: SourceDatabase)
     assert tables == ["dbo.T3", "dbo.T205"]
 
 
-def test_a_table_that_gains_capture_is_read_where_its_schema_is(database: SourceDatabase) -> None:
+def test_a_newly_captured_table_of_a_selected_schema_is_read(database: SourceDatabase) -> None:
     database.run("CREATE SCHEMA sales")
     persons(database, "sales.A")
     made: list[str] = []
@@ -354,7 +354,7 @@ def test_a_table_that_gains_capture_is_read_where_its_schema_is(database: Source
     assert [event["metadata"]["TableName"] for event in reading.events] == ["sales.A", "sales.B"]
 
 
-def test_capture_that_is_disabled_under_the_reader_ends_it_with_what_to_do(database: SourceDatabase) -> None:
+def test_disabling_cdc_ends_a_running_stream_with_an_error(database: SourceDatabase) -> None:
     persons(database)
 
     def disable(reading: Reading, stop: Stop) -> None:

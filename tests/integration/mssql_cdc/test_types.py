@@ -1,4 +1,4 @@
-"""Every type of the contract, from T-SQL through the sandbox and Microsoft's driver to JSON."""
+"""Every documented type, from T-SQL through the sandbox and Microsoft's driver to JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user sees when the source is not ready: the code, the place in the config, and T-SQL that fixes it."""
+"""Errors when the source is not ready: the code, the place in the config, and the T-SQL that fixes it."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_a_server_that_does_not_answer() -> None:
     assert failure(config)[:3] == ("mssql.unreachable", "unreachable", "db_connection_string")
 
 
-def test_a_certificate_that_is_not_trusted(server: SourceServer) -> None:
+def test_an_untrusted_certificate(server: SourceServer) -> None:
     text = server.connection_string("master").replace("TrustServerCertificate=yes", "TrustServerCertificate=no")
     assert failure({"db_connection_string": text, "tables": ["T"]})[:2] == ("mssql.tls", "config")
 
 
-def test_a_driver_that_is_not_there(database: SourceDatabase) -> None:
+def test_a_missing_driver(database: SourceDatabase) -> None:
     code, kind, path, _ = failure(database.config("T", odbc_driver="/nowhere/driver.so"))
     assert (code, kind, path) == ("mssql.driver_missing", "config", "odbc_driver")
 
@@ -91,7 +91,7 @@ def test_a_login_needs_the_documented_grants_and_no_more(database: SourceDatabas
     assert read(config).rows == [("Insert", {"Id": 1})]
 
 
-def test_a_stopped_agent_is_told_and_what_was_captured_is_read(database: SourceDatabase) -> None:
+def test_a_stopped_agent_is_reported_and_captured_rows_are_read(database: SourceDatabase) -> None:
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
     database.capture("dbo.Persons")
     database.run("INSERT INTO dbo.Persons VALUES (1)")

@@ -1,4 +1,4 @@
-"""`dstream sandbox ..` as a person types it."""
+"""Runs `dstream sandbox ...` as a user does."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _TIMEOUT_S = 90.0
 
 @dataclass(frozen=True)
 class Commands:
-    """Run on one data folder."""
+    """The commands, on one data folder."""
 
     data: Path
 
     def __call__(
         self, *arguments: str | Path, stdin: str = "", code: int | None = 0
     ) -> subprocess.CompletedProcess[str]:
-        """Fails the test when the exit code is another one; `code` None allows any."""
+        """Run a command. Fails the test unless it exits with `code`; None allows any."""
         done = subprocess.run(
             [BIN / "dstream", "sandbox", *arguments],
             env={**os.environ, "DSTREAM_SANDBOX_DATA": str(self.data)},
@@ -42,13 +42,13 @@ class Commands:
         return done
 
     def error(self, *arguments: str | Path, code: int = 1, stdin: str = "") -> str:
-        """The one message with which it fails."""
+        """The error message of a command that must fail."""
         lines = self(*arguments, code=code, stdin=stdin).stderr.splitlines()
         assert lines[-1].startswith("Error: "), lines
         return lines[-1].removeprefix("Error: ")
 
     def rows(self, *arguments: str | Path, stdin: str = "") -> list[Any]:
-        """One JSON value for each line of stdout."""
+        """The JSON value on each line of stdout."""
         return [json.loads(line) for line in self(*arguments, stdin=stdin).stdout.splitlines()]
 
     @property
@@ -58,7 +58,7 @@ class Commands:
 
     @property
     def running(self) -> Running | None:
-        """As `status` tells it, without a process for each look."""
+        """What `status` shows, without starting a process each time."""
         return Folder(self.data).running()
 
     def wait_until_running(self, condition: Callable[[Running], bool], what: str) -> Running:
@@ -71,7 +71,7 @@ class Commands:
 
 
 def ended(pid: int) -> bool:
-    """Whether the process is gone, or only waits for its parent to notice."""
+    """Whether the process has exited, even if its parent has not reaped it yet."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -57,7 +57,7 @@ def variables(commands: Commands) -> dict[str, str]:
 
 
 def _python(code: str, variables: dict[str, str]) -> str:
-    """Run with nothing but these variables."""
+    """Run the code with only these variables set; return its stdout."""
     done = subprocess.run(
         [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=False
     )
@@ -69,7 +69,7 @@ def _certificates(bundle: str | Path) -> set[str]:
     return {part.strip() for part in Path(bundle).read_text().split("-----END CERTIFICATE-----")}
 
 
-def test_it_has_every_name_and_value_of_the_contract(commands: Commands, variables: dict[str, str]) -> None:
+def test_env_prints_every_name_and_value_of_the_contract(commands: Commands, variables: dict[str, str]) -> None:
     status = commands.status
     sql, bus = status["sqlserver"], status["servicebus"]
     assert set(variables) == _NAMES
@@ -106,25 +106,25 @@ def test_eval_in_a_shell_gives_the_same_values(commands: Commands, variables: di
     assert {name: seen.get(name) for name in variables} == variables
 
 
-def test_microsofts_administration_client_works_with_nothing_but_the_variables(variables: dict[str, str]) -> None:
+def test_the_administration_client_needs_only_the_variables(variables: dict[str, str]) -> None:
     assert "made-by-the-administration-client" in _python(_ADMINISTER, variables)
 
 
-def test_pythons_ssl_trusts_the_sandbox_with_nothing_but_the_variables(variables: dict[str, str]) -> None:
+def test_python_s_ssl_trusts_the_sandbox_with_only_the_variables(variables: dict[str, str]) -> None:
     assert _python(_OPENSSL, variables).strip() == "200"
 
 
-def test_microsofts_odbc_driver_connects_with_nothing_but_the_variables(variables: dict[str, str]) -> None:
+def test_the_odbc_driver_connects_with_only_the_variables(variables: dict[str, str]) -> None:
     assert _python(_QUERY, variables).strip() == "('sandbox', True)"
 
 
-def test_the_bundle_still_has_the_public_authorities(variables: dict[str, str]) -> None:
+def test_the_bundle_includes_the_public_authorities(variables: dict[str, str]) -> None:
     bundle = _certificates(variables["REQUESTS_CA_BUNDLE"])
     assert len(bundle) > 100
     assert _certificates(variables["SANDBOX_CA_FILE"]) <= bundle
 
 
-def test_a_bundle_of_ones_own_stays_in_force_however_often_env_is_asked(commands: Commands, tmp_path: Path) -> None:
+def test_a_custom_ca_bundle_is_kept_when_env_runs_repeatedly(commands: Commands, tmp_path: Path) -> None:
     ensure_certificates(tmp_path)
     wanted = _certificates(tmp_path / "ca.pem")
     bundle = str(tmp_path / "ca.pem")

@@ -37,7 +37,7 @@ def test_help_needs_no_sandbox() -> None:
     assert done.stdout.startswith("Usage: dstream sandbox fault add ")
 
 
-def test_logs_follow_what_is_logged(sandbox: Sandbox) -> None:
+def test_logs_can_be_followed(sandbox: Sandbox) -> None:
     commands = Commands(sandbox.folder.path)
     assert "Use it" in commands("logs", "supervisor").stdout
     command = [BIN / "dstream", "sandbox", "logs", "supervisor", "--follow", "--data", sandbox.folder.path]

@@ -1,4 +1,4 @@
-"""Starting, ending and killing the sandbox."""
+"""Starting, stopping and killing the sandbox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SECRETS = ("sql_password", "servicebus_key")
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Iterator[Commands]:
-    """On a folder of one's own, where nothing runs yet; ended afterwards."""
+    """Commands on a new folder, where nothing runs yet; stopped afterwards."""
     commands = Commands(tmp_path / "data")
     yield commands
     if commands.running:
@@ -31,7 +31,7 @@ def commands(tmp_path: Path) -> Iterator[Commands]:
 
 @pytest.fixture(scope="module")
 def shared(sandbox: Sandbox) -> Commands:
-    """On a sandbox that runs, for tests that leave it running."""
+    """Commands on a running sandbox, for tests that leave it running."""
     return Commands(sandbox.folder.path)
 
 
@@ -43,7 +43,7 @@ def taken_port() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _in_foreground(commands: Commands) -> Iterator[subprocess.Popen[str]]:
-    """In a process group of its own, as a terminal would have it."""
+    """Run `up` in its own process group, as a terminal does."""
     process = subprocess.Popen(
         [BIN / "dstream", "sandbox", "up", "--data", commands.data],
         stdin=subprocess.DEVNULL,
@@ -58,7 +58,7 @@ def _in_foreground(commands: Commands) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_a_stopped_sandbox_comes_back_with_the_same_ports_keys_certificate_and_data(commands: Commands) -> None:
+def test_a_stopped_sandbox_restarts_with_the_same_settings_and_data(commands: Commands) -> None:
     commands("up", "--detach")
     before, variables = commands.status, commands("env").stdout
     assert before["servicebus"]["profile"] == "standard"
@@ -78,7 +78,7 @@ def test_a_stopped_sandbox_comes_back_with_the_same_ports_keys_certificate_and_d
     assert "exists" in commands("queue", "kept").stderr
 
 
-def test_after_kill_9_of_the_supervisor_the_servers_die_and_the_next_up_has_everything(commands: Commands) -> None:
+def test_a_killed_supervisor_ends_its_servers_and_loses_no_data(commands: Commands) -> None:
     commands("up", "--detach")
     before, variables = commands.status, commands("env").stdout
     commands("sql", "CREATE TABLE dbo.Kept (Id int PRIMARY KEY); INSERT dbo.Kept VALUES (7)")
@@ -92,7 +92,7 @@ def test_after_kill_9_of_the_supervisor_the_servers_die_and_the_next_up_has_ever
     assert commands("sql", "SELECT Id FROM dbo.Kept").stdout == "7\n"
 
 
-def test_a_killed_server_is_started_again_on_its_port_with_its_data(shared: Commands) -> None:
+def test_a_killed_server_restarts_with_its_port_and_data(shared: Commands) -> None:
     shared("sql", "CREATE TABLE dbo.Survivor (Id int PRIMARY KEY); INSERT dbo.Survivor VALUES (7)")
     shared("queue", "survivor")
     before = shared.status
@@ -101,7 +101,7 @@ def test_a_killed_server_is_started_again_on_its_port_with_its_data(shared: Comm
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     shared.wait_until_running(
-        lambda now: not {now.sqlserver, now.servicebus} & {None, *killed}, "both servers serve again"
+        lambda now: not {now.sqlserver, now.servicebus} & {None, *killed}, "both servers to be ready again"
     )
 
     after = shared.status
@@ -113,7 +113,7 @@ def test_a_killed_server_is_started_again_on_its_port_with_its_data(shared: Comm
     assert "sqlserver exited (killed by SIGKILL)" in shared("logs", "supervisor").stdout
 
 
-def test_a_server_that_cannot_start_again_is_tried_ever_more_slowly_and_stays_visible(commands: Commands) -> None:
+def test_a_server_that_cannot_restart_is_retried_with_backoff(commands: Commands) -> None:
     commands("up", "--detach")
     pid = commands.status["sqlserver"]["pid"]
     certificate = commands.data / "tls" / "server.pem"
@@ -121,19 +121,19 @@ def test_a_server_that_cannot_start_again_is_tried_ever_more_slowly_and_stays_vi
 
     os.kill(pid, signal.SIGKILL)
     log = commands.data / "logs" / "supervisor.log"
-    wait_until(lambda: "restarting in 0.5 s" in log.read_text(), "two attempts failed")
+    wait_until(lambda: "restarting in 0.5 s" in log.read_text(), "two failed attempts")
     status = commands.status
     assert status["running"]
     assert status["sqlserver"]["pid"] is None
     assert "restarting" in commands("status").stdout
-    assert "server.pem" in log.read_text(), "the log has the server's last words"
+    assert "server.pem" in log.read_text(), "the log lacks the server's last output"
 
     certificate.with_suffix(".away").rename(certificate)
-    commands.wait_until_running(lambda now: now.sqlserver is not None, "SQL Server is ready again")
+    commands.wait_until_running(lambda now: now.sqlserver is not None, "SQL Server to be ready again")
     assert commands("sql", "SELECT 1").stdout == "1\n"
 
 
-def test_a_taken_port_is_named_and_not_kept(commands: Commands, taken_port: int) -> None:
+def test_a_port_in_use_is_named_and_not_saved(commands: Commands, taken_port: int) -> None:
     told = commands.error("up", "--detach", "--admin-port", str(taken_port))
     assert told.startswith(f"port {taken_port} on 127.0.0.1 is already in use")
     assert told.endswith("dstream sandbox up --admin-port PORT")
@@ -153,7 +153,7 @@ def test_a_second_up_on_the_same_folder_is_refused(shared: Commands) -> None:
     assert shared.running == before
 
 
-def test_pids_of_an_earlier_life_are_nobodys(commands: Commands) -> None:
+def test_pids_from_an_earlier_run_are_ignored(commands: Commands) -> None:
     commands.data.mkdir()
     with subprocess.Popen(["sleep", "60"]) as stranger:
         pids = dict.fromkeys(("supervisor", "sqlserver", "servicebus"), stranger.pid)
@@ -166,13 +166,13 @@ def test_pids_of_an_earlier_life_are_nobodys(commands: Commands) -> None:
         stranger.kill()
 
 
-def test_a_folder_that_cannot_be_one_is_named(commands: Commands) -> None:
+def test_an_invalid_data_folder_is_named(commands: Commands) -> None:
     (commands.data.parent / "file").touch()
     told = Commands(commands.data.parent / "file" / "below").error("up", "--detach")
     assert told.endswith("as the data folder: Not a directory; choose another with --data")
 
 
-def test_settings_that_are_not_the_sandboxs_are_named(commands: Commands) -> None:
+def test_an_unknown_settings_file_is_named(commands: Commands) -> None:
     commands.data.mkdir()
     (commands.data / "sandbox.json").write_text('{"colour": "red"}')
     for command in ("up", "status"):
@@ -184,9 +184,9 @@ def test_without_a_sandbox_commands_say_how_to_start_one(commands: Commands, com
     assert "start one with `dstream sandbox up --detach`" in commands.error(*command)
 
 
-def test_ctrl_c_ends_a_sandbox_in_the_foreground(commands: Commands) -> None:
+def test_ctrl_c_stops_a_sandbox_in_the_foreground(commands: Commands) -> None:
     with _in_foreground(commands) as process:
-        before = commands.wait_until_running(lambda _: True, "it runs")
+        before = commands.wait_until_running(lambda _: True, "the sandbox to run")
         os.killpg(process.pid, signal.SIGINT)
         _, told = process.communicate(timeout=30)
     assert process.returncode == 0
@@ -197,9 +197,9 @@ def test_ctrl_c_ends_a_sandbox_in_the_foreground(commands: Commands) -> None:
     assert commands.running is None
 
 
-def test_sigterm_ends_a_sandbox_that_is_still_starting(commands: Commands) -> None:
+def test_sigterm_stops_a_sandbox_that_is_still_starting(commands: Commands) -> None:
     with _in_foreground(commands) as process:
-        wait_until(lambda: (commands.data / "logs" / "sqlserver.log").exists(), "a server is started")
+        wait_until(lambda: (commands.data / "logs" / "sqlserver.log").exists(), "a server to start")
         servers = psutil.Process(process.pid).children()
         process.terminate()
         process.communicate(timeout=30)
@@ -208,14 +208,14 @@ def test_sigterm_ends_a_sandbox_that_is_still_starting(commands: Commands) -> No
     assert commands.running is None
 
 
-def test_servers_hold_the_lock_that_tells_whether_their_ports_and_data_are_free(shared: Commands) -> None:
+def test_servers_hold_the_lock_on_their_ports_and_data(shared: Commands) -> None:
     running = shared.running
     assert running is not None
     for pid in (running.sqlserver, running.servicebus):
         assert str(shared.data / "servers.lock") in [file.path for file in psutil.Process(pid).open_files()]
 
 
-def test_it_listens_on_loopback_only_and_tells_its_secrets_to_nobody(shared: Commands) -> None:
+def test_the_sandbox_listens_on_loopback_only_and_leaks_no_secrets(shared: Commands) -> None:
     settings = json.loads((shared.data / "sandbox.json").read_text())
     status = shared.status
     processes = [psutil.Process(status[name]["pid"]) for name in ("supervisor", "sqlserver", "servicebus")]
@@ -224,7 +224,7 @@ def test_it_listens_on_loopback_only_and_tells_its_secrets_to_nobody(shared: Com
     assert sorted(address.port for address in listening) == sorted(
         settings[name] for name in settings if name.endswith("_port")
     )
-    # gRPC writes the same address as IPv6 does (RFC 4291 section 2.5.5.2).
+    # gRPC uses the IPv4-mapped IPv6 form of the address (RFC 4291 section 2.5.5.2).
     assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
     told = shared("logs").stdout + "".join(" ".join(process.cmdline()) for process in processes)
     assert not [name for name in _SECRETS if settings[name] in told]

@@ -1,4 +1,4 @@
-"""`dstream sandbox queue`, `peek`, `receive` and `fault`, on messages that azure-servicebus sent."""
+"""`dstream sandbox queue`, `peek`, `receive` and `fault`, on messages sent by azure-servicebus."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _bodies(messages: list[Any]) -> list[Any]:
     return [message["body"] for message in messages]
 
 
-def test_peek_shows_a_message_and_leaves_it_there(sandbox: Sandbox, commands: Commands) -> None:
+def test_peek_shows_a_message_without_removing_it(sandbox: Sandbox, commands: Commands) -> None:
     sandbox.create_queue("peeked")
     properties: Any = {"Table": "dbo.Orders", "n": 7, "ok": True}
     _send(
@@ -59,7 +59,7 @@ def test_peek_shows_a_message_and_leaves_it_there(sandbox: Sandbox, commands: Co
     }  # fmt: skip
 
 
-def test_bodies_come_on_one_line_with_every_digit(sandbox: Sandbox, commands: Commands) -> None:
+def test_bodies_are_printed_on_one_line_with_every_digit(sandbox: Sandbox, commands: Commands) -> None:
     sandbox.create_queue("bodies")
     bodies: list[Any] = ['{"n": 1.10,\n"m": 12345678901234567890.125}', "text é", b"\xff\x00", "NaN"]
     _send(sandbox, "bodies", *map(ServiceBusMessage, bodies), AmqpAnnotatedMessage(value_body={"k": 1}))
@@ -69,7 +69,7 @@ def test_bodies_come_on_one_line_with_every_digit(sandbox: Sandbox, commands: Co
     assert _bodies([json.loads(line) for line in lines[1:]]) == ["text é", "ff00", "NaN", {"k": 1}]
 
 
-def test_receive_takes_what_it_writes_and_no_more(sandbox: Sandbox, commands: Commands) -> None:
+def test_receive_removes_only_what_it_prints(sandbox: Sandbox, commands: Commands) -> None:
     sandbox.create_queue("taken")
     _send(sandbox, "taken", [ServiceBusMessage(str(number)) for number in range(5)])
 
@@ -92,7 +92,7 @@ def test_a_queue_with_sessions_is_received_session_by_session(sandbox: Sandbox, 
     assert _bodies(commands.rows("receive", "grouped", "--wait", "0.3")) == ["a1", "a2", "b1", "b2"]
 
 
-def test_a_subscription_and_its_dead_letter_queue_are_reached(sandbox: Sandbox, commands: Commands) -> None:
+def test_subscriptions_and_dead_letter_queues_can_be_read(sandbox: Sandbox, commands: Commands) -> None:
     with clients.administration(sandbox.folder, sandbox.settings) as administration:
         administration.create_topic("events")
         administration.create_subscription("events", "audit")
@@ -111,26 +111,24 @@ def test_a_subscription_and_its_dead_letter_queue_are_reached(sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize("command", ["peek", "receive"])
-def test_an_entity_that_is_missing_is_named_beside_those_that_are_there(
-    sandbox: Sandbox, commands: Commands, command: str
-) -> None:
+def test_a_missing_entity_is_named_with_the_existing_ones(sandbox: Sandbox, commands: Commands, command: str) -> None:
     sandbox.create_queue(f"present-{command}")
     told = commands.error(command, "absent")
     assert told.startswith("queue absent not found; existing entities: ")
     assert f"present-{command}" in told
 
 
-def test_a_name_that_service_bus_refuses_is_an_error_of_one_line(commands: Commands) -> None:
+def test_an_invalid_queue_name_is_a_one_line_error(commands: Commands) -> None:
     assert "character(s)" in commands.error("queue", "a:b")
 
 
-def test_a_queue_with_duplicate_detection_keeps_a_message_id_once(sandbox: Sandbox, commands: Commands) -> None:
+def test_duplicate_detection_stores_a_message_id_once(sandbox: Sandbox, commands: Commands) -> None:
     commands("queue", "once", "--duplicate-detection")
     _send(sandbox, "once", *(ServiceBusMessage("x", message_id="same") for _ in range(2)))
     assert len(commands.rows("peek", "once")) == 1
 
 
-def test_a_fault_strikes_as_often_as_it_was_asked_to(sandbox: Sandbox, commands: Commands) -> None:
+def test_a_fault_occurs_as_often_as_requested(sandbox: Sandbox, commands: Commands) -> None:
     sandbox.create_queue("unlucky")
     added = commands("fault", "add", "reject", "--entity", "unlucky", "--times", "1").stdout
     assert added == "reject  entity=unlucky  on=send  times=1  condition=com.microsoft:server-busy\n"
@@ -153,5 +151,5 @@ def test_faults_are_cleared(sandbox: Sandbox, commands: Commands) -> None:
     assert _bodies(commands.rows("peek", "cleared")) == ["second"]
 
 
-def test_an_unknown_fault_is_a_mistake_of_usage(commands: Commands) -> None:
+def test_an_unknown_fault_is_a_usage_error(commands: Commands) -> None:
     assert "'reject'" in commands.error("fault", "add", "explode", code=3)

@@ -1,4 +1,4 @@
-"""A server's process, at moments that the test names: no pause is waited for."""
+"""A server's process, with times given by the test: no test waits for a delay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.running import wait_until
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Iterator[Server]:
-    """A server that ends as soon as it starts."""
+    """A server that exits as soon as it starts."""
     with (tmp_path / "lock").open("w") as held:
         server = Server("servicebus", ["--nonsense"], log=tmp_path / "log", held=held.fileno())
         yield server
@@ -23,11 +23,11 @@ def broken(tmp_path: Path) -> Iterator[Server]:
 
 
 def _dies(server: Server, now: float) -> None:
-    assert server.poll(now) is None, "it is started"
-    wait_until(lambda: server.poll(now) == "died", "it ends")
+    assert server.poll(now) is None, "the server did not start"
+    wait_until(lambda: server.poll(now) == "died", "the server to exit")
 
 
-def test_a_server_that_cannot_start_is_left_alone_for_longer_each_time(broken: Server) -> None:
+def test_a_server_that_cannot_start_is_retried_with_backoff(broken: Server) -> None:
     _dies(broken, 100.0)
     assert broken.end == "exit code 2"
     assert "--key-file" in broken.last_words()

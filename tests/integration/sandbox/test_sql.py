@@ -25,7 +25,7 @@ def test_row_counts_and_prints_go_to_stderr(commands: Commands) -> None:
     assert done.stderr.splitlines() == ["2 rows affected", "halfway", "2 rows affected"]
 
 
-def test_json_has_typed_values_and_loses_no_digit(commands: Commands) -> None:
+def test_json_values_are_typed_and_lossless(commands: Commands) -> None:
     (row,) = commands.rows(
         "sql",
         "--json",
@@ -54,20 +54,20 @@ def test_json_has_typed_values_and_loses_no_digit(commands: Commands) -> None:
     }
 
 
-def test_columns_without_a_name_or_with_a_name_twice_are_all_there(commands: Commands) -> None:
+def test_unnamed_and_duplicate_columns_are_kept(commands: Commands) -> None:
     assert commands.rows("sql", "--json", "SELECT 1, 2, 3 AS a, 4 AS a") == [
         {"column1": 1, "column2": 2, "a": 3, "a_4": 4}
     ]
 
 
-def test_several_results_come_in_order(commands: Commands) -> None:
+def test_several_results_are_printed_in_order(commands: Commands) -> None:
     assert commands.rows("sql", "--json", "SELECT 1 AS a; SELECT 2 AS b WHERE 1 = 0; SELECT 3 AS c") == [
         {"a": 1},
         {"c": 3},
     ]
 
 
-def test_an_error_is_sql_servers_message_and_exit_code_1(commands: Commands) -> None:
+def test_an_error_prints_sql_server_s_message_and_exits_with_1(commands: Commands) -> None:
     assert commands.error("sql", "SELECT * FROM dbo.Nowhere") == "Msg 208: Invalid object name 'dbo.Nowhere'."
     assert commands.error("sql", "RAISERROR(N'odd (208) [text]', 16, 1)") == "Msg 50000: odd (208) [text]"
 
@@ -78,14 +78,14 @@ def test_results_before_an_error_are_shown(commands: Commands) -> None:
     assert done.stderr == "Error: Msg 8134: Divide by zero error encountered.\n"
 
 
-def test_a_script_from_stdin_runs_its_batches_on_one_connection_and_stops_at_an_error(commands: Commands) -> None:
+def test_a_script_runs_on_one_connection_and_stops_at_an_error(commands: Commands) -> None:
     script = "CREATE TABLE #t (i int)\nGO\nINSERT #t VALUES (1)\ngo 3\nSELECT COUNT(*) FROM #t\nGO\nTHROW 50001, 'end', 1\nGO\nSELECT 9"
     done = commands("sql", stdin=script, code=1)
     assert done.stdout == "3\n"
     assert done.stderr.splitlines()[-1] == "Error: Msg 50001: end"
 
 
-def test_load_changes_the_rows_it_counts_and_cdc_has_them(commands: Commands) -> None:
+def test_load_reports_as_many_changes_as_cdc_captures(commands: Commands) -> None:
     told = commands("load", "--rows", "60").stderr
     (row,) = commands.rows(
         "sql",

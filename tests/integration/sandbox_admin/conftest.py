@@ -1,4 +1,4 @@
-"""A Service Bus process of its own with a CA of its own, and Microsoft's administration client in front of it."""
+"""A separate Service Bus process with its own CA, and Microsoft's administration client as its client."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def running(folder: Path, certificates: Path, profile: str = "standard") -> Iterator[Namespace]:
-    """A process of its own, with its data in `folder`."""
+    """A separate process, with its data in `folder`."""
     (folder / "key").write_text(KEY)
     process = subprocess.Popen(
         [

@@ -1,4 +1,4 @@
-"""Microsoft's own administration client, unmodified, against the admin endpoint over https."""
+"""Microsoft's own administration client, unmodified, against the admin endpoint over HTTPS."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _name(kind: str) -> str:
     return f"{kind}-{uuid4().hex[:8]}"
 
 
-def test_a_queue_made_of_defaults_has_the_services_defaults(admin: ServiceBusAdministrationClient) -> None:
+def test_a_new_queue_has_the_service_s_defaults(admin: ServiceBusAdministrationClient) -> None:
     name = _name("q")
     made = admin.create_queue(name)
     read = admin.get_queue(name)
@@ -116,7 +116,7 @@ def test_a_queue_is_updated_read_and_deleted(admin: ServiceBusAdministrationClie
         admin.update_queue(read)
 
 
-def test_what_exists_is_a_conflict(admin: ServiceBusAdministrationClient) -> None:
+def test_creating_an_existing_entity_is_a_conflict(admin: ServiceBusAdministrationClient) -> None:
     name = _name("x")
     admin.create_queue(name)
     for create in (admin.create_queue, admin.create_topic):
@@ -149,21 +149,21 @@ def test_values_out_of_range_are_refused(
 
 
 @pytest.mark.parametrize("name", ["-dash", "with space", "a" * 261, "quest?ion", "dot."])
-def test_names_that_are_not_allowed_are_refused(admin: ServiceBusAdministrationClient, name: str) -> None:
+def test_invalid_names_are_refused(admin: ServiceBusAdministrationClient, name: str) -> None:
     with pytest.raises(HttpResponseError) as refused:
         admin.create_queue(name)
     assert refused.value.status_code == 400
 
 
 @pytest.mark.parametrize("name", ["a", "with/slash", "With_Under.score-9"])
-def test_names_that_are_allowed_work(admin: ServiceBusAdministrationClient, name: str) -> None:
+def test_valid_names_are_accepted(admin: ServiceBusAdministrationClient, name: str) -> None:
     admin.create_queue(name)
     assert admin.get_queue(name.lower()).name == name.lower()
     admin.delete_queue(name)
 
 
 @pytest.mark.parametrize("fixed", ["requires_session", "requires_duplicate_detection", "enable_partitioning"])
-def test_what_is_decided_at_creation_stays(admin: ServiceBusAdministrationClient, fixed: str) -> None:
+def test_properties_fixed_at_creation_cannot_be_changed(admin: ServiceBusAdministrationClient, fixed: str) -> None:
     name = _name("q")
     queue = admin.create_queue(name)
     setattr(queue, fixed, True)
@@ -172,7 +172,7 @@ def test_what_is_decided_at_creation_stays(admin: ServiceBusAdministrationClient
     assert refused.value.status_code == 400
 
 
-def test_a_topic_goes_through_its_life(admin: ServiceBusAdministrationClient) -> None:
+def test_a_topic_is_created_updated_and_deleted(admin: ServiceBusAdministrationClient) -> None:
     name = _name("t")
     made = admin.create_topic(
         name,
@@ -195,7 +195,7 @@ def test_a_topic_goes_through_its_life(admin: ServiceBusAdministrationClient) ->
         admin.get_topic(name)
 
 
-def test_a_subscription_goes_through_its_life(admin: ServiceBusAdministrationClient) -> None:
+def test_a_subscription_is_created_updated_and_deleted(admin: ServiceBusAdministrationClient) -> None:
     topic, target = _name("t"), _name("q")
     admin.create_topic(topic)
     admin.create_queue(target)
@@ -227,7 +227,7 @@ def test_a_subscription_goes_through_its_life(admin: ServiceBusAdministrationCli
         admin.create_subscription(_name("missing"), "s")
 
 
-def test_rules_keep_filters_actions_and_the_types_of_values(admin: ServiceBusAdministrationClient) -> None:
+def test_rules_keep_filters_actions_and_value_types(admin: ServiceBusAdministrationClient) -> None:
     topic = _name("t")
     admin.create_topic(topic)
     admin.create_subscription(topic, "s")
@@ -275,7 +275,7 @@ def test_rules_keep_filters_actions_and_the_types_of_values(admin: ServiceBusAdm
         admin.create_rule(topic, "s", "empty", filter=CorrelationRuleFilter())
 
 
-def test_lists_come_in_pages(admin: ServiceBusAdministrationClient) -> None:
+def test_lists_are_paged(admin: ServiceBusAdministrationClient) -> None:
     topic = _name("t")
     admin.create_topic(topic)
     names = [f"s{n:02}" for n in range(7)]
@@ -290,7 +290,9 @@ def test_lists_come_in_pages(admin: ServiceBusAdministrationClient) -> None:
     assert exact == [names]
 
 
-def test_runtime_properties_count_what_clients_did(admin: ServiceBusAdministrationClient, namespace: Namespace) -> None:
+def test_runtime_properties_count_the_messages_of_clients(
+    admin: ServiceBusAdministrationClient, namespace: Namespace
+) -> None:
     queue, topic = _name("q"), _name("t")
     admin.create_queue(queue)
     admin.create_topic(topic)
@@ -328,7 +330,7 @@ def test_runtime_properties_count_what_clients_did(admin: ServiceBusAdministrati
     assert queue in [q.name for q in admin.list_queues_runtime_properties()]
 
 
-def test_the_namespace_tells_its_tier(admin: ServiceBusAdministrationClient) -> None:
+def test_the_namespace_reports_its_tier(admin: ServiceBusAdministrationClient) -> None:
     properties = admin.get_namespace_properties()
     assert properties.name == "sandbox"
     assert properties.messaging_sku == "Standard"
@@ -340,7 +342,7 @@ def test_a_wrong_key_is_refused(namespace: Namespace) -> None:
         client.get_namespace_properties()
 
 
-def test_a_premium_namespace_says_so_and_survives_a_restart(tmp_path: Path, certificates: Path) -> None:
+def test_a_premium_namespace_reports_its_tier_and_survives_a_restart(tmp_path: Path, certificates: Path) -> None:
     with running(tmp_path, certificates, "premium") as namespace, namespace.admin() as client:
         assert client.get_namespace_properties().messaging_sku == "Premium"
         assert client.create_queue("q").max_message_size_in_kilobytes == 1024

@@ -1,4 +1,4 @@
-"""The admin port by plain HTTP: what other clients and scripts lean on."""
+"""The admin port over plain HTTP: what other clients and scripts rely on."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def test_http_and_https_share_the_port(namespace: Namespace) -> None:
     context = ssl.create_default_context(cafile=str(namespace.ca_file))
     secure = http.client.HTTPSConnection("localhost", namespace.admin_port, timeout=10, context=context)
     for connection in (plain, secure):
-        for _ in range(2):  # and a connection serves more than one request
+        for _ in range(2):  # a connection also serves more than one request
             connection.request("GET", "/health")
             response = connection.getresponse()
             assert (response.status, json.loads(response.read())) == (200, {"status": "healthy"})
         connection.close()
 
 
-def test_entries_have_the_services_prefixes_and_order(namespace: Namespace) -> None:
+def test_entries_have_the_service_s_prefixes_and_order(namespace: Namespace) -> None:
     name = f"q-{uuid4().hex[:8]}"
     status, _ = _ask(namespace, "PUT", f"/{name}?api-version=2021-05", QUEUE)
     assert status == 201
@@ -77,7 +77,7 @@ def test_entries_have_the_services_prefixes_and_order(namespace: Namespace) -> N
     ]  # fmt: skip
 
 
-def test_an_entity_that_is_not_there_is_an_empty_feed_or_an_error(namespace: Namespace) -> None:
+def test_a_missing_entity_is_an_empty_feed_or_an_error(namespace: Namespace) -> None:
     status, text = _ask(namespace, "GET", "/nothing")
     assert status == 200
     assert text.startswith('<feed xmlns="http://www.w3.org/2005/Atom">')
@@ -89,7 +89,7 @@ def test_an_entity_that_is_not_there_is_an_empty_feed_or_an_error(namespace: Nam
 
 
 @pytest.mark.parametrize("body", ["", "text", "<a/>", "<!DOCTYPE a><a/>", QUEUE.replace("PT30S", "half a minute")])
-def test_bodies_that_make_no_sense_are_refused(namespace: Namespace, body: str) -> None:
+def test_invalid_bodies_are_refused(namespace: Namespace, body: str) -> None:
     status, text = _ask(namespace, "PUT", f"/q-{uuid4().hex[:8]}", body)
     assert status == 400
     assert "SubCode=40000" in text
@@ -108,7 +108,7 @@ def test_bodies_that_make_no_sense_are_refused(namespace: Namespace, body: str) 
         (_token("https://localhost/some"), 200),
     ],
 )
-def test_a_token_is_checked(namespace: Namespace, token: str, status: int) -> None:
+def test_tokens_are_checked(namespace: Namespace, token: str, status: int) -> None:
     assert _ask(namespace, "GET", "/some/queue", token=token)[0] == status
 
 
@@ -123,7 +123,7 @@ def test_control_paths_reach_the_server(namespace: Namespace) -> None:
     "junk",
     [b"NONSENSE\r\n\r\n", b"GET / HTTP/3.0\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"\x16junk" * 9],
 )
-def test_junk_is_answered_or_cut_off_and_the_next_client_served(namespace: Namespace, junk: bytes) -> None:
+def test_junk_is_rejected_and_the_next_client_is_served(namespace: Namespace, junk: bytes) -> None:
     with socket.create_connection(("127.0.0.1", namespace.admin_port), timeout=60) as connection:
         connection.sendall(junk)
         answer = connection.recv(100)
@@ -131,7 +131,7 @@ def test_junk_is_answered_or_cut_off_and_the_next_client_served(namespace: Names
     assert _ask(namespace, "GET", "/health")[0] == 200
 
 
-def test_bodies_may_come_in_chunks(namespace: Namespace) -> None:
+def test_chunked_bodies_are_accepted(namespace: Namespace) -> None:
     name = f"q-{uuid4().hex[:8]}"
     connection = http.client.HTTPConnection("127.0.0.1", namespace.admin_port, timeout=60)
     headers = {"Authorization": _token("http://localhost/"), "Transfer-Encoding": "chunked"}

@@ -12,7 +12,7 @@ from tests.integration.sandbox_amqp.wire_client import WireClient
 
 @pytest.fixture(scope="package", autouse=True)
 def _no_keep_alive() -> Iterator[None]:
-    """The SDK's keep-alive thread sleeps for a second, and each close waits for it. No test is idle that long."""
+    """Disable the SDK's keep-alive thread: each close waits for its sleep of a second. No test is idle that long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AMQPClient, "_keep_alive", lambda _client: None)
         yield
@@ -20,7 +20,7 @@ def _no_keep_alive() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def namespace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamespaceThread]:
-    """Shared: each test makes queues of its own in it, and asks for faults only at those."""
+    """Shared: each test creates its own queues in it, and requests faults only for those."""
     namespace = NamespaceThread(tmp_path_factory.mktemp("namespace")).start()
     yield namespace
     namespace.stop()

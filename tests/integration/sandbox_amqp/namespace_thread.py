@@ -1,4 +1,4 @@
-"""A namespace with real sockets and a real broker, on a thread of the test process so that tests can reach inside."""
+"""A namespace with real sockets and a real broker, on a thread of the test process so that tests can access it."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class NamespaceThread:
         self._thread.join()
         self._loop.close()
 
-    def let_pass(self, seconds: float) -> None:
-        """Move this namespace's time on."""
+    def advance(self, seconds: float) -> None:
+        """Advance this namespace's clock."""
         self._ahead_s += seconds
         self.on_loop(self.broker.advance)
 
@@ -58,7 +58,7 @@ class NamespaceThread:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     def on_loop(self, function: Callable[..., _T], *arguments: object) -> _T:
-        """A plain call, made where the server runs."""
+        """Call a function on the server's event loop."""
 
         async def call() -> _T:
             return function(*arguments)
@@ -66,7 +66,7 @@ class NamespaceThread:
         return self.call(call())
 
     def queue(self, **description: Any) -> str:
-        """A new queue of the test's own."""
+        """The name of a new queue for this test."""
         name = f"Queue-{next(self._names)}"
         self.call(self.broker.entities.create_queue(name, QueueDescription(**description)))
         return name
@@ -87,7 +87,7 @@ class NamespaceThread:
         return ServiceBusClient.from_connection_string(self.connection_string(), **options)
 
     def tls_client(self, **options: Any) -> ServiceBusClient:
-        """A client configured as for Azure, with only its endpoint moved here."""
+        """A client configured as for Azure, except that its endpoint is local."""
         return ServiceBusClient.from_connection_string(
             self.connection_string(emulator=False),
             custom_endpoint_address=f"sb://localhost:{self.amqps_port}",

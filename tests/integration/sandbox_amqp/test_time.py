@@ -35,7 +35,7 @@ def wire(ageing: NamespaceThread) -> Iterator[WireClient]:
 def test_a_session_whose_lock_ran_out_is_taken_from_its_receiver(ageing: NamespaceThread, wire: WireClient) -> None:
     wire.attach_receiver(1, ageing.queue(requires_session=True), filters={Symbol("com.microsoft:session-filter"): "s1"})
     assert wire.expect(Code.ATTACH)[5] is not None
-    ageing.let_pass(61)
+    ageing.advance(61)
     assert str(wire.expect(Code.DETACH)[2].value[0]) == "com.microsoft:session-lock-lost"
 
 
@@ -49,7 +49,7 @@ def test_a_message_whose_lock_ran_out_comes_again_and_cannot_be_completed(
     wire.attach_receiver(1, queue)
     wire.give_credit(1, 2)
     wire.expect(Code.TRANSFER)
-    ageing.let_pass(61)
+    ageing.advance(61)
     assert wire.expect(Code.TRANSFER)[1] == 1
     wire.send(Code.DISPOSITION, [True, UInt(0), None, False, Described(ULong(Code.ACCEPTED), [])])
     answer = wire.expect(Code.DISPOSITION)
@@ -66,7 +66,7 @@ def test_links_do_not_outlive_their_token(ageing: NamespaceThread) -> None:
         wire.attach_receiver(2, queue)
         wire.transfer(1, 0, _MESSAGE)
         assert wire.expect(Code.DISPOSITION)[4].descriptor == Code.ACCEPTED
-        ageing.let_pass(601)
+        ageing.advance(601)
         wire.transfer(1, 1, _MESSAGE)
         rejected = wire.expect(Code.DISPOSITION)[4]
         assert str(rejected.value[0].value[0]) == "amqp:unauthorized-access"

@@ -10,7 +10,7 @@ from tests.integration.servicebus.broker import FAST_RETRIES, KEY, Broker
 from tests.running import DStream
 
 
-def test_the_kit_passes_it(calm: Broker, new_name: Callable[[], str], tmp_path: Path) -> None:
+def test_servicebus_passes_the_kit(calm: Broker, new_name: Callable[[], str], tmp_path: Path) -> None:
     queue = calm.create_queue(new_name())
     config = tmp_path / "config.json"
     settings = {"connection_string": calm.connection_string, "queue": queue, "retry": FAST_RETRIES}

@@ -13,7 +13,7 @@ from tests.running import DStream, Sandbox
 
 
 @pytest.mark.soak  # some twenty commands of the engine
-def test_the_kit_passes_it_and_leaves_nothing(
+def test_entities_mode_passes_the_kit_and_leaves_nothing(
     sandbox: Sandbox, administration: ServiceBusAdministrationClient, tmp_path: Path
 ) -> None:
     settings = {
