@@ -1,4 +1,4 @@
-"""`python -m dstream_sandbox.servicebus` as a process of its own: start, end, crash, sink, control."""
+"""`python -m dstream_sandbox.servicebus` as a separate process: start, stop, crash, sink, control."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Process:
         self.ready: dict[str, Any] = {}
 
     def start(self) -> _Process:
-        """On the same ports each time."""
+        """Start the process, on the same ports each time."""
         names = ("amqp_port", "amqps_port", "admin_port") if self.ready else ()
         ports = [text for name in names for text in (f"--{name.replace('_', '-')}", str(self.ready[name]))]
         self.popen = subprocess.Popen([*self._command, *ports], stdout=subprocess.PIPE, text=True)
@@ -113,12 +113,12 @@ def _receive(process: _Process, queue: str, count: int) -> list[str]:
     with process.client() as client, client.get_queue_receiver(queue, receive_mode=mode) as receiver:
         while len(got) < count:
             messages = receiver.receive_messages(count - len(got), max_wait_time=10)
-            assert messages, f"only {got} came"
+            assert messages, f"only {got} arrived"
             got += [str(message) for message in messages]
     return got
 
 
-def test_acknowledged_messages_survive_kill_9_and_a_clean_end(process: Callable[..., _Process]) -> None:
+def test_acknowledged_messages_survive_kill_9_and_a_clean_stop(process: Callable[..., _Process]) -> None:
     server = process()
     assert server.ready["pid"] == server.popen.pid
     server.create_queue("orders")
@@ -131,7 +131,7 @@ def test_acknowledged_messages_survive_kill_9_and_a_clean_end(process: Callable[
     assert _receive(server, "orders", 3) == ["a", "b", "c"]
 
 
-def test_a_kill_after_the_store_leaves_a_message_that_nobody_was_told_of(process: Callable[..., _Process]) -> None:
+def test_a_kill_after_the_store_keeps_the_unacknowledged_message(process: Callable[..., _Process]) -> None:
     server = process()
     server.create_queue("orders")
     server.control("faults", {"kind": "kill", "entity": "orders", "at": "after_store"})
@@ -142,7 +142,7 @@ def test_a_kill_after_the_store_leaves_a_message_that_nobody_was_told_of(process
     assert _receive(server, "orders", 1) == ["untold"]
 
 
-def test_the_sink_counts_and_stores_nothing(process: Callable[..., _Process]) -> None:
+def test_the_sink_counts_messages_without_storing_them(process: Callable[..., _Process]) -> None:
     server = process("--sink", "--profile", "premium")
     _send(server, "any-name", *(f"{number}" for number in range(50)))
     with server.client() as client, client.get_queue_sender("another") as sender:
@@ -154,7 +154,7 @@ def test_the_sink_counts_and_stores_nothing(process: Callable[..., _Process]) ->
     assert counters["cpu_s"] > 0
 
 
-def test_a_port_in_use_is_said_in_one_line(process: Callable[..., _Process], tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_one_line_error(process: Callable[..., _Process], tmp_path: Path) -> None:
     port = process().ready["amqp_port"]
     other = _Process(tmp_path / "other", "--amqp-port", str(port))
     done = subprocess.run(other._command, capture_output=True, text=True, timeout=_DEADLINE_S, check=False)
@@ -163,7 +163,7 @@ def test_a_port_in_use_is_said_in_one_line(process: Callable[..., _Process], tmp
     assert done.stderr.count("\n") == 1
 
 
-def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+def test_the_server_exits_with_its_parent(tmp_path: Path) -> None:
     server = _Process(tmp_path)
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, *map(str, server._command)], stdout=subprocess.PIPE, text=True

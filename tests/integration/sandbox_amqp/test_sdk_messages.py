@@ -20,11 +20,11 @@ from tests.integration.sandbox_amqp.namespace_thread import NamespaceThread
 
 
 def _receive(receiver: ServiceBusReceiver, count: int) -> list[str]:
-    """Bodies of `count` messages, completed."""
+    """Receive and complete `count` messages; return their bodies."""
     bodies: list[str] = []
     while len(bodies) < count:
         messages = receiver.receive_messages(count - len(bodies), max_wait_time=10)
-        assert messages, f"only {bodies} came"
+        assert messages, f"only {bodies} arrived"
         for message in messages:
             bodies.append(str(message))
             receiver.complete_message(message)
@@ -69,7 +69,7 @@ def test_single_messages_and_a_batch_arrive_in_order_with_their_properties(
         assert _receive(receiver, 58) == [str(number) for number in range(2, 60)]
 
 
-def test_an_abandoned_message_comes_again_and_counts(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_an_abandoned_message_is_redelivered_and_counted(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue()
     _send(client, queue, "again")
     with client.get_queue_receiver(queue) as receiver:
@@ -80,7 +80,7 @@ def test_an_abandoned_message_comes_again_and_counts(namespace: NamespaceThread,
         receiver.complete_message(message)
 
 
-def test_a_dead_lettered_message_tells_why(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_a_dead_lettered_message_carries_its_reason(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue()
     _send(client, queue, "bad", application_properties={"mine": 1})
     with client.get_queue_receiver(queue) as receiver:
@@ -94,7 +94,9 @@ def test_a_dead_lettered_message_tells_why(namespace: NamespaceThread, client: S
         receiver.complete_message(message)
 
 
-def test_a_deferred_message_is_received_by_its_number(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_a_deferred_message_is_received_by_its_sequence_number(
+    namespace: NamespaceThread, client: ServiceBusClient
+) -> None:
     queue = namespace.queue()
     _send(client, queue, "later")
     with client.get_queue_receiver(queue) as receiver:
@@ -121,7 +123,7 @@ def test_receive_and_delete_leaves_nothing(namespace: NamespaceThread, client: S
         assert receiver.peek_messages() == []
 
 
-def test_prefetched_messages_are_given_back_when_the_receiver_closes(
+def test_prefetched_messages_are_returned_when_the_receiver_closes(
     namespace: NamespaceThread, client: ServiceBusClient
 ) -> None:
     queue = namespace.queue()
@@ -133,7 +135,7 @@ def test_prefetched_messages_are_given_back_when_the_receiver_closes(
         assert sorted(_receive(receiver, 19), key=int) == [str(number) for number in range(1, 20)]
 
 
-def test_a_lock_is_renewed(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_a_message_lock_can_be_renewed(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue(lock_duration_s=30)
     _send(client, queue, "x")
     with client.get_queue_receiver(queue) as receiver:
@@ -145,7 +147,9 @@ def test_a_lock_is_renewed(namespace: NamespaceThread, client: ServiceBusClient)
         receiver.complete_message(message)
 
 
-def test_a_message_settled_by_another_receiver_is_lost(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_completing_a_message_settled_by_another_receiver_fails(
+    namespace: NamespaceThread, client: ServiceBusClient
+) -> None:
     queue = namespace.queue()
     _send(client, queue, "x")
     with client.get_queue_receiver(queue) as receiver:
@@ -170,7 +174,7 @@ def test_scheduled_messages_wait_and_can_be_cancelled(namespace: NamespaceThread
         assert _receive(receiver, 1) == ["soon"]
 
 
-def test_peeking_takes_nothing(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_peeking_removes_nothing(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue()
     with client.get_queue_receiver(queue) as receiver:
         assert receiver.peek_messages() == []
@@ -180,7 +184,7 @@ def test_peeking_takes_nothing(namespace: NamespaceThread, client: ServiceBusCli
         assert _receive(receiver, 3) == ["a", "b", "c"]
 
 
-def test_a_large_message_takes_many_frames_both_ways(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_a_large_message_spans_many_frames_both_ways(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue()
     body = bytes(range(256)) * 1000
     with client.get_queue_sender(queue) as sender:
@@ -191,9 +195,7 @@ def test_a_large_message_takes_many_frames_both_ways(namespace: NamespaceThread,
         receiver.complete_message(message)
 
 
-def test_a_batch_that_the_sdk_has_filled_to_the_brim_is_taken(
-    namespace: NamespaceThread, client: ServiceBusClient
-) -> None:
+def test_a_batch_filled_to_the_limit_is_accepted(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue()
     count = 0
     with client.get_queue_sender(queue) as sender:
@@ -212,7 +214,7 @@ def test_a_batch_that_the_sdk_has_filled_to_the_brim_is_taken(
     assert received == count
 
 
-def test_a_message_beyond_the_limit_is_refused(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_messages_and_batches_over_the_limit_are_refused(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue()
     with client.get_queue_sender(queue) as sender:
         with pytest.raises(MessageSizeExceededError):
@@ -240,7 +242,7 @@ def test_a_session_is_received_with_its_state_and_lock(namespace: NamespaceThrea
         assert receiver.session.get_state() == b"seen 3"
 
 
-def test_the_next_session_is_one_that_nobody_holds(namespace: NamespaceThread, client: ServiceBusClient) -> None:
+def test_the_next_available_session_is_an_unlocked_one(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     from azure.servicebus import NEXT_AVAILABLE_SESSION
 
     queue = namespace.queue(requires_session=True)
@@ -258,7 +260,7 @@ def test_the_next_session_is_one_that_nobody_holds(namespace: NamespaceThread, c
         assert _receive(first, 1) == [first.session.session_id]
 
 
-def test_the_async_client_does_the_same(namespace: NamespaceThread) -> None:
+def test_the_async_client_sends_receives_and_settles(namespace: NamespaceThread) -> None:
     queue = namespace.queue()
 
     async def conversation() -> list[str]:

@@ -1,4 +1,4 @@
-"""What the SDK makes of the namespace's refusals, and of the faults that it can be asked for."""
+"""How the SDK reports the namespace's refusals and requested faults."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def test_a_missing_entity_is_refused_before_any_attach(client: ServiceBusClient)
         _send(client, "nowhere")
 
 
-def test_an_entity_that_vanished_after_the_token_is_not_found(
-    namespace: NamespaceThread, client: ServiceBusClient
-) -> None:
+def test_an_entity_deleted_after_the_token_is_not_found(namespace: NamespaceThread, client: ServiceBusClient) -> None:
     queue = namespace.queue()
     with client.get_queue_receiver(queue) as receiver:
         receiver.peek_messages()
@@ -64,7 +62,7 @@ def test_an_entity_that_vanished_after_the_token_is_not_found(
             receiver.receive_messages(max_wait_time=5)
 
 
-def test_a_policy_that_may_only_listen_cannot_send(namespace: NamespaceThread) -> None:
+def test_a_listen_only_policy_cannot_send(namespace: NamespaceThread) -> None:
     queue = namespace.queue()
     listener = namespace.connection_string(LISTENER_NAME, LISTENER_KEY)
     with (
@@ -82,7 +80,7 @@ def test_a_policy_that_may_only_listen_cannot_send(namespace: NamespaceThread) -
         ("amqp:internal-error", ServiceBusError),
     ],
 )
-def test_a_rejection_reaches_the_sender_as_often_as_asked(
+def test_a_rejection_reaches_the_sender_as_often_as_requested(
     namespace: NamespaceThread, client: ServiceBusClient, faults: Faults, condition: str, error: type[Exception]
 ) -> None:
     queue = namespace.queue()
@@ -104,7 +102,7 @@ def test_a_refused_attach_carries_its_condition(
     _send(client, queue)
 
 
-def test_a_denied_token_fails_the_first_try_only(
+def test_a_denied_token_fails_the_first_attempt_only(
     namespace: NamespaceThread, client: ServiceBusClient, faults: Faults
 ) -> None:
     queue = namespace.queue()
@@ -130,7 +128,9 @@ def test_a_drop_before_the_store_loses_nothing_and_repeats_nothing(namespace: Na
     assert _stored(namespace, queue) == ["once"]
 
 
-def test_a_detach_is_a_lost_link(namespace: NamespaceThread, client: ServiceBusClient, faults: Faults) -> None:
+def test_a_detach_is_reported_as_a_lost_connection(
+    namespace: NamespaceThread, client: ServiceBusClient, faults: Faults
+) -> None:
     queue = namespace.queue()
     faults.add(Fault("detach", entity=queue, condition="amqp:link:detach-forced", times=1))
     with client.get_queue_sender(queue) as sender:
@@ -150,7 +150,9 @@ def test_silence_leaves_the_outcome_unknown(
     assert _stored(namespace, queue) == ["stored"]
 
 
-def test_an_answer_comes_as_late_as_asked(namespace: NamespaceThread, client: ServiceBusClient, faults: Faults) -> None:
+def test_a_response_is_delayed_as_requested(
+    namespace: NamespaceThread, client: ServiceBusClient, faults: Faults
+) -> None:
     queue = namespace.queue()
     faults.add(Fault("delay", entity=queue, seconds=0.4))
     with client.get_queue_sender(queue) as sender:
@@ -159,7 +161,7 @@ def test_an_answer_comes_as_late_as_asked(namespace: NamespaceThread, client: Se
         assert time.monotonic() - start >= 0.4
 
 
-def test_what_goes_beyond_a_credit_budget_is_busy(
+def test_exceeding_the_throttle_is_reported_as_server_busy(
     namespace: NamespaceThread, client: ServiceBusClient, faults: Faults
 ) -> None:
     queue = namespace.queue()
@@ -171,7 +173,7 @@ def test_what_goes_beyond_a_credit_budget_is_busy(
     assert len(_stored(namespace, queue)) == 5
 
 
-def test_a_stalled_server_reads_on_when_the_fault_is_cleared(namespace: NamespaceThread, faults: Faults) -> None:
+def test_a_stalled_server_resumes_when_the_fault_is_cleared(namespace: NamespaceThread, faults: Faults) -> None:
     queue = namespace.queue()
     with namespace.client(retry_total=0) as client, client.get_queue_sender(queue) as sender:
         sender.send_messages(ServiceBusMessage("a", message_id="a"))
@@ -184,7 +186,7 @@ def test_a_stalled_server_reads_on_when_the_fault_is_cleared(namespace: Namespac
         assert _stored(namespace, queue)[-1] == "c"
 
 
-def test_a_slow_link_takes_its_time(namespace: NamespaceThread, client: ServiceBusClient, faults: Faults) -> None:
+def test_a_slow_link_delays_transfers(namespace: NamespaceThread, client: ServiceBusClient, faults: Faults) -> None:
     queue = namespace.queue()
     with client.get_queue_sender(queue) as sender:
         sender.send_messages(ServiceBusMessage("warm"))
@@ -194,7 +196,7 @@ def test_a_slow_link_takes_its_time(namespace: NamespaceThread, client: ServiceB
         assert time.monotonic() - start >= 0.5
 
 
-def test_counters_and_faults_are_read_and_switched_over_the_control_path(
+def test_the_control_path_reads_counters_and_sets_faults(
     namespace: NamespaceThread, client: ServiceBusClient, faults: Faults
 ) -> None:
     queue = namespace.queue()

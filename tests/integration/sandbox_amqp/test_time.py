@@ -1,4 +1,4 @@
-"""What ends by itself: locks, sessions, tokens. The namespace's clock is moved, so nobody waits."""
+"""What expires: locks, sessions, tokens. The tests advance the namespace's clock instead of waiting."""
 
 from __future__ import annotations
 
@@ -32,16 +32,14 @@ def wire(ageing: NamespaceThread) -> Iterator[WireClient]:
         yield client
 
 
-def test_a_session_whose_lock_ran_out_is_taken_from_its_receiver(ageing: NamespaceThread, wire: WireClient) -> None:
+def test_a_receiver_loses_a_session_whose_lock_expired(ageing: NamespaceThread, wire: WireClient) -> None:
     wire.attach_receiver(1, ageing.queue(requires_session=True), filters={Symbol("com.microsoft:session-filter"): "s1"})
     assert wire.expect(Code.ATTACH)[5] is not None
     ageing.advance(61)
     assert str(wire.expect(Code.DETACH)[2].value[0]) == "com.microsoft:session-lock-lost"
 
 
-def test_a_message_whose_lock_ran_out_comes_again_and_cannot_be_completed(
-    ageing: NamespaceThread, wire: WireClient
-) -> None:
+def test_a_message_whose_lock_expired_is_redelivered(ageing: NamespaceThread, wire: WireClient) -> None:
     queue = ageing.queue()
     wire.attach_sender(0, queue)
     wire.transfer(0, 0, _MESSAGE)
@@ -74,7 +72,7 @@ def test_links_do_not_outlive_their_token(ageing: NamespaceThread) -> None:
         assert str(wire.expect(Code.DETACH)[2].value[0]) == "amqp:unauthorized-access"
 
 
-def test_a_premium_namespace_takes_large_messages_but_no_larger_batches(ageing: NamespaceThread) -> None:
+def test_premium_accepts_large_messages_but_not_larger_batches(ageing: NamespaceThread) -> None:
     queue = ageing.queue(max_message_size_kb=102_400)
     body = bytes(range(256)) * 12_000
     with ageing.client() as client:
@@ -86,14 +84,14 @@ def test_a_premium_namespace_takes_large_messages_but_no_larger_batches(ageing: 
             assert b"".join(message.body) == body
 
 
-def test_a_client_that_waits_for_a_session_does_not_hold_up_the_end(tmp_path: Path) -> None:
+def test_a_client_waiting_for_a_session_does_not_delay_the_stop(tmp_path: Path) -> None:
     namespace = NamespaceThread(tmp_path).start()
     queue = namespace.queue(requires_session=True)
     with WireClient(namespace.amqp_port) as wire:
         wire.login(KEY_NAME, KEY)
         wire.attach_receiver(1, queue, filters={Symbol("com.microsoft:session-filter"): None})
         wire.send(Code.FLOW, [UInt(0), UInt(10), UInt(0), UInt(10), *[None] * 5, True])
-        wire.expect(Code.FLOW)  # so the attach has been seen
+        wire.expect(Code.FLOW)  # the attach has been processed
         start = time.monotonic()
         namespace.stop()
         assert time.monotonic() - start < 3

@@ -1,4 +1,4 @@
-"""What other SDKs lean on and the Python SDK does not show, said frame by frame."""
+"""What other SDKs rely on and the Python SDK does not expose, frame by frame."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_credit_is_counted_from_the_peers_delivery_count(namespace: NamespaceThr
     wire.give_credit(1, 2)
     wire.expect(Code.TRANSFER)
     wire.expect(Code.TRANSFER)
-    wire.give_credit(1, 2)  # says again what it said before the two came: no new credit
+    wire.give_credit(1, 2)  # repeats the flow sent before the two transfers: no new credit
     wire.give_credit(1, 0, delivery_count=2, drain=True)
     assert wire.expect(Code.FLOW)[8] is True
 
 
 @pytest.mark.parametrize("described", [False, True], ids=["plain", "described"])
-def test_a_session_filter_comes_back_in_the_form_it_was_sent(
+def test_a_session_filter_is_returned_in_the_form_it_was_sent(
     namespace: NamespaceThread, wire: WireClient, described: bool
 ) -> None:
     queue = namespace.queue(requires_session=True)
@@ -100,7 +100,7 @@ def test_an_attach_without_a_token_is_unauthorized(namespace: NamespaceThread) -
         assert wire.expect_refusal() == "amqp:unauthorized-access"
 
 
-def test_a_token_opens_its_entity_only(namespace: NamespaceThread) -> None:
+def test_a_token_authorizes_its_entity_only(namespace: NamespaceThread) -> None:
     queue, other = namespace.queue(), namespace.queue()
     with WireClient(namespace.amqp_port) as wire:
         wire.open()
@@ -112,7 +112,7 @@ def test_a_token_opens_its_entity_only(namespace: NamespaceThread) -> None:
         assert wire.expect_refusal() == "amqp:unauthorized-access"
 
 
-def test_cbs_tells_wrong_tokens_from_missing_entities(namespace: NamespaceThread) -> None:
+def test_cbs_distinguishes_wrong_tokens_from_missing_entities(namespace: NamespaceThread) -> None:
     queue = namespace.queue()
     with WireClient(namespace.amqp_port) as wire:
         wire.open()
@@ -122,7 +122,7 @@ def test_cbs_tells_wrong_tokens_from_missing_entities(namespace: NamespaceThread
         assert wire.put_token(f"sb://localhost/{queue}/$management", KEY_NAME, KEY)["status-code"] == 202
 
 
-def test_a_policy_that_may_only_listen_cannot_send(namespace: NamespaceThread) -> None:
+def test_a_listen_only_policy_cannot_send(namespace: NamespaceThread) -> None:
     queue = namespace.queue()
     with WireClient(namespace.amqp_port) as wire:
         wire.login(LISTENER_NAME, LISTENER_KEY)
@@ -132,7 +132,7 @@ def test_a_policy_that_may_only_listen_cannot_send(namespace: NamespaceThread) -
         assert wire.expect_refusal() == "amqp:unauthorized-access"
 
 
-def test_an_entitys_own_policy_opens_that_entity_as_far_as_its_rights_go(namespace: NamespaceThread) -> None:
+def test_an_entity_policy_authorizes_only_its_entity_and_rights(namespace: NamespaceThread) -> None:
     queue = namespace.queue(authorization_rules=(AuthorizationRule("sender", ("Send",), "first", "second"),))
     other = namespace.queue()
     with WireClient(namespace.amqp_port) as wire:
@@ -145,7 +145,7 @@ def test_an_entitys_own_policy_opens_that_entity_as_far_as_its_rights_go(namespa
         assert wire.put_token(f"sb://localhost/{other}", "sender", "first")["status-code"] == 401
 
 
-def test_a_wrong_password_ends_the_connection(namespace: NamespaceThread) -> None:
+def test_a_wrong_password_closes_the_connection(namespace: NamespaceThread) -> None:
     with WireClient(namespace.amqp_port) as wire:
         assert wire.open("PLAIN", b"\0" + KEY_NAME.encode() + b"\0wrong") == 1
         with pytest.raises(ConnectionError):
@@ -188,7 +188,7 @@ def test_primitives_keep_their_exact_type_through_the_broker(namespace: Namespac
     assert got == sent
 
 
-def test_a_run_of_settlements_is_answered_as_a_run(namespace: NamespaceThread, wire: WireClient) -> None:
+def test_a_range_of_settlements_is_answered_as_a_range(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
     wire.store(queue, *(message(b"x", str(n)) for n in range(4)))
     wire.attach_receiver(1, queue)
@@ -225,7 +225,7 @@ def test_a_released_delivery_is_not_stored(namespace: NamespaceThread, wire: Wir
 
 
 @pytest.mark.parametrize("at", ["before_store", "after_store"])
-def test_a_settlement_is_lost_on_either_side_of_the_store(
+def test_a_settlement_can_be_lost_before_or_after_the_store(
     namespace: NamespaceThread, wire: WireClient, at: Literal["before_store", "after_store"]
 ) -> None:
     queue = namespace.queue()
@@ -251,7 +251,7 @@ def test_a_receiver_is_detached_on_request(namespace: NamespaceThread, wire: Wir
     assert str(wire.expect(Code.DETACH)[2].value[0]) == "amqp:link:detach-forced"
 
 
-def test_a_link_name_conflict_or_garbage_ends_only_what_it_must(namespace: NamespaceThread, wire: WireClient) -> None:
+def test_a_protocol_error_ends_only_the_session_or_connection(namespace: NamespaceThread, wire: WireClient) -> None:
     queue = namespace.queue()
     wire.attach_sender(1, queue)
     wire.attach_sender(1, queue)
@@ -279,7 +279,7 @@ def test_a_small_window_holds_deliveries_back_until_it_opens(namespace: Namespac
     wire.expect(Code.TRANSFER)
 
 
-def test_amqp_travels_inside_a_websocket(namespace: NamespaceThread) -> None:
+def test_amqp_runs_over_a_websocket(namespace: NamespaceThread) -> None:
     with WireClient(namespace.amqp_port) as wire:
         key = base64.b64encode(os.urandom(16)).decode()
         wire.socket.sendall(
@@ -300,7 +300,7 @@ def test_amqp_travels_inside_a_websocket(namespace: NamespaceThread) -> None:
         assert octets.startswith(frames.SASL_HEADER)
 
 
-def test_a_peer_that_speaks_something_else_is_told_what_is_spoken_here(namespace: NamespaceThread) -> None:
+def test_an_unknown_protocol_is_answered_with_the_supported_one(namespace: NamespaceThread) -> None:
     with WireClient(namespace.amqp_port) as wire:
         wire.socket.sendall(b"AMQP\x00\x00\x09\x01")
         assert wire.read_octets(8) == frames.SASL_HEADER

@@ -1,4 +1,4 @@
-"""$cbs and $management as other SDKs use them, said frame by frame."""
+"""$cbs and $management as other SDKs use them, frame by frame."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_sessions_are_listed(namespace: NamespaceThread, wire: WireClient) -> No
     assert answer["sessions-ids"].items == ("a", "b")
 
 
-def test_a_token_for_the_management_node_alone_opens_it(namespace: NamespaceThread) -> None:
+def test_a_management_token_authorizes_only_the_management_node(namespace: NamespaceThread) -> None:
     queue = namespace.queue()
     with WireClient(namespace.amqp_port) as wire:
         wire.open()
@@ -75,12 +75,12 @@ def test_rules_are_added_listed_and_removed(namespace: NamespaceThread, wire: Wi
     assert rules["corr"].value[0].value[8] == {"op": "insert"}
 
 
-def test_an_unknown_operation_says_so(namespace: NamespaceThread, wire: WireClient) -> None:
+def test_an_unknown_operation_is_reported_as_not_implemented(namespace: NamespaceThread, wire: WireClient) -> None:
     properties = wire.manage(namespace.queue(), "make-coffee", {}).properties
     assert (properties["statusCode"], properties["errorCondition"]) == (501, "amqp:not-implemented")
 
 
-def test_two_clients_of_one_connection_get_their_own_answers(namespace: NamespaceThread, wire: WireClient) -> None:
+def test_two_clients_on_one_connection_get_their_own_responses(namespace: NamespaceThread, wire: WireClient) -> None:
     node = f"{namespace.queue()}/$management"
     wire.attach_sender(1, node)
     for handle, target in ((2, "first"), (3, "second")):
@@ -93,7 +93,7 @@ def test_two_clients_of_one_connection_get_their_own_answers(namespace: Namespac
     assert [wire.expect(Code.TRANSFER)[0] for _ in range(3)] == [3, 2, 3]
 
 
-def test_an_answer_waits_for_the_link_that_takes_it(namespace: NamespaceThread, wire: WireClient) -> None:
+def test_a_response_waits_for_its_receiving_link(namespace: NamespaceThread, wire: WireClient) -> None:
     node = f"{namespace.queue()}/$management"
     wire.attach_sender(1, node)
     wire.transfer(1, 0, request({"operation": "com.microsoft:peek-message"}, {}, message_id="early"))

@@ -1,4 +1,4 @@
-"""An AMQP client of the tests' own, for what no SDK lets one say or see."""
+"""A minimal AMQP client, for frames that no SDK sends or exposes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Frame:
 
 
 class Answer(NamedTuple):
-    """Of a request node."""
+    """The response of a request node."""
 
     correlation_id: Any
     properties: dict[str, Any]
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 class WireClient:
-    """One connection with one session on channel 0. Handles are the caller's."""
+    """One connection with one session on channel 0. The caller chooses the handles."""
 
     def __init__(self, port: int, *, max_frame_size: int = 65536, idle_timeout_ms: int | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
@@ -106,7 +106,7 @@ class WireClient:
         self.send(Code.FLOW, [*windows, UInt(handle), UInt(delivery_count), UInt(credit), None, drain])
 
     def transfer(self, handle: int, delivery_id: int, payload: bytes, *, message_format: int = 0) -> None:
-        """In as many frames as it takes."""
+        """Send a delivery in as many frames as needed."""
         room = self._max_frame_size - 100
         for start in range(0, max(len(payload), 1), room):
             more = start + room < len(payload)
@@ -114,7 +114,7 @@ class WireClient:
             self.send(Code.TRANSFER, head, payload[start : start + room])
 
     def put_token(self, audience: str, name: str, key: str, *, lifetime_s: int = 600) -> dict[str, Any]:
-        """The application properties of $cbs's answer. Takes handles 100 and 101."""
+        """Send a token to $cbs; return the application properties of its response. Uses handles 100 and 101."""
         self.attach_sender(100, "$cbs")
         self.attach_receiver(101, "$cbs")
         self.give_credit(101, 10)
@@ -130,7 +130,7 @@ class WireClient:
         return parse_answer(answer.payload).properties
 
     def store(self, queue: str, *messages: bytes) -> None:
-        """Send messages and see each accepted. Takes handle 50."""
+        """Send messages and check that each is accepted. Uses handle 50."""
         self.attach_sender(50, queue)
         for number, encoded in enumerate(messages):
             self.transfer(50, number, encoded)
@@ -139,7 +139,7 @@ class WireClient:
         self.detach(50)
 
     def manage(self, entity: str, operation: str, body: object, *, reply_to: str = "here") -> Answer:
-        """One operation on the entity's $management node. Takes handles 10 and 11."""
+        """Run one operation on the entity's $management node. Uses handles 10 and 11."""
         self.attach_sender(10, f"{entity}/$management")
         self.attach_receiver(11, f"{entity}/$management", target=reply_to)
         self.give_credit(11, 10)
@@ -162,7 +162,7 @@ class WireClient:
         return str(self.expect(Code.DETACH)[2].value[0])
 
     def expect(self, code: Code) -> Frame:
-        """The next frame of this kind; flows and dispositions before it are passed over."""
+        """The next frame of this kind. Flows, dispositions and attaches before it are skipped."""
         while True:
             frame = self.read_frame()
             if frame.code == code:

@@ -1,4 +1,4 @@
-"""The Service Bus process of the sandbox with its Azure side, as the supervisor starts it."""
+"""The sandbox's Service Bus process with its Azure endpoint, started as the supervisor does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AzureProcess:
         self.ready: dict[str, Any] = dict.fromkeys(_PORTS, 0)
 
     def start(self) -> AzureProcess:
-        """On the same ports each time."""
+        """Start the process, on the same ports each time."""
         folder = self._folder
         arguments: list[str | Path] = ["--data", folder, "--key-file", folder / "key"]
         arguments += ["--cert", folder / "server.pem", "--key", folder / "server.key"]
@@ -45,12 +45,12 @@ class AzureProcess:
 
     @property
     def connection_string(self) -> str:
-        """Of the namespace that is there from the start."""
+        """The connection string of the initial namespace."""
         policy = f"SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={KEY}"
         return f"Endpoint=sb://localhost:{self.ready['amqp_port']};{policy};UseDevelopmentEmulator=true;"
 
     def administration(self, endpoint: str = "", key: str = KEY) -> ServiceBusAdministrationClient:
-        """`endpoint`: such as a namespace's serviceBusEndpoint."""
+        """`endpoint`: e.g. a namespace's serviceBusEndpoint."""
         host = endpoint.removeprefix("https://").strip("/") or f"localhost:{self.ready['admin_port']}"
         policy = f"SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey={key}"
         return ServiceBusAdministrationClient.from_connection_string(
@@ -64,11 +64,11 @@ class AzureProcess:
             return json.load(answer)
 
     def control_at(self, endpoint: str) -> None:
-        """Raises OSError when nobody listens there."""
+        """Raises OSError if nothing listens there."""
         with urlopen(f"{endpoint.replace('https', 'http')}health", timeout=60):
             pass
 
     def creates(self, ending: str) -> int:
-        """How often the resources whose ids end so were created."""
+        """How often resources whose ids have this ending were created."""
         found = self.control("counters")["azure_creates"]
         return sum(count for resource_id, count in found.items() if resource_id.endswith(ending.lower()))

@@ -1,4 +1,4 @@
-"""The provider's calls one by one, as the engine makes them, over gRPC."""
+"""Single calls to the provider, over gRPC as the engine makes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Calls:
     def __init__(self, port: int) -> None:
         self._channel = grpc.insecure_channel(
             f"127.0.0.1:{port}",
-            options=[("grpc.use_local_subchannel_pool", 1)],  # else clients share a connection, and its settings
+            options=[("grpc.use_local_subchannel_pool", 1)],  # otherwise clients share a connection and its settings
         )
         self._stub = ResourceProviderStub(self._channel)
 
@@ -36,20 +36,20 @@ class Calls:
         )
 
     def check(self, kind: str, inputs: Mapping[str, object], olds: Mapping[str, object] | None = None) -> Any:
-        """Inputs and the reasons for which they are refused."""
+        """The checked inputs, and the reasons why they are refused."""
         answer = self._stub.Check(
             provider_pb2.CheckRequest(urn=_urn(kind), news=to_struct(inputs), olds=to_struct(olds or {}))
         )
         return from_struct(answer.inputs), [each.reason for each in answer.failures]
 
     def create(self, kind: str, inputs: Mapping[str, object], *, preview: bool = False) -> tuple[str, dict[str, Any]]:
-        """Raises Refused."""
+        """The id and outputs of the new resource. Raises Refused."""
         request = provider_pb2.CreateRequest(urn=_urn(kind), properties=to_struct(inputs), preview=preview)
         answer = _answer(self._stub.Create, request)
         return answer.id, from_struct(answer.properties)
 
     def read(self, kind: str, resource_id: str, inputs: Mapping[str, object] | None = None) -> Any:
-        """Inputs and outputs; None when it is gone."""
+        """The inputs and outputs, or None if the resource no longer exists."""
         request = provider_pb2.ReadRequest(urn=_urn(kind), id=resource_id, inputs=to_struct(inputs or {}))
         answer = _answer(self._stub.Read, request)
         return (from_struct(answer.inputs), from_struct(answer.properties)) if answer.id else None

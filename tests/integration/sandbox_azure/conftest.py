@@ -12,7 +12,7 @@ from tests.integration.sandbox_azure.calls import Calls
 
 @pytest.fixture(scope="session")
 def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureProcess]:
-    """One for all tests of a worker, which name their resources apart."""
+    """One process for all tests of a worker, which use different resource names."""
     process = AzureProcess(tmp_path_factory.mktemp("azure")).start()
     yield process
     process.end()
@@ -25,7 +25,7 @@ def stack(azure: AzureProcess, tmp_path: Path) -> Stack:
 
 @pytest.fixture
 def own_azure(tmp_path: Path) -> Iterator[AzureProcess]:
-    """For a test that kills it."""
+    """A separate process, for a test that kills it."""
     folder = tmp_path / "own"
     folder.mkdir()
     process = AzureProcess(folder).start()

@@ -1,4 +1,4 @@
-"""Faults of Azure, engines that are killed, and a sandbox that is."""
+"""Azure faults, killed engines and a killed sandbox."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _exists(azure: AzureProcess, name: str) -> bool:
     return True
 
 
-def test_a_refusal_on_request_comes_in_azures_words_and_passes(azure: AzureProcess, stack: Stack) -> None:
+def test_a_requested_refusal_has_azure_s_wording_and_occurs_once(azure: AzureProcess, stack: Stack) -> None:
     azure.control("faults", {"kind": "azure", "entity": "refused-*", "code": "QuotaExceeded", "times": 1})
     stack.resources = [_queue("refused-once")]
     assert 'error: Status=403 Code="QuotaExceeded" Message="' in stack.refused()
@@ -58,7 +58,7 @@ def test_an_engine_can_be_killed_before_and_after_a_create(
                 > asked
                 and azure.creates(f"/queues/{name}") == made
             ),
-            "the engine asks for the queue",
+            "the engine to request the queue",
         )
     finally:
         os.killpg(engine.pid, signal.SIGKILL)
@@ -69,7 +69,7 @@ def test_an_engine_can_be_killed_before_and_after_a_create(
     assert azure.creates(f"/queues/{name}") == made
 
 
-def test_what_was_made_can_not_be_made_again(azure: AzureProcess, stack: Stack) -> None:
+def test_creating_an_existing_queue_is_refused(azure: AzureProcess, stack: Stack) -> None:
     with azure.administration() as client:
         client.create_queue("made-before")
     stack.resources = [_queue("made-before")]
@@ -78,7 +78,7 @@ def test_what_was_made_can_not_be_made_again(azure: AzureProcess, stack: Stack) 
     assert "/namespaces/sandbox/queues/made-before'" in said
 
 
-def test_everything_survives_a_kill_and_is_reached_as_before(
+def test_resources_and_connection_strings_survive_a_kill(
     own_azure: AzureProcess, stack_of: Callable[[AzureProcess], Stack]
 ) -> None:
     stack = stack_of(own_azure)
@@ -111,7 +111,7 @@ def test_everything_survives_a_kill_and_is_reached_as_before(
     stack.destroy()
 
 
-def test_a_request_that_comes_late_is_counted_once(azure: AzureProcess, calls: Calls) -> None:
+def test_a_delayed_delete_takes_effect_once(azure: AzureProcess, calls: Calls) -> None:
     azure.control("faults", {"kind": "azure", "operation": "delete", "entity": "late", "seconds": 0.3, "times": 1})
     resource_id, _ = calls.create(
         "Queue", {"resourceGroupName": "sandbox", "namespaceName": "sandbox", "queueName": "late"}
@@ -119,11 +119,11 @@ def test_a_request_that_comes_late_is_counted_once(azure: AzureProcess, calls: C
     begun = time.monotonic()
     calls.delete("Queue", resource_id)
     assert time.monotonic() - begun >= 0.3
-    calls.delete("Queue", resource_id)  # gone: nothing happens
+    calls.delete("Queue", resource_id)  # already deleted: nothing happens
     assert calls.read("Queue", resource_id) is None
 
 
-def test_access_by_keys_can_be_switched_off_and_on(own_azure: AzureProcess) -> None:
+def test_key_based_access_can_be_disabled_and_enabled(own_azure: AzureProcess) -> None:
     calls = Calls(own_azure.ready["azure_port"])
     names = {"resourceGroupName": "sandbox", "namespaceName": "keyless"}
     namespace = {**names, "location": "westeurope"}

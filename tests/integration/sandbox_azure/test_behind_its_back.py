@@ -1,4 +1,4 @@
-"""What others do to entities is seen by Read, and only that."""
+"""Read reports what others change in entities, and nothing else."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_changed_rules(calls: Calls, admin: ServiceBusAdministrationClient) -> N
     assert calls.read("Rule", resource_id, inputs) is None
 
 
-def test_a_default_rule_that_was_deleted_is_made_again(calls: Calls, admin: ServiceBusAdministrationClient) -> None:
+def test_a_deleted_default_rule_can_be_re_created(calls: Calls, admin: ServiceBusAdministrationClient) -> None:
     subscription = {**_HERE, "topicName": "no-default", "subscriptionName": "audit"}
     calls.create("Topic", {**_HERE, "topicName": "no-default"})
     calls.create("Subscription", subscription)
@@ -97,7 +97,7 @@ def test_a_default_rule_that_was_deleted_is_made_again(calls: Calls, admin: Serv
     assert isinstance(admin.get_rule("no-default", "audit", "$Default").filter, TrueRuleFilter)
 
 
-def test_a_queue_that_was_deleted_is_gone_and_an_update_makes_it_again(
+def test_a_deleted_queue_is_not_found_and_update_re_creates_it(
     calls: Calls, admin: ServiceBusAdministrationClient
 ) -> None:
     inputs = {**_HERE, "queueName": "deleted", "maxDeliveryCount": 4}
@@ -109,7 +109,7 @@ def test_a_queue_that_was_deleted_is_gone_and_an_update_makes_it_again(
     assert admin.get_queue("deleted").max_delivery_count == 4
 
 
-def test_a_policys_key_opens_its_queue_only(azure: AzureProcess, calls: Calls) -> None:
+def test_the_key_of_a_policy_authorizes_its_queue_only(azure: AzureProcess, calls: Calls) -> None:
     for name in ("opened", "closed"):
         calls.create("Queue", {**_HERE, "queueName": name})
     queue = {**_HERE, "queueName": "opened"}
@@ -139,7 +139,7 @@ def _send(connection_string: str, queue: str) -> None:
         sender.send_messages(ServiceBusMessage("a"))
 
 
-def test_a_namespace_goes_from_basic_to_standard_in_place(calls: Calls) -> None:
+def test_a_namespace_is_upgraded_from_basic_to_standard_in_place(calls: Calls) -> None:
     names = {**_HERE, "namespaceName": "growing-up"}
     basic = {**names, "location": "westeurope", "sku": {"name": "Basic"}, "tags": {"team": "a"}}
     resource_id, before = calls.create("Namespace", basic)

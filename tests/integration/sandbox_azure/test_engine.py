@@ -1,4 +1,4 @@
-"""What the Pulumi engine does with the sandbox as Azure: the whole life of resources of every type."""
+"""The Pulumi engine with the sandbox as Azure: the full lifecycle of resources of every type."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _everything(group: str, namespace: str) -> list[Resource]:
     ]
 
 
-def test_resources_of_every_type_are_made_reached_and_deleted(azure: AzureProcess, stack: Stack) -> None:
+def test_resources_of_every_type_are_created_used_and_deleted(azure: AzureProcess, stack: Stack) -> None:
     stack.resources = _everything("everything", "everything-here")
     stack.keys_of = {
         "resource_group_name": "$group.name",
@@ -93,17 +93,17 @@ def test_resources_of_every_type_are_made_reached_and_deleted(azure: AzureProces
     destroyed = stack.destroy()
     assert set(destroyed.values()) == {"delete"}
     assert len(destroyed) == len(stack.resources)
-    with pytest.raises(OSError):  # its listener is gone
+    with pytest.raises(OSError):  # its listener has stopped
         azure.control_at(outputs["namespace_endpoint"])
 
 
-def test_the_first_namespace_is_there_with_its_connection_string(azure: AzureProcess, stack: Stack) -> None:
+def test_the_initial_namespace_has_its_connection_string(azure: AzureProcess, stack: Stack) -> None:
     stack.keys_of = {**_HERE, "authorization_rule_name": "RootManageSharedAccessKey"}
     stack.up()
     assert stack.outputs["connection_string"] == azure.connection_string
 
 
-def test_what_others_change_and_delete_is_drift_and_comes_back(azure: AzureProcess, stack: Stack) -> None:
+def test_outside_changes_and_deletions_are_drift_and_are_fixed(azure: AzureProcess, stack: Stack) -> None:
     stack.resources = [_queue("drifting", {"max_delivery_count": 5})]
     stack.up()
     with azure.administration() as client:
@@ -120,7 +120,7 @@ def test_what_others_change_and_delete_is_drift_and_comes_back(azure: AzureProce
         assert stack.up() == {"queue": "create"}
 
 
-def test_an_update_is_in_place_and_what_is_left_out_is_the_default_again(azure: AzureProcess, stack: Stack) -> None:
+def test_updates_are_in_place_and_removed_settings_get_their_defaults(azure: AzureProcess, stack: Stack) -> None:
     stack.resources = [_queue("changing", {"max_delivery_count": 5, "lock_duration": "PT2M"})]
     stack.up()
     stack.resources = [_queue("changing", {"max_delivery_count": 6})]
@@ -133,7 +133,7 @@ def test_an_update_is_in_place_and_what_is_left_out_is_the_default_again(azure: 
     assert stack.drift() == {}
 
 
-def test_values_that_mean_the_same_are_no_change(stack: Stack) -> None:
+def test_equivalent_values_are_not_a_change(stack: Stack) -> None:
     stack.resources = [_queue("the-same", {"lock_duration": "PT60S"})]
     stack.up()
     stack.resources = [_queue("The-Same", {"lock_duration": "PT1M", "max_delivery_count": 10})]
@@ -152,7 +152,7 @@ def test_sessions_force_a_replacement_that_deletes_first(azure: AzureProcess, st
     assert azure.creates("/queues/replaced") == 2
 
 
-def test_a_replaced_namespace_takes_what_is_in_it_along(stack: Stack) -> None:
+def test_replacing_a_namespace_replaces_its_entities(stack: Stack) -> None:
     def program(namespace: str) -> list[Resource]:
         inside = {"resource_group_name": "sandbox", "namespace_name": "$namespace.name"}
         return [
@@ -169,7 +169,7 @@ def test_a_replaced_namespace_takes_what_is_in_it_along(stack: Stack) -> None:
     stack.destroy()
 
 
-def test_what_exists_is_imported_and_changes_nothing(azure: AzureProcess, stack: Stack) -> None:
+def test_an_existing_queue_is_imported_without_changes(azure: AzureProcess, stack: Stack) -> None:
     with azure.administration() as client:
         client.create_queue("adopted", max_delivery_count=4, requires_session=True)
     resource_id = (
@@ -184,8 +184,8 @@ def test_what_exists_is_imported_and_changes_nothing(azure: AzureProcess, stack:
     assert azure.creates("/queues/adopted") == 0
 
 
-def test_everything_can_be_taken_over(azure: AzureProcess, stack: Stack) -> None:
-    """With the first namespace and its group, and `$Default`, which nobody has made."""
+def test_every_resource_type_can_be_imported(azure: AzureProcess, stack: Stack) -> None:
+    """Including the initial namespace and its group, and `$Default`, which no test created."""
     calls = Calls(azure.ready["azure_port"])
     names = {"resourceGroupName": "sandbox", "namespaceName": "sandbox"}
     topic = {**names, "topicName": "taken-over"}
@@ -233,7 +233,7 @@ def test_everything_can_be_taken_over(azure: AzureProcess, stack: Stack) -> None
     assert stack.drift() == {}
 
 
-def test_a_name_that_is_left_out_is_made_up_and_kept(stack: Stack) -> None:
+def test_an_omitted_name_is_generated_and_kept(stack: Stack) -> None:
     stack.resources = [Resource("servicebus.Queue", "made-up", _HERE)]
     stack.up()
     name = stack.steps["made-up"].outputs["name"]
@@ -242,7 +242,7 @@ def test_a_name_that_is_left_out_is_made_up_and_kept(stack: Stack) -> None:
     assert stack.plan() == {}
 
 
-def test_many_queues_are_made_at_once(azure: AzureProcess, stack: Stack) -> None:
+def test_many_queues_are_created_concurrently(azure: AzureProcess, stack: Stack) -> None:
     stack.resources = [
         Resource("servicebus.Queue", f"q{number}", {**_HERE, "queue_name": f"many-{number}"}) for number in range(60)
     ]
