@@ -97,7 +97,7 @@ def test_metrics_of_every_task_grow_while_rows_flow(make: Callable[..., DStream]
         assert run.ended() == 0, run.stderr
 
 
-def test_metrics_include_the_provider_s_own_and_its_lag(make: Callable[..., DStream]) -> None:
+def test_metrics_include_those_of_the_provider_and_its_lag(make: Callable[..., DStream]) -> None:
     with make(m='provider_path = "./measured"\n    config {}').running("run", "m", "--metrics", "127.0.0.1:0") as run:
         base = base_url(run)
         wait_until(lambda: ("dstream_lag_seconds", "m") in figures(base), "the lag")

@@ -59,7 +59,7 @@ def test_a_signal_drains_and_the_next_run_repeats_nothing(
     assert len(ids) == len(set(ids)) == expected
 
 
-def test_a_second_ctrl_c_exits_immediately_with_the_signal_s_code(source: Sandbox, orders: tuple[DStream, str]) -> None:
+def test_a_second_ctrl_c_exits_immediately_with_the_signals_code(source: Sandbox, orders: tuple[DStream, str]) -> None:
     dstream, _ = orders
     with dstream.running("run", "orders") as run:
         run.says("run.started")

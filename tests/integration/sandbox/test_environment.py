@@ -110,7 +110,7 @@ def test_the_administration_client_needs_only_the_variables(variables: dict[str,
     assert "made-by-the-administration-client" in _python(_ADMINISTER, variables)
 
 
-def test_python_s_ssl_trusts_the_sandbox_with_only_the_variables(variables: dict[str, str]) -> None:
+def test_pythons_ssl_trusts_the_sandbox_with_only_the_variables(variables: dict[str, str]) -> None:
     assert _python(_OPENSSL, variables).strip() == "200"
 
 

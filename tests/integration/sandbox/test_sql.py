@@ -67,7 +67,7 @@ def test_several_results_are_printed_in_order(commands: Commands) -> None:
     ]
 
 
-def test_an_error_prints_sql_server_s_message_and_exits_with_1(commands: Commands) -> None:
+def test_an_error_prints_sql_servers_message_and_exits_with_1(commands: Commands) -> None:
     assert commands.error("sql", "SELECT * FROM dbo.Nowhere") == "Msg 208: Invalid object name 'dbo.Nowhere'."
     assert commands.error("sql", "RAISERROR(N'odd (208) [text]', 16, 1)") == "Msg 50000: odd (208) [text]"
 

@@ -36,7 +36,7 @@ def _name(kind: str) -> str:
     return f"{kind}-{uuid4().hex[:8]}"
 
 
-def test_a_new_queue_has_the_service_s_defaults(admin: ServiceBusAdministrationClient) -> None:
+def test_a_new_queue_has_the_services_defaults(admin: ServiceBusAdministrationClient) -> None:
     name = _name("q")
     made = admin.create_queue(name)
     read = admin.get_queue(name)

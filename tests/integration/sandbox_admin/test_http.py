@@ -58,7 +58,7 @@ def test_http_and_https_share_the_port(namespace: Namespace) -> None:
         connection.close()
 
 
-def test_entries_have_the_service_s_prefixes_and_order(namespace: Namespace) -> None:
+def test_entries_have_the_services_prefixes_and_order(namespace: Namespace) -> None:
     name = f"q-{uuid4().hex[:8]}"
     status, _ = _ask(namespace, "PUT", f"/{name}?api-version=2021-05", QUEUE)
     assert status == 201

@@ -33,7 +33,7 @@ def _exists(azure: AzureProcess, name: str) -> bool:
     return True
 
 
-def test_a_requested_refusal_has_azure_s_wording_and_occurs_once(azure: AzureProcess, stack: Stack) -> None:
+def test_a_requested_refusal_has_azures_wording_and_occurs_once(azure: AzureProcess, stack: Stack) -> None:
     azure.control("faults", {"kind": "azure", "entity": "refused-*", "code": "QuotaExceeded", "times": 1})
     stack.resources = [_queue("refused-once")]
     assert 'error: Status=403 Code="QuotaExceeded" Message="' in stack.refused()

@@ -1,4 +1,4 @@
-"""What Azure refuses, in its words."""
+"""What Azure refuses, with Azure's messages."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ _NAMESPACE = {"location": "westeurope", "sku": {"name": "Standard"}}
          "Manage permission should also include Send and Listen."),
     ],
 )  # fmt: skip
-def test_create_is_refused_in_azures_words(calls: Calls, kind: str, inputs: Mapping[str, object], words: str) -> None:
+def test_create_is_refused_with_azures_message(
+    calls: Calls, kind: str, inputs: Mapping[str, object], words: str
+) -> None:
     with pytest.raises(Refused) as refused:
         calls.create(kind, inputs)
     assert words in str(refused.value)
@@ -103,20 +105,20 @@ def test_check_refuses_what_azure_native_refuses(
     assert calls.check(kind, inputs)[1] == [reason]
 
 
-def test_the_location_is_the_resource_groups_unless_it_is_given(calls: Calls) -> None:
+def test_the_location_defaults_to_that_of_the_resource_group(calls: Calls) -> None:
     assert calls.check("Namespace", _HERE)[0]["location"] == "westeurope"
     assert calls.check("Namespace", _HERE, {"location": "northeurope"})[0]["location"] == "northeurope"
     calls.configure(location="uksouth")
     assert calls.check("Namespace", _HERE)[0]["location"] == "uksouth"
 
 
-def test_premium_is_for_good(calls: Calls) -> None:
+def test_premium_cannot_be_downgraded(calls: Calls) -> None:
     path = f"{_SUBSCRIPTION}/resourceGroups/refusals/providers/Microsoft.ServiceBus/namespaces"
     with pytest.raises(Refused, match="Updating the SKU of a namespace from 'Premium' to 'Standard' is not supported"):
         calls.update("Namespace", f"{path}/premium-refusals", {**_IN_PREMIUM, **_NAMESPACE})
 
 
-def test_a_subscription_keeps_its_sessions(calls: Calls) -> None:
+def test_sessions_of_a_subscription_cannot_be_changed(calls: Calls) -> None:
     topic = {**_HERE, "topicName": "kept-sessions"}
     calls.create("Topic", topic)
     resource_id, _ = calls.create("Subscription", {**topic, "subscriptionName": "s"})
@@ -124,7 +126,7 @@ def test_a_subscription_keeps_its_sessions(calls: Calls) -> None:
         calls.update("Subscription", resource_id, {**topic, "subscriptionName": "s", "requiresSession": True})
 
 
-def test_there_are_twelve_authorization_rules_at_most(calls: Calls) -> None:
+def test_an_entity_has_at_most_twelve_authorization_rules(calls: Calls) -> None:
     queue = {**_HERE, "queueName": "many-rules"}
     calls.create("Queue", queue)
     for number in range(12):
@@ -133,7 +135,7 @@ def test_there_are_twelve_authorization_rules_at_most(calls: Calls) -> None:
         calls.create("QueueAuthorizationRule", {**queue, "authorizationRuleName": "r12", "rights": ["Send"]})
 
 
-def test_a_changed_default_rule_is_not_taken_over(calls: Calls) -> None:
+def test_creating_a_changed_default_rule_is_refused(calls: Calls) -> None:
     subscription = {**_HERE, "topicName": "default-rules", "subscriptionName": "s"}
     calls.create("Topic", {**_HERE, "topicName": "default-rules"})
     calls.create("Subscription", subscription)
@@ -147,7 +149,7 @@ def test_a_changed_default_rule_is_not_taken_over(calls: Calls) -> None:
     assert calls.read("DefaultRule", resource_id) is None
 
 
-def test_the_first_namespace_and_its_group_cannot_be_deleted(calls: Calls) -> None:
+def test_the_initial_namespace_and_its_group_cannot_be_deleted(calls: Calls) -> None:
     group = f"{_SUBSCRIPTION}/resourceGroups/sandbox"
     with pytest.raises(Refused, match='Status=409 Code="ScopeLocked"'):
         calls.delete("Namespace", f"{group}/providers/Microsoft.ServiceBus/namespaces/sandbox")
@@ -155,14 +157,14 @@ def test_the_first_namespace_and_its_group_cannot_be_deleted(calls: Calls) -> No
         calls.delete("resources:ResourceGroup", group)
 
 
-def test_what_is_not_emulated_is_said(calls: Calls) -> None:
+def test_types_and_functions_that_are_not_emulated_are_named(calls: Calls) -> None:
     with pytest.raises(Refused, match="does not emulate resources of type azure-native:storage:StorageAccount"):
         calls.create("storage:StorageAccount", {})
     with pytest.raises(Refused, match="does not emulate the function azure-native:storage:listStorageAccountKeys"):
         calls.invoke("storage:listStorageAccountKeys")
 
 
-def test_functions_tell_of_resources_and_of_those_that_are_not_there(calls: Calls) -> None:
+def test_functions_return_resources_and_report_missing_ones(calls: Calls) -> None:
     calls.create("Queue", {**_HERE, "queueName": "looked-up", "maxDeliveryCount": 3})
     found = calls.invoke("servicebus:getQueue", **_HERE, queueName="looked-up")
     assert (found["maxDeliveryCount"], found["lockDuration"], found["messageCount"]) == (3, "PT1M", 0)
@@ -174,7 +176,7 @@ def test_functions_tell_of_resources_and_of_those_that_are_not_there(calls: Call
     assert calls.create("Queue", {**_HERE, "queueName": "of-another"})[0].startswith("/subscriptions/11111111-2222")
 
 
-def test_the_engine_shows_the_words(stack: Stack) -> None:
+def test_the_engine_shows_azures_message(stack: Stack) -> None:
     settings = {
         "resource_group_name": "sandbox",
         "namespace_name": "sandbox",

@@ -1,4 +1,4 @@
-"""A thin client of the Session seam: runs batches and collects what they answer."""
+"""A thin client of the Session seam: runs batches and collects their results."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class Client:
         self.session = session
 
     def answer(self, sql: str, params: Sequence[Param] = (), declarations: str = "") -> Answer:
-        """Everything a batch answers, errors included."""
+        """Run a batch; return everything it answers, including errors."""
         return collect(self.session.execute(sql, params, declarations=declarations))
 
     def run(self, sql: str, *params: tuple[str, SqlType, Any]) -> Answer:
-        """A batch that must succeed. Parameters: (name, type, value)."""
+        """Run a batch that must succeed. Parameters: (name, type, value)."""
         from dstream_sandbox.sqlserver.engine.types.names import declaration
 
         declared = ", ".join(f"{name} {declaration(type_)}" for name, type_, _ in params)
@@ -101,7 +101,7 @@ class Client:
 
 
 class Background:
-    """Something that may block, in a thread of its own."""
+    """Runs something that can block, in its own thread."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.result: Any = None
@@ -113,7 +113,7 @@ class Background:
     def _run(self) -> None:
         try:
             self.result = self._work()
-        except Exception as error:  # noqa: BLE001  # given back by finish
+        except Exception as error:  # noqa: BLE001  # raised by finish
             self.error = error
 
     def is_running(self) -> bool:

@@ -15,7 +15,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One server for a module; each test works in a database of its own."""
+    """One server per module; each test has its own database."""
     made = open_engine(Path(tmp_path_factory.mktemp("server")), user="sa", password="secret")
     yield made
     made.close()
@@ -51,6 +51,6 @@ def client(open_client: Callable[[], Client]) -> Client:
 
 @pytest.fixture
 def tracked(client: Client) -> Client:
-    """A client of a database under CDC."""
+    """A client of a database with CDC enabled."""
     client.run("EXEC sys.sp_cdc_enable_db")
     return client

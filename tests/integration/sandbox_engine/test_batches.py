@@ -1,4 +1,4 @@
-"""Batches: control flow, errors and what they end, procedures, dynamic SQL."""
+"""Batches: control flow, errors and their scope, procedures, dynamic SQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_variables_loops_and_branches(client: Client) -> None:
     assert client.rows(sql) == [(6, "1245")]
 
 
-def test_select_into_variables_takes_the_last_row_and_can_add_up(client: Client) -> None:
+def test_select_into_variables_takes_the_last_row_or_accumulates(client: Client) -> None:
     client.run("CREATE TABLE t (id int PRIMARY KEY, n varchar(5)); INSERT t VALUES (1,'a'),(2,'b'),(3,'c')")
     assert client.rows(
         "DECLARE @x int, @s varchar(50) = ''; SELECT @x = id FROM t ORDER BY id; SELECT @s = @s + n FROM t; SELECT @x, @s"
@@ -34,7 +34,7 @@ def test_select_into_variables_takes_the_last_row_and_can_add_up(client: Client)
     assert client.value("DECLARE @x int = 7; SELECT @x = id FROM t WHERE 1 = 0; SELECT @x") == 7
 
 
-def test_try_catch_knows_the_error(client: Client) -> None:
+def test_catch_can_read_the_error(client: Client) -> None:
     sql = """BEGIN TRY
       SELECT 1/0
     END TRY BEGIN CATCH
@@ -51,7 +51,7 @@ def test_throw_inside_catch_raises_the_same_error_and_ends_the_batch(client: Cli
     assert answer.results == []
 
 
-def test_raiserror_formats_and_the_batch_goes_on(client: Client) -> None:
+def test_raiserror_formats_its_message_and_the_batch_continues(client: Client) -> None:
     answer = client.answer("RAISERROR('%s has %d', 16, 2, N'it', 5); SELECT 'after'")
     assert [(m.number, m.text, m.state) for m in answer.messages] == [(50000, "it has 5", 2)]
     assert answer.results == [[("after",)]]
@@ -99,7 +99,7 @@ def test_a_conversion_error_ends_the_batch_and_a_constraint_error_does_not(clien
         ("WITH c AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c", 530),
     ],
 )
-def test_mistakes_have_sql_servers_numbers(client: Client, sql: str, number: int) -> None:
+def test_errors_have_sql_servers_numbers(client: Client, sql: str, number: int) -> None:
     assert client.error(sql) == number
 
 
@@ -120,7 +120,7 @@ def test_a_procedure_has_parameters_defaults_outputs_and_a_return_value(client: 
     assert client.error("EXEC dbo.p @nope = 1") == 8145
 
 
-def test_sp_executesql_takes_parameters_and_gives_outputs(client: Client) -> None:
+def test_sp_executesql_takes_parameters_and_returns_outputs(client: Client) -> None:
     sql = "DECLARE @o int; EXEC sp_executesql N'SET @x = @y * 2', N'@x int OUTPUT, @y int', @x = @o OUTPUT, @y = 21; SELECT @o"
     assert client.value(sql) == 42
     assert client.value("EXEC ('SELECT ' + '4')") == 4
@@ -132,7 +132,7 @@ def test_insert_exec_stores_a_procedures_rows(client: Client) -> None:
     assert client.rows("SELECT id, n FROM t ORDER BY id") == [(1, "a"), (2, "b")]
 
 
-def test_row_counts_identity_and_trancount_are_right_and_typed(client: Client) -> None:
+def test_row_counts_identity_and_trancount_are_correct_and_typed(client: Client) -> None:
     client.run("CREATE TABLE t (id int IDENTITY(10, 2), v int)")
     assert client.rows("INSERT t (v) VALUES (1),(2); SELECT @@ROWCOUNT, SCOPE_IDENTITY(), @@IDENTITY")[0] == (2, 12, 12)
     assert client.type_of("@@TRANCOUNT") == INT
@@ -141,7 +141,7 @@ def test_row_counts_identity_and_trancount_are_right_and_typed(client: Client) -
     assert client.run("SET NOCOUNT ON; UPDATE t SET v = 9").counts == [None]
 
 
-def test_identity_insert_allows_explicit_values_and_moves_the_counter(client: Client) -> None:
+def test_identity_insert_allows_explicit_values_and_advances_identity(client: Client) -> None:
     client.run("CREATE TABLE t (id int IDENTITY, v int)")
     assert client.error("INSERT t (id, v) VALUES (5, 1)") == 544
     client.run(
@@ -150,14 +150,14 @@ def test_identity_insert_allows_explicit_values_and_moves_the_counter(client: Cl
     assert client.rows("SELECT id FROM t ORDER BY id") == [(50,), (51,)]
 
 
-def test_implicit_transactions_begin_by_themselves(client: Client) -> None:
+def test_implicit_transactions_begin_automatically(client: Client) -> None:
     client.run("CREATE TABLE t (id int); SET IMPLICIT_TRANSACTIONS ON; INSERT t VALUES (1)")
     assert client.value("SELECT @@TRANCOUNT") == 1
     client.run("ROLLBACK; SET IMPLICIT_TRANSACTIONS OFF")
     assert client.value("SELECT count(*) FROM t") == 0
 
 
-def test_output_clauses_give_both_images(client: Client) -> None:
+def test_output_clauses_return_both_images(client: Client) -> None:
     client.run("CREATE TABLE t (id int IDENTITY, v int); CREATE TABLE log (id int, old int, new int)")
     assert client.rows("INSERT t (v) OUTPUT inserted.id, inserted.v VALUES (1), (2)") == [(1, 1), (2, 2)]
     assert client.rows("UPDATE t SET v = v * 10 OUTPUT deleted.v, inserted.v WHERE id = 2") == [(2, 20)]
@@ -175,7 +175,7 @@ def test_update_and_delete_through_a_join(client: Client) -> None:
     assert client.rows("SELECT id, v FROM a ORDER BY id") == [(1, 10), (3, 33)]
 
 
-def test_describe_names_the_first_result_without_running(client: Client) -> None:
+def test_describe_returns_the_first_result_without_running_it(client: Client) -> None:
     client.run("CREATE TABLE t (id int IDENTITY, n nvarchar(20) NULL)")
     columns = client.session.describe(
         "INSERT t VALUES ('x'); SELECT id, n AS [the name], id * 1.5 FROM t WHERE id = @p", "@p int"
@@ -190,7 +190,7 @@ def test_describe_names_the_first_result_without_running(client: Client) -> None
     assert client.session.describe("DELETE t") == ()
 
 
-def test_undeclared_parameters_get_the_types_of_their_places(client: Client) -> None:
+def test_undeclared_parameters_get_their_types_from_the_context(client: Client) -> None:
     client.run("CREATE TABLE t (id int, n nvarchar(20), d decimal(10,2))")
     found = client.session.describe_parameters("INSERT t VALUES (@P1, @P2, @P3)")
     assert [(n, t.name, t.length) for n, t in found] == [
@@ -209,7 +209,7 @@ def test_bulk_insert_is_all_or_nothing(client: Client) -> None:
     assert client.rows("SELECT count(*), max(id) FROM t") == [(10_000, 9_999)]
 
 
-def test_a_session_reset_forgets_settings_temp_tables_and_the_transaction(client: Client) -> None:
+def test_a_session_reset_discards_settings_temp_tables_and_transaction(client: Client) -> None:
     client.run("CREATE TABLE t (id int); CREATE TABLE #x (id int); SET NOCOUNT ON; BEGIN TRAN; INSERT t VALUES (1)")
     client.run("USE master")
     client.session.reset()
@@ -236,14 +236,14 @@ def test_a_statement_with_output_into_is_undone_as_a_whole(client: Client) -> No
     assert client.rows("SELECT id FROM log") == [(2,)]
 
 
-def test_a_rollback_says_which_definitions_it_does_not_take_back(client: Client) -> None:
+def test_a_rollback_reports_which_definitions_it_does_not_undo(client: Client) -> None:
     client.run("CREATE TABLE t (id int)")
     answer = client.answer("BEGIN TRAN; ALTER TABLE t ADD b int; ROLLBACK")
     assert answer.errors == []
     assert "AlterTable" in answer.messages[-1].text
 
 
-def test_a_statement_about_another_database_runs_there(client: Client, engine: Engine, database: str) -> None:
+def test_a_statement_on_another_database_runs_there(client: Client, engine: Engine, database: str) -> None:
     client.run("CREATE TABLE t (id int PRIMARY KEY); INSERT t VALUES (7); EXEC sys.sp_cdc_enable_db")
     client.run("EXEC sys.sp_cdc_enable_table 'dbo', 't', NULL; CREATE TABLE local (id int)")
     master = connect(engine, "master")

@@ -1,4 +1,4 @@
-"""What CDC records and answers. Rules: Microsoft Learn, "About change data capture" and the pages of its tables and functions."""
+"""What CDC records and returns. Rules: Microsoft Learn, "About change data capture" and the pages of its tables and functions."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def enable(client: Client, table: str, *, instance: str | None = None, net: int 
 
 
 def changes(client: Client, columns: str, instance: str = "dbo_t") -> list[tuple[Any, ...]]:
-    """Operation and columns of all rows in order."""
+    """The operation and columns of all rows, in order."""
     return client.rows(f"SELECT [__$operation], {columns} FROM cdc.[{instance}_CT] ORDER BY {KEY}")
 
 
-def test_insert_update_delete_are_operations_2_3_4_1_under_one_lsn_a_transaction(tracked: Client) -> None:
+def test_operations_are_2_3_4_1_with_one_lsn_per_transaction(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a varchar(10), b int)")
     enable(tracked, "t")
     tracked.run(
@@ -39,7 +39,7 @@ def test_insert_update_delete_are_operations_2_3_4_1_under_one_lsn_a_transaction
     assert changes(tracked, "id, a, b") == [(2, 1, "x", 1), (3, 1, "x", 1), (4, 1, "y", 1), (1, 1, "y", 1)]
     rows = tracked.rows(f"SELECT {KEY}, [__$end_lsn], [__$update_mask] FROM cdc.dbo_t_CT ORDER BY {KEY}")
     assert len({row[0] for row in rows}) == 1
-    assert rows[1][2] == rows[2][2], "3 and 4 share their seqval"
+    assert rows[1][2] == rows[2][2], "3 and 4 must share their seqval"
     assert [row[2] for row in rows] == sorted(row[2] for row in rows)
     assert [row[5] for row in rows] == [b"\x07", b"\x02", b"\x02", b"\x07"]
     assert all(row[4] is None for row in rows)
@@ -48,7 +48,7 @@ def test_insert_update_delete_are_operations_2_3_4_1_under_one_lsn_a_transaction
     assert names[-1] == "__$command_id"
 
 
-def test_the_mapping_names_the_transaction_and_max_lsn_is_its_last_row(tracked: Client) -> None:
+def test_the_lsn_mapping_has_the_transaction_and_ends_with_max_lsn(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     tracked.run("INSERT t VALUES (1)")
@@ -62,7 +62,7 @@ def test_the_mapping_names_the_transaction_and_max_lsn_is_its_last_row(tracked: 
     assert tracked.value("SELECT sys.fn_cdc_map_time_to_lsn('smallest greater than', '2999-01-01')") is None
 
 
-def test_rows_of_untracked_tables_and_rolled_back_work_leave_no_trace(tracked: Client) -> None:
+def test_untracked_tables_and_rolled_back_work_leave_no_trace(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int)")
     enable(tracked, "t")
     before = tracked.value("SELECT sys.fn_cdc_get_max_lsn()")
@@ -72,7 +72,7 @@ def test_rows_of_untracked_tables_and_rolled_back_work_leave_no_trace(tracked: C
     assert tracked.value("SELECT count(*) FROM cdc.lsn_time_mapping WHERE start_lsn > @l", ("@l", LSN, before)) == 1
 
 
-def test_commit_order_gives_start_lsn_and_write_order_gives_seqval(
+def test_commit_order_sets_start_lsn_and_write_order_sets_seqval(
     tracked: Client, open_client: Callable[[], Client]
 ) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
@@ -86,7 +86,7 @@ def test_commit_order_gives_start_lsn_and_write_order_gives_seqval(
     assert by_write == [(1,), (2,)]
 
 
-def test_several_tables_in_one_transaction_share_the_lsn_and_order_by_command(tracked: Client) -> None:
+def test_tables_in_one_transaction_share_the_lsn_and_order_by_command(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)")
     enable(tracked, "t")
     enable(tracked, "u")
@@ -108,7 +108,7 @@ def test_a_changed_key_is_a_delete_and_an_insert_with_one_seqval(tracked: Client
     assert delete[1] < insert[1]
 
 
-def test_many_changed_keys_delete_before_they_insert_so_that_a_replay_is_right(tracked: Client) -> None:
+def test_many_changed_keys_are_deleted_before_they_are_inserted(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY); INSERT t VALUES (1),(2),(3)")
     enable(tracked, "t")
     tracked.run("UPDATE t SET id = id + 1")
@@ -142,7 +142,7 @@ def test_the_mask_counts_columns_from_the_lowest_bit_of_the_last_byte(tracked: C
     )
 
 
-def test_large_values_are_null_where_they_did_not_change(tracked: Client) -> None:
+def test_unchanged_large_values_are_null(tracked: Client) -> None:
     tracked.run(
         "CREATE TABLE t (id int PRIMARY KEY, n int, big nvarchar(max), old text); INSERT t VALUES (1, 1, N'long', 'legacy')"
     )
@@ -165,7 +165,7 @@ def test_computed_columns_are_null_in_the_change_table(tracked: Client) -> None:
     assert changes(tracked, "a, twice") == [(3, 4, None), (4, 5, None)]
 
 
-def test_all_changes_hides_the_before_images_unless_asked(tracked: Client) -> None:
+def test_all_changes_omits_before_images_unless_requested(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a int); INSERT t VALUES (1, 1)")
     enable(tracked, "t")
     tracked.run("UPDATE t SET a = 2")
@@ -175,7 +175,7 @@ def test_all_changes_hides_the_before_images_unless_asked(tracked: Client) -> No
     assert tracked.error(query.format("everything")) == 313
 
 
-def test_a_range_outside_what_capture_covers_is_error_313(tracked: Client) -> None:
+def test_a_range_outside_the_captured_one_is_error_313(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     query = "SELECT * FROM cdc.fn_cdc_get_all_changes_dbo_t({}, {}, N'all')"
@@ -188,7 +188,7 @@ def test_a_range_outside_what_capture_covers_is_error_313(tracked: Client) -> No
     assert "..." in tracked.answer(query.format("NULL", high)).messages[0].text
 
 
-def test_net_changes_give_one_row_for_each_key(tracked: Client) -> None:
+def test_net_changes_return_one_row_per_key(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a int, b int); INSERT t VALUES (1,1,1),(2,2,2)")
     enable(tracked, "t", net=1)
     tracked.run(
@@ -208,7 +208,7 @@ def test_min_lsn_is_zero_for_an_unknown_instance(tracked: Client) -> None:
     assert tracked.value("SELECT sys.fn_cdc_get_min_lsn('nothing')") == ZERO
 
 
-def test_a_table_has_at_most_two_instances_and_each_sees_changes_from_its_start(tracked: Client) -> None:
+def test_a_table_has_at_most_two_instances_each_with_its_own_start(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     tracked.run("INSERT t VALUES (1); ALTER TABLE t ADD extra int NULL")
@@ -250,7 +250,7 @@ def test_the_catalog_describes_instances_columns_and_keys(tracked: Client) -> No
     assert index == [("CLUSTERED", True, n) for n in ("__$start_lsn", "__$command_id", "__$seqval", "__$operation")]
 
 
-def test_a_definition_change_goes_to_the_history_and_a_new_type_into_the_change_table(tracked: Client) -> None:
+def test_definition_changes_update_the_history_and_the_change_table(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a int, gone int); INSERT t VALUES (1, 5, 6)")
     enable(tracked, "t")
     tracked.run(
@@ -261,7 +261,7 @@ def test_a_definition_change_goes_to_the_history_and_a_new_type_into_the_change_
     assert tracked.rows("SELECT required_column_update FROM cdc.ddl_history ORDER BY ddl_lsn") == [(True,), (False,)]
 
 
-def test_truncate_is_refused_and_drop_takes_the_instance_along(tracked: Client) -> None:
+def test_truncate_is_refused_and_drop_removes_the_instance(tracked: Client) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     assert tracked.error("TRUNCATE TABLE t") == 4711
@@ -297,7 +297,7 @@ def test_a_stopped_capture_job_freezes_max_lsn_and_loses_nothing(tracked: Client
     assert tracked.value("SELECT sys.fn_cdc_get_max_lsn()") > frozen
 
 
-def test_with_a_capture_delay_changes_appear_late_and_together_with_their_mapping(tmp_path: Path) -> None:
+def test_a_capture_delay_delays_changes_together_with_their_mapping(tmp_path: Path) -> None:
     engine = open_engine(tmp_path, user="sa", password="secret", capture_delay_s=0.3)
     try:
         master = connect(engine, "master")
@@ -318,7 +318,7 @@ def test_with_a_capture_delay_changes_appear_late_and_together_with_their_mappin
         engine.close()
 
 
-def test_a_reader_without_rights_gets_zero_and_229(tracked: Client, engine: Any, database: str) -> None:
+def test_a_reader_without_permissions_gets_zero_and_229(tracked: Client, engine: Any, database: str) -> None:
     tracked.run(
         "CREATE TABLE t (id int PRIMARY KEY); CREATE LOGIN reader WITH PASSWORD = 'p@ss'; CREATE USER reader FOR LOGIN reader"
     )
@@ -345,7 +345,7 @@ def test_enabling_needs_an_enabled_database_and_a_known_table(client: Client) ->
     assert client.error("EXEC sys.sp_cdc_enable_table 'dbo', 't', NULL, @supports_net_changes = 1") == 22939
 
 
-def test_disabling_the_database_removes_schema_cdc(tracked: Client, database: str) -> None:
+def test_disabling_the_database_removes_the_cdc_schema(tracked: Client, database: str) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     tracked.run("EXEC sys.sp_cdc_disable_db")
@@ -358,10 +358,10 @@ def test_disabling_the_database_removes_schema_cdc(tracked: Client, database: st
     assert changes(tracked, "id") == [(2, 1)]
 
 
-def test_a_fence_gives_an_lsn_that_parts_the_snapshot_from_the_stream(
+def test_a_fence_gives_an_lsn_that_separates_snapshot_and_stream(
     tracked: Client, open_client: Callable[[], Client]
 ) -> None:
-    """A hand-over as in MaterializeInc/materialize#32979: a shared table lock, a pinned snapshot, a savepoint's LSN."""
+    """A handover as in MaterializeInc/materialize#32979: a shared table lock, a pinned snapshot, a savepoint's LSN."""
     tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
     enable(tracked, "t")
     tracked.run("INSERT t VALUES (1)")

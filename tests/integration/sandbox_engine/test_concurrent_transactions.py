@@ -1,4 +1,4 @@
-"""Several sessions at once: locks, isolation, deadlocks, savepoints."""
+"""Concurrent sessions: locks, isolation, deadlocks, savepoints."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def blocked(client: Client, work: Background) -> None:
     while time.monotonic() < deadline:
         if client.value("SELECT count(*) FROM sys.dm_exec_requests WHERE blocking_session_id <> 0"):
             return
-        assert work.is_running(), "it did not wait"
-    raise AssertionError("nobody waits")
+        assert work.is_running(), "the session did not wait"
+    raise AssertionError("no session is waiting")
 
 
-def test_two_sessions_hold_open_writes_and_the_second_commits_first(accounts: Client, open_client: Open) -> None:
+def test_of_two_sessions_with_open_writes_the_second_can_commit_first(accounts: Client, open_client: Open) -> None:
     first, second = open_client(), open_client()
     first.run("BEGIN TRAN; UPDATE acc SET amount = 1 WHERE id = 1")
     second.run("BEGIN TRAN; UPDATE acc SET amount = 2 WHERE id = 2; COMMIT")
@@ -38,7 +38,7 @@ def test_two_sessions_hold_open_writes_and_the_second_commits_first(accounts: Cl
     assert accounts.rows("SELECT id, amount FROM acc ORDER BY id") == [(1, 1), (2, 2), (3, 300)]
 
 
-def test_a_reader_sees_what_is_committed_and_its_own_changes(accounts: Client, open_client: Open) -> None:
+def test_a_session_sees_committed_rows_and_its_own_changes(accounts: Client, open_client: Open) -> None:
     writer = open_client()
     writer.run(
         "BEGIN TRAN; DELETE FROM acc WHERE id = 1; INSERT INTO acc VALUES (4,400,'d'); UPDATE acc SET amount += 1"
@@ -49,7 +49,7 @@ def test_a_reader_sees_what_is_committed_and_its_own_changes(accounts: Client, o
     assert writer.rows("SELECT id FROM acc ORDER BY id") == [(1,), (2,), (3,)]
 
 
-def test_a_writer_of_a_changed_row_waits_and_then_works_on_its_new_value(accounts: Client, open_client: Open) -> None:
+def test_an_update_of_a_locked_row_waits_and_uses_the_new_value(accounts: Client, open_client: Open) -> None:
     first, second = open_client(), open_client()
     first.run("BEGIN TRAN; UPDATE acc SET amount = amount + 10 WHERE id = 1")
     work = Background(lambda: second.run("UPDATE acc SET amount = amount + 1 WHERE id = 1"))
@@ -59,7 +59,7 @@ def test_a_writer_of_a_changed_row_waits_and_then_works_on_its_new_value(account
     assert accounts.value("SELECT amount FROM acc WHERE id = 1") == 111
 
 
-def test_an_insert_of_a_key_that_is_uncommitted_waits_and_then_fails(accounts: Client, open_client: Open) -> None:
+def test_inserting_an_uncommitted_key_waits_and_then_fails(accounts: Client, open_client: Open) -> None:
     first, second = open_client(), open_client()
     first.run("BEGIN TRAN; INSERT INTO acc VALUES (9,1,'x')")
     work = Background(lambda: second.error("INSERT INTO acc VALUES (9,2,'y')"))
@@ -68,7 +68,7 @@ def test_an_insert_of_a_key_that_is_uncommitted_waits_and_then_fails(accounts: C
     assert work.finish() == 2627
 
 
-def test_an_insert_of_a_key_that_is_being_deleted_waits_for_the_outcome(accounts: Client, open_client: Open) -> None:
+def test_inserting_a_key_that_is_being_deleted_waits_for_the_outcome(accounts: Client, open_client: Open) -> None:
     first, second = open_client(), open_client()
     first.run("BEGIN TRAN; DELETE FROM acc WHERE id = 3")
     work = Background(lambda: second.run("INSERT INTO acc VALUES (3,1,'new')"))
@@ -78,7 +78,7 @@ def test_an_insert_of_a_key_that_is_being_deleted_waits_for_the_outcome(accounts
     assert accounts.rows("SELECT amount, note FROM acc WHERE id = 3") == [(1, "new")]
 
 
-def test_two_sessions_that_wait_for_each_other_have_a_deadlock_victim(accounts: Client, open_client: Open) -> None:
+def test_a_deadlock_has_one_victim(accounts: Client, open_client: Open) -> None:
     first, second = open_client(), open_client()
     first.run("BEGIN TRAN; UPDATE acc SET amount = 1 WHERE id = 1")
     second.run("BEGIN TRAN; UPDATE acc SET amount = 2 WHERE id = 2")
@@ -91,7 +91,7 @@ def test_two_sessions_that_wait_for_each_other_have_a_deadlock_victim(accounts: 
     assert accounts.rows("SELECT amount FROM acc ORDER BY id") == [(1,), (1,), (300,)]
 
 
-def test_a_lock_time_out_is_1222_and_the_transaction_lives_on(accounts: Client, open_client: Open) -> None:
+def test_a_lock_timeout_is_1222_and_the_transaction_continues(accounts: Client, open_client: Open) -> None:
     first, second = open_client(), open_client()
     first.run("BEGIN TRAN; UPDATE acc SET amount = 1 WHERE id = 1")
     second.run("SET LOCK_TIMEOUT 50; BEGIN TRAN; UPDATE acc SET amount = 5 WHERE id = 3")
@@ -102,7 +102,7 @@ def test_a_lock_time_out_is_1222_and_the_transaction_lives_on(accounts: Client, 
     first.run("ROLLBACK")
 
 
-def test_a_shared_table_lock_waits_for_writers_and_keeps_new_ones_out(accounts: Client, open_client: Open) -> None:
+def test_a_shared_table_lock_waits_for_writers_and_blocks_new_ones(accounts: Client, open_client: Open) -> None:
     writer, fence, late = open_client(), open_client(), open_client()
     writer.run("BEGIN TRAN; UPDATE acc SET amount = 1 WHERE id = 1")
     work = Background(lambda: fence.run("BEGIN TRAN; SELECT 1 FROM acc WITH (TABLOCK, HOLDLOCK) WHERE 1 = 0"))
@@ -116,7 +116,7 @@ def test_a_shared_table_lock_waits_for_writers_and_keeps_new_ones_out(accounts: 
     late.run("UPDATE acc SET amount = 2 WHERE id = 2")
 
 
-def test_a_snapshot_stays_as_it_was_at_its_first_read(accounts: Client, open_client: Open) -> None:
+def test_a_snapshot_is_fixed_at_its_first_read(accounts: Client, open_client: Open) -> None:
     reader = open_client()
     reader.run("SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRAN")
     accounts.run("UPDATE acc SET amount = 11 WHERE id = 1")
@@ -128,7 +128,7 @@ def test_a_snapshot_stays_as_it_was_at_its_first_read(accounts: Client, open_cli
     assert reader.value("SELECT count(*) FROM acc") == 4
 
 
-def test_a_snapshot_may_not_change_what_others_changed_since(accounts: Client, open_client: Open) -> None:
+def test_a_snapshot_cannot_update_rows_changed_since(accounts: Client, open_client: Open) -> None:
     reader = open_client()
     reader.run("SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRAN; SELECT * FROM acc")
     accounts.run("UPDATE acc SET amount = 12 WHERE id = 1")
@@ -137,13 +137,13 @@ def test_a_snapshot_may_not_change_what_others_changed_since(accounts: Client, o
     assert accounts.rows("SELECT amount FROM acc ORDER BY id") == [(12,), (200,), (300,)]
 
 
-def test_snapshot_isolation_needs_the_databases_permission(client: Client, database: str) -> None:
+def test_snapshot_isolation_must_be_allowed_in_the_database(client: Client, database: str) -> None:
     client.run(f"CREATE TABLE t (id int); ALTER DATABASE {database} SET ALLOW_SNAPSHOT_ISOLATION OFF")
     client.run("SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRAN")
     assert client.error("SELECT * FROM t") == 3952
 
 
-def test_a_savepoint_takes_back_what_came_after_it(accounts: Client) -> None:
+def test_rolling_back_to_a_savepoint_undoes_later_changes(accounts: Client) -> None:
     accounts.run("BEGIN TRAN; UPDATE acc SET amount = 1 WHERE id = 1; SAVE TRAN here")
     accounts.run("UPDATE acc SET amount = 2; DELETE FROM acc WHERE id = 2; INSERT INTO acc VALUES (5,5,'e')")
     accounts.run("ROLLBACK TRAN here")
@@ -152,7 +152,7 @@ def test_a_savepoint_takes_back_what_came_after_it(accounts: Client) -> None:
     assert accounts.rows("SELECT id, amount FROM acc ORDER BY id") == [(1, 1), (2, 200), (3, 300)]
 
 
-def test_a_failed_statement_is_undone_and_the_transaction_lives_on(accounts: Client) -> None:
+def test_a_failed_statement_is_undone_and_the_transaction_continues(accounts: Client) -> None:
     accounts.run("BEGIN TRAN; UPDATE acc SET amount = 7 WHERE id = 1")
     assert accounts.error("INSERT INTO acc VALUES (10,1,'x'),(1,1,'dup')") == 2627
     assert accounts.value("SELECT @@TRANCOUNT") == 1
@@ -167,7 +167,7 @@ def test_xact_abort_rolls_the_whole_transaction_back(accounts: Client) -> None:
     assert accounts.value("SELECT amount FROM acc WHERE id = 1") == 100
 
 
-def test_repeatable_read_keeps_writers_out(accounts: Client, open_client: Open) -> None:
+def test_repeatable_read_blocks_writers(accounts: Client, open_client: Open) -> None:
     reader = open_client()
     reader.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; BEGIN TRAN; SELECT * FROM acc")
     accounts.run("SET LOCK_TIMEOUT 50")
@@ -196,7 +196,7 @@ def test_cancel_ends_a_running_query(client: Client) -> None:
     assert client.value("SELECT 1") == 1
 
 
-def test_counters_added_by_many_sessions_lose_no_update(accounts: Client, open_client: Open) -> None:
+def test_concurrent_increments_lose_no_update(accounts: Client, open_client: Open) -> None:
     clients = [open_client() for _ in range(4)]
 
     def add(client: Client) -> None:
@@ -224,14 +224,14 @@ def test_table_variables_keep_their_rows_when_a_transaction_rolls_back(client: C
     assert found == [(1, 1), (2, 5)]
 
 
-def test_temporary_tables_belong_to_one_session_and_follow_its_transaction(client: Client, open_client: Open) -> None:
+def test_temporary_tables_are_per_session_and_transactional(client: Client, open_client: Open) -> None:
     client.run("CREATE TABLE #t (id int IDENTITY, v int); INSERT INTO #t (v) VALUES (1),(2)")
     client.run("BEGIN TRAN; DELETE FROM #t; ROLLBACK")
     assert client.rows("SELECT id, v FROM #t ORDER BY id") == [(1, 1), (2, 2)]
     assert open_client().error("SELECT * FROM #t") == 208
 
 
-def test_a_change_that_waited_for_alter_table_knows_the_new_column(accounts: Client, open_client: Open) -> None:
+def test_an_insert_that_waited_for_alter_table_sees_the_new_column(accounts: Client, open_client: Open) -> None:
     first, second = open_client(), open_client()
     first.run("BEGIN TRAN; ALTER TABLE acc ADD rank int NOT NULL DEFAULT 7")
     work = Background(lambda: second.run("INSERT INTO acc (id, amount) VALUES (9, 9)"))

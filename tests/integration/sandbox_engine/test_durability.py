@@ -1,4 +1,4 @@
-"""kill -9 at any time: what COMMIT answered is there, change tables and tables agree, LSNs never go back or repeat."""
+"""kill -9 at any time: acknowledged commits survive, change tables match the tables, LSNs never go back or repeat."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ while True:
 """
 
 
-def test_what_commit_answered_survives_kill_and_lsns_go_on(tmp_path: Path) -> None:
+def test_acknowledged_commits_survive_a_kill_and_lsns_increase(tmp_path: Path) -> None:
     engine = open_engine(tmp_path, user="sa", password="secret")
     connect(engine, "master").run("CREATE DATABASE d")
     client = connect(engine, "d")
@@ -43,7 +43,7 @@ def test_what_commit_answered_survives_kill_and_lsns_go_on(tmp_path: Path) -> No
         engine = open_engine(tmp_path, user="sa", password="secret")
         client = connect(engine, "d")
         rows = client.rows("SELECT id, v FROM t ORDER BY id")
-        # One transaction more may have been committed whose answer nobody read.
+        # One more transaction may have been committed before its answer was read.
         assert [r[0] for r in rows] in (list(range(1, answered + 1)), list(range(1, answered + 2)))
         answered = len(rows)
         assert all(v == i + 1 for i, v in rows)
@@ -77,7 +77,7 @@ def _write_until_killed(folder: Path, number: int) -> int:
     return answered
 
 
-def test_databases_logins_and_definitions_are_there_after_reopening(tmp_path: Path) -> None:
+def test_databases_logins_and_definitions_survive_reopening(tmp_path: Path) -> None:
     engine = open_engine(tmp_path, user="sa", password="secret")
     connect(engine, "master").run("CREATE DATABASE d; CREATE LOGIN ada WITH PASSWORD = 'x'")
     client = connect(engine, "d")

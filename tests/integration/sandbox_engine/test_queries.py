@@ -1,4 +1,4 @@
-"""SELECT in its forms."""
+"""The forms of SELECT."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def shop(client: Client) -> Client:
         ("SELECT 'x' AS a ORDER BY a", [("x",)]),
     ],
 )  # fmt: skip
-def test_a_query_gives_its_rows(shop: Client, sql: str, rows: list[tuple[object, ...]]) -> None:
+def test_a_query_returns_its_rows(shop: Client, sql: str, rows: list[tuple[object, ...]]) -> None:
     assert shop.rows(sql) == rows
 
 
-def test_texts_that_differ_in_trailing_blanks_join(client: Client) -> None:
+def test_joins_ignore_case_and_trailing_blanks(client: Client) -> None:
     client.run(
         "CREATE TABLE a (x varchar(5)); CREATE TABLE b (x char(5), y int); INSERT a VALUES ('u'); INSERT b VALUES ('U', 1)"
     )
@@ -72,7 +72,7 @@ def test_texts_that_differ_in_trailing_blanks_join(client: Client) -> None:
     assert client.rows("SELECT y FROM b WHERE EXISTS (SELECT 1 FROM a WHERE a.x = b.x)") == [(2,)]
 
 
-def test_select_into_makes_a_table_of_the_same_types(shop: Client) -> None:
+def test_select_into_creates_a_table_with_the_same_types(shop: Client) -> None:
     shop.run(
         "SELECT id, total, name = CAST('x' AS varchar(7)) INTO copy FROM orders; SELECT * INTO #own FROM copy WHERE id > 11"
     )
@@ -84,13 +84,13 @@ def test_select_into_makes_a_table_of_the_same_types(shop: Client) -> None:
     ]  # fmt: skip
 
 
-def test_views_read_like_tables(shop: Client) -> None:
+def test_views_can_be_queried_like_tables(shop: Client) -> None:
     shop.run("CREATE VIEW totals (who, total) AS SELECT customer, sum(total) FROM orders GROUP BY customer")
     assert shop.value("SELECT total FROM totals WHERE who = 2") == 7
     assert shop.rows("SELECT table_type FROM information_schema.tables WHERE table_name = 'totals'") == [("VIEW",)]
 
 
-def test_the_catalog_tells_what_tools_ask(shop: Client, database: str) -> None:
+def test_the_catalog_answers_queries_of_tools(shop: Client, database: str) -> None:
     assert shop.rows(
         "SELECT s.name, t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id ORDER BY t.name"
     ) == [("dbo", "customers"), ("dbo", "orders")]
@@ -106,7 +106,7 @@ def test_the_catalog_tells_what_tools_ask(shop: Client, database: str) -> None:
     assert shop.value("SELECT count(*) FROM sys.dm_exec_sessions WHERE session_id = @@SPID") == 1
 
 
-def test_a_large_result_streams_in_bounded_pieces(client: Client) -> None:
+def test_a_large_result_streams_in_bounded_batches(client: Client) -> None:
     sizes = [
         len(e.rows) for e in client.session.execute("SELECT value FROM GENERATE_SERIES(1, 20000)") if hasattr(e, "rows")
     ]

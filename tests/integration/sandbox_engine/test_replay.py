@@ -1,4 +1,4 @@
-"""Whatever several sessions do at once: the change rows, replayed in the order of their four-part key, give the table."""
+"""Whatever concurrent sessions do, the change rows replayed in the order of their four-part key give the table."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _statement(rng: random.Random) -> str:
 
 
 def _work(client: Client, seed: int, steps: int) -> None:
-    """Errors of keys and locks are part of the game; anything else is not."""
+    """Run random statements; only key and lock errors are allowed."""
     rng = random.Random(seed)
     client.run("SET LOCK_TIMEOUT 300")
     for _ in range(steps):
@@ -52,7 +52,7 @@ def _work(client: Client, seed: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_replay_of_the_change_table_gives_the_table(
+def test_replaying_the_change_table_gives_the_table(
     tracked: Client, open_client: Callable[[], Client], seed: int
 ) -> None:
     tracked.run("CREATE TABLE t (id int PRIMARY KEY, a int, b varchar(200))")

@@ -1,4 +1,4 @@
-"""Every SQL type stored and given back exactly, and the errors of values that do not fit."""
+"""Every SQL type is stored and returned exactly; values that do not fit raise SQL Server's errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ VALUES: list[tuple[SqlType, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("type_", "values"), VALUES, ids=lambda v: declaration(v) if isinstance(v, SqlType) else "")
-def test_a_value_goes_in_and_comes_out_the_same_and_so_in_the_change_table(
+def test_values_round_trip_through_the_table_and_the_change_table(
     tracked: Client, type_: SqlType, values: list[Any]
 ) -> None:
     tracked.run(f"CREATE TABLE t (id int PRIMARY KEY, v {declaration(type_)} NULL)")
@@ -68,7 +68,7 @@ def test_a_value_goes_in_and_comes_out_the_same_and_so_in_the_change_table(
     assert tracked.rows("SELECT v FROM t WHERE id = 0") == [(None,)]
 
 
-def test_order_and_search_follow_the_type(client: Client) -> None:
+def test_ordering_and_comparison_follow_the_type(client: Client) -> None:
     client.run("CREATE TABLE t (d decimal(38,4), g uniqueidentifier, n nvarchar(20), o datetimeoffset)")
     client.run(
         "INSERT t VALUES (-5, '00000000-0000-0000-0000-010000000000', N'b', '2020-01-01 12:00 +02:00'), "
@@ -90,9 +90,7 @@ def test_order_and_search_follow_the_type(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["Cyrillic_General_CI_AS", "Latin1_General_100_CI_AS_SC_UTF8"])
-def test_a_varchar_column_of_another_code_page_is_refused_rather_than_filled_with_question_marks(
-    client: Client, name: str
-) -> None:
+def test_a_varchar_column_with_another_code_page_is_refused(client: Client, name: str) -> None:
     assert client.error(f"CREATE TABLE t (v varchar(5) COLLATE {name})") == 40515
     client.run(f"CREATE TABLE t (v nvarchar(5) COLLATE {name}); INSERT t VALUES (N'Зоя')")
     assert client.value("SELECT v FROM t") == "Зоя"
@@ -131,7 +129,7 @@ def test_char_pads_and_comparison_ignores_trailing_blanks(client: Client) -> Non
         ("DECLARE @d date = 1", 257),
     ],
 )
-def test_values_that_do_not_fit_have_sql_servers_errors(client: Client, sql: str, number: int) -> None:
+def test_values_that_do_not_fit_raise_sql_servers_errors(client: Client, sql: str, number: int) -> None:
     client.run("CREATE TABLE t (id int NOT NULL, v varchar(3), s smallint)")
     assert client.error(sql) == number
 
@@ -221,7 +219,7 @@ def test_rowversion_grows_with_every_change(client: Client) -> None:
     assert after[1] == before[1]
 
 
-def test_unique_keys_compare_like_the_column_and_null_is_a_value(client: Client) -> None:
+def test_unique_keys_use_the_collation_and_treat_null_as_a_value(client: Client) -> None:
     client.run(
         "CREATE TABLE t (id int PRIMARY KEY, n nvarchar(10) NULL CONSTRAINT uq UNIQUE); INSERT t VALUES (1, N'Ada'), (2, NULL)"
     )
@@ -245,7 +243,7 @@ def test_nvarchar_counts_utf_16_code_units(client: Client) -> None:
     assert client.rows("SELECT LEN(n), DATALENGTH(n), CAST(n AS nvarchar(2)) FROM t") == [(3, 6, "🎉")]
 
 
-def test_max_types_are_told_apart_from_sized_ones() -> None:
+def test_max_types_differ_from_sized_ones() -> None:
     assert make_type("varchar", ("max",)).length == MAX
     assert make_type("varchar").length == 1
     assert make_type("varchar", in_cast=True).length == 30

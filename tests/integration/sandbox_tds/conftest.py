@@ -32,19 +32,19 @@ class Listener:
     port: int
 
     def connection_string(self, extra: str = "") -> str:
-        """For Microsoft's driver."""
+        """A connection string for Microsoft's driver."""
         return (
             f"DRIVER={odbc_driver()};SERVER=127.0.0.1,{self.port};DATABASE=demo;UID=sa;PWD={PASSWORD};"
             f"TrustServerCertificate=yes;{extra}"
         )
 
     def odbc(self, extra: str = "", **options: bool) -> pyodbc.Connection:
-        """Microsoft's driver; of a repeated keyword in `extra` the driver takes the first, so it comes first."""
+        """Connect with Microsoft's driver. It uses the first of repeated keywords, so `extra` comes first."""
         options = {"autocommit": True, **options}
         return pyodbc.connect(extra + ";" + self.connection_string(), timeout=60, **options)
 
     def freetds(self, **options: Any) -> pymssql.Connection:
-        """FreeTDS inside pymssql."""
+        """Connect with FreeTDS, through pymssql."""
         return pymssql.connect(
             server="127.0.0.1",
             port=str(self.port),
@@ -92,7 +92,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def start(certificate: tuple[Path, Path]) -> Iterator[Callable[..., Listener]]:
-    """Starts listeners, each with an engine of its own."""
+    """Starts listeners, each with its own engine."""
     servers: list[SqlServer] = []
 
     def start_one(**options: bool) -> Listener:
@@ -113,12 +113,12 @@ def listener(start: Callable[..., Listener]) -> Listener:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for a condition, a minute at most."""
+    """Wait for a condition, for at most a minute."""
 
     def wait(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
         while not condition():
-            assert time.monotonic() < deadline, "it did not come true"
+            assert time.monotonic() < deadline, "the condition did not become true"
             time.sleep(0.005)
 
     return wait
