@@ -1,4 +1,4 @@
-"""The few calls of the ODBC API that pyodbc does not offer: server cursors, SQLGetData with a type of choice."""
+"""The few ODBC API calls that pyodbc does not offer: server cursors, SQLGetData with a chosen type."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Connection:
         _ODBC.SQLFreeHandle(_ENV, self._env)
 
     def execute(self, sql: str, cursor_type: int = FORWARD_ONLY) -> Statement:
-        """A statement that has run."""
+        """Run a statement; return its open result."""
         handle = _allocate(_STMT, self._dbc)
         _check(_ODBC.SQLSetStmtAttr(handle, _CURSOR_TYPE, ctypes.c_void_p(cursor_type), 0), _STMT, handle)
         _check(_ODBC.SQLExecDirect(handle, sql.encode(), _NTS), _STMT, handle)
@@ -59,7 +59,7 @@ class Statement:
         self._handle = handle
 
     def fetch(self, orientation: int = NEXT, offset: int = 0) -> str | None:
-        """The first column of the row it moves to, as text; None when there is no such row."""
+        """Move to a row; return its first column as text, or None if there is no such row."""
         code = _ODBC.SQLFetchScroll(self._handle, orientation, ctypes.c_long(offset))
         if code == _NO_DATA:
             return None
@@ -75,7 +75,7 @@ class Statement:
         return None if length.value == _NULL_DATA else buffer.raw[: length.value].decode("utf-16-le")
 
     def column_count(self) -> int:
-        """How many columns the application sees."""
+        """The number of columns that the application sees."""
         count = ctypes.c_short()
         _check(_ODBC.SQLNumResultCols(self._handle, ctypes.byref(count)), _STMT, self._handle)
         return count.value

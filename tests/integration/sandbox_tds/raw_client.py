@@ -1,4 +1,4 @@
-"""A client of bare packets, for what real drivers do rarely: reset flags, given-up messages, odd fragments."""
+"""A client that sends raw packets, for what drivers rarely do: reset flags, ignored messages, odd fragments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_TRANSACTION = struct.pack("<IIHQI", 22, 18, 2, 0, 1)
 
 
 class RawClient:
-    """Logged in, without TLS."""
+    """A logged-in connection without TLS."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
@@ -32,22 +32,22 @@ class RawClient:
         self._socket.close()
 
     def send(self, packet_type: int, status: int, payload: bytes) -> None:
-        """One packet."""
+        """Send one packet."""
         self._socket.sendall(packet(packet_type, status, payload))
 
     def send_in_pieces(self, pieces: Iterable[bytes]) -> None:
-        """Raw bytes, each piece in a segment of its own."""
+        """Send raw bytes, each piece in its own segment."""
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
             self._socket.sendall(piece)
 
     def batch(self, sql: str, status: int = END) -> bytes:
-        """The token stream that answers a batch."""
+        """Run a batch; return the token stream that answers it."""
         self.send(SQL_BATCH, status, batch_payload(sql))
         return self.answer()
 
     def answer(self) -> bytes:
-        """One message's payload."""
+        """Read one message; return its payload."""
         parts = []
         while True:
             header = self._exactly(8)
@@ -66,7 +66,7 @@ class RawClient:
 
 
 def packet(packet_type: int, status: int, payload: bytes) -> bytes:
-    """A packet of a client."""
+    """A client's packet."""
     return struct.pack(">BBHHBB", packet_type, status, len(payload) + 8, 0, 1, 0) + payload
 
 

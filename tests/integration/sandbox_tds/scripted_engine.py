@@ -1,4 +1,4 @@
-"""A small engine at the seam: it answers a few statements by name, so that the wire can be tested without T-SQL."""
+"""A small engine at the Session seam: answers a few statements by name, so that tests of the wire need no T-SQL."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class ScriptedSession:
         yield Done(total, is_select=True)
 
     def _sleep(self, rest: str, _: Sequence[Param]) -> Iterator[Event]:
-        """SLEEP n: until n seconds have passed or it is cancelled."""
+        """SLEEP n: wait for n seconds or until cancelled."""
         if self._cancelled.wait(float(rest)):
             self.engine.cancelled += 1
             return
@@ -177,7 +177,7 @@ class ScriptedSession:
 
 @dataclass
 class ScriptedEngine:
-    """Remembers what it was asked."""
+    """Records what it was asked."""
 
     results: dict[str, tuple[tuple[Column, ...], list[Row]]] = field(default_factory=dict)
     executed: list[tuple[str, tuple[Param, ...], str]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""`python -m dstream_sandbox.sqlserver` as a child, and connections to it."""
+"""`python -m dstream_sandbox.sqlserver` as a child process, and connections to it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.integration.sandbox_tds.scripted_engine import PASSWORD
 
 @dataclass
 class ServerProcess:
-    """A running server with a folder of its own."""
+    """A running server with its own folder."""
 
     process: subprocess.Popen[str]
     port: int
 
     @classmethod
     def start(cls, folder: Path, certificate: tuple[Path, Path], *options: str) -> ServerProcess:
-        """Returns when it accepts clients."""
+        """Start a server; return once it accepts clients."""
         password = folder / "password"
         password.write_text(PASSWORD + "\n")
         command = [sys.executable, "-m", "dstream_sandbox.sqlserver", "--data", str(folder / "data")]
@@ -36,7 +36,7 @@ class ServerProcess:
         return cls(process, ready["port"])
 
     def odbc(self, database: str = "master", *, autocommit: bool = True) -> pyodbc.Connection:
-        """Microsoft's driver."""
+        """Connect with Microsoft's driver."""
         return pyodbc.connect(
             f"DRIVER={odbc_driver()};SERVER=127.0.0.1,{self.port};DATABASE={database};UID=sa;PWD={PASSWORD};"
             "Encrypt=yes;TrustServerCertificate=yes",
@@ -45,13 +45,13 @@ class ServerProcess:
         )
 
     def freetds(self, database: str) -> pymssql.Connection:
-        """FreeTDS."""
+        """Connect with FreeTDS."""
         return pymssql.connect(
             server="127.0.0.1", port=str(self.port), user="sa", password=PASSWORD, database=database, autocommit=True
         )
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """Send SIGTERM; return the exit code."""
         self.process.terminate()
         code = self.process.wait(60)
         assert self.process.stdout is not None

@@ -1,4 +1,4 @@
-"""Several results, row counts, errors and messages of one batch, as drivers show them."""
+"""Several results, row counts, errors and messages of one batch, as drivers report them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dstream_sandbox.sqlserver.values import SqlType
 from tests.integration.sandbox_tds.conftest import Listener
 
 
-def test_results_and_row_counts_come_one_after_the_other(listener: Listener) -> None:
+def test_results_and_row_counts_arrive_in_order(listener: Listener) -> None:
     seen = []
     with listener.odbc() as connection:
         cursor = connection.execute("MANY 3")
@@ -30,24 +30,24 @@ def test_an_error_has_its_number_state_and_text(listener: Listener) -> None:
         assert connection.execute("SELECT 1").fetchval() == 1
 
 
-def test_an_error_under_parameters_is_reported_too(listener: Listener) -> None:
+def test_an_error_in_a_statement_with_parameters_is_reported(listener: Listener) -> None:
     with listener.odbc() as connection, pytest.raises(pyodbc.Error, match=r"It failed with @P1\. \(8134\)|8134"):
         connection.execute("FAIL 8134 ?", 1)
 
 
-def test_an_information_message_is_no_error(listener: Listener) -> None:
+def test_an_information_message_is_not_an_error(listener: Listener) -> None:
     with listener.odbc() as connection:
         (message,) = connection.execute("PRINT hello").messages
         assert message[1].endswith("hello")
 
 
-def test_use_tells_the_driver_its_new_database(listener: Listener) -> None:
+def test_use_reports_the_new_database_to_the_driver(listener: Listener) -> None:
     with listener.odbc() as connection:
         connection.execute("USE sales")
         assert connection.getinfo(pyodbc.SQL_DATABASE_NAME) == "sales"
 
 
-def test_a_batch_without_any_result_ends(listener: Listener) -> None:
+def test_a_batch_without_a_result_completes(listener: Listener) -> None:
     with listener.odbc() as connection:
         assert connection.execute("NOTHING").description is None
 

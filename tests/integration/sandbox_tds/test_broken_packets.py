@@ -1,4 +1,4 @@
-"""Whatever a client sends ends its own connection at most."""
+"""Whatever a client sends, it ends at most that client's connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESSAGES = [
 ]
 
 
-def test_the_unbroken_messages_are_answered(listener: Listener) -> None:
+def test_intact_messages_are_answered(listener: Listener) -> None:
     with RawClient(listener.port) as client:
         for packet_type, payload in MESSAGES:
             client.send(packet_type, END, payload)

@@ -1,4 +1,4 @@
-"""Bulk load by FreeTDS's bcp, which pymssql offers."""
+"""Bulk load with FreeTDS's bcp, which pymssql offers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_bulk_loaded_rows_arrive_with_their_nulls(listener: Listener) -> None:
     described = tuple(Column(name, SqlType("int")) for name in ("column_id", "system_type_name", "is_identity"))
     listener.engine.results[NAMES_OF] = (described, [])
     rows = [(1, "one", "x" * 10_000), (2, None, None), (3, "drei", "x")]
-    # In a process of its own: pymssql keeps the GIL while it loads.
+    # In a separate process: pymssql holds the GIL while it loads.
     program = f"""
 import pymssql
 connection = pymssql.connect(

@@ -1,4 +1,4 @@
-"""ATTENTION: before, in the middle of and after a result; and clients that vanish."""
+"""ATTENTION before, during and after a result, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Wait = Callable[[Callable[[], bool]], None]
 
 
 @pytest.mark.parametrize("encrypt", ["no", "yes"])
-def test_a_query_timeout_cancels_what_runs_and_the_session_lives_on(listener: Listener, encrypt: str) -> None:
+def test_a_query_timeout_cancels_the_query_but_not_the_session(listener: Listener, encrypt: str) -> None:
     with listener.odbc(f"Encrypt={encrypt}") as connection:
         connection.timeout = 1
         started = time.monotonic()
@@ -26,7 +26,7 @@ def test_a_query_timeout_cancels_what_runs_and_the_session_lives_on(listener: Li
 
 
 @pytest.mark.parametrize("encrypt", ["no", "yes"])
-def test_a_result_is_cancelled_in_its_middle(listener: Listener, encrypt: str) -> None:
+def test_a_result_can_be_cancelled_midway(listener: Listener, encrypt: str) -> None:
     with listener.odbc(f"Encrypt={encrypt}") as connection:
         cursor = connection.execute("COUNT 50000000")
         assert cursor.fetchone()[0] == 0
@@ -36,16 +36,16 @@ def test_a_result_is_cancelled_in_its_middle(listener: Listener, encrypt: str) -
     assert listener.engine.cancelled == 1
 
 
-def test_freetds_cancels_in_the_middle_too(listener: Listener) -> None:
+def test_freetds_can_cancel_a_result_midway(listener: Listener) -> None:
     with listener.freetds() as connection, connection.cursor() as cursor:
         cursor.execute("COUNT 50000000")
         assert cursor.fetchone()[0] == 0
-        cursor.execute("SELECT 1")  # cancels what is left
+        cursor.execute("SELECT 1")  # cancels the rest
         assert cursor.fetchall() == [(1,)]
     assert listener.engine.cancelled == 1
 
 
-def test_a_statement_after_many_cancellations_is_not_cancelled_itself(listener: Listener) -> None:
+def test_a_statement_after_many_cancellations_is_not_cancelled(listener: Listener) -> None:
     with listener.odbc("Encrypt=no") as connection:
         for _ in range(20):
             cursor = connection.execute("COUNT 50000000")
@@ -54,7 +54,7 @@ def test_a_statement_after_many_cancellations_is_not_cancelled_itself(listener: 
             assert len(connection.execute("COUNT 5000").fetchall()) == 5000
 
 
-def test_a_client_that_vanishes_ends_what_it_ran(listener: Listener, wait_until: Wait) -> None:
+def test_a_disconnected_clients_query_ends(listener: Listener, wait_until: Wait) -> None:
     connection = listener.odbc("Encrypt=no")
     cursor = connection.execute("COUNT 50000000")
     cursor.fetchone()

@@ -1,4 +1,4 @@
-"""Server cursors through the ODBC API, which asks for them when the cursor is not forward-only."""
+"""Server cursors through the ODBC API, which requests them for cursors that are not forward-only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ QUERY = "SELECT n, name FROM numbers"
 
 
 @pytest.mark.parametrize("kind", [odbc.STATIC, odbc.KEYSET, odbc.DYNAMIC])
-def test_a_scrollable_cursor_goes_where_it_is_told(listener: Listener, kind: int) -> None:
+def test_a_scrollable_cursor_moves_in_every_direction(listener: Listener, kind: int) -> None:
     columns = (Column("n", SqlType("int")), Column("name", SqlType("nvarchar", 10)))
     listener.engine.results[QUERY] = (columns, [(n, f"row {n}") for n in range(1, 8)])
     with odbc.Connection(listener.connection_string()) as connection:
@@ -36,7 +36,7 @@ def test_a_scrollable_cursor_goes_where_it_is_told(listener: Listener, kind: int
         assert connection.execute("SELECT 1").fetch() == "1"
 
 
-def test_a_cursor_on_nothing_has_no_rows(listener: Listener) -> None:
+def test_a_cursor_on_an_empty_result_has_no_rows(listener: Listener) -> None:
     listener.engine.results[QUERY] = ((Column("n", SqlType("int")),), [])
     with odbc.Connection(listener.connection_string()) as connection:
         assert connection.execute(QUERY, odbc.STATIC).fetch() is None

@@ -1,4 +1,4 @@
-"""Who gets in, over which encryption, and what the others are told."""
+"""Which clients can log in, with which encryption, and the errors that the others get."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.integration.sandbox_tds.conftest import Listener
 
 
 @pytest.mark.parametrize("encrypt", ["no", "yes"])
-def test_microsofts_driver_connects_with_tls_for_the_login_only_and_for_all(listener: Listener, encrypt: str) -> None:
+def test_microsofts_driver_uses_tls_for_the_login_or_for_everything(listener: Listener, encrypt: str) -> None:
     with listener.odbc(f"Encrypt={encrypt}") as connection:
         assert connection.execute("SELECT 1").fetchval() == 1
 
@@ -28,7 +28,7 @@ def test_freetds_connects_with_and_without_tls(listener: Listener, encryption: s
         assert cursor.fetchall() == [(1,)]
 
 
-def test_the_login_chooses_the_database(listener: Listener) -> None:
+def test_the_login_selects_the_database(listener: Listener) -> None:
     with listener.odbc("DATABASE=sales") as connection:
         assert connection.getinfo(pyodbc.SQL_DATABASE_NAME) == "sales"
         assert connection.getinfo(pyodbc.SQL_DBMS_NAME) == "Microsoft SQL Server"
@@ -45,12 +45,12 @@ def test_an_unknown_database_is_error_4060(listener: Listener) -> None:
         listener.odbc("DATABASE=nowhere")
 
 
-def test_tokens_of_entra_id_are_refused_in_words(listener: Listener) -> None:
+def test_entra_id_logins_are_refused_with_a_message(listener: Listener) -> None:
     with pytest.raises(pyodbc.Error, match="does not support Microsoft Entra ID logins"):
         listener.odbc("Authentication=ActiveDirectoryPassword")
 
 
-def test_a_client_older_than_tds_7_3_is_told_so(listener: Listener) -> None:
+def test_a_client_older_than_tds_7_3_is_refused_with_a_message(listener: Listener) -> None:
     with pytest.raises(pymssql.OperationalError, match=r"supports TDS 7\.3 and 7\.4"):
         listener.freetds(tds_version="7.1")
 
@@ -62,7 +62,7 @@ def test_both_versions_of_tds_work(listener: Listener, version: str) -> None:
         assert cursor.fetchall() == [(1,)]
 
 
-def test_a_client_that_asks_for_mars_goes_on_without_it(listener: Listener) -> None:
+def test_a_client_that_requests_mars_continues_without_it(listener: Listener) -> None:
     with listener.odbc("MARS_Connection=yes") as connection:
         first, second = connection.cursor(), connection.cursor()
         first.execute("COUNT 100000")
@@ -73,19 +73,19 @@ def test_a_client_that_asks_for_mars_goes_on_without_it(listener: Listener) -> N
 @pytest.mark.parametrize(
     "options", ["PacketSize=512;Encrypt=no", "PacketSize=32767;Encrypt=no", "PacketSize=16000;Encrypt=yes"]
 )
-def test_packets_have_the_size_that_the_client_asks_for(listener: Listener, options: str) -> None:
+def test_packets_have_the_size_that_the_client_requests(listener: Listener, options: str) -> None:
     with listener.odbc(options) as connection:
         assert connection.execute("SELECT ?", "x" * 100_000).fetchval() == "x" * 100_000
 
 
-def test_a_client_that_asks_for_packets_too_large_for_tls_can_still_read(listener: Listener) -> None:
-    # Sending so large ones is beyond Microsoft's driver itself, as it says.
+def test_a_client_can_read_after_requesting_packets_too_large_for_tls(listener: Listener) -> None:
+    # Microsoft's driver itself cannot send packets this large, and reports so.
     listener.engine.results["SELECT a"] = ((Column("a", SqlType("nvarchar", -1)),), [("x" * 100_000,)])
     with listener.odbc("PacketSize=32767;Encrypt=yes") as connection:
         assert connection.execute("SELECT a").fetchval() == "x" * 100_000
 
 
-def test_garbage_ends_the_connection_and_nobody_elses(listener: Listener) -> None:
+def test_garbage_ends_only_its_own_connection(listener: Listener) -> None:
     with socket.create_connection(("127.0.0.1", listener.port), timeout=60) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"\0" * 70_000)
         with suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""What the protocol allows and drivers seldom do."""
+"""What the protocol allows and drivers rarely do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_reset_flag_resets_the_session_and_is_acknowledged_first(listener: L
     assert listener.engine.resets == 1
 
 
-def test_a_message_that_the_client_gives_up_has_no_effect(listener: Listener) -> None:
+def test_an_ignored_message_has_no_effect(listener: Listener) -> None:
     with RawClient(listener.port) as client:
         client.send(SQL_BATCH, 0, batch_payload("INSERT one"))
         client.send(SQL_BATCH, END | IGNORE, b"")
@@ -59,7 +59,7 @@ def test_an_attention_in_the_same_segment_as_its_request_cancels_it(listener: Li
         assert ONE in client.batch("SELECT 1")
 
 
-def test_a_request_may_come_in_single_bytes_and_many_packets(listener: Listener) -> None:
+def test_a_request_can_arrive_byte_by_byte_in_many_packets(listener: Listener) -> None:
     payload = batch_payload("SELECT 1")
     packets = b"".join(
         packet(SQL_BATCH, END if n == len(payload) - 1 else 0, payload[n : n + 1]) for n in range(len(payload))
@@ -77,7 +77,7 @@ def test_an_unknown_message_ends_the_connection(listener: Listener, packet_type:
             client.answer()
 
 
-def test_a_late_notice_of_one_attention_does_not_cancel_the_next_request(listener: Listener) -> None:
+def test_a_late_attention_does_not_cancel_the_next_request(listener: Listener) -> None:
     with RawClient(listener.port) as client:
         for _ in range(5):
             client.send(SQL_BATCH, END, batch_payload("COUNT 50000000"))

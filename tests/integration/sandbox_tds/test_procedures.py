@@ -1,4 +1,4 @@
-"""RPC: procedures by name, prepared statements, and what describes them."""
+"""RPC: procedures by name, prepared statements, and their descriptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_procedure_returns_its_status_and_output_parameters(listener: Listener
         assert cursor.returnvalue == 7
 
 
-def test_a_procedure_shows_its_result(listener: Listener) -> None:
+def test_a_procedure_returns_its_result(listener: Listener) -> None:
     with listener.odbc() as connection:
         assert tuple(connection.execute("{call show(?, ?)}", 1, "two").fetchone()) == (1, "two")
     assert listener.engine.called[-1][0] == "show"
@@ -33,7 +33,7 @@ def test_an_unknown_procedure_is_error_2812(listener: Listener) -> None:
         connection.execute("{call nosuch(?)}", 1)
 
 
-def test_the_same_statement_is_prepared_once_and_executed_again(listener: Listener) -> None:
+def test_a_repeated_statement_is_prepared_once(listener: Listener) -> None:
     with listener.odbc() as connection:
         cursor = connection.cursor()
         assert [cursor.execute("SELECT ?", n).fetchval() for n in range(5)] == list(range(5))
@@ -46,7 +46,7 @@ def test_executemany_sends_every_row(listener: Listener) -> None:
     assert listener.engine.inserted == [(n, str(n)) for n in range(50)]
 
 
-def test_columns_are_described_without_running(listener: Listener) -> None:
+def test_columns_are_described_without_running_the_statement(listener: Listener) -> None:
     listener.engine.results["SELECT a"] = ((Column("a", SqlType("decimal", precision=9, scale=1)),), [])
     rows = []
     with listener.odbc() as connection:
@@ -57,7 +57,7 @@ def test_columns_are_described_without_running(listener: Listener) -> None:
 
 
 def test_fast_executemany_sends_arrays(listener: Listener, wait_until: Callable[[Callable[[], bool]], None]) -> None:
-    # In a process of its own: pyodbc keeps the GIL while it asks for the parameters' types.
+    # In a separate process: pyodbc holds the GIL while it requests the parameters' types.
     program = f"""
 import pyodbc
 connection = pyodbc.connect({listener.connection_string("Encrypt=no")!r}, autocommit=True)

@@ -1,4 +1,4 @@
-"""The server as a process: it starts, ends and comes back as it says."""
+"""The server as a process: start, stop and restart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.integration.sandbox_tds.server_process import ServerProcess
 Certificate = tuple[Path, Path]
 
 
-def test_sigterm_ends_it_cleanly_also_while_clients_wait(tmp_path: Path, certificate: Certificate) -> None:
+def test_sigterm_stops_it_cleanly_even_with_clients_connected(tmp_path: Path, certificate: Certificate) -> None:
     server = ServerProcess.start(tmp_path, certificate)
     idle, waiting = server.odbc(), server.odbc()
     waiting.execute("SELECT 1")
@@ -25,7 +25,7 @@ def test_sigterm_ends_it_cleanly_also_while_clients_wait(tmp_path: Path, certifi
         idle.execute("SELECT 1")
 
 
-def test_what_was_committed_is_there_after_kill_9(tmp_path: Path, certificate: Certificate) -> None:
+def test_committed_data_survives_kill_9(tmp_path: Path, certificate: Certificate) -> None:
     server = ServerProcess.start(tmp_path, certificate)
     with server.odbc() as connection:
         connection.execute("CREATE DATABASE kept")
@@ -47,7 +47,7 @@ def test_what_was_committed_is_there_after_kill_9(tmp_path: Path, certificate: C
         again.stop()
 
 
-def test_it_ends_with_the_process_that_started_it(
+def test_the_server_exits_with_the_process_that_started_it(
     tmp_path: Path, certificate: Certificate, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
     program = f"""
@@ -72,7 +72,7 @@ def _runs(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_taken_port_is_an_error(tmp_path: Path, certificate: Certificate) -> None:
+def test_a_port_in_use_is_an_error(tmp_path: Path, certificate: Certificate) -> None:
     server = ServerProcess.start(tmp_path, certificate)
     try:
         (tmp_path / "other").mkdir()

@@ -13,7 +13,7 @@ from tests.integration.sandbox_tds.conftest import Listener
 QUERY = "SELECT a FROM t"
 
 
-def test_a_select_is_run_once_and_served_again(start: Callable[..., Listener]) -> None:
+def test_a_select_runs_once_and_is_replayed(start: Callable[..., Listener]) -> None:
     listener = start(replay_reads=True)
     columns = (Column("a", SqlType("int")),)
     listener.engine.results[QUERY] = (columns, [(n,) for n in range(1000)])
@@ -23,14 +23,14 @@ def test_a_select_is_run_once_and_served_again(start: Callable[..., Listener]) -
     assert [sql for sql, _, _ in listener.engine.executed] == [QUERY]
 
 
-def test_other_parameters_are_another_read(start: Callable[..., Listener]) -> None:
+def test_different_parameters_are_a_different_read(start: Callable[..., Listener]) -> None:
     listener = start(replay_reads=True)
     with listener.odbc() as connection:
         assert [connection.execute("SELECT ?", n).fetchval() for n in (1, 2, 1, 2)] == [1, 2, 1, 2]
     assert len(listener.engine.executed) == 2
 
 
-def test_what_changes_data_always_runs(start: Callable[..., Listener]) -> None:
+def test_statements_that_change_data_always_run(start: Callable[..., Listener]) -> None:
     listener = start(replay_reads=True)
     with listener.odbc() as connection:
         for _ in range(3):
@@ -45,7 +45,7 @@ def test_without_the_option_every_read_runs(listener: Listener) -> None:
     assert len(listener.engine.executed) == 3
 
 
-def test_a_cursor_has_its_rows_also_when_its_statement_was_recorded(start: Callable[..., Listener]) -> None:
+def test_a_cursor_on_a_replayed_statement_has_its_rows(start: Callable[..., Listener]) -> None:
     listener = start(replay_reads=True)
     listener.engine.results[QUERY] = ((Column("a", SqlType("int")),), [(1,), (2,)])
     with odbc_api.Connection(listener.connection_string()) as connection:

@@ -22,7 +22,7 @@ NOON = DAY * TICKS_PER_DAY + TICKS_PER_DAY // 2
 GUID = UUID("00112233-4455-6677-8899-aabbccddeeff")
 UTF8 = "Latin1_General_100_CI_AS_SC_UTF8"
 
-# type, value at the seam, what pyodbc gives
+# type, value at the seam, value from pyodbc
 RESULTS: list[tuple[SqlType, Value, Any]] = [
     (SqlType("tinyint"), 255, 255),
     (SqlType("smallint"), -32768, -32768),
@@ -89,7 +89,7 @@ def odbc(listener: Listener) -> Iterator[pyodbc.Connection]:
         yield connection
 
 
-def test_every_type_of_result_arrives_as_declared(listener: Listener, odbc: pyodbc.Connection) -> None:
+def test_every_result_type_arrives_as_declared(listener: Listener, odbc: pyodbc.Connection) -> None:
     for sql_type, value, expected in RESULTS:
         columns = (Column("value", sql_type), Column("after", SqlType("int")))
         listener.engine.results["RESULT"] = (columns, [(value, 1), (None, 2), (value, 3)])
@@ -109,7 +109,7 @@ def test_freetds_reads_the_same_types(listener: Listener) -> None:
                 assert first[0] == expected, sql_type
 
 
-def test_a_result_tells_precision_scale_and_whether_it_may_be_null(listener: Listener, odbc: pyodbc.Connection) -> None:
+def test_a_result_describes_precision_scale_and_nullability(listener: Listener, odbc: pyodbc.Connection) -> None:
     columns = (
         Column("amount", SqlType("decimal", precision=12, scale=3), nullable=False),
         Column("name", SqlType("nvarchar", 50)),
@@ -151,7 +151,7 @@ VARIANTS = [
 ]
 
 
-def test_a_sql_variant_brings_its_base_type(listener: Listener) -> None:
+def test_a_sql_variant_carries_its_base_type(listener: Listener) -> None:
     columns = (Column("value", SqlType("sql_variant")),)
     with odbc_api.Connection(listener.connection_string()) as connection:
         for variant, expected in VARIANTS:
@@ -177,7 +177,7 @@ PARAMETERS: list[tuple[Any, SqlType]] = [
 ]
 
 
-def test_every_type_of_parameter_arrives_and_comes_back(listener: Listener, odbc: pyodbc.Connection) -> None:
+def test_every_parameter_type_round_trips(listener: Listener, odbc: pyodbc.Connection) -> None:
     for value, sql_type in PARAMETERS:
         assert odbc.execute("SELECT ?", value).fetchval() == value, sql_type
         (param,) = listener.engine.executed[-1][1]

@@ -1,4 +1,4 @@
-"""Real drivers on the real engine: what only the pair of wire and engine can get wrong."""
+"""Real drivers on the real engine: what only wire and engine together can get wrong."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def odbc(server: ServerProcess) -> Iterator[pyodbc.Connection]:
 
 @pytest.fixture
 def table(odbc: pyodbc.Connection, request: pytest.FixtureRequest) -> str:
-    """A table (id int primary key, v int) of the test's own."""
+    """A table (id int primary key, v int) for this test."""
     name = f"dbo.[{request.node.name}]"
     odbc.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, v int)")
     return name
@@ -74,7 +74,7 @@ VALUES: list[tuple[str, Any]] = [
 ]
 
 
-def test_values_go_into_tables_and_come_out_again(odbc: pyodbc.Connection) -> None:
+def test_values_round_trip_through_tables(odbc: pyodbc.Connection) -> None:
     declared = ", ".join(f"c{n} {sql_type} NULL" for n, (sql_type, _) in enumerate(VALUES))
     odbc.execute(f"CREATE TABLE dbo.typed (id int, {declared})")
     marks = ", ".join("?" * len(VALUES))
@@ -92,7 +92,7 @@ def test_fetching_streams_a_long_result(odbc: pyodbc.Connection) -> None:
     assert sum(1 for _ in cursor) == 99_999
 
 
-def test_two_open_transactions_commit_in_the_other_order(server: ServerProcess, table: str) -> None:
+def test_two_open_transactions_can_commit_in_reverse_order(server: ServerProcess, table: str) -> None:
     with server.odbc("demo", autocommit=False) as first, server.odbc("demo", autocommit=False) as second:
         first.execute(f"INSERT INTO {table} VALUES (1, 1)")
         second.execute(f"INSERT INTO {table} VALUES (2, 2)")
@@ -102,7 +102,7 @@ def test_two_open_transactions_commit_in_the_other_order(server: ServerProcess, 
         first.commit()
 
 
-def test_a_writer_that_waits_for_a_row_can_be_cancelled(server: ServerProcess, table: str) -> None:
+def test_a_writer_waiting_for_a_row_can_be_cancelled(server: ServerProcess, table: str) -> None:
     with server.odbc("demo", autocommit=False) as holder, server.odbc("demo") as waiter:
         holder.execute(f"INSERT INTO {table} VALUES (1, 1)")
         holder.commit()
@@ -123,7 +123,7 @@ def test_a_writer_that_waits_for_a_row_can_be_cancelled(server: ServerProcess, t
         "SELECT COUNT_BIG(*) FROM GENERATE_SERIES(1, 100000) a CROSS JOIN GENERATE_SERIES(1, 100000) b",
     ],
 )
-def test_what_runs_long_can_be_cancelled(odbc: pyodbc.Connection, sql: str) -> None:
+def test_long_running_statements_can_be_cancelled(odbc: pyodbc.Connection, sql: str) -> None:
     odbc.timeout = 1
     started = time.monotonic()
     with pytest.raises(pyodbc.OperationalError, match="Query timeout expired"):
@@ -132,7 +132,7 @@ def test_what_runs_long_can_be_cancelled(odbc: pyodbc.Connection, sql: str) -> N
     assert odbc.execute("SELECT 1").fetchval() == 1
 
 
-def test_a_savepoint_is_rolled_back_to(odbc: pyodbc.Connection, table: str) -> None:
+def test_a_transaction_can_roll_back_to_a_savepoint(odbc: pyodbc.Connection, table: str) -> None:
     odbc.autocommit = False
     odbc.execute(f"INSERT INTO {table} VALUES (1, 1)")
     odbc.execute("SAVE TRANSACTION here")
@@ -162,7 +162,7 @@ def test_errors_arrive_with_their_numbers(odbc: pyodbc.Connection, sql: str, sta
         assert caught.value.args[0] == state
 
 
-def test_a_procedure_gives_its_output_and_its_status(server: ServerProcess) -> None:
+def test_a_procedure_returns_its_output_and_its_status(server: ServerProcess) -> None:
     with server.freetds("demo") as connection, connection.cursor() as cursor:
         assert cursor.callproc("dbo.twice", (21, pymssql.output(int))) == (21, 42)
         assert cursor.returnvalue == 3

@@ -1,4 +1,4 @@
-"""The sandbox's Service Bus as a process of its own, and the provider against it."""
+"""The sandbox's Service Bus as a separate process, and the provider connected to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FILES = {"--cert": "server.pem", "--key": "server.key", "--key-file": "policy.k
 
 
 class Broker:
-    """Started by `start`; after `kill` it comes back on the same ports with what it acknowledged."""
+    """The process. Started again after `kill`, it has the same ports and everything it acknowledged."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
         self._folder = folder
@@ -90,7 +90,7 @@ class Broker:
         return name
 
     def fault(self, **fault: Any) -> None:
-        """One fault on request; see `dstream_sandbox.servicebus.faults`."""
+        """Request a fault; see `dstream_sandbox.servicebus.faults`."""
         self._control("POST", "faults", json.dumps(fault).encode())
 
     def clear_faults(self) -> None:
@@ -101,14 +101,14 @@ class Broker:
         return counters
 
     def receive(self, queue: str, count: int, **options: Any) -> list[ServiceBusReceivedMessage]:
-        """Take `count` messages, and what else there is at once: too many must show, too."""
+        """Receive `count` messages and any others that are available, so that extra messages show."""
         return self._receive("get_queue_receiver", (queue,), count, options)
 
     def receive_subscription(self, topic: str, subscription: str, count: int) -> list[ServiceBusReceivedMessage]:
         return self._receive("get_subscription_receiver", (topic, subscription), count, {})
 
     def receive_sessions(self, queue: str, sessions: int, count: int) -> dict[str, list[bytes]]:
-        """The bodies of so many sessions with `count` messages each."""
+        """The bodies of `sessions` sessions with `count` messages each."""
 
         def receive_next(_: int) -> tuple[str, list[bytes]]:
             messages = self.receive(queue, count, session_id=NEXT_AVAILABLE_SESSION)
@@ -142,7 +142,7 @@ class Broker:
 
 @dataclass
 class Publishing:
-    """A started provider, as the SDK drives it, and what it told about itself."""
+    """A started provider, driven as the SDK does, and its telemetry."""
 
     provider: ServiceBus
     told: list[bytes] = field(default_factory=list)
@@ -152,13 +152,13 @@ class Publishing:
         return batch, self.provider.write(batch)
 
     def publish(self, lines: Sequence[bytes], timeout_s: float = WAIT_S) -> Batch:
-        """Write and wait until it is durable."""
+        """Write the lines and wait until they are durable."""
         batch, future = self.write(lines)
         future.result(timeout_s)
         return batch
 
     def logs(self, event: str) -> list[dict[str, Any]]:
-        """Log lines of that event so far."""
+        """The log lines of this event so far."""
         records = map(json.loads, list(self.told))
         return [record for record in records if record.get("event") == event]
 
@@ -172,7 +172,7 @@ FAST_RETRIES = {"first_delay": "50ms", "max_delay": "500ms", "server_busy_delay"
 
 @contextmanager
 def publishing(broker: Broker, queue: str | None = None, **settings: Any) -> Iterator[Publishing]:
-    """The provider with these settings, started; closed at the end."""
+    """Start the provider with these settings; close it on exit."""
     config = {"connection_string": broker.connection_string, "retry": FAST_RETRIES, **settings}
     if queue is not None:
         config["queue"] = queue

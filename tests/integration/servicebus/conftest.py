@@ -13,7 +13,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker that all tests share, and on which none asks for faults."""
+    """A broker that all tests share. None requests faults on it."""
     broker = Broker(tmp_path_factory.mktemp("calm")).start()
     yield broker
     broker.stop()
@@ -35,7 +35,7 @@ def stormy(_stormy: Broker) -> Iterator[Broker]:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Broker]:
-    """A broker of the test's own, to be killed."""
+    """A separate broker, for tests that kill it."""
     broker = Broker(tmp_path).start()
     yield broker
     broker.stop()
@@ -43,5 +43,5 @@ def own(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def new_name() -> Callable[[], str]:
-    """Names of entities that no other test uses."""
+    """Returns entity names that no other test uses."""
     return lambda: f"queue-{next(_numbers)}"

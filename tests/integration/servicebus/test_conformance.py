@@ -1,4 +1,4 @@
-"""servicebus is held to the protocol by `dstream provider test`, over the real client library and a broker."""
+"""`dstream provider test` checks servicebus against the protocol, with the real client library and a broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A broker on its bad days: nothing is lost, repeats carry the same id, order holds, what is final stops at once."""
+"""A faulty broker: nothing is lost, repeats carry the same id, order holds, permanent errors stop immediately."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def without_repeats(items: Sequence[bytes]) -> list[bytes]:
     return list(dict.fromkeys(items))
 
 
-PASSING: dict[str, dict[str, Any]] = {
+TRANSIENT: dict[str, dict[str, Any]] = {
     "connection dropped before storing": {"kind": "drop", "at": "before_store", "times": 2},
     "connection dropped after storing": {"kind": "drop", "at": "after_store", "times": 2},
     "link detached": {"kind": "detach", "times": 2, "condition": "amqp:link:detach-forced"},
@@ -43,27 +43,25 @@ def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "GRACE_S", 0.3)
 
 
-def test_a_passing_fault_loses_nothing_and_repeats_only_with_the_same_id(
-    stormy: Broker, new_name: Callable[[], str]
-) -> None:
+def test_transient_faults_lose_nothing_and_repeats_keep_their_id(stormy: Broker, new_name: Callable[[], str]) -> None:
     expected = {(f"dbo.Cars/{n}", line) for n, line in enumerate(LINES)}
 
     def withstand(name: str) -> None:
         queue = stormy.create_queue(new_name())
         with publishing(stormy, queue, batch={"max_messages": 300}) as run:
             run.publish(LINES[:100])
-            stormy.fault(**PASSING[name], entity=queue)
+            stormy.fault(**TRANSIENT[name], entity=queue)
             run.publish(LINES[100:])
         arrived = stormy.receive(queue, len(LINES))
-        assert len(run.logs("servicebus.retry")) >= PASSING[name]["times"], name
+        assert len(run.logs("servicebus.retry")) >= TRANSIENT[name]["times"], name
         assert without_repeats(bodies(arrived)) == LINES, name
         assert set(zip(ids(arrived), bodies(arrived), strict=True)) == expected, name
 
-    with ThreadPoolExecutor(len(PASSING)) as pool:  # each is mostly waiting, on a queue of its own
-        list(pool.map(withstand, PASSING))
+    with ThreadPoolExecutor(len(TRANSIENT)) as pool:  # each mostly waits, on its own queue
+        list(pool.map(withstand, TRANSIENT))
 
 
-def test_an_event_that_the_service_finds_too_large_alone_is_kept_in_a_file(
+def test_an_event_rejected_as_too_large_is_kept_in_a_file(
     stormy: Broker, new_name: Callable[[], str], tmp_path: Path
 ) -> None:
     queue = stormy.create_queue(new_name())
@@ -77,7 +75,7 @@ def test_an_event_that_the_service_finds_too_large_alone_is_kept_in_a_file(
     assert len(rejected.read_text().splitlines()) == 1
 
 
-def test_a_broker_that_stops_reading_is_left_for_a_new_connection(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_a_broker_that_stops_reading_gets_a_new_connection(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name(), requires_duplicate_detection=True)
     with publishing(stormy, queue) as run:
         run.publish(LINES[:10])
@@ -90,7 +88,7 @@ def test_a_broker_that_stops_reading_is_left_for_a_new_connection(stormy: Broker
     assert bodies(stormy.receive(queue, len(LINES))) == LINES
 
 
-def test_a_busy_server_is_given_time_and_the_rate_recovers(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_a_busy_server_is_retried_after_a_delay(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name())
     with publishing(stormy, queue) as run:
         stormy.fault(kind="reject", condition="com.microsoft:server-busy", times=3, entity=queue)
@@ -103,7 +101,7 @@ def test_a_busy_server_is_given_time_and_the_rate_recovers(stormy: Broker, new_n
     assert bodies(stormy.receive(queue, len(LINES))) == LINES
 
 
-def test_a_throttled_namespace_gets_everything_in_the_end(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_a_throttled_namespace_eventually_gets_everything(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name())
     stormy.fault(kind="throttle", rate=1500, entity=queue)
 
@@ -115,7 +113,7 @@ def test_a_throttled_namespace_gets_everything_in_the_end(stormy: Broker, new_na
     assert bodies(stormy.receive(queue, 3 * len(LINES))) == LINES * 3
 
 
-def test_a_killed_broker_is_found_again_when_it_is_back(own: Broker) -> None:
+def test_publishing_resumes_when_a_killed_broker_is_back(own: Broker) -> None:
     queue = own.create_queue("q", requires_duplicate_detection=True)
     with publishing(own, queue, batch={"max_messages": 200}) as run:
         run.publish(LINES[:500])
@@ -130,7 +128,7 @@ def test_a_killed_broker_is_found_again_when_it_is_back(own: Broker) -> None:
     assert bodies(own.receive(queue, len(LINES))) == LINES
 
 
-def test_a_broker_killed_after_it_stored_makes_no_second_copy(own: Broker) -> None:
+def test_a_broker_killed_after_storing_gets_no_second_copy(own: Broker) -> None:
     queue = own.create_queue("q", requires_duplicate_detection=True)
     with publishing(own, queue) as run:
         run.publish(LINES[:10])
@@ -144,7 +142,7 @@ def test_a_broker_killed_after_it_stored_makes_no_second_copy(own: Broker) -> No
     assert bodies(own.receive(queue, len(LINES))) == LINES
 
 
-def test_a_link_that_was_idle_is_renewed_before_the_service_drops_it(
+def test_an_idle_link_is_renewed_before_the_service_drops_it(
     stormy: Broker, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = stormy.create_queue(new_name())
@@ -160,7 +158,7 @@ def test_a_link_that_was_idle_is_renewed_before_the_service_drops_it(
     assert bodies(stormy.receive(queue, 20)) == LINES[:20]
 
 
-def test_one_session_s_trouble_leaves_the_others_order_alone(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_a_fault_in_one_session_keeps_the_order_of_the_others(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name(), requires_session=True, requires_duplicate_detection=True)
     tables = ["dbo.A", "dbo.B", "dbo.C", "dbo.D"]
     lines = [event(n, table) for n, table in zip(range(1200), itertools.cycle(tables), strict=False)]
@@ -171,7 +169,7 @@ def test_one_session_s_trouble_leaves_the_others_order_alone(stormy: Broker, new
     assert stormy.receive_sessions(queue, 4, 300) == {table: lines[start::4] for start, table in enumerate(tables)}
 
 
-def test_an_entity_that_is_deleted_stops_the_run_at_once(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_a_deleted_entity_stops_the_run_immediately(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name())
     with publishing(stormy, queue) as run:
         run.publish(LINES[:10])
@@ -193,7 +191,7 @@ def test_an_entity_that_is_deleted_stops_the_run_at_once(stormy: Broker, new_nam
         ({"kind": "reject", "condition": "com.microsoft:argument-error"}, "servicebus.refused", "data"),
     ],
 )
-def test_what_is_final_stops_the_run_with_its_cause(
+def test_a_permanent_error_stops_the_run_with_its_cause(
     stormy: Broker, new_name: Callable[[], str], fault: dict[str, Any], code: str, kind: str
 ) -> None:
     queue = stormy.create_queue(new_name())
@@ -206,7 +204,7 @@ def test_what_is_final_stops_the_run_with_its_cause(
     assert not run.logs("servicebus.retry")
 
 
-def test_a_send_that_the_service_finds_too_large_is_cut_smaller(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_a_send_rejected_as_too_large_is_split(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name())
     with publishing(stormy, queue) as run:
         stormy.fault(kind="reject", condition="amqp:link:message-size-exceeded", times=2, entity=queue)

@@ -1,4 +1,4 @@
-"""The executable on its pipes: what the host sees of it."""
+"""The executable on its pipes, as the host sees it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Executable:
         self.process.stdin.flush()
 
     def next(self, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """The next line of its stdout that is wanted."""
+        """The next line of its stdout that `wanted` accepts."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             told = json.loads(line)
             if wanted(told):
                 return dict(told)
-        raise AssertionError(f"it ended with {self.process.wait()}")
+        raise AssertionError(f"it exited with {self.process.wait()}")
 
     def ack(self) -> dict[str, Any]:
         return self.next(lambda told: told.get("dstream") == "ack")
@@ -59,7 +59,7 @@ def checkpoint(seq: int, lines: Sequence[bytes]) -> bytes:
     return json.dumps({"dstream": "checkpoint", "seq": seq, "n": len(lines)}, separators=(",", ":")).encode()
 
 
-def test_every_line_is_acknowledged_and_then_it_ends(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_every_line_is_acknowledged_before_it_exits(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name())
     lines = [event(n) for n in range(2000)]
 
@@ -76,7 +76,7 @@ def test_every_line_is_acknowledged_and_then_it_ends(calm: Broker, new_name: Cal
     assert bodies(calm.receive(queue, len(lines))) == lines
 
 
-def test_nothing_is_acknowledged_before_the_broker_has_it(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_nothing_is_acknowledged_before_the_broker_stores_it(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name())
     stormy.fault(kind="reject", condition="amqp:internal-error", times=3, entity=queue)
 
@@ -90,7 +90,7 @@ def test_nothing_is_acknowledged_before_the_broker_has_it(stormy: Broker, new_na
     assert told[-1] == {"dstream": "ack", "seq": 1, "n": 1}
 
 
-def test_a_killed_provider_s_successor_loses_and_repeats_nothing(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_a_restart_after_a_kill_loses_and_repeats_nothing(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name(), requires_duplicate_detection=True)
     lines = [event(n) for n in range(6000)]
     marked = [line for start in range(0, 6000, 100) for line in _with_mark(start, lines)]

@@ -1,4 +1,4 @@
-"""What arrives, from real links to the sandbox's broker."""
+"""What arrives over real links to the sandbox's broker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dstream.errors import DataError
 from tests.integration.servicebus.broker import Broker, bodies, event, publishing
 
 
-def test_events_arrive_byte_for_byte_in_order_under_their_ids(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_events_arrive_byte_for_byte_in_order_with_their_ids(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name())
     lines = [event(n, Name="Ä" * (n % 50)) for n in range(5000)]
 
@@ -28,7 +28,7 @@ def test_events_arrive_byte_for_byte_in_order_under_their_ids(calm: Broker, new_
     assert run.counted("messages_sent") == 5000
 
 
-def test_a_link_limit_is_respected_by_cutting(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_batches_are_split_at_the_links_limit(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name())
     lines = [event(n, Note="x" * 60_000) for n in range(20)]
 
@@ -38,9 +38,7 @@ def test_a_link_limit_is_respected_by_cutting(calm: Broker, new_name: Callable[[
     assert bodies(calm.receive(queue, len(lines))) == lines
 
 
-def test_tables_of_the_original_s_settings_go_to_the_original_s_queues(
-    calm: Broker, new_name: Callable[[], str]
-) -> None:
+def test_original_settings_publish_to_the_original_queues(calm: Broker, new_name: Callable[[], str]) -> None:
     host = new_name()
     for table in ("cars", "persons"):
         calm.create_queue(f"{host}-test-db-{table}")
@@ -62,7 +60,7 @@ def test_tables_of_the_original_s_settings_go_to_the_original_s_queues(
     assert bodies(calm.receive(f"{host}-test-db-persons", 50)) == persons
 
 
-def test_an_entity_may_show_up_with_its_first_event(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_an_entity_can_appear_with_its_first_event(calm: Broker, new_name: Callable[[], str]) -> None:
     prefix = new_name()
     calm.create_queue(f"{prefix}-cars")
 
@@ -72,7 +70,7 @@ def test_an_entity_may_show_up_with_its_first_event(calm: Broker, new_name: Call
     assert bodies(calm.receive(f"{prefix}-cars", 1)) == [event(1)]
 
 
-def test_each_table_has_a_session_and_its_order(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_each_table_has_an_ordered_session(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name(), requires_session=True)
     tables = ["dbo.A", "dbo.B", "dbo.C"]
     lines = [event(n, tables[n % 3]) for n in range(3000)]
@@ -86,7 +84,7 @@ def test_each_table_has_a_session_and_its_order(calm: Broker, new_name: Callable
     }
 
 
-def test_each_row_has_a_session_on_demand(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_each_row_can_have_its_own_session(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name(), requires_session=True)
     lines = [event(n % 4, Version=n) for n in range(40)]
 
@@ -96,7 +94,7 @@ def test_each_row_has_a_session_on_demand(calm: Broker, new_name: Callable[[], s
     assert calm.receive_sessions(queue, 4, 10) == {f"dbo.Cars/{key}": lines[key::4] for key in range(4)}
 
 
-def test_repeats_are_dropped_where_duplicate_detection_is_on(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_duplicate_detection_drops_repeats(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name(), requires_duplicate_detection=True)
     lines = [event(n) for n in range(100)]
 
@@ -107,7 +105,7 @@ def test_repeats_are_dropped_where_duplicate_detection_is_on(calm: Broker, new_n
     assert bodies(calm.receive(queue, 100)) == lines
 
 
-def test_a_topic_is_published_to_like_a_queue(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_topics_are_published_to_like_queues(calm: Broker, new_name: Callable[[], str]) -> None:
     topic = new_name()
     with calm.administration() as administration:
         administration.create_topic(topic)
@@ -122,7 +120,7 @@ def test_a_topic_is_published_to_like_a_queue(calm: Broker, new_name: Callable[[
     assert messages[0].application_properties == {b"operation": b"Insert"}
 
 
-def test_data_alone_with_time_to_live_arrives(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_data_only_bodies_and_time_to_live_are_sent(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name())
 
     with publishing(calm, queue, body="data", time_to_live="1h") as run:
@@ -134,7 +132,7 @@ def test_data_alone_with_time_to_live_arrives(calm: Broker, new_name: Callable[[
     assert message.time_to_live.total_seconds() == 3600
 
 
-def test_tls_with_a_ca_of_one_s_own_on_a_port_of_one_s_own(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_tls_with_a_custom_ca_on_a_custom_port(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name())
     settings = {
         "connection_string": calm.tls_connection_string,
@@ -159,7 +157,7 @@ def test_an_oversize_event_stops_the_stream_by_default(calm: Broker, new_name: C
     assert bodies(calm.receive(queue, 1)) == [event(1)]
 
 
-def test_an_oversize_event_is_kept_in_a_file_on_demand(
+def test_an_oversize_event_is_kept_in_a_file_on_request(
     calm: Broker, new_name: Callable[[], str], tmp_path: Path
 ) -> None:
     queue = calm.create_queue(new_name())
@@ -175,7 +173,7 @@ def test_an_oversize_event_is_kept_in_a_file_on_demand(
     assert (record["message_id"], record["entity"], record["event"]) == ("dbo.Cars/2", queue, json.loads(large))
 
 
-def test_a_message_larger_than_a_batch_travels_alone_where_the_tier_allows(tmp_path: Path) -> None:
+def test_a_message_larger_than_a_batch_is_sent_alone_if_the_tier_allows(tmp_path: Path) -> None:
     premium = Broker(tmp_path, "--profile", "premium").start()
     queue = premium.create_queue("large", max_message_size_in_kilobytes=102_400)
     lines = [event(1), event(2, Blob="x" * 3_000_000), event(3)]
@@ -187,7 +185,7 @@ def test_a_message_larger_than_a_batch_travels_alone_where_the_tier_allows(tmp_p
     premium.stop()
 
 
-def test_the_public_path_sends_what_the_fast_path_sends(
+def test_the_public_path_sends_the_same_as_the_fast_path(
     calm: Broker, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sdk_batch, "choose_fill", lambda: (sdk_batch.fill_public, "the SDK is another"))

@@ -1,4 +1,4 @@
-"""What is wrong before the first event is said before `ready`."""
+"""Problems that exist before the first event are reported before `ready`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_closed_port(calm: Broker) -> None:
     assert found == ("servicebus.unreachable", "unreachable", "connection_string")
 
 
-def test_a_ca_file_that_is_not_there(calm: Broker) -> None:
+def test_a_missing_ca_file(calm: Broker) -> None:
     with pytest.raises(DStreamError, match="no-such-file") as caught, publishing(calm, "q", ca_file="no-such-file"):
         pass
 
@@ -72,13 +72,13 @@ def test_a_certificate_of_an_unknown_ca(calm: Broker, new_name: Callable[[], str
 
 
 @pytest.mark.parametrize("text", ["nonsense", "Endpoint=sb://localhost/", "SharedAccessKeyName=a;SharedAccessKey=b"])
-def test_a_connection_string_that_cannot_be_read(calm: Broker, text: str) -> None:
+def test_an_invalid_connection_string(calm: Broker, text: str) -> None:
     found = failure(calm, "q", connection_string=text)
 
     assert found == ("servicebus.bad_connection_string", "config", "connection_string")
 
 
-def test_a_queue_that_requires_sessions_when_there_are_none(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_a_queue_that_requires_sessions_when_none_are_sent(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name(), requires_session=True)
 
     found = failure(calm, queue, admin_connection_string=calm.admin_connection_string, ca_file=calm.ca_file)
@@ -96,7 +96,7 @@ def test_a_disabled_queue(calm: Broker, new_name: Callable[[], str]) -> None:
     assert failure(calm, queue) == ("servicebus.entity_disabled", "config", "queue")
 
 
-def test_duplicate_detection_that_is_off_is_a_warning(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_duplicate_detection_turned_off_is_a_warning(calm: Broker, new_name: Callable[[], str]) -> None:
     settings = {"admin_connection_string": calm.admin_connection_string, "ca_file": calm.ca_file}
     off = calm.create_queue(new_name())
     on = calm.create_queue(new_name(), requires_duplicate_detection=True)
@@ -109,7 +109,7 @@ def test_duplicate_detection_that_is_off_is_a_warning(calm: Broker, new_name: Ca
     assert not having.logs("servicebus.duplicate_detection")
 
 
-def test_duplicate_detection_that_may_not_be_read_is_unknown(calm: Broker, new_name: Callable[[], str]) -> None:
+def test_duplicate_detection_that_cannot_be_read_is_unknown(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name())
     settings = {
         "admin_connection_string": calm.admin_connection_string.replace(KEY, "d3Jvbmc="),

@@ -1,4 +1,4 @@
-"""Fixtures of the engine's programs against the sandbox's administration endpoint."""
+"""Fixtures for the engine's programs against the sandbox's administration endpoint."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.running import Sandbox
 
 @pytest.fixture(scope="module")
 def administration(sandbox: Sandbox) -> Iterator[ServiceBusAdministrationClient]:
-    """What everybody else uses to change the entities behind the engine's back."""
+    """The client that changes entities outside the engine."""
     with clients.administration(sandbox.folder, sandbox.settings) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def port(administration: ServiceBusAdministrationClient) -> Iterator[int]:
-    """Where the provider under test is served."""
+    """The port of the provider under test."""
     with serving(lambda: administration) as port:
         yield port
 
@@ -36,7 +36,7 @@ def stack(tmp_path: Path, port: int) -> Stack:
 
 @pytest.fixture(autouse=True)
 def _event_loop() -> Iterator[None]:
-    """Pulumi's programs look for the thread's event loop, which must be there and closed in the end."""
+    """Set the thread's event loop, which Pulumi programs need, and close it afterwards."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield

@@ -1,4 +1,4 @@
-"""The provider under test, served as `dstream:servicebus:*`, and resources of it."""
+"""The provider under test, served as `dstream:servicebus:*`, and its resources."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def entity(type_: str, name: str, settings: Mapping[str, Any]) -> Resource:
 
 @contextlib.contextmanager
 def serving(administration: Callable[[], ServiceBusAdministrationClient]) -> Iterator[int]:
-    """The provider on a port of its own."""
+    """Serve the provider on its own port."""
     with served({"dstream": entities_resources(administration)}, parallel=None) as ports:
         yield ports["dstream"]

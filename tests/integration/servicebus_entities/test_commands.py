@@ -1,4 +1,4 @@
-"""Mode `entities` through `dstream` itself."""
+"""Mode `entities` through the `dstream` command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ task "orders" {
 """
 
 
-def test_commands_make_entities_guard_their_messages_and_say_who_may_not(
+def test_commands_create_entities_protect_messages_and_need_manage(
     dstream: Callable[..., DStream], sandbox: Sandbox, administration: ServiceBusAdministrationClient
 ) -> None:
     run = dstream(_HCL, sandbox.env)

@@ -1,4 +1,4 @@
-"""servicebus is held to the lifecycle rules of the protocol, over the real engine and the sandbox's administration."""
+"""`dstream provider test` checks servicebus against the lifecycle rules, with the real engine and the sandbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 from tests.running import DStream, Sandbox
 
 
-@pytest.mark.soak  # some twenty commands of the engine
+@pytest.mark.soak  # about twenty commands of the engine
 def test_entities_mode_passes_the_kit_and_leaves_nothing(
     sandbox: Sandbox, administration: ServiceBusAdministrationClient, tmp_path: Path
 ) -> None:

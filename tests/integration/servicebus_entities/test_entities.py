@@ -1,4 +1,4 @@
-"""Queues, topics, subscriptions and rules of mode `entities`, from nothing to nothing."""
+"""The full lifecycle of queues, topics, subscriptions and rules in mode `entities`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rule(of: str, name: str, **settings: object) -> Resource:
     return entity("Rule", f"{of}/audit/{name}", {**parents, "ruleName": name, **settings})
 
 
-def test_everything_is_made_as_written_then_nothing_differs_then_nothing_is_left(
+def test_entities_are_created_as_specified_show_no_drift_and_are_deleted(
     stack: Stack, administration: ServiceBusAdministrationClient, sandbox: Sandbox
 ) -> None:
     stack.resources = [
@@ -86,7 +86,7 @@ def test_everything_is_made_as_written_then_nothing_differs_then_nothing_is_left
     assert [each.name for each in administration.list_topics() if each.name.startswith("all")] == []
 
 
-def test_what_others_changed_is_drift_by_property_and_is_put_right(
+def test_outside_changes_are_drift_per_property_and_are_fixed(
     stack: Stack, administration: ServiceBusAdministrationClient, sandbox: Sandbox
 ) -> None:
     stack.resources = [
@@ -100,7 +100,7 @@ def test_what_others_changed_is_drift_by_property_and_is_put_right(
     client = ServiceBusClient.from_connection_string(sandbox.env["ASB_CONNECTION_STRING"])
     with client, client.get_queue_sender("drift") as sender:
         sender.send_messages(ServiceBusMessage("one"))
-    assert stack.refresh() == {}, "a message that came is no drift"
+    assert stack.refresh() == {}, "a new message is not drift"
     assert stack.recorded("drift")["outputs"]["messageCount"] == 1
     assert stack.recorded("drift")["outputs"]["countDetails"]["activeMessageCount"] == 1
 
@@ -125,7 +125,7 @@ def test_what_others_changed_is_drift_by_property_and_is_put_right(
     assert stack.drift() == {}
 
 
-def test_settings_are_changed_in_place_and_what_is_no_longer_written_gets_its_default(
+def test_updates_are_in_place_and_removed_settings_get_their_defaults(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
     written = {
@@ -155,13 +155,13 @@ def test_settings_are_changed_in_place_and_what_is_no_longer_written_gets_its_de
     assert real.default_message_time_to_live.days > 10_000  # type: ignore[union-attr]
     assert stack.plan(refresh=True) == {}
 
-    # `$Default` gets back what the service had given it: without one, the subscription would match nothing.
+    # `$Default` gets the service's own filter back: without the rule, the subscription would match nothing.
     del stack.resources[-1]
     assert stack.up() == {"update-events/audit/$Default": "delete"}
     assert administration.get_rule("update-events", "audit", "$Default").filter.sql_expression == "1=1"  # type: ignore[union-attr]
 
 
-def test_what_can_not_be_changed_is_made_anew_with_all_that_is_below_it(
+def test_a_replacement_includes_everything_below_it(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
     stack.resources = [topic("anew"), audit("anew"), rule("anew", "eu", sqlFilter={"sqlExpression": "r='EU'"})]
@@ -180,7 +180,7 @@ def test_what_can_not_be_changed_is_made_anew_with_all_that_is_below_it(
     assert stack.plan(refresh=True) == {}
 
 
-def test_what_exists_is_taken_over_without_a_change_or_refused(
+def test_existing_entities_are_imported_unchanged_or_refused(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
     administration.create_queue("taken", max_delivery_count=4, lock_duration="PT90S")
@@ -203,7 +203,7 @@ def test_what_exists_is_taken_over_without_a_change_or_refused(
     assert stack.plan(refresh=True) == {}
 
 
-def test_a_resource_is_never_mistaken_for_another_kind_of_its_name(
+def test_an_entity_is_not_mistaken_for_another_kind_of_the_same_name(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
     stack.resources = [queue("swapped")]
@@ -215,7 +215,7 @@ def test_a_resource_is_never_mistaken_for_another_kind_of_its_name(
     assert administration.get_topic("swapped").name == "swapped"
 
 
-def test_a_wrong_setting_is_refused_before_anything_is_made(
+def test_an_invalid_setting_is_refused_before_anything_is_created(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
     stack.resources = [queue("wrong-not"), queue("wrong", lockDuration="PT10M", maxDeliveries=3)]

@@ -1,4 +1,4 @@
-"""The program that DStream makes from a task's settings, on the resources of mode `entities`."""
+"""The program that DStream builds from a task's settings, with the resources of mode `entities`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dstream_stacks.spec import CorrelationFilter, Queue, Rule, ServiceBusSpec, 
 from tests.integration.engine import Stack
 
 
-def test_every_setting_of_a_spec_is_taken_and_nothing_differs_afterwards(
+def test_every_setting_of_a_spec_is_applied_and_shows_no_drift(
     stack: Stack, administration: ServiceBusAdministrationClient
 ) -> None:
     administration.create_queue("spec-existing", max_delivery_count=3)

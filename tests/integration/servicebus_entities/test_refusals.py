@@ -1,4 +1,4 @@
-"""What people are told when the administration endpoint can't be used: one line, and no secret."""
+"""Errors when the administration endpoint cannot be used: one line, and no secret."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def refusal(connection_string: str, sandbox: Sandbox, folder: Path) -> str:
     return said
 
 
-def test_a_key_that_may_not_manage_is_told_so(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_key_without_manage_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
     connection_string = re.sub(r"(?<=SharedAccessKey=)[^;]+", _KEY, admin_connection_string(sandbox.settings))
     assert "error: queue/refused: not authorized: requires the Manage claim\n" in refusal(
         connection_string, sandbox, tmp_path
     )
 
 
-def test_an_endpoint_that_does_not_answer_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_unreachable_endpoint_is_named(sandbox: Sandbox, tmp_path: Path) -> None:
     nobody = f"Endpoint=sb://localhost:9;SharedAccessKeyName=all;SharedAccessKey={_KEY}"
     said = refusal(nobody, sandbox, tmp_path)
     assert re.search(r"error: queue/refused: the administration endpoint is unreachable: .*Connection refused\n", said)

@@ -1,4 +1,4 @@
-"""A small cloud in memory behind the engine's provider interface: keeps what it is given, finds it again, and forgets it."""
+"""A small in-memory cloud behind the engine's provider interface: stores, finds and deletes what it is given."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 
 
 class Cloud(provider_pb2_grpc.ResourceProviderServicer):
-    """`resources`: inputs by id. `calls`: what was changed, in order. Inputs that differ from the recorded ones are an
-    update; a name or a flag that Azure fixes at creation is a replacement.
+    """`resources`: inputs by id. `calls`: the changes, in order. Inputs that differ from the recorded ones are an
+    update; a different name, or flag that Azure fixes at creation, is a replacement.
     """
 
     REPLACES = ("requiresSession", "requiresDuplicateDetection", "enablePartitioning")

@@ -1,4 +1,4 @@
-"""The real engine runs the real azure-native classes against a cloud in memory."""
+"""The real engine runs the real azure-native classes against an in-memory cloud."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def engine(cloud: Cloud, tmp_path: Path) -> Stack:
     return Stack(tmp_path / "stack", {"azure-native": cloud.port})
 
 
-def test_a_spec_becomes_what_it_says_and_stays_as_it_is(engine: Stack, cloud: Cloud) -> None:
+def test_a_spec_is_applied_as_written_and_then_unchanged(engine: Stack, cloud: Cloud) -> None:
     made = engine.apply(arm_program(SPEC))
 
     assert made == {"create": 13}  # 12 resources, and the stack itself
@@ -104,7 +104,7 @@ def test_a_spec_becomes_what_it_says_and_stays_as_it_is(engine: Stack, cloud: Cl
     assert outputs["connection_string"].value == "Endpoint=sb://sb-orders/;SharedAccessKeyName=sender"
     assert engine.apply(arm_program(SPEC)) == {"same": 13}
 
-    # Replacing a topic replaces what is below it, and nothing else.
+    # Replacing a topic replaces everything below it, and nothing else.
     cloud.calls.clear()
     partitioned = msgspec.structs.replace(SPEC, topics=(msgspec.structs.replace(SPEC.topics[0], partitioning=True),))
     planned = engine.running(arm_program(partitioned)).preview().change_summary
@@ -114,7 +114,7 @@ def test_a_spec_becomes_what_it_says_and_stays_as_it_is(engine: Stack, cloud: Cl
     assert [op for op, _ in cloud.calls] == ["delete"] * 6 + ["create"] * 6
 
 
-def test_what_exists_already_is_used_and_never_recorded_or_destroyed(engine: Stack, cloud: Cloud) -> None:
+def test_existing_resources_are_used_but_not_recorded_or_destroyed(engine: Stack, cloud: Cloud) -> None:
     guarded = msgspec.structs.replace(EXISTING, queues=(Queue(name="orders", protect=True),))
     stack = engine.running(arm_program(guarded))
     made = stack.up()
@@ -127,7 +127,7 @@ def test_what_exists_already_is_used_and_never_recorded_or_destroyed(engine: Sta
     }
     assert made.outputs["connection_string"].value.endswith("SharedAccessKeyName=RootManageSharedAccessKey")
 
-    # What is protected can't be destroyed; what is retained stays. Without keys there is no connection string.
+    # Protected resources cannot be destroyed; retained ones remain. Without keys there is no connection string.
     with pytest.raises(CommandError, match="protected"):
         stack.destroy()
     retained = msgspec.structs.replace(
@@ -140,7 +140,7 @@ def test_what_exists_already_is_used_and_never_recorded_or_destroyed(engine: Sta
     assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
 
 
-def test_what_exists_is_taken_over_and_then_made_as_the_spec_wants_it(engine: Stack, cloud: Cloud) -> None:
+def test_existing_resources_are_imported_and_then_updated(engine: Stack, cloud: Cloud) -> None:
     cloud.resources[f"{NAMESPACE}/queues/orders"] = {
         "resourceGroupName": "rg",
         "namespaceName": "sb-orders",
@@ -158,7 +158,7 @@ def test_what_exists_is_taken_over_and_then_made_as_the_spec_wants_it(engine: St
     assert engine.apply(arm_program(wanted)) == {"same": 3}
 
 
-def test_not_being_allowed_to_look_is_not_taken_for_not_there(engine: Stack, cloud: Cloud) -> None:
+def test_a_denied_lookup_is_not_mistaken_for_a_missing_resource(engine: Stack, cloud: Cloud) -> None:
     cloud.refuse_lookups = 'Status=403 Code="AuthorizationFailed" Message="no right to read"'
     wanted = msgspec.structs.replace(EXISTING, import_existing=True, subscription_id=SUBSCRIPTION)
 

@@ -1,4 +1,4 @@
-"""The real engine runs the program of mode `entities` against a cloud in memory."""
+"""The real engine runs the program of mode `entities` against an in-memory cloud."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def nothing_exists(resource_type: str, resource_id: str) -> bool:
     return False
 
 
-def test_entities_become_what_the_spec_says_and_go_with_their_topic(engine: Stack, cloud: Cloud) -> None:
+def test_a_spec_is_applied_and_entities_are_replaced_with_their_topic(engine: Stack, cloud: Cloud) -> None:
     assert engine.apply(entities_program(SPEC, exists=nothing_exists)) == {"create": 7}
     assert cloud.resources.keys() == {"queue/team/orders", "queue/all", *IDS}
     assert cloud.resources["queue/team/orders"] == {
@@ -61,7 +61,7 @@ def test_entities_become_what_the_spec_says_and_go_with_their_topic(engine: Stac
     assert sorted(cloud.calls) == sorted([(op, resource_id) for op in ("create", "delete") for resource_id in IDS])
 
 
-def test_what_exists_is_taken_over(engine: Stack, cloud: Cloud) -> None:
+def test_existing_entities_are_imported(engine: Stack, cloud: Cloud) -> None:
     cloud.resources["queue/all"] = {"queueName": "all"}
     wanted = msgspec.structs.replace(SPEC, topics=(), import_existing=True)
     asked: list[str] = []
@@ -75,7 +75,7 @@ def test_what_exists_is_taken_over(engine: Stack, cloud: Cloud) -> None:
     assert cloud.calls == [("create", "queue/team/orders")]
 
 
-def test_what_needs_azure_resource_manager_is_refused() -> None:
+def test_settings_that_need_azure_resource_manager_are_refused() -> None:
     spec = msgspec.structs.replace(SPEC, authorization_rules=(AuthorizationRule(name="a", rights=("Send",)),))
 
     with pytest.raises(ValueError, match="mode arm"):

@@ -1,7 +1,7 @@
-"""A team leaves DStream: the plain `pulumi` CLI goes on with the infrastructure that `dstream init` made.
+"""Leaving DStream: the plain `pulumi` CLI continues with the infrastructure that `dstream init` created.
 
-Python programs need `pulumi-language-python`, which comes with Pulumi's installer but not with the CLI as a Go module. Its
-place is taken by the SDK's own language server, which the engine is told to attach to; it runs the program's file.
+Python programs need `pulumi-language-python`, which comes with Pulumi's installer but not with the CLI as a Go module.
+Instead, the engine attaches to the SDK's own language server, which runs the program's file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SPEC = ServiceBusSpec(
 
 
 class Language(LanguageServer):
-    """The SDK's server, with what only a language host of its own is asked."""
+    """The SDK's server, with the calls that only a separate language host receives."""
 
     def Handshake(self, request: Any, context: Any) -> Any:
         from pulumi.runtime.proto import language_pb2
@@ -73,7 +73,7 @@ def language(tmp_path: Path) -> Iterator[int]:
     server.stop(None).wait()
 
 
-def test_pulumi_goes_on_where_dstream_stopped(cloud: Cloud, language: int, tmp_path: Path) -> None:
+def test_pulumi_continues_where_dstream_stopped(cloud: Cloud, language: int, tmp_path: Path) -> None:
     engine = Stack(tmp_path / "stack", {"azure-native": cloud.port}, stack_config(SPEC))
     engine.apply(arm_program(SPEC))
     shutil.copytree(PROGRAM, tmp_path / "left")

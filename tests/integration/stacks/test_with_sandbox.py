@@ -1,4 +1,4 @@
-"""The real engine runs the program against the sandbox's Azure, whose namespace is the broker that clients reach."""
+"""The real engine runs the program against the sandbox's Azure, whose namespace is the broker that clients use."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureProcess]:
     process.end()
 
 
-def test_what_is_provisioned_stays_as_it_is_and_is_what_clients_reach(azure: AzureProcess, tmp_path: Path) -> None:
+def test_provisioned_entities_show_no_drift_and_serve_clients(azure: AzureProcess, tmp_path: Path) -> None:
     engine = Stack(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
     assert engine.apply(arm_program(SPEC)) == {"create": RESOURCES}
 
-    # With everything looked at again, nothing differs: names, forms and defaults are Azure's own.
+    # After a refresh of everything, nothing differs: names, formats and defaults are Azure's own.
     stack = engine.running(arm_program(SPEC))
     again = stack.up(refresh=True)
     assert again.summary.resource_changes == {"same": RESOURCES}
@@ -97,7 +97,7 @@ def test_what_is_provisioned_stays_as_it_is_and_is_what_clients_reach(azure: Azu
                 received = receiver.peek_messages(10, timeout=10)
                 assert [str(message) for message in received] == bodies, subscription
 
-    # What would be lost is in the outputs after a refresh.
+    # After a refresh, the outputs show what would be lost.
     stack.refresh()
     held = {
         each["urn"].rpartition("::")[2]: messages_held(each["type"], each["outputs"])
@@ -107,7 +107,7 @@ def test_what_is_provisioned_stays_as_it_is_and_is_what_clients_reach(azure: Azu
     assert held == {"orders": 0, "returns": 0, "lost": 0, "events/all": 2, "events/eu": 1, "events/cars": 1}
 
 
-def test_what_exists_in_azure_is_taken_over_and_the_rest_is_made(azure: AzureProcess, tmp_path: Path) -> None:
+def test_existing_entities_are_imported_and_the_others_created(azure: AzureProcess, tmp_path: Path) -> None:
     existing = ServiceBusSpec(
         resource_group=ResourceGroup(name="sandbox"),
         namespace=Namespace(name="sandbox"),
