@@ -115,8 +115,8 @@ def test_providers_without_a_schema_are_reported_as_unchecked(plain: Callable[[s
     assert "output: the config of silent is not checked: a legacy provider" in command("validate").stdout
 
 
-def test_the_providers_of_a_task_start_at_the_same_time(plain: Callable[[str], DStream], tmp_path: Path) -> None:
-    """The input says hello only once the output has started; otherwise it would count as a legacy provider."""
+def test_both_providers_of_a_task_start_concurrently(plain: Callable[[str], DStream], tmp_path: Path) -> None:
+    """The input sends hello only after the output has started; otherwise it would count as a legacy provider."""
     wait = "until [ -e started ]; do sleep 0.01; done\n"
     for name, text in (
         ("letters", SHELL_INPUT.replace("echo", f"{wait}echo", 1)),

@@ -118,7 +118,7 @@ class Reading:
 
     lines: list[bytes] = field(default_factory=list)
     states: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
-    told: list[dict[str, Any]] = field(default_factory=list)
+    telemetry: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -133,11 +133,11 @@ class Reading:
         return [(event["metadata"]["OperationType"], event["data"]) for event in self.events]
 
 
-def provider(config: Mapping[str, Any], told: Callable[[bytes], None], **run: Any) -> MssqlCdc:
+def provider(config: Mapping[str, Any], write: Callable[[bytes], None], **run: Any) -> MssqlCdc:
     made = MssqlCdc()
     made.config = decode_config(dict(config), MssqlCdc.config_type())
     made.run = RunOptions(**run)
-    made.telemetry = Telemetry(told)
+    made.telemetry = Telemetry(write)
     return made
 
 
@@ -152,7 +152,7 @@ def read(
 ) -> Reading:
     """Read once, to the end, or stop after `stop_after` items, as in a crash."""
     reading, stop = Reading(), Stop()
-    one = provider(config, lambda line: reading.told.append(json.loads(line)), **{"once": True, **run})
+    one = provider(config, lambda line: reading.telemetry.append(json.loads(line)), **{"once": True, **run})
     if pace:
         _set_pace(one, pace)
     try:

@@ -37,7 +37,7 @@ def test_a_server_restart_neither_loses_nor_repeats_rows(own_server: SourceServe
     finished.set()
     restarting.join()
     assert [row["Id"] for _, row in reading.rows] == [1, 2, 3, 4, 5, 6]
-    told = [line["event"] for line in reading.told if line.get("dstream") == "log"]
+    told = [line["event"] for line in reading.telemetry if line.get("dstream") == "log"]
     assert "mssql.reconnect" in told
     assert told[-1] == "mssql.reconnected"
 

@@ -238,7 +238,7 @@ def test_rows_removed_by_cleanup_are_reported_as_a_gap(database: SourceDatabase)
     assert "dbo.Quiet" in caught.value.message
     resumed = read(database.config("Busy", "Quiet", on_gap="continue"), first.state)
     assert [row["Name"] for _, row in resumed.rows] == ["x"]
-    assert any(line.get("event") == "mssql.gap" for line in resumed.told)
+    assert any(line.get("event") == "mssql.gap" for line in resumed.telemetry)
 
 
 def test_reading_switches_to_a_second_instance_with_new_columns(database: SourceDatabase) -> None:

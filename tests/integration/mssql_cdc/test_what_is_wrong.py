@@ -99,6 +99,6 @@ def test_a_stopped_agent_is_reported_and_captured_rows_are_read(database: Source
     database.run("INSERT INTO dbo.Persons VALUES (2)")
     reading = read(database.config("Persons"))
     assert reading.rows == [("Insert", {"Id": 1})]
-    (warning,) = [line for line in reading.told if line.get("event") == "mssql.agent_stopped"]
+    (warning,) = [line for line in reading.telemetry if line.get("event") == "mssql.agent_stopped"]
     assert "sp_start_job" in warning["hint"]
     database.run("EXEC sys.sp_cdc_start_job @job_type = N'capture'")

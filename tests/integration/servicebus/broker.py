@@ -145,7 +145,7 @@ class Publishing:
     """A started provider, driven as the SDK does, and its telemetry."""
 
     provider: ServiceBus
-    told: list[bytes] = field(default_factory=list)
+    telemetry: list[bytes] = field(default_factory=list)
 
     def write(self, lines: Sequence[bytes]) -> tuple[Batch, Future[None]]:
         batch = Batch(lines, sum(map(len, lines)))
@@ -159,12 +159,12 @@ class Publishing:
 
     def logs(self, event: str) -> list[dict[str, Any]]:
         """The log lines of this event so far."""
-        records = map(json.loads, list(self.told))
+        records = map(json.loads, list(self.telemetry))
         return [record for record in records if record.get("event") == event]
 
     def counted(self, name: str) -> float:
         """The sum of a counter so far."""
-        return sum(record["value"] for record in map(json.loads, list(self.told)) if record.get("name") == name)
+        return sum(record["value"] for record in map(json.loads, list(self.telemetry)) if record.get("name") == name)
 
 
 FAST_RETRIES = {"first_delay": "50ms", "max_delay": "500ms", "server_busy_delay": "300ms", "send_timeout": "2s"}
@@ -179,7 +179,7 @@ def publishing(broker: Broker, queue: str | None = None, **settings: Any) -> Ite
     provider = ServiceBus()
     run = Publishing(provider)
     provider.config = decode_config(config, Config)
-    provider.telemetry = Telemetry(run.told.append)
+    provider.telemetry = Telemetry(run.telemetry.append)
     try:
         provider.start()
         yield run
