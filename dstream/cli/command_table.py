@@ -1,4 +1,4 @@
-"""The commands of `dstream`, imported when they are used: `--help` and `version` stay fast.
+"""The commands of `dstream`, imported on first use, so that `--help` and `version` stay fast.
 
 The short help is written here so that listing the commands imports none of them.
 """

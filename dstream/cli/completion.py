@@ -1,4 +1,4 @@
-"""`dstream completion`: a script for the shell, from click's own."""
+"""`dstream completion`: prints click's completion script for a shell."""
 
 from __future__ import annotations
 

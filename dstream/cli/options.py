@@ -64,7 +64,7 @@ class Options:
 
     @property
     def again(self) -> list[str]:
-        """The options a suggested command repeats to use the same file and stack. Secrets are masked."""
+        """The options that a suggested command repeats to use the same file and stack. Secrets are masked."""
         from dstream.redact import is_secret_name
 
         parts = [] if self.chdir is None else ["--chdir", str(self.chdir)]

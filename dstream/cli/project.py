@@ -1,4 +1,4 @@
-"""From the options of a command to the project and its tasks."""
+"""Loads the project and finds its tasks, from a command's options."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def load_project(
 
 
 def task_of(project: Project, name: str) -> Task:
-    """Raises ConfigError `task.unknown`."""
+    """Return the task. Raises ConfigError `task.unknown`."""
     if name in project.tasks:
         return project.tasks[name]
     close = difflib.get_close_matches(name, project.tasks, n=1)
@@ -55,7 +55,7 @@ def task_of(project: Project, name: str) -> Task:
 
 
 def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
-    """What to execute for a block. Raises ConfigError."""
+    """Return the program to execute for a block. Raises ConfigError."""
     argv = resolve(
         block.provider,
         block.provider_path,
@@ -68,7 +68,7 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
 
 
 def infrastructure_of(project: Project, task: Task) -> Infrastructure:
-    """Where the infrastructure of a task is recorded."""
+    """Return where the infrastructure of a task is recorded."""
     settings = project.settings.infrastructure
     work_dir = project.folder / Path(settings.work_dir or _WORK_DIR).expanduser()
     return Infrastructure(
@@ -81,7 +81,7 @@ def infrastructure_of(project: Project, task: Task) -> Infrastructure:
 
 
 def _absolute(backend_url: str | None, folder: Path) -> str | None:
-    """`file://.dstream/infra` is beside the HCL file, wherever the command is run."""
+    """Resolve a relative `file://` URL against the folder of the HCL file."""
     path = (backend_url or "").removeprefix("file://")
     if not backend_url or path == backend_url or path.startswith(("/", "~")):
         return backend_url

@@ -1,6 +1,6 @@
-"""The reference of all commands as Markdown, from the commands themselves: `python -m dstream.cli.reference`.
+"""Generates docs/reference/cli-reference.md from the commands: `python -m dstream.cli.reference`.
 
-docs/reference/cli-reference.md is what it prints; a test holds the two together.
+A test fails if the file is outdated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ see their `--help`.
 
 
 def reference() -> str:
-    """All commands but those of optional packages, in alphabetical order."""
+    """Return the reference of all commands, except those of optional packages, in alphabetical order."""
     context = click.Context(cli, info_name="dstream")
     sections = [_HEAD, *_section(cli, context, own_options=True)]
     for name in COMMANDS:
@@ -58,7 +58,7 @@ def _section(command: click.Command, context: click.Context, *, own_options: boo
 
 
 def _row(parameter: click.Parameter, *, own_options: bool) -> str:
-    """Empty for an argument, and for an option that all commands have."""
+    """Return the option's table row; empty for an argument and for an option that all commands have."""
     if not isinstance(parameter, click.Option) or (parameter.name in Options.__slots__ and not own_options):
         return ""
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])

@@ -1,4 +1,4 @@
-"""How errors look to people: message and code, place with its source line, details, the fix."""
+"""Formats errors for the user: message and code, place with its source line, details, hint."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _NO_PROVIDERS = frozenset({"sandbox"})
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A provider under its name in an HCL file, with the command that `resolve` would return."""
+    """A provider by its name in HCL files, with the command that `resolve` returns."""
 
     name: str
     argv: tuple[str, ...]
@@ -24,10 +24,8 @@ class Installed:
 
 
 def installed(environ: Mapping[str, str]) -> list[Installed]:
-    """The providers sorted by name; of two with the same name, the one that `resolve` chooses."""
-    found = {
-        name: Installed(name, (sys.executable, "-m", module), "comes with dstream") for name, module in BUILT_IN.items()
-    }
+    """Return the providers, sorted by name; of two with the same name, the one that `resolve` chooses."""
+    found = {name: Installed(name, (sys.executable, "-m", module), "built in") for name, module in BUILT_IN.items()}
     for folder in _folders(environ):
         for file in sorted(folder.glob(_PREFIX + "*")) if folder.is_dir() else ():
             name = file.name.removeprefix(_PREFIX).replace("-", "_")

@@ -1,4 +1,4 @@
-"""Finds a provider's executable, and words the errors if there is none."""
+"""Finds a provider's executable, or explains why there is none."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def resolve(
     provider_ref: str | None = None,
     place: SourceLocation | None = None,
 ) -> list[str]:
-    """The command to execute. Raises ConfigError `provider.not_found`, `provider.not_executable`,
-    `provider.ref_unsupported`."""
+    """Return the command to execute.
+
+    Raises ConfigError `provider.missing`, `provider.not_found`, `provider.not_executable`, `provider.ref_unsupported`.
+    """
     if provider_ref is not None:
         raise ConfigError(
             "provider.ref_unsupported",

@@ -103,8 +103,8 @@ def test_untestable_arguments_are_a_usage_error(dstream: DStream, tmp_path: Path
         (("nowhere",), 'provider "nowhere" is not installed'),
         (("./nowhere",), 'provider_path "./nowhere" does not exist'),
         (("counter", "--config", "missing.json"), "does not exist"),
-        (("counter", "--config", "list.json"), "must hold a JSON object"),
-        (("counter", "--config", "text.json"), "can't be read as JSON"),
+        (("counter", "--config", "list.json"), "must contain a JSON object"),
+        (("counter", "--config", "text.json"), "is not valid JSON"),
         (("counter", "--role", "both"), "both"),
     ):
         done = dstream("provider", "test", *arguments)
@@ -126,8 +126,8 @@ def test_list_shows_installed_providers_and_their_roles(dstream: DStream, tmp_pa
     assert found["broken"]["role"] is None
     lines = with_broken("provider", "list").stdout.splitlines()
     assert lines[0].split() == ["name", "role", "version", "where"]
-    assert f"broken               can't be started  -        {silent}" in lines
-    assert any(line.startswith("servicebus           output            0.1.0") for line in lines)
+    assert f"broken               cannot start  -        {silent}" in lines
+    assert any(line.startswith("servicebus           output        0.1.0") for line in lines)
 
 
 def test_show_lists_the_settings_and_marks_secrets(dstream: DStream) -> None:

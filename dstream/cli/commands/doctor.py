@@ -26,14 +26,14 @@ _MACHINE = "this machine"
 @click.command(
     epilog="\b\nExamples:\n  dstream doctor\n  dstream doctor orders --json\n  dstream doctor --install --yes"
 )
-@click.argument("tasks", nargs=-1, metavar="[TASK..]")
+@click.argument("tasks", nargs=-1, metavar="[TASK...]")
 @click.option("--install", is_flag=True, help="Install the Pulumi engine if it is missing.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal.")
 @with_options
 def doctor(tasks: Sequence[str], options: Options, *, install: bool, yes: bool) -> int:
     """Check that everything the tasks need is installed: engine, providers, their requirements, the state folder.
 
-    Providers start only to describe themselves; nothing connects to a server. Without TASK, checks all tasks of the
+    Providers start only to describe themselves; nothing connects to a server. Without TASK, checks all tasks in the
     file; without a file, only this machine. Exits with 3 if a requirement is missing.
     """
     if install:
@@ -63,7 +63,7 @@ def _install(*, yes: bool) -> None:
 
     try:
         find_engine(os.environ)
-        return  # the findings show it
+        return  # the findings include it
     except DStreamError as error:
         missing = error
     if not yes and not sys.stdin.isatty():

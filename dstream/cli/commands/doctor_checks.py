@@ -24,7 +24,7 @@ _ANSWER_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check; `fix`: what to do about it."""
+    """The result of one check; `fix`: how to fix a failure."""
 
     mark: Mark
     subject: str
@@ -79,7 +79,7 @@ def task_findings(project: Project, task: Task) -> TaskFindings:
 
 
 def _provider(project: Project, task: Task, block: ProviderBlock) -> tuple[list[Finding], list[str]]:
-    """Return the provider's findings, then those of its requirements, and its capabilities."""
+    """Return the findings for the provider and its requirements, and its capabilities."""
     subject = f"{block.role} {block.label}"
     try:
         spec = spec_of(block, project)

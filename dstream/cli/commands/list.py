@@ -16,7 +16,7 @@ from dstream.state import FileStore
 @click.command("list", epilog="\b\nExample:\n  dstream list --json")
 @with_options
 def list_tasks(options: Options) -> None:
-    """List the tasks of the file with their providers and last checkpoint."""
+    """List the tasks in the file with their providers and last checkpoint."""
     project = load_project(options, only=())
     tasks = [_describe(project, task) for task in project.tasks.values()]
     if options.as_json:

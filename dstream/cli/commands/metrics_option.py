@@ -1,4 +1,4 @@
-"""`--metrics HOST:PORT` of `run`."""
+"""The option `--metrics HOST:PORT` of `run`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Address = tuple[str, int]
 
 
 def address(context: click.Context, option: click.Parameter, value: str | None) -> Address | None:
-    """`127.0.0.1:9100`, `[::1]:9100`; port 0 is any free one."""
+    """Parse `127.0.0.1:9100` or `[::1]:9100`; port 0 picks a free port."""
     if value is None:
         return None
     host, _, port = value.rpartition(":")
@@ -26,11 +26,11 @@ def address(context: click.Context, option: click.Parameter, value: str | None) 
 
 @contextlib.contextmanager
 def serving(where: Address | None, tasks: Sequence[str], log: RunLog) -> Iterator[Callable[[str], Events | None]]:
-    """Serves the figures of these tasks; gives what must hear each one's events. Raises ConfigError."""
+    """Serve the metrics of these tasks; yield a function from task to event receiver. Raises ConfigError."""
     if where is None:
         yield lambda task: None
         return
-    # Imported only here: most runs need no prometheus_client.
+    # Imported here because most runs do not need prometheus_client.
     from dstream.telemetry.health import RunsWatch
     from dstream.telemetry.metrics_server import MetricsServer
 

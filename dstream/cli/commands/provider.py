@@ -64,9 +64,9 @@ def test(
 ) -> int:
     """Check an executable against the protocol: start it, stop it, kill it, and verify how it behaves.
 
-    Exits with 0 if every check passes, else with 1. Test an input with a source of a few hundred rows; checks without
-    enough data are reported as not seen. Creates and deletes infrastructure only with --lifecycle, and only if none of
-    it exists.
+    Exits with 0 if every check passes, otherwise with 1. Test an input with a source of a few hundred rows; checks
+    without enough data are reported as not seen. Creates and deletes infrastructure only with --lifecycle, and only if
+    none of it exists.
     """
     options = _options(as_json=as_json, no_color=no_color)
     argv, config = _argv(provider), _config(config_file)
@@ -93,7 +93,7 @@ def test(
     "--kind",
     type=click.Choice(get_args(Kind)),
     required=True,
-    help="What to scaffold; infrastructure: an output that manages what it writes to.",
+    help="What to scaffold; infrastructure: an output that manages its infrastructure.",
 )
 def new(name: str, kind: Kind) -> None:
     """Scaffold a project in the folder NAME that passes `dstream provider test`."""
@@ -114,7 +114,7 @@ def new(name: str, kind: Kind) -> None:
 @provider.command("list", epilog="\b\nExample:\n  dstream provider list")
 @with_options
 def list_providers(options: Options) -> None:
-    """List the providers that `provider = ".."` can use. Each is started briefly to identify itself."""
+    """List the providers that `provider = "..."` can use. Each is started briefly to identify itself."""
     every = installed(os.environ)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         found = list(zip(every, pool.map(_introduction, every), strict=True))
@@ -125,14 +125,14 @@ def list_providers(options: Options) -> None:
 @click.argument("provider", metavar="PROVIDER|PATH")
 @with_options
 def show(options: Options, provider: str) -> None:
-    """Show the settings of a provider: type, default, meaning, and which are secret."""
+    """Show the settings of a provider: type, default, description, and which are secret."""
     spec = ProviderSpec(_argv(provider), {}, provider)
     found = introduce(spec, None, cwd=None, timeout_s=_ANSWER_S, describe=True)
     if found.hello is None or found.description is None:
         raise ConfigError(
             "provider.not_described",
             f'"{provider}" does not describe its settings',
-            hint="Providers need the describe capability for this; see docs/guides/write-a-provider.md.",
+            hint="The provider needs the describe capability; see docs/guides/write-a-provider.md.",
         )
     settings = settings_of(found.description.config_schema)
     if options.as_json:
@@ -145,13 +145,13 @@ def show(options: Options, provider: str) -> None:
 
 
 def _options(**more: bool) -> Options:
-    """Those before the command's name, for commands that take only some of them."""
+    """Return the options given before the command's name, for commands that accept only some of them."""
     given = click.get_current_context().find_object(Options) or Options()
     return Options(**more).over(given)  # type: ignore[arg-type]  # only flags are passed
 
 
 def _argv(provider: str) -> list[str]:
-    """A path if it looks like one or there is one, else a name."""
+    """Resolve a path, if it looks like one or exists, otherwise a name."""
     path = Path(provider)
     if path.name != provider or path.suffix or path.exists():
         return resolve(None, provider, Path().absolute(), os.environ)
@@ -164,9 +164,9 @@ def _config(file: Path | None) -> dict[str, Any]:
     try:
         config = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise click.BadParameter(f"{file} can't be read as JSON: {error}", param_hint="--config") from error
+        raise click.BadParameter(f"{file} is not valid JSON: {error}", param_hint="--config") from error
     if not isinstance(config, dict):
-        raise click.BadParameter(f"{file} must hold a JSON object", param_hint="--config")
+        raise click.BadParameter(f"{file} must contain a JSON object", param_hint="--config")
     return config
 
 

@@ -20,7 +20,7 @@ _WIDTH = 100
 
 
 def result_lines(result: CheckResult) -> str:
-    """One check as it is done: its mark and name, and when it did not pass, why and by which rule."""
+    """Format one result: mark and name; if the check did not pass, also the reason; if it failed, also the rule."""
     mark, color = _MARKS[result.outcome]
     line = f"  {click.style(mark, fg=color)} {result.check.name.replace('_', ' ')}"
     if result.outcome == "passed":
@@ -64,7 +64,7 @@ def list_lines(found: Sequence[tuple[Installed, Introduction | None]]) -> str:
     rows = [("name", "role", "version", "where")]
     for each, introduction in found:
         hello = introduction.hello if introduction else None
-        role = hello.role if hello else "sends no hello" if introduction else "can't be started"
+        role = hello.role if hello else "no hello" if introduction else "cannot start"
         rows.append((each.name, role, (hello.version if hello else "") or "-", each.where))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -81,7 +81,7 @@ def list_document(found: Sequence[tuple[Installed, Introduction | None]]) -> dic
 
 
 def reference_lines(hello: Hello, docs: str, settings: Sequence[Setting]) -> str:
-    """The settings of a provider, for people."""
+    """Format the settings of a provider as text."""
     version = f" {hello.version}" if hello.version else ""
     lines = [f"{hello.name}{version} · {hello.role} · {', '.join(sorted(hello.capabilities))}", ""]
     lines += [*docs.splitlines(), ""] if docs else []

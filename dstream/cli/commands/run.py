@@ -26,7 +26,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _duration(context: click.Context, option: click.Parameter, value: str | None) -> float | None:
-    """`90s`, `10m`, `1h30m`, in seconds."""
+    """Return `90s`, `10m` or `1h30m` in seconds."""
     found = seconds(value) if value is not None else None
     if value is not None and not found:
         raise click.BadParameter(f'invalid duration "{value}"; use e.g. 90s, 10m or 1h30m')
@@ -35,7 +35,7 @@ def _duration(context: click.Context, option: click.Parameter, value: str | None
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The flags that make a job of a task."""
+    """The flags that a job is created with."""
 
     once: bool
     from_: str | None
@@ -52,8 +52,8 @@ class _Wanted:
     "  dstream run orders --from latest --log-format json\n"
     "  dstream run --all --fail-fast"
 )
-@click.argument("tasks", metavar="TASK..", nargs=-1)
-@click.option("--all", "all_tasks", is_flag=True, help="Run all tasks of the file concurrently.")
+@click.argument("tasks", metavar="TASK...", nargs=-1)
+@click.option("--all", "all_tasks", is_flag=True, help="Run all tasks in the file concurrently.")
 @click.option("--fail-fast", is_flag=True, help="When one task fails, drain and stop the others.")
 @click.option("--once", is_flag=True, help="Read up to the current end of the source, then exit.")
 @click.option("--duration", callback=_duration, metavar="TIME", help="Drain and exit after this time, e.g. 10m.")
@@ -85,7 +85,7 @@ def run(
     """Stream the rows of each TASK from its input to its output until stopped.
 
     Ctrl-C drains: DStream delivers the rows already read, stores the checkpoint and exits with 0. A second Ctrl-C
-    exits immediately. The next run resumes at the checkpoint; after a crash rows may repeat, but none are lost.
+    exits immediately. The next run resumes at the checkpoint; after a crash, rows may repeat, but none are lost.
     Several tasks run concurrently and independently; the exit code is the highest of all.
     """
     if bool(tasks) == all_tasks:
@@ -134,7 +134,7 @@ def _job(project: Project, task: Task, wanted: _Wanted) -> Job:
 
 
 def _show_json(ends: Sequence[Ended], *, several: bool) -> None:
-    """One task's run is the document itself, when it has not failed; several are a list."""
+    """Print one successful run as the document itself, and several runs as a list."""
     if several:
         click.echo(json.dumps({"schema_version": 1, "runs": [_document(ended) for ended in ends]}))
     elif isinstance(ends[0].outcome, RunSummary):

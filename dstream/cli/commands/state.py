@@ -50,7 +50,7 @@ def export(task: str, options: Options) -> None:
     stored = _store(options, task).load()
     if stored is None:
         raise ConfigError("state.none", f'task "{task}" has no checkpoint', hint="`dstream run` stores the first one.")
-    # Formatted, not decoded: numbers of any size stay as the input wrote them.
+    # Formatted without decoding, so that numbers of any size stay unchanged.
     click.echo(msgspec.json.format(msgspec.json.encode(stored), indent=2))
 
 

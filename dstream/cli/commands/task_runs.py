@@ -31,7 +31,7 @@ class Ended:
 
 
 class TaskRuns:
-    """`start` once, then `ends`. `stop` may be called from a signal handler."""
+    """Runs several tasks. Iterate `ends` once; `stop` can be called from a signal handler."""
 
     def __init__(self, jobs: Sequence[Job], log_of: Callable[[str], TaskLog], *, fail_fast: bool) -> None:
         self._ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
@@ -40,16 +40,16 @@ class TaskRuns:
         self.signal = 0
 
     def stop(self, signal: int) -> None:
-        """The first one drains, the next one kills."""
+        """Stop the runs: the first call drains, the next one kills."""
         is_first, self.signal = not self.signal, signal
         self._request(only_running=is_first)
 
     def ends(self) -> Iterator[Ended]:
-        """Starts all, gives each end as it comes; afterwards nothing is left of them."""
+        """Start all runs and yield each end as it occurs; finally, join the threads."""
         for thread in self._threads:
             thread.start()
         for _ in self._threads:
-            # SimpleQueue.get lets signal handlers run while it waits (PEP 475 treats it like a lock).
+            # Signal handlers run while SimpleQueue.get waits (PEP 475 treats it like a lock).
             ended = self._ended.get()
             if self._fail_fast and ended.exit_code:
                 self._request(only_running=True)
@@ -82,7 +82,7 @@ class _TaskRun(threading.Thread):
             outcome = run_task(self._job, events=self._log, stop=self.stop)
         except DStreamError as error:
             outcome = error
-        except BaseException as error:  # noqa: BLE001  # a defect of ours in one task: shown, and no end of the others
+        except BaseException as error:  # noqa: BLE001  # a bug that one task hits must not end the others
             outcome = _defect(self._job, error)
         self._runs.over(Ended(self._job, outcome, self._log.was_running, self._runs.signal))
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def unlock(task: str, options: Options, *, yes: bool) -> int:
     """Show who holds the stack lock of TASK, and release it after confirmation.
 
-    Release a lock only if its holder is gone: a command still running without its lock can damage the record. Locks
-    of dead processes on this host need no unlock; init and destroy remove them. The lock of `dstream run` ends with
-    its process.
+    Release a lock only if its holder is gone: a command that keeps running without its lock can damage the record.
+    Locks of dead processes on this host need no unlock; init and destroy remove them. The lock of `dstream run` ends
+    with its process.
     """
     project = load_project(options, only=())
     infrastructure = infrastructure_of(project, task_of(project, task))
@@ -62,8 +62,8 @@ def _ask(task: str) -> None:
     if not sys.stdin.isatty():
         raise ConfigError(
             "lifecycle.needs_yes",
-            "`dstream unlock` releases another process's lock: without a terminal to confirm at, it needs --yes",
-            hint="Make sure that the holder is gone first.",
+            "`dstream unlock` needs confirmation, and stdin is not a terminal",
+            hint="Make sure that the holder is gone, then confirm with --yes.",
         )
     click.confirm(f"Release the lock of {task}?", abort=True, err=True)
 

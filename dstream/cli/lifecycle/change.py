@@ -80,7 +80,7 @@ def _carry_out(
 
 
 def _as_planned(flags: Flags, file: PlanFile) -> Flags:
-    """Return the flags with those that the plan was made with."""
+    """Return the flags, with those that the plan was made with."""
     return replace(
         flags,
         tasks=flags.tasks or [each.task for each in file.tasks],
@@ -100,8 +100,8 @@ def _refuse_without_terminal(command: Command, flags: Flags, again: Sequence[str
         look = ["dstream", "plan", what, *["--destroy"] * (command == "destroy"), *again]
     raise ConfigError(
         "lifecycle.needs_yes",
-        f"`dstream {command}` changes infrastructure: without a terminal to confirm at, it needs --yes",
-        hint=f"Preview it first: {' '.join(look)}",
+        f"`dstream {command}` needs confirmation, and stdin is not a terminal",
+        hint=f"Confirm with --yes. Preview it first: {' '.join(look)}",
     )
 
 

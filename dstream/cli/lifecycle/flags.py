@@ -19,7 +19,7 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
-    """The flags as given; a flag the command lacks keeps its default. Times in seconds."""
+    """The flags as given; flags that a command lacks keep their defaults. Times in seconds."""
 
     tasks: Sequence[str] = ()
     all_tasks: bool = False
@@ -79,7 +79,7 @@ def _duration(context: click.Context, option: click.Parameter, value: str) -> fl
 _PATH = click.Path(path_type=Path)
 _OF_ALL = ("tasks", "all_tasks", "target", "parallel", "markdown", "json_stream")
 _FLAGS: dict[str, Callable[[Any], Any]] = {
-    "tasks": click.argument("tasks", nargs=-1, metavar="TASK.."),
+    "tasks": click.argument("tasks", nargs=-1, metavar="TASK..."),
     "all_tasks": click.option("--all", "all_tasks", is_flag=True, help="All tasks with infrastructure."),
     "target": click.option(
         "--target", multiple=True, metavar="NAME", help="Limit the operation to this resource; may be repeated."
@@ -131,7 +131,7 @@ _FLAGS: dict[str, Callable[[Any], Any]] = {
 
 
 def with_flags(*names: str) -> Callable[[Callable[[Flags, Options], int]], Callable[..., int]]:
-    """Add the flags that all four commands share, and the named ones."""
+    """Add the flags shared by all four commands, and the named ones."""
 
     def decorate(function: Callable[[Flags, Options], int]) -> Callable[..., int]:
         @functools.wraps(function)

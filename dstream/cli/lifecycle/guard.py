@@ -1,4 +1,4 @@
-"""What `init` and `destroy` refuse before asking: data loss, and deleting what a running stream writes to."""
+"""What `init` and `destroy` refuse before confirmation: data loss, and deleting what a running stream writes to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dstream.state import FileStore, TaskLock
 
 
 def refuse_data_loss(command: str, answers: Sequence[Answer], again: Sequence[str]) -> list[Answer]:
-    """Set the error `plan.data_loss` where data would be lost; the provider checks again with newer figures.
+    """Set the error `plan.data_loss` on answers that would lose data; the provider checks again with newer figures.
 
     `again`: the options that the suggested command repeats.
     """

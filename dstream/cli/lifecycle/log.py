@@ -1,4 +1,4 @@
-"""What a lifecycle command shows while it runs: on stderr for people or as log events, or on stdout as a stream."""
+"""The progress of a lifecycle command: text or log events on stderr, or an event stream on stdout."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from dstream.protocol.messages import Diagnostic, Resource
 
 
 class CommandLog(Protocol):
-    """Where all tasks of a command tell what happens."""
+    """Receives the events of all tasks of a command."""
 
     def of(self, task: str) -> LifecycleEvents: ...
 
     def end(self) -> None:
-        """Nothing is under way any more."""
+        """Called when all tasks are done."""
 
 
 class LifecycleLog:
-    """Lines for people; with `log_format` json the same as events. What is under way shows on a terminal only.
+    """Writes lines of text, or JSON events if `log_format` is json. Steps in progress are shown only on a terminal.
 
-    `task_width`: the columns in which each line names its task; 0: there is only one.
+    `task_width`: columns for the task's name on each line; 0: there is only one task.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LifecycleLog:
             self._log.log(level, event, **fields)
 
     def line(self, task: str, text: str, *, stays: bool = True) -> None:
-        """One that does not stay is there until the next one comes, and on a terminal only."""
+        """Write a line. With `stays` false, the next line replaces it, and it is shown only on a terminal."""
         with self._lock:
             self._erase()
             if self._task_width:
@@ -76,7 +76,7 @@ class LifecycleLog:
 
 
 class _TaskLog:
-    """One task's part (the host's LifecycleEvents)."""
+    """One task's part of the log (the host's LifecycleEvents)."""
 
     def __init__(self, all_: LifecycleLog, task: str) -> None:
         self._all = all_
@@ -88,7 +88,7 @@ class _TaskLog:
 
     def resource(self, resource: Resource) -> None:
         if resource.phase == "planned":
-            return  # the plan itself shows it
+            return  # shown with the plan
         key = (resource.type, resource.name)
         if resource.phase == "started":
             self._begun_s[key] = time.monotonic()
@@ -120,7 +120,7 @@ class _TaskLog:
 
 
 class EventStream:
-    """`--json-stream`: one JSON object a line, as it happens (docs/reference/cli-json.md)."""
+    """Writes `--json-stream`: one JSON object per line, immediately (docs/reference/cli-json.md)."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

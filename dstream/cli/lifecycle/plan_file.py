@@ -28,23 +28,23 @@ from dstream.redact import Redactor
 
 SCHEMA_VERSION = 1
 Command = Literal["init", "destroy"]
-_HINT = "Re-create it: dstream plan TASK.. --out FILE"
+_HINT = "Re-create it: dstream plan TASK... --out FILE"
 
 
 class PlannedTask(msgspec.Struct, frozen=True):
     task: str
     provider: str
     settings: dict[str, str]
-    """Path of a setting of the output -> digest of its value."""
+    """Setting path in the output block -> digest of its value."""
     resources: list[ListedResource]
     message: str
     document: dict[str, Any]
-    """The provider's, for `expect`."""
+    """The provider's plan document, for `expect`."""
     where: str = ""
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
-    """The flags that the plan was made with, and is to be carried out with."""
+    """The flags that the plan was made with and must be applied with."""
 
     target: list[str] = []
     refresh: bool = True
@@ -62,7 +62,7 @@ class PlanFile(msgspec.Struct, frozen=True):
     tasks: list[PlannedTask]
 
     def answers(self, names: Sequence[str] | None = None) -> list[Answer]:
-        """As `plan` gave them."""
+        """Return the answers of `plan`, for these tasks or all."""
         return [
             Answer(
                 each.task,
@@ -81,7 +81,7 @@ class PlanFile(msgspec.Struct, frozen=True):
 
 
 def planned(project: Project, command: Command, options: PlanOptions, answers: Sequence[Answer]) -> PlanFile:
-    """Raises ConfigError `plan.no_document` for a provider whose plan can't be recognised again."""
+    """Return the plan file for these answers. Raises ConfigError `plan.no_document` if a provider returned none."""
     return PlanFile(
         SCHEMA_VERSION,
         "dstream.plan",
@@ -95,7 +95,7 @@ def planned(project: Project, command: Command, options: PlanOptions, answers: S
 
 
 def write_plan(path: Path, plan: PlanFile) -> None:
-    """Whole or not at all, for this user only."""
+    """Write the file atomically, readable by this user only."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     content = msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
     try:
@@ -106,15 +106,15 @@ def write_plan(path: Path, plan: PlanFile) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise SystemFault("plan.write_failed", f"can't write the plan to {path}: {error.strerror}") from error
+        raise SystemFault("plan.write_failed", f"cannot write the plan to {path}: {error.strerror}") from error
 
 
 def read_plan(path: Path) -> PlanFile:
-    """Raises ConfigError `plan.unreadable`, `plan.invalid`, `plan.newer`."""
+    """Read a plan file. Raises ConfigError `plan.unreadable`, `plan.invalid`, `plan.newer`."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigError("plan.unreadable", f"can't read the plan {path}: {error.strerror}", hint=_HINT) from error
+        raise ConfigError("plan.unreadable", f"cannot read the plan {path}: {error.strerror}", hint=_HINT) from error
     try:
         plan = msgspec.json.decode(content, type=PlanFile)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -129,7 +129,7 @@ def read_plan(path: Path) -> PlanFile:
 def refuse_foreign(
     plan: PlanFile, path: Path, command: Command, project: Project, names: Sequence[str], again: Sequence[str]
 ) -> None:
-    """Raise RefusedError `plan.foreign` for a plan of another command or stack, or without one of the tasks."""
+    """Raise RefusedError `plan.foreign` for a plan of a different command or stack, or one that lacks a task."""
     known = [each.task for each in plan.tasks]
     missing = [name for name in names if name not in known]
     if plan.command != command:
@@ -181,13 +181,13 @@ def _planned(block: ProviderBlock, answer: Answer) -> PlannedTask:
 
 
 def _settings(block: ProviderBlock) -> dict[str, str]:
-    """Secrets are masked before: a short one could be found from its digest."""
+    """Return digests of the settings. Secrets are masked first, since a short one could be guessed from its digest."""
     config = Redactor(secrets=block.secrets, configs=(block.config,)).value(dict(block.config))
     return {"provider": _digest(block.label), **{path: _digest(value) for path, value in _leaves(config, "")}}
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Settings inside of objects, by their path; an empty object, and a list, are values of their own."""
+    """Yield settings with their paths, including those inside objects; empty objects and lists count as values."""
     if isinstance(value, Mapping) and value:
         for name, item in value.items():
             yield from _leaves(item, f"{path}.{name}" if path else str(name))

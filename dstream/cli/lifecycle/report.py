@@ -25,7 +25,7 @@ from dstream.protocol.lifecycle import LifecycleName
 
 
 class CommandReport:
-    """Of one command. `log` is where its tasks tell what happens while it runs."""
+    """Reports one command. `log` receives the events of its tasks."""
 
     def __init__(
         self, command: LifecycleName, options: Options, flags: Flags, *, tasks: Sequence[str], stack: str
@@ -45,7 +45,7 @@ class CommandReport:
         )
 
     def plans(self, answers: Sequence[Answer]) -> None:
-        """Of `plan` the result, of the others what they are about to do: that is on stderr when stdout is not text."""
+        """Show the plans: the result of `plan`; for other commands a preview, on stderr if stdout is not text."""
         if self._events and self._command != "plan":
             for answer in answers:
                 self._events.write("plan", command=self._command, stack=self._stack, **answer.document())
@@ -53,7 +53,7 @@ class CommandReport:
             self._show_plans(answers, sys.stdout if self._is_text else sys.stderr)
 
     def results(self, answers: Sequence[Answer]) -> None:
-        """For people: what `init` and `destroy` did."""
+        """Show what `init` and `destroy` did, as text."""
         if not self._is_text:
             return
         click.echo()
@@ -70,7 +70,7 @@ class CommandReport:
             click.echo("\n".join(lines))
 
     def end(self, answers: Sequence[Answer], **more: Sequence[Any]) -> None:
-        """The documents for machines and pull requests, then what failed. `more`: further fields, one value a task."""
+        """Write the JSON and Markdown documents, then the failures. `more`: further fields, with one value per task."""
         tasks = [answer.document() for answer in answers]
         for name, values in more.items():
             for task, value in zip(tasks, values, strict=True):
@@ -130,7 +130,7 @@ class CommandReport:
                 self._options.repeat_in(answer.error)
                 show_errors(answer.error, sys.stderr)
             elif answer.is_interrupted:
-                text = f"Interrupted before {answer.task} was done."
+                text = f"Interrupted before {answer.task} finished."
                 if self._command in ("init", "destroy"):
                     shown_by = " ".join(["dstream", "status", answer.task, *self._options.again])
                     text += f" Completed steps are recorded; review them: {shown_by}"
@@ -145,4 +145,4 @@ class CommandReport:
         try:
             path.write_text(text)
         except OSError as error:
-            raise SystemFault("plan.write_failed", f"can't write {path}: {error.strerror}") from error
+            raise SystemFault("plan.write_failed", f"cannot write {path}: {error.strerror}") from error

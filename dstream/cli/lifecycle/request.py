@@ -25,13 +25,13 @@ _AT_ONCE = 4
 
 
 class Request:
-    """The tasks of one call of the command line; `names` None: all of the file.
+    """The tasks of one command; `names` None: all tasks in the file.
 
     Raises ConfigErrors, ConfigError `task.unknown`.
     """
 
     def __init__(self, options: Options, names: Sequence[str] | None, *, by_record: bool = False) -> None:
-        """`by_record`: the command goes by what is recorded and does without settings that only `run` uses."""
+        """`by_record`: the command uses the record, so settings that only `run` needs may be unset."""
         names = None if names is None else list(dict.fromkeys(names))
         # A machine that only provisions may lack what inputs need.
         self.project = load_project(options, only=names, roles=["output"], defer_unset=by_record)
@@ -52,7 +52,7 @@ class Request:
         """Return one answer per task, in order. The first signal cancels all tasks, the second kills them."""
         tasks = self.tasks if tasks is None else tasks
         stop = StopRequest()
-        # A child's parent-death signal is tied to the thread that started it: the pool's live until all are done.
+        # A child's parent-death signal is tied to the thread that started it; the pool's threads outlive all children.
         with self._caught_signals(stop), ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool:
             futures = [pool.submit(self._ask, task, command, options_of(task.name), log, stop) for task in tasks]
             answers = [future.result() for future in futures]
@@ -60,7 +60,7 @@ class Request:
         return answers if needs_infrastructure else [_without_infrastructure(answer) for answer in answers]
 
     def exit_code(self, answers: Sequence[Answer]) -> int:
-        """That of the first task that did not succeed."""
+        """Return the exit code for the first task that did not succeed."""
         for answer in answers:
             if answer.is_interrupted:
                 return exit_code("interrupted", signal=self._signal)

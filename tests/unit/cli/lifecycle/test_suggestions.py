@@ -28,7 +28,7 @@ REPEATED = "--chdir infra --config 'my file.hcl' --var-file prod.vars --var size
 def test_without_a_terminal_the_suggested_plan_repeats_the_options() -> None:
     with patch("sys.stdin.isatty", return_value=False), pytest.raises(ConfigError) as caught:
         change("destroy", Flags(tasks=["orders"]), OPTIONS)
-    assert caught.value.hint == f"Preview it first: dstream plan orders --destroy {REPEATED}"
+    assert caught.value.hint == f"Confirm with --yes. Preview it first: dstream plan orders --destroy {REPEATED}"
 
 
 def test_the_command_that_allows_data_loss_repeats_the_options() -> None:
