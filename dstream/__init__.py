@@ -1,3 +1,3 @@
-"""DStream: tasks that join an input to an output provider, streamed safely, provisioned like infrastructure."""
+"""DStream: Terraform for data streaming. A task streams rows from an input provider to an output provider."""
 
 __version__ = "0.1.0"

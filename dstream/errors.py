@@ -1,14 +1,14 @@
-"""The error tree: what went wrong, where, and what the reader of the message can do.
+"""The error tree: what went wrong, where, and how to fix it.
 
     DStreamError                 code, message, place, hint, details
-    ├── ConfigError      config       exit 3   fix the HCL, the provider, or what the config names
-    ├── ConfigErrors     config       exit 3   several ConfigErrors, in the order of the file
+    ├── ConfigError      config       exit 3   fix the HCL, the provider, or what the config refers to
+    ├── ConfigErrors     config       exit 3   several ConfigErrors, in file order
     ├── AuthError        auth         exit 6   fix the credentials or the grants
     ├── UnreachableError unreachable  exit 6   (1 once the stream ran) wait, or fix address and network
-    ├── LockedError      locked       exit 4   someone else holds it
-    ├── RefusedError     refused      exit 5   a guard protects data; the hint says how to go past it
+    ├── LockedError      locked       exit 4   another process holds the lock
+    ├── RefusedError     refused      exit 5   a safeguard protects data; the hint says how to override it
     ├── TransientError   transient    exit 1   retry
-    ├── DataError        data         exit 1   a row that can't be carried
+    ├── DataError        data         exit 1   a row that cannot be delivered
     └── SystemFault      system       exit 1   a broken machine, provider or program
 
 Each class but ConfigErrors is one `kind` of the provider protocol: grouped by what the host does next, not by where it
@@ -24,18 +24,18 @@ from typing import ClassVar, Literal, NamedTuple
 Kind = Literal["config", "auth", "unreachable", "locked", "refused", "transient", "data", "system"]
 
 RESTARTABLE: frozenset[Kind] = frozenset({"transient", "unreachable", "system"})
-"""Kinds after which the pair of providers may be started again (protocol rule 9)."""
+"""Kinds after which the pair of providers may be restarted (protocol rule 9)."""
 
 
 class SourceLocation(NamedTuple):
-    """A position in a file as the user wrote it; line and column count from 1, 0 means unknown."""
+    """A position in a file; line and column count from 1, 0 means unknown."""
 
     file: str
     line: int = 0
     column: int = 0
     source_line: str = ""
     block: str = ""
-    """The block around it for people: 'task "orders", input'."""
+    """The enclosing block, for display: 'task "orders", input'."""
 
     def __str__(self) -> str:
         parts = [self.file, *(str(n) for n in (self.line, self.column) if n)]
@@ -43,7 +43,7 @@ class SourceLocation(NamedTuple):
 
 
 class DStreamError(Exception):
-    """An error meant for people: a stable code, the cause in one sentence, the place, and the fix."""
+    """An error for the user: a stable code, the cause in one sentence, the place, and the fix."""
 
     kind: ClassVar[Kind] = "system"
 
@@ -65,7 +65,7 @@ class DStreamError(Exception):
         self.config_path = config_path
         """Inside a provider's config, e.g. `tables[0]`; the host turns it into a place."""
         self.details = tuple(details)
-        """Further lines to show, such as the last lines of a provider's stderr."""
+        """More lines to show, such as the last lines of a provider's stderr."""
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ class SystemFault(DStreamError):
 
 
 class ConfigErrors(DStreamError):
-    """Every error in the configuration, in the order of the file; at least one. Its code is that of the first."""
+    """Every error in the configuration, in file order; at least one. Its code is that of the first."""
 
     kind: ClassVar[Kind] = "config"
 
@@ -162,7 +162,7 @@ _BY_KIND: dict[str, type[DStreamError]] = {
 
 
 def of_kind(kind: str, code: str, message: str, *, hint: str = "", config_path: str = "") -> DStreamError:
-    """The error for a kind that came over the protocol; an unknown kind is a system fault (rule 13)."""
+    """Return the error for a kind from the protocol; an unknown kind is a system fault (rule 13)."""
     return _BY_KIND.get(kind, SystemFault)(code, message, hint=hint, config_path=config_path)
 
 
@@ -179,7 +179,7 @@ _EXIT_CODES: dict[Kind, int] = {
 
 
 Outcome = Literal["done", "failed", "declined", "changes", "usage", "missing", "interrupted"]
-"""How a command ended without an error of the tree. `changes`: with --detailed-exitcode; `missing`: of `doctor`;
+"""How a command ended without an error of the tree. `changes`: with --detailed-exitcode; `missing`: from `doctor`;
 `interrupted`: before all work was done."""
 
 _OUTCOMES: dict[Outcome, int] = {

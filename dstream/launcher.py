@@ -1,9 +1,9 @@
 """Starts a program that cannot outlive this process.
 
-On Linux the kernel signals the program when its parent dies (prctl(2), PR_SET_PDEATHSIG). The program must ask for that
-itself, before it becomes the program. A `preexec_fn` would ask in a fork of this process, and running Python there is
-unsafe once there are threads: gRPC's fork handlers have aborted such children. So a small interpreter asks instead, and
-then executes the program in its own place.
+On Linux, the kernel can signal a program when its parent dies (prctl(2), PR_SET_PDEATHSIG), but the child process must
+request that before it executes the program. A `preexec_fn` would do so in a fork of this process, where running Python
+is unsafe once there are threads: gRPC's fork handlers have aborted such children. So a small Python interpreter makes
+the request, then replaces itself with the program.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ except OSError as error:
     os.write(int(report), b"%d" % error.errno)
 os._exit(127)
 """
-"""1 is PR_SET_PDEATHSIG. A parent that died before the request sends no signal, so the launcher exits by itself. The
-signals are those that every Python interpreter ignores and whose handling a program inherits."""
+"""1 is PR_SET_PDEATHSIG. If the parent died before the request, no signal comes, so the launcher exits by itself. The
+signals are those that every Python interpreter ignores; a program would inherit that."""
 
 
 def start(command: Sequence[str], death_signal: signal.Signals, **options: Any) -> subprocess.Popen[bytes]:
-    """Start `command` with `subprocess.Popen`'s options, in a session of its own.
+    """Start `command` in its own session, with the options of `subprocess.Popen`.
 
     Call it from a thread that lives as long as the program should: the kernel watches the thread that started it, not
-    the process. Elsewhere than on Linux the program only gets its own session. Raises OSError if it cannot be executed.
+    the process. On systems other than Linux, the program only gets its own session. Raises OSError if it cannot be
+    executed.
     """
     if sys.platform != "linux":
         return subprocess.Popen(list(command), start_new_session=True, **options)

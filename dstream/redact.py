@@ -1,4 +1,4 @@
-"""Removes secrets from everything that is shown: replaces them by `***`, by value and by known formats.
+"""Removes secrets from everything that is shown: replaces them with `***`, by value and by known formats.
 
 Values come from settings marked as secret, from settings whose names suggest a secret, and from the password,
 SharedAccessKey, Signature and AccountKey parts of any config string (protocol rule 15).
@@ -29,7 +29,7 @@ _CERTAIN_WORDS = frozenset(
 )
 _SECRET_WORDS = _CERTAIN_WORDS | {"connection", "key"}
 _PLAIN_KEYS = frozenset({"partition", "message", "session", "primary", "foreign", "sort", "routing", "order", "row"})
-"""`partition_key = "CustomerId"` is not a secret; hiding its value would hide half of every message."""
+"""`partition_key = "CustomerId"` is not a secret; redacting its value would garble every message."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 _HEAD = re.compile(r"""(?<![\w.-])(?P<quote>"?)(?P<name>[A-Za-z_][\w-]*)(?P=quote)\s*[=:](?!=)\s*""")
@@ -38,13 +38,13 @@ _WRITTEN_OUT = re.compile(r"""["<\[{]|[a-z_0-9]+\(""")
 _FETCHES = re.compile(r"\b(?:env|file|secret)\(\s*$")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
 _TOKEN = re.compile(rf"{_HEAD.pattern}|(?P<text>{_QUOTED.pattern})|(?P<bracket>[][(){{}}])")
-"""Where a line is cut: at names of settings, strings, brackets."""
+"""Where a line is split: at setting names, strings and brackets."""
 
 _SHORTEST = 4
-"""Shorter values found by name are not hidden: they would match everywhere. Marked secrets are hidden at any length."""
+"""Shorter values found by name are not redacted: they would match everywhere. Marked secrets always are."""
 
 _SHORTEST_STORED = 8
-"""A position in a log is full of short runs of digits that may equal a short secret."""
+"""A log position contains many short runs of digits that may equal a short secret."""
 
 _DEEPEST = 64
 
@@ -65,7 +65,7 @@ class Redactor:
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Hide these secrets, too, from now on. Call it from one thread; others may redact meanwhile."""
+        """Also redact these secrets from now on. Call it from one thread; others may redact concurrently."""
         secrets = {secret for secret in secrets if secret}
         self._learn_certain(secrets)
         self._known |= {form for secret in secrets for form in _forms(secret)}
@@ -77,26 +77,25 @@ class Redactor:
         self._certain |= {form.encode() for form in forms if len(form) >= _SHORTEST_STORED}
 
     def text(self, text: str) -> str:
-        """The text with every secret replaced."""
+        """Return the text with every secret replaced."""
         if self._values is not None:
             text = self._values.sub(MASK, text)
         text = _TEXT_PART.sub(rf"\g<1>{MASK}", text)
         return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
 
     def is_in(self, stored: bytes) -> bool:
-        """Whether data that a provider wants stored contains a secret, which cannot be masked without breaking the
-        data.
+        """Return whether data to be stored contains a secret, which cannot be masked without breaking the data.
 
         Considers only certain secrets: marked ones, parts of connection strings, and values of settings such as
-        `password`. A `key` may well be the name of a column.
+        `password`. A `key` may be the name of a column.
         """
         return any(secret in stored for secret in self._certain)
 
     def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
-        """Redact a JSON value: strings are redacted; strings in fields with secret names are replaced entirely.
-        Excessive nesting is cut off."""
+        """Redact a JSON value; strings in fields with secret names are replaced entirely. Nesting deeper than 64 levels
+        is cut off."""
         if depth > _DEEPEST:
-            return ".."
+            return "..."
         if isinstance(value, str):
             return MASK if value and is_secret_name(name) else self.text(value)
         if isinstance(value, Mapping):
@@ -106,7 +105,7 @@ class Redactor:
         return value
 
     def error(self, error: ErrorT) -> ErrorT:
-        """The same error, redacted in place."""
+        """Redact the error in place and return it."""
         error.message = self.text(error.message)
         error.hint = self.text(error.hint)
         error.details = tuple(self.text(line) for line in error.details)
@@ -117,8 +116,8 @@ class Redactor:
 
 
 def source_line(text: str) -> str:
-    """A line of a configuration file, fit to be shown: literal secrets are masked. An expression that fetches the value
-    (`password = env("X")`) is kept: it names a place, not the secret."""
+    """Return a line of a configuration file with literal secrets masked. An expression that fetches the value
+    (`password = env("X")`) is kept, since it does not contain the secret."""
     redactor = Redactor()
     runs = groupby((piece.shown() for piece in _pieces(text)), key=itemgetter(0))
     joined = ((is_fit, "".join(part for _, part in run)) for is_fit, run in runs)
@@ -132,7 +131,7 @@ class _Piece(NamedTuple):
     is_secret: bool
 
     def shown(self) -> tuple[bool, str]:
-        """Whether it can be shown now, and its text with quoted strings masked."""
+        """Return whether it needs no further redaction, and its text with quoted strings masked."""
         head = _HEAD.match(self.text) if self.is_secret else None
         if head is None:
             return False, self.text
@@ -141,8 +140,8 @@ class _Piece(NamedTuple):
 
 
 def _pieces(line: str) -> Iterator[_Piece]:
-    """The line, cut where a secret setting starts and where its value ends. A setting inside a secret one (`tokens = {
-    a = "x" }`) is secret, too."""
+    """Split the line where a secret setting starts and where its value ends. A setting inside a secret one
+    (`tokens = { a = "x" }`) is secret too."""
     start = depth = 0
     secret_depth: int | None = None
     for token in _TOKEN.finditer(line):
@@ -161,13 +160,13 @@ def _pieces(line: str) -> Iterator[_Piece]:
 
 
 def _mask_quoted(quoted: re.Match[str]) -> str:
-    """The argument of `env("X")` is a name."""
+    """Mask a string, except the argument of `env("X")`, which is a name."""
     return quoted[0] if _FETCHES.search(quoted.string, 0, quoted.start()) else f'"{MASK}"'
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a field's name indicates a secret value. `connection` alone does not: `connection = "stack"` is a choice.
-    The secret parts of connection strings are found in any field."""
+    """Return whether a field's name indicates a secret value. `connection` alone does not: it can be `"stack"`. The
+    secret parts of connection strings are found in any field."""
     words = _words(name)
     found = words & _SECRET_WORDS
     if words == {"connection"} or (found == {"key"} and words & _PLAIN_KEYS):
@@ -176,7 +175,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[str]:
-    """Secret parts of connection strings, and strings in fields with secret names."""
+    """Yield the secret parts of connection strings, and strings in fields with secret names."""
     if isinstance(value, str):
         if tells(name):
             yield value
@@ -207,8 +206,8 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """The forms in which a secret may appear: verbatim, in JSON, as Python's repr, quoted twice, in a URL; line by line
-    if it has several."""
+    """Yield the forms in which a secret may appear: verbatim, in JSON, as Python's repr, quoted twice, in a URL, or the
+    lines of a multi-line secret."""
     yield secret
     for quoted in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret)):
         yield quoted[1:-1]

@@ -1,4 +1,4 @@
-"""The checkpoint store in a folder: one document per task, replaced atomically, mode 0600."""
+"""Stores checkpoints in a folder: one document per task, replaced atomically, mode 0600."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FileStore:
         self._temporary = self._folder / f".{file_name(task)}.json.new"
 
     def load(self) -> StoredState | None:
-        """The stored state; None if there is none. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
+        """Return the stored state; None if there is none. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
         try:
             document = self.path.read_bytes()
         except FileNotFoundError:
@@ -57,8 +57,7 @@ class FileStore:
         return decode_state(document, source=str(self.path), hint=hint)
 
     def save(self, state: StoredState) -> None:
-        """Store the state; durable on return, since file and folder are synced. Raises `state.write_failed` and keeps
-        the old state."""
+        """Store the state durably: file and folder are synced. Raises `state.write_failed` and keeps the old state."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write_synced(self._temporary, msgspec.json.encode(state) + b"\n")
@@ -72,7 +71,7 @@ class FileStore:
             ) from error
 
     def remove(self) -> bool:
-        """Delete the checkpoint; False if there was none. Raises `state.write_failed`."""
+        """Delete the checkpoint; return False if there was none. Raises `state.write_failed`."""
         try:
             self.path.unlink()
             _sync_folder(self._folder)
@@ -93,7 +92,7 @@ def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
             raise ConfigError(
                 "state.newer",
                 f"the state {source} has version {version}; this DStream supports {DOCUMENT_VERSION}",
-                hint="A newer DStream wrote it. Upgrade this one.",
+                hint="A newer DStream wrote it. Upgrade DStream.",
             )
         return msgspec.json.decode(document, type=StoredState)
     except msgspec.DecodeError as error:
@@ -101,12 +100,12 @@ def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
 
 
 def file_name(name: str) -> str:
-    """A task or stack name as one path component."""
+    """Return a task or stack name as a single path component."""
     return quote(name, safe="")
 
 
 def _write_synced(path: Path, content: bytes) -> None:
-    # A leftover of a crash is replaced, so its mode is never inherited.
+    # Replace a file left by a crash instead of inheriting its mode.
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

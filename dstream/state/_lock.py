@@ -16,7 +16,7 @@ from dstream.errors import LockedError, SystemFault
 
 
 class TaskLockHolder(msgspec.Struct, frozen=True):
-    """The holder of a lock, since when (UTC, RFC 3339)."""
+    """The holder of a lock; `since` in UTC, RFC 3339."""
 
     pid: int
     host: str
@@ -53,7 +53,7 @@ class TaskLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The file stays: removing it would allow two later runs to lock two different files of the same name.
+        # Keep the file: removing it would allow two later runs to lock two different files with the same name.
         self._note(b"")
         os.close(self._descriptor)
 

@@ -1,4 +1,4 @@
-"""What a run reports about itself."""
+"""Logs, metrics and health of runs."""
 
 from dstream.telemetry.log import LogFormat, StructuredLog
 

@@ -1,8 +1,8 @@
-"""The state of this process's runs, from their events: the latest figures of each, and whether it is ready.
+"""The health of this process's runs, from their events: the latest figures of each, and whether it is ready.
 
 A task is ready while both of its providers are. If a provider dies or stays silent (60 s without a heartbeat), the task
-is not ready until the new pair is. Runs report from their own threads and readers ask from others; each value is
-replaced as a whole, so no lock is needed.
+is not ready until the new pair is. Runs report on their own threads and readers read on others; each value is replaced
+as a whole, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TaskWatch:
         """Why it is not ready; empty if it is."""
         self.progress_now = Progress()
         self.most_rows_relayed = 0
-        """A new pair starts counting at zero; this figure never goes back."""
+        """The highest count so far. A new pair starts counting at zero, but this never decreases."""
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         if event in ("run.started", "run.restarted"):

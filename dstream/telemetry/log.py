@@ -1,6 +1,6 @@
-"""One structured line per event, as text for people or JSON for machines, with the same fields in both.
+"""Writes one structured line per event, as text or JSON, with the same fields in both.
 
-The caller redacts: fields must be fit to be shown.
+The caller redacts the fields.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class HostMetric:
     unit: str
     meaning: str
     read: Callable[[TaskWatch], float | None]
-    """None: unknown so far, so not exported."""
+    """Returns None while the value is unknown; it is then not exported."""
 
 
 HOST_METRICS = (
@@ -55,7 +55,7 @@ HOST_METRICS = (
         "dstream_rows_rejected_total",
         "counter",
         "rows",
-        "Settled rows that the destination rejected and the dead-letter store holds.",
+        "Settled rows that were rejected by the destination and moved to the dead-letter store.",
         lambda watch: watch.progress_now.rows_rejected,
     ),
     HostMetric(
@@ -83,14 +83,14 @@ HOST_METRICS = (
         "dstream_rows_in_flight",
         "gauge",
         "rows",
-        "Rows relayed and not yet settled.",
+        "Rows relayed but not yet settled.",
         lambda watch: watch.progress_now.rows_relayed - watch.progress_now.rows_settled,
     ),
     HostMetric(
         "dstream_checkpoints_in_flight",
         "gauge",
         "checkpoints",
-        "Checkpoints relayed and not yet on disk.",
+        "Checkpoints relayed but not yet on disk.",
         lambda watch: watch.progress_now.checkpoints_in_flight,
     ),
     HostMetric(
@@ -111,7 +111,7 @@ HOST_METRICS = (
 
 
 def render(runs: RunsWatch) -> bytes:
-    """The latest figures of all tasks, as the body of /metrics."""
+    """Return the latest figures of all tasks, as the body of /metrics."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(runs))
     return generate_latest(registry)
@@ -138,8 +138,8 @@ class _Figures(Collector):
 
 
 def _add(families: dict[tuple[str, str], Metric], task: str, value: MetricValue) -> None:
-    """A provider's metric. For a histogram, the host knows sum and count, which is a summary without quantiles. If two
-    providers use one name for different kinds, the kind becomes part of the name, since a family has one kind."""
+    """Add a provider's metric. A histogram becomes a summary without quantiles, since only sum and count are known. If
+    two providers use a name for different kinds, the kind becomes part of the name, since a family has one kind."""
     name = "dstream_provider_" + _NO_NAME.sub("_", value.name).removesuffix("_total")
     kind = "summary" if value.kind == "histogram" else value.kind
     taken = {of_kind for of_name, of_kind in families if of_name == name}
@@ -156,7 +156,8 @@ def _add(families: dict[tuple[str, str], Metric], task: str, value: MetricValue)
 
 
 def _label(name: str) -> str:
-    """A valid Prometheus name: letters, digits and _, not starting with a digit. Our own names are unchanged."""
+    """Return a valid Prometheus label name: letters, digits and _, not starting with a digit. A name that DStream or
+    Prometheus reserves gets a prefix."""
     name = _NO_NAME.sub("_", name)
     if name in _OWN_LABELS or name.startswith("__"):
         return f"provider_{name.lstrip('_')}"

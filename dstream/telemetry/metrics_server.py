@@ -1,6 +1,6 @@
-"""/metrics, /healthz and /readyz over HTTP, on the given address only.
+"""Serves /metrics, /healthz and /readyz over HTTP, on the given address only.
 
-One thread accepts connections and one serves each request; neither touches a row. All end with the process.
+One thread accepts connections, and each request has its own; none touches a row. All end with the process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class MetricsServer:
     """Listens when created; serves from `start` to `close`. Raises ConfigError if it cannot listen."""
 
     def __init__(self, host: str, port: int, runs: RunsWatch) -> None:
-        """`port` 0: any free port."""
+        """`port` 0 picks a free port."""
         self._host = host
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -33,7 +33,7 @@ class MetricsServer:
             raise ConfigError(
                 "metrics.unavailable",
                 f"cannot serve metrics at {_shown(host)}:{port}: {error.strerror or error}",
-                hint="Another process may be using the port. Choose another one for --metrics, or 0 for any free port.",
+                hint="Another process may use the port. Set --metrics to a different one, or to 0 for any free port.",
             ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
 
@@ -53,7 +53,7 @@ class MetricsServer:
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
-    allow_reuse_address = True  # allows a restarted run to listen immediately, but never two at once (socket(7))
+    allow_reuse_address = True  # a restarted run can listen immediately, but two runs cannot share a port (socket(7))
 
     def __init__(self, family: int, address: Any, runs: RunsWatch) -> None:
         self.address_family = family
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"not found; use /metrics, /healthz or /readyz\n"
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  # http.server's own signature
-        """Probes arrive every few seconds, and a run's log is about its rows."""
+        """Log nothing: probes arrive every few seconds and would drown the run's log."""
 
 
 def _shown(host: str) -> str:

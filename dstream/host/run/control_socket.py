@@ -1,8 +1,8 @@
 """The control socket of a running host: one per task, JSON lines, for the same user only.
 
-    {"request":"status"}  ->  {"schema_version":1,"task":"orders",..}    live figures
+    {"request":"status"}  ->  {"schema_version":1,"task":"orders",...}   live figures
     {"request":"stop"}    ->  {"schema_version":1,"stopping":true}       drains like the first Ctrl-C
-    anything else         ->  {"schema_version":1,"error":".."}
+    anything else         ->  {"schema_version":1,"error":"..."}
 
 One thread serves all clients; it starts nothing and touches no row. The holder of the task's lock owns the path, so an
 existing socket was left behind by a host that died.
