@@ -1,4 +1,4 @@
-"""Running the sandbox in the background: starting it in its own session, and stopping it."""
+"""Runs the sandbox in the background: starts it in its own session, and stops it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def detach(options: list[str], folder: Folder) -> None:
 
 
 def stop_running(folder: Folder) -> bool:
-    """Stop the supervisor and wait until it and its servers have exited. False if none runs. Raises SandboxError."""
+    """Stop the supervisor and wait until it and its servers have exited. Return False if none is running. Raises
+    SandboxError."""
     running = folder.running()
     if running is None:
         return False

@@ -35,24 +35,26 @@ _FOLLOW_INTERVAL_S = 0.1
 def sandbox() -> None:
     """A local SQL Server with CDC and a local Azure Service Bus.
 
-    Real clients work unmodified. It listens on 127.0.0.1 only and checks the credentials it generated.
+    Real clients work unmodified. The servers listen only on 127.0.0.1 and require the generated credentials.
     """
 
 
 @command(sandbox, example="dstream sandbox up --detach --sql-port 1433")
 @data_option
 @click.option("--detach", "detached", is_flag=True, help="Run in the background; return when ready.")
-@click.option("--sql-port", type=_PORT, help="SQL Server port (default: a free port, then reused).")
+@click.option("--sql-port", type=_PORT, help="SQL Server port (default: a free port, kept for later starts).")
 @click.option("--amqp-port", type=_PORT, help="Service Bus port for plain AMQP.")
 @click.option("--amqps-port", type=_PORT, help="Service Bus port for AMQP over TLS.")
 @click.option("--admin-port", type=_PORT, help="Service Bus administration port (HTTPS and HTTP).")
 @click.option("--azure-port", type=_PORT, help="Port of the Azure API for the Pulumi engine.")
-@click.option("--profile", type=click.Choice(["standard", "premium"]), help="Service Bus tier to emulate; remembered.")
+@click.option(
+    "--profile", type=click.Choice(["standard", "premium"]), help="Service Bus tier to emulate; kept for later starts."
+)
 @click.option(
     "--capture-delay",
     "capture_delay_s",
     type=click.FloatRange(min=0),
-    help="Seconds between COMMIT and the row in the change table (default: 0); remembered.",
+    help="Seconds from COMMIT to the row in the change table (default: 0); kept for later starts.",
 )
 @click.option("--replay-reads", is_flag=True, help="Serve repeated reads from memory, for benchmarking readers.")
 @click.option("--sink", is_flag=True, help="Accept and count messages without storing them, for benchmarks.")
@@ -81,7 +83,7 @@ def down(data: Path) -> None:
 
 @command(sandbox, example="dstream sandbox status --json")
 @data_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def status(data: Path, *, as_json: bool) -> None:
     """Show whether the sandbox is running, with pids and ports. Exits with 1 if it is not."""
     folder = open_folder(data)
@@ -98,9 +100,9 @@ def status(data: Path, *, as_json: bool) -> None:
 
 @command(sandbox, example='eval "$(dstream sandbox env)"\ndstream sandbox env --json')
 @data_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of export lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of export lines.")
 def env(data: Path, *, as_json: bool) -> None:
-    """Print the environment variables that point programs to the sandbox."""
+    """Print the environment variables for connecting to the sandbox."""
     from dstream_sandbox.environment import environment, shell_exports
 
     folder = open_folder(data)

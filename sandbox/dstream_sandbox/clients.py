@@ -69,7 +69,7 @@ def _prepare_database(settings: Settings) -> None:
 
 
 def servicebus(settings: Settings, **options: Any) -> ServiceBusClient:
-    """A client; `options` are passed to it."""
+    """Return a client, created with `options`."""
     from azure.servicebus import ServiceBusClient
 
     return ServiceBusClient.from_connection_string(servicebus_connection_string(settings), **options)

@@ -1,4 +1,4 @@
-"""Shared by all sandbox commands: the data folder, and SandboxError shown as one message."""
+"""Shared by all sandbox commands: the option for the data folder, and SandboxError shown as one message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ data_option = click.option(
 def command(
     group: click.Group, name: str | None = None, *, example: str
 ) -> Callable[[Callable[P, None]], click.Command]:
-    """Add a command to `group`. Its help ends with `example`; a SandboxError becomes one message and exit code 1."""
+    """Add the decorated function to `group`. Its help ends with `example`; a SandboxError becomes one message and exit
+    code 1."""
 
     def decorate(function: Callable[P, None]) -> click.Command:
         @wraps(function)
@@ -44,7 +45,7 @@ def command(
 
 
 def examples(text: str) -> str:
-    """The examples at the end of a help page."""
+    """Format the examples at the end of a help page."""
     lines = text.strip().splitlines()
     return "\n".join(["\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])
 

@@ -1,4 +1,4 @@
-"""An independent consumer of a queue, built on azure-servicebus alone. Records order and delay of the messages."""
+"""An independent consumer of a queue, built on azure-servicebus alone. Records the messages' order and delay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Consumer:
                 pass
 
     def stop(self) -> None:
-        """Stop once nothing more arrives, so that surplus messages are counted, too."""
+        """Stop once no more messages arrive, so that surplus messages are counted, too."""
         self._ended.set()
         if self._thread:
             self._thread.join()
@@ -76,5 +76,5 @@ class Consumer:
 
 
 def _seconds(commit_time: str) -> float:
-    """Unix time of a commit time. CDC records the server's local time, and the server is this machine."""
+    """Convert to Unix time. CDC records the server's local time, and the server runs on this machine."""
     return datetime.fromisoformat(commit_time).timestamp()

@@ -1,7 +1,7 @@
 """`dstream demo`: DStream from plan to destroy on the sandbox, with real output, checked by an independent consumer.
 
-This module only runs DStream, as a user would. It checks the stream by comparing SQL Server's change tables with what
-came out of the queue, and the infrastructure by listing the queues of the namespace.
+This module only runs DStream's commands, as a user would. It checks the stream by comparing SQL Server's change tables
+with the messages from the queue, and the infrastructure by listing the queues of the namespace.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ task "orders" {
     show_default=True,
     help="Data folder; deleted first.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object on stdout.")
 def demo(rows: int, data: Path, *, as_json: bool) -> None:
     """Show DStream end to end on the sandbox: plan and create a queue, stream SQL Server changes into it despite a
     kill -9, detect and fix drift, and tear everything down.
@@ -87,7 +87,7 @@ def demo(rows: int, data: Path, *, as_json: bool) -> None:
 
 @dataclass(slots=True)
 class Figures:
-    """What was written to SQL Server, and what an independent consumer received from the queue."""
+    """Compares the changes in SQL Server with the messages that an independent consumer received from the queue."""
 
     rows_changed: int = 0
     messages_received: int = 0
@@ -121,7 +121,7 @@ class Figures:
 
 
 class _Story:
-    """Prints to stderr: a heading per chapter, and indented lines below it."""
+    """Prints a heading per chapter to stderr, with indented lines below it."""
 
     def __init__(self, style: Any) -> None:
         self._style = style
@@ -266,7 +266,7 @@ class _Demo:
         return {**os.environ, **environment(self._folder, self._settings, os.environ)}
 
     def _expected(self) -> list[Position]:
-        """Every change that SQL Server recorded, in commit order: the change tables without their before images."""
+        """Every change that SQL Server recorded, in commit order: the change tables without before images."""
         positions = []
         with contextlib.closing(clients.connect(self._settings)) as connection:
             for table in _TABLES:

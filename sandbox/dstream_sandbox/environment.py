@@ -1,4 +1,4 @@
-"""`sandbox env`: the variables that point programs to the sandbox. Their names and meanings are a contract."""
+"""`sandbox env`: the variables for connecting to the sandbox. Their names and meanings are a contract."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 
 
 def environment(folder: Folder, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables. Also writes the CA bundle: the CAs trusted in `environ`, plus the sandbox's own."""
+    """Return the variables. Also writes the CA bundle: the CAs trusted in `environ`, plus the sandbox's own."""
     bundle = _write_bundle(folder, environ)
     return {
         "MSSQL_HOST": "127.0.0.1",
@@ -74,7 +74,7 @@ def admin_connection_string(settings: Settings) -> str:
 
 
 def _servicebus(settings: Settings, port: int) -> str:
-    """UseDevelopmentEmulator makes the SDK keep the port and speak plain AMQP."""
+    """UseDevelopmentEmulator makes the SDK keep the port and use AMQP without TLS."""
     return (
         f"Endpoint=sb://localhost:{port};SharedAccessKeyName={KEY_NAME};"
         f"SharedAccessKey={settings.servicebus_key};UseDevelopmentEmulator=true;"
@@ -87,7 +87,7 @@ def _quoted(value: str) -> str:
 
 
 def _write_bundle(folder: Folder, environ: Mapping[str, str]) -> Path:
-    """Write the bundle under a name derived from its content, so that it never changes for a shell that uses it."""
+    """Write the bundle to a file named by its hash, so that it never changes for a shell that uses it."""
     texts = [file.read_text() for file in _bundles_in_force(environ)]
     certificates = dict.fromkeys(each for text in [*texts, folder.ca_file.read_text()] for each in _PEM.findall(text))
     bundle = "\n".join(certificates) + "\n"
@@ -101,7 +101,7 @@ def _write_bundle(folder: Folder, environ: Mapping[str, str]) -> Path:
 def _bundles_in_force(environ: Mapping[str, str]) -> Iterator[Path]:
     """The bundles that `requests` (its documentation, "SSL Cert Verification"), Python's ssl and OpenSSL trust now.
 
-    After an earlier `eval`, that is our own bundle, which contains the original ones.
+    After an earlier `eval`, this is the sandbox's own bundle, which includes the original ones.
     """
     requests = environ.get("REQUESTS_CA_BUNDLE") or environ.get("CURL_CA_BUNDLE") or certifi.where()
     openssl = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile or certifi.where()

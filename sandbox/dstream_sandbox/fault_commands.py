@@ -17,14 +17,14 @@ from dstream_sandbox.ports import HOST
 _TIMEOUT_S = 10.0
 _KINDS = {
     "reject": "reject messages with --condition",
-    "release": "release messages: neither accept nor reject them",
+    "release": "release messages instead of accepting or rejecting them",
     "refuse_attach": "refuse new links with --condition",
     "deny_token": "answer token requests with --status",
     "detach": "detach links with --condition",
     "drop": "close the connection, --at before_store or after_store",
     "kill": "kill the server process, --at before_store or after_store; it restarts",
-    "silence": "store messages but never answer",
-    "delay": "delay answers by --seconds",
+    "silence": "store messages but never respond",
+    "delay": "delay responses by --seconds",
     "throttle": "reject messages above --rate per second with server-busy",
     "stall": "stop reading from connections, for --seconds or until cleared",
     "slow": "read from connections at --rate bytes per second",
@@ -55,7 +55,7 @@ _FIELDS_OF = {
 def fault() -> None:
     """Inject faults into Service Bus or Azure to see how clients handle them.
 
-    Faults apply in the order they were added, and are cleared when the server restarts.
+    Faults apply in the order they were added. Restarting the server clears them.
     """
 
 
@@ -93,7 +93,7 @@ def fault() -> None:
 @click.option(
     "--when",
     type=click.Choice(["before", "after"]),
-    help="For azure: before (default) or after the operation is carried out.",
+    help="For azure: before (default) or after the operation.",
 )
 @click.option("--code", help="For azure: error code, e.g. QuotaExceeded.")
 def add(data: Path, **fields: Any) -> None:
@@ -107,7 +107,7 @@ add.help = "Add a fault of one KIND:\n\n\b\n" + "\n".join(f"{kind:<19}{text}" fo
 
 @command(fault, "list", example="dstream sandbox fault list --json")
 @data_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def list_faults(data: Path, *, as_json: bool) -> None:
     """List the active faults."""
     faults = _ask(running_settings(open_folder(data)), "GET")
@@ -132,8 +132,8 @@ def _show(faults: list[dict[str, Any]]) -> None:
         names = [*_FIELDS, *_FIELDS_OF.get(each["kind"], ())]
         if each["kind"] == "azure":
             names.remove("on")
-        told = [f"{name}={each[name]}" for name in names if each[name] not in (None, "", 0)]
-        click.echo("  ".join([each["kind"], *told]))
+        shown = [f"{name}={each[name]}" for name in names if each[name] not in (None, "", 0)]
+        click.echo("  ".join([each["kind"], *shown]))
 
 
 def _ask(settings: Settings, method: str, body: object = None) -> list[dict[str, Any]]:

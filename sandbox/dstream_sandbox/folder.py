@@ -1,13 +1,13 @@
-"""The sandbox's data folder: its settings (ports, credentials), created once and kept, and the running processes.
+"""The sandbox's data folder: the settings (ports, credentials), which are created once, and the running processes.
 
-sandbox.json     settings: the same ports and keys after every start
-running.json     pids while it runs
-supervisor.lock  held by the supervisor; the kernel releases it however the process ends
+sandbox.json     settings: the same ports and keys at every start
+running.json     pids while it is running
+supervisor.lock  held by the supervisor; the kernel releases it when the process exits or is killed
 servers.lock     held by the servers; ports and databases are free once it is released
 tls/             the CA and the servers' certificate
 sqlserver/       databases
 servicebus/      entities and messages
-logs/            what the servers and the supervisor print
+logs/            output of the servers and the supervisor
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ KEY_NAME = "RootManageSharedAccessKey"
 NAMESPACE = "sandbox"
 RESOURCE_GROUP = "sandbox"
 SUBSCRIPTION_ID = "00000000-d57e-4a00-8000-5a4db0c00001"
-"""The Azure subscription. Any other id leads to the same resources."""
+"""The Azure subscription. Any other id refers to the same resources."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Ports on 127.0.0.1, and the credentials that the servers check."""
+    """Ports on 127.0.0.1, and the credentials that the servers require."""
 
     sql_port: int
     amqp_port: int
@@ -70,7 +70,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Paths and small files below one data folder."""
+    """Paths and small files in one data folder."""
 
     path: Path
 
@@ -108,7 +108,7 @@ class Folder:
             raise SandboxError(f"{path} was not written by this version of the sandbox: {error}") from error
 
     def settings_with(self, **given: Any) -> Settings:
-        """The stored settings, overridden by those `given` that are not None. At first: new ones, with free ports."""
+        """The stored settings or new ones with free ports, overridden by those `given` that are not None."""
         wanted = {name: value for name, value in given.items() if value is not None}
         settings = self.settings()
         if settings:
@@ -120,14 +120,15 @@ class Folder:
         return Settings(**{**ports, **credentials, **wanted})
 
     def keep(self, settings: Settings) -> None:
-        """Store the settings for every later start."""
+        """Store the settings for later starts."""
         _write(self.path / "sandbox.json", asdict(settings))
 
     def lock_file(self, whose: str) -> Path:
         return self.path / f"{whose}.lock"
 
     def locked(self, whose: str) -> IO[Any] | None:
-        """Take the lock; it is held until every copy of the file is closed. None if another process holds it."""
+        """Acquire the lock, which is held until every copy of the returned file is closed. Return None if another
+        process holds it."""
         file = self.lock_file(whose).open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,7 +162,7 @@ class Folder:
 
 
 def _another_port(settings: Settings) -> int:
-    """A free port other than its own, which are free too while it is not running."""
+    """A free port other than the sandbox's own, which are also free while it is stopped."""
     own = settings.ports.values()
     return next(port for port in free_ports(len(own) + 1) if port not in own)
 
@@ -185,7 +186,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _write(path: Path, kept: dict[str, Any]) -> None:
-    """Write atomically, readable by the owner only: the file holds credentials."""
+    """Write atomically, readable only by the owner, since the file contains credentials."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

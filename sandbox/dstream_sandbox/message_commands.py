@@ -66,7 +66,7 @@ def receive(
 @command(_group, example="dstream sandbox queue orders --duplicate-detection")
 @data_option
 @click.argument("name")
-@click.option("--duplicate-detection", is_flag=True, help="Drop messages with a repeated id within ten minutes.")
+@click.option("--duplicate-detection", is_flag=True, help="Drop messages that repeat an id within ten minutes.")
 @click.option("--sessions", is_flag=True, help="Require sessions.")
 def queue(data: Path, name: str, *, duplicate_detection: bool, sessions: bool) -> None:
     """Create a queue; leave an existing one unchanged."""

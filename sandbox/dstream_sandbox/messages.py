@@ -111,7 +111,7 @@ def _of_one_receiver(
 
 
 def _of_all_sessions(settings: Settings, entity: Entity, count: int | None, wait_s: float) -> Iterator[str]:
-    """Receive from each session that has messages. The client must not retry when there is none left."""
+    """Receive from each session that has messages. Without retries, the client returns when none is left."""
     from azure.servicebus import NEXT_AVAILABLE_SESSION
     from azure.servicebus.exceptions import OperationTimeoutError
 
@@ -128,7 +128,7 @@ def _of_all_sessions(settings: Settings, entity: Entity, count: int | None, wait
 
 
 def _taken(receiver: ServiceBusReceiver, left: int | None, wait_s: float) -> Generator[str, None, int | None]:
-    """Receive until none arrives or `left` are received. Return the number still wanted."""
+    """Receive until no message arrives or `left` messages are received. Return how many are left to receive."""
     while left != 0:
         batch = receiver.receive_messages(min(left or _BATCH, _BATCH), max_wait_time=wait_s)
         if not batch:
@@ -164,7 +164,7 @@ def _missing(administration: ServiceBusAdministrationClient, text: str) -> NoRet
 
 
 def _body(message: ServiceBusReceivedMessage) -> str:
-    """JSON verbatim on one line; other text as a string; other bytes as a string of hex digits."""
+    """Return JSON verbatim on one line, other text as a string, and other bytes as a string of hex digits."""
     from azure.servicebus.amqp import AmqpMessageBodyType
 
     if message.body_type == AmqpMessageBodyType.VALUE:

@@ -29,11 +29,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Check `ports`, keyed by option. Raises SandboxError for one that is in use, forbidden or given twice."""
+    """Check `ports`, keyed by option. Raises SandboxError for one that is in use, not permitted or specified twice."""
     options: dict[int, str] = {}
     for option, port in ports.items():
         if port in options:
-            raise SandboxError(f"{options[port]} and {option} are both {port}; each needs its own port")
+            raise SandboxError(f"{options[port]} and {option} are both {port}; choose different ports")
         options[port] = option
         if refusal := _refusal(port):
             raise SandboxError(f"port {port} {refusal}; choose another: dstream sandbox up {option} PORT")

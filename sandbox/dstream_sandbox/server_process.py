@@ -1,4 +1,4 @@
-"""One server process: started, watched, restarted with backoff when it dies, and stopped.
+"""One server process: starts it, restarts it with backoff when it exits, and stops it.
 
 Only `join` blocks: the supervisor polls.
 """
@@ -24,20 +24,20 @@ Event = Literal["ready", "died"]
 
 
 def restart_delay_s(short_lives: int) -> float:
-    """Delay before the next start after `short_lives` consecutive immediate exits: none after a long life, then 0.25 s,
-    doubled each time, at most 30 s."""
+    """Delay before the next start, after `short_lives` consecutive immediate exits: none for 0, then 0.25 s, doubled
+    each time, at most 30 s."""
     if short_lives == 0:
         return 0.0
     return min(_FIRST_DELAY_S * 2.0 ** min(short_lives - 1, 16), _LONGEST_DELAY_S)
 
 
 class Server:
-    """The process `python -m dstream_sandbox.NAME`. It inherits the descriptor `held`, the lock on its files."""
+    """The process `python -m dstream_sandbox.NAME`. It inherits `held`, the descriptor of the lock on its files."""
 
     def __init__(self, name: str, arguments: Sequence[str], *, log: Path, held: int) -> None:
         self.name = name
         self.end = ""
-        """How it last exited, for messages."""
+        """How the process last exited, for messages."""
         self._arguments = arguments
         self._log = log
         self._held = held
@@ -51,7 +51,7 @@ class Server:
 
     @property
     def pid(self) -> int | None:
-        """None until it accepts connections."""
+        """The process id; None until the process accepts connections."""
         return self._process.pid if self._process and self._ready_at is not None else None
 
     @property
@@ -60,7 +60,7 @@ class Server:
         return restart_delay_s(self._short_lives)
 
     def poll(self, now: float) -> Event | None:
-        """Start it when due. Report once when it accepts connections, and once when it exits."""
+        """Start the process when due. Report once when it accepts connections, and once when it exits."""
         if self._process is None:
             return self._start(now) if now >= self._start_at else None
         if self._process.poll() is not None:
@@ -73,12 +73,12 @@ class Server:
         return None
 
     def terminate(self) -> None:
-        """Ask it to exit; `join` waits."""
+        """Tell the process to exit; `join` waits for it."""
         if self._process:
             self._process.terminate()
 
     def join(self) -> None:
-        """Wait until it has exited; kill it after a timeout."""
+        """Wait until the process has exited; kill it after a timeout."""
         if self._process is None:
             return
         try:
@@ -89,15 +89,15 @@ class Server:
         self._forget()
 
     def last_words(self, lines: int = 20) -> str:
-        """The last lines it has logged since its last start."""
+        """The last lines that the process has logged since its last start."""
         with self._log.open("rb") as log:
             log.seek(self._log_begin)
             text = log.read().decode(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
     def _start(self, now: float) -> Event | None:
-        """Start it in its own process group, so that Ctrl-C reaches the supervisor only, which stops the servers in
-        order."""
+        """Start the process in its own process group, so that Ctrl-C only reaches the supervisor, which stops the
+        servers in order."""
         try:
             with self._log.open("ab") as log:
                 self._log_begin = log.tell()

@@ -19,8 +19,8 @@ _TYPE_TIMESTAMP, _TYPE_TIME2, _TYPE_OFFSET, _TYPE_UDT = 93, -154, -155, -151
 
 
 def batches(script: str) -> Iterator[str]:
-    """Batches are separated by GO on its own line; `GO 5` runs a batch five times (Microsoft, "SQL Server utilities
-    statements - GO")."""
+    """Split a script into batches, separated by GO on its own line; `GO 5` runs a batch five times (Microsoft, "SQL
+    Server utilities statements - GO")."""
     lines: list[str] = []
     for line in script.splitlines():
         if separator := _GO.fullmatch(line):
@@ -32,13 +32,13 @@ def batches(script: str) -> Iterator[str]:
 
 
 def server_errors(text: str) -> str:
-    """SQL Server's own messages, one per line, without what ODBC wraps around them."""
+    """SQL Server's own messages, one per line, without the text that ODBC adds."""
     found = _SERVER_ERROR.findall(text)
     return "\n".join(f"Msg {number}: {message}" for message, number in found) or text
 
 
 def server_note(text: str) -> str:
-    """The text of a PRINT or of an informational message."""
+    """The text of a PRINT or an informational message."""
     return _SERVER_NOTE.sub("", text)
 
 
@@ -60,7 +60,7 @@ def as_text(value: object) -> str:
 
 
 def as_json(value: object) -> str | int | float | bool | None:
-    """JSON types where they are lossless; decimals, times, GUIDs and binary values (0x..) as strings."""
+    """Convert to a JSON type that is lossless; decimals, times, GUIDs and binary values (0x..) become strings."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Decimal):
@@ -73,8 +73,8 @@ def as_json(value: object) -> str | int | float | bool | None:
 
 
 def keep_all_digits(connection: pyodbc.Connection) -> None:
-    """Return times as ISO 8601 text, which keeps 100 ns where Python has microseconds. Adds datetimeoffset and CLR
-    types."""
+    """Make the connection return times as ISO 8601 text, which keeps 100 ns; Python's types only keep microseconds.
+    Also adds datetimeoffset and CLR types."""
     connection.add_output_converter(_TYPE_TIMESTAMP, _timestamp)
     connection.add_output_converter(_TYPE_TIME2, _time)
     connection.add_output_converter(_TYPE_OFFSET, _offset)

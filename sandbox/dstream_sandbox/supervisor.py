@@ -1,7 +1,7 @@
-"""Runs the two servers of one data folder, restarts one that dies, and stops both.
+"""Runs the two servers of one data folder, restarts a server that exits, and stops both.
 
-Each server is its own process, so that either can be killed, profiled or watched alone; on Linux both die with this
-one. Single-threaded: it polls the servers.
+Each server is a separate process, so that it can be killed, profiled or monitored alone; on Linux, both exit when the
+supervisor does. Single-threaded: it polls the servers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Supervisor:
     """The servers of one folder, which stays locked for the lifetime of this object."""
 
     def __init__(self, folder: Folder, *, replay_reads: bool = False, sink: bool = False, **given: Any) -> None:
-        """`given`: settings to change for this and every later start. Raises SandboxError."""
+        """`given`: settings to change for this and later starts. Raises SandboxError."""
         self._folder = folder
         self._asked_to_end = threading.Event()
         folder.make()
@@ -141,7 +141,7 @@ def _started(server: Server) -> bool:
 
 
 def _supervisor_lock(folder: Folder) -> IO[Any]:
-    """Retry briefly: `status` holds the lock while it checks."""
+    """Retry briefly, because `status` holds the lock while it checks it."""
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
         if lock := folder.locked("supervisor"):
@@ -166,7 +166,7 @@ def _servers_lock(folder: Folder) -> IO[Any]:
 
 
 def _secret_file(folder: Folder, name: str, secret: str) -> Path:
-    """Write a secret to a file, because every user of the machine can read a process's arguments."""
+    """Write a secret to a file, because all users of the machine can read a process's arguments."""
     path = folder.path / name
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secret)

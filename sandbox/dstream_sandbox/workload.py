@@ -1,6 +1,6 @@
 """Writes to SQL Server as an application would: three tables, mixed operations, transactions across tables.
 
-Every random choice comes from a seed, so that a load is reproducible.
+All random choices come from a seed, so that a load is reproducible.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def create_tables(connection: pyodbc.Connection) -> None:
 
 
 class Load:
-    """Writes to the tables, continuing from their current rows, so that several loads can run one after another."""
+    """Writes to the tables, continuing from their current rows, so that loads can run one after another."""
 
     def __init__(self, connection: pyodbc.Connection, *, seed: int = 1) -> None:
         connection.autocommit = False
@@ -77,7 +77,7 @@ class Load:
         self.written = Written()
 
     def run(self, rows: int, *, rate: float | None = None, tick: Callable[[Written], None] = lambda _: None) -> Written:
-        """Commit transactions until at least `rows` rows have changed, at most `rate` a second."""
+        """Commit transactions until at least `rows` rows have changed, at most `rate` per second."""
         started = time.monotonic()
         first = self.written.total
         while (done := self.written.total - first) < rows:
@@ -137,7 +137,7 @@ class Load:
 
     def _update_order(self) -> Iterator[tuple[str, int]]:
         order = self._random.choice(list(self._orders)) if len(self._orders) < 64 else self._recent_order()
-        # An update that changes no value leaves nothing in the log, so Total always moves.
+        # SQL Server does not log an update that changes no value, so Total always changes.
         self._cursor.execute(
             "UPDATE dbo.Orders SET Status = ?, Total = Total + 0.01 WHERE Id = ?", self._random.choice(_STATUSES), order
         )
@@ -161,7 +161,7 @@ class Load:
         yield "dbo.Orders", 1
 
     def _recent_order(self) -> int:
-        """One of the first 64 keys; copying all of them for each choice would be slow."""
+        """One of the first 64 keys; copying all keys for each choice would be slow."""
         keys = iter(self._orders)
         skip = self._random.randrange(min(64, len(self._orders)))
         for _ in range(skip):

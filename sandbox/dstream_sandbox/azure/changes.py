@@ -28,7 +28,7 @@ def changes(
     wanted: Mapping[str, object],
     defaults: Mapping[str, object] | None = None,
 ) -> list[Change]:
-    """A name that is still unknown counts as different: the engine asks this way when the parent is replaced."""
+    """Return the changes. An unknown name counts as different: the engine sends one when the parent is replaced."""
     found = [
         Change(part.name, _how(recorded.get(part.name), wanted.get(part.name)), True)
         for part in kind.parts
@@ -67,7 +67,7 @@ def _entries(path: str, old: Mapping[str, object], new: Mapping[str, object]) ->
 
 
 def _step(key: str) -> str:
-    """A key as the engine writes it in a property path: quoted unless it is a plain word."""
+    """Format a key as the engine does in a property path: quoted unless it is a plain word."""
     return f".{key}" if key.replace("_", "a").isalnum() else f'["{key}"]'
 
 

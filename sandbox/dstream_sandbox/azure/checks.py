@@ -1,6 +1,7 @@
-"""Check: what azure-native adds to a program's inputs, and what it refuses before calling Azure.
+"""Check: completes a program's inputs, and refuses invalid ones, as azure-native does before calling Azure.
 
-Wording and order: azure-native, provider/pkg/provider/provider.go (applyDefaults, validateType, validateProperty).
+Source of wording and order: azure-native, provider/pkg/provider/provider.go (applyDefaults, validateType,
+validateProperty).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _SHOWN: dict[Kind, str] = {
 
 
 def made_up_name(urn: str, seed: bytes) -> str:
-    """The resource's name in the program and eight hex digits, which depend only on the seed."""
+    """The resource's name in the program plus eight hex digits that depend only on the seed and the URN."""
     return f"{urn.rpartition('::')[2]}{hashlib.sha256(seed + urn.encode()).hexdigest()[:_SUFFIX_LENGTH]}"
 
 
@@ -95,8 +96,8 @@ def _property(path: str, known: Property, value: Any) -> Iterator[tuple[str, str
         try:
             seconds_of(value)
         except ValueError:
-            # The service's answer to an invalid time span, given early.
-            yield path, f"'{path}' is no ISO 8601 time span: '{value}'"
+            # The service itself would refuse it later.
+            yield path, f"'{path}' is not an ISO 8601 time span: '{value}'"
     elif known.choices and not has_unknown(value):
         given = value if isinstance(value, list) else [value]
         for wrong in (each for each in given if each not in known.choices):

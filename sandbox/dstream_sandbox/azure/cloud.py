@@ -1,4 +1,4 @@
-"""Resource groups and namespaces: the existing ones, the operations on them, and where a namespace's entities are."""
+"""Resource groups and namespaces: the existing ones, the operations on them, and access to a namespace's entities."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _GROUP_NAME = re.compile(r"[\w().-]*[\w()-]")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A resource: what can be set, and what only the service sets."""
+    """A resource: its settings, and the outputs that only the service sets."""
 
     settings: Mapping[str, object]
     outputs: Mapping[str, object] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Cloud:
             self.records.put_group(GroupRecord(place.group, settings))
 
     async def delete_group(self, place: Place) -> None:
-        """Delete it with everything in it."""
+        """Delete the group with everything in it."""
         async with self._changing:
             if place.group.lower() == BUILT_IN:
                 raise locked(place.id)
@@ -161,13 +161,13 @@ class Cloud:
                 raise locked(place.id)
             await self._remove_namespace(record)
 
-    # Used by the resources inside
+    # For the resources in a namespace
 
     def find_namespace(self, place: Place) -> NamespaceRecord | None:
         return self.records.namespace(place.group, place.namespace)
 
     def namespace(self, place: Place, action: str = "write") -> NamespaceRecord:
-        """Raises AzureError if it or its resource group does not exist."""
+        """Return the namespace. Raises AzureError if it or its resource group does not exist."""
         self._group(place.group)
         record = self.find_namespace(place)
         if record is None:
@@ -179,7 +179,7 @@ class Cloud:
         return self._running(self.namespace(place))
 
     def _follow_settings(self, kept: NamespaceRecord, tier: str, root_key: str) -> None:
-        """Apply --profile and the key, which may differ from the last start."""
+        """Apply --profile and the key, which may have changed since the last start."""
         settings = dict(kept.settings)
         if (kept.tier == "Premium") != (tier == "Premium"):
             settings["sku"] = {"name": tier}
@@ -193,7 +193,7 @@ class Cloud:
         if record.name == BUILT_IN:
             return self._local
         found = self._own.find(record.name)
-        assert found is not None, "every namespace on record runs"
+        assert found is not None, "every recorded namespace is running"
         return found
 
     def _group(self, name: str) -> GroupRecord:
@@ -207,13 +207,13 @@ class Cloud:
         await self._own.remove(record.name)
 
     def _free_ports(self) -> list[int]:
-        """A port that no recorded namespace uses."""
+        """Two ports that no recorded namespace uses."""
         taken = {port for each in self.records.namespaces.values() for port in (each.amqp_port, each.admin_port)}
         return [port for port in free_ports(2 + len(taken)) if port not in taken][:2]
 
 
 def moment(seconds: float) -> str:
-    """A location as ARM writes it."""
+    """Format a time as ARM does."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
 
 
@@ -223,7 +223,7 @@ def _whole_sku(record: NamespaceRecord) -> dict[str, object]:
 
 
 def _check_group_name(name: str) -> None:
-    """Checks "Naming rules and restrictions for Azure resources", Microsoft.Resources."""
+    """Source: "Naming rules and restrictions for Azure resources", Microsoft.Resources."""
     if not _GROUP_NAME.fullmatch(name):
         raise AzureError(
             400,
@@ -234,7 +234,7 @@ def _check_group_name(name: str) -> None:
 
 
 def _check_namespace_name(name: str) -> None:
-    """Checks "Naming rules and restrictions for Azure resources", Microsoft.ServiceBus; wording: azure-service-bus
+    """Source: "Naming rules and restrictions for Azure resources", Microsoft.ServiceBus; wording: azure-service-bus
     issue 269."""
     if not _NAMESPACE_NAME.fullmatch(name) or not 6 <= len(name) <= 50 or name.lower().endswith(_RESERVED_ENDS):
         raise AzureError(400, "BadRequest", "The specified service namespace is invalid.")

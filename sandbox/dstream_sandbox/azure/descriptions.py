@@ -59,7 +59,7 @@ def check_tier(kind: ResourceType, inputs: Mapping[str, object], namespace: str,
 
 
 def described(kind: ResourceType, inputs: Mapping[str, object], start: _Description, tier: str) -> _Description:
-    """`start` with every property from the inputs, or its default."""
+    """Return `start` with all properties from the inputs or their defaults."""
     defaults = tier_defaults(kind, tier)
     changes = {
         each.attribute: _to_broker(each, inputs.get(each.name, defaults.get(each.name, each.default)))
@@ -72,7 +72,7 @@ def described(kind: ResourceType, inputs: Mapping[str, object], start: _Descript
 
 
 def settings_of(kind: ResourceType, description: object) -> dict[str, object]:
-    """The properties as ARM shows them, without unset ones."""
+    """Return the properties as ARM does, without unset ones."""
     found = {
         each.name: _from_broker(each, getattr(description, each.attribute))
         for each in kind.properties

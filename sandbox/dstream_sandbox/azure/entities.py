@@ -28,7 +28,7 @@ class EntityKind:
 
     names: tuple[str, ...]
     default: Any
-    """Converts to the broker's description."""
+    """The broker's description with its default values."""
     find: Callable[..., Node]
     """Takes the management and the names. Raises EntityMissing."""
     create: Callable[..., Awaitable[object]]
@@ -113,13 +113,13 @@ class Entities:
 
 
 def entities_at(cloud: Cloud, place: Place) -> Management | None:
-    """None if the namespace does not exist."""
+    """Return the broker's management, or None if the namespace does not exist."""
     return cloud.running(place).broker.entities if cloud.find_namespace(place) else None
 
 
 @contextmanager
 def service_errors(place: Place) -> Iterator[None]:
-    """The broker's refusals as ARM reports them."""
+    """Raise the broker's errors as ARM reports them."""
     try:
         yield
     except EntityMissing as exc:

@@ -1,4 +1,4 @@
-"""Errors of Azure Resource Manager, formatted as azure-native shows them.
+"""Errors of Azure Resource Manager, formatted as in azure-native.
 
 Shape: azure-native, provider/pkg/azure/client_azcore.go, PulumiAzcoreResponseError. The real service appends a tracking
 id and a time to Service Bus messages; the sandbox omits them.
@@ -33,7 +33,7 @@ class AlreadyExists(Exception):
 
 
 def already_exists(resource_id: str, kind: str = "resource") -> AlreadyExists:
-    """client_azcore.go, CanCreate."""
+    """Wording: client_azcore.go, CanCreate."""
     return AlreadyExists(f"cannot create already existing {kind} '{resource_id}'")
 
 

@@ -42,14 +42,13 @@ class Functions:
         self._policies = Policies(cloud)
 
     def call(self, token: str, subscription: str, args: Mapping[str, object]) -> dict[str, object]:
-        """Raises AzureError, UnknownFunction. Keys are in plain text, as in azure-native, which marks no function
-        result as secret (provider.go, Invoke); programs do so themselves (`pulumi.Output.secret`)."""
+        """Call a function. Keys are in plain text, as in azure-native, which marks no function result as secret
+        (provider.go, Invoke); programs must do so (`pulumi.Output.secret`). Raises AzureError, UnknownFunction."""
         if token == _CLIENT:
             return {"clientId": _NOBODY, "objectId": _NOBODY, "subscriptionId": subscription, "tenantId": _NOBODY}
         if token not in FUNCTIONS:
             raise UnknownFunction(
-                f"the sandbox does not emulate the function {token}; docs/operations/sandbox.md lists those that it "
-                "does"
+                f"the sandbox does not emulate the function {token}; docs/operations/sandbox.md lists the emulated ones"
             )
         kind = TYPES[_KEYS.get(token) or _GETTERS[token]]
         place = _place(kind, subscription, args)

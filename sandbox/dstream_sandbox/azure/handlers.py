@@ -18,14 +18,14 @@ class Handler(Protocol):
     """The operations on resources of one type. All except `read` raise AzureError or AlreadyExists."""
 
     def read(self, place: Place) -> Found | None:
-        """None if it, or its parent, does not exist."""
+        """Return the resource, or None if it or its parent does not exist."""
 
     async def create(self, place: Place, inputs: Mapping[str, object]) -> None: ...
     async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
-        """ARM's PUT: inputs that are left out revert to their defaults."""
+        """ARM's PUT: omitted inputs revert to their defaults."""
 
     async def delete(self, place: Place) -> None:
-        """Does nothing if it does not exist."""
+        """Delete the resource; do nothing if it does not exist."""
 
 
 class _Groups:
@@ -72,6 +72,6 @@ def handlers(cloud: Cloud) -> dict[str, Handler]:
 
 
 def _settings(place: Place, inputs: Mapping[str, object]) -> dict[str, object]:
-    """Inputs with the defaults that ARM shows."""
+    """The inputs, with the defaults that ARM returns."""
     given = ((each.name, inputs.get(each.name, each.default)) for each in place.type.properties)
     return {name: value for name, value in given if value is not None}

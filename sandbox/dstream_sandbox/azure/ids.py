@@ -54,12 +54,12 @@ class Place:
 
 
 def place_of(kind: ResourceType, subscription: str, inputs: Mapping[str, object]) -> Place:
-    """Raises KeyError for a missing name; `checks` refuses such inputs first."""
+    """Return the resource's place. Raises KeyError for a missing name, which `checks` has refused before."""
     return Place(kind, subscription, {part.name: str(inputs[part.name]) for part in kind.parts})
 
 
 def place_of_id(kind: ResourceType, resource_id: str) -> Place | None:
-    """None for an id of another resource type."""
+    """Return the resource's place, or None for an id of another resource type."""
     literal = re.split(r"\{(\w+)\}", kind.path)
     pattern = "".join(f"(?P<{text}>[^/]+)" if odd % 2 else re.escape(text) for odd, text in enumerate(literal))
     match = re.fullmatch(f"/subscriptions/(?P<subscription>[^/]+){pattern}/?", resource_id, re.IGNORECASE)

@@ -27,7 +27,7 @@ class Interference:
         self._counters = counters
 
     async def around(self, operation: Operation, place: Place, act: Callable[[], Awaitable[None]]) -> None:
-        """Count the request and carry it out, before or after the configured faults. Raises AzureError."""
+        """Count and run the request, with the injected faults before and after it. Raises AzureError."""
         self._counters.azure_requests[operation][place.type.token] += 1
         await self._strike(operation, place, "before")
         await act()
@@ -43,5 +43,5 @@ class Interference:
         if fault.seconds:
             await asyncio.sleep(fault.seconds)
         if fault.code:
-            words = _WORDS.get(fault.code, "The sandbox was asked to answer so.").format(id=place.id)
+            words = _WORDS.get(fault.code, "This error was injected by the sandbox.").format(id=place.id)
             raise AzureError(_STATUS.get(fault.code, 409), fault.code, fault.description or words)

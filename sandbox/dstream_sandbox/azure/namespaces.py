@@ -1,4 +1,4 @@
-"""The running namespaces: each a broker with its own listeners and folder."""
+"""The running namespaces. Each has a broker, listeners and a folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["LocalNamespace", "OwnNamespaces", "RunningNamespace", "profile_of"]
 
 
 class RunningNamespace(Protocol):
-    """What a namespace's resources need from it."""
+    """The part of a namespace that its resources use."""
 
     @property
     def broker(self) -> LocalBroker: ...
@@ -57,7 +57,7 @@ def profile_of(tier: str) -> Profile:
 
 
 class OwnNamespaces:
-    """The namespaces created through the engine; each is started when created, and with the process."""
+    """The namespaces created through the engine. They start when created, and whenever the process starts."""
 
     def __init__(self, folder: Path, records: Records, tls: ssl.SSLContext | None) -> None:
         self._folder = folder / "namespaces"
@@ -69,13 +69,13 @@ class OwnNamespaces:
         return self._running.get(name.lower())
 
     async def make(self, record: NamespaceRecord) -> None:
-        """Start it empty, removing leftovers of an interrupted deletion. Raises OSError if one of its ports is in
-        use."""
+        """Start a new namespace, removing leftovers of an interrupted deletion. Raises OSError if one of its ports is
+        in use."""
         shutil.rmtree(self._folder / record.name.lower(), ignore_errors=True)
         await self.start(record)
 
     async def start(self, record: NamespaceRecord) -> None:
-        """Raises OSError if one of its ports is in use."""
+        """Start a recorded namespace. Raises OSError if one of its ports is in use."""
         key = record.name.lower()
         data = self._folder / key
         data.mkdir(parents=True, exist_ok=True)
@@ -93,11 +93,11 @@ class OwnNamespaces:
         except OSError as exc:
             await server.close()
             await broker.close()
-            raise OSError(f"a port of the namespace '{record.name}' can't be used: {exc}") from exc
+            raise OSError(f"a port of the namespace '{record.name}' cannot be used: {exc}") from exc
         self._running[key] = _Own(broker, server, record.amqp_port, record.admin_port)
 
     async def remove(self, name: str) -> None:
-        """Delete its listeners, entities and messages."""
+        """Stop the namespace, and delete its entities and messages."""
         if own := self._running.pop(name.lower(), None):
             await own.close()
         shutil.rmtree(self._folder / name.lower(), ignore_errors=True)

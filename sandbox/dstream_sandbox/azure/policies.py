@@ -21,7 +21,7 @@ _MOST = 12  # Microsoft, "Service Bus quotas": shared access authorization rules
 
 
 class Policies:
-    """Shared by all three, which differ only in where the rules are kept."""
+    """Handles all three types, which differ only in where their rules are stored."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -43,7 +43,7 @@ class Policies:
         await self._keep(place, (*policies, new_policy(place.name, _rights(inputs), time.time())))
 
     async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
-        """The keys are kept."""
+        """Change the rights, and keep the keys."""
         self._require_parent(place)
         old = self._find(place)
         if old is None:
@@ -58,7 +58,7 @@ class Policies:
             await self._keep(place, tuple(each for each in self._policies(place) if each is not old))
 
     def keys(self, place: Place) -> dict[str, object]:
-        """The answer to list-keys. Raises AzureError."""
+        """Return the result of list-keys. Raises AzureError."""
         self._require_parent(place)
         policy = self._find(place)
         if policy is None:
@@ -73,7 +73,7 @@ class Policies:
         return found
 
     def _connection_string(self, place: Place, policy: AuthorizationRule, key: str) -> str:
-        """UseDevelopmentEmulator makes Microsoft's SDKs keep the port and speak plain AMQP."""
+        """UseDevelopmentEmulator makes Microsoft's SDKs keep the port and use AMQP without TLS."""
         entity = place.names.get("queueName") or place.names.get("topicName")
         return (
             f"Endpoint=sb://localhost:{self._cloud.running(place).amqp_port};SharedAccessKeyName={policy.key_name};"

@@ -1,8 +1,7 @@
 """The messages of Pulumi's resource provider protocol, without the rest of Pulumi's SDK.
 
 They are in the package `pulumi.runtime.proto`. Importing it runs `pulumi/__init__.py`, which imports the whole SDK and
-costs a third of a second at each start of the sandbox. So its parent packages are replaced by empty ones during the
-import.
+adds a third of a second to each start of the sandbox. So the import uses empty parent packages instead.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def _messages(*names: str) -> list[Any]:
 def _empty_parents() -> list[str]:
     spec = importlib.util.find_spec("pulumi")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("the sandbox's Azure needs the package pulumi: pip install pulumi")
+        raise ModuleNotFoundError("the sandbox's Azure requires the package pulumi: pip install pulumi")
     for name in _PARENTS:
         parent = ModuleType(name)
         parent.__path__ = [str(Path(spec.origin).parent.joinpath(*name.split(".")[1:]))]

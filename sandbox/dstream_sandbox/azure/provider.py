@@ -1,11 +1,11 @@
-"""The resource provider that the Pulumi engine talks to as `azure-native`.
+"""The resource provider that the Pulumi engine uses as `azure-native`.
 
-Protocol: pulumi, proto/pulumi/provider.proto. What azure-native does at each call is told by its
-provider/pkg/provider/provider.go; where this one does otherwise its documentation (docs/operations/sandbox.md) says so.
-All calls run on one asyncio loop. A change that has begun is finished even when the engine goes away meanwhile.
+Protocol: pulumi, proto/pulumi/provider.proto. The calls behave as in azure-native's provider/pkg/provider/provider.go;
+docs/operations/sandbox.md lists the differences. All calls run on one asyncio loop. A change that has started completes
+even if the engine disconnects.
 """
 
-# ruff: noqa: N802  # the protocol names its calls so
+# ruff: noqa: N802  # names of the protocol
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         return plugin_pb2.PluginInfo(version=VERSION)
 
     async def GetSchema(self, request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the sandbox has no schema of azure-native to give")
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the sandbox does not provide azure-native's schema")
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:
         return provider_pb2.CheckResponse(inputs=request.news)
@@ -127,8 +127,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         if place is None:
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT,
-                f"'{request.id}' does not have the form of an id of {kind.token}:"
-                f" /subscriptions/{{subscriptionId}}{kind.path}",
+                f"'{request.id}' is not an id of {kind.token}; expected /subscriptions/{{subscriptionId}}{kind.path}",
             )
             raise AssertionError("abort raises")
         await self._change("read", place, _nothing, context)
@@ -181,8 +180,8 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         if kind is None:
             await context.abort(
                 grpc.StatusCode.UNIMPLEMENTED,
-                f"the sandbox does not emulate resources of type {token}; docs/operations/sandbox.md lists those that "
-                "it does",
+                f"the sandbox does not emulate resources of type {token}; docs/operations/sandbox.md lists the "
+                "emulated ones",
             )
             raise AssertionError("abort raises")
         return kind
@@ -196,10 +195,10 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
             await context.abort(grpc.StatusCode.UNKNOWN, str(exc))
 
     async def _state(self, place: Place, context: Any) -> Any:
-        """Read after a write (provider.go, readAfterWrite)."""
+        """Read the resource after a write (provider.go, readAfterWrite)."""
         found = self._handlers[place.type.token].read(place)
         if found is None:
-            await context.abort(grpc.StatusCode.UNKNOWN, f"'{place.id}' was deleted while it was written")
+            await context.abort(grpc.StatusCode.UNKNOWN, f"'{place.id}' was deleted during the write")
             raise AssertionError("abort raises")
         return to_struct(_outputs(place, found))
 
@@ -225,7 +224,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
 
 
 async def _nothing() -> None:
-    """The caller reads right away."""
+    """For reads, which the caller does itself."""
 
 
 async def _run(act: Callable[[], Awaitable[None]]) -> None:
@@ -241,7 +240,7 @@ def _proposed_name(request: Any) -> str | None:
 
 
 def _previewed(kind: ResourceType, inputs: Mapping[str, object]) -> dict[str, object]:
-    """Unset properties are known only after the operation."""
+    """The properties in a preview. Unset ones are known only after the operation."""
     names = [*(each.name for each in kind.properties), *kind.outputs]
     return {name: inputs.get(name, UNKNOWN) for name in names}
 

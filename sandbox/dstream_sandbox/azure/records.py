@@ -1,7 +1,7 @@
-"""Azure's state beside the broker: resource groups, namespaces and their access policies, in one file.
+"""Azure's state apart from the broker's: resource groups, namespaces and their access policies, in one file.
 
-Each change is on disk (fsync of file and folder) when the call returns: kill -9 loses nothing that was acknowledged.
-Names compare case-insensitively. Every subscription id leads to the same groups.
+Each change is on disk (fsync of file and folder) when the call returns: kill -9 loses no acknowledged change. Names
+compare case-insensitively. All subscription ids refer to the same groups.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FILE = "azure.json"
 class GroupRecord:
     name: str
     settings: Mapping[str, object]
-    """The properties as they were set: location, tags, ..."""
+    """The properties that were set: location, tags, ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Records:
             self.namespaces[each["name"].lower()] = NamespaceRecord(**{**each, "policies": policies})
 
     def _write(self) -> None:
-        """Written readable by the owner only: the file holds keys."""
+        """Write the file, readable only by the owner, since it contains keys."""
         kept = {
             "groups": [asdict(each) for each in self.groups.values()],
             "namespaces": [asdict(each) for each in self.namespaces.values()],
@@ -111,12 +111,12 @@ class Records:
 
 
 def new_policy(name: str, rights: tuple[str, ...], now: float, primary: str | None = None) -> AuthorizationRule:
-    """Has its own keys."""
+    """Return a policy with new keys, or with the given primary key."""
     return AuthorizationRule(name, rights, primary or _new_key(), _new_key(), created_at=now, modified_at=now)
 
 
 def shared_keys(namespace: NamespaceRecord) -> list[SharedKey]:
-    """None if access by keys is disabled."""
+    """Return the keys of the namespace; none if access with keys is disabled."""
     if namespace.settings.get("disableLocalAuth"):
         return []
     return [
@@ -128,7 +128,7 @@ def shared_keys(namespace: NamespaceRecord) -> list[SharedKey]:
 def entity_keys(
     records: Records, name: str, policies: Callable[[str], Sequence[SharedKey]]
 ) -> Callable[[str], Sequence[SharedKey]]:
-    """`policies` of entities, while the namespace accepts keys."""
+    """Return `policies`, but without any keys while the namespace disables access with keys."""
 
     def keys(path: str) -> Sequence[SharedKey]:
         record = records.namespaces.get(name.lower())

@@ -1,8 +1,8 @@
-"""The inputs that Read returns: the program's own, updated with what has changed in Azure since.
+"""The inputs that Read returns: the program's own, updated with the changes made in Azure.
 
 azure-native (provider.go, Read) compares the recorded outputs with those it reads, and applies the differences to the
 recorded inputs. The result here is the same: properties set by the program have their actual values, in the program's
-spelling where equal; other properties appear once they differ from their defaults.
+spelling if they are equal; other properties appear once they differ from their defaults.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def refreshed_inputs(
     real: Mapping[str, object],
     defaults: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
-    """`recorded`: None for an import. `real`: the actual settings. `defaults`: those that differ from the type's."""
+    """Return the inputs. `recorded`: None for an import. `real`: the actual settings. `defaults`: those that differ
+    from the type's."""
     if recorded is None:
         start: dict[str, object] = {**names, "azureApiVersion": kind.api_version}
     else:

@@ -1,4 +1,4 @@
-"""The resource types that are emulated, as data: what names them, what can be set, what it is when it is not set.
+"""The emulated resource types, as data: the parts of their ids, their properties and the defaults.
 
 Sources: azure-native 3.29.0's classes (a test compares the tables with them); ARM reference "Microsoft.ServiceBus
 namespaces", "namespaces/queues", "namespaces/topics", "topics/subscriptions", "subscriptions/rules"; replacements as
@@ -27,14 +27,14 @@ class Property:
     kind: Kind = "text"
     default: object = None
     attribute: str = ""
-    """Its name in the broker's description; empty if the broker does not keep it."""
+    """Its name in the broker's description; empty if the broker does not store it."""
     required: bool = False
     replaces: bool = False
     choices: tuple[str, ...] = ()
     properties: tuple[Property, ...] = ()
     """The properties of an object."""
     default_of: str = ""
-    """The sibling whose value is used when it is unset."""
+    """The sibling property whose value is used if this one is unset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class ResourceType:
     api_version: str
     arm_type: str
     path: str
-    """The path of its id below the subscription; `{..}` are its parts."""
+    """The path of its id below the subscription, with `{..}` for its parts."""
     parts: tuple[PathPart, ...]
     properties: tuple[Property, ...]
     outputs: tuple[str, ...]
@@ -63,7 +63,7 @@ class ResourceType:
 
     @property
     def own_name(self) -> str | None:
-        """The part that names the resource itself; if left out, a name is generated."""
+        """The part that names the resource itself; if omitted, a name is generated."""
         last = re.fullmatch(r".*\{(\w+)\}", self.path)
         return last[1] if last else None
 

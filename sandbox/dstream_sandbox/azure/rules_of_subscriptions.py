@@ -53,7 +53,7 @@ class Rules:
         await self._create(place, inputs)
 
     async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
-        """ARM's PUT: a deleted rule is created again."""
+        """ARM's PUT: a deleted rule is re-created."""
         self._parent(place)
         if self.read(place) is None:
             await self._create(place, inputs)
@@ -88,8 +88,8 @@ class Rules:
 
 
 class DefaultRules(Rules):
-    """`$Default`, which exists as soon as the subscription does: azure-native imports it while it is unchanged
-    (client_azcore.go, CanCreate), and refuses otherwise."""
+    """`$Default`, which Azure creates with the subscription. azure-native imports it if it is unchanged, and refuses
+    otherwise (client_azcore.go, CanCreate)."""
 
     async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
         self._parent(place)

@@ -32,7 +32,7 @@ class Azure:
     _cloud: Cloud
 
     async def close(self) -> None:
-        """Stop immediately: an engine that waits for a delayed answer gets an error."""
+        """Stop immediately: an engine that waits for a delayed response gets an error."""
         await self._server.stop(None)
         await self._cloud.close()
 
@@ -47,8 +47,8 @@ async def open_azure(
     tls: ssl.SSLContext | None,
     root_key: str,
 ) -> Azure:
-    """Listen on `port` (0: any free port). `ports`: those of the process's own namespace. Raises OSError if a port is
-    in use."""
+    """Listen on `port` (0: any free port). `ports`: the ports of the process's own namespace. Raises OSError if a port
+    is in use."""
     local = LocalNamespace(broker, cast("int", ports["amqp_port"]), cast("int", ports["admin_port"]))
     cloud = Cloud(records, local, OwnNamespaces(data, records, tls))
     try:
@@ -73,4 +73,4 @@ def _bind(provider: AzureProvider, port: int) -> tuple[Any, int]:
     try:
         return server, int(server.add_insecure_port(f"{HOST}:{port}"))
     except RuntimeError as exc:
-        raise OSError(f"port {port} on {HOST} can't be used for Azure: {exc}") from exc
+        raise OSError(f"port {port} on {HOST} cannot be used for Azure: {exc}") from exc

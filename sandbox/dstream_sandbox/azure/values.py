@@ -1,8 +1,8 @@
-"""Property values: unknown ones, and when two values are equal to Azure.
+"""Property values: unknown values, and equality as in Azure.
 
-Equal are durations of the same length (PT1M, PT60S), numbers of the same value, locations that differ only in spaces
-and case (azure-native, provider/pkg/provider/diff.go, normalizedLocation), sets in any order, and an absent value and
-its default, which ARM's PUT treats alike.
+These are equal: durations of the same length (PT1M, PT60S), numbers of the same value, locations that differ only in
+spaces and case (azure-native, provider/pkg/provider/diff.go, normalizedLocation), sets in any order, and an absent
+value and its default, since ARM's PUT treats both alike.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ def has_unknown(value: object) -> bool:
 
 
 def seconds_of(text: str) -> float:
-    """Raises ValueError."""
+    """Parse a duration. Raises ValueError."""
     return parse_duration(text)
 
 
 def effective(known: Property, value: object, siblings: Mapping[str, object]) -> object:
-    """The value that Azure stores: the default if absent."""
+    """The value that Azure stores: the default if `value` is None."""
     if value is not None:
         return value
     return siblings.get(known.default_of) if known.default_of else known.default
 
 
 def same(known: Property, left: object, right: object) -> bool:
-    """Whether both, with their defaults, are equal."""
+    """Whether both are equal to Azure, with their defaults."""
     if UNKNOWN in (left, right):
         return False
     if known.kind == "object":
@@ -77,7 +77,7 @@ def _normal(known: Property, value: Any) -> object:
 
 
 def _with_defaults(known: Property, value: object) -> Mapping[str, object]:
-    """The properties of an object, those that depend on a sibling last."""
+    """The properties of an object, with defaults except those that depend on a sibling."""
     given = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
     return {each.name: each.default if given.get(each.name) is None else given[each.name] for each in known.properties}
 

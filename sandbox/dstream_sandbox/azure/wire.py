@@ -1,4 +1,4 @@
-"""Properties in the engine's protocol: protobuf Structs in which unknown values and secrets are encoded.
+"""Converts properties of the engine's protocol: protobuf Structs that encode unknown values and secrets.
 
 Encodings: pulumi, sdk/go/common/resource/plugin/rpc.go and properties.go (UnknownStringValue, SigKey, SecretSig).
 """
@@ -30,7 +30,7 @@ _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 
 def from_struct(struct: Struct) -> dict[str, Any]:
-    """Nulls are left out, as in azure-native; a secret becomes its value."""
+    """Omits nulls, as azure-native does, and replaces a secret by its value."""
     return {name: value for name, each in struct.fields.items() if (value := _from(each)) is not None}
 
 
@@ -78,4 +78,4 @@ def _to(value: Any) -> Value:
         return made
     if value is UNKNOWN:
         return Value(string_value=_UNKNOWN_TEXT)
-    raise TypeError(f"{type(value).__name__} is no value of a property")
+    raise TypeError(f"{type(value).__name__} is not a valid property type")
