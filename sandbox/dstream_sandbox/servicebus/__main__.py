@@ -1,6 +1,6 @@
-"""`python -m dstream_sandbox.servicebus`: one namespace as a process of its own, and Azure for the Pulumi engine.
+"""`python -m dstream_sandbox.servicebus`: one namespace in its own process, and Azure for the Pulumi engine.
 
-Prints one JSON line when it accepts connections; ends on SIGTERM or SIGINT, or when its parent dies.
+Prints one JSON line when it accepts connections. Exits on SIGTERM or SIGINT, or when its parent exits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> int:
     try:
         asyncio.run(_serve(options))
     except (OSError, StoreUnavailable) as exc:
-        sys.stderr.write(f"the Service Bus of the sandbox can't start: {exc}\n")
+        sys.stderr.write(f"the sandbox's Service Bus cannot start: {exc}\n")
         return 1
     return 0
 
@@ -66,7 +66,8 @@ async def _serve(options: argparse.Namespace) -> None:
             ready["azure_port"] = azure.port
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
-        # What a broker holds lives long and has no cycles: collections at the default pace cost a third of its speed.
+        # A broker's objects are long-lived and have no cycles: collecting at the default rate costs a third of its
+        # speed.
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
         await stop.wait()
@@ -79,25 +80,25 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dstream_sandbox.servicebus")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the namespace's data")
-    parser.add_argument("--amqp-port", type=int, default=0, help="0: a free port (also for the others)")
+    parser.add_argument("--data", type=Path, required=True, help="folder for the namespace's data")
+    parser.add_argument("--amqp-port", type=int, default=0, help="0: a free port (also for the other ports)")
     parser.add_argument("--amqps-port", type=int, default=0)
     parser.add_argument("--admin-port", type=int, default=0)
-    parser.add_argument("--azure-port", type=int, help="serve Pulumi's azure-native there; none: do not")
-    parser.add_argument("--cert", help="certificate chain in PEM; without it there is no TLS")
-    parser.add_argument("--key", help="the certificate's private key in PEM")
+    parser.add_argument("--azure-port", type=int, help="port of Pulumi's azure-native; default: not served")
+    parser.add_argument("--cert", help="certificate chain in PEM; without it, TLS is disabled")
+    parser.add_argument("--key", help="private key of the certificate in PEM")
     parser.add_argument("--key-name", default="RootManageSharedAccessKey", help="name of the shared access policy")
-    parser.add_argument("--key-file", type=Path, required=True, help="file that holds the policy's key")
+    parser.add_argument("--key-file", type=Path, required=True, help="file with the policy's key")
     parser.add_argument("--profile", choices=("standard", "premium"), default="standard")
-    parser.add_argument("--sink", action="store_true", help="count what is sent and store nothing")
+    parser.add_argument("--sink", action="store_true", help="accept and count messages without storing them")
     options = parser.parse_args()
     if bool(options.cert) != bool(options.key):
-        parser.error("--cert and --key go together")
+        parser.error("--cert and --key must be used together")
     return options
 
 
 def _end_with_parent() -> bool:
-    """False if the parent is gone already (prctl(2): the signal comes only for a death from now on)."""
+    """Return False if the parent has already exited (prctl(2): only a later exit sends the signal)."""
     parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     return os.getppid() == parent

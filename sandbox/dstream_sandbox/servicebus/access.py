@@ -1,7 +1,7 @@
-"""Who may do what: shared access keys, the tokens signed with them, and the paths that a token opens.
+"""Access control: shared access keys, the tokens signed with them, and the paths that a token grants access to.
 
-Token form: Microsoft, "Service Bus access control with Shared Access Signatures". `sr` is signed as it stands in the
-token, url-encoded; the signature is HMAC-SHA256 over `sr + "\\n" + se`.
+Token format: Microsoft, "Service Bus access control with Shared Access Signatures". `sr` is signed as it appears in the
+token, URL-encoded; the signature is HMAC-SHA256 over `sr + "\\n" + se`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TOKEN_PREFIX = "sharedaccesssignature "
 
 
 class AccessDenied(Exception):
-    """The text is the description that the client gets."""
+    """The text is the description sent to the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class SharedKey:
     """A shared access policy: of the namespace (`path` empty) or of one entity."""
 
     name: str
-    keys: tuple[str, ...]  # primary and, if there is one, secondary
+    keys: tuple[str, ...]  # primary and, if set, secondary
     rights: frozenset[Right] = frozenset(("Send", "Listen", "Manage"))
     path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a verified token or password opens."""
+    """The access that a verified token or password grants."""
 
     path: str  # lower case; empty for the whole namespace
     rights: frozenset[Right]
@@ -49,8 +49,8 @@ class Grant:
 
 
 class KeyRing:
-    """The policies in force: the namespace's `keys` (or, where they change, what tells them), and what `policies_of`
-    says of the entity at a path when a token for it comes."""
+    """The current policies: the namespace's `keys` (or, if they can change, a function that returns them), and those
+    that `policies_of` returns for the entity at a path."""
 
     def __init__(
         self,
@@ -62,14 +62,14 @@ class KeyRing:
         self._policies_of = policies_of
 
     def check_password(self, name: str, password: str) -> Grant | None:
-        """SASL PLAIN: the policy's name and one of its keys."""
+        """Check the credentials of SASL PLAIN: a policy's name and one of its keys."""
         for key in self._keys():
             if key.name == name and any(hmac.compare_digest(password.encode(), k.encode()) for k in key.keys):
                 return Grant(key.path.lower(), key.rights, float("inf"))
         return None
 
     def check_token(self, token: str, audience: str, now: float) -> Grant:
-        """What `token` opens for `audience`. Raises AccessDenied."""
+        """Return the access that `token` grants to `audience`. Raises AccessDenied."""
         if not token.lower().startswith(_TOKEN_PREFIX):
             raise AccessDenied("InvalidToken: The token is not a SharedAccessSignature.")
         fields = dict(part.partition("=")[::2] for part in token[len(_TOKEN_PREFIX) :].split("&"))
@@ -97,7 +97,7 @@ class KeyRing:
         raise AccessDenied("InvalidSignature: The token has an invalid signature.")
 
     def _policies(self, path: str) -> Iterator[SharedKey]:
-        """Of the namespace, then of each entity on the way to `path`."""
+        """The policies of the namespace, then of each entity along `path`."""
         yield from self._keys()
         parts = path.split("/")
         if self._policies_of is not None:

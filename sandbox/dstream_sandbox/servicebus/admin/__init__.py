@@ -1,4 +1,4 @@
-"""The admin endpoint: entities as Atom XML over HTTP, as Microsoft's administration clients speak it."""
+"""The admin endpoint: entities as Atom XML over HTTP, for Microsoft's administration clients."""
 
 from dstream_sandbox.servicebus.admin.listener import AdminListener
 from dstream_sandbox.servicebus.admin.routes import AdminRoutes, Control

@@ -17,7 +17,7 @@ __all__ = ["Entry", "content_of", "empty_feed", "entry_document", "error_documen
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entity as the API shows it."""
+    """One entity as the API returns it."""
 
     url: str
     title: str
@@ -43,7 +43,7 @@ def feed_document(title: str, url: str, entries: Sequence[Entry], next_url: str 
 
 
 def empty_feed(now: float) -> bytes:
-    """What the service answers for a single entity that is not there; SDKs know it as 'not found'."""
+    """The service's response if a single entity does not exist; SDKs interpret it as 'not found'."""
     return (
         f'<feed xmlns="{ATOM}"><title type="text">Publicly Listed Services</title>'
         '<subtitle type="text">This is the list of publicly-listed services currently available.</subtitle>'
@@ -58,13 +58,13 @@ def error_document(status: int, detail: str, now: float) -> bytes:
 
 
 def content_of(body: bytes) -> Element:
-    """The description inside an entry's content. Raises EntityInvalid."""
+    """Return the description in an entry's content. Raises EntityInvalid."""
     if b"<!DOCTYPE" in body:
         raise EntityInvalid("SubCode=40000. Bad Request. A document type is not allowed.")
     try:
         entry = fromstring(body)
     except ParseError as exc:
-        raise EntityInvalid(f"SubCode=40000. Bad Request. The body is no XML: {exc}.") from exc
+        raise EntityInvalid(f"SubCode=40000. Bad Request. The body is not valid XML: {exc}.") from exc
     content = entry.find(f"{{{ATOM}}}content")
     if entry.tag != f"{{{ATOM}}}entry" or content is None or len(content) != 1:
         raise EntityInvalid("SubCode=40000. Bad Request. The body must be an Atom entry with one description in it.")

@@ -18,7 +18,7 @@ __all__ = ["read_authorization_rules", "write_authorization_rules"]
 
 
 def read_authorization_rules(element: Element) -> tuple[AuthorizationRule, ...]:
-    """Raises EntityInvalid."""
+    """Return the rules in a description. Raises EntityInvalid."""
     return tuple(_read(rule) for rule in element.findall(f"{{{SB}}}AuthorizationRule"))
 
 

@@ -1,4 +1,4 @@
-"""Time spans and moments as the admin API writes them (XML Schema duration and dateTime, ISO 8601)."""
+"""Durations and times in the admin API's format (XML Schema duration and dateTime, ISO 8601)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 
 def parse_duration(text: str) -> float:
-    """Seconds. What SDKs round the longest span to is that span. Raises ValueError."""
+    """Return seconds. Durations that SDKs round from the longest one count as the longest. Raises ValueError."""
     match = _DURATION.fullmatch(text)
     if match is None or text[-1] in "PT":
-        raise ValueError(f"'{text}' is no time span")
+        raise ValueError(f"'{text}' is not a valid time span")
     days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
     total = days * 86400 + hours * 3600 + minutes * 60 + seconds
     return FOREVER_S if total >= int(FOREVER_S) else total
@@ -42,14 +42,14 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_moment(text: str) -> float:
-    """Raises ValueError."""
+    """Return Unix time; without a zone, the text is in UTC. Raises ValueError."""
     moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text).replace("Z", "+00:00"))
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, moment.timestamp())
 
 
 def format_moment(seconds: float) -> str:
-    """Zero is never."""
+    """Format Unix time; 0 means never."""
     if not seconds:
         return _NEVER
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"

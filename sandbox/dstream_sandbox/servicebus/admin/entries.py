@@ -1,4 +1,4 @@
-"""Entities of the broker as Atom entries, with the counts and times that only the running broker knows."""
+"""Converts entities of the broker to Atom entries, with the counts and times that only the running broker knows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMESPACE_NAME = "sandbox"
 
 
 class Address:
-    """Where a request came to, for the addresses in its answer."""
+    """The address to which a request was sent, for the addresses in its response."""
 
     def __init__(self, scheme: str, host: str, api_version: str) -> None:
         self.host = host
@@ -64,7 +64,7 @@ def _runtime(node: Node) -> Mapping[str, str]:
     active = 0 if isinstance(node, TopicNode) else len(queue.main.entries)
     runtime = {
         "SizeInBytes": str(node.size_bytes if isinstance(node, TopicNode) else queue.size_bytes),
-        # Of all sub-queues, and scheduled messages too, as SDKs document it.
+        # Includes all sub-queues and scheduled messages, as SDKs document.
         "MessageCount": str(active + scheduled + dead + transfer_dead),
         "CreatedAt": format_moment(node.created_at),
         "UpdatedAt": format_moment(node.updated_at),

@@ -1,4 +1,4 @@
-"""The elements of entity descriptions, in the order in which the service writes and expects them.
+"""The elements of entity descriptions, in the order that the service writes and expects.
 
 Sources: REST reference "Queue Description", "Topic Description", "Subscription Description"; order and prefixes as
 Microsoft's SDKs send and parse them.
@@ -29,7 +29,7 @@ class Field:
     tag: str
     kind: Kind
     attribute: str = ""
-    """Of the description; of what only the running entity knows there is none."""
+    """The attribute of the description; empty if only the running entity knows the value."""
 
 
 def _runtime(tag: str) -> Field:
@@ -80,21 +80,21 @@ SUBSCRIPTION: tuple[Field, ...] = (
 
 
 def read_description(known: tuple[Field, ...], element: Element, start: _Description) -> _Description:
-    """`start` with what the element says. Raises EntityInvalid."""
+    """Return `start`, updated from the element. Raises EntityInvalid."""
     changes: dict[str, object] = {}
     for field in known:
         child = element.find(f"{{{SB}}}{field.tag}")
         if child is not None and field.attribute:
             changes[field.attribute] = _read(field, child)
     for optional in ("forward_to", "forward_dead_letters_to", "user_metadata"):
-        # What can be cleared is cleared by leaving it out.
+        # Clients clear these by omitting them.
         if optional in {f.name for f in fields(start)}:
             changes.setdefault(optional, None)
     return replace(start, **changes)  # type: ignore[arg-type]  # each field's kind is its attribute's type
 
 
 def write_description(known: tuple[Field, ...], description: object, runtime: Mapping[str, str], host: str) -> str:
-    """The elements, one after the other. `runtime` holds XML; what it lacks is left out."""
+    """Return the elements, in order. `runtime` contains XML; elements that it lacks are omitted."""
     out = []
     for field in known:
         if field.attribute:

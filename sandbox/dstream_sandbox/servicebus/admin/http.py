@@ -1,4 +1,4 @@
-"""The part of HTTP/1.1 that the admin endpoint needs (RFC 9112): requests with bodies, connections that stay open."""
+"""The part of HTTP/1.1 that the admin endpoint needs (RFC 9112): requests with bodies, persistent connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_BODY = 4 * 1024 * 1024
 
 
 class BadRequest(Exception):
-    """What came is no request that can be answered; the connection is closed after saying so."""
+    """A malformed request; the connection is closed after the error response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 async def serve_connection(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler, scheme: str
 ) -> None:
-    """Answer requests until the client has no more, or asks for the connection to be closed."""
+    """Handle requests until the client closes the connection or requests its closing."""
     keep = True
     while keep:
         try:
@@ -75,10 +75,10 @@ async def _read_head(reader: asyncio.StreamReader) -> bytes | None:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError as exc:
         if exc.partial.strip():
-            raise BadRequest("The request ends in its head.") from exc
+            raise BadRequest("The request ends within its head.") from exc
         return None
     except asyncio.LimitOverrunError as exc:
-        raise BadRequest(f"The head of a request has at most {_MAX_HEAD} octets.") from exc
+        raise BadRequest(f"The head of a request can have at most {_MAX_HEAD} octets.") from exc
     return head.lstrip(b"\r\n")
 
 
@@ -89,7 +89,7 @@ def _parse_head(head: bytes) -> tuple[str, str, str, dict[str, str]]:
     except ValueError as exc:
         raise BadRequest("The request line must be method, target and version.") from exc
     if version not in ("HTTP/1.1", "HTTP/1.0"):
-        raise BadRequest(f"{version} is not spoken here.")
+        raise BadRequest(f"{version} is not supported.")
     headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
@@ -105,21 +105,21 @@ async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -
             return await _read_chunks(reader)
         length = int(headers.get("content-length", "0"))
         if not 0 <= length <= _MAX_BODY:
-            raise BadRequest(f"The body of a request has at most {_MAX_BODY} octets.")
+            raise BadRequest(f"The body of a request can have at most {_MAX_BODY} octets.")
         return await reader.readexactly(length)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as exc:
-        raise BadRequest("The body of the request is not as long as it says.") from exc
+        raise BadRequest("The body of the request does not match its declared length.") from exc
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     body = b""
     while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
         if len(body) + size > _MAX_BODY:
-            raise BadRequest(f"The body of a request has at most {_MAX_BODY} octets.")
+            raise BadRequest(f"The body of a request can have at most {_MAX_BODY} octets.")
         body += await reader.readexactly(size)
         await reader.readexactly(2)
     while (await reader.readuntil(b"\r\n")) != b"\r\n":
-        pass  # trailers say nothing to us
+        pass  # trailers are ignored
     return body
 
 

@@ -1,4 +1,4 @@
-"""One port for http and https: the first octet of a connection tells which (0x16 begins a TLS handshake, RFC 8446)."""
+"""One port for HTTP and HTTPS, which the first octet of a connection distinguishes (0x16: TLS handshake, RFC 8446)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_HEAD = 64 * 1024
 
 
 class AdminListener:
-    """Owns its socket and a task for each connection; `close` ends them, `wait_closed` sees them end."""
+    """Owns its socket and a task for each connection; `close` stops them, `wait_closed` waits for them."""
 
     def __init__(self, listening: socket.socket, tls: ssl.SSLContext | None, handler: Handler) -> None:
         self.sockets = [listening]
@@ -66,10 +66,10 @@ class AdminListener:
             writer = asyncio.StreamWriter(transport, protocol, reader, loop)
             await serve_connection(reader, writer, self._handler, "https" if secure else "http")
         except (OSError, TimeoutError, ssl.SSLError):
-            pass  # the client went away, or does not trust the certificate: it knows
+            pass  # the client disconnected or does not trust the certificate
         except asyncio.CancelledError:
             if writer is not None:
-                writer.transport.abort()  # an orderly end of TLS would wait for a client that is in no hurry
+                writer.transport.abort()  # an orderly TLS shutdown would wait for the client
             raise
         finally:
             if writer is None:
@@ -81,7 +81,7 @@ class AdminListener:
 
 
 async def _first_octet(connection: socket.socket) -> int | None:
-    """The first octet, left where it is."""
+    """Return the first octet without consuming it."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     loop.add_reader(connection, ready.set)

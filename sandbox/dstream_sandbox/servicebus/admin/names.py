@@ -14,6 +14,6 @@ XSD = "http://www.w3.org/2001/XMLSchema"
 
 
 def entity_path(address: str) -> str:
-    """SDKs name the destination of forwarding by its whole address; people by its path."""
+    """Return the path of a forwarding destination. SDKs specify its full address, users its path."""
     path = urlsplit(address).path if "://" in address else address
     return unquote(path).strip("/")

@@ -1,4 +1,4 @@
-"""What each request to the admin endpoint does.
+"""Handles the requests to the admin endpoint.
 
 Paths and methods: REST reference "Service Bus", entities as Atom feeds (`/$Resources/queues`, `/{topic}/subscriptions`,
 ..); an update is a PUT with `If-Match`.
@@ -70,11 +70,11 @@ class AdminRoutes:
             return self._error(409, str(exc))
         except EntityInvalid as exc:
             return self._error(400, str(exc))
-        except AmqpError as exc:  # the store can't write
+        except AmqpError as exc:  # the store cannot write
             return self._error(500, f"SubCode=50000. {exc.description}")
 
     def _authorize(self, request: Request) -> None:
-        """Raises AccessDenied. Managing entities needs the Manage right."""
+        """Raise AccessDenied unless the request has the Manage right, which managing entities requires."""
         token = request.headers.get("authorization", "")
         if not token:
             raise AccessDenied("MissingToken: The request has no Authorization header.")
@@ -187,8 +187,8 @@ class AdminRoutes:
             return self._not_allowed(request)
         page = _Page.of(request)
         chosen = entries[page.skip : page.skip + page.top]
-        behind = page.skip + page.top
-        following = address.of(path, skip=behind, top=page.top) if behind < len(entries) else None
+        end = page.skip + page.top
+        following = address.of(path, skip=end, top=page.top) if end < len(entries) else None
         title = path.rpartition("/")[2].title()
         url = address.of(path, skip=page.skip, top=page.top)
         body = feed_document(title, url, chosen, following, self._broker.clock())
@@ -208,7 +208,7 @@ class _Page:
 
     @classmethod
     def of(cls, request: Request) -> _Page:
-        """Raises EntityInvalid."""
+        """Parse the query. Raises EntityInvalid."""
         try:
             page = cls(int(request.query.get("$skip", "0")), int(request.query.get("$top", str(_PAGE))))
         except ValueError as exc:

@@ -1,6 +1,6 @@
 """Rules of subscriptions in XML: filters, actions, and their typed values.
 
-Shapes: REST reference "Rule Description"; prefixes as @azure/service-bus parses them, which is literally.
+Format: REST reference "Rule Description"; the prefixes are those that @azure/service-bus expects literally.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _INT32 = range(-(2**31), 2**31)
 
 
 def read_rule(element: Element, name: str | None = None) -> RuleDescription:
-    """`name` is the address's, which counts more than the element's. Raises EntityInvalid."""
+    """Return the rule in an element. `name`, from the address, overrides the element's. Raises EntityInvalid."""
     found = element.find(f"{{{SB}}}Filter")
     action = element.find(f"{{{SB}}}Action")
     return RuleDescription(
@@ -68,7 +68,7 @@ def _read_filter(element: Element) -> Filter:
     if kind == "CorrelationFilter":
         named = {attribute: _text(element, tag) for tag, attribute in _CORRELATION.items()}
         return CorrelationFilter(**named, properties=_read_values(element.find(f"{{{SB}}}Properties")))
-    raise EntityInvalid(f"SubCode=40000. '{kind}' is no filter that the sandbox knows.")
+    raise EntityInvalid(f"SubCode=40000. The sandbox does not support the filter '{kind}'.")
 
 
 def _read_action(element: Element) -> SqlAction | None:
@@ -77,7 +77,7 @@ def _read_action(element: Element) -> SqlAction | None:
         return None
     if kind == "SqlRuleAction":
         return SqlAction(_text(element, "SqlExpression") or "", _read_values(element.find(f"{{{SB}}}Parameters")))
-    raise EntityInvalid(f"SubCode=40000. '{kind}' is no action that the sandbox knows.")
+    raise EntityInvalid(f"SubCode=40000. The sandbox does not support the action '{kind}'.")
 
 
 def _write_filter(rule_filter: Filter) -> str:
@@ -131,7 +131,7 @@ def _read_value(element: Element) -> object:
         if kind == "duration":
             return timedelta(seconds=parse_duration(text))
     except (ValueError, KeyError) as exc:
-        raise EntityInvalid(f"SubCode=40000. '{text}' is no value of type {kind}.") from exc
+        raise EntityInvalid(f"SubCode=40000. '{text}' is not a valid {kind}.") from exc
     if kind in ("string", "guid", "char"):
         return text
     raise EntityInvalid(f"SubCode=40000. Values of type '{kind}' are not supported in rules.")

@@ -1,1 +1,1 @@
-"""A small AMQP 1.0 server on asyncio: codec, frames, sessions and links. It knows nothing of queues."""
+"""A small AMQP 1.0 server on asyncio: codec, frames, sessions and links. Independent of queues."""

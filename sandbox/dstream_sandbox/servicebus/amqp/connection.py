@@ -1,7 +1,7 @@
-"""One connection of a client: protocol headers, SASL, open and close, idle time, and the way to its sessions.
+"""One client connection: protocol headers, SASL, open and close, idle timeout, and dispatch to its sessions.
 
-Runs on one asyncio loop, in the protocol's callbacks; the only timer is the idle check. The first octets decide
-whether a client speaks AMQP or starts a WebSocket (OASIS AMQP 1.0, part 2, sections 2.2 and 2.4; part 5, section 5.3).
+Runs on one asyncio loop, in the protocol's callbacks; the only timer is the idle check. The first octets determine
+whether a client uses AMQP or starts a WebSocket (OASIS AMQP 1.0, part 2, sections 2.2 and 2.4; part 5, section 5.3).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dstream_sandbox.servicebus.core import AmqpError
 
 __all__ = ["MAX_FRAME_SIZE", "Connection"]
 
-MAX_FRAME_SIZE = 65536  # what the service announces
-IDLE_TIMEOUT_MS = 240_000  # what the service announces
+MAX_FRAME_SIZE = 65536  # as announced by the service
+IDLE_TIMEOUT_MS = 240_000  # as announced by the service
 _FLUSH_AT_BYTES = 256 * 1024
 _CHANNEL_MAX = 4999
 _WRITE_LIMIT_BYTES = 1 << 20
@@ -38,14 +38,14 @@ class Connection(asyncio.Protocol):
         self.paused = False
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader(MAX_FRAME_SIZE)
-        self._request: bytearray | None = bytearray()  # the first octets, until they tell AMQP from HTTP
+        self._request: bytearray | None = bytearray()  # the first octets, until AMQP or HTTP is detected
         self._websocket: WebSocket | None = None
         self._expects_header = True
         self._authenticated = False
         self._opened = False
         self._stalled = False
         self.read_rate = 0.0
-        """Octets a second to read at most; 0: no limit."""
+        """Maximum octets read per second; 0: no limit."""
         self._out: list[bytes] = []
         self._out_size = 0
         self._last_in = self._last_out = self._loop.time()
@@ -112,13 +112,13 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def abort(self) -> None:
-        """Drop the connection without a word."""
+        """Drop the connection without a close frame."""
         self.closed = True
         self._out.clear()
         self.transport.abort()
 
     def stall(self) -> None:
-        """Stop reading, as a hung peer would; `unstall` goes on."""
+        """Stop reading, like a hung peer; `unstall` resumes."""
         if not self._stalled and not self.transport.is_closing():
             self._stalled = True
             self.transport.pause_reading()
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
     # Inside
 
     def _unwrap(self, data: bytes) -> bytes:
-        """AMQP octets of what arrived; handles the WebSocket around them."""
+        """Return the AMQP octets in `data`, which may be the content of a WebSocket."""
         if self._request is not None:
             self._request += data
             if not b"GET ".startswith(self._request[:4]):
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
         elif header == frames.AMQP_HEADER:
             self._write(header)
         else:
-            self._write(frames.SASL_HEADER)  # section 2.2: answer with a header that would do, and hang up
+            self._write(frames.SASL_HEADER)  # section 2.2: respond with a supported header and close
             self._flush()
             self.closed = True
             self.transport.close()
@@ -231,8 +231,8 @@ class Connection(asyncio.Protocol):
         self._schedule_idle_check()
 
     def _write(self, data: bytes) -> None:
-        """What one turn of the loop writes goes out as one piece, unless it is much: then the transport must see it, to
-        say when the peer does not keep up."""
+        """Send the writes of one loop iteration together. Large amounts are sent immediately, so that the transport
+        reports a peer that does not keep up."""
         if self.closed:
             return
         if not self._out:
@@ -252,7 +252,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(WebSocket.wrap(data) if self._websocket else data)
 
     def _schedule_idle_check(self) -> None:
-        # A third of the peer's limit: it may treat half of what it announced as the limit (section 2.4.5).
+        # A third of the announced timeout: the peer may enforce half of it (section 2.4.5).
         interval = min(self._peer_idle_s / 3 or 30.0, 30.0)
         self._timer = self._loop.call_later(interval, self._check_idle, interval)
 

@@ -1,4 +1,4 @@
-"""What an application gives the AMQP server: who may come in, and what stands behind each link."""
+"""The application side of the AMQP server: authentication, and a handler for each link."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Container", "IncomingHandler", "OutgoingHandler", "Received", "Settl
 
 @dataclass(slots=True)
 class Received:
-    """One whole delivery from a peer that sends."""
+    """One complete delivery from a sending peer."""
 
     delivery_id: int
     message_format: int
@@ -27,7 +27,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a receiving peer says about deliveries of one link: their ids and tags, in order."""
+    """A receiving peer's settlement of deliveries on one link: their ids and tags, in order."""
 
     deliveries: Sequence[tuple[int, bytes]]
     state: Described | None
@@ -35,19 +35,19 @@ class Settlement:
 
 
 class IncomingHandler(Protocol):
-    """Stands behind a link on which the peer sends."""
+    """Handles a link on which the peer sends."""
 
     def on_delivery(self, delivery: Received) -> None: ...
     def on_closed(self) -> None:
-        """The link, its session or its connection is gone."""
+        """The link, its session or its connection was closed."""
 
 
 class OutgoingHandler(Protocol):
-    """Stands behind a link on which the peer receives."""
+    """Handles a link on which the peer receives."""
 
     def on_credit(self) -> bool:
-        """The link may send again: credit came, a window opened, or the socket drained. Returns whether more is on its
-        way for the credit that is left; a drain waits for it."""
+        """The link can send again: credit was granted, a window opened, or the socket drained. Returns whether more
+        messages are on their way for the remaining credit; a drain waits for them."""
 
     def on_settlement(self, settlement: Settlement) -> None: ...
     def on_closed(self) -> None: ...

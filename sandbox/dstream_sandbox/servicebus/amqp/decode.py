@@ -1,4 +1,4 @@
-"""Bytes to AMQP values (OASIS AMQP 1.0, part 1, section 1.2)."""
+"""Decodes AMQP values (OASIS AMQP 1.0, part 1, section 1.2)."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ __all__ = ["decode", "decode_at", "skip"]
 _Decoder = Callable[[bytes, int], tuple[object, int]]
 
 _UINT = struct.Struct(">I")
-# Octets of a fixed-width value by the high half of its constructor; the others start with their size.
+# Octets of a fixed-width value, by the high nibble of its constructor; other values start with their size.
 _FIXED_WIDTH = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
 
 
 def decode(data: bytes, start: int = 0) -> tuple[object, int]:
-    """The value at `start` and the offset behind it. Raises MalformedValue."""
+    """Return the value at `start` and the offset after it. Raises MalformedValue."""
     try:
         return decode_at(data, start)
     except (IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error) as exc:
-        raise MalformedValue(f"no AMQP value at octet {start}: {exc!r}") from exc
+        raise MalformedValue(f"invalid AMQP value at octet {start}: {exc!r}") from exc
 
 
 def decode_at(data: bytes, pos: int) -> tuple[object, int]:
-    """`decode` for callers that turn the errors of short or broken data into their own."""
+    """Like `decode`, for callers that translate the errors of truncated or malformed data themselves."""
     code = data[pos]
     if code:
         return _DECODERS[code](data, pos + 1)
@@ -54,7 +54,7 @@ def decode_at(data: bytes, pos: int) -> tuple[object, int]:
 
 
 def skip(data: bytes, pos: int) -> int:
-    """The offset behind the value at `pos`, without building it."""
+    """Return the offset after the value at `pos`, without decoding the value."""
     code = data[pos]
     if code == 0:
         return skip(data, skip(data, pos + 1))
@@ -66,7 +66,7 @@ def skip(data: bytes, pos: int) -> int:
     else:
         end = pos + 1 + _FIXED_WIDTH[kind]
     if end > len(data):
-        raise MalformedValue("value ends behind its frame")
+        raise MalformedValue("value extends beyond its frame")
     return end
 
 
@@ -88,7 +88,7 @@ def _octets(size: int, wrap: Callable[[bytes], object]) -> _Decoder:
 
 def _slice(data: bytes, pos: int, end: int) -> bytes:
     if end > len(data):
-        raise MalformedValue("value ends behind its frame")
+        raise MalformedValue("value extends beyond its frame")
     return data[pos:end]
 
 
@@ -174,7 +174,7 @@ def _text(octets: bytes) -> str:
 
 
 def _symbol(octets: bytes) -> Symbol:
-    # ASCII by the specification; latin-1 hands on what a careless peer sends instead of dropping its connection.
+    # ASCII by the specification; latin-1 accepts a careless peer's other octets instead of dropping its connection.
     return Symbol(octets.decode("latin-1"))
 
 

@@ -1,4 +1,4 @@
-"""AMQP values to bytes, each in the shortest encoding of its type (OASIS AMQP 1.0, part 1, section 1.6)."""
+"""Encodes AMQP values, each in the shortest encoding of its type (OASIS AMQP 1.0, part 1, section 1.6)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def encode(value: object) -> bytes:
 
 
 def encode_into(out: bytearray, value: object) -> None:
-    """Raises MalformedValue for a value that no AMQP type holds."""
+    """Append the encoded value. Raises MalformedValue if no AMQP type can hold it."""
     encoder = _ENCODERS.get(type(value)) or _by_family(value)
     try:
         encoder(out, value)
@@ -47,7 +47,7 @@ def encode_into(out: bytearray, value: object) -> None:
 
 
 def encode_composite(code: int, fields: Sequence[object]) -> bytes:
-    """A described list; the nulls at its end are left out (section 1.4)."""
+    """Encode a described list, without trailing nulls (section 1.4)."""
     last = len(fields)
     while last and fields[last - 1] is None:
         last -= 1
@@ -55,7 +55,7 @@ def encode_composite(code: int, fields: Sequence[object]) -> bytes:
 
 
 def _by_family(value: object) -> Callable[[bytearray, object], None]:
-    """Values of classes that are not ours: what Python programs hand to a broker that keeps types."""
+    """Return the encoder for a value of a Python class that is not in values.py."""
     for family, encoder in _FAMILIES:
         if isinstance(value, family):
             return encoder
@@ -224,7 +224,7 @@ def _bare_sized(fmt: str, octets: Callable[[object], bytes]) -> Callable[[bytear
 
 
 def _bare_compound(wide: bool) -> Callable[[bytearray, object], None]:
-    """A list, map or array inside an array: its constructor stands once, before all elements."""
+    """Encode a list, map or array in an array, whose constructor appears only once, before all elements."""
 
     def element(out: bytearray, value: object) -> None:
         whole = bytearray()

@@ -1,4 +1,4 @@
-"""Frames on the wire: finding them in a byte stream, and writing them (OASIS AMQP 1.0, part 2, section 2.3)."""
+"""Reads frames from a byte stream, and writes them (OASIS AMQP 1.0, part 2, section 2.3)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def frame(kind: int, channel: int, body: bytes, payload: bytes = b"") -> bytes:
 
 
 class FrameReader:
-    """Cuts a stream into protocol headers and frames. Holds at most one unfinished frame."""
+    """Splits a stream into protocol headers and frames. Holds at most one incomplete frame."""
 
     def __init__(self, max_frame_size: int) -> None:
         self._buffer = bytearray()
@@ -43,7 +43,7 @@ class FrameReader:
         self._buffer += data
 
     def protocol_header(self) -> bytes | None:
-        """The next eight octets, once they are there."""
+        """The next eight octets, or None until they have arrived."""
         if len(self._buffer) < HEADER_SIZE:
             return None
         header = bytes(self._buffer[:HEADER_SIZE])
@@ -51,7 +51,7 @@ class FrameReader:
         return header
 
     def frames(self) -> Iterator[tuple[int, int, bytes]]:
-        """Kind, channel and body of each whole frame. The consumer may stop early; the rest stays."""
+        """Yield the kind, channel and body of each complete frame. The consumer can stop early; the rest stays."""
         buffer, pos = self._buffer, 0
         try:
             while len(buffer) - pos >= HEADER_SIZE:

@@ -21,7 +21,7 @@ _NO_LIMIT = (1 << 63) - 1
 
 
 class Link:
-    """What both directions share: the attach handshake and the end."""
+    """The common part of both directions: attach and detach."""
 
     def __init__(self, session: Session, attach: Attach) -> None:
         self.session = session
@@ -32,7 +32,7 @@ class Link:
         self.closed = False
 
     def refuse(self, error: AmqpError) -> None:
-        """An attach without terminus, then a detach that carries the reason (section 2.6.3)."""
+        """Send an attach without a terminus, then a detach with the reason (section 2.6.3)."""
         if self.closed:
             return
         body = self.attach.reply(source=None, target=None, max_message_size=_NO_LIMIT, properties={})
@@ -41,7 +41,7 @@ class Link:
         self.detach(error)
 
     def detach(self, error: AmqpError | None = None) -> None:
-        """End the link from this side. The peer's own detach is then only an answer."""
+        """Detach from this side. The peer's detach is then only a response."""
         if self.closed:
             return
         self.session.send(performatives.detach(self.handle, error))
@@ -70,7 +70,7 @@ class Link:
 
 
 class IncomingLink(Link):
-    """The peer sends. Deliveries that arrive before `accept` wait (azure-servicebus sends on its own first credit)."""
+    """The peer sends. Deliveries wait until `accept` is called (azure-servicebus sends on its own first credit)."""
 
     def __init__(self, session: Session, attach: Attach) -> None:
         super().__init__(session, attach)
@@ -93,7 +93,8 @@ class IncomingLink(Link):
         tolerance: int = 0,
         properties: Mapping[object, object] | None = None,
     ) -> None:
-        """`max_message_size` is announced; what is larger by more than `tolerance` is refused."""
+        """Complete the attach. Announces `max_message_size`, and refuses messages that exceed it by more than
+        `tolerance`."""
         if self.closed:
             handler.on_closed()
             return
@@ -124,7 +125,7 @@ class IncomingLink(Link):
         self._parts.append(payload)
         self._size += len(payload)
         if self._size > self._max_message_size:
-            self._parts.clear()  # the rest is read only to know where the delivery ends
+            self._parts.clear()  # the rest is read only to find the end of the delivery
         if not transfer.more:
             self._complete()
 
@@ -153,7 +154,7 @@ class IncomingLink(Link):
             self._send_flow()
 
     def _refuse_size(self, delivery: Received, size: int) -> None:
-        """An outcome, not a detach: azure-servicebus takes a detach for a lost connection and sends again."""
+        """Reject the delivery, not the link: azure-servicebus treats a detach as a lost connection and resends."""
         text = f"The message of {size} bytes is larger than the link's limit of {self._max_message_size} bytes."
         if not delivery.settled:
             error = AmqpError("amqp:link:message-size-exceeded", text)
@@ -171,7 +172,7 @@ class IncomingLink(Link):
 
 
 class OutgoingLink(Link):
-    """The peer receives, as far as its credit goes."""
+    """The peer receives, up to its credit."""
 
     def __init__(self, session: Session, attach: Attach) -> None:
         super().__init__(session, attach)
@@ -180,11 +181,11 @@ class OutgoingLink(Link):
         self._handler: OutgoingHandler | None = None
         self._delivery_count = 0
         self.pending: asyncio.Future[None] | None = None
-        """Work that will accept or refuse the link; it is cancelled when the peer gives up first."""
+        """The task that will accept or refuse the link; cancelled if the peer gives up first."""
 
     @property
     def sendable(self) -> int:
-        """How many deliveries may be sent now."""
+        """The number of deliveries that can be sent now."""
         return self.credit if self.session.writable and not self.closed else 0
 
     def accept(
@@ -209,7 +210,7 @@ class OutgoingLink(Link):
         self.session.send_delivery(self, tag, payload, settled=settled)
 
     def settled(self, first: int, last: int, state: Described) -> None:
-        """Answer a settlement that waits: the outcome is durable."""
+        """Respond to a pending settlement, once the outcome is durable."""
         if not self.closed:
             self.session.send(performatives.disposition(first, last, state, from_receiver=False))
 
@@ -233,10 +234,10 @@ class OutgoingLink(Link):
             self.offer()
 
     def offer(self) -> None:
-        """Let the handler use the credit. It calls this itself when it has something new to send."""
+        """Let the handler use the credit. The handler itself calls this when it has something new to send."""
         on_its_way = self._handler is not None and self.credit > 0 and self._handler.on_credit()
         if self._drain and not on_its_way and self.session.writable and not self.closed:
-            # Nothing more to send: use up the credit and say so (section 2.6.7). Clients wait for drain=true in it.
+            # Nothing more to send: consume the credit and report it (section 2.6.7). Clients wait for drain=true.
             self._delivery_count = (self._delivery_count + self.credit) & 0xFFFFFFFF
             self.credit = 0
             self._send_flow(drain=True)
@@ -253,6 +254,6 @@ class OutgoingLink(Link):
 
 
 def _serial_difference(left: int, right: int) -> int:
-    """left - right for serial numbers of 32 bits that wrap (RFC 1982, as part 2, section 2.8.10 asks)."""
+    """left - right for 32-bit serial numbers that wrap (RFC 1982, as part 2, section 2.8.10 requires)."""
     difference = (left - right) & 0xFFFFFFFF
     return difference - (1 << 32) if difference >= 1 << 31 else difference

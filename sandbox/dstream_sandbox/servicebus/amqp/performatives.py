@@ -78,7 +78,7 @@ RELEASED = Described(ULong(Code.RELEASED), [])
 
 
 def code_of(value: object) -> int | None:
-    """The numeric descriptor of a described value, whichever of the two forms its sender used."""
+    """The numeric descriptor of a described value; senders may use the numeric or the symbolic form."""
     if not isinstance(value, Described):
         return None
     if isinstance(value.descriptor, Symbol):
@@ -87,11 +87,11 @@ def code_of(value: object) -> int | None:
 
 
 def parse(body: bytes) -> tuple[int, list[object], int]:
-    """Code and fields of the performative at the start of a frame body, and where its payload begins."""
+    """The code and fields of the performative at the start of a frame body, and the offset of the payload."""
     value, end = decode(body)
     code = code_of(value)
     if code is None or not isinstance(value, Described) or not isinstance(value.value, list):
-        raise MalformedValue("a frame must begin with a performative")
+        raise MalformedValue("a frame must start with a performative")
     return code, value.value, end
 
 
@@ -129,7 +129,7 @@ def _mapping(value: object) -> Mapping[object, object]:
 
 @dataclass(frozen=True, slots=True)
 class Terminus:
-    """A source or target. `fields` are kept as the peer sent them, so that a reply can mirror them."""
+    """A source or target. `fields` are those sent by the peer, so that a reply can mirror them."""
 
     code: Literal[Code.SOURCE, Code.TARGET]
     fields: tuple[object, ...]
@@ -161,7 +161,7 @@ class Attach:
     rcv_settle_mode: int
     source: Terminus | None
     target: Terminus | None
-    target_code: int | None  # also of a target that is no terminus, such as a transaction coordinator
+    target_code: int | None  # also for a target that is not a terminus, such as a transaction coordinator
     initial_delivery_count: int
     max_message_size: int
     properties: Mapping[object, object]
@@ -190,7 +190,7 @@ class Attach:
         max_message_size: int,
         properties: Mapping[object, object],
     ) -> bytes:
-        """The server's half: the same link, seen from the other end."""
+        """Encode the server's attach: the same link from the other end."""
         fields: list[object] = [
             self.name,
             UInt(self.handle),
@@ -322,7 +322,7 @@ def flow(
 
 
 def transfer(handle: int, delivery_id: int, tag: bytes, *, settled: bool, more: bool) -> bytes:
-    """Written by hand: it is the one performative that goes out with every message. `tag` is 32 octets at most."""
+    """Encoded by hand, since every message sent needs one. `tag` has at most 32 octets."""
     fields = _TRANSFER.pack(0x70, handle, 0x70, delivery_id, 0xA0, len(tag)) + tag + _TRANSFER_FLAGS[settled, more]
     return b"\x00\x53\x14\xc0" + bytes((len(fields) + 1, 6)) + fields
 
@@ -337,7 +337,7 @@ _TRANSFER_FLAGS = {
 
 
 def disposition(first: int, last: int, state: Described, *, from_receiver: bool) -> bytes:
-    """Always settled: SDKs wait for the settled flag, not for the state (azure-servicebus ignores others)."""
+    """Always settled: SDKs wait for the settled flag, not for the state (azure-servicebus ignores unsettled ones)."""
     return encode_composite(
         Code.DISPOSITION, [from_receiver, UInt(first), UInt(last) if last != first else None, True, state]
     )
@@ -367,7 +367,7 @@ def rejected(error: AmqpError) -> Described:
 
 
 def error_of(state: Described) -> AmqpError | None:
-    """The error inside a rejected outcome, if it has one."""
+    """The error in a rejected outcome, if any."""
     value = state.value[0] if isinstance(state.value, list) and state.value else None
     if code_of(value) != Code.ERROR or not isinstance(value, Described) or not isinstance(value.value, list):
         return None

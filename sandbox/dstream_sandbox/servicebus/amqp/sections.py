@@ -12,7 +12,7 @@ from dstream_sandbox.servicebus.amqp.values import MalformedValue
 __all__ = ["BATCH_FORMAT", "Section", "Sections", "count_data", "data_bodies", "scan"]
 
 BATCH_FORMAT = 0x80013700
-"""A batch: each Data section holds one whole encoded message (as Microsoft's SDKs send it)."""
+"""A batch: each Data section contains one encoded message (as Microsoft's SDKs send it)."""
 
 _UINT = struct.Struct(">I")
 _ONE_OCTET_SIZE = frozenset((0xA0, 0xA1, 0xC0, 0xC1))
@@ -33,11 +33,12 @@ class Section(IntEnum):
 
 
 Span = tuple[int, int, int]
-"""Where a section starts, where its value starts, and where it ends."""
+"""The start of a section, the start of its value, and its end."""
 
 
 class Sections(NamedTuple):
-    """Of a body only the first section is noted; the body runs on to the end of the message, footer included."""
+    """Only the first section of the body is recorded; the body extends to the end of the message, including the
+    footer."""
 
     header: Span | None
     delivery_annotations: Span | None
@@ -49,7 +50,7 @@ class Sections(NamedTuple):
 
 
 def scan(encoded: bytes) -> Sections:
-    """Raises MalformedValue. Each message passes here, so the usual encodings are read in place."""
+    """Find the sections. Called for every message, so the common encodings are read in place. Raises MalformedValue."""
     pos, size = 0, len(encoded)
     spans: list[Span | None] = [None, None, None, None, None]
     body: Span | None = None
@@ -68,23 +69,23 @@ def scan(encoded: bytes) -> Sections:
             else:
                 end = skip(encoded, value)
             if end > size:
-                raise MalformedValue(f"section {code:#x} ends behind the message")
+                raise MalformedValue(f"section {code:#x} extends beyond the message")
             if code >= _FIRST_BODY_CODE:
                 body, body_code = (pos, value, end), code
                 break
             if code < _FIRST_CODE:
-                raise MalformedValue(f"no message section {code:#x}")
+                raise MalformedValue(f"unknown message section {code:#x}")
             spans[code - _FIRST_CODE] = (pos, value, end)
             pos = end
     except (IndexError, KeyError, ValueError, RecursionError, struct.error) as exc:
-        raise MalformedValue(f"no message section at octet {pos}") from exc
+        raise MalformedValue(f"invalid message section at octet {pos}") from exc
     if body_code > _LAST_CODE:
-        raise MalformedValue(f"no message section {body_code:#x}")
+        raise MalformedValue(f"unknown message section {body_code:#x}")
     return Sections(spans[0], spans[1], spans[2], spans[3], spans[4], body, body_code)
 
 
 def data_bodies(encoded: bytes, start: int) -> list[bytes]:
-    """What the Data sections from `start` on hold; each of them is one message of a batch."""
+    """The contents of the Data sections from `start` on; each is one message of a batch."""
     bodies, pos, size = [], start, len(encoded)
     try:
         while pos < size:
@@ -95,12 +96,12 @@ def data_bodies(encoded: bytes, start: int) -> list[bytes]:
                 bodies.append(encoded[value + offset : end])
             pos = end
     except (IndexError, KeyError, RecursionError, struct.error) as exc:
-        raise MalformedValue(f"no message section at octet {pos}") from exc
+        raise MalformedValue(f"invalid message section at octet {pos}") from exc
     return bodies
 
 
 def count_data(encoded: bytes) -> int:
-    """How many Data sections there are, as cheaply as Python can tell."""
+    """The number of Data sections, counted as cheaply as possible in Python."""
     count, pos, size = 0, 0, len(encoded)
     unpack = _UINT.unpack_from
     try:
@@ -114,17 +115,17 @@ def count_data(encoded: bytes) -> int:
                 count += code == Section.DATA
                 pos = skip(encoded, pos)
     except (IndexError, KeyError, RecursionError, struct.error) as exc:
-        raise MalformedValue(f"no message section at octet {pos}") from exc
+        raise MalformedValue(f"invalid message section at octet {pos}") from exc
     return count
 
 
 def _descriptor(encoded: bytes, pos: int) -> tuple[int, int]:
-    """Code of the section at `pos`, and where its value starts."""
+    """The code of the section at `pos`, and the offset of its value."""
     if encoded[pos] != 0:
-        raise MalformedValue(f"no message section at octet {pos}")
+        raise MalformedValue(f"invalid message section at octet {pos}")
     if encoded[pos + 1] == 0x53:
         return encoded[pos + 2], pos + 3
     descriptor, value = decode(encoded, pos + 1)
     if not isinstance(descriptor, int):
-        raise MalformedValue(f"message section described by {descriptor!r}")
+        raise MalformedValue(f"message section with descriptor {descriptor!r}")
     return int(descriptor), value

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
-# Far more than a client has in flight: some count a delivery of many frames as one, others each frame.
+# Far more than clients have in flight: some count a delivery of many frames as one, others count each frame.
 _INCOMING_WINDOW = 5000
 _OUTGOING_WINDOW = 0x7FFFFFFF
 _TRANSFER_OVERHEAD = 64  # octets of a frame's header and its transfer performative, at most
@@ -53,7 +53,7 @@ class Session:
         )
 
     def send_delivery(self, link: OutgoingLink, tag: bytes, payload: bytes, *, settled: bool) -> None:
-        """Split into frames of the peer's size; what its window does not take waits here."""
+        """Split the delivery into frames of the peer's size; those that exceed its window wait here."""
         delivery_id = self._delivery_id
         self._delivery_id = (delivery_id + 1) & 0xFFFFFFFF
         if not settled:
@@ -70,14 +70,14 @@ class Session:
             self._send_transfer(body, payload[start : start + room])
 
     def forget(self, link: Link) -> None:
-        """The link is detached: its handle is free, its unsettled deliveries are nobody's."""
+        """Remove a detached link: its handle becomes free, and its unsettled deliveries are discarded."""
         if self.links.get(link.handle) is link:
             del self.links[link.handle]
         if isinstance(link, OutgoingLink):
             self._unsettled = {key: entry for key, entry in self._unsettled.items() if entry[0] is not link}
 
     def end(self, error: AmqpError | None = None) -> None:
-        """End from this side, or answer the peer's end."""
+        """End the session, or respond to the peer's end."""
         if self.ended:
             return
         self.send(performatives.end(error))
@@ -135,7 +135,7 @@ class Session:
 
     def _on_disposition(self, disposition: Disposition) -> None:
         if not disposition.from_receiver:
-            return  # a sender's word on its own deliveries; the broker settles those at once
+            return  # from a sender, about its own deliveries, which the broker settles immediately
         if disposition.state is None and not disposition.settled:
             return
         by_link: dict[OutgoingLink, list[tuple[int, bytes]]] = {}
@@ -166,7 +166,7 @@ class Session:
     def _on_attach(self, attach: Attach) -> None:
         previous = self.links.get(attach.handle)
         if previous is not None:
-            self.end(AmqpError("amqp:session:handle-in-use", f"Handle {attach.handle} is attached already."))
+            self.end(AmqpError("amqp:session:handle-in-use", f"Handle {attach.handle} is already attached."))
             return
         link: IncomingLink | OutgoingLink
         if attach.peer_receives:
@@ -179,7 +179,7 @@ class Session:
     def _on_detach(self, handle: int) -> None:
         link = self.links.get(handle)
         if link is None:
-            return  # the answer to a detach of ours
+            return  # the response to our own detach
         self.forget(link)
         self.send(performatives.detach(handle, None))
         link.end()

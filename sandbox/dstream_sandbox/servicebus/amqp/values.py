@@ -1,7 +1,7 @@
-"""Python values that remember which AMQP 1.0 primitive they are (OASIS AMQP 1.0, part 1, section 1.6).
+"""Python values that keep their AMQP 1.0 primitive type (OASIS AMQP 1.0, part 1, section 1.6).
 
-A value decoded and encoded again has the type that its sender chose. Plain `int`, `float`, `str` and `bytes` stand for
-long, double, string and binary; every other primitive has a class here.
+A value that is decoded and encoded again keeps its type. Plain `int`, `float`, `str` and `bytes` represent long,
+double, string and binary; every other primitive has a class here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class MalformedValue(Exception):
-    """Bytes that are no AMQP value, or end in the middle of one."""
+    """Bytes that are not a valid AMQP value, or end within one."""
 
 
 class UByte(int):
@@ -82,7 +82,7 @@ class Symbol(str):
 
 
 class Decimal32(bytes):
-    """Kept as its bytes: the broker hands decimals on and never calculates with them."""
+    """Kept as bytes: the broker passes decimals on without calculating with them."""
 
     __slots__ = ()
 
@@ -97,7 +97,7 @@ class Decimal128(bytes):
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """Elements of one type; `code` is their constructor and `descriptor` what describes each, if anything."""
+    """Elements of one type; `code` is their constructor, and `descriptor` their descriptor, if any."""
 
     code: int
     items: tuple[object, ...]

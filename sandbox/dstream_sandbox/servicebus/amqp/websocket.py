@@ -1,4 +1,4 @@
-"""The server half of a WebSocket that carries AMQP (RFC 6455; subprotocol AMQPWSB10, OASIS AMQP WebSocket binding)."""
+"""The server side of a WebSocket for AMQP (RFC 6455; subprotocol AMQPWSB10, OASIS AMQP WebSocket binding)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0
 
 
 def handshake(request: bytes) -> bytes:
-    """The answer to an upgrade request (its head, up to the empty line). Raises ValueError if it is no such request."""
+    """Return the response to an upgrade request (its head, up to the empty line). Raises ValueError for others."""
     lines = request.decode("latin-1").split("\r\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     key = headers.get("sec-websocket-key")
@@ -29,13 +29,13 @@ def handshake(request: bytes) -> bytes:
     ]
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",") if name.strip()]
     if offered:
-        # A client fails the handshake unless one of the names that it offered comes back, in its own spelling.
+        # Clients fail the handshake unless the server returns one of the names they offered, in the same spelling.
         answer.append(f"Sec-WebSocket-Protocol: {next((n for n in offered if 'amqp' in n.lower()), offered[0])}")
     return ("\r\n".join(answer) + "\r\n\r\n").encode()
 
 
 class WebSocket:
-    """Frames in, AMQP octets out, and back. `replies` collects what must be sent for pings and close frames."""
+    """Converts frames to AMQP octets and back. `replies` collects the responses to pings and close frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

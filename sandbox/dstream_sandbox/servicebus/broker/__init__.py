@@ -1,4 +1,4 @@
-"""The broker: entities, messages and their durable store. It knows no frames and no sockets."""
+"""The broker: entities, messages and their durable store. Independent of frames and sockets."""
 
 from dstream_sandbox.servicebus.broker.broker import LocalBroker, open_broker
 from dstream_sandbox.servicebus.broker.errors import EntityError, EntityExists, EntityInvalid, EntityMissing

@@ -10,7 +10,7 @@ from dstream_sandbox.servicebus.broker.descriptions import FOREVER_S
 __all__ = ["Alarm"]
 
 _LONGEST_SLEEP_S = 60.0
-"""Timers of the loop are monotonic, the broker's clock is the wall's: look again now and then."""
+"""The loop's timers are monotonic but the broker uses the wall clock, so it is checked at this interval."""
 
 
 class Alarm:
@@ -22,7 +22,7 @@ class Alarm:
         self._closed = False
 
     def set(self, at: float) -> None:
-        """Ring at `at`, unless it rings earlier anyway."""
+        """Ring at `at`, unless an earlier time is already set."""
         if at >= self._at or self._closed:
             return
         self._at = at

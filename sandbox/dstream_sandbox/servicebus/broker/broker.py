@@ -1,6 +1,7 @@
-"""One namespace: the broker that the AMQP links, $management and the admin endpoint work on.
+"""One namespace: the broker used by the AMQP links, $management and the admin endpoint.
 
-Everything runs on one event loop, and only the store's commits on a thread. Create it with `open_broker`, on the loop.
+Everything runs on one event loop, except the store's commits, which run on a thread. Create it with `open_broker`, on
+the loop.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ __all__ = ["LocalBroker", "open_broker"]
 
 
 def open_broker(data: Path, *, profile: Profile, clock: Callable[[], float]) -> LocalBroker:
-    """The broker whose entities and messages are in the folder `data`. Raises StoreUnavailable."""
+    """Return the broker of the entities and messages in the folder `data`. Raises StoreUnavailable."""
     return LocalBroker(Store(data / "servicebus.db"), profile, clock)
 
 
 class LocalBroker:
-    """Implements core.Broker. `entities` edits what there is."""
+    """Implements core.Broker. `entities` creates, changes and deletes entities."""
 
     def __init__(self, store: Store, profile: Profile, clock: Callable[[], float]) -> None:
         self.profile: Profile = profile
@@ -50,12 +51,12 @@ class LocalBroker:
         self._recover()
 
     async def close(self) -> None:
-        """Write what was accepted and let go of the data folder."""
+        """Write what was accepted, and release the data folder."""
         self._alarm.close()
         await self._store.close()
 
     def advance(self) -> None:
-        """Do what time has made due: locks, sessions, time to live, scheduled messages."""
+        """Process what is due: locks, sessions, time to live, scheduled messages."""
         now = self.clock()
         nodes = list(self._router.owners.values())
         for node in nodes:
@@ -103,7 +104,7 @@ class LocalBroker:
         await self._store.open().join()
 
     async def schedule(self, path: str, messages: Sequence[Message]) -> list[int]:
-        # A time that has passed is as good as now, but the caller wants the number of a scheduled message.
+        # A time in the past means now, but the caller expects the sequence number of a scheduled message.
         soon = self.clock() + 0.001
         numbers = self._store_sent(path, [replace(m, scheduled_at=max(m.scheduled_at or soon, soon)) for m in messages])
         await self._store.open().join()
@@ -213,7 +214,7 @@ class LocalBroker:
         await tx.join()
 
     def list_sessions(self, path: str, updated_since: float | None, skip: int, top: int) -> list[str]:
-        """Without `updated_since`: sessions that have messages. With it: those whose state was set after that time."""
+        """List the sessions that have messages or, with `updated_since`, whose state was set after that time."""
         queue = self._namespace.place(path).queue
         if updated_since is None:
             found = [s for s, session in (queue.main.sessions or {}).items() if session.live]

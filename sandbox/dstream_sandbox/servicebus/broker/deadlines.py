@@ -1,4 +1,4 @@
-"""Times at which numbered messages become due; what is no longer there is thinned out."""
+"""The times at which messages become due, by sequence number; removed messages are discarded from time to time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Deadlines:
             yield heappop(self._heap)[1]
 
     def thin_out(self, alive: Container[int]) -> None:
-        """Forget those that left before their time, whenever the heap has doubled."""
+        """Discard messages that were removed before they were due, whenever the heap has doubled."""
         if len(self._heap) < self._thin_at:
             return
         self._heap = [item for item in self._heap if item[1] in alive]

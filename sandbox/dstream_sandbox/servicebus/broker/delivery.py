@@ -1,4 +1,4 @@
-"""Stored entries as the messages and deliveries of the seam."""
+"""Converts stored entries to messages and deliveries of core.py."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def delivery_of(entry: Entry, lock: tuple[bytes, float] | None, state: State | N
 
 
 class _ParsedLater:
-    """An entry's sections, decoded when a filter asks, with what settlements changed."""
+    """An entry's sections, decoded when a filter needs them, with the changes made by settlements."""
 
     __slots__ = ("_encoded", "_overlay")
 

@@ -1,4 +1,4 @@
-"""Descriptions as JSON for the store."""
+"""Converts descriptions to and from JSON for the store."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _tagged(value: object) -> object:
         return {"$bytes": base64.b64encode(value).decode()}
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    raise TypeError(f"{type(value).__name__} is no value of a rule")
+    raise TypeError(f"{type(value).__name__} is not a valid type in a rule")
 
 
 def _untagged(values: Mapping[str, Any]) -> object:

@@ -1,4 +1,4 @@
-"""What an entity was asked to be: the descriptions that the admin API reads and writes, with the service's defaults.
+"""The settings of entities: the descriptions that the admin API reads and writes, with the service's defaults.
 
 Sources: Microsoft REST reference "Service Bus: Queue Description", "Topic Description", "Subscription Description",
 "Rule Description"; the defaults are those of a Standard namespace. Durations are seconds.
@@ -34,7 +34,7 @@ EntityStatus = Literal["Active", "Disabled", "SendDisabled", "ReceiveDisabled"]
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRule:
-    """A shared access rule of one entity; kept and shown, and not consulted by the sandbox's token check."""
+    """A shared access rule of a namespace or entity."""
 
     key_name: str
     rights: tuple[str, ...]
@@ -124,7 +124,7 @@ class FalseFilter:
 
 @dataclass(frozen=True, slots=True)
 class CorrelationFilter:
-    """All that is set must be equal."""
+    """Matches if all values that are set are equal."""
 
     correlation_id: str | None = None
     message_id: str | None = None

@@ -1,7 +1,7 @@
-"""Duplicate detection: which message ids an entity has seen within its window.
+"""Duplicate detection: the message ids that an entity has received within its window.
 
-Ids are remembered from the time of the send, whether or not the message is still there; a duplicate is accepted and
-dropped (Microsoft, "Duplicate detection"). With partitioning the partition key belongs to the identity.
+Ids are kept from the time of the send, even after the message is removed; a duplicate is accepted and dropped
+(Microsoft, "Duplicate detection"). With partitioning, the partition key is part of the identity.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class DuplicateHistory:
         self._order: deque[tuple[float, Sequence[str]]] = deque()
 
     def admit(self, messages: Sequence[Message], now: float) -> tuple[list[Message], list[str]]:
-        """The messages that are new, and the keys that they are remembered by."""
+        """Return the messages that are new, and the keys under which their ids are kept."""
         seen, fresh, keys = self._seen, [], []
         for message in messages:
             key = self._key(message)
@@ -37,26 +37,26 @@ class DuplicateHistory:
         return fresh, keys
 
     def recall(self, at: float, keys: Sequence[str]) -> None:
-        """What the store remembers, oldest first."""
+        """Restore keys from the store, oldest first."""
         self._seen.update(dict.fromkeys(keys, at))
         self._order.append((at, keys))
 
     def withdraw(self, keys: Sequence[str]) -> None:
-        """These messages were not stored after all."""
+        """Remove the keys of messages that were not stored."""
         for key in keys:
             self._seen.pop(key, None)
 
     def prune(self, now: float) -> float | None:
-        """Forget what is older than the window. Returns the time up to which the store may forget, if anything."""
+        """Discard keys older than the window. Return the time up to which the store can discard its own, if any."""
         until = now - self.window_s
-        forgotten = None
+        discarded = None
         while self._order and self._order[0][0] <= until:
             at, keys = self._order.popleft()
-            forgotten = at
+            discarded = at
             for key in keys:
                 if self._seen.get(key) == at:
                     del self._seen[key]
-        return forgotten
+        return discarded
 
     def _key(self, message: Message) -> str | None:
         if not self._partitioned or message.message_id is None:

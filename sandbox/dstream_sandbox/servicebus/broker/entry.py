@@ -1,4 +1,4 @@
-"""One stored message in memory, the batch that it was stored with, and the lock that a receiver holds on it."""
+"""One stored message in memory, the batch it was stored in, and a receiver's lock on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class State(IntEnum):
-    """A message's state in its sub-queue. The numbers are stored, and the first three are the wire's."""
+    """A message's state in its sub-queue. The numbers are stored; the first three are those of the protocol."""
 
     ACTIVE = 0
     DEFERRED = 1
@@ -35,7 +35,7 @@ ACTIVE, DEFERRED, SCHEDULED, GONE = State
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What settlements changed about a message; its own octets stay as they came."""
+    """The changes that settlements made to a message, whose own octets stay as received."""
 
     properties: Mapping[str, object] = field(default_factory=dict)
     dead_letter_source: str | None = None
@@ -48,7 +48,7 @@ NO_OVERLAY = Overlay()
 
 
 class Batch:
-    """The row of the store that holds some messages with consecutive sequence numbers."""
+    """A row of the store that contains messages with consecutive sequence numbers."""
 
     __slots__ = ("count", "enqueued_at", "entries", "first_sequence", "gone", "id", "live", "queue_id")
 
@@ -72,7 +72,7 @@ class Batch:
 
 
 class Entry:
-    """A million of these must fit in memory: no dict, nothing that could be computed."""
+    """A message. A million of these must fit in memory: no dict, and no values that can be computed."""
 
     __slots__ = (
         "batch",
@@ -115,7 +115,7 @@ class Entry:
         self.lock: Lock | None = None
 
     def moved(self, overlay: Overlay | None) -> Entry:
-        """The same stored message for another sub-queue; whoever still refers to this entry must find it gone."""
+        """Return a new entry of the same stored message for another sub-queue. This entry must then count as gone."""
         other = Entry(
             self.sequence, self.encoded, self.message_id, self.session_id, self.partition_key, None, None,
             self.batch, overlay,
@@ -125,7 +125,7 @@ class Entry:
 
 
 class Lock:
-    """A receiver's claim on a message. `until` is ignored for messages of a session: the session's lock counts."""
+    """A receiver's lock on a message. `until` is ignored for messages of a session, which its session's lock covers."""
 
     __slots__ = ("entry", "session_id", "token", "until")
 
@@ -137,4 +137,4 @@ class Lock:
 
 
 LEAVING = Lock(b"", Entry(0, b"", "", None, None, None, None, Batch(0, 0, 0, 0.0, 0)), 0.0, None)
-"""Nobody's lock: stands on a message whose end or move is on its way to the disk."""
+"""Marks a message whose removal or move is being written to disk. No receiver holds it."""

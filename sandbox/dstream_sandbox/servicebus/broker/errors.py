@@ -1,4 +1,4 @@
-"""What can be wrong with a request to create, change or delete an entity. The texts begin as the service's do."""
+"""Errors of requests to create, change or delete an entity. Their texts start like the service's."""
 
 __all__ = ["EntityError", "EntityExists", "EntityInvalid", "EntityMissing"]
 
@@ -16,4 +16,4 @@ class EntityExists(EntityError):
 
 
 class EntityInvalid(EntityError):
-    """A value is out of range, a name is not allowed, or a property can't change any more."""
+    """A value is out of range, a name is not allowed, or a property can no longer be changed."""

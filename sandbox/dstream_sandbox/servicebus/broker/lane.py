@@ -1,7 +1,7 @@
-"""One sub-queue: its messages, the order in which they are handed out, its sessions and who listens to it.
+"""One sub-queue: its messages, their delivery order, its sessions and its listeners.
 
-Order is by sequence number. Messages come in that order and mostly leave in it, so what is ready is a deque; a message
-that comes back (abandoned, lock lost) goes to a small heap beside it.
+The order is by sequence number. Messages arrive in this order and mostly leave in it, so ready messages are in a deque;
+messages that return (abandoned, lock lost) go to a small additional heap.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dstream_sandbox.servicebus.core import AmqpError
 __all__ = ["DEAD", "MAIN", "TRANSFER_DEAD", "Lane", "Line", "Listener", "Session", "SessionWaiter"]
 
 MAIN, DEAD, TRANSFER_DEAD = 0, 1, 2
-"""The numbers of an entity's sub-queues, as they are stored."""
+"""The numbers of an entity's sub-queues, as stored."""
 
 _SPARSE = 1000
 
@@ -29,13 +29,13 @@ class Listener(Protocol):
 
 class SessionWaiter(Protocol):
     def offer(self) -> bool:
-        """Take a free session if there is one. True when served, or no longer interested."""
+        """Take a free session, if any. Return True if one was taken or is no longer wanted."""
 
     def fail(self, error: AmqpError) -> None: ...
 
 
 class Line:
-    """What is ready to be handed out, oldest first."""
+    """The messages that are ready for delivery, oldest first."""
 
     __slots__ = ("_fresh", "_returned")
 
@@ -50,7 +50,7 @@ class Line:
             heappush(self._returned, (entry.sequence, entry))
 
     def extend(self, entries: list[Entry]) -> None:
-        """Entries in order, newer than everything here."""
+        """Add entries, in order and newer than all present ones."""
         self._fresh.extend(entries)
 
     def pop(self) -> Entry | None:
@@ -59,7 +59,7 @@ class Line:
                 entry = heappop(self._returned)[1]
             else:
                 entry = self._fresh.popleft()
-            if entry.state is ACTIVE and entry.lock is None:  # else it expired or was moved while it waited here
+            if entry.state is ACTIVE and entry.lock is None:  # otherwise, it expired or was moved while waiting
                 return entry
         return None
 
@@ -78,7 +78,7 @@ class Line:
 
 
 class Session:
-    """One session's messages and its holder."""
+    """One session's messages and holder."""
 
     __slots__ = ("holder", "line", "live", "locked", "locked_until")
 
@@ -91,7 +91,7 @@ class Session:
 
 
 class Lane:
-    """`sessions` is None where order is the lane's own."""
+    """A sub-queue. `sessions` is None if it has no sessions: the lane itself then keeps the order."""
 
     def __init__(self, number: int, *, sessionful: bool = False) -> None:
         self.number = number
@@ -102,7 +102,7 @@ class Lane:
         self.session_waiters: deque[SessionWaiter] = deque()
 
     def put(self, entry: Entry) -> None:
-        """A new message, or one that came from another lane."""
+        """Add a new message, or one from another lane."""
         self.entries[entry.sequence] = entry
         if self.sessions is not None:
             self.session(entry.session_id or "").live += 1
@@ -111,7 +111,7 @@ class Lane:
         self.make_ready(entry)
 
     def put_all(self, entries: list[Entry]) -> None:
-        """New active messages, in order."""
+        """Add new active messages, in order."""
         if self.sessions is not None:
             for entry in entries:
                 self.put(entry)
@@ -138,14 +138,14 @@ class Lane:
         return session
 
     def tidy(self, session_id: str) -> None:
-        """Forget a session that has neither messages nor a holder."""
+        """Remove a session that has neither messages nor a holder."""
         assert self.sessions is not None
         session = self.sessions.get(session_id)
         if session and not session.live and not session.holder:
             del self.sessions[session_id]
 
     def next_free_session(self) -> str | None:
-        """The first session that has something ready and no holder."""
+        """The first session that has ready messages and no holder."""
         assert self.sessions is not None
         for session_id, session in self.sessions.items():
             if session.holder is None and session.line.has_ready():
@@ -153,9 +153,9 @@ class Lane:
         return None
 
     def from_sequence(self, first: int) -> Iterator[Entry]:
-        """Entries by sequence number. `entries` itself is in the order of arrival, which moves may have disturbed."""
+        """Entries by sequence number. `entries` is in order of arrival, which can differ after moves."""
         position, misses = first, 0
-        while misses < _SPARSE:  # numbers are mostly dense: walking them is cheaper than sorting a million
+        while misses < _SPARSE:  # numbers are mostly dense: counting up is cheaper than sorting a million
             entry = self.entries.get(position)
             position += 1
             if entry is None:
@@ -171,7 +171,7 @@ class Lane:
             self.session_waiters.popleft()
         for listener in self.listeners:
             listener.available()
-        self.listeners.rotate()  # who was asked first is asked last next time: competing receivers share the work
+        self.listeners.rotate()  # the first listener comes last next time, so that competing receivers share the work
 
     def lose(self, error: AmqpError) -> None:
         for listener in list(self.listeners):

@@ -1,4 +1,4 @@
-"""What a namespace's tier allows (Microsoft, "Service Bus quotas")."""
+"""The limits of a namespace's tier (Microsoft, "Service Bus quotas")."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Profile = Literal["standard", "premium"]
 @dataclass(frozen=True, slots=True)
 class Limits:
     max_message_size: int
-    """Of one message, where the entity says nothing smaller."""
+    """Maximum size of a message, unless the entity's is smaller."""
     default_message_size_kb: int | None
-    """What a new entity's MaxMessageSizeInKilobytes is; Standard has no such property."""
+    """Default MaxMessageSizeInKilobytes of a new entity; None for Standard, which does not have this property."""
     max_batch_size: int
     max_batch_count: int
     max_entity_size_mb: int
@@ -31,7 +31,7 @@ LIMITS: dict[Profile, Limits] = {
 
 
 def check_size(limits: Limits, messages: Sequence[Message], entity_max_kb: int | None) -> int:
-    """The octets of all messages. Raises AmqpError amqp:link:message-size-exceeded."""
+    """Return the total octets of the messages. Raises AmqpError amqp:link:message-size-exceeded."""
     largest_allowed = entity_max_kb * 1024 if entity_max_kb else limits.max_message_size
     sizes = [len(m.encoded) for m in messages]
     total = sum(sizes)

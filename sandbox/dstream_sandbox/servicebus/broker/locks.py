@@ -1,4 +1,4 @@
-"""Who holds what: the locks on messages, and on sessions, whose lock covers all that was received through them."""
+"""The locks on messages, and on sessions, whose lock covers all messages received through them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _token_number = count(1)
 
 class LockTable:
     def __init__(self) -> None:
-        self._locks: dict[bytes, Lock] = {}  # in the order of their expiry: all last equally long
+        self._locks: dict[bytes, Lock] = {}  # in order of expiry, since all have the same duration
         self._in_sessions: dict[bytes, Lock] = {}
         self._held: dict[str, Session] = {}  # sessions that have a holder
 
@@ -32,7 +32,7 @@ class LockTable:
             self._in_sessions[token] = session.locked[token] = lock
 
     def valid(self, lane: Lane, token: bytes, now: float) -> Lock:
-        """The lock of a message in `lane`. Raises AmqpError message-lock-lost or session-lock-lost."""
+        """Return the lock of a message in `lane`. Raises AmqpError message-lock-lost or session-lock-lost."""
         lock = self._locks.get(token)
         if lock is not None and lock.until > now and lane.entries.get(lock.entry.sequence) is lock.entry:
             return lock
@@ -53,7 +53,7 @@ class LockTable:
             session.locked.pop(lock.token, None)
 
     def relock(self, lock: Lock) -> None:
-        """Undo `unlock`. A lock whose session was lost meanwhile runs out by itself."""
+        """Undo `unlock`. A lock whose session has been lost since then expires by itself."""
         lock.entry.lock = lock
         session = self.held(lock.session_id)
         if session is not None:
@@ -62,7 +62,7 @@ class LockTable:
             self._locks[lock.token] = lock
 
     def renew(self, lock: Lock, until: float) -> None:
-        """Messages of a session live as long as its lock; for them there is nothing to renew."""
+        """Extend the lock. Does nothing for messages of a session, which its session's lock covers."""
         if lock.session_id is None:
             lock.until = until
             self._locks[lock.token] = self._locks.pop(lock.token)
@@ -72,7 +72,7 @@ class LockTable:
         return session.locked_until if session else lock.until
 
     def pop_late(self, now: float) -> list[Lock]:
-        """Locks of single messages that ran out."""
+        """Remove and return the expired locks of single messages."""
         late: list[Lock] = []
         for lock in self._locks.values():
             if lock.until > now:
@@ -90,7 +90,7 @@ class LockTable:
         return self._held.get(session_id) if session_id is not None else None
 
     def let_go(self, session_id: str) -> tuple[Session, list[Lock]] | None:
-        """The session has no holder any more. Also the locks that went with it."""
+        """Release the session from its holder. Return it and the locks that it covered."""
         session = self._held.get(session_id)
         if session is None:
             return None
