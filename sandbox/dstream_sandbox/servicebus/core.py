@@ -1,8 +1,9 @@
-"""The seam of the Service Bus side: the broker as the AMQP links and the admin endpoint see it.
+"""The seam of the Service Bus side: the broker as the AMQP links and the admin endpoint use it.
 
 `amqp/` (frames, sessions, links) and `nodes/` ($cbs, $management, entity links) call a `Broker`; `broker/` implements
-it; `admin/` edits its entities. The broker knows no frames and no sockets, and takes its clock as an argument. One
-asyncio loop runs everything; only the store's commits run on a thread. All times are seconds since the epoch (float).
+it; `admin/` manages its entities. The broker is independent of frames and sockets, and takes its clock as an argument.
+One asyncio loop runs everything; only the store's commits run on a thread. All times are seconds since the epoch
+(float).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AmqpError(Exception):
-    """Refuse or end something with an AMQP error condition, as the service words it."""
+    """Refuses or ends something with an AMQP error condition, in the service's wording."""
 
     def __init__(self, condition: str, description: str = "", info: Mapping[str, object] | None = None) -> None:
         super().__init__(f"{condition}: {description}")
@@ -27,9 +28,9 @@ class AmqpError(Exception):
 
 @dataclass(slots=True)
 class Message:
-    """A message as it came: `encoded` holds every section exactly as sent; the rest is parsed once, for the broker.
+    """A received message: `encoded` holds every section exactly as sent; the rest is parsed once, for the broker.
 
-    `application_properties` is decoded on demand (filters only), so it is a call.
+    `application_properties` and `properties` are callables, since only filters need them decoded.
     """
 
     encoded: bytes
@@ -61,11 +62,11 @@ class Delivery:
 Outcome = Literal["complete", "abandon", "defer", "dead_letter", "release"]
 ReceiveMode = Literal["peek_lock", "receive_and_delete"]
 ANY_SESSION = object()
-"""Ask for the next session that has messages and no holder."""
+"""Requests the next session that has messages and no holder."""
 
 
 class Receiver(Protocol):
-    """One receiving link's claim on an entity, its dead-letter queue or one session of it."""
+    """One receiving link's claim on an entity, its dead-letter queue, or one of its sessions."""
 
     session_id: str | None
 
@@ -73,39 +74,40 @@ class Receiver(Protocol):
     def session_locked_until(self) -> float | None: ...
 
     def take(self, count: int) -> list[Delivery]:
-        """Up to `count` deliveries that are available now, locked (or, receive-and-delete, already durable gone)."""
+        """Return up to `count` available deliveries, locked or, in receive-and-delete mode, durably removed."""
 
     @property
     def pending(self) -> int:
-        """Deliveries that `take` has asked for and that will be announced: a drain waits for them."""
+        """Number of deliveries that `take` has requested and that will be announced; a drain waits for them."""
 
     def on_available(self, callback: Callable[[], None]) -> None:
-        """`callback` is called, soon, whenever `take` may have something."""
+        """Schedule `callback` whenever `take` may return deliveries."""
 
     def on_lost(self, callback: Callable[[AmqpError], None]) -> None:
-        """The entity was deleted or disabled, or the session's lock ran out: the link must be detached with this."""
+        """Call `callback` when the entity is deleted or disabled, or the session's lock expires: the link must be
+        detached with this error."""
 
     def close(self) -> None:
-        """The link is gone. Locks of messages stay until they run out; a session is freed."""
+        """Close the claim, with its link. Locks on messages stay until they expire; a session is released."""
 
 
 class Broker(Protocol):
-    """All entities of one namespace. Paths are case-insensitive: `queue`, `topic`, `topic/Subscriptions/sub`, and
-    `/$DeadLetterQueue` behind a queue or a subscription."""
+    """All entities of one namespace. Paths are case-insensitive: `queue`, `topic`, `topic/Subscriptions/sub`; with the
+    suffix `/$DeadLetterQueue`, the dead-letter queue of a queue or subscription."""
 
     max_message_size: int  # of one message, bytes
     max_batch_size: int  # of one batch transfer, bytes
 
     def require(self, path: str, *, for_send: bool) -> None:
-        """Raise AmqpError: amqp:not-found, com.microsoft:entity-disabled, or amqp:not-allowed (to send there)."""
+        """Raise AmqpError: amqp:not-found, com.microsoft:entity-disabled, or amqp:not-allowed (to send to it)."""
 
     def requires_session(self, path: str) -> bool: ...
 
     def send(self, path: str, messages: Sequence[Message]) -> Awaitable[None]:
-        """Store all or none; done when durable. Raises AmqpError (size, session missing, quota, not found, ..)."""
+        """Store all messages or none; done when durable. Raises AmqpError (size, missing session, quota, ..)."""
 
     def receiver(self, path: str, mode: ReceiveMode, session: str | object | None) -> Awaitable[Receiver]:
-        """`session`: an id, ANY_SESSION (waits until one is free, the caller bounds it), or None."""
+        """Return a claim. `session`: an id, ANY_SESSION (waits for a free one; the caller limits the wait), or None."""
 
     def settle(
         self,
@@ -117,10 +119,10 @@ class Broker(Protocol):
         description: str = "",
         properties: Mapping[str, object] | None = None,
     ) -> Awaitable[None]:
-        """Done when durable. Raises AmqpError com.microsoft:message-lock-lost (session-lock-lost)."""
+        """Settle; done when durable. Raises AmqpError com.microsoft:message-lock-lost or session-lock-lost."""
 
     def renew_locks(self, path: str, lock_tokens: Sequence[bytes]) -> list[float]:
-        """New expiry times."""
+        """Renew the locks, and return their new expiry times."""
 
     def renew_session_lock(self, path: str, session_id: str) -> float: ...
     def get_session_state(self, path: str, session_id: str) -> bytes | None: ...
@@ -129,7 +131,7 @@ class Broker(Protocol):
 
     def peek(self, path: str, from_sequence: int, count: int, session_id: str | None) -> list[Delivery]: ...
     def schedule(self, path: str, messages: Sequence[Message]) -> Awaitable[list[int]]:
-        """Sequence numbers; each message has `scheduled_at`."""
+        """Store messages that have `scheduled_at`, and return their sequence numbers."""
 
     def cancel_scheduled(self, path: str, sequence_numbers: Sequence[int]) -> Awaitable[None]: ...
     def receive_deferred(
@@ -137,8 +139,8 @@ class Broker(Protocol):
     ) -> Awaitable[list[Delivery]]: ...
 
     def add_rule(self, path: str, rule: RuleDescription) -> Awaitable[None]:
-        """`path`: topic/Subscriptions/sub. Raises AmqpError: amqp:not-found, com.microsoft:entity-already-exists,
-        com.microsoft:argument-error."""
+        """Add a rule to the subscription `path`. Raises AmqpError: amqp:not-found,
+        com.microsoft:entity-already-exists, com.microsoft:argument-error."""
 
     def remove_rule(self, path: str, name: str) -> Awaitable[None]: ...
     def list_rules(self, path: str) -> Sequence[RuleDescription]: ...

@@ -1,4 +1,4 @@
-"""What a server has seen since it started. A benchmark learns here what arrived, and what the server itself cost."""
+"""Counters since the server's start. Benchmarks use them for what arrived, and for the CPU time of the server."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["Counters"]
 @dataclass(slots=True)
 class Counters:
     messages: int = 0
-    bytes: int = 0  # of message payloads as sent, batch envelopes included
+    bytes: int = 0  # of message payloads as sent, including batch envelopes
     transfers: int = 0
     delivered: int = 0
     rejected: int = 0
     connections: int = 0
     connections_open: int = 0
     azure_requests: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Of the Pulumi engine: by operation, then by resource type."""
+    """Requests of the Pulumi engine, by operation, then by resource type."""
     azure_creates: Counter[str] = field(default_factory=Counter)
-    """What it has made: how often, by resource id in lower case."""
+    """Creations by the Pulumi engine, by resource id in lower case."""
 
     def snapshot(self) -> dict[str, object]:
         return {

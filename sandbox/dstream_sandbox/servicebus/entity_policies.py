@@ -1,4 +1,4 @@
-"""The shared access policies that queues and topics carry themselves, for the check of tokens."""
+"""The shared access policies of queues and topics, for checking tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["entity_policies"]
 
 
 def entity_policies(broker: LocalBroker) -> Callable[[str], Sequence[SharedKey]]:
-    """A function that gives the policies of the entity at a path, as they are when it is asked."""
+    """Return a function that returns the current policies of the entity at a path."""
 
     def policies(path: str) -> list[SharedKey]:
         node = broker.entities.namespace.find(path)

@@ -1,9 +1,7 @@
-"""Faults on request: what a real namespace does on its bad days, for tests and for people who want to see their client
-through them.
+"""Fault injection: the failures of a real namespace, for tests and for users who want to test their clients.
 
-A fault is asked for with `Faults.add` or as JSON through `handle` (the admin port's `/_sandbox/faults`): POST adds the
-fault in the body, GET lists, DELETE clears, and POST `{"clear": true}` clears too. The places where each kind strikes
-are the links' (`nodes/`) and the connection's.
+Add a fault with `Faults.add`, or as JSON through `handle` (the admin port's `/_sandbox/faults`): POST adds the fault in
+the body, GET lists, and DELETE or POST `{"clear": true}` clears. Links (`nodes/`) and connections apply the faults.
 """
 
 from __future__ import annotations
@@ -41,34 +39,34 @@ _BUSY = "com.microsoft:server-busy"
 
 @dataclass(slots=True)
 class Fault:
-    """One rule: what happens, where, and how often. Raises ValueError for a rule that means nothing."""
+    """One fault: what happens, where, and how often. Raises ValueError for invalid values."""
 
     kind: FaultKind
     entity: str | None = None
-    """Path of the entity; none: everywhere. `stall`, `slow` and `refuse_connection` concern whole connections."""
+    """Path of the entity; default: all. `stall`, `slow` and `refuse_connection` affect whole connections."""
     on: Side = "send"
-    """Whose work: of links that send, or of links that receive and settle."""
+    """The affected links: those that send, or those that receive and settle."""
     times: int | None = None
-    """After so many strikes the fault is used up; none: it stays until cleared."""
+    """How often the fault applies; default: until cleared."""
     after: int = 0
-    """How many occasions pass unharmed first."""
+    """Number of operations to let through first."""
     at: Literal["before_store", "after_store"] = "after_store"
-    """For `drop` (the connection) and `kill` (the server): before what came is stored, or after it but unanswered."""
+    """For `drop` (the connection) and `kill` (the server): before storing, or after storing but before responding."""
     condition: str = _BUSY
     """For `reject`, `refuse_attach` and `detach`: the AMQP error condition."""
     description: str = ""
     status: int = 401
     """For `deny_token`: the status code of $cbs."""
     seconds: float = 0.0
-    """For `delay`: how late answers are. For `stall`: how long nothing is read (0: until cleared)."""
+    """For `delay`: the delay of responses. For `stall`: how long nothing is read (0: until cleared)."""
     rate: float = 1000.0
-    """For `throttle`: messages a second before `reject` with server-busy. For `slow`: octets read a second."""
+    """For `throttle`: messages per second before `reject` with server-busy. For `slow`: octets read per second."""
     operation: Operation = "create"
-    """For `azure`: what the engine asks for. `entity` is then a pattern, such as `orders-*`."""
+    """For `azure`: the engine's request. `entity` is then a pattern, such as `orders-*`."""
     code: str = ""
-    """For `azure`: Azure's error code, such as QuotaExceeded; without one there is only the delay of `seconds`."""
+    """For `azure`: Azure's error code, such as QuotaExceeded; without a code, only the delay of `seconds` applies."""
     when: Literal["before", "after"] = "before"
-    """For `azure`: before the resource is made, changed or deleted, or after it but unanswered."""
+    """For `azure`: before the operation, or after it but before responding."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
@@ -94,12 +92,12 @@ class Fault:
         return self.entity is None or self.entity.strip("/").lower() == path.lower()
 
     def error(self) -> AmqpError:
-        text = self.description or f"The sandbox was asked to answer with {self.condition}."
+        text = self.description or f"The sandbox injected the error {self.condition}."
         return AmqpError(self.condition, text)
 
 
 class Faults:
-    """The faults in force. `on_change` is called after each change, for what must act at once on open connections."""
+    """The active faults. `on_change` is called after each change, to apply it to open connections immediately."""
 
     def __init__(self) -> None:
         self._rules: list[Fault] = []
@@ -119,11 +117,11 @@ class Faults:
         return bool(self._rules)
 
     def active(self, kind: FaultKind) -> Fault | None:
-        """The first fault of this kind, not used up by asking."""
+        """The first fault of this kind. Does not count as an application."""
         return next((rule for rule in self._rules if rule.kind == kind), None)
 
     def strike(self, kind: FaultKind, path: str = "", *, on: Side = "send", at: str | None = None) -> Fault | None:
-        """The fault that hits this occasion; it counts."""
+        """Return the fault that applies to this operation, and count it."""
         return self._strike(path, lambda rule: rule.kind == kind and rule.on == on and (at is None or rule.at == at))
 
     def _strike(self, path: str, applies: Callable[[Fault], bool]) -> Fault | None:
@@ -141,14 +139,14 @@ class Faults:
         return None
 
     def strike_azure(self, operation: Operation, path: str, when: Literal["before", "after"]) -> Fault | None:
-        """The `azure` fault that hits this request of the Pulumi engine; it counts."""
+        """Return the `azure` fault that applies to this request of the Pulumi engine, and count it."""
         return self._strike(
             path, lambda rule: rule.kind == "azure" and rule.operation == operation and rule.when == when
         )
 
     def throttled(self, path: str, messages: int, now: float) -> AmqpError | None:
-        """A credit budget per second, as a Standard namespace has (Microsoft, "Throttling operations on Azure Service
-        Bus"): what goes beyond it is refused until the second is over."""
+        """Apply a budget per second, like a Standard namespace's credits (Microsoft, "Throttling operations on Azure
+        Service Bus"): messages that exceed it are refused until the second is over."""
         rule = self.active("throttle")
         if rule is None or not rule.concerns(path):
             return None
@@ -164,9 +162,9 @@ class Faults:
         return None
 
     def handle(self, method: str, body: bytes) -> tuple[int, bytes]:
-        """One control request: status and JSON answer."""
+        """Handle a control request. Return the status and the JSON response."""
         if method not in ("GET", "POST", "DELETE"):
-            return 405, _json({"error": f"{method} is not allowed here"})
+            return 405, _json({"error": f"method {method} is not allowed"})
         if method == "DELETE":
             self.clear()
         elif method == "POST":
@@ -178,16 +176,16 @@ class Faults:
 
     def _post(self, request: object) -> None:
         if not isinstance(request, dict):
-            raise ValueError("a fault is a JSON object")
+            raise ValueError("a fault must be a JSON object")
         if request == {"clear": True}:
             self.clear()
             return
         for name, value in request.items():
             expected = _TYPES.get(name)
             if expected is None:
-                raise ValueError(f"a fault has no {name}; it has {', '.join(_TYPES)}")
+                raise ValueError(f"unknown field {name} of a fault; use {', '.join(_TYPES)}")
             if isinstance(value, bool) or not isinstance(value, expected):
-                raise ValueError(f"{name} must not be {json.dumps(value)}")
+                raise ValueError(f"{name} cannot be {json.dumps(value)}")
         if "kind" not in request:
             raise ValueError("a fault needs a kind")
         self.add(Fault(**request))

@@ -1,6 +1,6 @@
-"""A Service Bus namespace on local ports: AMQP, AMQP over TLS, either inside a WebSocket, and the admin endpoint.
+"""A Service Bus namespace on local ports: AMQP, AMQP over TLS, either of them in a WebSocket, and the admin endpoint.
 
-Everything runs on one asyncio loop; only the broker's store has a thread of its own.
+Everything runs on one asyncio loop; only the broker's store has its own thread.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def server_tls(cert: str, key: str) -> ssl.SSLContext:
 
 
 class ServiceBusServer:
-    """The listeners of one namespace in front of one broker. The caller owns the broker and closes it afterwards."""
+    """The listeners of one namespace, for one broker. The caller owns the broker and closes it afterwards."""
 
     def __init__(
         self, broker: Broker, keys: KeyRing, *, sink: bool = False, clock: Callable[[], float] = time.time
@@ -49,7 +49,7 @@ class ServiceBusServer:
         self._listeners: list[Listener] = []
 
     async def listen(self, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Accept AMQP and WebSockets on `port` (0: a free one). Returns the port."""
+        """Accept AMQP and WebSockets on `port` (0: a free one). Return the port."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: Connection(self._namespace), HOST, port, ssl=tls, backlog=_BACKLOG, reuse_address=True
@@ -62,12 +62,12 @@ class ServiceBusServer:
         self._listeners.append(listener)
 
     def control(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        """What the admin port answers below `/_sandbox/`: status and JSON."""
+        """Handle a request to the admin port below `/_sandbox/`. Return the status and JSON."""
         if path == "/_sandbox/counters" and method == "GET":
             return 200, json.dumps(self.counters.snapshot()).encode()
         if path == "/_sandbox/faults":
             return self.faults.handle(method, body)
-        return 404, json.dumps({"error": f"{method} {path} is not there"}).encode()
+        return 404, json.dumps({"error": f"{method} {path} not found"}).encode()
 
     async def close(self) -> None:
         for listener in self._listeners:

@@ -111,7 +111,7 @@ def _integer(fields: list[object], index: int, default: int) -> int:
 def _limited(fields: list[object], index: int, default: int, largest: int) -> int:
     value = _integer(fields, index, default)
     if not 0 <= value <= largest:
-        raise MalformedValue(f"field {index} must not be {value}")
+        raise MalformedValue(f"field {index} cannot be {value}")
     return value
 
 

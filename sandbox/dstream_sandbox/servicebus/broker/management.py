@@ -1,4 +1,4 @@
-"""Creating, changing and deleting entities. All of it is durable when it returns."""
+"""Creates, changes and deletes entities. All changes are durable when the methods return."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Management:
         description: SubscriptionDescription | None = None,
         rule: RuleDescription | None = None,
     ) -> SubscriptionNode:
-        """`rule` takes the place of the default one, which lets everything through."""
+        """`rule` replaces the default rule, which matches everything."""
         description = description or SubscriptionDescription()
         check_part_name("subscription", name)
         check_subscription(description)
@@ -221,7 +221,7 @@ class Management:
     # Recovery
 
     def recover(self, stored: StoredEntity) -> None:
-        """Entities come in the order of their creation, so a topic is there before its subscriptions."""
+        """Restore an entity. They are stored in order of creation, so a topic comes before its subscriptions."""
         self._last_id = max(self._last_id, stored.id)
         times = stored.created_at, stored.updated_at
         if stored.kind == "queue":
@@ -339,7 +339,7 @@ class Management:
             raise EntityExists(_exists(name))
 
     def _check_targets(self, path: str, description: QueueDescription | SubscriptionDescription) -> None:
-        """Forwarding leads to a queue or topic that exists, and not back."""
+        """Check that forwarding targets are existing queues or topics, and not the entity itself."""
         for target in (description.forward_to, description.forward_dead_letters_to):
             if not target:
                 continue
@@ -348,7 +348,7 @@ class Management:
             found = self.namespace.find(target)
             if found is None or isinstance(found, SubscriptionNode):
                 raise EntityInvalid(
-                    f"SubCode=40000. The auto forwarding destination entity '{target}' does not exist or is no queue"
+                    f"SubCode=40000. The auto forwarding destination entity '{target}' does not exist or is not a queue"
                     " or topic."
                 )
 

@@ -64,7 +64,7 @@ class SubscriptionNode:
 
 @dataclass(slots=True, eq=False)
 class TopicNode:
-    """`queue` holds the scheduled messages, which reach the subscriptions when they are due."""
+    """A topic. `queue` holds its scheduled messages, which reach the subscriptions when they are due."""
 
     id: int
     name: str
@@ -89,7 +89,7 @@ Node = QueueNode | TopicNode | SubscriptionNode
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a path leads to. A topic has no lane."""
+    """The node, queue and lane that a path refers to. A topic has no lane."""
 
     node: Node
     queue: MessageQueue
@@ -109,11 +109,11 @@ class Namespace:
             yield from topic.subscriptions.values()
 
     def changed(self) -> None:
-        """Entities were created or deleted: resolve paths again."""
+        """Call after entities were created or deleted, to resolve paths again."""
         self._places.clear()
 
     def find(self, path: str) -> Node | None:
-        """The entity itself."""
+        """Return the entity, or None if it does not exist."""
         low = path.strip("/").lower()
         if found := self.queues.get(low) or self.topics.get(low):
             return found
@@ -123,7 +123,7 @@ class Namespace:
         return None
 
     def place(self, path: str) -> Place:
-        """Raises AmqpError amqp:not-found."""
+        """Return the place of a path. Raises AmqpError amqp:not-found."""
         place = self._places.get(path)
         if place is None:
             place = self._places[path] = self._look_up(path)
@@ -139,5 +139,5 @@ class Namespace:
                 break
             lane = None if isinstance(node, TopicNode) else getattr(node.queue, lane_name)
             return Place(node, node.queue, lane)
-        # The service's words, as its SDKs' issues quote them.
+        # The service's wording, as quoted in issues of its SDKs.
         raise AmqpError("amqp:not-found", f"The messaging entity '{path}' could not be found.")

@@ -1,4 +1,4 @@
-"""What a queue of messages asks of its surroundings."""
+"""The interfaces that a MessageQueue needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Outlets", "QueuePolicy"]
 
 
 class QueuePolicy(Protocol):
-    """What the descriptions of queues and subscriptions have in common."""
+    """The settings common to the descriptions of queues and subscriptions."""
 
     @property
     def lock_duration_s(self) -> float: ...
@@ -29,13 +29,13 @@ class QueuePolicy(Protocol):
 
 
 class Outlets(Protocol):
-    """Where messages go when they leave a queue for another entity, and who keeps the time."""
+    """Receives messages that leave a queue for another entity, and sets its alarm."""
 
     def forward_dead(self, tx: Transaction, queue: MessageQueue, entry: Entry, overlay: Overlay, now: float) -> bool:
-        """Hand a dead message to the entity that the queue forwards them to. False: there is none."""
+        """Pass a dead-lettered message to the entity that the queue forwards them to. Return False if there is none."""
 
     def enqueue_due(self, tx: Transaction, queue: MessageQueue, entries: list[Entry], now: float) -> None:
-        """Scheduled messages whose time has come; their old places are being removed."""
+        """Enqueue scheduled messages that are due; `tx` removes the scheduled ones."""
 
     def alarm(self, at: float) -> None:
         """Call `advance` at this time."""

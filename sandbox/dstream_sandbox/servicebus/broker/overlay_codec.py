@@ -1,4 +1,4 @@
-"""Overlays as octets: an AMQP list, so that every value keeps its exact type across a restart."""
+"""Encodes overlays as an AMQP list, so that every value keeps its exact type across a restart."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The messages of one queue or subscription (or a topic's scheduled ones): storing, locking, settling, expiring.
 
-No clock and no I/O: every call is told the time, and what must last is written to the journal's open transaction. A
-change shows in memory when its transaction is durable; until then the message is held by nobody's lock.
+No clock and no I/O: the time is an argument, and durable changes go to the journal's open transaction. A change becomes
+visible in memory when its transaction is durable; until then, the message has the lock LEAVING.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class MessageQueue:
         max_ttl_s: float = FOREVER_S,
         lane: Lane | None = None,
     ) -> list[int]:
-        """Add messages (to the main lane unless told otherwise). Returns their sequence numbers."""
+        """Add messages, to the main lane by default. Return their sequence numbers."""
         first, total = self.next_sequence, len(messages)
         batch = Batch(self._journal.new_batch_id(), self.id, first, now, total)
         cap = min(max_ttl_s, self.policy.default_ttl_s)
@@ -99,7 +99,7 @@ class MessageQueue:
         return list(range(first, first + total))
 
     def store_again(self, tx: Transaction, lane: Lane, entries: Sequence[Entry]) -> None:
-        """Take back messages that were removed for a receiver that went away before it got them."""
+        """Restore messages that were removed for a receiver that closed before getting them."""
         for old in entries:
             batch = Batch(self._journal.new_batch_id(), self.id, old.sequence, old.batch.enqueued_at, 1)
             entry = old.moved(old.overlay)
@@ -111,7 +111,7 @@ class MessageQueue:
             tx.undo(self._shrink, len(entry.encoded))
 
     def show(self, lane: Lane, entries: list[Entry], timed: bool) -> None:
-        """Messages that are durable now become visible."""
+        """Make messages visible, once they are durable."""
         if timed:
             self._watch(lane, entries)
             entries = [e for e in entries if e.state is not SCHEDULED]
@@ -123,7 +123,7 @@ class MessageQueue:
         lane.wake()
 
     def recover(self, entries: Sequence[Entry], lanes: Mapping[int, int]) -> None:
-        """What the store held. Numbers may go back where a message was stored again."""
+        """Restore messages from the store. Their numbers are not in order if a message was stored again."""
         by_number = (self.main, self.dead, self.transfer_dead)
         for entry in entries:
             lane = by_number[lanes.get(entry.sequence, MAIN)]
@@ -151,7 +151,7 @@ class MessageQueue:
         return locked
 
     def pull_ready(self, tx: Transaction, lane: Lane, session_id: str | None, wanted: int, now: float) -> list[Entry]:
-        """Remove up to `wanted` ready messages; the caller may have them once `tx` is durable."""
+        """Remove up to `wanted` ready messages; the caller can use them once `tx` is durable."""
         self.advance(now)
         line, _ = self._line(lane, session_id)
         pulled: list[Entry] = []
@@ -163,7 +163,7 @@ class MessageQueue:
         return pulled
 
     def deferred(self, lane: Lane, sequence_numbers: Sequence[int], session_id: str | None) -> list[Entry]:
-        """The deferred messages of these numbers. Raises AmqpError when one of them is not there for the taking."""
+        """Return the deferred messages with these numbers. Raises AmqpError if one is missing or locked."""
         found: list[Entry] = []
         for sequence in sequence_numbers:
             entry = lane.entries.get(sequence)
@@ -184,7 +184,7 @@ class MessageQueue:
         self.due(until)
 
     def peek(self, lane: Lane, first: int, wanted: int, session_id: str | None) -> list[Entry]:
-        """Whatever is there, locked or not, by sequence number; the main lane shows scheduled messages too."""
+        """Return messages by sequence number, locked or not; in the main lane, also scheduled ones."""
         found: list[Entry] = []
         for entry in lane.from_sequence(first):
             if session_id is None or entry.session_id == session_id:
@@ -210,7 +210,7 @@ class MessageQueue:
         description: str = "",
         properties: Mapping[str, object] | None = None,
     ) -> Transaction | None:
-        """End a lock. Returns the transaction that makes it last; None when nothing has to."""
+        """Settle a locked message. Return the transaction that stores the change, or None if nothing is stored."""
         self.advance(now)
         lock = self._locks.valid(lane, token, now)
         entry = lock.entry
@@ -246,7 +246,7 @@ class MessageQueue:
         return [self._locks.until(lock) for lock in locks]
 
     def lock_of(self, entry: Entry) -> tuple[bytes, float] | None:
-        """Token and expiry of a message's lock."""
+        """The token and expiry of a message's lock."""
         lock = entry.lock
         return (lock.token, self._locks.until(lock)) if lock and lock.token else None
 
@@ -267,9 +267,9 @@ class MessageQueue:
         overlay: Overlay | None = None,
         lock: Lock | None = None,
     ) -> None:
-        """Move a message of the main lane to the dead-letter lane, or on to the entity that takes dead messages."""
-        told = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
-        overlay = (overlay or entry.overlay or NO_OVERLAY).with_properties({k: v for k, v in told.items() if v})
+        """Move a message of the main lane to the dead-letter lane, or forward it to the entity for dead letters."""
+        why = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
+        overlay = (overlay or entry.overlay or NO_OVERLAY).with_properties({k: v for k, v in why.items() if v})
         if self._outlets.forward_dead(tx, self, entry, overlay, now):
             self.remove(tx, self.main, entry, lock)
             return
@@ -288,8 +288,8 @@ class MessageQueue:
         self.due(until)
 
     def free_session(self, session_id: str, now: float) -> None:
-        """The holder closed it: what it had locked is available again, and no delivery is counted (Microsoft,
-        "Message sessions", Impact of delivery count)."""
+        """Release a session closed by its holder: its locked messages are available again, without counting a delivery
+        (Microsoft, "Message sessions", Impact of delivery count)."""
         if let_go := self._locks.let_go(session_id):
             session, locks = let_go
             session.holder = None
@@ -299,7 +299,7 @@ class MessageQueue:
             self.main.wake()
 
     def held_session(self, session_id: str, now: float) -> Session:
-        """Raises AmqpError com.microsoft:session-lock-lost."""
+        """Return a session that has a holder. Raises AmqpError com.microsoft:session-lock-lost."""
         session = self._locks.held(session_id)
         if session is None or session.locked_until <= now:
             raise session_lock_lost()
@@ -308,7 +308,7 @@ class MessageQueue:
     # Time
 
     def advance(self, now: float) -> None:
-        """Do what time has made due."""
+        """Process everything that is due."""
         if now < self._due:
             return
         self._due = FOREVER_S
@@ -336,7 +336,7 @@ class MessageQueue:
             self._outlets.alarm(at)
 
     def lose(self, error: AmqpError) -> None:
-        """The entity is gone or disabled: whoever receives from it is told."""
+        """Notify all receivers that the entity was deleted or disabled."""
         for lane in (self.main, self.dead, self.transfer_dead):
             lane.lose(error)
 
@@ -357,7 +357,7 @@ class MessageQueue:
         return None
 
     def _hold(self, tx: Transaction, lane: Lane, entry: Entry, lock: Lock | None) -> None:
-        """Nobody may have the message until `tx` is written; if it can't be, `lock` is in force again."""
+        """Hide the message until `tx` is durable; if that fails, restore `lock`."""
         entry.lock = LEAVING
         tx.undo(self._release_hold, lane, entry, lock)
 
@@ -370,7 +370,7 @@ class MessageQueue:
             lane.make_ready(entry)
 
     def _return(self, lane: Lane, entry: Entry, now: float) -> None:
-        """A message without a lock is ready again (a deferred one stays deferred)."""
+        """Make an unlocked message ready again (a deferred one stays deferred)."""
         if lane is self.main and entry.expires_at is not None and entry.expires_at <= now:
             self._expire(entry, now)
         elif entry.state is ACTIVE:
@@ -380,7 +380,7 @@ class MessageQueue:
     def _count_delivery(
         self, tx: Transaction, lane: Lane, entry: Entry, overlay: Overlay | None, now: float, lock: Lock | None
     ) -> None:
-        """A delivery failed. The last one that is allowed makes the message a dead one."""
+        """Count a failed delivery. At the maximum, dead-letter the message."""
         attempts = entry.delivery_count + 1
         if lane is self.main and attempts >= self.policy.max_delivery_count:
             entry.delivery_count = attempts
@@ -429,7 +429,7 @@ class MessageQueue:
                 self._expiries.add(entry.expires_at, entry.sequence)
         self.due(min(self._expiries.next(), self.scheduled.next_due()))
 
-    # After the commit, or instead of it
+    # After a commit, or after its failure
 
     def _forget(self, lane: Lane, entry: Entry) -> None:
         entry.state = GONE

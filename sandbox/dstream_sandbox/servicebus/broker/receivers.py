@@ -1,4 +1,4 @@
-"""Claims on a sub-queue or on a session: what a receiving link holds."""
+"""The claims of receiving links on a sub-queue or a session."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Claim:
         self._error: AmqpError | None = None
         self._called = False
         self._closed = False
-        self._removed: deque[Entry] = deque()  # receive and delete: durably gone, not handed out yet
+        self._removed: deque[Entry] = deque()  # receive and delete: durably removed, not delivered yet
         self._removing = 0
         lane.listeners.append(self)
 
@@ -100,7 +100,7 @@ class Claim:
         if self._session is not None and self._session.holder is self and self.session_id is not None:
             self._queue.free_session(self.session_id, self._clock())
         elif self._session is None:
-            self._lane.wake()  # another receiver may take what this one was told of
+            self._lane.wake()  # another receiver can take the messages announced to this one
 
     def _call(self) -> None:
         self._called = False
@@ -108,7 +108,7 @@ class Claim:
             self._callback()
 
     def _take_removed(self, count: int) -> list[Delivery]:
-        """Messages that are durably gone may be handed out; more are asked for, and announced when they are gone."""
+        """Deliver messages that are durably removed. Start to remove more, which are announced once that is durable."""
         out = [self._removed.popleft() for _ in range(min(count, len(self._removed)))]
         wanted = count - len(out) - self._removing
         if wanted > 0:
@@ -138,7 +138,7 @@ class Claim:
 
 
 class SessionRequest:
-    """Somebody waits for any free session. Implements Lane's SessionWaiter."""
+    """A request for any free session. Implements Lane's SessionWaiter."""
 
     def __init__(self, claim: Callable[[str], Claim], lane: Lane) -> None:
         self.future: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
@@ -162,7 +162,7 @@ class SessionRequest:
 def claim_session(
     queue: MessageQueue, session_id: str, mode: ReceiveMode, journal: Journal, clock: Callable[[], float]
 ) -> Claim:
-    """Raises AmqpError com.microsoft:session-cannot-be-locked."""
+    """Lock a session. Raises AmqpError com.microsoft:session-cannot-be-locked."""
     queue.advance(clock())
     session = queue.main.session(session_id)
     if session.holder is not None:

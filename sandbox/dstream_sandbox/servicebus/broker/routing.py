@@ -1,8 +1,8 @@
-"""Where messages go: into a queue, through a topic's rules, along forwarding, and to the sub-queues of the dead.
+"""Routes messages: into a queue, through a topic's rules, along forwarding, and to dead-letter sub-queues.
 
-What is sent to an entity is checked first and refused as a whole. What can't be forwarded afterwards is not refused:
-it is kept in the transfer dead-letter sub-queue of the entity that forwards (Microsoft, "Chaining Service Bus entities
-with autoforwarding"; "Overview of Service Bus dead-letter queues").
+Messages sent to an entity are checked first, and refused as a whole. Messages that cannot be forwarded afterwards are
+not refused, but kept in the transfer dead-letter sub-queue of the forwarding entity (Microsoft, "Chaining Service Bus
+entities with autoforwarding"; "Overview of Service Bus dead-letter queues").
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Overlays = Sequence[Overlay | None] | None
 
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """Messages on their way, and what they carry along."""
+    """Messages being routed, with their overlays, hops and limit of the time to live."""
 
     messages: Sequence[Message]
     overlays: Overlays = None
@@ -50,9 +50,9 @@ class Router:
         self.owners: dict[int, Node] = {}  # by the queue's id
 
     def send(self, tx: Callable[[], Transaction], node: Node, messages: Sequence[Message], now: float) -> list[int]:
-        """Check and store what a client sent. Returns the sequence numbers of what was stored in the entity itself.
+        """Check and store the messages of a client. Return the sequence numbers of those stored in the entity itself.
 
-        `tx` opens the transaction once nothing can be refused any more. Raises AmqpError.
+        `tx` opens the transaction, after all checks. Raises AmqpError.
         """
         if isinstance(node, SubscriptionNode):
             raise AmqpError("amqp:not-allowed", "Messages can't be sent to a subscription; send to its topic.")
@@ -81,7 +81,7 @@ class Router:
         self._pass_on(tx, node, _Parcel([message_of(e) for e in entries], _overlays(entries)), now)
 
     def forward_waiting(self, tx: Transaction, node: QueueNode | SubscriptionNode, now: float) -> None:
-        """Forwarding was switched on: what waits here moves on."""
+        """Forward the waiting messages, after forwarding was enabled."""
         sessions: list[str | None] = list(node.queue.main.sessions) if node.queue.main.sessions is not None else [None]
         for session_id in sessions:
             while entries := node.queue.pull_ready(tx, node.queue.main, session_id, 1000, now):
@@ -90,7 +90,7 @@ class Router:
     def _accept(
         self, tx: Transaction, node: QueueNode | TopicNode, messages: Sequence[Message], now: float
     ) -> list[int]:
-        """Messages that are this entity's now."""
+        """Schedule, store or pass on messages that the entity has accepted."""
         later = [m for m in messages if m.scheduled_at is not None and m.scheduled_at > now]
         if not later:
             return self._pass_on(tx, node, _Parcel(messages), now)
@@ -99,7 +99,7 @@ class Router:
         return numbers + (self._pass_on(tx, node, _Parcel(due), now) if due else [])
 
     def _pass_on(self, tx: Transaction, node: Node, parcel: _Parcel, now: float) -> list[int]:
-        """Keep them, or hand them to the subscriptions or to the entity that this one forwards to."""
+        """Store the messages, or pass them to the subscriptions or to the forwarding target."""
         if isinstance(node, TopicNode):
             ttl = min(parcel.max_ttl_s, node.description.default_ttl_s)
             for subscription in node.subscriptions.values():
@@ -126,7 +126,7 @@ class Router:
             self._enter(tx, target, replace(parcel, hops=parcel.hops + 1), now)
 
     def _enter(self, tx: Transaction, node: Node, parcel: _Parcel, now: float) -> None:
-        """Forwarded messages reach an entity that takes them."""
+        """Add forwarded messages to an entity that accepts them."""
         if not isinstance(node, SubscriptionNode) and node.history is not None:
             fresh = self._without_duplicates(tx, node, parcel.messages, now)
             if len(fresh) < len(parcel.messages):
@@ -144,14 +144,14 @@ class Router:
         if node.description.requires_session:
             has_session = [m.session_id is not None for m in parcel.messages]
             if not all(has_session):
-                homeless = _chosen(parcel, [not known for known in has_session])
-                self._bury_in(tx, node, homeless, "Session ID is null.", _NO_SESSION, now)
+                sessionless = _chosen(parcel, [not known for known in has_session])
+                self._bury_in(tx, node, sessionless, "Session ID is null.", _NO_SESSION, now)
                 parcel = _chosen(parcel, has_session)
         if parcel.messages:
             self._pass_on(tx, node, parcel, now)
 
     def _matching(self, tx: Transaction, node: SubscriptionNode, parcel: _Parcel, now: float) -> _Parcel:
-        """What the rules let through: one copy for all rules without an action, and one for each rule with one
+        """The messages that match: one copy for all rules without an action, and one for each rule with an action
         (Microsoft, "Topic filters and actions")."""
         messages: list[Message] = []
         overlays: list[Overlay | None] = []
@@ -170,7 +170,7 @@ class Router:
     def _bury(
         self, tx: Transaction, node: QueueNode | SubscriptionNode, parcel: _Parcel, reason: str, why: str, now: float
     ) -> None:
-        """Keep what could not be forwarded."""
+        """Keep messages that could not be forwarded."""
         overlays = _with_reason(parcel, reason, why)
         node.queue.store(tx, parcel.messages, now, overlays=overlays, lane=node.queue.transfer_dead)
 
@@ -195,7 +195,7 @@ class Router:
         return fresh
 
     def _refusal(self, node: Node, messages: Sequence[Message], size: int) -> AmqpError | None:
-        """Why an entity does not take these messages."""
+        """The reason why an entity refuses these messages, or None."""
         if isinstance(node, SubscriptionNode):
             return AmqpError("amqp:not-allowed", "Messages can't be sent to a subscription; send to its topic.")
         if node.description.status in ("Disabled", "SendDisabled"):
@@ -244,8 +244,8 @@ def _chosen(parcel: _Parcel, choice: Sequence[bool]) -> _Parcel:
 
 
 def _with_reason(parcel: _Parcel, reason: str, description: str) -> list[Overlay]:
-    told = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
-    return [(o or NO_OVERLAY).with_properties(told) for o in parcel.overlays or [None] * len(parcel.messages)]
+    why = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
+    return [(o or NO_OVERLAY).with_properties(why) for o in parcel.overlays or [None] * len(parcel.messages)]
 
 
 def _overlays(entries: Sequence[Entry]) -> Overlays:

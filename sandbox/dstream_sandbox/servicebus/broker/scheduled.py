@@ -1,4 +1,4 @@
-"""Messages that wait for their time. They have a number, can be peeked at and cancelled, and belong to no lane yet."""
+"""Scheduled messages. They have a sequence number, can be peeked and cancelled, and do not belong to a lane yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ScheduledMessages"]
 
 class ScheduledMessages:
     def __init__(self, left: Callable[[Entry], None]) -> None:
-        """`left` is called with each message that is gone from here, durably."""
+        """`left` is called with each message that has been durably removed."""
         self._entries: dict[int, Entry] = {}
         self._deadlines = Deadlines()
         self._left = left
@@ -33,12 +33,12 @@ class ScheduledMessages:
         return self._deadlines.next()
 
     def pop_due(self, now: float) -> list[Entry]:
-        """Those whose time has come. The caller must remove them."""
+        """Return the messages that are due. The caller must remove them."""
         found = (self._entries.get(sequence) for sequence in self._deadlines.pop_due(now))
         return [entry for entry in found if entry is not None and entry.lock is None]
 
     def find(self, sequence_numbers: Sequence[int]) -> list[Entry]:
-        """Raises AmqpError com.microsoft:message-not-found when one of them is not waiting here."""
+        """Return messages by number. Raises AmqpError com.microsoft:message-not-found if one is not scheduled."""
         found: list[Entry] = []
         for sequence in sequence_numbers:
             entry = self._entries.get(sequence)

@@ -5,7 +5,7 @@ SCHEMA_VERSION = 1
 PRAGMAS = (
     "PRAGMA page_size = 16384",
     "PRAGMA journal_mode = WAL",
-    # FULL: a commit is on the disk when it returns, in WAL mode too (SQLite, "PRAGMA synchronous").
+    # FULL: a commit is on disk when it returns, also in WAL mode (SQLite, "PRAGMA synchronous").
     "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 2000",
     "PRAGMA cache_size = -32768",
@@ -66,7 +66,7 @@ DELETE_CONTENT = (
 )
 
 SWEEP = (
-    # A receiver that leaves after its entity was deleted may have given something back to it.
+    # A receiver that closes after its entity was deleted may have returned messages to it.
     "DELETE FROM batches WHERE queue NOT IN (SELECT id FROM entities)",
     "DELETE FROM counters WHERE queue NOT IN (SELECT id FROM entities)",
     "DELETE FROM gone WHERE batch NOT IN (SELECT id FROM batches)",

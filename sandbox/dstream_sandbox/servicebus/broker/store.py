@@ -1,11 +1,11 @@
-"""The durable store: SQLite in WAL mode, written by one thread, many changes to a commit.
+"""The durable store: SQLite in WAL mode, written by one thread, with many changes per commit.
 
-Whoever changes something fills the open transaction and waits for its commit. While one commit is on its way to the
-disk, the next transaction fills; so the busier the broker, the larger its commits. Everything runs on the event loop
-but `_write`, which runs on the store's only thread.
+Callers add changes to the open transaction and wait for its commit. While one commit is being written, the next
+transaction fills; so the busier the broker, the larger its commits. Everything runs on the event loop except `_write`,
+which runs on the store's only thread.
 
-A batch of messages is one row. The messages that have left it are a bit mask beside it, and the row goes when the last
-one has; so settling costs a few octets, and the file holds no more than what is alive and its free pages.
+A batch of messages is one row. A separate bit mask marks the messages that have left it, and the row is deleted with
+the last one; so settling costs a few octets, and the file contains only live batches and free pages.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class StoreUnavailable(Exception):
-    """Another process has the data folder open, or another version wrote it."""
+    """The data folder is in use by another process, or was written by another version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Store:
             self._db.execute(statement)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="servicebus-store")
         self._open = Transaction()
-        self._opened = False  # a flush of the open transaction is on its way
+        self._opened = False  # a flush of the open transaction is pending
         self._writing = False
         self._last_batch_id: int = self._db.execute("SELECT coalesce(max(id), 0) FROM batches").fetchone()[0]
 
@@ -71,13 +71,13 @@ class Store:
         return self._last_batch_id
 
     async def close(self) -> None:
-        """Write what was accepted, then let go of the file."""
+        """Write what was accepted, then close the file."""
         while self._opened or self._writing:
             await asyncio.wait([self.open().join()])
         self._thread.shutdown()
         self._db.close()
 
-    # What recovery reads, in the order in which it needs it.
+    # For recovery, in the order of use.
 
     def entities(self) -> list[StoredEntity]:
         return [StoredEntity(*row) for row in self._db.execute(sql.ALL_ENTITIES)]
@@ -93,7 +93,7 @@ class Store:
             yield queue, at, json.loads(keys)
 
     def entries(self) -> Iterator[tuple[Batch, list[Entry], Mapping[int, int]]]:
-        """Every live message, batch by batch, oldest first, and the lanes of those that are not in the main one."""
+        """Yield all live messages by batch, oldest first, with the lanes of those outside the main lane."""
         masks = {batch: int.from_bytes(mask, "little") for batch, mask in self._db.execute(sql.ALL_GONE)}
         marks: dict[int, list[tuple[int, int, int, int, bytes | None]]] = {}
         for batch_id, *mark in self._db.execute(sql.ALL_MARKS):
@@ -121,7 +121,7 @@ class Store:
             work.committed()
             self._writing = False
             return
-        # The masks are taken here, on the loop: a later change must not slip into this commit.
+        # The masks are copied here, on the loop, so that this commit does not include later changes.
         masks = {e.batch.id: (e.batch.live, e.batch.gone, e.batch.count) for e in work.removed}
         loop = asyncio.get_running_loop()
         written = loop.run_in_executor(self._thread, self._write, work, masks)
@@ -137,11 +137,11 @@ class Store:
         self._flush()
 
     def _abort(self, work: Transaction, cause: BaseException) -> None:
-        """Nothing that was built on this commit may be acknowledged: what is waiting behind it fails with it."""
+        """Also abort the next transaction: changes based on this commit must not be acknowledged."""
         _log.error("the store could not commit: %s", cause)
         error = AmqpError("amqp:internal-error", f"The store could not commit: {cause}")
-        behind, self._open, self._opened = self._open, Transaction(), False
-        behind.aborted(error)
+        next_, self._open, self._opened = self._open, Transaction(), False
+        next_.aborted(error)
         work.aborted(error)
 
     def _write(self, work: Transaction, masks: dict[int, tuple[int, int, int]]) -> None:
@@ -174,7 +174,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
     try:
-        # Exclusive, and before WAL starts: one process owns the folder, and no shared-memory file is needed.
+        # Exclusive, and set before WAL: one process owns the folder, so no shared-memory file is needed.
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         for pragma in sql.PRAGMAS:
             db.execute(pragma)
@@ -219,7 +219,7 @@ def _encode_batch(batch: Batch) -> tuple[int, int, int, float, str, bytes, bytes
 
 
 def _column(values: Sequence[object]) -> object:
-    """One value stands for a whole column of it."""
+    """Return the values, or a single value if all are equal."""
     first = values[0]
     return first if values.count(first) == len(values) else values
 

@@ -1,4 +1,4 @@
-"""What one commit of the store will write, and what happens in memory after it or instead of it."""
+"""The changes of one commit of the store, and the changes in memory after it succeeds or fails."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Journal", "Transaction"]
 
 
 class Journal(Protocol):
-    """Where changes are written: many callers share the open transaction, and each waits for its commit."""
+    """Provides the open transaction, which callers share; each waits for its commit."""
 
     def open(self) -> Transaction:
-        """The transaction that is being filled. Validate first: what was added to it can't be taken back."""
+        """Return the open transaction. Validate first: added changes cannot be removed."""
 
     def new_batch_id(self) -> int: ...
 
@@ -47,7 +47,7 @@ class Transaction:
         self.removed.append(entry)
 
     def mark(self, entry: Entry, lane: int, state: State, delivery_count: int, overlay: Overlay | None) -> None:
-        """Store what became of a message since its batch's row was written."""
+        """Store the state of a message that differs from its batch's row."""
         encoded = encode_overlay(overlay) if overlay else None
         self.marks.append((entry.batch.id, entry.sequence, lane, int(state), delivery_count, encoded))
 
@@ -72,15 +72,16 @@ class Transaction:
         self.statements += [(statement, (id_,)) for statement in (*sql.DELETE_CONTENT, sql.DELETE_ENTITY)]
 
     def then(self, action: Callable[..., None], *arguments: object) -> None:
-        """Run `action` once this is durable."""
+        """Run `action` once the transaction is durable."""
         self._then.append((action, arguments))
 
     def undo(self, action: Callable[..., None], *arguments: object) -> None:
-        """Run `action` if this can't be made durable; the newest first."""
+        """Run `action` if the transaction fails, in reverse order."""
         self._undo.append((action, arguments))
 
     def join(self) -> asyncio.Future[None]:
-        """Done when this is durable; raises AmqpError amqp:internal-error when it can't be made so."""
+        """Return a future that is done when the transaction is durable. It raises AmqpError amqp:internal-error if the
+        transaction fails."""
         future = asyncio.get_running_loop().create_future()
         self.waiters.append(future)
         return future

@@ -60,7 +60,7 @@ def check_entity_name(name: str) -> None:
 
 
 def check_part_name(kind: str, name: str) -> None:
-    """The name of a subscription or a rule."""
+    """Check the name of a subscription or rule."""
     _require(
         0 < len(name) <= _MAX_PART_NAME, f"The {kind} name '{name}' must be 1 to {_MAX_PART_NAME} characters long."
     )
@@ -98,7 +98,7 @@ def check_rule(rule: RuleDescription) -> None:
 
 
 def check_change(kind: str, old: _Description, new: _Description) -> None:
-    """What is decided at creation."""
+    """Refuse changes of properties that are fixed at creation."""
     for name, shown in _FIXED.items():
         if getattr(old, name, None) != getattr(new, name, None):
             raise EntityInvalid(

@@ -1,1 +1,1 @@
-"""Which messages a subscription takes: the SQL filter language, correlation filters, and rule actions."""
+"""Selects the messages of a subscription: the SQL filter language, correlation filters, and rule actions."""

@@ -1,12 +1,12 @@
-"""What can be wrong with a rule."""
+"""Errors of rules."""
 
 __all__ = ["FilterError", "FilterSyntaxError"]
 
 
 class FilterError(Exception):
-    """An expression can't be evaluated on this message. The message goes to the subscription's dead-letter sub-queue
-    when the subscription says so."""
+    """An expression cannot be evaluated for this message. The message is dead-lettered if the subscription specifies
+    it."""
 
 
 class FilterSyntaxError(Exception):
-    """An expression that the language does not allow; the rule is refused."""
+    """An invalid expression; the rule is refused."""

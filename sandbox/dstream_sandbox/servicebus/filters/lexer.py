@@ -1,4 +1,4 @@
-"""The words of the SQL filter language (Microsoft, "Subscription Rule SQL Filter Syntax")."""
+"""Splits expressions of the SQL filter language into tokens (Microsoft, "Subscription Rule SQL Filter Syntax")."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WORD = re.compile(
 class Token:
     kind: Kind
     text: str
-    """Of names and strings: without their quotes."""
+    """The text; for names and strings, without quotes."""
     at: int
 
     def is_word(self, word: str) -> bool:
@@ -41,7 +41,7 @@ class Token:
 
 
 def tokens(expression: str) -> list[Token]:
-    """Raises FilterSyntaxError. The last token is the end."""
+    """Return the tokens; the last one is the end. Raises FilterSyntaxError."""
     found: list[Token] = []
     position, size = 0, len(expression.rstrip())
     while position < size:

@@ -1,7 +1,7 @@
-"""Comparing and computing with message properties. None is the unknown value of SQL's three-valued logic.
+"""Comparison and arithmetic with message properties. None is the unknown value of SQL's three-valued logic.
 
-An operator with an unknown operand is unknown, and so is the comparison of values whose types can't be compared;
-arithmetic on what is no number is an error.
+An operator with an unknown operand returns unknown, and so does the comparison of values whose types cannot be
+compared; arithmetic with a value that is not a number is an error.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def compare(symbol: str, left: object, right: object) -> bool | None:
 
 
 def arithmetic(symbol: str, left: object, right: object) -> object:
-    """Raises FilterError."""
+    """Return the result, or None if an operand is unknown. Raises FilterError."""
     if left is None or right is None:
         return None
     if symbol == "+" and isinstance(left, str) and isinstance(right, str):
@@ -66,12 +66,12 @@ def arithmetic(symbol: str, left: object, right: object) -> object:
 
 
 def negated(value: object) -> object:
-    """Raises FilterError."""
+    """Return the negated number, or None if it is unknown. Raises FilterError."""
     return None if value is None else _checked(-_number(value, "-"))
 
 
 def like_pattern(pattern: str, escape: str | None) -> re.Pattern[str]:
-    """Raises FilterError for an escape character that is not one character, or escapes nothing."""
+    """Compile a LIKE pattern. Raises FilterError if `escape` is not one character, or escapes nothing."""
     if escape is not None and len(escape) != 1:
         raise FilterError("The escape of a LIKE pattern must be one character.")
     out, position = "", 0

@@ -1,7 +1,7 @@
-"""SQL filter expressions and rule actions, by recursive descent, compiled to functions of a message's properties.
+"""Parses SQL filter expressions and rule actions by recursive descent, into functions of a message's properties.
 
-Grammar: Microsoft, "Subscription Rule SQL Filter Syntax" and "Subscription Rule SQL Action Syntax". Precedence,
-from the tightest: signs; * / %; + -; comparisons, LIKE, IN, IS; NOT; AND; OR.
+Grammar: Microsoft, "Subscription Rule SQL Filter Syntax" and "Subscription Rule SQL Action Syntax". Precedence, highest
+first: signs; * / %; + -; comparisons, LIKE, IN, IS; NOT; AND; OR.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Expression = Callable[[MessageProperties], object]
 _RESERVED = {"AND", "OR", "NOT", "IS", "NULL", "IN", "LIKE", "ESCAPE", "EXISTS", "TRUE", "FALSE", "SET", "REMOVE"}
 _COMPARATORS = ("=", "<>", "!=", "<", "<=", ">", ">=")
 _MAX_LENGTH = 1024
-"""Of an expression (Microsoft, "Service Bus quotas": maximum length of a filter condition)."""
+"""Maximum length of an expression (Microsoft, "Service Bus quotas": maximum length of a filter condition)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A property; of the system scope, `name` is the AMQP property's."""
+    """A property; in the system scope, `name` is that of the AMQP property."""
 
     scope: Literal["sys", "user"]
     name: str
@@ -53,7 +53,7 @@ class Remove:
 
 
 def parse_predicate(expression: str, parameters: Mapping[str, object]) -> Expression:
-    """A function that yields True, False or None (unknown), and raises FilterError. Raises FilterSyntaxError."""
+    """Return a function that returns True, False or None (unknown) or raises FilterError. Raises FilterSyntaxError."""
     parser = _Parser(expression, parameters)
     predicate = parser.predicate()
     parser.expect_end()
@@ -61,7 +61,7 @@ def parse_predicate(expression: str, parameters: Mapping[str, object]) -> Expres
 
 
 def parse_action(expression: str, parameters: Mapping[str, object]) -> list[Set | Remove]:
-    """Raises FilterSyntaxError."""
+    """Return the statements of an action. Raises FilterSyntaxError."""
     parser = _Parser(expression, parameters)
     statements = [parser.statement()]
     while parser.skip_operator(";") and not parser.at_end():
@@ -72,7 +72,7 @@ def parse_action(expression: str, parameters: Mapping[str, object]) -> list[Set 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A piece of an expression. Only what may be a truth value can stand where a predicate must."""
+    """A part of an expression. Only parts with `may_be_truth` are allowed as predicates."""
 
     evaluate: Expression
     may_be_truth: bool
@@ -87,7 +87,7 @@ class _Parser:
         self._position = 0
         self._parameters = {name if name.startswith("@") else f"@{name}": v for name, v in parameters.items()}
 
-    # What callers ask for
+    # For callers
 
     def predicate(self) -> Expression:
         return self._truth(self._or())
@@ -158,7 +158,7 @@ class _Parser:
         inverted = self._skip_word("NOT")
         self._need_word("NULL")
         if left.reference is None:
-            raise FilterSyntaxError("IS NULL can be asked only of a property.")
+            raise FilterSyntaxError("IS NULL can be applied only to a property.")
         return _Part(lambda p: (left.evaluate(p) is None) is not inverted, True)
 
     def _like(self, left: _Part) -> _Part:
@@ -228,7 +228,7 @@ class _Parser:
             return self._constant(token)
         for word, value in (("TRUE", True), ("FALSE", False), ("NULL", None)):
             if self._skip_word(word):
-                return _Part(lambda p: value, True)  # noqa: B023  # returned at once
+                return _Part(lambda p: value, True)  # noqa: B023  # returned immediately
         if self._skip_word("EXISTS"):
             self._need_operator("(")
             reference = self._reference()
@@ -256,7 +256,7 @@ class _Parser:
             self._need_operator(")")
             return _Part(lambda p: uuid4(), False)
         if name not in ("property", "p"):
-            raise FilterSyntaxError(f"'{token.text}' is no function of the SQL filter language.")
+            raise FilterSyntaxError(f"'{token.text}' is not a function of the SQL filter language.")
         argument = self._sum().evaluate
         self._need_operator(")")
 
@@ -276,7 +276,7 @@ class _Parser:
             return Reference("sys", system_property(name))
         if scope == "user":
             return Reference("user", name)
-        raise FilterSyntaxError(f"'{first}' is no scope; there are sys and user.")
+        raise FilterSyntaxError(f"'{first}' is not a scope; use sys or user.")
 
     def _name(self) -> str:
         token = self._token
@@ -285,7 +285,7 @@ class _Parser:
             return token.text
         raise self._error()
 
-    # Words
+    # Tokens
 
     @property
     def _token(self) -> Token:
@@ -324,7 +324,7 @@ def _binary(symbol: str, left: _Part, right: _Part) -> _Part:
 def _boolean(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
-    raise FilterError(f"A value of type {type(value).__name__} stands where a condition is expected.")
+    raise FilterError(f"A condition is expected instead of a value of type {type(value).__name__}.")
 
 
 def _and(left: object, right: Expression, p: MessageProperties) -> bool | None:
@@ -352,5 +352,5 @@ def _pattern_of(pattern: object, escape: object) -> re.Pattern[str] | None:
     if pattern is None:
         return None
     if not isinstance(pattern, str) or not (escape is None or isinstance(escape, str)):
-        raise FilterError("LIKE takes a pattern that is text.")
+        raise FilterError("The pattern of LIKE must be text.")
     return like_pattern(pattern, escape)

@@ -1,4 +1,4 @@
-"""A message's properties as filters and actions see them: the system's by name, the user's by key."""
+"""A message's properties for filters and actions: system properties by name, user properties by key."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SYSTEM = {
     "replytosessionid": "reply-to-group-id",
     "contenttype": "content-type",
 }
-"""Names in expressions, and the AMQP properties behind them (Microsoft, "Messages, payloads, and serialization")."""
+"""AMQP properties by their names in expressions (Microsoft, "Messages, payloads, and serialization")."""
 
 
 def system_property(name: str) -> str:
-    """The AMQP property that `sys.NAME` means. Raises FilterSyntaxError for a name that is no system property."""
+    """Return the AMQP property of `sys.NAME`. Raises FilterSyntaxError for an unknown name."""
     found = _SYSTEM.get(name.lower())
     if found is None:
         raise FilterSyntaxError(f"Invalid system property name '{name}'.")
@@ -32,7 +32,7 @@ def system_property(name: str) -> str:
 
 
 class MessageProperties:
-    """Decoded at most once for all rules of a subscription."""
+    """The properties, decoded at most once for all rules of a subscription."""
 
     def __init__(self, message: Message) -> None:
         self._message = message

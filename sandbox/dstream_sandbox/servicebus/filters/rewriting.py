@@ -1,4 +1,4 @@
-"""A message with other properties: what a rule's action makes of it. Everything else keeps its octets."""
+"""Rewrites a message with the properties set by a rule's action. Everything else keeps its octets."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ _FIELDS = (
     "group-sequence",
     "reply-to-group-id",
 )
-"""Of the properties section, in their order (OASIS AMQP 1.0, part 3, section 3.2.4)."""
+"""The fields of the properties section, in order (OASIS AMQP 1.0, part 3, section 3.2.4)."""
 
 
 def rewritten(message: Message, system: Mapping[str, object], user: Mapping[str, object]) -> Message:
-    """`system` are the AMQP properties to change (None clears one); `user` all application properties."""
+    """Return the changed message. `system`: the AMQP properties to change (None clears one); `user`: all application
+    properties."""
     encoded = message.encoded
     sections = scan(encoded)
     fields: list[object] = [None] * len(_FIELDS)

@@ -1,4 +1,4 @@
-"""A rule as the broker uses it: does this message match, and what does the action make of it."""
+"""A compiled rule: matches messages, and applies the action to them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CORRELATION = (
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
     always: bool
-    """Every message matches, whatever it holds."""
+    """Whether every message matches."""
     statements: tuple[Set | Remove, ...]
     condition: Callable[[MessageProperties], object]
 
@@ -45,11 +45,11 @@ class CompiledRule:
         return bool(self.statements)
 
     def matches(self, properties: MessageProperties) -> bool:
-        """Raises FilterError. What is unknown does not match."""
+        """Return whether the message matches; an unknown result does not. Raises FilterError."""
         return self.condition(properties) is True
 
     def apply(self, message: Message) -> Message:
-        """A copy with the action done to it. Raises FilterError."""
+        """Return a copy with the action applied. Raises FilterError."""
         original = MessageProperties(message)
         system, user = dict(original.system), dict(original.user)
         changed = _Changing(system, user)
@@ -64,13 +64,13 @@ class CompiledRule:
 
 
 def compile_rule(rule: RuleDescription) -> CompiledRule:
-    """Raises FilterSyntaxError."""
+    """Compile a rule. Raises FilterSyntaxError."""
     statements = parse_action(rule.action.expression, rule.action.parameters) if rule.action else []
     return CompiledRule(isinstance(rule.filter, TrueFilter), tuple(statements), _condition(rule.filter))
 
 
 class _Changing(MessageProperties):
-    """Properties while an action changes them: each statement sees what those before it did."""
+    """Properties while an action changes them: each statement sees the changes of the previous ones."""
 
     def __init__(self, system: dict[str, object], user: dict[str, object]) -> None:
         self._system = system

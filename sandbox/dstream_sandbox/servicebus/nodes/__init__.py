@@ -1,1 +1,1 @@
-"""What stands behind the links of a Service Bus namespace: $cbs, $management, and entities."""
+"""The nodes that the links of a Service Bus namespace attach to: $cbs, $management, and entities."""

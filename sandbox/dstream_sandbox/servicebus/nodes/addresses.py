@@ -1,4 +1,4 @@
-"""Addresses of nodes in a namespace: entities, their dead-letter queues, and what hangs below them."""
+"""Addresses of nodes in a namespace: entities, their dead-letter queues, and their $management nodes."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ MANAGEMENT_SUFFIX = "/$management"
 
 
 def entity_of(path: str) -> str:
-    """The entity whose $management node `path` may be; of any other path, itself."""
+    """The entity of a $management node; any other path is returned unchanged."""
     return path.removesuffix(MANAGEMENT_SUFFIX)

@@ -1,4 +1,4 @@
-"""$cbs: clients put tokens here before they attach to an entity (OASIS AMQP claims-based security, section 3)."""
+"""$cbs: clients put tokens before they attach to an entity (OASIS AMQP claims-based security, section 3)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def put_token(
     broker: Broker | None,
     clock: Callable[[], float],
 ) -> Response:
-    """202, or 401 for a token that proves nothing, or 404 for an entity that is not there.
+    """Respond with 202, with 401 for an invalid token, or with 404 for an unknown entity.
 
-    The token's declared type is not looked at: azure-servicebus says `jwt` of SAS tokens too. `broker` is None when any
-    entity may be named.
+    The declared type of the token is ignored: azure-servicebus also declares SAS tokens as `jwt`. `broker`: None to
+    accept any entity name.
     """
     properties = request.application_properties
     audience = properties.get("name")
@@ -35,7 +35,7 @@ def put_token(
         return _answer(400, "The operation must be put-token, with the name of a resource.")
     fault = faults.strike("deny_token", entity_of(path_of(audience)))
     if fault is not None:
-        return _answer(fault.status, fault.description or "InvalidToken: The sandbox was asked to deny this token.")
+        return _answer(fault.status, fault.description or "InvalidToken: The sandbox injected this error.")
     token = request.body.decode("latin-1") if isinstance(request.body, bytes) else str(request.body)
     try:
         grant = keys.check_token(token, audience, clock())

@@ -1,4 +1,4 @@
-"""What the namespace knows about one connection: what it may do and where its answers go."""
+"""The namespace's state of one connection: its grants, and the links for its responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Client:
         self._whole: Grant | None = None  # from a SASL password
 
     def grant(self, grant: Grant) -> None:
-        """A newer token for a path replaces the older."""
+        """Add a grant. A newer token for a path replaces the older one."""
         self._grants[grant.path] = grant
 
     def grant_by_password(self, grant: Grant) -> None:
@@ -37,7 +37,7 @@ class Client:
             )
 
     def require_any(self, path: str) -> None:
-        """$management asks for Send or Listen by operation; its links open for holders of either."""
+        """Require Send or Listen. Links to $management need either; its operations need a specific one."""
         try:
             self.require(path, "Listen")
         except AmqpError:

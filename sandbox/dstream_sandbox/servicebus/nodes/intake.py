@@ -1,4 +1,4 @@
-"""A transfer's octets to `core.Message` values: what the broker must know is parsed, the rest stays as it came."""
+"""Converts a transfer's octets to `core.Message` values: only what the broker needs is parsed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _UINT = struct.Struct(">I")
 
 
 def parse_transfer(message_format: int, payload: bytes) -> list[Message]:
-    """The messages of one delivery. Raises AmqpError for what is no message."""
+    """Return the messages of one delivery. Raises AmqpError for invalid messages."""
     try:
         if message_format != BATCH_FORMAT:
             return [parse_message(payload)]
         envelope = scan(payload)
         if envelope.body is None or envelope.body_code != Section.DATA:
-            # In the service's words (Azure/azure-sdk-for-python #38260).
+            # The service's wording (Azure/azure-sdk-for-python #38260).
             raise AmqpError("amqp:not-allowed", "The service received a batch message with no data in it.")
         return [parse_message(body) for body in data_bodies(payload, envelope.body[0])]
     except (MalformedValue, IndexError, KeyError, TypeError, ValueError, RecursionError, struct.error) as exc:
@@ -51,12 +51,12 @@ def parse_transfer(message_format: int, payload: bytes) -> list[Message]:
 
 
 def parse_message(encoded: bytes) -> Message:
-    """Raises MalformedValue or, for values that end too early, the error of the access behind the end."""
+    """Parse a message. Raises MalformedValue or, for truncated values, the error of the access beyond the end."""
     sections = scan(encoded)
     message_id, session_id, expires_after_s = _from_properties(encoded, sections)
     partition_key, scheduled_at = _from_annotations(encoded, sections)
     if message_id is None:
-        # The service gives one to a message that came without; @azure/service-bus cannot settle it otherwise.
+        # The service adds a missing message id; @azure/service-bus cannot settle the message without one.
         message_id = uuid4().hex
         encoded = _with_message_id(encoded, sections, message_id)
     ttl_s = _ttl(encoded, sections)
@@ -74,7 +74,7 @@ def parse_message(encoded: bytes) -> Message:
 
 
 class _Lazy:
-    """Decodes when a filter asks."""
+    """Decodes properties when a filter needs them."""
 
     __slots__ = ("_encoded",)
 
@@ -95,7 +95,7 @@ class _Lazy:
 
 
 def _from_properties(encoded: bytes, sections: Sections) -> tuple[str | None, str | None, float | None]:
-    """Message id, session id, and the life that an absolute expiry time gives."""
+    """The message id, the session id, and the seconds until the absolute expiry time."""
     if sections.properties is None:
         return None, None, None
     pos, count = _list_start(encoded, sections.properties[1])
@@ -122,7 +122,7 @@ def _from_properties(encoded: bytes, sections: Sections) -> tuple[str | None, st
 
 
 def _value_at(encoded: bytes, pos: int) -> tuple[object, int]:
-    """`decode_at`, with the two encodings that most ids have read in place: every message passes here."""
+    """Like `decode_at`, but reads the two most common encodings of ids in place, since every message needs it."""
     constructor = encoded[pos]
     if constructor == _NULL:
         return None, pos + 1
@@ -154,7 +154,7 @@ def _ttl(encoded: bytes, sections: Sections) -> float | None:
 
 
 def _list_start(encoded: bytes, pos: int) -> tuple[int, int]:
-    """Where a list's first element is, and how many there are."""
+    """The offset of a list's first element, and the number of elements."""
     code = encoded[pos]
     if code == 0xC0:
         return pos + 3, encoded[pos + 2]
@@ -166,7 +166,7 @@ def _list_start(encoded: bytes, pos: int) -> tuple[int, int]:
 
 
 def _text(value: object) -> str | None:
-    """Ids may be strings, uuids, numbers or octets; the broker compares them as text."""
+    """Convert an id to text: ids can be strings, UUIDs, numbers or octets, but the broker compares text."""
     if value is None or isinstance(value, str):
         return value
     return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""The faults that strike the work of one link: its connection dropped, the server killed, answers late or never."""
+"""The injected faults of one link: dropping its connection, killing the server, delaying or omitting responses."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Interference:
         self._side = side
 
     def __bool__(self) -> bool:
-        """Whether there are any faults to ask for."""
+        """Whether there are any faults to check."""
         return bool(self._faults)
 
     def strike(self, kind: FaultKind) -> Fault | None:
         return self._faults.strike(kind, self._path, on=self._side)
 
     def lets_store(self) -> bool:
-        """Whether what has come goes on to the broker."""
+        """Apply faults before storing. Return whether to continue."""
         if self._faults.strike("drop", self._path, on=self._side, at="before_store"):
             self._link.connection.abort()
             return False
@@ -40,7 +40,7 @@ class Interference:
         return True
 
     async def lets_answer(self) -> bool:
-        """Whether the client hears that its work is durable."""
+        """Apply faults before responding. Return whether to respond."""
         if self._faults.strike("drop", self._path, on=self._side, at="after_store"):
             self._link.connection.abort()
             return False
@@ -55,5 +55,5 @@ class Interference:
 
 
 def _kill_server() -> None:
-    """As the kernel would: no clean-up, no goodbye."""
+    """Kill the process without any clean-up."""
     os.kill(os.getpid(), signal.SIGKILL)

@@ -22,7 +22,7 @@ __all__ = ["Management"]
 
 _Body = Mapping[str, object]
 _ARRAY_OF_LONG, _ARRAY_OF_TIMESTAMP, _ARRAY_OF_STRING = 0x81, 0x83, 0xB1
-# DateTime.MaxValue: list sessions that have messages, whenever their state changed.
+# DateTime.MaxValue: list sessions that have messages, regardless of when their state changed.
 _NO_TIME_MS = 253_402_300_799_000
 _OUTCOMES: dict[str, Outcome] = {
     "completed": "complete",
@@ -74,11 +74,11 @@ class Management:
         operation = str(request.application_properties.get("operation", "")).removeprefix("com.microsoft:")
         body = {str(key): value for key, value in request.body.items()} if isinstance(request.body, dict) else {}
         try:
-            # A token may be for this node alone (@azure/service-bus), so the node's path is what it must open.
+            # A token may be only for this node (@azure/service-bus), so it must grant access to the node's path.
             self._client.require(self._path + MANAGEMENT_SUFFIX, "Send" if "schedule" in operation else "Listen")
             perform = self._operations.get(operation)
             if perform is None:
-                raise AmqpError("amqp:not-implemented", f"The sandbox has no operation '{operation}'.")
+                raise AmqpError("amqp:not-implemented", f"The sandbox does not support the operation '{operation}'.")
             result = await perform(body)
         except AmqpError as exc:
             return _failure(exc)
@@ -116,7 +116,7 @@ class Management:
     async def _update_disposition(self, body: _Body) -> object:
         outcome = _OUTCOMES.get(_text(body, "disposition-status"))
         if outcome is None:
-            raise AmqpError("com.microsoft:argument-error", f"No disposition '{body.get('disposition-status')}'.")
+            raise AmqpError("com.microsoft:argument-error", f"Unknown disposition '{body.get('disposition-status')}'.")
         changes = body.get("properties-to-modify")
         for token in _uuids(body):
             await self._broker.settle(
@@ -206,7 +206,7 @@ def _integer(body: _Body, name: str) -> int:
 
 
 def _items(body: _Body, name: str) -> tuple[object, ...]:
-    """A list, or an array: SDKs use both."""
+    """The items of a list or an array, since SDKs use both."""
     value = body.get(name)
     if isinstance(value, Array):
         return value.items
@@ -219,7 +219,7 @@ def _integers(body: _Body, name: str) -> list[int]:
     values = _items(body, name)
     numbers = [int(value) for value in values if isinstance(value, int)]
     if len(numbers) != len(values):
-        raise AmqpError("com.microsoft:argument-error", f"{name} must hold numbers.")
+        raise AmqpError("com.microsoft:argument-error", f"{name} must contain only numbers.")
     return numbers
 
 
@@ -227,5 +227,5 @@ def _uuids(body: _Body) -> list[UUID]:
     values = _items(body, "lock-tokens")
     tokens = [value if isinstance(value, UUID) else UUID(value) for value in values if isinstance(value, (UUID, str))]
     if len(tokens) != len(values):
-        raise AmqpError("com.microsoft:argument-error", "lock-tokens must hold uuids.")
+        raise AmqpError("com.microsoft:argument-error", "lock-tokens must contain only UUIDs.")
     return tokens

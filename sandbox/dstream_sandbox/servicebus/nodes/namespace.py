@@ -1,4 +1,4 @@
-"""The namespace as AMQP clients meet it: who may come in, and which node stands behind each address."""
+"""The namespace for AMQP clients: authenticates connections, and attaches links to the nodes at their addresses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REQUEST_BYTES = 1 << 20
 
 
 class Namespace:
-    """An `amqp.Container`. One loop, one thread; it owns the tasks of its links and `close` waits for them."""
+    """Implements `amqp.Container`. One loop, one thread. Owns the tasks of its links; `close` waits for them."""
 
     def __init__(
         self,
@@ -55,12 +55,12 @@ class Namespace:
         return list(self._clients)
 
     def apply_faults(self) -> None:
-        """Open connections feel a changed list of faults at once."""
+        """Apply the current faults to open connections."""
         for connection in self.connections:
             self._strain(connection)
 
     async def close(self) -> None:
-        """Say goodbye to the clients and let running work end."""
+        """Close all connections, and wait for running tasks."""
         for connection in self.connections:
             connection.close()
         if self._tasks:
@@ -69,7 +69,7 @@ class Namespace:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in self.connections:
-            connection.abort()  # a peer that reads nothing would keep its connection open for ever
+            connection.abort()  # a peer that does not read would keep its connection open forever
 
     # amqp.Container
 
@@ -88,7 +88,7 @@ class Namespace:
 
     def authenticate(self, connection: Connection, mechanism: str, response: bytes) -> bool:
         if mechanism != "PLAIN":
-            return True  # ANONYMOUS, EXTERNAL and MSSBCBS prove nothing: the tokens on $cbs do
+            return True  # ANONYMOUS, EXTERNAL and MSSBCBS: the tokens on $cbs authenticate
         _, _, credentials = response.partition(b"\0")
         name, _, password = credentials.partition(b"\0")
         grant = self._keys.check_password(name.decode("utf-8", "replace"), password.decode("utf-8", "replace"))
@@ -101,7 +101,7 @@ class Namespace:
         target = link.attach.target
         try:
             if target is None:
-                raise AmqpError("amqp:not-implemented", "The sandbox has no transactions.")
+                raise AmqpError("amqp:not-implemented", "The sandbox does not support transactions.")
             self._attach_sender(link, path_of(target.address))
         except AmqpError as exc:
             link.refuse(exc)
@@ -204,5 +204,5 @@ class Namespace:
     def _done(self, task: asyncio.Future[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # A defect of the sandbox: the client would wait for ever, so the loop's handler says it loudly.
+            # A bug of the sandbox: the client would wait forever, so report it to the loop's handler.
             asyncio.get_running_loop().call_exception_handler({"message": "link work failed", "exception": error})

@@ -18,8 +18,8 @@ from dstream_sandbox.servicebus.nodes.interference import Interference
 from dstream_sandbox.servicebus.nodes.requests import Spawn
 
 BATCH_ENVELOPE = 64 * 1024
-"""How much a batch may be over its limit: azure-servicebus fills it to the brim and does not count the envelope around
-the messages (its pull request 42598), and the service takes what it sends."""
+"""By how much a batch may exceed its limit: azure-servicebus fills batches without counting the envelope (its pull
+request 42598), and the service accepts them."""
 
 __all__ = ["EntitySender", "Sink"]
 
@@ -27,8 +27,8 @@ Store = Callable[[str, Sequence[Message]], Awaitable[None]]
 
 
 class EntitySender:
-    """Every delivery is stored, all of it or nothing, and answered when it is durable. Deliveries of one link are
-    handed to the broker in their order; their commits overlap."""
+    """Stores each delivery completely or not at all, and responds when it is durable. The deliveries of one link reach
+    the broker in order; their commits overlap."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class EntitySender:
 
     def on_delivery(self, delivery: Received) -> None:
         try:
-            self._client.require(self._path, "Send")  # tokens run out while links live
+            self._client.require(self._path, "Send")  # tokens can expire while the link is open
             messages = parse_transfer(delivery.message_format, delivery.payload)
             largest = self._max_batch_size + BATCH_ENVELOPE
             if delivery.message_format == BATCH_FORMAT and len(delivery.payload) > largest:
@@ -71,7 +71,7 @@ class EntitySender:
         self._spawn(self._keep(delivery, self._store(self._path, messages), len(messages)))
 
     def on_closed(self) -> None:
-        pass  # what was handed to the broker is stored all the same
+        pass  # messages that were passed to the broker are still stored
 
     async def _keep(self, delivery: Received, stored: Awaitable[None], count: int) -> None:
         try:
@@ -87,7 +87,7 @@ class EntitySender:
         self._answer(delivery, performatives.ACCEPTED)
 
     def _interfered(self, delivery: Received, count: int) -> bool:
-        """Whether a fault has ended the matter. Raises the AmqpError that a fault asks for."""
+        """Apply faults. Return whether the delivery needs no further handling. Raises an injected AmqpError."""
         if not self._interference.lets_store():
             return True
         if self._interference.strike("release"):
@@ -111,7 +111,7 @@ class EntitySender:
 
 
 class Sink:
-    """Counts what arrives and stores nothing, so that a benchmark measures the publisher."""
+    """Counts messages without storing them, so that a benchmark measures the publisher."""
 
     def __init__(self, link: IncomingLink, counters: Counters) -> None:
         self._link = link

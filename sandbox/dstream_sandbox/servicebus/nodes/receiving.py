@@ -38,7 +38,7 @@ async def attach_receiver(
     counters: Counters,
     spawn: Spawn,
 ) -> None:
-    """Claim what the link asks for, waiting for a free session if it must, and serve it."""
+    """Claim the entity or session that the link requests, waiting for a free session if necessary, and serve it."""
     attach = link.attach
     mode: ReceiveMode = "receive_and_delete" if attach.snd_settle_mode == _SETTLED_MODE else "peek_lock"
     wanted = _session_filter(attach)
@@ -101,7 +101,7 @@ class EntityReceiver:
     def on_credit(self) -> bool:
         fault = self._interference.strike("detach") if self._interference else None
         try:
-            self._client.require(self._path, "Listen")  # tokens run out while links live
+            self._client.require(self._path, "Listen")  # tokens can expire while the link is open
             if fault is not None:
                 raise fault.error()
         except AmqpError as exc:
@@ -127,7 +127,7 @@ class EntityReceiver:
         self._receiver.close()
 
     async def _settle(self, settlement: Settlement, verdict: _Verdict) -> None:
-        """Answers come after the commit, one for each run of deliveries that ended the same way."""
+        """Respond after the commit, once per run of deliveries with the same result."""
         results = await asyncio.gather(*(self._settle_one(tag, verdict) for _, tag in settlement.deliveries))
         if self._interference and not await self._interference.lets_answer():
             return
@@ -157,7 +157,7 @@ class EntityReceiver:
 
 
 def _echo(state: Described | None) -> Described:
-    """The outcome that was applied, bare: SDKs take a rejected outcome with an error in it for a failed settlement."""
+    """The applied outcome, without fields: SDKs interpret a rejected outcome with an error as a failed settlement."""
     return performatives.RELEASED if state is None else Described(state.descriptor, [])
 
 
@@ -170,7 +170,7 @@ class _Verdict:
 
 
 def _verdict(state: Described | None) -> _Verdict:
-    """What an AMQP outcome asks of Service Bus (Microsoft, "AMQP 1.0 protocol guide", receive and settle)."""
+    """The Service Bus settlement for an AMQP outcome (Microsoft, "AMQP 1.0 protocol guide", receive and settle)."""
     code = performatives.code_of(state)
     if state is None or code not in (Code.ACCEPTED, Code.REJECTED, Code.MODIFIED):
         return _Verdict("release")
@@ -192,7 +192,7 @@ def _verdict(state: Described | None) -> _Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _SessionFilter:
-    """The session that an attach asks for. The reply has the same form: Go describes the value, others do not."""
+    """The session requested by an attach. The reply has the same form: Go uses a described value, others do not."""
 
     key: object
     value: object
@@ -214,7 +214,7 @@ def _session_filter(attach: Attach) -> _SessionFilter | None:
 
 
 def _session_wait_s(attach: Attach) -> float:
-    """The client says how long it waits in the link property com.microsoft:timeout, in milliseconds."""
+    """The client's timeout, from the link property com.microsoft:timeout (in milliseconds)."""
     for key, value in attach.properties.items():
         if key == "com.microsoft:timeout" and isinstance(value, int):
             return value / 1000
@@ -222,7 +222,7 @@ def _session_wait_s(attach: Attach) -> float:
 
 
 def _runs(ids: Sequence[int], results: Sequence[AmqpError | None]) -> Iterator[tuple[int, int, AmqpError | None]]:
-    """First and last id of each run of consecutive successes; each failure by itself."""
+    """The first and last id of each run of consecutive successes, and of each single failure."""
     start = 0
     for index in range(1, len(ids) + 1):
         same = (

@@ -1,4 +1,4 @@
-"""A `core.Delivery` to the octets that a receiver gets: the sender's sections with the broker's header and annotations.
+"""Encodes a `core.Delivery` for a receiver: the sender's sections with the broker's header and annotations.
 
 Names and types of the annotations: Microsoft, "AMQP 1.0 in Azure Service Bus and Event Hubs protocol guide", message
 annotations.
@@ -22,13 +22,13 @@ _DELIVERY_COUNT = 4
 
 
 def lock_token_uuid(token: bytes) -> UUID:
-    """Lock tokens travel as delivery tags in the octet order of a .NET Guid."""
+    """Convert a lock token, which is sent as a delivery tag in the octet order of a .NET Guid."""
     return UUID(bytes_le=token)
 
 
 def render(delivery: Delivery, *, embedded: bool = False) -> bytes:
-    """`embedded`: the message travels inside a $management answer, where Go's SDK takes the lock token from the
-    delivery annotations."""
+    """Encode a delivery. `embedded`: the message is part of a $management response, where Go's SDK reads the lock token
+    from the delivery annotations."""
     encoded = delivery.message.encoded
     sections = scan(encoded)
     out = bytearray(_header(encoded, sections.header, delivery.delivery_count))
@@ -78,7 +78,7 @@ def _annotations(encoded: bytes, span: tuple[int, int, int] | None, delivery: De
 
 
 def _plain_annotations(delivery: Delivery) -> bytes:
-    """The same values as the general way writes, for the case that decides how fast receivers are served."""
+    """Write the same annotations as the general case, but faster, for the most common case."""
     octets, count = _ENQUEUED + _LONG.pack(int(delivery.enqueued_at * 1000)), 6
     octets += _SEQUENCE + _LONG.pack(delivery.sequence_number)
     if delivery.locked_until is not None:

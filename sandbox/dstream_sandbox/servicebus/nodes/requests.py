@@ -1,4 +1,4 @@
-"""Request and response over a pair of links, as $cbs and $management use it (Microsoft, "AMQP 1.0 protocol guide")."""
+"""Requests and responses over a pair of links, for $cbs and $management (Microsoft, "AMQP 1.0 protocol guide")."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Spawn(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A response on its way, and what tells where it goes."""
+    """A response to be delivered, and the data that determines its link."""
 
     request_link: IncomingLink
     node: str
@@ -51,14 +51,14 @@ class _Answer:
 
 
 class ReplyLinks:
-    """The receiving links of one connection on request nodes: where answers may go."""
+    """The links of one connection on which it receives responses from request nodes."""
 
     def __init__(self) -> None:
         self._links: list[ReplyLink] = []
         self._parked: list[_Answer] = []
 
     def add(self, reply: ReplyLink) -> None:
-        """The answering link of a pair may be attached after its first request was answered."""
+        """Add a link. A client may attach it after its first request has been handled."""
         self._links.append(reply)
         parked, self._parked = self._parked, []
         for answer in parked:
@@ -76,7 +76,7 @@ class ReplyLinks:
             self._parked.append(answer)
 
     def _find(self, answer: _Answer) -> ReplyLink | None:
-        """The link whose target the request names; else the node's in the same session, else the node's."""
+        """The link named by the request, or else one of the node in the same session, or else any of the node."""
         candidates = [reply for reply in self._links if reply.node == answer.node]
         named = [reply for reply in candidates if answer.reply_to and reply.target == answer.reply_to]
         same_session = [reply for reply in candidates if reply.link.session is answer.request_link.session]
@@ -84,7 +84,7 @@ class ReplyLinks:
 
 
 class ReplyLink:
-    """Answers wait here for credit."""
+    """Sends responses, which wait for credit."""
 
     def __init__(self, link: OutgoingLink, node: str, replies: ReplyLinks) -> None:
         self.link = link
@@ -107,14 +107,14 @@ class ReplyLink:
         return False
 
     def on_settlement(self, settlement: Settlement) -> None:
-        pass  # answers are sent settled
+        pass  # responses are sent settled
 
     def on_closed(self) -> None:
         self._replies.remove(self)
 
 
 class RequestLink:
-    """Takes requests, has them answered, and sends each answer to where its request says."""
+    """Receives requests, calls `answer`, and sends each response to the link that its request names."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ def _parse(payload: bytes) -> Request:
     if sections.body is not None and sections.body_code == Section.VALUE:
         body = decode(payload, sections.body[1])[0]
     if not isinstance(properties, list) or not isinstance(application, dict):
-        raise MalformedValue("a request needs properties in a list and application properties in a map")
+        raise MalformedValue("a request must have properties in a list and application properties in a map")
     reply_to = properties[_REPLY_TO] if len(properties) > _REPLY_TO else None
     return Request(
         message_id=properties[_MESSAGE_ID] if properties else None,
@@ -170,7 +170,7 @@ def _parse(payload: bytes) -> Request:
 
 
 def _encode(request: Request, response: Response) -> bytes:
-    """The correlation id has the request's message id with its exact type; SDKs compare both."""
+    """Encode a response. Its correlation id is the request's message id with the same type, since SDKs compare both."""
     properties = encode_composite(Section.PROPERTIES, [None, None, None, None, None, request.message_id])
     application = b"\x00\x53\x74" + encode(dict(response.application_properties))
     return properties + application + b"\x00\x53\x77" + encode(response.body)

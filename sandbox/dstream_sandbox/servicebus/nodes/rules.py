@@ -1,6 +1,6 @@
-"""Rules of subscriptions as $management carries them: maps when they are added, described lists when enumerated.
+"""Rules of subscriptions in $management: maps in add-rule, described lists in enumerate-rules.
 
-Shapes: Microsoft, "AMQP 1.0 in Azure Service Bus: request-response-based operations", rule operations; descriptor codes
+Format: Microsoft, "AMQP 1.0 in Azure Service Bus: request-response-based operations", rule operations; descriptor codes
 as @azure/service-bus expects them.
 """
 
@@ -33,7 +33,7 @@ _COMPATIBILITY_LEVEL = Int(20)
 
 
 def parse_rule(name: str, description: Mapping[object, object]) -> RuleDescription:
-    """Raises AmqpError for a description without a filter that is known."""
+    """Return the rule. Raises AmqpError if the description has no supported filter."""
     action = description.get("sql-rule-action")
     expression = action.get("expression") if isinstance(action, dict) else None
     return RuleDescription(
@@ -64,7 +64,7 @@ def _parse_filter(description: Mapping[object, object]) -> Filter:
         return TrueFilter()
     if "false-filter" in description:
         return FalseFilter()
-    raise AmqpError("com.microsoft:argument-error", "The rule has no filter that is known.")
+    raise AmqpError("com.microsoft:argument-error", "The rule has no supported filter.")
 
 
 def _filter_value(rule_filter: Filter) -> Described:
@@ -82,7 +82,7 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-# Key in the map of add-rule, in the order of the described list; field of CorrelationFilter.
+# Keys in the map of add-rule, in the order of the described list, and the fields of CorrelationFilter.
 _CORRELATION_FIELDS = {
     "correlation-id": "correlation_id",
     "message-id": "message_id",

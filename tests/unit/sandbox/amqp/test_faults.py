@@ -75,7 +75,7 @@ def test_faults_are_switched_by_json() -> None:
     [
         (b"{}", "needs a kind"),
         (b'{"kind": "explode"}', "kind must be one of"),
-        (b'{"kind": "reject", "tims": 1}', "no tims"),
+        (b'{"kind": "reject", "tims": 1}', "unknown field tims"),
         (b'{"kind": "reject", "times": "1"}', "times"),
         (b'{"kind": "reject", "times": 0}', "at least 1"),
         (b'{"kind": "throttle", "rate": 0}', "rate"),
