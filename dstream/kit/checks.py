@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dstream.kit import checks_of_inputs as inputs
-from dstream.kit import checks_of_lifecycle as lifecycle
-from dstream.kit import checks_of_outputs as outputs
-from dstream.kit import checks_of_start as both
+from dstream.kit import input_checks as inputs
+from dstream.kit import lifecycle_checks as lifecycle
+from dstream.kit import output_checks as outputs
+from dstream.kit import provider_checks as both
 from dstream.kit.subject import Subject
 from dstream.protocol.messages import Role
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One guarantee of the protocol. `run` raises Violation, or Unseen if it cannot be observed."""
+    """One guarantee of the protocol. `run` raises Violation, or NotObservable if it cannot be observed."""
 
     run: Callable[[Subject], None]
     section: str
@@ -25,7 +25,7 @@ class Check:
     infrastructure: bool | None = None
     """True: only for providers with infrastructure, on request; it is created and deleted. False: only for providers
     without it."""
-    needs: tuple[str, ...] = ("hello_comes_first", "becomes_ready")
+    needs: tuple[str, ...] = ("sends_hello_first", "becomes_ready")
     """Checks that must pass before this one is meaningful."""
 
     @property
@@ -37,45 +37,45 @@ class Check:
         return " ".join((self.run.__doc__ or "").split())
 
 
-_HELLO = ("hello_comes_first",)
-_PLANS = (*_HELLO, "plans_without_changing")
+_HELLO = ("sends_hello_first",)
+_PLANS = (*_HELLO, "plans_without_changing_anything")
 _LIFECYCLE = "Lifecycle commands"
 
 CHECKS: tuple[Check, ...] = (
-    Check(both.hello_comes_first, "Startup", needs=()),
+    Check(both.sends_hello_first, "Startup", needs=()),
     Check(both.waits_for_line_1, "Startup", needs=_HELLO),
     Check(both.describes_its_config, "Description", needs=_HELLO),
     # Before streaming: a run may need the resources that init creates.
     Check(lifecycle.refuses_lifecycle_commands, _LIFECYCLE, infrastructure=False, needs=_HELLO),
-    Check(lifecycle.fails_with_a_bad_config, _LIFECYCLE, infrastructure=True, needs=_HELLO),
-    Check(lifecycle.plans_without_changing, _LIFECYCLE, infrastructure=True, needs=_HELLO),
+    Check(lifecycle.rejects_an_invalid_config_in_plan, _LIFECYCLE, infrastructure=True, needs=_HELLO),
+    Check(lifecycle.plans_without_changing_anything, _LIFECYCLE, infrastructure=True, needs=_HELLO),
     Check(lifecycle.ignores_unknown_options, _LIFECYCLE, infrastructure=True, needs=_PLANS),
-    Check(lifecycle.cancels_in_order, _LIFECYCLE, infrastructure=True, needs=_PLANS),
-    Check(lifecycle.makes_what_it_plans, _LIFECYCLE, infrastructure=True, needs=_PLANS),
-    Check(lifecycle.finds_no_drift, _LIFECYCLE, infrastructure=True, needs=(*_PLANS, "makes_what_it_plans")),
+    Check(lifecycle.cancels_cleanly, _LIFECYCLE, infrastructure=True, needs=_PLANS),
+    Check(lifecycle.creates_what_it_plans, _LIFECYCLE, infrastructure=True, needs=_PLANS),
+    Check(lifecycle.finds_no_drift, _LIFECYCLE, infrastructure=True, needs=(*_PLANS, "creates_what_it_plans")),
     Check(both.becomes_ready, "Startup", needs=_HELLO),
-    Check(both.takes_a_large_line_1, "Later versions"),
-    Check(both.ignores_unknown_kinds, "Later versions"),
-    Check(both.refuses_a_bad_config, "Errors", needs=_HELLO),
+    Check(both.accepts_a_large_line_1, "Later versions"),
+    Check(both.ignores_unknown_control_lines, "Later versions"),
+    Check(both.rejects_an_invalid_config, "Errors", needs=_HELLO),
     Check(inputs.writes_rows, "Rows and checkpoints", "input"),
     Check(inputs.numbers_its_checkpoints, "Rows and checkpoints", "input"),
     Check(inputs.counts_its_rows, "Rows and checkpoints", "input"),
-    Check(inputs.keeps_to_max_in_flight, "Rows and checkpoints", "input"),
-    Check(inputs.goes_on_from_a_checkpoint, "Rows and checkpoints", "input"),
-    Check(inputs.ends_with_once, "Startup", "input"),
+    Check(inputs.respects_max_in_flight, "Rows and checkpoints", "input"),
+    Check(inputs.resumes_from_a_checkpoint, "Rows and checkpoints", "input"),
+    Check(inputs.honors_once, "Startup", "input"),
     Check(inputs.drains_on_stop, "Shutdown", "input"),
     Check(outputs.acknowledges_in_order, "Rows and checkpoints", "output"),
-    Check(outputs.counts_what_it_settled, "Rows and checkpoints", "output"),
+    Check(outputs.counts_settled_rows, "Rows and checkpoints", "output"),
     Check(outputs.acknowledges_empty_checkpoints, "Rows and checkpoints", "output"),
-    Check(outputs.takes_a_big_row, "Errors", "output"),
+    Check(outputs.handles_a_large_row, "Errors", "output"),
     Check(outputs.drains_on_stop, "Shutdown", "output"),
-    Check(outputs.acknowledges_nothing_unmarked, "Shutdown", "output"),
+    Check(outputs.acknowledges_only_checkpointed_rows, "Shutdown", "output"),
     Check(both.sends_heartbeats, "Telemetry"),
-    Check(both.ends_when_the_host_died, "Shutdown"),
-    Check(both.leaves_nothing_when_killed, "Shutdown"),
-    Check(lifecycle.destroys_what_it_made, _LIFECYCLE, infrastructure=True, needs=_PLANS),
-    Check(both.keeps_secrets, "Telemetry", needs=_HELLO),
+    Check(both.exits_when_the_host_dies, "Shutdown"),
+    Check(both.leaves_no_process_when_killed, "Shutdown"),
+    Check(lifecycle.destroys_what_it_created, _LIFECYCLE, infrastructure=True, needs=_PLANS),
+    Check(both.does_not_leak_secrets, "Telemetry", needs=_HELLO),
     # Last: they inspect the output of all earlier checks.
     Check(both.writes_only_messages_to_stdout, "Startup", needs=_HELLO),
-    Check(both.frames_its_lines, "Provider protocol, version 1", needs=_HELLO),
+    Check(both.writes_valid_control_lines, "Provider protocol, version 1", needs=_HELLO),
 )

@@ -54,7 +54,7 @@ FaultKind = Literal["stray", "framing", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An invalid line: text among the messages, an unreadable message, a malformed row."""
+    """An invalid line: unexpected text, an unreadable message, a malformed row."""
 
     kind: FaultKind
     reason: str
@@ -108,7 +108,7 @@ class Transcript:
 
 
 class Dialogue:
-    """Starts the provider. As a context manager, it ends the provider on exit."""
+    """Starts the provider. As a context manager, it kills the provider on exit if it is still running."""
 
     def __init__(
         self, role: Role, spec: ProviderSpec, limits: CheckLimits, *, environ: Mapping[str, str], secrets: Iterable[str]
@@ -137,7 +137,7 @@ class Dialogue:
         self.finish()
 
     def finish(self) -> None:
-        """End it by force if it is still running."""
+        """Kill it if it is still running."""
         self._was_cut_short = self._was_cut_short or self.exit_code is None
         self._process.end(signal.SIGKILL)
         self._process.wait(_EXIT_AFTER_KILL_S)
@@ -151,13 +151,13 @@ class Dialogue:
             self._changed.wait_for(lambda: reached(self.record) or self.record.is_over, timeout_s)
             return bool(reached(self.record))
 
-    def wait_for_checkpoint(self, behind: int, timeout_s: float) -> bool:
-        """Return whether an input writes more than `behind` checkpoints, or its end line."""
-        return self.wait_for(lambda record: len(record.checkpoints) > behind or record.end, timeout_s)
+    def wait_for_checkpoint(self, seen: int, timeout_s: float) -> bool:
+        """Return whether an input writes more than `seen` checkpoints, or its end line."""
+        return self.wait_for(lambda record: len(record.checkpoints) > seen or record.end, timeout_s)
 
-    def wait_for_row(self, behind: int, timeout_s: float) -> bool:
-        """Return whether an input writes more than `behind` rows, or its end line."""
-        return self.wait_for(lambda record: len(record.rows) > behind or record.end, timeout_s)
+    def wait_for_row(self, seen: int, timeout_s: float) -> bool:
+        """Return whether an input writes more than `seen` rows, or its end line."""
+        return self.wait_for(lambda record: len(record.rows) > seen or record.end, timeout_s)
 
     def ask(self, command: str, config: Mapping[str, Any], **more: Any) -> None:
         """Send line 1; `more` are additional fields. For a run, an input is also sent welcome."""
@@ -264,7 +264,7 @@ class Dialogue:
         elif self._role == "input" and record.status is not None and line.startswith(b"{"):
             self._heard_row(line)
         else:
-            record.faults.append(Fault("stray", f"text among its messages: {_quote(line)}"))
+            record.faults.append(Fault("stray", f"unexpected text on stdout: {_quote(line)}"))
 
     def _heard_control(self, line: bytes) -> None:
         record = self.record

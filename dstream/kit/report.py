@@ -11,7 +11,7 @@ from typing import Any, Literal
 from dstream.host.provider.spec import ProviderSpec
 from dstream.kit.checks import CHECKS, Check
 from dstream.kit.limits import CheckLimits
-from dstream.kit.subject import Subject, Unseen, Violation
+from dstream.kit.subject import NotObservable, Subject, Violation
 from dstream.protocol.messages import Hello, Role
 
 Outcome = Literal["passed", "failed", "skipped"]
@@ -56,7 +56,7 @@ def check_provider(
     lifecycle: bool = False,
     on_result: Callable[[CheckResult], None] = lambda _: None,
 ) -> ConformanceReport:
-    """Start the provider repeatedly, behave as a host would and as no host should, and check its behaviour.
+    """Start the provider repeatedly, behave as a host would and as no host should, and check how it responds.
 
     `config`: the config to test with; for an input, a source with a few hundred rows exercises most checks.
     `lifecycle`: let an output with infrastructure create what the config declares before it streams, and delete it
@@ -67,7 +67,7 @@ def check_provider(
         spec = ProviderSpec(argv, config or {}, argv[-1])
         subject = Subject(spec, role, limits or CheckLimits(), lifecycle, work_dir)
         for check in CHECKS:
-            if not _concerns(check, subject):
+            if not _applies(check, subject):
                 continue
             result = _result(check, subject, results)
             results[check.name] = result
@@ -75,7 +75,7 @@ def check_provider(
     return ConformanceReport(subject.hello, tuple(results.values()))
 
 
-def _concerns(check: Check, subject: Subject) -> bool:
+def _applies(check: Check, subject: Subject) -> bool:
     role = subject.hello.role if subject.hello is not None else subject.role
     if check.role not in (None, role):
         return False
@@ -99,6 +99,6 @@ def _outcome(check: Check, subject: Subject) -> tuple[Outcome, str]:
         check.run(subject)
     except Violation as violation:
         return "failed", str(violation)
-    except Unseen as unseen:
-        return "skipped", str(unseen)
+    except NotObservable as not_observable:
+        return "skipped", str(not_observable)
     return "passed", ""

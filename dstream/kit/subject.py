@@ -31,7 +31,7 @@ class Violation(Exception):
     """The provider breaks a rule; the message explains how."""
 
 
-class Unseen(Exception):
+class NotObservable(Exception):
     """A rule cannot be observed with this provider or config; the message explains why."""
 
 
@@ -177,7 +177,7 @@ def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner
 
 
-def bad_config(subject: Subject) -> dict[str, Any]:
+def invalid_config(subject: Subject) -> dict[str, Any]:
     """Return a config that the schema forbids: an unknown setting or, if any name is allowed, one of the wrong type."""
     wrong: dict[str, Any] = {_UNKNOWN_SETTING: 1}
     if "describe" in subject.capabilities:

@@ -75,14 +75,14 @@ def test_the_report_explains_each_failure_and_cites_the_rule(dstream: DStream) -
     script = BROKEN / "miscounts_rows.py"
     done = dstream("provider", "test", script, "--role", "input")
     assert done.returncode == 1
-    assert "✓ hello comes first" in done.stdout
+    assert "✓ sends hello first" in done.stdout
     assert (
         "  ✗ counts its rows\n"
-        "      checkpoint 2 has n = 4, but 3 rows arrived since the last\n"
+        "      checkpoint 2 has n = 4, but 3 rows arrived since the previous one\n"
         "      The n of a checkpoint is the number of rows since the previous one.\n"
         "      (docs/reference/protocol.md, Rows and checkpoints)\n"
     ) in done.stdout
-    assert done.stdout.endswith("\n\n17 passed, 1 failed, 3 not seen.\n")
+    assert done.stdout.endswith("\n\n17 passed, 1 failed, 3 skipped.\n")
     assert done.stderr == ""
 
 

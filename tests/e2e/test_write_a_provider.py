@@ -54,7 +54,7 @@ def test_the_bash_input_passes_the_kit(tmp_path: Path) -> None:
     script.chmod(0o755)
     done = DStream(tmp_path)("provider", "test", "./hundreds")
     assert done.returncode == 0, done.stdout
-    assert "✓ goes on from a checkpoint" in done.stdout
+    assert "✓ resumes from a checkpoint" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def test(
     """Check an executable against the protocol: start it, stop it, kill it, and verify how it behaves.
 
     Exits with 0 if every check passes, otherwise with 1. Test an input with a source of a few hundred rows; checks
-    without enough data are reported as not seen. Creates and deletes infrastructure only with --lifecycle, and only if
-    none of it exists.
+    without enough data are skipped. Creates and deletes infrastructure only with --lifecycle, and only if none of it
+    exists.
     """
     options = _options(as_json=as_json, no_color=no_color)
     argv, config = _argv(provider), _config(config_file)

@@ -25,7 +25,7 @@ def result_lines(result: CheckResult) -> str:
     line = f"  {click.style(mark, fg=color)} {result.check.name.replace('_', ' ')}"
     if result.outcome == "passed":
         return line
-    reason = f"not seen: {result.reason}" if result.outcome == "skipped" else result.reason
+    reason = f"skipped: {result.reason}" if result.outcome == "skipped" else result.reason
     lines = [line, _indented(reason)]
     if result.outcome == "failed":
         lines += [_indented(f"{result.check.sentence} (docs/reference/protocol.md, {result.check.section})")]
@@ -36,7 +36,7 @@ def report_line(report: ConformanceReport) -> str:
     count = {outcome: sum(each.outcome == outcome for each in report.results) for outcome in _MARKS}
     parts = [f"{count['passed']} passed"]
     parts += [f"{count['failed']} failed"] * bool(count["failed"])
-    parts += [f"{count['skipped']} not seen"] * bool(count["skipped"])
+    parts += [f"{count['skipped']} skipped"] * bool(count["skipped"])
     return ", ".join(parts) + "."
 
 

@@ -1,4 +1,4 @@
-"""Acknowledges each row as it comes, before it knows the checkpoint."""
+"""Acknowledges each row on arrival, before it receives the checkpoint."""
 
 from counting import Output
 

@@ -1,6 +1,6 @@
-"""A small input and a small output that keep to the protocol, for scripts beside this that break one rule each.
+"""A small, conforming input and output; other scripts in this folder each break one rule of them.
 
-Standard library only. `Input` counts to 60, three rows a checkpoint; `Output` settles what it gets at once.
+Standard library only. `Input` counts to 60 with a checkpoint every three rows; `Output` settles rows immediately.
 """
 
 import json
@@ -23,7 +23,7 @@ def raw(data):
 
 
 def lines():
-    # os.read, since a thread that waits in sys.stdin.buffer aborts CPython at exit.
+    # os.read: a thread waiting in sys.stdin.buffer aborts CPython at exit.
     rest = b""
     while data := os.read(0, 1 << 20):
         *whole, rest = (rest + data).split(b"\n")
@@ -47,7 +47,7 @@ class Input:
         if line_1["command"] != "run":
             self.refuse()
         self.max_in_flight = line_1.get("run", {}).get("max_in_flight", 1000)
-        self.stopped, self.over, self.may_go_on = False, threading.Event(), threading.Condition()
+        self.stopped, self.over, self.changed = False, threading.Event(), threading.Condition()
         self.seq = self.acknowledged = 0
         self.answer(line_1["config"])
         threading.Thread(target=self.listen, daemon=True).start()
@@ -76,7 +76,7 @@ class Input:
             error = {
                 "code": "counting.unknown",
                 "kind": "config",
-                "message": f"there is no {name}",
+                "message": f"unknown setting {name}",
                 "config_path": name,
             }
             say({"status": "error", "message": error["message"], "error": error})
@@ -88,15 +88,15 @@ class Input:
 
     def stream(self, first):
         for number in range(first, LAST + 1, EVERY):
-            with self.may_go_on:
-                self.may_go_on.wait_for(self.has_room)
+            with self.changed:
+                self.changed.wait_for(self.has_room)
             if self.stopped:
                 return
             for each in range(number, number + EVERY):
                 self.row(each)
             self.checkpoint(EVERY, number + EVERY)
-        with self.may_go_on:
-            self.may_go_on.wait_for(lambda: self.stopped)
+        with self.changed:
+            self.changed.wait_for(lambda: self.stopped)
 
     def has_room(self):
         return self.stopped or self.seq - self.acknowledged < self.max_in_flight
@@ -111,9 +111,9 @@ class Input:
     def listen(self):
         for line in self.lines:
             self.heard(json.loads(line))
-        with self.may_go_on:
+        with self.changed:
             stopped, self.stopped = self.stopped, True
-            self.may_go_on.notify_all()
+            self.changed.notify_all()
         self.eof(stopped)
         self.over.set()
 
@@ -122,12 +122,12 @@ class Input:
             os._exit(1)
 
     def heard(self, message):
-        with self.may_go_on:
+        with self.changed:
             if message["dstream"] == "ack":
                 self.acknowledged = message["seq"]
             if message["dstream"] == "stop":
                 self.stopped = True
-            self.may_go_on.notify_all()
+            self.changed.notify_all()
 
 
 class Output:

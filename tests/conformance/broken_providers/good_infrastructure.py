@@ -1,5 +1,5 @@
-"""Keeps to the protocol."""
+"""Conforms to the protocol."""
 
-from making import Infrastructure
+from provisioning import Infrastructure
 
 Infrastructure().run()

@@ -1,6 +1,6 @@
-"""Gives the password away with its outputs."""
+"""Writes the password into its outputs."""
 
-from making import Infrastructure
+from provisioning import Infrastructure
 
 
 class Broken(Infrastructure):

@@ -1,4 +1,4 @@
-"""Leaves a print() in its stream."""
+"""Prints a line between rows."""
 
 from counting import Input, raw
 

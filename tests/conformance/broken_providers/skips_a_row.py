@@ -1,4 +1,4 @@
-"""Goes on one row too far behind its state."""
+"""Resumes one row too late."""
 
 from counting import Input
 

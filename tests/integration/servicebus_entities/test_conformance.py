@@ -28,6 +28,6 @@ def test_entities_mode_passes_the_kit_and_leaves_nothing(
     done = dstream("provider", "test", "servicebus", "--config", config, "--lifecycle", "--json")
     report = json.loads(done.stdout)
     assert [(each["name"], each["reason"]) for each in report["checks"] if each["outcome"] != "passed"] == []
-    assert "destroys_what_it_made" in [each["name"] for each in report["checks"]]
+    assert "destroys_what_it_created" in [each["name"] for each in report["checks"]]
     with pytest.raises(ResourceNotFoundError):
         administration.get_queue("kit")

@@ -1,4 +1,4 @@
-"""Waits for no ack."""
+"""Never waits for an ack."""
 
 from counting import Input
 

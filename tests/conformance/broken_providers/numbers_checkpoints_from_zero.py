@@ -1,4 +1,4 @@
-"""Begins to count checkpoints at 0."""
+"""Numbers checkpoints from 0."""
 
 from counting import Input
 

@@ -1,6 +1,6 @@
-"""Makes everything once more at each init."""
+"""Creates everything again on each init."""
 
-from making import Infrastructure
+from provisioning import Infrastructure
 
 
 class Broken(Infrastructure):

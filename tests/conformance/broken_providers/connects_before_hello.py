@@ -1,4 +1,4 @@
-"""Connects before it says hello."""
+"""Connects before it sends hello."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Thinks that a checkpoint without rows needs no ack."""
+"""Does not acknowledge checkpoints without rows."""
 
 from counting import Output
 

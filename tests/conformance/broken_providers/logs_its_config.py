@@ -1,4 +1,4 @@
-"""Logs its whole config, password and all."""
+"""Logs its entire config, including the password."""
 
 import sys
 

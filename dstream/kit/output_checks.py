@@ -1,4 +1,4 @@
-"""Checks for outputs: acks, their order and counts, and the end."""
+"""Checks for outputs: acks, their order and counts, and the exit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import cast
 import msgspec
 
 from dstream.kit.dialogue import Dialogue
-from dstream.kit.subject import Subject, Unseen, Violation
+from dstream.kit.subject import NotObservable, Subject, Violation
 from dstream.protocol.messages import Ack, Checkpoint, Stop
 
-BIG_ROW_BYTES = 1024 * 1024
+LARGE_ROW_BYTES = 1024 * 1024
 
 
 def acknowledges_in_order(subject: Subject) -> None:
@@ -21,7 +21,7 @@ def acknowledges_in_order(subject: Subject) -> None:
     _check_order(dialogue, given)
 
 
-def counts_what_it_settled(subject: Subject) -> None:
+def counts_settled_rows(subject: Subject) -> None:
     """The n of an ack is the number of rows settled since the previous ack."""
     _check_capability(subject)
     dialogue, given = _delivery(subject)
@@ -48,11 +48,11 @@ def acknowledges_empty_checkpoints(subject: Subject) -> None:
             raise Violation(f"no ack arrived within {subject.limits.rows_s:g} s; {_failure(dialogue)}")
 
 
-def takes_a_big_row(subject: Subject) -> None:
+def handles_a_large_row(subject: Subject) -> None:
     """It settles a row of 1 MiB or refuses it with an error of kind data, without hanging or crashing."""
     _check_capability(subject)
     with subject.running() as dialogue:
-        dialogue.write(row(1, padding="x" * BIG_ROW_BYTES))
+        dialogue.write(row(1, padding="x" * LARGE_ROW_BYTES))
         dialogue.tell(Checkpoint(1, 1))
         dialogue.wait_for(lambda record: record.acks or record.error, subject.limits.rows_s)
         error = dialogue.record.error
@@ -70,15 +70,15 @@ def drains_on_stop(subject: Subject) -> None:
         dialogue.tell(Stop(int(subject.limits.drain_s * 1000)))
         dialogue.close_stdin()
         if not dialogue.exits(subject.limits.drain_s):
-            raise Violation(f"it still runs {subject.limits.drain_s:g} s after the stop")
+            raise Violation(f"it is still running {subject.limits.drain_s:g} s after the stop")
         dialogue.closes_stdout(subject.limits.exit_s)
         if dialogue.exit_code != 0:
             raise Violation(f"it must exit with 0; {_failure(dialogue)}")
         if not dialogue.record.acks:
-            raise Violation("it exits without acknowledging what it received before the stop")
+            raise Violation("it exited without acknowledging what it received before the stop")
 
 
-def acknowledges_nothing_unmarked(subject: Subject) -> None:
+def acknowledges_only_checkpointed_rows(subject: Subject) -> None:
     """When stdin ends without a stop, it does not acknowledge rows after the last checkpoint."""
     _check_capability(subject)
     with subject.running() as dialogue:
@@ -153,4 +153,4 @@ def _failure(dialogue: Dialogue) -> str:
 
 def _check_capability(subject: Subject) -> None:
     if "ack" not in subject.capabilities:
-        raise Unseen("it has no capability ack")
+        raise NotObservable("it has no capability ack")

@@ -1,4 +1,4 @@
-"""Ends with a traceback when it does not like its config."""
+"""Exits with a traceback if its config is invalid."""
 
 from counting import Input, say
 

@@ -1,4 +1,4 @@
-"""Checks for inputs: rows, checkpoints, their order and their end."""
+"""Checks for inputs: rows, checkpoints, their order, and the end line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 
 from dstream.kit.dialogue import Dialogue
-from dstream.kit.subject import Subject, Unseen, Violation, collect, covers_rows, state_of
+from dstream.kit.subject import NotObservable, Subject, Violation, collect, covers_rows, state_of
 from dstream.protocol.messages import UNREADABLE, Checkpoint, End
 
 _FEW = 2
@@ -22,11 +22,11 @@ def writes_rows(subject: Subject) -> None:
     if record.error is not None:
         raise Violation(f"it fails: {record.error.message}")
     if not record.row_count:
-        raise Unseen(f"no row arrived within {subject.limits.rows_s:g} s; test it with a source that has rows")
+        raise NotObservable(f"no row arrived within {subject.limits.rows_s:g} s; test it with a source that has rows")
 
 
 def numbers_its_checkpoints(subject: Subject) -> None:
-    """Checkpoints are numbered 1, 2, 3, ..., and each carries a state that is a JSON object."""
+    """Checkpoints are numbered 1, 2, 3, ..., and the state of each is a JSON object."""
     _check_capability(subject)
     expected = 1
     for said in subject.streamed.record.checkpoints:
@@ -37,7 +37,7 @@ def numbers_its_checkpoints(subject: Subject) -> None:
             raise Violation(f"checkpoint {checkpoint.seq} has no state object")
         expected += 1
     if expected == 1:
-        raise Violation(f"no checkpoint arrived within {subject.limits.rows_s:g} s or before its end")
+        raise Violation(f"no checkpoint arrived within {subject.limits.rows_s:g} s or before the end line")
 
 
 def counts_its_rows(subject: Subject) -> None:
@@ -49,7 +49,7 @@ def counts_its_rows(subject: Subject) -> None:
         rows = said.rows_before - covered
         if checkpoint.n != rows:
             raise Violation(
-                f"checkpoint {checkpoint.seq} has n = {checkpoint.n}, but {rows} rows arrived since the last"
+                f"checkpoint {checkpoint.seq} has n = {checkpoint.n}, but {rows} rows arrived since the previous one"
             )
         covered = said.rows_before
 
@@ -69,21 +69,21 @@ def drains_on_stop(subject: Subject) -> None:
     if uncovered:
         raise Violation(f"{uncovered} rows follow its last checkpoint")
     if dialogue.exit_code is None:
-        raise Violation(f"it still runs {subject.limits.exit_s:g} s after its end line and EOF")
+        raise Violation(f"it is still running {subject.limits.exit_s:g} s after its end line and EOF")
     if dialogue.exit_code != 0:
         raise Violation(f"it must exit with 0 after its end line; {dialogue.ending()}")
 
 
-def keeps_to_max_in_flight(subject: Subject) -> None:
+def respects_max_in_flight(subject: Subject) -> None:
     """It keeps writing while at most max_in_flight checkpoints are unacknowledged, and continues after an ack."""
     if "ack" not in subject.capabilities:
-        raise Unseen("it has no capability ack")
+        raise NotObservable("it has no capability ack")
     with subject.running(max_in_flight=_FEW) as dialogue:
         dialogue.wait_for_checkpoint(_FEW - 1, subject.limits.rows_s)
         if len(dialogue.record.checkpoints) < _FEW:
-            raise Unseen(f"fewer than {_FEW} checkpoints arrived")
+            raise NotObservable(f"fewer than {_FEW} checkpoints arrived")
         if dialogue.wait_for(lambda record: len(record.checkpoints) > _FEW, subject.limits.watch_s):
-            raise Violation(f"with max_in_flight = {_FEW} it wrote checkpoint {_FEW + 1} before the first was acked")
+            raise Violation(f"with max_in_flight = {_FEW} it wrote checkpoint {_FEW + 1} before the first ack")
         dialogue.acknowledge()
         if not dialogue.wait_for_checkpoint(_FEW, subject.limits.rows_s) and covers_rows(
             dialogue.record.checkpoints[-1].message
@@ -91,8 +91,8 @@ def keeps_to_max_in_flight(subject: Subject) -> None:
             raise Violation(f"it did not continue within {subject.limits.rows_s:g} s of an ack")
 
 
-def goes_on_from_a_checkpoint(subject: Subject) -> None:
-    """Killed and restarted with the state of a checkpoint, it continues with the next row and skips none."""
+def resumes_from_a_checkpoint(subject: Subject) -> None:
+    """Killed and restarted with the state of a checkpoint, it resumes with the next row and skips none."""
     _check_capability(subject)
     with subject.running() as dialogue:
         collect(dialogue, subject.limits)
@@ -100,17 +100,17 @@ def goes_on_from_a_checkpoint(subject: Subject) -> None:
         dialogue.exits(subject.limits.exit_s)
     state, expected = _resumable(dialogue)
     with subject.running(state=state) as again:
-        if _comes(again, expected, subject):
+        if _arrives(again, expected, subject):
             return
         found = again.record.rows
-    first = f"it continued with {_data(found[0])!r}" if found else "no row arrived"
+    first = f"it resumed with {_data(found[0])!r}" if found else "no row arrived"
     raise Violation(f"the row {_data(expected)!r} after the checkpoint is missing: {first}")
 
 
-def ends_with_once(subject: Subject) -> None:
-    """With `once`, it reads up to the source's end as of its start and, once acknowledged, exits with code 0."""
+def honors_once(subject: Subject) -> None:
+    """With `once`, it reads up to the source's end as of its start and exits with 0 after the last ack."""
     if "once" not in subject.capabilities:
-        raise Unseen("it has no capability once")
+        raise NotObservable("it has no capability once")
     with subject.running(once=True) as dialogue:
         seen = 0
         while not dialogue.record.end and dialogue.wait_for_checkpoint(seen, subject.limits.drain_s):
@@ -127,11 +127,7 @@ def ends_with_once(subject: Subject) -> None:
 
 def _check_capability(subject: Subject) -> None:
     if "checkpoint" not in subject.capabilities:
-        raise Unseen("it has no capability checkpoint")
-
-
-def _has_rows_behind(checkpoint: int, dialogue: Dialogue) -> bool:
-    return any(covers_rows(said.message) for said in dialogue.record.checkpoints[checkpoint:])
+        raise NotObservable("it has no capability checkpoint")
 
 
 def _resumable(dialogue: Dialogue) -> tuple[dict[str, object], bytes]:
@@ -140,19 +136,19 @@ def _resumable(dialogue: Dialogue) -> tuple[dict[str, object], bytes]:
     for said in record.checkpoints:
         if 0 < said.rows_before < len(record.rows):
             return state_of(said.message), record.rows[said.rows_before]
-    raise Unseen("no row followed its first checkpoint; test it with a source that has more rows")
+    raise NotObservable("no row followed its first checkpoint; test it with a source that has more rows")
 
 
-def _comes(dialogue: Dialogue, expected: bytes, subject: Subject) -> bool:
+def _arrives(dialogue: Dialogue, expected: bytes, subject: Subject) -> bool:
     """Return whether the expected row arrives. Rows may repeat, so it may arrive late."""
-    wanted, looked_at = _data(expected), 0
+    wanted, checked = _data(expected), 0
     while True:
         rows = dialogue.record.rows
-        if any(_data(row) == wanted for row in rows[looked_at:]):
+        if any(_data(row) == wanted for row in rows[checked:]):
             return True
-        looked_at = len(rows)
+        checked = len(rows)
         dialogue.acknowledge()
-        if dialogue.record.end or not dialogue.wait_for_row(looked_at, subject.limits.rows_s):
+        if dialogue.record.end or not dialogue.wait_for_row(checked, subject.limits.rows_s):
             return False
 
 

@@ -1,6 +1,6 @@
-"""Finds a drift in what it has just made."""
+"""Reports drift for resources that it has just created."""
 
-from making import Infrastructure
+from provisioning import Infrastructure
 
 
 class Broken(Infrastructure):

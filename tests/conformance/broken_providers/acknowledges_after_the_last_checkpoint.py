@@ -1,4 +1,4 @@
-"""When its stdin ends, acknowledges what no checkpoint covers."""
+"""Acknowledges rows that no checkpoint covers when its stdin ends."""
 
 from counting import Output
 

@@ -1,11 +1,11 @@
-"""Streams, whatever it is asked for."""
+"""Streams regardless of the command."""
 
 from counting import Input
 
 
 class Broken(Input):
     def refuse(self):
-        """It does not look at the command."""
+        """Ignore the command."""
 
 
 Broken().run()

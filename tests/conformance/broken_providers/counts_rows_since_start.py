@@ -1,4 +1,4 @@
-"""Acknowledges with the rows since its start instead of those since its last ack."""
+"""Acknowledges with the number of rows since its start instead of since its last ack."""
 
 from counting import Output
 

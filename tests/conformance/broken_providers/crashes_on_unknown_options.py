@@ -1,6 +1,6 @@
-"""Can't live with an option of a later version."""
+"""Fails on an option from a later version."""
 
-from making import OPTIONS, Infrastructure
+from provisioning import OPTIONS, Infrastructure
 
 
 class Broken(Infrastructure):

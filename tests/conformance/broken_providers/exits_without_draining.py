@@ -1,4 +1,4 @@
-"""Just exits when it is asked to stop."""
+"""Exits immediately when it receives stop."""
 
 import os
 

@@ -1,11 +1,11 @@
-"""Prints what it does before its hello."""
+"""Prints a line before its hello."""
 
 from counting import Input, raw
 
 
 class Broken(Input):
     def hello(self):
-        raw(b"Starting up ..\n")
+        raw(b"Starting up\n")
         super().hello()
 
 

@@ -1,4 +1,4 @@
-"""Says that it sends heartbeats, and sends none."""
+"""Declares the capability heartbeat but sends none."""
 
 from counting import Output
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dstream.kit.dialogue import Dialogue
-from dstream.kit.subject import Subject, Unseen, Violation, bad_config, changed_names
+from dstream.kit.subject import NotObservable, Subject, Violation, changed_names, invalid_config
 from dstream.protocol.lifecycle import LifecycleName, LifecycleResult, ListedResource
 from dstream.protocol.messages import Resource, Stop
 
@@ -23,14 +23,14 @@ def refuses_lifecycle_commands(subject: Subject) -> None:
         raise Violation(f'it answers `status` with a "Failed" {kind}; it must be "config"')
 
 
-def fails_with_a_bad_config(subject: Subject) -> None:
+def rejects_an_invalid_config_in_plan(subject: Subject) -> None:
     """A lifecycle command with an invalid config ends with Failed and an error that names the setting."""
-    config = bad_config(subject)
+    config = invalid_config(subject)
     result = _ask(subject, "plan", config)
     if result.status == "Success":
         if "describe" in subject.capabilities:
-            raise Violation(f"it accepts a config that its schema does not allow: {changed_names(config, subject)}")
-        raise Unseen("it accepts any config")
+            raise Violation(f"it accepts a config that its schema rejects: {changed_names(config, subject)}")
+        raise NotObservable("it accepts any config")
     error = result.error
     if error is None:
         raise Violation('its last line has no "error" with code and kind')
@@ -40,14 +40,14 @@ def fails_with_a_bad_config(subject: Subject) -> None:
         raise Violation(f"its error has no config_path, so no line can be shown ({error.message})")
 
 
-def plans_without_changing(subject: Subject) -> None:
-    """`plan` shows what `init` would create, twice with the same result: it changes nothing."""
+def plans_without_changing_anything(subject: Subject) -> None:
+    """`plan` changes nothing: run twice, it shows the same resources to create."""
     first, second = (_success(subject, "plan").resources for _ in range(2))
     if not first:
-        raise Unseen("it plans no resources; test it with a config that declares some")
-    if there := [each for each in first if each.op != "create"]:
-        raise Unseen(
-            f'"{there[0].name}" already exists, and the kit deletes what it creates; test it with a config whose '
+        raise NotObservable("it plans no resources; test it with a config that declares some")
+    if existing := [each for each in first if each.op != "create"]:
+        raise NotObservable(
+            f'"{existing[0].name}" already exists, and the kit deletes what it creates; test it with a config whose '
             "resources do not exist yet"
         )
     if _steps(second) != _steps(first):
@@ -59,8 +59,8 @@ def ignores_unknown_options(subject: Subject) -> None:
     _success(subject, "plan", **{_UNKNOWN_OPTION: True})
 
 
-def cancels_in_order(subject: Subject) -> None:
-    """`stop`, or EOF without it, ends `init` cleanly with a last line, whether in progress or done."""
+def cancels_cleanly(subject: Subject) -> None:
+    """After `stop`, or EOF without it, `init` exits with a last line, whether it has finished or not."""
     for how in ("stop", "EOF"):
         with subject.greeted() as dialogue:
             dialogue.ask_lifecycle("init", subject.config, subject.work_dir)
@@ -72,10 +72,10 @@ def cancels_in_order(subject: Subject) -> None:
                 dialogue.tell(Stop(int(subject.limits.command_s * 1000)))
             else:
                 dialogue.close_stdin()
-            _hear_out(dialogue, f"init, cancelled by {how},", subject)
+            _wait_for_result(dialogue, f"init, cancelled by {how},", subject)
 
 
-def makes_what_it_plans(subject: Subject) -> None:
+def creates_what_it_plans(subject: Subject) -> None:
     """After `init`, neither `plan` nor a second `init` finds anything to do."""
     _success(subject, "init")
     _check_nothing_to_do(_success(subject, "plan"), "after init, plan")
@@ -90,9 +90,9 @@ def finds_no_drift(subject: Subject) -> None:
     _check_nothing_to_do(result, "after init, status")
 
 
-def destroys_what_it_made(subject: Subject) -> None:
+def destroys_what_it_created(subject: Subject) -> None:
     """After `destroy`, `plan` would create everything again, and a second `destroy` finds nothing to do."""
-    _success(subject, "destroy", allow_data_loss=True)  # any rows in it are the kit's own
+    _success(subject, "destroy", allow_data_loss=True)  # it holds only rows from the kit
     left = [each for each in _success(subject, "plan").resources if each.op != "create"]
     if left:
         raise Violation(f"after destroy, plan shows {_listed(left)}")
@@ -100,7 +100,7 @@ def destroys_what_it_made(subject: Subject) -> None:
     _check_nothing_to_do(_success(subject, "destroy", allow_data_loss=True), "a second destroy")
 
 
-def show_it_secrets(subject: Subject) -> None:
+def run_with_secrets(subject: Subject) -> None:
     """Run lifecycle commands that change nothing, with canaries for secrets; ignore their results."""
     _ask(subject, "plan", subject.secret_config)
     _ask(subject, "status", subject.secret_config)
@@ -111,7 +111,7 @@ def _ask(
 ) -> LifecycleResult:
     with subject.greeted() as dialogue:
         dialogue.ask_lifecycle(command, subject.config if config is None else config, subject.work_dir, **options)
-        return _hear_out(dialogue, command, subject)
+        return _wait_for_result(dialogue, command, subject)
 
 
 def _success(subject: Subject, command: LifecycleName, **options: Any) -> LifecycleResult:
@@ -121,19 +121,19 @@ def _success(subject: Subject, command: LifecycleName, **options: Any) -> Lifecy
     return result
 
 
-def _hear_out(dialogue: Dialogue, command: str, subject: Subject) -> LifecycleResult:
+def _wait_for_result(dialogue: Dialogue, command: str, subject: Subject) -> LifecycleResult:
     limits = subject.limits
     dialogue.wait_for(lambda record: record.result or record.status, limits.command_s)
     result = dialogue.record.result
     if result is None:
         if dialogue.record.status is not None:
-            raise Violation(f'{command} is answered with "{dialogue.record.status.status}", as if it were run')
+            raise Violation(f'it answers {command} with "{dialogue.record.status.status}", as if it were run')
         if dialogue.record.is_over:
             dialogue.exits(limits.exit_s)
-            raise Violation(f"{command} ends without a last line; {dialogue.ending()}")
-        raise Violation(f"{command} brought no last line within {limits.command_s:g} s")
+            raise Violation(f"{command} exited without a last line; {dialogue.ending()}")
+        raise Violation(f"{command} wrote no last line within {limits.command_s:g} s")
     if not dialogue.exits(limits.exit_s):
-        raise Violation(f"it still runs {limits.exit_s:g} s after the last line of {command.rstrip(',')}")
+        raise Violation(f"it is still running {limits.exit_s:g} s after the last line of {command.rstrip(',')}")
     return result
 
 

@@ -1,9 +1,9 @@
-"""Checks for inputs and outputs: from the first line to ready, heartbeats, exits, and what must never be written."""
+"""Checks for both roles: from the first line to ready, heartbeats, exits, and what a provider must never write."""
 
 from __future__ import annotations
 
-from dstream.kit.checks_of_lifecycle import show_it_secrets
-from dstream.kit.subject import Subject, Unseen, Violation, bad_config, changed_names, object_schema
+from dstream.kit.lifecycle_checks import run_with_secrets
+from dstream.kit.subject import NotObservable, Subject, Violation, changed_names, invalid_config, object_schema
 from dstream.protocol import CONTROL_PREFIX, PROTOCOL_VERSION
 from dstream.protocol.messages import Error, ErrorBody, Heartbeat, Log, Metric
 
@@ -13,7 +13,7 @@ _LINE_1_PADDING = 256 * 1024
 _UNKNOWN_KIND = b'{"dstream":"of_a_later_version","seq":1}\n'
 
 
-def hello_comes_first(subject: Subject) -> None:
+def sends_hello_first(subject: Subject) -> None:
     """Its first line is a hello of protocol 1, within 5 s, with the role under test."""
     with subject.greeted() as dialogue:
         line = dialogue.record.first_line or b""
@@ -42,13 +42,13 @@ def waits_for_line_1(subject: Subject) -> None:
             raise Violation(f"it sent {type(early[0]).__name__.lower()} before it received line 1")
         dialogue.close_stdin()
         if not dialogue.exits(subject.limits.exit_s):  # an interpreter may still be importing
-            raise Violation(f"it still runs {subject.limits.exit_s:g} s after its stdin ended")
+            raise Violation(f"it is still running {subject.limits.exit_s:g} s after its stdin ended")
 
 
 def describes_its_config(subject: Subject) -> None:
     """It answers `describe` with a JSON Schema of its config, and exits with 0."""
     if "describe" not in subject.capabilities:
-        raise Unseen("it has no capability describe")
+        raise NotObservable("it has no capability describe")
     if object_schema(subject.description.config_schema).get("type") != "object":
         raise Violation("the config_schema in its description is not the schema of an object")
     for each in subject.description.requirements:
@@ -63,12 +63,12 @@ def becomes_ready(subject: Subject) -> None:
     subject.running().finish()
 
 
-def takes_a_large_line_1(subject: Subject) -> None:
+def accepts_a_large_line_1(subject: Subject) -> None:
     """It accepts a line 1 of 256 KiB that has an unknown field."""
     subject.running(field_of_a_later_version="x" * _LINE_1_PADDING).finish()
 
 
-def ignores_unknown_kinds(subject: Subject) -> None:
+def ignores_unknown_control_lines(subject: Subject) -> None:
     """It ignores a control line of an unknown kind."""
     with subject.running() as dialogue:
         dialogue.write(_UNKNOWN_KIND)
@@ -76,12 +76,12 @@ def ignores_unknown_kinds(subject: Subject) -> None:
         if dialogue.record.error is not None:
             raise Violation(f"it fails: {dialogue.record.error.message}")
         if dialogue.exit_code:
-            raise Violation(f"it stopped running; {dialogue.ending()}")
+            raise Violation(dialogue.ending())
 
 
-def refuses_a_bad_config(subject: Subject) -> None:
+def rejects_an_invalid_config(subject: Subject) -> None:
     """It answers an invalid config with an error that names the setting, not with a crash."""
-    config = bad_config(subject)
+    config = invalid_config(subject)
     with subject.greeted() as dialogue:
         dialogue.ask("run", config)
         dialogue.wait_for(lambda record: record.status or record.error, subject.limits.answer_s)
@@ -89,8 +89,8 @@ def refuses_a_bad_config(subject: Subject) -> None:
         if status is not None and status.status == "ready":
             if config != subject.config and "describe" in subject.capabilities:
                 changed = changed_names(config, subject)
-                raise Violation(f"it accepts a config that its schema does not allow: {changed}")
-            raise Unseen("it accepts any config")
+                raise Violation(f"it accepts a config that its schema rejects: {changed}")
+            raise NotObservable("it accepts any config")
         error: ErrorBody | Error | None = status.error if status else dialogue.record.error
         if error is None:
             if status is not None:
@@ -105,24 +105,24 @@ def refuses_a_bad_config(subject: Subject) -> None:
         if not error.config_path:
             raise Violation(f"its error has no config_path, so no line can be shown ({error.message})")
         if not dialogue.exits(subject.limits.exit_s):
-            raise Violation(f"it still runs {subject.limits.exit_s:g} s after its error")
+            raise Violation(f"it is still running {subject.limits.exit_s:g} s after its error")
 
 
 def sends_heartbeats(subject: Subject) -> None:
     """With the capability heartbeat, it sends one every 10 s, even while it waits for rows or acks."""
     if "heartbeat" not in subject.capabilities:
-        raise Unseen("it has no capability heartbeat")
+        raise NotObservable("it has no capability heartbeat")
     with subject.running() as dialogue:
         heard = dialogue.wait_for(
             lambda record: any(isinstance(each.message, Heartbeat) for each in record.said), subject.limits.heartbeat_s
         )
         if not heard and (dialogue.record.end or dialogue.record.is_over):
-            raise Unseen("it exited before a heartbeat was due")
+            raise NotObservable("it exited before a heartbeat was due")
         if not heard:
             raise Violation(f"no heartbeat arrived within {subject.limits.heartbeat_s:g} s")
 
 
-def leaves_nothing_when_killed(subject: Subject) -> None:
+def leaves_no_process_when_killed(subject: Subject) -> None:
     """Killed by SIGKILL, it leaves no process that holds its stdout, and it starts again."""
     with subject.running() as dialogue:
         dialogue.kill()
@@ -132,12 +132,12 @@ def leaves_nothing_when_killed(subject: Subject) -> None:
     subject.running().finish()
 
 
-def ends_when_the_host_died(subject: Subject) -> None:
+def exits_when_the_host_dies(subject: Subject) -> None:
     """After EOF on stdin without a stop, it exits within 2 s, with every process that it started."""
     with subject.running() as dialogue:
         dialogue.close_stdin()
         if not dialogue.exits(subject.limits.orphan_s):
-            raise Violation(f"it still runs {subject.limits.orphan_s:g} s after its stdin ended without a stop")
+            raise Violation(f"it is still running {subject.limits.orphan_s:g} s after its stdin ended without a stop")
         if not dialogue.closes_stdout(subject.limits.orphan_s):
             raise Violation("a process that it started is still running and holds its stdout")
 
@@ -150,7 +150,7 @@ def writes_only_messages_to_stdout(subject: Subject) -> None:
                 raise Violation(f"{fault.reason}. Write log messages to stderr")
 
 
-def frames_its_lines(subject: Subject) -> None:
+def writes_valid_control_lines(subject: Subject) -> None:
     """Each control line is complete, within its limit, and a valid message of its kind."""
     for dialogue in subject.dialogues:
         for fault in dialogue.record.faults:
@@ -158,7 +158,7 @@ def frames_its_lines(subject: Subject) -> None:
                 raise Violation(fault.reason)
 
 
-def keeps_secrets(subject: Subject) -> None:
+def does_not_leak_secrets(subject: Subject) -> None:
     """A secret in its config appears neither on stdout nor on stderr, whether it succeeds or fails."""
     with subject.greeted() as dialogue:
         dialogue.ask("run", subject.secret_config)
@@ -166,7 +166,7 @@ def keeps_secrets(subject: Subject) -> None:
         dialogue.close_stdin()
         dialogue.exits(subject.limits.orphan_s)
     if subject.lifecycle:
-        show_it_secrets(subject)
+        run_with_secrets(subject)
     for each in subject.dialogues:
         if each.record.revealed:
             raise Violation(f"it wrote a secret to {' and '.join(sorted(each.record.revealed))}")

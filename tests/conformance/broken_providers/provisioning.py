@@ -1,6 +1,6 @@
-"""A small output with infrastructure that keeps to the protocol, for scripts beside this that break one rule each.
+"""A small, conforming output with infrastructure; other scripts in this folder each break one rule of it.
 
-Standard library only. Its infrastructure is the names under `boxes` in a JSON file; a command has one step a name.
+Standard library only. Its resources are the names in `boxes`, kept in a JSON file; a command has one step per name.
 """
 
 import json
@@ -21,13 +21,18 @@ class Infrastructure(Output):
         self.options = line_1["options"]
         self.file = os.path.join(line_1["infrastructure"]["work_dir"], "boxes.json")
         if unknown := set(self.config) - {"boxes", "password"}:
-            self.bad_config(min(unknown))
+            self.reject_config(min(unknown))
         else:
             self.success(getattr(self, line_1["command"])())
         sys.exit(0)
 
-    def bad_config(self, name):
-        error = {"code": "making.unknown", "kind": "config", "message": f"there is no {name}", "config_path": name}
+    def reject_config(self, name):
+        error = {
+            "code": "provisioning.unknown",
+            "kind": "config",
+            "message": f"unknown setting {name}",
+            "config_path": name,
+        }
         say({"status": "Failed", "message": error["message"], "error": error})
 
     def success(self, resources, **outputs):
@@ -43,36 +48,36 @@ class Infrastructure(Output):
 
     def plan(self):
         if self.options["destroy"]:
-            return [self.resource(name, "delete") for name in self.there()]
-        return [self.resource(name, "same" if name in self.there() else "create") for name in self.config["boxes"]]
+            return [self.resource(name, "delete") for name in self.existing()]
+        return [self.resource(name, "same" if name in self.existing() else "create") for name in self.config["boxes"]]
 
     def init(self):
         steps = self.plan()
         for step in steps:
-            self.carry_out(step)
+            self.apply(step)
         return steps
 
-    def carry_out(self, step):
+    def apply(self, step):
         say({"dstream": "resource", "phase": "started", **step})
-        self.keep([*(name for name in self.there() if name != step["name"]), step["name"]])
+        self.save([*(name for name in self.existing() if name != step["name"]), step["name"]])
 
     def status(self):
-        return [self.resource(name, "same") for name in self.there()]
+        return [self.resource(name, "same") for name in self.existing()]
 
     def destroy(self):
-        steps = [self.resource(name, "delete") for name in self.there()]
-        self.keep([])
+        steps = [self.resource(name, "delete") for name in self.existing()]
+        self.save([])
         return steps
 
     def resource(self, name, op):
         return {"name": name, "type": "test:Box", "op": op}
 
-    def there(self):
+    def existing(self):
         if not os.path.exists(self.file):
             return []
         with open(self.file) as file:
             return json.load(file)
 
-    def keep(self, names):
+    def save(self, names):
         with open(self.file, "w") as file:
             json.dump(names, file)

@@ -1,13 +1,13 @@
-"""Makes what it is only to plan."""
+"""Creates resources during plan."""
 
-from making import Infrastructure
+from provisioning import Infrastructure
 
 
 class Broken(Infrastructure):
     def plan(self):
         steps = super().plan()
         if not self.options["destroy"]:
-            self.keep(self.config["boxes"])
+            self.save(self.config["boxes"])
         return steps
 
 
