@@ -58,7 +58,7 @@ class MssqlCdc(InputProvider["Config"]):
         for table in tables:
             for instance in table.instances:
                 self._builder(table, instance.mark.instance)
-        self._tell_about_agent(self._server)
+        self._warn_if_agent_stopped(self._server)
 
     def read(self, state: State, stop: Stop) -> Iterator[Lines | Checkpoint]:
         from dstream_mssql_cdc.backoff import Backoff
@@ -202,7 +202,7 @@ class MssqlCdc(InputProvider["Config"]):
             max_line=self.run.max_line,
         )
 
-    def _tell_about_agent(self, server: SqlServer) -> None:
+    def _warn_if_agent_stopped(self, server: SqlServer) -> None:
         from dstream_mssql_cdc.errors import AGENT_STOPPED_HINT
 
         status = server.agent_status()

@@ -51,7 +51,7 @@ class SqlServer:
             pass  # The connection is broken, so there is nothing to release.
 
     def guid(self) -> str:
-        """The database's service_broker_guid. Raises ConfigError when CDC is not enabled."""
+        """The database's service_broker_guid. Raises ConfigError if CDC is not enabled."""
         with self._results(sql.DATABASE) as results:
             name, is_enabled, guid = results.rows()[0]
         if not is_enabled:

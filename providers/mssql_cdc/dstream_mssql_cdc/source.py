@@ -44,7 +44,7 @@ class Page:
 
 
 class CdcSource(Protocol):
-    """Raises the errors of errors.py; ReadInterrupted when reconnecting may help."""
+    """Raises the errors of errors.py; ReadInterrupted if reconnecting may help."""
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
         """Return at most `limit` mapping rows from `from_lsn` on."""

@@ -208,15 +208,15 @@ class ChangeStream:
     def _reload(self) -> None:
         """Read the catalog again: at the start, and when a poll returns a different set of capture instances."""
         captured = self.source.captured()
-        known, told = self.state.tables, self.state.tables
+        known, reported = self.state.tables, self.state.tables
         if not self._captured:  # At the start of a run, discard tables that the config no longer selects.
             names = {table.name for table in captured}
-            known, told = {name: table for name, table in known.items() if name in names}, {}
+            known, reported = {name: table for name, table in known.items() if name in names}, {}
         self._captured = {table.name: table for table in captured}
         self._builders = {}
         tables = watched.observe(known, captured, self._position)
-        if tables != told:
-            self._observer.tables_changed(told, tables)
+        if tables != reported:
+            self._observer.tables_changed(reported, tables)
         self.state = msgspec.structs.replace(self.state, tables=tables)
 
     def _check_gaps(self, marks: Sequence[Watermark]) -> None:

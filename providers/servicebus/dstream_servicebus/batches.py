@@ -49,7 +49,7 @@ def envelope_bytes(first: Message) -> int:
 
 
 def fitting(messages: Iterable[Message], cut: Cut) -> list[Message]:
-    """Return the leading messages that fit into one send; at least one, if any, whatever its size."""
+    """Return the leading messages that fit into one send; at least one, if any, regardless of its size."""
     chosen: list[Message] = []
     room = cut.max_bytes
     for message in _at_most(messages, cut.max_messages):

@@ -18,7 +18,7 @@ from dstream.sdk.errors import ConfigError
 from dstream_servicebus.infrastructure_settings import ServiceBusInfrastructure
 
 MAX_TTL_S = 4_294_967
-"""A message's time to live travels as milliseconds in 32 bits (AMQP 1.0, 3.2.1 `ttl`)."""
+"""Limit of a message's time to live, which is sent as 32-bit milliseconds (AMQP 1.0, 3.2.1 `ttl`)."""
 
 _T = TypeVar("_T")
 

@@ -45,8 +45,8 @@ _MB = 1 << 20
 
 
 def definition(config: Config, *, import_existing: bool, is_made: bool = True) -> Definition:
-    """Return the stack that the settings describe. Without `is_made`, it contains only the namespace, for commands that
-    use the record. Raises ConfigError.
+    """Return the stack that the settings describe. Without `is_made`, it contains only the resource group and the
+    namespace, for commands that use the record. Raises ConfigError.
     """
     spec = spec_of(config, import_existing=import_existing) if is_made else place_of(config)
     defined = _through_administration(config, spec) if spec.mode == "entities" else _through_azure(config, spec)
@@ -96,7 +96,7 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
         program=entities_program(spec, exists=resources.exists),
         spec={},
         attached={PACKAGE: resources},
-        message=lambda steps: _capacity(config, spec, _asked(administration)),
+        message=lambda steps: _capacity(config, spec, _query_namespace(administration)),
     )
 
 
@@ -112,7 +112,7 @@ class _ExistingNamespace:
         self.capacity = capacity
 
 
-def _asked(administration: Callable[[], ServiceBusAdministrationClient]) -> _ExistingNamespace:
+def _query_namespace(administration: Callable[[], ServiceBusAdministrationClient]) -> _ExistingNamespace:
     namespace = _ExistingNamespace()
     try:
         with administration() as client:

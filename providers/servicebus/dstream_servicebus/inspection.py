@@ -25,7 +25,7 @@ class Inspected:
 
 
 def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: EntityKind) -> Inspected:
-    """Query the administration endpoint once. Returns "unknown" for settings it can't read; does not raise."""
+    """Query the administration endpoint once. Returns "unknown" for settings it cannot read; does not raise."""
     try:
         if kind == "queue":
             queue = administration.get_queue(entity)

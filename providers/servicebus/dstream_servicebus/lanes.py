@@ -71,7 +71,7 @@ class Lane:
         self._chunks.append((ticket, messages))
 
     def head(self, cut: Cut) -> list[Message]:
-        """The next send. It stays in the lane until it is settled."""
+        """Return the messages of the next send. They stay in the lane until they are settled."""
         return fitting(self._waiting(), cut)
 
     def settle(self, messages: int) -> list[tuple[Ticket, int]]:

@@ -127,7 +127,7 @@ def spec_value(form: Form, value: Any) -> Any:
 
 
 def check_rule_count(count: int, entity: str) -> None:
-    """`entity`: empty for the rules of the namespace."""
+    """Check the number of authorization rules. `entity`: empty for the namespace."""
     if count > MAX_AUTHORIZATION_RULES:
         raise ConfigError(
             "servicebus.out_of_range",
@@ -159,7 +159,9 @@ def _not_of_kind(kind: EntityType, each: EntityProperty, path: str) -> ConfigErr
     return ConfigError(
         "servicebus.not_of_kind",
         f"{each.name} is not a setting of a {kind}",
-        hint=f"Set {each.name} in subscriptions." if "subscription" in each.on else f"Only {others} have {each.name}.",
+        hint=f"Set {each.name} in subscriptions."
+        if "subscription" in each.on
+        else f"Remove it: only {others} have {each.name}.",
         config_path=path,
     )
 

@@ -143,7 +143,7 @@ def _check_premium(config: Config) -> None:
     if config.disable_local_auth and config.connection == "stack":
         raise ConfigError(
             "servicebus.two_connections",
-            'connection = "stack" needs a connection string, which disable_local_auth rules out',
+            'connection = "stack" needs a connection string, but disable_local_auth disables keys',
             hint="Set namespace and credential instead of connection.",
             config_path="connection",
         )

@@ -24,7 +24,7 @@ from dstream_servicebus.infrastructure_settings import AuthorizationRuleSettings
 from dstream_servicebus.namespace_settings import check_mode, namespace_of, resource_group_of, tier_of
 from dstream_servicebus.subscription_specs import subscription_specs
 
-_TELLABLE = frozenset({"table", "source_host", "source_database"})
+_KNOWN_FIELDS = frozenset({"table", "source_host", "source_database"})
 
 
 def place_of(config: Config) -> ServiceBusSpec:
@@ -146,7 +146,7 @@ def _check_known(name: str, names: Sequence[str], where: str) -> None:
 
 
 def _name_not_known(entities: EntityNames, setting: str) -> ConfigError:
-    other = sorted(entities.name.fields - _TELLABLE)
+    other = sorted(entities.name.fields - _KNOWN_FIELDS)
     hint = (
         'Name them: entities = { "orders-insert" = {} }.'
         if other

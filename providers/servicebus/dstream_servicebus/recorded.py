@@ -27,7 +27,8 @@ def check_recorded(spec: ServiceBusSpec, recorded: Collection[tuple[str, str]], 
 
 
 def _check_kinds(spec: ServiceBusSpec, recorded: Collection[tuple[str, str]]) -> None:
-    """The engine creates before it deletes, and a queue and a topic can't have the same name."""
+    """Check that no queue replaces a topic of the same name, or vice versa: the engine creates before it deletes, but
+    both cannot have the same name."""
     wanted = {queue.name: "queue" for queue in spec.queues} | {topic.name: "topic" for topic in spec.topics}
     for token, name in recorded:
         kind = token.rpartition(":")[2].lower()

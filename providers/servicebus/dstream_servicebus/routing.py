@@ -163,10 +163,10 @@ class _FieldValues(Mapping[str, str]):
         return kebab_table(text) if name == "table" else text
 
     def __iter__(self) -> Any:
-        raise NotImplementedError("templates look fields up by name")
+        raise NotImplementedError("templates only look up fields by name")
 
     def __len__(self) -> int:
-        raise NotImplementedError("templates look fields up by name")
+        raise NotImplementedError("templates only look up fields by name")
 
 
 def _metadata_fields(routing: Routing, source_fields: Mapping[str, str]) -> set[str]:

@@ -26,7 +26,7 @@ class FillBatch(Protocol):
 
 
 def choose_fill(max_bytes: int = 256 * 1024) -> tuple[FillBatch, str]:
-    """Return the fast path if it is proven equal to the public one, or else the public one and the reason."""
+    """Return the fast path if it sends the same bytes as the public one, or else the public one and the reason."""
     try:
         difference = _first_difference(max_bytes)
     except Exception as error:  # noqa: BLE001  # any error means that the fast path does not fit this SDK

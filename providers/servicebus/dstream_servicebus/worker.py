@@ -71,7 +71,7 @@ class Worker:
             self._changed.notify()
 
     def tickets(self) -> list[Ticket]:
-        """All unsettled tickets."""
+        """Return all unsettled tickets."""
         with self._changed:
             return [ticket for lane in self._lanes.values() for ticket in lane.tickets()]
 

@@ -15,7 +15,7 @@ LOCATION = "westeurope"
 
 
 def built_in_keys(records: Records, root: SharedKey) -> Callable[[], Sequence[SharedKey]]:
-    """The access policies of the namespace, read on each request; `root` alone without Azure."""
+    """Return a function that reads the current access policies of the namespace; only `root` without Azure."""
 
     def keys() -> Sequence[SharedKey]:
         record = records.namespaces.get(BUILT_IN)

@@ -65,7 +65,7 @@ def failures(kind: ResourceType, inputs: Mapping[str, object]) -> Iterator[tuple
             yield name, f"the sandbox does not emulate '{name}' of {kind.token}"
     known = {*(part.name for part in kind.parts), *(each.name for each in kind.properties), *kind.not_emulated}
     for name in sorted({*inputs} - known - {"azureApiVersion", AUTONAMED}):
-        yield name, f"the sandbox does not know '{name}' of {kind.token}"
+        yield name, f"unknown property '{name}' of {kind.token}"
 
 
 def _missing(base: str, properties: tuple[Property, ...], values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
