@@ -208,7 +208,7 @@ def test_a_signal_cancels_all_tasks_and_a_second_one_kills(place: Place) -> None
         "    def status(self, context):\n"
         "        pathlib.Path('deaf').touch()\n"
         "        context.stop.wait(3600)\n"
-        "        pathlib.Path('told').touch()\n"
+        "        pathlib.Path('signalled').touch()\n"
         "        time.sleep(3600)\n"
         "    def plan(self, context): return Plan()\n"
         "    def init(self, context): return Result()\n"
@@ -221,7 +221,7 @@ def test_a_signal_cancels_all_tasks_and_a_second_one_kills(place: Place) -> None
     process = place.start("status", "t")
     wait_until((place.folder / "deaf").exists, "the deaf provider to start")
     process.send_signal(signal.SIGINT)
-    wait_until((place.folder / "told").exists, "the first signal to reach the provider")
+    wait_until((place.folder / "signalled").exists, "the first signal to reach the provider")
     code, _, _ = ended(process, signal.SIGINT)
     assert code == 130
 
@@ -330,7 +330,7 @@ def test_unlock_reports_that_a_stack_is_not_locked(place: Place) -> None:
     free = place.dstream("unlock", "t")
     assert (free.returncode, free.stdout) == (0, "The stack of t is not locked.\n")
     assert json.loads(place.dstream("unlock", "t", "--json").stdout)["released"] is False
-    assert place.dstream("unlock", "nobody").returncode == 3
+    assert place.dstream("unlock", "no-such-task").returncode == 3
 
 
 def test_doctor_reports_what_is_installed_and_what_is_missing(place: Place) -> None:

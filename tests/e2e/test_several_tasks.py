@@ -36,7 +36,7 @@ echo '{"dstream":"hello","protocol":1,"role":"output","name":"fails","version":"
 read -r line_1
 echo '{"status":"ready"}'
 read -r row
-echo '{"dstream":"error","code":"fails.so","kind":"data","message":"this row can not be carried"}'
+echo '{"dstream":"error","code":"fails.so","kind":"data","message":"this row cannot be written"}'
 """
 
 
@@ -75,7 +75,7 @@ def test_a_failing_task_sets_the_exit_code_but_does_not_stop_others(
 ) -> None:
     dstream = tasks(bad=(3, FAILS), good=(0, CONSOLE))
     with dstream.running("run", "bad", "good", "--log-format", "json") as run:
-        run.says("this row can not be carried")
+        run.says("this row cannot be written")
         run.says('"task": "good"')
         settled = status(dstream, "good")["rows"]
         wait_until(lambda: status(dstream, "good")["rows"] > settled, "the other task to continue")

@@ -34,7 +34,7 @@ def main(folder: Path, queues: int, command: str) -> None:
         program=arm_program(spec),
         project_settings=automation.ProjectSettings("bare", "python"),
         pulumi_command=automation.PulumiCommand(root=str(find_engine(os.environ).path.parent.parent)),
-        env_vars={"PULUMI_BACKEND_URL": (folder / "state").as_uri(), "PULUMI_CONFIG_PASSPHRASE": "of a measurement"},
+        env_vars={"PULUMI_BACKEND_URL": (folder / "state").as_uri(), "PULUMI_CONFIG_PASSPHRASE": "benchmark"},
     )
     stack = automation.Stack.create_or_select("dev", workspace)
     began = time.perf_counter()

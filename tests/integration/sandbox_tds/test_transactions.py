@@ -17,7 +17,7 @@ def test_a_driver_with_autocommit_off_begins_commits_and_rolls_back(listener: Li
     assert kinds[:4] == ["begin", "commit", "begin", "rollback"]
 
 
-def test_an_isolation_level_is_sent_with_the_transaction_or_before(listener: Listener) -> None:
+def test_an_isolation_level_is_sent_with_begin_or_as_a_statement(listener: Listener) -> None:
     with listener.odbc() as connection:
         connection.set_attr(pyodbc.SQL_ATTR_TXN_ISOLATION, pyodbc.SQL_TXN_SERIALIZABLE)
         connection.autocommit = False
