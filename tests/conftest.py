@@ -1,4 +1,4 @@
-"""Fixtures of all suites."""
+"""Fixtures shared by all test suites."""
 
 from __future__ import annotations
 
@@ -17,35 +17,37 @@ from tests.running import DStream, Sandbox
 ROOT = Path(__file__).parent.parent
 
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
-    # We start hundreds of processes: without bytecode each compiles all that it imports, half of the suite's time.
-    # Whoever wants none beside the code still has none there.
+    # The tests start hundreds of processes. Without bytecode, each compiles all of its imports, which takes half of the
+    # suite's time. A separate cache folder still keeps bytecode out of the source tree.
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".pytest_cache" / "bytecode")
     sys.dont_write_bytecode = False
 
 
 def _forbid_forks(event: str, _: tuple[object, ...]) -> None:
     if event in ("os.fork", "os.forkpty"):
-        raise RuntimeError("no test may fork: gRPC and other threads live here. Start a program with subprocess.")
+        raise RuntimeError(
+            "tests must not fork: this process runs gRPC and other threads; start a program with subprocess"
+        )
 
 
-# A child that goes on without exec keeps locks of threads that it doesn't have, and gRPC aborts it. With this check (and
-# ruff's PLW1509 for preexec_fn) servers may run inside the test process.
+# A forked child that does not exec inherits locks of threads that it doesn't have, and gRPC aborts it. With this check
+# (and ruff's PLW1509 for preexec_fn), servers can run inside the test process.
 sys.addaudithook(_forbid_forks)
 
-# A change must not fail on what chance finds beside it: CI tries the same examples each time, people's machines new ones.
+# CI tries the same examples every time, so that a change never fails by chance; other machines try new ones.
 settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("people", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "people")
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto` starts three workers for two cores, since tests spend part of their time waiting."""
+    """Start three workers for two cores with `-n auto`, because tests spend part of their time waiting."""
     return math.ceil((os.cpu_count() or 1) * 1.5)
 
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One sandbox for the tests of a module; each test makes its own tables and queues in it."""
+    """One sandbox per test module; each test creates its own tables and queues in it."""
     sandbox = Sandbox(tmp_path_factory.mktemp("sandbox")).start()
     yield sandbox
     sandbox.stop()
@@ -53,7 +55,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    """A sandbox that nobody else writes to."""
+    """A sandbox for one test."""
     sandbox = Sandbox(tmp_path / "sandbox").start()
     yield sandbox
     sandbox.stop()
@@ -61,7 +63,7 @@ def own_sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def dstream(tmp_path: Path) -> Callable[..., DStream]:
-    """`dstream(hcl, env)`: the command, in a folder with that dstream.hcl."""
+    """`dstream(hcl, env)`: the command in a folder with this dstream.hcl."""
 
     def make(hcl: str, env: dict[str, str]) -> DStream:
         (tmp_path / "dstream.hcl").write_text(hcl)
@@ -72,7 +74,7 @@ def dstream(tmp_path: Path) -> Callable[..., DStream]:
 
 @pytest.fixture
 def example(tmp_path: Path) -> Callable[[str], Path]:
-    """`example("orders")`: a copy of that example's folder."""
+    """`example("orders")`: a copy of the example's folder."""
 
     def copy(name: str) -> Path:
         return Path(shutil.copytree(ROOT / "examples" / name, tmp_path / name))

@@ -1,4 +1,4 @@
-"""Every error code that the source raises, with its kind and the words of its message: read from the syntax tree."""
+"""Collects every error code that the source raises, with its kind and message, from the syntax tree."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CLASSES = {
     "DataError": "data",
     "SystemFault": "system",
 }
-"""Classes whose first argument is a code, and the kind that they are."""
+"""Classes whose first argument is a code, and their kind."""
 
 _CODE = re.compile(r"[a-z_]+\.[a-z_]+")
 
 
 def raised(root: Path) -> dict[str, list[tuple[str, str]]]:
-    """Code -> kind and message of each place; what a message fills in is shown as `..`."""
+    """Code -> the kind and message of each place that raises it; placeholders in a message become `..`."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for folder in ("dstream", "providers", "stacks"):
         for file in (root / folder).rglob("*.py"):
@@ -40,7 +40,7 @@ def raised(root: Path) -> dict[str, list[tuple[str, str]]]:
 
 
 def _is_of_the_language(value: object) -> bool:
-    """The reader of HCL hands its codes through functions of its own."""
+    """Whether it is a code of the HCL reader, which passes its codes through its own functions."""
     return isinstance(value, str) and value.startswith("config.") and bool(_CODE.fullmatch(value))
 
 
@@ -51,7 +51,7 @@ def _name(function: ast.expr) -> str:
 
 
 def _constants(argument: ast.expr) -> list[str]:
-    """A code written out, or the codes of a choice between two."""
+    """A literal code, or both codes of a conditional expression."""
     if isinstance(argument, ast.IfExp):
         return _constants(argument.body) + _constants(argument.orelse)
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and _CODE.fullmatch(argument.value):

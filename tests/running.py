@@ -1,4 +1,4 @@
-"""What the tests start for real: a sandbox, and `dstream` as a process of its own."""
+"""Starts a real sandbox and real `dstream` processes."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ DEADLINE_S = 60.0
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = DEADLINE_S) -> Any:
-    """The condition's first true value. Fails the test after the deadline, saying what did not happen."""
+    """Return the condition's first true value. Fail the test after `timeout_s`, naming `what` did not happen."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout_s:g} s: {what}")
+            raise AssertionError(f"timed out after {timeout_s:g} s: {what}")
         time.sleep(0.02)
 
 
 class Sandbox:
-    """A sandbox of one's own, as `dstream sandbox up --detach` starts it."""
+    """A sandbox in its own folder, started with `dstream sandbox up --detach`."""
 
     def __init__(self, path: Path, *flags: str) -> None:
         self.folder = Folder(path)
@@ -63,18 +63,18 @@ class Sandbox:
 
     @property
     def env(self) -> dict[str, str]:
-        """A process's environment in which `eval "$(dstream sandbox env)"` was called."""
+        """The environment after `eval "$(dstream sandbox env)"`."""
         return {**os.environ, **environment(self.folder, self.settings, os.environ)}
 
     def kill(self, server: str) -> int:
-        """SIGKILL one server ("sqlserver", "servicebus"); its supervisor starts it again. The old pid."""
+        """Kill one server ("sqlserver", "servicebus") with SIGKILL and return its pid. Its supervisor restarts it."""
         pid: int = wait_until(lambda: getattr(self.folder.running(), server, None), f"{server} runs")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         return pid
 
     def fault(self, **rule: Any) -> None:
-        """Ask the broker for a fault (servicebus/faults.py has the fields)."""
+        """Inject a fault into the broker (servicebus/faults.py has the fields)."""
         request = Request(f"http://127.0.0.1:{self.settings.admin_port}/_sandbox/faults", json.dumps(rule).encode())
         with urlopen(request, timeout=60):
             pass
@@ -85,7 +85,7 @@ class Sandbox:
         return clients.connect(self.settings, autocommit=autocommit)
 
     def sql(self, statement: str, *parameters: Any) -> list[pyodbc.Row]:
-        """Run one statement, give its rows."""
+        """Run one statement and return its rows."""
         with contextlib.closing(self.connect()) as connection:
             cursor = connection.execute(statement, *parameters)
             return cursor.fetchall() if cursor.description else []
@@ -95,14 +95,14 @@ class Sandbox:
             administration.create_queue(name, **settings)
 
     def active_messages(self, queue: str) -> int:
-        """How many messages the queue holds, as the broker counts them."""
+        """The number of messages in the queue, according to the broker."""
         with clients.administration(self.folder, self.settings) as administration:
             return administration.get_queue_runtime_properties(queue).active_message_count or 0
 
     def receive(self, queue: str, count: int, *, idle_s: float = 0.3) -> list[Message]:
-        """Take at least `count` messages and all others of the queue, so that repeats show. In the order of publishing.
+        """Receive all messages of the queue, at least `count`, so that repeats show. Return them in publishing order.
 
-        Returns once the queue is empty and nothing more has come for `idle_s`.
+        Returns once the queue is empty and nothing has arrived for `idle_s`.
         """
         messages: list[Message] = []
         last_came = time.monotonic()
@@ -120,12 +120,12 @@ class Sandbox:
                     messages += [
                         Message(each.sequence_number or 0, str(each.message_id), b"".join(each.body)) for each in batch
                     ]
-        raise AssertionError(f"after {len(messages)} of {count} messages none came for {DEADLINE_S:g} s")
+        raise AssertionError(f"no message arrived for {DEADLINE_S:g} s after {len(messages)} of {count}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Message:
-    """A received message. Sequence numbers count what the queue accepted, so they are the order of publishing."""
+    """A received message. Sequence numbers count the messages that the queue accepted, so they give publishing order."""
 
     sequence_number: int
     id: str
@@ -143,20 +143,20 @@ class Message:
 
     @property
     def position(self) -> tuple[str, int, str, int]:
-        """Where its change stands in the log: LSN, command id, sequence value, operation."""
+        """The position of its change in the log: LSN, command id, sequence value, operation."""
         metadata = self.metadata
         return metadata["LSN"], metadata["CommandId"] or 0, metadata["Seq"], metadata["OperationID"]
 
 
 @dataclass
 class DStream:
-    """`dstream` run in a folder, as a user would."""
+    """Runs `dstream` in a folder, as a user would."""
 
     cwd: Path
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def __call__(self, *arguments: str | Path, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
-        """Run it to its end."""
+        """Run it and wait for it to exit."""
         return subprocess.run(
             [BIN / "dstream", *arguments],
             cwd=self.cwd,
@@ -170,7 +170,7 @@ class DStream:
 
     @contextlib.contextmanager
     def running(self, *arguments: str | Path) -> Iterator[RunningCommand]:
-        """Run it in the background; killed at the end if it still lives."""
+        """Run it in the background; kill it at the end if it is still running."""
         log = self.cwd / f"dstream-{time.monotonic_ns()}.log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
@@ -201,7 +201,7 @@ class RunningCommand:
         return self.log.read_text()
 
     def says(self, text: str, timeout_s: float = DEADLINE_S) -> None:
-        """Wait until stderr has the text."""
+        """Wait until stderr contains the text."""
 
         def said() -> bool:
             if text in self.stderr:
@@ -216,7 +216,7 @@ class RunningCommand:
         return psutil.Process(self.process.pid).children()
 
     def child(self, name: str) -> psutil.Process:
-        """The provider whose command line has `name`."""
+        """The provider whose command line contains `name`."""
         return next(child for child in self.children() if name in " ".join(child.cmdline()))
 
     def ended(self, timeout_s: float = DEADLINE_S) -> int:

@@ -1,4 +1,4 @@
-"""`dstream` as people and pipelines start it: a process in a folder of its own."""
+"""Runs `dstream` as users and pipelines do: as a process in its own folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUEUES: dict[str, Any] = {"orders": {"max_delivery_count": 10}, "returns": {"max
 
 
 class Place:
-    """A folder with a dstream.hcl, and what commands do there."""
+    """A folder with a dstream.hcl in which to run commands."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -32,7 +32,7 @@ class Place:
     def task(
         self, name: str = "t", *, input_: str = "counter", output: str = "test_infrastructure", **config: Any
     ) -> None:
-        """Adds a task; the output's config is given."""
+        """Add a task; `config` is the output's config."""
         settings = "\n".join(f"      {key} = {json.dumps(value)}" for key, value in config.items())
         with (self.folder / "dstream.hcl").open("a") as file:
             file.write(
@@ -42,7 +42,7 @@ class Place:
             )
 
     def queues(self, **more: Any) -> None:
-        """The task `t` with two resources."""
+        """Write a dstream.hcl with the task `t`, which has two resources."""
         (self.folder / "dstream.hcl").unlink(missing_ok=True)
         self.task(resources=QUEUES, **more)
 
@@ -52,7 +52,7 @@ class Place:
         return json.loads(path.read_text()) if path.exists() else {"real": {}, "recorded": {}}
 
     def set_real(self, real: dict[str, Any]) -> None:
-        """Change what is there behind dstream's back."""
+        """Change the actual resources without `dstream`."""
         (self.folder / "test-infrastructure.json").write_text(json.dumps({**self.world, "real": real}))
 
     def dstream(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +77,7 @@ class Place:
         )
 
     def at_a_terminal(self, answer: bytes, *arguments: str) -> tuple[int, str]:
-        """The exit code, and all that the terminal showed, when the question is answered so."""
+        """Run the command in a terminal, answer its prompt with `answer`, and return the exit code and all output."""
         leader, follower = os.openpty()
         process = subprocess.Popen(
             [sys.executable, "-c", _AT_ITS_TERMINAL, *COMMAND, *arguments],
@@ -93,7 +93,7 @@ class Place:
         while (chunk := _read(leader)) != b"":
             assert time.monotonic() < deadline, shown
             shown += chunk or b""
-            # A Ctrl-C right before input() begins to read is noticed behind it (CPython): people press it again.
+            # CPython misses a Ctrl-C that arrives just before input() starts reading: press it again, as a user would.
             if (chunk is None and is_asked) or (not is_asked and b"[y/N]" in shown):
                 is_asked = True
                 os.write(leader, answer)
@@ -108,13 +108,13 @@ _COUNTER = '    config {\n      interval = "1ms"\n      count = 5\n    }\n'
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
     deadline = time.monotonic() + DEADLINE_S
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not in time: {what}"
+        assert time.monotonic() < deadline, f"timed out: {what}"
         time.sleep(0.02)
     return value
 
 
 def ended(process: subprocess.Popen[str], *signals: signal.Signals) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr after the signals."""
+    """Send the signals and return the exit code, stdout and stderr."""
     for number in signals:
         process.send_signal(number)
     stdout, stderr = process.communicate(timeout=DEADLINE_S)
@@ -122,7 +122,7 @@ def ended(process: subprocess.Popen[str], *signals: signal.Signals) -> tuple[int
 
 
 def error_of(done: subprocess.CompletedProcess[str]) -> str:
-    """The first line of what a command says on stderr."""
+    """The first line that a command wrote to stderr."""
     return lines_of(done.stderr)[0]
 
 
@@ -131,7 +131,7 @@ def lines_of(text: str) -> Sequence[str]:
 
 
 def _read(descriptor: int) -> bytes | None:
-    """None when nothing came for a while."""
+    """None if nothing arrives within `_PATIENCE_S`."""
     if not select.select([descriptor], [], [], _PATIENCE_S)[0]:
         return None
     try:

@@ -1,6 +1,8 @@
-"""A host as a process of its own, to be killed: `python -m tests.conformance.hosted FOLDER INPUT_JSON OUTPUT_JSON`.
+"""A host in its own process, so that a test can kill it.
 
-Writes one JSON line to stdout for each event; SIGINT and SIGTERM request a stop.
+Usage: `python -m tests.conformance.hosted FOLDER INPUT_JSON OUTPUT_JSON`.
+
+It writes one JSON line to stdout per event. SIGINT and SIGTERM request a stop.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from tests.conformance.runs import job, provider
 
 
 class Printed:
-    """Events as lines."""
+    """Prints each event as a JSON line."""
 
     def __init__(self) -> None:
         self._rows = -1

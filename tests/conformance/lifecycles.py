@@ -16,7 +16,7 @@ from tests.conformance.runs import script
 
 @dataclass
 class Told:
-    """What a command told while it ran."""
+    """The events, resources and diagnostics that a command reported."""
 
     events: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
@@ -63,7 +63,7 @@ def carry_out(job: LifecycleJob, told: Told | None = None, stop: StopRequest | N
 
 
 class Background:
-    """A command in a thread of its own, to be stopped."""
+    """A command in its own thread, so that a test can stop it."""
 
     def __init__(self, job: LifecycleJob) -> None:
         self.told = Told()
@@ -74,7 +74,7 @@ class Background:
 
     def outcome(self) -> LifecycleOutcome:
         self._thread.join(20)
-        assert self._outcome is not None, "the command does not end"
+        assert self._outcome is not None, "the command did not end"
         return self._outcome
 
     def _run(self, job: LifecycleJob) -> None:

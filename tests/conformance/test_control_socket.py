@@ -1,4 +1,4 @@
-"""A running host answers at its socket: figures, a clean stop, and only to its own user."""
+"""The control socket of a running host: status, a clean stop, and access for its own user only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.conformance.runs import TASK, Background, Recorded, job, provider, ru
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Background]:
-    """A task that has settled 10 rows and waits."""
+    """A task that has settled 10 rows and is waiting."""
     run = Background(job(tmp_path, input=provider("input.py", 3, hold=True), socket_dir=tmp_path / "run"))
     run.events.wait_for_progress(lambda progress: progress.last_seq == 2)
     yield run
@@ -31,17 +31,17 @@ def path_of(folder: Path) -> Path:
     return socket_path(folder / "run", "dev", TASK)
 
 
-def test_status_gives_live_figures(running: Background, tmp_path: Path) -> None:
+def test_status_returns_live_figures(running: Background, tmp_path: Path) -> None:
     status = ask_host(path_of(tmp_path), "status")
     assert status is not None
     assert (status["schema_version"], status["task"], status["run_id"]) == (1, TASK, "run-1")
     assert (status["phase"], status["rows"], status["in_flight"]) == ("streaming", 10, 0)
-    assert status["checkpoints"] in (1, 2)  # a write may cover both acks
+    assert status["checkpoints"] in (1, 2)  # one write can cover both acks
     assert (status["input"], status["output"], status["restarts"]) == ("input", "output", 0)
     assert status["started_at"].endswith("Z")
 
 
-def test_stop_drains_and_the_socket_is_gone_with_the_run(running: Background, tmp_path: Path) -> None:
+def test_stop_drains_and_removes_the_socket(running: Background, tmp_path: Path) -> None:
     assert ask_host(path_of(tmp_path), "stop") == {"schema_version": 1, "stopping": True}
     assert running.result().drained
     assert not path_of(tmp_path).exists()
@@ -55,7 +55,7 @@ def test_the_socket_is_private(running: Background, tmp_path: Path) -> None:
     assert stat.S_IMODE(path_of(tmp_path).parent.stat().st_mode) == 0o700
 
 
-def test_a_connection_may_ask_again_and_in_pieces_beside_a_silent_one(running: Background, tmp_path: Path) -> None:
+def test_a_connection_can_send_several_requests_in_pieces(running: Background, tmp_path: Path) -> None:
     with connected(tmp_path) as silent, connected(tmp_path) as client, client.makefile("rb") as answers:
         silent.sendall(b'{"request":')
         for _ in range(2):
@@ -65,21 +65,21 @@ def test_a_connection_may_ask_again_and_in_pieces_beside_a_silent_one(running: B
 
 
 @pytest.mark.parametrize("line", [b"junk", b"[]", b"{}", b"\xff\xfe", b'{"request":"fly"}', b'{"request":[1]}'])
-def test_what_is_no_request_is_answered_by_an_error(running: Background, tmp_path: Path, line: bytes) -> None:
+def test_an_invalid_request_is_answered_with_an_error(running: Background, tmp_path: Path, line: bytes) -> None:
     with connected(tmp_path) as client, client.makefile("rb") as answers:
         client.sendall(line + b"\n")
         assert "request" in json.loads(answers.readline())["error"]
     assert ask_host(path_of(tmp_path), "status")
 
 
-def test_a_line_without_end_is_cut_off(running: Background, tmp_path: Path) -> None:
-    with connected(tmp_path) as client, pytest.raises(OSError):  # noqa: PT012  # until the host has hung up
+def test_an_endless_line_closes_the_connection(running: Background, tmp_path: Path) -> None:
+    with connected(tmp_path) as client, pytest.raises(OSError):  # noqa: PT012  # until the host closes the connection
         while True:
             client.sendall(b"x" * 65536)
     assert ask_host(path_of(tmp_path), "status")
 
 
-def test_a_socket_that_a_dead_host_left_is_replaced(tmp_path: Path) -> None:
+def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     path = path_of(tmp_path)
     path.parent.mkdir(parents=True)
     with socket.socket(socket.AF_UNIX) as left:
@@ -90,21 +90,21 @@ def test_a_socket_that_a_dead_host_left_is_replaced(tmp_path: Path) -> None:
     assert running.result().drained
 
 
-def test_a_path_that_is_too_long_for_an_address_works_all_the_same(tmp_path: Path) -> None:
+def test_a_path_longer_than_a_socket_address_works(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     running = started(tmp_path, socket_dir=folder / "run")
     assert ask_host(path_of(folder), "stop")
     assert running.result().drained
 
 
-def test_a_run_goes_on_without_a_socket_when_none_can_be_made(tmp_path: Path) -> None:
+def test_a_run_continues_if_its_socket_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("in the way")
     events = Recorded()
     assert run(job(tmp_path, socket_dir=tmp_path / "run"), events).rows == 10
     assert events.named("control.unavailable")
 
 
-def test_a_pause_before_a_restart_can_be_seen_and_ended(tmp_path: Path) -> None:
+def test_status_and_stop_work_during_a_restart_delay(tmp_path: Path) -> None:
     policy = RestartPolicy(initial_delay_s=600.0, max_delay_s=600.0)
     faulty = provider("input.py", 3, fault="exit")
     running = Background(job(tmp_path, input=faulty, restart=policy, socket_dir=tmp_path / "run"))
@@ -116,7 +116,7 @@ def test_a_pause_before_a_restart_can_be_seen_and_ended(tmp_path: Path) -> None:
     assert not running.result().drained
 
 
-def test_it_leaves_neither_threads_nor_descriptors(tmp_path: Path) -> None:
+def test_no_threads_or_descriptors_leak(tmp_path: Path) -> None:
     process = psutil.Process()
     before = process.num_fds(), threading.active_count()
     running = started(tmp_path)

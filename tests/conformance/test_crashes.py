@@ -1,4 +1,4 @@
-"""Whatever is killed, nothing is left running and nothing that was stored is lost."""
+"""Whichever process is killed, no process is left running and no stored state is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize("role", ["input", "output"])
-def test_a_provider_killed_from_outside_ends_the_run_and_the_other(role: str, tmp_path: Path) -> None:
+def test_a_killed_provider_ends_the_run_and_the_other_provider(role: str, tmp_path: Path) -> None:
     running = Background(job(tmp_path, input=provider("input.py", 3, rows=7, every=3, hold=True)))
     running.events.wait_for_progress(lambda progress: progress.last_seq == 3)
     pids = {fields["role"]: fields["pid"] for fields in running.events.named("provider.ready")}
@@ -37,8 +37,8 @@ def test_a_provider_killed_from_outside_ends_the_run_and_the_other(role: str, tm
     assert document["state"] == {"next": 7}
 
 
-def test_when_the_host_is_killed_both_providers_end_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    # Neither provider reads its stdin any more, so only the parent-death signal can end them.
+def test_providers_exit_when_the_host_is_killed_and_the_next_run_resumes(tmp_path: Path) -> None:
+    # Neither provider reads its stdin anymore, so only the parent-death signal can end them.
     with hosted(tmp_path, {"rows": 300, "size": 20_000, "every": 5}, {"fault": "idle"}) as host:
         pids = [host.wait_for(ready(role))["pid"] for role in ("output", "input")]
         host.process.send_signal(signal.SIGKILL)
@@ -48,14 +48,14 @@ def test_when_the_host_is_killed_both_providers_end_and_the_next_run_goes_on(tmp
     assert sink_numbers(tmp_path) == [0, 1, 2, 3]
 
 
-def test_what_a_provider_started_itself_ends_with_it(tmp_path: Path) -> None:
+def test_a_providers_child_processes_end_with_it(tmp_path: Path) -> None:
     child = tmp_path / "child"
     run(job(tmp_path, output=provider("output.py", 12, fault="child", child=str(child))))
     pid = int(child.read_text())
     wait_until(lambda: gone(pid), "the provider's own child has ended")
 
 
-def test_a_terminals_interrupt_drains_and_the_providers_do_not_get_it(tmp_path: Path) -> None:
+def test_a_terminal_interrupt_drains_and_does_not_reach_the_providers(tmp_path: Path) -> None:
     config = {"rows": 7, "every": 3, "hold": True}
     with hosted(tmp_path, config, {"sink": str(tmp_path / "sink")}) as host:
         host.wait_for(lambda event: event.get("rows") == 7)
@@ -64,7 +64,7 @@ def test_a_terminals_interrupt_drains_and_the_providers_do_not_get_it(tmp_path: 
     assert sink_numbers(tmp_path) == list(range(7))
 
 
-def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
+def test_a_second_interrupt_exits_immediately(tmp_path: Path) -> None:
     with hosted(tmp_path, {"hold": True, "fault": "deaf", "after": 99}, {}) as host:
         host.wait_for(lambda event: event.get("rows") == 10)
         host.process.send_signal(signal.SIGINT)
@@ -80,37 +80,37 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
         pytest.param({"hold_acks": 10**9}, id="acknowledges nothing"),
     ],
 )
-def test_an_output_that_lags_holds_the_input_back_in_bounded_memory(output: dict[str, Any], tmp_path: Path) -> None:
-    # 200 MB of rows, from an input that does not keep max_in_flight; a checkpoint (with a state) every 5 rows.
+def test_a_slow_output_blocks_the_input_in_bounded_memory(output: dict[str, Any], tmp_path: Path) -> None:
+    # 200 MB of rows from an input that ignores max_in_flight, with a checkpoint (and its state) every 5 rows.
     with hosted(tmp_path, {"rows": 4000, "size": 50_000, "every": 5}, output) as host:
         host.wait_for(ready("input"))
         process = psutil.Process(host.process.pid)
         input_process = psutil.Process(host.wait_for(ready("input"))["pid"])
-        wait_until(lambda: is_blocked(input_process), "the input is held back")
+        wait_until(lambda: is_blocked(input_process), "the input is blocked")
         assert process.memory_info().rss < 80e6
-        # Two kinds, since a signal that is pending already is not delivered twice.
+        # Two different signals, because a pending signal is not delivered twice.
         host.process.send_signal(signal.SIGTERM)
         host.process.send_signal(signal.SIGINT)
         assert host.process.wait(20) == 130
 
 
 class Hosted:
-    """A host process and what it has said."""
+    """A host process and its events."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self._said: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
 
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        for event in self._said:
+        for event in self._events:
             if wanted(event):
                 return event
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._said.append(json.loads(line))
-            if wanted(self._said[-1]):
-                return self._said[-1]
-        raise AssertionError(f"the host ended: {self._said}")
+            self._events.append(json.loads(line))
+            if wanted(self._events[-1]):
+                return self._events[-1]
+        raise AssertionError(f"the host ended: {self._events}")
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def ready(role: str) -> Callable[[dict[str, Any]], bool]:
 
 
 def is_blocked(process: psutil.Process) -> bool:
-    """Whether it could write nothing for a moment, after it had written a megabyte."""
+    """Whether the process has written at least a megabyte and is now unable to write."""
     before = process.io_counters().write_chars
     time.sleep(0.3)
     return before > 1e6 and process.io_counters().write_chars == before

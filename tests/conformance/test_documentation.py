@@ -1,4 +1,4 @@
-"""docs/reference/protocol.md is true: its providers run as they are printed there, its codes are those of the code."""
+"""docs/reference/protocol.md is accurate: its example providers run as printed, and it lists every code."""
 
 from __future__ import annotations
 

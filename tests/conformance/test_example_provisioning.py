@@ -1,4 +1,4 @@
-"""examples/provisioning holds in both of its environments, and what a plan of one suggests is about that one."""
+"""examples/provisioning is valid in both environments, and a plan suggests commands for its own environment."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def dstream(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("env", ["dev", "prod"])
-def test_the_example_keeps_to_the_providers_settings_in_each_environment(env: str, tmp_path: Path) -> None:
+def test_the_example_is_valid_in_each_environment(env: str, tmp_path: Path) -> None:
     done = dstream(tmp_path, "validate", "--config", str(EXAMPLE), "--var", f"env={env}")
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_plan_suggests_the_command_for_the_same_file_and_stack(tmp_path: Path) -> None:
+def test_a_plan_suggests_init_with_the_same_file_and_variables(tmp_path: Path) -> None:
     (tmp_path / "shop.hcl").write_text(TWO_ENVIRONMENTS % "false")
     done = dstream(tmp_path, "plan", "shop", "-c", "shop.hcl", "--var", "env=prod", "--var", "password=of mine")
     assert done.returncode == 0, done.stderr
     assert "Next: dstream init shop --config shop.hcl --var env=prod --var 'password=***'\n" in done.stdout
 
 
-def test_a_plan_that_would_be_refused_suggests_no_command_that_is(tmp_path: Path) -> None:
+def test_a_plan_that_init_would_refuse_suggests_no_next_command(tmp_path: Path) -> None:
     (tmp_path / "dstream.hcl").write_text(TWO_ENVIRONMENTS % "false")
     assert dstream(tmp_path, "init", "shop", "--yes").returncode == 0
     (tmp_path / "dstream.hcl").write_text(TWO_ENVIRONMENTS % "true")

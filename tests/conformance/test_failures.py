@@ -1,4 +1,4 @@
-"""A run that goes wrong: the cause in one sentence, the block's place, both processes gone, what was stored stays."""
+"""Failed runs: the error names the cause and the block, both processes exit, and stored state is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conformance.runs import Background, Recorded, job, provider, run, scr
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, and the words that its error must have."""
+    """A fault, and the words that its error must contain."""
 
     role: str
     code: str
@@ -80,7 +80,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_fault_ends_the_run_with_its_own_error(name: str, tmp_path: Path) -> None:
+def test_a_fault_ends_the_run_with_its_error(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     events = Recorded()
     error = failure(faulty_job(tmp_path, case.role, case.config), events)
@@ -96,7 +96,7 @@ def test_a_fault_ends_the_run_with_its_own_error(name: str, tmp_path: Path) -> N
     assert events.named("run.failed")[0]["code"] == case.code
 
 
-def test_a_failed_output_ends_the_run_without_waiting_for_an_input_that_only_heeds_eof(tmp_path: Path) -> None:
+def test_a_failed_output_ends_the_run_without_waiting_for_the_input(tmp_path: Path) -> None:
     the_input = provider("input.py", 3, hold=True, ignores_sigterm=True)
     the_job = job(tmp_path, input=the_input, output=provider("output.py", 12, fault="error"), exit_grace_s=60.0)
     started_s = time.monotonic()
@@ -110,7 +110,7 @@ def test_a_config_path_becomes_the_place_in_the_file(tmp_path: Path) -> None:
     assert (error.hint, error.config_path) == ("check", "tables[0]")
 
 
-def test_after_a_failure_what_was_acknowledged_is_stored_and_the_rest_repeated(
+def test_after_a_failure_the_next_run_repeats_only_unacknowledged_rows(
     tmp_path: Path,
 ) -> None:
     failure(faulty_job(tmp_path, "input", {"fault": "exit", "rows": 20, "every": 5, "after": 12}))
@@ -122,11 +122,11 @@ def test_after_a_failure_what_was_acknowledged_is_stored_and_the_rest_repeated(
 
 def test_an_unterminated_last_line_is_never_forwarded(tmp_path: Path) -> None:
     failure(faulty_job(tmp_path, "input", {"fault": "unterminated"}))
-    sink = tmp_path / "sink"  # an output that is ended soon enough has not even opened it
+    sink = tmp_path / "sink"  # missing if the output was terminated before opening it
     assert not sink.exists() or b"half" not in sink.read_bytes()
 
 
-def test_an_output_that_lives_but_reads_no_more_is_noticed_when_a_row_is_written(tmp_path: Path) -> None:
+def test_an_output_that_closes_its_stdin_fails_the_run(tmp_path: Path) -> None:
     more_than_a_pipe_holds = provider("input.py", 3, rows=200, size=50_000)
     error = failure(job(tmp_path, input=more_than_a_pipe_holds, output=provider("output.py", 12, fault="closes_stdin")))
     assert error.code == "provider.died"
@@ -146,9 +146,9 @@ ODD = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_a_program_that_is_no_provider_is_told_apart(kind: str, tmp_path: Path) -> None:
+def test_a_program_that_is_not_a_provider_gets_a_specific_error(kind: str, tmp_path: Path) -> None:
     code, detail = ODD[kind]
-    # Only what waits for the time to run out has little of it: on a busy machine an interpreter starts slowly.
+    # Only cases that wait for the timeout have a short one: an interpreter starts slowly on a busy machine.
     start_timeout_s = {"quiet": 0.7, "prose_stays": 4.0}.get(kind, 60.0)
     error = failure(job(tmp_path, input=odd("input", kind), start_timeout_s=start_timeout_s))
     assert error.code == code
@@ -157,14 +157,14 @@ def test_a_program_that_is_no_provider_is_told_apart(kind: str, tmp_path: Path) 
     assert not living_children()
 
 
-def test_a_provider_that_takes_too_long_to_be_ready_shows_its_last_stderr_lines(tmp_path: Path) -> None:
+def test_a_provider_that_is_not_ready_in_time_shows_its_last_stderr_lines(tmp_path: Path) -> None:
     error = failure(job(tmp_path, input=provider("input.py", 3, fault="not_ready"), start_timeout_s=1.0))
     assert error.code == "provider.not_ready"
     assert "no ready within 1 s" in error.message
     assert error.details == ("waiting for a database",)
 
 
-def test_an_input_in_output_position_is_named_before_any_line_1(tmp_path: Path) -> None:
+def test_an_input_used_as_output_is_refused_before_line_1(tmp_path: Path) -> None:
     error = failure(job(tmp_path, output=odd("output", "input")))
     assert isinstance(error, ConfigError)
     assert error.code == "provider.wrong_role"
@@ -175,13 +175,13 @@ def test_an_input_in_output_position_is_named_before_any_line_1(tmp_path: Path) 
     assert error.place == SourceLocation("dstream.hcl", 12)
 
 
-def test_an_output_in_input_position_is_named_before_any_line_1(tmp_path: Path) -> None:
+def test_an_output_used_as_input_is_refused_before_line_1(tmp_path: Path) -> None:
     error = failure(job(tmp_path, input=odd("input", "output")))
     assert error.message == '"servicebus" is an output provider and cannot be used as an input'
     assert "swap" in error.hint
 
 
-def test_an_executable_that_is_missing_or_none_is_a_config_error(tmp_path: Path) -> None:
+def test_a_missing_or_invalid_executable_is_a_config_error(tmp_path: Path) -> None:
     missing = replace(provider("input.py", 3), argv=[str(tmp_path / "nowhere")])
     assert failure(job(tmp_path, input=missing)).code == "provider.not_found"
     text = tmp_path / "text"
@@ -193,7 +193,7 @@ def test_an_executable_that_is_missing_or_none_is_a_config_error(tmp_path: Path)
     assert not living_children()
 
 
-def test_silence_is_noticed_while_the_host_waits_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_detected_while_the_host_waits_for_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MORE", "heartbeat")
     error = failure(job(tmp_path, input=provider("input.py", 3, hold=True, fault="silent", after=99), silence_s=0.5))
     assert error.code == "provider.silent"
@@ -212,14 +212,14 @@ def test_heartbeats_keep_a_quiet_provider_alive(tmp_path: Path, monkeypatch: pyt
     assert running.result().drained
 
 
-def test_a_relay_that_waits_for_the_output_does_not_blame_the_input(
+def test_an_input_blocked_by_a_slow_output_is_not_reported_as_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MORE", "heartbeat")
     running = Background(
         job(
             tmp_path,
-            # More than the pipes and the relay's buffer hold, to an output that reads nothing but beats.
+            # More than the pipes and the relay's buffer hold, to an output that reads nothing.
             input=provider("input.py", 3, rows=200, size=50_000),
             output=provider("output.py", 12, fault="idle"),
             silence_s=0.3,
@@ -287,7 +287,7 @@ def odd(role: str, kind: str) -> ProviderSpec:
 
 
 def living_children() -> list[psutil.Process]:
-    """Providers of this folder that are left; other tests' servers may be children of the same worker."""
+    """Providers of this folder that still run; servers of other tests can be children of the same worker."""
     folder = str(Path(__file__).parent)
     living = []
     for child in psutil.Process().children(recursive=True):

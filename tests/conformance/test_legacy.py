@@ -1,4 +1,4 @@
-"""Providers of the original protocol, in every pairing with those of this one."""
+"""Providers of the original protocol, paired with each other and with protocol 1 providers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def failure(*arguments: Any) -> DStreamError:
     return caught.value
 
 
-def test_the_original_ingester_streams_its_rows_and_its_prose_is_log(tmp_path: Path) -> None:
+def test_a_legacy_input_streams_its_rows_and_its_text_is_logged(tmp_path: Path) -> None:
     events = Recorded()
     summary = run(job(tmp_path, input=legacy("ingester"), **QUICK), events)
     assert sink_numbers(tmp_path) == list(range(8))
@@ -40,14 +40,14 @@ def test_the_original_ingester_streams_its_rows_and_its_prose_is_log(tmp_path: P
     assert events.named("state.not_kept")
 
 
-def test_a_legacy_input_that_crashes_fails_the_run_and_its_half_row_is_not_passed_on(tmp_path: Path) -> None:
+def test_a_crashed_legacy_input_fails_the_run_and_drops_its_partial_row(tmp_path: Path) -> None:
     error = failure(job(tmp_path, input=legacy("crashes"), **QUICK))
     assert error.code == "provider.died"
     assert "exited with code 3" in error.message
     assert b'"n":1' not in (tmp_path / "sink").read_bytes()
 
 
-def test_a_legacy_provider_may_refuse_in_the_originals_words(tmp_path: Path) -> None:
+def test_a_legacy_error_status_fails_the_run(tmp_path: Path) -> None:
     error = failure(job(tmp_path, input=legacy("refuses"), **QUICK))
     assert (error.code, error.message) == ("provider.failed", "no such database")
 
@@ -60,7 +60,7 @@ def test_rows_of_a_quiet_legacy_input_are_settled_while_it_waits_for_more(tmp_pa
     assert sink_numbers(tmp_path) == [0, 1, 2]
 
 
-def test_a_row_that_a_stop_cut_in_half_is_not_passed_on(tmp_path: Path) -> None:
+def test_a_row_truncated_by_a_stop_is_not_relayed(tmp_path: Path) -> None:
     running = Background(job(tmp_path, input=legacy("half"), **QUICK))
     running.events.wait_for_progress(lambda progress: progress.rows_settled == 1)
     running.stop.request()
@@ -68,14 +68,14 @@ def test_a_row_that_a_stop_cut_in_half_is_not_passed_on(tmp_path: Path) -> None:
     assert sink_numbers(tmp_path) == [0]
 
 
-def test_a_program_that_prints_rows_and_leaves_is_an_input(tmp_path: Path) -> None:
+def test_a_program_that_prints_rows_and_exits_is_an_input(tmp_path: Path) -> None:
     summary = run(job(tmp_path, input=legacy("printf"), **QUICK))
     assert (summary.rows, summary.drained) == (3, True)
     assert sink_numbers(tmp_path) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("kind", ["sink", "quiet_sink"])
-def test_a_legacy_output_gets_rows_only_and_is_settled_on_write(kind: str, tmp_path: Path) -> None:
+def test_a_legacy_output_gets_only_rows_and_they_settle_on_write(kind: str, tmp_path: Path) -> None:
     events = Recorded()
     summary = run(job(tmp_path, output=legacy(kind, str(tmp_path / "sink")), **QUICK), events)
     line_1, *rows = (tmp_path / "sink").read_text().splitlines()
@@ -95,14 +95,14 @@ def test_a_legacy_output_that_fails_at_the_end_fails_the_run(tmp_path: Path) -> 
     assert "exited with code 5" in error.message
 
 
-def test_both_may_be_legacy(tmp_path: Path) -> None:
+def test_both_providers_can_be_legacy(tmp_path: Path) -> None:
     output = legacy("sink", str(tmp_path / "sink"))
     summary = run(job(tmp_path, input=legacy("ingester"), output=output, **QUICK))
     assert (summary.rows, summary.drained) == (8, True)
     assert len((tmp_path / "sink").read_text().splitlines()) == 1 + 8
 
 
-def test_a_late_hello_starts_both_again_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_late_hello_restarts_both_providers_and_loses_nothing(tmp_path: Path) -> None:
     events = Recorded()
     late = ProviderSpec(argv=script("legacy.py", "late", str(tmp_path / "started")), config={}, label="late")
     summary = run(job(tmp_path, input=late, hello_timeout_s=0.3, legacy_ready_s=5.0), events)
@@ -112,9 +112,7 @@ def test_a_late_hello_starts_both_again_and_loses_nothing(tmp_path: Path) -> Non
     assert stored_state(tmp_path) is not None
 
 
-def test_one_that_has_shown_its_protocol_is_not_waited_for_as_long_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_known_legacy_input_is_not_waited_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run(job(tmp_path, input=legacy("ingester"), hello_timeout_s=0.2))
     begun_s = time.monotonic()
@@ -133,7 +131,7 @@ def test_silence_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not recall(sink.argv).is_legacy
 
 
-def test_a_hello_takes_back_what_was_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hello_overrides_the_remembered_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     spec = provider("input.py", 3)
     remember_protocol(spec.argv, is_legacy=True)
@@ -141,13 +139,13 @@ def test_a_hello_takes_back_what_was_remembered(tmp_path: Path, monkeypatch: pyt
     assert not recall(spec.argv).is_legacy
 
 
-def test_a_legacy_input_in_output_position_is_refused_at_its_first_row(tmp_path: Path) -> None:
+def test_a_legacy_input_used_as_output_is_refused_at_its_first_row(tmp_path: Path) -> None:
     error = failure(job(tmp_path, output=legacy("printf"), **QUICK))
     assert error.code == "provider.wrong_role"
     assert "is an input provider" in error.message
 
 
-def test_a_legacy_input_without_rows_is_suspected(tmp_path: Path) -> None:
+def test_a_legacy_input_without_rows_is_reported_as_quiet(tmp_path: Path) -> None:
     running = Background(job(tmp_path, input=legacy("quiet"), quiet_s=0.2, **QUICK))
     assert running.events.wait_for("input.quiet")["provider"] == "quiet"
     running.stop.request()
@@ -158,7 +156,7 @@ def test_a_legacy_input_cannot_run_once(tmp_path: Path) -> None:
     assert failure(job(tmp_path, input=legacy("quiet"), once=True, **QUICK)).code == "provider.no_once"
 
 
-def test_an_input_of_this_protocol_may_leave_checkpoints_out(tmp_path: Path) -> None:
+def test_a_protocol_1_input_can_omit_checkpoints(tmp_path: Path) -> None:
     script_path = tmp_path / "plain"
     script_path.write_text(
         "#!/bin/sh\n"
@@ -175,7 +173,7 @@ def test_an_input_of_this_protocol_may_leave_checkpoints_out(tmp_path: Path) -> 
     assert stored_state(tmp_path) is None
 
 
-def test_v1_runs_are_untouched_by_the_waiting_for_hello(tmp_path: Path) -> None:
+def test_a_short_hello_timeout_does_not_affect_protocol_1_runs(tmp_path: Path) -> None:
     assert run(job(tmp_path, input=provider("input.py", 3), **QUICK)).rows == 10
 
 
@@ -202,7 +200,7 @@ def test_the_role_of_a_legacy_provider_is_not_guessed(tmp_path: Path) -> None:
         introduce(provider("input.py", 3), "output", cwd=None, timeout_s=5.0, describe=False)
 
 
-def test_rows_of_a_legacy_input_whose_output_never_started_kill_no_thread(
+def test_rows_from_a_legacy_input_whose_output_failed_crash_no_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     died: list[object] = []

@@ -1,4 +1,4 @@
-"""Every input with every output, of this protocol and of the original one in three languages; and lifecycle commands."""
+"""Every input with every output: protocol 1, and the original protocol in three languages. Also lifecycle commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.conformance.runs import job, provider, run, script, stored_state
 
 HERE = Path(__file__).parent / "legacy"
 ROWS = 7
-LEGACY = ["python", "bash", *(["go"] if shutil.which("go") else [])]  # Go is no part of the tool chain
+LEGACY = ["python", "bash", *(["go"] if shutil.which("go") else [])]  # Go is optional
 ALL = ["v1", *LEGACY]
 COMMANDS: list[LifecycleName] = ["init", "plan", "status", "destroy"]
 QUICK: dict[str, Any] = {"hello_timeout_s": 0.5, "legacy_ready_s": 0.2}
@@ -71,7 +71,7 @@ def test_every_legacy_output_carries_out_every_lifecycle_command(
     assert not (tmp_path / "sink").exists()
 
 
-def test_a_legacy_output_that_has_answered_is_not_waited_for_as_long_again(
+def test_a_known_legacy_output_is_not_waited_for_again(
     legacy: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -83,7 +83,7 @@ def test_a_legacy_output_that_has_answered_is_not_waited_for_as_long_again(
 
 
 @pytest.mark.parametrize("output", LEGACY)
-def test_a_legacy_failure_is_one_whatever_its_exit_code(output: str, legacy: Make, tmp_path: Path) -> None:
+def test_a_legacy_failure_fails_the_command_whatever_its_exit_code(output: str, legacy: Make, tmp_path: Path) -> None:
     spec = legacy(output, "output", str(tmp_path / "sink"), fails=True)
     error = carry_out(lifecycle_job(spec, hello_timeout_s=0.3)).error
     assert error is not None
@@ -92,7 +92,7 @@ def test_a_legacy_failure_is_one_whatever_its_exit_code(output: str, legacy: Mak
 
 
 @pytest.mark.parametrize("input_", ALL)
-def test_no_input_in_the_output_block_carries_out_a_lifecycle_command(input_: str, legacy: Make) -> None:
+def test_an_input_in_the_output_block_refuses_lifecycle_commands(input_: str, legacy: Make) -> None:
     spec = (
         ProviderSpec(argv=script("input.py"), config={}, label="input")
         if input_ == "v1"

@@ -1,4 +1,4 @@
-"""The host's side of init, plan, status and destroy: providers that work, fail, die, hang, and are the wrong ones."""
+"""The host's side of init, plan, status and destroy: providers that work, fail, die, hang or have the wrong role."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def failure(folder: Path, kind: str) -> DStreamError:
     return caught.value
 
 
-def test_progress_and_the_last_line_are_told_and_the_exit_code_means_nothing(tmp_path: Path) -> None:
+def test_progress_and_result_are_reported_and_the_exit_code_is_ignored(tmp_path: Path) -> None:
     told = Told()
     outcome = carry_out(scripted(tmp_path, "works"), told)
     assert heard(tmp_path) == ["init"]
@@ -36,20 +36,20 @@ def test_progress_and_the_last_line_are_told_and_the_exit_code_means_nothing(tmp
     assert outcome.outputs == {"a": 1}
 
 
-def test_no_secret_gets_through_in_progress_logs_or_result(tmp_path: Path) -> None:
+def test_secrets_are_redacted_in_progress_logs_and_result(tmp_path: Path) -> None:
     told = Told()
     outcome = carry_out(scripted(tmp_path, "works", password="hunter2-canary"), told)
     assert "hunter2" not in repr((outcome, told.events, told.resources))
     assert told.resources[1].diff[0].new == "***"
 
 
-def test_a_failed_result_fails_by_the_kind_of_its_error_at_its_place(tmp_path: Path) -> None:
+def test_a_failed_result_carries_its_code_kind_and_place(tmp_path: Path) -> None:
     error = carry_out(scripted(tmp_path, "fails")).error
     assert error is not None
     assert (error.code, exit_code(error), str(error.place)) == ("world.locked", 4, "dstream.hcl:14:7")
 
 
-def test_a_failed_result_without_an_error_fails_all_the_same(tmp_path: Path) -> None:
+def test_a_failed_result_without_an_error_still_fails(tmp_path: Path) -> None:
     error = carry_out(scripted(tmp_path, "fails_plainly")).error
     assert error is not None
     assert (error.code, error.message, exit_code(error)) == ("provider.failed", "no reason", 1)
@@ -62,29 +62,29 @@ def test_a_provider_that_is_killed_has_no_result(tmp_path: Path) -> None:
     assert error.details == ("out of memory",)
 
 
-def test_a_provider_that_just_leaves_did_not_succeed(tmp_path: Path) -> None:
+def test_a_provider_that_exits_without_a_result_fails(tmp_path: Path) -> None:
     assert failure(tmp_path, "leaves").code == "provider.no_result"
 
 
-def test_a_line_that_is_neither_result_nor_control_line_is_refused(tmp_path: Path) -> None:
+def test_a_line_that_is_neither_result_nor_control_line_is_an_error(tmp_path: Path) -> None:
     assert failure(tmp_path, "junk").code == "protocol.bad_line"
 
 
-def test_a_control_line_over_its_limit_is_refused(tmp_path: Path) -> None:
+def test_a_control_line_over_the_limit_is_an_error(tmp_path: Path) -> None:
     error = failure(tmp_path, "big")
     assert error.code == "provider.line_too_long"
     assert "65,536" in error.message
 
 
-def test_a_quiet_provider_of_the_original_protocol_is_suspected_and_can_be_cancelled(tmp_path: Path) -> None:
+def test_a_quiet_legacy_provider_is_reported_and_can_be_cancelled(tmp_path: Path) -> None:
     running = Background(replace(scripted(tmp_path, "quiet"), hello_timeout_s=0.2, quiet_s=0.2))
-    wait_until(lambda: "provider.quiet" in [event for _, event, _ in running.told.events], "the suspicion")
+    wait_until(lambda: "provider.quiet" in [event for _, event, _ in running.told.events], "provider.quiet is logged")
     running.stop.request()
     assert running.outcome().is_interrupted
 
 
 @pytest.mark.parametrize("kind", ["closes", "unterminated", "stays"])
-def test_what_a_provider_does_behind_its_result_is_no_error(kind: str, tmp_path: Path) -> None:
+def test_provider_behavior_after_its_result_is_not_an_error(kind: str, tmp_path: Path) -> None:
     told = Told()
     assert carry_out(replace(scripted(tmp_path, kind), exit_grace_s=0.2), told).error is None
     assert told.events == []
@@ -98,7 +98,7 @@ def test_what_a_provider_does_behind_its_result_is_no_error(kind: str, tmp_path:
         ("newer", "provider.wrong_protocol", "speaks protocol 2"),
     ],
 )
-def test_a_provider_that_cannot_do_it_is_told_nothing(kind: str, code: str, words: str, tmp_path: Path) -> None:
+def test_an_unsuitable_provider_is_refused_before_line_1(kind: str, code: str, words: str, tmp_path: Path) -> None:
     error = failure(tmp_path, kind)
     assert (error.code, exit_code(error), str(error.place)) == (code, 3, "dstream.hcl:12")
     assert words in error.message
@@ -107,12 +107,12 @@ def test_a_provider_that_cannot_do_it_is_told_nothing(kind: str, code: str, word
     assert isinstance(error, NoInfrastructure) == (kind == "no_infrastructure")
 
 
-def test_a_late_hello_starts_it_again_with_time(tmp_path: Path) -> None:
+def test_a_late_hello_restarts_the_provider(tmp_path: Path) -> None:
     job = replace(scripted(tmp_path, "late"), hello_timeout_s=0.2)
     assert carry_out(job).error is None
 
 
-def test_stop_cancels_and_the_providers_own_end_is_waited_for(tmp_path: Path) -> None:
+def test_stop_cancels_and_waits_for_the_provider_to_finish(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "cancels"))
     assert running.told.begun.wait(60)
     running.stop.request()
@@ -120,7 +120,7 @@ def test_stop_cancels_and_the_providers_own_end_is_waited_for(tmp_path: Path) ->
     assert heard(tmp_path) == ["init", "stop"]
 
 
-def test_what_succeeds_in_spite_of_a_stop_has_succeeded(tmp_path: Path) -> None:
+def test_a_command_that_succeeds_despite_a_stop_is_successful(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "finishes"))
     assert running.told.begun.wait(60)
     running.stop.request()
@@ -128,7 +128,7 @@ def test_what_succeeds_in_spite_of_a_stop_has_succeeded(tmp_path: Path) -> None:
     assert (outcome.is_interrupted, outcome.error, outcome.outputs) == (False, None, {"a": 1})
 
 
-def test_a_second_stop_kills(tmp_path: Path) -> None:
+def test_a_second_stop_kills_the_provider(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "stubborn"))
     assert running.told.begun.wait(60)
     running.stop.request()
@@ -136,20 +136,20 @@ def test_a_second_stop_kills(tmp_path: Path) -> None:
     assert running.outcome().is_interrupted
 
 
-def test_the_deadline_of_a_cancelled_command_kills(tmp_path: Path) -> None:
+def test_a_cancelled_command_is_killed_at_its_deadline(tmp_path: Path) -> None:
     running = Background(replace(scripted(tmp_path, "stubborn"), cancel_deadline_s=0.2))
     assert running.told.begun.wait(60)
     running.stop.request()
     assert running.outcome().is_interrupted
 
 
-def test_a_provider_that_stops_sending_heartbeats_hangs(tmp_path: Path) -> None:
+def test_a_provider_that_stops_sending_heartbeats_fails_as_silent(tmp_path: Path) -> None:
     with pytest.raises(DStreamError) as caught:
         carry_out(replace(scripted(tmp_path, "silent"), silence_s=0.3, exit_grace_s=0.2))
     assert caught.value.code == "provider.silent"
 
 
-def test_nothing_of_a_command_is_left_behind(tmp_path: Path) -> None:
+def test_no_descriptors_leak(tmp_path: Path) -> None:
     before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
     for kind in ("works", "leaves", "input"):
         try:

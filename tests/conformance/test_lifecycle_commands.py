@@ -1,4 +1,4 @@
-"""`dstream init`, `plan`, `status`, `destroy` over the real command line."""
+"""`dstream init`, `plan`, `status` and `destroy` on the real command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def provider_of(process: subprocess.Popen[str], begun: str) -> psutil.Process:
-    """The provider's process, once it has been started and has begun its work."""
+    """The provider's process, once it has started work."""
 
     def find() -> psutil.Process | None:
         for child in psutil.Process(process.pid).children():
@@ -35,7 +35,7 @@ def provider_of(process: subprocess.Popen[str], begun: str) -> psutil.Process:
     return child
 
 
-def test_the_example_from_plan_to_destroy_reads_well(place: Place) -> None:
+def test_the_example_works_from_plan_to_destroy(place: Place) -> None:
     (place.folder / "dstream.hcl").write_text(EXAMPLE.read_text())
     task = "test-infrastructure"
     plan = place.dstream("plan", task)
@@ -69,7 +69,7 @@ def test_the_example_from_plan_to_destroy_reads_well(place: Place) -> None:
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=pytest.mark.soak)])
-def test_nothing_but_progress_is_on_stderr_however_often_it_is_run(rounds: int, place: Place) -> None:
+def test_stderr_shows_only_progress(rounds: int, place: Place) -> None:
     for number in range(rounds):
         place.queues(slow={"plan": "20ms", "init:orders": "20ms"} if number % 2 else {})
         for command in (["plan", "t"], ["init", "t", "--yes"], ["status", "t"], ["destroy", "t", "--yes"]):
@@ -79,7 +79,7 @@ def test_nothing_but_progress_is_on_stderr_however_often_it_is_run(rounds: int, 
             assert stray == [], command
 
 
-def test_init_does_only_what_is_left_to_do(place: Place) -> None:
+def test_init_changes_only_what_differs(place: Place) -> None:
     place.queues()
     assert place.dstream("init", "t", "--yes").returncode == 0
     place.set_real({**QUEUES, "orders": {"max_delivery_count": 77}})
@@ -90,7 +90,7 @@ def test_init_does_only_what_is_left_to_do(place: Place) -> None:
     assert third.stdout.endswith("Plan: no changes, 2 unchanged.\n")
 
 
-def test_plan_and_status_tell_by_their_exit_code_when_asked(place: Place) -> None:
+def test_detailed_exitcode_reports_changes_and_drift(place: Place) -> None:
     place.queues()
     assert place.dstream("plan", "t", "--detailed-exitcode").returncode == 2
     place.dstream("init", "t", "--yes")
@@ -105,7 +105,7 @@ def test_plan_and_status_tell_by_their_exit_code_when_asked(place: Place) -> Non
     assert place.dstream("status", "t", "--detailed-exitcode").returncode == 0
 
 
-def test_json_is_one_document_with_what_was_done(place: Place) -> None:
+def test_json_output_is_one_document(place: Place) -> None:
     place.queues()
     done = place.dstream("init", "t", "--yes", "--json")
     document = json.loads(done.stdout)
@@ -117,7 +117,7 @@ def test_json_is_one_document_with_what_was_done(place: Place) -> None:
     assert stream == {"checkpoint": None, "run_id": None, "stored_at": None, "running": None}
 
 
-def test_a_target_is_all_that_is_touched(place: Place) -> None:
+def test_init_with_a_target_changes_only_that_resource(place: Place) -> None:
     place.queues()
     assert place.dstream("init", "t", "--yes", "--target", "returns").returncode == 0
     assert place.world["real"] == {"returns": QUEUES["returns"]}
@@ -125,7 +125,7 @@ def test_a_target_is_all_that_is_touched(place: Place) -> None:
 
 
 @pytest.mark.parametrize("command", ["init", "destroy"])
-def test_without_a_terminal_nothing_changes_unless_told_yes(command: str, place: Place) -> None:
+def test_without_a_terminal_yes_is_required(command: str, place: Place) -> None:
     place.queues()
     done = place.dstream(command, "t")
     assert done.returncode == 3
@@ -135,7 +135,7 @@ def test_without_a_terminal_nothing_changes_unless_told_yes(command: str, place:
 
 
 @pytest.mark.parametrize(("answer", "code", "exists"), [(b"y\n", 0, True), (b"n\n", 1, False), (b"\x03", 130, False)])
-def test_at_a_terminal_the_plan_is_shown_and_the_answer_decides(
+def test_a_terminal_shows_the_plan_and_asks_for_confirmation(
     answer: bytes, code: int, exists: bool, place: Place
 ) -> None:
     place.queues()
@@ -149,7 +149,7 @@ def test_at_a_terminal_the_plan_is_shown_and_the_answer_decides(
     ("kind", "code"),
     [("config", 3), ("auth", 6), ("unreachable", 6), ("locked", 4), ("refused", 5), ("transient", 1), ("system", 1)],
 )
-def test_a_failure_exits_by_the_kind_of_its_error(kind: str, code: int, place: Place) -> None:
+def test_the_exit_code_follows_the_kind_of_error(kind: str, code: int, place: Place) -> None:
     place.queues(fail={"plan": kind})
     done = place.dstream("plan", "t")
     assert done.returncode == code
@@ -157,7 +157,7 @@ def test_a_failure_exits_by_the_kind_of_its_error(kind: str, code: int, place: P
     assert "dstream.hcl:" in done.stderr
 
 
-def test_what_was_made_before_a_failure_is_recorded_and_the_next_init_converges(place: Place) -> None:
+def test_init_resumes_after_partial_failure(place: Place) -> None:
     place.queues(fail={"init:returns": "transient"})
     done = place.dstream("init", "t", "--yes")
     assert done.returncode == 1
@@ -171,7 +171,7 @@ def test_what_was_made_before_a_failure_is_recorded_and_the_next_init_converges(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_cancels_a_slow_command_in_order(number: signal.Signals, code: int, place: Place) -> None:
+def test_a_signal_cancels_a_slow_command_cleanly(number: signal.Signals, code: int, place: Place) -> None:
     place.queues(slow={"init:returns": "1h"})
     process = place.start("init", "t", "--yes")
     wait_until(lambda: "orders" in place.world["real"], "the first resource")
@@ -183,10 +183,10 @@ def test_a_signal_cancels_a_slow_command_in_order(number: signal.Signals, code: 
     assert place.world["recorded"] == {"orders": QUEUES["orders"]}
 
 
-def test_a_killed_provider_fails_the_command_in_one_message(place: Place) -> None:
+def test_a_killed_provider_fails_the_command_with_one_message(place: Place) -> None:
     place.queues(slow={"status": "1h"})
     process = place.start("status", "t")
-    provider_of(process, "the provider at work").kill()
+    provider_of(process, "the provider has started work").kill()
     returned, _, stderr = ended(process)
     assert returned == 1
     assert lines_of(stderr)[0] == (
@@ -196,7 +196,7 @@ def test_a_killed_provider_fails_the_command_in_one_message(place: Place) -> Non
     assert "pipe" not in stderr.lower()
 
 
-def test_a_killed_host_cancels_in_order_and_leaves_nobody_at_work(place: Place) -> None:
+def test_a_provider_cleans_up_and_exits_when_its_host_is_killed(place: Place) -> None:
     (place.folder / "careful.py").write_text(
         "import os, pathlib, msgspec\n"
         "from dstream.sdk import OutputProvider, Plan, Resource, Result, Status, StdioProviderHost\n"
@@ -217,17 +217,20 @@ def test_a_killed_host_cancels_in_order_and_leaves_nobody_at_work(place: Place) 
         'task "t" {\n  input {\n    provider = "counter"\n  }\n  output {\n    provider_path = "careful.py"\n  }\n}\n'
     )
     process = place.start("status", "t")
-    pid = int(wait_until(lambda: (place.folder / "pid").exists() and (place.folder / "pid").read_text(), "the work"))
+    pid = int(
+        wait_until(
+            lambda: (place.folder / "pid").exists() and (place.folder / "pid").read_text(),
+            "the provider has started work",
+        )
+    )
     ended(process, signal.SIGKILL)
-    wait_until(lambda: not psutil.pid_exists(pid), "the provider's end")
+    wait_until(lambda: not psutil.pid_exists(pid), "the provider has exited")
     assert (place.folder / "tidied").exists()
 
 
 @pytest.mark.parametrize("command", [["plan"], ["init", "--yes"], ["status"], ["destroy", "--yes"]])
-def test_an_input_in_the_output_block_is_refused_before_anything_is_asked_of_it(
-    command: list[str], place: Place
-) -> None:
-    place.task(output="counter", intervall="no such setting: it never gets to see it")
+def test_an_input_in_the_output_block_is_refused_before_line_1(command: list[str], place: Place) -> None:
+    place.task(output="counter", intervall="unknown setting, but the provider never sees it")
     done = place.dstream(command[0], "t", *command[1:])
     assert done.returncode == 3
     assert lines_of(done.stderr) == [
@@ -256,7 +259,7 @@ def test_status_of_an_output_without_infrastructure_shows_the_stream(place: Plac
     assert re.search(r"stream           checkpoint \d+ of run", done.stdout)
 
 
-def test_status_shows_a_run_that_is_going_on(place: Place) -> None:
+def test_status_shows_a_run_in_progress(place: Place) -> None:
     place.task(output="console")
     path = place.folder / "dstream.hcl"
     path.write_text(path.read_text().replace("count = 5", "count = 1000000"))
@@ -268,7 +271,7 @@ def test_status_shows_a_run_that_is_going_on(place: Place) -> None:
     assert "streaming" not in place.dstream("status", "t").stdout
 
 
-def test_roles_are_checked_by_run_too_in_both_blocks(place: Place) -> None:
+def test_run_checks_the_roles_of_both_blocks(place: Place) -> None:
     place.task("swapped_input", input_="console", output="console")
     place.task("swapped_output", output="counter")
     for name in ("swapped_input", "swapped_output"):
@@ -278,7 +281,7 @@ def test_roles_are_checked_by_run_too_in_both_blocks(place: Place) -> None:
         assert "dstream.hcl:" in done.stderr
 
 
-def test_unless_every_task_can_do_it_none_is_touched(place: Place) -> None:
+def test_no_task_changes_unless_all_tasks_can(place: Place) -> None:
     place.queues()
     place.task("other", output="console")
     done = place.dstream("init", "t", "other", "--yes")
@@ -286,7 +289,7 @@ def test_unless_every_task_can_do_it_none_is_touched(place: Place) -> None:
     assert place.world["real"] == {}
 
 
-def test_a_secret_of_the_config_is_shown_nowhere(place: Place) -> None:
+def test_config_secrets_are_never_shown(place: Place) -> None:
     secret = {"connection_string": "Endpoint=sb://x;SharedAccessKey=canary-7f3a9b"}
     place.task(resources={"orders": secret})
     for command in (["plan", "t", "--json"], ["init", "t", "--yes", "--log-format", "json"]):

@@ -1,4 +1,4 @@
-"""Lifecycle commands again and again over one folder, with providers that are slow, fail and are killed in between."""
+"""Repeated lifecycle commands in one folder, with providers that are slow, fail or are killed in between."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ EMPTY = {"recorded": {}, "real": {}}
 
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(12, marks=pytest.mark.soak)])
-def test_whatever_befell_the_last_command_the_next_one_goes_on_from_what_is_recorded(
-    rounds: int, tmp_path: Path
-) -> None:
-    """Each round is 17 commands."""
+def test_init_resumes_whatever_happened_to_the_previous_command(rounds: int, tmp_path: Path) -> None:
+    """Each round runs 17 commands."""
     place = Place(tmp_path)
     for _ in range(rounds):
-        for befall in (nothing_befalls, slowness_befalls, a_failure_befalls, a_kill_befalls):
-            befall(place)
+        for disturb in (plan_only, slow_init, failed_init, killed_init):
+            disturb(place)
             place.queues()
             for command in (["init", "t", "--yes"], ["status", "t"], ["destroy", "t", "--yes"]):
                 assert clean(place.dstream(*command)) == 0
@@ -31,23 +29,23 @@ def test_whatever_befell_the_last_command_the_next_one_goes_on_from_what_is_reco
             assert providers_in(tmp_path) == []
 
 
-def nothing_befalls(place: Place) -> None:
+def plan_only(place: Place) -> None:
     place.queues()
     assert clean(place.dstream("plan", "t")) == 0
 
 
-def slowness_befalls(place: Place) -> None:
+def slow_init(place: Place) -> None:
     place.queues(slow={"plan": "50ms", "init:orders": "50ms"})
     assert clean(place.dstream("init", "t", "--yes")) == 0
 
 
-def a_failure_befalls(place: Place) -> None:
+def failed_init(place: Place) -> None:
     place.queues(fail={"init:returns": "transient"})
     assert clean(place.dstream("init", "t", "--yes")) == 1
     assert place.world["recorded"] == {"orders": QUEUES["orders"]}
 
 
-def a_kill_befalls(place: Place) -> None:
+def killed_init(place: Place) -> None:
     place.queues(slow={"init:returns": "1h"})
     process = place.start("init", "t", "--yes")
     wait_until(lambda: "orders" in place.world["recorded"], "the first resource")
@@ -59,7 +57,7 @@ def a_kill_befalls(place: Place) -> None:
 
 
 def clean(done: subprocess.CompletedProcess[str]) -> int:
-    """The exit code of a command that has said nothing but progress, and one error if it failed."""
+    """The exit code of a command, after checking that stderr has only progress and, if it failed, one error."""
     told = [line for line in done.stderr.splitlines() if line]
     errors = [number for number, line in enumerate(told) if line.startswith("Error: ")]
     assert len(errors) == bool(done.returncode), done.stderr
@@ -77,6 +75,6 @@ def providers_in(folder: Path) -> list[psutil.Process]:
         try:
             if "test_infrastructure" in " ".join(process.cmdline()) and process.cwd() == str(folder):
                 found.append(process)
-        except psutil.Error:  # it has ended, or is somebody else's
+        except psutil.Error:  # it has exited, or belongs to another user
             continue
     return found

@@ -1,4 +1,4 @@
-"""A pair that fails in a way that may pass is started again inside the same run, from the stored state."""
+"""Within a run, both providers are restarted from the stored state after a transient failure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dstream.errors import DStreamError
 from dstream.host import Job, RestartPolicy
 from tests.conformance.runs import Background, Recorded, job, provider, run, sink_numbers, stored_state
 
-AT_ONCE = RestartPolicy(initial_delay_s=0.01, max_delay_s=0.02)
+IMMEDIATE = RestartPolicy(initial_delay_s=0.01, max_delay_s=0.02)
 
 
 def restarting(folder: Path, **changes: Any) -> Job:
-    return job(folder, **{"restart": AT_ONCE, **changes})
+    return job(folder, **{"restart": IMMEDIATE, **changes})
 
 
 def failing_input(folder: Path, fault: str, **config: Any) -> Any:
@@ -43,7 +43,7 @@ def test_an_input_that_fails_is_restarted_from_the_stored_state(fault: str, tmp_
     summary = run(
         restarting(tmp_path, input=failing_input(tmp_path, fault, after=7, after_acks=1), run_id="the-run"), events
     )
-    # The first pair stored 5 rows and was lost two rows later; the second read 10 rows from there.
+    # The first pair stored 5 rows and failed two rows later; the second read 10 rows from there.
     assert sink_numbers(tmp_path)[:5] == list(range(5))
     assert sink_numbers(tmp_path)[-10:] == list(range(5, 15))
     document = stored_state(tmp_path)
@@ -56,9 +56,7 @@ def test_an_input_that_fails_is_restarted_from_the_stored_state(fault: str, tmp_
 
 
 @pytest.mark.parametrize("fault", ["killed", "exit", "error", "closes_stdin"])
-def test_an_output_that_fails_is_restarted_and_gets_again_what_it_had_not_acknowledged(
-    fault: str, tmp_path: Path
-) -> None:
+def test_a_restarted_output_gets_unacknowledged_rows_again(fault: str, tmp_path: Path) -> None:
     events = Recorded()
     size = 50_000 if fault == "closes_stdin" else 10
     summary = run(
@@ -73,7 +71,7 @@ def test_an_output_that_fails_is_restarted_and_gets_again_what_it_had_not_acknow
 
 
 @pytest.mark.parametrize("role", ["input", "output"])
-def test_a_provider_killed_from_outside_is_replaced_with_its_partner(role: str, tmp_path: Path) -> None:
+def test_a_killed_provider_is_restarted_with_its_partner(role: str, tmp_path: Path) -> None:
     running = Background(restarting(tmp_path, input=provider("input.py", 3, hold=True)))
     running.events.wait_for_progress(lambda progress: progress.last_seq == 2)
     first = [event["pid"] for event in running.events.named("provider.ready")]
@@ -87,7 +85,7 @@ def test_a_provider_killed_from_outside_is_replaced_with_its_partner(role: str, 
 
 
 @pytest.mark.parametrize("role", ["input", "output"])
-def test_a_provider_killed_before_it_was_ready_is_replaced(role: str, tmp_path: Path) -> None:
+def test_a_provider_killed_before_ready_is_restarted(role: str, tmp_path: Path) -> None:
     fault = failing_input(tmp_path, "killed_early") if role == "input" else failing_output(tmp_path, "killed_early")
     events = Recorded()
     summary = run(restarting(tmp_path, **{role: fault}), events)
@@ -106,7 +104,7 @@ def test_after_the_last_attempt_the_run_ends_with_the_last_error(tmp_path: Path)
     assert events.named("run.failed")[0]["code"] == "rows.lost"
 
 
-def test_stored_checkpoints_let_it_go_on_however_often_it_fails(tmp_path: Path) -> None:
+def test_progress_resets_the_restart_attempts(tmp_path: Path) -> None:
     policy = RestartPolicy(max_attempts=1, initial_delay_s=0.01)
     faulty = failing_input(tmp_path, "exit", after=7, after_acks=1, times=4)
     summary = run(restarting(tmp_path, input=faulty, restart=policy))
@@ -126,7 +124,7 @@ def test_stored_checkpoints_let_it_go_on_however_often_it_fails(tmp_path: Path) 
         pytest.param({"fault": "miscount"}, 0, id="counts differ"),
     ],
 )
-def test_only_what_may_pass_is_tried_again(changes: dict[str, Any], restarts: int, tmp_path: Path) -> None:
+def test_only_transient_failures_are_retried(changes: dict[str, Any], restarts: int, tmp_path: Path) -> None:
     events = Recorded()
     the_job = restarting(tmp_path, input=failing_input(tmp_path, **changes))
     if restarts:
@@ -137,7 +135,7 @@ def test_only_what_may_pass_is_tried_again(changes: dict[str, Any], restarts: in
     assert len(events.named("run.restarting")) == restarts
 
 
-def test_a_start_position_is_given_until_a_state_is_stored(tmp_path: Path) -> None:
+def test_the_start_position_is_sent_until_a_state_is_stored(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     config = {"starts": str(starts), "after": 7, "after_acks": 1}
     run(restarting(tmp_path, input=failing_input(tmp_path, "exit", **config), from_="earliest"))
@@ -147,7 +145,7 @@ def test_a_start_position_is_given_until_a_state_is_stored(tmp_path: Path) -> No
     ]
 
 
-def test_a_stop_during_the_pause_ends_the_run_at_once_and_says_that_work_was_left(tmp_path: Path) -> None:
+def test_a_stop_during_the_restart_delay_ends_the_run_undrained(tmp_path: Path) -> None:
     policy = RestartPolicy(initial_delay_s=600.0, max_delay_s=600.0)
     running = Background(restarting(tmp_path, input=provider("input.py", 3, fault="exit"), restart=policy))
     running.events.wait_for("run.restarting")
@@ -157,7 +155,7 @@ def test_a_stop_during_the_pause_ends_the_run_at_once_and_says_that_work_was_lef
     assert running.events.named("run.finished")[0]["undone"] == 3
 
 
-def test_a_stop_before_the_restarted_pair_is_ready_says_that_work_was_left(tmp_path: Path) -> None:
+def test_a_stop_before_the_restarted_pair_is_ready_ends_the_run_undrained(tmp_path: Path) -> None:
     running = Background(restarting(tmp_path, input=failing_input(tmp_path, "exit", then="not_ready")))
     running.events.wait_for("run.restarting")
     running.events.wait_until(lambda: len(running.events.named("provider.ready")) == 3)
@@ -165,33 +163,33 @@ def test_a_stop_before_the_restarted_pair_is_ready_says_that_work_was_left(tmp_p
     assert not running.result().drained
 
 
-def test_restarts_leave_neither_threads_nor_descriptors(tmp_path: Path) -> None:
+def test_restarts_leak_no_threads_or_descriptors(tmp_path: Path) -> None:
     process = psutil.Process()
     before = process.num_fds(), threading.active_count()
     run(restarting(tmp_path, input=failing_input(tmp_path, "killed", times=2)))
     assert (process.num_fds(), threading.active_count()) == before
 
 
-def test_a_run_drains_by_itself_when_it_has_read_enough_rows(tmp_path: Path) -> None:
+def test_a_run_drains_at_max_rows(tmp_path: Path) -> None:
     events = Recorded()
     summary = run(restarting(tmp_path, input=provider("input.py", 3, hold=True), max_rows=10), events)
     assert (summary.drained, summary.rows) == (True, 10)
     assert events.named("run.draining")
 
 
-def test_rows_before_a_restart_count_for_the_limit(tmp_path: Path) -> None:
+def test_rows_before_a_restart_count_toward_max_rows(tmp_path: Path) -> None:
     faulty = failing_input(tmp_path, "exit", after=7, after_acks=1, hold=True)
     summary = run(restarting(tmp_path, input=faulty, max_rows=15))
     assert (summary.drained, summary.rows) == (True, 15)
 
 
-def test_a_run_drains_by_itself_when_its_time_is_over(tmp_path: Path) -> None:
+def test_a_run_drains_at_max_duration(tmp_path: Path) -> None:
     summary = run(restarting(tmp_path, input=provider("input.py", 3, hold=True), max_duration_s=0.3))
     assert summary.drained
     assert 0.3 <= summary.streamed_s < 5
 
 
-def test_what_a_lost_provider_said_of_its_lag_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lag_of_a_failed_provider_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MORE", "heartbeat")
     running = Background(restarting(tmp_path, input=failing_input(tmp_path, "", hold=True, then="not_ready")))
     progress = running.events.wait_for_progress(lambda progress: progress.lag_ms == 5)

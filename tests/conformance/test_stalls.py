@@ -1,4 +1,4 @@
-"""Back-pressure: an output that takes nothing for minutes is waited for, and full pipes never stop a run for good."""
+"""Back-pressure: a run waits for an output that reads nothing for minutes, and full pipes never deadlock it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STALL_S = 600.0
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that moves only when the test advances it."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -23,21 +23,21 @@ class Clock:
         return self.now_s
 
 
-def test_an_output_that_stalls_for_minutes_restarts_nobody_and_loses_nothing(
+def test_an_output_that_stalls_for_minutes_causes_no_restart_and_no_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MORE", "heartbeat")
     monkeypatch.setenv("OUT_MORE", "heartbeat")
     clock, go = Clock(), tmp_path / "go"
     stalling = provider("output.py", 12, fault="stalls", go=str(go), sink=str(tmp_path / "sink"))
-    # More rows than the pipes and the relay hold, so that the relay stands and the input can't even send a heartbeat.
+    # More rows than the pipes and the relay hold, so the relay blocks and the input can't even send a heartbeat.
     wide = provider("input.py", 3, rows=200, size=50_000)
     running = Background(job(tmp_path, input=wide, output=stalling, restart=RestartPolicy()), clock)
     running.events.wait_for("run.started")
     start_s = clock.now_s
     while clock.now_s < start_s + STALL_S:
-        # The output lives: it is heard between any two steps, each shorter than the silence that counts as an end.
-        wait_for_beats(running.events, 2)
+        # The output is alive: it sends heartbeats between steps, and each step is shorter than the silence timeout.
+        wait_for_heartbeats(running.events, 2)
         clock.now_s += STEP_S
     assert running.events.last_progress.rows_settled == 0
     go.touch()
@@ -47,13 +47,13 @@ def test_an_output_that_stalls_for_minutes_restarts_nobody_and_loses_nothing(
     assert sink_numbers(tmp_path) == list(range(200))
 
 
-def wait_for_beats(events: Recorded, count: int) -> None:
+def wait_for_heartbeats(events: Recorded, count: int) -> None:
     wanted = len(events.named("provider.log")) + count
     events.wait_until(lambda: len(events.named("provider.log")) >= wanted)
 
 
-def test_pipes_that_are_full_both_ways_do_not_deadlock(tmp_path: Path) -> None:
-    # Both write megabytes to stderr, the output to stdout as well, while 2 MB wait in front of it; the input reads no ack.
+def test_pipes_full_in_both_directions_do_not_deadlock(tmp_path: Path) -> None:
+    # Both write megabytes to stderr, the output also to stdout, while 2 MB of rows are pending; the input reads no acks.
     events = Recorded()
     chatty = provider("output.py", 12, fault="chatters", sink=str(tmp_path / "sink"))
     wide = provider("input.py", 3, fault="chatters", rows=20, size=200_000, every=2, after=0)

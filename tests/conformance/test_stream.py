@@ -1,4 +1,4 @@
-"""A run that goes well: every row once, in order, the checkpoint behind the rows, acks behind the checkpoint."""
+"""Successful runs: every row once and in order, then the checkpoint, then its ack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dstream.host import StopRequest
 from tests.conformance.runs import TASK, Background, Recorded, job, provider, run, sink_numbers, stored_state
 
 
-def test_a_finite_input_is_carried_to_the_last_row_and_its_checkpoint_stored(tmp_path: Path) -> None:
+def test_a_finite_input_is_relayed_completely_and_its_checkpoint_stored(tmp_path: Path) -> None:
     acks = tmp_path / "acks"
     events = Recorded()
     summary = run(job(tmp_path, input=provider("input.py", 3, rows=12, every=5, acks=str(acks))), events)
@@ -42,7 +42,7 @@ def test_the_state_file_is_private(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir() if file.name.startswith(".")] == []
 
 
-def test_the_next_run_goes_on_behind_the_stored_state(tmp_path: Path) -> None:
+def test_the_next_run_resumes_from_the_stored_state(tmp_path: Path) -> None:
     for _ in range(3):
         run(job(tmp_path, input=provider("input.py", 3, rows=7, every=3)))
     assert sink_numbers(tmp_path) == list(range(21))
@@ -52,20 +52,20 @@ def test_the_next_run_goes_on_behind_the_stored_state(tmp_path: Path) -> None:
     assert document["seq"] == 3  # each run counts from 1
 
 
-def test_data_crosses_byte_for_byte_also_in_lines_longer_than_a_read(tmp_path: Path) -> None:
+def test_long_lines_are_relayed_byte_for_byte(tmp_path: Path) -> None:
     size = 3 * 1024 * 1024
     run(job(tmp_path, input=provider("input.py", 3, rows=4, every=1, size=size)))
     expected = b"".join(b'{"data":{"n":%d,"pad":"%s"},"metadata":{}}\n' % (n, b"x" * size) for n in range(4))
     assert (tmp_path / "sink").read_bytes() == expected
 
 
-def test_an_input_with_nothing_to_say_ends_well_without_a_checkpoint(tmp_path: Path) -> None:
+def test_an_input_without_rows_succeeds_without_a_checkpoint(tmp_path: Path) -> None:
     summary = run(job(tmp_path, input=provider("input.py", 3, rows=0)))
     assert summary.drained
     assert stored_state(tmp_path) is None
 
 
-def test_acks_that_cover_several_checkpoints_store_the_newest(tmp_path: Path) -> None:
+def test_an_ack_for_several_checkpoints_stores_the_latest(tmp_path: Path) -> None:
     sink = str(tmp_path / "sink")
     summary = run(
         job(
@@ -78,7 +78,7 @@ def test_acks_that_cover_several_checkpoints_store_the_newest(tmp_path: Path) ->
     assert summary.rows == 20
 
 
-def test_rejected_rows_count_as_settled_and_are_told(tmp_path: Path) -> None:
+def test_rejected_rows_count_as_settled_and_are_reported(tmp_path: Path) -> None:
     sink = str(tmp_path / "sink")
     events = Recorded()
     summary = run(job(tmp_path, output=provider("output.py", 12, sink=sink, rejected=1)), events)
@@ -91,20 +91,20 @@ def test_an_unknown_control_line_is_ignored(tmp_path: Path) -> None:
     assert summary.rows == 10
 
 
-def test_an_input_that_leaves_behind_its_end_does_not_spoil_the_run(tmp_path: Path) -> None:
+def test_an_input_may_exit_right_after_its_end_line(tmp_path: Path) -> None:
     output = provider("output.py", 12, sink=str(tmp_path / "sink"), delay=0.02)
     summary = run(job(tmp_path, input=provider("input.py", 3, fault="leaves_at_end"), output=output))
     assert (summary.rows, summary.drained) == (10, True)
 
 
-def test_a_bad_exit_after_everything_is_stored_is_only_told(tmp_path: Path) -> None:
+def test_a_nonzero_exit_after_everything_is_stored_is_only_logged(tmp_path: Path) -> None:
     events = Recorded()
     output = provider("output.py", 12, fault="bad_exit")
     assert run(job(tmp_path, output=output), events).drained
     assert events.wait_for("provider.bad_exit")["exit_code"] == 4
 
 
-def test_prose_of_an_output_and_stderr_are_shown_as_its_log(tmp_path: Path) -> None:
+def test_text_on_an_outputs_stdout_is_logged(tmp_path: Path) -> None:
     events = Recorded()
     run(job(tmp_path, output=provider("output.py", 12, fault="prose")), events)
     assert [(e["role"], e["provider"], e["message"]) for e in events.named("provider.log")] == [
@@ -112,9 +112,7 @@ def test_prose_of_an_output_and_stderr_are_shown_as_its_log(tmp_path: Path) -> N
     ]
 
 
-def test_stop_drains_what_was_read_and_tells_the_output_to_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_drains_read_rows_and_stops_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped, acks = tmp_path / "stopped", tmp_path / "acks"
     running = Background(
         job(
@@ -132,7 +130,7 @@ def test_stop_drains_what_was_read_and_tells_the_output_to_stop(
     assert acks.read_text().split()[-1] == "3"
 
 
-def test_a_stop_that_was_requested_before_the_start_moves_nothing(tmp_path: Path) -> None:
+def test_a_stop_requested_before_the_start_relays_nothing(tmp_path: Path) -> None:
     stop = StopRequest()
     stop.request()
     summary = run(job(tmp_path), stop=stop)
@@ -140,7 +138,7 @@ def test_a_stop_that_was_requested_before_the_start_moves_nothing(tmp_path: Path
     assert not (tmp_path / "sink").exists() or not (tmp_path / "sink").read_bytes()
 
 
-def test_a_second_stop_kills_at_once_and_keeps_what_is_stored(tmp_path: Path) -> None:
+def test_a_second_stop_kills_immediately_and_keeps_stored_state(tmp_path: Path) -> None:
     running = Background(
         job(
             tmp_path,
@@ -161,7 +159,7 @@ def test_a_second_stop_kills_at_once_and_keeps_what_is_stored(tmp_path: Path) ->
     assert document["state"] == {"next": 6}
 
 
-def test_at_the_drain_deadline_both_are_killed(tmp_path: Path) -> None:
+def test_both_providers_are_killed_at_the_drain_deadline(tmp_path: Path) -> None:
     running = Background(
         job(
             tmp_path,
@@ -174,14 +172,14 @@ def test_at_the_drain_deadline_both_are_killed(tmp_path: Path) -> None:
     assert not running.result().drained
 
 
-def test_a_provider_that_does_not_leave_after_its_work_is_ended(tmp_path: Path) -> None:
+def test_a_provider_that_does_not_exit_is_terminated(tmp_path: Path) -> None:
     events = Recorded()
     summary = run(job(tmp_path, input=provider("input.py", 3, fault="lingers", after=99), exit_grace_s=0.3), events)
     assert summary.drained
     assert events.wait_for("provider.ended_late")["role"] == "input"
 
 
-def test_one_run_a_task_and_the_second_names_the_first(tmp_path: Path) -> None:
+def test_a_task_has_one_run_and_a_second_names_the_first(tmp_path: Path) -> None:
     first = Background(job(tmp_path, input=provider("input.py", 3, hold=True)))
     try:
         first.events.wait_for("run.started")
@@ -215,7 +213,7 @@ def test_the_state_of_another_input_is_refused_before_line_1(tmp_path: Path, mon
     assert sink_numbers(tmp_path) == list(range(10))
 
 
-def test_a_changed_output_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_output_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(job(tmp_path))
     monkeypatch.setenv("OUT_NAME", "elsewhere")
     events = Recorded()
@@ -241,7 +239,7 @@ def test_phases_and_lag_come_from_heartbeats(tmp_path: Path, monkeypatch: pytest
     assert running.result().progress.lag_ms == 5
 
 
-def test_secrets_are_hidden_in_everything_that_is_told(tmp_path: Path) -> None:
+def test_secrets_are_redacted_in_events_and_errors(tmp_path: Path) -> None:
     secret = "hunter2-and-more"
     spec = replace(
         provider(
@@ -256,7 +254,7 @@ def test_secrets_are_hidden_in_everything_that_is_told(tmp_path: Path) -> None:
     assert "***" in caught.value.message
 
 
-def test_a_secret_is_not_stored_in_a_state(tmp_path: Path) -> None:
+def test_a_state_with_a_secret_is_not_stored(tmp_path: Path) -> None:
     secret = "hunter2-and-more"
     spec = replace(provider("input.py", 3, extra_state={"login": secret}), secrets=frozenset({secret}))
     with pytest.raises(SystemFault) as caught:
@@ -265,7 +263,7 @@ def test_a_secret_is_not_stored_in_a_state(tmp_path: Path) -> None:
     assert stored_state(tmp_path) is None
 
 
-def test_runs_leave_neither_threads_nor_descriptors(tmp_path: Path) -> None:
+def test_runs_leak_no_threads_or_descriptors(tmp_path: Path) -> None:
     process = psutil.Process()
     runs = [
         job(tmp_path / "good"),
@@ -281,7 +279,7 @@ def test_runs_leave_neither_threads_nor_descriptors(tmp_path: Path) -> None:
     assert (process.num_fds(), threading.active_count()) == before
 
 
-def test_reset_forgets_the_checkpoint_first_and_under_the_lock(tmp_path: Path) -> None:
+def test_reset_deletes_the_checkpoint_under_the_lock(tmp_path: Path) -> None:
     run(job(tmp_path))
     events = Recorded()
     assert run(job(tmp_path, reset=True, from_="earliest"), events).rows == 10
@@ -298,7 +296,7 @@ def test_reset_forgets_the_checkpoint_first_and_under_the_lock(tmp_path: Path) -
         first.result()
 
 
-def test_reset_helps_where_the_state_cannot_be_read(tmp_path: Path) -> None:
+def test_reset_recovers_from_an_unreadable_state(tmp_path: Path) -> None:
     run(job(tmp_path))
     (tmp_path / "state" / "dev" / f"{TASK}.json").write_text("junk")
     with pytest.raises(ConfigError):

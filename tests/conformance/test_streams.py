@@ -1,14 +1,21 @@
-"""Recorded protocol streams, with what must come of them: streams/*.jsonl, over the host and a well-behaved other side.
+"""Plays recorded protocol streams (streams/*.jsonl) against the host, with a well-behaved provider on the other side.
 
-A file's first line says what it is, who plays it, and what to expect:
+The first line of a file describes the stream:
 
-    role    input or output
-    expect  {"drained": true} or {"code": "..", "says": ".."}; "rows": rows that must reach the sink (of a success: all
-            and no other); "state": what must be stored then, null for nothing
+    what    what the stream shows
+    role    the role that the player takes: input or output
+    expect  {"drained": true} or {"code": "...", "says": "..."}; "rows": the number of rows that must reach the sink (on
+            success, exactly these); "state": the state that must be stored, or null
 
-Each further line is a step of the player: `line` (a line), `row` (a line that is data), `part` (text without newline),
-`hex` (bytes; with `row_hex` they are a row), `fill` and `times` (a text so many times), `wait` (for a line of the host
-with these fields, or "eof"), `exit` (with this code; by default with 0 at the end).
+Each further line is one step of the player:
+
+    line    write a line
+    row     write a line of data
+    part    write text without a newline
+    hex     write bytes; with row_hex they are a row
+    fill    write a text, repeated `times` times
+    wait    wait for a line from the host with these fields, or for "eof"
+    exit    exit with this code; the default is to exit with 0 after the last step
 """
 
 from __future__ import annotations
@@ -29,7 +36,7 @@ MAX_LINE = 100_000
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.stem)
-def test_a_recorded_stream_ends_as_it_must(stream: Path, tmp_path: Path) -> None:
+def test_a_recorded_stream_ends_as_expected(stream: Path, tmp_path: Path) -> None:
     head, *steps = [json.loads(line) for line in stream.read_text().splitlines()]
     expected = head["expect"]
     played = replace(provider(f"{head['role']}.py", 3), argv=script("player.py", str(stream)), label="player")
@@ -53,7 +60,7 @@ def test_a_recorded_stream_ends_as_it_must(stream: Path, tmp_path: Path) -> None
 
 
 def check_sink(sink: Path, steps: list[dict[str, Any]], expected: dict[str, Any]) -> None:
-    """Byte for byte what was played, in order; behind what was acknowledged, a failure may lose some."""
+    """The sink has the played rows, byte for byte and in order. After a failure, unacknowledged rows may be missing."""
     played = [
         bytes.fromhex(step["row_hex"]) if "row_hex" in step else step["row"].encode()
         for step in steps
@@ -66,6 +73,6 @@ def check_sink(sink: Path, steps: list[dict[str, Any]], expected: dict[str, Any]
         assert len(arrived) == len(played) == expected["rows"]
 
 
-def test_no_recording_is_without_effect() -> None:
+def test_every_recording_is_found_and_unique() -> None:
     assert len(STREAMS) >= 30
     assert len({stream.read_text() for stream in STREAMS}) == len(STREAMS)

@@ -1,4 +1,4 @@
-// A provider of the original protocol, as its Go programs are: `input` or `output SINK`.
+// A provider of the original protocol, modeled on its Go programs: `input` or `output SINK`.
 package main
 
 import (

@@ -1,4 +1,4 @@
-"""Providers of the original protocol, as its .NET SDK makes them: `input` or `output SINK`."""
+"""Providers of the original protocol, modeled on its .NET SDK: `input` or `output SINK`."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def input_provider():
 def output_provider(sink):
     asked = json.loads(sys.stdin.readline())
     if asked["command"] != "run":
-        sys.stdin.read()  # it waits for EOF: a host that keeps stdin open would wait for ever
+        sys.stdin.read()  # waits for EOF: a host that keeps stdin open would wait forever
         return infrastructure(asked["command"], asked["config"])
     say({"status": "ready"})
     with open(sink, "a") as file:
@@ -31,7 +31,7 @@ def output_provider(sink):
 
 
 def infrastructure(command, config):
-    sys.stderr.write(command + " begins\n")
+    sys.stderr.write(command + " started\n")
     failed = config.get("fails", False)
     say(
         {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A provider of the original protocol that says nothing before its work: `input` or `output SINK`.
+# A provider of the original protocol that writes nothing before its first row or result: `input` or `output SINK`.
 if [ "$1" = input ]; then
   line_1=$(cat)
   rows=${line_1#*\"rows\":}

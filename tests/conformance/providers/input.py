@@ -1,7 +1,7 @@
-"""A well-behaved input: `rows` lines behind its state, a checkpoint every `every`; then end, or `hold` until stop.
+"""A well-behaved input: `rows` rows from its state on, a checkpoint every `every` rows, then the end or `hold` until stop.
 
-`fault` makes it break one rule, after `after` rows and `after_acks` acks. Files: `acks` gets the acks it received,
-`starts` what line 1 said of the position.
+`fault` makes it break one rule after `after` rows and `after_acks` acks. It writes two files: the acks it received to
+`acks`, and the start position from line 1 to `starts`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Providers of the original protocol, by the first argument: no hello, no control lines."""
+"""Providers of the original protocol: no hello, no control lines. The first argument selects the behavior."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ def row(n):
     return b'{"data":{"n":%d},"metadata":{"Id":"%d"}}\n' % (n, n)
 
 
-if kind == "ingester":  # reads its config up to EOF, logs to stdout, then rows; the last one unended
+if kind == "ingester":  # reads its config up to EOF, logs to stdout, then writes rows; the last row has no newline
     assert b'"rows":7' in whole_stdin()
     raw(b'Connecting\n{"status":"ready"}\n')
     for n in range(7):
@@ -35,20 +35,20 @@ if kind == "refuses":
     whole_stdin()
     raw(b'{"status":"error","message":"no such database"}\n')
     sys.exit(1)
-if kind == "streams":  # quiet at first: ready by its silence; then rows until it is told to end
+if kind == "streams":  # silent at first, which counts as ready; then rows until SIGTERM
     whole_stdin()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     time.sleep(float(sys.argv[2]))
     for n in range(3):
         raw(row(n))
     time.sleep(60)
-if kind == "half":  # is ended in the middle of a row
+if kind == "half":  # stopped in the middle of a row
     whole_stdin()
     raw(row(0) + row(1)[:-5])
     time.sleep(60)
-if kind == "printf":  # asks nothing, says three rows, leaves
+if kind == "printf":  # reads nothing, writes three rows, exits
     raw(row(0) + row(1) + row(2))
-if kind == "late":  # speaks the protocol, but slowly; must be given time
+if kind == "late":  # sends a hello, but late; the host must wait
     if os.path.exists(sys.argv[2]):
         time.sleep(0.8)
     open(sys.argv[2], "w").close()

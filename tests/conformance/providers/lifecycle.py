@@ -1,4 +1,4 @@
-"""An output with infrastructure, by hand: what it does with a lifecycle command is its first argument."""
+"""An output with infrastructure, without the SDK. The first argument selects how it handles a lifecycle command."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ elif kind == "no_infrastructure":
     hello("output", "writer", "ack")
 elif kind == "newer":
     hello("output", "writer", "infrastructure", protocol=2)
-elif kind == "quiet":  # of the original protocol, and does not know the command
+elif kind == "quiet":  # an original provider that does not know the command
     command()
     time.sleep(30)
 elif kind == "late":
@@ -47,9 +47,9 @@ if kind in ("works", "late"):
     say({"dstream": "resource", "phase": "done", **resource, "diff": diff})
     say({"dstream": "diagnostic", "severity": "warning", "message": "the tier is small"})
     success(resources=[{**resource, "phase": "done", "diff": diff}])
-    sys.exit(7)  # its exit code means nothing
+    sys.exit(7)  # the host ignores the exit code
 if kind == "fails":
-    error = {"code": "world.locked", "kind": "locked", "message": "someone else is at it", "config_path": "tables[0]"}
+    error = {"code": "world.locked", "kind": "locked", "message": "locked by someone else", "config_path": "tables[0]"}
     say({"status": "Failed", "resources": [], "message": "no", "error": error})
     sys.exit(0)
 if kind == "fails_plainly":
@@ -67,7 +67,7 @@ if kind == "big":
     time.sleep(30)
 if kind == "unterminated":
     raw(b'{"status":"Success","resources":[]}')
-if kind == "closes":  # reads nothing more, and the host may be writing
+if kind == "closes":  # stops reading while the host may be writing
     os.close(0)
     success()
 if kind == "stays":

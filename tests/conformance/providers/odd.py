@@ -1,4 +1,4 @@
-"""Programs that are no providers of protocol 1, by the first argument."""
+"""Programs that are not valid protocol 1 providers. The first argument selects the behavior."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""A well-behaved output: appends what it gets to `sink`, acknowledges each checkpoint, ends after stop and EOF.
+"""A well-behaved output: appends rows to `sink`, acknowledges each checkpoint, exits after stop and EOF.
 
 `fault` makes it break one rule at checkpoint `at`.
 """
@@ -23,14 +23,14 @@ if fault == "refuses":
 if fault == "prose_after_hello":
     raw(b"connecting..\n")
 say({"status": "ready"})
-if fault == "stalls":  # lives, beats and reads nothing until it may
+if fault == "stalls":  # sends heartbeats but reads nothing until `go` exists
     beat = 0
     while not os.path.exists(config["go"]):
         beat += 1
         say({"dstream": "heartbeat", "phase": "throttled"})
         say({"dstream": "log", "level": "info", "event": "waiting", "beat": beat})
         time.sleep(0.02)
-if fault == "idle":  # reads nothing more
+if fault == "idle":  # stops reading
     time.sleep(60)
 if fault == "child":
     child = subprocess.Popen([sys.executable, "-S", "-E", "-c", "import time; time.sleep(60)"])

@@ -1,4 +1,4 @@
-"""Plays a recorded stream, whatever the host does: `player.py FILE`. tests/conformance/test_streams.py has the steps."""
+"""Plays a recorded stream: `player.py FILE`. tests/conformance/test_streams.py describes the steps."""
 
 import json
 import os
@@ -13,7 +13,7 @@ def wait_for(wanted):
         if wanted != "eof" and wanted.items() <= message.items():
             return
     if wanted != "eof":
-        sys.exit(f"the host did not say {wanted}")
+        sys.exit(f"the host did not send {wanted}")
 
 
 def data(step):

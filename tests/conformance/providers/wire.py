@@ -1,4 +1,4 @@
-"""The protocol by hand, standard library only: what a provider in any language would write."""
+"""The protocol without the SDK: what a provider in any language would implement. Standard library only."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def hello(role, name, *capabilities, protocol=1):
 
 
 def fault_of(config):
-    """The rule to break; with `marker`, a file that counts the starts, only in the first `times` of them, `then` after."""
+    """The rule to break: `fault`. With `marker`, a file that counts starts: `then` after the first `times` starts."""
     if "marker" not in config:
         return config.get("fault", "")
     with open(config["marker"], "a+") as file:
@@ -44,7 +44,7 @@ def fault_of(config):
 
 
 def _read_lines():
-    # os.read, since a thread that waits in sys.stdin.buffer aborts CPython at exit.
+    # os.read, because a thread blocked in sys.stdin.buffer makes CPython abort at exit.
     rest = b""
     while data := os.read(0, 65536):
         *lines, rest = (rest + data).split(b"\n")

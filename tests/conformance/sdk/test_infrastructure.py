@@ -1,4 +1,4 @@
-"""The SDK's side of the lifecycle commands, as a host sees it: real processes, the protocol's lines in and out."""
+"""Lifecycle commands of SDK providers, tested over the protocol with real processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def last_of(peer: Peer) -> dict[str, Any]:
     return peer.rest()[-1]
 
 
-def test_progress_comes_as_it_happens_and_everything_again_at_the_end(peers: list[Peer], tmp_path: Path) -> None:
+def test_progress_is_streamed_and_repeated_in_the_result(peers: list[Peer], tmp_path: Path) -> None:
     peer = ask(peers, tmp_path, "init")
     *progress, result = peer.rest()
     assert [(line["dstream"], line["phase"], line["op"], line["name"]) for line in progress] == [
@@ -52,11 +52,11 @@ def test_progress_comes_as_it_happens_and_everything_again_at_the_end(peers: lis
         ("resource", "done", "create", "orders"),
     ]
     assert (result["status"], result["metadata"]["summary"], result["error"]) == ("Success", {"create": 1}, None)
-    assert peer.process.wait(60) == 0  # though stdin is still open
+    assert peer.process.wait(60) == 0  # even though stdin is still open
 
 
 @pytest.mark.parametrize("how", ["stop", "eof"])
-def test_stop_and_eof_cancel_between_two_steps_and_what_was_done_is_told(
+def test_stop_and_eof_cancel_between_steps_and_report_finished_steps(
     how: str, peers: list[Peer], tmp_path: Path
 ) -> None:
     resources = {"first": {"size": 1}, "second": {"size": 1}}
@@ -73,7 +73,7 @@ def test_stop_and_eof_cancel_between_two_steps_and_what_was_done_is_told(
     assert json.loads((tmp_path / "world.json").read_text())["recorded"] == {"first": {"size": 1}}
 
 
-def test_a_host_that_reads_no_more_does_not_break_the_work_off(peers: list[Peer], tmp_path: Path) -> None:
+def test_init_finishes_even_if_the_host_stops_reading(peers: list[Peer], tmp_path: Path) -> None:
     peer = ask(peers, tmp_path, "init", slow={"init": "300ms"})
     assert peer.process.stdout
     peer.process.stdout.close()
@@ -82,7 +82,7 @@ def test_a_host_that_reads_no_more_does_not_break_the_work_off(peers: list[Peer]
     peer.process.stdout = open(os.devnull, "rb")  # noqa: SIM115  # closed by the fixture
 
 
-def test_a_failed_command_says_failed_and_exits_with_an_error(peers: list[Peer], tmp_path: Path) -> None:
+def test_a_failed_command_reports_failed_and_exits_nonzero(peers: list[Peer], tmp_path: Path) -> None:
     peer = ask(peers, tmp_path, "destroy", fail={"destroy": "auth"})
     result = last_of(peer)
     assert (result["status"], result["error"]["kind"]) == ("Failed", "auth")
@@ -94,14 +94,14 @@ def test_a_bad_config_fails_with_its_path(peers: list[Peer], tmp_path: Path) -> 
     assert (result["error"]["code"], result["error"]["config_path"]) == ("config.invalid", "resorces")
 
 
-def test_under_the_original_host_the_result_is_the_only_line(peers: list[Peer], tmp_path: Path) -> None:
+def test_a_legacy_host_receives_only_the_result_line(peers: list[Peer], tmp_path: Path) -> None:
     peer = ask(peers, tmp_path, "init", legacy_host=True)
     peer.close()
     (result,) = peer.rest()
     assert result["status"] == "Success"
 
 
-def test_an_output_without_the_methods_refuses_even_when_it_is_asked(peers: list[Peer]) -> None:
+def test_an_output_without_lifecycle_methods_refuses_lifecycle_commands(peers: list[Peer]) -> None:
     peers.append(Peer(CONSOLE))
     peers[-1].read()
     peers[-1].write({"command": "status", "config": {}})
@@ -110,7 +110,7 @@ def test_an_output_without_the_methods_refuses_even_when_it_is_asked(peers: list
     assert peers[-1].process.wait(60) == 3
 
 
-def test_an_exception_is_a_failed_result_with_what_was_done_before(peers: list[Peer], tmp_path: Path) -> None:
+def test_an_exception_fails_with_the_resources_reported_so_far(peers: list[Peer], tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(
         "import msgspec\n"
         "from dstream.sdk import OutputProvider, Plan, Resource, Result, Status, StdioProviderHost\n"

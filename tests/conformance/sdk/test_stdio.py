@@ -1,4 +1,4 @@
-"""The SDK as a host sees it: real processes, the protocol's lines in and out."""
+"""SDK providers, tested over the protocol with real processes."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def command(config: dict[str, Any], state: dict[str, Any] | None = None, **run: 
     return {"command": "run", "config": config, "state": state or {}, "run": {"task": "t", "id": "r", **run}}
 
 
-def test_hello_is_the_first_line_and_tells_role_and_capabilities_from_the_class(peers: list[Peer]) -> None:
+def test_hello_is_the_first_line_with_role_and_capabilities(peers: list[Peer]) -> None:
     hello = start(peers, CONSOLE).read()
     assert hello
     assert (hello["dstream"], hello["protocol"], hello["role"], hello["name"]) == ("hello", 1, "output", "console")
     assert {"ack", "checkpoint", "drain", "heartbeat", "log", "metric", "describe"} <= set(hello["capabilities"])
 
 
-def test_an_input_streams_checkpoints_ends_and_leaves_when_all_is_acknowledged(peers: list[Peer]) -> None:
+def test_an_input_exits_once_everything_is_acknowledged(peers: list[Peer]) -> None:
     peer = start(peers, COUNTER)
     peer.read()
     peer.write(command({"interval": "1ms", "count": 3}), WELCOME)
@@ -105,7 +105,7 @@ def test_an_input_streams_checkpoints_ends_and_leaves_when_all_is_acknowledged(p
     assert peer.process.wait(60) == 0
 
 
-def test_an_input_continues_behind_the_state_it_is_given(peers: list[Peer]) -> None:
+def test_an_input_resumes_from_the_given_state(peers: list[Peer]) -> None:
     peer = start(peers, COUNTER)
     peer.read()
     peer.write(command({"interval": "1ms", "count": 7}, {"next": 7}), WELCOME)
@@ -115,7 +115,7 @@ def test_an_input_continues_behind_the_state_it_is_given(peers: list[Peer]) -> N
     assert first["data"] == {"value": 7}
 
 
-def test_stop_ends_an_input_with_a_checkpoint_over_its_last_row(peers: list[Peer]) -> None:
+def test_stop_makes_an_input_checkpoint_its_last_row(peers: list[Peer]) -> None:
     peer = start(peers, COUNTER)
     peer.read()
     peer.write(command({"interval": "1h"}), WELCOME)
@@ -128,7 +128,7 @@ def test_stop_ends_an_input_with_a_checkpoint_over_its_last_row(peers: list[Peer
     ]
 
 
-def test_an_input_stops_writing_when_too_many_checkpoints_are_open(peers: list[Peer]) -> None:
+def test_an_input_stops_writing_at_max_in_flight(peers: list[Peer]) -> None:
     peer = start(peers, COUNTER)
     peer.read()
     peer.write(command({"interval": "1ms"}, max_in_flight=2), WELCOME)
@@ -146,7 +146,7 @@ def test_an_input_stops_writing_when_too_many_checkpoints_are_open(peers: list[P
     assert message["seq"] == 3
 
 
-def test_an_output_acknowledges_what_it_wrote_with_the_count(peers: list[Peer]) -> None:
+def test_an_output_acknowledges_with_the_row_count(peers: list[Peer]) -> None:
     peer = start(peers, CONSOLE)
     peer.read()
     peer.write(command({}))
@@ -162,7 +162,7 @@ def test_an_output_acknowledges_what_it_wrote_with_the_count(peers: list[Peer]) 
     assert [json.loads(line)["data"]["a"] for line in peer.stderr().splitlines()] == [1, 2, 3]
 
 
-def test_an_output_whose_host_dies_drops_what_no_checkpoint_covers(peers: list[Peer]) -> None:
+def test_an_output_whose_host_dies_fails(peers: list[Peer]) -> None:
     peer = start(peers, CONSOLE)
     peer.read()
     peer.write(command({}))
@@ -193,7 +193,7 @@ def test_a_bad_config_is_an_error_before_ready(
     assert peer.process.wait(60) == 1
 
 
-def test_describe_answers_with_the_config_schema_and_runs_nothing(peers: list[Peer]) -> None:
+def test_describe_returns_the_config_schema_without_running(peers: list[Peer]) -> None:
     peer = start(peers, COUNTER)
     peer.read()
     peer.write({"command": "describe"})
@@ -202,7 +202,7 @@ def test_describe_answers_with_the_config_schema_and_runs_nothing(peers: list[Pe
     assert peer.process.wait(60) == 0
 
 
-def test_an_input_asked_for_a_lifecycle_command_says_what_it_is(peers: list[Peer]) -> None:
+def test_an_input_refuses_lifecycle_commands(peers: list[Peer]) -> None:
     peer = start(peers, COUNTER)
     peer.read()
     peer.write({"command": "init", "config": {}})
@@ -214,7 +214,7 @@ def test_an_input_asked_for_a_lifecycle_command_says_what_it_is(peers: list[Peer
     assert peer.process.wait(60) == 3
 
 
-def test_under_a_legacy_host_there_is_no_control_line_and_eof_ends_nothing(peers: list[Peer]) -> None:
+def test_a_legacy_host_gets_no_control_lines_and_eof_is_no_stop(peers: list[Peer]) -> None:
     peer = start(peers, COUNTER, legacy_host=True)
     peer.write(command({"interval": "1ms", "count": 2}))
     peer.close()
@@ -233,7 +233,7 @@ def test_a_bare_config_is_a_run(peers: list[Peer]) -> None:
     assert peer.stderr().splitlines()[-1] == "2 rows"
 
 
-def test_a_print_in_a_provider_goes_to_stderr_and_an_exception_is_reported(peers: list[Peer], tmp_path: Path) -> None:
+def test_print_goes_to_stderr_and_an_exception_is_reported(peers: list[Peer], tmp_path: Path) -> None:
     (tmp_path / "noisy.py").write_text(
         "import msgspec\n"
         "from dstream.sdk import InputProvider, Row, StdioProviderHost\n"
@@ -256,7 +256,7 @@ def test_a_print_in_a_provider_goes_to_stderr_and_an_exception_is_reported(peers
     assert "hello there" in peer.stderr()
 
 
-def test_rows_behind_the_last_checkpoint_are_an_error_not_a_loss(peers: list[Peer], tmp_path: Path) -> None:
+def test_rows_after_the_last_checkpoint_are_an_error(peers: list[Peer], tmp_path: Path) -> None:
     (tmp_path / "loose.py").write_text(
         "import msgspec\n"
         "from dstream.sdk import InputProvider, Row, StdioProviderHost\n"
@@ -272,7 +272,7 @@ def test_rows_behind_the_last_checkpoint_are_an_error_not_a_loss(peers: list[Pee
     assert peer.rest()[-1]["code"] == "provider.uncovered_rows"
 
 
-def test_run_by_hand_at_a_terminal_it_says_what_it_is() -> None:
+def test_a_provider_started_in_a_terminal_explains_itself() -> None:
     leader, follower = os.openpty()
     try:
         done = subprocess.run(COUNTER, stdin=follower, capture_output=True, text=True, timeout=30, check=False)
