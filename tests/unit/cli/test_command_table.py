@@ -1,4 +1,4 @@
-"""Commands are imported when they are used, and listed without being imported."""
+"""Commands are imported only when used; listing them imports nothing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_list_imports_neither_runs_nor_the_engine() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_table_names_a_command_that_exists(name: str) -> None:
+def test_every_command_in_the_table_exists(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
     assert command.name == name

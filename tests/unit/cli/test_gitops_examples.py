@@ -1,4 +1,4 @@
-"""The pipelines in examples/gitops are YAML, and every `dstream` line in them, and in the docs, is one that the CLI takes."""
+"""The pipelines in examples/gitops are valid YAML, and the CLI accepts every `dstream` command in them and the docs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def lines_of(texts: Iterator[str]) -> list[str]:
 
 
 def accept(line: str) -> None:
-    """As the CLI reads it, without doing it. Raises click.UsageError."""
+    """Parse the command line without running it. Raises click.UsageError."""
     _, *arguments = shlex.split(line)
     context = cli.make_context("dstream", list(arguments), resilient_parsing=False)
     name, command, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
@@ -60,7 +60,7 @@ def accept(line: str) -> None:
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_a_pipeline_is_yaml_whose_dstream_lines_the_cli_takes(name: str) -> None:
+def test_the_cli_accepts_every_command_of_a_pipeline(name: str) -> None:
     text = (EXAMPLES / name).read_text()
     document = yaml.safe_load(text)
     lines = lines_of(strings(document))
@@ -73,7 +73,7 @@ def test_a_pipeline_is_yaml_whose_dstream_lines_the_cli_takes(name: str) -> None
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_a_pipeline_plans_applies_that_plan_and_looks_for_drift(name: str) -> None:
+def test_a_pipeline_plans_applies_that_plan_and_checks_for_drift(name: str) -> None:
     lines = lines_of(strings(yaml.safe_load((EXAMPLES / name).read_text())))
     assert any("plan" in line and "--out" in line for line in lines)
     assert any("plan" in line and "--markdown" in line for line in lines)
@@ -82,13 +82,13 @@ def test_a_pipeline_plans_applies_that_plan_and_looks_for_drift(name: str) -> No
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_shows_only_lines_that_the_cli_takes(page: str) -> None:
+def test_the_cli_accepts_every_command_on_a_page(page: str) -> None:
     for line in lines_of(blocks(ROOT / page)):
         if not line.startswith(("dstream demo", "dstream sandbox")):
             accept(line)
 
 
-def test_a_line_that_the_cli_does_not_take_is_found() -> None:
+def test_an_invalid_command_is_detected() -> None:
     for line in (
         "dstream plan t --no-such-flag",
         "dstream nothing",
@@ -99,7 +99,7 @@ def test_a_line_that_the_cli_does_not_take_is_found() -> None:
             accept(line)
 
 
-def test_the_configuration_of_the_example_loads_for_each_stack() -> None:
+def test_the_example_configuration_loads_for_each_stack() -> None:
     environ = {
         "DSTREAM_BACKEND_URL": "azblob://dstream-infra?storage_account=retail",
         "DSTREAM_SECRETS_PROVIDER": "azurekeyvault://retail.vault.azure.net/keys/dstream",

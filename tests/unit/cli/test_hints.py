@@ -1,4 +1,4 @@
-"""What an error tells people to type exists."""
+"""Every command and flag that an error suggests exists."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def texts(folder: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("folder", ["dstream", "providers", "stacks"])
-def test_every_command_that_a_text_names_exists(folder: str) -> None:
+def test_every_command_named_in_a_text_exists(folder: str) -> None:
     context = click.Context(cli)
     missing = []
     for name, inner in {found for text in texts(folder) for found in COMMAND.findall(text)}:
@@ -38,14 +38,14 @@ def test_every_command_that_a_text_names_exists(folder: str) -> None:
     assert missing == []
 
 
-def test_every_flag_that_the_host_names_is_one_of_run() -> None:
+def test_every_flag_named_by_the_host_is_a_flag_of_run() -> None:
     known = {flag for parameter in run.params for flag in parameter.opts}
     named = {flag for text in texts("dstream/host") for flag in FLAG.findall(text)}
     assert "--reset" in named
     assert named - known == set()
 
 
-def test_suggested_commands_repeat_the_options_that_were_needed_but_no_secret() -> None:
+def test_suggested_commands_repeat_options_without_secrets() -> None:
     options = Options(config=Path("other.hcl"), variables=("env=prod", "password=hunter2"))
     assert _repeated(options, "Run `dstream init orders --import`; see docs/reference/cli.md.") == (
         "Run `dstream init orders --import --config other.hcl --var env=prod --var 'password=***'`; see docs/reference/cli.md."

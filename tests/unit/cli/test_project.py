@@ -1,4 +1,4 @@
-"""From the file to what providers are told."""
+"""How settings in the file reach providers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ task "orders" {
         ("azblob://states", "azblob://states"),
     ],
 )
-def test_a_relative_backend_is_beside_the_file_wherever_the_command_is_run(
-    written: str, given: str, tmp_path: Path
-) -> None:
+def test_a_relative_backend_path_is_relative_to_the_file(written: str, given: str, tmp_path: Path) -> None:
     file = tmp_path / "dstream.hcl"
     file.write_text(f'dstream {{\n infrastructure {{\n  backend_url = "{written}"\n }}\n}}\n{_TASK}')
     project = load(file, environ={})

@@ -1,4 +1,4 @@
-"""docs/reference/cli-reference.md is what the commands say of themselves."""
+"""docs/reference/cli-reference.md is generated from the commands' help texts."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
 ALL = list(commands(cli, "dstream"))
 
 
-def test_the_page_is_what_the_commands_say() -> None:
+def test_the_page_is_up_to_date() -> None:
     page = (ROOT / "docs" / "reference" / "cli-reference.md").read_text()
-    assert page == reference(), "regenerate it: python -m dstream.cli.reference > docs/reference/cli-reference.md"
+    assert page == reference(), "regenerate it with: python -m dstream.cli.reference > docs/reference/cli-reference.md"
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
-def test_the_help_of_every_command_ends_with_an_example_of_it(path: str, command: click.Command) -> None:
+def test_the_help_of_every_command_ends_with_an_example(path: str, command: click.Command) -> None:
     assert command.help
     title, *examples = [line for line in (command.epilog or "").splitlines() if line.strip("\b ")]
     assert title in ("Example:", "Examples:")
@@ -43,6 +43,6 @@ def test_the_help_of_every_command_ends_with_an_example_of_it(path: str, command
 
 
 @pytest.mark.parametrize(("path", "command"), ALL, ids=[path for path, _ in ALL])
-def test_every_option_says_what_it_is_for(path: str, command: click.Command) -> None:
+def test_every_option_has_a_help_text(path: str, command: click.Command) -> None:
     silent = [each.name for each in command.params if isinstance(each, click.Option) and not each.help]
     assert silent == []

@@ -1,4 +1,4 @@
-"""An error as people see it: message and code, place with its line, the fix; several in a column."""
+"""How errors are printed: message and code, the place with its line, and the fix. Several errors form a column."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_an_error_shows_code_place_line_and_fix() -> None:
     )
 
 
-def test_the_line_of_the_file_is_shown_without_its_secret() -> None:
+def test_the_line_of_the_file_is_shown_without_secrets() -> None:
     place = SourceLocation("dstream.hcl", 3, 5, '  password = "hunter2"')
     assert "hunter2" not in shown(ConfigError("config.type", "wrong", place=place))
 
 
-def test_several_errors_stand_below_each_other_with_their_number() -> None:
+def test_several_errors_are_listed_and_counted() -> None:
     errors = ConfigErrors(
         [
             ConfigError("config.type", "one thing", place=SourceLocation("dstream.hcl", 7, 7), hint="Do this."),
@@ -48,6 +48,6 @@ def test_several_errors_stand_below_each_other_with_their_number() -> None:
     )
 
 
-def test_one_of_several_is_shown_as_one() -> None:
+def test_a_single_error_in_a_group_is_shown_as_one_error() -> None:
     error = ConfigError("config.file", "gone")
     assert shown(ConfigErrors([error])) == shown(error)

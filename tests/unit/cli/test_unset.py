@@ -1,4 +1,4 @@
-"""Which unset settings `status` and `destroy` do without."""
+"""Which unset settings `status` and `destroy` can do without."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def project(folder: Path, settings: str) -> Project:
 
 
 @pytest.mark.parametrize("settings", ['subject = env("A")', 'key = "x-${env("A")}"', 'mode = "arm"\nkey = env("A")'])
-def test_what_only_run_needs_is_left_out(settings: str, tmp_path: Path) -> None:
+def test_an_unset_setting_that_only_run_needs_is_left_out(settings: str, tmp_path: Path) -> None:
     loaded = project(tmp_path, settings)
     name = "subject" if "subject" in settings else "key"
     assert unset.left_out(loaded, loaded.tasks["t"]) == [f"{name} left out: the environment variable A is not set"]
@@ -55,13 +55,13 @@ def test_what_only_run_needs_is_left_out(settings: str, tmp_path: Path) -> None:
         'mode = env("A")\nkey = env("A")',
     ],
 )
-def test_anything_else_unset_is_an_error(settings: str, tmp_path: Path) -> None:
+def test_any_other_unset_setting_is_an_error(settings: str, tmp_path: Path) -> None:
     loaded = project(tmp_path, settings)
     with pytest.raises(ConfigErrors) as caught:
         unset.left_out(loaded, loaded.tasks["t"])
     assert {each.code for each in caught.value.errors} == {"config.env_unset"}
 
 
-def test_another_mistake_is_reported_at_once(tmp_path: Path) -> None:
+def test_another_mistake_is_reported_immediately(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors):
         project(tmp_path, 'subject = env("A")\nnamespace = nowhere.at')

@@ -1,4 +1,4 @@
-"""How runs end: their exit codes, and that one of them can't take the others with it."""
+"""How runs end: their exit codes, and that a defect in one task does not affect the others."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def summary(*, drained: bool) -> RunSummary:
         (UnreachableError("sql.down", ""), 2, 1),
     ],
 )
-def test_the_exit_code_of_an_end(outcome: RunSummary | DStreamError, signal: int, code: int) -> None:
+def test_the_exit_code_follows_the_outcome(outcome: RunSummary | DStreamError, signal: int, code: int) -> None:
     assert Ended(JOB, outcome, was_running=True, signal=signal).exit_code == code
 
 
-def test_a_defect_in_one_task_is_told_without_secrets_and_leaves_the_others_alone(tmp_path: Path) -> None:
-    nowhere: Any = f"no path, but {SECRET}"
+def test_a_defect_in_one_task_hides_secrets_and_spares_other_tasks(tmp_path: Path) -> None:
+    nowhere: Any = f"not a path: {SECRET}"
     log = RunLog(io.StringIO(), level="info", log_format="text")
     runs = TaskRuns(
         [replace(JOB, state_dir=nowhere), replace(JOB, task="other", state_dir=tmp_path)], log.of, fail_fast=False

@@ -1,4 +1,4 @@
-"""What a lifecycle command shows while it runs."""
+"""The progress output of lifecycle commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def log_to(stream: io.StringIO, **changes: Any) -> LifecycleLog:
     return LifecycleLog(stream, **given)
 
 
-def tell(log: CommandLog) -> None:
+def report(log: CommandLog) -> None:
     task = log.of("t")
     task.resource(Resource("planned", "create", "orders", "test:Queue"))
     task.resource(Resource("started", "create", "orders", "test:Queue"))
@@ -36,29 +36,29 @@ def tell(log: CommandLog) -> None:
     log.end()
 
 
-def test_without_a_terminal_only_what_ended_is_a_line() -> None:
+def test_without_a_terminal_only_finished_steps_are_shown() -> None:
     stream = io.StringIO()
-    tell(log_to(stream))
+    report(log_to(stream))
     begins = [line.split()[:3] for line in stream.getvalue().splitlines()]
     assert begins == [["✓", "queue", "orders"], ["!", "queue", "returns"], ["!", "orders:", "the"]]
     assert "\x1b" not in stream.getvalue()
 
 
-def test_on_a_terminal_what_is_under_way_is_shown_and_replaced() -> None:
+def test_on_a_terminal_the_current_step_is_shown_and_replaced() -> None:
     stream = Terminal()
-    tell(log_to(stream))
+    report(log_to(stream))
     assert "creating\r\x1b[K  ✓ queue  orders" in stream.getvalue()
 
 
-def test_of_several_tasks_each_line_names_its_own() -> None:
+def test_with_several_tasks_each_line_names_its_task() -> None:
     stream = io.StringIO()
-    tell(log_to(stream, task_width=3))
+    report(log_to(stream, task_width=3))
     assert [line[:5] for line in stream.getvalue().splitlines()] == ["t    "] * 3
 
 
-def test_for_machines_every_step_is_an_event_without_empty_fields() -> None:
+def test_in_json_every_step_is_an_event_without_empty_fields() -> None:
     stream = io.StringIO()
-    tell(log_to(stream, log_format="json"))
+    report(log_to(stream, log_format="json"))
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [event["event"] for event in events] == [
         "resource.started",
@@ -71,7 +71,7 @@ def test_for_machines_every_step_is_an_event_without_empty_fields() -> None:
     assert all(value is not None for event in events for value in event.values())
 
 
-def test_a_log_line_of_the_provider_does_not_run_into_what_is_under_way() -> None:
+def test_a_provider_log_line_clears_the_current_step_first() -> None:
     stream = Terminal()
     log = log_to(stream)
     log.of("t").resource(Resource("started", "create", "orders", "test:Queue"))
@@ -79,10 +79,10 @@ def test_a_log_line_of_the_provider_does_not_run_into_what_is_under_way() -> Non
     assert "creating\r\x1b[K20" in stream.getvalue()
 
 
-def test_the_stream_of_events_has_all_that_the_protocol_told() -> None:
+def test_the_event_stream_has_every_protocol_event() -> None:
     stream = io.StringIO()
     events = EventStream(stream)
-    tell(events)
+    report(events)
     events.of("t").log("info", "looked", name="its own", at=1)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["resource"] * 4 + ["diagnostic", "log"]

@@ -1,4 +1,4 @@
-"""Suggested commands repeat the options that the user's own command needed; secrets stay out."""
+"""Suggested commands repeat the options of the user's command, without secrets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPTIONS = Options(
 REPEATED = "--chdir infra --config 'my file.hcl' --var-file prod.vars --var size=10 --var 'db_password=***'"
 
 
-def test_without_a_terminal_the_suggested_plan_repeats_the_options() -> None:
+def test_the_suggested_plan_repeats_the_options() -> None:
     with patch("sys.stdin.isatty", return_value=False), pytest.raises(ConfigError) as caught:
         change("destroy", Flags(tasks=["orders"]), OPTIONS)
     assert caught.value.hint == f"Confirm with --yes. Preview it first: dstream plan orders --destroy {REPEATED}"

@@ -1,4 +1,4 @@
-"""Plans and results as a comment on a pull request."""
+"""Plans and results as a pull request comment."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ONE_OF_EACH = [
 ]
 
 
-def test_a_plan_begins_with_its_marker_its_counts_and_what_is_dangerous() -> None:
+def test_a_plan_starts_with_its_marker_counts_and_warnings() -> None:
     text = markdown_of("plan", "dev", [answer(*ONE_OF_EACH, message="Capacity: Standard supports 1,000 operations/s.")])
     assert text == (
         "<!-- dstream:plan:dev -->\n"
@@ -91,7 +91,7 @@ def test_a_plan_begins_with_its_marker_its_counts_and_what_is_dangerous() -> Non
     )
 
 
-def test_a_plan_without_changes_is_short_and_says_so() -> None:
+def test_a_plan_without_changes_is_short() -> None:
     text = markdown_of("plan", "prod", [answer(resource("calm", "same"))])
     assert text == (
         "<!-- dstream:plan:prod -->\n"
@@ -101,7 +101,7 @@ def test_a_plan_without_changes_is_short_and_says_so() -> None:
     )
 
 
-def test_a_failure_is_the_first_thing_to_read() -> None:
+def test_a_failure_comes_first() -> None:
     error = SystemFault(
         "infra.failed", "QuotaExceeded: 10,000 | queues", place=SourceLocation("dstream.hcl", 14, 5), hint="Ask."
     )
@@ -119,7 +119,7 @@ def test_a_failure_is_the_first_thing_to_read() -> None:
     assert "| ❌ | `old` | queue | **failed**: QuotaExceeded |" in lines
 
 
-def test_a_task_that_could_not_be_planned_does_not_hide_another() -> None:
+def test_a_task_that_cannot_be_planned_does_not_hide_another() -> None:
     broken = Answer("b", "servicebus", error=SystemFault("infra.failed", "no"))
     text = markdown_of("plan", "dev", [answer(ONE_OF_EACH[0], task="a"), broken])
     assert "### DStream plan · stack `dev` · 1 of 2 tasks failed, 1 create" in text
@@ -127,7 +127,7 @@ def test_a_task_that_could_not_be_planned_does_not_hide_another() -> None:
     assert "#### b · servicebus · failed" in text
 
 
-def test_drift_reads_as_recorded_and_real() -> None:
+def test_drift_shows_recorded_and_actual_values() -> None:
     drifted = resource("old", "update", Difference("maxDeliveryCount", 10, 77), phase="done")
     text = markdown_of("status", "dev", [answer(drifted, resource("calm", "same", phase="done"))])
     assert "· drift in 1 of 2\n" in text
@@ -135,12 +135,12 @@ def test_drift_reads_as_recorded_and_real() -> None:
     assert "WARNING" not in text
 
 
-def test_a_destroy_plan_says_that_it_is_one() -> None:
+def test_a_destroy_plan_is_labeled_as_one() -> None:
     text = markdown_of("plan", "dev", [answer(resource("gone", "delete"))], destroys=True)
     assert "### DStream destroy plan · stack `dev` · 1 delete" in text
 
 
-def test_warnings_of_the_provider_are_there() -> None:
+def test_provider_warnings_are_shown() -> None:
     outcome = LifecycleOutcome("servicebus", diagnostics=(Diagnostic("the tier is <small>", name="orders"),))
     text = markdown_of("plan", "dev", [Answer("orders", "servicebus", outcome=outcome)])
     assert "- warning: `orders`: the tier is &#60;small&#62;" in text
@@ -154,7 +154,7 @@ def many(count: int, op: Operation, *, holds: int = 0, name: str = "queue") -> S
 @pytest.mark.parametrize("tasks", [1, 3])
 @pytest.mark.parametrize("name", ["queue", "a|`<b>" * 40])
 @pytest.mark.parametrize("op", ["create", "delete", "replace"])
-def test_500_queues_fit_into_a_comment_and_what_is_left_out_is_counted(name: str, op: Operation, tasks: int) -> None:
+def test_500_queues_fit_into_a_comment_and_omissions_are_counted(name: str, op: Operation, tasks: int) -> None:
     holds = 7 if op == "replace" else 0
     answers = [answer(*many(500, op, holds=holds, name=name), task=f"t{number}") for number in range(tasks)]
     text = markdown_of("plan", "dev", answers)
@@ -169,7 +169,7 @@ def test_500_queues_fit_into_a_comment_and_what_is_left_out_is_counted(name: str
     assert text.count("```diff") * 2 == text.count("```")
 
 
-def test_resources_are_cut_whole() -> None:
+def test_resources_are_omitted_as_whole_rows() -> None:
     text = markdown_of("plan", "dev", [answer(*many(2000, "create"))])
     rows = [line for line in text.splitlines() if line.startswith("| ➕")]
     left_out = next(line for line in text.splitlines() if line.startswith("| | and "))
@@ -180,7 +180,7 @@ def test_resources_are_cut_whole() -> None:
 @pytest.mark.parametrize(
     "value", ["a|b", "`x`", "a\\|b", "<script>alert(1)</script>", "@all", "#1", "line\nbreak", "$x$", "-->", "```"]
 )
-def test_no_value_breaks_out_of_its_place(value: str) -> None:
+def test_no_value_breaks_the_markdown(value: str) -> None:
     changed = resource(value, "update", Difference(value, value, f"{value}2"), note=value)
     lines = markdown_of("plan", value, [answer(changed, task=value, message=value)]).splitlines()
     assert lines[0].endswith(" -->")
@@ -192,7 +192,7 @@ def test_no_value_breaks_out_of_its_place(value: str) -> None:
     assert lines.count("</details>") == 1
 
 
-def test_code_and_prose_show_any_text_as_it_is() -> None:
+def test_code_and_prose_escape_any_text() -> None:
     assert code("orders_dev") == "`orders_dev`"
     assert code("a|b`c") == "<code>a&#124;b&#96;c</code>"
     assert code("") == "<code></code>"

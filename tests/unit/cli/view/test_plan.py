@@ -1,4 +1,4 @@
-"""How plans, progress, results and drift read."""
+"""How plans, progress, results and drift are printed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def text(block: str) -> str:
     return textwrap.dedent(block).lstrip("\n")
 
 
-def test_a_plan_shows_each_resource_what_changes_in_it_and_the_count() -> None:
+def test_a_plan_shows_each_resource_its_changes_and_the_counts() -> None:
     assert plan_view(RESOURCES, PLAIN) == text(
         """
           +   queue               orders    create
@@ -42,16 +42,16 @@ def test_a_plan_shows_each_resource_what_changes_in_it_and_the_count() -> None:
     )
 
 
-def test_a_plan_without_changes_says_so() -> None:
+def test_a_plan_without_changes_reports_no_changes() -> None:
     assert plan_view(RESOURCES[-1:], PLAIN).endswith("Plan: no changes, 1 unchanged.\n")
 
 
-def test_colours_mean_something_and_are_off_when_asked() -> None:
+def test_colors_can_be_turned_off() -> None:
     assert "\x1b[32m" in plan_view(RESOURCES[:1], painter(use_color=True))
     assert "\x1b" not in plan_view(RESOURCES, PLAIN)
 
 
-def test_drift_is_what_is_recorded_against_what_is_real() -> None:
+def test_drift_shows_recorded_and_actual_values() -> None:
     drifted = ListedResource("orders", QUEUE, "update", diff=[Difference("maxDeliveryCount", 10, 77)])
     gone = ListedResource("returns", QUEUE, "delete", note="deleted outside DStream")
     assert drift_view([drifted, gone, RESOURCES[-1]], PLAIN) == [
@@ -61,7 +61,7 @@ def test_drift_is_what_is_recorded_against_what_is_real() -> None:
     ]
 
 
-def test_progress_names_what_is_done_and_what_failed() -> None:
+def test_progress_shows_finished_and_failed_steps() -> None:
     assert progress_line(Resource("started", "create", "orders", QUEUE), None, PLAIN).split() == [
         "+",
         "queue",
@@ -79,13 +79,13 @@ def test_progress_names_what_is_done_and_what_failed() -> None:
     assert failed.split() == ["!", "queue", "audit", "failed", "quota"]
 
 
-def test_a_result_counts_what_was_done_and_what_failed() -> None:
+def test_a_result_counts_finished_and_failed_steps() -> None:
     resources = [RESOURCES[0], RESOURCES[1], ListedResource("audit", QUEUE, "create", "failed")]
     assert result_line(resources, 3.42) == "Created 1, updated 1, failed 1 in 3.4 s."
     assert result_line([], 0.2) == "Done in 0.2 s."
 
 
-def test_many_that_stay_the_same_are_one_line() -> None:
+def test_many_unchanged_resources_are_one_line() -> None:
     same = [ListedResource(f"queue-{number}", QUEUE, "same") for number in range(500)]
     lines = plan_view([RESOURCES[0], *same], PLAIN).splitlines()
     assert len(lines) == 5
@@ -93,7 +93,7 @@ def test_many_that_stay_the_same_are_one_line() -> None:
     assert lines[-1] == "Plan: 1 create, 500 unchanged."
 
 
-def test_what_is_lost_is_said_with_the_way_to_allow_it() -> None:
+def test_data_loss_is_shown_with_the_flag_that_allows_it() -> None:
     losing = [
         ListedResource("audit", QUEUE, "replace", holds=1284, held="messages"),
         ListedResource("old", QUEUE, "delete", holds=1, held="messages"),
@@ -105,14 +105,14 @@ def test_what_is_lost_is_said_with_the_way_to_allow_it() -> None:
     )
 
 
-def test_what_is_lost_is_not_called_refused_once_it_is_allowed_and_many_are_counted() -> None:
+def test_allowed_data_loss_is_not_called_refused() -> None:
     losing = [ListedResource(f"audit-{number}", QUEUE, "delete", holds=1, held="messages") for number in range(500)]
     assert "Refused" not in plan_view(losing, PLAIN, allows_loss=True)
     assert "audit-9 and 490 more lose messages" in plan_view(losing, PLAIN)
 
 
 @pytest.mark.parametrize("width", [40, 80, 160])
-def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(width: int) -> None:
+def test_output_wraps_to_the_terminal_width_without_losing_text(width: int) -> None:
     value = " ".join(f"word{number}" for number in range(60))
     resources = [
         ListedResource("orders", QUEUE, "create", diff=[Difference("sqlFilter", None, value)]),

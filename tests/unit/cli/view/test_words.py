@@ -1,4 +1,4 @@
-"""How properties and values are said to people."""
+"""How properties and values are displayed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dstream.protocol.messages import Difference
 
 
 @pytest.mark.parametrize(
-    ("given_", "said"),
+    ("given_", "shown"),
     [
         ("PT10M", "10m"),
         ("PT1H30M", "1h30m"),
@@ -34,23 +34,23 @@ from dstream.protocol.messages import Difference
         ({"a": 1}, '{"a": 1}'),
     ],
 )
-def test_a_value_is_said_as_people_write_it(given_: Any, said: str) -> None:
-    assert value(given_) == said
+def test_a_value_is_displayed_in_its_usual_form(given_: Any, shown: str) -> None:
+    assert value(given_) == shown
 
 
-def test_names_without_display_texts_are_split_into_words() -> None:
+def test_names_without_a_display_text_are_split_into_words() -> None:
     assert words("maxSizeInMegabytes") == "max size in megabytes"
     assert words("max_delivery_count") == "max delivery count"
     assert kind(ListedResource(type="acme:storage:BlobContainer")) == "blob container"
 
 
-def test_display_texts_of_the_provider_replace_names_and_values() -> None:
+def test_provider_display_texts_replace_names_and_values() -> None:
     assert kind(ListedResource(type="acme:storage:BlobContainer", kind="bucket")) == "bucket"
     assert label(Difference("maxSizeInMegabytes", label="max size")) == "max size"
     assert change(Difference("maxSizeInMegabytes", 1024, 5120, "max size", "1GB", "5GB")) == "1GB → 5GB"
 
 
-def test_a_change_is_from_old_to_new_and_what_is_new_has_no_old() -> None:
+def test_a_change_shows_the_old_and_the_new_value() -> None:
     assert change(Difference("lockDuration", "PT30S", "PT1M")) == "30s → 1m"
     assert change(Difference("maxSizeInMegabytes", None, 5120, new_text="5GB")) == "5GB"
     assert change(Difference("a", 1, None, new_text="none")) == "1 → unset"
@@ -63,5 +63,5 @@ def test_a_loss_names_what_the_resource_holds() -> None:
 
 
 @given(st.text())
-def test_any_text_is_said(text: str) -> None:
+def test_any_text_can_be_displayed(text: str) -> None:
     assert value(text)
