@@ -19,7 +19,7 @@ Evaluate = Callable[..., Any]
 
 @pytest.fixture
 def load_text(tmp_path: Path) -> Load:
-    """`load_text(hcl, environ={..}, variables={..})` loads the text from a file named dstream.hcl."""
+    """`load_text(hcl, environ={...}, variables={...})` loads the text from a file named dstream.hcl."""
 
     def load_it(text: str, *, environ: Mapping[str, str] | None = None, **more: Any) -> Project:
         path = tmp_path / "dstream.hcl"
@@ -31,7 +31,7 @@ def load_text(tmp_path: Path) -> Load:
 
 @pytest.fixture
 def evaluate(load_text: Load) -> Evaluate:
-    """`evaluate(expression, locals, environ={..})` gives the value of an expression as a provider would get it."""
+    """`evaluate(expression, locals, environ={...})` returns the value of an expression as a provider would get it."""
 
     def evaluate_it(expression: str, local_values: str = "", **more: Any) -> Any:
         project = load_text(

@@ -1,4 +1,4 @@
-"""Files in the shape of the original's load unchanged, with the values that stand in their comments."""
+"""Files written for the original DStream load unchanged, with the values that their comments list."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dstream.config import load
 FILES = Path(__file__).parent / "original"
 
 
-def test_templates_are_rendered_in_strings_in_comments_and_alone() -> None:
+def test_templates_are_rendered_in_strings_and_on_their_own() -> None:
     environ = {"ASB_CONNECTION_STRING": "Endpoint=sb://x/;SharedAccessKey=a=", "REGION": "westeurope"}
     task = load(FILES / "templates.hcl", environ=environ).tasks["to-bus"]
 
@@ -23,14 +23,14 @@ def test_templates_are_rendered_in_strings_in_comments_and_alone() -> None:
     }
 
 
-def test_locals_go_by_both_names_and_config_may_be_a_map() -> None:
+def test_locals_have_two_names_and_config_can_be_a_map() -> None:
     task = load(FILES / "locals_and_maps.hcl", environ={}).tasks["a"]
 
     assert task.input.config == {"tables": ["T1", "T2"], "retries": 3}
     assert task.output.config == {"labels": {"env": "dev", "n": 2}}
 
 
-def test_tasks_keep_their_order_and_config_may_be_empty_or_missing() -> None:
+def test_tasks_keep_their_order_and_config_is_optional() -> None:
     tasks = load(FILES / "several_tasks.hcl", environ={}).tasks
 
     assert list(tasks) == ["first", "second"]

@@ -1,4 +1,4 @@
-"""Every mistake is reported with its code, at its place, in words that help. The place is marked by ▸ in the text."""
+"""Every mistake is reported with its code, its place and a helpful message. ▸ marks the place in the text."""
 
 from __future__ import annotations
 
@@ -88,25 +88,27 @@ SYNTAX = [
         "config.syntax",
         "write the name of an attribute or block without quotes",
     ),
-    Case("a block never closed", 'task "t" ▸{\n  input {\n  }\n', "config.syntax", 'this "{" is never closed'),
+    Case("an unclosed block", 'task "t" ▸{\n  input {\n  }\n', "config.syntax", 'this "{" is never closed'),
     Case(
-        "an inner block never closed",
+        "an unclosed inner block",
         'task "t" {\n  input ▸{\n    config {\n    }\n\n  output {\n  }\n}\n',
         "config.syntax",
         'this "{" is never closed',
     ),
-    Case("a brace too many", "locals {\n}\n▸}\n", "config.syntax", 'unmatched "}"'),
+    Case("an extra brace", "locals {\n}\n▸}\n", "config.syntax", 'unmatched "}"'),
     Case(
-        "brackets that cross", "locals {\n  a = ▸[1, 2\n}\n", "config.syntax", '"[" is not closed before the next "}"'
+        "mismatched brackets", "locals {\n  a = ▸[1, 2\n}\n", "config.syntax", '"[" is not closed before the next "}"'
     ),
-    Case("a string over the line", 'locals {\n  a = ▸"x\n}\n', "config.syntax", "not closed on its line"),
-    Case("a string to the end", 'locals {\n  a = "${▸"x', "config.syntax", "never closed"),
-    Case("a comment never closed", "locals {}\n▸/* so\n", "config.syntax", 'this "/*" is never closed'),
-    Case("a heredoc never closed", "locals {\n  a = ▸<<EOT\n  x\n}\n", "config.syntax", 'no line holds just "EOT"'),
-    Case("an interpolation never closed", 'locals {\n  a = "▸${b"\n}\n', "config.syntax", '"${" is never closed'),
+    Case("a string across lines", 'locals {\n  a = ▸"x\n}\n', "config.syntax", "not closed on its line"),
+    Case("an unclosed string", 'locals {\n  a = "${▸"x', "config.syntax", "never closed"),
+    Case("an unclosed comment", "locals {}\n▸/* so\n", "config.syntax", 'this "/*" is never closed'),
+    Case("an unclosed heredoc", "locals {\n  a = ▸<<EOT\n  x\n}\n", "config.syntax", 'no line holds just "EOT"'),
+    Case("an unclosed interpolation", 'locals {\n  a = "▸${b"\n}\n', "config.syntax", '"${" is never closed'),
     Case("an empty interpolation", 'locals {\n  a = "${▸}"\n}\n', "config.syntax", "expected an expression"),
     Case("an unknown escape", 'locals {\n  a = "HOST▸\\SQL"\n}\n', "config.syntax", "in a string Write a backslash as"),
-    Case("no Unicode character", 'locals {\n  a = "▸\\ud800"\n}\n', "config.syntax", "is not a Unicode character"),
+    Case(
+        "an invalid Unicode character", 'locals {\n  a = "▸\\ud800"\n}\n', "config.syntax", "is not a Unicode character"
+    ),
     Case(
         "a list without commas", "locals {\n  a = [1 ▸2]\n}\n", "config.syntax", 'separate the items of a list with ","'
     ),
@@ -123,32 +125,38 @@ SYNTAX = [
         "config.syntax",
         "a key must be a name, a string, or an expression in parentheses",
     ),
-    Case("a strange sign", "locals {\n  a = ▸$b\n}\n", "config.syntax", 'expected a value, not "$"'),
+    Case("an unexpected character", "locals {\n  a = ▸$b\n}\n", "config.syntax", 'expected a value, not "$"'),
     Case(
         "an operator without right side",
         "locals {\n  a = 1 +▸\n}\n",
         "config.syntax",
         "expected a value, not the end of the line",
     ),
-    Case("half a conditional", "locals {\n  a = true ? 1▸\n}\n", "config.syntax", "the end of the line is unexpected"),
     Case(
-        "a label with a value in it", 'task ▸"t${1}" {\n}\n', "config.syntax", "a label must be plain text, without ${}"
+        "an incomplete conditional",
+        "locals {\n  a = true ? 1▸\n}\n",
+        "config.syntax",
+        "the end of the line is unexpected",
     ),
     Case(
-        "a directive without a word",
+        "a label with an interpolation",
+        'task ▸"t${1}" {\n}\n',
+        "config.syntax",
+        "a label must be plain text, without ${}",
+    ),
+    Case(
+        "a directive without a keyword",
         'locals {\n  a = "▸%{ x }"\n}\n',
         "config.syntax",
         "expected if, else, endif, for or endfor",
     ),
-    Case(
-        "an if never ended", 'locals {\n  a = "▸%{ if true }x"\n}\n', "config.syntax", 'never closed with "%{ endif }"'
-    ),
+    Case("an unclosed if", 'locals {\n  a = "▸%{ if true }x"\n}\n', "config.syntax", 'never closed with "%{ endif }"'),
     Case("a stray endfor", 'locals {\n  a = "x▸%{ endfor }"\n}\n', "config.syntax", 'unmatched "endfor"'),
     Case("a for without in", 'locals {\n  a = "▸%{ for x }%{ endfor }"\n}\n', "config.syntax", "%{ for NAME in LIST }"),
     Case("inside an interpolation", 'locals {\n  a = "x${1 ▸2}"\n}\n', "config.syntax", '"2" is unexpected'),
     Case("inside a heredoc", "locals {\n  a = <<EOT\nx\n${1 ▸2}\nEOT\n}\n", "config.syntax", '"2" is unexpected'),
     Case(
-        "nesting beyond reason",
+        "nesting that is too deep",
         "locals {\n  a = " + "(" * 79 + "▸(" + ")" * 80 + "\n}",
         "config.syntax",
         "nested deeper",
@@ -168,7 +176,7 @@ BLOCKS = [
     ),
     Case("an unknown attribute of a task", in_task("▸tpye = 1"), "config.unknown_attribute", 'Did you mean "type"?'),
     Case("an unknown block of a task", in_task("▸inputs {\n  }"), "config.unknown_block", 'Did you mean "input"?'),
-    Case("another case", in_task("▸Restart {\n  }"), "config.unknown_block", 'Did you mean "restart"?'),
+    Case("a name in the wrong case", in_task("▸Restart {\n  }"), "config.unknown_block", 'Did you mean "restart"?'),
     Case(
         "an attribute written as block",
         in_task("▸type {\n  }"),
@@ -182,7 +190,7 @@ BLOCKS = [
         'Did you mean "config"?',
     ),
     Case(
-        "nothing like it",
+        "a name without a similar one",
         in_task("▸zzz = 1"),
         "config.unknown_attribute",
         "Known attributes: max_line, start_timeout, type.",
@@ -197,7 +205,7 @@ BLOCKS = [
         'block "input" takes no label',
     ),
     Case(
-        "a name that leads elsewhere",
+        "a name that is a path",
         'task ▸"../t" {\n}\n',
         "config.label",
         "invalid task name The name must not be empty, consist of dots,",
@@ -215,16 +223,16 @@ BLOCKS = [
     ),
     Case("a provider that is a list", in_input('provider = ▸["p"]'), "config.type", "must be a string, not a list"),
     Case(
-        "a task type there is not",
+        "an unknown task type",
         in_task('type = ▸"batch"'),
         "config.type",
         'unknown task type "batch" The only type is "providers"; you',
     ),
     Case("max_line of 0", in_task("max_line = ▸0"), "config.type", "max_line must be a positive number"),
-    Case("max_line in words", in_task('max_line = ▸"big"'), "config.type", 'or a size such as "16MiB", not "big"'),
+    Case("max_line as text", in_task('max_line = ▸"big"'), "config.type", 'or a size such as "16MiB", not "big"'),
     Case("start_timeout without unit", in_task("start_timeout = ▸60"), "config.type", 'such as "30s"'),
     Case(
-        "restart below zero",
+        "a negative restart count",
         in_task("restart {\n    max_attempts = ▸-1\n  }"),
         "config.type",
         "max_attempts must be a whole number of at least 0, not a number",
@@ -233,7 +241,7 @@ BLOCKS = [
         "an unknown state backend", 'dstream {\n  state {\n    backend = ▸"s4"\n  }\n}', "config.unsupported", '"file"'
     ),
     Case(
-        "a stack that leads elsewhere",
+        "a stack name that is a path",
         'dstream {\n  infrastructure {\n    stack = ▸".."\n  }\n}',
         "config.type",
         "invalid stack name Use letters, digits, '-', '_' and '.'.",
@@ -242,10 +250,13 @@ BLOCKS = [
         "an unknown setting of dstream", "dstream {\n  ▸stat {\n  }\n}", "config.unknown_block", 'Did you mean "state"?'
     ),
     Case(
-        "a version too new", 'dstream {\n  required_version = ▸">= 99"\n}', "config.version", 'requires DStream ">= 99"'
+        "a version that is too new",
+        'dstream {\n  required_version = ▸">= 99"\n}',
+        "config.version",
+        'requires DStream ">= 99"',
     ),
     Case(
-        "a version of words",
+        "an invalid version",
         'dstream {\n  required_version = ▸"new"\n}',
         "config.version",
         'required_version is not a valid version constraint Use e.g. ">=',
@@ -254,7 +265,7 @@ BLOCKS = [
 
 DUPLICATES = [
     Case(
-        "two tasks of a name",
+        "two tasks with the same name",
         in_task("") + "▸" + in_task(""),
         "config.duplicate",
         'task "t" is defined twice (first at dstream.hcl:1:1)',
@@ -324,53 +335,58 @@ DUPLICATES = [
 ]
 
 NAMES = [
-    Case("no such variable", in_config("a = var.▸en"), "config.undefined", 'unknown variable "en"'),
+    Case("an unknown variable", in_config("a = var.▸en"), "config.undefined", 'unknown variable "en"'),
     Case(
-        "a variable misspelt",
+        "a misspelled variable",
         'variable "region" {\n  default = 1\n}\n' + in_config("a = var.▸regoin"),
         "config.undefined",
         'Did you mean "region"?',
     ),
-    Case("no such local", in_config("a = local.▸b"), "config.undefined", 'unknown local "b"'),
+    Case("an unknown local", in_config("a = local.▸b"), "config.undefined", 'unknown local "b"'),
     Case("text without quotes", in_config("a = ▸dev"), "config.undefined", 'Text needs quotes: "dev".'),
-    Case("no such task", in_config("a = task.▸x.output"), "config.undefined", 'unknown task "x"'),
-    Case("no such part of a task", in_config("a = task.t.▸outptu"), "config.undefined", 'Did you mean "output"?'),
+    Case("an unknown task", in_config("a = task.▸x.output"), "config.undefined", 'unknown task "x"'),
+    Case("an unknown part of a task", in_config("a = task.t.▸outptu"), "config.undefined", 'Did you mean "output"?'),
     Case(
-        "no such setting of a task",
+        "an unknown setting of a task",
         in_config("a = task.t.output.config.▸b"),
         "config.undefined",
         "task.t.output.config",
     ),
     Case(
-        "no such function",
+        "an unknown function",
         in_config('a = ▸uper("b")'),
         "config.undefined",
         'unknown function "uper" Did you mean "upper"?',
     ),
-    Case("no such key", in_config("a = { b = 1 }.▸c"), "config.undefined", 'unknown attribute "c"'),
+    Case("an unknown key", in_config("a = { b = 1 }.▸c"), "config.undefined", 'unknown attribute "c"'),
     Case(
-        "an index beyond the end",
+        "an index out of range",
         in_config("a = [1][▸1]"),
         "config.undefined",
         "the list has 1 items; index out of range: 1",
     ),
-    Case("an index below zero", in_config("a = [1][▸-1]"), "config.undefined", "index out of range: -1"),
-    Case("a local of itself", "locals {\n  ▸a = local.a\n}", "config.cycle", "local.a → local.a"),
+    Case("a negative index", in_config("a = [1][▸-1]"), "config.undefined", "index out of range: -1"),
+    Case("a local that refers to itself", "locals {\n  ▸a = local.a\n}", "config.cycle", "local.a → local.a"),
     Case(
-        "a circle of locals",
+        "a cycle of locals",
         "locals {\n  ▸a = b\n  b = c\n  c = a\n}",
         "config.cycle",
         "local.a → local.b → local.c → local.a",
     ),
-    Case("a setting of itself", in_config("▸a = task.t.input.config.a"), "config.cycle", "task.t.input.config.a"),
     Case(
-        "a variable without value",
+        "a setting that refers to itself",
+        in_config("▸a = task.t.input.config.a"),
+        "config.cycle",
+        "task.t.input.config.a",
+    ),
+    Case(
+        "a variable without a value",
         '▸variable "a" {\n}',
         "config.missing",
         'variable "a" has no value Set it with --var a=VALUE or',
     ),
     Case(
-        "no such type",
+        "an unknown type",
         'variable "a" {\n  type = ▸strng\n  default = 1\n}',
         "config.type",
         "not a valid type Types: string",
@@ -404,7 +420,7 @@ VALUES = [
     ),
     Case("an unset secret", in_config('a = ▸secret("env:NO_SUCH")'), "config.env_unset", "A secret has no default."),
     Case(
-        "a secret of a vault",
+        "a secret in a vault",
         in_config('a = secret(▸"azurekeyvault://retail")'),
         "config.call",
         "azurekeyvault://VAULT/NAME",
@@ -415,37 +431,37 @@ VALUES = [
         "config.call",
         "Names have letters, digits and hyphens.",
     ),
-    Case("a secret of nowhere", in_config('a = secret(▸"hunter2")'), "config.call", 'Use secret("env:NAME")'),
+    Case("a secret without a source", in_config('a = secret(▸"hunter2")'), "config.call", 'Use secret("env:NAME")'),
     Case(
-        "a file that is not there",
+        "a missing file",
         in_config('a = file(▸"no.txt")'),
         "config.file",
         "cannot read no.txt: No such file or directory",
     ),
     Case(
-        "no YAML",
+        "invalid YAML",
         in_config('a = yamldecode(▸"a: 1\\nb: [")'),
         "config.call",
         "not valid YAML: line 2, column 5: ",
     ),
     Case(
-        "a YAML of two",
+        "two YAML documents",
         in_config('a = yamldecode(▸"a\\n---\\nb")'),
         "config.call",
         "line 2, column 1: but found another",
     ),
-    Case("a YAML with a key twice", in_config('a = yamldecode(▸"b: 1\\nb: 2")'), "config.call", 'duplicate key "b"'),
+    Case("YAML with a duplicate key", in_config('a = yamldecode(▸"b: 1\\nb: 2")'), "config.call", 'duplicate key "b"'),
     Case(
-        "a YAML with a tag",
+        "YAML with a tag",
         in_config('a = yamldecode(▸"!!python/name:os.system x")'),
         "config.call",
         "!!python/name:os.sy",
     ),
     Case(
-        "a YAML that holds itself", in_config('a = yamldecode(▸"&a [*a]")'), "config.call", "nested more than 100 deep"
+        "YAML that contains itself", in_config('a = yamldecode(▸"&a [*a]")'), "config.call", "nested more than 100 deep"
     ),
     Case(
-        "a YAML with no number",
+        "YAML with infinity",
         in_config('a = yamldecode(▸"b: .inf")'),
         "config.call",
         "yamldecode: not valid YAML: line 1, column 4: .inf is not",
@@ -464,27 +480,32 @@ VALUES = [
         "config.call",
         "argument 2 must be a number, not a string that",
     ),
-    Case("no JSON", in_config('a = jsondecode(▸"{")'), "config.call", "not valid JSON"),
-    Case("no base64", in_config('a = base64decode(▸"%")'), "config.call", "not valid base64 of UTF-8 text"),
-    Case("a key not found", in_config('a = lookup({}, ▸"b")'), "config.call", 'the object has no key "b"'),
+    Case("invalid JSON", in_config('a = jsondecode(▸"{")'), "config.call", "not valid JSON"),
+    Case("invalid base64", in_config('a = base64decode(▸"%")'), "config.call", "not valid base64 of UTF-8 text"),
+    Case("a missing key", in_config('a = lookup({}, ▸"b")'), "config.call", 'the object has no key "b"'),
     Case(
-        "nothing to choose from", in_config('a = ▸coalesce(null, "")'), "config.call", "all arguments are null or empty"
+        "coalesce without a value",
+        in_config('a = ▸coalesce(null, "")'),
+        "config.call",
+        "all arguments are null or empty",
     ),
-    Case("a verb too many", in_config('a = ▸format("%s")'), "config.call", "no argument for %s"),
-    Case("an argument too many", in_config('a = format("b", ▸1)'), "config.call", "no verb for argument 2"),
+    Case("a format verb without an argument", in_config('a = ▸format("%s")'), "config.call", "no argument for %s"),
+    Case(
+        "an argument without a format verb", in_config('a = format("b", ▸1)'), "config.call", "no verb for argument 2"
+    ),
     Case(
         "text for %d",
         in_config('a = format("%d", ▸"b")'),
         "config.call",
         "format: %d cannot format argument 2, a string that is not a number",
     ),
-    Case("a range without end", in_config("a = ▸range(2000)"), "config.call", "more than 1024 numbers"),
+    Case("a range that is too long", in_config("a = ▸range(2000)"), "config.call", "more than 1024 numbers"),
     Case(
         "adding text", in_config('a = 1 ▸+ "b"'), "config.type", '"+" needs numbers, not a string that is not a number'
     ),
     Case("dividing by zero", in_config("a = 1 ▸/ 0"), "config.type", "division by zero"),
-    Case("not of a number", in_config("a = ▸!1"), "config.type", '"!" needs true or false, not a number'),
-    Case("a condition of text", in_config('a = ▸"b" ? 1 : 2'), "config.type", '"?" needs true or false, not a string'),
+    Case("negating a number", in_config("a = ▸!1"), "config.type", '"!" needs true or false, not a number'),
+    Case("text as a condition", in_config('a = ▸"b" ? 1 : 2'), "config.type", '"?" needs true or false, not a string'),
     Case(
         "a list in text",
         in_config('a = "b-${▸[]}"'),
@@ -506,8 +527,10 @@ VALUES = [
         "config.type",
         "must be an object, not a list",
     ),
-    Case("a number beyond JSON", in_config("a = ▸18446744073709551616"), "config.type", "more than 64 bits"),
-    Case("half a character", in_config(r'a = ▸jsondecode("\"\\ud800\"")'), "config.type", "a is not valid Unicode"),
+    Case("a number over 64 bits", in_config("a = ▸18446744073709551616"), "config.type", "more than 64 bits"),
+    Case(
+        "half a surrogate pair", in_config(r'a = ▸jsondecode("\"\\ud800\"")'), "config.type", "a is not valid Unicode"
+    ),
     Case("a number too large", in_config("a = ▸1e999"), "config.syntax", "this number is too large"),
 ]
 
@@ -518,21 +541,25 @@ TEMPLATES = [
         "config.env_unset",
         '{{ env "NO_SUCH" | default "x" }}',
     ),
-    Case("one alone", in_config('a = ▸{{ env "NO_SUCH" }}'), "config.env_unset", "NO_SUCH is not set"),
     Case(
-        "one with more around",
+        "an unset variable on its own", in_config('a = ▸{{ env "NO_SUCH" }}'), "config.env_unset", "NO_SUCH is not set"
+    ),
+    Case(
+        "an unset variable within text",
         in_config('a = "b-▸{{ env "NO_SUCH" | upper }}-c"'),
         "config.env_unset",
         "NO_SUCH is not set",
     ),
-    Case("one as a whole line", in_config('▸{{ env "NO_SUCH" }}'), "config.env_unset", "NO_SUCH is not set"),
-    Case("one as a name", in_config('▸{{ env "NO_SUCH" }} = 1'), "config.env_unset", "NO_SUCH is not set"),
-    Case("one as a label", 'task "▸{{ env "NO_SUCH" }}" {\n}', "config.env_unset", "NO_SUCH is not set"),
-    Case("no such function", in_config('a = "▸{{ uper "b" }}"'), "config.template", 'Did you mean "upper"?'),
+    Case("an unset variable as a line", in_config('▸{{ env "NO_SUCH" }}'), "config.env_unset", "NO_SUCH is not set"),
+    Case(
+        "an unset variable as a name", in_config('▸{{ env "NO_SUCH" }} = 1'), "config.env_unset", "NO_SUCH is not set"
+    ),
+    Case("an unset variable as a label", 'task "▸{{ env "NO_SUCH" }}" {\n}', "config.env_unset", "NO_SUCH is not set"),
+    Case("an unknown function", in_config('a = "▸{{ uper "b" }}"'), "config.template", 'Did you mean "upper"?'),
     Case("wrong arguments", in_config('a = "▸{{ upper 5 }}"'), "config.template", "upper: expected text, not a number"),
     Case("required", in_config('a = "▸{{ required "say where" (env "NO_SUCH") }}"'), "config.template", "say where"),
-    Case("never closed", in_config('a = "▸{{ env "NO_SUCH""'), "config.template", 'this "{{" is not closed'),
-    Case("an if without end", in_config("a = 1\n▸{{ if true }}"), "config.template", "never closed"),
+    Case("an unclosed template", in_config('a = "▸{{ env "NO_SUCH""'), "config.template", 'this "{{" is not closed'),
+    Case("an if without an end", in_config("a = 1\n▸{{ if true }}"), "config.template", "never closed"),
     Case(
         "define",
         in_config('a = "▸{{ define "b" }}"'),
@@ -589,7 +616,7 @@ def test_a_mistake_is_reported_at_its_place(
     assert error.place.source_line == (before + after).split("\n")[line - 1]
 
 
-def test_all_mistakes_are_reported_at_once_and_in_order(load_text: Callable[..., Any]) -> None:
+def test_all_mistakes_are_reported_together_and_in_order(load_text: Callable[..., Any]) -> None:
     with pytest.raises(ConfigErrors) as raised:
         load_text(
             """
@@ -623,7 +650,7 @@ def test_all_mistakes_are_reported_at_once_and_in_order(load_text: Callable[...,
     ]
 
 
-def test_a_cycle_names_the_places_of_all_its_members(load_text: Callable[..., Any], tmp_path: Any) -> None:
+def test_a_cycle_names_the_place_of_each_member(load_text: Callable[..., Any], tmp_path: Any) -> None:
     with pytest.raises(ConfigErrors) as raised:
         load_text("locals {\n  a = b\n  b = a\n}\n")
 
@@ -635,7 +662,7 @@ def test_a_cycle_names_the_places_of_all_its_members(load_text: Callable[..., An
     ]
 
 
-def test_the_place_says_which_block_it_is_in(load_text: Callable[..., Any]) -> None:
+def test_the_place_names_its_block(load_text: Callable[..., Any]) -> None:
     with pytest.raises(ConfigErrors) as raised:
         load_text(in_config("a = nothing"))
 

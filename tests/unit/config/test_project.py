@@ -1,4 +1,4 @@
-"""From files to a project: folders, settings, tasks, variables, references, and what is asked for only when needed."""
+"""Loads files into a project: folders, settings, tasks, variables, references and lazy evaluation."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_whole_file_is_read(load_text: Load, tmp_path: Path) -> None:
     assert task.output.config == {"queue": "orders-test"}
 
 
-def test_what_is_not_said_has_its_default(load_text: Load, tmp_path: Path) -> None:
+def test_missing_settings_have_their_defaults(load_text: Load, tmp_path: Path) -> None:
     project = load_text(two_tasks("", ""))
 
     assert (project.stack, project.state_dir) == ("dev", tmp_path / ".dstream/state")
@@ -115,16 +115,16 @@ def test_what_is_not_said_has_its_default(load_text: Load, tmp_path: Path) -> No
     assert (task.max_line, task.start_timeout_s, task.restart) == (16 * 1024 * 1024, 60, Restart(10, 1, 60))
 
 
-def test_a_size_may_be_a_number_of_bytes(load_text: Load) -> None:
+def test_a_size_can_be_a_number_of_bytes(load_text: Load) -> None:
     text = two_tasks("", "").replace('task "first" {', 'task "first" {\n max_line = 4096')
 
     assert load_text(text).tasks["first"].max_line == 4096
 
 
-def test_a_folder_loads_all_its_files_as_one(tmp_path: Path) -> None:
+def test_a_folders_files_load_as_one_project(tmp_path: Path) -> None:
     (tmp_path / "a.hcl").write_text(two_tasks("x = local.shared", ""))
     (tmp_path / "b.hcl").write_text('locals {\n  shared = "both"\n}\n')
-    (tmp_path / "c.txt").write_text("no hcl")
+    (tmp_path / "c.txt").write_text("not HCL")
 
     project = load(tmp_path, environ={})
 
@@ -132,7 +132,7 @@ def test_a_folder_loads_all_its_files_as_one(tmp_path: Path) -> None:
     assert project.tasks["first"].input.config == {"x": "both"}
 
 
-def test_an_error_names_the_file_of_the_folder_that_it_is_in(tmp_path: Path) -> None:
+def test_an_error_names_its_file_in_the_folder(tmp_path: Path) -> None:
     (tmp_path / "a.hcl").write_text(two_tasks("x = local.shared", ""))
     (tmp_path / "b.hcl").write_text("locals {\n  shared = nothing\n}\n")
 
@@ -149,7 +149,7 @@ def test_syntax_errors_of_several_files_are_reported_together(tmp_path: Path) ->
     assert codes_of(lambda: load(tmp_path, environ={})) == ["config.syntax", "config.syntax"]
 
 
-def test_a_file_that_is_not_there_or_no_text_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bytes.hcl").write_bytes(b"a = \xff")
     (tmp_path / "empty").mkdir()
 
@@ -157,7 +157,7 @@ def test_a_file_that_is_not_there_or_no_text_is_an_error(tmp_path: Path) -> None
         assert codes_of(lambda path=path: load(tmp_path / path, environ={})) == ["config.file"]  # type: ignore[misc]
 
 
-def test_byte_order_marks_and_windows_line_breaks_do_no_harm(tmp_path: Path) -> None:
+def test_byte_order_marks_and_windows_line_breaks_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "dstream.hcl"
     text = two_tasks("x = <<EOT\na\nEOT\n", "y = 1 # so\n").replace("\n", "\r\n")
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
@@ -165,7 +165,7 @@ def test_byte_order_marks_and_windows_line_breaks_do_no_harm(tmp_path: Path) -> 
     assert load(path, environ={}).tasks["first"].input.config == {"x": "a\n"}
 
 
-def test_paths_in_functions_start_at_the_folder_of_the_file(
+def test_paths_in_functions_are_relative_to_the_file(
     load_text: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "note.txt").write_text("here")
@@ -211,13 +211,13 @@ def test_a_variable_given_as_text_gets_its_type(load_text: Load, kind: str, give
         ("list(string)", '[env("HOME")]'),
     ],
 )
-def test_a_variable_given_as_something_else_is_an_error(load_text: Load, kind: str, given: str) -> None:
+def test_a_variable_of_the_wrong_type_is_an_error(load_text: Load, kind: str, given: str) -> None:
     text = f'variable "x" {{\n  type = {kind}\n}}\n'
 
     assert codes_of(lambda: load_text(text, variables={"x": given})) == ["config.type"]
 
 
-def test_a_given_value_goes_before_the_environment_and_that_before_the_default(load_text: Load) -> None:
+def test_a_flag_overrides_the_environment_which_overrides_the_default(load_text: Load) -> None:
     text = 'variable "x" {\n  default = "default"\n}\n' + two_tasks("x = var.x", "")
     environ = {"DSTREAM_VAR_x": "environment"}
 
@@ -229,33 +229,33 @@ def test_a_given_value_goes_before_the_environment_and_that_before_the_default(l
         assert load_text(text, **more).tasks["first"].input.config == {"x": value}
 
 
-def test_a_value_for_a_variable_that_is_not_declared_is_an_error(load_text: Load) -> None:
+def test_a_value_for_an_undeclared_variable_is_an_error(load_text: Load) -> None:
     with pytest.raises(ConfigErrors) as raised:
         load_text('variable "region" {\n  default = 1\n}\n', variables={"regoin": "x"})
 
     assert raised.value.errors[0].hint == 'Did you mean "region"?'
 
 
-def test_a_default_may_use_functions_and_other_variables(load_text: Load) -> None:
+def test_a_default_can_use_functions_and_other_variables(load_text: Load) -> None:
     text = 'variable "a" {\n  default = env("A", "x")\n}\nvariable "b" {\n  default = "${var.a}-b"\n}\n'
 
     assert load_text(text + two_tasks("x = var.b", "")).tasks["first"].input.config == {"x": "x-b"}
 
 
-def test_locals_may_stand_in_any_order_and_go_by_both_names(load_text: Load) -> None:
+def test_locals_can_be_in_any_order_and_have_two_names(load_text: Load) -> None:
     text = 'locals {\n  a = "${b}-${local.c}"\n}\nlocals {\n  b = 1\n  c = 2\n}\n'
 
     assert load_text(text + two_tasks("x = a", "")).tasks["first"].input.config == {"x": "1-2"}
 
 
-def test_the_variable_of_a_for_hides_a_local(load_text: Load) -> None:
+def test_the_variable_of_a_for_shadows_a_local(load_text: Load) -> None:
     text = "locals {\n  a = 1\n}\n" + two_tasks("x = [for a in [2] : a]", "y = a")
 
     tasks = load_text(text).tasks
     assert (tasks["first"].input.config, tasks["second"].input.config) == ({"x": [2]}, {"y": 1})
 
 
-def test_tasks_may_use_what_other_tasks_and_their_own_other_side_say(load_text: Load) -> None:
+def test_tasks_can_refer_to_other_tasks_and_to_themselves(load_text: Load) -> None:
     tasks = load_text(
         two_tasks(
             "a = 1\n x = task.first.input.config.a\n y = task.second.input.config",
@@ -280,7 +280,7 @@ def test_a_whole_namespace_is_an_object(load_text: Load) -> None:
     }
 
 
-def test_only_the_tasks_asked_for_need_their_environment(load_text: Load) -> None:
+def test_only_requested_tasks_need_their_environment(load_text: Load) -> None:
     text = 'variable "v" {\n}\nlocals {\n  unused = env("NO_SUCH")\n}\n' + two_tasks(
         "x = 1", 'y = env("NO_SUCH")\n z = "{{ env "NO_SUCH" }}"\n w = var.v'
     )
@@ -297,7 +297,7 @@ def test_only_the_tasks_asked_for_need_their_environment(load_text: Load) -> Non
     assert len(codes_of(lambda: load_text(text))) == 4
 
 
-def test_only_the_blocks_asked_for_need_their_environment(load_text: Load) -> None:
+def test_only_requested_blocks_need_their_environment(load_text: Load) -> None:
     text = """
     locals { source = env("NO_SUCH") }
     task "t" {
@@ -320,13 +320,13 @@ def test_only_the_blocks_asked_for_need_their_environment(load_text: Load) -> No
     assert codes_of(lambda: load_text(text, only=["t"])) == ["config.env_unset", "config.env_unset"]
 
 
-def test_a_broken_local_is_reported_once_however_often_it_is_used(load_text: Load) -> None:
+def test_a_broken_local_is_reported_once(load_text: Load) -> None:
     text = "locals {\n  a = nothing\n}\n" + two_tasks("x = a\n y = local.a", "z = a")
 
     assert codes_of(lambda: load_text(text)) == ["config.undefined"]
 
 
-def test_try_gets_over_a_broken_local(load_text: Load) -> None:
+def test_try_falls_back_from_a_broken_local(load_text: Load) -> None:
     text = 'locals {\n  a = env("NO_SUCH")\n}\n' + two_tasks(
         'x = try(a, task.second.input.config, "else")', "y = nothing"
     )
@@ -361,7 +361,7 @@ def test_a_version_is_checked_against_its_constraint(constraint: str, fits: bool
     assert satisfies("0.1.0", constraint) is fits
 
 
-def test_a_variable_file_gives_values_of_any_type(load_text: Load, tmp_path: Path) -> None:
+def test_a_variable_file_sets_values_of_any_type(load_text: Load, tmp_path: Path) -> None:
     path = tmp_path / "test.tfvars"
     path.write_text('env = "t-${env("A")}"\ntables = ["a", "${b}"]\nn = 5\n'.replace("${b}", "$${b}"))
     text = 'variable "env" {\n}\nvariable "tables" {\n}\nvariable "n" {\n  type = string\n}\n'

@@ -1,4 +1,4 @@
-"""The `config` of a provider: its shapes, the places of its parts, and its secrets."""
+"""A provider's `config`: its shapes, the places of its parts, and its secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LoadInput = Callable[..., ProviderBlock]
 
 @pytest.fixture
 def load_input(load_text: Callable[..., Any]) -> LoadInput:
-    """The input block of a task whose input holds the text; the text begins on line 4."""
+    """Load a task whose input block contains the text, which starts on line 4, and return the input block."""
 
     def load_it(text: str, before: str = "", **more: Any) -> ProviderBlock:
         hcl = f'task "t" {{\n  input {{\n    provider = "p"\n{text}\n  }}\n  output {{\n    provider = "q"\n  }}\n}}\n'
@@ -87,7 +87,7 @@ def test_blocks_in_a_config_are_objects_lists_and_maps(load_input: LoadInput) ->
         ("", 2, 3),
     ],
 )
-def test_a_path_leads_to_its_place_or_that_of_what_encloses_it(
+def test_a_path_resolves_to_its_place_or_its_closest_parent(
     load_input: LoadInput, path: str, line: int, column: int
 ) -> None:
     place = load_input(BLOCK).place_of(path)
@@ -95,7 +95,7 @@ def test_a_path_leads_to_its_place_or_that_of_what_encloses_it(
     assert (place.line, place.column, place.block) == (line, column, 'task "t", input')
 
 
-def test_the_place_of_a_value_is_behind_that_of_its_name(load_input: LoadInput) -> None:
+def test_the_place_of_a_value_follows_the_place_of_its_name(load_input: LoadInput) -> None:
     block = load_input(BLOCK)
 
     assert (block.value_place_of("url").line, block.value_place_of("url").column) == (5, 13)
@@ -103,7 +103,7 @@ def test_the_place_of_a_value_is_behind_that_of_its_name(load_input: LoadInput) 
     assert block.value_place_of("tables[1]") == block.place_of("tables[1]")
 
 
-def test_a_config_map_has_places_too(load_input: LoadInput) -> None:
+def test_a_config_map_has_places(load_input: LoadInput) -> None:
     block = load_input('    config = {\n      a = [1]\n      "b" = { c = 2 }\n    }')
 
     assert block.config == {"a": [1], "b": {"c": 2}}
@@ -111,14 +111,14 @@ def test_a_config_map_has_places_too(load_input: LoadInput) -> None:
     assert places == {"a": (5, 7), "a[0]": (5, 12), "b": (6, 7), "b.c": (6, 15)}
 
 
-def test_a_config_may_be_computed_as_a_whole(load_input: LoadInput) -> None:
+def test_a_whole_config_can_be_computed(load_input: LoadInput) -> None:
     block = load_input("    config = merge(local.shared, { b = 2 })", "locals {\n  shared = { a = 1 }\n}\n")
 
     assert block.config == {"a": 1, "b": 2}
     assert block.place_of("a") == block.place
 
 
-def test_a_setting_that_is_null_is_left_out(load_input: LoadInput) -> None:
+def test_a_null_setting_is_omitted(load_input: LoadInput) -> None:
     text = "a = null\n b = 1 == 1 ? null : 2\n c = [null]\n d { e = null }\n f = { g = null }"
 
     expected = {"c": [None], "d": {}, "f": {"g": None}}
@@ -126,7 +126,7 @@ def test_a_setting_that_is_null_is_left_out(load_input: LoadInput) -> None:
     assert load_input("    config = { a = null, c = [null] }").config == {"c": [None]}
 
 
-def test_the_place_of_a_template_leads_to_the_file_as_written(load_input: LoadInput) -> None:
+def test_the_place_of_a_template_refers_to_the_original_file(load_input: LoadInput) -> None:
     text = '    config {\n a = "{{ env "A" }}"\n b = ["{{ env "A" }}", 1]\n }'
     block = load_input(text, environ={"A": "x" * 50})
 
@@ -154,7 +154,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize(("expression", "secrets"), SECRETS, ids=[text for text, _ in SECRETS])
-def test_what_is_made_of_a_secret_is_secret(
+def test_a_value_derived_from_a_secret_is_secret(
     load_input: LoadInput, tmp_path: Path, expression: str, secrets: set[str]
 ) -> None:
     (tmp_path / "s.txt").write_text("from file\n")
@@ -177,7 +177,7 @@ def texts_in(value: Any) -> list[str]:
     return [text for item in inner for text in texts_in(item)]
 
 
-def test_a_key_of_an_object_stays_plain_when_its_value_is_secret(load_input: LoadInput) -> None:
+def test_only_values_of_a_secret_object_are_secret(load_input: LoadInput) -> None:
     block = load_input('    config { a = jsondecode(secret("env:S")) }', environ={"S": '{"user": "joe"}'})
 
     assert block.secrets == {"joe", '{"user": "joe"}'}

@@ -31,9 +31,7 @@ def test_importing_the_package_does_not_load_the_grammar() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
-def test_the_cache_moves_to_the_user_when_the_installation_is_read_only(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_read_only_installation_uses_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hcl2.parser, "PARSER_FILE", tmp_path / "not there" / "cache.bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -44,7 +42,7 @@ def test_the_cache_moves_to_the_user_when_the_installation_is_read_only(
     assert cache.parent.is_dir()
 
 
-def test_the_cache_stays_beside_the_code_where_that_can_be_written(
+def test_a_writable_installation_keeps_the_cache_next_to_the_code(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(hcl2.parser, "PARSER_FILE", tmp_path / "cache.bin")

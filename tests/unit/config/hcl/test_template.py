@@ -1,4 +1,4 @@
-"""The layer of Go templates with Sprig's helpers, which is rendered before HCL is read."""
+"""Go templates with Sprig functions, which are rendered before HCL is parsed."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_template_renders(text: str, result: str) -> None:
     assert source.holes == ()
 
 
-def test_go_layouts_of_dates_are_understood() -> None:
+def test_go_date_layouts_are_supported() -> None:
     from dstream.config.gotemplate.go_date import go_date
 
     layout = "Monday Mon January Jan 2006 06 01 1 02 2 15 03 3 04 4 05 5 .000 PM pm -0700 -07:00 Z07:00"
@@ -111,13 +111,13 @@ def test_go_layouts_of_dates_are_understood() -> None:
     assert go_date(layout, NOW) == written
 
 
-def test_an_unset_variable_is_empty_where_the_template_only_asks_about_it() -> None:
+def test_an_unset_variable_is_empty_in_a_comparison() -> None:
     source = rendered('{{ if eq (env "NO_SUCH") "" }}unset{{ end }}')
 
     assert (source.text, source.holes) == ("unset", ())
 
 
-def test_an_unset_variable_in_a_comment_harms_nobody(load_text: Callable[..., Any]) -> None:
+def test_templates_in_comments_are_ignored(load_text: Callable[..., Any]) -> None:
     project = load_text(
         """
         # {{ env "NO_SUCH" }} {{ no_such_function }} {{ if true }} {{ not closed
@@ -137,7 +137,7 @@ def test_an_unset_variable_in_a_comment_harms_nobody(load_text: Callable[..., An
     assert list(project.tasks) == ["t"]
 
 
-def test_a_template_writes_numbers_lists_and_blocks_too(load_text: Callable[..., Any]) -> None:
+def test_a_template_can_write_numbers_lists_and_blocks(load_text: Callable[..., Any]) -> None:
     project = load_text(
         """
         {{- range $name := list "a" "b" }}
@@ -161,7 +161,7 @@ def test_a_template_writes_numbers_lists_and_blocks_too(load_text: Callable[...,
     assert project.tasks["b"].input.config == {"interval": 5, "tables": ["x", "y"]}
 
 
-def test_positions_lead_back_to_the_file_as_written() -> None:
+def test_positions_refer_to_the_original_file() -> None:
     source = rendered('x = "{{ env "A" }}"\ny = {{ add 1 2 }} + z\n')
 
     assert source.text == 'x = "va"\ny = 3 + z\n'
@@ -177,7 +177,7 @@ def test_positions_lead_back_to_the_file_as_written() -> None:
         st.sampled_from(["ab ", "\n", '{{ env "A" }}', "{{- 1 }}", "{{ 2 -}}", "{{/* c */}}", '{{ env "NO" }}', "ö"])
     )
 )
-def test_text_that_no_template_touches_keeps_its_position(parts: list[str]) -> None:
+def test_text_outside_templates_keeps_its_position(parts: list[str]) -> None:
     written = "".join(parts)
     source = rendered(written)
 
@@ -189,5 +189,5 @@ def test_text_that_no_template_touches_keeps_its_position(parts: list[str]) -> N
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet='ab "`|()$.:=-{}/*\n1', max_size=30).map(lambda text: "{{" + text))
-def test_no_template_makes_rendering_fail(text: str) -> None:
+def test_rendering_never_raises(text: str) -> None:
     rendered(text)

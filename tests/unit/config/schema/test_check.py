@@ -1,4 +1,4 @@
-"""A config held to its provider's schema: what is wrong, in which words, at which path."""
+"""Checks of a config against its provider's schema: the errors, their messages and their paths."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 SCHEMA = config_schema(Config)
 WRONG: list[tuple[dict[str, Any], str, str]] = [
-    # settings besides the address, path, message
+    # settings other than the address, path, message
     ({"adress": "x"}, "adress", 'unknown setting "adress"'),
     ({"count": 0}, "count", '"count" must be at least 1'),
     ({"count": 11}, "count", '"count" must be at most 10'),
@@ -69,9 +69,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("settings", "path", "message"), WRONG)
-def test_what_the_provider_would_refuse_is_said_with_its_path(
-    settings: dict[str, Any], path: str, message: str
-) -> None:
+def test_an_invalid_setting_is_reported_with_its_path(settings: dict[str, Any], path: str, message: str) -> None:
     config = {"address": "here", **settings}
     (found,) = mismatches(config, SCHEMA)
     assert (found.path, found.message) == (path, message)
@@ -88,43 +86,43 @@ def test_what_the_provider_would_refuse_is_said_with_its_path(
         {"count": None, "either": None, "columns": {"t": {"include": None}}},
     ],
 )
-def test_what_the_provider_takes_passes(settings: dict[str, Any]) -> None:
+def test_a_valid_config_passes(settings: dict[str, Any]) -> None:
     config = {"address": "here", **settings}
     decode_config(config, Config)
     assert mismatches(config, SCHEMA) == []
 
 
-def test_a_missing_setting_is_named_with_what_it_is_for() -> None:
+def test_a_missing_setting_is_named_with_its_description() -> None:
     (found,) = mismatches({}, SCHEMA)
     assert (found.message, found.hint, found.at_name) == ('the setting "address" is missing', "host and port", True)
 
 
-def test_a_name_close_to_a_known_one_is_suggested() -> None:
+def test_a_similar_known_name_is_suggested() -> None:
     (found,) = mismatches({"address": "x", "tabels": ["a"]}, SCHEMA)
     assert found.hint == 'Did you mean "tables"?'
 
 
-def test_the_originals_names_of_settings_pass_as_the_provider_takes_them() -> None:
+def test_the_original_names_of_settings_pass() -> None:
     config = {"connectionString": "x", "resourceGroup": "rg", "sourceHost": "h", "queue": "orders"}
     decode_config(config, ServiceBusConfig)
     assert mismatches(config, config_schema(ServiceBusConfig)) == []
 
 
-def test_no_value_is_part_of_a_message() -> None:
+def test_no_message_contains_a_value() -> None:
     found = mismatches({"address": ["canary"], "shape": "canary", "code": "CANARY-CANARY"}, SCHEMA)
     assert len(found) == 4
     assert "canary" not in repr(found).lower()
 
 
-def test_what_the_schema_leaves_open_is_not_judged() -> None:
+def test_unspecified_and_invalid_schema_parts_accept_anything() -> None:
     assert mismatches({"anything": [1]}, {"type": "object"}) == []
     assert mismatches({"a": "x"}, {"properties": {"a": {"pattern": "(?<bad"}}}) == []
     assert mismatches({"a": "x"}, {"properties": {"a": {"$ref": "#/$defs/nowhere"}}}) == []
     assert mismatches({"a": "x"}, {"$ref": "#"}) == []
-    assert mismatches({"a": 5.0}, {"properties": {"a": {"type": "integer"}}}) == []  # JSON Schema counts it as one
+    assert mismatches({"a": 5.0}, {"properties": {"a": {"type": "integer"}}}) == []  # 5.0 is an integer in JSON Schema
 
 
-def test_each_error_has_the_place_of_the_name_or_of_the_value() -> None:
+def test_each_error_has_the_place_of_the_name_or_the_value() -> None:
     name, value, block = (SourceLocation("dstream.hcl", line) for line in (3, 4, 1))
     given = ProviderBlock(
         "input",

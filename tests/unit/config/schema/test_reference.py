@@ -1,4 +1,4 @@
-"""A schema as a list of settings."""
+"""The list of settings in a schema."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Config(msgspec.Struct, kw_only=True):
     columns: dict[str, Column] = {}
 
 
-def test_each_setting_has_its_type_default_meaning_and_place() -> None:
+def test_each_setting_has_its_path_type_default_and_description() -> None:
     found = {each.path: each for each in settings_of(config_schema(Config))}
     assert list(found) == ["address", "tables", "mode", "pause", "batch", "batch.size", "columns", "columns.*.exclude"]
     address = found["address"]
@@ -47,12 +47,12 @@ def test_each_setting_has_its_type_default_meaning_and_place() -> None:
     assert found["columns.*.exclude"].type == "list of text"
 
 
-def test_a_schema_that_contains_itself_ends() -> None:
+def test_a_recursive_schema_terminates() -> None:
     schema = {"properties": {"child": {"$ref": "#"}}, "type": "object"}
     assert [each.path for each in settings_of(schema)][:2] == ["child", "child.child"]
 
 
-def test_any_program_may_have_written_it() -> None:
+def test_a_schema_without_types_is_supported() -> None:
     schema = {"properties": {"a": {}, "b": {"type": ["integer", "null"]}, "c": {"const": 1}}}
     assert [(each.path, each.type) for each in settings_of(schema)] == [
         ("a", "anything"),

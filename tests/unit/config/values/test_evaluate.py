@@ -1,4 +1,4 @@
-"""What expressions give. The first table is what people write; the properties hold for all values."""
+"""The values of expressions: tables of typical expressions, and properties that hold for all values."""
 
 from __future__ import annotations
 
@@ -121,11 +121,11 @@ EXPRESSIONS = [
 
 
 @pytest.mark.parametrize(("expression", "value"), EXPRESSIONS, ids=[text for text, _ in EXPRESSIONS])
-def test_an_expression_gives(expression: str, value: Any, evaluate: Callable[..., Any]) -> None:
+def test_an_expression_evaluates_to(expression: str, value: Any, evaluate: Callable[..., Any]) -> None:
     result = evaluate(expression)
 
     assert result == value
-    assert json.dumps(result) == json.dumps(value)  # 1 is not 1.0, nor true
+    assert json.dumps(result) == json.dumps(value)  # 1 is neither 1.0 nor true
 
 
 FUNCTIONS = [
@@ -199,7 +199,7 @@ FUNCTIONS = [
 
 
 @pytest.mark.parametrize(("expression", "value"), FUNCTIONS, ids=[text for text, _ in FUNCTIONS])
-def test_a_function_gives(expression: str, value: Any, evaluate: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_function_returns(expression: str, value: Any, evaluate: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("hello\n")
 
     result = evaluate(expression, environ={"SET": "value", "EMPTY": ""})
@@ -240,16 +240,16 @@ def hcl_text(text: str) -> str:
     return json.dumps(text).replace("${", "$${").replace("%{", "%%{")
 
 
-def _hcl_sign(sign: str) -> str:
+def _hcl_character(sign: str) -> str:
     if sign in '"\\':
         return "\\" + sign
     return f"\\u{ord(sign):04x}" if sign < " " or sign == "\x7f" else sign
 
 
 def hcl(value: Any) -> str:
-    """A JSON value as one would write it in HCL."""
+    """A JSON value written in HCL."""
     if isinstance(value, str):
-        return '"' + "".join(map(_hcl_sign, value)).replace("${", "$${").replace("%{", "%%{") + '"'
+        return '"' + "".join(map(_hcl_character, value)).replace("${", "$${").replace("%{", "%%{") + '"'
     if isinstance(value, list):
         return "[" + ", ".join(hcl(item) for item in value) + "]"
     if isinstance(value, dict):
@@ -259,7 +259,7 @@ def hcl(value: Any) -> str:
 
 @settings(max_examples=60, deadline=None)
 @given(JSON)
-def test_what_is_written_out_is_what_is_read(value: Any) -> None:
+def test_a_value_survives_a_round_trip_through_hcl(value: Any) -> None:
     assert value_of(hcl(value)) == value
 
 
@@ -279,7 +279,7 @@ def test_arithmetic_agrees_with_python(steps: list[tuple[str, int]], first: int)
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet='ab1 "${}%[](),.:=?!+-*/\\\n~<#', max_size=25))
-def test_no_text_makes_the_reader_fail_otherwise_than_with_a_problem_in_it(text: str) -> None:
+def test_the_reader_raises_only_problems_with_a_position_in_the_text(text: str) -> None:
     try:
         value_of(text)
         at = 0
