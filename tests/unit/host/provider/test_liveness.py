@@ -1,9 +1,9 @@
-"""Silence counts only while the host waits to read."""
+"""Silence counts only while the host is waiting to read."""
 
 from dstream.host.provider.liveness import Liveness
 
 
-def test_a_reader_that_is_busy_hears_no_silence() -> None:
+def test_a_busy_reader_counts_no_silence() -> None:
     liveness = Liveness()
     assert liveness.silent_s(1000.0) == 0.0
     liveness.waits(10.0)
@@ -11,7 +11,7 @@ def test_a_reader_that_is_busy_hears_no_silence() -> None:
     assert liveness.silent_s(1000.0) == 0.0
 
 
-def test_silence_is_the_time_since_the_reader_began_to_wait() -> None:
+def test_silence_is_the_time_since_the_reader_started_waiting() -> None:
     liveness = Liveness()
     liveness.waits(10.0)
     assert liveness.silent_s(70.5) == 60.5

@@ -1,4 +1,4 @@
-"""What is remembered of an executable holds for that one only, and a cache that is not there is no error."""
+"""What the cache remembers applies to one executable only, and a missing cache is not an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "dstream" / "providers.json"
 
 
-def test_what_was_found_out_is_known_the_next_time(tmp_path: Path) -> None:
+def test_a_remembered_provider_is_recalled(tmp_path: Path) -> None:
     remember(["prog", "a"], Remembered(is_legacy=True, secret_paths=(("auth", "pin"),)))
     assert recall(["prog", "a"]) == Remembered(is_legacy=True, secret_paths=(("auth", "pin"),))
     assert recall(["prog", "b"]) == Remembered()
@@ -30,14 +30,14 @@ def test_a_new_build_is_a_new_executable(tmp_path: Path) -> None:
     assert recall([str(program)]) == Remembered()
 
 
-def test_a_folder_is_known_by_its_main_file(tmp_path: Path) -> None:
+def test_a_folder_is_identified_by_its_main_file(tmp_path: Path) -> None:
     (tmp_path / "__main__.py").write_text("first")
     remember(["python", str(tmp_path)], Remembered(is_legacy=True))
     (tmp_path / "__main__.py").write_text("second")
     assert recall(["python", str(tmp_path)]) == Remembered()
 
 
-def test_the_oldest_are_forgotten(cache: Path) -> None:
+def test_the_oldest_entries_are_evicted(cache: Path) -> None:
     for number in range(300):
         remember(["prog", str(number)], Remembered(is_legacy=True))
     assert not recall(["prog", "0"]).is_legacy
@@ -46,7 +46,7 @@ def test_the_oldest_are_forgotten(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"a":1}', b"[" * 5000])
-def test_a_broken_cache_is_an_empty_one(content: bytes, cache: Path) -> None:
+def test_a_broken_cache_counts_as_empty(content: bytes, cache: Path) -> None:
     cache.parent.mkdir(parents=True)
     cache.write_bytes(content)
     assert recall(["prog"]) == Remembered()
@@ -54,13 +54,13 @@ def test_a_broken_cache_is_an_empty_one(content: bytes, cache: Path) -> None:
     assert recall(["prog"]).is_legacy
 
 
-def test_a_cache_that_can_not_be_written_is_no_error(tmp_path: Path, cache: Path) -> None:
+def test_an_unwritable_cache_is_not_an_error(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
     remember(["prog"], Remembered(is_legacy=True))
     assert recall(["prog"]) == Remembered()
 
 
-def test_one_that_is_known_to_say_no_hello_is_waited_for_a_second_only() -> None:
+def test_a_known_legacy_provider_is_waited_for_at_most_one_second() -> None:
     assert patience_s(["prog"], 5.0) == 5.0
     remember(["prog"], Remembered(secret_paths=()))
     remember_protocol(["prog"], is_legacy=True)

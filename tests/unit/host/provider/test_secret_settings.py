@@ -1,4 +1,4 @@
-"""`writeOnly` in a JSON schema, to values in a config."""
+"""Finds the config values that `writeOnly` in a JSON schema marks as secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Config(msgspec.Struct):
 HELLO = Hello(1, "input", "prog", capabilities=["describe"])
 
 
-def test_the_paths_of_an_sdk_config_are_found_through_references_choices_lists_and_maps() -> None:
+def test_secret_paths_are_found_through_references_lists_and_maps() -> None:
     schema = config_schema(Config)
     assert set(secret_paths(schema, schema)) == {
         ("word",),
@@ -40,7 +40,7 @@ def test_the_paths_of_an_sdk_config_are_found_through_references_choices_lists_a
     }
 
 
-def test_a_schema_that_refers_to_itself_ends() -> None:
+def test_a_recursive_schema_terminates() -> None:
     schema: dict[str, Any] = {
         "$ref": "#/$defs/Node",
         "$defs": {
@@ -55,14 +55,12 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     assert len(found) < 20
 
 
-def test_a_reference_in_a_circle_ends() -> None:
+def test_a_circular_reference_terminates() -> None:
     schema: dict[str, Any] = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}}}
     assert list(secret_paths(schema, schema)) == []
 
 
-def test_the_values_at_the_paths_are_secret_whatever_their_shape(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_values_at_secret_paths_are_secret_whatever_their_shape(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     paths = (("word",), ("login", "pin"), ("logins", "*", "pin"), ("by_name", "*", "pin"), ("queue", "deeper"))
     remember(["prog"], Remembered(secret_paths=paths))
@@ -77,6 +75,6 @@ def test_the_values_at_the_paths_are_secret_whatever_their_shape(
     assert sorted(found) == ["1234", "a", "c", "d", "e", "g"]
 
 
-def test_one_that_can_not_be_described_is_not_asked() -> None:
+def test_a_provider_that_cannot_describe_itself_is_not_asked() -> None:
     spec = ProviderSpec(["/does/not/exist"], {"a": "b"}, "prog")
     assert secret_values(spec, Hello(1, "input", "prog"), "input", None) == []

@@ -1,4 +1,4 @@
-"""Every byte is written, in order, however the pipe cuts the writes."""
+"""Every byte is written, in order, however the pipe splits the writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_partial_writes_lose_nothing() -> None:
     assert b"".join(got) == b"".join(bytes(buffer) for buffer in buffers)
 
 
-def test_a_writer_closes_the_pipe_behind_what_was_sent() -> None:
+def test_a_writer_closes_the_pipe_after_sending_everything() -> None:
     read_end, write_end = os.pipe()
     writer = PipeWriter("test", os.fdopen(write_end, "wb", buffering=0), lambda: None)
     writer.start()
@@ -44,14 +44,14 @@ def test_a_writer_closes_the_pipe_behind_what_was_sent() -> None:
     assert b"".join(got) == b"one\ntwo\n"
 
 
-def test_a_broken_pipe_is_told_once_and_does_not_raise() -> None:
+def test_a_broken_pipe_is_reported_once_and_does_not_raise() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    told: list[str] = []
-    writer = PipeWriter("test", os.fdopen(write_end, "wb", buffering=0), lambda: told.append("broken"))
+    reported: list[str] = []
+    writer = PipeWriter("test", os.fdopen(write_end, "wb", buffering=0), lambda: reported.append("broken"))
     writer.start()
     writer.send(b"one\n")
     writer.send(b"two\n")
     writer.close()
     writer.join()
-    assert told == ["broken"]
+    assert reported == ["broken"]

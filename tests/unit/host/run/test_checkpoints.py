@@ -1,4 +1,4 @@
-"""Stored before acknowledged, one write at a time, the newest state wins."""
+"""Checkpoints are stored before they are acknowledged, one write at a time; the newest state wins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAIT_S = 60.0
 
 
 class Disk:
-    """A store whose writes end when the test says so; keeps the order of everything."""
+    """A store whose writes finish when the test allows it. Records the order of all events."""
 
     def __init__(self) -> None:
         self.happened: list[tuple[str, int]] = []
@@ -56,7 +56,7 @@ def disk() -> Iterator[Disk]:
     disk.checkpoints.finish()
 
 
-def test_the_input_hears_of_a_checkpoint_only_when_it_is_on_disk(disk: Disk) -> None:
+def test_a_checkpoint_is_acknowledged_only_after_it_is_on_disk(disk: Disk) -> None:
     disk.checkpoints.acknowledged(Ack(1, 10))
     assert disk.writing.get(timeout=WAIT_S) == 1
     assert disk.acknowledged.empty()
@@ -78,7 +78,7 @@ def test_acks_during_a_write_are_covered_by_the_next_one(disk: Disk) -> None:
     assert disk.checkpoints.counts.stored == 2
 
 
-def test_a_write_that_fails_acknowledges_nothing(disk: Disk) -> None:
+def test_a_failed_write_acknowledges_nothing(disk: Disk) -> None:
     disk.is_full = True
     disk.checkpoints.acknowledged(Ack(2, 20))
     disk.may_end.release()
@@ -103,7 +103,7 @@ def test_complete_means_ended_and_stored(disk: Disk) -> None:
     assert disk.checkpoints.is_complete
 
 
-def test_a_greedy_input_waits_for_room(disk: Disk) -> None:
+def test_an_input_over_the_limit_waits_for_room(disk: Disk) -> None:
     assert not disk.checkpoints.wait_for_room(4, timeout_s=0.01)
     disk.checkpoints.acknowledged(Ack(1, 10))
     assert disk.checkpoints.wait_for_room(4, timeout_s=WAIT_S)

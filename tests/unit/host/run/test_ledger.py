@@ -1,4 +1,4 @@
-"""Three counts agree, or nothing is settled."""
+"""Rows settle only if the counts of the input, the host and the output agree."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def opened(*counts: int) -> Ledger:
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30), st.data())
-def test_any_honest_way_of_acknowledging_settles_every_row_once(counts: list[int], data: st.DataObject) -> None:
+def test_any_valid_sequence_of_acks_settles_every_row_once(counts: list[int], data: st.DataObject) -> None:
     ledger = Ledger()
     acknowledged = 0
     for seq, count in enumerate(counts, 1):
@@ -48,44 +48,44 @@ def split(count: int, data: st.DataObject) -> list[int]:
     return [first, count - first]
 
 
-def test_a_checkpoint_must_count_what_was_relayed() -> None:
+def test_a_checkpoint_must_count_the_relayed_rows() -> None:
     ledger = Ledger()
     ledger.relayed(3)
     fails("protocol.count_mismatch", lambda: ledger.opened(Checkpoint(1, 4, state(1))))
 
 
 @pytest.mark.parametrize("seq", [0, 1, 3, -1])
-def test_checkpoints_count_by_one(seq: int) -> None:
+def test_checkpoint_numbers_increase_by_one(seq: int) -> None:
     ledger = opened(5)
     fails("protocol.bad_sequence", lambda: ledger.opened(Checkpoint(seq, 0, state(1))))
 
 
 @pytest.mark.parametrize("n", [0, 4, 6, 11])
-def test_an_ack_must_count_what_was_given(n: int) -> None:
+def test_an_ack_must_count_the_covered_rows(n: int) -> None:
     ledger = opened(5, 6)
     fails("protocol.count_mismatch", lambda: ledger.acknowledged(Ack(1, n)))
 
 
 @pytest.mark.parametrize("seq", [0, 1, 4])
-def test_an_ack_never_goes_back_nor_ahead(seq: int) -> None:
+def test_an_ack_cannot_go_backward_or_ahead(seq: int) -> None:
     ledger = opened(1, 1, 1)
     ledger.acknowledged(Ack(1, 1))
     fails("protocol.bad_sequence", lambda: ledger.acknowledged(Ack(seq, 1)))
 
 
 @pytest.mark.parametrize("rejected", [-1, 6])
-def test_no_more_can_be_rejected_than_was_given(rejected: int) -> None:
+def test_an_ack_cannot_reject_more_rows_than_it_covers(rejected: int) -> None:
     ledger = opened(5)
     fails("protocol.count_mismatch", lambda: ledger.acknowledged(Ack(1, 5, rejected)))
 
 
-def test_rejected_rows_are_settled_rows() -> None:
+def test_rejected_rows_count_as_settled() -> None:
     ledger = opened(5)
     ledger.acknowledged(Ack(1, 5, 2))
     assert (ledger.rows_settled, ledger.rows_rejected) == (5, 2)
 
 
-def test_an_end_stands_behind_the_last_checkpoint() -> None:
+def test_an_end_must_follow_the_last_checkpoint() -> None:
     ledger = opened(5)
     fails("protocol.bad_sequence", lambda: ledger.ended(End(2)))
     ledger.relayed(1)
