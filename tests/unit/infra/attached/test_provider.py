@@ -1,4 +1,4 @@
-"""The engine's calls to resources of one's own, over real gRPC."""
+"""The engine's calls to custom resources, over real gRPC."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 
 class Lamps:
-    """Lamps in a dict; an id that starts with `broken` fails as it says."""
+    """Lamps in a dict. Some names make `create` fail."""
 
     properties: Mapping[str, Property] = {
         "name": Property("string", required=True, replaces=True),
@@ -56,7 +56,7 @@ class Lamps:
         if name == "refused":
             raise ResourceFailed("no\nlamp  today")
         if name == "not-mine":
-            raise AuthError("test.auth", "the key may not make lamps")
+            raise AuthError("test.auth", "the key may not create lamps")
         if name == "bug":
             raise KeyError("socket")
         self.real[name] = dict(inputs)
@@ -87,7 +87,7 @@ def lamps() -> Lamps:
 
 @pytest.fixture
 def engine(lamps: Lamps) -> Iterator[Any]:
-    """What the engine calls."""
+    """The client that the engine uses."""
     attached = {"test": AttachedResources({"test:index:Lamp": lamps}, "1.2.3")}
     with served(attached, parallel=2) as ports, grpc.insecure_channel(f"127.0.0.1:{ports['test']}") as channel:
         yield ResourceProviderStub(channel)
@@ -105,13 +105,13 @@ def plain(found: Struct) -> dict[str, Any]:
 
 
 def check(engine: Any, **news: Any) -> dict[str, str]:
-    """Reason by property."""
+    """The reason for each invalid property."""
     answer = engine.Check(pb.CheckRequest(urn=URN, news=struct({"name": "desk", **news})))
     return {each.property: each.reason for each in answer.failures}
 
 
 def diff(engine: Any, olds: Mapping[str, Any], news: Mapping[str, Any], **more: Any) -> Any:
-    """Recorded inputs `olds`, wanted inputs `news`."""
+    """Compare the recorded inputs `olds` with the desired inputs `news`."""
     old, new = struct({"name": "desk", **olds}), struct({"name": "desk", **news})
     state = struct({"name": "desk", **olds, "hours": 7})
     return engine.Diff(pb.DiffRequest(urn=URN, id="lamp/desk", olds=state, old_inputs=old, news=new, **more))
@@ -122,12 +122,12 @@ def paths(answer: Any) -> dict[str, str]:
 
 
 def read(engine: Any, inputs: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs as they really are."""
+    """The actual inputs."""
     request = pb.ReadRequest(urn=URN, id="lamp/desk", inputs=struct(inputs), properties=struct(properties))
     return plain(engine.Read(request).inputs)
 
 
-def test_what_the_engine_asks_first_is_answered(engine: Any) -> None:
+def test_the_engines_startup_calls_are_answered(engine: Any) -> None:
     engine.Handshake(pb.ProviderHandshakeRequest())
     assert engine.GetPluginInfo(Empty()).version == "1.2.3"
     assert plain(engine.CheckConfig(pb.CheckRequest(news=struct({"a": "b"}))).inputs) == {"a": "b"}
@@ -164,20 +164,20 @@ def test_what_the_engine_asks_first_is_answered(engine: Any) -> None:
         ({"watts": 99, "color": "red"}, "color does not go with so many watts"),
     ],
 )
-def test_a_wrong_setting_is_refused_by_its_name(engine: Any, wrong: dict[str, Any], reason: str) -> None:
+def test_an_invalid_property_is_refused_by_name(engine: Any, wrong: dict[str, Any], reason: str) -> None:
     ((path, said),) = check(engine, **wrong).items()
     assert said.startswith(reason)
     assert said.startswith(path)
 
 
-def test_what_is_not_known_yet_or_secret_is_taken(engine: Any) -> None:
+def test_unknown_and_secret_values_are_accepted(engine: Any) -> None:
     unknowns = [UNKNOWN, "3eeb2bf0-c639-47a8-9e75-3b44932eb421", {SIGNATURE: OUTPUT, "dependencies": []}]
     assert [check(engine, watts=each) for each in unknowns] == [{}, {}, {}]
     assert check(engine, watts={SIGNATURE: SECRET, "value": 7}) == {}
     assert check(engine, watts={SIGNATURE: OUTPUT, "value": 700}).keys() == {"watts"}
 
 
-def test_the_same_value_written_otherwise_is_no_difference(engine: Any) -> None:
+def test_equivalent_values_are_not_a_difference(engine: Any) -> None:
     same = diff(
         engine,
         {"fuse": "PT60S", "watts": 60, "labels": {"a": 1}, "plug": {"kind": "f"}},
@@ -187,7 +187,7 @@ def test_the_same_value_written_otherwise_is_no_difference(engine: Any) -> None:
     assert not same.replaces
 
 
-def test_differences_are_told_by_path(engine: Any) -> None:
+def test_differences_are_reported_by_path(engine: Any) -> None:
     answer = diff(
         engine,
         {
@@ -214,19 +214,19 @@ def test_differences_are_told_by_path(engine: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["table", UNKNOWN])
-def test_another_or_unknown_name_is_a_replacement_that_deletes_first(engine: Any, name: str) -> None:
+def test_a_changed_name_is_a_replacement_that_deletes_first(engine: Any, name: str) -> None:
     answer = diff(engine, {}, {"name": name, "watts": UNKNOWN})
     assert paths(answer) == {"name": "UPDATE_REPLACE", "watts": "ADD"}
     assert list(answer.replaces) == ["name"]
     assert answer.deleteBeforeReplace
 
 
-def test_ignored_changes_are_no_difference(engine: Any) -> None:
+def test_ignored_changes_are_not_a_difference(engine: Any) -> None:
     answer = diff(engine, {"plug": {"kind": "f"}}, {"plug": {"kind": "g"}, "on": True}, ignoreChanges=["plug", "on"])
     assert answer.changes == pb.DiffResponse.DIFF_NONE
 
 
-def test_a_preview_makes_nothing_and_tells_what_is_known(engine: Any, lamps: Lamps) -> None:
+def test_a_preview_changes_nothing_and_returns_known_values(engine: Any, lamps: Lamps) -> None:
     wanted = struct({"name": "desk", "watts": UNKNOWN})
     made = engine.Create(pb.CreateRequest(urn=URN, properties=wanted, preview=True))
     assert plain(made.properties) == {"name": "desk", "watts": UNKNOWN}
@@ -237,7 +237,7 @@ def test_a_preview_makes_nothing_and_tells_what_is_known(engine: Any, lamps: Lam
     assert (lamps.real, lamps.updated) == ({}, [])
 
 
-def test_what_is_made_is_recorded_as_it_is_with_its_secrets_marked(engine: Any) -> None:
+def test_a_created_resource_is_recorded_with_its_secrets_marked(engine: Any) -> None:
     made = engine.Create(pb.CreateRequest(urn=URN, properties=struct({"name": "desk", "pin": "1234"})))
     assert made.id == "lamp/desk"
     assert plain(made.properties) == {
@@ -246,7 +246,7 @@ def test_what_is_made_is_recorded_as_it_is_with_its_secrets_marked(engine: Any) 
     }
 
 
-def test_an_update_gives_what_is_no_longer_named_its_default(engine: Any, lamps: Lamps) -> None:
+def test_an_update_resets_removed_settings_to_their_defaults(engine: Any, lamps: Lamps) -> None:
     lamps.real["desk"] = {"name": "desk"}
     old = struct({"name": "desk", "watts": 7, "plug": {"kind": "f"}})
     state = struct({"name": "desk", "watts": 7, "plug": {"kind": "f"}, "color": "red"})
@@ -255,9 +255,9 @@ def test_an_update_gives_what_is_no_longer_named_its_default(engine: Any, lamps:
     assert lamps.updated == [{"name": "desk", "fuse": "PT2M", "watts": 40, "plug": None}]
 
 
-def test_a_refresh_shows_real_drift_only(engine: Any, lamps: Lamps) -> None:
+def test_a_refresh_shows_only_actual_drift(engine: Any, lamps: Lamps) -> None:
     recorded = {"name": "desk", "fuse": "PT60S", "pin": "1234", "plug": {"kind": "f"}, "color": "white"}
-    given = {"watts": 75}  # by the service, when it was made
+    given = {"watts": 75}  # chosen by the service at creation
     lamps.real["desk"] = {**recorded, "watts": 75, "fuse": "PT1M"}
     assert read(engine, recorded, given) == recorded
     lamps.real["desk"] |= {"watts": 80, "plug": {"kind": "g"}, "color": "red", "on": True}
@@ -270,19 +270,19 @@ def test_a_refresh_shows_real_drift_only(engine: Any, lamps: Lamps) -> None:
     lamps.real["desk"] |= {"plug": None, "color": None}
     gone = read(engine, recorded, given)
     assert "plug" not in gone
-    assert gone["color"] == "white", "its default, and so the same as none"
+    assert gone["color"] == "white", "its default, so the same as unset"
     del lamps.real["desk"]
     assert engine.Read(pb.ReadRequest(urn=URN, id="lamp/desk", inputs=struct(recorded))).id == ""
 
 
-def test_an_import_reads_names_and_what_is_no_default(engine: Any, lamps: Lamps) -> None:
+def test_an_import_reads_names_and_non_default_values(engine: Any, lamps: Lamps) -> None:
     lamps.real["desk"] = {"name": "desk", "watts": 60, "fuse": "PT2M", "plug": {"kind": "f"}}
     assert read(engine, {}, {}) == {"name": "desk", "fuse": "PT2M", "plug": {"kind": "f"}}
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("refused", "no lamp today"), ("not-mine", "the key may not make lamps"), ("bug", "KeyError: 'socket'")],
+    [("refused", "no lamp today"), ("not-mine", "the key may not create lamps"), ("bug", "KeyError: 'socket'")],
 )
 def test_a_failure_is_one_line(engine: Any, name: str, text: str) -> None:
     with pytest.raises(grpc.RpcError) as failed:
@@ -290,7 +290,7 @@ def test_a_failure_is_one_line(engine: Any, name: str, text: str) -> None:
     assert failed.value.details() == text
 
 
-def test_a_type_or_function_that_is_not_there_is_named(engine: Any) -> None:
+def test_an_unknown_type_or_function_is_named(engine: Any) -> None:
     with pytest.raises(grpc.RpcError) as failed:
         engine.Delete(pb.DeleteRequest(urn="urn:pulumi:dev::shop::test:index:Chair::x", id="x"))
     assert failed.value.details() == "unknown resource type test:index:Chair; known types: test:index:Lamp"

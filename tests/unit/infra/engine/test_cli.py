@@ -1,4 +1,4 @@
-"""Where the Pulumi CLI is looked for."""
+"""Where DStream searches for the Pulumi CLI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[4]
 
 
 def cli(folder: Path, version: str) -> Path:
-    """A CLI that knows its version."""
+    """A fake CLI that prints a version."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "pulumi"
     file.write_text(f"#!/bin/sh\necho v{version}\n")
@@ -22,13 +22,13 @@ def cli(folder: Path, version: str) -> Path:
     return file
 
 
-def test_the_version_is_the_one_that_the_repository_builds() -> None:
+def test_the_tested_version_is_the_one_that_the_repository_builds() -> None:
     built = re.search(r"github.com/pulumi/pulumi/pkg/v3 v(\S+)", (ROOT / "tools/pulumi/go.mod").read_text())
     assert built is not None
     assert built[1] == ENGINE_VERSION
 
 
-def test_places_are_searched_in_their_order(tmp_path: Path) -> None:
+def test_places_are_searched_in_order(tmp_path: Path) -> None:
     own = tmp_path / ".dstream" / "pulumi"
     pulumis = cli(tmp_path / ".pulumi" / "bin", "3.200.0")
     newest = cli(own / "v3.300.10" / "bin", "3.300.10")
@@ -62,7 +62,7 @@ def test_places_are_searched_in_their_order(tmp_path: Path) -> None:
     assert str(own / f"v{ENGINE_VERSION}" / "bin" / "pulumi") in caught.value.hint
 
 
-def test_a_name_that_leads_nowhere_is_no_reason_to_search_on(tmp_path: Path) -> None:
+def test_an_invalid_dstream_pulumi_is_an_error(tmp_path: Path) -> None:
     on_path = cli(tmp_path / "on-path", "3.210.0")
     with pytest.raises(ConfigError, match="DSTREAM_PULUMI is /nowhere"):
         find_engine({"HOME": str(tmp_path), "PATH": str(on_path.parent), "DSTREAM_PULUMI": "/nowhere"})
@@ -76,7 +76,7 @@ def test_an_engine_that_is_too_old_is_refused(tmp_path: Path, version: str) -> N
     assert caught.value.code == "infra.old_engine"
 
 
-def test_what_is_no_cli_is_told(tmp_path: Path) -> None:
+def test_a_program_that_is_not_pulumi_is_refused(tmp_path: Path) -> None:
     file = cli(tmp_path, "x")
     file.write_text("#!/bin/sh\nexit 3\n")
     with pytest.raises(ConfigError, match="is not a working Pulumi CLI"):

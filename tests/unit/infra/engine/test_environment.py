@@ -1,4 +1,4 @@
-"""Where a task's infrastructure is recorded, and what only the engine is told."""
+"""Where a task's infrastructure is recorded, and the engine's environment variables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def environment(where: StackLocation, environ: dict[str, str] | None = None, **m
     return engine_environment(where, {"HOME": "/home/ann", **(environ or {})}, **given_)  # type: ignore[arg-type]
 
 
-def test_the_record_lies_beside_the_work_dirs_of_all_tasks(tmp_path: Path) -> None:
+def test_the_record_is_in_the_parent_of_all_work_dirs(tmp_path: Path) -> None:
     where = place(tmp_path)
     assert where.backend_url == (tmp_path / "infra").as_uri()
     assert where.folder == tmp_path / "infra"
@@ -34,7 +34,7 @@ def test_the_record_lies_beside_the_work_dirs_of_all_tasks(tmp_path: Path) -> No
         place_of(Infrastructure("orders"), {})
 
 
-def test_a_relative_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert place(tmp_path, "file://./state").folder == tmp_path / "state"
     assert place(tmp_path, "file:///var/state").folder == Path("/var/state")
@@ -43,19 +43,19 @@ def test_a_relative_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.
 
 
 @given(st.text(min_size=1, max_size=120))
-def test_any_task_has_a_name_that_pulumi_takes(task: str) -> None:
+def test_any_task_gets_a_valid_pulumi_project_name(task: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", project_name(task))
 
 
 @given(st.lists(st.text(alphabet="ab-.é/1", min_size=1, max_size=12), min_size=2, max_size=20, unique=True))
-def test_two_tasks_never_share_a_name(tasks: list[str]) -> None:
+def test_two_tasks_never_share_a_project_name(tasks: list[str]) -> None:
     names = [project_name(task) for task in tasks] + [project_name(project_name(task)) for task in tasks]
     by_name = dict(zip(names, [*tasks, *(project_name(task) for task in tasks)], strict=True))
     assert all(project_name(task) == name for name, task in by_name.items())
     assert len({project_name(task) for task in tasks}) == len(tasks)
 
 
-def test_the_engine_gets_a_passphrase_of_its_own_for_a_local_record(tmp_path: Path) -> None:
+def test_a_local_record_gets_its_own_passphrase(tmp_path: Path) -> None:
     where = place(tmp_path)
     made = environment(where)
     file = tmp_path / "infra" / ".pulumi" / "dstream-passphrase"
@@ -67,7 +67,7 @@ def test_the_engine_gets_a_passphrase_of_its_own_for_a_local_record(tmp_path: Pa
     assert [each.name for each in file.parent.iterdir()] == [file.name]
 
 
-def test_what_the_user_set_counts(tmp_path: Path) -> None:
+def test_the_users_own_variables_win(tmp_path: Path) -> None:
     where = place(tmp_path)
     assert environment(where, {"PULUMI_CONFIG_PASSPHRASE": "own"})["PULUMI_CONFIG_PASSPHRASE"] == "own"
     named = environment(where, {"PULUMI_CONFIG_PASSPHRASE": "", "PULUMI_CONFIG_PASSPHRASE_FILE": "/f"})
@@ -75,10 +75,10 @@ def test_what_the_user_set_counts(tmp_path: Path) -> None:
     assert environment(where, {"PULUMI_HOME": "/h"}, opens_record=False)["PULUMI_HOME"] == "/h"
     kept_elsewhere = place(tmp_path, secrets_provider="azurekeyvault://v/keys/k")
     assert "PULUMI_CONFIG_PASSPHRASE" not in environment(kept_elsewhere)
-    assert not (tmp_path / "infra").exists(), "no passphrase was made"
+    assert not (tmp_path / "infra").exists(), "no passphrase was created"
 
 
-def test_a_remote_record_needs_one(tmp_path: Path) -> None:
+def test_a_remote_record_needs_a_passphrase(tmp_path: Path) -> None:
     where = place(tmp_path, "azblob://state")
     with pytest.raises(ConfigError) as caught:
         environment(where, {"PULUMI_CONFIG_PASSPHRASE": ""})
@@ -86,7 +86,7 @@ def test_a_remote_record_needs_one(tmp_path: Path) -> None:
     assert environment(where, opens_record=False)["PULUMI_BACKEND_URL"] == "azblob://state"
 
 
-def test_a_lost_passphrase_is_not_replaced_by_another(tmp_path: Path) -> None:
+def test_a_lost_passphrase_is_not_replaced(tmp_path: Path) -> None:
     where = place(tmp_path)
     record = tmp_path / "infra" / ".pulumi" / "stacks" / "orders" / "dev.json"
     record.parent.mkdir(parents=True)
@@ -96,7 +96,7 @@ def test_a_lost_passphrase_is_not_replaced_by_another(tmp_path: Path) -> None:
     assert caught.value.code == "infra.passphrase_lost"
 
 
-def test_attached_providers_are_added_to_those_of_the_environment(tmp_path: Path) -> None:
+def test_attached_providers_are_added_to_the_environments_own(tmp_path: Path) -> None:
     outside = {"PULUMI_DEBUG_PROVIDERS": "azure-native:5001,dstream:1,broken"}
     made = environment(place(tmp_path), outside, attached={"dstream": 5002}, plugins={"azure-native"})
     assert made["PULUMI_DEBUG_PROVIDERS"] == "azure-native:5001,dstream:5002"

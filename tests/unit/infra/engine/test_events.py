@@ -1,4 +1,4 @@
-"""From what the engine told (recorded from Pulumi 3.259.0 with the cloud of the integration tests) to steps."""
+"""Turns engine events into steps. The events were recorded from Pulumi 3.259.0 with the integration tests' cloud."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def steps(found: list[Step]) -> dict[str, Step]:
     return {each.name: each for each in found}
 
 
-def test_creations_show_each_property_and_no_secret() -> None:
+def test_a_creation_shows_each_property_and_no_secret() -> None:
     events, told = replayed("create")
     made = steps(events.steps)
     assert {name: each.op for name, each in made.items()} == {"q1": "create", "q2": "create"}
@@ -48,7 +48,7 @@ def test_creations_show_each_property_and_no_secret() -> None:
     assert sorted(told) == sorted((name, phase, "") for name in ("q1", "q2") for phase in ("started", "done"))
 
 
-def test_a_refresh_tells_what_is_recorded_and_what_is_real() -> None:
+def test_a_refresh_shows_recorded_and_actual_values() -> None:
     events, _ = replayed("drift")
     assert events.steps == []
     found = steps(events.verdicts)
@@ -62,7 +62,7 @@ def test_a_refresh_tells_what_is_recorded_and_what_is_real() -> None:
     assert found["q2"].outputs == {}
 
 
-def test_a_plan_goes_from_what_is_real_to_what_is_wanted() -> None:
+def test_a_plan_goes_from_actual_to_desired_values() -> None:
     events, _ = replayed("preview-after-drift")
     planned = steps(events.steps)
     assert {name: each.op for name, each in planned.items()} == {"q1": "update", "q2": "create"}
@@ -71,17 +71,17 @@ def test_a_plan_goes_from_what_is_real_to_what_is_wanted() -> None:
         ("tags.team", "b", "a"),
         ("tags.y", "1", None),
     ]
-    assert planned["q1"].outputs["messages"] == 12, "as just read"
+    assert planned["q1"].outputs["messages"] == 12, "from the refresh"
     assert {each.name: each.op for each in events.verdicts} == {"q1": "update", "q2": "delete"}
 
 
-def test_what_is_as_wanted_but_not_as_recorded_is_to_be_recorded() -> None:
+def test_an_actual_value_that_matches_the_program_is_only_recorded() -> None:
     events = EngineEvents()
     for line in (RECORDED / "preview-after-drift.jsonl").read_text().splitlines():
         event = json.loads(line)
         for each in event.values():
             metadata = each.get("metadata", {}) if isinstance(each, dict) else {}
-            if metadata.get("op") == "update":  # as the engine tells it where the program was changed as well
+            if metadata.get("op") == "update":  # what the engine sends if the program was changed as well
                 metadata.update(op="same", detailedDiff=None)
         events.take(EngineEvent.from_json(event))
 
@@ -90,7 +90,7 @@ def test_what_is_as_wanted_but_not_as_recorded_is_to_be_recorded() -> None:
     assert tuple(q1.diff[0]) == ("size", 1, 9)
 
 
-def test_a_replacement_is_one_step_and_a_failure_has_the_providers_words() -> None:
+def test_a_replacement_is_one_step_and_a_failure_has_the_providers_message() -> None:
     events, told = replayed("replace-and-fail")
     done = steps(events.steps)
     assert {name: each.op for name, each in done.items()} == {"q1": "replace", "q2": "update", "q3": "create"}
@@ -107,7 +107,7 @@ def test_a_replacement_is_one_step_and_a_failure_has_the_providers_words() -> No
         assert phases.count("done") + [each.name for each in events.unfinished].count(name) == 1
 
 
-def test_a_destruction_lists_what_goes_with_its_real_state() -> None:
+def test_a_destroy_lists_deleted_resources_with_their_actual_state() -> None:
     events, _ = replayed("preview-destroy")
     assert [(each.name, each.op, each.diff) for each in events.steps] == [("q1", "delete", ()), ("q2", "delete", ())]
     assert steps(events.steps)["q1"].inputs["name"] == "q1"
@@ -142,7 +142,7 @@ def event(kind: str, op: str, urn: str = "urn:pulumi:dev::t::cloud:index:Queue::
     ],
     ids=["deleted first", "created first"],
 )
-def test_a_replacement_begins_with_its_first_half_and_ends_with_its_last(halves: list[str]) -> None:
+def test_a_replacement_starts_with_its_first_half_and_ends_with_its_last(halves: list[str]) -> None:
     told: list[str] = []
     events = EngineEvents(lambda step, phase, _: told.append(f"{step.op} {phase}"))
     for op in halves:
@@ -153,7 +153,7 @@ def test_a_replacement_begins_with_its_first_half_and_ends_with_its_last(halves:
     assert events.unfinished == []
 
 
-def test_what_was_begun_and_not_ended_is_unfinished() -> None:
+def test_a_started_step_without_an_end_is_unfinished() -> None:
     events = EngineEvents()
     events.take(event("resourcePreEvent", "update"))
     assert [each.name for each in events.unfinished] == ["q1"]
@@ -161,7 +161,7 @@ def test_what_was_begun_and_not_ended_is_unfinished() -> None:
     assert events.unfinished == []
 
 
-def test_noise_of_the_engine_is_no_problem_to_tell() -> None:
+def test_debug_and_ephemeral_diagnostics_are_ignored() -> None:
     events = EngineEvents()
     for severity, ephemeral in (("debug", False), ("info", True), ("info#err", False), ("warning", False)):
         body = {"message": f"{severity}\n", "color": "", "severity": severity, "ephemeral": ephemeral}
@@ -188,7 +188,7 @@ def pre_event(op: str, old: dict[str, Any], new: dict[str, Any], detailed: dict[
     return EngineEvent.from_json({"sequence": 1, "timestamp": 1, "resourcePreEvent": {"metadata": metadata}})
 
 
-def test_what_the_program_did_not_set_goes_from_what_the_service_had() -> None:
+def test_the_old_value_of_an_unset_property_comes_from_the_service() -> None:
     events = EngineEvents()
     had = {"outputs": {"name": "q1", "sessions": False}}
     wanted = {"inputs": {"name": "q1", "sessions": True}}
@@ -196,7 +196,7 @@ def test_what_the_program_did_not_set_goes_from_what_the_service_had() -> None:
     assert [tuple(each) for each in events.steps[0].diff] == [("sessions", False, True)]
 
 
-def test_a_change_of_protection_alone_is_a_change() -> None:
+def test_a_change_of_protection_alone_is_an_update() -> None:
     events = EngineEvents()
     events.take(pre_event("same", {"retainOnDelete": True}, {"protect": True}, {}))
     assert events.steps[0].op == "update"

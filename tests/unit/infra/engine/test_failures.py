@@ -1,4 +1,4 @@
-"""Which error a cause becomes: its words come from providers, the engine and the CLI's stderr."""
+"""How failures become errors. Their texts come from providers, the engine and the CLI's stderr."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
         ("no resource plugin 'pulumi-resource-azure-native' found in the workspace", "infra.no_plugin", "system"),
     ],
 )
-def test_a_cause_has_a_kind(text: str, code: str, kind: str) -> None:
+def test_a_cause_maps_to_a_code_and_a_kind(text: str, code: str, kind: str) -> None:
     error = failure(
         "",
         [
@@ -46,13 +46,13 @@ def test_a_cause_has_a_kind(text: str, code: str, kind: str) -> None:
     assert "\n" not in error.message
 
 
-def test_the_first_cause_is_told_and_the_others_are_named() -> None:
+def test_the_first_cause_is_shown_and_other_failed_resources_are_named() -> None:
     other = URN.replace("orders", "returns")
     error = failure("", [EngineProblem("error", "no more\n  queues", URN), EngineProblem("error", "nor here", other)])
     assert error.message == "orders: no more queues (also failed: returns)"
 
 
-def test_an_error_about_a_resource_points_at_the_setting_that_declares_it() -> None:
+def test_a_resource_error_points_to_the_setting_that_declares_it() -> None:
     def path(resource_type: str, name: str) -> str:
         return f"{resource_type.rpartition(':')[2]}s.{name}"
 
@@ -60,14 +60,14 @@ def test_an_error_about_a_resource_points_at_the_setting_that_declares_it() -> N
     assert failure("", [EngineProblem("error", "no")], path).config_path == ""
 
 
-def test_without_a_diagnostic_the_clis_own_words_count() -> None:
+def test_without_a_diagnostic_the_stderr_of_the_cli_is_used() -> None:
     error = failure("warning: x\nerror: incorrect passphrase, please set it\n", [])
     assert error.code == "infra.passphrase"
     assert failure("error: open x:\n  no such file\n", []).message == "open x: no such file"
     assert failure("", []).message == "the engine failed without giving a reason"
 
 
-def test_what_was_interrupted_says_how_far_it_came() -> None:
+def test_an_interruption_lists_completed_and_incomplete_resources() -> None:
     done, open_ = Step(URN, "create"), Step(URN.replace("orders", "returns"), "create")
     error = interrupted("init", [done], [open_])
     assert error.message == "init was interrupted; completed: orders; possibly incomplete: returns"
@@ -75,6 +75,6 @@ def test_what_was_interrupted_says_how_far_it_came() -> None:
     assert interrupted("destroy", [], [], signal=9).message.startswith("the engine was killed (signal 9)")
 
 
-def test_a_line_does_not_go_on_without_end() -> None:
+def test_a_message_is_one_line_of_limited_length() -> None:
     assert one_line(" a\n\t b ") == "a b"
     assert len(one_line("x" * 5000)) == 600

@@ -1,4 +1,4 @@
-"""Who holds a lock, and whether he can be dead."""
+"""Which process holds a lock, and whether it is dead."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def place(tmp_path: Path) -> StackLocation:
     return found
 
 
-def test_the_engines_own_words_name_the_holder() -> None:
+def test_the_engines_message_names_the_holder() -> None:
     (holder,) = named_in(CONFLICT)
     assert (holder.user, holder.host, holder.pid) == ("root", "vm", 4146)
     error = locked([holder])
@@ -40,7 +40,7 @@ def test_the_engines_own_words_name_the_holder() -> None:
     assert locked([]).message == "the infrastructure is locked by another command"
 
 
-def test_a_holder_counts_as_dead_only_when_that_is_certain() -> None:
+def test_a_holder_counts_as_dead_only_if_certain() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     assert StackLockHolder("a", HERE, ended.pid, now()).is_dead
@@ -51,7 +51,7 @@ def test_a_holder_counts_as_dead_only_when_that_is_certain() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_killed_process_that_nobody_asked_after_and_a_reused_number_are_dead() -> None:
+def test_a_zombie_and_a_reused_pid_count_as_dead() -> None:
     assert StackLockHolder("a", HERE, os.getpid(), "2001-01-01T00:00:00.5Z").is_dead
     zombie = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
@@ -74,17 +74,17 @@ def test_only_dead_locks_are_removed(tmp_path: Path) -> None:
     assert remove_dead(where) == []
 
 
-def test_of_other_backends_nothing_is_known_here() -> None:
+def test_remote_backends_have_no_known_holders() -> None:
     assert holders_in(StackLocation("orders", "dev", Path("w"), "azblob://state")) == []
 
 
-def test_attributes_that_a_killed_engine_left_torn_are_removed_and_a_living_ones_are_not(tmp_path: Path) -> None:
+def test_torn_attributes_are_removed_unless_a_live_engine_holds_a_lock(tmp_path: Path) -> None:
     where = place(tmp_path)
     assert where.record_file is not None
     assert where.lock_folder is not None
     where.record_file.parent.mkdir(parents=True)
     attributes = where.record_file.with_name("dev.json.attrs")
-    assert not remove_torn(where), "there are none"
+    assert not remove_torn(where), "no attributes exist"
     attributes.write_text('{"user.content_type": "application/json"}')
     assert not remove_torn(where)
     attributes.write_text("")

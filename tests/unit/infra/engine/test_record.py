@@ -1,4 +1,4 @@
-"""What is recorded of a stack, and how it is settled after a kill."""
+"""A stack's record, and how it is settled after a kill."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def exported(*resources: dict[str, Any], pending: list[tuple[str, dict[str, Any]
     return {"version": 3, "deployment": deployment}
 
 
-def test_people_see_their_resources_and_no_secret() -> None:
+def test_a_record_lists_resources_and_masks_secrets() -> None:
     record = StackRecord(exported(queue("q1"), queue("q2")))
     assert record.names == ["q1", "q2"]
     assert record.outputs == {"names": ["q1"], "s": "***"}
@@ -39,7 +39,7 @@ def test_people_see_their_resources_and_no_secret() -> None:
     assert not StackRecord({"version": 3, "deployment": None}).is_initialised
 
 
-def test_a_cloud_kept_key_is_found_in_the_record() -> None:
+def test_a_cloud_secrets_key_is_read_from_the_record() -> None:
     made = exported()
     made["deployment"]["secrets_providers"] = {
         "type": "cloud",
@@ -48,7 +48,7 @@ def test_a_cloud_kept_key_is_found_in_the_record() -> None:
     assert StackRecord(made).stack_settings == {"secretsprovider": "azurekeyvault://v", "encryptedkey": "k"}
 
 
-def test_the_digest_moves_with_inputs_and_ids_only() -> None:
+def test_the_digest_depends_only_on_inputs_and_ids() -> None:
     before = StackRecord(exported(queue("q1"), queue("q2"))).digest
     other_cipher = {**SECRET, "ciphertext": "v1:2"}
     same = [
@@ -61,7 +61,7 @@ def test_the_digest_moves_with_inputs_and_ids_only() -> None:
     assert StackRecord(exported(queue("q1"))).digest != before
 
 
-def test_what_was_being_made_counts_as_made_when_its_id_is_known() -> None:
+def test_a_pending_creation_counts_as_created_if_its_id_is_known() -> None:
     begun = {key: value for key, value in queue("q2").items() if key not in ("id", "outputs")}
     unknown = {**begun, "urn": URN + "q3"}
     record = StackRecord(
@@ -76,7 +76,7 @@ def test_what_was_being_made_counts_as_made_when_its_id_is_known() -> None:
     ]
 
 
-def test_a_replacement_that_was_being_made_leaves_the_old_one_to_be_deleted() -> None:
+def test_a_pending_replacement_marks_the_old_resource_for_deletion() -> None:
     begun = {key: value for key, value in queue("q1").items() if key not in ("id", "outputs")}
     record = StackRecord(exported(queue("q1", id="/queues/old"), pending=[("creating", begun)]))
     resources = record.settled({URN + "q1": "/queues/new"})["deployment"]["resources"]
@@ -87,15 +87,15 @@ def test_a_replacement_that_was_being_made_leaves_the_old_one_to_be_deleted() ->
     assert len(record.settled({URN + "q1": "/queues/old"})["deployment"]["resources"]) == 2
 
 
-def test_settling_changes_nothing_of_the_original() -> None:
+def test_settling_does_not_modify_the_original() -> None:
     original = exported(queue("q1"), pending=[("creating", queue("q2"))])
     before = deepcopy(original)
     StackRecord(original).settled({URN + "q2": "x"})
     assert original == before
 
 
-def test_a_replacement_of_the_same_name_counts_as_made_in_place_of_the_deleted_one() -> None:
-    """Else the engine, which only sees the mark, makes it again and meets it."""
+def test_a_replacement_with_the_same_id_takes_the_place_of_the_deleted_one() -> None:
+    """Otherwise the engine, which sees only the mark, creates it again and fails because it exists."""
     deleted = queue("q1", pendingReplacement=True, outputs={"messages": 4})
     making = {key: value for key, value in queue("q1", inputs={"name": "new"}).items() if key not in ("id", "outputs")}
     record = StackRecord(exported(deleted, queue("q2"), pending=[("creating", making)]))

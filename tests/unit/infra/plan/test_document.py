@@ -1,4 +1,4 @@
-"""A plan that comes back: what it lets pass, and what it refuses."""
+"""Checks the actual changes against a saved plan: what it allows and what it refuses."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def checked(
     looked_up: Collection[str] = (),
 ) -> None:
     built = plan_document(SHOWN, spec=SPEC, state="s1", engine="3.259.0", destroy=False)
-    document = read_document(json.loads(json.dumps(built)))  # as it comes back from a file
+    document = read_document(json.loads(json.dumps(built)))  # as read from a file
     check(document, steps, spec=spec, state=state, engine=engine, destroy=destroy, exact=exact, looked_up=looked_up)
 
 
-def test_what_was_shown_may_be_done_and_less_of_it_too() -> None:
+def test_planned_changes_or_fewer_are_allowed() -> None:
     checked(SHOWN)
     checked(SHOWN, exact=True, engine="3.259.4", spec={"queues": {"q1": {"size": 2}}})
     checked([step("q1", "update", PropertyChange("size", 1.0, 2)), step("q2", "same")])
-    checked([step("q2", "create", PropertyChange("name", None, "q2"), PropertyChange("uri", None, "known by now"))])
+    checked([step("q2", "create", PropertyChange("name", None, "q2"), PropertyChange("uri", None, "known now"))])
 
 
 @pytest.mark.parametrize(
-    ("now", "told"),
+    ("now", "message"),
     [
         ([step("q4", "create")], "q4: create was not planned"),
         ([step("q3", "update", PropertyChange("size", 5, 2))], "q3: update (size) was not planned"),
@@ -59,46 +59,46 @@ def test_what_was_shown_may_be_done_and_less_of_it_too() -> None:
         ([step("q1", "update", PropertyChange("lock", "PT1M", "PT2M"))], 'q1 lock: "PT1M" → "PT2M" was not planned'),
     ],
 )
-def test_what_was_not_shown_is_refused_by_name(now: list[Step], told: str) -> None:
+def test_unplanned_changes_are_refused_by_name(now: list[Step], message: str) -> None:
     with pytest.raises(RefusedError) as caught:
         checked(now)
     assert caught.value.code == "plan.stale"
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("moved", "told"),
+    ("changed", "message"),
     [
         ({"spec": {"queues": {}}}, "the configuration has changed"),
         ({"state": "s2"}, "another init or destroy has changed the record"),
         ({"engine": "3.260.0"}, "the engine was 3.259.0, now it is 3.260.0"),
     ],
 )
-def test_a_file_is_refused_also_when_anything_that_it_was_made_from_moved(moved: dict[str, Any], told: str) -> None:
-    checked(SHOWN, **moved)
+def test_a_plan_file_is_refused_if_any_of_its_inputs_changed(changed: dict[str, Any], message: str) -> None:
+    checked(SHOWN, **changed)
     with pytest.raises(RefusedError) as caught:
-        checked(SHOWN, exact=True, **moved)
-    assert told in caught.value.message
+        checked(SHOWN, exact=True, **changed)
+    assert message in caught.value.message
 
 
-def test_a_file_is_refused_when_less_is_left_to_do() -> None:
+def test_a_plan_file_is_refused_if_fewer_changes_are_left() -> None:
     with pytest.raises(RefusedError) as caught:
         checked([step("q1", "update", PropertyChange("size", 1, 2))], exact=True)
     assert 'q1 tags.team: planned "a" → "b" is no longer needed' in caught.value.message
     assert "q2: planned create is no longer needed" in caught.value.message
 
 
-def test_a_plan_of_init_is_none_for_destroy() -> None:
+def test_a_plan_of_init_is_refused_by_destroy() -> None:
     with pytest.raises(RefusedError, match="it is a plan for init"):
         checked([], destroy=True)
 
 
-def test_an_error_names_some_and_counts_the_rest() -> None:
+def test_an_error_names_some_changes_and_counts_the_rest() -> None:
     with pytest.raises(RefusedError, match=r"; and 3 more$"):
         checked([step(f"n{number}", "create") for number in range(8)])
 
 
-def test_the_document_has_changes_only() -> None:
+def test_the_document_contains_only_changes() -> None:
     built = plan_document(SHOWN, spec=SPEC, state="", engine="3.259.0", destroy=True)
     assert [each["op"] for each in built["steps"]] == ["update", "create"]
     assert (built["destroy"], built["engine"], built["state"]) == (True, "3.259.0", "")
@@ -107,14 +107,14 @@ def test_the_document_has_changes_only() -> None:
 @pytest.mark.parametrize(
     "foreign", [{}, {"steps": []}, {"version": 2, "engine": "", "spec": "", "state": "", "steps": []}]
 )
-def test_a_document_of_somebody_else_is_a_mistake_of_the_user(foreign: dict[str, Any]) -> None:
+def test_a_foreign_document_is_a_config_error(foreign: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="plan"):
         read_document(foreign)
 
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("op", ["same", "update", "import", "create"])
-def test_what_a_killed_command_was_at_work_on_may_be_there_or_not(op: str, exact: bool) -> None:
+def test_an_interrupted_creation_may_or_may_not_exist(op: str, exact: bool) -> None:
     begun = step("q2", op, *(SHOWN[1].diff if op == "create" else ()))
     checked([SHOWN[0], begun], exact=exact, looked_up=[begun.urn])
     with pytest.raises(RefusedError, match="q2: planned create, now replace"):
@@ -123,7 +123,7 @@ def test_what_a_killed_command_was_at_work_on_may_be_there_or_not(op: str, exact
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("op", ["same", "update", "import", "create", "replace"])
-def test_of_a_replacement_that_a_killed_command_had_begun_any_part_may_be_left(op: str, exact: bool) -> None:
+def test_any_part_of_an_interrupted_replacement_may_be_left(op: str, exact: bool) -> None:
     shown = [step("topic", "replace"), step("topic/rule", "replace")]
     built = plan_document(shown, spec=SPEC, state="s1", engine="3.259.0", destroy=False)
 
@@ -146,7 +146,7 @@ def test_of_a_replacement_that_a_killed_command_had_begun_any_part_may_be_left(o
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_what_only_has_to_be_recorded_may_come_and_go(exact: bool) -> None:
+def test_refreshes_are_not_compared(exact: bool) -> None:
     checked([*SHOWN[:2], step("q3", "refresh", PropertyChange("size", 1, 2))], exact=exact)
     built = plan_document([step("q3", "refresh")], spec=SPEC, state="s1", engine="3.259.0", destroy=False)
     check(

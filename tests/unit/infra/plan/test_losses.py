@@ -1,4 +1,4 @@
-"""What a replacement or deletion would lose."""
+"""Finds the data that a replacement or deletion would lose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def step(op: Any, outputs: dict[str, Any], *, retained: bool = False) -> Step:
     return Step(f"urn:pulumi:dev::t::cloud:index:Queue::{op}", op, outputs=outputs, is_retained=retained)
 
 
-def test_only_what_is_taken_away_and_holds_something_counts() -> None:
+def test_only_removed_resources_that_hold_data_count() -> None:
     steps = [
         step("replace", {"count": 1284}),
         step("delete", {"count": 0}),
@@ -39,13 +39,13 @@ def test_only_what_is_taken_away_and_holds_something_counts() -> None:
     assert (caught.value.code, caught.value.config_path) == ("plan.data_loss", "queues.replace")
 
 
-def test_what_can_not_be_found_out_counts_as_lost() -> None:
+def test_an_unknown_amount_counts_as_lost() -> None:
     found = losses([step("delete", {})], DEFINITION)
     with pytest.raises(RefusedError, match=r"may hold messages that would be lost \(number unknown\)"):
         refuse(found, DEFINITION)
 
 
-def test_what_is_left_where_it_is_loses_nothing() -> None:
+def test_a_retained_resource_loses_nothing() -> None:
     found = losses([step("delete", {"count": 5}, retained=True)], DEFINITION)
     assert found == {}
     refuse(found, DEFINITION)

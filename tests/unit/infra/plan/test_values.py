@@ -1,4 +1,4 @@
-"""Property paths and values as the engine writes them."""
+"""Property paths and values in the engine's format."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"
         ('["odd key"].x', ["odd key", "x"]),
     ],
 )
-def test_a_path_is_taken_apart(path: str, expected: list[str | int]) -> None:
+def test_a_path_is_split_into_its_parts(path: str, expected: list[str | int]) -> None:
     assert parts(path) == expected
 
 
-def test_a_path_leads_to_a_value_or_to_nothing() -> None:
+def test_a_path_resolves_to_a_value_or_none() -> None:
     value = {"tags": {"a.b": 1}, "rules": [{"name": "x"}]}
     assert at(value, 'tags["a.b"]') == 1
     assert at(value, "rules[0].name") == "x"
@@ -32,7 +32,7 @@ def test_a_path_leads_to_a_value_or_to_nothing() -> None:
     assert at({"key": "***"}, "key.part") == "***"
 
 
-def test_secrets_are_masked_and_marks_are_left_out() -> None:
+def test_secrets_are_masked_and_internal_keys_omitted() -> None:
     assert shown({"a": SECRET, "b": "[secret]", "c": None, "__defaults": [], "d": [SECRET, 2.0, 2.5]}) == {
         "a": "***",
         "b": "***",
@@ -42,7 +42,7 @@ def test_secrets_are_masked_and_marks_are_left_out() -> None:
     assert properties(None) == {}
 
 
-def test_leaves_have_paths_that_lead_back_to_them() -> None:
+def test_the_path_of_a_leaf_resolves_to_it() -> None:
     value = {"sku": {"name": "Standard"}, "tags": {"a.b": "1"}, "list": [1, 2], "empty": {}}
     found = dict(leaves(value))
     assert found == {"sku.name": "Standard", 'tags["a.b"]': "1", "list": [1, 2], "empty": {}}
