@@ -1,7 +1,6 @@
-"""A change log in memory: tables, transactions, capture that lags, and the lines that a reader owes for them.
+"""An in-memory change log: tables, transactions, lagging capture, and the lines that a reader must produce.
 
-`expected_lines` is written against the design, with none of the provider's code: it is what the provider is measured
-by.
+`expected_lines` implements the design without any of the provider's code, as a reference for the provider.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ COLUMNS = (Column("Id", "int", 1), Column("Name", "nvarchar", 2, length=100), Co
 
 @dataclass(frozen=True)
 class Row:
-    """A change row of table `table`."""
+    """A change row of the table with index `table`."""
 
     table: int
     command: int | None
@@ -47,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Transaction:
-    """No rows: what capture writes while nothing happens."""
+    """A transaction; without rows, the one that capture writes while nothing happens."""
 
     lsn: bytes
     rows: tuple[Row, ...]
@@ -63,7 +62,7 @@ class Transaction:
 
 @dataclass
 class ChangeLog:
-    """`names` of the watched tables; table i has the object id 100 - 7 * i, so ids do not rise with the names."""
+    """A log of the tables `names`. Table i has the object id 100 - 7 * i, so ids are not in the order of names."""
 
     names: Sequence[str]
     transactions: list[Transaction]
@@ -138,7 +137,7 @@ def _is_before_image(row: Row, after: Row) -> bool:
 
 
 class LoggedSource:
-    """The log as a Source. Capture shows a few more transactions at each poll; a page may be cut anywhere."""
+    """The log as a Source. Each poll shows a few more transactions; a page can end anywhere."""
 
     def __init__(self, log: ChangeLog, seed: int = 0) -> None:
         self.log = log

@@ -36,7 +36,7 @@ def catalog() -> Catalog:
     return catalog_of(tables, columns, [(50, "Id")])
 
 
-def test_columns_have_their_base_types_and_computed_ones_are_left_out() -> None:
+def test_columns_have_base_types_and_computed_columns_are_omitted() -> None:
     orders = catalog().tables[0]
     assert [(column.name, column.type, column.ordinal) for column in orders.instances[0].columns] == [
         ("Id", "int", 1),
@@ -65,19 +65,19 @@ def test_tables_are_found_by_name_and_schema(patterns: list[str], names: list[st
     assert not missing
 
 
-def test_a_name_that_meets_none_is_reported_with_the_closest() -> None:
+def test_an_unknown_table_is_reported_with_the_closest_name() -> None:
     _, missing = select(catalog(), ["dbo.Orders", "dbo.Order", "hr.*"])
     assert {at: str(name) for at, name in missing.items()} == {1: "dbo.Order", 2: "hr.*"}
     assert closest(catalog(), missing[1]) == "dbo.Orders"
 
 
 @pytest.mark.parametrize("text", ["a.b.c", "", "a.", "[a", "a]b"])
-def test_what_is_no_name_is_refused(text: str) -> None:
+def test_an_invalid_table_name_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_table_name(text, "tables[0]")
 
 
-def test_an_instance_that_may_not_be_read_is_known() -> None:
+def test_instances_without_read_permission_are_listed() -> None:
     assert catalog().unreadable == {"custom"}
 
 
@@ -96,7 +96,7 @@ def test_columns_are_chosen_by_name() -> None:
         ("dbo.Other", ColumnChoice(), "mssql.columns"),
     ],
 )
-def test_a_choice_that_cannot_be_meant_is_refused(name: str, choice: ColumnChoice, code: str) -> None:
+def test_an_invalid_column_choice_is_refused(name: str, choice: ColumnChoice, code: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_choices(catalog().tables[:1], {name: choice})
     assert caught.value.code == code

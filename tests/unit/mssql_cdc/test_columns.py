@@ -1,4 +1,4 @@
-"""What pyodbc returns for each type becomes the JSON of the contract; the integration tests ask the real driver."""
+"""Converts what pyodbc returns for each type to the documented JSON. The integration tests use the real driver."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def written(column: Column, value: Any, choices: Choices = STANDARD) -> str:
         ("sql_variant", 0, "real|24|0|4|1.0000000149011612e-001", '{"type":"real","value":0.1}'),
     ],
 )  # fmt: skip
-def test_a_value_is_written_in_its_types_form(kind: str, scale: int, value: Any, expected: str) -> None:
+def test_a_value_is_written_in_the_form_of_its_type(kind: str, scale: int, value: Any, expected: str) -> None:
     assert written(Column("c", kind, 1, scale=scale), value) == expected
 
 
@@ -89,14 +89,14 @@ def test_decimals_and_binaries_can_be_numbers_and_hex() -> None:
 
 @settings(deadline=None)
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-def test_a_real_reads_back_as_the_same_real(value: float) -> None:
+def test_a_real_survives_a_round_trip(value: float) -> None:
     text = written(Column("c", "real", 1), value)
     assert struct.pack("<f", json.loads(text)) == struct.pack("<f", value)
 
 
 @settings(deadline=None)
 @given(st.integers(-(10**38) + 1, 10**38 - 1), st.integers(0, 38))
-def test_a_decimal_of_any_scale_keeps_every_digit_and_has_no_exponent(digits: int, scale: int) -> None:
+def test_a_decimal_keeps_every_digit_without_an_exponent(digits: int, scale: int) -> None:
     value = Decimal(digits).scaleb(-scale, Context(prec=38))
     text = json.loads(written(Column("c", "decimal", 1, scale=scale), value))
     whole = str(abs(digits)).rjust(scale + 1, "0")
@@ -104,7 +104,7 @@ def test_a_decimal_of_any_scale_keeps_every_digit_and_has_no_exponent(digits: in
     assert text.removeprefix("-") == expected
 
 
-def test_what_the_driver_cannot_give_exactly_is_converted_by_the_server() -> None:
+def test_types_without_an_exact_driver_form_are_converted_by_the_server() -> None:
     selects = {
         kind: form_of(Column("c", kind, 1, scale=7), STANDARD).select("[c]")
         for kind in ("datetime2", "time", "datetimeoffset", "geometry", "hierarchyid")

@@ -17,7 +17,7 @@ ORIGINAL = {
 }
 
 
-def test_a_config_of_the_original_loads() -> None:
+def test_an_original_config_loads() -> None:
     config = checked(decode_config(ORIGINAL, Config))
     assert (config.tables, config.poll_interval, config.max_poll_interval) == (["People", "Vehicles"], 5.0, 30.0)
     assert "Sample" not in repr(config)
@@ -38,7 +38,7 @@ def test_a_config_of_the_original_loads() -> None:
         ({"heartbeat": "10s"}, "heartbeat"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_its_path(setting: dict[str, Any], path: str) -> None:
+def test_an_invalid_setting_is_refused_with_its_path(setting: dict[str, Any], path: str) -> None:
     with pytest.raises(ConfigError) as caught:
         checked(decode_config({**ORIGINAL, **setting}, Config))
     assert caught.value.config_path == path
@@ -56,7 +56,7 @@ def test_a_wrong_setting_is_refused_with_its_path(setting: dict[str, Any], path:
         ("2024-02-29 23:59:59.997", "time"),
     ],
 )
-def test_every_form_of_start_from_is_understood(text: str, kind: str) -> None:
+def test_every_form_of_start_from_is_accepted(text: str, kind: str) -> None:
     start = parse_start(text)
     assert start.kind == kind
     if kind == "lsn":

@@ -12,7 +12,7 @@ def keywords(text: str) -> dict[str, str]:
     return dict(parse_connection_string(text).keywords)
 
 
-def test_the_originals_form_is_understood() -> None:
+def test_the_original_form_is_accepted() -> None:
     assert keywords("server=localhost,1433;user id=reader;password=Sample;database=Fleet;encrypt=disable") == {
         "SERVER": "localhost,1433",
         "UID": "reader",
@@ -22,11 +22,11 @@ def test_the_originals_form_is_understood() -> None:
     }
 
 
-def test_a_port_of_its_own_joins_the_server() -> None:
+def test_a_separate_port_is_added_to_the_server() -> None:
     assert keywords("Server=db;Port=1500;Database=A")["SERVER"] == "db,1500"
 
 
-def test_a_url_is_understood_with_its_escapes_instance_and_options() -> None:
+def test_a_url_with_escapes_instance_and_options_is_accepted() -> None:
     assert keywords("sqlserver://re%40der:p%3Bw%7D@db.example.com:1500/INST?database=Sales&encrypt=true") == {
         "SERVER": "db.example.com\\INST,1500",
         "UID": "re@der",
@@ -36,7 +36,7 @@ def test_a_url_is_understood_with_its_escapes_instance_and_options() -> None:
     }
 
 
-def test_the_odbc_form_passes_through_and_more_keywords_win() -> None:
+def test_the_odbc_form_passes_through_and_extra_keywords_win() -> None:
     settings = parse_connection_string("Server=tcp:db,1433;Database=S;UID=u;PWD={a;b}}c};Encrypt=strict;Driver=x")
     assert settings.odbc(DRIVER="/lib/driver.so", ApplicationIntent="ReadOnly") == (
         "DRIVER=/lib/driver.so;ApplicationIntent=ReadOnly;SERVER=tcp:db,1433;DATABASE=S;UID=u;PWD={a;b}}c};Encrypt=strict"
@@ -45,7 +45,7 @@ def test_the_odbc_form_passes_through_and_more_keywords_win() -> None:
 
 @settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: text == text.strip()))
-def test_any_password_survives_being_written_and_read_again(password: str) -> None:
+def test_any_password_survives_a_round_trip(password: str) -> None:
     text = parse_connection_string("server=db;database=S;password={" + password.replace("}", "}}") + "}").odbc()
     assert keywords(text)["PWD"] == password
 
@@ -62,13 +62,13 @@ def test_any_password_survives_being_written_and_read_again(password: str) -> No
         ("sqlserver://u:hunter2@db:port/?database=S", "URL"),
     ],
 )
-def test_what_is_wrong_is_said_and_never_the_password(text: str, says: str) -> None:
+def test_an_error_names_the_problem_but_never_the_password(text: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_connection_string(text)
-    told = f"{caught.value.message} {caught.value.hint}"
-    assert says in told
-    assert "hunter2" not in told
-    assert "ter2" not in told
+    shown = f"{caught.value.message} {caught.value.hint}"
+    assert says in shown
+    assert "hunter2" not in shown
+    assert "ter2" not in shown
     assert caught.value.config_path == "db_connection_string"
 
 

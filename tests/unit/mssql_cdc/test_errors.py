@@ -35,7 +35,7 @@ _DATABASE = f'{_DRIVER}[SQL Server]Cannot open database "X" requested by the log
         ("42000", f"[42000] {_DRIVER}[SQL Server]The service is busy (40501)", False, ReadInterrupted, "interrupted"),
     ],
 )
-def test_an_error_of_sql_server_is_grouped_by_what_to_do(
+def test_a_sql_server_error_maps_to_a_kind_and_a_code(
     state: str, text: str, connected: bool, kind: type[DStreamError], code: str
 ) -> None:
     error = translate(Exception(state, text), login="r", database="X", connected=connected)
@@ -44,7 +44,7 @@ def test_an_error_of_sql_server_is_grouped_by_what_to_do(
     assert isinstance(error, (ReadInterrupted, SystemFault)) or error.hint
 
 
-def test_waits_double_with_jitter_up_to_a_limit_and_then_the_host_is_told() -> None:
+def test_waits_double_up_to_a_limit_and_then_the_error_is_raised() -> None:
     now = [0.0]
     backoff = Backoff(clock=lambda: now[0], chance=lambda: 1.0)
     cause = ReadInterrupted("mssql.interrupted", "gone")
@@ -58,7 +58,7 @@ def test_waits_double_with_jitter_up_to_a_limit_and_then_the_host_is_told() -> N
         backoff.next_wait_s(cause)
 
 
-def test_an_interruption_after_a_calm_time_is_waited_for_shortly() -> None:
+def test_waits_start_over_after_a_quiet_period() -> None:
     now = [0.0]
     backoff = Backoff(clock=lambda: now[0], chance=lambda: 0.0)
     cause = ReadInterrupted("mssql.interrupted", "gone")

@@ -25,7 +25,7 @@ def events(columns: tuple[Column, ...], *rows: tuple[Any, ...], limit: int = 100
     return [json.loads(msgspec.json.encode(event)) for _, event in builder.events(rows, times)]
 
 
-def test_an_update_is_one_event_with_the_row_before() -> None:
+def test_an_update_is_one_event_with_its_before_image() -> None:
     (event,) = events((ID, NAME), (LSN, 1, SEQ, 3, b"\x02", 7, "A."), (LSN, 1, SEQ, 4, b"\x02", 7, "Ada"))
     assert event == {
         "data": {"Id": 7, "Name": "Ada"},
@@ -47,18 +47,18 @@ def test_an_update_is_one_event_with_the_row_before() -> None:
     }
 
 
-def test_an_update_without_before_image_is_an_event_too() -> None:
+def test_an_update_without_a_before_image_is_an_event() -> None:
     (event,) = events((ID, NAME), (LSN, 1, SEQ, 4, b"\x02", 7, "Ada"))
     assert "before" not in event
 
 
-def test_an_insert_and_a_delete_carry_the_row_and_no_before() -> None:
+def test_inserts_and_deletes_carry_the_row_and_no_before_image() -> None:
     inserted, deleted = events((ID,), (LSN, 1, SEQ, 1, b"\x01", 7), (LSN, 2, SEQ, 2, b"\x01", 8))
     assert [inserted["metadata"]["OperationType"], deleted["metadata"]["OperationType"]] == ["Delete", "Insert"]
     assert [inserted["data"], deleted["data"]] == [{"Id": 7}, {"Id": 8}]
 
 
-def test_a_large_value_that_an_update_did_not_touch_is_unchanged_not_null() -> None:
+def test_a_large_value_not_touched_by_an_update_is_unchanged_not_null() -> None:
     (event,) = events(
         (ID, NAME, NOTE),
         (LSN, 1, SEQ, 3, b"\x00\x02", 7, "A", None, None),
@@ -78,12 +78,12 @@ def test_a_large_value_that_an_update_set_to_null_is_null() -> None:
     assert (event["metadata"]["Changed"], event["metadata"]["Unchanged"]) == (["Note"], [])
 
 
-def test_a_null_that_was_inserted_is_null() -> None:
+def test_an_inserted_null_is_null() -> None:
     (event,) = events((ID, NOTE, OLD), (LSN, 1, SEQ, 2, b"\x01\x01\x01", 7, None, None, None, None))
     assert event["data"] == {"Id": 7, "Note": None, "Old": None}
 
 
-def test_text_is_never_known_in_a_delete_or_before_image() -> None:
+def test_text_columns_are_unknown_in_deletes_and_before_images() -> None:
     deleted, updated = events(
         (ID, OLD),
         (LSN, 1, SEQ, 1, b"\x01\x00\x01", 7, None, None),
@@ -94,11 +94,11 @@ def test_text_is_never_known_in_a_delete_or_before_image() -> None:
     assert (updated["data"], updated["before"]) == ({"Id": 7, "Old": "new"}, {"Id": 7})
 
 
-def test_a_value_over_the_limit_is_an_error_that_names_table_key_size_and_fix() -> None:
+def test_the_error_for_an_oversized_value_names_table_key_size_and_fix() -> None:
     with pytest.raises(DataError) as caught:
         events((ID, NOTE), (LSN, 1, SEQ, 2, b"\x01\x01", 7, None, 101))
-    told = f"{caught.value.message} {caught.value.hint}"
-    assert all(part in told for part in ("dbo.T.Note", "Id=7", "101", "max_line", "exclude"))
+    shown = f"{caught.value.message} {caught.value.hint}"
+    assert all(part in shown for part in ("dbo.T.Note", "Id=7", "101", "max_line", "exclude"))
 
 
 def test_half_an_update_is_an_error() -> None:
@@ -106,13 +106,13 @@ def test_half_an_update_is_an_error() -> None:
         events((ID,), (LSN, 1, SEQ, 3, b"\x01", 7), (LSN, 2, SEQ, 2, b"\x01", 8))
 
 
-def test_a_row_captured_before_command_ids_existed_has_none() -> None:
+def test_a_row_without_a_command_id_has_none() -> None:
     (event,) = events((ID,), (LSN, None, SEQ, 2, b"\x01", 7))
     assert event["metadata"]["CommandId"] is None
     assert event["metadata"]["Id"] == f"db/5/{LSN.hex()}/0/{SEQ.hex()}/2"
 
 
-def test_any_column_name_is_written_as_it_is() -> None:
+def test_any_column_name_is_written_unchanged() -> None:
     names = ['we"ird', "back\\slash", "tab\t", "ünï", "with space", "c0"]
     columns = (ID, *(Column(name, "int", at) for at, name in enumerate(names, 2)))
     (event,) = events(columns, (LSN, 1, SEQ, 2, b"\xff", 0, 1, 2, 3, 4, 5, 6))
@@ -121,12 +121,12 @@ def test_any_column_name_is_written_as_it_is() -> None:
 
 @settings(deadline=None)
 @given(ordinal=st.integers(1, 1024), other=st.integers(1, 1024))
-def test_the_update_mask_counts_from_its_last_byte(ordinal: int, other: int) -> None:
+def test_the_update_mask_starts_at_its_last_byte(ordinal: int, other: int) -> None:
     mask = (1 << (ordinal - 1)).to_bytes(128)
     assert is_bit_set(mask, other) == (ordinal == other)
 
 
-def test_the_columns_are_selected_with_lengths_and_a_guard_for_the_large_ones() -> None:
+def test_large_columns_are_selected_with_their_length_and_a_size_guard() -> None:
     builder = EventBuilder(TableShape("dbo.T", 5, ["Id"], (ID, NOTE, OLD), "", 100, Choices()))
     assert builder.select_list(lambda name: f"[{name}]") == [
         "[Id]",
@@ -137,7 +137,7 @@ def test_the_columns_are_selected_with_lengths_and_a_guard_for_the_large_ones() 
     ]
 
 
-def test_the_published_schema_names_the_fields_of_an_event() -> None:
+def test_the_published_schema_lists_the_fields_of_an_event() -> None:
     text = (Path(__file__).parents[3] / "docs/reference/schemas/change-event.schema.json").read_text()
     schema = json.loads(text)
     fields = {field.encode_name for field in msgspec.structs.fields(Metadata)}

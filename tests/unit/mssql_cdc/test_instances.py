@@ -28,30 +28,30 @@ AT_100 = Position.end_of(lsn(100))
 INSIDE_100 = Position(lsn(100), 1, lsn(1), 2, 5)
 
 
-def test_a_table_begins_behind_the_position() -> None:
+def test_a_table_starts_after_the_position() -> None:
     assert reading(observe({}, [table(mark("a", 10))], AT_100)) == [("a", 101, None)]
 
 
-def test_a_table_that_is_added_inside_a_transaction_begins_with_the_next() -> None:
+def test_a_table_added_inside_a_transaction_starts_with_the_next_one() -> None:
     assert reading(observe({}, [table(mark("a", 10))], INSIDE_100)) == [("a", 101, None)]
 
 
-def test_a_table_whose_capture_begins_later_begins_there() -> None:
+def test_a_table_whose_capture_starts_later_starts_there() -> None:
     assert reading(observe({}, [table(mark("a", 300))], AT_100)) == [("a", 300, None)]
 
 
-def test_of_two_instances_the_second_takes_over_at_its_start() -> None:
+def test_the_second_of_two_instances_takes_over_at_its_start() -> None:
     assert reading(observe({}, [table(mark("b", 200, "2024-02-01"), mark("a", 10))], AT_100)) == [
         ("a", 101, 200),
         ("b", 200, None),
     ]
 
 
-def test_of_two_instances_that_both_began_before_the_position_the_later_is_read() -> None:
+def test_the_newer_of_two_instances_older_than_the_position_is_read() -> None:
     assert reading(observe({}, [table(mark("a", 10), mark("b", 50))], AT_100)) == [("b", 101, None)]
 
 
-def test_a_second_instance_seen_on_the_way_takes_over_at_its_start_as_it_was_at_first_sight() -> None:
+def test_a_new_instance_takes_over_at_its_first_observed_start() -> None:
     first = observe({}, [table(mark("a", 10))], AT_100)
     second = observe(first, [table(mark("a", 10), mark("b", 200, "2024-02-01"))], AT_100)
     assert reading(second) == [("a", 101, 200), ("b", 200, None)]
@@ -60,7 +60,7 @@ def test_a_second_instance_seen_on_the_way_takes_over_at_its_start_as_it_was_at_
     assert reading(observe(second, raised_by_cleanup, AT_100)) == [("a", 101, 200), ("b", 200, None)]
 
 
-def test_a_second_instance_that_began_before_the_position_takes_over_with_the_next_transaction() -> None:
+def test_an_older_new_instance_takes_over_at_the_next_transaction() -> None:
     first = observe({}, [table(mark("a", 10))], Position.end_of(lsn(20)))
     both = [table(mark("a", 10), mark("b", 50, "2024-02-01"))]
     assert reading(observe(first, both, INSIDE_100)) == [("a", 21, 101), ("b", 101, None)]
@@ -71,26 +71,26 @@ def test_an_instance_without_a_start_is_not_read_yet() -> None:
     assert reading(observe(first, [table(mark("a", 10), mark("b", None, "2024-02-01"))], AT_100)) == [("a", 101, None)]
 
 
-def test_an_instance_that_is_read_to_its_end_is_forgotten() -> None:
+def test_a_completely_read_instance_is_removed() -> None:
     first = observe({}, [table(mark("a", 10), mark("b", 200, "2024-02-01"))], AT_100)
     later = observe(first, [table(mark("b", 200, "2024-02-01"))], Position.end_of(lsn(199)))
     assert reading(later) == [("b", 200, None)]
 
 
-def test_cleanup_may_come_up_to_the_next_wanted_lsn_and_no_further() -> None:
+def test_cleanup_past_the_next_lsn_is_a_gap() -> None:
     tables = observe({}, [table(mark("a", 10))], AT_100)
     at_150 = Position.end_of(lsn(150))
     assert gaps(tables, [mark("a", 151)], at_150) == []
     assert [gap.start_lsn for gap in gaps(tables, [mark("a", 152)], at_150)] == [lsn(152)]
 
 
-def test_inside_a_transaction_its_own_rows_must_still_be_there() -> None:
+def test_inside_a_transaction_cleanup_of_its_rows_is_a_gap() -> None:
     tables = observe({}, [table(mark("a", 10))], Position.end_of(lsn(20)))
     assert gaps(tables, [mark("a", 100)], INSIDE_100) == []
     assert len(gaps(tables, [mark("a", 101)], INSIDE_100)) == 1
 
 
-def test_a_table_that_begins_later_is_no_gap_before_its_beginning() -> None:
+def test_a_table_that_starts_later_has_no_gap_before_its_start() -> None:
     tables = observe({}, [table(mark("a", 300))], AT_100)
     assert gaps(tables, [mark("a", 300)], AT_100) == []
     assert len(gaps(tables, [mark("a", 301)], AT_100)) == 1
@@ -104,7 +104,7 @@ def test_a_table_that_begins_later_is_no_gap_before_its_beginning() -> None:
         ([mark("a", 10, created="2024-05-05")], "mssql.instance_recreated"),
     ],
 )
-def test_another_instance_or_none_is_refused(now: list[Watermark], code: str) -> None:
+def test_a_dropped_or_recreated_instance_is_refused(now: list[Watermark], code: str) -> None:
     tables = observe({}, [table(mark("a", 10))], AT_100)
     with pytest.raises(RefusedError) as caught:
         gaps(tables, now, AT_100)
@@ -112,7 +112,7 @@ def test_another_instance_or_none_is_refused(now: list[Watermark], code: str) ->
     assert caught.value.hint
 
 
-def test_a_table_that_was_dropped_and_made_again_is_refused() -> None:
+def test_a_recreated_table_is_refused() -> None:
     known = observe({}, [table(mark("a", 10))], AT_100)
     again = CapturedTable("dbo.T", 6, (CapturedInstance(mark("a", 10), (), ()),))
     with pytest.raises(RefusedError) as caught:
@@ -120,11 +120,11 @@ def test_a_table_that_was_dropped_and_made_again_is_refused() -> None:
     assert caught.value.code == "mssql.table_recreated"
 
 
-def test_a_table_that_lost_its_capture_is_missed_not_forgotten() -> None:
+def test_a_table_that_lost_its_capture_is_reported() -> None:
     tables = observe({}, [table(mark("a", 10))], AT_100)
     with pytest.raises(RefusedError, match=r"dbo\.T"):
         gaps(observe(tables, [], AT_100), [], AT_100)
 
 
-def test_the_highest_lsn_has_no_next() -> None:
+def test_the_highest_lsn_has_no_successor() -> None:
     assert increment_lsn(b"\xff" * 10) == b"\xff" * 10

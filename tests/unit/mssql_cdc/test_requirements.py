@@ -1,4 +1,4 @@
-"""What `dstream doctor` shows about the ODBC driver."""
+"""The ODBC driver requirements that `dstream doctor` shows."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dstream_mssql_cdc.position import Floor
 
 
 @pytest.mark.parametrize("statement", list(sql.statements()))
-def test_every_statement_only_reads_what_is_committed(statement: str) -> None:
+def test_every_statement_only_reads_committed_data(statement: str) -> None:
     code = re.sub(r"N?'[^']*'|\[[^\]]*\]", "", statement).upper()
     assert "NOLOCK" not in code
     assert "UNCOMMITTED" not in code
@@ -23,17 +23,17 @@ def test_every_read_of_changes_is_followed_by_the_watermarks() -> None:
         assert statement.endswith(sql.WATERMARKS)
 
 
-def test_a_page_binds_as_many_values_as_it_has_marks() -> None:
+def test_a_page_binds_one_value_per_placeholder() -> None:
     for floor in (Floor(b"a"), Floor(b"a", 1), Floor(b"a", 1, b"s", 2), Floor(b"a", -1), Floor(b"a", -1, b"s", 2)):
         statement, parameters = sql.page("dbo_T", [], floor, b"b", (1, 2), 10)
         assert statement.count("?") == len(parameters)
 
 
-def test_names_cannot_leave_their_brackets() -> None:
+def test_names_cannot_escape_their_brackets() -> None:
     assert sql.change_table("a]; DROP TABLE x --") == "cdc.[a]]; DROP TABLE x --_CT]"
 
 
-def test_operations_choose_the_rows_that_are_read() -> None:
+def test_operations_select_the_rows_that_are_read() -> None:
     assert sql.operation_codes(["insert", "update", "delete"], before_images=True) == (1, 2, 3, 4)
     assert sql.operation_codes(["update"], before_images=False) == (4,)
     assert sql.operation_codes(["delete", "insert"], before_images=True) == (1, 2)

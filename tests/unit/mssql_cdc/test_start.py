@@ -39,11 +39,11 @@ def started(text: str, log: Log, *tables: CapturedTable) -> Position:
     return first_state(parse_start(text), "guid", tables or (captured("a", 100), captured("b", 70)), log).position
 
 
-def test_earliest_is_the_lowest_start_of_all_tables() -> None:
+def test_earliest_is_the_lowest_start_of_any_table() -> None:
     assert started("earliest", Log()) == Position.end_of(lsn(69))
 
 
-def test_the_first_state_remembers_where_each_table_began() -> None:
+def test_the_first_state_records_where_each_table_starts() -> None:
     first = first_state(parse_start("earliest"), "guid", [captured("a", 100), captured("b", 70)], Log())
     assert {name: table.instances[0].from_ for name, table in first.tables.items()} == {
         "dbo.a": lsn(100).hex(),
@@ -51,26 +51,26 @@ def test_the_first_state_remembers_where_each_table_began() -> None:
     }
 
 
-def test_earliest_is_never_above_what_is_captured() -> None:
+def test_earliest_is_at_most_the_last_captured_lsn() -> None:
     assert started("earliest", Log(end=60)) == Position.end_of(lsn(60))
     assert started("earliest", Log(end=None)) == Position.end_of(lsn(0))
 
 
-def test_latest_is_the_end_of_what_is_captured() -> None:
+def test_latest_is_the_last_captured_lsn() -> None:
     assert started("latest", Log()) == Position.end_of(lsn(500))
 
 
-def test_an_lsn_is_the_first_one_that_is_read() -> None:
+def test_a_start_lsn_is_inclusive() -> None:
     assert started(lsn(200).hex(), Log()).next_lsn == lsn(200)
 
 
 @pytest.mark.parametrize(("number", "kind"), [(69, RefusedError), (502, ConfigError)])
-def test_an_lsn_outside_of_what_is_held_is_refused(number: int, kind: type[DStreamError]) -> None:
+def test_an_lsn_outside_the_captured_range_is_refused(number: int, kind: type[DStreamError]) -> None:
     with pytest.raises(kind):
         started(lsn(number).hex(), Log())
 
 
-def test_a_time_is_the_first_transaction_that_ended_then_or_later() -> None:
+def test_a_start_time_is_the_first_transaction_committed_then_or_later() -> None:
     assert started("2024-02-29 10:00:00", Log(at_time=300)).next_lsn == lsn(300)
     assert started("2024-02-29 10:00:00", Log(at_time=None)) == Position.end_of(lsn(500))
 
@@ -82,7 +82,7 @@ def state() -> ReaderState:
     return loaded
 
 
-def test_a_checkpoint_of_another_database_is_refused_unless_it_is_accepted() -> None:
+def test_a_checkpoint_of_another_database_is_refused_unless_accepted() -> None:
     with pytest.raises(RefusedError) as caught:
         checked_state(state(), "other", [captured("a", 1)], accept_changed=False)
     assert caught.value.code == "mssql.another_database"
@@ -98,7 +98,7 @@ def test_a_checkpoint_of_another_database_is_refused_unless_it_is_accepted() -> 
         {**state().stored(), "pos": ["zz", 1, "00", 2, 5]},
     ],
 )
-def test_a_checkpoint_that_cannot_be_read_is_refused(stored: dict[str, object]) -> None:
+def test_an_unreadable_checkpoint_is_refused(stored: dict[str, object]) -> None:
     with pytest.raises(RefusedError):
         load_state(stored)
 

@@ -1,6 +1,4 @@
-"""The whole reading, without a database: random logs, any page size, crashes at any place, against the model's
-lines.
-"""
+"""The whole reader without a database: random logs, any page size and crashes anywhere, compared with the model."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ def lsn_of(number: int) -> bytes:
 
 @st.composite
 def operations(draw: st.DrawFn, tables: int, old: bool) -> list[Row]:
-    """One statement's rows in one table: rows that share a command id, or deferred updates that share a seqval."""
+    """The rows of one statement in one table: they share a command id, or a seqval if updates are deferred."""
     table = draw(st.integers(0, tables - 1))
     command = None if old else draw(st.integers(1, 2))
     kind = draw(st.sampled_from(["insert", "update", "update_note", "delete", "key_change", "bulk_key_change"]))
@@ -53,7 +51,7 @@ def operations(draw: st.DrawFn, tables: int, old: bool) -> list[Row]:
             rows.append(Row(table, command, seqval, 3, b"\x02\x00", old_row))
             rows.append(Row(table, command, seqval, 4, b"\x02\x00", new_row))
         else:
-            # A change of the key: delete and insert with one seqval; their command ids differ for a single row.
+            # A key change: a delete and an insert with one seqval. For a single row, their command ids differ.
             later = command if command is None or kind == "bulk_key_change" else command + 1
             rows.append(Row(table, command, seqval, 1, everything, old_row))
             rows.append(Row(table, later, seqval, 2, everything, new_row))
@@ -74,9 +72,7 @@ def logs(draw: st.DrawFn) -> ChangeLog:
 
 
 def _whole_updates(rows: list[Row]) -> tuple[Row, ...]:
-    """Every 3 has its 4 and the other way about, and (command, seqval, operation) is unique in a table, as the
-    index is.
-    """
+    """Pair every 3 with a 4, and keep (command, seqval, operation) unique per table, like the index."""
     kept: dict[tuple[object, ...], Row] = {}
     for row in rows:
         if row.operation in (1, 2):
@@ -90,9 +86,7 @@ def _whole_updates(rows: list[Row]) -> tuple[Row, ...]:
 
 
 def read_all(log: ChangeLog, pace: PollPace, seed: int, crashes: int) -> list[bytes]:
-    """Everything, through some crashes: each goes back to a checkpoint, and what is read again must be the same
-    bytes.
-    """
+    """Read the whole log despite crashes. Each crash returns to a checkpoint; repeated lines must be the same bytes."""
     chance = random.Random(seed)
     until = max((one.lsn for one in log.transactions), default=ZERO_LSN)
     state, stored = fresh_state(), 0
@@ -129,7 +123,7 @@ def read_all(log: ChangeLog, pace: PollPace, seed: int, crashes: int) -> list[by
     seed=st.integers(0, 10**6),
     crashes=st.integers(0, 4),
 )
-def test_every_page_size_and_crash_gives_exactly_the_lines_of_the_log(
+def test_any_page_size_and_crash_gives_exactly_the_lines_of_the_log(
     log: ChangeLog, page_rows: int, window: int, block: int, seed: int, crashes: int
 ) -> None:
     pace = PollPace(0.0, 0.0, page_rows=page_rows, window_transactions=window, checkpoint_lines=block)
@@ -144,7 +138,7 @@ def received(items: Iterator[Lines | Checkpoint]) -> list[bytes]:
     return [line for item in items if isinstance(item, Lines) for line in item.data.splitlines()]
 
 
-def test_a_table_whose_rows_cleanup_removed_altogether_is_a_gap_not_silence() -> None:
+def test_a_table_whose_rows_were_all_cleaned_up_is_a_gap() -> None:
     log = ChangeLog(["dbo.T0", "dbo.T1"], [one_row(1), one_row(2, table=1)])
     first = ChangeStream(LoggedSource(log), fresh_state(), builder_for, NO_WAIT)
     assert len(received(first.lines(Stop(), until=lsn_of(2)))) == 2
@@ -157,17 +151,17 @@ def test_a_table_whose_rows_cleanup_removed_altogether_is_a_gap_not_silence() ->
 
 
 @pytest.mark.parametrize("strikes_at", range(1, 12))
-def test_cleanup_at_any_moment_is_noticed_before_anything_is_skipped(strikes_at: int) -> None:
-    """Cleanup raises the watermark and removes rows just before the n-th question to the source is answered."""
+def test_cleanup_at_any_moment_is_detected_before_anything_is_skipped(strikes_at: int) -> None:
+    """Cleanup raises the watermark and removes rows just before the source answers the n-th query."""
     log = ChangeLog(["dbo.T0", "dbo.T1"], [one_row(1), one_row(2, table=1), one_row(3)])
-    owed = log.expected_lines()
+    expected = log.expected_lines()
     source = LoggedSource(log)
-    questions = 0
+    queries = 0
 
     def strike() -> None:
-        nonlocal questions
-        questions += 1
-        if questions == strikes_at:
+        nonlocal queries
+        queries += 1
+        if queries == strikes_at:
             log.transactions = [Transaction(lsn_of(4), ())]
             log.start_lsns = dict.fromkeys((0, 1), increment_lsn(lsn_of(3)))
 
@@ -180,10 +174,10 @@ def test_cleanup_at_any_moment_is_noticed_before_anything_is_skipped(strikes_at:
     except RefusedError as error:
         failed = error.code
     assert failed in ("", "mssql.gap")
-    assert lines == (owed[: len(lines)] if failed else owed)
+    assert lines == (expected[: len(lines)] if failed else expected)
 
 
-def test_on_gap_continue_reads_on_from_what_is_left() -> None:
+def test_on_gap_continue_resumes_with_the_remaining_rows() -> None:
     log = ChangeLog(["dbo.T0"], [one_row(1)])
     first = ChangeStream(LoggedSource(log), fresh_state(), builder_for, NO_WAIT)
     list(first.lines(Stop(), until=lsn_of(1)))
@@ -194,7 +188,7 @@ def test_on_gap_continue_reads_on_from_what_is_left() -> None:
     assert [json.loads(line)["data"]["Id"] for line in lines] == [9, 10]
 
 
-def test_cleanup_up_to_the_next_wanted_lsn_is_no_gap() -> None:
+def test_cleanup_up_to_the_next_lsn_is_not_a_gap() -> None:
     log = ChangeLog(["dbo.T0"], [one_row(1), one_row(2)])
     stream = ChangeStream(LoggedSource(log), fresh_state(), builder_for, NO_WAIT)
     list(stream.lines(Stop(), until=lsn_of(2)))
@@ -203,14 +197,14 @@ def test_cleanup_up_to_the_next_wanted_lsn_is_no_gap() -> None:
     assert len(received(stream.lines(Stop(), until=lsn_of(3)))) == 1
 
 
-def test_the_position_moves_while_nothing_happens() -> None:
+def test_the_position_advances_without_changes() -> None:
     log = ChangeLog(["dbo.T0"], [one_row(1), Transaction(lsn_of(5), ())])
     stream = ChangeStream(LoggedSource(log), fresh_state(), builder_for, NO_WAIT)
     list(stream.lines(Stop(), until=lsn_of(5)))
     assert stream.state.position == Position.end_of(lsn_of(5))
 
 
-def test_a_position_above_the_last_captured_lsn_is_refused_after_a_while() -> None:
+def test_a_position_above_the_last_captured_lsn_is_refused_after_a_timeout() -> None:
     log = ChangeLog(["dbo.T0"], [one_row(1)])
     state = fresh_state().moved(Position.end_of(lsn_of(50)), None)
     now = iter(range(0, 10_000, 100))
@@ -228,7 +222,7 @@ def test_another_transaction_at_the_position_means_a_restored_database() -> None
         list(ChangeStream(LoggedSource(log), state, builder_for, NO_WAIT).lines(Stop(), until=lsn_of(2)))
 
 
-def test_a_stop_ends_with_a_checkpoint_of_what_was_yielded() -> None:
+def test_a_stop_ends_with_a_checkpoint_of_the_yielded_lines() -> None:
     log = ChangeLog(["dbo.T0"], [one_row(number) for number in range(1, 8)])
     stop = Stop()
     pace = PollPace(0.0, 0.0, page_rows=1, window_transactions=1)
