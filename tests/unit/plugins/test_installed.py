@@ -1,4 +1,4 @@
-"""What `provider = ".."` finds here."""
+"""The installed providers that `provider = "..."` can name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from dstream.plugins import BUILT_IN, installed, resolve
 
 
-def test_what_comes_with_dstream_and_what_is_in_the_folders_of_the_environment(tmp_path: Path) -> None:
+def test_bundled_providers_and_those_on_the_path_are_listed(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for file in (
         first / "dstream-tide-tables",
@@ -19,7 +19,7 @@ def test_what_comes_with_dstream_and_what_is_in_the_folders_of_the_environment(t
         file.parent.mkdir(exist_ok=True)
         file.write_text("#!/bin/sh\n")
         file.chmod(0o755)
-    (first / "dstream-notes").write_text("no program")
+    (first / "dstream-notes").write_text("not a program")
     environ = {"DSTREAM_PROVIDERS": str(first), "PATH": f"{second}:{tmp_path / 'nowhere'}"}
     found = {each.name: each for each in installed(environ)}
     assert set(found) >= {*BUILT_IN, "tide_tables"}
@@ -28,7 +28,7 @@ def test_what_comes_with_dstream_and_what_is_in_the_folders_of_the_environment(t
     assert found["console"].argv == (sys.executable, "-m", BUILT_IN["console"])
 
 
-def test_each_is_what_its_name_resolves_to(tmp_path: Path) -> None:
+def test_each_listed_provider_is_what_its_name_resolves_to(tmp_path: Path) -> None:
     (tmp_path / "dstream-tides").write_text("#!/bin/sh\n")
     (tmp_path / "dstream-tides").chmod(0o755)
     environ = {"PATH": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""What is executed for a name or a path, and what is said when there is nothing to execute."""
+"""What a provider's name or path executes, and the errors if it executes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLACE = SourceLocation("dstream.hcl", 3)
 
 
 @pytest.fixture(autouse=True)
-def _no_neighbours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _no_providers_next_to_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "bin" / "python"))
 
 
@@ -25,7 +25,7 @@ def executable(path: Path) -> Path:
     return path
 
 
-def test_a_name_is_sought_in_order(tmp_path: Path) -> None:
+def test_a_name_is_searched_in_order(tmp_path: Path) -> None:
     environ = {
         "DSTREAM_PROVIDERS": f"{tmp_path}/none:{tmp_path}/listed",
         "HOME": str(tmp_path / "home"),
@@ -47,7 +47,7 @@ def test_a_path_is_relative_to_the_hcl_file(tmp_path: Path) -> None:
     assert resolve(None, str(path), Path("/elsewhere"), {}) == [str(path)]
 
 
-def test_a_python_file_runs_with_our_interpreter(tmp_path: Path) -> None:
+def test_a_python_file_runs_with_the_same_interpreter(tmp_path: Path) -> None:
     (tmp_path / "reader.py").write_text("")
     assert resolve(None, "reader.py", tmp_path, {}) == [sys.executable, str(tmp_path / "reader.py")]
 
@@ -61,14 +61,14 @@ def test_a_folder_needs_a_main(tmp_path: Path) -> None:
     assert resolve(None, "reader", tmp_path, {}) == [sys.executable, str(folder)]
 
 
-def test_a_missing_path_says_where_it_was_sought(tmp_path: Path) -> None:
+def test_a_missing_path_names_the_searched_path(tmp_path: Path) -> None:
     error = fails(None, "./gone", tmp_path)
     assert error.code == "provider.not_found"
     assert str(tmp_path / "gone") in error.hint
     assert error.place == PLACE
 
 
-def test_a_file_without_the_executable_bit_says_how_to_set_it(tmp_path: Path) -> None:
+def test_a_file_that_is_not_executable_shows_the_fix(tmp_path: Path) -> None:
     (tmp_path / "reader").write_text("#!/bin/sh\n")
     error = fails(None, "reader", tmp_path)
     assert error.code == "provider.not_executable"
@@ -82,7 +82,7 @@ def test_an_unknown_name_suggests_a_close_one(tmp_path: Path) -> None:
     assert "dstream-something-else" in fails("something_else", None, tmp_path).hint
 
 
-def test_references_come_later(tmp_path: Path) -> None:
+def test_references_are_not_supported_yet(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(None, None, tmp_path, {}, provider_ref="ghcr.io/org/x:v1", place=PLACE)
     assert caught.value.code == "provider.ref_unsupported"
