@@ -1,4 +1,4 @@
-"""The scanner gives the same lines and counts wherever the reads are cut, and never more than a limit."""
+"""The scanner returns the same lines and counts wherever reads are split, and never exceeds a limit."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ streams = st.lists(st.one_of(data_lines, control_lines), max_size=30)
 cuts = st.lists(st.integers(1, CHUNK), min_size=1, max_size=20)
 
 
-def test_is_named_by_what_it_finds() -> None:
+def test_data_and_control_lines_are_separated_in_order() -> None:
     pieces = scan(b'{"data":1}\n{"data":2}\n{"dstream":"end","seq":1}\n{"data":3}\n', [1000], chunk=1024)
     assert pieces == [(b'{"data":1}\n{"data":2}\n', 2), b'{"dstream":"end","seq":1}', (b'{"data":3}\n', 1)]
 
 
 @given(streams, cuts)
-def test_the_borders_of_reads_do_not_matter(lines: list[bytes], sizes: list[int]) -> None:
+def test_read_boundaries_do_not_matter(lines: list[bytes], sizes: list[int]) -> None:
     stream = b"".join(line + b"\n" for line in lines)
     assert flat(scan(stream, sizes)) == expected(lines)
 
@@ -49,7 +49,7 @@ def test_an_unterminated_line_is_held_back(lines: list[bytes], sizes: list[int],
 
 
 @given(streams, cuts, st.integers(0, 30))
-def test_single_lines_may_be_taken_first(lines: list[bytes], sizes: list[int], singles: int) -> None:
+def test_single_lines_can_be_taken_first(lines: list[bytes], sizes: list[int], singles: int) -> None:
     scanner = StreamScanner(chunk_bytes=CHUNK)
     taken: list[bytes] = []
     pieces: list[bytes | tuple[bytes, int]] = []
@@ -64,7 +64,7 @@ def test_single_lines_may_be_taken_first(lines: list[bytes], sizes: list[int], s
 
 
 @given(st.lists(st.integers(0, 40), max_size=40), cuts, st.integers(1, 30))
-def test_a_data_line_may_have_the_limit_but_not_a_byte_more(lengths: list[int], sizes: list[int], limit: int) -> None:
+def test_a_data_line_may_reach_but_not_exceed_the_limit(lengths: list[int], sizes: list[int], limit: int) -> None:
     stream = b"".join(b"x" * length + b"\n" for length in lengths)
     if max(lengths, default=0) <= limit:
         assert flat(scan(stream, sizes, max_line=limit)) == expected([b"x" * length for length in lengths])
@@ -84,7 +84,7 @@ def test_a_data_line_may_have_the_limit_but_not_a_byte_more(lengths: list[int], 
         (b'{"dstream":"log","level":"info","event":"', MAX_CONTROL_LINE),
     ],
 )
-def test_control_lines_have_limits_of_their_own(head: bytes, limit: int, terminated: bool) -> None:
+def test_control_lines_have_their_own_limits(head: bytes, limit: int, terminated: bool) -> None:
     end = b'"}\n'
     fits = head + b"x" * (limit - len(head) - 2) + end
     assert scan(fits, [65536], chunk=65536) == [fits[:-1]]
@@ -95,7 +95,7 @@ def test_control_lines_have_limits_of_their_own(head: bytes, limit: int, termina
 
 
 @given(st.lists(st.one_of(data_lines, control_lines, st.sampled_from([b"prose", b"", b" {"])), max_size=30), cuts)
-def test_prose_of_a_legacy_input_is_kept_from_its_rows(lines: list[bytes], sizes: list[int]) -> None:
+def test_text_of_a_legacy_input_is_separated_from_its_rows(lines: list[bytes], sizes: list[int]) -> None:
     scanner = StreamScanner(chunk_bytes=CHUNK)
     rows: list[bytes] = []
     prose: list[bytes] = []
@@ -163,7 +163,7 @@ def only_line(piece: ControlLine) -> bytes:
 
 
 def flat(pieces: list[bytes | tuple[bytes, int]]) -> list[bytes | tuple[bytes, int]]:
-    """Neighbouring data pieces joined: how many there are depends on the reads."""
+    """Join adjacent data pieces, whose number depends on the reads."""
     joined: list[bytes | tuple[bytes, int]] = []
     for piece in pieces:
         if isinstance(piece, tuple) and joined and isinstance(joined[-1], tuple):
@@ -182,7 +182,7 @@ def test_a_json_encoder_without_spaces_writes_the_prefix() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
-def test_the_line_buffer_cuts_the_same_lines_whatever_the_chunks(size: int) -> None:
+def test_the_line_buffer_returns_the_same_lines_for_any_chunk_size(size: int) -> None:
     text = b"one\n\ntwo and more\nrest"
     splitter = LineBuffer("control", 20)
     chunks = [text[at : at + size] for at in range(0, len(text), size)]
@@ -190,7 +190,7 @@ def test_the_line_buffer_cuts_the_same_lines_whatever_the_chunks(size: int) -> N
     assert splitter.rest == b"rest"
 
 
-def test_the_line_buffer_yields_the_lines_before_one_that_is_too_long() -> None:
+def test_the_line_buffer_yields_the_lines_before_an_oversized_one() -> None:
     lines = LineBuffer("control", 4).feed(b"one\ntoo long\n")
     assert next(lines) == b"one"
     with pytest.raises(LineTooLong, match="a control line of 8 bytes; the limit is 4"):

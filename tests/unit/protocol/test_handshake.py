@@ -1,4 +1,4 @@
-"""Each line before ready, and what it means there."""
+"""The meaning of each line before ready."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_error_status_carries_its_body() -> None:
     assert asked().heard(line) == Refused(ErrorBody("x.y", "auth", "m", "h"))
 
 
-def test_an_error_status_of_the_original_has_a_message_only() -> None:
+def test_a_legacy_error_status_has_only_a_message() -> None:
     assert asked().heard(b'{"status":"error","message":"no login"}') == Refused(
         ErrorBody("provider.failed", "system", "no login")
     )
@@ -77,7 +77,7 @@ def test_unknown_control_kinds_are_ignored() -> None:
     assert greeted().heard(b'{"dstream":"from_the_future","x":1}') is None
 
 
-def test_prose_before_hello_is_shown_and_the_first_line_remembered() -> None:
+def test_text_before_hello_is_shown_and_its_first_line_kept() -> None:
     handshake = Handshake()
     assert handshake.heard(b"") == Prose(b"")
     assert handshake.heard(b"Starting") == Prose(b"Starting")
@@ -87,14 +87,14 @@ def test_prose_before_hello_is_shown_and_the_first_line_remembered() -> None:
 
 
 @pytest.mark.parametrize("line", [b'{"data":{}}', b'{"status":"Success"}', b"{", b'{"dstrea'])
-def test_json_before_hello_is_a_legacy_provider_that_is_ready(line: bytes) -> None:
+def test_json_before_hello_means_a_legacy_provider_that_is_ready(line: bytes) -> None:
     handshake = Handshake()
     assert handshake.heard(line) == Payload(line)
     assert handshake.is_legacy
     assert handshake.is_ready
 
 
-def test_a_legacy_provider_may_answer_with_the_originals_status() -> None:
+def test_a_legacy_provider_can_answer_with_a_status() -> None:
     handshake = Handshake()
     assert handshake.heard(b'{"status":"ready"}') == Ready()
     assert handshake.is_legacy
@@ -105,7 +105,7 @@ def test_a_legacy_provider_may_answer_with_the_originals_status() -> None:
     assert not refusing.is_ready
 
 
-def test_after_a_long_silence_nothing_is_a_control_line_but_a_hello_is_noticed() -> None:
+def test_a_silent_legacy_provider_has_no_control_lines_but_a_late_hello() -> None:
     handshake = Handshake()
     handshake.treat_as_legacy()
     assert handshake.is_legacy
@@ -114,14 +114,14 @@ def test_after_a_long_silence_nothing_is_a_control_line_but_a_hello_is_noticed()
     assert handshake.heard(b'{"dstream":"heartbeat"}') == Payload(b'{"dstream":"heartbeat"}')
 
 
-def test_a_hello_in_time_makes_no_legacy_provider() -> None:
+def test_a_provider_that_sent_hello_is_not_legacy() -> None:
     handshake = greeted()
     handshake.treat_as_legacy()
     assert not handshake.is_legacy
 
 
 @pytest.mark.parametrize("line", [b'{"dstream":"heartbeat"}', b'{"dstream":"hello"}', b'{"dstream":'])
-def test_the_first_control_line_must_be_a_whole_hello(line: bytes) -> None:
+def test_the_first_control_line_must_be_a_complete_hello(line: bytes) -> None:
     with pytest.raises(BadLine):
         Handshake().heard(line)
 
@@ -143,7 +143,7 @@ def test_data_and_stream_lines_before_ready_are_out_of_place(line: bytes) -> Non
         asked().heard(line)
 
 
-def test_only_this_version_is_spoken() -> None:
+def test_only_this_protocol_version_is_supported() -> None:
     assert speaks_this_version(Hello(1, "input", "x"))
     assert not speaks_this_version(Hello(2, "input", "x"))
 
@@ -157,6 +157,6 @@ def test_only_this_version_is_spoken() -> None:
     ],
     ids=["kind not UTF-8", "field not UTF-8", "nested too deeply"],
 )
-def test_a_control_line_that_can_not_be_read_is_a_bad_line(line: bytes) -> None:
+def test_an_unreadable_control_line_is_a_bad_line(line: bytes) -> None:
     with pytest.raises(BadLine):
         decode_control(line)

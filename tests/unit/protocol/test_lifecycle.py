@@ -1,4 +1,4 @@
-"""Line 1 and the last line of the lifecycle commands."""
+"""Line 1 and the result line of lifecycle commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dstream.protocol.lifecycle import ListedResource, decode_lifecycle_command,
 from dstream.protocol.messages import BadLine, Diagnostic, Difference, Resource, decode_control, encode
 
 
-def test_line_1_may_leave_out_what_the_original_host_does_not_know() -> None:
+def test_line_1_can_omit_fields_that_the_original_host_lacks() -> None:
     command = decode_lifecycle_command(b'{"command":"plan","config":{"a":1}}')
     assert (command.command, command.config, command.options.target) == ("plan", {"a": 1}, [])
     with pytest.raises(BadLine):
@@ -18,11 +18,11 @@ def test_line_1_may_leave_out_what_the_original_host_does_not_know() -> None:
 @pytest.mark.parametrize(
     "line", [b'{"status":"ready"}', b'{"status":"error","message":"x"}', b'{"data":{}}', b"Success", b"{", b"[]"]
 )
-def test_what_is_no_result_is_none(line: bytes) -> None:
+def test_a_line_that_is_not_a_result_decodes_to_none(line: bytes) -> None:
     assert decode_result(line) is None
 
 
-def test_a_result_of_the_original_may_name_resources_and_tell_its_error_as_text() -> None:
+def test_a_legacy_result_can_have_resource_names_and_a_text_error() -> None:
     result = decode_result(
         b'{"status":"Failed","resources":["queue-a",{"name":"b","Kind":3}],"metadata":null,"message":null,"error":"quota"}'
     )
@@ -33,7 +33,7 @@ def test_a_result_of_the_original_may_name_resources_and_tell_its_error_as_text(
     assert (result.error.kind, result.error.message) == ("system", "quota")
 
 
-def test_a_result_keeps_all_that_is_said_of_a_resource() -> None:
+def test_a_result_keeps_every_field_of_a_resource() -> None:
     result = decode_result(
         b'{"status":"Success","resources":[{"name":"a","type":"t","op":"update","phase":"done",'
         b'"diff":[{"path":"p","old":1,"new":2}]}],"later":1}'
