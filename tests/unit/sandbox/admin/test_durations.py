@@ -1,4 +1,4 @@
-"""Time spans and moments of the admin API."""
+"""Durations and timestamps of the admin API."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from hypothesis import strategies as st
         ("P10675199DT2H48M5.4775807S", FOREVER_S),
     ],
 )
-def test_spans_are_read_and_written(text: str, seconds: float) -> None:
+def test_durations_are_parsed_and_formatted(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
     assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize("text", ["P10675199DT2H48M5.477581S", "P10675199DT2H48M5.47758S", "P99999999D"])
-def test_what_clients_round_forever_to_is_forever(text: str) -> None:
+def test_rounded_forms_of_forever_are_forever(text: str) -> None:
     assert parse_duration(text) == FOREVER_S
 
 
 @pytest.mark.parametrize("text", ["", "P", "PT", "1M", "P1Y", "P1M", "-PT1M", "PT1M ", "00:01:00"])
-def test_what_is_no_span_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a valid time span"):
         parse_duration(text)
 
 
 @given(st.integers(0, 10**13))
-def test_spans_come_back_to_the_millisecond(milliseconds: int) -> None:
+def test_durations_survive_a_round_trip_to_the_millisecond(milliseconds: int) -> None:
     assert round(parse_duration(format_duration(milliseconds / 1000)) * 1000) == milliseconds
 
 
-def test_moments_are_utc_with_seven_digits() -> None:
+def test_timestamps_are_utc_with_seven_digits() -> None:
     assert format_moment(1_800_000_000.25) == "2027-01-15T08:00:00.2500000Z"
     assert parse_moment("2027-01-15T08:00:00.2500000Z") == 1_800_000_000.25
     assert parse_moment("2027-01-15T09:00:00+01:00") == 1_800_000_000

@@ -19,20 +19,20 @@ def _token(audience: str = _AUDIENCE, name: str = "Root", key: str = "first", ex
 
 
 @pytest.mark.parametrize("key", ["first", "second"])
-def test_a_token_of_the_sdk_opens_its_entity_and_what_lies_below(key: str) -> None:
+def test_an_sdk_token_grants_its_entity_and_its_children(key: str) -> None:
     grant = _KEYS.check_token(_token(key=key), _AUDIENCE, _NOW)
     assert grant.allows("orders", "Send", _NOW)
     assert grant.allows("orders/$management", "Listen", _NOW)
     assert not grant.allows("orders2", "Send", _NOW)
 
 
-def test_a_token_opens_nothing_after_its_time() -> None:
+def test_an_expired_token_grants_nothing() -> None:
     grant = _KEYS.check_token(_token(), _AUDIENCE, _NOW)
     assert grant.allows("orders", "Send", 1_000_009)
     assert not grant.allows("orders", "Send", 1_000_010)
 
 
-def test_a_token_for_the_namespace_may_be_put_for_an_entity() -> None:
+def test_a_namespace_token_is_valid_for_an_entity() -> None:
     grant = _KEYS.check_token(_token("sb://localhost:5672/"), _AUDIENCE, _NOW)
     assert grant.path == "orders"
 
@@ -52,18 +52,18 @@ def test_a_token_for_the_namespace_may_be_put_for_an_entity() -> None:
         ("SharedAccessSignature sr=http%3A%2F%2F%5B&sig=x&se=1000010&skn=Root", "InvalidSignature"),
     ],
 )
-def test_a_token_that_proves_nothing_is_denied(token: str, why: str) -> None:
+def test_an_invalid_token_is_denied(token: str, why: str) -> None:
     with pytest.raises(AccessDenied, match=why):
         _KEYS.check_token(token, _AUDIENCE, _NOW)
 
 
-def test_a_policy_gives_no_more_than_its_rights() -> None:
+def test_a_policy_grants_only_its_rights() -> None:
     grant = _KEYS.check_token(_token(name="Reader", key="r"), _AUDIENCE, _NOW)
     assert grant.allows("orders", "Listen", _NOW)
     assert not grant.allows("orders", "Send", _NOW)
 
 
-def test_a_policy_of_one_entity_signs_for_no_other() -> None:
+def test_a_policy_of_one_entity_cannot_sign_for_another() -> None:
     with pytest.raises(AccessDenied, match="InvalidSignature"):
         _KEYS.check_token(_token("sb://h/bills", name="Reader", key="r"), "sb://h/bills", _NOW)
 

@@ -1,4 +1,4 @@
-"""Every AMQP primitive survives decoding and encoding with its exact type."""
+"""Every AMQP primitive survives an encoding round trip with its exact type."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _values = st.recursive(
 
 
 def _typed(value: object) -> object:
-    """The value with the types of all its parts, so that 1, True and UInt(1) differ."""
+    """The value with the types of all its parts, so that 1, True and UInt(1) are different."""
     if isinstance(value, dict):
         return (dict, [(_typed(key), _typed(item)) for key, item in value.items()])
     if isinstance(value, list):
@@ -102,7 +102,7 @@ def test_arbitrary_octets_are_a_value_or_malformed(octets: bytes) -> None:
 
 
 @given(_values, st.data())
-def test_a_value_cut_short_is_malformed(value: object, data: st.DataObject) -> None:
+def test_a_truncated_value_is_malformed(value: object, data: st.DataObject) -> None:
     octets = encode(value)
     cut = data.draw(st.integers(0, len(octets) - 1))
     with pytest.raises(MalformedValue):
@@ -147,7 +147,7 @@ def test_an_array_keeps_its_constructor(array: Array) -> None:
         (b"\xd0\x00\x00\x00\x05\x00\x00\x00\x01\x40", [None]),
     ],
 )
-def test_encodings_of_the_specification_are_read(octets: bytes, value: object) -> None:
+def test_encodings_from_the_specification_are_decoded(octets: bytes, value: object) -> None:
     decoded, _ = decode(octets)
     assert _typed(decoded) == _typed(value)
 
@@ -157,14 +157,14 @@ def test_a_number_out_of_range_is_refused() -> None:
         encode(UByte(256))
 
 
-def test_a_hostile_count_takes_no_memory() -> None:
+def test_a_hostile_count_does_not_exhaust_memory() -> None:
     with pytest.raises(MalformedValue):
         decode(b"\xd0" + struct.pack(">II", 4, 0xFFFFFFFF))
     with pytest.raises(MalformedValue):
         decode(b"\xf0" + struct.pack(">IIB", 5, 0xFFFFFFFF, 0x40))
 
 
-def test_a_char_beyond_unicode_is_malformed() -> None:
+def test_a_char_outside_unicode_is_malformed() -> None:
     with pytest.raises(MalformedValue):
         decode(b"\x73\xff\xff\xff\xff")
 

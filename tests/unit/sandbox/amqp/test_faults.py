@@ -6,7 +6,7 @@ import pytest
 from dstream_sandbox.servicebus.faults import Fault, Faults
 
 
-def test_a_fault_strikes_as_often_as_asked_and_only_at_its_entity() -> None:
+def test_a_fault_applies_the_given_number_of_times_and_only_to_its_entity() -> None:
     faults = Faults()
     faults.add(Fault("reject", entity="Orders", times=2))
     assert faults.strike("reject", "bills") is None
@@ -15,7 +15,7 @@ def test_a_fault_strikes_as_often_as_asked_and_only_at_its_entity() -> None:
     assert not faults
 
 
-def test_a_fault_waits_for_its_turn() -> None:
+def test_a_fault_skips_the_first_operations() -> None:
     faults = Faults()
     faults.add(Fault("drop", after=2, times=1, at="before_store"))
     assert faults.strike("drop", "q", at="after_store") is None
@@ -23,7 +23,7 @@ def test_a_fault_waits_for_its_turn() -> None:
     assert struck == [False, False, True, False]
 
 
-def test_a_fault_strikes_the_side_that_it_is_on() -> None:
+def test_a_fault_applies_only_to_its_side() -> None:
     faults = Faults()
     faults.add(Fault("silence", on="receive"))
     assert faults.strike("silence", "q") is None
@@ -40,7 +40,7 @@ def test_a_fault_without_a_count_stays_until_cleared() -> None:
     assert changes == [True, False]
 
 
-def test_a_budget_refuses_what_goes_beyond_it_until_the_second_is_over() -> None:
+def test_a_rate_limit_refuses_excess_messages_until_the_next_second() -> None:
     faults = Faults()
     faults.add(Fault("throttle", rate=100))
     assert faults.throttled("q", 90, 10.0) is None
@@ -51,7 +51,7 @@ def test_a_budget_refuses_what_goes_beyond_it_until_the_second_is_over() -> None
     assert faults.throttled("q", 20, 11.0) is None
 
 
-def test_a_batch_larger_than_the_budget_passes_once_a_second() -> None:
+def test_a_batch_over_the_rate_limit_passes_once_per_second() -> None:
     faults = Faults()
     faults.add(Fault("throttle", rate=100))
     assert faults.throttled("q", 500, 10.0) is None
@@ -59,7 +59,7 @@ def test_a_batch_larger_than_the_budget_passes_once_a_second() -> None:
     assert faults.throttled("q", 500, 11.1) is None
 
 
-def test_faults_are_switched_by_json() -> None:
+def test_faults_are_controlled_with_json() -> None:
     faults = Faults()
     status, _ = faults.handle("POST", b'{"kind": "reject", "condition": "amqp:internal-error", "times": 3}')
     assert status == 200
@@ -87,7 +87,7 @@ def test_faults_are_switched_by_json() -> None:
         (b"{", "Expecting"),
     ],
 )
-def test_a_wrong_request_says_what_is_wrong_and_changes_nothing(body: bytes, why: str) -> None:
+def test_an_invalid_request_names_the_problem_and_changes_nothing(body: bytes, why: str) -> None:
     faults = Faults()
     status, answer = faults.handle("POST", body)
     assert status == 400
@@ -95,7 +95,7 @@ def test_a_wrong_request_says_what_is_wrong_and_changes_nothing(body: bytes, why
     assert not faults
 
 
-def test_a_fault_of_azure_strikes_its_operation_and_the_names_that_fit() -> None:
+def test_an_azure_fault_applies_to_its_operation_and_matching_names() -> None:
     faults = Faults()
     faults.add(Fault("azure", entity="orders-*", code="QuotaExceeded", when="after", times=1))
     assert faults.strike_azure("create", "orders-eu", "before") is None

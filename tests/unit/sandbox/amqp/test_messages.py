@@ -1,4 +1,4 @@
-"""Messages of real clients in, and out again with the broker's annotations, everything else untouched."""
+"""Messages of real clients come back with the broker's annotations and are otherwise unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _as_the_sdk_sends(message: ServiceBusMessage) -> bytes:
 
 
 def _decoded(rendered: bytes) -> Any:
-    """As the SDK reads it."""
+    """Decode a message as the SDK does."""
     return decode_payload(memoryview(rendered))
 
 
@@ -49,10 +49,10 @@ def _delivery(encoded: bytes, **changes: object) -> Delivery:
         "locked_until": 1030.5,
         **changes,
     }
-    return Delivery(**values)  # type: ignore[arg-type]  # the tests change any of them
+    return Delivery(**values)  # type: ignore[arg-type]  # tests can change any field
 
 
-def test_what_the_broker_must_know_is_read_from_an_sdk_message() -> None:
+def test_the_brokers_fields_are_read_from_an_sdk_message() -> None:
     scheduled = datetime(2030, 1, 1, tzinfo=UTC)
     encoded = _as_the_sdk_sends(
         ServiceBusMessage(
@@ -74,7 +74,7 @@ def test_what_the_broker_must_know_is_read_from_an_sdk_message() -> None:
     assert message.properties()["subject"] == "label"
 
 
-def test_an_absolute_expiry_counts_when_no_ttl_is_given() -> None:
+def test_without_a_ttl_the_absolute_expiry_applies() -> None:
     properties = ["m", *[None] * 7, Timestamp(61_500), Timestamp(1_000)]
     assert parse_message(encode_composite(0x73, properties) + _data(b"x")).ttl_s == 60.5
 
@@ -88,7 +88,7 @@ def test_an_absolute_expiry_counts_when_no_ttl_is_given() -> None:
         b"\x00\x53\x74" + encode({"a": 1}),
     ],
 )
-def test_a_message_without_id_gets_one_and_keeps_the_rest(head: bytes) -> None:
+def test_a_message_without_an_id_gets_one_and_keeps_the_rest(head: bytes) -> None:
     message = parse_message(head + _data(b"x"))
     assert message.message_id
     again = parse_message(message.encoded)
@@ -98,7 +98,7 @@ def test_a_message_without_id_gets_one_and_keeps_the_rest(head: bytes) -> None:
     assert again.application_properties() == ({"a": 1} if b"\x00\x53\x74" in head else {})
 
 
-def test_a_batch_is_its_data_sections() -> None:
+def test_a_batch_is_split_into_its_data_sections() -> None:
     members = [_as_the_sdk_sends(ServiceBusMessage(b"x" * size, message_id=str(size))) for size in (1, 250, 70_000)]
     envelope = encode_composite(0x73, ["first"]) + b"".join(_data(member) for member in members)
     messages = parse_transfer(BATCH_FORMAT, envelope)
@@ -115,7 +115,7 @@ def test_a_batch_without_data_is_refused(payload: bytes) -> None:
 @pytest.mark.parametrize(
     "garbage", [b"\x01", b"\x00\x53\x75\xb0\xff\xff\xff\xff", b"\x00\x53\x10\x45", b"\x00\x53\x79\x45"]
 )
-def test_garbage_is_refused_alone_and_inside_a_batch(garbage: bytes) -> None:
+def test_garbage_is_refused_alone_and_in_a_batch(garbage: bytes) -> None:
     with pytest.raises(AmqpError, match="amqp:decode-error"):
         parse_transfer(0, garbage)
     with pytest.raises(AmqpError, match="amqp:decode-error"):
@@ -123,14 +123,14 @@ def test_garbage_is_refused_alone_and_inside_a_batch(garbage: bytes) -> None:
 
 
 @given(st.binary(max_size=80))
-def test_no_octets_break_the_parser_otherwise(octets: bytes) -> None:
+def test_the_parser_raises_only_amqp_errors(octets: bytes) -> None:
     for payload in (octets, b"\x00\x53\x73" + octets, b"\x00\x53\x72" + octets, b"\x00\x53\x70" + octets):
         with contextlib.suppress(AmqpError):
             parse_transfer(0, payload)
 
 
 @given(st.lists(st.binary(max_size=300)))
-def test_counting_agrees_with_cutting(bodies: list[bytes]) -> None:
+def test_counting_data_sections_agrees_with_splitting_them(bodies: list[bytes]) -> None:
     payload = b"".join(map(_data, bodies))
     assert data_bodies(payload, 0) == bodies
     assert count_data(payload) == len(bodies)
@@ -153,7 +153,7 @@ def test_a_delivery_carries_the_brokers_header_and_annotations() -> None:
     assert b"".join(received.data) == b"body"
 
 
-def test_senders_sections_come_through_octet_for_octet() -> None:
+def test_the_senders_sections_are_unchanged_byte_for_byte() -> None:
     rest = (
         encode_composite(0x73, ["m", b"user"])
         + b"\x00\x53\x74"
@@ -177,13 +177,13 @@ def test_senders_sections_come_through_octet_for_octet() -> None:
     assert type(annotations["x-mine"]) is Short
 
 
-def test_the_two_ways_to_write_annotations_agree() -> None:
+def test_both_ways_to_write_annotations_agree() -> None:
     plain = render(_delivery(_data(b"x"), sequence_number=1 << 40))
     general = render(_delivery(b"\x00\x53\x72" + encode({}) + _data(b"x"), sequence_number=1 << 40))
     assert plain.partition(b"\x00\x53\x73")[0] == general.partition(b"\x00\x53\x73")[0]
 
 
-def test_changed_properties_are_added_and_replace_and_keep_the_others_types() -> None:
+def test_changed_properties_are_merged_and_others_keep_their_types() -> None:
     encoded = encode_composite(0x73, ["m"]) + b"\x00\x53\x74" + encode({"a": Short(1), "b": "old"}) + _data(b"x")
     delivery = _delivery(encoded, set_properties={"b": "new", "DeadLetterReason": "why"}, dead_letter_source="orders")
     rendered = render(delivery)

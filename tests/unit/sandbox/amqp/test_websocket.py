@@ -21,7 +21,7 @@ def _client_frame(opcode: int, payload: bytes, *, final: bool = True) -> bytes:
     return head + _MASK + bytes(byte ^ _MASK[index % 4] for index, byte in enumerate(payload))
 
 
-def test_the_handshake_gives_the_answer_of_the_rfc() -> None:
+def test_the_handshake_returns_the_answer_from_the_rfc() -> None:
     request = (
         b"GET /$servicebus/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: chat, AMQPWSB10\r\n"
@@ -31,13 +31,13 @@ def test_the_handshake_gives_the_answer_of_the_rfc() -> None:
     assert b"Sec-WebSocket-Protocol: AMQPWSB10\r\n" in answer
 
 
-def test_a_plain_request_is_no_upgrade() -> None:
+def test_a_plain_request_is_not_an_upgrade() -> None:
     with pytest.raises(ValueError, match="upgrade"):
         handshake(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5), st.integers(1, 50))
-def test_octets_come_through_however_the_stream_is_cut(messages: list[bytes], step: int) -> None:
+def test_messages_are_read_wherever_the_stream_is_split(messages: list[bytes], step: int) -> None:
     stream = b"".join(_client_frame(2, message) for message in messages)
     socket, out = WebSocket(), b""
     for pos in range(0, len(stream), step):

@@ -42,11 +42,11 @@ def test_changes_of_a_queue(old: dict[str, Any], new: dict[str, Any], found: dic
     assert _changes("servicebus:Queue", {**_NAMES, **old}, {**_NAMES, **new}) == found
 
 
-def test_a_subscriptions_sessions_are_azures_to_refuse() -> None:
+def test_changed_sessions_of_a_subscription_are_left_for_azure_to_refuse() -> None:
     assert _changes("servicebus:Subscription", {}, {"requiresSession": True}) == {"requiresSession": "add"}
 
 
-def test_nested_properties_and_tags_are_told_one_by_one() -> None:
+def test_nested_properties_and_tags_are_reported_individually() -> None:
     old = {"sku": {"name": "Standard"}, "tags": {"team": "a", "old": "x", "with.dot": "1"}}
     new = {"sku": {"name": "Basic", "tier": "Basic"}, "tags": {"team": "b", "new": "y", "with.dot": "2"}}
     assert _changes("servicebus:Namespace", old, new) == {
@@ -59,25 +59,25 @@ def test_nested_properties_and_tags_are_told_one_by_one() -> None:
     }
 
 
-def test_a_tier_is_that_of_its_name_and_standard_without_one() -> None:
+def test_the_tier_defaults_to_the_sku_name_and_the_sku_to_standard() -> None:
     for sku in (None, {"name": "Standard"}, {"name": "Standard", "tier": "Standard"}):
         assert _changes("servicebus:Namespace", {}, {"sku": sku} if sku else {}) == {}
     assert _changes("servicebus:Namespace", {}, {"sku": {"name": "Basic"}}) == {"sku": "add"}
 
 
-def test_locations_are_the_same_without_regard_to_spaces_and_case() -> None:
+def test_locations_are_compared_ignoring_spaces_and_case() -> None:
     assert _changes("resources:ResourceGroup", {"location": "West Europe"}, {"location": "westeurope"}) == {}
     moved = _changes("resources:ResourceGroup", {"location": "West Europe"}, {"location": "uksouth"})
     assert moved == {"location": "update-replace"}
 
 
-def test_rights_have_no_order() -> None:
+def test_the_order_of_rights_does_not_matter() -> None:
     kind = "servicebus:NamespaceAuthorizationRule"
     assert _changes(kind, {"rights": ["Send", "Listen"]}, {"rights": ["Listen", "Send"]}) == {}
     assert _changes(kind, {"rights": ["Send"]}, {"rights": ["Listen", "Send"]}) == {"rights": "update"}
 
 
-def test_a_tiers_default_is_no_change() -> None:
+def test_a_default_of_the_tier_is_not_a_change() -> None:
     new = {"maxMessageSizeInKilobytes": 1024}
     assert _changes("servicebus:Queue", {}, new) == {"maxMessageSizeInKilobytes": "add"}
     assert _changes("servicebus:Queue", {}, new, maxMessageSizeInKilobytes=1024) == {}

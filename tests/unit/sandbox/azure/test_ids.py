@@ -12,12 +12,12 @@ _IN_NAMESPACE = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Service
 
 
 @pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.token)
-def test_an_id_leads_back_to_its_names(kind: object) -> None:
+def test_an_id_is_parsed_back_into_its_names(kind: object) -> None:
     made = place_of(kind, "s1", _NAMES)  # type: ignore[arg-type]
     assert place_of_id(made.type, made.id) == made
-    loud = place_of_id(made.type, made.id.upper())
-    assert loud is not None
-    assert {name: value.lower() for name, value in loud.names.items()} == made.names
+    upper_case = place_of_id(made.type, made.id.upper())
+    assert upper_case is not None
+    assert {name: value.lower() for name, value in upper_case.names.items()} == made.names
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def test_an_id_leads_back_to_its_names(kind: object) -> None:
         ("QueueAuthorizationRule", "/queues/orders/authorizationRules/app", "orders/AuthorizationRules/app"),
     ],
 )
-def test_ids_are_azures(kind: str, ending: str, entity_path: str) -> None:
+def test_ids_match_azure(kind: str, ending: str, entity_path: str) -> None:
     place = place_of(TYPES[f"azure-native:servicebus:{kind}"], "s1", _NAMES)
     assert place.id == _IN_NAMESPACE + ending
     assert place.entity_path == entity_path
 
 
-def test_an_id_of_another_kind_leads_nowhere() -> None:
+def test_an_id_of_another_kind_is_not_parsed() -> None:
     assert place_of_id(TYPES["azure-native:servicebus:Queue"], f"{_IN_NAMESPACE}/topics/events") is None
     assert place_of_id(TYPES["azure-native:servicebus:Topic"], f"{_IN_NAMESPACE}/topics/a/subscriptions/b") is None

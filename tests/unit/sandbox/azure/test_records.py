@@ -14,7 +14,7 @@ def _namespace(name: str, **settings: object) -> NamespaceRecord:
     return NamespaceRecord(name, "rg", settings, (new_policy("app", ("Send",), 1.0),), 1.0, 1.0, 20001, 20002)
 
 
-def test_what_is_recorded_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_records_survive_a_restart(tmp_path: Path) -> None:
     records = Records(tmp_path)
     records.put_group(GroupRecord("rg", {"location": "westeurope", "tags": {"team": "a"}}))
     records.put_namespace(_namespace("Shop-One", sku={"name": "Premium"}))
@@ -28,7 +28,7 @@ def test_what_is_recorded_is_there_after_a_restart(tmp_path: Path) -> None:
     assert Records(tmp_path).namespaces == {}
 
 
-def test_keys_are_the_owners_to_read(tmp_path: Path) -> None:
+def test_keys_are_readable_only_by_their_owner(tmp_path: Path) -> None:
     Records(tmp_path).put_group(GroupRecord("rg", {}))
     assert stat.S_IMODE((tmp_path / "azure.json").stat().st_mode) == 0o600
 
@@ -38,7 +38,7 @@ def test_a_namespace_without_local_authentication_has_no_keys() -> None:
     assert shared_keys(_namespace("shop-one", disableLocalAuth=True)) == []
 
 
-def test_the_first_namespace_has_its_root_key_until_azure_says_otherwise(tmp_path: Path) -> None:
+def test_the_built_in_namespace_has_its_root_key_until_azure_records_it(tmp_path: Path) -> None:
     records = Records(tmp_path)
     keys = built_in_keys(records, _ROOT)
     assert keys() == [_ROOT]

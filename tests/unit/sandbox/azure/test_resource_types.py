@@ -1,4 +1,4 @@
-"""The tables against azure-native's own classes: nothing forgotten, nothing made up."""
+"""Compares the tables with azure-native's classes: nothing is missing and nothing is invented."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _each_type = pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: ki
 
 
 @_each_type
-def test_every_argument_is_known_or_said_not_to_be_emulated(kind: ResourceType) -> None:
+def test_every_argument_is_known_or_listed_as_not_emulated(kind: ResourceType) -> None:
     known = {part.name for part in kind.parts} | {each.name for each in kind.properties} | set(kind.not_emulated)
     assert set(_arguments(_args_class(kind))) == known
 
 
 @_each_type
-def test_what_must_be_given_is_what_azure_native_wants(kind: ResourceType) -> None:
+def test_required_properties_match_azure_native(kind: ResourceType) -> None:
     arguments = _arguments(_args_class(kind))
     wanted = {name for name, each in arguments.items() if each.default is inspect.Parameter.empty}
     parts = {part.name for part in kind.parts if part.name != kind.own_name}
@@ -39,33 +39,33 @@ def test_what_must_be_given_is_what_azure_native_wants(kind: ResourceType) -> No
 
 
 @_each_type
-def test_properties_have_azure_natives_types(kind: ResourceType) -> None:
+def test_property_types_match_azure_native(kind: ResourceType) -> None:
     _compare(kind.properties, _args_class(kind))
 
 
 @_each_type
-def test_every_output_is_azure_natives(kind: ResourceType) -> None:
-    """Those that it sets itself; what a program sets is an output, too."""
+def test_outputs_match_azure_native(kind: ResourceType) -> None:
+    """Only outputs that azure-native sets itself; a program's inputs are outputs as well."""
     source = inspect.getsource(_module(kind.token, kind.token.rpartition(":")[2]))
     only_outputs = re.findall(r'__props__\.__dict__\["(\w+)"\] = None', source.partition("def get(")[0])
     assert {_camel(name) for name in only_outputs} == set(kind.outputs)
 
 
 @_each_type
-def test_it_is_the_api_version_of_azure_native(kind: ResourceType) -> None:
+def test_api_versions_match_azure_native(kind: ResourceType) -> None:
     source = inspect.getsource(_module(kind.token, kind.token.rpartition(":")[2]))
-    if told := re.search(r"Uses Azure REST API version ([\w-]+)\.", source):
-        assert told[1] == kind.api_version
+    if stated := re.search(r"Uses Azure REST API version ([\w-]+)\.", source):
+        assert stated[1] == kind.api_version
 
 
 @pytest.mark.parametrize("token", sorted(FUNCTIONS))
-def test_functions_are_azure_natives(token: str) -> None:
+def test_functions_exist_in_azure_native(token: str) -> None:
     _, package, name = token.split(":")
     module = importlib.import_module(f"pulumi_azure_native.{package}")
     assert callable(getattr(module, _snake(name)))
 
 
-def test_the_version_is_that_of_the_classes_it_was_compared_with() -> None:
+def test_the_version_matches_the_installed_azure_native() -> None:
     assert importlib.metadata.version("pulumi-azure-native") == VERSION
 
 
@@ -83,7 +83,7 @@ def _compare(properties: tuple[Property, ...], args_class: type) -> None:
 
 
 def _python_type(annotation: Any, module: Any) -> Any:
-    """Without Input, Optional and the alternatives that mean the same."""
+    """The type without Input, Optional and equivalent alternatives."""
     while True:
         if isinstance(annotation, typing.ForwardRef):
             annotation = getattr(module, annotation.__forward_arg__)
@@ -94,7 +94,7 @@ def _python_type(annotation: Any, module: Any) -> Any:
 
 
 def _arguments(args_class: type) -> dict[str, inspect.Parameter]:
-    """By their names in the protocol."""
+    """The arguments by their protocol names."""
     parameters = inspect.signature(args_class.__init__).parameters  # type: ignore[misc]
     return {_camel(name): each for name, each in parameters.items() if not name.startswith("__")}
 

@@ -1,4 +1,4 @@
-"""Tests of the broker are coroutines with a broker on a folder of their own and a clock that they move."""
+"""Broker tests are coroutines. Each has a broker in its own folder and a clock that it can advance."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ async def test_a_duplicate_is_accepted_and_dropped(world: World) -> None:
         assert ids(await drain(broker, "q")) == ["a", "b", "c"]
 
 
-async def test_without_detection_repeats_are_kept(world: World) -> None:
+async def test_without_detection_duplicates_are_kept(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a"), message("a")])
         assert ids(await drain(broker, "q")) == ["a", "a"]
 
 
-async def test_ids_are_remembered_after_consumption_and_restart_until_the_window_ends(world: World) -> None:
+async def test_ids_are_remembered_after_consumption_and_restart(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", WINDOW)
         await broker.send("q", [message("a")])
@@ -55,7 +55,7 @@ async def test_a_duplicate_is_acknowledged_only_when_the_original_is_durable(wor
         assert ids(await drain(broker, "q")) == ["a"]
 
 
-async def test_a_topic_detects_before_it_fans_out(world: World) -> None:
+async def test_a_topic_detects_duplicates_before_fan_out(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_topic("t", TopicDescription(requires_duplicate_detection=True))
         await broker.entities.create_subscription("t", "s")
@@ -64,7 +64,7 @@ async def test_a_topic_detects_before_it_fans_out(world: World) -> None:
         assert ids(await drain(broker, "t/Subscriptions/s")) == ["a"]
 
 
-async def test_with_partitioning_the_partition_key_belongs_to_the_identity(world: World) -> None:
+async def test_with_partitioning_duplicates_have_the_same_partition_key(world: World) -> None:
     async with world.broker() as broker:
         partitioned = QueueDescription(requires_duplicate_detection=True, enable_partitioning=True)
         await broker.entities.create_queue("q", partitioned)
@@ -72,7 +72,7 @@ async def test_with_partitioning_the_partition_key_belongs_to_the_identity(world
         assert ids(await drain(broker, "q")) == ["a", "a"]
 
 
-def test_an_id_that_was_withdrawn_and_came_again_is_remembered_from_then_on() -> None:
+def test_a_withdrawn_id_is_remembered_from_its_next_message() -> None:
     history = DuplicateHistory(60, partitioned=False)
     _, keys = history.admit([message("a")], 0)
     history.withdraw(keys)

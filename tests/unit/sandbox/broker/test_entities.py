@@ -1,4 +1,4 @@
-"""Entities: what they may be, what they may become, and that they survive."""
+"""Entities: names, allowed settings and persistence."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_every_description_survives_a_restart(world: World) -> None:
         assert [replace(r, created_at=0.0) for r in broker.list_rules(node.path)] == rules
 
 
-async def test_deleting_a_topic_deletes_what_belongs_to_it(world: World) -> None:
+async def test_deleting_a_topic_deletes_its_subscriptions(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_topic("t")
         await broker.entities.create_subscription("t", "s")
@@ -67,7 +67,7 @@ async def test_deleting_a_topic_deletes_what_belongs_to_it(world: World) -> None
         assert broker.entities.topic("t").subscriptions == {}
 
 
-async def test_names_are_taken_by_queues_and_topics_alike(world: World) -> None:
+async def test_queues_and_topics_share_one_namespace(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("Name")
         with pytest.raises(EntityExists):
@@ -77,14 +77,14 @@ async def test_names_are_taken_by_queues_and_topics_alike(world: World) -> None:
 @pytest.mark.parametrize(
     "name", ["", "/a", "a/", "a b", "a?", "a" * 261, "a/subscriptions/b", "$name", "a/$DeadLetterQueue"]
 )
-async def test_bad_names_are_refused(world: World, name: str) -> None:
+async def test_invalid_names_are_refused(world: World, name: str) -> None:
     async with world.broker() as broker:
         with pytest.raises(EntityInvalid):
             await broker.entities.create_queue(name)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a" * 51, "-a", "a b"])
-async def test_bad_subscription_names_are_refused(world: World, name: str) -> None:
+async def test_invalid_subscription_names_are_refused(world: World, name: str) -> None:
     async with world.broker() as broker:
         await broker.entities.create_topic("t")
         with pytest.raises(EntityInvalid):
@@ -116,7 +116,7 @@ async def test_bad_subscription_names_are_refused(world: World, name: str) -> No
         ("standard", {"status": "Creating"}, False),
     ],
 )
-async def test_tiers_allow_what_they_allow(
+async def test_each_tier_enforces_its_limits(
     world: World, profile: Profile, values: Mapping[str, Any], allowed: bool
 ) -> None:
     async with world.broker(profile) as broker:

@@ -1,4 +1,4 @@
-"""Forwarding between entities, and of the dead."""
+"""Forwarding of messages and dead letters between entities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dstream_sandbox.servicebus.core import AmqpError
 from tests.unit.sandbox.broker.world import World, drain, ids, lock_of, message
 
 
-async def test_messages_pass_along_a_chain(world: World) -> None:
+async def test_messages_are_forwarded_along_a_chain(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("c")
         await broker.entities.create_topic("t")
@@ -23,7 +23,7 @@ async def test_messages_pass_along_a_chain(world: World) -> None:
             await broker.receiver("a", "peek_lock", None)
 
 
-async def test_what_waits_moves_on_when_forwarding_is_switched_on(world: World) -> None:
+async def test_waiting_messages_are_forwarded_when_forwarding_is_enabled(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("b")
         a = await broker.entities.create_queue("a")
@@ -36,7 +36,7 @@ async def test_what_waits_moves_on_when_forwarding_is_switched_on(world: World) 
         assert broker.peek("a", 1, 10, None) == []
 
 
-async def test_what_can_not_be_forwarded_is_kept_in_the_transfer_dead_letter_queue(world: World) -> None:
+async def test_undeliverable_messages_go_to_the_transfer_dead_letter_queue(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("sessions", QueueDescription(requires_session=True))
         await broker.entities.create_queue("a", QueueDescription(forward_to="sessions"))
@@ -50,7 +50,7 @@ async def test_what_can_not_be_forwarded_is_kept_in_the_transfer_dead_letter_que
         assert kept.set_properties["DeadLetterReason"] == "MessagingEntityNotFound"
 
 
-async def test_five_hops_are_one_too_many(world: World) -> None:
+async def test_a_message_is_forwarded_at_most_four_hops(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q5")
         for n in range(4, -1, -1):
@@ -76,7 +76,7 @@ async def test_dead_letters_are_forwarded_with_their_source(world: World) -> Non
         assert dead.set_properties["DeadLetterReason"] == "why"
 
 
-async def test_duplicates_are_dropped_at_the_destination_too(world: World) -> None:
+async def test_duplicates_are_dropped_at_the_destination(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("b", QueueDescription(requires_duplicate_detection=True))
         await broker.entities.create_queue("a", QueueDescription(forward_to="b"))

@@ -12,7 +12,7 @@ from tests.unit.sandbox.broker.world import World, ids, message
 KB = 1024
 
 
-async def test_standard_allows_256_kb_a_message_and_a_batch(world: World) -> None:
+async def test_standard_allows_256_kb_per_message_and_batch(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         assert (broker.max_message_size, broker.max_batch_size) == (256 * KB, 256 * KB)
@@ -23,7 +23,7 @@ async def test_standard_allows_256_kb_a_message_and_a_batch(world: World) -> Non
         assert len(broker.peek("q", 1, 10, None)) == 1
 
 
-async def test_premium_allows_what_the_entity_says_and_1_mb_batches(world: World) -> None:
+async def test_premium_allows_the_entitys_message_size_and_1_mb_batches(world: World) -> None:
     async with world.broker("premium") as broker:
         node = await broker.entities.create_queue("q")
         with pytest.raises(AmqpError, match="message-size-exceeded"):

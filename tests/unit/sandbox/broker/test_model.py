@@ -1,4 +1,4 @@
-"""Random work on a queue, with restarts in between, against a model of what must be true."""
+"""Random operations on a queue, with restarts in between, compared with a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCK_S = 30
 
 
 class Model:
-    """Every id is in exactly one place."""
+    """The expected contents of the queue. Every id is in exactly one place."""
 
     def __init__(self) -> None:
         self.live: set[str] = set()
@@ -25,7 +25,7 @@ class Model:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_no_message_is_lost_or_doubled(world: World, seed: int) -> None:
+async def test_no_message_is_lost_or_duplicated(world: World, seed: int) -> None:
     choose = random.Random(seed)
     model, number = Model(), 0
     for generation in range(4):
@@ -53,7 +53,7 @@ async def test_no_message_is_lost_or_doubled(world: World, seed: int) -> None:
                     await broker.receive_deferred("q", [sequence], "receive_and_delete", None)
                     del model.deferred[name]
                 elif kind == "wait":
-                    await _let_locks_run_out(world, broker, held, model)
+                    await _let_locks_expire(world, broker, held, model)
                 _agrees(broker, model)
     async with world.broker() as broker:
         _agrees(broker, model)
@@ -82,7 +82,7 @@ def _count(model: Model, name: str) -> None:
         model.dead.add(name)
 
 
-async def _let_locks_run_out(world: World, broker: LocalBroker, held: list[Delivery], model: Model) -> None:
+async def _let_locks_expire(world: World, broker: LocalBroker, held: list[Delivery], model: Model) -> None:
     world.now += LOCK_S
     broker.advance()
     await broker._store.open().join()

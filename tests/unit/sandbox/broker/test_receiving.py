@@ -12,7 +12,7 @@ from dstream_sandbox.servicebus.core import AmqpError, Receiver
 from tests.unit.sandbox.broker.world import World, drain, ids, lock_of, message, until_called
 
 
-async def test_messages_come_out_in_the_order_in_which_they_were_sent(world: World) -> None:
+async def test_messages_are_received_in_the_order_they_were_sent(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a"), message("b")])
@@ -23,7 +23,7 @@ async def test_messages_come_out_in_the_order_in_which_they_were_sent(world: Wor
         assert deliveries[0].message.encoded == message("a").encoded
 
 
-async def test_a_message_is_not_there_before_its_send_is_durable(world: World) -> None:
+async def test_a_message_is_not_available_before_its_send_is_durable(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         receiver = await broker.receiver("q", "peek_lock", None)
@@ -34,11 +34,11 @@ async def test_a_message_is_not_there_before_its_send_is_durable(world: World) -
         assert ids(receiver.take(1)) == ["a"]
 
 
-async def test_a_waiting_receiver_is_told_of_new_messages(world: World) -> None:
+async def test_a_waiting_receiver_is_notified_of_new_messages(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         receiver = await broker.receiver("q", "peek_lock", None)
-        await until_called(receiver.on_available)  # a new listener is asked to look once
+        await until_called(receiver.on_available)  # a new listener is called once
         assert receiver.take(1) == []
         waiting = asyncio.Event()
         receiver.on_available(waiting.set)
@@ -47,7 +47,7 @@ async def test_a_waiting_receiver_is_told_of_new_messages(world: World) -> None:
         assert ids(receiver.take(1)) == ["a"]
 
 
-async def test_a_locked_message_is_given_to_nobody_else(world: World) -> None:
+async def test_a_locked_message_is_not_delivered_to_another_receiver(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a"), message("b")])
@@ -75,7 +75,7 @@ def _take_all(receiver: Receiver, taken: dict[str, int], name: str) -> None:
     taken[name] += len(receiver.take(100))
 
 
-async def test_an_abandoned_message_keeps_its_place_and_counts_a_delivery(world: World) -> None:
+async def test_an_abandoned_message_keeps_its_position_and_counts_a_delivery(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a"), message("b")])
@@ -97,7 +97,7 @@ async def test_a_released_message_counts_no_delivery(world: World) -> None:
         assert receiver.take(1)[0].delivery_count == 0
 
 
-async def test_a_lock_serves_once(world: World) -> None:
+async def test_a_lock_can_be_settled_once(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a")])
@@ -111,7 +111,7 @@ async def test_a_lock_serves_once(world: World) -> None:
         await settling
 
 
-async def test_a_dead_letter_tells_why_and_can_be_completed(world: World) -> None:
+async def test_a_dead_letter_has_a_reason_and_can_be_completed(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a", properties={"kept": 1})])
@@ -130,18 +130,18 @@ async def test_a_dead_letter_tells_why_and_can_be_completed(world: World) -> Non
         assert await drain(broker, "q/$deadletterqueue") == []
 
 
-async def test_a_dead_letter_can_not_die_again(world: World) -> None:
+async def test_a_dead_letter_cannot_be_dead_lettered_again(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a")])
         receiver = await broker.receiver("q", "peek_lock", None)
         await broker.settle("q", lock_of(receiver.take(1)[0]), "dead_letter")
-        grave = await broker.receiver("q/$DeadLetterQueue", "peek_lock", None)
+        dead_letters = await broker.receiver("q/$DeadLetterQueue", "peek_lock", None)
         with pytest.raises(AmqpError, match="amqp:not-allowed"):
-            await broker.settle("q/$DeadLetterQueue", lock_of(grave.take(1)[0]), "dead_letter")
+            await broker.settle("q/$DeadLetterQueue", lock_of(dead_letters.take(1)[0]), "dead_letter")
 
 
-async def test_a_deferred_message_is_received_only_by_its_number(world: World) -> None:
+async def test_a_deferred_message_is_received_only_by_sequence_number(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a"), message("b")])
@@ -161,7 +161,7 @@ async def test_a_deferred_message_is_received_only_by_its_number(world: World) -
         assert ids(broker.peek("q", 1, 10, None)) == ["b"]
 
 
-async def test_peek_sees_locked_deferred_and_scheduled_messages_by_number(world: World) -> None:
+async def test_peek_returns_locked_deferred_and_scheduled_messages(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a"), message("b"), message("c")])
@@ -180,7 +180,7 @@ async def test_peek_sees_locked_deferred_and_scheduled_messages_by_number(world:
         assert all(d.lock_token is None for d in seen)
 
 
-async def test_receive_and_delete_hands_out_only_what_is_durably_gone(world: World) -> None:
+async def test_receive_and_delete_delivers_only_durably_deleted_messages(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a"), message("b")])
@@ -193,7 +193,7 @@ async def test_receive_and_delete_hands_out_only_what_is_durably_gone(world: Wor
         assert ids(broker.peek("q", 1, 10, None)) == ["b"]
 
 
-async def test_what_a_deleting_receiver_did_not_take_is_there_again_when_it_leaves(world: World) -> None:
+async def test_messages_not_taken_by_receive_and_delete_return_when_it_closes(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a"), message("b"), message("c")])
@@ -216,7 +216,7 @@ async def test_a_message_without_an_id_gets_one(world: World) -> None:
         assert one.message.message_id != other.message.message_id
 
 
-async def test_receivers_learn_that_their_queue_is_deleted(world: World) -> None:
+async def test_receivers_are_notified_when_their_queue_is_deleted(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         receiver = await broker.receiver("q", "peek_lock", None)
@@ -239,7 +239,7 @@ async def test_receivers_learn_that_their_queue_is_deleted(world: World) -> None
         ("off", True, "com.microsoft:entity-disabled"),
     ],
 )
-async def test_require_refuses_in_amqp_words(world: World, path: str, for_send: bool, condition: str) -> None:
+async def test_require_raises_amqp_conditions(world: World, path: str, for_send: bool, condition: str) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         off = await broker.entities.create_queue("off")
@@ -251,9 +251,9 @@ async def test_require_refuses_in_amqp_words(world: World, path: str, for_send: 
         assert refused.value.condition == condition
 
 
-async def test_nothing_is_received_from_a_topic_itself(world: World) -> None:
+async def test_a_topic_itself_has_no_receivers(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_topic("t")
-        broker.require("t", for_send=False)  # its $management node is there
+        broker.require("t", for_send=False)  # its $management node exists
         with pytest.raises(AmqpError, match="amqp:not-allowed"):
             await broker.receiver("t", "peek_lock", None)

@@ -1,4 +1,4 @@
-"""What is acknowledged survives; what fails to be stored has not happened."""
+"""Acknowledged operations survive a crash; operations that cannot be stored have no effect."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ asyncio.run(main())
 
 
 def _run_and_kill(folder: Path, start: int, lines: int) -> dict[str, set[int]]:
-    """What a broker's user knew of each message before kill -9 took the broker."""
+    """Run a broker with a client, kill it with SIGKILL, and return what the client knew about each message."""
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder), str(start)], stdout=subprocess.PIPE)
     assert process.stdout is not None
-    heard = [process.stdout.readline() for _ in range(lines)]
+    lines_read = [process.stdout.readline() for _ in range(lines)]
     os.kill(process.pid, signal.SIGKILL)
-    heard += process.stdout.readlines()
+    lines_read += process.stdout.readlines()
     process.wait()
     process.stdout.close()
     known: dict[str, set[int]] = {"sent": set(), "completing": set(), "completed": set()}
-    for line in heard:
+    for line in lines_read:
         if line.endswith(b"\n"):
             what, numbers = json.loads(line)
             known[what].update(numbers)
     return known
 
 
-async def test_kill_9_loses_nothing_that_was_acknowledged(world: World) -> None:
+async def test_kill_9_loses_nothing_acknowledged(world: World) -> None:
     sent: set[int] = set()
     completing: set[int] = set()
     completed: set[int] = set()
@@ -119,7 +119,7 @@ async def test_states_survive_a_restart(world: World) -> None:
         assert ids(await drain(broker, "q")) == ["later"]
 
 
-async def test_an_entity_made_anew_does_not_inherit_messages(world: World) -> None:
+async def test_a_recreated_entity_does_not_inherit_messages(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", QueueDescription(requires_duplicate_detection=True))
         await broker.send("q", [message("a")])
@@ -130,7 +130,7 @@ async def test_an_entity_made_anew_does_not_inherit_messages(world: World) -> No
         assert [d.sequence_number for d in await drain(broker, "q")] == [1]
 
 
-async def test_what_is_given_back_to_a_deleted_entity_is_swept_away(world: World) -> None:
+async def test_messages_returned_to_a_deleted_entity_are_discarded(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a")])
@@ -144,7 +144,7 @@ async def test_what_is_given_back_to_a_deleted_entity_is_swept_away(world: World
         assert broker.peek("q", 1, 10, None) == []
 
 
-async def test_the_store_shrinks_to_what_is_alive(world: World) -> None:
+async def test_the_store_shrinks_to_live_messages(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         for _ in range(20):
@@ -156,10 +156,10 @@ async def test_the_store_shrinks_to_what_is_alive(world: World) -> None:
     ]
     db.close()
     assert rows == [0, 0, 0, 0]
-    assert (world.folder / "servicebus.db").stat().st_size < 2_000_000  # 4 MB went through
+    assert (world.folder / "servicebus.db").stat().st_size < 2_000_000  # 4 MB were sent
 
 
-async def test_what_could_not_be_stored_has_not_happened(world: World) -> None:
+async def test_operations_that_cannot_be_stored_have_no_effect(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", QueueDescription(requires_duplicate_detection=True))
         await broker.entities.create_queue("kept")
@@ -171,7 +171,7 @@ async def test_what_could_not_be_stored_has_not_happened(world: World) -> None:
         results = await asyncio.gather(
             broker.send("q", [message("c")]),
             broker.settle("q", lock_of(a), "complete"),
-            broker.send("q", [message("c")]),  # a duplicate of what was not stored
+            broker.send("q", [message("c")]),  # a duplicate of the message that was not stored
             broker.entities.create_queue("other"),
             broker.entities.delete_queue("kept"),
             return_exceptions=True,
@@ -188,18 +188,18 @@ async def test_what_could_not_be_stored_has_not_happened(world: World) -> None:
         assert ids(broker.peek("q", 1, 10, None)) == ["b", "c"]
 
 
-async def test_what_waits_behind_a_commit_that_fails_fails_with_it(world: World) -> None:
+async def test_operations_queued_behind_a_failed_commit_fail_too(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", QueueDescription(requires_duplicate_detection=True))
-        go_on = threading.Event()
-        broker._store._thread.submit(go_on.wait)
+        proceed = threading.Event()
+        broker._store._thread.submit(proceed.wait)
         broker._store._db.execute("PRAGMA query_only = ON")
         original = asyncio.ensure_future(broker.send("q", [message("c")]))
         while not broker._store._writing:
             await asyncio.sleep(0)
         duplicate = asyncio.ensure_future(broker.send("q", [message("c")]))
         await asyncio.sleep(0)
-        go_on.set()
+        proceed.set()
         for sending in (original, duplicate):
             with pytest.raises(AmqpError, match="amqp:internal-error"):
                 await sending

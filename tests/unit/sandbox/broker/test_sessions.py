@@ -1,4 +1,4 @@
-"""Sessions: order, locks, state."""
+"""Sessions: order, locks and state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def _queue(broker: LocalBroker) -> None:
     await broker.entities.create_queue("q", QueueDescription(requires_session=True, lock_duration_s=30))
 
 
-async def test_a_session_receiver_gets_its_session_only(world: World) -> None:
+async def test_a_session_receiver_gets_only_its_session(world: World) -> None:
     async with world.broker() as broker:
         await _queue(broker)
         await broker.send("q", [message("1", session="a"), message("2", session="b"), message("3", session="a")])
@@ -26,7 +26,7 @@ async def test_a_session_receiver_gets_its_session_only(world: World) -> None:
         assert ids(await drain(broker, "q", "b")) == ["2"]
 
 
-async def test_a_message_without_a_session_is_refused_and_so_is_its_batch(world: World) -> None:
+async def test_a_message_without_a_session_is_refused_with_its_batch(world: World) -> None:
     async with world.broker() as broker:
         await _queue(broker)
         with pytest.raises(AmqpError, match="amqp:not-allowed"):
@@ -47,7 +47,7 @@ async def test_a_session_has_one_holder(world: World) -> None:
 
 
 @pytest.mark.parametrize(("path", "session"), [("q", None), ("plain", "a"), ("q/$DeadLetterQueue", "a")])
-async def test_the_kind_of_receiver_must_fit_the_entity(world: World, path: str, session: str | None) -> None:
+async def test_the_receiver_must_match_the_entity(world: World, path: str, session: str | None) -> None:
     async with world.broker() as broker:
         await _queue(broker)
         await broker.entities.create_queue("plain")
@@ -68,7 +68,7 @@ async def test_any_session_waits_for_one_that_has_messages(world: World) -> None
         assert ids(first.take(5)) == ["1"]
 
 
-async def test_a_wait_for_a_session_that_is_given_up_takes_none(world: World) -> None:
+async def test_a_cancelled_wait_for_a_session_takes_none(world: World) -> None:
     async with world.broker() as broker:
         await _queue(broker)
         with pytest.raises(asyncio.TimeoutError):
@@ -77,21 +77,21 @@ async def test_a_wait_for_a_session_that_is_given_up_takes_none(world: World) ->
         assert (await asyncio.wait_for(broker.receiver("q", "peek_lock", ANY_SESSION), 5)).session_id == "a"
 
 
-async def test_a_session_that_came_too_late_for_its_waiter_is_free(world: World) -> None:
+async def test_a_session_granted_to_a_cancelled_waiter_is_free(world: World) -> None:
     async with world.broker() as broker:
         await _queue(broker)
         await broker.send("q", [message("1", session="a")])
         holder = await broker.receiver("q", "peek_lock", "a")
         waiting = asyncio.ensure_future(broker.receiver("q", "peek_lock", ANY_SESSION))
         await asyncio.sleep(0)
-        holder.close()  # the waiter has it now, and does not know it yet
+        holder.close()  # the waiter holds it now but has not been resumed yet
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert ids((await broker.receiver("q", "peek_lock", "a")).take(5)) == ["1"]
 
 
-async def test_a_session_lock_that_runs_out_is_reported_and_counts_deliveries(world: World) -> None:
+async def test_an_expired_session_lock_is_reported_and_counts_deliveries(world: World) -> None:
     async with world.broker() as broker:
         await _queue(broker)
         await broker.send("q", [message("1", session="a")])
@@ -113,7 +113,7 @@ async def test_a_session_lock_that_runs_out_is_reported_and_counts_deliveries(wo
         assert again.take(1)[0].delivery_count == 1
 
 
-async def test_a_session_that_is_closed_counts_no_delivery(world: World) -> None:
+async def test_a_closed_session_counts_no_delivery(world: World) -> None:
     async with world.broker() as broker:
         await _queue(broker)
         await broker.send("q", [message("1", session="a"), message("2", session="a")])
@@ -124,7 +124,7 @@ async def test_a_session_that_is_closed_counts_no_delivery(world: World) -> None
         assert [(d.message.message_id, d.delivery_count) for d in again.take(2)] == [("1", 0), ("2", 0)]
 
 
-async def test_session_state_is_the_holders_and_survives(world: World) -> None:
+async def test_session_state_is_private_to_its_holder_and_survives_a_restart(world: World) -> None:
     async with world.broker() as broker:
         await _queue(broker)
         with pytest.raises(AmqpError, match="session-lock-lost"):

@@ -71,14 +71,14 @@ def _evaluate(expression: str, **parameters: object) -> object:
         "missing = 1 OR a = 1",
     ],
 )
-def test_true(expression: str) -> None:
+def test_an_expression_is_true(expression: str) -> None:
     assert _evaluate(expression) is True
 
 
 @pytest.mark.parametrize(
     "expression", ["a = 2", "a > b", "FALSE", "missing = 1 AND a = 2", "a NOT IN (1)", "yes <> TRUE"]
 )
-def test_false(expression: str) -> None:
+def test_an_expression_is_false(expression: str) -> None:
     assert _evaluate(expression) is False
 
 
@@ -104,14 +104,14 @@ def test_false(expression: str) -> None:
         "[null] = NULL",
     ],
 )
-def test_unknown(expression: str) -> None:
+def test_an_expression_is_unknown(expression: str) -> None:
     assert _evaluate(expression) is None
 
 
 @pytest.mark.parametrize(
     "expression", ["name + 1 > 2", "-name = 1", "1 / 0 = 1", "a % 0 = 1", "a LIKE '1'", "name AND a = 1"]
 )
-def test_what_can_not_be_evaluated_is_an_error(expression: str) -> None:
+def test_an_expression_that_cannot_be_evaluated_is_an_error(expression: str) -> None:
     with pytest.raises(FilterError):
         _evaluate(expression)
 
@@ -122,12 +122,12 @@ def test_what_can_not_be_evaluated_is_an_error(expression: str) -> None:
      "a IN ()", "a IN (1", "a IS 1", "EXISTS(1)", "unknown(1) = 1", "a = @none", "a NOT 1", "a = 1;", "#a = 1",
      "AND = 1", "1 IS NULL", "a = '" + "x" * 1024 + "'"],
 )  # fmt: skip
-def test_what_the_language_does_not_allow_is_refused(expression: str) -> None:
+def test_an_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(FilterSyntaxError):
         _evaluate(expression)
 
 
-def test_parameters_stand_for_values() -> None:
+def test_parameters_are_replaced_by_values() -> None:
     assert _evaluate("a = @one AND name = @name", **{"@one": 1, "name": "O'Neil"}) is True
     assert _evaluate("at < @later", later=datetime(2030, 1, 1, tzinfo=UTC)) is True
 
