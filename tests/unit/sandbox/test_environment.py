@@ -1,4 +1,4 @@
-"""The CA bundle and the quoting of `dstream sandbox env`."""
+"""The CA bundle and the shell quoting of `dstream sandbox env`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def _bundle(folder: Folder, environ: dict[str, str]) -> str:
     return Path(_path(folder, environ)).read_text()
 
 
-def test_the_bundle_is_the_public_authorities_and_the_sandboxs(folder: Folder) -> None:
+def test_the_bundle_has_the_public_authorities_and_the_sandboxs_own(folder: Folder) -> None:
     bundle = _bundle(folder, {})
     assert folder.ca_file.read_text().strip() in bundle
     assert bundle.count("BEGIN CERTIFICATE") > Path(certifi.where()).read_text().count("BEGIN CERTIFICATE") // 2
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_a_bundle_in_force_stays_in_force_and_nothing_comes_twice(folder: Folder, tmp_path: Path, name: str) -> None:
+def test_a_configured_bundle_is_kept_and_not_added_twice(folder: Folder, tmp_path: Path, name: str) -> None:
     ensure_certificates(tmp_path)
     company = (tmp_path / "ca.pem").read_text()
     own = _path(folder, {name: str(tmp_path / "ca.pem")})
@@ -42,7 +42,7 @@ def test_a_bundle_in_force_stays_in_force_and_nothing_comes_twice(folder: Folder
     assert _path(folder, {"REQUESTS_CA_BUNDLE": own, "SSL_CERT_FILE": own}) == own
 
 
-def test_a_shell_keeps_the_bundle_that_it_was_given(folder: Folder, tmp_path: Path) -> None:
+def test_a_bundle_given_to_one_shell_does_not_change(folder: Folder, tmp_path: Path) -> None:
     ensure_certificates(tmp_path)
     first = Path(_path(folder, {}))
     before = first.read_text()
@@ -51,19 +51,19 @@ def test_a_shell_keeps_the_bundle_that_it_was_given(folder: Folder, tmp_path: Pa
     assert first.read_text() == before
 
 
-def test_trust_is_not_widened_beyond_what_was_in_force(folder: Folder, tmp_path: Path) -> None:
+def test_a_configured_bundle_is_not_extended_with_public_authorities(folder: Folder, tmp_path: Path) -> None:
     ensure_certificates(tmp_path)
     company = str(tmp_path / "ca.pem")
     assert _bundle(folder, {"REQUESTS_CA_BUNDLE": company, "SSL_CERT_FILE": company}).count("BEGIN CERTIFICATE") == 2
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_a_bundle_for_one_client_leaves_the_other_what_it_trusts(folder: Folder, tmp_path: Path, name: str) -> None:
+def test_a_bundle_for_one_client_keeps_what_the_other_trusts(folder: Folder, tmp_path: Path, name: str) -> None:
     ensure_certificates(tmp_path)
     assert _bundle(folder, {name: str(tmp_path / "ca.pem")}).count("BEGIN CERTIFICATE") > 100
 
 
-def test_a_bundle_that_is_not_there_is_passed_over(folder: Folder) -> None:
+def test_a_missing_bundle_is_ignored(folder: Folder) -> None:
     assert _bundle(folder, {"REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"}).count("BEGIN CERTIFICATE") > 100
 
 

@@ -1,4 +1,4 @@
-"""The data folder: settings that are kept, and locks that tell who lives."""
+"""The data folder: saved settings, and locks that show what is running."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_new_settings_have_different_ports_and_strong_credentials(folder: Folder
     assert folder.settings_with().sql_password != settings.sql_password
 
 
-def test_kept_settings_change_only_where_a_value_is_given(folder: Folder) -> None:
+def test_saved_settings_change_only_where_a_value_is_given(folder: Folder) -> None:
     first = folder.settings_with(sql_port=20001)
     folder.keep(first)
     assert folder.settings_with(sql_port=None, profile="premium") == folder.settings_with(profile="premium")
@@ -35,7 +35,7 @@ def test_kept_settings_change_only_where_a_value_is_given(folder: Folder) -> Non
     assert (changed.sql_port, changed.profile, changed.servicebus_key) == (20001, "premium", first.servicebus_key)
 
 
-def test_settings_from_before_there_was_azure_get_a_port_for_it(folder: Folder) -> None:
+def test_old_settings_without_an_azure_port_get_one(folder: Folder) -> None:
     first = folder.settings_with()
     folder.keep(first)
     file = folder.path / "sandbox.json"
@@ -48,19 +48,19 @@ def test_settings_from_before_there_was_azure_get_a_port_for_it(folder: Folder) 
     assert settings == dataclasses.replace(first, azure_port=settings.azure_port)
 
 
-def test_settings_are_the_owners_to_read(folder: Folder) -> None:
+def test_settings_are_readable_only_by_their_owner(folder: Folder) -> None:
     folder.keep(folder.settings_with())
     assert stat.S_IMODE((folder.path / "sandbox.json").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"sql_port": 1}', '{"colour": "red"}'])
-def test_a_file_that_is_not_the_sandboxs_is_named(folder: Folder, text: str) -> None:
+def test_an_invalid_settings_file_is_named(folder: Folder, text: str) -> None:
     (folder.path / "sandbox.json").write_text(text)
     with pytest.raises(SandboxError, match=r"sandbox\.json"):
         folder.settings()
 
 
-def test_it_runs_only_while_a_supervisor_holds_the_lock(folder: Folder) -> None:
+def test_the_sandbox_runs_only_while_a_supervisor_holds_the_lock(folder: Folder) -> None:
     running = Running(supervisor=1, sqlserver=2, servicebus=None)
     folder.set_running(running)
     assert folder.running() is None
@@ -73,7 +73,7 @@ def test_it_runs_only_while_a_supervisor_holds_the_lock(folder: Folder) -> None:
     assert folder.running() is None
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SandboxError, match="Not a directory"):
         Folder(tmp_path / "file" / "data").make()

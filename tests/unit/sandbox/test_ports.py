@@ -1,4 +1,4 @@
-"""Choosing ports, and naming one that is taken."""
+"""Chooses free ports and reports ports that are in use."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.ports import free_ports, require_free
 
 
-def test_chosen_ports_differ_and_lie_below_those_of_outgoing_connections() -> None:
+def test_chosen_ports_differ_and_are_below_the_ephemeral_range() -> None:
     ports = free_ports(4)
     assert len(set(ports)) == 4
     assert all(20_000 <= port < 32_768 for port in ports)
     require_free({f"--{port}": port for port in ports})
 
 
-def test_a_taken_port_is_named_with_the_option_that_sets_it() -> None:
+def test_a_port_in_use_is_named_with_the_option_that_sets_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(SandboxError, match=f"port {port} on 127.0.0.1 is already in use.* --sql-port PORT"):

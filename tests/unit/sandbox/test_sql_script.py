@@ -1,4 +1,4 @@
-"""Scripts cut into batches; values, names and errors as `dstream sandbox sql` shows them."""
+"""How `dstream sandbox sql` splits scripts into batches and shows values, column names and errors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dstream_sandbox.sql_script import as_json, as_text, batches, column_names, 
 _DRIVER = "[42S02] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 
 
-def test_a_line_with_go_divides_batches_and_a_number_repeats_one() -> None:
+def test_go_separates_batches_and_a_number_repeats_one() -> None:
     assert list(batches("a\nb\nGO\nc\n go 2 ;\n\nGO\nd")) == ["a\nb", "c", "c", "d"]
 
 
 @pytest.mark.parametrize("line", ["GOTO x", "SELECT GO", "GO x", "-- GO"])
-def test_go_among_other_words_divides_nothing(line: str) -> None:
+def test_go_with_other_words_does_not_separate_batches(line: str) -> None:
     assert list(batches(f"a\n{line}\nb")) == [f"a\n{line}\nb"]
 
 
@@ -24,22 +24,22 @@ def test_an_empty_script_has_no_batch() -> None:
     assert list(batches(" \nGO\n\n")) == []
 
 
-def test_an_error_is_told_in_sql_servers_words() -> None:
+def test_an_error_has_the_message_of_sql_server() -> None:
     text = (
         f"{_DRIVER}Invalid object name 'x'. (208) (SQLExecDirectW); {_DRIVER}Second (7) [odd]. (50000) (SQLMoreResults)"
     )
     assert server_errors(text) == "Msg 208: Invalid object name 'x'.\nMsg 50000: Second (7) [odd]."
 
 
-def test_an_error_of_the_driver_alone_stays_as_it_is() -> None:
+def test_a_driver_error_is_unchanged() -> None:
     assert server_errors("[08001] no route (0) (SQLDriverConnect)") == "[08001] no route (0) (SQLDriverConnect)"
 
 
-def test_a_print_loses_what_the_driver_puts_before_it() -> None:
+def test_the_drivers_prefix_is_removed_from_a_print() -> None:
     assert server_note("[Microsoft][ODBC Driver 18 for SQL Server][SQL Server][x] said") == "[x] said"
 
 
-def test_every_column_gets_a_name_of_its_own() -> None:
+def test_every_column_gets_a_unique_name() -> None:
     assert column_names(["", "Id", "Id", "", "Name"]) == ["column1", "Id", "Id_3", "column4", "Name"]
 
 
@@ -57,7 +57,7 @@ def test_every_column_gets_a_name_of_its_own() -> None:
         ("é\t", "é\t", "é\t"),
     ],
 )
-def test_values_lose_nothing(value: object, text: str, json: object) -> None:
+def test_values_keep_every_digit(value: object, text: str, json: object) -> None:
     assert as_text(value) == text
     assert as_json(value) == json
     assert type(as_json(value)) is type(json)

@@ -1,4 +1,4 @@
-"""Locks that run out, time to live, scheduled messages."""
+"""Lock expiry, time to live and scheduled messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dstream_sandbox.servicebus.core import AmqpError
 from tests.unit.sandbox.broker.world import World, drain, ids, lock_of, message
 
 
-async def test_a_lock_that_runs_out_returns_the_message_and_counts(world: World) -> None:
+async def test_an_expired_lock_returns_the_message_and_counts_a_delivery(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", QueueDescription(lock_duration_s=30))
         await broker.send("q", [message("a")])
@@ -28,7 +28,7 @@ async def test_a_lock_that_runs_out_returns_the_message_and_counts(world: World)
         assert [(d.message.message_id, d.delivery_count) for d in again] == [("a", 1)]
 
 
-async def test_a_renewed_lock_holds(world: World) -> None:
+async def test_a_renewed_lock_stays_valid(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", QueueDescription(lock_duration_s=30))
         await broker.send("q", [message("a"), message("b")])
@@ -44,7 +44,7 @@ async def test_a_renewed_lock_holds(world: World) -> None:
         await broker.settle("q", lock_of(a), "complete")
 
 
-async def test_a_message_that_nobody_could_consume_is_dead(world: World) -> None:
+async def test_a_message_is_dead_lettered_at_max_delivery_count(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", QueueDescription(max_delivery_count=3))
         await broker.send("q", [message("a")])
@@ -53,7 +53,7 @@ async def test_a_message_that_nobody_could_consume_is_dead(world: World) -> None
             taken = receiver.take(1)[0]
             assert taken.delivery_count == count
             await broker.settle("q", lock_of(taken), "abandon")
-        assert receiver.take(1)  # and its lock runs out
+        assert receiver.take(1)  # and its lock expires
         world.now += 61
         broker.advance()
         await broker._store.open().join()
@@ -64,7 +64,7 @@ async def test_a_message_that_nobody_could_consume_is_dead(world: World) -> None
 
 
 @pytest.mark.parametrize("keep", [True, False])
-async def test_an_expired_message_is_dead_or_gone(world: World, keep: bool) -> None:
+async def test_an_expired_message_is_dead_lettered_or_dropped(world: World, keep: bool) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q", QueueDescription(default_ttl_s=100, dead_letter_on_expiration=keep))
         await broker.send("q", [message("short", ttl_s=10), message("long", ttl_s=1000)])
@@ -80,7 +80,7 @@ async def test_an_expired_message_is_dead_or_gone(world: World, keep: bool) -> N
         assert broker.peek("q", 1, 10, None) == []
 
 
-async def test_a_locked_message_outlives_its_time_until_it_is_returned(world: World) -> None:
+async def test_a_locked_message_does_not_expire_until_it_is_returned(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         await broker.send("q", [message("a", ttl_s=10), message("b", ttl_s=10)])
@@ -94,7 +94,7 @@ async def test_a_locked_message_outlives_its_time_until_it_is_returned(world: Wo
         assert broker.peek("q", 1, 10, None) == []
 
 
-async def test_a_scheduled_message_comes_when_it_is_due_with_a_new_number(world: World) -> None:
+async def test_a_scheduled_message_is_enqueued_when_due_with_a_new_number(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         (number,) = await broker.schedule("q", [message("later", scheduled_at=world.now + 60)])
@@ -103,13 +103,13 @@ async def test_a_scheduled_message_comes_when_it_is_due_with_a_new_number(world:
         world.now += 61
         broker.advance()
         await broker._store.open().join()
-        came = await drain(broker, "q")
-        assert ids(came) == ["sooner", "later"] or ids(came) == ["later", "sooner"]
-        assert all(d.sequence_number > number + 2 for d in came)
-        assert all(d.enqueued_at == world.now for d in came)
+        arrived = await drain(broker, "q")
+        assert ids(arrived) == ["sooner", "later"] or ids(arrived) == ["later", "sooner"]
+        assert all(d.sequence_number > number + 2 for d in arrived)
+        assert all(d.enqueued_at == world.now for d in arrived)
 
 
-async def test_a_cancelled_message_never_comes(world: World) -> None:
+async def test_a_cancelled_message_is_never_enqueued(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_queue("q")
         keep, drop = await broker.schedule(
@@ -124,12 +124,12 @@ async def test_a_cancelled_message_never_comes(world: World) -> None:
         assert ids(await drain(broker, "q")) == ["a"]
 
 
-async def test_the_broker_wakes_by_itself_when_something_is_due(world: World) -> None:
+async def test_the_broker_wakes_up_when_a_message_is_due(world: World) -> None:
     broker = open_broker(world.folder, profile="standard", clock=time.time)
     await broker.entities.create_queue("q")
     receiver = await broker.receiver("q", "peek_lock", None)
     await broker.schedule("q", [message("a", scheduled_at=time.time() + 0.05)])
-    came = asyncio.Event()
-    receiver.on_available(lambda: came.set() if receiver.take(1) else None)
-    await asyncio.wait_for(came.wait(), 60)
+    arrived = asyncio.Event()
+    receiver.on_available(lambda: arrived.set() if receiver.take(1) else None)
+    await asyncio.wait_for(arrived.wait(), 60)
     await broker.close()

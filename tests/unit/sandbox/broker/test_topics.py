@@ -1,4 +1,4 @@
-"""Topics: rules choose and change what subscriptions get."""
+"""Topics: rules select and modify the messages of a subscription."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def _subscribe(broker: LocalBroker, name: str, *rules: RuleDescription) ->
     return f"t/Subscriptions/{name}"
 
 
-async def test_each_subscription_gets_what_its_rules_let_through(world: World) -> None:
+async def test_each_subscription_gets_the_messages_that_match_its_rules(world: World) -> None:
     async with world.broker() as broker:
         everything = await _subscribe(broker, "all")
         nothing = await _subscribe(broker, "none", RuleDescription("f", FalseFilter()))
@@ -53,7 +53,7 @@ async def test_each_subscription_gets_what_its_rules_let_through(world: World) -
         assert ids(await drain(broker, labelled)) == ["3"]
 
 
-async def test_rules_without_actions_give_one_copy_and_each_action_its_own(world: World) -> None:
+async def test_rules_without_actions_share_one_copy_and_each_action_adds_one(world: World) -> None:
     async with world.broker() as broker:
         path = await _subscribe(
             broker,
@@ -73,7 +73,7 @@ async def test_rules_without_actions_give_one_copy_and_each_action_its_own(world
         assert c.message.encoded.endswith(b"\xa0\x01B")
 
 
-async def test_an_action_keeps_what_it_does_not_touch(world: World) -> None:
+async def test_an_action_keeps_other_properties(world: World) -> None:
     async with world.broker() as broker:
         rule = RuleDescription("a", SqlFilter("1 = 1"), SqlAction("SET sys.ReplyTo = 'r'"))
         path = await _subscribe(broker, "s", rule)
@@ -86,7 +86,7 @@ async def test_an_action_keeps_what_it_does_not_touch(world: World) -> None:
         assert got.message.ttl_s == 50
 
 
-async def test_a_filter_that_fails_on_a_message_kills_it_or_drops_it(world: World) -> None:
+async def test_a_message_that_fails_a_filter_is_dead_lettered_or_dropped(world: World) -> None:
     async with world.broker() as broker:
         path = await _subscribe(broker, "s", RuleDescription("bad", SqlFilter("text + 1 > 2")))
         await broker.send("t", [message("1", properties={"text": "x"}), message("2", properties={"text": 5})])
@@ -98,7 +98,7 @@ async def test_a_filter_that_fails_on_a_message_kills_it_or_drops_it(world: Worl
         assert await drain(broker, path + "/$DeadLetterQueue") == []
 
 
-async def test_rules_take_effect_at_once_and_survive(world: World) -> None:
+async def test_rules_take_effect_immediately_and_survive_a_restart(world: World) -> None:
     async with world.broker() as broker:
         path = await _subscribe(broker, "s")
         await broker.remove_rule(path, "$default")
@@ -115,7 +115,7 @@ async def test_rules_take_effect_at_once_and_survive(world: World) -> None:
         assert ids(await drain(broker, path)) == ["7"]
 
 
-async def test_scheduled_messages_reach_subscriptions_when_they_are_due(world: World) -> None:
+async def test_scheduled_messages_reach_subscriptions_when_due(world: World) -> None:
     async with world.broker() as broker:
         path = await _subscribe(broker, "s")
         keep, drop = await broker.schedule(
@@ -131,7 +131,7 @@ async def test_scheduled_messages_reach_subscriptions_when_they_are_due(world: W
         assert ids(await drain(broker, path)) == ["a"]
 
 
-async def test_the_topics_time_to_live_caps_the_subscriptions(world: World) -> None:
+async def test_the_time_to_live_of_a_topic_caps_its_subscriptions(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_topic("t", TopicDescription(default_ttl_s=10))
         await broker.entities.create_subscription("t", "s", SubscriptionDescription(default_ttl_s=20))
@@ -140,7 +140,7 @@ async def test_the_topics_time_to_live_caps_the_subscriptions(world: World) -> N
         assert got.message.ttl_s == 10
 
 
-async def test_a_session_subscription_buries_what_has_no_session(world: World) -> None:
+async def test_a_session_subscription_dead_letters_messages_without_a_session(world: World) -> None:
     async with world.broker() as broker:
         await broker.entities.create_topic("t")
         await broker.entities.create_subscription("t", "s", SubscriptionDescription(requires_session=True))
@@ -150,7 +150,7 @@ async def test_a_session_subscription_buries_what_has_no_session(world: World) -
         assert dead.set_properties["DeadLetterReason"] == "Session ID is null."
 
 
-async def test_a_disabled_topic_takes_nothing(world: World) -> None:
+async def test_a_disabled_topic_refuses_messages(world: World) -> None:
     async with world.broker() as broker:
         await _subscribe(broker, "s")
         topic = broker.entities.topic("t")

@@ -1,4 +1,4 @@
-"""A broker on a folder, a clock, and messages as a client would encode them."""
+"""A broker with its own folder and clock, and messages as a client would encode them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOON = 1_800_000_000.0
 
 
 class World:
-    """The folder outlives each broker that is opened on it."""
+    """A folder and a clock that outlive each broker."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ def ids(deliveries: list[Delivery]) -> list[str | None]:
 
 
 async def drain(broker: LocalBroker, path: str, session: str | None = None) -> list[Delivery]:
-    """Everything that is ready now, received and completed."""
+    """Receive and complete all messages that are available now."""
     receiver = await broker.receiver(path, "peek_lock", session)
     taken = receiver.take(10_000)
     await asyncio.gather(*(broker.settle(path, lock_of(d), "complete") for d in taken))
@@ -76,7 +76,7 @@ def lock_of(delivery: Delivery) -> bytes:
 
 
 async def until_called(register: Callable[[Callable[[], None]], None]) -> None:
-    """Wait for a callback."""
+    """Wait until the registered callback is called."""
     called = asyncio.Event()
     register(called.set)
     await asyncio.wait_for(called.wait(), 60)

@@ -1,4 +1,4 @@
-"""Catalog procedures on a handful of views."""
+"""Catalog procedures on a few fixed views."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = SqlType("nvarchar", 128)
 
 
 class Views:
-    """A session that answers each view with fixed rows."""
+    """A session that returns fixed rows for each view."""
 
     database = "demo"
 
@@ -96,7 +96,7 @@ def test_columns_have_their_odbc_sizes() -> None:
     assert [row[3] for row in call("sp_columns", "orders", "dbo", None, "n%")] == ["name"]
 
 
-def test_keys_come_in_their_order() -> None:
+def test_keys_are_listed_in_order() -> None:
     assert [row[3:] for row in call("sp_pkeys", "orders", "dbo")] == [("id", 1, "pk")]
     rows = call("sp_statistics_100", "orders", "dbo")
     assert [(row[3], row[5], row[7], row[8], row[9]) for row in rows] == [
@@ -110,7 +110,7 @@ def test_keys_come_in_their_order() -> None:
     assert call("sp_fkeys", "orders") == []
 
 
-def test_types_are_ordered_and_filtered_by_their_code() -> None:
+def test_types_are_ordered_and_filtered_by_code() -> None:
     rows = call("sp_datatype_info_100")
     codes = [(row[1], row[11] or 0, row[10], row[19]) for row in call("sp_datatype_info_100", 0, 3)]
     assert codes == sorted(codes)
@@ -120,7 +120,7 @@ def test_types_are_ordered_and_filtered_by_their_code() -> None:
     assert [row[0] for row in call("sp_datatype_info", 11, 2)] == ["datetime2", "datetime", "smalldatetime"]
 
 
-def test_databases_and_server_facts_are_listed() -> None:
+def test_databases_and_server_info_are_listed() -> None:
     assert [row[0] for row in call("sp_databases")] == ["demo", "master"]
     assert call("sp_server_info", 1) == [(1, "DBMS_NAME", "Microsoft SQL Server")]
 
@@ -134,7 +134,7 @@ def test_a_statement_and_its_parameters_are_described() -> None:
     assert parameter[:7] == (1, "@P1", 42, "datetime2(3)", 7, 23, 3)
 
 
-def test_an_error_of_a_view_is_an_error_of_the_procedure() -> None:
+def test_an_error_from_a_view_is_an_error_of_the_procedure() -> None:
     with pytest.raises(SqlError, match="Invalid object name"):
         call("sp_sproc_columns", "tidy")
 
@@ -154,7 +154,7 @@ def test_an_error_of_a_view_is_an_error_of_the_procedure() -> None:
         ("anything", None, True),
     ],
 )
-def test_names_match_like_patterns(value: str, pattern: str | None, fits: bool) -> None:
+def test_names_match_patterns_as_in_like(value: str, pattern: str | None, fits: bool) -> None:
     assert matches(value, pattern) is fits
 
 
@@ -174,13 +174,13 @@ def test_names_match_like_patterns(value: str, pattern: str | None, fits: bool) 
         (CatalogColumn(1, 1, "c", "uniqueidentifier", 16, 0, 0), (-11, 36, 16, None, None)),
     ],
 )
-def test_a_column_has_the_size_that_odbc_counts(column: CatalogColumn, expected: tuple[int | None, ...]) -> None:
+def test_a_column_has_its_odbc_size(column: CatalogColumn, expected: tuple[int | None, ...]) -> None:
     size = column_size(column)
     assert (size.odbc.data_type, size.precision, size.length, size.scale, size.octets) == expected
 
 
 @pytest.mark.parametrize("name", ["tinyint", "real", "xml", "sql_variant", "image", "hierarchyid", "rowversion", "bit"])
-def test_every_type_has_facts(name: str) -> None:
+def test_every_type_is_described(name: str) -> None:
     facts = type_facts(SqlType(name))
     assert facts.system_type_id
     assert facts.declaration in (name, "timestamp")

@@ -1,4 +1,4 @@
-"""CAST and CONVERT on stored values; dates, hierarchies and shapes as text."""
+"""CAST and CONVERT on stored values, and the text forms of dates, hierarchies and shapes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_value_converts(stored: Any, source: str, target: str, expected: Any) 
         (b"\x3e\xd8", "varbinary(2)", "nvarchar(1)"),
     ],
 )
-def test_half_of_a_surrogate_pair_is_refused_since_it_can_not_be_stored(stored: Any, source: str, target: str) -> None:
+def test_half_of_a_surrogate_pair_is_refused(stored: Any, source: str, target: str) -> None:
     with pytest.raises(SqlError, match="half of a surrogate pair"):
         changed(stored, source, target)
 
@@ -85,25 +85,27 @@ def test_half_of_a_surrogate_pair_is_refused_since_it_can_not_be_stored(stored: 
         ("00:00:00.5", 693595, 5_000_000, None),
     ],
 )
-def test_dates_are_read_in_sql_servers_forms(text: str, days: int, ticks: int, offset: int | None) -> None:
+def test_dates_are_parsed_in_every_form_that_sql_server_accepts(
+    text: str, days: int, ticks: int, offset: int | None
+) -> None:
     assert parse(text) == (days, ticks, offset)
 
 
 @pytest.mark.parametrize("text", ["2023-02-30", "yesterday", "25:00", "2023-13-01", "12"])
-def test_other_text_is_no_date(text: str) -> None:
+def test_other_text_is_not_a_date(text: str) -> None:
     with pytest.raises(SqlError) as raised:
         parse(text)
     assert raised.value.number == 241
 
 
 @given(some.integers(0, TICKS_PER_DAY - 1))
-def test_datetime_keeps_three_hundredths_of_a_second_and_stays_there(ticks: int) -> None:
+def test_datetime_rounds_to_1_300_of_a_second_and_is_stable(ticks: int) -> None:
     rounded = to_datetime(ticks)
     assert abs(rounded - ticks) <= 16_667
     assert to_datetime(rounded) == rounded
 
 
-def test_date_arithmetic_keeps_the_day_in_the_month_and_counts_boundaries() -> None:
+def test_date_arithmetic_clamps_to_the_month_and_counts_boundaries() -> None:
     january = (DAY - 29) * TICKS_PER_DAY  # 2023-01-31
     assert add("month", 1, january, "date") == (DAY - 1) * TICKS_PER_DAY
     assert difference("year", (DAY - 61) * TICKS_PER_DAY, DAY * TICKS_PER_DAY) == 1
@@ -124,11 +126,11 @@ def test_date_arithmetic_keeps_the_day_in_the_month_and_counts_boundaries() -> N
         ("-", "money", "int", "money"),
     ],
 )
-def test_arithmetic_has_sql_servers_precision(operator: str, left: str, right: str, result: str) -> None:
+def test_arithmetic_has_the_precision_of_sql_server(operator: str, left: str, right: str, result: str) -> None:
     assert arithmetic_type(operator, typed(left), typed(right)) == typed(result)
 
 
-def test_alternatives_meet_in_the_type_of_higher_precedence() -> None:
+def test_the_common_type_has_the_higher_precedence() -> None:
     assert common_type(typed("varchar(5)"), typed("nvarchar(3)")) == typed("nvarchar(5)")
     assert common_type(typed("int"), typed("varchar(5)")) == typed("int")
     assert common_type(typed("datetime"), typed("datetime2(3)")).name == "datetime2"
@@ -155,12 +157,12 @@ levels = some.lists(some.lists(some.integers(-5000, 10**7), min_size=1, max_size
 
 
 @given(levels)
-def test_hierarchies_come_back(path: hierarchy.Path) -> None:
+def test_hierarchies_survive_a_round_trip(path: hierarchy.Path) -> None:
     assert hierarchy.decode(hierarchy.encode(path)) == path
 
 
 @pytest.mark.parametrize(("text", "data"), [("/1/", "58"), ("/1/2/", "5B40"), ("/1.1/", "62C0"), ("/", "")])
-def test_hierarchies_have_sql_servers_bytes(text: str, data: str) -> None:
+def test_hierarchies_are_encoded_like_in_sql_server(text: str, data: str) -> None:
     assert hierarchy.parse(text) == bytes.fromhex(data)
     assert hierarchy.text(bytes.fromhex(data)) == text
 
@@ -169,7 +171,7 @@ numbers = some.integers(-3000, 3000)
 
 
 @given(some.lists(numbers, min_size=1, max_size=3), some.lists(numbers, min_size=1, max_size=3))
-def test_hierarchies_order_as_bytes(a: list[int], b: list[int]) -> None:
+def test_hierarchies_are_ordered_by_their_bytes(a: list[int], b: list[int]) -> None:
     x, y = (hierarchy.encode(tuple((n,) for n in path)) for path in (a, b))
     assert (x < y) == (a < b)
 
@@ -187,10 +189,10 @@ def test_hierarchies_order_as_bytes(a: list[int], b: list[int]) -> None:
     ],
 )
 @pytest.mark.parametrize("type_name", ["geometry", "geography"])
-def test_shapes_come_back_as_text(text: str, type_name: str) -> None:
+def test_shapes_survive_a_round_trip(text: str, type_name: str) -> None:
     assert shapes.text(shapes.parse(text, type_name), type_name) == text
 
 
-def test_a_point_has_sql_servers_bytes() -> None:
+def test_a_point_is_encoded_like_in_sql_server() -> None:
     expected = "00000000010C000000000000F03F0000000000000040"
     assert shapes.parse("POINT(1 2)", "geometry") == bytes.fromhex(expected)

@@ -15,7 +15,7 @@ counters = some.integers(0, 2**60)
 
 
 @given(counters, counters)
-def test_lsns_order_like_the_log_counter(a: int, b: int) -> None:
+def test_lsns_are_ordered_like_the_log_counter(a: int, b: int) -> None:
     x, y = lsn.from_counter(a), lsn.from_counter(b)
     assert len(x) == 10
     assert (x < y) == (a < b)
@@ -27,11 +27,11 @@ def test_increment_and_decrement_carry_over_all_ten_bytes() -> None:
     assert lsn.moved(lsn.moved(lsn.from_counter(5), 1), -1) == lsn.from_counter(5)
 
 
-def test_a_mask_bit_counts_from_the_last_byte() -> None:
+def test_mask_bits_are_counted_from_the_last_byte() -> None:
     assert [lsn.is_bit_set(n, b"\x01\x02") for n in (1, 2, 9, 10, 17)] == [0, 1, 1, 0, 0]
 
 
-def test_numbers_given_back_are_used_again_unless_somebody_took_more() -> None:
+def test_returned_numbers_are_reused_unless_more_were_taken() -> None:
     log = LogCounter(10)
     first = log.take(100)
     log.give_back(first, 100, 3)
@@ -69,7 +69,7 @@ def test_a_waiting_request_is_not_overtaken() -> None:
     assert "S" in fence.held["t"]
 
 
-def test_whoever_closes_a_circle_is_the_victim() -> None:
+def test_the_request_that_completes_a_deadlock_is_the_victim() -> None:
     locks = LockManager()
     a, b = LockOwner(1), LockOwner(2)
     locks.acquire(a, "x", "X", -1)
@@ -87,10 +87,10 @@ def test_whoever_closes_a_circle_is_the_victim() -> None:
 
 
 @pytest.mark.parametrize(("less", "more"), [("a", "B"), ("_x", "1"), ("9", "a"), ("e", "é"), ("é", "f"), ("a b", "ab")])
-def test_text_orders_without_case_punctuation_first_accents_last(less: str, more: str) -> None:
+def test_text_order_ignores_case_with_punctuation_first_and_accents_last(less: str, more: str) -> None:
     assert ci_key(less) < ci_key(more)
 
 
-def test_text_is_equal_without_case_and_trailing_blanks() -> None:
+def test_text_equality_ignores_case_and_trailing_spaces() -> None:
     assert ci_key("Ada  ") == ci_key("ADA")
     assert ci_key("Ä") == ci_key("ä")

@@ -4,7 +4,7 @@ import pytest
 from dstream_sandbox.sqlserver.engine.syntax.simple_inserts import simplified
 
 
-def test_constants_become_variables_of_wide_types() -> None:
+def test_constants_become_variables_with_wide_types() -> None:
     found = simplified("INSERT INTO dbo.[t x] (a, b) VALUES (1, N'it''s', -2.50, NULL, 'v');")
     assert found is not None
     assert found.sql == "INSERT INTO dbo.[t x] (a, b) VALUES (@__0,@__1,@__2,NULL,@__3)"
@@ -31,5 +31,5 @@ def test_constants_become_variables_of_wide_types() -> None:
         "INSERT t VALUES (1) SELECT 2",
     ],
 )
-def test_anything_else_is_left_alone(sql: str) -> None:
+def test_other_statements_are_not_simplified(sql: str) -> None:
     assert simplified(sql) is None

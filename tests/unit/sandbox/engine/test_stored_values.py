@@ -1,4 +1,4 @@
-"""Stored forms: exact, and ordered as SQL Server orders the values."""
+"""Stored forms of values are exact and ordered as in SQL Server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_short_decimals_are_scaled_integers(n: int) -> None:
 
 
 @given(some.uuids(), some.uuids())
-def test_guids_order_by_their_last_six_bytes_first(a: UUID, b: UUID) -> None:
+def test_guids_are_ordered_by_their_last_six_bytes_first(a: UUID, b: UUID) -> None:
     type_ = make_type("uniqueidentifier")
     x, y = to_stored(type_, a), to_stored(type_, b)
     assert from_stored(type_, x) == a
@@ -43,18 +43,18 @@ def test_guids_order_by_their_last_six_bytes_first(a: UUID, b: UUID) -> None:
 
 
 @given(some.integers(0, 3 * 10**18), some.integers(-840, 840))
-def test_offsets_come_back(ticks: int, minutes: int) -> None:
+def test_offsets_survive_a_round_trip(ticks: int, minutes: int) -> None:
     type_ = make_type("datetimeoffset")
     value = DateTimeOffset(ticks, minutes)
     assert from_stored(type_, to_stored(type_, value)) == value
 
 
-def test_a_variant_carries_its_base_type() -> None:
+def test_a_variant_keeps_its_base_type() -> None:
     value = Variant(make_type("varbinary", ("3",)), b"\0\1")
     assert from_stored(SqlType("sql_variant"), to_stored(SqlType("sql_variant"), value)) == value
 
 
-def test_rows_without_anything_to_decode_pass_as_they_are() -> None:
+def test_rows_with_nothing_to_decode_need_no_decoder() -> None:
     assert row_decoder([make_type("int"), make_type("nvarchar", ("5",))]) is None
     decode = row_decoder([make_type("int"), SMALL, make_type("bit")])
     assert decode is not None

@@ -13,7 +13,7 @@ def kinds(sql: str) -> list[tuple[str, str]]:
     return [(t.kind, t.text) for t in tokenize(sql)[:-1]]
 
 
-def test_tokens_unquote_what_was_quoted() -> None:
+def test_quoted_tokens_are_unquoted() -> None:
     assert kinds("[a]]b] \"c\" 'it''s' N'x' 0xAF 1.5 2e3 @v @@rowcount #t") == [
         ("qid", "a]b"),
         ("qid", "c"),
@@ -34,7 +34,7 @@ def test_comments_nest_and_lines_are_counted() -> None:
 
 
 @pytest.mark.parametrize(("sql", "number"), [("'open", 105), ("[open", 105), ("/* open", 113), ("SELECT `", 102)])
-def test_unreadable_text_is_an_error(sql: str, number: int) -> None:
+def test_invalid_text_is_an_error(sql: str, number: int) -> None:
     with pytest.raises(SqlError) as raised:
         tokenize(sql)
     assert raised.value.number == number
@@ -49,7 +49,7 @@ def test_multiplication_binds_before_addition_and_and_before_or() -> None:
     assert logical.operator == "OR"
 
 
-def test_a_parenthesised_subquery_in_arithmetic_is_an_expression() -> None:
+def test_a_parenthesized_subquery_in_arithmetic_is_an_expression() -> None:
     assert isinstance(parse_expression("((SELECT 1) + 2)"), nodes.Binary)
     assert isinstance(parse_expression("((SELECT 1))"), nodes.Subquery)
 
@@ -66,7 +66,7 @@ def test_statements_need_no_semicolons() -> None:
     ]
 
 
-def test_the_first_statement_may_be_a_bare_procedure_name() -> None:
+def test_the_first_statement_can_be_a_bare_procedure_name() -> None:
     (call,) = parse_batch("sp_help 'x'")
     assert isinstance(call, st.Execute)
     assert call.procedure == ("sp_help",)
@@ -109,7 +109,7 @@ def test_parameter_lists_have_types_defaults_and_directions() -> None:
         ("END", 156),
     ],
 )
-def test_what_does_not_parse_says_why(sql: str, number: int) -> None:
+def test_a_syntax_error_has_its_error_number(sql: str, number: int) -> None:
     with pytest.raises(SqlError) as raised:
         parse_batch(sql)
     assert raised.value.number == number

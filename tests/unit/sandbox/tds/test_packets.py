@@ -1,4 +1,4 @@
-"""Messages cut into packets and put together again."""
+"""Messages are split into packets and reassembled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 
 class Sink(Transport):
-    """Keeps what is written."""
+    """Records written bytes."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -24,7 +24,7 @@ class Sink(Transport):
 
 
 class Source(Transport):
-    """Gives what it was made with."""
+    """Returns the given bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._left = data
@@ -51,7 +51,7 @@ def test_a_message_survives_packets_of_any_size(parts: list[bytes], packet_bytes
     assert Message(Source(sink.written)).rest() == b"".join(parts)
 
 
-def test_only_the_last_packet_ends_the_message_and_none_is_larger_than_agreed() -> None:
+def test_only_the_last_packet_ends_the_message_and_all_fit_the_packet_size() -> None:
     sink = Sink()
     writer = MessageWriter(sink, PacketType.RESPONSE, packet_bytes=512)
     writer.write(b"x" * 504 * 3)
@@ -65,7 +65,7 @@ def test_only_the_last_packet_ends_the_message_and_none_is_larger_than_agreed() 
     assert len(sink.written) == 3 * 512
 
 
-def test_a_message_given_up_is_said_to_be() -> None:
+def test_an_abandoned_message_raises_message_ignored() -> None:
     with pytest.raises(MessageIgnored):
         Message(Source(packet(1, 0x03, b"")))
     message = Message(Source(packet(1, 0, b"half") + packet(1, 0x03, b"")))
@@ -73,19 +73,19 @@ def test_a_message_given_up_is_said_to_be() -> None:
         message.rest()
 
 
-def test_another_kind_of_packet_inside_a_message_breaks_the_protocol() -> None:
+def test_another_packet_type_inside_a_message_is_a_protocol_error() -> None:
     message = Message(Source(packet(1, 0, b"half") + packet(3, 1, b"other")))
     with pytest.raises(ProtocolError):
         message.rest()
 
 
-def test_a_packet_shorter_than_its_header_breaks_the_protocol() -> None:
+def test_a_packet_shorter_than_its_header_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
         Message(Source(struct.pack(">BBHHBB", 1, 1, 7, 0, 1, 0)))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=5), min_size=1))
-def test_a_reader_reads_across_the_pieces_in_which_bytes_arrive(pieces: list[bytes]) -> None:
+def test_a_reader_reads_across_chunks(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
     waiting = list(pieces)
     reader = ByteReader(more=lambda: waiting.pop(0) if waiting else b"")
@@ -95,7 +95,7 @@ def test_a_reader_reads_across_the_pieces_in_which_bytes_arrive(pieces: list[byt
         reader.u8()
 
 
-def test_the_transport_reads_exactly_what_is_asked_for() -> None:
+def test_the_transport_reads_exactly_the_requested_bytes() -> None:
     left, right = socket.socketpair()
     with left, right:
         left.sendall(b"abcdef")

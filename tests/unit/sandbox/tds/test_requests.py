@@ -1,4 +1,4 @@
-"""What clients send, parsed: logins, calls, transaction requests, statements."""
+"""Parses client requests: logins, calls, transaction requests and statements."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(data: bytes) -> list[RpcCall]:
     return list(read_calls(ByteReader(HEADERS + data)))
 
 
-def test_calls_of_one_message_are_separated() -> None:
+def test_several_calls_in_one_message_are_separated() -> None:
     data = call("p", int_param("@a", 1)) + b"\xff" + struct.pack("<HH", 0xFFFF, 12) + b"\0\0" + int_param("", 7, 1)
     assert read(data) == [
         RpcCall("p", [Param("@a", SqlType("int"), 1)]),
@@ -50,42 +50,42 @@ def test_calls_of_one_message_are_separated() -> None:
     ]
 
 
-def test_a_long_value_comes_in_pieces_of_unknown_total() -> None:
+def test_a_long_value_can_arrive_in_chunks_of_unknown_total() -> None:
     pieces = struct.pack("<Q", 0xFFFFFFFFFFFFFFFE) + b"\x04\0\0\0a\0b\0" + b"\x02\0\0\0c\0" + b"\0\0\0\0"
     param = b"\x00\x00\xe7\xff\xff\x09\x04\xd0\x00\x34" + pieces
     assert read(call("p", param))[0].params == [Param("", SqlType("nvarchar", MAX), "abc")]
 
 
-def test_pieces_that_do_not_add_up_break_the_protocol() -> None:
+def test_chunks_that_do_not_add_up_are_a_protocol_error() -> None:
     pieces = struct.pack("<Q", 100) + b"\x02\0\0\0c\0" + b"\0\0\0\0"
     with pytest.raises(ProtocolError):
         read(call("p", b"\x00\x00\xe7\xff\xff\x09\x04\xd0\x00\x34" + pieces))
 
 
-def test_a_table_valued_parameter_is_refused_in_words() -> None:
+def test_a_table_valued_parameter_is_refused_with_a_message() -> None:
     with pytest.raises(SqlError, match="does not support table-valued parameters"):
         read(call("p", b"\x00\x00\xf3\x00"))
 
 
-def test_a_default_is_left_out_of_a_call_when_its_place_can_be() -> None:
+def test_a_default_parameter_is_omitted_if_possible() -> None:
     assert read(call("p", int_param("@a", 0, 2), int_param("@b", 5)))[0].params == [Param("@b", SqlType("int"), 5)]
     assert read(call("p", int_param("", 5), int_param("", 0, 2)))[0].params == [Param("", SqlType("int"), 5)]
     with pytest.raises(SqlError, match="default for positional parameter 1"):
         read(call("p", int_param("", 0, 2), int_param("", 5)))
 
 
-def test_a_transaction_may_begin_as_the_last_one_ends() -> None:
+def test_one_request_can_end_a_transaction_and_begin_the_next() -> None:
     data = HEADERS + struct.pack("<H", 7) + b"\x00" + b"\x01" + b"\x05" + b"\x04t\x001\x00"
     assert read_transaction_request(ByteReader(data)) == EndRequest(True, "", BeginRequest("t1", "SNAPSHOT"))
 
 
-def test_a_distributed_transaction_is_refused_in_words() -> None:
+def test_a_distributed_transaction_is_refused_with_a_message() -> None:
     with pytest.raises(SqlError, match="distributed transactions"):
         read_transaction_request(ByteReader(HEADERS + b"\x00\x00"))
 
 
 @pytest.mark.parametrize("cut", [0, 10, 40, 71])
-def test_a_login_that_ends_too_early_breaks_the_protocol(cut: int) -> None:
+def test_a_truncated_login_is_a_protocol_error(cut: int) -> None:
     with pytest.raises(ProtocolError):
         parse_login(b"\0" * cut)
 
@@ -99,7 +99,7 @@ def mars_option(answer: bytes) -> bool:
     return 4 in (answer[position] for position in range(0, answer.index(b"\xff"), 5))
 
 
-def test_mars_is_refused_in_the_way_that_each_client_understands() -> None:
+def test_mars_is_refused_in_the_form_each_client_understands() -> None:
     odbc, sql_client = parse_prelogin(prelogin(18, 1)), parse_prelogin(prelogin(5, 1))
     assert not mars_option(prelogin_answer(odbc))
     assert mars_option(prelogin_answer(sql_client))
@@ -126,7 +126,7 @@ def test_encryption_follows_the_client() -> None:
         ("Japanese_XJIS_140_CI_AS", "1104d03000", "cp932"),
     ],
 )
-def test_a_collation_has_its_five_bytes_and_its_code_page(name: str | None, wire: str, codec: str) -> None:
+def test_a_collation_has_five_wire_bytes_and_a_code_page(name: str | None, wire: str, codec: str) -> None:
     found = collation(name)
     assert (found.wire.hex(), found.codec, codec_of(found.wire)) == (wire, codec, codec)
 
@@ -144,7 +144,7 @@ def test_declared_parameters_are_found_whatever_their_types() -> None:
         declared.bind([Param("", SqlType("int"), 1)] * 4)
 
 
-def test_a_handle_that_is_gone_is_error_8179() -> None:
+def test_an_unprepared_handle_is_error_8179() -> None:
     prepared = PreparedStatements()
     handle = prepared.prepare("SELECT 1", "")
     prepared.unprepare(handle)
@@ -152,7 +152,7 @@ def test_a_handle_that_is_gone_is_error_8179() -> None:
         prepared.get(handle)
 
 
-def test_arguments_are_taken_by_position_before_names() -> None:
+def test_positional_arguments_come_before_named_ones() -> None:
     arguments = Arguments([Param("", SqlType("int"), 1), Param("@params", SqlType("int"), 2)])
     assert arguments.integer("@handle") == 1
     assert [param.value for param in arguments.rest()] == [2]
@@ -173,12 +173,12 @@ def test_arguments_are_taken_by_position_before_names() -> None:
         ("select 'insert bulk t(a int)'", None),
     ],
 )
-def test_an_insert_bulk_is_recognised_with_its_columns(sql: str, expected: BulkInsert | None) -> None:
+def test_an_insert_bulk_is_recognized_with_its_columns(sql: str, expected: BulkInsert | None) -> None:
     assert parse_insert_bulk(sql) == expected
 
 
 @pytest.mark.parametrize("sql", ["insert bulk t", "insert bulk t (a int", "insert bulk [t"])
-def test_a_broken_insert_bulk_is_a_syntax_error(sql: str) -> None:
+def test_an_invalid_insert_bulk_is_a_syntax_error(sql: str) -> None:
     with pytest.raises(SqlError) as caught:
         parse_insert_bulk(sql)
     assert caught.value.number == 102
@@ -196,9 +196,9 @@ def test_a_broken_insert_bulk_is_a_syntax_error(sql: str) -> None:
         ("", False),
     ],
 )
-def test_only_what_reads_is_replayed(sql: str, reads: bool) -> None:
+def test_only_reads_are_replayed(sql: str, reads: bool) -> None:
     assert only_reads(sql) is reads
 
 
-def test_the_wire_and_the_engine_give_the_same_version() -> None:
+def test_the_protocol_and_the_engine_report_the_same_version() -> None:
     assert PRODUCT_VERSION.startswith(".".join(map(str, SERVER_VERSION)) + ".")

@@ -1,4 +1,4 @@
-"""Events become tokens with the marks that clients go by."""
+"""Encodes events as tokens with the status flags that clients rely on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Token:
 
 
 def answer(events: list[Event], params: list[Param] | None = None, *, more: bool = False) -> list[Token]:
-    """The tokens of a batch, or of a call when there are params; only DONEs with their marks."""
+    """The tokens of a batch, or of a call if there are params. Only DONE tokens have their status and count."""
     parts: list[bytes] = []
     response = Response(parts.append, in_procedure=params is not None)
     for event in events:
@@ -75,7 +75,7 @@ def test_a_result_is_columns_rows_and_a_done_with_its_count() -> None:
     assert answer(RESULT) == [Token(0x81), Token(0xD1), Token(0xFD, COUNT, 1)]
 
 
-def test_all_but_the_last_done_say_that_more_follows() -> None:
+def test_all_but_the_last_done_have_the_more_flag() -> None:
     assert answer([Done(3), *RESULT, Done(None)]) == [
         Token(0xFD, COUNT | MORE, 3),
         Token(0x81),
@@ -85,17 +85,17 @@ def test_all_but_the_last_done_say_that_more_follows() -> None:
     ]
 
 
-def test_a_batch_of_nothing_is_one_done() -> None:
+def test_an_empty_batch_is_one_done() -> None:
     assert answer([]) == [Token(0xFD)]
 
 
-def test_a_failed_statements_done_says_so_whether_or_not_the_engine_ended_it() -> None:
+def test_a_failed_statement_ends_with_one_failed_done() -> None:
     expected = [Token(0xAA), Token(0xFD, FAILED)]
     assert answer([ERROR]) == expected
     assert answer([ERROR, Done(None)]) == expected
 
 
-def test_what_follows_a_failed_statement_is_not_failed_itself() -> None:
+def test_a_statement_after_a_failed_one_is_not_marked_failed() -> None:
     assert answer([ERROR, *RESULT]) == [
         Token(0xAA),
         Token(0xFD, FAILED | MORE),
@@ -105,11 +105,11 @@ def test_what_follows_a_failed_statement_is_not_failed_itself() -> None:
     ]
 
 
-def test_an_information_message_fails_nothing() -> None:
+def test_an_information_message_is_not_a_failure() -> None:
     assert answer([Message(0, 10, 1, "printed"), Done(None)]) == [Token(0xAB), Token(0xFD)]
 
 
-def test_a_call_ends_with_its_status_its_output_and_a_doneproc() -> None:
+def test_a_call_ends_with_its_status_output_and_a_doneproc() -> None:
     params = [Param("", INT, 1), Param("", INT, None, is_output=True)]
     events: list[Event] = [*RESULT, OutputValue("@out", INT, 2), ReturnStatus(0)]
     assert answer(events, params) == [
@@ -122,15 +122,15 @@ def test_a_call_ends_with_its_status_its_output_and_a_doneproc() -> None:
     ]
 
 
-def test_a_call_before_another_says_that_more_follows() -> None:
+def test_a_call_before_another_has_the_more_flag() -> None:
     assert answer([ReturnStatus(0)], [], more=True) == [Token(0x79), Token(0xFE, MORE)]
 
 
-def test_a_failed_calls_doneproc_says_so() -> None:
+def test_a_failed_call_has_a_failed_doneproc() -> None:
     assert answer([ERROR, ReturnStatus(8134)], [])[-1] == Token(0xFE, FAILED)
 
 
-def test_output_values_find_their_parameters_by_name_then_by_order() -> None:
+def test_output_values_are_matched_by_name_then_by_order() -> None:
     parts: list[bytes] = []
     response = Response(parts.append, in_procedure=True)
     for name in ("@b", "@a", "@x"):
@@ -143,7 +143,7 @@ def test_output_values_find_their_parameters_by_name_then_by_order() -> None:
     assert (ordinals, names) == ([2, 1, 3], ["@B", "@A", ""])
 
 
-def test_changes_of_the_session_are_told_as_they_happen() -> None:
+def test_session_changes_are_sent_as_they_happen() -> None:
     parts: list[bytes] = []
     response = Response(parts.append)
     response.event(TransactionChanged("begin", 5))

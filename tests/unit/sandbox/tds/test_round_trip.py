@@ -1,4 +1,4 @@
-"""What the server writes it can read back: every type, every value."""
+"""Every value of every type survives a round trip through the server's encoding."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def written(types: list[SqlType], rows: list[Row], *, compact: bool) -> bytes:
 
 @settings(max_examples=150, deadline=None)
 @given(tables(), st.booleans())
-def test_rows_read_back_as_they_were_written(table: tuple[list[SqlType], list[Row]], compact: bool) -> None:
+def test_rows_survive_a_round_trip(table: tuple[list[SqlType], list[Row]], compact: bool) -> None:
     types, rows = table
     load = read_bulk_rows(ByteReader(written(types, rows, compact=compact)))
     assert load.names == tuple(f"c{n}" for n in range(len(types)))
@@ -134,7 +134,7 @@ def test_rows_read_back_as_they_were_written(table: tuple[list[SqlType], list[Ro
     assert list(load.rows) == rows
 
 
-def test_null_compression_is_used_where_it_saves_bytes() -> None:
+def test_null_compression_is_used_only_if_it_saves_bytes() -> None:
     types = [SqlType("nvarchar", 10)] * 16
     sparse: list[Row] = [(None,) * 15 + ("x",)] * 10
     full: list[Row] = [("x",) * 16] * 10
@@ -149,20 +149,20 @@ def test_a_decimal_of_38_digits_is_exact() -> None:
 
 
 def test_a_datetime_of_three_milliseconds_is_one_three_hundredth() -> None:
-    # datetime counts 1/300 s; engines may hold .003 or .0033333 for it.
+    # datetime counts 1/300 s; an engine can store .003 or .0033333 for it.
     for ticks_of_day in (30_000, 33_333):
         data = written([SqlType("datetime")], [(693595 * TICKS_PER_DAY + ticks_of_day,)], compact=True)
         assert data[-8:] == b"\0\0\0\0\1\0\0\0"
 
 
-def test_infinity_and_negative_zero_survive() -> None:
+def test_infinity_and_negative_zero_survive_a_round_trip() -> None:
     rows: list[Row] = [(math.inf,), (-0.0,)]
     (first,), (second,) = read_bulk_rows(ByteReader(written([SqlType("float")], rows, compact=True))).rows
     assert first == math.inf
     assert math.copysign(1, second) == -1  # type: ignore[arg-type]
 
 
-def test_a_guid_travels_with_its_first_three_fields_swapped() -> None:
+def test_a_guid_is_sent_with_its_first_three_fields_swapped() -> None:
     guid = UUID("00112233-4455-6677-8899-aabbccddeeff")
     data = written([SqlType("uniqueidentifier")], [(guid,)], compact=True)
     assert data[-16:].hex() == "33221100554477668899aabbccddeeff"
