@@ -21,7 +21,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Reader(InputProvider[Config]):
-    """Reads."""
+    """An input with the config `Config`."""
 
 
 def test_a_config_is_decoded_into_its_types() -> None:
@@ -31,7 +31,7 @@ def test_a_config_is_decoded_into_its_types() -> None:
     assert config.batch.limit == 65536
 
 
-def test_a_secret_never_prints_itself() -> None:
+def test_a_secret_is_never_printed() -> None:
     config = decode_config({"connection": "s3cret"}, Config)
     assert "s3cret" not in f"{config} {config!r} {config.connection}"
 
@@ -53,7 +53,7 @@ def test_a_secret_never_prints_itself() -> None:
         ({"connection": 7}, "connection", "expected text", ""),
     ],
 )
-def test_a_wrong_config_is_refused_with_its_path(given: dict[str, object], path: str, words: str, hint: str) -> None:
+def test_an_invalid_config_is_refused_with_its_path(given: dict[str, object], path: str, words: str, hint: str) -> None:
     with pytest.raises(ConfigError) as refused:
         decode_config(given, Config)
     assert (refused.value.config_path, refused.value.kind) == (path, "config")
@@ -61,7 +61,7 @@ def test_a_wrong_config_is_refused_with_its_path(given: dict[str, object], path:
     assert hint in refused.value.hint
 
 
-def test_the_schema_marks_secrets_and_names_every_field() -> None:
+def test_the_schema_marks_secrets_and_lists_every_field() -> None:
     schema = config_schema(Reader.config_type())
     properties = schema["$defs"]["Config"]["properties"]
     assert properties["connection"] == {"type": "string", "writeOnly": True}
@@ -69,7 +69,7 @@ def test_the_schema_marks_secrets_and_names_every_field() -> None:
     assert set(properties) == {"connection", "poll_interval", "tables", "batch"}
 
 
-def test_a_bare_number_is_milliseconds_as_in_files_of_the_original() -> None:
+def test_a_bare_number_is_milliseconds_as_in_the_original() -> None:
     assert Duration(250) == 0.25
 
 
@@ -82,13 +82,13 @@ class UsesTwice(msgspec.Struct):
     others: list[Shared] = []
 
 
-def test_a_class_that_is_used_twice_is_one_definition_of_the_schema() -> None:
+def test_a_class_used_twice_is_defined_once_in_the_schema() -> None:
     schema = config_schema(UsesTwice)
     assert schema["$defs"]["UsesTwice"]["properties"]["first"] == {"$ref": "#/$defs/Shared"}
     assert schema["$defs"]["Shared"]["properties"]["pause"]["default"] == "1s"
 
 
-def test_the_schema_says_how_durations_and_sizes_are_written() -> None:
+def test_the_schema_has_patterns_for_durations_and_sizes() -> None:
     properties = config_schema(Config)["$defs"]
     duration = properties["Config"]["properties"]["poll_interval"]["pattern"]
     size = properties["Inner"]["properties"]["limit"]["pattern"]

@@ -1,4 +1,4 @@
-"""Display texts of resources and differences travel as optional fields."""
+"""Display texts of resources and differences are optional fields."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def fields(resource: Resource) -> dict[str, object]:
     return found
 
 
-def test_texts_are_left_out_unless_the_provider_sets_them() -> None:
+def test_texts_are_omitted_unless_the_provider_sets_them() -> None:
     plain = fields(Resource("a", diff=[Difference("size", 1, 2)]))
     assert not {"kind", "held"} & set(plain)
     assert plain["diff"] == [{"path": "size", "old": 1, "new": 2}]
 
 
-def test_texts_stand_beside_raw_values() -> None:
+def test_texts_are_sent_next_to_raw_values() -> None:
     sent = fields(Resource("a", diff=[Difference("size", 1, 2, "max size", "1GB", "2GB")], kind="box", held="rows"))
     assert (sent["kind"], sent["held"]) == ("box", "rows")
     assert sent["diff"] == [
@@ -31,7 +31,7 @@ def test_texts_stand_beside_raw_values() -> None:
     ]
 
 
-def test_a_result_with_fields_of_a_later_version_can_be_read() -> None:
+def test_a_result_with_fields_from_a_later_version_can_be_read() -> None:
     result = decode_result(
         b'{"status":"Success","resources":[{"name":"a","later":1,"diff":[{"path":"size","later":{}}]}]}'
     )

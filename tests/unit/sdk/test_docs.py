@@ -1,4 +1,4 @@
-"""docs/reference/sdk.md is the whole public face: it names all of it."""
+"""docs/reference/sdk.md names every public class and function of the SDK."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ PAGE = (Path(__file__).parent.parent.parent.parent / "docs" / "reference" / "sdk
 
 @pytest.mark.parametrize("name", [*dstream.sdk.__all__, *dstream.sdk.errors.__all__])
 def test_every_public_name_is_on_the_page(name: str) -> None:
-    if name != "DStreamError":  # the root of the tree: nobody raises it
+    if name != "DStreamError":  # the root of the error tree, which is never raised
         assert name in PAGE

@@ -1,4 +1,4 @@
-"""The capability `infrastructure` is what the class can do; nothing is declared."""
+"""The capability `infrastructure` follows from the methods of the class, without a declaration."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Methods:
 
 
 class ByMethods(Methods, OutputProvider[Config]):
-    """No base class: the protocol is its methods."""
+    """Has the four methods but not the base class."""
 
 
 class ByBase(Methods, OutputProvider[Config], InfrastructureProviderBase[Config]):
@@ -69,16 +69,16 @@ def hello(provider: type[Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("provider", "has_it"), [(Plain, False), (ByMethods, True), (ByBase, True), (Reader, False)])
-def test_an_output_with_all_four_methods_says_so_in_its_hello(provider: type[Any], has_it: bool) -> None:
+def test_an_output_with_all_four_methods_has_the_capability(provider: type[Any], has_it: bool) -> None:
     assert ("infrastructure" in hello(provider)["capabilities"]) is has_it
 
 
-def test_a_class_that_derives_from_the_base_and_lacks_a_method_does_not_start() -> None:
+def test_a_class_with_the_base_that_lacks_a_method_does_not_start() -> None:
     with pytest.raises(TypeError, match="Half derives from InfrastructureProviderBase but lacks: destroy, status"):
         StdioProviderHost(Half)
 
 
-def test_a_class_with_some_of_the_methods_by_chance_is_an_output_like_any_other() -> None:
+def test_a_class_with_some_of_the_methods_is_a_plain_output() -> None:
     class Chance(OutputProvider[Config]):
         def status(self) -> str:
             return "fine"
@@ -86,5 +86,5 @@ def test_a_class_with_some_of_the_methods_by_chance_is_an_output_like_any_other(
     assert not manages_infrastructure(Chance)
 
 
-def test_the_config_is_found_beside_the_base() -> None:
+def test_the_config_type_is_found_with_several_bases() -> None:
     assert ByBase.config_type() is Config

@@ -11,7 +11,7 @@ _CONTROL = st.sampled_from([Checkpoint(1, 2), Stop(5)])
 
 
 @given(st.lists(st.one_of(_DATA, _CONTROL), max_size=20), st.data())
-def test_any_chunking_gives_the_same_lines_and_messages_in_order(items, data) -> None:  # type: ignore[no-untyped-def]
+def test_any_chunking_returns_the_same_lines_and_messages_in_order(items, data) -> None:  # type: ignore[no-untyped-def]
     stream = b"".join(item + b"\n" if isinstance(item, bytes) else encode(item) for item in items) + b"half"
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     splitter = LineSplitter()
@@ -23,6 +23,6 @@ def test_any_chunking_gives_the_same_lines_and_messages_in_order(items, data) ->
     assert splitter.rest == b"half"
 
 
-def test_a_control_kind_of_a_later_version_is_passed_over() -> None:
+def test_a_control_kind_from_a_later_version_is_ignored() -> None:
     parts = list(LineSplitter().feed(b'a\n{"dstream":"from the future"}\nb\n'))
     assert parts == [[b"a"], [b"b"]]

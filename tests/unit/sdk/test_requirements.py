@@ -1,4 +1,4 @@
-"""A provider checks what it needs on its machine when asked to describe itself."""
+"""A provider checks its requirements on the machine when it describes itself."""
 
 from __future__ import annotations
 

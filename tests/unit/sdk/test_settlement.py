@@ -7,7 +7,7 @@ from dstream.protocol.messages import Ack
 from dstream.sdk._settlement import Settlement, Span
 
 
-def test_a_checkpoint_is_acknowledged_when_the_batch_before_it_is_durable() -> None:
+def test_a_checkpoint_is_acknowledged_once_the_batch_before_it_is_durable() -> None:
     settlement = Settlement()
     settlement.lines(2)
     span = settlement.batch(2)
@@ -16,7 +16,7 @@ def test_a_checkpoint_is_acknowledged_when_the_batch_before_it_is_durable() -> N
     assert settlement.durable(span) == Ack(1, 2)
 
 
-def test_a_checkpoint_without_rows_is_acknowledged_at_once() -> None:
+def test_a_checkpoint_without_rows_is_acknowledged_immediately() -> None:
     settlement = Settlement()
     settlement.checkpoint(1)
     assert settlement.ack() == Ack(1, 0)
@@ -57,7 +57,7 @@ def test_acks_never_run_ahead_and_add_up_to_all_lines(checkpoints: list[int], ba
         open_ends = [other.end for other in spans if not other.durable]
         newest = max((ack.seq for ack in acks if ack), default=0)
         if open_ends and newest:
-            # nothing behind the start of the oldest open batch may be acknowledged
+            # nothing after the start of the oldest open batch can be acknowledged
             assert ends[newest] <= (min(open_ends) - 1) // batch * batch
     given_acks = [ack for ack in acks if ack]
     assert [ack.seq for ack in given_acks] == sorted({ack.seq for ack in given_acks})
