@@ -1,4 +1,4 @@
-"""Messages for tests."""
+"""Builds messages for tests."""
 
 from __future__ import annotations
 

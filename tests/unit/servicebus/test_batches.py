@@ -34,7 +34,7 @@ def test_sends_cover_all_messages_in_order_and_respect_both_limits(
     assert sent == waiting
 
 
-def test_a_send_is_filled_as_far_as_it_goes() -> None:
+def test_a_send_is_filled_up_to_its_limit() -> None:
     waiting = messages(100, 1000)
 
     chosen = fitting(waiting, Cut(50_000, 100))
@@ -42,22 +42,22 @@ def test_a_send_is_filled_as_far_as_it_goes() -> None:
     assert sum(m.size for m in chosen) > 50_000 - 1500
 
 
-def test_nothing_waits_nothing_is_chosen() -> None:
+def test_without_waiting_messages_nothing_is_chosen() -> None:
     assert fitting([], Cut(1000, 10)) == []
 
 
 @pytest.mark.parametrize(("body_bytes", "expected"), [(100, "batch"), (900, "single"), (2500, "oversize")])
-def test_how_a_message_travels_follows_from_its_size(body_bytes: int, expected: str) -> None:
+def test_the_size_of_a_message_determines_how_it_is_sent(body_bytes: int, expected: str) -> None:
     assert way(message("a", body_bytes), LinkLimits(1000, 2000)) == expected
 
 
-def test_a_message_exactly_as_large_as_the_link_allows_is_not_oversize() -> None:
+def test_a_message_of_exactly_the_link_limit_is_not_oversize() -> None:
     exact = message("a", 2000)
 
     assert way(exact, LinkLimits(1000, exact.size)) == "single"
     assert way(exact, LinkLimits(1000, exact.size - 1)) == "oversize"
 
 
-def test_a_smaller_share_never_goes_below_what_helps() -> None:
+def test_a_smaller_share_has_a_lower_bound() -> None:
     assert Cut(256 * 1024, 4000).scaled(1 / 64) == Cut(32 * 1024, 62)
     assert Cut(10_000, 1).scaled(1 / 64) == Cut(10_000, 1)

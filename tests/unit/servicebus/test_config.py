@@ -15,7 +15,7 @@ def config(**settings: Any) -> Config:
     return decode_config({"connection_string": KEY, "queue": "q", **settings}, Config)
 
 
-def test_the_original_keys_give_the_original_names() -> None:
+def test_the_original_settings_give_the_original_names() -> None:
     original = decode_config(
         {
             "connectionString": KEY,
@@ -33,7 +33,7 @@ def test_the_original_keys_give_the_original_names() -> None:
     assert entity_names(original).known() == ("localhost-test-db-cars", "localhost-test-db-persons")
 
 
-def test_a_connection_string_makes_the_namespace_a_name_only() -> None:
+def test_a_connection_string_overrides_the_namespace() -> None:
     assert access(config(namespace="sb-orders")).entry == KEY
 
 
@@ -43,7 +43,7 @@ def test_a_namespace_without_connection_string_signs_in_with_the_default_credent
     assert access(entra).entry == Entra("sb-orders", "default", "", "", "")
 
 
-def test_secrets_do_not_print() -> None:
+def test_secrets_are_never_printed() -> None:
     settings = config(connection_string="Endpoint=sb://x/;SharedAccessKey=hidden=")
 
     assert "hidden" not in repr(settings) + repr(access(settings))
@@ -73,7 +73,7 @@ def test_secrets_do_not_print() -> None:
         ),
     ],
 )
-def test_settings_that_cannot_work_are_named(settings: dict[str, Any], code: str, path: str) -> None:
+def test_invalid_settings_are_named(settings: dict[str, Any], code: str, path: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_all(config(**settings))
 
@@ -86,7 +86,7 @@ def check_all(settings: Config) -> None:
     check_oversize(settings)
 
 
-def test_an_unknown_setting_is_an_error_that_suggests_the_known_one() -> None:
+def test_an_unknown_setting_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(ConfigError) as caught:
         config(conection_string="x")
 
@@ -94,7 +94,7 @@ def test_an_unknown_setting_is_an_error_that_suggests_the_known_one() -> None:
     assert "connection_string" in caught.value.hint
 
 
-def test_the_settings_have_a_schema_that_marks_secrets() -> None:
+def test_the_schema_marks_secrets() -> None:
     properties = config_schema(Config)["$defs"]["Config"]["properties"]
 
     assert properties["connection_string"]["anyOf"][0]["writeOnly"]

@@ -18,7 +18,7 @@ KEY = "SharedAccessKeyName=n;SharedAccessKey=a2V5"
         (f"Endpoint=sb://h:1;{KEY}", False),
     ],
 )
-def test_the_emulator_flag_is_read_as_the_sdk_reads_it(text: str, expected: bool) -> None:
+def test_the_emulator_flag_is_parsed_like_in_the_sdk(text: str, expected: bool) -> None:
     assert is_emulator(text) is expected
 
 
@@ -30,13 +30,13 @@ def test_the_emulator_flag_is_read_as_the_sdk_reads_it(text: str, expected: bool
         ("sb://sb-orders.servicebus.chinacloudapi.cn/", "sb-orders.servicebus.chinacloudapi.cn"),
     ],
 )
-def test_a_namespace_is_completed_to_its_host(namespace: str, host: str) -> None:
+def test_a_namespace_is_completed_to_its_host_name(namespace: str, host: str) -> None:
     connector = Connector(Access(Entra(namespace, "cli", "", "", ""), None, None))
 
     assert connector.client().fully_qualified_namespace == host
 
 
-def test_an_emulator_s_administration_is_not_guessed() -> None:
+def test_the_administration_endpoint_of_an_emulator_is_not_guessed() -> None:
     emulator = f"Endpoint=sb://localhost:1;{KEY};UseDevelopmentEmulator=true"
 
     assert Connector(Access(emulator, None, None)).administration() is None

@@ -12,7 +12,7 @@ from dstream.errors import SystemFault
 REJECTED = Rejected("oversize", "q", "id-1", 300, 200, msgspec.Raw(b'{"data":{"a":1}}'))
 
 
-def test_each_event_is_a_line_with_its_reason_and_the_event_itself(tmp_path: Path) -> None:
+def test_each_event_is_one_line_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "rejected.jsonl"
     for _ in range(2):
         DeadLetterFile(str(path)).add(REJECTED)
@@ -31,7 +31,7 @@ def test_each_event_is_a_line_with_its_reason_and_the_event_itself(tmp_path: Pat
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(SystemFault, match="no/such") as caught:
         DeadLetterFile(str(tmp_path / "no/such/file")).add(REJECTED)
 

@@ -1,4 +1,4 @@
-"""Where an error about a resource points."""
+"""The setting that an error about a resource points to."""
 
 from __future__ import annotations
 
@@ -44,5 +44,7 @@ TOPIC: dict[str, Any] = {
         ({}, "pulumi:Unknown", "x", ""),
     ],
 )
-def test_a_resource_is_declared_by_one_setting(settings: dict[str, Any], kind: str, name: str, path: str) -> None:
+def test_a_resource_maps_to_the_setting_that_declares_it(
+    settings: dict[str, Any], kind: str, name: str, path: str
+) -> None:
     assert config_path_of(decode_config(settings, Config), f"azure-native:{kind}", name) == path

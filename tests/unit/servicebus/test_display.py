@@ -1,4 +1,4 @@
-"""Plans show Service Bus settings by name and unit; what the table of settings lacks is left to the host."""
+"""Plans show Service Bus settings by name and unit. The host displays settings that are not in the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our AMQP bytes are the SDK's. The SDK range in the provider's pyproject.toml is the one that this holds for."""
+"""The encoder writes the same AMQP bytes as the SDK, for the SDK versions allowed in the provider's pyproject.toml."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def wire_bytes(batch: ServiceBusMessageBatch) -> bytes:
 
 @settings(max_examples=60, deadline=None)
 @given(heads(), st.lists(st.tuples(ids, bodies), min_size=1, max_size=4))
-def test_fast_and_public_path_put_the_same_bytes_on_the_wire(head: Head, events: list[tuple[str, bytes]]) -> None:
+def test_the_fast_and_the_public_path_write_the_same_bytes(head: Head, events: list[tuple[str, bytes]]) -> None:
     encoder = Encoder(head)
     messages = [Message.of(encoder, message_id, body) for message_id, body in events]
     fast, public = ServiceBusMessageBatch(1 << 20), ServiceBusMessageBatch(1 << 20)
@@ -50,7 +50,7 @@ def test_fast_and_public_path_put_the_same_bytes_on_the_wire(head: Head, events:
     assert len(fast) == len(public)
 
 
-def test_the_paths_agree_where_short_encodings_give_way_to_long_ones() -> None:
+def test_the_paths_agree_where_short_encodings_become_long_ones() -> None:
     for length in range(190, 265):
         text = "x" * length
         for head in (
@@ -65,8 +65,8 @@ def test_the_paths_agree_where_short_encodings_give_way_to_long_ones() -> None:
 
 
 @pytest.mark.parametrize("ttl_s", [1, 60, 4_294_967])
-def test_time_to_live_is_written_as_the_sdk_writes_it(ttl_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")  # elsewhere the SDK's creation time is off by the zone
+def test_time_to_live_is_written_like_in_the_sdk(ttl_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")  # in other zones the SDK's creation time is off by the UTC offset
     time.tzset()
     encoder = Encoder(Head("application/json", ttl_s=ttl_s))
     messages = [Message.of(encoder, "a", b"{}"), Message.of(encoder, "bcd", b"x" * 300)]
@@ -77,28 +77,28 @@ def test_time_to_live_is_written_as_the_sdk_writes_it(ttl_s: int, monkeypatch: p
         fill_public(public, messages)
         return wire_bytes(fast), wire_bytes(public)
 
-    # The second may change between the two; it can't do so three times in a row.
+    # The clock's second can change between the two, but not three times in a row.
     assert any(fast == public for fast, public in (both(), both(), both()))
 
 
 @given(heads(), ids, bodies)
 @settings(max_examples=60, deadline=None)
-def test_a_message_has_the_size_that_was_foretold(head: Head, message_id: str, body: bytes) -> None:
+def test_a_message_has_the_predicted_size(head: Head, message_id: str, body: bytes) -> None:
     message = Message.of(Encoder(head), message_id, body)
 
     assert len(message.encoder.encode(message_id.encode(), body)) == message.size
 
 
-def test_this_sdk_takes_the_fast_path() -> None:
+def test_the_installed_sdk_uses_the_fast_path() -> None:
     assert version("azure-servicebus").startswith("7.15.")
     assert choose_fill() == (fill_fast, "")
 
 
-def test_an_sdk_with_another_inside_takes_the_public_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    def keeps_nothing_private(batch: ServiceBusMessageBatch, messages: list[Message]) -> int:
+def test_an_sdk_with_different_internals_uses_the_public_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def has_no_private_message(batch: ServiceBusMessageBatch, messages: list[Message]) -> int:
         raise AttributeError("'ServiceBusMessageBatch' object has no attribute '_message'")
 
-    monkeypatch.setattr(sdk_batch, "fill_fast", keeps_nothing_private)
+    monkeypatch.setattr(sdk_batch, "fill_fast", has_no_private_message)
 
     fill, why = choose_fill()
 
@@ -106,7 +106,7 @@ def test_an_sdk_with_another_inside_takes_the_public_path(monkeypatch: pytest.Mo
     assert "_message" in why
 
 
-def test_an_sdk_with_other_bytes_takes_the_public_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_sdk_with_different_bytes_uses_the_public_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dstream_servicebus.encoder._symbol", lambda text: b"\xa3\x01x")
 
     fill, why = choose_fill()
@@ -115,7 +115,7 @@ def test_an_sdk_with_other_bytes_takes_the_public_path(monkeypatch: pytest.Monke
     assert "differently" in why
 
 
-def test_the_public_path_stops_where_the_batch_is_full() -> None:
+def test_the_public_path_stops_when_the_batch_is_full() -> None:
     encoder = Encoder(Head("application/json"))
     messages = [Message.of(encoder, str(n), b"x" * 400) for n in range(10)]
 

@@ -1,4 +1,4 @@
-"""Ids, settings and refusals of mode `entities`, as far as they need no service."""
+"""Ids, settings and refusals of mode `entities` that need no service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("token", SHAPES)
 @pytest.mark.parametrize("first", ["orders", "eu/orders", "a/subscription/b"])
-def test_ids_are_those_of_the_program_and_lead_back_to_the_names(token: str, first: str) -> None:
+def test_ids_match_the_program_and_are_parsed_back_into_names(token: str, first: str) -> None:
     shape = SHAPES[token]
     names = dict(zip(shape.names, (first, "audit", "$Default"), strict=False))
     resource_id = shape.id_of(names)
@@ -52,23 +52,23 @@ def test_every_setting_of_a_spec_is_known(table: dict[str, spec_inputs.Input], p
     assert {each.name for each in table.values()} <= properties.keys()
 
 
-def test_every_part_of_a_specs_correlation_filter_is_known() -> None:
+def test_every_field_of_a_specs_correlation_filter_is_known() -> None:
     assert {each.name for each in spec_inputs.CORRELATION_FILTER.values()} == RULE["correlationFilter"].fields.keys()
 
 
 @given(st.timedeltas(timedelta(0), timedelta(days=10_000)))
-def test_a_time_span_keeps_its_length_as_text(span: timedelta) -> None:
+def test_a_duration_keeps_its_length_as_text(span: timedelta) -> None:
     assert float(seconds_of(_iso_duration(span))) == pytest.approx(span.total_seconds())
 
 
-def test_the_longest_time_span_is_written_as_the_service_writes_it() -> None:
+def test_the_longest_duration_is_written_like_in_the_service() -> None:
     rounded_by_the_sdk = timedelta(days=10_675_199, hours=2, minutes=48, seconds=5, microseconds=477_581)
     assert _iso_duration(rounded_by_the_sdk) == FOREVER
     assert _iso_duration(timedelta(days=7)) == "P7D"
     assert _iso_duration(timedelta(0)) == "PT0S"
 
 
-def test_forwarding_is_to_a_name_and_a_partitioned_size_is_what_was_asked() -> None:
+def test_forwarding_uses_names_and_partitioned_sizes_are_per_partition() -> None:
     assert _entity_path("sb://ns.servicebus.windows.net/eu/orders") == "eu/orders"
     assert _entity_path("orders") == "orders"
     assert [_size_of_one_partition(mb) for mb in (1024, 5120, 16384, 81920)] == [1024, 5120, 1024, 5120]
@@ -83,7 +83,7 @@ def test_forwarding_is_to_a_name_and_a_partitioned_size_is_what_was_asked() -> N
         ({"filterType": "CorrelationFilter"}, "filterType"),
     ],
 )
-def test_a_rule_has_one_filter_of_the_kind_it_says(wrong: dict[str, object], at: str) -> None:
+def test_a_rule_has_one_filter_of_its_declared_type(wrong: dict[str, object], at: str) -> None:
     rules = Rules(lambda: pytest.fail("no need to ask the service"))
     assert rules.problems(wrong).keys() == {at}
     assert rules.problems({"sqlFilter": UNKNOWN, "filterType": "SqlFilter"}) == {}
@@ -126,7 +126,7 @@ def test_a_refusal_is_one_line(error: Exception, text: str) -> None:
         "Resource Conflict Occurred. Another conflicting operation may be in progress.",
     ],
 )
-def test_an_operation_in_the_way_of_another_is_tried_again_with_growing_waits(text: str) -> None:
+def test_a_conflicting_operation_is_retried_with_growing_waits(text: str) -> None:
     refusals = [_status(409, text)] * 3
     waits: list[float] = []
 
@@ -148,13 +148,13 @@ def test_an_operation_in_the_way_of_another_is_tried_again_with_growing_waits(te
         (_status(409, "<Detail>SubCode=40901.</Detail>"), 6),
     ],
 )
-def test_other_refusals_are_final_and_so_is_one_that_does_not_end(error: HttpResponseError, attempts: int) -> None:
-    tried: list[str] = []
+def test_other_refusals_and_endless_conflicts_are_final(error: HttpResponseError, attempts: int) -> None:
+    attempted: list[str] = []
 
     def create() -> None:
-        tried.append("create")
+        attempted.append("create")
         raise error
 
     with pytest.raises(HttpResponseError):
         settled(create, lambda _: None)
-    assert len(tried) == attempts
+    assert len(attempted) == attempts

@@ -1,4 +1,4 @@
-"""What the administration client does when the service has no time, over real TLS."""
+"""How the administration client handles throttling, over real TLS."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _BUSY = b"<Error><Code>429</Code><Detail>SubCode=50009. The namespace is busy.</
 
 
 class BusyServer(ThreadingHTTPServer):
-    """Answers 429; counts how often."""
+    """Answers every request with 429 and counts the requests."""
 
-    asked = 0
+    requests = 0
 
 
 class _Busy(BaseHTTPRequestHandler):
     server: BusyServer
 
     def do_GET(self) -> None:
-        self.server.asked += 1
+        self.server.requests += 1
         self.send_response(429)
         self.send_header("Retry-After", "0.01")
         self.send_header("Content-Type", "application/xml")
@@ -56,7 +56,7 @@ def busy(tmp_path: Path) -> Iterator[BusyServer]:
         thread.join()
 
 
-def test_throttling_is_waited_out_but_not_for_ever(busy: BusyServer, tmp_path: Path) -> None:
+def test_throttling_is_retried_a_limited_number_of_times(busy: BusyServer, tmp_path: Path) -> None:
     there = f"Endpoint=sb://localhost:{busy.server_port};SharedAccessKeyName=all;SharedAccessKey=c2VjcmV0"
     connector = Connector(Access(there, None, str(tmp_path / "ca.pem")))
     clients: list[ServiceBusAdministrationClient] = []
@@ -71,6 +71,6 @@ def test_throttling_is_waited_out_but_not_for_ever(busy: BusyServer, tmp_path: P
     with pytest.raises(ResourceFailed) as failed:
         resources.exists("dstream:servicebus:Queue", "queue/orders")
     assert str(failed.value) == "queue/orders: still throttled after retries: SubCode=50009. The namespace is busy."
-    assert busy.asked == 6
+    assert busy.requests == 6
     (client,) = clients
     client.close()

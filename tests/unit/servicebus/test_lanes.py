@@ -23,7 +23,7 @@ def settle(lane: Lane, count: int) -> None:
         ticket.settle(part)
 
 
-def test_messages_leave_in_the_order_they_came_across_writes() -> None:
+def test_messages_keep_their_order_across_writes() -> None:
     lane = a_lane()
     first, second = messages(3), messages(2)
     lane.add(a_ticket(3), first)
@@ -32,7 +32,7 @@ def test_messages_leave_in_the_order_they_came_across_writes() -> None:
     assert lane.head(ALL) == first + second
 
 
-def test_what_is_not_settled_is_sent_again() -> None:
+def test_unsettled_messages_are_sent_again() -> None:
     lane = a_lane()
     lane.add(a_ticket(3), messages(3))
 
@@ -41,7 +41,7 @@ def test_what_is_not_settled_is_sent_again() -> None:
     assert lane.head(Cut(1 << 30, 2)) == once
 
 
-def test_a_write_is_done_when_its_last_message_is_settled_and_not_before() -> None:
+def test_a_write_is_done_once_its_last_message_is_settled() -> None:
     lane = a_lane()
     first, second = a_ticket(3), a_ticket(2)
     lane.add(first, messages(3))
@@ -90,5 +90,5 @@ def test_a_failed_write_stays_failed() -> None:
         ticket.future.result(0)
 
 
-def test_an_empty_write_is_done_at_once() -> None:
+def test_an_empty_write_is_done_immediately() -> None:
     assert a_ticket(0).future.done()

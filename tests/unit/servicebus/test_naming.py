@@ -27,23 +27,23 @@ def test_only_a_schema_other_than_dbo_shows_in_a_name(table: str, expected: str)
     assert kebab_table(table) == expected
 
 
-def test_a_template_takes_each_field_from_the_values() -> None:
+def test_a_template_fills_in_its_fields() -> None:
     assert NameTemplate("{a}-{b}/{a}").render({"a": "1", "b": "2"}) == "1-2/1"
 
 
-def test_a_template_names_the_field_that_is_missing() -> None:
+def test_a_template_names_a_missing_field() -> None:
     with pytest.raises(KeyError, match="b"):
         NameTemplate("{a}-{b}").render({"a": "1"})
 
 
 @pytest.mark.parametrize("text", ["{", "a}", "{a b}", "{{a}}", "{}"])
-def test_a_brace_that_is_no_field_is_refused(text: str) -> None:
+def test_a_brace_that_is_not_part_of_a_field_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="brace"):
         NameTemplate(text)
 
 
 @pytest.mark.parametrize("name", ["a", "a-b", "a/b/c", "A.b_c", "0" * 260])
-def test_names_that_service_bus_takes(name: str) -> None:
+def test_names_that_service_bus_accepts(name: str) -> None:
     assert is_entity_name(name)
 
 
@@ -52,11 +52,11 @@ def test_names_that_service_bus_refuses(name: str) -> None:
     assert not is_entity_name(name)
 
 
-def test_entities_are_known_before_the_first_event_when_only_the_table_decides() -> None:
+def test_entities_are_known_in_advance_if_names_depend_only_on_the_table() -> None:
     names = EntityNames("queue", ORIGINAL_NAME, "localhost", "TestDB", ("dbo.Cars", "cars", "Persons"))
 
     assert names.known() == ("localhost-test-db-cars", "localhost-test-db-persons")
 
 
-def test_entities_are_not_known_when_more_than_the_table_decides() -> None:
+def test_entities_are_unknown_if_names_depend_on_more_than_the_table() -> None:
     assert EntityNames("topic", NameTemplate("{table}-{OperationType}"), tables=("Cars",)).known() == ()

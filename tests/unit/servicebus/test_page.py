@@ -1,4 +1,4 @@
-"""docs/reference/providers/servicebus.md is true: its examples work, and it names every setting."""
+"""docs/reference/providers/servicebus.md is accurate: its examples work, and it names every setting."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def output_of(example: str, folder: Path) -> Config:
     return decode_config(dict(task.output.config), Config)
 
 
-def test_the_example_of_publishing_has_settings_that_the_provider_takes(tmp_path: Path) -> None:
+def test_the_publishing_example_has_valid_settings(tmp_path: Path) -> None:
     assert output_of(EXAMPLES[0], tmp_path).queue == "shop-{table}"
 
 
-def test_the_example_of_infrastructure_is_provisioned_as_it_reads(tmp_path: Path) -> None:
+def test_the_infrastructure_example_provisions_what_it_shows(tmp_path: Path) -> None:
     spec = spec_of(output_of(EXAMPLES[1], tmp_path))
 
     orders, customers = spec.topics

@@ -27,7 +27,7 @@ def entities(**settings: Any) -> ServiceBusSpec:
     return spec(resource_group=None, mode="entities", connection_string=KEY, **settings)
 
 
-def test_the_originals_file_gives_the_originals_queues_in_what_exists_already() -> None:
+def test_an_original_config_provisions_the_original_queues() -> None:
     original = decode_config(
         {
             "connectionString": KEY,
@@ -50,23 +50,23 @@ def test_the_originals_file_gives_the_originals_queues_in_what_exists_already() 
     }
 
 
-def test_what_is_provisioned_is_what_is_published_to() -> None:
+def test_the_provisioned_entities_are_the_publishing_targets() -> None:
     assert [queue.name for queue in spec(queue="shop-{table}", tables=["dbo.Orders", "sales.Lines"]).queues] == [
         "shop-orders",
         "shop-sales-lines",
     ]
 
 
-def test_entities_whose_names_depend_on_events_are_provisioned_by_name() -> None:
-    made = spec(
+def test_entities_with_names_from_events_are_provisioned_by_name() -> None:
+    built = spec(
         queue="{table}-{OperationType}", tables=["a"], entities={"a-insert": {}, "a-delete": {"sessions": False}}
     )
 
-    assert [queue.name for queue in made.queues] == ["a-insert", "a-delete"]
+    assert [queue.name for queue in built.queues] == ["a-insert", "a-delete"]
 
 
-def test_one_entitys_own_settings_win_over_the_common_ones() -> None:
-    made = spec(
+def test_settings_of_one_entity_override_common_settings() -> None:
+    built = spec(
         queue="{table}",
         tables=["a", "b"],
         entity={"lock_duration": "30s", "max_delivery_count": 5, "max_size": "2GB", "protect": True},
@@ -75,19 +75,19 @@ def test_one_entitys_own_settings_win_over_the_common_ones() -> None:
 
     common = {"lock_duration_s": 30.0, "max_size_mb": 2048}
     detected = {"duplicate_detection": True, "duplicate_detection_window_s": 600.0}
-    assert made.queues == (
+    assert built.queues == (
         Queue(name="a", **common, **detected, max_delivery_count=5, protect=True),  # type: ignore[arg-type]
         Queue(name="b", **common, duplicate_detection=False, max_delivery_count=9),  # type: ignore[arg-type]
     )
 
 
-def test_duplicate_detection_is_on_where_the_tier_has_it() -> None:
+def test_duplicate_detection_is_on_if_the_tier_supports_it() -> None:
     assert spec().queues[0].duplicate_detection is True
     assert spec(sku="Basic").queues[0].duplicate_detection is None
     assert spec(entity={"duplicate_detection_window": "1h"}).queues[0].duplicate_detection_window_s == 3600
 
 
-def test_with_a_connection_string_alone_the_service_chooses_the_window() -> None:
+def test_in_mode_entities_the_service_chooses_the_detection_window() -> None:
     queue = entities().queues[0]
 
     assert (queue.duplicate_detection, queue.duplicate_detection_window_s) == (True, None)
@@ -96,12 +96,12 @@ def test_with_a_connection_string_alone_the_service_chooses_the_window() -> None
 @pytest.mark.parametrize(
     ("session", "own", "sessions"), [("none", None, None), ("table", None, True), ("key", False, False)]
 )
-def test_a_queue_has_sessions_when_the_messages_have(session: str, own: bool | None, sessions: bool | None) -> None:
+def test_a_queue_has_sessions_if_its_messages_do(session: str, own: bool | None, sessions: bool | None) -> None:
     assert spec(session=session, entity={} if own is None else {"sessions": own}).queues[0].sessions is sessions
 
 
-def test_subscriptions_are_made_on_each_topic_or_on_the_named_ones() -> None:
-    made = spec(
+def test_subscriptions_are_created_on_every_or_on_named_topics() -> None:
+    built = spec(
         queue=None,
         topic="{table}",
         tables=["a", "b"],
@@ -119,56 +119,56 @@ def test_subscriptions_are_made_on_each_topic_or_on_the_named_ones() -> None:
         ],
     )
 
-    assert [[subscription.name for subscription in topic.subscriptions] for topic in made.topics] == [
+    assert [[subscription.name for subscription in topic.subscriptions] for topic in built.topics] == [
         ["all"],
         ["all", "some"],
     ]
-    some = made.topics[1].subscriptions[1]
-    assert (made.topics[1].subscriptions[0].sessions, some.sessions) == (True, False)
+    some = built.topics[1].subscriptions[1]
+    assert (built.topics[1].subscriptions[0].sessions, some.sessions) == (True, False)
     assert some.rules == (
         Rule(sql="x = 1", action="SET y = 2"),
         Rule(name="eu", correlation=CorrelationFilter(subject="s", properties={"k": "v"})),
     )
 
 
-def test_an_action_without_filter_changes_every_message() -> None:
-    made = topics(subscriptions=[{"name": "s", "action": "SET y = 2"}])
+def test_an_action_without_a_filter_applies_to_every_message() -> None:
+    built = topics(subscriptions=[{"name": "s", "action": "SET y = 2"}])
 
-    assert made.topics[0].subscriptions[0].rules == (Rule(sql="1=1", action="SET y = 2"),)
+    assert built.topics[0].subscriptions[0].rules == (Rule(sql="1=1", action="SET y = 2"),)
 
 
-def test_authorization_rules_are_for_one_entity_or_for_the_namespace() -> None:
-    made = spec(
+def test_authorization_rules_apply_to_one_entity_or_the_namespace() -> None:
+    built = spec(
         authorization_rules=[
             {"name": "reader", "rights": ["Listen"], "entity": "orders"},
             {"name": "admin", "rights": ["Send", "Manage", "Listen"]},
         ]
     )
 
-    assert made.authorization_rules == (
+    assert built.authorization_rules == (
         AuthorizationRule(name="reader", rights=("Listen",), queue="orders"),
         AuthorizationRule(name="admin", rights=("Listen", "Manage", "Send")),
     )
 
 
-def test_taking_over_and_protecting_hold_for_everything() -> None:
-    made = spec(protect=True, retain_on_delete=True, **{"import": True})
+def test_import_and_protect_apply_to_every_resource() -> None:
+    built = spec(protect=True, retain_on_delete=True, **{"import": True})
 
-    assert made.import_existing
-    assert made.namespace is not None
-    for each in (made.namespace, *made.queues):
+    assert built.import_existing
+    assert built.namespace is not None
+    for each in (built.namespace, *built.queues):
         assert (each.protect, each.retain_on_delete, each.import_) == (True, True, True)
     assert spec_of(decode_config({**PLACE, "queue": "orders"}, Config), import_existing=True).import_existing
 
 
-def test_a_namespaces_full_host_names_it_as_well() -> None:
-    made = spec(namespace="sb-orders.servicebus.windows.net")
+def test_a_namespace_can_be_given_by_its_host_name() -> None:
+    built = spec(namespace="sb-orders.servicebus.windows.net")
 
-    assert made.namespace is not None
-    assert made.namespace.name == "sb-orders"
+    assert built.namespace is not None
+    assert built.namespace.name == "sb-orders"
 
 
-def test_the_expected_load_is_rows_a_second_and_bytes_a_row() -> None:
+def test_the_expected_load_is_rows_per_second_and_bytes_per_row() -> None:
     settings = {**PLACE, "queue": "orders"}
 
     assert expected_load(decode_config(settings, Config)) is None
@@ -177,11 +177,11 @@ def test_the_expected_load_is_rows_a_second_and_bytes_a_row() -> None:
     ) == Load(200, 1024)
 
 
-def test_no_secret_gets_into_the_spec() -> None:
+def test_the_spec_contains_no_secret() -> None:
     assert "hidden" not in str(as_document(spec(connection_string=KEY)))
 
 
-def test_the_connection_string_of_the_stack_is_used_when_asked_for() -> None:
+def test_the_connection_string_of_the_stack_is_used_on_request() -> None:
     config = decode_config({**PLACE, "queue": "orders", "connection": "stack"}, Config)
 
     assert access(config, "Endpoint=sb://stack/").entry == "Endpoint=sb://stack/"
@@ -246,9 +246,7 @@ NEW = {"create_namespace": True, "location": "westeurope"}
         ({"mode": "entities", "tags": {"a": "b"}}, "servicebus.not_in_mode", "tags"),
     ],
 )  # fmt: skip
-def test_what_service_bus_would_refuse_is_named_before_anything_moves(
-    settings: dict[str, Any], code: str, path: str
-) -> None:
+def test_a_setting_that_service_bus_would_refuse_is_named(settings: dict[str, Any], code: str, path: str) -> None:
     with pytest.raises(ConfigError) as caught:
         spec(**settings)
 
@@ -268,27 +266,27 @@ def test_what_service_bus_would_refuse_is_named_before_anything_moves(
         ({"name": "s", "filter": "1=1", "rules": [{"name": "$Default", "filter": "1=1"}]}, "servicebus.duplicate_name", "subscriptions[0].rules"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_subscription_is_named(subscription: dict[str, Any], code: str, path: str) -> None:
+def test_an_invalid_subscription_setting_is_named(subscription: dict[str, Any], code: str, path: str) -> None:
     with pytest.raises(ConfigError) as caught:
         topics(subscriptions=[subscription])
 
     assert (caught.value.code, caught.value.config_path) == (code, path)
 
 
-def test_the_same_subscription_twice_is_named() -> None:
+def test_a_duplicate_subscription_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         topics(subscriptions=[{"name": "s"}, {"name": "S"}])
 
     assert caught.value.code == "servicebus.duplicate_name"
 
 
-def test_an_emulator_judges_times_and_sizes_itself() -> None:
+def test_in_mode_entities_durations_and_sizes_are_left_to_the_service() -> None:
     queue = entities(entity={"duplicate_detection_window": "5s", "max_size": "100MiB"}).queues[0]
 
     assert (queue.duplicate_detection_window_s, queue.max_size_mb) == (5.0, 100)
 
 
-def test_a_name_that_only_events_tell_comes_with_the_way_out() -> None:
+def test_a_name_that_depends_on_events_has_a_hint() -> None:
     with pytest.raises(ConfigError) as tables:
         spec(queue="{table}")
     with pytest.raises(ConfigError) as names:
@@ -299,7 +297,7 @@ def test_a_name_that_only_events_tell_comes_with_the_way_out() -> None:
     assert "entities = " in names.value.hint
 
 
-def test_only_settings_that_lead_to_nothing_provisioned_are_marked_run_only() -> None:
+def test_only_settings_unrelated_to_provisioning_are_run_only() -> None:
     marks = {
         name: setting["x-run-only"]
         for name, setting in config_schema(Config)["$defs"]["Config"]["properties"].items()

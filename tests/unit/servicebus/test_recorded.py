@@ -1,4 +1,4 @@
-"""What is recorded, under settings that were changed since."""
+"""Checks the record against settings that have changed since."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWN_QUEUE = ("dstream:servicebus:Queue", "orders")
 
 
 @pytest.mark.parametrize("is_destroyed", [False, True])
-def test_the_mode_can_not_change_under_a_record(is_destroyed: bool) -> None:
+def test_the_mode_cannot_change_while_resources_are_recorded(is_destroyed: bool) -> None:
     check_recorded(ARM, [QUEUE], is_destroyed)
     check_recorded(ENTITIES, [OWN_QUEUE], is_destroyed)
     with pytest.raises(ConfigError, match='created in mode "arm"'):
@@ -24,7 +24,7 @@ def test_the_mode_can_not_change_under_a_record(is_destroyed: bool) -> None:
         check_recorded(ARM, [OWN_QUEUE], is_destroyed)
 
 
-def test_a_queue_that_is_to_be_a_topic_must_be_deleted_first() -> None:
+def test_a_queue_that_becomes_a_topic_must_be_deleted_first() -> None:
     was_queue = ("azure-native:servicebus:Queue", "events")
     with pytest.raises(ConfigError, match="recorded as a queue; a topic cannot have the same name") as refused:
         check_recorded(ARM, [QUEUE, was_queue], False)
@@ -32,6 +32,6 @@ def test_a_queue_that_is_to_be_a_topic_must_be_deleted_first() -> None:
     check_recorded(ARM, [QUEUE, was_queue], True)
 
 
-def test_what_is_renamed_or_below_a_topic_is_in_nobodys_way() -> None:
+def test_renamed_queues_and_subscriptions_do_not_conflict() -> None:
     others = [("azure-native:servicebus:Queue", "older"), ("azure-native:servicebus:Subscription", "events/orders")]
     check_recorded(ARM, others, False)

@@ -35,7 +35,7 @@ def with_condition(condition: bytes, message: str = "no") -> sdk.ServiceBusError
         (ConnectionRefusedError(), "reconnect"),
     ],
 )
-def test_what_may_pass_is_tried_again(error: Exception, action: str) -> None:
+def test_transient_errors_are_retried(error: Exception, action: str) -> None:
     verdict = judge(error, "orders", "queue")
 
     assert (verdict.action, verdict.error) == (action, None)
@@ -59,7 +59,7 @@ def test_what_may_pass_is_tried_again(error: Exception, action: str) -> None:
         (with_condition(b"com.microsoft:argument-error"), "servicebus.refused", "data", ""),
     ],
 )
-def test_what_cannot_pass_stops_with_cause_and_fix(error: Exception, code: str, kind: str, path: str) -> None:
+def test_permanent_errors_stop_with_a_cause_and_a_fix(error: Exception, code: str, kind: str, path: str) -> None:
     stop: Any = judge(error, "orders", "queue").error
 
     assert isinstance(stop, DStreamError)
@@ -68,7 +68,7 @@ def test_what_cannot_pass_stops_with_cause_and_fix(error: Exception, code: str, 
     assert stop.hint
 
 
-def test_waits_double_up_to_the_longest_and_are_spread() -> None:
+def test_waits_double_up_to_a_limit_with_jitter() -> None:
     schedule = Schedule(first_s=0.2, max_s=10, busy_s=2)
 
     assert [schedule.wait_s(n, "reconnect", 1.0) for n in (1, 2, 3, 7, 100)] == [0.2, 0.4, 0.8, 10, 10]
@@ -77,7 +77,7 @@ def test_waits_double_up_to_the_longest_and_are_spread() -> None:
 
 @pytest.mark.parametrize("action", ["busy", "full"])
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
-def test_a_busy_server_is_left_alone_for_at_least_its_time(action: Any, jitter: float) -> None:
+def test_a_busy_server_is_not_retried_before_its_wait(action: Any, jitter: float) -> None:
     schedule = Schedule(first_s=0.2, max_s=10, busy_s=2)
 
     waits = [schedule.wait_s(n, action, jitter) for n in range(1, 9)]
@@ -87,7 +87,7 @@ def test_a_busy_server_is_left_alone_for_at_least_its_time(action: Any, jitter: 
     assert waits == sorted(waits)
 
 
-def test_the_pace_halves_and_comes_back_in_steps() -> None:
+def test_the_pace_halves_and_recovers_in_steps() -> None:
     pace = RetryPace()
     pace.slow_down()
     pace.slow_down()

@@ -31,7 +31,7 @@ def line(data: Any = None, **metadata: Any) -> bytes:
     return json.dumps({"data": data or {"Id": 7, "Name": "A"}, "metadata": {**METADATA, **metadata}}).encode()
 
 
-def test_by_default_the_line_travels_as_it_is_under_the_event_s_id() -> None:
+def test_by_default_the_line_is_sent_unchanged_with_the_events_id() -> None:
     event = line()
 
     lane, message = router().route(event)
@@ -43,29 +43,29 @@ def test_by_default_the_line_travels_as_it_is_under_the_event_s_id() -> None:
     assert message.encoder.head.session_id is None
 
 
-def test_an_event_whose_metadata_is_null_is_one_without_metadata() -> None:
+def test_null_metadata_counts_as_no_metadata() -> None:
     assert router().route(b'{"data":{},"metadata":null}')[1].encoder.head.subject is None
 
 
-def test_an_event_without_id_gets_one_made_of_its_bytes() -> None:
+def test_an_event_without_an_id_gets_one_from_its_bytes() -> None:
     one, same, other = (router().route(event)[1] for event in (b'{"n":1}', b'{"n":1}', b'{"n":2}'))
 
     assert one.message_id == same.message_id != other.message_id
     assert len(one.message_id) == 32
 
 
-def test_an_id_that_service_bus_would_not_take_is_replaced_by_a_stable_one() -> None:
+def test_an_id_that_service_bus_would_refuse_is_replaced_by_a_stable_one() -> None:
     first, second = (router().route(line(Id="x" * 129, LSN=lsn))[1] for lsn in ("1", "2"))
 
     assert first.message_id == second.message_id
     assert len(first.message_id) == 32
 
 
-def test_an_id_that_is_a_number_is_used_as_text() -> None:
+def test_a_numeric_id_is_used_as_text() -> None:
     assert router().route(line(Id=12))[1].message_id == "12"
 
 
-def test_tables_go_to_entities_of_their_own() -> None:
+def test_each_table_can_have_its_own_entity() -> None:
     by_table = router(
         queue="{source_host}-{source_database}-{table}", source_host="LOCALHOST", source_database="TestDB"
     )
@@ -75,13 +75,13 @@ def test_tables_go_to_entities_of_their_own() -> None:
     assert entities == ["localhost-test-db-cars", "localhost-test-db-sales-order-lines"]
 
 
-def test_messages_of_a_table_share_a_session_on_demand() -> None:
+def test_messages_of_a_table_can_share_a_session() -> None:
     lane, message = router(session="table").route(line())
 
     assert lane.session_id == message.encoder.head.session_id == "dbo.Cars"
 
 
-def test_changes_of_one_row_share_a_session_on_demand() -> None:
+def test_changes_of_one_row_can_share_a_session() -> None:
     by_key = router(session="key")
 
     first, again, other = (by_key.route(line({"Id": n, "Name": name}))[0] for n, name in ((7, "A"), (7, "B"), (8, "A")))
@@ -90,14 +90,14 @@ def test_changes_of_one_row_share_a_session_on_demand() -> None:
     assert first.session_id == "dbo.Cars/7"
 
 
-def test_a_long_key_is_shortened_to_what_a_session_may_be() -> None:
+def test_a_long_key_is_shortened_to_fit_a_session_id() -> None:
     session = router(session="key").route(line({"Id": "k" * 300}))[0].session_id
 
     assert session is not None
     assert len(session) == 32
 
 
-def test_a_template_may_name_any_metadata() -> None:
+def test_a_template_can_name_any_metadata() -> None:
     _, message = router(
         session="{TableName}/{OperationType}",
         subject="{OperationType}",
@@ -112,14 +112,14 @@ def test_a_template_may_name_any_metadata() -> None:
     assert head.properties == (("table", "cars"), ("last", "true"), ("fixed", "yes"))
 
 
-def test_data_alone_is_sent_on_demand() -> None:
+def test_the_body_can_be_the_data_alone() -> None:
     _, message = router(body="data").route(line({"Id": 7, "Name": "Ä"}))
 
     assert json.loads(message.body) == {"Id": 7, "Name": "Ä"}
     assert message.message_id == METADATA["Id"]
 
 
-def test_a_partition_key_keeps_messages_in_a_lane_of_their_own() -> None:
+def test_messages_with_a_partition_key_have_their_own_lane() -> None:
     lane, message = router(partition_key="{TableName}").route(line())
 
     assert lane.partition_key == message.encoder.head.partition_key == "dbo.Cars"
@@ -146,11 +146,11 @@ def test_an_event_that_cannot_be_routed_stops_the_stream(settings: dict[str, Any
     assert caught.value.code == code
 
 
-def test_a_list_in_the_metadata_of_a_template_is_written_as_json() -> None:
+def test_a_list_in_a_template_is_written_as_json() -> None:
     assert router(properties={"key": "{Key}"}).route(line())[1].encoder.head.properties == (("key", '["Id"]'),)
 
 
-def test_a_field_that_differs_in_each_event_does_not_fill_the_memory() -> None:
+def test_the_cache_of_targets_is_bounded() -> None:
     by_lsn = router(subject="{LSN}")
 
     for n in range(REMEMBERED + 10):

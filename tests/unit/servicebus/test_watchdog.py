@@ -19,7 +19,7 @@ def test_a_call_that_takes_too_long_is_aborted() -> None:
     dog.close()
 
 
-def test_a_call_that_ends_in_time_is_left_alone() -> None:
+def test_a_call_that_ends_in_time_is_not_aborted() -> None:
     aborted, later = threading.Event(), threading.Event()
     dog = Watchdog(lambda: None)
 
@@ -32,7 +32,7 @@ def test_a_call_that_ends_in_time_is_left_alone() -> None:
     dog.close()
 
 
-def test_a_short_limit_is_kept_while_a_long_one_runs() -> None:
+def test_a_short_limit_applies_while_a_long_one_runs() -> None:
     aborted = threading.Event()
     dog = Watchdog(lambda: None)
 
