@@ -1,4 +1,4 @@
-"""One value of each kind with everything set."""
+"""One value of each kind with every setting set."""
 
 from __future__ import annotations
 

@@ -21,25 +21,25 @@ def spec(
     return ServiceBusSpec(namespace=Namespace(name="sb-orders", tier=tier, capacity=capacity), **entities)  # type: ignore[arg-type]
 
 
-def test_a_message_costs_one_operation_to_send_one_to_receive_and_one_for_each_filter() -> None:
+def test_sending_receiving_and_each_filter_cost_one_operation_per_message() -> None:
     assert operations_per_message(spec("Standard", queues=QUEUES)) == 2
-    # sent once; received twice; filters: the first subscription's own, the second one's two and the one that matches nothing
+    # sent once; received twice; filters: the first subscription's default, the second's two and its match-nothing default
     assert operations_per_message(spec("Standard", topics=(TOPIC,))) == 1 + 2 + 4
 
 
-def test_the_expected_rate_stands_beside_what_the_tier_carries() -> None:
+def test_the_expected_rate_is_shown_with_the_capacity_of_the_tier() -> None:
     assert capacity_lines(spec("Standard", queues=QUEUES), Load(200)) == (
         "Standard supports 1,000 operations/s per namespace; this task needs about 400/s at 200 rows/s.",
     )
 
 
-def test_too_much_for_the_tier_is_said_with_by_how_much() -> None:
+def test_a_load_above_the_capacity_is_reported_with_its_factor() -> None:
     _, warning = capacity_lines(spec("Basic", queues=QUEUES), Load(1_250))
 
     assert "2.5 times the capacity of Basic" in warning
 
 
-def test_without_an_expected_rate_only_the_tier_speaks() -> None:
+def test_without_an_expected_rate_only_the_capacity_is_shown() -> None:
     assert capacity_lines(spec("Standard", queues=QUEUES), None) == (
         "Standard supports 1,000 operations/s per namespace; each message sent, each message received and each "
         "filter evaluated by a topic counts as one.",
@@ -47,7 +47,7 @@ def test_without_an_expected_rate_only_the_tier_speaks() -> None:
 
 
 @pytest.mark.parametrize(("units", "too_much"), [(1, True), (4, False)])
-def test_premium_carries_bytes_by_messaging_unit(units: int, too_much: bool) -> None:
+def test_the_capacity_of_premium_is_in_bytes_per_messaging_unit(units: int, too_much: bool) -> None:
     lines = capacity_lines(spec("Premium", units, queues=QUEUES), Load(5_000, row_bytes=500))
 
     assert f"about {units * 4} MB/s" in lines[0]
@@ -55,6 +55,6 @@ def test_premium_carries_bytes_by_messaging_unit(units: int, too_much: bool) -> 
     assert (len(lines) == 2) == too_much
 
 
-def test_of_an_unknown_tier_nothing_is_said() -> None:
+def test_nothing_is_shown_for_an_unknown_tier() -> None:
     assert capacity_lines(spec(None, queues=QUEUES), Load(5)) == ()
     assert capacity_lines(ServiceBusSpec(mode="entities", queues=QUEUES), Load(5)) == ()

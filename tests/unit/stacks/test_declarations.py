@@ -15,7 +15,7 @@ SPEC = ServiceBusSpec(
 )
 
 
-def test_a_resource_is_called_as_its_entity_and_comes_after_what_it_needs() -> None:
+def test_resources_have_their_entity_names_and_follow_their_dependencies() -> None:
     assert [(each.kind, each.name) for each in declarations(SPEC)] == [
         ("Topic", "events"),
         ("Queue", "all"),
@@ -29,26 +29,26 @@ def test_a_resource_is_called_as_its_entity_and_comes_after_what_it_needs() -> N
     ]
 
 
-def test_with_rules_of_its_own_a_subscription_does_not_take_everything_as_well() -> None:
+def test_with_own_rules_the_default_rule_matches_nothing() -> None:
     default, eu = rules_of(SPEC.topics[0].subscriptions[0])
 
     assert (default.name, default.sql) == ("$Default", "1=0")
     assert eu.name == "eu"
 
 
-def test_a_default_rule_of_its_own_stays_and_no_rules_stay_none() -> None:
+def test_an_own_default_rule_is_kept_and_no_rules_stay_none() -> None:
     default = Rule(sql="region = 'eu'")
 
     assert rules_of(Subscription(name="s", rules=(default,))) == (default,)
     assert rules_of(Subscription(name="s")) == ()
 
 
-def test_queues_that_forward_in_a_circle_are_named() -> None:
-    circle = (
+def test_queues_that_forward_in_a_cycle_are_named() -> None:
+    cycle = (
         Queue(name="a", forward_to="b"),
         Queue(name="b", forward_dead_lettered_to="c"),
         Queue(name="c", forward_to="a"),
     )
 
     with pytest.raises(ValueError, match="a -> b -> c -> a"):
-        list(declarations(ServiceBusSpec(queues=circle)))
+        list(declarations(ServiceBusSpec(queues=cycle)))

@@ -28,22 +28,22 @@ class Step(NamedTuple):
         (QUEUE, {"messageCount": 0}, 0),
     ],
 )
-def test_all_that_would_be_lost_counts(kind: str, outputs: dict[str, Any], held: int) -> None:
+def test_all_messages_that_would_be_lost_count(kind: str, outputs: dict[str, Any], held: int) -> None:
     assert messages_held(kind, outputs) == held
 
 
 @pytest.mark.parametrize("kind", [QUEUE, TOPIC, SUBSCRIPTION])
-def test_outputs_without_figures_are_no_zero(kind: str) -> None:
+def test_outputs_without_counts_are_unknown_not_zero(kind: str) -> None:
     assert messages_held(kind, {"name": "orders"}) is None
 
 
-def test_what_can_hold_nothing_holds_nothing() -> None:
+def test_resources_that_cannot_hold_messages_hold_none() -> None:
     assert messages_held("azure-native:servicebus:Rule", {}) == 0
     assert messages_held("azure-native:servicebus:Namespace", {}) == 0
     assert messages_held("azure-native:storage:Queue", {}) == 0
 
 
-def test_a_topic_takes_the_messages_of_its_own_subscriptions_with_it() -> None:
+def test_a_topic_holds_the_messages_of_its_own_subscriptions() -> None:
     steps = [
         Step(SUBSCRIPTION, "events/audit", {"messageCount": 3}),
         Step(SUBSCRIPTION, "events/all", {"messageCount": 4}),

@@ -1,4 +1,4 @@
-"""The tables, also against the classes that pulumi_azure_native has for the same resources."""
+"""The tables of inputs, also compared with the classes of pulumi_azure_native for the same resources."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.
         (604_800, "P7D"),
     ],
 )
-def test_durations_are_written_as_azure_writes_them(seconds: float, written: str) -> None:
+def test_durations_are_written_like_in_azure(seconds: float, written: str) -> None:
     assert iso_duration(seconds) == written
 
 
 @given(st.integers(0, 10**12))
-def test_a_written_duration_means_what_was_given_to_the_millisecond(milliseconds: int) -> None:
+def test_a_written_duration_is_exact_to_the_millisecond(milliseconds: int) -> None:
     match = _DURATION.fullmatch(iso_duration(milliseconds / 1000))
 
     assert match is not None
@@ -64,7 +64,7 @@ def test_a_written_duration_means_what_was_given_to_the_millisecond(milliseconds
     ],
     ids=["queue", "topic", "subscription", "namespace"],
 )
-def test_every_setting_of_a_spec_gets_to_azure(value: Any, written: dict[str, Any], fields: type[Any]) -> None:
+def test_every_setting_of_a_spec_reaches_azure(value: Any, written: dict[str, Any], fields: type[Any]) -> None:
     not_settings = {"name", "create", "location", "protect", "retain_on_delete", "import_", "subscriptions", "rules"}
     settings = [field.name for field in msgspec.structs.fields(fields) if field.name not in not_settings]
     in_sku = {"tier", "capacity"} & set(settings)
@@ -73,19 +73,19 @@ def test_every_setting_of_a_spec_gets_to_azure(value: Any, written: dict[str, An
     assert len(written) == len(settings) - len(in_sku) + bool(in_sku)
 
 
-def test_what_is_not_set_is_left_to_the_service() -> None:
+def test_unset_settings_are_left_to_the_service() -> None:
     assert queue_inputs(Queue(name="q")) == {}
     assert namespace_inputs(Namespace(name="n")) == {"sku": {"name": "Standard", "tier": "Standard"}}
 
 
 NOT_OFFERED = {
-    # what azure-native takes and DStream does not offer, and why
-    "enable_express": "an express entity keeps messages in memory: it may lose them",
-    "status": "for operating, not for provisioning",
-    "client_affine_properties": "of JMS clients",
-    "is_client_affine": "of JMS clients",
-    "duplicate_detection_history_time_window": "of a subscription: its topic detects duplicates",
-    "alternate_name": "of geo-recovery pairs, which are not provisioned",
+    # azure-native inputs that DStream does not offer, and why
+    "enable_express": "an express entity keeps messages in memory and can lose them",
+    "status": "for operations, not for provisioning",
+    "client_affine_properties": "for JMS clients",
+    "is_client_affine": "for JMS clients",
+    "duplicate_detection_history_time_window": "for subscriptions: the topic detects duplicates",
+    "alternate_name": "for geo-recovery pairs, which are not provisioned",
     "encryption": "customer-managed keys are not provisioned",
     "geo_data_replication": "not provisioned",
     "identity": "not provisioned",
@@ -95,7 +95,7 @@ NOT_OFFERED = {
 }
 PLACE = {"resource_group_name", "namespace_name"}
 CASES = {
-    # resource: its inputs with everything set, and what else the program gives
+    # resource: its inputs with every setting, and the program's other inputs
     servicebus.Queue: (queue_inputs(full.QUEUE), {*PLACE, "queue_name"}),
     servicebus.Topic: (topic_inputs(full.TOPIC), {*PLACE, "topic_name"}),
     servicebus.Subscription: (subscription_inputs(full.SUBSCRIPTION), {*PLACE, "topic_name", "subscription_name"}),
@@ -116,7 +116,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("resource", CASES, ids=lambda resource: str(resource.__name__))
-def test_the_tables_agree_with_azure_natives_own_class(resource: Any) -> None:
+def test_the_tables_match_the_azure_native_class(resource: Any) -> None:
     inputs, others = CASES[resource]
     parameters = _parameters(resource)
     ours = {snake_case(name) for name in inputs} | others
@@ -152,9 +152,7 @@ def test_the_tables_agree_with_azure_natives_own_class(resource: Any) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_nested_values_agree_with_azure_natives_own_class(
-    nested: Any, inputs: dict[str, Any], left_out: set[str]
-) -> None:
+def test_nested_values_match_the_azure_native_class(nested: Any, inputs: dict[str, Any], left_out: set[str]) -> None:
     parameters = _signature(nested)
 
     assert parameters.keys() - {snake_case(name) for name in inputs} == left_out
@@ -180,7 +178,7 @@ def _signature(args: Any) -> dict[str, inspect.Parameter]:
 
 
 def _fits(value: Any, parameter: inspect.Parameter) -> bool:
-    """By the plain type that stands first in `Union[bool, NoneType, Awaitable[..], ..]`."""
+    """Whether the value has the plain type, which comes first in `Union[bool, NoneType, Awaitable[...], ...]`."""
     plain = get_args(parameter.annotation)[0]
     origin = getattr(plain, "__origin__", plain)
     if not isinstance(origin, type):

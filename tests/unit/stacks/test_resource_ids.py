@@ -32,12 +32,12 @@ IDS = {
 }
 
 
-def test_every_type_has_its_id() -> None:
+def test_every_type_has_an_id() -> None:
     assert {kind: ids.resource_id(kind, INPUTS, SUBSCRIPTION) for kind in ids.PATHS} == IDS
 
 
 @pytest.mark.parametrize("kind", IDS)
-def test_an_id_tells_what_names_the_resource(kind: str) -> None:
+def test_an_id_is_parsed_back_into_its_parts(kind: str) -> None:
     parts = ids.path_parts(kind, IDS[kind])
 
     assert parts.pop("subscriptionId", SUBSCRIPTION) == SUBSCRIPTION
@@ -45,7 +45,7 @@ def test_an_id_tells_what_names_the_resource(kind: str) -> None:
     assert ids.resource_id(kind, parts, SUBSCRIPTION) == IDS[kind]
 
 
-def test_ids_of_azure_are_read_in_any_case() -> None:
+def test_azure_ids_are_case_insensitive() -> None:
     assert (
         ids.path_parts(ids.QUEUE, IDS[ids.QUEUE].replace("resourceGroups", "resourcegroups"))["queueName"] == "orders"
     )
@@ -56,7 +56,7 @@ def test_an_id_of_another_type_is_refused() -> None:
         ids.path_parts(ids.TOPIC, IDS[ids.QUEUE])
 
 
-def test_there_is_no_id_without_all_of_its_parts() -> None:
+def test_an_id_needs_all_of_its_parts() -> None:
     assert ids.resource_id(ids.QUEUE, INPUTS) is None
     assert ids.resource_id(ids.OWN_SUBSCRIPTION, {"topicName": "events"}) is None
     assert ids.resource_id("random:index:Password", INPUTS, SUBSCRIPTION) is None

@@ -25,7 +25,7 @@ names = st.text("abc-/.1", min_size=1, max_size=8)
 
 
 def specs_of(kind: type[Any], **given_: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Any value of the class: each field by its type, and those in `given_` as they say."""
+    """Values of the class: each field by its type, or by its strategy in `given_`."""
     fields = {
         field.name: given_[field.name] if field.name in given_ else _by_type(field)
         for field in msgspec.structs.fields(kind)
@@ -72,11 +72,11 @@ specs = specs_of(
 
 
 @given(specs)
-def test_a_spec_comes_back_from_its_document_as_it_was(spec: ServiceBusSpec) -> None:
+def test_a_spec_survives_a_round_trip_through_its_document(spec: ServiceBusSpec) -> None:
     assert from_document(json.loads(json.dumps(as_document(spec)))) == spec
 
 
-def test_a_document_has_only_what_differs_from_the_defaults() -> None:
+def test_a_document_contains_only_non_default_values() -> None:
     assert as_document(ServiceBusSpec(queues=(Queue(name="orders", sessions=True),))) == {
         "queues": [{"name": "orders", "sessions": True}]
     }
@@ -90,6 +90,6 @@ def test_a_document_has_only_what_differs_from_the_defaults() -> None:
         ({"namespace": {"name": "n", "tier": "Gold"}}, "Gold"),
     ],
 )
-def test_a_document_that_is_no_spec_is_refused_with_the_place(document: dict[str, Any], where: str) -> None:
+def test_an_invalid_document_is_refused_with_the_place(document: dict[str, Any], where: str) -> None:
     with pytest.raises(ValueError, match=where):
         from_document(document)
