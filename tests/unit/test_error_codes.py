@@ -1,4 +1,4 @@
-"""docs/reference/errors.md lists every code that can be met, with its kind and exit code, and no other."""
+"""docs/reference/errors.md lists exactly the codes that are raised, with their kinds and exit codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_every_code_is_documented_and_every_documented_code_exists() -> None:
     assert documented().keys() == raised(ROOT).keys()
 
 
-def test_each_code_has_the_kind_and_the_exit_code_that_the_page_says() -> None:
+def test_each_code_has_the_documented_kind_and_exit_code() -> None:
     for code, places in raised(ROOT).items():
         kinds = {kind for kind, _ in places}
         codes = {exit_code(of_kind(kind, code, "")) for kind in kinds}

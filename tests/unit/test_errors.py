@@ -1,4 +1,4 @@
-"""The error tree and the one place that decides exit codes."""
+"""The error tree, and the one place that determines exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dstream.errors import (
 ROOT = Path(__file__).parents[2]
 
 
-def test_several_configuration_errors_belong_to_the_tree() -> None:
+def test_several_configuration_errors_are_one_error_of_the_tree() -> None:
     found = ConfigErrors([ConfigError("config.missing", "a"), ConfigError("config.type", "b")])
     assert isinstance(found, DStreamError)
     assert (found.kind, found.code, found.message, exit_code(found)) == (
@@ -42,7 +42,7 @@ def test_a_transient_error_keeps_its_place_and_details() -> None:
     assert (error.place, error.details, error.retry_after_s) == (place, ("line",), 2.0)
 
 
-def test_the_drawing_of_the_tree_is_true() -> None:
+def test_the_drawing_of_the_tree_is_accurate() -> None:
     drawn = re.findall(r"[├└]── (\w+) +(\w+) +exit (\d)", errors.__doc__ or "")
     classes = {cls.__name__: cls for cls in DStreamError.__subclasses__() if cls.__module__ == "dstream.errors"}
     assert {name for name, _, _ in drawn} == set(classes)
@@ -60,12 +60,12 @@ def test_each_outcome_has_one_exit_code(outcome: Outcome, code: int) -> None:
     assert exit_code(outcome) == code
 
 
-def test_a_signal_that_interrupts_work_decides_the_exit_code() -> None:
+def test_a_signal_that_interrupts_work_determines_the_exit_code() -> None:
     assert exit_code("interrupted", signal=signal.SIGTERM) == 143
     assert exit_code("done", signal=signal.SIGTERM) == 0
 
 
-def test_unreachable_is_a_failure_of_the_run_once_it_ran() -> None:
+def test_an_unreachable_error_exits_with_1_once_the_run_has_started() -> None:
     error = UnreachableError("a.b", "gone")
     assert (exit_code(error), exit_code(error, was_running=True)) == (6, 1)
 
@@ -83,5 +83,5 @@ def numeric_exits() -> Iterator[str]:
                 yield f"{file.name}: {line.strip()}"
 
 
-def test_the_command_line_computes_no_signal_exit_codes_itself() -> None:
+def test_the_command_line_does_not_compute_signal_exit_codes() -> None:
     assert list(numeric_exits()) == []

@@ -1,4 +1,4 @@
-"""Imports follow the table in docs/architecture.md, and no modules import each other in a circle."""
+"""Imports follow the table in docs/architecture.md, and no modules import each other in a cycle."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PACKAGES = {
     "dstream_servicebus": "providers/servicebus",
     "dstream_sandbox": "sandbox",
 }
-"""Import packages, and the row or rows of the table that they are in."""
+"""Import packages and their folders, which are the rows of the table."""
 FREE_OF_CYCLES = ("dstream", "dstream_stacks", "dstream_mssql_cdc", "dstream_servicebus")
 LIGHT = ("azure", "pulumi", "pyodbc", "grpc", "rich", "click", "hcl2", "msgspec")
-"""Not imported before a provider's first line."""
+"""Packages that must not be imported before a provider's first line."""
 
 
 def _table() -> dict[str, set[str]]:
-    """Row -> the rows that it may import."""
+    """Row -> the rows that it can import."""
     text = (ROOT / "docs/architecture.md").read_text()
     rows = re.findall(r"^\| `([\w/]+)` \|[^|]*\|([^|]*)\|$", text, re.MULTILINE)
     allowed = {row: set(re.findall(r"`([\w/*]+)`", cell)) for row, cell in rows}
@@ -54,7 +54,7 @@ def _modules() -> dict[str, Path]:
 MODULES = _modules()
 
 
-def test_every_row_of_the_table_names_rows_of_the_table() -> None:
+def test_the_table_refers_only_to_its_own_rows() -> None:
     assert len(TABLE) > 20
     assert {name for names in TABLE.values() for name in names} - TABLE.keys() == set()
 
@@ -72,10 +72,10 @@ def test_a_row_imports_only_what_the_table_allows(row: str) -> None:
     assert wrong == []
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
-    """Imports inside functions and under TYPE_CHECKING count, too."""
+def test_no_modules_import_each_other_in_a_cycle() -> None:
+    """Imports in functions and under TYPE_CHECKING count as well."""
     graph = {name: set(_imports(name)) for name in MODULES if name.partition(".")[0] in FREE_OF_CYCLES}
-    assert [" -> ".join(circle) for circle in _circles(graph)] == []
+    assert [" -> ".join(cycle) for cycle in _cycles(graph)] == []
 
 
 @pytest.mark.parametrize("module", ["dstream.sdk", "dstream_mssql_cdc.__main__", "dstream_servicebus.__main__"])
@@ -86,7 +86,7 @@ def test_nothing_heavy_is_imported_before_a_providers_first_line(module: str) ->
 
 
 def _imports(name: str) -> Iterator[str]:
-    """The modules of the workspace that a module imports, wherever the statement is."""
+    """The workspace modules that a module imports, anywhere in the file."""
     for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)
@@ -102,12 +102,12 @@ def _row_of(module: str) -> str:
     return max((row for row in TABLE if f"{path}/".startswith(f"{row}/")), key=len)
 
 
-def _circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+def _cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
     """Each set of modules that reach each other (Tarjan's strongly connected components), as a list of names."""
     order: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []
-    circles: list[list[str]] = []
+    cycles: list[list[str]] = []
 
     def visit(name: str) -> None:
         order[name] = lowest[name] = len(order)
@@ -118,13 +118,13 @@ def _circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
             if each in stack:
                 lowest[name] = min(lowest[name], lowest[each])
         if lowest[name] == order[name]:
-            circle = stack[stack.index(name) :]
+            cycle = stack[stack.index(name) :]
             del stack[stack.index(name) :]
-            if len(circle) > 1 or name in graph[name]:
-                circles.append(sorted(circle))
+            if len(cycle) > 1 or name in graph[name]:
+                cycles.append(sorted(cycle))
 
     sys.setrecursionlimit(10_000)
     for name in graph:
         if name not in order:
             visit(name)
-    return circles
+    return cycles

@@ -1,4 +1,4 @@
-"""Programs started by the launcher: what they inherit, and what happens when they cannot start or lose their parent."""
+"""What programs inherit from the launcher, and what happens if they cannot start or their parent is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every relative link in the Markdown files leads to a file and, if it names one, to a heading."""
+"""Every relative link in a Markdown file points to an existing file and, if it has an anchor, to a heading."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def anchors(file: Path) -> set[str]:
-    """The anchors that GitHub gives to a file's headings."""
+    """The anchors that GitHub generates for a file's headings."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", file.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_relative_link_leads_somewhere(name: str) -> None:
+def test_every_relative_link_has_a_target(name: str) -> None:
     file = ROOT / name
     broken = []
     for path, anchor in LINK.findall(CODE.sub("", file.read_text())):

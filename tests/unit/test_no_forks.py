@@ -1,4 +1,4 @@
-"""Test processes run gRPC servers and other threads, so nothing may fork from them (conftest.py sees to it)."""
+"""Test processes run gRPC servers and other threads, so forking is forbidden (conftest.py enforces it)."""
 
 from __future__ import annotations
 

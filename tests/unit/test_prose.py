@@ -1,4 +1,4 @@
-"""Phrases that a native engineer would not write do not come back; CONTRIBUTING.md has the rules."""
+"""Phrases that a native engineer would not write are not reintroduced; CONTRIBUTING.md has the rules."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PHRASES = (
     r"\bwhere nothing is to do\b",
     r"\bdstream\[",  # `dstream` on the public index is an unrelated project
 )
-"""Regular expressions, matched without regard to case."""
+"""Regular expressions, matched case-insensitively."""
 FILES = [
     name
     for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()

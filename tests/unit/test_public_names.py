@@ -1,4 +1,4 @@
-"""Public names are deliberate: exports are complete and sorted, class names are unique."""
+"""Public names are deliberate: exports exist and are sorted, and class names are unique."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def test_every_exported_name_exists_and_the_list_is_sorted(package: str) -> None
 
 
 TWINS = {"Checkpoint", "Config", "Difference", "Resource", "Status", "Stop"}
-"""Names with a wire message in `dstream.protocol` and a class for authors in `dstream.sdk`; `Config` is each provider's
-own."""
+"""Names shared by a wire message in `dstream.protocol` and a class in `dstream.sdk`, and `Config`, which each provider
+has."""
 
 
 def test_public_class_names_are_unique() -> None:
-    """One word, one meaning, across everything that ships together. The sandbox is a program of its own."""
+    """One word, one meaning, across everything that ships together. The sandbox is a separate program."""
     places: dict[str, list[str]] = {}
     for folder in ("dstream", "providers", "stacks"):
         for file in sorted((ROOT / folder).rglob("*.py")):

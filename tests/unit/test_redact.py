@@ -1,4 +1,4 @@
-"""No secret in any text, by value, by shape or by name; and no more hidden than that."""
+"""Secrets are redacted in every text, by value, by shape or by name, and nothing else is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAS = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Root;SharedA
 
 
 @given(st.text(min_size=1, max_size=30), st.text(max_size=20), st.text(max_size=20))
-def test_a_marked_secret_is_never_left_in_a_text(secret: str, before: str, after: str) -> None:
+def test_a_marked_secret_never_remains_in_a_text(secret: str, before: str, after: str) -> None:
     clean = Redactor([secret]).text(before + secret + after)
     assert secret not in clean or secret in MASK or secret in before + MASK + after
 
@@ -33,7 +33,7 @@ def test_a_marked_secret_is_never_left_in_a_text(secret: str, before: str, after
         ("url p%40ss%20word%7B1%7D", "p%40ss%20word%7B1%7D", "url"),
     ],
 )
-def test_parts_of_config_strings_are_hidden_wherever_they_show_up(text: str, hidden: str, kept: str) -> None:
+def test_secret_parts_of_config_strings_are_hidden_in_any_form(text: str, hidden: str, kept: str) -> None:
     clean = Redactor(configs=[{"database": CONNECTION, "bus": SAS}]).text(text)
     assert hidden not in clean
     assert kept in clean
@@ -50,7 +50,7 @@ def test_parts_of_config_strings_are_hidden_wherever_they_show_up(text: str, hid
         ("password = unknown1", "unknown1"),
     ],
 )
-def test_known_shapes_are_hidden_also_when_nobody_marked_them(text: str, hidden: str) -> None:
+def test_known_shapes_are_hidden_without_a_mark(text: str, hidden: str) -> None:
     clean = Redactor().text(text)
     assert hidden not in clean
     assert MASK in clean
@@ -73,29 +73,29 @@ def test_known_shapes_are_hidden_also_when_nobody_marked_them(text: str, hidden:
         "API_KEY",
     ],
 )
-def test_telling_names(name: str) -> None:
+def test_secret_names_are_detected(name: str) -> None:
     assert is_secret_name(name)
     assert Redactor().value({name: "abc"}) == {name: MASK}
 
 
 @pytest.mark.parametrize("name", ["partition_key", "tables", "keyboard", "messageKey", "sessions", "monkey", "queue"])
-def test_innocent_names(name: str) -> None:
+def test_other_names_are_not_secret(name: str) -> None:
     assert not is_secret_name(name)
     assert Redactor().value({name: "abc"}) == {name: "abc"}
 
 
-def test_values_of_telling_fields_are_hidden_elsewhere_too() -> None:
+def test_values_of_secret_fields_are_hidden_elsewhere() -> None:
     redactor = Redactor(configs=[{"auth": [{"token": "t0k3n-value"}], "queue": "orders"}])
     assert redactor.text("got t0k3n-value for orders") == f"got {MASK} for orders"
 
 
-def test_a_secret_of_several_lines_is_hidden_line_by_line() -> None:
+def test_a_multi_line_secret_is_hidden_line_by_line() -> None:
     pem = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----"
     redactor = Redactor([pem])
     assert "kqhkiG9w0BAQEF" not in redactor.text("line 3 is kqhkiG9w0BAQEF")
 
 
-def test_nested_values_and_keys_are_reached() -> None:
+def test_nested_values_and_keys_are_redacted() -> None:
     redactor = Redactor(["s3cret"])
     assert redactor.value({"a": [{"b s3cret": "x s3cret"}, 1, None, True]}) == {
         "a": [{f"b {MASK}": f"x {MASK}"}, 1, None, True]
@@ -105,12 +105,12 @@ def test_nested_values_and_keys_are_reached() -> None:
 @pytest.mark.parametrize(
     "show", [json.dumps, repr, lambda text: json.dumps(json.dumps(text)), lambda text: repr([repr(text)])]
 )
-def test_a_secret_is_found_as_programs_quote_it(show: Callable[[str], str]) -> None:
+def test_a_quoted_or_escaped_secret_is_hidden(show: Callable[[str], str]) -> None:
     secret = 'Zq7 "x" \\ é'
     assert "Zq7" not in Redactor([secret]).text(f"config: {show(secret)}")
 
 
-def test_a_state_may_hold_names_of_columns_but_no_password() -> None:
+def test_a_state_can_contain_column_names_but_no_secrets() -> None:
     redactor = Redactor(
         ['marked "secret"'], [{"key": "CustomerId", "db": CONNECTION, "auth": {"tokens": ["to-k-en-1"]}}]
     )
@@ -119,14 +119,14 @@ def test_a_state_may_hold_names_of_columns_but_no_password() -> None:
     assert not redactor.is_in(b'{"column":"CustomerId","database":"Sales"}')
 
 
-def test_a_value_of_any_depth_is_cleaned_or_cut_off() -> None:
+def test_a_value_of_any_depth_is_redacted_or_truncated() -> None:
     value: Any = "s3cret"
     for _ in range(800):
         value = {"a": [value]}
     assert "s3cret" not in json.dumps(Redactor(["s3cret"]).value(value))
 
 
-def test_an_error_is_cleaned_in_all_its_texts() -> None:
+def test_every_text_of_an_error_is_redacted() -> None:
     place = SourceLocation("dstream.hcl", 3, source_line='pin = "s3cret"')
     error = ConfigError("x.y", "bad s3cret", hint="use s3cret", details=["s3cret"], place=place)
     clean = Redactor(["s3cret"]).error(error)
@@ -165,7 +165,7 @@ def test_a_line_of_the_configuration_is_shown_without_secrets(line: str, shown: 
 
 
 def one_line(secret: bool) -> st.SearchStrategy[str]:
-    """A value as HCL, all on one line: texts in it are "Zq7" where it is secret, "plain" where not."""
+    """A value as HCL on one line. Its texts are "Zq7" if it is secret, otherwise "plain"."""
     text = st.just('"Zq7"' if secret else '"plain"')
     return st.recursive(
         text,
@@ -191,7 +191,7 @@ def settings_of(secret: bool) -> st.SearchStrategy[str]:
     st.lists(settings_of(secret=False), min_size=1, max_size=4),
     st.sampled_from(["  keys {{ {} }}", "  {}", "[{{ {} }}]"]),
 )
-def test_of_nested_settings_on_one_line_the_secret_ones_are_masked_and_no_other(each: list[str], around: str) -> None:
+def test_only_secret_settings_on_a_line_are_masked(each: list[str], around: str) -> None:
     line = around.format(", ".join(each))
     shown = source_line(line)
     assert "Zq7" not in shown

@@ -1,4 +1,4 @@
-"""The checkpoint document: whole or not at all, private, and clear about what it can't read."""
+"""The checkpoint document: written atomically, private, and with clear errors if unreadable."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stored(state: bytes = RAW, seq: int = 7) -> StoredState:
     )
 
 
-def test_what_is_saved_is_loaded_and_the_state_byte_for_byte(tmp_path: Path) -> None:
+def test_a_saved_state_is_loaded_byte_for_byte(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "state", "dev", "orders")
     assert store.load() is None
     store.save(stored())
@@ -51,7 +51,7 @@ def test_the_document_names_its_version_task_and_providers(tmp_path: Path) -> No
     }
 
 
-def test_the_file_is_private_even_when_a_crash_left_a_readable_temporary(tmp_path: Path) -> None:
+def test_the_file_is_private_even_after_a_readable_leftover(tmp_path: Path) -> None:
     store = FileStore(tmp_path, "dev", "orders")
     (tmp_path / "dev").mkdir()
     left = tmp_path / "dev" / ".orders.json.new"
@@ -62,7 +62,7 @@ def test_the_file_is_private_even_when_a_crash_left_a_readable_temporary(tmp_pat
     assert not left.exists()
 
 
-def test_a_half_written_temporary_is_never_read(tmp_path: Path) -> None:
+def test_a_partial_temporary_file_is_never_read(tmp_path: Path) -> None:
     store = FileStore(tmp_path, "dev", "orders")
     store.save(stored(seq=1))
     (tmp_path / "dev" / ".orders.json.new").write_text('{"version":1,')
@@ -81,7 +81,7 @@ def test_a_half_written_temporary_is_never_read(tmp_path: Path) -> None:
         (b'{"version":2,"anything":"else"}', "state.newer"),
     ],
 )
-def test_what_it_cannot_read_is_an_error_and_never_an_empty_state(tmp_path: Path, content: bytes, code: str) -> None:
+def test_an_unreadable_document_is_an_error_not_an_empty_state(tmp_path: Path, content: bytes, code: str) -> None:
     store = FileStore(tmp_path, "dev", "orders")
     store.save(stored())
     store.path.write_bytes(content)
@@ -92,7 +92,7 @@ def test_what_it_cannot_read_is_an_error_and_never_an_empty_state(tmp_path: Path
     assert store.path.read_bytes() == content
 
 
-def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_state(tmp_path: Path) -> None:
     store = FileStore(tmp_path, "dev", "orders")
     store.save(stored(seq=1))
     (tmp_path / "dev" / ".orders.json.new").mkdir()
@@ -104,14 +104,14 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
     assert loaded.seq == 1
 
 
-def test_names_stay_inside_the_folder_and_tasks_apart(tmp_path: Path) -> None:
+def test_names_cannot_leave_the_folder_or_collide(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "state", "../up", "a/b")
     store.save(stored())
     assert store.path.parent.parent == tmp_path / "state"
     assert FileStore(tmp_path / "state", "../up", "a").load() is None
 
 
-def test_remove_forgets(tmp_path: Path) -> None:
+def test_remove_deletes_the_state(tmp_path: Path) -> None:
     store = FileStore(tmp_path, "dev", "orders")
     store.save(stored())
     assert store.remove()

@@ -1,4 +1,4 @@
-"""One holder at a time; its death releases."""
+"""The task lock has one holder at a time and is released when the holder dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dstream.state import TaskLock
 SINCE = datetime(2026, 11, 25, 9, 12, 0, tzinfo=UTC)
 
 
-def test_a_second_holder_is_told_who_has_it(tmp_path: Path) -> None:
+def test_a_second_holder_gets_an_error_that_names_the_first(tmp_path: Path) -> None:
     path = tmp_path / "dev" / "orders.lock"
     with TaskLock(path, "orders", SINCE):
         with pytest.raises(LockedError) as caught, TaskLock(path, "orders", SINCE):

@@ -1,4 +1,4 @@
-"""Ready when both providers of every task are, with the reason for each task that is not."""
+"""A run is ready once both providers of every task are. Each task that is not ready has a reason."""
 
 from __future__ import annotations
 
@@ -32,15 +32,13 @@ def watched(*events: tuple[str, dict[str, Any]]) -> RunsWatch:
         ([("run.started", {}), ("run.finished", {})], "finished"),
     ],
 )
-def test_a_task_is_ready_from_both_providers_ready_to_the_next_failure_or_end(
-    events: list[tuple[str, dict[str, Any]]], reason: str
-) -> None:
+def test_a_task_is_ready_until_its_next_failure_or_end(events: list[tuple[str, dict[str, Any]]], reason: str) -> None:
     readiness = watched(*events).readiness()
     assert readiness.is_ready is (reason == "")
     assert readiness.document()["tasks"]["orders"] == {"ready": reason == "", "reason": reason}
 
 
-def test_all_are_ready_only_when_each_one_is() -> None:
+def test_a_run_is_ready_once_every_task_is() -> None:
     runs = RunsWatch(["a", "b"])
     runs.of("a").log("info", "run.started")
     assert dict(runs.readiness().reasons) == {"b": "starting"}
@@ -52,7 +50,7 @@ def test_all_are_ready_only_when_each_one_is() -> None:
     }
 
 
-def test_rows_relayed_never_go_back_when_a_new_pair_begins_where_settled_rows_end() -> None:
+def test_rows_relayed_never_decrease_after_a_restart() -> None:
     watch = RunsWatch(["orders"]).of("orders")
     watch.progress(Progress(rows_relayed=100, rows_settled=60))
     watch.progress(Progress(rows_relayed=70, rows_settled=60))

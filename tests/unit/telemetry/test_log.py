@@ -1,4 +1,4 @@
-"""The same fields as text and as JSON, one line an event."""
+"""The same fields as text and as JSON, one line per event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def lines(format: LogFormat, level: str = "info") -> list[str]:  # noqa: A002
     return stream.getvalue().splitlines()
 
 
-def test_text_is_aligned_and_quotes_what_has_spaces() -> None:
+def test_text_is_aligned_and_values_with_spaces_are_quoted() -> None:
     assert lines("text") == [
         "2026-11-23T09:24:51Z info  run.summary      task=orders rows=217080 ratio=0.123457 drained=true",
         '2026-11-23T09:24:51Z warn  provider.log     message="said \\"no\\"" labels="{\\"a\\": 1}" empty=""',
@@ -42,6 +42,6 @@ def test_json_has_every_field() -> None:
     assert documents[1]["labels"] == {"a": 1}
 
 
-def test_levels_below_the_wanted_one_are_left_out() -> None:
+def test_events_below_the_minimum_level_are_omitted() -> None:
     assert len(lines("json", "debug")) == 3
     assert len(lines("json", "error")) == 0

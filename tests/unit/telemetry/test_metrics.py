@@ -1,4 +1,4 @@
-"""The text of /metrics, read by Prometheus' own parser; and its documentation, held to the code."""
+"""The text of /metrics, parsed with the Prometheus client, and its documentation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def samples(watched: RunsWatch) -> dict[tuple[str, tuple[tuple[str, str], ...]],
         for family in text_string_to_metric_families(render(watched).decode())
         for sample in family.samples
     ]
-    assert len(dict(found)) == len(found), "a sample twice"
+    assert len(dict(found)) == len(found), "duplicate sample"
     return dict(found)
 
 
@@ -36,7 +36,7 @@ def reported(name: str, kind: str, value: float, *, count: int = 1, **labels: st
     return MetricValue("input", name, kind, tuple(sorted(labels.items())), value, count)
 
 
-def test_every_figure_of_the_host_is_the_run_s_own() -> None:
+def test_every_host_metric_has_the_value_of_the_run() -> None:
     progress = Progress(
         rows_relayed=120,
         rows_settled=100,
@@ -63,11 +63,11 @@ def test_every_figure_of_the_host_is_the_run_s_own() -> None:
     assert set(found) == {metric.name for metric in HOST_METRICS}
 
 
-def test_lag_is_absent_until_the_input_says_it() -> None:
+def test_lag_is_absent_until_first_reported() -> None:
     assert not [name for name, _ in samples(runs(Progress())) if name == "dstream_lag_seconds"]
 
 
-def test_each_task_has_samples_of_its_own() -> None:
+def test_each_task_has_its_own_samples() -> None:
     both = RunsWatch(["a", 'b "quoted"'])
     both.of("a").progress(Progress(rows_settled=1))
     found = samples(both)
@@ -75,7 +75,7 @@ def test_each_task_has_samples_of_its_own() -> None:
     assert found["dstream_rows_settled_total", (("task", 'b "quoted"'),)] == 0
 
 
-def test_a_provider_s_figures_have_its_role_and_labels() -> None:
+def test_provider_metrics_have_its_role_and_labels() -> None:
     metrics = (
         reported("rows_read", "counter", 5, table="dbo.A"),
         reported("rows_read", "counter", 7, table="dbo.B"),
@@ -91,7 +91,7 @@ def test_a_provider_s_figures_have_its_role_and_labels() -> None:
     assert found["dstream_provider_batch_seconds_count", own] == 9
 
 
-def test_what_a_provider_calls_its_figures_can_not_spoil_the_page() -> None:
+def test_provider_metric_names_cannot_break_the_page() -> None:
     metrics = (
         reported("x", "gauge", 1),
         reported("x", "histogram", 2),
@@ -113,11 +113,11 @@ def test_what_a_provider_calls_its_figures_can_not_spoil_the_page() -> None:
     }
 
 
-def test_nothing_goes_through_the_global_registry() -> None:
+def test_the_global_registry_is_not_used() -> None:
     render(runs(Progress()))
     assert not [family for family in REGISTRY.collect() if family.name.startswith("dstream")]
 
 
-def test_the_documentation_lists_every_figure_as_the_code_has_it() -> None:
+def test_the_documentation_lists_every_metric() -> None:
     rows = re.findall(r"^\| `(dstream_[a-z_]+)` \| (\w+) \| ([^|]+) \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE)
     assert rows == [(metric.name, metric.kind, metric.unit, metric.meaning) for metric in HOST_METRICS]
