@@ -61,8 +61,10 @@ class Trees:
         return found
 
     def save(self) -> None:
-        """Cache the trees for the next command."""
-        if self._used.keys() != self._cached.keys():
+        """Cache the trees for the next command, except very deep ones."""
+        if self._used.keys() == self._cached.keys():
+            return
+        with contextlib.suppress(RecursionError):
             cached_files.write(self._file, msgspec.json.encode(self._used))
             cached_files.keep_newest(_SUBFOLDER, _MOST_FILES)
 
