@@ -297,7 +297,7 @@ def test_status_shows_drift_figures_and_the_stream(place: Place) -> None:
         "\n"
         "Fix the drift: dstream init t   ·   accept it: dstream status t --refresh-only\n"
     )
-    assert "77 real" in (place.folder / "status.md").read_text()
+    assert "77 actual" in (place.folder / "status.md").read_text()
     document = json.loads(place.dstream("status", "t", "--json").stdout)
     assert document["tasks"][0]["figures"][0]["values"] == {"active": 1204}
 

@@ -39,6 +39,7 @@ class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
             resource_id=lambda _, inputs: f"/queues/{inputs['name']}",
             config_path_of=lambda _, name: f"queues.{name}",
             holds=lambda step: int(step.outputs["messages"]),
+            held="messages",
             message=lambda steps: f"{len(steps)} queues",
             figures=_figures,
         )
