@@ -1,4 +1,4 @@
-"""`python -m tests.bench [SUBJECT..]`."""
+"""`python -m tests.bench [SUBJECT...]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dstream run A B` and `--all`: concurrent, isolated, one exit code. Also other ways to start and end a run."""
+"""`dstream run A B` and `--all`: concurrent, isolated, one exit code. Also the options that limit or reset a run."""
 
 from __future__ import annotations
 
