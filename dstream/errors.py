@@ -194,7 +194,7 @@ _OUTCOMES: dict[Outcome, int] = {
 
 
 def exit_code(outcome: DStreamError | Outcome, *, was_running: bool = False, signal: int = 0) -> int:
-    """Return the exit code of a process (docs/reference/cli.md#exit-codes): the only place that decides it.
+    """Return the exit code of a process (docs/reference/cli.md#exit-codes). Nothing else decides it.
 
     `was_running`: both providers had been ready. `signal`: the one that interrupted the work, 0 for none.
     """

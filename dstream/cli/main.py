@@ -51,7 +51,7 @@ def _exit_code(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except DStreamError as error:
-        from dstream.cli.render import show_errors  # `--help` and `version` do without it
+        from dstream.cli.render import show_errors  # not needed by `--help` and `version`
 
         show_errors(error, sys.stderr)
         return exit_code(error)

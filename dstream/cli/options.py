@@ -77,7 +77,7 @@ class Options:
         return [shlex.quote(part) for part in parts]
 
     def repeat_in(self, error: DStreamError) -> None:
-        """Add these options to the commands that its hints suggest in backticks: `dstream run orders`."""
+        """Add these options to the commands that the error's hints suggest in backticks: `dstream run orders`."""
         if again := " ".join(self.again):
             for each in error.errors:
                 each.hint = _SUGGESTED.sub(lambda match: f"{match[0]} {again}", each.hint)

@@ -158,7 +158,7 @@ class Commands:
         return self._session.refresh()
 
     def _record(self, *, is_destroyed: bool) -> StackRecord | None:
-        """Return the record. Raises ConfigError if this program cannot continue (`is_destroyed`: delete) from it."""
+        """Return the record. Raises ConfigError if this program cannot use it; `is_destroyed`: only to destroy it."""
         record = self._session.record()
         if record is not None:
             self._definition.check_recorded(record.types_and_names, is_destroyed)

@@ -1,7 +1,7 @@
 """The provider's side of the pipes: stdin and stdout as raw descriptors, heartbeats, and exit when orphaned.
 
-fd 1 is moved aside at start and replaced by stderr, so that a stray print() cannot corrupt the stream. Reads and writes
-use os.read and os.write: a thread blocked in a buffered stdin would abort the interpreter at exit.
+At start, stdout moves to another descriptor and fd 1 becomes stderr, so that a stray print() cannot corrupt the stream.
+Reads and writes use os.read and os.write: a thread blocked in a buffered stdin would abort the interpreter at exit.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Channel:
         os.write(self._wake_write, b"!")
 
     def read_chunk(self, timeout_s: float | None = None) -> bytes | None:
-        """The next bytes; b"" at the end of stdin, None after a timeout or a call of `wake`."""
+        """Return the next bytes; b"" at the end of stdin, None after a timeout or a call of `wake`."""
         if self._rest:
             chunk, self._rest = self._rest, b""
             return chunk
@@ -64,7 +64,7 @@ class Channel:
         return os.read(self._in, CHUNK) if readable else None
 
     def read_line(self) -> bytes:
-        """One line without its newline; b"" at the end of stdin."""
+        """Return one line without its newline; b"" at the end of stdin."""
         parts: list[bytes] = []
         while chunk := self.read_chunk():
             head, newline, self._rest = chunk.partition(b"\n")
@@ -74,13 +74,13 @@ class Channel:
         return b"".join(parts)
 
     def lines(self) -> Iterator[bytes]:
-        """Lines without their newlines, until the end of stdin."""
+        """Yield lines without their newlines, until the end of stdin."""
         while line := self.read_line():
             yield line
 
 
 def die_with_parent() -> None:
-    """Ask for SIGKILL when the host dies (Linux; elsewhere, `LifeSigns` notices)."""
+    """Request SIGKILL for when the host dies (Linux; elsewhere, `LifeSigns` detects it)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

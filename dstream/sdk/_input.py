@@ -97,7 +97,7 @@ class InputRun:
         self._channel.send(data)
 
     def _listen(self) -> None:
-        """Runs until the host closes stdin. A legacy host does so immediately, before `welcome`, and sends no acks."""
+        """Run until the host closes stdin. A legacy host does so immediately, before `welcome`, and sends no acks."""
         welcomed = False
         for line in self._channel.lines():
             message = decode_control(line)

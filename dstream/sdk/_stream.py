@@ -46,7 +46,7 @@ class Checkpoint(NamedTuple):
 
 
 class Stop:
-    """Tells `read` to stop."""
+    """The request that `read` should stop."""
 
     def __init__(self, before_wait: Callable[[], None] = lambda: None) -> None:
         from threading import Event

@@ -59,7 +59,7 @@ class TaskLock:
 
     @staticmethod
     def holder(path: Path) -> TaskLockHolder | None:
-        """The last recorded holder; None if the lock is free."""
+        """Return the recorded holder; None if the lock is free."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=TaskLockHolder)
         except (OSError, msgspec.DecodeError):

@@ -33,7 +33,7 @@ def test_a_plan_file_is_applied_once_and_holds_no_secret(place: Place) -> None:
     assert list(place.world["real"]) == ["orders"]
     again = place.dstream("init", "t", "--plan", "plan.json", "--yes")
     assert again.returncode == 5  # its changes have already been made
-    assert "nothing is left to create" in again.stderr
+    assert "planned create is no longer needed" in again.stderr
 
 
 def test_a_plan_file_is_shown_without_dstream_hcl(place: Place) -> None:

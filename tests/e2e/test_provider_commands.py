@@ -134,7 +134,7 @@ def test_show_lists_the_settings_and_marks_secrets(dstream: DStream) -> None:
     shown = dstream("provider", "show", "mssql_cdc").stdout
     assert shown.startswith("mssql_cdc 0.1.0 · input · ")
     assert "\n  db_connection_string   text; secret; required\n" in shown
-    assert '\n  poll_interval   text or number, as "250ms"; default "1s"\n' in shown
+    assert '\n  poll_interval   text or number, e.g. "250ms"; default "1s"\n' in shown
     settings = {
         each["path"]: each
         for each in json.loads(dstream("provider", "show", "servicebus", "--json").stdout)["settings"]

@@ -28,7 +28,7 @@ def test_status_and_destroy_skip_an_unset_setting_they_do_not_need(place: Place)
     for command in (["status", "t"], ["plan", "t", "--destroy"], ["destroy", "t", "--yes"]):
         done = place.dstream(*command)
         assert done.returncode == 0, done.stderr
-        assert done.stderr.count("capacity left out: the environment variable CAPACITY is not set") == 1
+        assert done.stderr.count("capacity ignored: the environment variable CAPACITY is not set") == 1
     assert place.world["real"] == {}
 
 

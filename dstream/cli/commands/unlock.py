@@ -36,7 +36,7 @@ def unlock(task: str, options: Options, *, yes: bool) -> int:
         _end(options, task, f"The stack of {task} is not locked.", [], released=False)
         return 0
     for each in found or ():
-        click.echo(f"{task} is locked by {each}{', which is dead' if each.is_dead else ''}.", err=True)
+        click.echo(f"{task} is locked by {each}{', which no longer exists' if each.is_dead else ''}.", err=True)
     if not yes:
         _ask(task)
     from dstream.infra.engine.unlock import release

@@ -1,8 +1,7 @@
-"""Settings left out of `status` and `destroy` because they need an environment variable that is not set.
+"""Settings that `status` and `destroy` ignore because they need an environment variable that is not set.
 
-Both go by the record, so a setting that only `run` uses must not block a clean-up. Only the provider can tell which
-settings those are: its schema marks them with `x-run-only`. Any other unset setting stays an error, since it may name
-what to delete.
+Both commands use the record, so a setting that only `run` needs must not block a clean-up. The provider's schema marks
+such settings with `x-run-only`. Any other unset setting is an error, since it may identify what to delete.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dstream.host.provider.describe import introduce
 
 
 def left_out(project: Project, task: Task) -> list[str]:
-    """Explain each setting left out of the task's output. Raises ConfigErrors for those that may be needed."""
+    """Return a message for each ignored setting of the output. Raises ConfigErrors for settings that may be needed."""
     block = task.output
     if not block.unset:
         return []
@@ -28,18 +27,18 @@ def left_out(project: Project, task: Task) -> list[str]:
     needed = [error for name, error in block.unset.items() if not _is_run_only(name, settings, block)]
     if needed:
         raise ConfigErrors([each for error in needed for each in error.errors])
-    return [f"{name} left out: {error.errors[0].message}" for name, error in block.unset.items()]
+    return [f"{name} ignored: {error.errors[0].message}" for name, error in block.unset.items()]
 
 
 def _settings(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The top-level settings of a schema, which may be a reference into its own definitions."""
+    """Return the top-level settings of a schema, which may be a reference to one of its definitions."""
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     found = schema.get("$defs", {}).get(name, schema).get("properties")
     return found if isinstance(found, Mapping) else {}
 
 
 def _is_run_only(name: str, settings: Mapping[str, Any], block: ProviderBlock) -> bool:
-    """Whether `x-run-only` is true, or an object of settings that all have the given values."""
+    """Return whether `x-run-only` is true, or an object of settings that all have these values."""
     mark = settings.get(name, {}).get("x-run-only")
     if not isinstance(mark, Mapping):
         return mark is True

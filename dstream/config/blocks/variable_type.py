@@ -67,7 +67,7 @@ def read_value(text: str, wanted: VariableType) -> Value:
         expression = parse_expression(text)
         value = Evaluator(_NoNames(), {}).evaluate(expression)
     except Problem:
-        raise NotConvertible("something that cannot be parsed as one") from None
+        raise NotConvertible("an invalid expression") from None
     return wanted.convert(value)
 
 

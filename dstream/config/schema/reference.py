@@ -83,7 +83,8 @@ def _type(schema: Schema, document: Schema) -> str:
         return " or ".join(json.dumps(each, ensure_ascii=False) for each in choices if each is not None)
     if schema.get("examples"):
         return (
-            " or ".join(_NAMES.get(each, each) for each in _kinds(schema)) + f", as {json.dumps(schema['examples'][0])}"
+            " or ".join(_NAMES.get(each, each) for each in _kinds(schema))
+            + f", e.g. {json.dumps(schema['examples'][0])}"
         )
     kinds = [_NAMES.get(each, each) for each in _kinds(schema) if each != "null"]
     text = " or ".join(kinds) or "anything"

@@ -179,7 +179,7 @@ class Evaluator:
         except NotConvertible as error:
             raise Problem("config.type", f"the index of a list must be a number, not {error}", access.at) from None
         if not isinstance(index, int) or not 0 <= index < len(target):
-            message = f"the list has {len(target)} items; index out of range: {to_text(index)}"
+            message = f"index {to_text(index)} is out of range for a list of length {len(target)}"
             raise Problem("config.undefined", message, access.at)
         item: Value = target[index]
         return item

@@ -140,7 +140,7 @@ def secret_in_state(spec: ProviderSpec) -> SystemFault:
         "state.secret",
         f'input provider "{spec.label}" put a secret into its state; the state was not stored',
         place=spec.place,
-        hint="Report this to the provider's author: a state must hold only a position, never credentials.",
+        hint="Report this to the provider's author: a state must contain only a position, never credentials.",
     )
 
 

@@ -40,7 +40,7 @@ class MustRestart(Exception):
 class ProviderLink:
     """A running provider. Create it and shut it down on one thread, which must outlive the process.
 
-    Raises ConfigError if the provider can't be started.
+    Raises ConfigError if the provider cannot be started.
     """
 
     reader: threading.Thread | None = None

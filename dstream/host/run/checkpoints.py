@@ -92,7 +92,7 @@ class Checkpoints(threading.Thread):
 
     @property
     def is_complete(self) -> bool:
-        """Whether, in addition, the last state is stored."""
+        """Whether, in addition, the input's last state is stored."""
         with self._changed:
             return self._has_ended and self._last_stored == self._ledger.last_opened
 

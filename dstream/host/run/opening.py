@@ -76,7 +76,7 @@ class Opening:
         self._await_ready(side)
         side.writer.join(timeout=self._job.start_timeout_s)
         if side.writer.is_alive():
-            raise self._not_ready(side, "reading of line 1")
+            raise self._not_ready(side, "read of line 1")
 
     def make_input_ready(self, checkpoints: Checkpoints, modes: Modes, state: msgspec.Raw) -> None:
         side = self._pair.input
@@ -131,7 +131,7 @@ class Opening:
                 raise self._not_ready(self._pair.side(min(waiting)), waited_for)
 
     def _may_be_gone(self, side: AnySide) -> bool:
-        """A legacy input may write its rows and exit before it gets line 1."""
+        """A legacy input may write its rows and exit before it receives line 1."""
         handshake = side.handshake
         return side.role == "input" and handshake.is_legacy and handshake.is_ready and side.process.exit_code == 0
 

@@ -2,7 +2,7 @@
 
 The threads of a run, each the only one on its pipe (rule 7):
 
-    main            starts the processes, orders start and drain, decides; never touches a row
+    main            starts the processes, controls start and drain, decides; never touches a row
     input-stdout    the relay: input.stdout -> output.stdin, the only path that may block
     output-stdout   acks -> ledger
     state-writer    settled state -> disk, then the ack -> input-stdin

@@ -115,7 +115,7 @@ def engine_environment(
 
 
 def _absolute(url: str, work_dir: Path) -> str:
-    """Make a `file://` URL absolute: the engine runs in another folder than the user."""
+    """Make a `file://` URL absolute: the engine runs in a different folder."""
     if not url.startswith(_FILE):
         return url
     path = url.removeprefix(_FILE)

@@ -48,7 +48,7 @@ def is_deleted(step: Step) -> bool:
 
 
 def refuse(found: Mapping[str, Loss], definition: Definition) -> None:
-    """Raises RefusedError `plan.data_loss` if anything would be lost."""
+    """Raise RefusedError `plan.data_loss` if anything would be lost."""
     if not found:
         return
     named = "; ".join(f"{each.step.name} ({each.step.op}) {each.note(definition.held)}" for each in found.values())

@@ -275,7 +275,7 @@ def _locked(path: Path, context: InfrastructureContext) -> Iterator[None]:
                 raise LockedError(
                     "test_infrastructure.locked",
                     f"{path.name} is held by {holder}",
-                    hint="Wait for it with --lock-timeout 5m",
+                    hint="Wait for it with --lock-timeout 5m.",
                 )
             context.stop.wait(0.05)
             context.check()
@@ -294,14 +294,15 @@ def _flock(descriptor: int) -> bool:
 
 
 def _refuse_what_was_not_shown(now: Mapping[str, Any], context: InfrastructureContext) -> None:
-    """Raises RefusedError `test_infrastructure.stale` if the changes differ from the plan."""
+    """Raise RefusedError `test_infrastructure.stale` if the changes differ from the plan."""
     shown = context.options.expect
     if shown is None:
         return
     moved = [_moved(name, shown["steps"].get(name), step) for name, step in now["steps"].items()]
     if context.options.exact:
         moved += [
-            f"{name}: nothing is left to {shown['steps'][name]['op']}" for name in shown["steps"].keys() - now["steps"]
+            f"{name}: planned {shown['steps'][name]['op']} is no longer needed"
+            for name in shown["steps"].keys() - now["steps"]
         ]
         moved += [f"the {part} changed" for part in ("config", "recorded") if shown[part] != now[part]]
     moved = [each for each in moved if each]
@@ -329,7 +330,7 @@ def _refuse_data_loss(steps: Sequence[Resource], context: InfrastructureContext)
         raise RefusedError(
             "test_infrastructure.data_loss",
             f"messages would be lost: {', '.join(f'{each.name} holds {each.holds:,}' for each in losing)}",
-            hint="Receive them first, or allow the loss with --allow-data-loss",
+            hint="Receive them first, or allow the loss with --allow-data-loss.",
         )
 
 

@@ -363,9 +363,9 @@ NAMES = [
         "an index out of range",
         in_config("a = [1][▸1]"),
         "config.undefined",
-        "the list has 1 items; index out of range: 1",
+        "index 1 is out of range for a list of length 1",
     ),
-    Case("a negative index", in_config("a = [1][▸-1]"), "config.undefined", "index out of range: -1"),
+    Case("a negative index", in_config("a = [1][▸-1]"), "config.undefined", "index -1 is out of range"),
     Case("a local that refers to itself", "locals {\n  ▸a = local.a\n}", "config.cycle", "local.a → local.a"),
     Case(
         "a cycle of locals",

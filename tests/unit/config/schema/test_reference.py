@@ -38,7 +38,7 @@ def test_each_setting_has_its_path_type_default_and_description() -> None:
     assert address.description == "host and port"
     assert (found["tables"].type, found["tables"].required) == ("list of text or whole number", True)
     assert (found["mode"].type, found["mode"].default) == ('"json" or "text"', '"json"')
-    assert (found["pause"].type, found["pause"].default) == ('text or number, as "250ms"', '"1s"')
+    assert (found["pause"].type, found["pause"].default) == ('text or number, e.g. "250ms"', '"1s"')
     assert found["batch"].description == "How rows are put together."
     assert (found["batch.size"].type, found["batch.size"].default) == (
         "whole number, at least 1, at most 5,000",
