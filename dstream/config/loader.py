@@ -49,7 +49,7 @@ def load(
     cannot be read.
 
     - `variables`: values for `variable` blocks; text is parsed according to the variable's type.
-    - `only`: evaluate the config of these tasks; that of others stays empty and need not be valid.
+    - `only`: evaluate the config of these tasks; that of others is not evaluated and stays empty.
     - `roles`: likewise for the blocks with these roles.
     - `ask_vaults`: if false, connect to nothing: settings that need a key vault are omitted and listed in
       `ProviderBlock.unread`.

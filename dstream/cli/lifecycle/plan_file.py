@@ -81,7 +81,7 @@ class PlanFile(msgspec.Struct, frozen=True):
 
 
 def planned(project: Project, command: Command, options: PlanOptions, answers: Sequence[Answer]) -> PlanFile:
-    """Return the plan file for these answers. Raises ConfigError `plan.no_document` if a provider returned none."""
+    """Return the plan file. Raises ConfigError `plan.no_document` if a provider returned no plan document."""
     return PlanFile(
         SCHEMA_VERSION,
         "dstream.plan",

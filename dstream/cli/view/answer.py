@@ -16,7 +16,7 @@ from dstream.protocol.lifecycle import ListedResource
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The result for one task. `label`: the provider's name in the configuration."""
+    """The result for one task. `label`: the provider as written in the configuration."""
 
     task: str
     label: str

@@ -33,7 +33,7 @@ _HOST_CHECKPOINT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """What the host does for providers of the original protocol."""
+    """What the providers leave to the host."""
 
     input_is_legacy: bool = False
     """It has no control lines, may write text between rows, and ends at EOF if it exits with 0."""
