@@ -21,8 +21,8 @@ ENTITIES = (
 )
 """Everything that `init` creates for a topic, as named in the sandbox's faults."""
 
-IN_THE_SUITE = [(ENTITIES[0], "before"), (ENTITIES[5], "after")]
-"""The first and the last in order of creation; `make soak` tests all of them, before and after."""
+IN_THE_SUITE = [(ENTITIES[5], "after")]
+"""The last in order of creation; `make soak` tests all of them, before and after."""
 
 
 def interrupted(project: Provisioned, case: Case, entity: str, when: str, number: signal.Signals) -> None:
