@@ -191,7 +191,7 @@ def test_ctrl_c_stops_a_sandbox_in_the_foreground(commands: Commands) -> None:
         _, told = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Press Ctrl-C to stop it." in told
-    assert "started again" not in told
+    assert "restarting" not in told
     assert ended(before.sqlserver or 0)
     assert ended(before.servicebus or 0)
     assert commands.running is None
