@@ -15,20 +15,20 @@ from tests.conformance.runs import script
 
 
 @dataclass
-class Told:
+class CommandReport:
     """The events, resources and diagnostics that a command reported."""
 
     events: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     resources: list[Resource] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    begun: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         self.events.append((level, event, fields))
 
     def resource(self, resource: Resource) -> None:
         self.resources.append(resource)
-        self.begun.set()
+        self.started.set()
 
     def diagnostic(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
@@ -58,15 +58,17 @@ def lifecycle_job(spec: ProviderSpec, **changes: Any) -> LifecycleJob:
     return replace(plain, **changes)
 
 
-def carry_out(job: LifecycleJob, told: Told | None = None, stop: StopRequest | None = None) -> LifecycleOutcome:
-    return run_lifecycle(job, events=told or Told(), stop=stop or StopRequest())
+def carry_out(
+    job: LifecycleJob, report: CommandReport | None = None, stop: StopRequest | None = None
+) -> LifecycleOutcome:
+    return run_lifecycle(job, events=report or CommandReport(), stop=stop or StopRequest())
 
 
 class Background:
     """A command in its own thread, so that a test can stop it."""
 
     def __init__(self, job: LifecycleJob) -> None:
-        self.told = Told()
+        self.report = CommandReport()
         self.stop = StopRequest()
         self._outcome: LifecycleOutcome | None = None
         self._thread = threading.Thread(target=self._run, args=(job,))
@@ -78,4 +80,4 @@ class Background:
         return self._outcome
 
     def _run(self, job: LifecycleJob) -> None:
-        self._outcome = carry_out(job, self.told, self.stop)
+        self._outcome = carry_out(job, self.report, self.stop)

@@ -16,7 +16,7 @@ import pytest
 from dstream.errors import ConfigError, exit_code
 from dstream.host import ProviderSpec
 from dstream.protocol.lifecycle import LifecycleName
-from tests.conformance.lifecycles import Told, carry_out, lifecycle_job
+from tests.conformance.lifecycles import CommandReport, carry_out, lifecycle_job
 from tests.conformance.runs import job, provider, run, script, stored_state
 
 HERE = Path(__file__).parent / "legacy"
@@ -98,7 +98,7 @@ def test_an_input_in_the_output_block_refuses_lifecycle_commands(input_: str, le
         if input_ == "v1"
         else legacy(input_, "input", rows=ROWS)
     )
-    told = Told()
+    report = CommandReport()
     with pytest.raises(ConfigError, match="is an input provider and doesn't support lifecycle commands") as caught:
-        carry_out(lifecycle_job(spec, hello_timeout_s=0.3 if input_ != "v1" else 10.0), told)
+        carry_out(lifecycle_job(spec, hello_timeout_s=0.3 if input_ != "v1" else 10.0), report)
     assert exit_code(caught.value) == 3

@@ -11,11 +11,11 @@ import pytest
 from dstream.errors import DStreamError, exit_code
 from dstream.host import NoInfrastructure
 from tests.conformance.commands import wait_until
-from tests.conformance.lifecycles import Background, Told, carry_out, scripted
+from tests.conformance.lifecycles import Background, CommandReport, carry_out, scripted
 
 
-def heard(folder: Path) -> list[str]:
-    path = folder / "heard"
+def received(folder: Path) -> list[str]:
+    path = folder / "received"
     return path.read_text().split() if path.exists() else []
 
 
@@ -26,21 +26,21 @@ def failure(folder: Path, kind: str) -> DStreamError:
 
 
 def test_progress_and_result_are_reported_and_the_exit_code_is_ignored(tmp_path: Path) -> None:
-    told = Told()
-    outcome = carry_out(scripted(tmp_path, "works"), told)
-    assert heard(tmp_path) == ["init"]
-    assert [(each.phase, each.name) for each in told.resources] == [("started", "orders"), ("done", "orders")]
-    assert [each.message for each in told.diagnostics] == ["the tier is small"]
+    report = CommandReport()
+    outcome = carry_out(scripted(tmp_path, "works"), report)
+    assert received(tmp_path) == ["init"]
+    assert [(each.phase, each.name) for each in report.resources] == [("started", "orders"), ("done", "orders")]
+    assert [each.message for each in report.diagnostics] == ["the tier is small"]
     assert (outcome.provider, outcome.error, outcome.is_interrupted) == ("world", None, False)
     assert [(each.name, each.op) for each in outcome.resources] == [("orders", "create")]
     assert outcome.outputs == {"a": 1}
 
 
 def test_secrets_are_redacted_in_progress_logs_and_result(tmp_path: Path) -> None:
-    told = Told()
-    outcome = carry_out(scripted(tmp_path, "works", password="hunter2-canary"), told)
-    assert "hunter2" not in repr((outcome, told.events, told.resources))
-    assert told.resources[1].diff[0].new == "***"
+    report = CommandReport()
+    outcome = carry_out(scripted(tmp_path, "works", password="hunter2-canary"), report)
+    assert "hunter2" not in repr((outcome, report.events, report.resources))
+    assert report.resources[1].diff[0].new == "***"
 
 
 def test_a_failed_result_carries_its_code_kind_and_place(tmp_path: Path) -> None:
@@ -78,16 +78,16 @@ def test_a_control_line_over_the_limit_is_an_error(tmp_path: Path) -> None:
 
 def test_a_quiet_legacy_provider_is_reported_and_can_be_cancelled(tmp_path: Path) -> None:
     running = Background(replace(scripted(tmp_path, "quiet"), hello_timeout_s=0.2, quiet_s=0.2))
-    wait_until(lambda: "provider.quiet" in [event for _, event, _ in running.told.events], "provider.quiet is logged")
+    wait_until(lambda: "provider.quiet" in [event for _, event, _ in running.report.events], "provider.quiet is logged")
     running.stop.request()
     assert running.outcome().is_interrupted
 
 
 @pytest.mark.parametrize("kind", ["closes", "unterminated", "stays"])
 def test_provider_behavior_after_its_result_is_not_an_error(kind: str, tmp_path: Path) -> None:
-    told = Told()
-    assert carry_out(replace(scripted(tmp_path, kind), exit_grace_s=0.2), told).error is None
-    assert told.events == []
+    report = CommandReport()
+    assert carry_out(replace(scripted(tmp_path, kind), exit_grace_s=0.2), report).error is None
+    assert report.events == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_an_unsuitable_provider_is_refused_before_line_1(kind: str, code: str, w
     assert (error.code, exit_code(error), str(error.place)) == (code, 3, "dstream.hcl:12")
     assert words in error.message
     assert error.hint
-    assert heard(tmp_path) == []
+    assert received(tmp_path) == []
     assert isinstance(error, NoInfrastructure) == (kind == "no_infrastructure")
 
 
@@ -114,15 +114,15 @@ def test_a_late_hello_restarts_the_provider(tmp_path: Path) -> None:
 
 def test_stop_cancels_and_waits_for_the_provider_to_finish(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "cancels"))
-    assert running.told.begun.wait(60)
+    assert running.report.started.wait(60)
     running.stop.request()
     assert running.outcome().is_interrupted
-    assert heard(tmp_path) == ["init", "stop"]
+    assert received(tmp_path) == ["init", "stop"]
 
 
 def test_a_command_that_succeeds_despite_a_stop_is_successful(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "finishes"))
-    assert running.told.begun.wait(60)
+    assert running.report.started.wait(60)
     running.stop.request()
     outcome = running.outcome()
     assert (outcome.is_interrupted, outcome.error, outcome.outputs) == (False, None, {"a": 1})
@@ -130,7 +130,7 @@ def test_a_command_that_succeeds_despite_a_stop_is_successful(tmp_path: Path) ->
 
 def test_a_second_stop_kills_the_provider(tmp_path: Path) -> None:
     running = Background(scripted(tmp_path, "stubborn"))
-    assert running.told.begun.wait(60)
+    assert running.report.started.wait(60)
     running.stop.request()
     running.stop.request()
     assert running.outcome().is_interrupted
@@ -138,7 +138,7 @@ def test_a_second_stop_kills_the_provider(tmp_path: Path) -> None:
 
 def test_a_cancelled_command_is_killed_at_its_deadline(tmp_path: Path) -> None:
     running = Background(replace(scripted(tmp_path, "stubborn"), cancel_deadline_s=0.2))
-    assert running.told.begun.wait(60)
+    assert running.report.started.wait(60)
     running.stop.request()
     assert running.outcome().is_interrupted
 

@@ -162,9 +162,9 @@ def test_init_resumes_after_partial_failure(place: Place) -> None:
     done = place.dstream("init", "t", "--yes")
     assert done.returncode == 1
     assert "Created 1, failed 1 in" in done.stdout
-    told = lines_of(done.stderr)
-    assert [line.split()[0] for line in told[:3]] == ["✓", "!", "Error:"]
-    assert [line for line in told[3:] if "dstream.hcl" not in line and "│" not in line] == []
+    stderr_lines = lines_of(done.stderr)
+    assert [line.split()[0] for line in stderr_lines[:3]] == ["✓", "!", "Error:"]
+    assert [line for line in stderr_lines[3:] if "dstream.hcl" not in line and "│" not in line] == []
     assert place.world["recorded"] == {"orders": QUEUES["orders"]}
     place.queues()
     assert "Created 1, unchanged 1 in" in place.dstream("init", "t", "--yes").stdout

@@ -58,10 +58,10 @@ def killed_init(place: Place) -> None:
 
 def clean(done: subprocess.CompletedProcess[str]) -> int:
     """The exit code of a command, after checking that stderr has only progress and, if it failed, one error."""
-    told = [line for line in done.stderr.splitlines() if line]
-    errors = [number for number, line in enumerate(told) if line.startswith("Error: ")]
+    stderr_lines = [line for line in done.stderr.splitlines() if line]
+    errors = [number for number, line in enumerate(stderr_lines) if line.startswith("Error: ")]
     assert len(errors) == bool(done.returncode), done.stderr
-    progress, error = (told[: errors[0]], told[errors[0] + 1 :]) if errors else (told, [])
+    progress, error = (stderr_lines[: errors[0]], stderr_lines[errors[0] + 1 :]) if errors else (stderr_lines, [])
     stray = [line for line in progress if not SHOWN.fullmatch(line)]
     stray += [line for line in error if not line.startswith("  ")]
     assert stray == [], done.stderr

@@ -17,7 +17,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "dstream"
 
 
-def test_a_file_that_was_never_written_is_empty() -> None:
+def test_a_missing_file_reads_as_empty() -> None:
     assert cache.read("a.json") == b""
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from wire import command, complain, fault_of, hear, hello, raw, say
+from wire import command, fault_of, hello, raw, receive, say, write_stderr
 
 hello("input", os.environ.get("NAME", "rows"), "checkpoint", "ack", "drain", *os.environ.get("MORE", "once").split())
 line_1 = command()
@@ -21,8 +21,8 @@ if "starts" in config:
     with open(config["starts"], "a") as file:
         file.write(json.dumps({"from": line_1["run"]["from"], "state": state}) + "\n")
 if fault == "not_ready":
-    complain("waiting for a database")
-    hear()
+    write_stderr("waiting for a database")
+    receive()
     time.sleep(60)
 if fault == "refuses":
     error = {
@@ -37,9 +37,9 @@ if fault == "refuses":
 if fault == "killed_early":
     os.kill(os.getpid(), signal.SIGKILL)
 if fault == "early_exit":
-    complain("can't find libfoo.so")
+    write_stderr("can't find libfoo.so")
     sys.exit(7)
-welcome = hear()
+welcome = receive()
 if config.get("ignores_sigterm"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 say({"status": "ready"})
@@ -55,8 +55,8 @@ written = threading.Event()
 def listen():
     if fault == "chatters":  # reads no ack while it writes
         written.wait()
-    while (heard := hear()) is not None:
-        message = heard[1]
+    while (received := receive()) is not None:
+        message = received[1]
         if message["dstream"] == "stop" and fault != "deaf":
             stopped.set()
         if message["dstream"] == "ack":
@@ -135,7 +135,7 @@ for n in range(first, first + rows):
     pending += 1
     done += 1
     if fault == "chatters":
-        complain("z" * 200_000)
+        write_stderr("z" * 200_000)
     if fault and done == config.get("after", 3):
         fail(pending)
     if pending == every:

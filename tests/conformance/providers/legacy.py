@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from wire import complain, raw
+from wire import raw, write_stderr
 
 kind = sys.argv[1]
 
@@ -64,7 +64,7 @@ if kind in ("sink", "sink_fails", "quiet_sink"):
         sink.write(line)
     sink.close()
     raw(b"bye\n")
-    complain("closed")
+    write_stderr("closed")
     sys.exit(5 if kind == "sink_fails" else 0)
 if kind == "quiet":
     whole_stdin()

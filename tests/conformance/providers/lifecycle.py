@@ -5,14 +5,14 @@ import signal
 import sys
 import time
 
-from wire import command, complain, hear, hello, raw, say
+from wire import command, hello, raw, receive, say, write_stderr
 
 kind = sys.argv[1]
 folder = sys.argv[2]
 
 
 def note(text):
-    with open(os.path.join(folder, "heard"), "a") as file:
+    with open(os.path.join(folder, "received"), "a") as file:
         file.write(text + "\n")
 
 
@@ -55,7 +55,7 @@ if kind == "fails":
 if kind == "fails_plainly":
     say({"status": "Failed", "message": "no reason"})
 if kind == "dies":
-    complain("out of memory")
+    write_stderr("out of memory")
     os.kill(os.getpid(), signal.SIGKILL)
 if kind == "leaves":
     sys.exit(0)
@@ -76,14 +76,14 @@ if kind == "stays":
     time.sleep(30)
 if kind == "cancels":
     say({"dstream": "resource", "phase": "started", "type": "t", "name": "orders", "op": "create"})
-    while (heard := hear()) is not None:
-        note(heard[1]["dstream"])
+    while (received := receive()) is not None:
+        note(received[1]["dstream"])
         say({"status": "Failed", "message": "cancelled", "error": None})
         sys.exit(1)
     note("eof")
 if kind == "finishes":
     say({"dstream": "resource", "phase": "started", "type": "t", "name": "orders", "op": "create"})
-    hear()
+    receive()
     success()
 if kind in ("stubborn", "silent"):
     signal.signal(signal.SIGTERM, lambda *_: None)

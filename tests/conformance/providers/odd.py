@@ -3,7 +3,7 @@
 import sys
 import time
 
-from wire import complain, hello, raw
+from wire import hello, raw, write_stderr
 
 kind = sys.argv[1]
 if kind == "prose":
@@ -18,7 +18,7 @@ if kind == "json":
 if kind == "quiet":
     time.sleep(60)
 if kind == "gone":
-    complain("no module named foo")
+    write_stderr("no module named foo")
     sys.exit(2)
 if kind == "protocol_2":
     hello("input", "future", "checkpoint", "ack", protocol=2)

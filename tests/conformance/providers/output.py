@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from wire import command, complain, fault_of, hear, hello, raw, say
+from wire import command, fault_of, hello, raw, receive, say, write_stderr
 
 hello("output", os.environ.get("OUT_NAME", "sink"), "ack", *os.environ.get("OUT_MORE", "").split())
 config = command()["config"]
@@ -47,7 +47,7 @@ def fail(seq, n):
         say({"dstream": "error", "code": "sink.full", "kind": "system", "message": "disk full", "hint": "make room"})
         sys.exit(1)
     if fault == "exit":
-        complain("last words")
+        write_stderr("last words")
         sys.exit(9)
     if fault == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -69,7 +69,7 @@ def fail(seq, n):
     if fault == "silent":
         time.sleep(60)
     if fault == "stuck":
-        while hear() is not None:
+        while receive() is not None:
             pass
         time.sleep(60)
 
@@ -78,15 +78,15 @@ settled = since = rejected = 0
 stop_seen = False
 sink = open(config["sink"], "ab") if "sink" in config else open(os.devnull, "wb")  # noqa: SIM115
 held = []
-while (heard := hear()) is not None:
-    line, message = heard
+while (received := receive()) is not None:
+    line, message = received
     if message is None:
         sink.write(line)
         since += 1
         if fault == "chatters":  # writes more than its pipes hold while its stdin is full
             for _ in range(30):
                 say({"dstream": "log", "level": "debug", "event": "row", "text": "x" * 60_000})
-                complain("y" * 15_000)
+                write_stderr("y" * 15_000)
         if config.get("delay"):
             time.sleep(config["delay"])
     elif message["dstream"] == "checkpoint":

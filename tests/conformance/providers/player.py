@@ -4,12 +4,12 @@ import json
 import os
 import sys
 
-from wire import hear, raw
+from wire import raw, receive
 
 
 def wait_for(wanted):
-    while (heard := hear()) is not None:
-        message = heard[1] or {}
+    while (received := receive()) is not None:
+        message = received[1] or {}
         if wanted != "eof" and wanted.items() <= message.items():
             return
     if wanted != "eof":

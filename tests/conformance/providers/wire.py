@@ -15,7 +15,7 @@ def raw(data):
         view = view[os.write(1, view) :]
 
 
-def complain(text):
+def write_stderr(text):
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
@@ -54,7 +54,7 @@ def _read_lines():
 _lines = _read_lines()
 
 
-def hear():
+def receive():
     """The next line from the host as (text, message or None for data); None at EOF."""
     line = next(_lines, None)
     if line is None:
@@ -63,7 +63,7 @@ def hear():
 
 
 def command():
-    heard = hear()
-    if heard is None:
+    received = receive()
+    if received is None:
         sys.exit(0)
-    return heard[1]
+    return received[1]

@@ -72,7 +72,7 @@ def test_help_lists_every_command_with_its_short_help() -> None:
     assert all(entry.short_help in text for entry in COMMANDS.values())
 
 
-def test_a_command_of_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_of_a_missing_package_shows_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [])
 
     with pytest.raises(click.UsageError, match=r"`dstream demo` needs the sandbox.*'dstream-cli\[sandbox\]'"):

@@ -10,11 +10,11 @@ from tests.unit.servicebus.messages import messages
 ALL = Cut(1 << 30, 1 << 30)
 
 
-def a_lane() -> Lane:
+def new_lane() -> Lane:
     return Lane(LaneKey("q", None, None))
 
 
-def a_ticket(count: int) -> Ticket:
+def new_ticket(count: int) -> Ticket:
     return Ticket(Batch([], 0), count)
 
 
@@ -24,17 +24,17 @@ def settle(lane: Lane, count: int) -> None:
 
 
 def test_messages_keep_their_order_across_writes() -> None:
-    lane = a_lane()
+    lane = new_lane()
     first, second = messages(3), messages(2)
-    lane.add(a_ticket(3), first)
-    lane.add(a_ticket(2), second)
+    lane.add(new_ticket(3), first)
+    lane.add(new_ticket(2), second)
 
     assert lane.head(ALL) == first + second
 
 
 def test_unsettled_messages_are_sent_again() -> None:
-    lane = a_lane()
-    lane.add(a_ticket(3), messages(3))
+    lane = new_lane()
+    lane.add(new_ticket(3), messages(3))
 
     once = lane.head(Cut(1 << 30, 2))
 
@@ -42,8 +42,8 @@ def test_unsettled_messages_are_sent_again() -> None:
 
 
 def test_a_write_is_done_once_its_last_message_is_settled() -> None:
-    lane = a_lane()
-    first, second = a_ticket(3), a_ticket(2)
+    lane = new_lane()
+    first, second = new_ticket(3), new_ticket(2)
     lane.add(first, messages(3))
     lane.add(second, messages(2))
 
@@ -58,10 +58,10 @@ def test_a_write_is_done_once_its_last_message_is_settled() -> None:
 
 
 def test_settling_a_part_keeps_the_rest_in_order() -> None:
-    lane = a_lane()
+    lane = new_lane()
     all_of_them = messages(9)
-    lane.add(a_ticket(5), all_of_them[:5])
-    lane.add(a_ticket(4), all_of_them[5:])
+    lane.add(new_ticket(5), all_of_them[:5])
+    lane.add(new_ticket(4), all_of_them[5:])
 
     settle(lane, 2)
 
@@ -80,7 +80,7 @@ def test_rejected_messages_are_counted_in_their_batch() -> None:
 
 
 def test_a_failed_write_stays_failed() -> None:
-    ticket = a_ticket(1)
+    ticket = new_ticket(1)
     ticket.fail(RuntimeError("gone"))
     ticket.fail(RuntimeError("later"))
 
@@ -91,4 +91,4 @@ def test_a_failed_write_stays_failed() -> None:
 
 
 def test_an_empty_write_is_done_immediately() -> None:
-    assert a_ticket(0).future.done()
+    assert new_ticket(0).future.done()

@@ -1,4 +1,4 @@
-"""The grammar is loaded only for files that are not cached, and its own cache is kept where it can be."""
+"""The grammar is loaded only for files that are not cached, and its own cache is kept in a writable folder."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "dstream" / "syntax"
 
 
-def test_a_file_parsed_before_does_not_need_the_grammar(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_file_does_not_need_the_grammar(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _body(TEXT)
     monkeypatch.delattr(hcl2, "parses_to_tree")
 
@@ -72,7 +72,7 @@ def test_a_changed_expression_in_a_string_is_parsed_again(cache: Path) -> None:
     assert _body(TEXT.replace("var.b", "5 + 1")) != _body(TEXT)
 
 
-def test_a_changed_text_of_a_string_is_not_taken_from_the_cache(cache: Path) -> None:
+def test_changed_text_in_a_string_is_not_served_from_the_cache(cache: Path) -> None:
     _body(TEXT)
 
     changed = _body(TEXT.replace("hunter2", "hunter3"))
@@ -82,7 +82,7 @@ def test_a_changed_text_of_a_string_is_not_taken_from_the_cache(cache: Path) -> 
     assert value.value == "hunter3"
 
 
-def test_the_cache_holds_no_text_of_strings(cache: Path) -> None:
+def test_the_cache_contains_no_string_values(cache: Path) -> None:
     _body(TEXT)
 
     (file,) = cache.iterdir()
@@ -112,11 +112,11 @@ def test_template_output_outside_strings_is_not_cached(cache: Path, text: str, c
 def test_a_damaged_cache_is_replaced(cache: Path, content: bytes) -> None:
     first = _body(TEXT)
     (file,) = cache.iterdir()
-    sound = file.read_bytes()
+    valid = file.read_bytes()
     file.write_bytes(content)
 
     assert _body(TEXT) == first
-    assert file.read_bytes() == sound
+    assert file.read_bytes() == valid
 
 
 def test_a_new_version_of_the_grammar_is_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,15 +16,15 @@ RECORDED = Path(__file__).parent / "recorded"
 
 
 def replayed(name: str) -> tuple[EngineEvents, list[tuple[str, str, str]]]:
-    told: list[tuple[str, str, str]] = []
+    reported: list[tuple[str, str, str]] = []
 
     def on_step(step: Step, phase: str, why: str) -> None:
-        told.append((step.name, phase, why))
+        reported.append((step.name, phase, why))
 
     events = EngineEvents(on_step)
     for line in (RECORDED / f"{name}.jsonl").read_text().splitlines():
         events.take(EngineEvent.from_json(json.loads(line)))
-    return events, told
+    return events, reported
 
 
 def steps(found: list[Step]) -> dict[str, Step]:
@@ -32,7 +32,7 @@ def steps(found: list[Step]) -> dict[str, Step]:
 
 
 def test_a_creation_shows_each_property_and_no_secret() -> None:
-    events, told = replayed("create")
+    events, reported = replayed("create")
     made = steps(events.steps)
     assert {name: each.op for name, each in made.items()} == {"q1": "create", "q2": "create"}
     assert [tuple(each) for each in made["q1"].diff] == [
@@ -45,7 +45,7 @@ def test_a_creation_shows_each_property_and_no_secret() -> None:
     assert (made["q1"].id, made["q1"].type) == ("/queues/q1", "cloud:index:Queue")
     assert made["q2"].outputs["secret"] == "***"
     assert events.outputs == {"names": ["q1", "q2"], "s": "***"}
-    assert sorted(told) == sorted((name, phase, "") for name in ("q1", "q2") for phase in ("started", "done"))
+    assert sorted(reported) == sorted((name, phase, "") for name in ("q1", "q2") for phase in ("started", "done"))
 
 
 def test_a_refresh_shows_recorded_and_actual_values() -> None:
@@ -91,7 +91,7 @@ def test_an_actual_value_that_matches_the_program_is_only_recorded() -> None:
 
 
 def test_a_replacement_is_one_step_and_a_failure_has_the_providers_message() -> None:
-    events, told = replayed("replace-and-fail")
+    events, reported = replayed("replace-and-fail")
     done = steps(events.steps)
     assert {name: each.op for name, each in done.items()} == {"q1": "replace", "q2": "update", "q3": "create"}
     assert [tuple(each) for each in done["q1"].diff] == [
@@ -100,9 +100,9 @@ def test_a_replacement_is_one_step_and_a_failure_has_the_providers_message() -> 
         ("sessions", None, True),
     ]
     assert [tuple(each) for each in done["q2"].diff] == [("secret", "***", "***")]
-    assert ("q3", "failed", "no more\nqueues") in told
+    assert ("q3", "failed", "no more\nqueues") in reported
     for name in ("q1", "q2"):
-        phases = [phase for each, phase, _ in told if each == name]
+        phases = [phase for each, phase, _ in reported if each == name]
         assert phases[:1] == ["started"]
         assert phases.count("done") + [each.name for each in events.unfinished].count(name) == 1
 
@@ -143,13 +143,13 @@ def event(kind: str, op: str, urn: str = "urn:pulumi:dev::t::cloud:index:Queue::
     ids=["deleted first", "created first"],
 )
 def test_a_replacement_starts_with_its_first_half_and_ends_with_its_last(halves: list[str]) -> None:
-    told: list[str] = []
-    events = EngineEvents(lambda step, phase, _: told.append(f"{step.op} {phase}"))
+    reported: list[str] = []
+    events = EngineEvents(lambda step, phase, _: reported.append(f"{step.op} {phase}"))
     for op in halves:
-        assert "replace done" not in told
+        assert "replace done" not in reported
         events.take(event("resourcePreEvent", op))
         events.take(event("resOutputsEvent", op))
-    assert told == ["replace started", "replace done"]
+    assert reported == ["replace started", "replace done"]
     assert events.unfinished == []
 
 
