@@ -98,7 +98,7 @@ def test_the_example_providers_pass(module: str, config: dict[str, Any], skipped
     assert {each.check.name for each in report.results if each.outcome == "skipped"} == skipped
 
 
-def test_the_example_with_infrastructure_passes_and_all_its_resources_are_deleted(tmp_path: Path) -> None:
+def test_the_example_with_infrastructure_passes_and_cleans_up(tmp_path: Path) -> None:
     file = tmp_path / "world.json"
     config = {"file": str(file), "resources": {"orders": {"size": 1}, "payments": {"size": 2}}}
     report = check_provider([*MODULE, "dstream.sdk.examples.test_infrastructure"], config, lifecycle=True)

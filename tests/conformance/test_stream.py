@@ -91,7 +91,7 @@ def test_an_unknown_control_line_is_ignored(tmp_path: Path) -> None:
     assert summary.rows == 10
 
 
-def test_an_input_may_exit_right_after_its_end_line(tmp_path: Path) -> None:
+def test_an_input_can_exit_right_after_its_end_line(tmp_path: Path) -> None:
     output = provider("output.py", 12, sink=str(tmp_path / "sink"), delay=0.02)
     summary = run(job(tmp_path, input=provider("input.py", 3, fault="leaves_at_end"), output=output))
     assert (summary.rows, summary.drained) == (10, True)

@@ -214,7 +214,7 @@ def test_an_input_refuses_lifecycle_commands(peers: list[Peer]) -> None:
     assert peer.process.wait(60) == 3
 
 
-def test_a_legacy_host_gets_no_control_lines_and_eof_is_no_stop(peers: list[Peer]) -> None:
+def test_a_legacy_host_gets_no_control_lines_and_eof_is_not_a_stop(peers: list[Peer]) -> None:
     peer = start(peers, COUNTER, legacy_host=True)
     peer.write(command({"interval": "1ms", "count": 2}))
     peer.close()

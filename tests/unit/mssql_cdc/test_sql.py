@@ -39,7 +39,7 @@ def test_operations_select_the_rows_that_are_read() -> None:
     assert sql.operation_codes(["delete", "insert"], before_images=True) == (1, 2)
 
 
-def test_the_provider_loads_neither_driver_nor_msgspec_before_its_first_line() -> None:
+def test_the_driver_and_msgspec_are_not_loaded_before_the_first_line() -> None:
     code = (
         "import sys; import dstream_mssql_cdc.__main__; "
         "print([name for name in ('pyodbc', 'msgspec', 'decimal', 'mssql_python_odbc') if name in sys.modules])"

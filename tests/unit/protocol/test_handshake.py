@@ -46,7 +46,7 @@ def test_ready_answers_line_1() -> None:
     assert handshake.is_ready
 
 
-def test_ready_before_line_1_is_out_of_place() -> None:
+def test_ready_before_line_1_is_a_bad_line() -> None:
     handshake = greeted()
     with pytest.raises(BadLine, match="before the host had written line 1"):
         handshake.heard(b'{"status":"ready"}')
@@ -64,12 +64,12 @@ def test_a_legacy_error_status_has_only_a_message() -> None:
     )
 
 
-def test_an_error_line_may_come_before_line_1() -> None:
+def test_an_error_line_can_arrive_before_line_1() -> None:
     line = b'{"dstream":"error","code":"a.b","kind":"config","message":"m","config_path":"tables[0]"}'
     assert greeted().heard(line) == Refused(ErrorBody("a.b", "config", "m", "", "tables[0]"))
 
 
-def test_telemetry_may_come_at_any_time_after_hello() -> None:
+def test_telemetry_can_arrive_at_any_time_after_hello() -> None:
     assert greeted().heard(b'{"dstream":"heartbeat"}') == Told(Heartbeat(), b'{"dstream":"heartbeat"}')
 
 
@@ -138,7 +138,7 @@ def test_the_first_control_line_must_be_a_complete_hello(line: bytes) -> None:
         b'{"status":"Success"}',
     ],
 )
-def test_data_and_stream_lines_before_ready_are_out_of_place(line: bytes) -> None:
+def test_data_and_stream_lines_before_ready_are_bad_lines(line: bytes) -> None:
     with pytest.raises(BadLine):
         asked().heard(line)
 

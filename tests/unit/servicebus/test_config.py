@@ -37,7 +37,7 @@ def test_a_connection_string_overrides_the_namespace() -> None:
     assert access(config(namespace="sb-orders")).entry == KEY
 
 
-def test_a_namespace_without_connection_string_signs_in_with_the_default_credential() -> None:
+def test_a_namespace_alone_uses_the_default_credential() -> None:
     entra = decode_config({"namespace": "sb-orders", "queue": "q"}, Config)
 
     assert access(entra).entry == Entra("sb-orders", "default", "", "", "")

@@ -114,7 +114,7 @@ def test_a_foreign_document_is_a_config_error(foreign: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("op", ["same", "update", "import", "create"])
-def test_an_interrupted_creation_may_or_may_not_exist(op: str, exact: bool) -> None:
+def test_an_interrupted_creation_can_exist_or_not(op: str, exact: bool) -> None:
     begun = step("q2", op, *(SHOWN[1].diff if op == "create" else ()))
     checked([SHOWN[0], begun], exact=exact, looked_up=[begun.urn])
     with pytest.raises(RefusedError, match="q2: planned create, now replace"):
@@ -123,7 +123,7 @@ def test_an_interrupted_creation_may_or_may_not_exist(op: str, exact: bool) -> N
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("op", ["same", "update", "import", "create", "replace"])
-def test_any_part_of_an_interrupted_replacement_may_be_left(op: str, exact: bool) -> None:
+def test_any_part_of_an_interrupted_replacement_can_be_left(op: str, exact: bool) -> None:
     shown = [step("topic", "replace"), step("topic/rule", "replace")]
     built = plan_document(shown, spec=SPEC, state="s1", engine="3.259.0", destroy=False)
 
