@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from dstream.host.lifecycle.command import run_lifecycle
     from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
     from dstream.host.provider.spec import ProviderSpec
+    from dstream.host.run.condition import CONDITION_PHASES, Condition, RunPhase
     from dstream.host.run.control_socket import ask_host, socket_path
     from dstream.host.run.job import (
         Events,
         Job,
         MetricValue,
-        Phase,
         Progress,
         RestartPolicy,
         RunSummary,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dstream.host.run.run import run_task
 
 _MODULES = {
+    "CONDITION_PHASES": "dstream.host.run.condition",
+    "Condition": "dstream.host.run.condition",
     "Events": "dstream.host.run.job",
     "Job": "dstream.host.run.job",
     "LifecycleEvents": "dstream.host.lifecycle.job",
@@ -33,10 +35,10 @@ _MODULES = {
     "LifecycleOutcome": "dstream.host.lifecycle.job",
     "MetricValue": "dstream.host.run.job",
     "NoInfrastructure": "dstream.host.lifecycle.job",
-    "Phase": "dstream.host.run.job",
     "Progress": "dstream.host.run.job",
     "ProviderSpec": "dstream.host.provider.spec",
     "RestartPolicy": "dstream.host.run.job",
+    "RunPhase": "dstream.host.run.condition",
     "RunSummary": "dstream.host.run.job",
     "StopRequest": "dstream.host.run.job",
     "ask_host": "dstream.host.run.control_socket",
@@ -46,6 +48,8 @@ _MODULES = {
 }
 
 __all__ = [
+    "CONDITION_PHASES",
+    "Condition",
     "Events",
     "Job",
     "LifecycleEvents",
@@ -53,10 +57,10 @@ __all__ = [
     "LifecycleOutcome",
     "MetricValue",
     "NoInfrastructure",
-    "Phase",
     "Progress",
     "ProviderSpec",
     "RestartPolicy",
+    "RunPhase",
     "RunSummary",
     "StopRequest",
     "ask_host",

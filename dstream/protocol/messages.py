@@ -117,10 +117,12 @@ class End(msgspec.Struct, frozen=True, tag_field="dstream", tag="end"):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag_field="dstream", tag="heartbeat", omit_defaults=True):
-    """Shows that the provider is alive. `phase`: snapshot, stream, idle or throttled."""
+    """Shows that the provider is alive. `phase`: snapshot, stream, idle, throttled or reconnecting; `reason`: why it is
+    throttled or reconnecting, for people."""
 
     phase: str = "stream"
     lag_ms: int | None = None
+    reason: str = ""
 
 
 class Log(msgspec.Struct, frozen=True, tag_field="dstream", tag="log"):

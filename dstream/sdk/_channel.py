@@ -94,8 +94,15 @@ def live_on_without_parent() -> None:
 class LifeSigns:
     """A thread that sends heartbeats, and exits the process or calls `orphaned` when its parent is gone."""
 
-    def __init__(self, beat: Callable[[], None], orphaned: Callable[[], None] = lambda: os._exit(1)) -> None:
+    def __init__(
+        self,
+        beat: Callable[[], None],
+        has_news: Callable[[], bool],
+        orphaned: Callable[[], None] = lambda: os._exit(1),
+    ) -> None:
+        """`has_news`: whether to call `beat` at the next look, once per second, instead of at the next interval."""
         self._beat = beat
+        self._has_news = has_news
         self._orphaned = orphaned
         self._parent = os.getppid()
         self._ended = threading.Event()
@@ -116,6 +123,6 @@ class LifeSigns:
             if os.getppid() != self._parent:
                 self._orphaned()
             waited_s += check_s
-            if waited_s >= interval_s:
+            if waited_s >= interval_s or self._has_news():
                 waited_s = 0.0
                 self._beat()

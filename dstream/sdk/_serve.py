@@ -107,7 +107,7 @@ class _Service:
             return exit_code(error)
         provider.telemetry = Telemetry(self._channel.send) if self._channel.has_host else StderrTelemetry()
         run = LifecycleRun(provider, self._channel, command)  # type: ignore[arg-type]  # checked on the class
-        life = LifeSigns(provider.telemetry.beat, orphaned=run.stop.set)
+        life = LifeSigns(provider.telemetry.beat, provider.telemetry.has_news, orphaned=run.stop.set)
         life.start()
         try:
             return 0 if run.go() else 1
@@ -130,7 +130,7 @@ class _Service:
             provider.infrastructure = command.infrastructure
         provider.host_keeps_state = self._channel.has_host
         provider.telemetry = Telemetry(self._channel.send) if self._channel.has_host else StderrTelemetry()
-        life = LifeSigns(provider.telemetry.beat)
+        life = LifeSigns(provider.telemetry.beat, provider.telemetry.has_news)
         life.start()
         try:
             provider.start()

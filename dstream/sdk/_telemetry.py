@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -11,6 +13,7 @@ import msgspec
 from dstream.protocol.messages import Heartbeat, Metric, encode
 
 Send = Callable[[bytes], None]
+ProviderPhase = Literal["snapshot", "stream", "idle", "throttled", "reconnecting"]
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -18,9 +21,13 @@ class Telemetry:
     """Sent to the host as control lines. Never pass a secret: the host redacts it, but only after it has passed through
     the pipe."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, clock: Callable[[], float] = time.monotonic) -> None:
         self._send = send
-        self._heartbeat = Heartbeat()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._now = self._sent = Heartbeat()
+        self._measured_s = 0.0
+        self._worst_lag_ms: int | None = None
 
     def debug(self, event: str, **fields: Any) -> None:
         self._log("debug", event, fields)
@@ -40,13 +47,36 @@ class Telemetry:
     def gauge(self, name: str, value: float, **labels: str) -> None:
         self._send(encode(Metric(name, "gauge", value, labels)))
 
-    def phase(self, phase: Literal["snapshot", "stream", "idle", "throttled"], lag_ms: int | None = None) -> None:
-        """Sent with the next heartbeat."""
-        self._heartbeat = Heartbeat(phase, lag_ms)
+    def phase(self, phase: ProviderPhase, lag_ms: int | None = None, *, reason: str = "") -> None:
+        """Report the phase, within a second. `lag_ms`, of an input: the age of the oldest unread change, measured now;
+        None keeps the last one. `reason`: why it is throttled or reconnecting, with the host's name.
+
+        A task whose provider is reconnecting is not ready, and the lag of its input grows."""
+        with self._lock:
+            if lag_ms is None:
+                lag_ms = self._now.lag_ms
+            else:
+                self._measured_s = self._clock()
+                self._worst_lag_ms = max(lag_ms, self._worst_lag_ms or 0)
+            self._now = Heartbeat(phase, lag_ms, reason)
+
+    def has_news(self) -> bool:
+        """Whether the next heartbeat differs from the last one."""
+        with self._lock:
+            return Heartbeat(self._now.phase, self._worst_lag_ms, self._now.reason) != self._sent
 
     def beat(self) -> None:
-        """Send a heartbeat; the SDK does so every 10 seconds."""
-        self._send(encode(self._heartbeat))
+        """Send a heartbeat; the SDK does so every 10 seconds, and every second while there is news.
+
+        The lag is the largest since the last heartbeat: a change that was read at once may have waited for its poll.
+        """
+        with self._lock:
+            now, lag_ms = self._now, self._worst_lag_ms
+            self._sent = Heartbeat(now.phase, lag_ms, now.reason)
+            self._worst_lag_ms = now.lag_ms
+            if now.phase == "reconnecting" and lag_ms is not None:
+                lag_ms += round((self._clock() - self._measured_s) * 1000)
+        self._send(encode(Heartbeat(now.phase, lag_ms, now.reason)))
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
         self._send(_encode({"dstream": "log", "level": level, "event": event, **fields}) + b"\n")

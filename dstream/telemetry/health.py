@@ -1,8 +1,7 @@
-"""The health of this process's runs, from their events: the latest figures of each, and whether it is ready.
+"""The health of this process's runs: the latest figures of each, and whether it is ready.
 
-A task is ready while both of its providers are. If a provider dies or stays silent (60 s without a heartbeat), the task
-is not ready until the new pair is. Runs report on their own threads and readers read on others; each value is replaced
-as a whole, so no lock is needed.
+The host decides the condition of a task (`Condition`); this only keeps the newest. Runs report on their own threads and
+readers read on others; each value is replaced as a whole, so no lock is needed.
 """
 
 from __future__ import annotations
@@ -11,29 +10,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dstream.host import Progress
-
-_STARTING = "starting"
+from dstream.host import Condition, Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The health of all tasks; `reasons` explains each one that is not ready."""
+    """The health of all tasks."""
 
-    tasks: tuple[str, ...]
-    reasons: Mapping[str, str]
+    conditions: Mapping[str, Condition]
 
     @property
     def is_ready(self) -> bool:
-        return not self.reasons
+        return all(condition.is_ready for condition in self.conditions.values())
 
     def document(self) -> dict[str, Any]:
-        """The document that /readyz returns."""
+        """The document that /readyz returns. A task's `reason` is empty while it is streaming."""
         return {
             "schema_version": 1,
             "ready": self.is_ready,
             "tasks": {
-                task: {"ready": task not in self.reasons, "reason": self.reasons.get(task, "")} for task in self.tasks
+                task: {
+                    "ready": condition.is_ready,
+                    "phase": condition.phase,
+                    "reason": "" if condition.phase == "streaming" else condition.text(),
+                }
+                for task, condition in self.conditions.items()
             },
         }
 
@@ -42,21 +43,16 @@ class TaskWatch:
     """One run's health, from its events (the host's `Events`), which are already redacted."""
 
     def __init__(self) -> None:
-        self.reason = _STARTING
-        """Why it is not ready; empty if it is."""
         self.progress_now = Progress()
         self.most_rows_relayed = 0
         """The highest count so far. A new pair starts counting at zero, but this never decreases."""
 
+    @property
+    def condition(self) -> Condition:
+        return self.progress_now.condition
+
     def log(self, level: str, event: str, **fields: Any) -> None:
-        if event in ("run.started", "run.restarted"):
-            self.reason = ""
-        elif event == "run.restarting":
-            self.reason = f"restarting after {fields['code']}: {fields['message']}"
-        elif event == "run.failed":
-            self.reason = f"failed with {fields['code']}: {fields['message']}"
-        elif event == "run.finished":
-            self.reason = "finished"
+        """Ignore the log: the figures include the condition."""
 
     def progress(self, progress: Progress) -> None:
         self.most_rows_relayed = max(self.most_rows_relayed, progress.rows_relayed)
@@ -73,5 +69,4 @@ class RunsWatch:
         return self.tasks[task]
 
     def readiness(self) -> Readiness:
-        reasons = {task: watch.reason for task, watch in self.tasks.items()}
-        return Readiness(tuple(reasons), {task: reason for task, reason in reasons.items() if reason})
+        return Readiness({task: watch.condition for task, watch in self.tasks.items()})

@@ -7,7 +7,7 @@ global registry.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from dstream.host import MetricValue
+from dstream.host import CONDITION_PHASES, MetricValue
 from dstream.telemetry.health import RunsWatch, TaskWatch
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -26,14 +26,23 @@ _OWN_LABELS = ("task", "role")
 
 @dataclass(frozen=True, slots=True)
 class HostMetric:
-    """One of the host's own metrics, with one sample per task."""
+    """One of the host's own metrics, with one sample per task, or one per task and value of `by`."""
 
     name: str
     kind: Literal["counter", "gauge"]
     unit: str
     meaning: str
-    read: Callable[[TaskWatch], float | None]
-    """Returns None while the value is unknown; it is then not exported."""
+    read: Callable[[TaskWatch], float | Mapping[str, float] | None]
+    """Returns None while the value is unknown; it is then not exported. A mapping has one value per `by`."""
+    by: str = ""
+    """A second label, after `task`."""
+
+    def samples(self, watch: TaskWatch) -> Mapping[str, float]:
+        """Return the values by the second label, or by "" without one."""
+        value = self.read(watch)
+        if value is None:
+            return {}
+        return value if isinstance(value, Mapping) else {"": value}
 
 
 HOST_METRICS = (
@@ -97,15 +106,23 @@ HOST_METRICS = (
         "dstream_lag_seconds",
         "gauge",
         "seconds",
-        "Lag behind the source, as reported by the input. Absent until first reported.",
+        "How far the destination is behind the source. Absent until the input first reports it.",
         lambda watch: None if watch.progress_now.lag_ms is None else watch.progress_now.lag_ms / 1000,
     ),
     HostMetric(
         "dstream_task_ready",
         "gauge",
         "0 or 1",
-        "1 if both providers are ready, as in /readyz.",
-        lambda watch: 0 if watch.reason else 1,
+        "1 if rows can flow, as in /readyz.",
+        lambda watch: int(watch.condition.is_ready),
+    ),
+    HostMetric(
+        "dstream_task_condition",
+        "gauge",
+        "0 or 1",
+        "1 for the current phase in the label `phase`, 0 for the others.",
+        lambda watch: {phase: int(phase == watch.condition.phase) for phase in CONDITION_PHASES},
+        by="phase",
     ),
 )
 
@@ -126,9 +143,8 @@ class _Figures(Collector):
         for metric in HOST_METRICS:
             family = Metric(metric.name.removesuffix("_total"), metric.meaning, metric.kind)
             for task, watch in watches:
-                value = metric.read(watch)
-                if value is not None:
-                    family.add_sample(metric.name, {"task": task}, value)
+                for by, value in metric.samples(watch).items():
+                    family.add_sample(metric.name, {"task": task, **({metric.by: by} if metric.by else {})}, value)
             yield family
         families: dict[tuple[str, str], Metric] = {}
         for task, watch in watches:

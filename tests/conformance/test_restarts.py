@@ -189,12 +189,15 @@ def test_a_run_drains_at_max_duration(tmp_path: Path) -> None:
     assert 0.3 <= summary.streamed_s < 5
 
 
-def test_the_lag_of_a_failed_provider_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lag_grows_until_the_restarted_provider_reports_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MORE", "heartbeat")
     running = Background(restarting(tmp_path, input=failing_input(tmp_path, "", hold=True, then="not_ready")))
-    progress = running.events.wait_for_progress(lambda progress: progress.lag_ms == 5)
+    running.events.wait_for_progress(lambda progress: progress.lag_ms == 5)
     os.kill(running.events.named("provider.ready")[0]["pid"], signal.SIGKILL)
     running.events.wait_until(lambda: len(running.events.named("provider.ready")) == 3)
+    while_starting = running.events.wait_for_progress(lambda progress: progress.lag_ms > 50)
+    running.events.wait_for_progress(lambda progress: progress.lag_ms > while_starting.lag_ms)
     running.stop.request()
-    assert progress.phases["input"].phase == "idle"
-    assert running.result().progress.lag_ms is None
+    assert while_starting.condition.phase == "restarting"
+    assert not while_starting.condition.is_ready
+    assert running.result().progress.condition.phase == "finished"

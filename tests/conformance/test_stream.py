@@ -234,7 +234,7 @@ def test_phases_and_lag_come_from_heartbeats(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("MORE", "heartbeat")
     running = Background(job(tmp_path, input=provider("input.py", 3, hold=True)))
     progress = running.events.wait_for_progress(lambda progress: progress.lag_ms == 5)
-    assert progress.phases["input"].phase == "idle"
+    assert (progress.condition.phase, progress.condition.is_ready) == ("streaming", True)
     running.stop.request()
     assert running.result().progress.lag_ms == 5
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Literal, TextIO
 
 from dstream.cli.render import show_errors
 from dstream.errors import DStreamError
-from dstream.host import Events, Progress
+from dstream.host import CONDITION_PHASES, Events, Progress
 from dstream.telemetry import StructuredLog
 
 _REDRAW_S = 2.0
@@ -29,6 +32,7 @@ class RunLog:
 
     def of(self, task: str, watch: Events | None = None) -> TaskLog:
         """Return the event receiver for that task's run; `watch` also receives the events."""
+        self._progress[task] = Progress()
         return TaskLog(self, task, watch)
 
     def log(self, level: str, event: str, **fields: Any) -> None:
@@ -46,17 +50,15 @@ class RunLog:
     def progress(self, task: str, progress: Progress) -> None:
         """Redraw the progress line, which adds up all tasks."""
         with self._lock:
+            before = self._progress[task].condition.phase
             self._progress[task] = progress
-            figures = self._progress.values()
-            settled = sum(each.rows_settled for each in figures)
-            rows_s = self._rate.update(settled, time.monotonic())
-            if not self._in_place or rows_s is None:
+            is_new_phase = before != progress.condition.phase
+            settled = sum(each.rows_settled for each in self._progress.values())
+            if not (self._rate.update(settled, time.monotonic()) or is_new_phase) or not self._in_place:
                 return
-            in_flight = sum(each.rows_relayed for each in figures) - settled
-            lags_ms = [each.lag_ms for each in figures if each.lag_ms is not None]
-            lag = f"   lag {max(lags_ms) / 1000:.1f} s" if lags_ms else ""
+            line = progress_line(list(self._progress.values()), self._rate.rows_s)
             self._erase()
-            self._stream.write(f"{rows_s:,.0f} rows/s   {settled:,} acknowledged   {in_flight:,} in flight{lag}")
+            self._stream.write(line[: self._columns() - 1])
             self._stream.flush()
             self._drawn = True
 
@@ -69,6 +71,9 @@ class RunLog:
         with self._lock:
             self._erase()
             self._stream.flush()
+
+    def _columns(self) -> int:
+        return shutil.get_terminal_size().columns
 
     def _erase(self) -> None:
         if self._drawn:
@@ -98,16 +103,41 @@ class TaskLog:
         self._log.progress(self._task, progress)
 
 
+def progress_line(figures: Sequence[Progress], rows_s: float) -> str:
+    """'streaming   336 rows/s   7,907 acknowledged   12 in flight   lag 0.4 s'
+
+    Several tasks: '2 streaming, 1 reconnecting   ..', and the largest lag. A reason comes last, where it may be cut.
+    """
+    settled = sum(each.rows_settled for each in figures)
+    in_flight = sum(each.rows_relayed for each in figures) - settled
+    parts = [_conditions(figures), f"{rows_s:,.0f} rows/s", f"{settled:,} acknowledged", f"{in_flight:,} in flight"]
+    lags_ms = [each.lag_ms for each in figures if each.lag_ms is not None]
+    if lags_ms:
+        parts.append(f"lag {max(lags_ms) / 1000:.1f} s")
+    if len(figures) == 1 and figures[0].condition.reason:
+        parts.append(figures[0].condition.reason)
+    return "   ".join(parts)
+
+
+def _conditions(figures: Sequence[Progress]) -> str:
+    counts = Counter(each.condition.phase for each in figures)
+    if len(figures) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{counts[phase]} {phase}" for phase in CONDITION_PHASES if phase in counts)
+
+
 class _Rate:
-    """Rows per second since the last redraw; None if that was less than `_REDRAW_S` ago."""
+    """Rows per second between the last two updates that were at least `_REDRAW_S` apart."""
 
     def __init__(self) -> None:
         self._at = time.monotonic()
         self._rows = 0
+        self.rows_s = 0.0
 
-    def update(self, rows: int, now: float) -> float | None:
+    def update(self, rows: int, now: float) -> bool:
+        """Return whether the rate is new."""
         if now - self._at < _REDRAW_S:
-            return None
-        rate = (rows - self._rows) / (now - self._at)
+            return False
+        self.rows_s = (rows - self._rows) / (now - self._at)
         self._at, self._rows = now, rows
-        return rate
+        return True

@@ -20,16 +20,23 @@ class StreamView:
     now: datetime
 
     def text(self) -> str:
-        """'streaming since 09:12:04 (pid 412) · checkpoint 7 of run 7f3a, stored 0.2 s ago · lag 1.2 s'"""
+        """'streaming since 09:12:04 (pid 412) · checkpoint 7 of run 7f3a, stored 0.2 s ago · lag 1.2 s'
+
+        While it is not streaming, the time is that of its condition, and the reason comes last.
+        """
         parts = []
         if self.live:
-            parts.append(f"{self.live['phase']} since {self.live['started_at']} (pid {self.live['pid']})")
+            is_streaming = self.live["phase"] == "streaming"
+            since = self.live["started_at"] if is_streaming else self.live.get("since", self.live["started_at"])
+            parts.append(f"{self.live['phase']} since {since} (pid {self.live['pid']})")
         if self.stored:
             parts.append(f"checkpoint {self.stored.seq} of run {self.stored.run_id}, stored {self._stored()}")
         else:
             parts.append("no checkpoint")
         if self.live and self.live["lag_ms"] is not None:
             parts.append(f"lag {self.live['lag_ms'] / 1000:.1f} s")
+        if self.live and self.live.get("reason"):
+            parts.append(self.live["reason"])
         return " · ".join(parts)
 
     def document(self) -> dict[str, Any]:

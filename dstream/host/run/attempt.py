@@ -46,14 +46,25 @@ class RunContext:
 
 
 class Attempt:
-    """One pair; call `go` once. Any note in `mailbox` wakes it. `before`: the figures of the run's earlier pairs."""
+    """One pair; call `go` once. Any note in `mailbox` wakes it. `before`: the figures of the run's earlier pairs.
 
-    def __init__(self, context: RunContext, mailbox: Mailbox, before: Progress) -> None:
+    `failing` is called as soon as the pair has failed, with the error and what is known without it, before the pair is
+    shut down.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        mailbox: Mailbox,
+        before: Progress,
+        failing: Callable[[DStreamError | None, str], None],
+    ) -> None:
         self._context = context
         self._job = context.job
         self._report = context.report
         self._mailbox = mailbox
         self._before = before
+        self._failing = failing
         self._stored: StoredState | None = None
         self._keeps_state = True
         self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed)
@@ -62,8 +73,9 @@ class Attempt:
         """When both providers were ready."""
 
     @property
-    def is_draining(self) -> bool:
-        return self._streaming is not None and self._streaming.is_draining
+    def oldest_read_s(self) -> float | None:
+        """When the oldest row that is not settled was read at the source."""
+        return self._checkpoints.counts.oldest_read_s
 
     @property
     def has_acknowledged(self) -> bool:
@@ -74,7 +86,8 @@ class Attempt:
         """Return the figures of the run so far."""
         if self._streaming:
             return self._streaming.progress()
-        return Progress(phases=self._report.phases, metrics=self._report.metrics).after(self._before)
+        own = Progress(condition=self._report.condition, lag_ms=self._report.lag_ms(None), metrics=self._report.metrics)
+        return own.after(self._before)
 
     def go(self, patient_with: Set[Role], *, started: str) -> bool:
         """Run the pair and return whether it was drained. `started`: the event to log when both providers are ready.
@@ -99,7 +112,11 @@ class Attempt:
             self._report.log("warning", "provider.late_hello", role=late.role, provider=pair.side(late.role).name)
             raise
         except Lost as lost:
+            self._failing(None, f"the end of {lost.role} provider {pair.side(lost.role).name}")
             raise self._cause(pair, lost.role) from None
+        except DStreamError as error:
+            self._failing(error, "")
+            raise
         finally:
             pair.shut_down(signal.SIGTERM)
             self._checkpoints.finish()
@@ -111,7 +128,15 @@ class Attempt:
         context = self._context
         # A start position applies to the first pair only; the next one resumes from the stored checkpoint.
         job = self._job if self._stored is None else replace(self._job, from_=None)
-        opening = Opening(job, pair, self._report, self._mailbox, context.stop, context.clock)
+        opening = Opening(
+            job,
+            pair,
+            self._report,
+            self._mailbox,
+            context.stop,
+            context.clock,
+            lambda: self._report.tick(self.progress),
+        )
         modes = opening.greet(patient_with)
         self._keeps_state = not modes.host_checkpoints
         self._check_stored(pair)
@@ -136,6 +161,7 @@ class Attempt:
             context.limits,
             self._before,
         )
+        self._report.enter("streaming")
         self._report.log(
             "info",
             started,

@@ -25,6 +25,8 @@ class Counts:
     in_flight: int = 0
     stored: int = 0
     last_stored: int = 0
+    oldest_read_s: float | None = None
+    """When the oldest unsettled row was read at the source."""
 
 
 class Checkpoints(threading.Thread):
@@ -51,10 +53,10 @@ class Checkpoints(threading.Thread):
         self._last_stored = 0
         self._has_ended = False
 
-    def relayed(self, rows: int) -> None:
-        """Count rows. Call it before writing them to the output."""
+    def relayed(self, rows: int, read_s: float = 0.0) -> None:
+        """Count rows that were read at the source at `read_s`. Call it before writing them to the output."""
         with self._changed:
-            self._ledger.relayed(rows)
+            self._ledger.relayed(rows, read_s)
 
     def opened(self, checkpoint: Checkpoint) -> None:
         """Add a checkpoint. Call it before writing it to the output, which may acknowledge it immediately."""
@@ -107,6 +109,7 @@ class Checkpoints(threading.Thread):
                 ledger.in_flight,
                 self._stored_count,
                 self._last_stored,
+                ledger.oldest_read_s,
             )
 
     def finish(self) -> None:

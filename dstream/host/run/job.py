@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from dstream.host.provider.spec import HELLO_TIMEOUT_S, ProviderSpec
+from dstream.host.run.condition import Condition
 from dstream.protocol import DEFAULT_MAX_LINE
 from dstream.protocol.messages import Infrastructure, Role
 
@@ -99,14 +100,6 @@ class StopRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """The phase and lag in a provider's last heartbeat."""
-
-    phase: str
-    lag_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class MetricValue:
     """A provider's metric: a counter's or histogram's sum or a gauge's last value; `count` is the number of reports."""
 
@@ -130,7 +123,9 @@ class Progress:
     checkpoints_in_flight: int = 0
     last_seq: int = 0
     """The last checkpoint on disk."""
-    phases: Mapping[Role, Phase] = field(default_factory=dict)
+    condition: Condition = field(default_factory=Condition)
+    lag_ms: int | None = None
+    """How far the destination is behind the source; None until the input first reports a lag."""
     metrics: tuple[MetricValue, ...] = ()
     restarts: int = 0
 
@@ -145,12 +140,6 @@ class Progress:
             checkpoints_stored=earlier.checkpoints_stored + self.checkpoints_stored,
             restarts=earlier.restarts + self.restarts,
         )
-
-    @property
-    def lag_ms(self) -> int | None:
-        """Lag behind the source, as reported by the input."""
-        phase = self.phases.get("input")
-        return phase.lag_ms if phase else None
 
 
 class Events(Protocol):

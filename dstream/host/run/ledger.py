@@ -30,6 +30,8 @@ class _Open:
     seq: int
     n: int
     state: msgspec.Raw
+    read_s: float | None
+    """When its first row was read at the source; None without rows."""
 
 
 class Ledger:
@@ -38,6 +40,7 @@ class Ledger:
     def __init__(self) -> None:
         self._open: deque[_Open] = deque()
         self._uncovered = 0
+        self._uncovered_read_s: float | None = None
         self.rows_relayed = 0
         self.rows_settled = 0
         self.rows_rejected = 0
@@ -53,8 +56,15 @@ class Ledger:
         """Rows since the last checkpoint."""
         return self._uncovered
 
-    def relayed(self, rows: int) -> None:
-        """Count data lines that go to the output."""
+    @property
+    def oldest_read_s(self) -> float | None:
+        """When the oldest row that is not settled was read at the source; None if all are settled."""
+        return next((each.read_s for each in self._open if each.read_s is not None), self._uncovered_read_s)
+
+    def relayed(self, rows: int, read_s: float = 0.0) -> None:
+        """Count data lines that go to the output. `read_s`: when they were read at the source."""
+        if self._uncovered_read_s is None and rows:
+            self._uncovered_read_s = read_s
         self._uncovered += rows
         self.rows_relayed += rows
 
@@ -68,9 +78,10 @@ class Ledger:
                 f"but the host relayed {self._uncovered}"
             )
         state = _EMPTY_STATE if isinstance(checkpoint.state, msgspec.UnsetType) else checkpoint.state
-        self._open.append(_Open(checkpoint.seq, checkpoint.n, state))
+        self._open.append(_Open(checkpoint.seq, checkpoint.n, state, self._uncovered_read_s))
         self.last_opened = checkpoint.seq
         self._uncovered = 0
+        self._uncovered_read_s = None
 
     def acknowledged(self, ack: Ack) -> Settled:
         """Settle everything up to `ack.seq`. Raises `protocol.bad_sequence`, `protocol.count_mismatch`."""

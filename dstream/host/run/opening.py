@@ -26,14 +26,23 @@ class Opening:
     """Brings two fresh processes to ready. Raises DStreamError, Lost, MustRestart, Interrupted."""
 
     def __init__(
-        self, job: Job, pair: Pair, report: RunReport, mailbox: Mailbox, stop: StopRequest, clock: Callable[[], float]
+        self,
+        job: Job,
+        pair: Pair,
+        report: RunReport,
+        mailbox: Mailbox,
+        stop: StopRequest,
+        clock: Callable[[], float],
+        tick: Callable[[], object],
     ) -> None:
+        """`tick` is called while it waits, several times per second."""
         self._job = job
         self._pair = pair
         self._report = report
         self._mailbox = mailbox
         self._stop = stop
         self._clock = clock
+        self._tick = tick
 
     def greet(self, patient_with: Set[Role]) -> Modes:
         """Wait until each provider has sent hello or counts as legacy. Nothing is written to either before that.
@@ -118,6 +127,7 @@ class Opening:
         while True:
             if self._stop.is_requested:
                 raise Interrupted
+            self._tick()
             step = self._hear()
             if step is not None:
                 return step

@@ -57,6 +57,7 @@ class Relay(ProviderReader):
     bytes_relayed = 0
     wake_at_rows: int | None = None
     """Wake the main thread when this many rows have been relayed."""
+    _blocked_since_s: float | None = None
     _is_attached = False
     _discards = False
     _is_stopping = False
@@ -83,6 +84,11 @@ class Relay(ProviderReader):
     def expect_end(self) -> None:
         """Accept EOF as the end, whatever the exit code: the legacy input was sent SIGTERM."""
         self._is_stopping = True
+
+    def blocked_s(self, now_s: float) -> float:
+        """Return how long the output has taken no rows, although there are some; called by the main thread."""
+        since = self._blocked_since_s
+        return 0.0 if since is None else now_s - since
 
     def _read(self) -> None:
         scanner = StreamScanner(self._job.max_line)
@@ -159,23 +165,26 @@ class Relay(ProviderReader):
         if self._discards or self._output is None:
             return
         lines = [part for part in out if isinstance(part, memoryview)] if self._modes.settles_on_write else out
+        self._blocked_since_s = self._clock()
         try:
             write_all(self._output.fileno(), lines)
         except OSError:  # EPIPE: the output is gone; the main thread finds out why
             self.discard()
+            self._blocked_since_s = None
             self._mailbox.put(StdinBroken("output"))
             return
         if self._modes.settles_on_write:
             self._checkpoints.settle_all()
         while not self._discards and not self._checkpoints.wait_for_room(self._job.max_in_flight, _LOOK_UP_S):
             pass
+        self._blocked_since_s = None
         if self.has_ended:
             self._output.close()
             self._output = None
             self._mailbox.put(Wake())
 
     def _rows(self, count: int) -> None:
-        self._checkpoints.relayed(count)
+        self._checkpoints.relayed(count, self._report.read_s())
         if self.wake_at_rows is not None and self._checkpoints.counts.rows_relayed >= self.wake_at_rows:
             self.wake_at_rows = None
             self._mailbox.put(Wake())

@@ -3,33 +3,79 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from dstream.host.run.job import Events, MetricValue, Phase, Progress
+from dstream.host.run.condition import Condition, ConditionTracker, Phase, Stage
+from dstream.host.run.job import Events, MetricValue, Progress
+from dstream.host.run.lag import Lag
 from dstream.protocol.messages import Heartbeat, Log, Metric, Role, decode_log_fields
 from dstream.redact import Redactor
 
 
 class RunReport:
-    """Passes events to the caller and keeps the providers' phases and metrics."""
+    """Passes events to the caller, and keeps the run's condition and lag and the providers' metrics."""
 
-    def __init__(self, task: str, events: Events, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        task: str,
+        events: Events,
+        redactor: Redactor,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        progress_every_s: float = 1.0,
+    ) -> None:
         self._task = task
         self._events = events
         self._redactor = redactor
+        self._clock = clock
+        self._progress_every_s = progress_every_s
         self._lock = threading.Lock()
         self._labels: dict[Role, str] = {}
-        self._phases: dict[Role, Phase] = {}
+        self._tracker = ConditionTracker(now)
+        self._lag = Lag()
+        self._last = Progress(condition=self._tracker.current)
+        self._last_s = clock()
         self._metrics: dict[tuple[Role, str, tuple[tuple[str, str], ...]], MetricValue] = {}
 
     def name(self, role: Role, provider: str) -> None:
         """Set the name under which a provider's events appear."""
         self._labels[role] = provider
+        self._tracker.named(role, provider)
 
     def started(self, role: Role, provider: str) -> None:
-        """Discard the phase and lag of the last process: a new one has started."""
+        """Discard the phase of the last process: a new one has started."""
         self.name(role, provider)
-        self._phases.pop(role, None)
+        self._tracker.replaced(role)
+
+    def enter(self, stage: Stage, reason: str = "") -> None:
+        """Change the condition, and tell the caller at once."""
+        self._tracker.enter(stage, self._redactor.text(reason))
+        self.progress(replace(self._last, condition=self.condition))
+
+    def blocked(self, is_blocked: bool) -> None:
+        """The output has taken no rows for a while, or takes them again."""
+        self._tracker.blocked(is_blocked)
+
+    def cannot_read(self, oldest_read_s: float | None) -> None:
+        """The providers are gone: the lag grows until new ones report it."""
+        self._lag.cannot_read(self._clock(), oldest_read_s)
+
+    @property
+    def condition(self) -> Condition:
+        return self._tracker.current
+
+    def lag_ms(self, oldest_read_s: float | None) -> int | None:
+        """Return the lag. `oldest_read_s`: when the oldest unsettled row was read at the source."""
+        return self._lag.ms(self._clock(), oldest_read_s)
+
+    def read_s(self) -> float:
+        """Return the time, on the run's clock, up to which the input has read the source."""
+        return self._lag.read_s(self._clock())
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         clean = self._redactor.value(fields)
@@ -43,7 +89,9 @@ class RunReport:
     def told(self, role: Role, control: Heartbeat | Log | Metric, line: bytes) -> None:
         """Handle a heartbeat, log line or metric of a provider."""
         if isinstance(control, Heartbeat):
-            self._phases[role] = Phase(control.phase, control.lag_ms)
+            self._tracker.reported(role, Phase(control.phase, control.lag_ms, self._redactor.text(control.reason)))
+            if role == "input":
+                self._lag.reported(control.lag_ms, self._clock(), can_read=control.phase != "reconnecting")
         elif isinstance(control, Log):
             self._provider(control.level, role, control.event, decode_log_fields(line))
         else:
@@ -51,11 +99,19 @@ class RunReport:
 
     def progress(self, progress: Progress) -> None:
         with self._lock:
+            self._last, self._last_s = progress, self._clock()
             self._events.progress(progress)
 
-    @property
-    def phases(self) -> dict[Role, Phase]:
-        return dict(self._phases)
+    def tick(self, figures: Callable[[], Progress]) -> Progress | None:
+        """Tell the caller the figures if they are due, or if the condition has changed. Returns what was told."""
+        before, after = self._last.condition, self.condition
+        if after == before and self._clock() - self._last_s < self._progress_every_s:
+            return None
+        if after.phase != before.phase:
+            self._changed(before, after)
+        progress = figures()
+        self.progress(progress)
+        return progress
 
     @property
     def metrics(self) -> tuple[MetricValue, ...]:
@@ -66,6 +122,12 @@ class RunReport:
         own = {"role": role, "provider": self._labels.get(role, ""), "message": message}
         reserved = {"level", "event", "task", *own}
         self.log(level, "provider.log", **own, **{name: fields[name] for name in fields if name not in reserved})
+
+    def _changed(self, before: Condition, after: Condition) -> None:
+        """Log a change while the providers run; the host logs the others as its own events."""
+        level = "info" if after.phase == "streaming" else "warning"
+        why = {"reason": after.reason} if after.reason else {}
+        self.log(level, "run.condition", phase=after.phase, was=before.phase, **why)
 
     def _count(self, role: Role, metric: Metric) -> None:
         labels = tuple(sorted((self._redactor.text(k), self._redactor.text(v)) for k, v in metric.labels.items()))

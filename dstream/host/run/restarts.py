@@ -39,7 +39,7 @@ class RestartSchedule:
         `was_ready`: both providers have been ready in this run. The pause is between half the delay and the full delay,
         so that tasks that failed together do not restart together, and never shorter than the provider's retry_after.
         """
-        if not _may_pass(error, was_ready=was_ready) or self.attempts >= self._policy.max_attempts:
+        if not self.may_restart(error, was_ready=was_ready):
             return None
         doubled_s = self._policy.initial_delay_s * 2.0 ** min(self.attempts, _MOST_DOUBLINGS)
         pause_s = min(doubled_s, self._policy.max_delay_s) * (0.5 + 0.5 * self._chance())
@@ -47,6 +47,12 @@ class RestartSchedule:
         if isinstance(error, TransientError):
             pause_s = max(pause_s, error.retry_after_s)
         return now_s + pause_s
+
+    def may_restart(self, error: DStreamError | None, *, was_ready: bool) -> bool:
+        """Return whether `next_start_s` would schedule a start; an unknown `error` (None) counts as transient."""
+        if self.attempts >= self._policy.max_attempts:
+            return False
+        return error is None or _may_pass(error, was_ready=was_ready)
 
 
 def _may_pass(error: DStreamError, *, was_ready: bool) -> bool:

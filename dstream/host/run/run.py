@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from dstream.errors import DStreamError, RefusedError
 from dstream.host.provider.link import MustRestart
@@ -39,8 +39,6 @@ from dstream.host.run.restarts import RestartSchedule
 from dstream.protocol.messages import Role
 from dstream.redact import Redactor
 from dstream.state import FileStore, StoredState, TaskLock
-
-RunPhase = Literal["starting", "streaming", "draining", "restarting"]
 
 
 def run_task(
@@ -59,7 +57,7 @@ def run_task(
     everything acknowledged is stored. `Interrupted` never escapes: an interrupted run returns with `drained` false.
     """
     redactor = Redactor(secrets=job.input.secrets | job.output.secrets, configs=(job.input.config, job.output.config))
-    report = RunReport(job.task, events, redactor)
+    report = RunReport(job.task, events, redactor, clock=clock, now=now, progress_every_s=job.progress_every_s)
     store = FileStore(job.state_dir, job.stack, job.task)
     limits = Limits(job.max_duration_s, job.max_rows)
     context = RunContext(job, store, report, redactor, stop, limits, clock, now)
@@ -72,8 +70,12 @@ def run_task(
             with _answering(context, run.answer):
                 return run.go()
     except DStreamError as error:
+        report.enter("failed", _cause(error))
         report.log("error", "run.failed", code=error.code, message=error.message)
         redactor.error(error)
+        raise
+    except BaseException as error:
+        report.enter("failed", f"run.crashed: {type(error).__name__}")
         raise
 
 
@@ -86,7 +88,6 @@ class _Run:
         self._schedule = schedule
         self._patient_with: set[Role] = set()
         self._was_ready = False
-        self._is_pausing = False
         self._streaming_since_s: float | None = None
         self._started_at = context.now()
         self._begin_attempt(Progress())
@@ -94,6 +95,7 @@ class _Run:
     def go(self) -> RunSummary:
         with self._woken_by_stop():
             drained = self._supervise()
+        self._report.enter("finished")
         summary = self._summary(drained)
         self._report.progress(summary.progress)
         self._report.log(
@@ -126,7 +128,10 @@ class _Run:
             "run_id": job.run_id,
             "pid": os.getpid(),
             "started_at": timestamp(self._started_at),
-            "phase": self._phase(),
+            "phase": progress.condition.phase,
+            "reason": progress.condition.reason,
+            "since": timestamp(progress.condition.since or self._started_at),
+            "ready": progress.condition.is_ready,
             "input": job.input.label,
             "output": job.output.label,
             "rows": progress.rows_settled,
@@ -137,13 +142,6 @@ class _Run:
             "lag_ms": progress.lag_ms,
             "restarts": progress.restarts,
         }
-
-    def _phase(self) -> RunPhase:
-        if self._is_pausing:
-            return "restarting"
-        if self._attempt.ready_since_s is None:
-            return "starting"
-        return "draining" if self._attempt.is_draining else "streaming"
 
     def _supervise(self) -> bool:
         """Return whether the run was drained."""
@@ -164,11 +162,20 @@ class _Run:
         """Return False if a stop was requested before a restarted pair could deliver what the last one dropped."""
         return self._attempt.ready_since_s is not None or not self._was_ready
 
+    def _failing(self, error: DStreamError | None, what: str) -> None:
+        """A pair has failed; ending it may take seconds. `error`: None while the cause is unknown."""
+        if self._attempt.ready_since_s is not None:
+            self._was_ready = True
+        if self._attempt.has_acknowledged:
+            self._schedule.acknowledged()
+        restarts = not self._context.stop.is_requested and self._schedule.may_restart(error, was_ready=self._was_ready)
+        self._report.cannot_read(self._attempt.oldest_read_s)
+        self._report.enter("restarting" if restarts else "failed", what if error is None else _cause(error))
+
     def _waits_to_restart(self, error: DStreamError) -> bool:
         """Wait until the next start; return False to end the run instead. Raises a final error."""
         attempt, clock = self._attempt, self._context.clock
         if attempt.ready_since_s is not None:
-            self._was_ready = True
             self._streaming_since_s = self._streaming_since_s or attempt.ready_since_s
         if attempt.has_acknowledged:
             self._schedule.acknowledged()
@@ -176,8 +183,8 @@ class _Run:
         start_s = self._schedule.next_start_s(error, now_s, was_ready=self._was_ready)
         if start_s is None or self._context.stop.is_requested:
             raise error
+        self._report.enter("restarting", _cause(error))
         figures = attempt.progress()
-        self._is_pausing = True
         self._report.progress(figures)
         self._report.log(
             "warning",
@@ -190,7 +197,6 @@ class _Run:
         )
         if not self._sleeps_until(start_s):
             return False
-        self._is_pausing = False
         self._begin_attempt(replace(figures, restarts=figures.restarts + 1))
         return True
 
@@ -200,13 +206,14 @@ class _Run:
             left_s = start_s - self._context.clock()
             if left_s <= 0:
                 return True
+            self._report.tick(self._attempt.progress)
             with contextlib.suppress(queue.Empty):
-                self._mailbox.get(timeout=left_s)
+                self._mailbox.get(timeout=min(left_s, self._context.job.progress_every_s))
         return False
 
     def _begin_attempt(self, before: Progress) -> None:
         self._mailbox: Mailbox = queue.SimpleQueue()
-        self._attempt = Attempt(self._context, self._mailbox, before)
+        self._attempt = Attempt(self._context, self._mailbox, before, self._failing)
 
     def _summary(self, drained: bool) -> RunSummary:
         since = self._streaming_since_s or self._attempt.ready_since_s
@@ -251,6 +258,10 @@ def _answering(context: RunContext, answer: Callable[[str], Mapping[str, Any]]) 
         yield
     finally:
         server.close()
+
+
+def _cause(error: DStreamError) -> str:
+    return f"{error.code}: {error.message}"
 
 
 def _check_from(job: Job, stored: StoredState | None) -> None:

@@ -20,6 +20,8 @@ from dstream.protocol.handshake import LateHello, Refused, Step
 from dstream.protocol.messages import Role, Stop, encode
 
 _TICK_S = 0.2
+BLOCKED_S = 5.0
+"""An output that takes no rows for this long counts as throttled."""
 
 
 class Streaming:
@@ -50,8 +52,8 @@ class Streaming:
         now = clock()
         self._drain_deadline_s: float | None = None
         self._exit_deadline_s: float | None = None
-        self._next_progress_s = now + job.progress_every_s
         self._next_summary_s = now + job.summary_every_s
+        self._summarised: Progress | None = None
         self._summarised_rows = before.rows_settled
         self._start_s = now
         self._is_suspected = False
@@ -81,14 +83,11 @@ class Streaming:
             checkpoints_stored=counts.stored,
             checkpoints_in_flight=counts.in_flight,
             last_seq=counts.last_stored,
-            phases=self._report.phases,
+            condition=self._report.condition,
+            lag_ms=self._report.lag_ms(counts.oldest_read_s),
             metrics=self._report.metrics,
         )
         return own.after(self._before)
-
-    @property
-    def is_draining(self) -> bool:
-        return self._drain_deadline_s is not None
 
     def _is_over(self) -> bool:
         return self._checkpoints.is_complete and all(side.exited_s is not None for side in self._pair.sides)
@@ -118,6 +117,7 @@ class Streaming:
             raise Interrupted
         if self._drain_deadline_s is None and (self._stop.is_requested or self._has_enough(now)):
             self._drain_deadline_s = now + self._job.drain_deadline_s
+            self._report.enter("draining")
             self._report.log("info", "run.draining", deadline_s=self._job.drain_deadline_s)
             self._stop_input()
 
@@ -165,11 +165,10 @@ class Streaming:
         return side.is_gone(now)
 
     def _tell(self, now: float) -> None:
-        if now < self._next_progress_s:
+        self._report.blocked(self._pair.input.reader.blocked_s(now) >= BLOCKED_S)
+        progress = self._report.tick(self.progress)
+        if progress is None:
             return
-        self._next_progress_s = now + self._job.progress_every_s
-        progress = self.progress()
-        self._report.progress(progress)
         self._suspect(progress, now)
         if now >= self._next_summary_s:
             self._next_summary_s = now + self._job.summary_every_s
@@ -184,11 +183,17 @@ class Streaming:
             self._report.log("warning", "input.quiet", provider=side.name, reason="no row yet: is it an output?")
 
     def _summarise(self, progress: Progress, now: float) -> None:
+        """Log the figures, unless nothing has happened since the last summary."""
+        last, self._summarised = self._summarised, progress
+        if last is not None and _is_quiet(last, progress):
+            self._summarised_s = now
+            return
         rows = progress.rows_settled - self._summarised_rows
         elapsed_s = now - self._summarised_s
         self._report.log(
             "info",
             "run.summary",
+            phase=progress.condition.phase,
             rows=progress.rows_settled,
             rows_s=round(rows / elapsed_s) if elapsed_s > 0 else 0,
             lag_ms=progress.lag_ms,
@@ -198,3 +203,10 @@ class Streaming:
             restarts=progress.restarts,
         )
         self._summarised_rows, self._summarised_s = progress.rows_settled, now
+
+
+def _is_quiet(last: Progress, progress: Progress) -> bool:
+    """Return whether a task is still streaming, and no row was read or settled."""
+    moved = (last.rows_relayed, last.rows_settled) != (progress.rows_relayed, progress.rows_settled)
+    is_waiting = progress.rows_relayed > progress.rows_settled
+    return not moved and not is_waiting and last.condition.phase == progress.condition.phase == "streaming"

@@ -1,52 +1,48 @@
-"""A run is ready once both providers of every task are. Each task that is not ready has a reason."""
+"""A run is ready while rows of every task can flow. Each task that is not ready has a reason."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from dstream.host import Progress
+from dstream.host import Condition, Progress
 from dstream.telemetry.health import RunsWatch
 
-FAILURE = {"code": "provider.silent", "message": "silent for 60 s"}
+STREAMING = Progress(condition=Condition("streaming", is_ready=True))
+THROTTLED = Progress(condition=Condition("throttled", "output servicebus: server busy", is_ready=True))
+RESTARTING = Progress(condition=Condition("restarting", "provider.silent: silent for 60 s"))
 
 
-def watched(*events: tuple[str, dict[str, Any]]) -> RunsWatch:
+def test_a_task_is_not_ready_before_its_run_reports() -> None:
     runs = RunsWatch(["orders"])
-    for event, fields in events:
-        runs.of("orders").log("info", event, task="orders", **fields)
-    return runs
-
-
-@pytest.mark.parametrize(
-    ("events", "reason"),
-    [
-        ([], "starting"),
-        ([("provider.ready", {"role": "output"})], "starting"),
-        ([("run.started", {})], ""),
-        ([("run.started", {}), ("run.draining", {})], ""),
-        ([("run.started", {}), ("run.restarting", FAILURE)], "restarting after provider.silent: silent for 60 s"),
-        ([("run.started", {}), ("run.restarting", FAILURE), ("run.restarted", {})], ""),
-        ([("run.started", {}), ("run.failed", FAILURE)], "failed with provider.silent: silent for 60 s"),
-        ([("run.started", {}), ("run.finished", {})], "finished"),
-    ],
-)
-def test_a_task_is_ready_until_its_next_failure_or_end(events: list[tuple[str, dict[str, Any]]], reason: str) -> None:
-    readiness = watched(*events).readiness()
-    assert readiness.is_ready is (reason == "")
-    assert readiness.document()["tasks"]["orders"] == {"ready": reason == "", "reason": reason}
+    assert runs.readiness().document() == {
+        "schema_version": 1,
+        "ready": False,
+        "tasks": {"orders": {"ready": False, "phase": "starting", "reason": "starting"}},
+    }
 
 
 def test_a_run_is_ready_once_every_task_is() -> None:
     runs = RunsWatch(["a", "b"])
-    runs.of("a").log("info", "run.started")
-    assert dict(runs.readiness().reasons) == {"b": "starting"}
-    runs.of("b").log("info", "run.started")
+    runs.of("a").progress(STREAMING)
+    assert not runs.readiness().is_ready
+    runs.of("b").progress(THROTTLED)
     assert runs.readiness().document() == {
         "schema_version": 1,
         "ready": True,
-        "tasks": {"a": {"ready": True, "reason": ""}, "b": {"ready": True, "reason": ""}},
+        "tasks": {
+            "a": {"ready": True, "phase": "streaming", "reason": ""},
+            "b": {"ready": True, "phase": "throttled", "reason": "throttled: output servicebus: server busy"},
+        },
+    }
+
+
+def test_one_restarting_task_makes_the_run_unready_with_the_reason() -> None:
+    runs = RunsWatch(["a", "b"])
+    runs.of("a").progress(STREAMING)
+    runs.of("b").progress(RESTARTING)
+    assert not runs.readiness().is_ready
+    assert runs.readiness().document()["tasks"]["b"] == {
+        "ready": False,
+        "phase": "restarting",
+        "reason": "restarting after provider.silent: silent for 60 s",
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from dstream.host import MetricValue, Phase, Progress
+from dstream.host import CONDITION_PHASES, Condition, MetricValue, Progress
 from dstream.telemetry.health import RunsWatch
 from dstream.telemetry.metrics import HOST_METRICS, render
 
@@ -17,7 +17,6 @@ DOCS = Path(__file__).parents[3] / "docs" / "operations" / "metrics.md"
 
 def runs(progress: Progress, *, task: str = "orders") -> RunsWatch:
     watched = RunsWatch([task])
-    watched.of(task).log("info", "run.started")
     watched.of(task).progress(progress)
     return watched
 
@@ -44,10 +43,12 @@ def test_every_host_metric_has_the_value_of_the_run() -> None:
         bytes_relayed=4096,
         checkpoints_stored=7,
         checkpoints_in_flight=2,
-        phases={"input": Phase("stream", 1500)},
+        condition=Condition("throttled", "why", is_ready=True),
+        lag_ms=1500,
         restarts=1,
     )
-    found = {name: value for (name, _), value in samples(runs(progress)).items()}
+    every = samples(runs(progress))
+    found = {name: value for (name, _), value in every.items() if name != "dstream_task_condition"}
     assert found == {
         "dstream_rows_relayed_total": 120,
         "dstream_rows_settled_total": 100,
@@ -60,7 +61,9 @@ def test_every_host_metric_has_the_value_of_the_run() -> None:
         "dstream_lag_seconds": 1.5,
         "dstream_task_ready": 1,
     }
-    assert set(found) == {metric.name for metric in HOST_METRICS}
+    phases = {dict(labels)["phase"]: value for (name, labels), value in every.items() if "phase" in dict(labels)}
+    assert phases == {**dict.fromkeys(CONDITION_PHASES, 0), "throttled": 1}
+    assert {*found, "dstream_task_condition"} == {metric.name for metric in HOST_METRICS}
 
 
 def test_lag_is_absent_until_first_reported() -> None:

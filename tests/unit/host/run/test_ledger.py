@@ -97,3 +97,20 @@ def fails(code: str, act: object) -> None:
     with pytest.raises(SystemFault) as caught:
         act()
     assert caught.value.code == code
+
+
+def test_the_oldest_row_is_the_first_that_is_not_settled() -> None:
+    ledger = Ledger()
+    assert ledger.oldest_read_s is None
+    ledger.opened(Checkpoint(1, 0, state(1)))
+    ledger.relayed(2, 10.0)
+    ledger.relayed(1, 11.0)
+    assert ledger.oldest_read_s == 10.0
+    ledger.opened(Checkpoint(2, 3, state(2)))
+    ledger.relayed(1, 12.0)
+    assert ledger.oldest_read_s == 10.0
+    ledger.acknowledged(Ack(2, 3))
+    assert ledger.oldest_read_s == 12.0
+    ledger.opened(Checkpoint(3, 1, state(3)))
+    ledger.acknowledged(Ack(3, 1))
+    assert ledger.oldest_read_s is None
