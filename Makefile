@@ -17,8 +17,8 @@ setup: ## Install what the other targets need: .venv, Debian's libodbc2, the Pul
 	@$(MAKE) -s --no-print-directory -j3 $(VENV)/.ready odbc pulumi
 
 $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/pyproject.toml)
-	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DStream requires Python 3.11 or newer; choose one with: make PYTHON=python3.12 ...")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DStream requires Python 3.11 or newer; choose one with: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip show -q uv 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
 	@touch $@

@@ -130,7 +130,9 @@ class _Story:
         click.echo(self._style(f"\n{text}", bold=True), err=True)
 
     def line(self, text: str) -> None:
-        click.echo(f"  {text}", err=True)
+        # `dstream run` may have drawn its status line.
+        erase = "\r\x1b[K" if sys.stderr.isatty() else ""
+        click.echo(f"{erase}  {text}", err=True)
 
 
 @contextlib.contextmanager
@@ -158,6 +160,8 @@ class _Demo:
         self._prepare()
         figures = Figures()
         self._provision(figures)
+        if not figures.infrastructure_ok:
+            return figures
         consumer = Consumer(self._settings, _QUEUE)
         with contextlib.closing(clients.connect(self._settings)) as connection:
             load = workload.Load(connection, seed=7)
@@ -263,7 +267,9 @@ class _Demo:
         return [str(Path(sys.executable).parent / "dstream"), *arguments]
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, **environment(self._folder, self._settings, os.environ)}
+        ours = {**os.environ, **environment(self._folder, self._settings, os.environ)}
+        ours.pop("DSTREAM_CONFIG", None)  # the demo's dstream.hcl is in the folder that its commands run in
+        return ours
 
     def _expected(self) -> list[Position]:
         """Every change that SQL Server recorded, in commit order: the change tables without before images."""
