@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pulumi import RunError
 from pulumi.automation import EngineEvent, LocalWorkspace, OutputMap, Stack, UpdateSummary
 from pulumi.automation._stack import StackInitMode
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackAlreadyExistsError, StackNotFoundError
@@ -268,7 +269,9 @@ class Session:
         if result.code < 0:
             return interrupted(self._asked.command, done, events.unfinished, signal=-result.code)
         if self._broken is not None:
-            return SystemFault("infra.program", f"the program failed: {type(self._broken).__name__}: {self._broken}")
+            # A RunError is a message for the user; its type would add nothing.
+            name = "" if isinstance(self._broken, RunError) else f"{type(self._broken).__name__}: "
+            return SystemFault("infra.program", f"the program failed: {name}{self._broken}")
         return failure(result.stderr, events.problems, self._definition.config_path_of)
 
     def _run(self, arguments: list[str], *, of_stack: bool = True) -> str:

@@ -20,7 +20,9 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     serves_itself: bool = True
     """If false, the cloud is a separate process, listed in PULUMI_DEBUG_PROVIDERS."""
     fail: str = ""
-    """The message of the error that the program raises."""
+    """The message of the ValueError that the program raises."""
+    reject: str = ""
+    """The message of the RunError that the program raises."""
 
 
 class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
@@ -49,6 +51,8 @@ class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
 
         if self.config.fail:
             raise ValueError(self.config.fail)
+        if self.config.reject:
+            raise pulumi.RunError(self.config.reject)
         made: dict[str, pulumi.Resource] = {}
         for name, settings in self.config.queues.items():
             inputs = {key: value for key, value in settings.items() if not key.startswith("_")}

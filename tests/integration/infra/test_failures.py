@@ -45,6 +45,11 @@ def test_a_failing_program_is_reported_without_a_traceback(stage: Stage) -> None
     assert not stage.state.exists(), "nothing was created, but a record was left behind"
 
 
+def test_a_run_error_is_reported_without_its_type(stage: Stage) -> None:
+    stage.more["reject"] = "no such namespace"
+    assert stage("plan").error["message"] == "the program failed: no such namespace"
+
+
 def test_a_missing_engine_is_reported_with_its_expected_location(stage: Stage) -> None:
     stage.env = {"HOME": str(stage.folder), "PATH": "/nowhere", "DSTREAM_PULUMI": ""}
     error = stage("plan").error
