@@ -20,14 +20,21 @@ def block(language: str, with_text: str) -> str:
     return str(found)
 
 
+def run_preparations(folder: Path, section: str) -> None:
+    """Run the commands of a section that create files."""
+    commands = re.findall(r"^\$ ((?:seq|echo) .*)$", section, flags=re.MULTILINE)
+    assert commands
+    for command in commands:
+        subprocess.run(["bash", "-c", command], cwd=folder, check=True, timeout=30)
+
+
 def test_the_python_input_passes_the_kit_and_resumes(tmp_path: Path) -> None:
     assert DStream(tmp_path)("provider", "new", "readings", "--kind", "input").returncode == 0
     folder = tmp_path / "readings"
     dstream = DStream(folder)
     (folder / "dstream_readings.py").write_text(block("python", "class Readings"))
     (folder / "dstream.hcl").write_text(block("hcl", 'task "readings"'))
-    for command in re.findall(r"^\$ ((?:seq|echo) .*)$", PAGE, flags=re.MULTILINE):
-        subprocess.run(["bash", "-c", command], cwd=folder, check=True, timeout=30)
+    run_preparations(folder, PAGE.partition("\n## An output")[0])
     tested = dstream("provider", "test", "dstream_readings.py", "--config", "config.json")
     assert tested.stdout.endswith("\n21 passed.\n"), tested.stdout
     assert dstream("validate").returncode == 0
@@ -46,6 +53,15 @@ def test_the_pytest_on_the_page_passes(tmp_path: Path) -> None:
     }
     exec(block("python", "def test_it_follows_the_protocol"), scope)
     scope["test_it_follows_the_protocol"](tmp_path)  # type: ignore[operator]  # defined on the page
+
+
+def test_the_output_with_infrastructure_passes_the_kit(tmp_path: Path) -> None:
+    assert DStream(tmp_path)("provider", "new", "bus", "--kind", "infrastructure").returncode == 0
+    section = PAGE.partition("\n## An output with infrastructure")[2]
+    run_preparations(tmp_path / "bus", section.partition("\n## ")[0])
+    (command,) = re.findall(r"^\$ dstream (.*--lifecycle)$", section, flags=re.MULTILINE)
+    done = DStream(tmp_path / "bus")(*command.split())
+    assert done.stdout.endswith("\n26 passed.\n"), done.stdout
 
 
 def test_the_bash_input_passes_the_kit(tmp_path: Path) -> None:
