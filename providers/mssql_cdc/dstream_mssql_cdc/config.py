@@ -50,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_interval: Duration = Duration("1s")
     max_poll_interval: Annotated[
         Duration, Meta(description="longest interval between polls while there are no changes")
-    ] = Duration("30s")
+    ] = Duration("2s")
     before_images: Annotated[bool, Meta(description="include the row's values before an update")] = True
     columns: Annotated[dict[str, ColumnChoice], Meta(description="columns to include or exclude, by table")] = {}
     operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ("insert", "update", "delete")

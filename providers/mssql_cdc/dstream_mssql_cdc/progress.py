@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dstream.sdk import Telemetry
 from dstream_mssql_cdc.errors import CAPTURE_SILENT_HINT
@@ -26,16 +26,23 @@ class ReadProgress(Observer):
         self._rows: Counter[str] = Counter()
         self._sent_at = 0.0
         self._is_stale = False
+        self._polled_at = 0.0
 
     def idle(self, poll: Poll) -> None:
         self._telemetry.phase("idle", 0)
         self._send()
         self._watch_capture(poll)
 
+    def found(self, oldest_commit: str, poll: Poll) -> None:
+        """The lag is the age of the oldest change that has not been read."""
+        self._polled_at = time.monotonic()
+        self._telemetry.phase("stream", _lag_ms(oldest_commit, poll.now))
+
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None:
         self._rows.update(map(_table_name, events))
+        since_poll = timedelta(seconds=time.monotonic() - self._polled_at)
+        self._telemetry.phase("stream", _lag_ms(events[-1][1].metadata.CommitTime, poll.now + since_poll))
         if time.monotonic() - self._sent_at >= 1.0:
-            self._telemetry.phase("stream", _lag_ms(events[-1][1].metadata.CommitTime, poll.now))
             self._send()
 
     def gap(self, gap: Gap) -> None:
@@ -70,7 +77,7 @@ def _table_name(keyed: Keyed) -> str:
 
 
 def _lag_ms(commit_time: str | None, now: datetime) -> int | None:
-    """How old the newest event was when its window was chosen. Both times are in the server's local time."""
+    """How old a change is. Both times are in the server's local time."""
     if commit_time is None:
         return None
     return max(0, round((now - datetime.fromisoformat(commit_time)).total_seconds() * 1000))

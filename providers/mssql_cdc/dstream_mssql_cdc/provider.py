@@ -125,9 +125,13 @@ class MssqlCdc(InputProvider["Config"]):
 
         assert self._server is not None
         self._server.close()
+        server_name = self._settings.get("SERVER") or self._settings.get("DSN")
         while True:
+            self.telemetry.phase("reconnecting", reason=f"{server_name}: {cause.message}")
             wait_s = backoff.next_wait_s(cause)
-            self.telemetry.warning("mssql.reconnect", cause=cause.message, code=cause.code, in_s=round(wait_s, 1))
+            self.telemetry.warning(
+                "mssql.reconnect", server=server_name, cause=cause.message, code=cause.code, in_s=round(wait_s, 1)
+            )
             if stop.wait(wait_s):
                 return False
             try:
@@ -139,7 +143,7 @@ class MssqlCdc(InputProvider["Config"]):
             if guid != self._guid:
                 raise another_database(self._guid, guid)
             self._server = stream.source = server
-            self.telemetry.info("mssql.reconnected")
+            self.telemetry.info("mssql.reconnected", server=server_name)
             return True
 
     def _start_state(self, stored: State) -> ReaderState:

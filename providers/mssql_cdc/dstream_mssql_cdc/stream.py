@@ -35,7 +35,7 @@ class PollPace:
     """Page sizes, limits and intervals for reading."""
 
     poll_s: float = 1.0
-    max_poll_s: float = 30.0
+    max_poll_s: float = 2.0
     max_bytes: int = 32 * 1024 * 1024
     page_rows: int = 2000
     window_transactions: int = 5000
@@ -48,6 +48,7 @@ class Observer:
     """Receives a stream's progress; the provider turns it into telemetry."""
 
     def idle(self, poll: Poll) -> None: ...
+    def found(self, oldest_commit: str, poll: Poll) -> None: ...
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None: ...
     def gap(self, gap: watched.Gap) -> None: ...
     def tables_changed(self, before: dict[str, Table], after: dict[str, Table]) -> None: ...
@@ -90,7 +91,8 @@ class ChangeStream:
             window, poll = self._next_window()
             if window is not None:
                 delay = self._pace.poll_s
-                if window.has_rows:
+                if window.oldest_commit is not None:
+                    self._observer.found(window.oldest_commit, poll)
                     yield from self._window(window, poll, stop)
                     if stop.is_set():
                         break

@@ -28,11 +28,11 @@ class Mapped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The rows after the position up to `upper`. `has_rows`: they include a transaction, not only capture's idle
-    rows."""
+    """The rows after the position up to `upper`. `oldest_commit`: the commit time of their first transaction; None if
+    they are only capture's idle rows."""
 
     upper: bytes
-    has_rows: bool
+    oldest_commit: str | None
     commit_times: dict[bytes, str] = field(default_factory=dict)
     tran_ids: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -51,7 +51,9 @@ def next_window(
     known = [row for row in known if row.lsn <= upper]
     return Window(
         upper=upper,
-        has_rows=any(not row.is_idle and row.lsn >= position.next_lsn for row in known),
+        oldest_commit=next(
+            (row.commit_time for row in known if not row.is_idle and row.lsn >= position.next_lsn), None
+        ),
         commit_times={row.lsn: row.commit_time for row in known},
         tran_ids={row.lsn: row.tran_id for row in known},
     )

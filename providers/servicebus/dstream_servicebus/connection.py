@@ -29,6 +29,12 @@ class Connector:
         self._access = access
         self._credential = _credential(access.entry) if isinstance(access.entry, Entra) else None
 
+    @property
+    def host(self) -> str:
+        """The namespace's host, with the port if the endpoint has one."""
+        entry = self._access.entry
+        return _full_host(entry.namespace) if isinstance(entry, Entra) else urlsplit(_endpoint(entry)).netloc
+
     def client(self) -> ServiceBusClient:
         """Return a new client. Raises ConfigError for an invalid connection string."""
         entry = self._access.entry

@@ -28,6 +28,7 @@ from dstream_servicebus.retry import Schedule, judge, reason, session_required
 from dstream_servicebus.routing import Router
 from dstream_servicebus.sdk_batch import FillBatch
 from dstream_servicebus.sender import EntitySender
+from dstream_servicebus.trouble import Trouble
 from dstream_servicebus.watchdog import Watchdog
 from dstream_servicebus.worker import Delivery
 
@@ -97,6 +98,7 @@ class Publication:
             sender=self._new_sender,
             oversize=self._oversize,
             telemetry=self._telemetry,
+            trouble=Trouble(self._telemetry, self._connector.host),
         )
 
     def _new_sender(self, entity: str) -> EntitySender:

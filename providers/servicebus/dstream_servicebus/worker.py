@@ -22,6 +22,7 @@ from dstream_servicebus.message import Message
 from dstream_servicebus.retry import RetryPace, Schedule, judge, reason
 from dstream_servicebus.sender import EntitySender
 from dstream_servicebus.tally import Tally
+from dstream_servicebus.trouble import Trouble, TroublePhase
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Delivery:
     oversize: Callable[[str, Message, int | None], None]
     """Stores an event that is too large for a message (entity, message, limit if known), or raises DStreamError."""
     telemetry: Telemetry
+    trouble: Trouble
 
 
 class Worker:
@@ -44,6 +46,7 @@ class Worker:
     def __init__(self, number: int, delivery: Delivery, failed: Callable[[DStreamError], None]) -> None:
         self._delivery = delivery
         self._failed = failed
+        self._number = number
         self._changed = threading.Condition()
         self._lanes: dict[LaneKey, Lane] = {}
         self._ready: deque[Lane] = deque()
@@ -113,7 +116,7 @@ class Worker:
                 failures += 1
                 self._endure(lane, error, failures)
         if failures:
-            self._delivery.telemetry.phase("stream")
+            self._delivery.trouble.over(self._number)
         with self._changed:
             if lane:
                 self._ready.append(lane)
@@ -160,12 +163,14 @@ class Worker:
         pace.slow_down()
         if verdict.action == "reconnect":
             self._sender(entity).drop()
-        if verdict.action in ("busy", "full"):
-            self._delivery.telemetry.phase("throttled")
+        phase: TroublePhase = "throttled" if verdict.action in ("busy", "full") else "reconnecting"
+        if verdict.action != "too_large":
+            self._delivery.trouble.seen(self._number, phase, reason(error))
         wait_s = self._delivery.schedule.wait_s(failures, verdict.action, random.random())
         self._delivery.telemetry.count("send_retries", 1, entity=entity, action=verdict.action)
         self._delivery.telemetry.warning(
             "servicebus.retry",
+            host=self._delivery.trouble.host,
             entity=entity,
             session=lane.key.session_id,
             action=verdict.action,

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from dstream_mssql_cdc.events import ChangeEvent, Keyed, Metadata
 from dstream_mssql_cdc.progress import ReadProgress
 from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.window import Mapped
 
 from dstream.sdk import Telemetry
+
+
+def event(commit_time: str) -> Keyed:
+    metadata = Metadata(1, "dbo.T", "Insert", 2, "0a", "01", 1, commit_time, [], [], [], "id")
+    return (b"a", 1, b"a", 2, 1), ChangeEvent({}, metadata)
 
 
 def logged_when_idle(*polls: Poll) -> list[dict[str, Any]]:
@@ -22,6 +29,38 @@ def logged_when_idle(*polls: Poll) -> list[dict[str, Any]]:
 def poll(minute: int, max_lsn: bytes | None = b"a") -> Poll:
     last = Mapped(b"a", bytes(10), "2024-02-29T10:00:00.000")
     return Poll(max_lsn, datetime(2024, 2, 29, 10, minute), [last] if max_lsn else [], [])
+
+
+def heartbeats(report: Callable[[ReadProgress], None]) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    telemetry = Telemetry(lambda line: lines.append(json.loads(line)))
+    report(ReadProgress(telemetry))
+    telemetry.beat()
+    telemetry.beat()
+    return [
+        {"phase": line.get("phase", "stream"), "lag_ms": line["lag_ms"]}
+        for line in lines
+        if line["dstream"] == "heartbeat"
+    ]
+
+
+def test_the_lag_is_the_age_of_the_oldest_change_when_it_was_found() -> None:
+    def report(progress: ReadProgress) -> None:
+        progress.found("2024-02-29T09:59:57.500", poll(0))
+        progress.idle(poll(0))
+
+    assert heartbeats(report) == [{"phase": "idle", "lag_ms": 2500}, {"phase": "idle", "lag_ms": 0}]
+
+
+def test_the_lag_decreases_as_changes_are_read() -> None:
+    def report(progress: ReadProgress) -> None:
+        progress.found("2024-02-29T09:00:00.000", poll(0))
+        progress.emitted([event("2024-02-29T09:40:00.000")], poll(0))
+
+    first, second = heartbeats(report)
+    assert first == {"phase": "stream", "lag_ms": 3_600_000}
+    assert second["phase"] == "stream"
+    assert 1_200_000 <= second["lag_ms"] < 1_260_000
 
 
 def test_ten_minutes_without_capture_are_reported_once() -> None:
