@@ -7,18 +7,16 @@ SOAK_SEED and SOAK_ROUNDS.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import random
 import signal
-import threading
 from pathlib import Path
 
 import psutil
-import pyodbc
 import pytest
 from dstream_sandbox import workload
 
+from tests.chaos.application import Writer, compare, recorded_changes
 from tests.running import DStream, Message, RunningCommand, Sandbox, wait_until
 
 PROVIDERS = {"input": "mssql", "output": "servicebus"}
@@ -140,7 +138,7 @@ def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_d
         workload.create_tables(connection)
     (folder / "dstream.hcl").write_text(HCL % "chaos")
     dstream = DStream(folder, sandbox.env)
-    writer = _Writer(sandbox, seed)
+    writer = Writer(sandbox, seed)
     received: list[Message] = []
     stream = Stream(dstream)
     try:
@@ -156,12 +154,12 @@ def rounds(sandbox: Sandbox, folder: Path, count: int, seed: int, *, duplicate_d
             else:
                 stream.kill(victim)
         writer.finish()
-        expected = _expected(sandbox)
+        expected = recorded_changes(sandbox)
         received += _receive_all(sandbox, stream, len(expected))
     finally:
         writer.finish()
         stream.stop()
-    _compare(expected, received, seed, duplicate_detection=duplicate_detection)
+    compare(expected, received, f"seed {seed}", duplicate_detection=duplicate_detection)
 
 
 def _slow_down(sandbox: Sandbox) -> bool:
@@ -171,65 +169,6 @@ def _slow_down(sandbox: Sandbox) -> bool:
     except OSError:
         return False  # killed a moment ago
     return True
-
-
-class _Writer:
-    """An application that writes until it is stopped and reconnects when its connection breaks."""
-
-    def __init__(self, sandbox: Sandbox, seed: int) -> None:
-        self._sandbox = sandbox
-        self._seed = seed
-        self._ended = False
-        self._changed_before = 0
-        self._load: workload.Load | None = None
-        self._thread = threading.Thread(target=self._write, daemon=True)
-        self._thread.start()
-
-    @property
-    def changed(self) -> int:
-        return self._changed_before + (self._load.written.total if self._load else 0)
-
-    def write(self, rows: int) -> None:
-        """Wait until `rows` more rows have changed. The application keeps writing meanwhile and afterwards."""
-        wanted = self.changed + rows
-        wait_until(lambda: self.changed >= wanted or not self._thread.is_alive(), f"{wanted} changed rows")
-        assert self._thread.is_alive(), "the writer died"
-
-    def finish(self) -> None:
-        self._ended = True
-        self._thread.join()
-
-    def _write(self) -> None:
-        while not self._ended:
-            try:
-                with contextlib.closing(self._sandbox.connect()) as connection:
-                    self._load = workload.Load(connection, seed=self._seed)
-                    while not self._ended:
-                        self._load.transaction()
-            except pyodbc.Error:
-                self._seed += 1000
-                if self._load:
-                    self._changed_before += self._load.written.total
-                    self._load = None
-
-
-def _expected(sandbox: Sandbox) -> list[tuple[str, int, str, int]]:
-    """Every change that SQL Server recorded, in commit order."""
-
-    def read() -> list[tuple[str, int, str, int]] | None:
-        try:
-            return sorted(
-                (row[0].hex(), row[1] or 0, row[2].hex(), row[3])
-                for table in workload.TABLES
-                for row in sandbox.sql(
-                    "SELECT [__$start_lsn], [__$command_id], [__$seqval], [__$operation]"
-                    f" FROM cdc.[{table.replace('.', '_')}_CT] WHERE [__$operation] <> 3"
-                )
-            )
-        except pyodbc.Error:
-            return None
-
-    return wait_until(read, "SQL Server to be back")  # type: ignore[no-any-return]
 
 
 def _receive_all(sandbox: Sandbox, stream: Stream, count: int) -> list[Message]:
@@ -248,17 +187,3 @@ def _receive_all(sandbox: Sandbox, stream: Stream, count: int) -> list[Message]:
     while len(received) < count:
         wait_until(some, f"more than {len(received)} of {count} changes:\n{stream.run.stderr[-4000:]}", RECONNECT_S)
     return everything + sandbox.receive("chaos", 0, idle_s=2.0)
-
-
-def _compare(
-    expected: list[tuple[str, int, str, int]], received: list[Message], seed: int, *, duplicate_detection: bool
-) -> None:
-    first: dict[str, Message] = {}
-    for message in received:
-        earlier = first.setdefault(message.id, message)
-        assert earlier.body == message.body, f"seed {seed}: the repeat of {message.id} has different bytes"
-    positions = [message.position for message in first.values()]
-    assert sorted(positions) == expected, f"seed {seed}: lost {len(set(expected) - set(positions))}"
-    assert all(a < b for a, b in itertools.pairwise(positions)), f"seed {seed}: first occurrences out of commit order"
-    if duplicate_detection:
-        assert len(received) == len(expected), f"seed {seed}: repeats in a queue with duplicate detection"

@@ -27,9 +27,10 @@ if fault == "stalls":  # sends heartbeats but reads nothing until `go` exists
     beat = 0
     while not os.path.exists(config["go"]):
         beat += 1
-        say({"dstream": "heartbeat", "phase": "throttled"})
+        say({"dstream": "heartbeat", "phase": config.get("phase", "throttled"), "reason": config.get("reason", "")})
         say({"dstream": "log", "level": "info", "event": "waiting", "beat": beat})
         time.sleep(0.02)
+    say({"dstream": "heartbeat", "phase": "stream"})
 if fault == "idle":  # stops reading
     time.sleep(60)
 if fault == "child":
