@@ -142,8 +142,7 @@ class Dialogue:
         self._process.end(signal.SIGKILL)
         self._process.wait(_EXIT_AFTER_KILL_S)
         self._reader.join(1.0)
-        if not self._reader.is_alive():  # otherwise a process that escaped the process group holds the pipe
-            self._process.join()
+        self._process.join(1.0, closes_stdout=not self._reader.is_alive())
 
     def wait_for(self, reached: Callable[[Transcript], Any], timeout_s: float) -> bool:
         """Return whether the condition becomes true in time; return early once the provider can no longer write."""

@@ -108,9 +108,11 @@ def run(the_job: Job, events: Recorded | None = None, stop: StopRequest | None =
 class Background:
     """A run in its own thread, as in `dstream run --all`."""
 
-    def __init__(self, the_job: Job, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, the_job: Job, clock: Callable[[], float] = time.monotonic, events: Recorded | None = None
+    ) -> None:
         self._clock = clock
-        self.events = Recorded()
+        self.events = events or Recorded()
         self.stop = StopRequest()
         self._result: RunSummary | BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(the_job,))

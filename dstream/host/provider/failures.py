@@ -53,7 +53,7 @@ def ended_without_result(spec: ProviderSpec, exit_code: int | None, command: str
     """The provider of a lifecycle command exited without reporting a result."""
     return SystemFault(
         "provider.no_result",
-        f'output provider "{spec.label}" {_ending(exit_code)} without a result for {command}',
+        f'output provider "{spec.label}" {ending(exit_code)} without a result for {command}',
         place=spec.place,
         hint="The command may be partly done; `dstream status` shows what exists.",
         details=stderr,
@@ -115,7 +115,7 @@ def died(
 ) -> DStreamError:
     """The process exited or closed its pipes before its work was done."""
     when = "while the stream was running" if was_ready else "before it was ready"
-    message = f'{role} provider "{spec.label}" {_ending(exit_code)} {when}'
+    message = f'{role} provider "{spec.label}" {ending(exit_code)} {when}'
     hint = "" if stderr else "It wrote nothing to stderr."
     if exit_code is None or exit_code >= 0:
         return SystemFault("provider.died", message, place=spec.place, hint=hint, details=stderr)
@@ -128,7 +128,7 @@ def died(
 def end_missing(spec: ProviderSpec, exit_code: int | None, stderr: Sequence[str]) -> SystemFault:
     return SystemFault(
         "protocol.end_missing",
-        f'input provider "{spec.label}" {_ending(exit_code)} without an end line',
+        f'input provider "{spec.label}" {ending(exit_code)} without an end line',
         place=spec.place,
         hint="Rows may be missing after its last checkpoint. The next run resumes from the last stored checkpoint.",
         details=stderr,
@@ -181,7 +181,8 @@ def by_provider(spec: ProviderSpec, body: Error | ErrorBody) -> DStreamError:
     return error
 
 
-def _ending(exit_code: int | None) -> str:
+def ending(exit_code: int | None) -> str:
+    """Return how a process ended, as the end of a sentence about it. `exit_code` None: only its pipes are closed."""
     if exit_code is None:
         return "closed its pipes"
     if exit_code < 0:

@@ -29,6 +29,12 @@ TICK_S = 0.1
 """Maximum time that a wait for a provider ignores a stop request."""
 
 
+_KILL_S = 5.0
+"""How long the kernel may take to end a killed process."""
+_PIPES_S = 1.0
+"""How long the rest of an ended provider's pipes may take to read."""
+
+
 class MustRestart(Exception):
     """A provider treated as legacy sent hello late: restart it and wait for its hello."""
 
@@ -91,28 +97,42 @@ class ProviderLink:
         """Cache whether the provider is legacy, so that the next start need not wait for hello."""
         memory.remember_protocol(self.spec.argv, is_legacy=self.handshake.is_legacy)
 
-    def join(self) -> None:
-        """Wait for the threads and close the pipes. Call it after the process has ended."""
+    def join(self, timeout_s: float) -> None:
+        """Wait for the threads and close the pipes. Call it after the process has ended.
+
+        A pipe that a process in another session still holds open stays with its reader, which ends at EOF.
+        """
+        deadline_s = time.monotonic() + timeout_s
         self.writer.release()
-        self.writer.join(timeout=1.0)
+        self.writer.join(timeout_s)
         if self.reader is not None:
-            self.reader.join(timeout=1.0)
-        self.process.join()
+            self.reader.join(max(0.0, deadline_s - time.monotonic()))
+        is_read = self.reader is None or not self.reader.is_alive()
+        self.process.join(max(0.0, deadline_s - time.monotonic()), closes_stdout=is_read)
 
 
-def shut_down(links: Sequence[ProviderLink], number: signal.Signals, grace_s: float) -> None:
-    """End the providers and everything they started, kill them after `grace_s` seconds, and clean up."""
+def shut_down(
+    links: Sequence[ProviderLink],
+    number: signal.Signals,
+    grace_s: float,
+    is_urgent: Callable[[], bool] = lambda: False,
+) -> None:
+    """End the providers and everything they started, kill them after `grace_s` seconds or when `is_urgent`, and clean
+    up."""
     for link in links:
         link.process.end(number)
         # After `stop`, an SDK input waits for its last acks until EOF.
         link.writer.close()
     deadline_s = time.monotonic() + grace_s
     for link in links:
-        if not link.process.wait(max(0.0, deadline_s - time.monotonic())):
-            link.process.end(signal.SIGKILL)
-            link.process.wait(grace_s)
+        while (left_s := deadline_s - time.monotonic()) > 0 and not is_urgent():
+            if link.process.wait(min(TICK_S, left_s)):
+                break
     for link in links:
-        link.join()
+        link.process.end(signal.SIGKILL)
+        link.process.wait(_KILL_S)
+    for link in links:
+        link.join(_PIPES_S)
 
 
 class LineLink(ProviderLink):

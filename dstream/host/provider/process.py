@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, cast
@@ -86,12 +87,17 @@ class ProviderProcess:
         """Return whether it exits within `timeout_s` seconds."""
         return self._gone.wait(timeout_s)
 
-    def join(self) -> None:
-        """Wait for the threads and close the pipes. Call it when the process and all users of its pipes have ended."""
-        self._waiter.join(timeout=1.0)
-        self._stderr.join(timeout=1.0)
+    def join(self, timeout_s: float, *, closes_stdout: bool) -> None:
+        """Wait for the threads and close the pipes. Call it when the process has ended.
+
+        `closes_stdout`: nobody reads stdout anymore. A descriptor that is closed during a read may be reused.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        self._waiter.join(timeout_s)
+        self._stderr.join(max(0.0, deadline_s - time.monotonic()))
         self.stdin.close()
-        self.stdout.close()
+        if closes_stdout:
+            self.stdout.close()
 
     def _wait(self) -> None:
         if hasattr(os, "waitid"):

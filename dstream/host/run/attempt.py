@@ -78,6 +78,10 @@ class Attempt:
         return self._checkpoints.counts.oldest_read_s
 
     @property
+    def is_draining(self) -> bool:
+        return self._streaming is not None and self._streaming.is_draining
+
+    @property
     def has_acknowledged(self) -> bool:
         """Whether a checkpoint of this pair was stored, and so acknowledged to the input."""
         return self._checkpoints.counts.last_stored > 0
@@ -96,7 +100,7 @@ class Attempt:
         all cases both processes are gone.
         """
         self._stored = self._context.store.load()
-        pair = Pair(self._job, self._report, self._mailbox, self._context.clock)
+        pair = Pair(self._job, self._report, self._mailbox, self._context.clock, self._is_urgent)
         self._pair = pair
         if self._job.max_rows is not None:
             pair.input.reader.wake_at_rows = self._job.max_rows - self._before.rows_settled
@@ -222,6 +226,9 @@ class Attempt:
             self._pair.input.writer.send(encode(Ack(settled.seq)))
         if self._keeps_state:
             self._mailbox.put(Stored(settled.seq))
+
+    def _is_urgent(self) -> bool:
+        return self._context.stop.is_urgent
 
     def _state_failed(self, error: DStreamError) -> None:
         self._mailbox.put(Failed(None, error))

@@ -63,7 +63,7 @@ class Job:
     drain_deadline_s: float = 25.0
     silence_s: float = 60.0
     exit_grace_s: float = 5.0
-    """How long a provider may take to exit after finishing its work or receiving SIGTERM."""
+    """How long a provider may take to exit after finishing its work, and a legacy one after SIGTERM."""
     summary_every_s: float = 30.0
     progress_every_s: float = 1.0
 

@@ -20,6 +20,9 @@ from dstream.protocol.messages import Role
 LAST_WORDS_S = 2.0
 """After one sign of a provider's end, how long the others may take: its exit, the rest of its pipes."""
 
+ORPHANED_S = 2.0
+"""How long a provider may take to exit after EOF on stdin without `stop` (protocol, Shutdown)."""
+
 ReaderT = TypeVar("ReaderT", bound=ProviderReader)
 
 
@@ -63,10 +66,18 @@ class Side(ProviderLink, Generic[ReaderT]):
         elif isinstance(note, StdinBroken) and note.role == self.role:
             self.stdin_broken_s = now_s
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal ended it that the host did not send."""
+        return (self.process.exit_code or 0) < 0 and not self.reader.expects_end
+
     def is_gone(self, now_s: float) -> bool:
-        """Return whether it has ended, and its remaining output is read or overdue."""
+        """Return whether it has ended, and its remaining output is read, overdue or meaningless.
+
+        The last output of a killed provider explains nothing, and may be stuck behind a slow output.
+        """
         signs = [at for at in (self.exited_s, self.closed_s, self.stdin_broken_s) if at is not None]
-        if self.exited_s is not None and self.closed_s is not None:
+        if self.exited_s is not None and (self.closed_s is not None or self.was_killed):
             return True
         return bool(signs) and now_s - min(signs) > LAST_WORDS_S
 
@@ -77,8 +88,16 @@ AnySide = Side[Relay] | Side[AckReader]
 class Pair:
     """The two providers. Create the pair and shut it down on one thread, which must outlive both processes."""
 
-    def __init__(self, job: Job, report: RunReport, mailbox: Mailbox, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        report: RunReport,
+        mailbox: Mailbox,
+        clock: Callable[[], float],
+        is_urgent: Callable[[], bool],
+    ) -> None:
         self._exit_grace_s = job.exit_grace_s
+        self._is_urgent = is_urgent
         self.output = Side(AckReader, job.output, job, report, mailbox, clock)
         try:
             self.input = Side(Relay, job.input, job, report, mailbox, clock)
@@ -94,6 +113,10 @@ class Pair:
         return self.input if role == "input" else self.output
 
     def shut_down(self, number: signal.Signals) -> None:
-        """End both providers and everything they started, and discard what is still in the pipes."""
+        """End both providers and everything they started, and discard what is still in the pipes.
+
+        Legacy providers know no deadline, so they get longer.
+        """
         self.input.reader.discard()
-        shut_down(self.sides, number, self._exit_grace_s)
+        is_legacy = any(side.handshake.is_legacy for side in self.sides)
+        shut_down(self.sides, number, self._exit_grace_s if is_legacy else ORPHANED_S, self._is_urgent)

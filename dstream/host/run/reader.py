@@ -21,6 +21,8 @@ class ProviderReader(threading.Thread):
     """Reads one provider's stdout from its first line to EOF; the only reader of that pipe (rule 7)."""
 
     role: Role
+    expects_end = False
+    """Whether the host has ended the provider with a signal."""
 
     def __init__(
         self,

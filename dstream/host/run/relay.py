@@ -60,7 +60,6 @@ class Relay(ProviderReader):
     _blocked_since_s: float | None = None
     _is_attached = False
     _discards = False
-    _is_stopping = False
     _host_seq = 0
     _uncovered = 0
     _uncovered_since_s = 0.0
@@ -83,7 +82,7 @@ class Relay(ProviderReader):
 
     def expect_end(self) -> None:
         """Accept EOF as the end, whatever the exit code: the legacy input was sent SIGTERM."""
-        self._is_stopping = True
+        self.expects_end = True
 
     def blocked_s(self, now_s: float) -> float:
         """Return how long the output has taken no rows, although there are some; called by the main thread."""
@@ -214,7 +213,7 @@ class Relay(ProviderReader):
         """Treat EOF as the end if the input exits with 0; its unterminated last line then counts too."""
         self._process.wait(_LAST_EXIT_S)
         exit_code = self._process.exit_code
-        if self._discards or not self._attached.is_set() or (exit_code != 0 and not self._is_stopping):
+        if self._discards or not self._attached.is_set() or (exit_code != 0 and not self.expects_end):
             return
         out: list[bytes | memoryview] = []
         if tail.startswith(b"{") and exit_code == 0:

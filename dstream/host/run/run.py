@@ -181,7 +181,7 @@ class _Run:
             self._schedule.acknowledged()
         now_s = clock()
         start_s = self._schedule.next_start_s(error, now_s, was_ready=self._was_ready)
-        if start_s is None or self._context.stop.is_requested:
+        if start_s is None or attempt.is_draining:
             raise error
         self._report.enter("restarting", _cause(error))
         figures = attempt.progress()

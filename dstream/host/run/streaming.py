@@ -13,7 +13,7 @@ from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.job import Job, Progress, StopRequest
 from dstream.host.run.limits import Limits
-from dstream.host.run.notes import Failed, Mailbox, Note, Said, Stored
+from dstream.host.run.notes import Exited, Failed, Mailbox, Note, Said, Stored
 from dstream.host.run.pair import LAST_WORDS_S, AnySide, Pair
 from dstream.host.run.report import RunReport
 from dstream.protocol.handshake import LateHello, Refused, Step
@@ -57,6 +57,7 @@ class Streaming:
         self._summarised_rows = before.rows_settled
         self._start_s = now
         self._is_suspected = False
+        self._is_broken = False
         self._summarised_s = now
 
     def run(self) -> None:
@@ -89,6 +90,10 @@ class Streaming:
         )
         return own.after(self._before)
 
+    @property
+    def is_draining(self) -> bool:
+        return self._drain_deadline_s is not None
+
     def _is_over(self) -> bool:
         return self._checkpoints.is_complete and all(side.exited_s is not None for side in self._pair.sides)
 
@@ -101,6 +106,15 @@ class Streaming:
             self._report.log("debug", "checkpoint.stored", seq=note.seq)
         for side in self._pair.sides:
             side.hear_end(note, now)
+            if isinstance(note, Exited) and note.role == side.role:
+                self._look_at_exit(side)
+
+    def _look_at_exit(self, side: AnySide) -> None:
+        """Log at once an exit that ends the pair: what follows from it is known only when both providers are gone."""
+        if side.process.exit_code and not self._checkpoints.is_complete and not side.reader.expects_end:
+            self._is_broken = True
+            how = failures.ending(side.process.exit_code)
+            self._report.log("warning", "provider.exited", role=side.role, provider=side.name, reason=how)
 
     def _hear_late(self, role: Role, step: Step) -> None:
         """Handle a status or hello from a legacy provider that already counts as ready."""
@@ -115,7 +129,11 @@ class Streaming:
     def _obey_stop(self, now: float) -> None:
         if self._stop.is_urgent or (self._drain_deadline_s is not None and now >= self._drain_deadline_s):
             raise Interrupted
-        if self._drain_deadline_s is None and (self._stop.is_requested or self._has_enough(now)):
+        if (
+            self._drain_deadline_s is None
+            and (self._stop.is_requested or self._has_enough(now))
+            and not self._is_broken
+        ):
             self._drain_deadline_s = now + self._job.drain_deadline_s
             self._report.enter("draining")
             self._report.log("info", "run.draining", deadline_s=self._job.drain_deadline_s)

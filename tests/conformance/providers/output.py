@@ -22,6 +22,8 @@ if fault == "refuses":
     sys.exit(1)
 if fault == "prose_after_hello":
     raw(b"connecting..\n")
+if config.get("ignores_sigterm"):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 say({"status": "ready"})
 if fault == "stalls":  # sends heartbeats but reads nothing until `go` exists
     beat = 0
@@ -34,7 +36,10 @@ if fault == "stalls":  # sends heartbeats but reads nothing until `go` exists
 if fault == "idle":  # stops reading
     time.sleep(60)
 if fault == "child":
-    child = subprocess.Popen([sys.executable, "-S", "-E", "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", "import time; time.sleep(60)"],
+        start_new_session=config.get("detached", False),
+    )
     with open(config["child"], "w") as file:
         file.write(str(child.pid))
 if fault == "beats":
