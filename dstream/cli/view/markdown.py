@@ -97,7 +97,8 @@ def _losses(answers: Sequence[Answer]) -> Iterator[str]:
         return
     total = sum(each.holds for _, each in losing)
     yield "> [!WARNING]"
-    what = f"{plural(len(losing), 'resource')} with {total:,} in total"
+    units = " and ".join(dict.fromkeys(each.held for _, each in losing if each.held))
+    what = f"{plural(len(losing), 'resource')} with {f'{total:,} {units}'.rstrip()} in total"
     yield f"> **Data would be lost**: {what}. Refused without `--allow-data-loss`."
     yield ">"
     rows = [f"> - {code(each.name)} ({prose(answer.task)}, {each.op}): {prose(loss(each))}" for answer, each in losing]

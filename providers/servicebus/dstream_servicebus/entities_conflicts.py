@@ -20,7 +20,7 @@ _WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 _IN_PROGRESS = re.compile(r"SubCode=40901|conflicting operation", re.IGNORECASE)
 
 
-def settled(call: Callable[[], _Result], sleep: Callable[[float], None] = time.sleep) -> _Result:
+def retry_conflicts(call: Callable[[], _Result], sleep: Callable[[float], None] = time.sleep) -> _Result:
     """Return the call's result, retrying for up to about 15 seconds. Raises the error of the last attempt."""
     for wait_s in _WAITS_S:
         try:

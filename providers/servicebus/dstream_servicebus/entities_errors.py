@@ -22,7 +22,7 @@ _DETAIL = re.compile(r"<Detail>(.*?)</Detail>", re.DOTALL)
 
 
 @contextmanager
-def told(resource_id: str) -> Iterator[None]:
+def raise_resource_failed(resource_id: str) -> Iterator[None]:
     """Raise ResourceFailed for errors of the service or the network."""
     try:
         yield

@@ -21,8 +21,8 @@ from dstream_stacks.properties import FOREVER
 
 from dstream.infra.attached import AttachedResources
 from dstream.infra.attached.types import Actual, Property, Values
-from dstream_servicebus.entities_conflicts import settled
-from dstream_servicebus.entities_errors import already_exists, told
+from dstream_servicebus.entities_conflicts import retry_conflicts
+from dstream_servicebus.entities_errors import already_exists, raise_resource_failed
 from dstream_servicebus.entities_ids import QUEUE_ID, SUBSCRIPTION_ID, TOPIC_ID, IdShape
 from dstream_servicebus.entities_rules import Rules
 from dstream_servicebus.entities_settings import QUEUE, SUBSCRIPTION, TOPIC
@@ -136,9 +136,11 @@ class _Entities:
     def create(self, inputs: Values) -> tuple[str, Actual]:
         resource_id = self._kind.ids.id_of(inputs)
         keys = self._kind.ids.keys_of(resource_id)
-        with told(resource_id):
+        with raise_resource_failed(resource_id):
             try:
-                made = settled(partial(self._kind.create, self._administration(), *keys, **self._attributes(inputs)))
+                made = retry_conflicts(
+                    partial(self._kind.create, self._administration(), *keys, **self._attributes(inputs))
+                )
             except ResourceExistsError as error:
                 raise already_exists(resource_id) from error
         # The next read adds the figures. Reading them now could fail and leave the new entity unrecorded.
@@ -146,7 +148,7 @@ class _Entities:
 
     def read(self, resource_id: str) -> Actual | None:
         keys = self._kind.ids.keys_of(resource_id)
-        with told(resource_id):
+        with raise_resource_failed(resource_id):
             found = self._get(keys)
             if found is None:
                 return None
@@ -158,24 +160,24 @@ class _Entities:
 
     def update(self, resource_id: str, inputs: Values) -> Actual:
         keys = self._kind.ids.keys_of(resource_id)
-        with told(resource_id):
+        with raise_resource_failed(resource_id):
             found = self._kind.get(self._administration(), *keys)
             if getattr(found, "enable_partitioning", False):
                 found.max_size_in_megabytes = _size_of_one_partition(found.max_size_in_megabytes)
             for attribute, value in self._attributes(inputs).items():
                 setattr(found, attribute, value)
-            settled(partial(self._kind.update, self._administration(), found, *keys))
+            retry_conflicts(partial(self._kind.update, self._administration(), found, *keys))
             changed = self._kind.get(self._administration(), *keys)
             figures = self._kind.figures(self._administration(), *keys)
         return Actual(self._settings(keys, changed), {"name": keys[-1], **_figures(figures)})
 
     def delete(self, resource_id: str) -> None:
         keys = self._kind.ids.keys_of(resource_id)
-        with told(resource_id):
+        with raise_resource_failed(resource_id):
             if self._get(keys) is None:
                 return  # already deleted; an entity of another kind with this name is not ours
             try:
-                settled(partial(self._kind.delete, self._administration(), *keys))
+                retry_conflicts(partial(self._kind.delete, self._administration(), *keys))
             except ResourceNotFoundError:
                 pass  # deleted in the meantime
 

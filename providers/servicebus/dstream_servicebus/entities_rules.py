@@ -22,8 +22,8 @@ from azure.servicebus.management import (
 )
 
 from dstream.infra.attached.types import Actual, Property, Values
-from dstream_servicebus.entities_conflicts import settled
-from dstream_servicebus.entities_errors import already_exists, told
+from dstream_servicebus.entities_conflicts import retry_conflicts
+from dstream_servicebus.entities_errors import already_exists, raise_resource_failed
 from dstream_servicebus.entities_ids import RULE_ID
 from dstream_servicebus.entities_settings import DEFAULT_RULE, MATCH_ALL, RULE
 
@@ -60,39 +60,39 @@ class Rules:
     def create(self, inputs: Values) -> tuple[str, Actual]:
         resource_id = RULE_ID.id_of(inputs)
         topic, subscription, name = RULE_ID.keys_of(resource_id)
-        with told(resource_id):
+        with raise_resource_failed(resource_id):
             found = self._get(topic, subscription, name) if _is_default(name) else None
             if found is not None:
                 return resource_id, self._change(topic, subscription, found, inputs)
             try:
                 create = partial(self._administration().create_rule, topic, subscription, name)
-                made = settled(partial(create, filter=_filter(inputs), action=_action(inputs)))
+                made = retry_conflicts(partial(create, filter=_filter(inputs), action=_action(inputs)))
             except ResourceExistsError as error:
                 raise already_exists(resource_id) from error
         return resource_id, _actual((topic, subscription, name), made)
 
     def read(self, resource_id: str) -> Actual | None:
         keys = RULE_ID.keys_of(resource_id)
-        with told(resource_id):
+        with raise_resource_failed(resource_id):
             found = self._get(*keys)
         return _actual(keys, found) if found is not None else None
 
     def update(self, resource_id: str, inputs: Values) -> Actual:
         topic, subscription, name = RULE_ID.keys_of(resource_id)
-        with told(resource_id):
+        with raise_resource_failed(resource_id):
             found = self._administration().get_rule(topic, subscription, name)
             return self._change(topic, subscription, found, inputs)
 
     def delete(self, resource_id: str) -> None:
         topic, subscription, name = RULE_ID.keys_of(resource_id)
-        with told(resource_id):
+        with raise_resource_failed(resource_id):
             if _is_default(name):
                 found = self._get(topic, subscription, name)
                 if found is not None:
                     self._change(topic, subscription, found, {})
                 return
             try:
-                settled(partial(self._administration().delete_rule, topic, subscription, name))
+                retry_conflicts(partial(self._administration().delete_rule, topic, subscription, name))
             except ResourceNotFoundError:
                 pass  # already deleted
 
@@ -104,7 +104,7 @@ class Rules:
 
     def _change(self, topic: str, subscription: str, rule: RuleProperties, inputs: Values) -> Actual:
         rule.filter, rule.action = _filter(inputs), _action(inputs)
-        settled(partial(self._administration().update_rule, topic, subscription, rule))
+        retry_conflicts(partial(self._administration().update_rule, topic, subscription, rule))
         return _actual((topic, subscription, rule.name), rule)
 
 

@@ -27,12 +27,10 @@ if kind == "control_first":
     raw(b'{"dstream":"heartbeat"}\n')
     time.sleep(60)
 if kind == "early_data":
-    hello("input", "hasty", "checkpoint", "ack")
-    raw(b'{"data":{}}\n')
+    hello("input", "hasty", "checkpoint", "ack", then=b'{"data":{}}\n')
     time.sleep(60)
 if kind == "early_ready":
-    hello("input", "hasty", "checkpoint", "ack")
-    raw(b'{"status":"ready"}\n')
+    hello("input", "hasty", "checkpoint", "ack", then=b'{"status":"ready"}\n')
     time.sleep(60)
 if kind == "no_checkpoint":
     hello("input", "simple")

@@ -20,17 +20,17 @@ def write_stderr(text):
     sys.stderr.flush()
 
 
-def hello(role, name, *capabilities, protocol=1):
-    say(
-        {
-            "dstream": "hello",
-            "protocol": protocol,
-            "role": role,
-            "name": name,
-            "version": "1.0.0",
-            "capabilities": list(capabilities),
-        }
-    )
+def hello(role, name, *capabilities, protocol=1, then=b""):
+    """`then`: further bytes in the same write, which the host cannot precede with line 1."""
+    message = {
+        "dstream": "hello",
+        "protocol": protocol,
+        "role": role,
+        "name": name,
+        "version": "1.0.0",
+        "capabilities": list(capabilities),
+    }
+    raw(json.dumps(message).encode() + b"\n" + then)
 
 
 def fault_of(config):

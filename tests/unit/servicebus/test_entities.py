@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError, ServiceRequestError
 from dstream_servicebus import entities_ids as ids
-from dstream_servicebus.entities_conflicts import settled
-from dstream_servicebus.entities_errors import told
+from dstream_servicebus.entities_conflicts import retry_conflicts
+from dstream_servicebus.entities_errors import raise_resource_failed
 from dstream_servicebus.entities_resources import _entity_path, _iso_duration, _size_of_one_partition
 from dstream_servicebus.entities_rules import Rules
 from dstream_servicebus.entities_settings import QUEUE, RULE, SUBSCRIPTION, TOPIC
@@ -114,7 +114,7 @@ def _status(code: int, text: str) -> HttpResponseError:
     ],
 )
 def test_a_refusal_is_one_line(error: Exception, text: str) -> None:
-    with pytest.raises(ResourceFailed) as failed, told("queue/orders"):
+    with pytest.raises(ResourceFailed) as failed, raise_resource_failed("queue/orders"):
         raise error
     assert str(failed.value) == f"queue/orders: {text}"
 
@@ -135,7 +135,7 @@ def test_a_conflicting_operation_is_retried_with_growing_waits(text: str) -> Non
             raise refusals.pop()
         return "made"
 
-    assert settled(create, waits.append) == "made"
+    assert retry_conflicts(create, waits.append) == "made"
     assert len(waits) == 3
     assert 0.5 * waits[1] < waits[2] < 12
 
@@ -156,5 +156,5 @@ def test_other_refusals_and_endless_conflicts_are_final(error: HttpResponseError
         raise error
 
     with pytest.raises(HttpResponseError):
-        settled(create, lambda _: None)
+        retry_conflicts(create, lambda _: None)
     assert len(attempted) == attempts

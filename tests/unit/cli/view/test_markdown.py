@@ -18,9 +18,9 @@ QUEUE = "azure-native:servicebus:Queue"
 
 
 def resource(
-    name: str, op: Operation, *diff: Difference, phase: Step = "planned", note: str = "", holds: int = 0
+    name: str, op: Operation, *diff: Difference, phase: Step = "planned", note: str = "", holds: int = 0, held: str = ""
 ) -> ListedResource:
-    return ListedResource(name, QUEUE, op, phase, list(diff), note, holds)
+    return ListedResource(name, QUEUE, op, phase, list(diff), note, holds, held=held)
 
 
 def answer(
@@ -38,7 +38,7 @@ ONE_OF_EACH = [
         Difference("maxSizeInMegabytes", None, 1024, "max size", new_text="1 GB"),
     ),
     resource("old", "update", Difference("maxDeliveryCount", 10, 5)),
-    resource("audit", "replace", Difference("requiresSession", False, True, "session"), holds=1284),
+    resource("audit", "replace", Difference("requiresSession", False, True, "session"), holds=1284, held="messages"),
     resource("gone", "delete"),
     resource("taken", "import"),
     resource("calm", "same"),
@@ -52,9 +52,9 @@ def test_a_plan_starts_with_its_marker_counts_and_warnings() -> None:
         "### DStream plan · stack `dev` · 1 create, 1 update, 1 replace, 1 delete, 1 unchanged, 1 import\n"
         "\n"
         "> [!WARNING]\n"
-        "> **Data would be lost**: 1 resource with 1,284 in total. Refused without `--allow-data-loss`.\n"
+        "> **Data would be lost**: 1 resource with 1,284 messages in total. Refused without `--allow-data-loss`.\n"
         ">\n"
-        "> - `audit` (orders, replace): holds 1,284 that would be lost\n"
+        "> - `audit` (orders, replace): holds 1,284 messages that would be lost\n"
         "\n"
         "> [!WARNING]\n"
         "> **To be replaced or deleted**: 1 resource\n"
@@ -65,7 +65,7 @@ def test_a_plan_starts_with_its_marker_counts_and_warnings() -> None:
         "\n"
         "| | resource | kind | |\n"
         "|---|---|---|---|\n"
-        "| 🔁 | `audit` | queue | replace, holds 1,284 that would be lost |\n"
+        "| 🔁 | `audit` | queue | replace, holds 1,284 messages that would be lost |\n"
         "| 🗑️ | `gone` | queue | delete |\n"
         "| ✏️ | `old` | queue | update |\n"
         "| ➕ | `new` | queue | create |\n"
