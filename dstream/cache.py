@@ -42,11 +42,3 @@ def write(name: str, data: bytes) -> None:
         except OSError:
             os.unlink(temporary)
             raise
-
-
-def keep_newest(subfolder: str, count: int) -> None:
-    """Delete all but the `count` most recently written files of a subfolder."""
-    with contextlib.suppress(OSError):
-        files = sorted((folder() / subfolder).iterdir(), key=lambda file: file.stat().st_mtime_ns)
-        for file in files[:-count]:
-            file.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -37,13 +36,3 @@ def test_a_folder_that_cannot_be_created_is_ignored(folder: Path) -> None:
     cache.write("a.json", b"1")
 
     assert cache.read("a.json") == b""
-
-
-def test_only_the_newest_files_are_kept(folder: Path) -> None:
-    for number in range(5):
-        cache.write(f"sub/{number}", b"")
-        os.utime(folder / "sub" / str(number), (number, number))
-
-    cache.keep_newest("sub", 2)
-
-    assert sorted(file.name for file in (folder / "sub").iterdir()) == ["3", "4"]

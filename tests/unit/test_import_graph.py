@@ -21,7 +21,7 @@ PACKAGES = {
 }
 """Import packages and their folders, which are the rows of the table."""
 FREE_OF_CYCLES = ("dstream", "dstream_stacks", "dstream_mssql_cdc", "dstream_servicebus")
-LIGHT = ("azure", "pulumi", "pyodbc", "grpc", "rich", "click", "hcl2", "msgspec")
+LIGHT = ("azure", "pulumi", "pyodbc", "grpc", "rich", "click", "msgspec")
 """Packages that must not be imported before a provider's first line."""
 
 

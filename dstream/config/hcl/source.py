@@ -75,12 +75,6 @@ class SourceFile:
         hint = 'Use env("NAME") instead of a template: it accepts any value.'
         return ConfigError(problem.code, "the output of this template is not valid here", place=place, hint=hint)
 
-    def templated(self) -> list[tuple[int, int]]:
-        """Return the start and end of each part of `text` that a template wrote."""
-        ends = [segment.start for segment in self.segments[1:]] + [len(self.text)]
-        pairs = zip(self.segments, ends, strict=True)
-        return [(segment.start, end) for segment, end in pairs if not segment.verbatim]
-
     def _disturbing_template(self, problem: Problem) -> int | None:
         """Return the start of the template that explains a syntax error: the one at that place, or one on the line of
         an unclosed string whose output has special characters."""
@@ -105,4 +99,4 @@ class SourceFile:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(i + 1 for i, char in enumerate(self.written) if char == "\n")]
+        return [0, *(match.end() for match in re.finditer("\n", self.written))]

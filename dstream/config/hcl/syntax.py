@@ -5,6 +5,8 @@ The classes are msgspec structs, which are created ten times as fast as dataclas
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from dstream.config.hcl.source import Hole
@@ -173,3 +175,16 @@ class Block(msgspec.Struct, frozen=True):
 class Body(msgspec.Struct, frozen=True):
     attributes: tuple[Attribute, ...]
     blocks: tuple[Block, ...]
+
+
+def calls_in(expression: Expression) -> Iterator[Call]:
+    """Yield all function calls in an expression, itself included."""
+    rest: list[object] = [expression]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, tuple):
+            rest += node
+        elif isinstance(node, msgspec.Struct):
+            if isinstance(node, Call):
+                yield node
+            rest += [getattr(node, name) for name in node.__struct_fields__]

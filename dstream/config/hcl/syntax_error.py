@@ -1,50 +1,54 @@
-"""Turns a parse error into a message: what was found and what was expected."""
+"""The wording of syntax errors: what was found and what was expected."""
 
 from __future__ import annotations
 
-import re
-
-from dstream.config.hcl.grammar import UnexpectedText
 from dstream.config.hcl.problem import Problem
-
-_FOUND = re.compile(r"[^\W]+|.", re.DOTALL)
-_VALUE_BEGINS_WITH = {"LPAR", "INT_LITERAL", "LSQB"}
+from dstream.config.hcl.scan import Token
 
 
-def explain(error: UnexpectedText, text: str, skeleton: str, shift: int) -> Problem:
-    at, expected = error.at, error.expected
-    found = _found(skeleton, at)
-    line_start = skeleton.rfind("\n", 0, at) + 1
-    if found == "}" and not skeleton[line_start:at].strip():
-        # whatever is missing belongs at the end of the previous line
-        at, found = len(skeleton[:at].rstrip()), ""
-    message, hint = _message(found, expected)
-    return Problem("config.syntax", message, min(at + shift, len(text)), hint)
+def unexpected(token: Token, text: str, expected: str = "") -> Problem:
+    """The token is unexpected. `expected`: what would fit, or what to do."""
+    message = f"{_found(token, text)} is unexpected"
+    return Problem("config.syntax", f"{message}; {expected}" if expected else message, token.at)
 
 
-def _found(skeleton: str, at: int) -> str:
-    match = _FOUND.match(skeleton, at)
-    if match is None or not skeleton[at:].strip():
-        return ""
-    return match[0].strip()
+def no_value(token: Token, text: str) -> Problem:
+    """There is no value where one must be."""
+    return Problem("config.syntax", f"expected a value, not {_found(token, text)}", token.at)
 
 
-def _message(found: str, expected: frozenset[str]) -> tuple[str, str]:
-    what = "a string" if found == '"' else f'"{found}"' if found else "the end of the line"
-    if found == "," and "NAME" in expected and "LPAR" not in expected:
-        return "separate attributes with line breaks, not commas", ""
-    if found == '"' and "EQ" not in expected and "NAME" in expected and "LPAR" not in expected:
-        return "write the name of an attribute or block without quotes", ""
-    if found == ":" and "EQ" in expected:
-        return 'use "=" for an attribute, not ":"', ""
-    if expected >= {"EQ", "LBRACE"} and not expected & _VALUE_BEGINS_WITH:
-        return f'{what} is unexpected; expected "=" and a value, or "{{"', ""
-    if expected >= _VALUE_BEGINS_WITH:
-        return f"expected a value, not {what}", ""
-    if "COMMA" in expected and "RSQB" in expected:
-        return f'{what} is unexpected; separate the items of a list with ","', ""
-    if "COMMA" in expected and "RPAR" in expected:
-        return f'{what} is unexpected; separate the arguments of a function with ","', ""
-    if "NAME" in expected:
-        return f"{what} is unexpected; expected an attribute (name = value) or a block", ""
-    return f"{what} is unexpected", ""
+def not_an_item(token: Token, text: str) -> Problem:
+    """The token cannot start an attribute or block."""
+    if token.kind == "string":
+        return Problem("config.syntax", "write the name of an attribute or block without quotes", token.at)
+    return unexpected(token, text, "expected an attribute (name = value) or a block")
+
+
+def neither_attribute_nor_block(token: Token, text: str) -> Problem:
+    """The token follows a name."""
+    if token.kind == ":":
+        return Problem("config.syntax", 'use "=" for an attribute, not ":"', token.at)
+    return unexpected(token, text, 'expected "=" and a value, or "{"')
+
+
+def not_at_line_end(token: Token, text: str) -> Problem:
+    """The token follows an attribute or block on the same line."""
+    if token.kind == ",":
+        return Problem("config.syntax", "separate attributes with line breaks, not commas", token.at)
+    if token.kind in ("name", "string"):
+        return Problem("config.syntax", "each attribute and block must start on its own line", token.at)
+    return unexpected(token, text)
+
+
+def not_on_one_line(token: Token, text: str) -> Problem:
+    """The token follows the first attribute of a block on one line."""
+    if token.kind in ("name", "newline"):
+        message = "a block on one line has one attribute and its closing brace; write longer blocks on several lines"
+        return Problem("config.syntax", message, token.at)
+    return not_at_line_end(token, text)
+
+
+def _found(token: Token, text: str) -> str:
+    if token.kind in ("newline", "end"):
+        return "the end of the line"
+    return "a string" if token.kind == "string" else f'"{text[token.at : token.end]}"'

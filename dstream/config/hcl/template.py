@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal as OneOf
 
 from dstream.config.hcl.problem import Problem
-from dstream.config.hcl.scan import Heredoc, end_of_sequence
-from dstream.config.hcl.source import HOLE, Hole
+from dstream.config.hcl.scan import SPECIAL_IN_TEXT, Heredoc, end_of_sequence
+from dstream.config.hcl.source import Hole
 from dstream.config.hcl.syntax import Expression, ForDirective, IfDirective, Literal, Missing, TemplateExpression
 
 ParseExpression = Callable[[int, int], Expression]
@@ -51,47 +52,61 @@ class TemplateReader:
         self._parse = parse
 
     def quoted(self, start: int, end: int) -> Expression:
-        """Parse the string whose quotes are at `start` and `end` - 1. A lone `"${x}"` is x itself, of any type."""
-        pieces = self._pieces(start + 1, end - 1, quoted=True)
-        if len(pieces) == 1 and isinstance(pieces[0], _Sequence) and pieces[0].expression and pieces[0].kind == "value":
-            return pieces[0].expression
-        return self._assemble(start, pieces)
+        """Parse the string whose quotes are at `start` and `end` - 1."""
+        return self._template(start, _trimmed(self._pieces(start + 1, end - 1, quoted=True)))
 
     def heredoc(self, heredoc: Heredoc) -> Expression:
-        pieces = self._pieces(heredoc.body_start, heredoc.body_end, quoted=False)
-        return self._assemble(heredoc.start, self._without_indent(pieces) if heredoc.flush else pieces)
+        """Parse a heredoc. Each line is a piece, so `~` trims at most up to the line break."""
+        pieces = _trimmed(_lines(self._pieces(heredoc.body_start, heredoc.body_end, quoted=False)))
+        return self._assemble(heredoc.start, _joined(_without_indent(pieces) if heredoc.flush else pieces))
+
+    def whole(self) -> Expression:
+        """Parse the whole text as a template."""
+        pieces = _trimmed(_lines(self._pieces(0, len(self._text), quoted=False)))
+        return self._template(0, _joined(pieces))
+
+    def _template(self, at: int, pieces: list[_Piece]) -> Expression:
+        """A lone `"${x}"` is x itself, of any type."""
+        if len(pieces) == 1 and isinstance(pieces[0], _Sequence) and pieces[0].expression and pieces[0].kind == "value":
+            return pieces[0].expression
+        return self._assemble(at, pieces)
 
     def _pieces(self, start: int, end: int, *, quoted: bool) -> list[_Piece]:
         pieces: list[_Piece] = []
-        text: list[str] = []
+        texts: list[str] = []
         run_start = at = start
 
         def flush() -> None:
-            if text:
-                pieces.append(_Text(run_start, "".join(text)))
-                text.clear()
+            if texts and (text := "".join(texts)):
+                pieces.append(_Text(run_start, text))
+            texts.clear()
 
-        while at < end:
-            if self._text.startswith(("$${", "%%{"), at):
-                text.append(self._text[at + 1 : at + 3])
-                at += 3
-            elif self._text.startswith(("${", "%{"), at):
+        while special := SPECIAL_IN_TEXT.search(self._text, at, end):
+            texts.append(self._text[at : special.start()])
+            found, at = special[0], special.end()
+            if found == "\\":
+                char, at = self._escape(at - 1) if quoted else (found, at)
+                texts.append(char)
+            elif found[0] == "_":
                 flush()
-                close = end_of_sequence(self._text, at, end)
-                pieces.append(self._sequence(at, close))
-                at = run_start = close + 1
-            elif quoted and self._text[at] == "\\":
-                char, at = self._escape(at)
-                text.append(char)
-            elif self._text[at] == "_" and (match := HOLE.match(self._text, at, end)):
-                flush()
-                pieces.append(_Sequence(at, "value", (False, False), Missing(at, self._holes[int(match[1])])))
-                at = run_start = match.end()
+                pieces.append(
+                    _Sequence(special.start(), "value", (False, False), self._missing(special.start(), special[1]))
+                )
+                run_start = at
+            elif found[-3:-1] in ("$$", "%%"):
+                texts.append(found[:-3] + found[-2:])
             else:
-                text.append(self._text[at])
-                at += 1
+                texts.append(found[:-2])
+                flush()
+                close = end_of_sequence(self._text, at - 2, end)
+                pieces.append(self._sequence(at - 2, close))
+                at = run_start = close + 1
+        texts.append(self._text[at:end])
         flush()
-        return _trimmed(pieces)
+        return pieces
+
+    def _missing(self, at: int, number: str) -> Missing:
+        return Missing(at, self._holes[int(number)])
 
     def _escape(self, at: int) -> tuple[str, int]:
         match = _ESCAPE.match(self._text, at)
@@ -141,33 +156,47 @@ class TemplateReader:
             raise Problem("config.syntax", f'unmatched "{stray.kind}"', stray.at)
         return TemplateExpression(at, parts)
 
-    def _without_indent(self, pieces: list[_Piece]) -> list[_Piece]:
-        """Remove the common indent of all non-blank lines."""
-        line_start = re.compile(r"^([ \t]*)(?=[^ \t\n]|\Z)", re.MULTILINE)
-        texts = [piece for piece in pieces if isinstance(piece, _Text)]
-        indents = [
-            len(match[1])
-            for piece in texts
-            for match in line_start.finditer(piece.text)
-            if self._starts_line(piece, match.start()) and (match.end() < len(piece.text) or piece is not pieces[-1])
-        ]
-        starts_with_value = bool(pieces) and isinstance(pieces[0], _Sequence)
-        cut = 0 if starts_with_value else min(indents, default=0)
-        indent = re.compile(rf"^[ \t]{{1,{cut}}}", re.MULTILINE) if cut else None
-        if indent is None:
-            return pieces
 
-        def outdented(piece: _Piece) -> _Piece:
-            if isinstance(piece, _Sequence):
-                return piece
-            return replace(
-                piece, text=indent.sub(lambda m: "" if self._starts_line(piece, m.start()) else m[0], piece.text)
-            )
+def _lines(pieces: list[_Piece]) -> list[_Piece]:
+    """Cut the text after each line break."""
+    lines: list[_Piece] = []
+    for piece in pieces:
+        if isinstance(piece, _Text):
+            lines += [_Text(piece.at, line + "\n") for line in piece.text.split("\n")]
+            last = lines.pop()
+            assert isinstance(last, _Text)
+            lines += [replace(last, text=last.text[:-1])] if last.text != "\n" else []
+        else:
+            lines.append(piece)
+    return lines
 
-        return [outdented(piece) for piece in pieces]
 
-    def _starts_line(self, piece: _Text, offset: int) -> bool:
-        return offset > 0 or self._text[piece.at - 1] == "\n"
+def _joined(pieces: list[_Piece]) -> list[_Piece]:
+    """Join the text between two sequences."""
+    joined: list[_Piece] = []
+    for is_text, group in groupby(pieces, key=lambda piece: isinstance(piece, _Text)):
+        run = list(group)
+        if not is_text:
+            joined += run
+        elif text := "".join(piece.text for piece in run if isinstance(piece, _Text)):
+            joined.append(_Text(run[0].at, text))
+    return joined
+
+
+def _without_indent(pieces: list[_Piece]) -> list[_Piece]:
+    """Remove the common indent of all lines that are not blank. A line whose start a `~` has trimmed keeps its own."""
+    indents: dict[int, int] = {}
+    starts_line = True
+    for index, piece in enumerate(pieces):
+        text = piece.text if isinstance(piece, _Text) else None
+        if starts_line and (text is None or text.strip() or not text.endswith("\n")):
+            indents[index] = 0 if text is None else len(text) - len(text.lstrip())
+        starts_line = text is not None and text.endswith("\n")
+    cut = min(indents.values(), default=0)
+    return [
+        replace(piece, text=piece.text[cut:]) if index in indents and isinstance(piece, _Text) else piece
+        for index, piece in enumerate(pieces)
+    ]
 
 
 def _trimmed(pieces: list[_Piece]) -> list[_Piece]:

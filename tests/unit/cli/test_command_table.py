@@ -13,8 +13,6 @@ from dstream.cli.main import cli
 
 HEAVY = (
     *(
-        "hcl2",
-        "lark",
         "msgspec",
         "yaml",
         "prometheus_client",
