@@ -8,10 +8,10 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi demo test check bench fuzz soak clean
+.PHONY: help setup tools odbc pulumi demo test check bench fuzz soak hcl-reference clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## Install what the other targets need: .venv, Debian's libodbc2, the Pulumi CLI
 	@$(MAKE) -s --no-print-directory -j3 $(VENV)/.ready odbc pulumi
@@ -54,6 +54,11 @@ fuzz: setup ## Run coverage-guided fuzzing of framing and handshake for FUZZ_S s
 
 soak: setup ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
+
+hcl-reference: ## Record what HashiCorp's HCL makes of the snippets in tests/unit/config/reference (needs Go)
+	@cd tools/hcl-reference && go build -o $(CURDIR)/$(VENV)/hcl-reference .
+	@cd tests/unit/config/reference && $(CURDIR)/$(VENV)/hcl-reference snippets.toml > expected.json.new
+	@mv tests/unit/config/reference/expected.json.new tests/unit/config/reference/expected.json
 
 clean: ## Remove everything built and installed in the checkout
 	rm -rf $(VENV) .dstream .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dstream.config.hcl.problem import Problem, did_you_mean
@@ -25,9 +26,12 @@ from dstream.config.hcl.syntax import (
     TemplateExpression,
     TupleOf,
     Unary,
+    calls_in,
 )
 from dstream.config.values.function_table import CallFailed, Functions
+from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.operators import OperatorFailed, binary, truth, unary
+from dstream.config.values.unify import NotUnifiable, unified
 from dstream.config.values.values import (
     NotConvertible,
     SecretText,
@@ -69,6 +73,8 @@ def settled(found: Value | MemberLookup, at: int) -> Value:
 
 
 _T = TypeVar("_T")
+_LENIENT = ("try", "can")
+"""Functions that the evaluator handles, because their arguments may fail."""
 _ELEMENT = "*"
 """The name of a splat's current element; no expression can contain it."""
 
@@ -89,6 +95,13 @@ class Evaluator:
     def __init__(self, names: Names, functions: Functions) -> None:
         self._names = names
         self._functions = functions
+        self._tentative = 0
+        self._checked: dict[int, Call] = {}
+
+    @property
+    def is_tentative(self) -> bool:
+        """Whether only the type of a value is wanted: its errors do not count, and no key vault is asked."""
+        return self._tentative > 0
 
     def evaluate(self, expression: Expression) -> Value:
         return self._value(expression, {})
@@ -126,8 +139,7 @@ class Evaluator:
             case Binary():
                 return self._operation(expression.at, lambda: self._binary(expression, bound))
             case Conditional():
-                holds = self._truth(expression.condition, "?", bound)
-                return self._value(expression.then if holds else expression.otherwise, bound)
+                return self._conditional(expression, bound)
             case TupleOf():
                 return [self._value(item, bound) for item in expression.items]
             case ObjectOf():
@@ -227,6 +239,27 @@ class Evaluator:
         except NotConvertible as error:
             raise Problem("config.type", f"a key must be a string, not {error}", expression.at) from None
 
+    def _conditional(self, conditional: Conditional, bound: Mapping[str, Value]) -> Value:
+        """Return the chosen result, converted to the type that it has in common with the other one, if any."""
+        holds = self._truth(conditional.condition, "?", bound)
+        chosen, other = (conditional.then, conditional.otherwise)[:: 1 if holds else -1]
+        value = self._value(chosen, bound)
+        if value is None or isinstance(value, str):  # no type changes these
+            return value
+        with suppress(NotUnifiable):
+            value = unified([value, self._tentatively(other, bound)])[0]
+        return value
+
+    def _tentatively(self, expression: Expression, bound: Mapping[str, Value]) -> Value:
+        """Return the value of an expression of which only the type counts; null if it fails or needs a key vault."""
+        self._tentative += 1
+        try:
+            return self._value(expression, bound)
+        except (Problem, ConfigError, ConfigErrors, FailedOutside, Unread):
+            return None
+        finally:
+            self._tentative -= 1
+
     def _iterations(self, loop: ForEach | ForDirective, bound: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
         """Yield the names bound in each iteration. Objects are iterated in key order."""
         items = self._value(loop.items, bound)
@@ -264,17 +297,18 @@ class Evaluator:
         return self._operation(condition.at, lambda: truth(value, word))
 
     def _call(self, call: Call, bound: Mapping[str, Value]) -> Value:
-        if call.name == "try":
-            return self._try(call, bound)
+        if call.name in _LENIENT:
+            self._check_functions(call)
+            return self._try(call, bound) if call.name == "try" else self._can(call, bound)
         function = self._functions.get(call.name)
         if function is None:
-            known = [*self._functions, "try"]
-            raise Problem(
-                "config.undefined", f'unknown function "{call.name}"', call.at, did_you_mean(call.name, known)
-            )
+            raise self._unknown_function(call)
         arguments = self._arguments(call, bound)
+        if self._tentative and function.asks_vault(arguments):
+            raise Unread
         try:
-            return derived(function.call(arguments), arguments)
+            result = function.call(arguments)
+            return result if function.reveals else derived(result, arguments)
         except CallFailed as error:
             message = without_secrets(_with_name(call, error), arguments)
             hint = without_secrets(error.hint, arguments)
@@ -283,6 +317,19 @@ class Evaluator:
             raise Problem(error.code, without_secrets(error.message, arguments), call.at, error.hint) from None
         except DStreamError as error:
             raise FailedOutside(error, call.at) from None
+
+    def _unknown_function(self, call: Call) -> Problem:
+        hint = did_you_mean(call.name, [*self._functions, *_LENIENT])
+        return Problem("config.undefined", f'unknown function "{call.name}"', call.at, hint)
+
+    def _check_functions(self, lenient: Call) -> None:
+        """Raise Problem for an unknown function in the arguments of try() or can(), which must not hide a typo."""
+        if id(lenient) in self._checked:
+            return
+        for call in calls_in(lenient):
+            if call.name not in self._functions and call.name not in _LENIENT:
+                raise self._unknown_function(call)
+        self._checked[id(lenient)] = lenient
 
     def _arguments(self, call: Call, bound: Mapping[str, Value]) -> list[Value]:
         values = [self._value(argument, bound) for argument in call.arguments]
@@ -304,6 +351,16 @@ class Evaluator:
             except (Problem, ConfigError, ConfigErrors):
                 continue
         return self._value(call.arguments[-1], bound)
+
+    def _can(self, call: Call, bound: Mapping[str, Value]) -> bool:
+        """Return whether the argument can be evaluated."""
+        if len(call.arguments) != 1 or call.expand:
+            raise Problem("config.call", f"can: takes 1 argument, not {len(call.arguments)}", call.at)
+        try:
+            self._value(call.arguments[0], bound)
+        except (Problem, ConfigError, ConfigErrors):
+            return False
+        return True
 
 
 def _member(target: Value, name: str, at: int) -> Value:

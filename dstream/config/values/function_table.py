@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dstream.config.values.unify import NotUnifiable, unified
 from dstream.config.values.values import NotConvertible, Value, kind, to_bool, to_number, to_text
 
-Kind = Literal["text", "number", "whole", "bool", "list", "object", "any"]
+Kind = Literal["text", "number", "whole", "list", "texts", "flags", "unified", "object", "any"]
+"""The type of an argument. `texts` and `flags`: a list of strings or bools, with nulls; `unified`: of elements of one
+type."""
 
 
 class CallFailed(Exception):
@@ -21,14 +24,21 @@ class CallFailed(Exception):
         self.hint = hint
 
 
+def _never(arguments: Sequence[Value]) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function. `rest` is the kind of all arguments after `kinds`; the last `optional` of `kinds` can be omitted."""
+    """A function. `rest` is the kind of all arguments after `kinds`; the last `optional` of `kinds` can be omitted.
+    `reveals`: the result is not secret even if an argument is. `asks_vault`: whether a call would ask a key vault."""
 
     run: Callable[..., Any]
     kinds: tuple[Kind, ...] = ()
     optional: int = 0
     rest: Kind | None = None
+    reveals: bool = False
+    asks_vault: Callable[[Sequence[Value]], bool] = _never
 
     def call(self, arguments: Sequence[Value]) -> Value:
         self._check_count(len(arguments))
@@ -60,14 +70,21 @@ def _converted(index: int, value: Value, wanted: Kind) -> Value:
                 return to_number(value)
             case "whole":
                 return _whole(value)
-            case "bool":
-                return to_bool(value)
+            case "texts" if isinstance(value, list):
+                return [None if item is None else to_text(item) for item in value]
+            case "flags" if isinstance(value, list):
+                return [None if item is None else to_bool(item) for item in value]
+            case "unified" if isinstance(value, list):
+                return unified(value)
             case "list" if isinstance(value, list):
                 return value
             case "object" if isinstance(value, dict):
                 return value
     except NotConvertible as error:
-        raise CallFailed(f"argument {index + 1} must be {_NAMES[wanted]}, not {error}", index) from None
+        found = f"a list with {error}" if isinstance(value, list) else str(error)
+        raise CallFailed(f"argument {index + 1} must be {_NAMES[wanted]}, not {found}", index) from None
+    except NotUnifiable as error:
+        raise CallFailed(f"all elements of argument {index + 1} must have the same type, not {error}", index) from None
     raise CallFailed(f"argument {index + 1} must be {_NAMES[wanted]}, not {kind(value)}", index)
 
 
@@ -82,8 +99,10 @@ _NAMES: dict[Kind, str] = {
     "text": "a string",
     "number": "a number",
     "whole": "a whole number",
-    "bool": "true or false",
     "list": "a list",
+    "texts": "a list of strings",
+    "flags": "a list of bools",
+    "unified": "a list",
     "object": "an object",
     "any": "a value",
 }

@@ -1,33 +1,71 @@
-"""The functions that read the environment, and the table of all functions except `try`, which the evaluator handles."""
+"""The functions of paths, files, the environment and secrets, and the table of all functions except `try` and `can`,
+which the evaluator handles."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from functools import partial
 from pathlib import Path
 
+from dstream.config.hcl.parse import parse_template
+from dstream.config.hcl.problem import Problem, did_you_mean
 from dstream.config.values.environment import Environment
+from dstream.config.values.evaluate import Evaluator, FailedOutside
 from dstream.config.values.function_table import CallFailed, Function, Functions
-from dstream.config.values.functions_of_values import FUNCTIONS_OF_VALUES
+from dstream.config.values.functions_of_collections import FUNCTIONS_OF_COLLECTIONS
+from dstream.config.values.functions_of_dates import FUNCTIONS_OF_DATES, rfc3339
+from dstream.config.values.functions_of_encodings import FUNCTIONS_OF_ENCODINGS
+from dstream.config.values.functions_of_numbers import FUNCTIONS_OF_NUMBERS
+from dstream.config.values.functions_of_text import FUNCTIONS_OF_TEXT
+from dstream.config.values.functions_of_types import FUNCTIONS_OF_TYPES
 from dstream.config.values.key_vault_secret import KeyVaultSecret
 from dstream.config.values.values import SecretText, Value
 
+FUNCTIONS_OF_VALUES: Functions = {
+    **FUNCTIONS_OF_COLLECTIONS,
+    **FUNCTIONS_OF_DATES,
+    **FUNCTIONS_OF_ENCODINGS,
+    **FUNCTIONS_OF_NUMBERS,
+    **FUNCTIONS_OF_TEXT,
+    **FUNCTIONS_OF_TYPES,
+}
+"""The functions that depend only on their arguments."""
+_VAULT = "azurekeyvault"
+_VARIABLE = re.compile(r"[^\W\d][\w-]*")
+
 
 def functions(around: Environment) -> Functions:
+    """Return all functions."""
+    in_templates = _functions(around)
+    render = partial(_templatefile, around, in_templates)
+    return {**in_templates, "templatefile": Function(render, ("text", "object"))}
+
+
+def _functions(around: Environment) -> dict[str, Function]:
     return {
         **FUNCTIONS_OF_VALUES,
         "abspath": Function(lambda path: str(_path(around, path)), ("text",)),
+        "basename": Function(_basename, ("text",)),
+        "dirname": Function(lambda path: os.path.normpath(os.path.dirname(path) or "."), ("text",)),
         "env": Function(partial(_env, around), ("text", "any"), optional=1),
         "file": Function(partial(_file, around), ("text",)),
         "fileexists": Function(lambda path: _path(around, path).is_file(), ("text",)),
-        "secret": Function(partial(_secret, around), ("text",)),
-        "timestamp": Function(lambda: around.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
+        "pathexpand": Function(lambda path: os.path.expanduser(path) if path[:2] in ("~", "~/") else path, ("text",)),
+        "secret": Function(partial(_secret, around), ("text",), asks_vault=_is_in_vault),
+        "timestamp": Function(lambda: rfc3339(around.now().astimezone(UTC))),
     }
 
 
 def _path(around: Environment, path: str) -> Path:
     return Path(os.path.normpath(around.folder.absolute() / Path(path).expanduser()))
+
+
+def _basename(path: str) -> str:
+    """Return the last part, without trailing slashes; "." for an empty path."""
+    return os.path.basename(path.rstrip("/")) or ("/" if path else ".")
 
 
 def _env(around: Environment, name: str, *default: Value) -> Value:
@@ -53,6 +91,37 @@ def _file(around: Environment, path: str) -> str:
         raise CallFailed(f"cannot read {path}: {reason}", 0, code="config.file") from None
 
 
+class _TemplateVariables:
+    """The only names in a template file."""
+
+    def __init__(self, variables: Mapping[str, Value]) -> None:
+        self._variables = variables
+
+    def resolve(self, name: str, at: int) -> Value:
+        if name not in self._variables:
+            hint = did_you_mean(name, self._variables) or "Pass it in the second argument of templatefile()."
+            raise Problem("config.undefined", f'unknown variable "{name}"', at, hint)
+        return self._variables[name]
+
+
+def _templatefile(around: Environment, table: Functions, path: str, variables: dict[str, Value]) -> Value:
+    """Render a file as a template, in which the variables are the only names. Templates cannot call templatefile()."""
+    wrong = next((name for name in variables if not _VARIABLE.fullmatch(name)), None)
+    if wrong is not None:
+        raise CallFailed(f'"{wrong}" cannot be the name of a variable', 1)
+    text = _file(around, path)
+    try:
+        return Evaluator(_TemplateVariables(variables), table).evaluate(parse_template(text))
+    except Problem as problem:
+        line = text.count("\n", 0, problem.at) + 1
+        code = problem.code if problem.code in ("config.env_unset", "config.file") else "config.call"
+        raise CallFailed(f"{path}, line {line}: {problem.message}", 0, code=code, hint=problem.hint) from None
+    except RecursionError:
+        raise CallFailed(f"{path} is nested too deeply", 0) from None
+    except FailedOutside as failed:
+        raise failed.error from None
+
+
 def _secret(around: Environment, reference: str) -> SecretText:
     scheme, _, rest = reference.partition(":")
     if scheme == "env" and rest:
@@ -61,10 +130,14 @@ def _secret(around: Environment, reference: str) -> SecretText:
         return SecretText.of(around.environ[rest])
     if scheme == "file" and rest:
         return SecretText.of(_file(around, rest.removeprefix("//")).rstrip("\r\n"))
-    if scheme == "azurekeyvault":
+    if scheme == _VAULT:
         return SecretText.of(around.vaults.read(_in_vault(rest)))
     hint = 'Use secret("env:NAME"), secret("file:/path") or secret("azurekeyvault://VAULT/NAME").'
     raise CallFailed("not a valid secret reference", 0, hint=hint)
+
+
+def _is_in_vault(arguments: Sequence[Value]) -> bool:
+    return any(isinstance(reference, str) and reference.startswith(f"{_VAULT}:") for reference in arguments)
 
 
 def _in_vault(rest: str) -> KeyVaultSecret:

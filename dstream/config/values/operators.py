@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Context, Decimal
 
-from dstream.config.values.values import NotConvertible, Value, equal, kind, number, to_bool, to_number
+from dstream.config.values.values import NotConvertible, Value, equal, exact, kind, number, to_bool, to_number
 
-_EXACT = Context(prec=60)
+_EXACT = Context(prec=155)
 """Decimal arithmetic, so that 0.1 + 0.2 is 0.3."""
 
 
@@ -52,10 +52,9 @@ def _bool(value: Value, operator: str) -> bool:
 
 def _decimal(value: Value, operator: str) -> Decimal:
     try:
-        plain = to_number(value)
+        return exact(to_number(value))
     except NotConvertible as error:
         raise OperatorFailed(f'"{operator}" needs numbers, not {error}') from None
-    return Decimal(plain) if isinstance(plain, int) else Decimal(repr(plain))
 
 
 def _remainder(a: Decimal, b: Decimal) -> Decimal:

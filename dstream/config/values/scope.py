@@ -14,13 +14,22 @@ from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 
 
 class NamedValue:
-    """A named value or its error, computed once. `trail` holds the values being computed."""
+    """A named value or its error, computed once. `trail` holds the values being computed. While only a type is
+    wanted (`is_tentative`), a cycle is not final, because the value may never be needed."""
 
-    def __init__(self, name: str, place: SourceLocation, compute: Callable[[], Value], trail: list[NamedValue]) -> None:
+    def __init__(
+        self,
+        name: str,
+        place: SourceLocation,
+        compute: Callable[[], Value],
+        trail: list[NamedValue],
+        is_tentative: Callable[[], bool],
+    ) -> None:
         self.name = name
         self.place = place
         self._compute = compute
         self._trail = trail
+        self._is_tentative = is_tentative
         self._value: Value = None
         self._error: ConfigError | ConfigErrors | None = None
         self._is_known = False
@@ -41,7 +50,8 @@ class NamedValue:
             self._value = self._compute()
             self._is_known = True
         except (ConfigError, ConfigErrors) as error:
-            self._error = error
+            if not self._is_tentative() or all(each.code != "config.cycle" for each in error.errors):
+                self._error = error
             raise
         finally:
             self._trail.pop()
@@ -90,7 +100,7 @@ class Scope:
         self._evaluator = Evaluator(self, functions)
 
     def define(self, name: str, place: SourceLocation, compute: Callable[[], Value]) -> NamedValue:
-        return NamedValue(name, place, compute, self.trail)
+        return NamedValue(name, place, compute, self.trail, lambda: self._evaluator.is_tentative)
 
     def evaluate(self, source: SourceFile, expression: Expression, block: str = "") -> Value:
         """Return the expression's value. Raises ConfigError, AuthError or UnreachableError, each with its place, and

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_BOOLS = {"true": True, "false": False, "1": True, "0": False}
+_ESCAPED_IN_JSON = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
 
 Value: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 """The result of an expression. Lists and dicts contain values; sets are sorted lists without duplicates."""
@@ -52,8 +57,17 @@ def derived(value: Value, origins: Iterable[Value]) -> Value:
 
 
 def concealed(value: Value) -> Value:
-    """Return the value with all its text marked secret. Object keys are names and stay visible."""
-    return _map_texts(value, lambda text: SecretText.of(text))
+    """Return the value with its text marked secret, and its numbers as secret text, since only text can be redacted.
+    Bools stay visible, and so do object keys, which are names."""
+    return _map_texts(_numbers_as_text(value), SecretText.of)
+
+
+def _numbers_as_text(value: Value) -> Value:
+    if isinstance(value, list):
+        return [_numbers_as_text(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _numbers_as_text(item) for key, item in value.items()}
+    return to_text(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def revealed(value: Value) -> Value:
@@ -127,18 +141,25 @@ def to_number(value: Value) -> int | float:
         return value
     if isinstance(value, str):
         try:
-            return number(Decimal(value))
+            if _NUMBER.fullmatch(value):
+                return number(Decimal(value))
         except (InvalidOperation, OverflowError, ValueError):
-            raise NotConvertible("a string that is not a number") from None
+            pass
+        raise NotConvertible("a string that is not a number")
     raise NotConvertible(kind(value))
 
 
 def to_bool(value: Value) -> bool:
     if isinstance(value, bool):
         return value
-    if value in ("true", "false"):
-        return value == "true"
+    if isinstance(value, str) and value in _BOOLS:
+        return _BOOLS[value]
     raise NotConvertible(kind(value))
+
+
+def exact(value: int | float) -> Decimal:
+    """Return the number in decimal, so that 0.1 is 0.1."""
+    return Decimal(value) if isinstance(value, int) else Decimal(repr(value))
 
 
 def number(exact: Decimal) -> int | float:
@@ -165,4 +186,11 @@ def equal(left: Value, right: Value) -> bool:
 
 
 def to_json(value: Value) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    """Return compact JSON with sorted keys. `<`, `>` and `&` are escaped, as in HCL, for use inside HTML."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).translate(_ESCAPED_IN_JSON)
+    if isinstance(value, list):
+        return f"[{','.join(map(to_json, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{to_json(key)}:{to_json(value[key])}' for key in sorted(value))}}}"
+    return "null" if value is None else to_text(value)

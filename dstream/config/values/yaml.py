@@ -1,5 +1,4 @@
-"""Converts YAML to a value with the core schema of YAML 1.2.2 (section 10.3), as Terraform does: `no` is text, `012` is
-twelve.
+"""Converts YAML to a value with the core schema of YAML 1.2.2 (section 10.3): `no` is text, `012` is twelve.
 
 Imported on demand, because PyYAML is slow to import.
 """

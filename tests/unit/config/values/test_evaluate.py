@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dstream.config.hcl.parse import parse_expression
 from dstream.config.hcl.problem import Problem
 from dstream.config.values.evaluate import Evaluator
-from dstream.config.values.functions_of_values import FUNCTIONS_OF_VALUES
+from dstream.config.values.functions import FUNCTIONS_OF_VALUES
 from dstream.config.values.values import Value
 
 EXPRESSIONS = [
@@ -115,7 +115,7 @@ EXPRESSIONS = [
     ("<<-EOT\n    a\n      b\n\n    c\n  EOT\n", "a\n  b\n\nc\n"),
     ("<<EOT\nEOT\n", ""),
     ('<<EOT\n"${1 + 1}" \\n $${x}\nEOT\n', '"2" \\n ${x}\n'),
-    ("<<-EOT\n  %{ for x in [1, 2] ~}\n  - ${x}\n  %{ endfor ~}\n  EOT\n", "- 1\n- 2\n"),
+    ("<<-EOT\n  %{ for x in [1, 2] ~}\n  - ${x}\n  %{ endfor ~}\n  EOT\n", "  - 1\n  - 2\n"),
     ("[<<EOT\na\nEOT\n, 2]", ["a\n", 2]),
 ]
 
@@ -183,7 +183,7 @@ FUNCTIONS = [
     ('secret("env:SET")', "value"),
     ('secret("file:note.txt")', "hello"),
     ('split(",", "a,b,")', ["a", "b", ""]),
-    ('split(",", "")', []),
+    ('split(",", "")', [""]),
     ('split("", "ab")', ["a", "b"]),
     ("timestamp()", "2026-03-04T15:06:07Z"),
     ('tobool("true")', True),
@@ -208,10 +208,11 @@ def test_a_function_returns(expression: str, value: Any, evaluate: Callable[...,
     assert type(result) is type(value)
 
 
-def test_every_function_is_tested() -> None:
+def test_every_function_that_reads_the_environment_is_tested() -> None:
+    """The others have snippets in the comparison with the reference."""
     tested = {text.split("(")[0] for text, _ in FUNCTIONS}
 
-    assert {"file", "env", "secret", "try", *FUNCTIONS_OF_VALUES} <= tested
+    assert {"abspath", "env", "file", "fileexists", "secret", "timestamp"} <= tested
 
 
 class NoNames:
@@ -286,3 +287,65 @@ def test_the_reader_raises_only_problems_with_a_position_in_the_text(text: str) 
     except Problem as problem:
         at = problem.at
     assert 0 <= at <= len(text)
+
+
+def test_the_other_result_of_a_conditional_asks_no_key_vault_and_its_errors_do_not_count(
+    load_text: Callable[..., Any],
+) -> None:
+    """Only its type counts. A vault would raise: the client libraries have no identity here."""
+    project = load_text(
+        """
+        locals {
+          vault = secret("azurekeyvault://retail/bus-key")
+          a     = true ? 5 : local.b
+          b     = local.a + 1
+          c     = false ? local.d : 7
+          d     = env("NO_SUCH", local.vault)
+        }
+        task "t" {
+          input {
+            provider = "p"
+            config {
+              values = [local.b, local.a, local.c, true ? 1 : local.vault]
+            }
+          }
+          output {
+            provider = "q"
+          }
+        }
+        """,
+        only=["t"],
+        roles=("input",),
+    )
+    assert project.tasks["t"].input.config == {"values": [6, 5, 7, 1]}
+
+
+SECRETS = [
+    ('sensitive("canary")', "canary"),
+    ('{ user = "joe", password = sensitive("canary") }', "canary"),
+    ("sensitive(73551)", "73551"),
+    ("sensitive([73551])", "73551"),
+    ('base64encode(sensitive("canary"))', "Y2FuYXJ5"),
+    ('templatefile("letter.tmpl", { name = sensitive("canary") })', "Dear canary"),
+    ('nonsensitive("x${sensitive("canary")}") == "" ? "" : sensitive("canary")', "canary"),
+]
+
+
+@pytest.mark.parametrize(("expression", "secret"), SECRETS, ids=[text for text, _ in SECRETS])
+def test_a_sensitive_value_is_secret(
+    expression: str, secret: str, load_text: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "letter.tmpl").write_text("Dear ${name}")
+
+    assert secret in _secrets_of(expression, load_text)
+
+
+def test_nonsensitive_makes_a_value_visible(load_text: Callable[..., Any]) -> None:
+    assert _secrets_of('nonsensitive(sensitive("canary"))', load_text) == frozenset()
+
+
+def _secrets_of(expression: str, load_text: Callable[..., Any]) -> frozenset[str]:
+    config = f"config {{\n value = {expression}\n }}"
+    text = f'task "t" {{\n input {{\n provider = "p"\n {config}\n }}\n output {{\n provider = "q"\n }}\n }}'
+    secrets: frozenset[str] = load_text(text).tasks["t"].input.secrets
+    return secrets
