@@ -27,6 +27,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     max_in_flight: int = 1000
     max_in_flight_bytes: int = 64 * 1024 * 1024
     max_line: int = 16 * 1024 * 1024
+    checkpoint_stored_at: str | None = None
+    """When the checkpoint that the input resumes from was stored (RFC 3339); None: there is none."""
 
 
 class Infrastructure(msgspec.Struct, frozen=True):

@@ -213,6 +213,19 @@ def test_the_state_of_another_input_is_refused_before_line_1(tmp_path: Path, mon
     assert sink_numbers(tmp_path) == list(range(10))
 
 
+def test_the_output_learns_when_the_checkpoint_was_stored(tmp_path: Path) -> None:
+    output = provider("output.py", 12, sink=str(tmp_path / "sink"), run=str(tmp_path / "run.json"))
+
+    def stored_at() -> str | None:
+        run(job(tmp_path, output=output))
+        return json.loads((tmp_path / "run.json").read_text())["checkpoint_stored_at"]  # type: ignore[no-any-return]
+
+    assert stored_at() is None
+    document = stored_state(tmp_path)
+    assert document is not None
+    assert stored_at() == document["stored_at"]
+
+
 def test_a_changed_output_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(job(tmp_path))
     monkeypatch.setenv("OUT_NAME", "elsewhere")

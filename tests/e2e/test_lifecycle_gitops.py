@@ -243,6 +243,18 @@ def test_events_are_streamed_and_the_result_comes_last(place: Place) -> None:
     assert place.dstream("plan", "t", "--json", "--json-stream").returncode == 3
 
 
+def test_destroy_and_init_mention_a_checkpoint_that_outlives_what_it_wrote_to(place: Place) -> None:
+    place.queues()
+    assert "checkpoint" not in place.dstream("init", "t", "--yes").stdout
+    assert place.dstream("run", "t").returncode == 0
+    assert "checkpoint" not in place.dstream("init", "t", "--yes").stdout
+    remedy = "its next run resumes there. To start from scratch: dstream state rm t"
+    assert f"The checkpoint of t remains: {remedy}" in place.dstream("destroy", "t", "--yes").stdout
+    assert f"The checkpoint of t is older than what was created: {remedy}" in place.dstream("init", "t", "--yes").stdout
+    assert place.dstream("state", "rm", "t", "--yes").returncode == 0
+    assert "checkpoint" not in place.dstream("destroy", "t", "--yes").stdout
+
+
 def test_destroy_can_be_planned_to_a_file_and_applied(place: Place) -> None:
     place.queues()
     place.dstream("init", "t", "--yes")

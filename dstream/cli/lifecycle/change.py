@@ -19,6 +19,7 @@ from dstream.cli.options import Options
 from dstream.cli.view.answer import Answer
 from dstream.errors import ConfigError, exit_code
 from dstream.protocol.lifecycle import LifecycleOptions
+from dstream.state import FileStore
 
 
 def change(command: Command, flags: Flags, options: Options) -> int:
@@ -40,6 +41,8 @@ def change(command: Command, flags: Flags, options: Options) -> int:
                 return exit_code("declined")
             answers = _carry_out(command, flags, request, report, answers)
             report.results(answers)
+            for answer in answers:
+                _mention_checkpoint(command, answer, request, report, options.again)
     report.end(answers)
     return request.exit_code(answers)
 
@@ -77,6 +80,20 @@ def _carry_out(
     for answer in request.ask(command, options_of, report.log, tasks=tasks):
         by_task[answer.task] = answer
     return [by_task[task.name] for task in request.tasks]
+
+
+def _mention_checkpoint(
+    command: Command, answer: Answer, request: Request, report: CommandReport, again: Sequence[str]
+) -> None:
+    """Tell that the next run resumes at a checkpoint, although what it writes to is gone or new."""
+    done = {each.op for each in answer.resources if each.phase == "done"}
+    if not done & ({"delete"} if command == "destroy" else {"create", "replace"}):
+        return
+    if not FileStore(request.project.state_dir, request.project.stack, answer.task).path.exists():
+        return
+    what = "remains" if command == "destroy" else "is older than what was created"
+    remove = " ".join(["dstream", "state", "rm", answer.task, *again])
+    report.hint(f"The checkpoint of {answer.task} {what}: its next run resumes there. To start from scratch: {remove}")
 
 
 def _as_planned(flags: Flags, file: PlanFile) -> Flags:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import msgspec
-
 from dstream.errors import DStreamError, RefusedError
 from dstream.host.provider import failures
 from dstream.host.provider.link import MustRestart
@@ -140,6 +138,7 @@ class Attempt:
             context.stop,
             context.clock,
             lambda: self._report.tick(self.progress),
+            self._stored,
         )
         modes = opening.greet(patient_with)
         self._keeps_state = not modes.host_checkpoints
@@ -148,7 +147,7 @@ class Attempt:
             learn_secrets(side, context.redactor, self._job.cwd, self._report.log)
         self._checkpoints.start()
         opening.make_output_ready(self._checkpoints)
-        opening.make_input_ready(self._checkpoints, modes, self._stored.state if self._stored else msgspec.Raw(b"{}"))
+        opening.make_input_ready(self._checkpoints, modes)
 
     def _stream(self, pair: Pair, started: str) -> None:
         context = self._context

@@ -20,6 +20,9 @@ from dstream.host.run.report import RunReport
 from dstream.protocol import PROTOCOL_VERSION
 from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step
 from dstream.protocol.messages import Command, Infrastructure, Role, RunOptions, Welcome, encode
+from dstream.state import StoredState
+
+_NO_STATE = msgspec.Raw(b"{}")
 
 
 class Opening:
@@ -34,8 +37,9 @@ class Opening:
         stop: StopRequest,
         clock: Callable[[], float],
         tick: Callable[[], object],
+        stored: StoredState | None,
     ) -> None:
-        """`tick` is called while it waits, several times per second."""
+        """`tick` is called while it waits, several times per second. `stored`: the checkpoint to resume from."""
         self._job = job
         self._pair = pair
         self._report = report
@@ -43,6 +47,7 @@ class Opening:
         self._stop = stop
         self._clock = clock
         self._tick = tick
+        self._stored = stored
 
     def greet(self, patient_with: Set[Role]) -> Modes:
         """Wait until each provider has sent hello or counts as legacy. Nothing is written to either before that.
@@ -79,7 +84,7 @@ class Opening:
         side = self._pair.output
         side.reader.attach(checkpoints)
         side.handshake.asked()
-        side.writer.send(self._line_1(side, msgspec.Raw(b"{}")))
+        side.writer.send(self._line_1(side, _NO_STATE))
         # The relay writes to the output from here on, so the writer ends after line 1.
         side.writer.release()
         self._await_ready(side)
@@ -87,11 +92,11 @@ class Opening:
         if side.writer.is_alive():
             raise self._not_ready(side, "read of line 1")
 
-    def make_input_ready(self, checkpoints: Checkpoints, modes: Modes, state: msgspec.Raw) -> None:
+    def make_input_ready(self, checkpoints: Checkpoints, modes: Modes) -> None:
         side = self._pair.input
         side.reader.attach(self._pair.output.process.stdin, checkpoints, modes)
         side.handshake.asked()
-        side.writer.send(self._line_1(side, state))
+        side.writer.send(self._line_1(side, self._stored.state if self._stored else _NO_STATE))
         if modes.input_is_legacy:
             side.writer.close()  # the original ingester reads its config until EOF
         else:
@@ -190,12 +195,14 @@ class Opening:
 
     def _line_1(self, side: AnySide, state: msgspec.Raw) -> bytes:
         infrastructure = self._job.infrastructure if side.role == "output" else Infrastructure()
-        command = Command("run", dict(side.spec.config), run=_run_options(self._job), infrastructure=infrastructure)
+        command = Command(
+            "run", dict(side.spec.config), run=_run_options(self._job, self._stored), infrastructure=infrastructure
+        )
         # The state is returned byte for byte as the input wrote it.
         return msgspec.json.encode({**msgspec.structs.asdict(command), "state": state}) + b"\n"
 
 
-def _run_options(job: Job) -> RunOptions:
+def _run_options(job: Job, stored: StoredState | None) -> RunOptions:
     return RunOptions(
         task=job.task,
         id=job.run_id,
@@ -204,4 +211,5 @@ def _run_options(job: Job) -> RunOptions:
         max_in_flight=job.max_in_flight,
         max_in_flight_bytes=job.max_in_flight_bytes,
         max_line=job.max_line,
+        checkpoint_stored_at=stored.stored_at if stored else None,
     )

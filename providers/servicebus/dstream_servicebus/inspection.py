@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +53,28 @@ def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: E
         return Inspected("unknown", unknown_because=because)
     except AzureError as error:
         return Inspected("unknown", unknown_because=reason(error))
+
+
+def created_after(
+    administration: ServiceBusAdministrationClient, entity: str, kind: EntityKind, moment: datetime.datetime
+) -> list[tuple[str, datetime.datetime]]:
+    """Return the entity and its subscriptions that were created later than `moment`, with their times. Empty if the
+    administration endpoint does not tell; does not raise."""
+    try:
+        return [(name, at) for name, at in _created(administration, entity, kind) if at is not None and at > moment]
+    except AzureError:
+        return []
+
+
+def _created(
+    administration: ServiceBusAdministrationClient, entity: str, kind: EntityKind
+) -> Iterator[tuple[str, datetime.datetime | None]]:
+    if kind == "queue":
+        yield entity, administration.get_queue_runtime_properties(entity).created_at_utc
+        return
+    yield entity, administration.get_topic_runtime_properties(entity).created_at_utc
+    for each in administration.list_subscriptions_runtime_properties(entity):
+        yield f"{entity}/{each.name}", each.created_at_utc
 
 
 def _on_off(flag: bool | None) -> Literal["on", "off", "unknown"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dstream.infra import PulumiInfrastructure
@@ -44,7 +45,12 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         """Open the known entities, so that errors are raised before any event is sent."""
         from dstream_servicebus.publication import Publication
 
-        self._publication = Publication(self.config, self.telemetry, self._stack_connection_string())
+        self._publication = Publication(
+            self.config,
+            self.telemetry,
+            self._stack_connection_string(),
+            resumes_from=_moment(self.run.checkpoint_stored_at),
+        )
         self._publication.open()
         self.limits = self._publication.limits
 
@@ -63,3 +69,12 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
     def close(self) -> None:
         if self._publication is not None:
             self._publication.close()
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the time, or None for the text of a state file that was written by hand."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from azure.core.exceptions import AzureError
+from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk import Batch, BatchLimits, Telemetry
 from dstream.sdk.errors import ConfigError, DataError, SystemFault, UnreachableError
@@ -20,7 +22,7 @@ from dstream_servicebus.batches import Cut
 from dstream_servicebus.config import Access, Config, access, check_oversize, routing
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.dead_letter import DeadLetterFile, Rejected
-from dstream_servicebus.inspection import inspect
+from dstream_servicebus.inspection import created_after, inspect
 from dstream_servicebus.lanes import LaneKey
 from dstream_servicebus.message import Message
 from dstream_servicebus.publisher import Publisher
@@ -41,8 +43,14 @@ _UNLIMITED = 1 << 40
 class Publication:
     """`open`, then `write` from one thread; `close` in any case."""
 
-    def __init__(self, config: Config, telemetry: Telemetry, stack_connection_string: str | None = None) -> None:
-        """`stack_connection_string`: used with `connection = "stack"`.
+    def __init__(
+        self,
+        config: Config,
+        telemetry: Telemetry,
+        stack_connection_string: str | None = None,
+        resumes_from: datetime | None = None,
+    ) -> None:
+        """`stack_connection_string`: used with `connection = "stack"`. `resumes_from`: when the checkpoint was stored.
 
         Raises ConfigError for conflicting settings.
         """
@@ -50,6 +58,7 @@ class Publication:
         check_oversize(config)
         self._config = config
         self._telemetry = telemetry
+        self._resumes_from = resumes_from
         self._routing = routing(config)
         self._router = Router(self._routing)
         self._connector = Connector(_with_ca_file(access(config, stack_connection_string)))
@@ -142,6 +151,8 @@ class Publication:
             return
         with administration:
             found = inspect(administration, entity, self._routing.names.kind)
+            if self._resumes_from is not None:
+                self._compare_ages(administration, entity, self._resumes_from)
         if found.requires_session and self._routing.session == "none":
             raise session_required(entity, self._routing.names.kind)
         if self._routing.session != "none" and found.requires_session is False and self._routing.names.kind == "queue":
@@ -164,6 +175,19 @@ class Publication:
                 "servicebus.duplicate_detection", entity=entity, state=f"unknown, {found.unknown_because}"
             )
 
+    def _compare_ages(
+        self, administration: ServiceBusAdministrationClient, entity: str, resumes_from: datetime
+    ) -> None:
+        for name, created_at in created_after(administration, entity, self._routing.names.kind, resumes_from):
+            self._telemetry.warning(
+                "servicebus.younger_than_checkpoint",
+                entity=name,
+                created_at=_rfc_3339(created_at),
+                checkpoint_stored_at=_rfc_3339(resumes_from),
+                message="it was created after the checkpoint was stored, so it lacks changes before the checkpoint; "
+                "to send them again, stop the run and start it with --reset",
+            )
+
     def _oversize(self, entity: str, message: Message, limit: int | None) -> None:
         if self._dead_letters is None or self._config.on_oversize == "fail":
             raise DataError(
@@ -184,6 +208,10 @@ class Publication:
         self._publisher.fail(
             SystemFault("servicebus.stuck", "a send did not return, even after its connection was closed")
         )
+
+
+def _rfc_3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _with_ca_file(access: Access) -> Access:

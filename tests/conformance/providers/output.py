@@ -3,6 +3,7 @@
 `fault` makes it break one rule at checkpoint `at`.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,11 @@ import time
 from wire import command, fault_of, hello, raw, receive, say, write_stderr
 
 hello("output", os.environ.get("OUT_NAME", "sink"), "ack", *os.environ.get("OUT_MORE", "").split())
-config = command()["config"]
+line_1 = command()
+config = line_1["config"]
+if "run" in config:
+    with open(config["run"], "w") as file:
+        json.dump(line_1["run"], file)
 fault, at = fault_of(config), config.get("at", 1)
 if fault == "killed_early":
     os.kill(os.getpid(), signal.SIGKILL)

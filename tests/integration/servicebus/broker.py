@@ -20,7 +20,7 @@ from dstream_sandbox.certificates import ensure_certificates
 from dstream_servicebus.config import Config
 from dstream_servicebus.provider import ServiceBus
 
-from dstream.sdk import Batch, Telemetry, decode_config
+from dstream.sdk import Batch, RunOptions, Telemetry, decode_config
 
 KEY_NAME = "RootManageSharedAccessKey"
 KEY = "c2FuZGJveC1rZXktb2YtdGhlLXRlc3RzLW9mLXNlcnZpY2VidXM="
@@ -171,7 +171,9 @@ FAST_RETRIES = {"first_delay": "50ms", "max_delay": "500ms", "server_busy_delay"
 
 
 @contextmanager
-def publishing(broker: Broker, queue: str | None = None, **settings: Any) -> Iterator[Publishing]:
+def publishing(
+    broker: Broker, queue: str | None = None, *, checkpoint_stored_at: str | None = None, **settings: Any
+) -> Iterator[Publishing]:
     """Start the provider with these settings; close it on exit."""
     config = {"connection_string": broker.connection_string, "retry": FAST_RETRIES, **settings}
     if queue is not None:
@@ -180,6 +182,7 @@ def publishing(broker: Broker, queue: str | None = None, **settings: Any) -> Ite
     run = Publishing(provider)
     provider.config = decode_config(config, Config)
     provider.telemetry = Telemetry(run.telemetry.append)
+    provider.run = RunOptions(checkpoint_stored_at=checkpoint_stored_at)
     try:
         provider.start()
         yield run

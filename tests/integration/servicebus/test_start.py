@@ -121,3 +121,23 @@ def test_duplicate_detection_that_cannot_be_read_is_unknown(calm: Broker, new_na
 
     (log,) = run.logs("servicebus.duplicate_detection")
     assert (log["level"], log["state"]) == ("info", "unknown, requires the Manage claim")
+
+
+def test_an_entity_younger_than_the_checkpoint_is_a_warning(calm: Broker, new_name: Callable[[], str]) -> None:
+    settings = {"admin_connection_string": calm.admin_connection_string, "ca_file": calm.ca_file}
+    topic = new_name()
+    with calm.administration() as administration:
+        queue = administration.create_queue(new_name()).name
+        administration.create_topic(topic)
+        administration.create_subscription(topic, "audit")
+
+    def warnings(checkpoint_stored_at: str | None, **entity: str) -> list[str]:
+        with publishing(calm, **settings, **entity, checkpoint_stored_at=checkpoint_stored_at) as run:
+            pass
+        return [warning["entity"] for warning in run.logs("servicebus.younger_than_checkpoint")]
+
+    assert warnings("2001-01-01T00:00:00.000Z", queue=queue) == [queue]
+    assert warnings("2001-01-01T00:00:00.000Z", topic=topic) == [topic, f"{topic}/audit"]
+    assert warnings("2999-01-01T00:00:00.000Z", queue=queue) == []
+    assert warnings(None, queue=queue) == []
+    assert warnings("written by hand", queue=queue) == []
