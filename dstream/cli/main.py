@@ -43,6 +43,7 @@ def _exit_code(arguments: list[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.Abort:
+        click.echo("Interrupted.", err=True)
         return exit_code("interrupted", signal=signal.SIGINT)
     except click.UsageError as error:
         error.show()

@@ -68,7 +68,10 @@ def up(data: Path, *, detached: bool, replay_reads: bool, sink: bool, **given: A
 
     logging.basicConfig(format="%(asctime)s %(message)s")
     supervisor = Supervisor(folder, replay_reads=replay_reads, sink=sink, **given)
-    supervisor.run(lambda: show(_summary(folder, supervisor.settings, folder.running()), "Press Ctrl-C to stop it."))
+    supervisor.run(
+        on_ready=lambda: show(_summary(folder, supervisor.settings, folder.running()), "Press Ctrl-C to stop it."),
+        on_stop=lambda: click.echo("Stopping the sandbox; its data is kept.", err=True),
+    )
 
 
 @command(sandbox, example="dstream sandbox down")

@@ -48,7 +48,7 @@ class Supervisor:
             self._unlock()
             raise
 
-    def run(self, on_ready: Callable[[], None]) -> None:
+    def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
         """Start both servers and keep them running until SIGTERM, SIGINT or SIGHUP. Raises SandboxError."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
@@ -60,6 +60,7 @@ class Supervisor:
             while not self._asked_to_end.wait(_INTERVAL_S):
                 self._tend()
         finally:
+            on_stop()
             self.stop()
 
     def start(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import uuid
 from collections.abc import Sequence
@@ -16,13 +15,14 @@ from dstream.cli.commands import metrics_option
 from dstream.cli.commands.task_runs import Ended, TaskRuns
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
+from dstream.cli.stopping import stopped_by_signals
 from dstream.cli.view.progress import RunLog
 from dstream.config import Project, Task
 from dstream.config.units import seconds
 from dstream.errors import DStreamError
 from dstream.host import Job, RestartPolicy, RunSummary
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_DRAINING = "Draining: delivering the rows already read, for at most 25 s."
 
 
 def _duration(context: click.Context, option: click.Parameter, value: str | None) -> float | None:
@@ -84,9 +84,9 @@ def run(
 ) -> int:
     """Stream the rows of each TASK from its input to its output until stopped.
 
-    Ctrl-C drains: DStream delivers the rows already read, stores the checkpoint and exits with 0. A second Ctrl-C
-    exits immediately. The next run resumes at the checkpoint; after a crash, rows may repeat, but none are lost.
-    Several tasks run concurrently and independently; the exit code is the highest of all.
+    Ctrl-C, SIGTERM and SIGHUP drain: DStream delivers the rows already read, stores the checkpoint and exits with 0.
+    A second signal exits immediately. The next run resumes at the checkpoint; after a crash, rows may repeat, but none
+    are lost. Several tasks run concurrently and independently; the exit code is the highest of all.
     """
     if bool(tasks) == all_tasks:
         raise click.UsageError("Specify at least one task, or use --all.")
@@ -97,13 +97,12 @@ def run(
     ends = []
     with metrics_option.serving(metrics, [job.task for job in jobs], log) as watch_of:
         runs = TaskRuns(jobs, lambda task: log.of(task, watch_of(task)), fail_fast=fail_fast)
-        for number in _SIGNALS:
-            signal.signal(number, lambda caught, _: runs.stop(caught))
-        for ended in runs.ends():
-            ends.append(ended)
-            if isinstance(ended.outcome, DStreamError):
-                options.repeat_in(ended.outcome)
-                log.show(ended.outcome)
+        with stopped_by_signals(runs.stop, log.say, _DRAINING):
+            for ended in runs.ends():
+                ends.append(ended)
+                if isinstance(ended.outcome, DStreamError):
+                    options.repeat_in(ended.outcome)
+                    log.show(ended.outcome)
     log.end()
     if options.as_json:
         _show_json(ends, several=all_tasks or len(chosen) > 1)

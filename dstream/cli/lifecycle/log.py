@@ -21,6 +21,9 @@ class CommandLog(Protocol):
 
     def of(self, task: str) -> LifecycleEvents: ...
 
+    def say(self, text: str) -> None:
+        """Tell the user something about the command itself."""
+
     def end(self) -> None:
         """Called when all tasks are done."""
 
@@ -50,6 +53,11 @@ class LifecycleLog:
         with self._lock:
             self._erase()
             self._stream.flush()
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            self._erase()
+            self._log.say(text)
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         with self._lock:
@@ -128,6 +136,9 @@ class EventStream:
 
     def of(self, task: str) -> LifecycleEvents:
         return _TaskEvents(self, task)
+
+    def say(self, text: str) -> None:
+        self.write("log", level="info", name="command.stopping", fields={"message": text})
 
     def end(self) -> None:
         pass

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 
 from dstream.cli.lifecycle.log import CommandLog
 from dstream.cli.lifecycle.unset import left_out
 from dstream.cli.options import Options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
+from dstream.cli.stopping import stopped_by_signals
 from dstream.cli.view.answer import Answer
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
@@ -19,7 +19,13 @@ from dstream.host import LifecycleJob, LifecycleOutcome, NoInfrastructure, StopR
 from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions
 from dstream.protocol.messages import Diagnostic
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_FINISHING = "Cancelling: finishing the steps under way and recording them."
+_CANCELLING: dict[LifecycleName, str] = {
+    "plan": "Cancelling.",
+    "status": "Cancelling.",
+    "init": _FINISHING,
+    "destroy": _FINISHING,
+}
 _AT_ONCE = 4
 """Maximum number of concurrent tasks; the engine limits the resources of each."""
 
@@ -53,7 +59,10 @@ class Request:
         tasks = self.tasks if tasks is None else tasks
         stop = StopRequest()
         # A child's parent-death signal is tied to the thread that started it; the pool's threads outlive all children.
-        with self._caught_signals(stop), ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool:
+        with (
+            stopped_by_signals(partial(self._stop, stop), log.say, _CANCELLING[command]),
+            ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool,
+        ):
             futures = [pool.submit(self._ask, task, command, options_of(task.name), log, stop) for task in tasks]
             answers = [future.result() for future in futures]
         log.end()
@@ -67,6 +76,10 @@ class Request:
             if answer.error:
                 return exit_code(answer.error)
         return exit_code("done")
+
+    def _stop(self, stop: StopRequest, number: int) -> None:
+        self._signal = number
+        stop.request()
 
     def _ask(
         self, task: Task, command: LifecycleName, options: LifecycleOptions, log: CommandLog, stop: StopRequest
@@ -85,19 +98,6 @@ class Request:
         except DStreamError as failure:
             error = failure
         return Answer(task.name, task.output.label, time.monotonic() - begun_s, outcome, error)
-
-    @contextmanager
-    def _caught_signals(self, stop: StopRequest) -> Iterator[None]:
-        def on_signal(number: int, _: object) -> None:
-            self._signal = number
-            stop.request()
-
-        before = [(number, signal.signal(number, on_signal)) for number in _SIGNALS]
-        try:
-            yield
-        finally:
-            for number, handler in before:
-                signal.signal(number, handler)
 
 
 def _without_infrastructure(answer: Answer) -> Answer:

@@ -67,6 +67,16 @@ class RunLog:
             self._erase()
             show_errors(error, self._stream)
 
+    def say(self, text: str) -> None:
+        """Write a line for the user about the command itself."""
+        if not self._for_people:
+            self.log("info", "command.stopping", message=text)
+            return
+        with self._lock:
+            self._erase()
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
     def end(self) -> None:
         with self._lock:
             self._erase()

@@ -122,7 +122,7 @@ class _Command:
                 return self._interrupted()
             raise
         finally:
-            shut_down([self._link], signal.SIGTERM, self._job.exit_grace_s)
+            shut_down([self._link], signal.SIGTERM, self._job.exit_grace_s, lambda: self._stop.is_urgent)
         return self._outcome(result)
 
     def _greet(self, *, is_certain_of_hello: bool) -> None:
@@ -140,7 +140,7 @@ class _Command:
             return
         self._check(hello)
         self._report.name("output", hello.name)
-        learn_secrets(self._link, self._redactor, self._job.cwd, self._report.log)
+        learn_secrets(self._link, self._redactor, self._job.cwd, self._report.log, self._check_stop)
 
     def _check(self, hello: Hello) -> None:
         self._link.check_hello(hello, None)
@@ -191,13 +191,15 @@ class _Command:
     def _obey_stop(self) -> None:
         if not self._stop.is_requested:
             return
+        job = self._job
+        deadline_s = job.read_only_cancel_s if job.is_read_only else job.cancel_deadline_s
         if self._cancelled_s is None:
             self._cancelled_s = self._clock()
             if self._handshake.is_legacy:
                 self._link.process.end(signal.SIGTERM)
             else:
-                self._link.writer.send(encode(Stop(int(self._job.cancel_deadline_s * 1000))))
-        elif self._stop.is_urgent or self._clock() - self._cancelled_s > self._job.cancel_deadline_s:
+                self._link.writer.send(encode(Stop(int(deadline_s * 1000))))
+        elif self._stop.is_urgent or self._clock() - self._cancelled_s > deadline_s:
             self._link.process.end(signal.SIGKILL)
             raise _Cancelled
 

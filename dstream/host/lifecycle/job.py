@@ -32,8 +32,14 @@ class LifecycleJob:
     """Without a line for this long, a legacy provider is suspected not to know the command."""
     cancel_deadline_s: float = 300.0
     """How long a cancelled command may take to end cleanly: the engine finishes its current step."""
+    read_only_cancel_s: float = 2.0
+    """The same for a command that changes nothing."""
     exit_grace_s: float = 5.0
     """How long the provider may take to exit after its last line."""
+
+    @property
+    def is_read_only(self) -> bool:
+        return self.command == "plan" or (self.command == "status" and not self.options.refresh_only)
 
 
 class LifecycleEvents(Protocol):

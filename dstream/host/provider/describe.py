@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dstream.errors import ConfigError
 from dstream.host.provider import failures
-from dstream.host.provider.link import LineLink, shut_down
+from dstream.host.provider.link import TICK_S, LineLink, shut_down
 from dstream.host.provider.spec import HELLO_TIMEOUT_S, ProviderSpec
 from dstream.protocol.framing import LineTooLong
 from dstream.protocol.messages import BadLine, Command, Description, Hello, Role, decode_control, encode
@@ -30,13 +31,19 @@ class Introduction:
 
 
 def introduce(
-    spec: ProviderSpec, role: Role | None, *, cwd: Path | None, timeout_s: float, describe: bool
+    spec: ProviderSpec,
+    role: Role | None,
+    *,
+    cwd: Path | None,
+    timeout_s: float,
+    describe: bool,
+    check_stop: Callable[[], None] = lambda: None,
 ) -> Introduction:
     """Start the provider, read its hello, ask for its description if `describe` and supported, and end it.
 
     See `Interview` for the parameters and errors.
     """
-    with Interview(spec, role, cwd=cwd, timeout_s=timeout_s) as interview:
+    with Interview(spec, role, cwd=cwd, timeout_s=timeout_s, check_stop=check_stop) as interview:
         return interview.introduction(describe=describe)
 
 
@@ -46,13 +53,22 @@ class Interview:
 
     `role`: the required role; None accepts any. `timeout_s` limits each wait. Nothing is written to a legacy provider,
     because the original .NET host starts streaming on an unknown command. Leaving the `with` block ends the provider.
-    Raises ConfigError if it cannot be started.
+    `check_stop` is called while it waits, and may raise. Raises ConfigError if it cannot be started.
     """
 
-    def __init__(self, spec: ProviderSpec, role: Role | None, *, cwd: Path | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        spec: ProviderSpec,
+        role: Role | None,
+        *,
+        cwd: Path | None,
+        timeout_s: float,
+        check_stop: Callable[[], None] = lambda: None,
+    ) -> None:
         self._spec = spec
         self._role = role
         self._timeout_s = timeout_s
+        self._check_stop = check_stop
         self._link = LineLink(role or "input", spec, cwd=cwd)
 
     def __enter__(self) -> Interview:
@@ -67,7 +83,9 @@ class Interview:
         link = self._link
         try:
             patience_s = link.hello_patience_s(min(self._timeout_s, HELLO_TIMEOUT_S))
-            at_eof = not link.greet(self._hear, timeout_s=self._timeout_s, legacy_after_s=patience_s)
+            at_eof = not link.greet(
+                self._hear, timeout_s=self._timeout_s, legacy_after_s=patience_s, check_stop=self._check_stop
+            )
             if at_eof and link.handshake.first_prose is None and link.process.wait(_LAST_EXIT_S):
                 raise self._no_hello()
             hello = link.handshake.hello
@@ -97,7 +115,11 @@ class Interview:
     def _description(self) -> Description | None:
         self._link.writer.send(encode(Command("describe")))
         deadline_s = time.monotonic() + self._timeout_s
-        while line := self._link.next_line(deadline_s - time.monotonic()):
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            self._check_stop()
+            line = self._link.next_line(min(TICK_S, left_s))
+            if line is None:
+                break
             with contextlib.suppress(BadLine):
                 message = decode_control(line)
                 if isinstance(message, Description):

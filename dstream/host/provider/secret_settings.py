@@ -32,35 +32,43 @@ class NotDescribed(Exception):
     """The provider has the capability `describe`, but sent no description."""
 
 
-def learn_secrets(link: ProviderLink, redactor: Redactor, cwd: Path | None, log: Callable[..., None]) -> None:
+def learn_secrets(
+    link: ProviderLink,
+    redactor: Redactor,
+    cwd: Path | None,
+    log: Callable[..., None],
+    check_stop: Callable[[], None],
+) -> None:
     """Pass the secret values in the provider's config to the redactor, before the provider receives the config.
 
-    Logs `provider.not_described` if the provider can describe its settings but does not.
+    Logs `provider.not_described` if the provider can describe its settings but does not. `check_stop` may raise.
     """
     hello = link.handshake.hello
     if hello is None:
         return
     try:
-        redactor.learn(secret_values(link.spec, hello, link.role, cwd))
+        redactor.learn(secret_values(link.spec, hello, link.role, cwd, check_stop))
     except NotDescribed:
         log("warning", "provider.not_described", role=link.role, provider=link.name)
 
 
-def secret_values(spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None) -> list[str]:
+def secret_values(
+    spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None, check_stop: Callable[[], None] = lambda: None
+) -> list[str]:
     """Return the secret texts in the config. Raises NotDescribed."""
     if not spec.config or "describe" not in hello.capabilities:
         return []
     known = recall(spec.argv)
     paths = known.secret_paths
     if paths is None:
-        paths = tuple(_asked(spec, role, cwd))
+        paths = tuple(_asked(spec, role, cwd, check_stop))
         remember(spec.argv, msgspec.structs.replace(known, secret_paths=paths))
     return [text for path in paths for text in _texts_at(spec.config, path)]
 
 
-def _asked(spec: ProviderSpec, role: Role, cwd: Path | None) -> Iterator[SettingPath]:
+def _asked(spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None]) -> Iterator[SettingPath]:
     try:
-        found = introduce(spec, role, cwd=cwd, timeout_s=_ANSWER_S, describe=True)
+        found = introduce(spec, role, cwd=cwd, timeout_s=_ANSWER_S, describe=True, check_stop=check_stop)
     except ConfigError as error:
         raise NotDescribed from error
     if found.description is None:

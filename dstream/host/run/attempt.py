@@ -144,7 +144,7 @@ class Attempt:
         self._keeps_state = not modes.host_checkpoints
         self._check_stored(pair)
         for side in pair.sides:
-            learn_secrets(side, context.redactor, self._job.cwd, self._report.log)
+            learn_secrets(side, context.redactor, self._job.cwd, self._report.log, opening.check_stop)
         self._checkpoints.start()
         opening.make_output_ready(self._checkpoints)
         opening.make_input_ready(self._checkpoints, modes)

@@ -88,9 +88,12 @@ class Opening:
         # The relay writes to the output from here on, so the writer ends after line 1.
         side.writer.release()
         self._await_ready(side)
-        side.writer.join(timeout=self._job.start_timeout_s)
-        if side.writer.is_alive():
-            raise self._not_ready(side, "read of line 1")
+        deadline_s = self._clock() + self._job.start_timeout_s
+        while side.writer.is_alive():
+            self.check_stop()
+            if self._clock() >= deadline_s:
+                raise self._not_ready(side, "read of line 1")
+            side.writer.join(TICK_S)
 
     def make_input_ready(self, checkpoints: Checkpoints, modes: Modes) -> None:
         side = self._pair.input
@@ -102,6 +105,11 @@ class Opening:
         else:
             side.writer.send(encode(Welcome(PROTOCOL_VERSION)))
         self._await_ready(side)
+
+    def check_stop(self) -> None:
+        """Raise Interrupted if the run should stop: nothing has been read yet."""
+        if self._stop.is_requested:
+            raise Interrupted
 
     def _await_ready(self, side: AnySide) -> None:
         start_s = self._clock()
@@ -130,8 +138,7 @@ class Opening:
     ) -> tuple[Role, Step] | None:
         """Return the next step of either provider; None if there is none before `until_s`."""
         while True:
-            if self._stop.is_requested:
-                raise Interrupted
+            self.check_stop()
             self._tick()
             step = self._hear()
             if step is not None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING
 
 from pulumi.automation import CommandResult, PulumiCommand
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dstream.sdk import Stop
 
 _LOOK_S = 0.05
+_PREVIEW_GRACE_S = 1.0
+"""How long a cancelled preview may take: it waits for reads, which may hang."""
 _EMPTY_IS_UNSET = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
@@ -28,7 +30,8 @@ class EngineCommand(PulumiCommand):
     """Like the SDK's command, except for process handling.
 
     - It leads a process group, so a terminal's Ctrl-C reaches only this process, which forwards one SIGINT: the engine
-      finishes its current steps, records them and releases its lock.
+      finishes its current steps, records them and releases its lock. A preview has nothing to record and holds no lock:
+      it is killed if that takes too long.
     - Its output goes to files: with a pipe, the engine would die of SIGPIPE in the middle of a step if its reader were
       killed.
     - On Linux it receives a signal when this process dies: SIGINT if the resource providers outlive this process, so
@@ -65,7 +68,9 @@ class EngineCommand(PulumiCommand):
                 stderr=err,
             )
             done = threading.Event()
-            watcher = threading.Thread(target=self._pass_on_stop, args=(process, done), name="engine-stop")
+            watcher = threading.Thread(
+                target=self._pass_on_stop, args=(process, done, _is_preview(args)), name="engine-stop"
+            )
             watcher.start()
             try:
                 code = process.wait()
@@ -78,11 +83,17 @@ class EngineCommand(PulumiCommand):
             raise create_command_error(result)
         return result
 
-    def _pass_on_stop(self, process: subprocess.Popen[bytes], done: threading.Event) -> None:
+    def _pass_on_stop(self, process: subprocess.Popen[bytes], done: threading.Event, is_preview: bool) -> None:
         while not done.wait(_LOOK_S):
             if self._stop.is_set():
                 process.send_signal(signal.SIGINT)
+                if is_preview and not done.wait(_PREVIEW_GRACE_S):
+                    process.kill()
                 return
+
+
+def _is_preview(arguments: Sequence[str]) -> bool:
+    return arguments[0] == "preview" or "--preview-only" in arguments
 
 
 def _environment(additional: Mapping[str, str], bin_folder: str) -> dict[str, str]:

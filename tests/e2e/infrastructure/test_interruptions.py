@@ -95,3 +95,19 @@ def test_init_resumes_from_every_resource(entity: str, when: str, number: signal
     interrupted(project, case, entity, when, number)
 
     check_convergence(project, case)
+
+
+@pytest.mark.parametrize("command", ["plan", pytest.param("status", marks=pytest.mark.soak)])
+def test_ctrl_c_ends_a_preview_whose_read_hangs(command: str, provisioned: Make) -> None:
+    case = Case("arm", "queue", f"hang-{command}")
+    project = provisioned(case.hcl())
+    project.succeed("init", "orders", "--yes")
+    project.sandbox.fault(kind="azure", operation="read", entity=case.name, when="before", seconds=60, times=1)
+    with project.dstream.running(command, "orders") as running:
+        wait_until(lambda: not faults_left(project.sandbox), "the read to start")
+        family = psutil.Process(running.process.pid).children(recursive=True)
+        running.process.send_signal(signal.SIGINT)
+        assert running.ended() == 128 + signal.SIGINT
+        assert "infra.interrupted" in running.stderr, "the provider was killed before it could clean up"
+    assert psutil.wait_procs(family, timeout=30)[1] == [], "the engine outlives the command until the read ends"
+    project.succeed("destroy", "orders", "--yes")

@@ -1,0 +1,50 @@
+"""The signals that stop a command: the first one in order, the second one at once, each with a line that says so."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: Callable[[int], None], say: Callable[[str], None], first: str) -> Iterator[None]:
+    """Call `stop` with each signal, then `say` with a line for the user. `first`: what the first signal starts.
+
+    `stop` runs in the signal handler, so it must not take a lock. `say` may: it runs on a thread of its own. A signal
+    that was ignored at the start, as SIGHUP is under nohup, stays ignored.
+    """
+    caught: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put is reentrant
+
+    def on_signal(number: int, _: object) -> None:
+        stop(number)
+        caught.put(number)
+
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    speaker = threading.Thread(target=_speak, args=(caught, say, first), name="signals", daemon=True)
+    speaker.start()
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        caught.put(0)
+        speaker.join()
+
+
+def _speak(caught: queue.SimpleQueue[int], say: Callable[[str], None], first: str) -> None:
+    number = caught.get()
+    if number:
+        again = "Press Ctrl-C again to stop now." if number == signal.SIGINT else "A second signal stops it now."
+        say(f"{first} {again}")
+    while number:
+        number = caught.get()
+        if number:
+            say("Stopping now.")
