@@ -1,14 +1,16 @@
 """Writes one structured line per event, as text or JSON, with the same fields in both.
 
-The caller redacts the fields.
+Text is for people: nested values are written as `name.key=value`, and on a terminal a long line continues, indented, on
+the next one. Scripts read JSON. The caller redacts the fields.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -17,6 +19,8 @@ LogFormat = Literal["text", "json"]
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SHORT = {"warning": "warn"}
 _PLAIN = re.compile(r"[^\s\"=]+")
+_INDENT = 4
+_LEAST_COLUMNS = 40
 
 
 class StructuredLog:
@@ -29,11 +33,14 @@ class StructuredLog:
         format: LogFormat = "text",  # noqa: A002  # the name of the command line's option
         level: str = "info",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        columns: Callable[[], int] | None = None,
     ) -> None:
+        """`columns`: the width of the terminal for text; None: not a terminal, so lines are not wrapped."""
         self._stream = stream
         self._line = _json_line if format == "json" else _text_line
         self._least = _LEVELS.get(level, _LEVELS["info"])
         self._now = now
+        self._columns = columns if format == "text" else None
         self._lock = threading.Lock()
 
     def log(self, level: str, event: str, **fields: Any) -> None:
@@ -41,13 +48,15 @@ class StructuredLog:
             return
         time = self._now().astimezone(UTC)
         line = self._line(time, level, event, fields)
+        if self._columns is not None:
+            line = _wrapped(line, self._columns())
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
 
 
 def _text_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -> str:
-    parts = " ".join(f"{name}={_text(value)}" for name, value in fields.items() if value is not None)
+    parts = " ".join(f"{name}={_text(value)}" for name, value in _flat(fields) if value is not None)
     return f"{time:%Y-%m-%dT%H:%M:%SZ} {_SHORT.get(level, level):<5} {event:<16} {parts}".rstrip()
 
 
@@ -61,5 +70,35 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    text = value if isinstance(value, str) else _dumps(value)
+    if _PLAIN.fullmatch(text):
+        return text
+    quoted = _dumps(text)
+    only_quotes_escaped = quoted == '"' + text.replace('"', '\\"') + '"'
+    # Single quotes spare the reader a backslash before each quote of nested JSON.
+    return f"'{text}'" if '"' in text and "'" not in text and only_quotes_escaped else quoted
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the fields, those of a mapping under its name, and a list of plain values as text."""
+    for name, value in fields.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat({str(key): each for key, each in value.items()}, f"{prefix}{name}.")
+        elif isinstance(value, (list, tuple)) and all(isinstance(each, (str, int, float)) for each in value):
+            yield f"{prefix}{name}", ", ".join(each if isinstance(each, str) else _dumps(each) for each in value)
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _wrapped(line: str, columns: int) -> str:
+    """Break between words, which a terminal does not. A word longer than a line stays whole."""
+    if len(line) < columns or columns < _LEAST_COLUMNS:
+        return line
+    indent = " " * _INDENT
+    return "\n".join(
+        textwrap.wrap(line, columns - 1, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    )
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

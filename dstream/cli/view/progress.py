@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import os
 import threading
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from dstream.host import CONDITION_PHASES, Events, Progress
 from dstream.telemetry import StructuredLog
 
 _REDRAW_S = 2.0
+_COLUMNS = 80
 
 
 class RunLog:
@@ -22,7 +24,9 @@ class RunLog:
 
     def __init__(self, stream: TextIO, *, level: str, log_format: Literal["text", "json"]) -> None:
         self._stream = stream
-        self._log = StructuredLog(stream, format=log_format, level=level)
+        self._log = StructuredLog(
+            stream, format=log_format, level=level, columns=self._columns if stream.isatty() else None
+        )
         self._for_people = log_format == "text"
         self._in_place = stream.isatty() and self._for_people
         self._lock = threading.Lock()
@@ -83,7 +87,12 @@ class RunLog:
             self._stream.flush()
 
     def _columns(self) -> int:
-        return shutil.get_terminal_size().columns
+        """The width of the terminal behind the stream, which is not the one behind stdout if that is a pipe."""
+        with contextlib.suppress(ValueError, OSError):
+            return int(os.environ.get("COLUMNS", "")) or _COLUMNS
+        with contextlib.suppress(ValueError, OSError):
+            return os.get_terminal_size(self._stream.fileno()).columns or _COLUMNS
+        return _COLUMNS
 
     def _erase(self) -> None:
         if self._drawn:
