@@ -166,6 +166,12 @@ def of_kind(kind: str, code: str, message: str, *, hint: str = "", config_path: 
     return _BY_KIND.get(kind, SystemFault)(code, message, hint=hint, config_path=config_path)
 
 
+def of_os_error(error: OSError) -> SystemFault:
+    """Return the error for one of the operating system that has no better description."""
+    where = f": {error.filename}" if error.filename is not None else ""
+    return SystemFault("system.failed", f"{error.strerror or error}{where}")
+
+
 _EXIT_CODES: dict[Kind, int] = {
     "config": 3,
     "auth": 6,

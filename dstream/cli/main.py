@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 import dstream
+from dstream import streams
 from dstream.cli.command_table import LazyCommands
 from dstream.cli.options import Options, with_options
-from dstream.errors import DStreamError, exit_code
+from dstream.errors import DStreamError, exit_code, of_os_error
 
 
 @click.group(
@@ -29,16 +30,17 @@ def cli(options: Options) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    streams.protect()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # Shells start background jobs with SIGINT ignored; every command stops cleanly on SIGINT, so restore it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if os.environ.get("_DSTREAM_COMPLETE"):
-        cli.main(prog_name="dstream", complete_var="_DSTREAM_COMPLETE")  # answers the shell and exits
     sys.exit(_exit_code(sys.argv[1:]))
 
 
 def _exit_code(arguments: list[str]) -> int:
     try:
+        if os.environ.get("_DSTREAM_COMPLETE"):
+            cli.main(prog_name="dstream", complete_var="_DSTREAM_COMPLETE")  # answers the shell and exits
         result: Any = cli.main(arguments, standalone_mode=False)
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -51,12 +53,20 @@ def _exit_code(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except streams.ReaderGone:
+        return exit_code("interrupted", signal=signal.SIGPIPE)
     except DStreamError as error:
-        from dstream.cli.render import show_errors  # not needed by `--help` and `version`
-
-        show_errors(error, sys.stderr)
-        return exit_code(error)
+        return _failed(error)
+    except OSError as error:  # of a file for which no module has a better message
+        return _failed(of_os_error(error))
     return result if isinstance(result, int) else exit_code("done")
+
+
+def _failed(error: DStreamError) -> int:
+    from dstream.cli.render import show_errors  # not needed by `--help` and `version`
+
+    show_errors(error, sys.stderr)
+    return exit_code(error)
 
 
 if __name__ == "__main__":

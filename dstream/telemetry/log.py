@@ -2,6 +2,9 @@
 
 Text is for people: nested values are written as `name.key=value`, and on a terminal a long line continues, indented, on
 the next one. Scripts read JSON. The caller redacts the fields.
+
+A line that stderr does not accept is dropped, since no work may depend on its log; once stderr accepts lines again,
+`log.dropped` gives their number.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
+
+from dstream.streams import LossyStream
 
 LogFormat = Literal["text", "json"]
 
@@ -42,17 +47,35 @@ class StructuredLog:
         self._now = now
         self._columns = columns if format == "text" else None
         self._lock = threading.Lock()
+        self._dropped = 0
 
     def log(self, level: str, event: str, **fields: Any) -> None:
         if _LEVELS.get(level, _LEVELS["info"]) < self._least:
             return
-        time = self._now().astimezone(UTC)
-        line = self._line(time, level, event, fields)
+        with self._lock:
+            if not self._write(level, event, fields):
+                self._dropped += 1
+            elif self._dropped:
+                self._report_dropped()
+
+    def _write(self, level: str, event: str, fields: dict[str, Any]) -> bool:
+        """Return False if the stream dropped the line."""
+        line = self._line(self._now().astimezone(UTC), level, event, fields)
         if self._columns is not None:
             line = _wrapped(line, self._columns())
-        with self._lock:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+        lost = self._lost
+        self._stream.write(line + "\n")
+        self._stream.flush()
+        return self._lost == lost
+
+    def _report_dropped(self) -> None:
+        assert isinstance(self._stream, LossyStream)
+        if self._write("warning", "log.dropped", {"lines": self._dropped, "reason": self._stream.reason}):
+            self._dropped = 0
+
+    @property
+    def _lost(self) -> int:
+        return self._stream.lost if isinstance(self._stream, LossyStream) else 0
 
 
 def _text_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -> str:

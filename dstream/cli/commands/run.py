@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from dstream import streams
 from dstream.cli.commands import metrics_option
 from dstream.cli.commands.task_runs import Ended, TaskRuns
 from dstream.cli.options import Options, with_options
@@ -92,6 +93,7 @@ def run(
         raise click.UsageError("Specify at least one task, or use --all.")
     project = load_project(options, only=None if all_tasks else tasks)
     chosen = [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
+    streams.drop_unread_messages()
     log = RunLog(sys.stderr, level=options.level, log_format=options.log_format or "text")
     jobs = [_job(project, task, _Wanted(**wanted)) for task in chosen]
     ends = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dstream.cli.view.progress import TaskLog
-from dstream.errors import DStreamError, SystemFault, exit_code
+from dstream.errors import DStreamError, SystemFault, exit_code, of_os_error
 from dstream.host import Job, RunSummary, StopRequest, run_task
 from dstream.redact import Redactor
 
@@ -82,6 +82,8 @@ class _TaskRun(threading.Thread):
             outcome = run_task(self._job, events=self._log, stop=self.stop)
         except DStreamError as error:
             outcome = error
+        except OSError as error:  # the machine's fault, not a bug
+            outcome = of_os_error(error)
         except BaseException as error:  # noqa: BLE001  # a bug that one task hits must not end the others
             outcome = _defect(self._job, error)
         self._runs.over(Ended(self._job, outcome, self._log.was_running, self._runs.signal))

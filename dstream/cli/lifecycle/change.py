@@ -40,9 +40,13 @@ def change(command: Command, flags: Flags, options: Options) -> int:
                 click.echo("Nothing was changed.", err=True)
                 return exit_code("declined")
             answers = _carry_out(command, flags, request, report, answers)
-            report.results(answers)
-            for answer in answers:
-                _mention_checkpoint(command, answer, request, report, options.again)
+            try:
+                report.results(answers)
+                for answer in answers:
+                    _mention_checkpoint(command, answer, request, report, options.again)
+            finally:
+                report.end(answers)
+            return request.exit_code(answers)
     report.end(answers)
     return request.exit_code(answers)
 

@@ -12,8 +12,10 @@ import msgspec
 
 from dstream.cli.view.plan import Paint, progress_line
 from dstream.cli.view.progress import RunLog
+from dstream.errors import DStreamError
 from dstream.host import LifecycleEvents
 from dstream.protocol.messages import Diagnostic, Resource
+from dstream.streams import ReaderGone
 
 
 class CommandLog(Protocol):
@@ -128,11 +130,15 @@ class _TaskLog:
 
 
 class EventStream:
-    """Writes `--json-stream`: one JSON object per line, immediately (docs/reference/cli-json.md)."""
+    """Writes `--json-stream`: one JSON object per line, immediately (docs/reference/cli-json.md).
+
+    A failed write does not disturb the work that it reports; `check` raises the error.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
+        self._failure: ReaderGone | DStreamError | None = None
 
     def of(self, task: str) -> LifecycleEvents:
         return _TaskEvents(self, task)
@@ -147,8 +153,17 @@ class EventStream:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"schema_version": 1, "event": event, "at": at, **fields}, ensure_ascii=False, default=str)
         with self._lock:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            if self._failure is None:
+                try:
+                    self._stream.write(line + "\n")
+                    self._stream.flush()
+                except (ReaderGone, DStreamError) as error:
+                    self._failure = error
+
+    def check(self) -> None:
+        """Raise the error of the first write that failed."""
+        if self._failure is not None:
+            raise self._failure
 
 
 class _TaskEvents:

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 import click
@@ -49,6 +49,7 @@ class CommandReport:
         if self._events and self._command != "plan":
             for answer in answers:
                 self._events.write("plan", command=self._command, stack=self._stack, **answer.document())
+            self._events.check()  # nothing is changed whose plan could not be shown
         elif self._is_text or self._command != "plan":
             self._show_plans(answers, sys.stdout if self._is_text else sys.stderr)
 
@@ -70,7 +71,16 @@ class CommandReport:
             click.echo("\n".join(lines))
 
     def end(self, answers: Sequence[Answer], **more: Sequence[Any]) -> None:
-        """Write the JSON and Markdown documents, then the failures. `more`: further fields, with one value per task."""
+        """Write the JSON and Markdown documents, then the failures, even if a document cannot be written.
+
+        `more`: further fields, with one value per task.
+        """
+        try:
+            self._write_documents(answers, more)
+        finally:
+            self._show_failures(answers)
+
+    def _write_documents(self, answers: Sequence[Answer], more: Mapping[str, Sequence[Any]]) -> None:
         tasks = [answer.document() for answer in answers]
         for name, values in more.items():
             for task, value in zip(tasks, values, strict=True):
@@ -81,9 +91,9 @@ class CommandReport:
         if self._events:
             for task in tasks:
                 self._events.write("result", command=self._command, stack=self._stack, **task)
+            self._events.check()
         if self._flags.markdown:
             self._write_markdown(markdown_of(self._command, self._stack, answers, destroys=self._flags.destroy))
-        self._show_failures(answers)
 
     def hint(self, text: str) -> None:
         if self._is_text:
@@ -143,6 +153,6 @@ class CommandReport:
             return
         assert path is not None
         try:
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise SystemFault("plan.write_failed", f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,164 @@
+"""Every command with standard streams that are closed, full or odd: the documented exit code, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.commands import DEADLINE_S, Place, wait_until
+from tests.running import BIN
+
+pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+
+BARE = "<&-"
+"""Closed stdin, in an environment that has nothing: no HOME, no TERM, 20 columns, latin-1."""
+CONDITIONS = [BARE, ">&-", ">/dev/full", "2>&-", "2>/dev/full"]
+
+
+@dataclass(frozen=True)
+class Case:
+    command: str
+    code: int = 0
+    writes_results: bool = True
+    """Whether it writes to stdout."""
+
+
+CASES = [
+    Case("run c", writes_results=False),
+    Case("run c --json"),
+    Case("plan t"),
+    Case("init t --yes"),
+    Case("init t", code=3, writes_results=False),
+    Case("status --all"),
+    Case("destroy t --yes"),
+    Case("unlock c"),
+    Case("doctor c"),
+    Case("validate"),
+    Case("list"),
+    Case("state show c"),
+    Case("state export c"),
+    Case("state set c checkpoint.json --yes"),
+    Case("state rm c --yes"),
+    Case("provider list"),
+    Case("provider show counter"),
+    Case("provider new tides --kind input"),
+    Case("version"),
+    Case("completion bash"),
+    Case("--help"),
+    Case("run nothing", code=3, writes_results=False),
+    Case("plan --nonsense", code=3, writes_results=False),
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path)
+    place.task("c", output="console")
+    place.task("t", resources={"orders": {"max_delivery_count": 10}})
+    real = {"orders": {"max_delivery_count": 9}}
+    (tmp_path / "test-infrastructure.json").write_text(json.dumps({"real": real, "recorded": real}))
+    document = {
+        "version": 1,
+        "task": "c",
+        "input": "counter",
+        "output": "console",
+        "seq": 1,
+        "stored_at": "2026-11-25T10:00:00.000Z",
+        "run_id": "r1",
+        "state": {"next": 4},
+    }
+    state = tmp_path / ".dstream" / "state" / "dev"
+    state.mkdir(parents=True)
+    for file in (tmp_path / "checkpoint.json", state / "c.json"):
+        file.write_text(json.dumps(document))
+    return place
+
+
+def dstream(place: Place, command: str, streams: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", f"exec {BIN / 'dstream'} {command} {streams}"],
+        cwd=place.folder,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("streams", CONDITIONS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
+def test_a_command_ends_as_documented_whatever_its_streams_are(case: Case, streams: str, place: Place) -> None:
+    bare = {"HOME": "", "TERM": "", "COLUMNS": "20", "PYTHONIOENCODING": "latin-1"} if streams == BARE else {}
+    done = dstream(place, case.command, streams, **bare)
+    loses_results = streams.startswith(">") and case.writes_results
+    assert done.returncode == (1 if loses_results else case.code), done
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Exception" not in done.stderr
+    if loses_results:
+        assert "[output.failed]" in done.stderr
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "2>&1 | true"])
+def test_a_run_delivers_every_row_without_a_log(streams: str, place: Place) -> None:
+    dstream(place, "run t", streams)
+    rows = (place.folder / "test-infrastructure.rows.jsonl").read_text().splitlines()
+    assert [json.loads(row)["data"]["value"] for row in rows] == [1, 2, 3, 4, 5]
+
+
+def test_a_run_delivers_every_row_while_nobody_reads_its_log(place: Place) -> None:
+    (place.folder / "dstream.hcl").write_text((place.folder / "dstream.hcl").read_text().replace("count = 5", ""))
+    reader, writer = os.pipe()
+    command = [BIN / "dstream", "run", "t", "--log-level", "debug", "--max-rows", "3000"]
+    with subprocess.Popen(command, cwd=place.folder, stdin=subprocess.DEVNULL, stderr=writer) as running:
+        os.close(writer)
+        assert running.wait(DEADLINE_S) == 0
+    with open(reader, "rb") as log:
+        assert len(log.read()) <= 65536  # what a pipe holds
+    assert len((place.folder / "test-infrastructure.rows.jsonl").read_text().splitlines()) >= 3000
+
+
+def test_a_command_whose_reader_has_enough_ends_quietly(place: Place) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [BIN / "dstream", "list"], cwd=place.folder, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("flag", ["", "--json-stream"])
+def test_nothing_is_changed_if_the_plan_cannot_be_shown(flag: str, place: Place) -> None:
+    before = place.world
+    assert dstream(place, f"init t --yes {flag}", ">/dev/full").returncode == 1
+    assert place.world == before
+
+
+def test_work_that_has_begun_is_finished_and_its_failure_shown_without_stdout(place: Place) -> None:
+    place.queues(fail={"init:returns": "system"})
+    (place.folder / "test-infrastructure.json").unlink()
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [BIN / "dstream", "init", "t", "--yes", "--json-stream"],
+        cwd=place.folder,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        os.close(writer)
+        with open(reader) as events:
+            next(line for line in events if '"phase": "started"' in line)
+        assert running.stderr is not None
+        shown = running.stderr.read()
+        assert running.wait(DEADLINE_S) != 0
+    wait_until(lambda: "orders" in place.world["recorded"], "the first resource is recorded")
+    assert "Traceback" not in shown
+    assert "Error:" in shown
