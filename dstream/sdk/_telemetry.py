@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +15,9 @@ import msgspec
 from dstream.protocol.messages import Heartbeat, Metric, encode
 
 Send = Callable[[bytes], None]
+UNRESPONSIVE_S = 10.0
+"""A source or destination that takes longer to answer counts as lost: far longer than a healthy one needs."""
+
 ProviderPhase = Literal["snapshot", "stream", "idle", "throttled", "reconnecting"]
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
@@ -28,6 +33,8 @@ class Telemetry:
         self._now = self._sent = Heartbeat()
         self._measured_s = 0.0
         self._worst_lag_ms: int | None = None
+        self._awaited: dict[int, tuple[float, str]] = {}
+        self._numbers = itertools.count()
 
     def debug(self, event: str, **fields: Any) -> None:
         self._log("debug", event, fields)
@@ -60,10 +67,23 @@ class Telemetry:
                 self._worst_lag_ms = max(lag_ms, self._worst_lag_ms or 0)
             self._now = Heartbeat(phase, lag_ms, reason)
 
+    @contextlib.contextmanager
+    def awaiting(self, host: str) -> Iterator[None]:
+        """Enter this around each call to the source or destination at `host`: a call that takes longer than 10 s counts
+        as a lost connection until it returns."""
+        number = next(self._numbers)
+        with self._lock:
+            self._awaited[number] = self._clock() + UNRESPONSIVE_S, host
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._awaited[number]
+
     def has_news(self) -> bool:
         """Whether the next heartbeat differs from the last one."""
         with self._lock:
-            return Heartbeat(self._now.phase, self._worst_lag_ms, self._now.reason) != self._sent
+            return self._heartbeat() != self._sent
 
     def beat(self) -> None:
         """Send a heartbeat; the SDK does so every 10 seconds, and every second while there is news.
@@ -71,12 +91,21 @@ class Telemetry:
         The lag is the largest since the last heartbeat: a change that was read at once may have waited for its poll.
         """
         with self._lock:
-            now, lag_ms = self._now, self._worst_lag_ms
-            self._sent = Heartbeat(now.phase, lag_ms, now.reason)
-            self._worst_lag_ms = now.lag_ms
-            if now.phase == "reconnecting" and lag_ms is not None:
+            self._sent = heartbeat = self._heartbeat()
+            self._worst_lag_ms = self._now.lag_ms
+            lag_ms = heartbeat.lag_ms
+            if heartbeat.phase == "reconnecting" and lag_ms is not None:
                 lag_ms += round((self._clock() - self._measured_s) * 1000)
-        self._send(encode(Heartbeat(now.phase, lag_ms, now.reason)))
+        self._send(encode(Heartbeat(heartbeat.phase, lag_ms, heartbeat.reason)))
+
+    def _heartbeat(self) -> Heartbeat:
+        """Called with the lock held. The lag is as it was measured."""
+        phase, reason = self._now.phase, self._now.reason
+        now_s = self._clock()
+        overdue = next((host for deadline_s, host in self._awaited.values() if now_s >= deadline_s), None)
+        if overdue is not None and phase != "reconnecting":
+            phase, reason = "reconnecting", f"{overdue} does not respond"
+        return Heartbeat(phase, self._worst_lag_ms, reason)
 
     def _log(self, level: str, event: str, fields: dict[str, Any]) -> None:
         self._send(_encode({"dstream": "log", "level": level, "event": event, **fields}) + b"\n")

@@ -120,6 +120,30 @@ def test_an_outage_of_a_minute_shows_everywhere_and_nothing_is_lost(
     outage(own_sandbox, *streaming, outage_s=60)
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("server", ["sqlserver", "servicebus"])
+def test_a_server_that_does_not_answer_counts_as_lost(
+    own_sandbox: Sandbox, streaming: tuple[Terminal, Writer], server: str
+) -> None:
+    terminal, writer = streaming
+    wait_until(lambda: figures(terminal).get("dstream_rows_settled_total"), f"rows arrive:\n{terminal.shown}")
+    pid = wait_until(lambda: getattr(own_sandbox.folder.running(), server, None), f"{server} runs")
+    os.kill(pid, signal.SIGSTOP)
+    stopped_s = time.monotonic()
+    try:
+        document = wait_until(lambda: ready(terminal)[0] == 503 and ready(terminal)[1], "not ready", timeout_s=20)
+        assert document["phase"] == "reconnecting"
+        assert re.search(r"(127\.0\.0\.1,\d+|localhost:\d+)( does not respond|: )", document["reason"])
+        assert figures(terminal)["dstream_lag_seconds"] >= time.monotonic() - stopped_s - 3
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: ready(terminal)[0] == 200, f"ready again:\n{terminal.shown}")
+    writer.finish()
+    expected = recorded_changes(own_sandbox)
+    wait_until(lambda: own_sandbox.active_messages("orders") >= len(expected), f"all arrive:\n{terminal.shown}")
+
+
 def outage(sandbox: Sandbox, terminal: Terminal, writer: Writer, *, outage_s: float) -> None:
     wait_until(lambda: ready(terminal)[0] == 200, f"ready:\n{terminal.shown}")
     writer.write(300)

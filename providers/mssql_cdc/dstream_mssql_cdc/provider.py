@@ -98,6 +98,10 @@ class MssqlCdc(InputProvider["Config"]):
         if self._server is not None:
             self._server.close()
 
+    @property
+    def _server_name(self) -> str:
+        return self._settings.get("SERVER") or self._settings.get("DSN")
+
     def _connect(self, *, connected_before: bool) -> SqlServer:
         from dstream_mssql_cdc import sql
         from dstream_mssql_cdc.connection import connect
@@ -116,6 +120,7 @@ class MssqlCdc(InputProvider["Config"]):
             login=self._settings.get("UID"),
             tables=config.tables,
             operations=sql.operation_codes(config.operations, before_images=config.before_images),
+            awaiting=lambda: self.telemetry.awaiting(self._server_name),
         )
 
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
@@ -125,12 +130,11 @@ class MssqlCdc(InputProvider["Config"]):
 
         assert self._server is not None
         self._server.close()
-        server_name = self._settings.get("SERVER") or self._settings.get("DSN")
         while True:
-            self.telemetry.phase("reconnecting", reason=f"{server_name}: {cause.message}")
+            self.telemetry.phase("reconnecting", reason=f"{self._server_name}: {cause.message}")
             wait_s = backoff.next_wait_s(cause)
             self.telemetry.warning(
-                "mssql.reconnect", server=server_name, cause=cause.message, code=cause.code, in_s=round(wait_s, 1)
+                "mssql.reconnect", server=self._server_name, cause=cause.message, code=cause.code, in_s=round(wait_s, 1)
             )
             if stop.wait(wait_s):
                 return False
@@ -143,7 +147,7 @@ class MssqlCdc(InputProvider["Config"]):
             if guid != self._guid:
                 raise another_database(self._guid, guid)
             self._server = stream.source = server
-            self.telemetry.info("mssql.reconnected", server=server_name)
+            self.telemetry.info("mssql.reconnected", server=self._server_name)
             return True
 
     def _start_state(self, stored: State) -> ReaderState:

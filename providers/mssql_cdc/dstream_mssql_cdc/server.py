@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from dstream_mssql_cdc import errors, sql
@@ -34,12 +34,15 @@ class SqlServer:
         login: str,
         tables: Sequence[str],
         operations: Sequence[int],
+        awaiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        """`awaiting`: entered around each query, to report one that is not answered."""
         self._connection = connection
         self._database = database
         self._login = login
         self._tables = tables
         self._operations = operations
+        self._awaiting = awaiting
         self._described: dict[EventBuilder, object] = {}
 
     def close(self) -> None:
@@ -124,12 +127,13 @@ class SqlServer:
         import pyodbc
 
         try:
-            cursor = self._connection.cursor()
-            try:
-                cursor.execute(statement, parameters)
-                yield _Results(cursor)
-            finally:
-                cursor.close()
+            with self._awaiting():
+                cursor = self._connection.cursor()
+                try:
+                    cursor.execute(statement, parameters)
+                    yield _Results(cursor)
+                finally:
+                    cursor.close()
         except pyodbc.Error as error:
             raise errors.translate(error, login=self._login, database=self._database, connected=True) from error
 

@@ -110,7 +110,8 @@ class Worker:
         failures = 0
         while lane and not self._stop.is_set():
             try:
-                self._attempt(lane)
+                with self._delivery.telemetry.awaiting(self._delivery.trouble.host):
+                    self._attempt(lane)
                 break
             except (AzureError, OSError) as error:
                 failures += 1

@@ -69,3 +69,20 @@ def test_the_lag_grows_while_the_input_reconnects(telemetry: Telemetry, sent: li
     assert beat(telemetry, sent) == {"phase": "reconnecting", "lag_ms": 12_000}
     telemetry.phase("idle", 0)
     assert beat(telemetry, sent) == {"phase": "idle", "lag_ms": 0}
+
+
+def test_a_call_that_is_not_answered_counts_as_a_lost_connection(
+    telemetry: Telemetry, sent: list[bytes], clock: Clock
+) -> None:
+    telemetry.phase("idle", 0)
+    beat(telemetry, sent)
+    with telemetry.awaiting("db1"):
+        clock.now_s += 9
+        assert not telemetry.has_news()
+        clock.now_s += 2
+        assert telemetry.has_news()
+        assert beat(telemetry, sent) == {"phase": "reconnecting", "lag_ms": 11_000, "reason": "db1 does not respond"}
+        clock.now_s += 10
+        assert not telemetry.has_news()
+    assert telemetry.has_news()
+    assert beat(telemetry, sent) == {"phase": "idle", "lag_ms": 0}
