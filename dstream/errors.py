@@ -19,7 +19,7 @@ Imports the standard library only, since providers import it before their first 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 Kind = Literal["config", "auth", "unreachable", "locked", "refused", "transient", "data", "system"]
 
@@ -76,6 +76,13 @@ class DStreamError(Exception):
     def errors(self) -> tuple[DStreamError, ...]:
         """The error itself, or those that it is made of."""
         return (self,)
+
+    def at(self, place: SourceLocation | None) -> Self:
+        """Return the same error at another place."""
+        moved = type(self).__new__(type(self), *self.args)
+        moved.__dict__.update(self.__dict__)
+        moved.place = place
+        return moved
 
 
 _ALIASES = {"plan.stale": ("infra.stale_plan",), "plan.data_loss": ("infra.data_loss",)}

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from dstream.cli.commands.doctor_checks import Finding, Mark, engine, state_folder, task_findings
+from dstream.cli.commands.doctor_checks import Finding, Mark, ask_task, engine, state_folder
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
 from dstream.cli.view.plan import Paint, painter
 from dstream.cli.view.words import plural
 from dstream.config import Project
 from dstream.errors import ConfigError, DStreamError, exit_code
+from dstream.host.provider.introductions import Introductions
 
 _SIGNS: dict[Mark, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 _MACHINE = "this machine"
@@ -52,7 +53,9 @@ def _look(project: Project | None, names: Sequence[str]) -> Mapping[str, Sequenc
     if project is None:
         return {_MACHINE: list(engine(is_needed=False))}
     chosen = [task_of(project, name) for name in dict.fromkeys(names or project.tasks)]
-    of_tasks = {task.name: task_findings(project, task) for task in chosen}
+    with Introductions(project.folder) as introductions:
+        asked = {task.name: ask_task(project, task, introductions) for task in chosen}
+        of_tasks = {name: findings() for name, findings in asked.items()}
     is_needed = any(each.needs_engine for each in of_tasks.values())
     machine = [*engine(is_needed=is_needed), state_folder(project)]
     return {_MACHINE: machine, **{name: each.findings for name, each in of_tasks.items()}}

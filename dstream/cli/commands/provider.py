@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,13 +25,13 @@ from dstream.config.schema.reference import settings_of
 from dstream.errors import ConfigError, exit_code
 from dstream.host import ProviderSpec
 from dstream.host.provider.describe import Introduction, introduce
+from dstream.host.provider.introductions import Introductions
 from dstream.kit import check_provider
 from dstream.kit.scaffold import Kind, scaffold
-from dstream.plugins import Installed, installed, resolve
+from dstream.plugins import installed, resolve
 from dstream.protocol.messages import Role
 
 _ANSWER_S = 30.0
-_AT_ONCE = 4
 
 
 @click.group(epilog="\b\nExample:\n  dstream provider list\n  dstream provider test ./my-provider")
@@ -116,8 +116,9 @@ def new(name: str, kind: Kind) -> None:
 def list_providers(options: Options) -> None:
     """List the providers that `provider = "..."` can use. Each is started briefly to identify itself."""
     every = installed(os.environ)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(zip(every, pool.map(_introduction, every), strict=True))
+    with Introductions(None, describe=False) as introductions:
+        asked = [introductions.ask(ProviderSpec(each.argv, {}, each.name), None, timeout_s=_ANSWER_S) for each in every]
+        found = [(each, _introduction(answer)) for each, answer in zip(every, asked, strict=True)]
     click.echo(json.dumps(list_document(found)) if options.as_json else list_lines(found))
 
 
@@ -170,9 +171,8 @@ def _config(file: Path | None) -> dict[str, Any]:
     return config
 
 
-def _introduction(each: Installed) -> Introduction | None:
+def _introduction(answer: Callable[[], Introduction]) -> Introduction | None:
     try:
-        spec = ProviderSpec(each.argv, {}, each.name)
-        return introduce(spec, None, cwd=None, timeout_s=_ANSWER_S, describe=False)
+        return answer()
     except ConfigError:
         return None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import click
 
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, spec_of
-from dstream.config import ProviderBlock
+from dstream.cli.view.words import plural
+from dstream.config import ProviderBlock, Task
 from dstream.config.blocks.complaints import Complaints
 from dstream.config.schema.check import check_config
-from dstream.host.provider.describe import Interview
+from dstream.host.provider.describe import Introduction
+from dstream.host.provider.introductions import Introductions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +38,19 @@ def validate(options: Options) -> None:
     project = load_project(options, ask_vaults=False)
     complaints = Complaints()
     unchecked: list[_Unchecked] = []
-    for task in project.tasks.values():
-        with ExitStack() as providers:
-            started: list[tuple[ProviderBlock, Interview]] = []
-            for block in (task.input, task.output):  # both, so that they get ready at the same time
+    asked: list[tuple[Task, ProviderBlock, Callable[[], Introduction]]] = []
+    with Introductions(project.folder) as introductions:
+        for task in project.tasks.values():
+            for block in (task.input, task.output):
                 with complaints.collecting():
                     spec = spec_of(block, project)
-                    interview = Interview(spec, block.role, cwd=project.folder, timeout_s=task.start_timeout_s)
-                    started.append((block, providers.enter_context(interview)))
-            for block, interview in started:
-                with complaints.collecting():
-                    reason = _check(block, interview, complaints) or _unread(block)
-                    if reason:
-                        unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
+                    answer = introductions.ask(spec, block.role, timeout_s=task.start_timeout_s)
+                    asked.append((task, block, answer))
+        for task, block, answer in asked:
+            with complaints.collecting():
+                reason = _check(block, answer(), complaints) or _unread(block)
+                if reason:
+                    unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
     complaints.raise_if_any()
     if options.as_json:
         listed = [
@@ -58,15 +60,13 @@ def validate(options: Options) -> None:
         document = {"schema_version": 1, "valid": True, "tasks": list(project.tasks), "unchecked": listed}
         click.echo(json.dumps(document))
         return
-    count = len(project.tasks)
-    click.echo(f"{project.path}: {count} task{'' if count == 1 else 's'}, no errors.")
+    click.echo(f"{project.path}: {plural(len(project.tasks), 'task')}, no errors.")
     for each in unchecked:
         click.echo(f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {each.reason}')
 
 
-def _check(block: ProviderBlock, interview: Interview, complaints: Complaints) -> str:
-    """Return why the config was not checked, or "". Raises ConfigError if the provider is unusable."""
-    found = interview.introduction(describe=True)
+def _check(block: ProviderBlock, found: Introduction, complaints: Complaints) -> str:
+    """Return why the config was not checked, or ""."""
     if found.hello is None:
         return "a legacy provider cannot describe its settings"
     if found.description is None:

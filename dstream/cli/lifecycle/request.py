@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,14 @@ from dstream.cli.stopping import stopped_by_signals
 from dstream.cli.view.answer import Answer
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
-from dstream.host import LifecycleJob, LifecycleOutcome, NoInfrastructure, StopRequest, run_lifecycle
+from dstream.host import (
+    LifecycleEvents,
+    LifecycleJob,
+    LifecycleOutcome,
+    NoInfrastructure,
+    StopRequest,
+    run_lifecycle,
+)
 from dstream.protocol.lifecycle import LifecycleName, LifecycleOptions
 from dstream.protocol.messages import Diagnostic
 
@@ -26,7 +34,7 @@ _CANCELLING: dict[LifecycleName, str] = {
     "init": _FINISHING,
     "destroy": _FINISHING,
 }
-_AT_ONCE = 4
+_AT_ONCE = max(4, os.cpu_count() or 1)
 """Maximum number of concurrent tasks; the engine limits the resources of each."""
 
 
@@ -43,7 +51,9 @@ class Request:
         self.project = load_project(options, only=names, roles=["output"], defer_unset=by_record)
         self.tasks = [task_of(self.project, name) for name in (self.project.tasks if names is None else names)]
         self.names = [task.name for task in self.tasks]
-        self._left_out = {task.name: left_out(self.project, task) for task in self.tasks}
+        self._left_out = left_out(self.project, self.tasks)
+        self._without_infrastructure: dict[tuple[str, ...], NoInfrastructure] = {}
+        """Executables that have no infrastructure; the tasks after the first need not start them."""
         self._signal = 0
 
     def ask(
@@ -93,11 +103,21 @@ class Request:
             if stop.is_requested:
                 outcome = LifecycleOutcome(task.output.label, is_interrupted=True)
             else:
-                outcome = run_lifecycle(_job(self.project, task, command, options), events=events, stop=stop)
+                outcome = self._run(_job(self.project, task, command, options), events, stop)
                 error = outcome.error
         except DStreamError as failure:
             error = failure
         return Answer(task.name, task.output.label, time.monotonic() - begun_s, outcome, error)
+
+    def _run(self, job: LifecycleJob, events: LifecycleEvents, stop: StopRequest) -> LifecycleOutcome:
+        executable = tuple(job.output.argv)
+        if known := self._without_infrastructure.get(executable):
+            raise known.at(job.output.place)
+        try:
+            return run_lifecycle(job, events=events, stop=stop)
+        except NoInfrastructure as error:
+            self._without_infrastructure[executable] = error
+            raise
 
 
 def _without_infrastructure(answer: Answer) -> Answer:

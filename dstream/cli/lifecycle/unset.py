@@ -6,28 +6,42 @@ such settings with `x-run-only`. Any other unset setting is an error, since it m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dstream.cli.project import spec_of
 from dstream.config import Project, ProviderBlock, Task
-from dstream.errors import ConfigErrors
-from dstream.host.provider.describe import introduce
+from dstream.errors import ConfigError, ConfigErrors
+from dstream.host.provider.describe import Introduction
+from dstream.host.provider.introductions import Introductions
 
 
-def left_out(project: Project, task: Task) -> list[str]:
-    """Return a message for each ignored setting of the output. Raises ConfigErrors for settings that may be needed."""
-    block = task.output
-    if not block.unset:
-        return []
-    found = introduce(
-        spec_of(block, project), block.role, cwd=project.folder, timeout_s=task.start_timeout_s, describe=True
-    )
-    settings = _settings(found.description.config_schema) if found.description is not None else {}
-    needed = [error for name, error in block.unset.items() if not _is_run_only(name, settings, block)]
+def left_out(project: Project, tasks: Sequence[Task]) -> dict[str, list[str]]:
+    """Return a message for each ignored setting of the tasks' outputs, by task. Raises ConfigErrors for all settings
+    that may be needed."""
+    messages: dict[str, list[str]] = {}
+    needed: list[ConfigError] = []
+    with Introductions(project.folder) as introductions:
+        asked = [
+            (task, introductions.ask(spec_of(task.output, project), "output", timeout_s=task.start_timeout_s))
+            for task in tasks
+            if task.output.unset
+        ]
+        for task, answer in asked:
+            needed += _needed(task.output, answer())
+            unset = task.output.unset.items()
+            messages[task.name] = [f"{name} ignored: {error.errors[0].message}" for name, error in unset]
     if needed:
-        raise ConfigErrors([each for error in needed for each in error.errors])
-    return [f"{name} ignored: {error.errors[0].message}" for name, error in block.unset.items()]
+        raise ConfigErrors(needed)
+    return messages
+
+
+def _needed(block: ProviderBlock, found: Introduction) -> Iterator[ConfigError]:
+    """Yield the errors of the unset settings that not only `run` needs."""
+    settings = _settings(found.description.config_schema) if found.description is not None else {}
+    for name, error in block.unset.items():
+        if not _is_run_only(name, settings, block):
+            yield from error.errors
 
 
 def _settings(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,11 +10,11 @@ from dstream.errors import ConfigError, ConfigErrors
 
 class Complaints:
     def __init__(self) -> None:
-        self._errors: list[ConfigError] = []
+        self._errors: dict[int, ConfigError] = {}
 
     def add(self, error: ConfigError | ConfigErrors) -> None:
         """Add an error. One that occurs again, like that of a local used twice, is kept once."""
-        self._errors += [each for each in error.errors if not any(each is known for known in self._errors)]
+        self._errors |= {id(each): each for each in error.errors}
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -27,7 +27,7 @@ class Complaints:
     def raise_if_any(self) -> None:
         """Raise the collected errors as ConfigErrors, in file order."""
         if self._errors:
-            raise ConfigErrors(sorted(self._errors, key=_position))
+            raise ConfigErrors(sorted(self._errors.values(), key=_position))
 
 
 def _position(error: ConfigError) -> tuple[str, int, int]:

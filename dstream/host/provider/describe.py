@@ -41,29 +41,27 @@ def introduce(
 ) -> Introduction:
     """Start the provider, read its hello, ask for its description if `describe` and supported, and end it.
 
-    See `Interview` for the parameters and errors.
+    `role`: the required role; None accepts any. `timeout_s` limits each wait. `check_stop` is called while waiting; it
+    may raise. Nothing is written to a legacy provider, because the original .NET host starts streaming on an unknown
+    command. Raises ConfigError, at the block's place, if the provider cannot be started or used.
     """
-    with Interview(spec, role, cwd=cwd, timeout_s=timeout_s, check_stop=check_stop) as interview:
+    interview = _Interview(spec, role, cwd, timeout_s, check_stop)
+    try:
         return interview.introduction(describe=describe)
+    finally:
+        interview.end()
 
 
-class Interview:
-    """A provider that was started only to introduce itself. Start several before the first `introduction` to let them
-    get ready at the same time.
-
-    `role`: the required role; None accepts any. `timeout_s` limits each wait. Nothing is written to a legacy provider,
-    because the original .NET host starts streaming on an unknown command. Leaving the `with` block ends the provider.
-    `check_stop` is called while it waits, and may raise. Raises ConfigError if it cannot be started.
-    """
+class _Interview:
+    """A provider that was started only to introduce itself."""
 
     def __init__(
         self,
         spec: ProviderSpec,
         role: Role | None,
-        *,
         cwd: Path | None,
         timeout_s: float,
-        check_stop: Callable[[], None] = lambda: None,
+        check_stop: Callable[[], None],
     ) -> None:
         self._spec = spec
         self._role = role
@@ -71,15 +69,11 @@ class Interview:
         self._check_stop = check_stop
         self._link = LineLink(role or "input", spec, cwd=cwd)
 
-    def __enter__(self) -> Interview:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
         shut_down([self._link], signal.SIGTERM, _EXIT_GRACE_S)
 
     def introduction(self, *, describe: bool) -> Introduction:
-        """Read the hello; ask for the description if `describe` and supported. Raises ConfigError with the block's
-        place."""
+        """Read the hello; ask for the description if `describe` and supported."""
         link = self._link
         try:
             patience_s = link.hello_patience_s(min(self._timeout_s, HELLO_TIMEOUT_S))
@@ -119,7 +113,7 @@ class Interview:
             self._check_stop()
             line = self._link.next_line(min(TICK_S, left_s))
             if line is None:
-                break
+                return None
             with contextlib.suppress(BadLine):
                 message = decode_control(line)
                 if isinstance(message, Description):

@@ -8,7 +8,6 @@ and the lifecycle commands, `LineLink` reads stdout on the caller's thread.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import threading
 import time
@@ -17,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dstream.host.provider import failures, memory
-from dstream.host.provider.process import ProviderProcess
+from dstream.host.provider.process import ProviderProcess, is_readable
 from dstream.host.provider.spec import ProviderSpec
 from dstream.host.provider.writer import PipeWriter
 from dstream.protocol import DEFAULT_MAX_LINE
@@ -214,6 +213,6 @@ class LineLink(ProviderLink):
     def _read(self, timeout_s: float) -> bytes | None:
         """Return the next bytes of stdout; None if none arrive in time, b"" at EOF."""
         stdout = self.process.stdout.fileno()
-        if not select.select([stdout], [], [], max(0.0, timeout_s))[0]:
+        if not is_readable(stdout, timeout_s):
             return None
         return os.read(stdout, CHUNK_BYTES)

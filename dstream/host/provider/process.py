@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import io
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -119,6 +120,16 @@ class ProviderProcess:
                 if text:
                     self._tail.append(text)
                     self._on_stderr(text)
+
+
+def is_readable(descriptor: int, timeout_s: float) -> bool:
+    """Return whether a read would not block, after at most `timeout_s` seconds.
+
+    select() cannot do this: it refuses descriptors of 1024 and above, which a host of many tasks has.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout_s) * 1000))
 
 
 def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -5,7 +5,9 @@ Uses `describe`, once per executable, before the provider receives its config an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import msgspec
 
 from dstream.errors import ConfigError
 from dstream.host.provider.describe import introduce
-from dstream.host.provider.link import ProviderLink
+from dstream.host.provider.link import TICK_S, ProviderLink
 from dstream.host.provider.memory import recall, remember
 from dstream.host.provider.spec import ProviderSpec
 from dstream.protocol.messages import Hello, Role
@@ -26,6 +28,8 @@ _ANY = "*"
 """In a path: each item of a list, or each value of a map."""
 
 SettingPath = tuple[str, ...]
+_asking: dict[tuple[str, ...], Future[Sequence[SettingPath]]] = {}
+"""The executables being asked at the moment, by any task of this process."""
 
 
 class NotDescribed(Exception):
@@ -58,12 +62,34 @@ def secret_values(
     """Return the secret texts in the config. Raises NotDescribed."""
     if not spec.config or "describe" not in hello.capabilities:
         return []
-    known = recall(spec.argv)
-    paths = known.secret_paths
-    if paths is None:
-        paths = tuple(_asked(spec, role, cwd, check_stop))
-        remember(spec.argv, msgspec.structs.replace(known, secret_paths=paths))
+    paths = _paths_of(spec, role, cwd, check_stop)
     return [text for path in paths for text in _texts_at(spec.config, path)]
+
+
+def _paths_of(
+    spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None]
+) -> Sequence[SettingPath]:
+    """Return the paths of the secret settings. Tasks that start together ask each executable once."""
+    executable = tuple(spec.argv)
+    mine: Future[Sequence[SettingPath]] = Future()
+    while (asked := _asking.setdefault(executable, mine)) is not mine:
+        check_stop()
+        with suppress(TimeoutError, CancelledError):  # cancelled: the task that asked was stopped
+            return asked.result(TICK_S)
+    try:
+        known = recall(spec.argv)
+        paths = known.secret_paths
+        if paths is None:
+            paths = tuple(_asked(spec, role, cwd, check_stop))
+            remember(spec.argv, msgspec.structs.replace(known, secret_paths=paths))
+        mine.set_result(paths)
+        return paths
+    except NotDescribed as error:
+        mine.set_exception(error)
+        raise
+    finally:
+        del _asking[executable]
+        mine.cancel()  # without effect if there is a result
 
 
 def _asked(spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None]) -> Iterator[SettingPath]:

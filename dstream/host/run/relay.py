@@ -8,7 +8,6 @@ input that writes none, and acks, at the time of writing, for an output that sen
 from __future__ import annotations
 
 import os
-import select
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 import msgspec
 
+from dstream.host.provider.process import is_readable
 from dstream.host.provider.writer import write_all
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.notes import StdinBroken, Wake
@@ -204,7 +204,7 @@ class Relay(ProviderReader):
         if not self._uncovered:
             return
         left_s = max(0.0, self._uncovered_since_s + _HOST_CHECKPOINT_S - self._clock())
-        if not select.select([self._process.stdout], [], [], left_s)[0]:
+        if not is_readable(self._process.stdout.fileno(), left_s):
             out: list[bytes | memoryview] = []
             self._cover(out)
             self._write(out)

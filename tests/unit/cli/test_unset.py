@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
 def described(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = {"$ref": "#/$defs/Config", "$defs": {"Config": {"properties": SETTINGS}}}
     introduction = Introduction(None, Description(schema))
-    monkeypatch.setattr(unset, "introduce", lambda *_, **__: introduction)
+    monkeypatch.setattr(unset.Introductions, "ask", lambda *_, **__: lambda: introduction)
     monkeypatch.setattr(unset, "spec_of", lambda *_: None)
 
 
@@ -42,7 +42,8 @@ def project(folder: Path, settings: str) -> Project:
 def test_an_unset_setting_that_only_run_needs_is_left_out(settings: str, tmp_path: Path) -> None:
     loaded = project(tmp_path, settings)
     name = "subject" if "subject" in settings else "key"
-    assert unset.left_out(loaded, loaded.tasks["t"]) == [f"{name} ignored: the environment variable A is not set"]
+    ignored = unset.left_out(loaded, [loaded.tasks["t"]])
+    assert ignored == {"t": [f"{name} ignored: the environment variable A is not set"]}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_an_unset_setting_that_only_run_needs_is_left_out(settings: str, tmp_pat
 def test_any_other_unset_setting_is_an_error(settings: str, tmp_path: Path) -> None:
     loaded = project(tmp_path, settings)
     with pytest.raises(ConfigErrors) as caught:
-        unset.left_out(loaded, loaded.tasks["t"])
+        unset.left_out(loaded, [loaded.tasks["t"]])
     assert {each.code for each in caught.value.errors} == {"config.env_unset"}
 
 

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from dstream.cli.commands import doctor_checks
-from dstream.cli.commands.doctor_checks import Finding, task_findings
+from dstream.cli.commands.doctor_checks import Finding, ask_task
 from dstream.config import load
 from dstream.host.provider.describe import Introduction
+from dstream.host.provider.introductions import Introductions
 from dstream.protocol.messages import Description, Hello, RequirementCheck
 
 HELLO = Hello(1, "input", "acme", "1.0", ["describe"])
@@ -22,9 +23,10 @@ def findings(folder: Path, monkeypatch: pytest.MonkeyPatch, introduction: Introd
     file = folder / "dstream.hcl"
     file.write_text('task "t" {\n  input { provider = "acme" }\n  output { provider = "acme" }\n}\n')
     project = load(file, environ={})
-    monkeypatch.setattr(doctor_checks, "introduce", lambda *_, **__: introduction)
+    monkeypatch.setattr(Introductions, "ask", lambda *_, **__: lambda: introduction)
     monkeypatch.setattr(doctor_checks, "spec_of", lambda *_: SimpleNamespace(argv=["/bin/acme"]))
-    found = task_findings(project, project.tasks["t"]).findings
+    with Introductions(folder) as introductions:
+        found = ask_task(project, project.tasks["t"], introductions)().findings
     return list(found[: len(found) // 2])
 
 
