@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import resource
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +48,7 @@ class TaskRuns:
 
     def ends(self) -> Iterator[Ended]:
         """Start all runs and yield each end as it occurs; finally, join the threads."""
+        _allow_many_files()
         for thread in self._threads:
             thread.start()
         for _ in self._threads:
@@ -87,6 +90,13 @@ class _TaskRun(threading.Thread):
         except BaseException as error:  # noqa: BLE001  # a bug that one task hits must not end the others
             outcome = _defect(self._job, error)
         self._runs.over(Ended(self._job, outcome, self._log.was_running, self._runs.signal))
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit of open files, often 1024, to the hard one: each task needs about ten."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS allows fewer than its hard limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _defect(job: Job, error: BaseException) -> DStreamError:

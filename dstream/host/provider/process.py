@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import fcntl
 import io
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from dstream import launcher
-from dstream.errors import ConfigError
+from dstream.errors import ConfigError, SystemFault
 from dstream.host.provider.spec import ProviderSpec
 from dstream.protocol import ENV_PROTOCOL, PROTOCOL_VERSION
 from dstream.protocol.messages import Role
@@ -25,6 +26,7 @@ from dstream.protocol.messages import Role
 _PIPE_BYTES = 1024 * 1024
 _STDERR_LINE_BYTES = 16 * 1024
 _STDERR_LINES_KEPT = 20
+_EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class ProviderProcess:
@@ -152,6 +154,14 @@ def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[st
             hint="Check provider or provider_path; for a script, also check its first line.",
         ) from error
     except OSError as error:
+        if error.errno in _EXHAUSTED:
+            raise SystemFault(
+                "provider.no_resources",
+                f'{role} provider "{spec.label}" cannot be started: {error.strerror}',
+                place=spec.place,
+                hint="Raise the limits of this user (ulimit -Hn for open files, ulimit -u for processes), or run fewer "
+                "tasks in one process.",
+            ) from error
         raise ConfigError(
             "provider.not_executable",
             f'{role} provider "{spec.label}" cannot be started: {error.strerror}: {spec.argv[0]}',
