@@ -173,10 +173,10 @@ def of_kind(kind: str, code: str, message: str, *, hint: str = "", config_path: 
     return _BY_KIND.get(kind, SystemFault)(code, message, hint=hint, config_path=config_path)
 
 
-def of_os_error(error: OSError) -> SystemFault:
-    """Return the error for one of the operating system that has no better description."""
-    where = f": {error.filename}" if error.filename is not None else ""
-    return SystemFault("system.failed", f"{error.strerror or error}{where}")
+def of_os_error(error: OSError, failed: str = "") -> SystemFault:
+    """Return the error for one of the operating system. `failed`: what did not work, such as "cannot create x"."""
+    where = f": {error.filename}" if error.filename is not None and not failed else ""
+    return SystemFault("system.failed", f"{failed}{': ' if failed else ''}{error.strerror or error}{where}")
 
 
 _EXIT_CODES: dict[Kind, int] = {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Literal
 
-from dstream.errors import ConfigError
+from dstream.errors import ConfigError, of_os_error
 
 Kind = Literal["input", "output", "infrastructure"]
 """"infrastructure": an output with infrastructure."""
@@ -34,7 +35,10 @@ _LAST_COMMANDS = (("dstream run {module}", "run the task in dstream.hcl"), ("pyt
 
 
 def scaffold(parent: Path, name: str, kind: Kind) -> Path:
-    """Create the project folder `parent/name`. Raises ConfigError for an invalid name or an existing folder."""
+    """Create the project folder `parent/name`, or nothing.
+
+    Raises ConfigError for an invalid name or an existing folder, SystemFault `system.failed`.
+    """
     if not _NAME.fullmatch(name):
         raise ConfigError(
             "provider.bad_name",
@@ -54,10 +58,15 @@ def scaffold(parent: Path, name: str, kind: Kind) -> Path:
         raise ConfigError(
             "provider.exists", f"{folder} already exists", hint="Nothing was changed. Choose a different name."
         )
-    (folder / "tests").mkdir(parents=True)
-    for template, target in _FILES.items():
-        text = (files("dstream.kit") / "templates" / template.format(kind=kind)).read_text()
-        (folder / target.format(module=module)).write_text(Template(text).substitute(values))
+    try:
+        (folder / "tests").mkdir(parents=True)
+        for template, target in _FILES.items():
+            text = (files("dstream.kit") / "templates" / template.format(kind=kind)).read_text(encoding="utf-8")
+            file = folder / target.format(module=module)
+            file.write_text(Template(text).substitute(values), encoding="utf-8")
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise of_os_error(error, f"cannot create {folder}") from error
     return folder
 
 

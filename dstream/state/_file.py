@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
@@ -20,12 +21,13 @@ class StoredState(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     input: str
     output: str
-    seq: int = 0
+    seq: Annotated[int, msgspec.Meta(ge=0)]
     """The checkpoint's sequence number within the run that stored it."""
     stored_at: str
     """UTC, RFC 3339."""
     run_id: str
     state: msgspec.Raw
+    """A JSON object."""
 
 
 class _Version(msgspec.Struct):
@@ -94,7 +96,12 @@ def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
                 f"the state {source} has version {version}; this DStream supports {DOCUMENT_VERSION}",
                 hint="A newer DStream wrote it. Upgrade DStream.",
             )
-        return msgspec.json.decode(document, type=StoredState)
+        if version < DOCUMENT_VERSION:
+            raise msgspec.ValidationError(f"there is no version {version}")
+        stored = msgspec.json.decode(document, type=StoredState)
+        if not bytes(stored.state).startswith(b"{"):
+            raise msgspec.ValidationError("`state` is not an object")
+        return stored
     except msgspec.DecodeError as error:
         raise ConfigError("state.corrupt", f"the state {source} is not valid: {error}", hint=hint) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import getpass
 import os
@@ -26,7 +27,7 @@ class TaskLockHolder(msgspec.Struct, frozen=True):
 
 class TaskLock:
     """Held for the duration of the `with` block. Raises LockedError `state.locked` if another process or run holds
-    it."""
+    it, and SystemFault `state.write_failed` if it cannot be taken, such as on a full or read-only disk."""
 
     def __init__(self, path: Path, task: str, since: datetime) -> None:
         self._path = path
@@ -38,23 +39,28 @@ class TaskLock:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._note(msgspec.json.encode(_this_process(self._since)))
+            except BaseException:
+                os.close(self._descriptor)
+                raise
+        except BlockingIOError as error:
+            raise self._locked() from error
         except OSError as error:
             raise SystemFault(
-                "state.write_failed", f"cannot write the lock file {self._path}: {error.strerror}"
+                "state.write_failed",
+                f"cannot write the lock file {self._path}: {error.strerror}",
+                hint="The checkpoint is stored in the same folder, so nothing was started.",
             ) from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            raise self._locked() from error
-        self._note(msgspec.json.encode(_this_process(self._since)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Keep the file: removing it would allow two later runs to lock two different files with the same name.
-        self._note(b"")
+        with contextlib.suppress(OSError):  # the note is for people; closing the file releases the lock
+            self._note(b"")
         os.close(self._descriptor)
 
     @staticmethod

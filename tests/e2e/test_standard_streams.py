@@ -162,3 +162,34 @@ def test_work_that_has_begun_is_finished_and_its_failure_shown_without_stdout(pl
     wait_until(lambda: "orders" in place.world["recorded"], "the first resource is recorded")
     assert "Traceback" not in shown
     assert "Error:" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("run c", "state.write_failed"),
+        ("state set c checkpoint.json --yes", "state.write_failed"),
+        ("plan t --out plan.json", "plan.write_failed"),
+        ("plan t --markdown plan.md", "plan.write_failed"),
+        ("provider new tides --kind input", "system.failed"),
+        ("init t --yes", "provider.crashed"),
+    ],
+)
+def test_a_full_disk_is_named_as_the_cause(command: str, code: str, place: Place) -> None:
+    # `ulimit -f 0` is a disk without room, from the kernel: every write to a file fails with EFBIG.
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -f 0; exec {BIN / 'dstream'} {command}"],
+        cwd=place.folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"[{code}]" in done.stderr
+    assert "File too large" in done.stderr
+    assert "bug" not in done.stderr
+    assert not (place.folder / "tides").exists()
+    if code != "provider.crashed":
+        assert "Traceback" not in done.stderr

@@ -132,3 +132,20 @@ def test_an_unknown_task_is_a_configuration_error(counted: DStream) -> None:
     done = counted("state", "rm", "cuont", "--yes")
     assert done.returncode == 3
     assert 'Did you mean "count"?' in done.stderr
+
+
+@pytest.mark.parametrize("command", ["list", "status --all"])
+def test_an_unreadable_checkpoint_spoils_only_its_own_task(command: str, counted: DStream) -> None:
+    hcl = (counted.cwd / "dstream.hcl").read_text()
+    (counted.cwd / "dstream.hcl").write_text(hcl + hcl.replace('task "count"', 'task "other"'))
+    (counted.cwd / ".dstream" / "state" / "dev" / "other.json").write_text('{"version": 0}')
+    done = counted(*command.split())
+    assert done.returncode == 3
+    assert "checkpoint unreadable (state.corrupt)" in done.stdout
+    assert "count" in done.stdout
+    assert "dstream state rm other" in done.stderr
+    (listed,) = (each for each in json.loads(counted(*command.split(), "--json").stdout).values() if type(each) is list)
+    views = {each.get("name") or each["task"]: each.get("stream", each) for each in listed}
+    assert views["count"]["stored_at"]
+    assert views["count"]["error"] is None
+    assert views["other"]["error"]["code"] == "state.corrupt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import click
@@ -12,6 +13,7 @@ from dstream.cli.lifecycle.plan_file import PlanOptions, planned, read_plan, wri
 from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
+from dstream.cli.render import show_errors
 from dstream.cli.view.stream import stream_of
 from dstream.errors import exit_code
 
@@ -78,8 +80,13 @@ def status(flags: Flags, options: Options) -> int:
         figures=[[dict(each) for each in answer.outcome.figures] if answer.outcome else [] for answer in answers],
         stream=[stream.document() for stream in streams],
     )
+    unreadable = [stream.error for stream in streams if stream.error]
+    for error in unreadable:
+        options.repeat_in(error)
+        show_errors(error, sys.stderr)
     has_drifted = any(answer.has_changes for answer in answers) and not flags.refresh_only
-    return request.exit_code(answers) or exit_code("changes" if has_drifted and flags.detailed_exitcode else "done")
+    code = request.exit_code(answers) or (exit_code(unreadable[0]) if unreadable else 0)
+    return code or exit_code("changes" if has_drifted and flags.detailed_exitcode else "done")
 
 
 def _show(flags: Flags, options: Options) -> int:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dstream.config import Project
+from dstream.errors import DStreamError
 from dstream.host import ask_host, socket_path
 from dstream.state import FileStore, StoredState
 
@@ -18,6 +19,8 @@ class StreamView:
     stored: StoredState | None
     live: dict[str, Any] | None
     now: datetime
+    error: DStreamError | None = None
+    """Why the checkpoint cannot be read."""
 
     def text(self) -> str:
         """'streaming since 09:12:04 (pid 412) · checkpoint 7 of run 7f3a, stored 0.2 s ago · lag 1.2 s'
@@ -32,7 +35,7 @@ class StreamView:
         if self.stored:
             parts.append(f"checkpoint {self.stored.seq} of run {self.stored.run_id}, stored {self._stored()}")
         else:
-            parts.append("no checkpoint")
+            parts.append(f"checkpoint unreadable ({self.error.code})" if self.error else "no checkpoint")
         if self.live and self.live["lag_ms"] is not None:
             parts.append(f"lag {self.live['lag_ms'] / 1000:.1f} s")
         if self.live and self.live.get("reason"):
@@ -45,6 +48,7 @@ class StreamView:
             "checkpoint": self.stored.seq if self.stored else None,
             "run_id": self.stored.run_id if self.stored else None,
             "stored_at": self.stored.stored_at if self.stored else None,
+            "error": {"code": self.error.code, "message": self.error.message} if self.error else None,
             "running": self.live,
         }
 
@@ -59,7 +63,11 @@ class StreamView:
 
 
 def stream_of(project: Project, task: str) -> StreamView:
-    """Return the task's stream. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
-    stored = FileStore(project.state_dir, project.stack, task).load()
+    """Return the task's stream."""
+    stored, unreadable = None, None
+    try:
+        stored = FileStore(project.state_dir, project.stack, task).load()
+    except DStreamError as error:
+        unreadable = error
     answer = ask_host(socket_path(project.socket_dir, project.stack, task), "status")
-    return StreamView(stored, answer if answer and "pid" in answer else None, datetime.now(UTC))
+    return StreamView(stored, answer if answer and "pid" in answer else None, datetime.now(UTC), unreadable)

@@ -73,7 +73,8 @@ class ControlSocket(threading.Thread):
         """End the thread and remove the socket."""
         self._waker.close()
         self.join()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next run replaces it
+            self._path.unlink()
 
     def run(self) -> None:
         is_open = True

@@ -72,6 +72,31 @@ def test_a_partial_temporary_file_is_never_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 0},
+        {"version": -1},
+        {"version": None},
+        {"seq": None},
+        {"seq": -1},
+        {"seq": True},
+        {"state": None},
+        {"state": "latest"},
+        {"state": []},
+    ],
+    ids=str,
+)
+def test_a_document_that_no_dstream_could_have_written_is_corrupt(tmp_path: Path, changes: dict[str, object]) -> None:
+    store = FileStore(tmp_path, "dev", "orders")
+    store.save(stored())
+    document = {**json.loads(store.path.read_bytes()), **changes}
+    store.path.write_text(json.dumps({name: value for name, value in document.items() if value is not None}))
+    with pytest.raises(ConfigError) as caught:
+        store.load()
+    assert caught.value.code == "state.corrupt"
+
+
+@pytest.mark.parametrize(
     ("content", "code"),
     [
         (b"", "state.corrupt"),
