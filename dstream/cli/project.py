@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from dstream.cli.options import Options
 from dstream.config import Project, ProviderBlock, Role, Task, load
 from dstream.config.model import ROLES
+from dstream.config.schema.fit import fitted
 from dstream.errors import ConfigError
 from dstream.host import ProviderSpec
 from dstream.plugins import resolve
@@ -64,7 +66,8 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
         provider_ref=block.provider_ref,
         place=block.place,
     )
-    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets)
+    fit = partial(fitted, block)
+    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets, fit)
 
 
 def infrastructure_of(project: Project, task: Task) -> Infrastructure:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.complaints import Complaints
+from dstream.config.blocks.provider_config import is_unset
 from dstream.config.blocks.settings import read_settings
 from dstream.config.blocks.task import TaskReader
 from dstream.config.blocks.variable import variable_definition
@@ -24,9 +25,9 @@ from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.functions import functions
 from dstream.config.values.key_vault import KeyVaults
 from dstream.config.values.key_vault_secret import NoKeyVault, Unread
-from dstream.config.values.scope import Scope
+from dstream.config.values.scope import NamedValue, Scope
 from dstream.config.values.values import Value
-from dstream.errors import ConfigError, SourceLocation
+from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 
 _TOP_LEVEL = ("dstream", "variable", "locals", "task")
 _NO_VARIABLES: Mapping[str, Value] = MappingProxyType({})
@@ -54,7 +55,7 @@ def load(
     - `ask_vaults`: if false, connect to nothing: settings that need a key vault are omitted and listed in
       `ProviderBlock.unread`.
     - `defer_unset`: omit settings that need an unset environment variable, and keep their errors in
-      `ProviderBlock.unset`.
+      `ProviderBlock.unset`; those of variables and locals in `Project.unset`.
     - `now`: the time for timestamp().
     """
     complaints = Complaints()
@@ -72,7 +73,7 @@ def load(
     with closing(vaults):
         settings, tasks = reading.evaluate(only, roles, defer_unset)
     complaints.raise_if_any()
-    return Project(path, folder, settings, MappingProxyType(tasks))
+    return Project(path, folder, settings, MappingProxyType(tasks), reading.unset)
 
 
 class _Reading:
@@ -86,6 +87,8 @@ class _Reading:
         self._variables = variables
         self._environ = environ
         self._firsts: dict[tuple[str, str], SourceLocation] = {}
+        self.unset: tuple[ConfigError | ConfigErrors, ...] = ()
+        """With `defer_unset`: errors of variables and locals that need an unset environment variable."""
         self._settings: BodyReader | None = None
         self._tasks: dict[str, TaskReader] = {}
 
@@ -107,7 +110,7 @@ class _Reading:
         if only is None and set(roles) == set(ROLES):
             for definition in [*self._scope.variables.values(), *self._scope.locals.values()]:
                 with suppress(Unread), self._complaints.collecting():
-                    definition.value()
+                    self._check(definition, defer_unset)
         settings = read_settings(self._settings) if self._settings is not None else Settings()
         tasks: dict[str, Task] = {}
         for name, reader in self._tasks.items():
@@ -115,6 +118,14 @@ class _Reading:
             if task is not None:
                 tasks[name] = task
         return settings, tasks
+
+    def _check(self, definition: NamedValue, defer_unset: bool) -> None:
+        try:
+            definition.value()
+        except (ConfigError, ConfigErrors) as error:
+            if not defer_unset or not is_unset(error):
+                raise
+            self.unset = (*self.unset, error)
 
     def _read_block(self, source: SourceFile, block: Block) -> None:
         reader = self._reader(source, block.body, _described(block))

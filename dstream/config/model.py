@@ -126,6 +126,8 @@ class Project:
     settings: Settings
     tasks: Mapping[str, Task]
     """In file order."""
+    unset: tuple[ConfigError | ConfigErrors, ...] = ()
+    """With `defer_unset`: errors of variables and locals that need an unset environment variable."""
 
     @property
     def stack(self) -> str:

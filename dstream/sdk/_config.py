@@ -47,6 +47,8 @@ def run_only(**when: Any) -> msgspec.Meta:
     return msgspec.Meta(extra_json_schema={"x-run-only": when or True})
 
 
+_MSGSPEC_WORDING = ("Expected", "expected", "Invalid enum value")
+"""How messages about types and choices begin. `mismatches` has better ones."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|KiB|MB|MiB|GB|GiB)?")
@@ -94,9 +96,10 @@ def decode_config(config: dict[str, Any], config_type: type[ConfigT]) -> ConfigT
         return msgspec.convert(config, config_type, dec_hook=_decode_custom)
     except msgspec.ValidationError as error:
         message, path = _split_path(str(error))
-        raise ConfigError(
-            "config.invalid", message, config_path=path, hint=_suggestion(message, config_type)
-        ) from error
+        hint = _suggestion(message, config_type)
+        if message.startswith(_MSGSPEC_WORDING):
+            message, hint = _as_validate_says(config, config_type, path) or (message, hint)
+        raise ConfigError("config.invalid", message, config_path=path, hint=hint) from error
 
 
 def config_schema(config_type: type[Any]) -> dict[str, Any]:
@@ -177,6 +180,15 @@ def _split_path(text: str) -> tuple[str, str]:
         inside = f"{path}.{name}" if path else name
         return (f'unknown setting "{name}"' if unknown else f'the setting "{name}" is missing'), inside
     return message.replace("`", '"'), path
+
+
+def _as_validate_says(config: dict[str, Any], config_type: type[Any], path: str) -> tuple[str, str] | None:
+    """Return the message and hint with which `dstream validate` reports the setting, which the schema allows no more
+    than the class does."""
+    from dstream.config.schema.check import mismatches  # only for errors: it takes long to import
+
+    found = next((each for each in mismatches(config, config_schema(config_type)) if each.path == path), None)
+    return (found.message, found.hint) if found else None
 
 
 def _suggestion(message: str, config_type: type[Any]) -> str:

@@ -22,7 +22,7 @@ task "count" {
   output {
     provider = "servicebus"
     config {
-      queue = 5
+      queue = [5]
       batch {
         max_messages = 9000
       }
@@ -33,7 +33,7 @@ task "orders" {
   input {
     provider = "mssql_cdc"
     config {
-      tables  = ["dbo.Orders", 7]
+      tables  = ["dbo.Orders", {}]
       columns = {
         "dbo.Orders" = { inclde = ["Id"] }
       }
@@ -81,11 +81,11 @@ def test_all_invalid_settings_are_reported_with_their_lines(plain: Callable[[str
     assert dict(line.split(None, 1) for line in done.stderr.splitlines()[:-1]) == {
         "dstream.hcl:6:7": 'unknown setting "intervall". Did you mean "interval"?',
         "dstream.hcl:7:19": '"count" must be at least 1.',
-        "dstream.hcl:13:15": '"queue" must be text, not a whole number.',
+        "dstream.hcl:13:15": '"queue" must be text, not a list.',
         "dstream.hcl:15:24": '"batch.max_messages" must be at most 4,500.',
         "dstream.hcl:21:3": 'the setting "db_connection_string" is missing. '
         'ODBC string, "server=...;user id=...;password=...;database=..." or sqlserver:// URL',
-        "dstream.hcl:24:32": '"tables[1]" must be text, not a whole number.',
+        "dstream.hcl:24:32": '"tables[1]" must be text, not an object.',
         "dstream.hcl:26:26": 'unknown setting "inclde". Did you mean "include"?',
         "dstream.hcl:33:16": '"format" must be "count" or "json". Did you mean "json"?',
     }
@@ -128,3 +128,53 @@ def test_both_providers_of_a_task_start_concurrently(plain: Callable[[str], DStr
     document = json.loads(plain(OPEN)("validate", "--json").stdout)
 
     assert document["unchecked"][0]["reason"] == "it does not describe its settings"
+
+
+CONVERTED = """
+variable "n" {
+  default = null
+}
+task "count" {
+  input {
+    provider = "counter"
+    config {
+      count     = var.n
+      interval  = {{ env "INTERVAL" | default `"1ms"` }}
+    }
+  }
+  output {
+    provider = "console"
+    config {
+      format = "count"
+    }
+  }
+}
+"""
+
+
+def test_text_is_converted_for_a_whole_number_when_validating_and_running(plain: Callable[[str], DStream]) -> None:
+    command = plain(CONVERTED)
+
+    assert command("validate", "--var", "n=3").returncode == 0
+    done = command("run", "count", "--max-rows", "2", "--var", "n=3")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("validate",), ("run", "count", "--max-rows", "2")], ids=["validate", "run"])
+def test_a_value_that_cannot_be_converted_is_reported_in_the_same_words(
+    plain: Callable[[str], DStream], arguments: tuple[str, ...]
+) -> None:
+    done = plain(CONVERTED)(*arguments, "--var", "n=many")
+
+    assert done.returncode == 3
+    assert '"count" must be a whole number, not text' in done.stderr
+    assert "dstream.hcl:9:23" in done.stderr
+
+
+def test_an_unset_variable_does_not_hide_other_mistakes(plain: Callable[[str], DStream]) -> None:
+    hcl = CONVERTED.replace(' | default `"1ms"`', "").replace('format = "count"', 'format = "cont"')
+    done = plain(f'locals {{\n  unused = env("NO_SUCH_LOCAL")\n}}\n{hcl}')("validate", "--var", "n=many")
+
+    assert done.returncode == 3
+    for words in ("NO_SUCH_LOCAL is not set", "INTERVAL is not set", '"count" must be', '"format" must be "count" or'):
+        assert words in done.stderr

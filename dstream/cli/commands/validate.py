@@ -11,9 +11,10 @@ import click
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, spec_of
 from dstream.cli.view.words import plural
-from dstream.config import ProviderBlock, Task
+from dstream.config import Project, ProviderBlock, Task
 from dstream.config.blocks.complaints import Complaints
-from dstream.config.schema.check import check_config
+from dstream.config.schema.fit import fitted
+from dstream.errors import ConfigErrors
 from dstream.host.provider.describe import Introduction
 from dstream.host.provider.introductions import Introductions
 
@@ -35,20 +36,24 @@ def validate(options: Options) -> None:
 
     Providers start only to describe themselves and their settings; nothing connects to a server.
     """
-    project = load_project(options, ask_vaults=False)
+    project = _loaded(options)
     complaints = Complaints()
+    for error in project.unset:
+        complaints.add(error)
     unchecked: list[_Unchecked] = []
     asked: list[tuple[Task, ProviderBlock, Callable[[], Introduction]]] = []
     with Introductions(project.folder) as introductions:
         for task in project.tasks.values():
             for block in (task.input, task.output):
+                for error in block.unset.values():
+                    complaints.add(error)
                 with complaints.collecting():
                     spec = spec_of(block, project)
                     answer = introductions.ask(spec, block.role, timeout_s=task.start_timeout_s)
                     asked.append((task, block, answer))
         for task, block, answer in asked:
             with complaints.collecting():
-                reason = _check(block, answer(), complaints) or _unread(block)
+                reason = _check(block, answer()) or _unread(block)
                 if reason:
                     unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
     complaints.raise_if_any()
@@ -65,15 +70,22 @@ def validate(options: Options) -> None:
         click.echo(f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {each.reason}')
 
 
-def _check(block: ProviderBlock, found: Introduction, complaints: Complaints) -> str:
-    """Return why the config was not checked, or ""."""
+def _loaded(options: Options) -> Project:
+    """Load the project. Unset environment variables alone do not keep the other settings from being checked."""
+    try:
+        return load_project(options, ask_vaults=False, defer_unset=True)
+    except ConfigErrors:
+        return load_project(options, ask_vaults=False)  # raises with the unset variables, too
+
+
+def _check(block: ProviderBlock, found: Introduction) -> str:
+    """Return why the config was not checked, or "". Raises ConfigErrors for an invalid config."""
     if found.hello is None:
         return "a legacy provider cannot describe its settings"
     if found.description is None:
         can = "describe" in found.hello.capabilities
         return "it did not answer describe" if can else "it does not describe its settings"
-    for error in check_config(block, found.description.config_schema):
-        complaints.add(error)
+    fitted(block, found.description.config_schema)
     return ""
 
 

@@ -103,7 +103,7 @@ class ProviderConfig:
                 except Unread:
                     self.unread |= {name}
                 except (ConfigError, ConfigErrors) as error:
-                    if not defer_unset or not _is_unset(error):
+                    if not defer_unset or not is_unset(error):
                         raise
                     self.unset[name] = error
         complaints.raise_if_any()
@@ -228,7 +228,8 @@ def child_path(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _is_unset(error: ConfigError | ConfigErrors) -> bool:
+def is_unset(error: ConfigError | ConfigErrors) -> bool:
+    """Whether unset environment variables are the only cause."""
     return all(each.code == "config.env_unset" for each in error.errors)
 
 

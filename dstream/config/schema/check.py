@@ -1,4 +1,4 @@
-"""Validates a provider's config against the provider's JSON Schema, and reports every error with its line.
+"""Validates a provider's config against the provider's JSON Schema, and reports every error with its path.
 
 Supports the part of JSON Schema 2020-12 that config schemas use: type, properties, required, additionalProperties,
 items, prefixItems, anyOf, oneOf, enum, const, $ref within the document, and the limits of strings, numbers, lists and
@@ -16,13 +16,11 @@ from typing import Any
 
 from dstream.config.blocks.provider_config import child_path
 from dstream.config.hcl.problem import did_you_mean
-from dstream.config.model import ProviderBlock
-from dstream.errors import ConfigError
 
 Schema = Mapping[str, Any]
 
 _LONGEST_LIST = 12
-_UNREAD = object()
+UNREAD = object()
 """A setting that is present but whose value is unknown."""
 _LIMITS = (
     ("minimum", operator.ge, "at least"),
@@ -53,25 +51,14 @@ class Mismatch:
     kind_differs: bool = False
 
 
-def check_config(block: ProviderBlock, schema: Schema) -> list[ConfigError]:
-    """Return what the provider would refuse in the block's config, in any order. Unread settings are accepted."""
-    if "" in block.unread:
-        return []
-    return [
-        ConfigError(
-            "config.invalid",
-            found.message,
-            place=(block.place_of if found.at_name else block.value_place_of)(found.path),
-            hint=found.hint,
-            config_path=found.path,
-        )
-        for found in mismatches({**block.config, **dict.fromkeys(block.unread, _UNREAD)}, schema)
-    ]
-
-
 def mismatches(config: Any, schema: Schema) -> list[Mismatch]:
     """Return all violations. Messages never contain values, which may be secret."""
     return list(_Document(schema).check(config, schema, ""))
+
+
+def matches(value: Any, schema: Schema, document: Schema) -> bool:
+    """Return whether a value inside a config matches a schema inside the document."""
+    return next(_Document(document).check(value, schema, ""), None) is None
 
 
 def resolve_reference(schema: Schema, document: Schema) -> Schema:
@@ -94,7 +81,7 @@ class _Document:
         self._root = root
 
     def check(self, value: Any, schema: Schema, path: str) -> Iterator[Mismatch]:
-        if value is _UNREAD:
+        if value is UNREAD:
             return
         schema = resolve_reference(schema, self._root)
         alternatives = schema.get("anyOf") or schema.get("oneOf")

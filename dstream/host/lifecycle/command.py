@@ -15,8 +15,8 @@ import msgspec
 from dstream.errors import DStreamError, SystemFault
 from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
 from dstream.host.provider import failures
+from dstream.host.provider.described import learn_settings
 from dstream.host.provider.link import TICK_S, LineLink, MustRestart, shut_down
-from dstream.host.provider.secret_settings import learn_secrets
 from dstream.host.run.job import Progress, StopRequest
 from dstream.host.run.report import RunReport
 from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
@@ -140,7 +140,7 @@ class _Command:
             return
         self._check(hello)
         self._report.name("output", hello.name)
-        learn_secrets(self._link, self._redactor, self._job.cwd, self._report.log, self._check_stop)
+        learn_settings(self._link, self._redactor, self._job.cwd, self._report.log, self._check_stop)
 
     def _check(self, hello: Hello) -> None:
         self._link.check_hello(hello, None)
@@ -162,7 +162,7 @@ class _Command:
     def _ask(self) -> None:
         self._handshake.asked()
         job = self._job
-        command = LifecycleCommand(job.command, dict(self._spec.config), job.infrastructure, job.options)
+        command = LifecycleCommand(job.command, dict(self._link.config), job.infrastructure, job.options)
         self._link.writer.send(encode(command))
         if self._handshake.is_legacy:
             self._link.writer.close()  # a legacy provider reads its config until EOF

@@ -12,8 +12,9 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dstream.host.provider import failures, memory
 from dstream.host.provider.process import ProviderProcess, is_readable
@@ -64,6 +65,8 @@ class ProviderLink:
         """The callbacks run on the link's own threads."""
         self.role: Role = role
         self.spec = spec
+        self.config: Mapping[str, Any] = spec.config
+        """What the provider gets; `learn_settings` fits it to the provider's schema."""
         self.handshake = Handshake()
         self.process = ProviderProcess(role, spec, cwd=cwd, environ=os.environ, on_stderr=on_stderr, on_exit=on_exit)
         self.writer = PipeWriter(f"{role}-stdin", self.process.stdin, on_stdin_broken)

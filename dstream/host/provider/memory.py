@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -28,8 +29,8 @@ class Remembered(msgspec.Struct, frozen=True, omit_defaults=True):
 
     is_legacy: bool = False
     """It wrote a line of the original protocol. Silence is never cached."""
-    secret_paths: tuple[tuple[str, ...], ...] | None = None
-    """Which of its settings are secret; None if not yet asked."""
+    config_schema: dict[str, Any] | None = None
+    """The JSON schema of its config; None if not yet asked."""
 
 
 _decode = msgspec.json.Decoder(dict[str, Remembered]).decode

@@ -1,106 +1,22 @@
-"""Finds the values in a config that the provider's schema marks as secret (`writeOnly`).
-
-Uses `describe`, once per executable, before the provider receives its config and could reveal it.
-"""
+"""Finds the values in a config that the provider's schema marks as secret (`writeOnly`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
-from dstream.errors import ConfigError
-from dstream.host.provider.describe import introduce
-from dstream.host.provider.link import TICK_S, ProviderLink
-from dstream.host.provider.memory import recall, remember
-from dstream.host.provider.spec import ProviderSpec
-from dstream.protocol.messages import Hello, Role
-from dstream.redact import Redactor
-
-_ANSWER_S = 30.0
 _DEEPEST = 16
 """Maximum depth in a schema, references included, because a schema may refer to itself."""
 _ANY = "*"
 """In a path: each item of a list, or each value of a map."""
 
 SettingPath = tuple[str, ...]
-_asking: dict[tuple[str, ...], Future[Sequence[SettingPath]]] = {}
-"""The executables being asked at the moment, by any task of this process."""
 
 
-class NotDescribed(Exception):
-    """The provider has the capability `describe`, but sent no description."""
-
-
-def learn_secrets(
-    link: ProviderLink,
-    redactor: Redactor,
-    cwd: Path | None,
-    log: Callable[..., None],
-    check_stop: Callable[[], None],
-) -> None:
-    """Pass the secret values in the provider's config to the redactor, before the provider receives the config.
-
-    Logs `provider.not_described` if the provider can describe its settings but does not. `check_stop` may raise.
-    """
-    hello = link.handshake.hello
-    if hello is None:
-        return
-    try:
-        redactor.learn(secret_values(link.spec, hello, link.role, cwd, check_stop))
-    except NotDescribed:
-        log("warning", "provider.not_described", role=link.role, provider=link.name)
-
-
-def secret_values(
-    spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None, check_stop: Callable[[], None] = lambda: None
-) -> list[str]:
-    """Return the secret texts in the config. Raises NotDescribed."""
-    if not spec.config or "describe" not in hello.capabilities:
-        return []
-    paths = _paths_of(spec, role, cwd, check_stop)
-    return [text for path in paths for text in _texts_at(spec.config, path)]
-
-
-def _paths_of(
-    spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None]
-) -> Sequence[SettingPath]:
-    """Return the paths of the secret settings. Tasks that start together ask each executable once."""
-    executable = tuple(spec.argv)
-    mine: Future[Sequence[SettingPath]] = Future()
-    while (asked := _asking.setdefault(executable, mine)) is not mine:
-        check_stop()
-        with suppress(TimeoutError, CancelledError):  # cancelled: the task that asked was stopped
-            return asked.result(TICK_S)
-    try:
-        known = recall(spec.argv)
-        paths = known.secret_paths
-        if paths is None:
-            paths = tuple(_asked(spec, role, cwd, check_stop))
-            remember(spec.argv, msgspec.structs.replace(known, secret_paths=paths))
-        mine.set_result(paths)
-        return paths
-    except NotDescribed as error:
-        mine.set_exception(error)
-        raise
-    finally:
-        del _asking[executable]
-        mine.cancel()  # without effect if there is a result
-
-
-def _asked(spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None]) -> Iterator[SettingPath]:
-    try:
-        found = introduce(spec, role, cwd=cwd, timeout_s=_ANSWER_S, describe=True, check_stop=check_stop)
-    except ConfigError as error:
-        raise NotDescribed from error
-    if found.description is None:
-        raise NotDescribed
-    schema = found.description.config_schema
-    yield from dict.fromkeys(secret_paths(schema, schema))
+def secret_values(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Return the secret texts in the config."""
+    paths = dict.fromkeys(secret_paths(schema, schema))
+    return [text for path in paths for text in _texts_at(config, path)]
 
 
 def secret_paths(

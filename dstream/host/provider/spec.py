@@ -11,6 +11,10 @@ from dstream.errors import SourceLocation
 HELLO_TIMEOUT_S = 5.0
 
 
+Fit = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Converts the config to the types of a JSON schema. Raises ConfigErrors for what the schema forbids."""
+
+
 def _nowhere(config_path: str) -> SourceLocation | None:
     return None
 
@@ -27,3 +31,5 @@ class ProviderSpec:
     place_of: Callable[[str], SourceLocation | None] = _nowhere
     """The place of a path inside the config, such as `tables[0]`."""
     secrets: frozenset[str] = frozenset()
+    fit: Fit | None = None
+    """None: the provider gets the config as it is."""

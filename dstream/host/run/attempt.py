@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 
 from dstream.errors import DStreamError, RefusedError
 from dstream.host.provider import failures
+from dstream.host.provider.described import learn_settings
 from dstream.host.provider.link import MustRestart
-from dstream.host.provider.secret_settings import learn_secrets
 from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.job import Job, Progress, StopRequest
@@ -144,7 +144,7 @@ class Attempt:
         self._keeps_state = not modes.host_checkpoints
         self._check_stored(pair)
         for side in pair.sides:
-            learn_secrets(side, context.redactor, self._job.cwd, self._report.log, opening.check_stop)
+            learn_settings(side, context.redactor, self._job.cwd, self._report.log, opening.check_stop)
         self._checkpoints.start()
         opening.make_output_ready(self._checkpoints)
         opening.make_input_ready(self._checkpoints, modes)

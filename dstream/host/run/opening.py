@@ -203,7 +203,7 @@ class Opening:
     def _line_1(self, side: AnySide, state: msgspec.Raw) -> bytes:
         infrastructure = self._job.infrastructure if side.role == "output" else Infrastructure()
         command = Command(
-            "run", dict(side.spec.config), run=_run_options(self._job, self._stored), infrastructure=infrastructure
+            "run", dict(side.config), run=_run_options(self._job, self._stored), infrastructure=infrastructure
         )
         # The state is returned byte for byte as the input wrote it.
         return msgspec.json.encode({**msgspec.structs.asdict(command), "state": state}) + b"\n"

@@ -45,12 +45,12 @@ def test_a_secret_is_never_printed() -> None:
             "unknown setting",
             'Did you mean "poll_interval"?',
         ),
-        ({"connection": "x", "tables": ["a", 3]}, "tables[1]", 'Expected "str"', ""),
+        ({"connection": "x", "tables": ["a", 3]}, "tables[1]", '"tables[1]" must be text, not a whole number', ""),
         ({"connection": "x", "poll_interval": "soon"}, "poll_interval", '"soon" is not a valid duration', ""),
         ({"connection": "x", "batch": {"limit": "big"}}, "batch.limit", '"big" is not a valid size', ""),
         ({"connection": "x", "batch": {"size": 1}}, "batch.size", "unknown setting", ""),
         ({}, "connection", 'the setting "connection" is missing', ""),
-        ({"connection": 7}, "connection", "expected text", ""),
+        ({"connection": 7}, "connection", '"connection" must be text, not a whole number', ""),
     ],
 )
 def test_an_invalid_config_is_refused_with_its_path(given: dict[str, object], path: str, words: str, hint: str) -> None:

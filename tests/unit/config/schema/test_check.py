@@ -9,9 +9,8 @@ import pytest
 from dstream_servicebus.config import Config as ServiceBusConfig
 from msgspec import Meta
 
-from dstream.config import ProviderBlock
-from dstream.config.schema.check import check_config, mismatches
-from dstream.errors import ConfigError, SourceLocation
+from dstream.config.schema.check import mismatches
+from dstream.errors import ConfigError
 from dstream.sdk import Duration, Secret, Size, config_schema, decode_config
 
 
@@ -120,23 +119,3 @@ def test_unspecified_and_invalid_schema_parts_accept_anything() -> None:
     assert mismatches({"a": "x"}, {"properties": {"a": {"$ref": "#/$defs/nowhere"}}}) == []
     assert mismatches({"a": "x"}, {"$ref": "#"}) == []
     assert mismatches({"a": 5.0}, {"properties": {"a": {"type": "integer"}}}) == []  # 5.0 is an integer in JSON Schema
-
-
-def test_each_error_has_the_place_of_the_name_or_the_value() -> None:
-    name, value, block = (SourceLocation("dstream.hcl", line) for line in (3, 4, 1))
-    given = ProviderBlock(
-        "input",
-        provider="x",
-        provider_path=None,
-        provider_ref=None,
-        place=block,
-        config={"count": 0, "cout": 1},
-        config_places={"cout": name},
-        config_value_places={"count": value},
-    )
-    places = {error.message: error.place for error in check_config(given, SCHEMA)}
-    assert places == {
-        '"count" must be at least 1': value,
-        'unknown setting "cout"': name,
-        'the setting "address" is missing': block,
-    }

@@ -16,8 +16,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_remembered_provider_is_recalled(tmp_path: Path) -> None:
-    remember(["prog", "a"], Remembered(is_legacy=True, secret_paths=(("auth", "pin"),)))
-    assert recall(["prog", "a"]) == Remembered(is_legacy=True, secret_paths=(("auth", "pin"),))
+    remember(["prog", "a"], Remembered(is_legacy=True, config_schema={"type": "object"}))
+    assert recall(["prog", "a"]) == Remembered(is_legacy=True, config_schema={"type": "object"})
     assert recall(["prog", "b"]) == Remembered()
 
 
@@ -62,9 +62,9 @@ def test_an_unwritable_cache_is_not_an_error(tmp_path: Path, cache: Path) -> Non
 
 def test_a_known_legacy_provider_is_waited_for_at_most_one_second() -> None:
     assert patience_s(["prog"], 5.0) == 5.0
-    remember(["prog"], Remembered(secret_paths=()))
+    remember(["prog"], Remembered(config_schema={}))
     remember_protocol(["prog"], is_legacy=True)
     assert (patience_s(["prog"], 5.0), patience_s(["prog"], 0.5)) == (1.0, 0.5)
     remember_protocol(["prog"], is_legacy=False)
     assert patience_s(["prog"], 5.0) == 5.0
-    assert recall(["prog"]).secret_paths == ()
+    assert recall(["prog"]).config_schema == {}

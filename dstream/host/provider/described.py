@@ -1,0 +1,102 @@
+"""What a provider's description says about its config, learned before the provider receives the config: the settings
+that are secret, and the types that its values must have.
+
+Uses `describe`, once per executable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dstream.errors import ConfigError
+from dstream.host.provider.describe import introduce
+from dstream.host.provider.link import TICK_S, ProviderLink
+from dstream.host.provider.memory import recall, remember
+from dstream.host.provider.secret_settings import secret_values
+from dstream.host.provider.spec import ProviderSpec
+from dstream.protocol.messages import Hello, Role
+from dstream.redact import Redactor
+
+_ANSWER_S = 30.0
+_asking: dict[tuple[str, ...], Future[Mapping[str, Any]]] = {}
+"""The executables being asked at the moment, by any task of this process."""
+
+
+class NotDescribed(Exception):
+    """The provider has the capability `describe`, but sent no description."""
+
+
+def learn_settings(
+    link: ProviderLink,
+    redactor: Redactor,
+    cwd: Path | None,
+    log: Callable[..., None],
+    check_stop: Callable[[], None],
+) -> None:
+    """Pass the secret values in the provider's config to the redactor, and fit the config to the schema.
+
+    Logs `provider.not_described` if the provider can describe its settings but does not. `check_stop` may raise. Raises
+    ConfigErrors for what the provider would refuse.
+    """
+    hello = link.handshake.hello
+    if hello is None or not link.spec.config:
+        return
+    try:
+        schema = schema_of(link.spec, hello, link.role, cwd, check_stop)
+    except NotDescribed:
+        log("warning", "provider.not_described", role=link.role, provider=link.name)
+        return
+    if schema is None:
+        return
+    redactor.learn(secret_values(link.spec.config, schema))
+    if link.spec.fit is not None:
+        link.config = link.spec.fit(schema)
+
+
+def schema_of(
+    spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None, check_stop: Callable[[], None] = lambda: None
+) -> Mapping[str, Any] | None:
+    """Return the JSON schema of the config; None without the capability `describe`. Raises NotDescribed."""
+    if "describe" not in hello.capabilities:
+        return None
+    return _known(spec, role, cwd, check_stop)
+
+
+def _known(spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None]) -> Mapping[str, Any]:
+    """Return the schema. Tasks that start together ask each executable once."""
+    executable = tuple(spec.argv)
+    mine: Future[Mapping[str, Any]] = Future()
+    while (asked := _asking.setdefault(executable, mine)) is not mine:
+        check_stop()
+        with suppress(TimeoutError, CancelledError):  # cancelled: the task that asked was stopped
+            return asked.result(TICK_S)
+    try:
+        known = recall(spec.argv)
+        schema = known.config_schema
+        if schema is None:
+            schema = _asked(spec, role, cwd, check_stop)
+            remember(spec.argv, msgspec.structs.replace(known, config_schema=schema))
+        mine.set_result(schema)
+        return schema
+    except NotDescribed as error:
+        mine.set_exception(error)
+        raise
+    finally:
+        del _asking[executable]
+        mine.cancel()  # without effect if there is a result
+
+
+def _asked(spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None]) -> dict[str, Any]:
+    try:
+        found = introduce(spec, role, cwd=cwd, timeout_s=_ANSWER_S, describe=True, check_stop=check_stop)
+    except ConfigError as error:
+        raise NotDescribed from error
+    if found.description is None:
+        raise NotDescribed
+    return found.description.config_schema
