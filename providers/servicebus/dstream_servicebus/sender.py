@@ -6,10 +6,12 @@ connection in doubt, the sender drops it and uses a new client, connection and l
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusClient, ServiceBusSender
@@ -65,6 +67,24 @@ class EntitySender:
             self._limits = self._open()
             self._last_used = time.monotonic()
         return self._limits
+
+    def is_lost(self) -> bool:
+        """Whether the other side has closed the open connection, which the SDK notices only when it sends.
+
+        The connection's socket has no public name; without it, or without POLLRDHUP (Linux), this returns False.
+        """
+        if self._link is None:
+            return False
+        connection = getattr(getattr(self._link[1], "_handler", None), "_connection", None)
+        transport: Any = getattr(connection, "_transport", None)
+        if not hasattr(select, "POLLRDHUP") or not hasattr(transport, "sock"):
+            return False
+        poll = select.poll()
+        try:
+            poll.register(transport.sock, select.POLLRDHUP)
+        except (TypeError, ValueError):  # the SDK's keep-alive has noticed and closed it
+            return True
+        return bool(poll.poll(0))
 
     def send(self, messages: Sequence[Message], max_bytes: int) -> int:
         """Send the leading messages as one batch; return how many. `max_bytes`: at most the link's limit."""

@@ -28,8 +28,8 @@ class Trouble:
     def over(self, worker: int) -> None:
         """Its send was accepted."""
         with self._lock:
-            self._workers.pop(worker, None)
-            self._report()
+            if self._workers.pop(worker, None) is not None:
+                self._report()
 
     def _report(self) -> None:
         if not self._workers:

@@ -24,6 +24,9 @@ from dstream_servicebus.sender import EntitySender
 from dstream_servicebus.tally import Tally
 from dstream_servicebus.trouble import Trouble, TroublePhase
 
+IDLE_CHECK_S = 2.0
+"""How often a worker without messages looks after its connections."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -51,6 +54,7 @@ class Worker:
         self._lanes: dict[LaneKey, Lane] = {}
         self._ready: deque[Lane] = deque()
         self._senders: dict[str, EntitySender] = {}
+        self._lost: set[str] = set()
         self._paces: dict[str, RetryPace] = {}
         self._tally = Tally(delivery.telemetry)
         self._under_way: list[Message] = []
@@ -89,8 +93,12 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            while (lane := self._next_lane()) is not None:
-                self._deliver(lane)
+            while not self._stop.is_set():
+                lane = self._next_lane()
+                if lane is not None:
+                    self._deliver(lane)
+                else:
+                    self._reopen_lost()
         except DStreamError as error:
             self._failed(error)
         except Exception as error:  # noqa: BLE001  # the thread's outermost frame: its tickets must not wait forever
@@ -100,10 +108,28 @@ class Worker:
             sender.drop()
 
     def _next_lane(self) -> Lane | None:
+        """Wait for a lane; return None after a while without one, or on stop."""
         with self._changed:
-            while not self._ready and not self._stop.is_set():
-                self._changed.wait()
-            return None if self._stop.is_set() else self._ready.popleft()
+            if not self._ready and not self._stop.is_set():
+                self._changed.wait(IDLE_CHECK_S)
+            return self._ready.popleft() if self._ready and not self._stop.is_set() else None
+
+    def _reopen_lost(self) -> None:
+        """With nothing to send, reconnect what the other side has closed, so that a dead destination shows."""
+        delivery = self._delivery
+        for sender in self._senders.values():
+            if self._stop.is_set() or not (sender.entity in self._lost or sender.is_lost()):
+                continue
+            sender.drop()
+            self._lost.add(sender.entity)
+            try:
+                with delivery.telemetry.awaiting(delivery.trouble.host):
+                    sender.open()
+            except (AzureError, OSError) as error:  # a final error is reported by the next send
+                delivery.trouble.seen(self._number, "reconnecting", reason(error))
+                return
+            self._lost.discard(sender.entity)
+        delivery.trouble.over(self._number)
 
     def _deliver(self, lane: Lane) -> None:
         """Send once from the lane, retrying until it is accepted."""
@@ -116,7 +142,8 @@ class Worker:
             except (AzureError, OSError) as error:
                 failures += 1
                 self._endure(lane, error, failures)
-        if failures:
+        if failures or self._lost:
+            self._lost.discard(lane.key.entity)
             self._delivery.trouble.over(self._number)
         with self._changed:
             if lane:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusReceivedMessage
-from dstream_servicebus import sender
+from dstream_servicebus import sender, worker
 
 from dstream.errors import DStreamError
 from tests.integration.servicebus.broker import WAIT_S, Broker, bodies, event, publishing
@@ -212,3 +213,25 @@ def test_a_send_rejected_as_too_large_is_split(stormy: Broker, new_name: Callabl
 
     assert [retry["action"] for retry in run.logs("servicebus.retry")] == ["too_large"] * 2
     assert bodies(stormy.receive(queue, len(LINES))) == LINES
+
+
+def test_a_dead_broker_shows_although_nothing_is_sent(
+    own: Broker, new_name: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "IDLE_CHECK_S", 0.1)
+    queue = own.create_queue(new_name())
+    with publishing(own, queue) as run:
+        run.publish(LINES[:1])
+
+        def phase() -> str:
+            run.provider.telemetry.beat()
+            return str(json.loads(run.telemetry[-1]).get("phase", "stream"))
+
+        assert phase() == "stream"
+        own.kill()
+        wait_until(lambda: phase() == "reconnecting", "the loss shows")
+        own.start()
+        wait_until(lambda: phase() == "stream", "the connection is back")
+        run.publish(LINES[1:3])
+        assert not run.logs("servicebus.retry")
+    assert bodies(own.receive(queue, 3)) == LINES[:3]
