@@ -56,7 +56,7 @@ def test_init_applies_only_what_it_showed(place: Place) -> None:
     path = place.folder / "dstream.hcl"
     path.write_text(path.read_text().replace('"max_delivery_count": 10', '"max_delivery_count": 11'))
     process = place.start("init", "t", "--yes")
-    wait_until(lambda: is_at_its_second_command(process), "init to apply the plan that it showed")
+    wait_until_applying(process)
     place.set_real({**QUEUES, "orders": {"max_delivery_count": 1}})
     code, _, stderr = ended(process)
     assert code == 5
@@ -64,15 +64,11 @@ def test_init_applies_only_what_it_showed(place: Place) -> None:
     assert place.world["real"]["orders"] == {"max_delivery_count": 1}
 
 
-def is_at_its_second_command(process: subprocess.Popen[str]) -> bool:
-    """Whether the provider that planned has exited and a second one has started."""
-    children = psutil.Process(process.pid).children()
-    seen = _SEEN.setdefault(process.pid, set())
-    seen.update(child.pid for child in children)
-    return len(seen) == 2 and len(children) == 1
-
-
-_SEEN: dict[int, set[int]] = {}
+def wait_until_applying(process: subprocess.Popen[str]) -> None:
+    """Wait until the command has shown its plan and started the provider again to apply it."""
+    assert process.stdout
+    assert any(line.startswith("Plan: ") for line in process.stdout)
+    wait_until(lambda: psutil.Process(process.pid).children(), "the provider to start again")
 
 
 def test_data_loss_is_shown_and_refused_unless_allowed(place: Place) -> None:
@@ -143,7 +139,7 @@ def test_a_held_lock_is_named_and_waited_for_on_request(place: Place) -> None:
         assert refused.returncode == 4
         assert "test-infrastructure.lock is held by alice" in error_of(refused)
         waiting = place.start("init", "t", "--yes", "--lock-timeout", "1m")
-        wait_until(lambda: is_at_its_second_command(waiting), "init to reach the lock")
+        wait_until_applying(waiting)
         fcntl.flock(lock, fcntl.LOCK_UN)
     code, stdout, stderr = ended(waiting)
     assert code == 0, stderr
@@ -284,7 +280,7 @@ def test_run_is_refused_while_destroy_is_in_progress(place: Place) -> None:
     place.queues(slow={"destroy": "1h"})
     place.dstream("init", "t", "--yes")
     process = place.start("destroy", "t", "--yes")
-    wait_until(lambda: is_at_its_second_command(process), "destroy to start deleting")
+    wait_until_applying(process)
     refused = place.dstream("run", "t")
     assert refused.returncode == 4
     assert ended(process, signal.SIGINT)[0] == 130
