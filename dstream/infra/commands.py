@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from pulumi.automation.errors import ConcurrentUpdateError
@@ -18,6 +16,7 @@ from dstream.infra.engine.events import EngineEvents, Phase
 from dstream.infra.engine.locks import holders_in, locked, named_in, remove_dead
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.recovery import recover
+from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.session import Session
 from dstream.infra.plan.document import check, digest, plan_document, read_document
 from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse
@@ -121,8 +120,8 @@ class Commands:
                 self._session.remove()  # refused before anything was created: leave nothing behind
 
     def _converge(self, record: StackRecord | None, state: str, *, refresh: bool) -> Result:
-        with tempfile.TemporaryDirectory(prefix="plan-", dir=self._session.place.work_dir) as folder:
-            plan_file = Path(folder, "update-plan.json")
+        with scratch_folder(self._session.place.work_dir) as folder:
+            plan_file = private_file(folder, "update-plan.json")
             preview = self._session.preview(refresh=refresh, plan_file=plan_file)
             self._check_targets(record, preview.steps)
             self._guard(preview.steps, state, is_read=refresh, destroy=False)

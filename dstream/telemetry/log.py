@@ -62,7 +62,8 @@ class StructuredLog:
         """Return False if the stream dropped the line."""
         line = self._line(self._now().astimezone(UTC), level, event, fields)
         if self._columns is not None:
-            line = _wrapped(line, self._columns())
+            first, newline, below = line.partition("\n")
+            line = _wrapped(first, self._columns()) + newline + below
         lost = self._lost
         self._stream.write(line + "\n")
         self._stream.flush()
@@ -79,8 +80,12 @@ class StructuredLog:
 
 
 def _text_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -> str:
-    parts = " ".join(f"{name}={_text(value)}" for name, value in _flat(fields) if value is not None)
-    return f"{time:%Y-%m-%dT%H:%M:%SZ} {_SHORT.get(level, level):<5} {event:<16} {parts}".rstrip()
+    """A text of several lines, such as a traceback, is written below the line, indented."""
+    flat = [(name, value) for name, value in _flat(fields) if value is not None]
+    below = [value for _, value in flat if isinstance(value, str) and len(value.splitlines()) > 1]
+    parts = " ".join(f"{name}={_text(value)}" for name, value in flat if value not in below)
+    first = f"{time:%Y-%m-%dT%H:%M:%SZ} {_SHORT.get(level, level):<5} {event:<16} {parts}".rstrip()
+    return "\n".join([first, *(f"{' ' * _INDENT}{line}" for value in below for line in value.splitlines())])
 
 
 def _json_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -> str:

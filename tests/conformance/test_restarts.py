@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +203,48 @@ def test_the_lag_grows_until_the_restarted_provider_reports_it(tmp_path: Path, m
     assert while_starting.condition.phase == "restarting"
     assert not while_starting.condition.is_ready
     assert running.result().progress.condition.phase == "finished"
+
+
+def test_a_crash_that_repeats_at_the_same_position_ends_the_run_after_three(tmp_path: Path) -> None:
+    events = Recorded()
+    # Five rows are delivered, then the input exits at the eighth row, each time.
+    faulty = provider("input.py", 3, fault="exit", after=3, after_acks=0)
+    with pytest.raises(DStreamError, match="exited with code 3") as caught:
+        run(restarting(tmp_path, input=faulty), events)
+    assert caught.value.code == "provider.died"
+    assert "3 times in a row at the same position" in caught.value.hint
+    assert [event["attempt"] for event in events.named("run.restarting")] == [1, 2]
+
+
+def test_an_input_that_stores_its_start_position_again_makes_no_progress(tmp_path: Path) -> None:
+    run(job(tmp_path, input=provider("input.py", 3, rows=5)))
+    script = (
+        'echo \'{"dstream":"hello","protocol":1,"role":"input","name":"rows","capabilities":["checkpoint","ack"]}\'\n'
+        "read -r line; read -r welcome\n"
+        'echo \'{"status":"ready"}\'\n'
+        'echo \'{"dstream":"checkpoint","seq":1,"n":0,"state":{"next":5}}\'\n'
+        "read -r ack; exit 1\n"
+    )
+    again = replace(provider("input.py", 3), argv=["sh", "-c", script])
+    events = Recorded()
+    with pytest.raises(DStreamError) as caught:
+        run(restarting(tmp_path, input=again), events)
+    assert "at the same position" in caught.value.hint
+    assert len(events.named("run.restarting")) == 2
+
+
+def test_a_traceback_of_a_provider_is_one_event(tmp_path: Path) -> None:
+    events = Recorded()
+    (tmp_path / "state" / "dev").mkdir(parents=True)
+    document = {"version": 1, "task": "orders", "input": "counter", "output": "sink", "seq": 1, "run_id": "r", **STORED}
+    (tmp_path / "state" / "dev" / "orders.json").write_text(json.dumps(document))
+    counter = [sys.executable, "-m", "dstream.sdk.examples.counter"]
+    with pytest.raises(DStreamError) as caught:
+        run(restarting(tmp_path, input=replace(provider("input.py", 3), argv=counter)), events)
+    assert caught.value.code == "provider.crashed"
+    tracebacks = [event["message"] for event in events.named("provider.log") if event.get("stream") == "stderr"]
+    assert len(tracebacks) == 3
+    assert all(each.startswith("Traceback") and "TypeError" in each.splitlines()[-1] for each in tracebacks)
+
+
+STORED = {"stored_at": "2026-11-25T10:00:00.000Z", "state": {"next": "bad"}}

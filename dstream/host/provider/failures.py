@@ -16,6 +16,8 @@ _WHAT_IT_DOES: dict[Role, str] = {
     "output": "It writes data; it does not read it.",
 }
 _LONGEST_QUOTE = 200
+_CRASHES = frozenset({signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV})
+"""Signals that a program causes itself; all others come from outside."""
 
 
 def wrong_role(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
@@ -117,7 +119,7 @@ def died(
     when = "while the stream was running" if was_ready else "before it was ready"
     message = f'{role} provider "{spec.label}" {ending(exit_code)} {when}'
     hint = "" if stderr else "It wrote nothing to stderr."
-    if exit_code is None or exit_code >= 0:
+    if exit_code is None or exit_code >= 0 or (was_ready and -exit_code in _CRASHES):
         return SystemFault("provider.died", message, place=spec.place, hint=hint, details=stderr)
     # Killed from outside, e.g. because of low memory. Unlike a regular exit, this may not happen again on a retry.
     error = TransientError("provider.died", message, hint=hint)

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import errno
 import fcntl
-import io
 import os
 import select
 import signal
@@ -15,17 +14,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from dstream import launcher
 from dstream.errors import ConfigError, SystemFault
 from dstream.host.provider.spec import ProviderSpec
+from dstream.host.provider.stderr_blocks import StderrBlocks
 from dstream.protocol import ENV_PROTOCOL, PROTOCOL_VERSION
+from dstream.protocol.framing import CHUNK_BYTES
 from dstream.protocol.messages import Role
 
 _PIPE_BYTES = 1024 * 1024
 _STDERR_LINE_BYTES = 16 * 1024
 _STDERR_LINES_KEPT = 20
+_BLOCK_S = 0.1
+"""Lines that come later than this are not part of the same traceback."""
 _EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
@@ -116,12 +119,30 @@ class ProviderProcess:
         self._on_exit()
 
     def _read_stderr(self, stream: IO[bytes]) -> None:
-        with io.BufferedReader(cast(io.RawIOBase, stream)) as lines:
-            while line := lines.readline(_STDERR_LINE_BYTES):
-                text = line.decode("utf-8", "replace").rstrip()
-                if text:
-                    self._tail.append(text)
-                    self._on_stderr(text)
+        blocks = StderrBlocks()
+        rest = b""
+        with stream:
+            while True:
+                if blocks.is_open and not is_readable(stream.fileno(), _BLOCK_S):
+                    self._on_stderr(blocks.close())
+                chunk = os.read(stream.fileno(), CHUNK_BYTES)
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > _STDERR_LINE_BYTES or not chunk:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    self._add_to(blocks, line)
+                if not chunk:
+                    break
+        if blocks.is_open:
+            self._on_stderr(blocks.close())
+
+    def _add_to(self, blocks: StderrBlocks, line: bytes) -> None:
+        for start in range(0, len(line), _STDERR_LINE_BYTES):
+            text = line[start : start + _STDERR_LINE_BYTES].decode("utf-8", "replace").rstrip()
+            if text:
+                self._tail.append(text)
+                if complete := blocks.add(text):
+                    self._on_stderr(complete)
 
 
 def is_readable(descriptor: int, timeout_s: float) -> bool:

@@ -65,6 +65,7 @@ class Attempt:
         self._failing = failing
         self._stored: StoredState | None = None
         self._keeps_state = True
+        self._has_moved = False
         self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed)
         self._streaming: Streaming | None = None
         self.ready_since_s: float | None = None
@@ -83,6 +84,11 @@ class Attempt:
     def has_acknowledged(self) -> bool:
         """Whether a checkpoint of this pair was stored, and so acknowledged to the input."""
         return self._checkpoints.counts.last_stored > 0
+
+    @property
+    def has_progressed(self) -> bool:
+        """Whether this pair moved the stored position, or delivered rows."""
+        return self._has_moved or self._checkpoints.counts.rows_settled > 0
 
     def progress(self) -> Progress:
         """Return the figures of the run so far."""
@@ -218,6 +224,7 @@ class Attempt:
                 state=settled.state,
             )
         )
+        self._has_moved = self._has_moved or self._stored is None or bytes(self._stored.state) != bytes(settled.state)
         return True
 
     def _acknowledge(self, settled: Settled) -> None:

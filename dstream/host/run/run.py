@@ -35,7 +35,7 @@ from dstream.host.run.job import Events, Job, Progress, RunSummary, StopRequest
 from dstream.host.run.limits import Limits
 from dstream.host.run.notes import Mailbox, Wake
 from dstream.host.run.report import RunReport
-from dstream.host.run.restarts import RestartSchedule
+from dstream.host.run.restarts import MOST_CRASHES, RestartSchedule
 from dstream.protocol.messages import Role
 from dstream.redact import Redactor
 from dstream.state import FileStore, StoredState, TaskLock
@@ -168,7 +168,9 @@ class _Run:
             self._was_ready = True
         if self._attempt.has_acknowledged:
             self._schedule.acknowledged()
-        restarts = not self._context.stop.is_requested and self._schedule.may_restart(error, was_ready=self._was_ready)
+        restarts = not self._context.stop.is_requested and self._schedule.may_restart(
+            error, was_ready=self._was_ready, has_progressed=self._attempt.has_progressed
+        )
         self._report.cannot_read(self._attempt.oldest_read_s)
         self._report.enter("restarting" if restarts else "failed", what if error is None else _cause(error))
 
@@ -180,7 +182,12 @@ class _Run:
         if attempt.has_acknowledged:
             self._schedule.acknowledged()
         now_s = clock()
-        start_s = self._schedule.next_start_s(error, now_s, was_ready=self._was_ready)
+        start_s = self._schedule.next_start_s(
+            error, now_s, was_ready=self._was_ready, has_progressed=attempt.has_progressed
+        )
+        if self._schedule.is_crash_loop:
+            loop = f"It failed {MOST_CRASHES} times in a row at the same position; another restart would not help."
+            error.hint = f"{error.hint}\n{loop}" if error.hint else loop
         if start_s is None or attempt.is_draining:
             raise error
         self._report.enter("restarting", _cause(error))

@@ -30,6 +30,7 @@ from dstream.infra.engine.environment import StackLocation, engine_environment, 
 from dstream.infra.engine.events import EngineEvents, Phase, Severity
 from dstream.infra.engine.failures import failure, interrupted
 from dstream.infra.engine.record import StackRecord
+from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
 from dstream.infra.plan.step import Step
 from dstream.protocol.messages import Infrastructure
@@ -108,10 +109,10 @@ class Session:
         self._run(["stack", "rm", "--yes", "--force"])
 
     def replace_record(self, exported: Mapping[str, Any]) -> None:
-        with tempfile.NamedTemporaryFile("w", suffix=".json", dir=self.place.work_dir) as file:
-            json.dump(exported, file)
-            file.flush()
-            self._run(["stack", "import", "--file", file.name])
+        with scratch_folder(self.place.work_dir) as folder:
+            file = private_file(folder, "record.json")
+            file.write_text(json.dumps(exported), encoding="utf-8")
+            self._run(["stack", "import", "--file", str(file)])
 
     def preview(self, *, refresh: bool, plan_file: Path | None = None) -> EngineEvents:
         """Return what the program would change. `plan_file`: write the update plan that constrains `up`."""

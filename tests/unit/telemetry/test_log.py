@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -85,3 +86,15 @@ def test_lines_for_files_and_scripts_are_never_broken() -> None:
         stream = io.StringIO()
         StructuredLog(stream, now=lambda: NOW, **options).log("info", "e", x="word " * 50)  # type: ignore[arg-type]
         assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [None, lambda: 60])
+def test_a_text_of_several_lines_is_written_below_its_line(columns: Callable[[], int] | None) -> None:
+    stream = io.StringIO()
+    log = StructuredLog(stream, now=lambda: NOW, columns=columns)
+    log.log(
+        "info", "provider.log", role="input", message="Traceback:\n  File x, line 1\nKeyError: 'n'", stream="stderr"
+    )
+    head, *below = stream.getvalue().splitlines()
+    assert head.startswith("2026-11-23T09:24:51Z info  provider.log     role=input")
+    assert below[-3:] == ["    Traceback:", "      File x, line 1", "    KeyError: 'n'"]

@@ -98,3 +98,50 @@ def test_without_attempts_nothing_is_retried() -> None:
 def test_the_delays_of_the_policy_apply() -> None:
     schedule = full(RestartPolicy(initial_delay_s=0.25, max_delay_s=0.6))
     assert [schedule.next_start_s(LOST, 0.0, was_ready=True) for _ in range(3)] == [0.25, 0.5, 0.6]
+
+
+CRASH = SystemFault("provider.crashed", "KeyError: 'next'")
+
+
+def crash(schedule: RestartSchedule, error: DStreamError = CRASH, *, has_progressed: bool = False) -> bool:
+    """Return whether the run restarts after it."""
+    expected = schedule.may_restart(error, was_ready=True, has_progressed=has_progressed)
+    restarts = schedule.next_start_s(error, 0.0, was_ready=True, has_progressed=has_progressed) is not None
+    assert restarts == expected
+    return restarts
+
+
+def test_the_third_crash_at_the_same_position_is_final() -> None:
+    schedule = full()
+    assert [crash(schedule, has_progressed=first) for first in (True, False, False)] == [True, True, False]
+    assert schedule.is_crash_loop
+
+
+def test_progress_or_another_error_between_crashes_starts_the_count_over() -> None:
+    schedule = full()
+    for _ in range(3):
+        assert crash(schedule)
+        assert crash(schedule)
+        assert crash(schedule, SystemFault("provider.died", "exited with code 1"))
+        schedule.acknowledged()
+    for _ in range(5):
+        assert crash(schedule, has_progressed=True)
+        schedule.acknowledged()
+    assert not schedule.is_crash_loop
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LOST,
+        UnreachableError("sql.down", "no answer"),
+        SystemFault("state.write_failed", "No space left on device"),
+        SystemFault("provider.silent", "silent for 60 s"),
+        SystemFault("provider.not_ready", "no hello within 60 s"),
+    ],
+    ids=lambda error: error.code,
+)
+def test_an_outage_is_not_a_crash_loop(error: DStreamError) -> None:
+    schedule = full()
+    assert [crash(schedule, error) for _ in range(11)] == [True] * 10 + [False]
+    assert not schedule.is_crash_loop
