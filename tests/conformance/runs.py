@@ -24,6 +24,7 @@ class Recorded:
 
     events: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     last_progress: Progress = field(default_factory=Progress)
+    told: list[Progress] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def log(self, level: str, event: str, **fields: Any) -> None:
@@ -34,6 +35,7 @@ class Recorded:
     def progress(self, progress: Progress) -> None:
         with self.changed:
             self.last_progress = progress
+            self.told.append(progress)
             self.changed.notify_all()
 
     def named(self, event: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,5 +68,24 @@ def test_a_failure_is_told_before_the_other_provider_has_ended(tmp_path: Path) -
     assert not running.events.named("run.restarting")
     os.kill(pids[1], signal.SIGKILL)
     assert running.events.wait_for("run.restarting")["code"] == "provider.died"
+    running.stop.request()
+    running.result()
+
+
+def test_a_summary_is_logged_only_if_something_has_happened(tmp_path: Path) -> None:
+    held = provider("input.py", 3, hold=True)
+    running = Background(job(tmp_path, input=held, summary_every_s=0.05, progress_every_s=0.01))
+    running.events.wait_for_progress(lambda progress: progress.rows_settled == 10)
+    running.events.wait_for("run.summary")
+    told = len(running.events.told)
+
+    def summaries() -> list[dict[str, Any]]:
+        return running.events.named("run.summary")
+
+    running.events.wait_until(lambda: len(running.events.told) > told + 3)  # the first summaries may tell the rows
+    before = len(summaries())
+    running.events.wait_until(lambda: len(running.events.told) > told + 9)
+    assert len(summaries()) == before
+    assert summaries()[-1]["phase"] == "streaming"
     running.stop.request()
     running.result()

@@ -146,12 +146,17 @@ def _document(ended: Ended) -> dict[str, Any]:
     outcome = ended.outcome
     document: dict[str, Any] = {"task": ended.job.task, "run_id": ended.job.run_id, "exit_code": ended.exit_code}
     if isinstance(outcome, DStreamError):
-        return {**document, "error": {"code": outcome.code, "kind": outcome.kind, "message": outcome.message}}
+        return {
+            **document,
+            "phase": "failed",
+            "error": {"code": outcome.code, "kind": outcome.kind, "message": outcome.message},
+        }
     assert isinstance(outcome, RunSummary)
     return {
         **document,
         "started_at": outcome.started_at.isoformat(),
         "ended_at": outcome.ended_at.isoformat(),
+        "phase": outcome.progress.condition.phase,
         "drained": outcome.drained,
         "rows": outcome.rows,
         "rows_rejected": outcome.progress.rows_rejected,
