@@ -1,33 +1,58 @@
 """Removes secrets from everything that is shown: replaces them with `***`, by value and by known formats.
 
-Values come from settings marked as secret, from settings whose names suggest a secret, and from the password,
-SharedAccessKey, Signature and AccountKey parts of any config string (protocol rule 15).
+Values come from settings marked as secret, from settings whose names suggest a secret, and from the secret parts of any
+config string: password, SharedAccessKey, apikey and the like, and what follows Bearer or Basic (protocol rule 15). They
+are found verbatim, escaped (URL, JSON, XML, SQL; also several times), in base64 and in hexadecimal.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
+from dstream.canonical import canonical, has_escapes, needle, packed
 from dstream.errors import DStreamError
 
 MASK = "***"
 
 _PART_NAMES = r"password|pwd|shared ?access ?key|shared ?access ?signature|signature|sig|account ?key"
+_PART_NAMES += r"|api[-_]?key|(?:access|refresh|auth)[-_]?token|client[-_]?secret"
 _CONFIG_PART = re.compile(rf"(?i)(?<![a-z0-9])(?:{_PART_NAMES})\s*=\s*(\{{[^}}]*\}}|\"[^\"]*\"|[^;&]+)")
 _TEXT_PART = re.compile(rf"(?i)(?<![a-z0-9])((?:{_PART_NAMES})\s*=\s*)(?:\{{[^}}]*\}}|[^;&\s\"']+)")
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)")
 
+_HEADER = re.compile(
+    r"""(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|digest|negotiate|apikey)\s+)?|api-key["']?\s*:\s*["']?)"""
+    r"""[^\s"',;]+"""
+)
+_BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/-]{16,}=*")
+_CREDENTIALS = re.compile(r"(?i)(bearer|apikey|basic)\s+(\S{8,})")
+"""The value of an Authorization header."""
+
 _CERTAIN_WORDS = frozenset(
     {"password", "passwords", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "tokens"}
-    | {"credential", "credentials"}
+    | {"credential", "credentials", "authorization", "bearer", "apikey", "apikeys"}
 )
-_SECRET_WORDS = _CERTAIN_WORDS | {"connection", "key"}
+_SECRET_WORDS = _CERTAIN_WORDS | {"connection", "key", "auth", "cookie"}
+_COMPOUND = re.compile(
+    r"((?:password|passphrase|secret|token|credential)s?|(?:api|access|account|secret|private|auth|signing)keys?)$"
+    r"|connectionstring$"
+)
+"""The end of a name that is written as one word, such as `accesskey`."""
+_PLAIN_AUTH = frozenset(
+    {"type", "mode", "method", "methods", "scheme", "mechanism", "flow", "provider", "rule", "rules"}
+    | {"url", "uri", "endpoint", "host", "server", "database", "source"}
+)
+"""`auth_mode = "basic"` and `authorization_rules` are not secret."""
+_SCHEMES = frozenset({"none", "basic", "bearer", "digest", "negotiate", "ntlm", "kerberos", "oauth", "oauth2", "sasl"})
+"""Values of `auth` that name a scheme; redacting them would garble messages."""
 _PLAIN_KEYS = frozenset({"partition", "message", "session", "primary", "foreign", "sort", "routing", "order", "row"})
 """`partition_key = "CustomerId"` is not a secret; redacting its value would garble every message."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
@@ -46,6 +71,7 @@ _SHORTEST = 4
 _SHORTEST_STORED = 8
 """A log position contains many short runs of digits that may equal a short secret."""
 
+_LARGE_STORED = 16 * 1024
 _DEEPEST = 64
 
 ErrorT = TypeVar("ErrorT", bound=DStreamError)
@@ -57,7 +83,9 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = (), configs: Iterable[Mapping[str, Any]] = ()) -> None:
         self._known: set[str] = set()
         self._certain: frozenset[bytes] = frozenset()
+        self._certain_bare: frozenset[str] = frozenset()
         self._values: re.Pattern[str] | None = None
+        self._escaped: re.Pattern[str] | None = None
         for config in configs:
             by_name = _found_in(config, "", is_secret_name)
             self._known |= {form for value in by_name for form in _forms(value) if len(form) >= _SHORTEST}
@@ -69,17 +97,24 @@ class Redactor:
         secrets = {secret for secret in secrets if secret}
         self._learn_certain(secrets)
         self._known |= {form for secret in secrets for form in _forms(secret)}
-        longest_first = sorted(self._known - {""}, key=len, reverse=True)
-        self._values = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._values = _any_of(self._known)
+        self._escaped = _any_of(filter(None, map(_without_escapes, self._known)))
 
     def _learn_certain(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1])}
-        self._certain |= {form.encode() for form in forms if len(form) >= _SHORTEST_STORED}
+        for secret in secrets:
+            forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], *packed(secret)}
+            self._certain |= {form.encode(errors="surrogatepass") for form in forms if len(form) >= _SHORTEST_STORED}
+            if len(bare := _without_escapes(secret)) >= _SHORTEST_STORED:
+                self._certain_bare |= {bare}
 
     def text(self, text: str) -> str:
         """Return the text with every secret replaced."""
+        if self._escaped is not None and has_escapes(text):
+            text = _mask_escaped(text, self._escaped)
         if self._values is not None:
             text = self._values.sub(MASK, text)
+        text = _HEADER.sub(rf"\g<1>{MASK}", text)
+        text = _BEARER.sub(rf"\g<1>{MASK}", text)
         text = _TEXT_PART.sub(rf"\g<1>{MASK}", text)
         return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
 
@@ -87,9 +122,14 @@ class Redactor:
         """Return whether data to be stored contains a secret, which cannot be masked without breaking the data.
 
         Considers only certain secrets: marked ones, parts of connection strings, and values of settings such as
-        `password`. A `key` may be the name of a column.
+        `password`. A `key` may be the name of a column. In large data, escapes other than JSON's are not considered.
         """
-        return any(secret in stored for secret in self._certain)
+        if any(secret in stored for secret in self._certain):
+            return True
+        if len(stored) > _LARGE_STORED or not self._certain_bare:
+            return False
+        bare = canonical(stored.decode("utf-8", "surrogateescape")).text
+        return any(secret in bare for secret in self._certain_bare)
 
     def value(self, value: Any, name: str = "", depth: int = 0) -> Any:
         """Redact a JSON value; strings in fields with secret names are replaced entirely. Nesting deeper than 64 levels
@@ -171,13 +211,15 @@ def is_secret_name(name: str) -> bool:
     found = words & _SECRET_WORDS
     if words == {"connection"} or (found == {"key"} and words & _PLAIN_KEYS):
         return False
-    return bool(found)
+    if found and found <= {"auth", "authorization"} and words & _PLAIN_AUTH:
+        return False
+    return bool(found) or any(map(_COMPOUND.search, words))
 
 
 def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[str]:
     """Yield the secret parts of connection strings, and strings in fields with secret names."""
     if isinstance(value, str):
-        if tells(name):
+        if tells(name) and value.lower() not in _SCHEMES:
             yield value
         yield from _parts(value)
     elif isinstance(value, Mapping):
@@ -189,7 +231,7 @@ def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[s
 
 
 def _is_certain_name(name: str) -> bool:
-    return bool(_words(name) & _CERTAIN_WORDS)
+    return is_secret_name(name) and any(word in _CERTAIN_WORDS or _COMPOUND.search(word) for word in _words(name))
 
 
 def _words(name: str) -> set[str]:
@@ -203,18 +245,50 @@ def _parts(text: str) -> Iterator[str]:
         yield part.strip("{}\"'")
     for match in _URL_PASSWORD.finditer(text):
         yield match[2]
+    credentials = _CREDENTIALS.fullmatch(text.strip())
+    if credentials and credentials[1].lower() != "basic":
+        yield credentials[2]
+    elif credentials and (password := _basic_password(credentials[2])):
+        yield credentials[2]
+        yield password
+
+
+def _basic_password(encoded: str) -> str:
+    """Return the password in the credentials of an `Authorization: Basic` header; empty if they are something else."""
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield the forms in which a secret may appear: verbatim, in JSON, as Python's repr, quoted twice, in a URL, or the
+    """Yield the forms in which a secret may appear, except for escapes: verbatim, in base64 and hexadecimal, and the
     lines of a multi-line secret."""
-    yield secret
-    for quoted in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret)):
-        yield quoted[1:-1]
-        yield json.dumps(quoted[1:-1])[1:-1]
-        yield repr(quoted[1:-1])[1:-1]
-    yield quote(secret, safe="")
-    yield unquote(secret)
+    for form in {secret, unquote(secret)}:
+        yield form
+        if len(form) >= _SHORTEST:
+            yield from packed(form)
     lines = secret.splitlines()
     if len(lines) > 1:
         yield from (line.strip() for line in lines if len(line.strip()) >= 2 * _SHORTEST)
+
+
+def _without_escapes(form: str) -> str:
+    """Return what to look for in a text without escapes; empty if nothing recognizable remains, as of `%20+`."""
+    bare = needle(form)
+    return bare if bare == form or len(bare.strip()) >= _SHORTEST else ""
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
+    longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def _mask_escaped(text: str, secrets: re.Pattern[str]) -> str:
+    """Mask the secrets in a text whose escapes may hide them."""
+    bare = canonical(text)
+    parts, at = [], 0
+    for found in secrets.finditer(bare.text):
+        parts += [text[at : bare.starts[found.start()]], MASK]
+        at = bare.starts[found.end()]
+    return "".join([*parts, text[at:]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import re
@@ -30,6 +32,9 @@ CONFIG = """
       end               = "%(end)s"
       password          = "Zq7Literal4Kx"
       api_key           = env("CANARY_ENV")
+      apikey            = "Zq7ApiKey4Kx"
+      auth              = "Bearer Zq7Bearer4Kx"
+      headers           = { Authorization = "Basic ${base64encode("reader:Zq7Basic4Kx")}" }
       client_secret     = var.pw
       greeting          = secret("env:CANARY_MARKED")
       certificate       = secret("env:CANARY_LINES")
@@ -71,6 +76,7 @@ task "t" {
 """
 CANARY = re.compile(r"Zq7;?[A-Za-z]+4Kx|WnE3RW5jb2RlZDRLe")
 """Any canary; the last alternative is "Zq7Encoded4Kx" in base64."""
+PACKED = re.compile(r"[A-Za-z0-9_-]{8,}")
 
 
 @pytest.fixture
@@ -91,8 +97,23 @@ def make(tmp_path: Path) -> Callable[..., DStream]:
 
 
 def seen(text: str) -> list[str]:
-    """The canaries in a text, each with the text around it."""
-    return [text[max(0, found.start() - 60) : found.end() + 20] for found in CANARY.finditer(text)]
+    """The canaries in a text, each with the text around it, also in base64 and hexadecimal."""
+    packed = "\n".join(unpacked(word[0]) for word in PACKED.finditer(text))
+    return [
+        all_[max(0, found.start() - 60) : found.end() + 20]
+        for all_ in (text, packed)
+        for found in CANARY.finditer(all_)
+    ]
+
+
+def unpacked(word: str) -> str:
+    """What the word could mean in base64 (at any alignment) and in hexadecimal."""
+    aligned = [
+        base64.urlsafe_b64decode(("A" * shift + word + "AAA")[: (len(word) + shift + 3) // 4 * 4]) for shift in range(4)
+    ]
+    with contextlib.suppress(ValueError):
+        aligned.append(bytes.fromhex(word))
+    return "\n".join(each.decode("utf-8", "replace") for each in aligned)
 
 
 def assert_clean(dstream: DStream, done: subprocess.CompletedProcess[str]) -> None:

@@ -102,7 +102,7 @@ def test_ctrl_c_ends_a_preview_whose_read_hangs(command: str, provisioned: Make)
     case = Case("arm", "queue", f"hang-{command}")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
-    project.sandbox.fault(kind="azure", operation="read", entity=case.name, when="before", seconds=60, times=1)
+    project.sandbox.fault(kind="azure", operation="read", entity=case.name, when="before", seconds=10, times=1)
     with project.dstream.running(command, "orders") as running:
         wait_until(lambda: not faults_left(project.sandbox), "the read to start")
         family = psutil.Process(running.process.pid).children(recursive=True)

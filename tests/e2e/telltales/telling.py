@@ -1,5 +1,6 @@
 """The ways in which a program can leak its config."""
 
+import base64
 import json
 import os
 import sys
@@ -37,6 +38,10 @@ def leaks(line_1):
     for leaf in leaves(config):
         yield from f"connecting with {leaf} now".splitlines()
         yield f"https://host/?value={urllib.parse.quote(leaf, safe='')}"
+        yield "form " + urllib.parse.quote_plus(urllib.parse.quote(leaf))
+        yield "escaped " + "".join(f"\\u{ord(char):04X}" for char in leaf)
+        yield "Basic " + base64.b64encode(f"reader:{leaf}".encode()).decode()
+        yield "hash? " + leaf.encode().hex()
 
 
 def leak_to_stderr(line_1):
