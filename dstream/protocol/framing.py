@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dstream.protocol import CONTROL_PREFIX, DEFAULT_MAX_LINE, MAX_CHECKPOINT_LINE, MAX_CONTROL_LINE
+from dstream.protocol.legacy_log import LOG_MARKS, legacy_log
 
 CHUNK_BYTES = 1024 * 1024
 """The maximum size of one read: what Linux grants an unprivileged pipe (fs.pipe-max-size)."""
@@ -34,7 +35,7 @@ class ControlLine:
 
 @dataclass(frozen=True, slots=True)
 class ProseLine:
-    """A line of a legacy input that is not JSON, without its newline."""
+    """A line of a legacy input that is no row, without its newline."""
 
     line: bytes
 
@@ -130,7 +131,7 @@ class StreamScanner:
         return pieces
 
     def take_json_lines(self) -> list[DataLines | ProseLine]:
-        """Return all complete lines of a legacy input, which has no control lines but may mix text with rows.
+        """Return all complete lines of a legacy input, which has no control lines but may mix logs with rows.
 
         Raises LineTooLong.
         """
@@ -142,10 +143,13 @@ class StreamScanner:
         view = self._view[begin:end]
         count = _count_newlines(view)
         json_lines = self._buffer.startswith(b"{", begin, end) + self._buffer.count(b"\n{", begin, end)
-        if json_lines == count:
+        may_log = any(self._buffer.find(mark, begin, end) >= 0 for mark in LOG_MARKS)
+        if json_lines == count and not may_log:
             return [DataLines(view, count)]
         return [
-            DataLines(memoryview(line + b"\n"), 1) if line.startswith(b"{") else ProseLine(line)
+            DataLines(memoryview(line + b"\n"), 1)
+            if line.startswith(b"{") and not (may_log and legacy_log(line))
+            else ProseLine(line)
             for line in bytes(view[:-1]).split(b"\n")
         ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dstream.protocol import CONTROL_PREFIX, PROTOCOL_VERSION
+from dstream.protocol.legacy_log import legacy_log
 from dstream.protocol.messages import (
     BadLine,
     Control,
@@ -121,7 +122,7 @@ class Handshake:
         return _refused(status)
 
     def _before_hello(self, line: bytes) -> Step:
-        if not line.startswith(b"{"):
+        if not line.startswith(b"{") or legacy_log(line):
             return self._prose(line)
         if not line.startswith(CONTROL_PREFIX):
             self._counts_as_legacy = True
@@ -133,7 +134,7 @@ class Handshake:
         return Greeted(control)
 
     def _legacy(self, line: bytes) -> Step:
-        if not line.startswith(b"{"):
+        if not line.startswith(b"{") or legacy_log(line):
             return self._prose(line)
         if _is_hello(line):
             return LateHello()

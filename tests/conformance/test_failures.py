@@ -295,3 +295,10 @@ def living_children() -> list[psutil.Process]:
             if folder in " ".join(child.cmdline()):
                 living.append(child)
     return living
+
+
+def test_an_outputs_error_about_a_row_points_to_the_input(tmp_path: Path) -> None:
+    the_job = job(tmp_path, output=provider("output.py", 12, fault="error", kind="data"))
+    with pytest.raises(DStreamError) as caught:
+        run(the_job)
+    assert (caught.value.kind, caught.value.place) == ("data", the_job.input.place)

@@ -40,6 +40,23 @@ def test_a_legacy_input_streams_its_rows_and_its_text_is_logged(tmp_path: Path) 
     assert events.named("state.not_kept")
 
 
+def test_json_log_lines_of_a_legacy_input_are_logged_and_not_published(tmp_path: Path) -> None:
+    events = Recorded()
+    summary = run(job(tmp_path, input=legacy("logs"), **QUICK), events)
+    assert summary.rows == 3
+    assert (tmp_path / "sink").read_bytes().splitlines() == [
+        b'{"data":{"n":0},"metadata":{"Id":"0"}}',
+        b'{"data":{"n":1},"metadata":{"Id":"1"}}',
+        b'{"level":"info"}',  # no message, so it could be a row
+    ]
+    logged = [(level, fields) for level, event, fields in events.events if event == "provider.log"]
+    assert [(level, each["message"], each["table"]) for level, each in logged] == [
+        ("info", "polled", "Orders"),
+        ("warning", "polled", "Orders"),
+        ("error", "polled", "Orders"),
+    ]
+
+
 def test_a_crashed_legacy_input_fails_the_run_and_drops_its_partial_row(tmp_path: Path) -> None:
     error = failure(job(tmp_path, input=legacy("crashes"), **QUICK))
     assert error.code == "provider.died"

@@ -174,10 +174,16 @@ def line_too_long(role: Role, spec: ProviderSpec, task: str, error: LineTooLong)
     )
 
 
-def by_provider(spec: ProviderSpec, body: Error | ErrorBody) -> DStreamError:
-    """An error that the provider reported: code, kind, message and hint unchanged; a config path becomes a place."""
+def by_provider(spec: ProviderSpec, body: Error | ErrorBody, *, rows_from: ProviderSpec | None = None) -> DStreamError:
+    """An error that the provider reported: code, kind, message and hint unchanged; a config path becomes a place.
+
+    `rows_from`: the input, where an error about a row rather than a setting is placed.
+    """
     error = of_kind(body.kind, body.code, body.message, hint=body.hint, config_path=body.config_path)
-    error.place = (spec.place_of(body.config_path) if body.config_path else None) or spec.place
+    if body.config_path:
+        error.place = spec.place_of(body.config_path) or spec.place
+    else:
+        error.place = rows_from.place if rows_from and body.kind == "data" else spec.place
     if isinstance(error, TransientError):
         error.retry_after_s = body.retry_after_ms / 1000
     return error

@@ -14,6 +14,7 @@ from dstream.host.run.notes import Closed, Failed, Mailbox, Said
 from dstream.host.run.report import RunReport
 from dstream.protocol.framing import LineTooLong
 from dstream.protocol.handshake import Prose, Step, Told
+from dstream.protocol.legacy_log import legacy_log
 from dstream.protocol.messages import BadLine, Control, Error, Heartbeat, Log, Metric, Role
 
 
@@ -75,12 +76,16 @@ class ProviderReader(threading.Thread):
         if isinstance(control, (Heartbeat, Log, Metric)):
             self._report.told(self.role, control, line)
         elif isinstance(control, Error):
-            self._fail(failures.by_provider(self._spec, control), by_provider=True)
+            self._fail(failures.by_provider(self._spec, control, rows_from=self._job.input), by_provider=True)
         else:
             return control is None
         return True
 
     def _prose(self, line: bytes) -> None:
+        log = legacy_log(line)
+        if log is not None:
+            self._report.event(self.role, log.level, log.message, log.fields)
+            return
         text = line.decode("utf-8", "replace").rstrip()
         if text:
             self._report.text(self.role, text, stream="stdout")

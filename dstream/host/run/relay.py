@@ -22,6 +22,7 @@ from dstream.host.run.notes import StdinBroken, Wake
 from dstream.host.run.reader import ProviderReader
 from dstream.protocol.framing import ControlLine, DataLines, ProseLine, StreamScanner
 from dstream.protocol.handshake import Payload
+from dstream.protocol.legacy_log import legacy_log
 from dstream.protocol.messages import BadLine, Checkpoint, End, Stop, decode_control, encode
 
 _LOOK_UP_S = 0.2
@@ -216,8 +217,10 @@ class Relay(ProviderReader):
         if self._discards or not self._attached.is_set() or (exit_code != 0 and not self.expects_end):
             return
         out: list[bytes | memoryview] = []
-        if tail.startswith(b"{") and exit_code == 0:
+        if tail.startswith(b"{") and exit_code == 0 and not legacy_log(tail):
             self._rows(1)
             out.append(memoryview(tail + b"\n"))
+        elif tail:
+            self._prose(tail)
         self._end(End(0), out)
         self._write(out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -84,7 +84,7 @@ class RunReport:
 
     def text(self, role: Role, text: str, *, stream: str) -> None:
         """Log a provider's line that is not a message."""
-        self._provider("info", role, text, {"stream": stream})
+        self.event(role, "info", text, {"stream": stream})
 
     def told(self, role: Role, control: Heartbeat | Log | Metric, line: bytes) -> None:
         """Handle a heartbeat, log line or metric of a provider."""
@@ -93,7 +93,7 @@ class RunReport:
             if role == "input":
                 self._lag.reported(control.lag_ms, self._clock(), can_read=control.phase != "reconnecting")
         elif isinstance(control, Log):
-            self._provider(control.level, role, control.event, decode_log_fields(line))
+            self.event(role, control.level, control.event, decode_log_fields(line))
         else:
             self._count(role, control)
 
@@ -118,7 +118,8 @@ class RunReport:
         with self._lock:
             return tuple(self._metrics.values())
 
-    def _provider(self, level: str, role: Role, message: str, fields: dict[str, Any]) -> None:
+    def event(self, role: Role, level: str, message: str, fields: Mapping[str, Any]) -> None:
+        """Log a provider's event."""
         own = {"role": role, "provider": self._labels.get(role, ""), "message": message}
         reserved = {"level", "event", "task", *own}
         self.log(level, "provider.log", **own, **{name: fields[name] for name in fields if name not in reserved})

@@ -218,7 +218,7 @@ class EventBuilder:
 
     def _too_large(self, column: Column, row: ChangeRow, size: int) -> DataError:
         names = [known.name for known in self.shape.columns]
-        key = ", ".join(f"{name}={row[_CONTROL_COLUMNS + names.index(name)]!r}" for name in self.shape.key)
+        key = ", ".join(f"{name}={row[_CONTROL_COLUMNS + names.index(name)]}" for name in self.shape.key)
         return DataError(
             "mssql.value_too_large",
             f"{self.shape.name}.{column.name} has {size:,} bytes at {key or 'LSN ' + row[0].hex()}; the limit is half "

@@ -25,6 +25,7 @@ REMEMBERED = 10_000
 """Maximum cached combinations of metadata values; a template with a per-event field has one per event."""
 
 _DIGEST_CHARS = 32
+_SHOWN = 80
 _CONTENT_TYPE = "application/json"
 
 _decode_data = msgspec.json.Decoder(dict[str, Any]).decode
@@ -56,7 +57,7 @@ class Router:
             envelope = self._decode(line)
         except msgspec.DecodeError as error:
             raise DataError(
-                "servicebus.bad_line", f"a line from the input is not a JSON object: {error}: {line[:80]!r}"
+                "servicebus.bad_line", f"a line from the input is not a JSON object: {error}: {_start(line)}"
             ) from error
         metadata = envelope.metadata or self._no_metadata
         session = self._key_session(metadata, envelope.data) if routing.session == "key" else None
@@ -191,9 +192,15 @@ def _envelope_decoder(fields: Iterable[str], *, needs_data: bool) -> Callable[[b
     return msgspec.json.Decoder(msgspec.defstruct("Envelope", shape)).decode
 
 
+def _start(line: bytes) -> str:
+    """Return the start of a line, for an error."""
+    text = line.decode("utf-8", "replace")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}.."
+
+
 def _data(data: msgspec.Raw, line: bytes) -> bytes:
     if not data:
-        raise DataError("servicebus.no_data", f'an event has no "data" to send: {line[:80]!r}')
+        raise DataError("servicebus.no_data", f'an event has no "data" to send: {_start(line)}')
     return bytes(data)
 
 

@@ -27,6 +27,11 @@ if kind == "ingester":  # reads its config up to EOF, logs to stdout, then write
     for n in range(7):
         raw(row(n) + b"polled\n")
     raw(row(7)[:-1])
+if kind == "logs":  # writes JSON log lines before, between and after its rows
+    log = b'{"level":"%s","msg":"polled","table":"Orders"}'
+    raw(log % b"info" + b"\n")
+    whole_stdin()
+    raw(row(0) + log % b"WARN" + b"\n" + row(1) + b'{"level":"info"}\n' + log % b"error")
 if kind == "crashes":
     whole_stdin()
     raw(b'Connecting\n{"status":"ready"}\n' + row(0) + row(1)[:-1])

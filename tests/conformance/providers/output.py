@@ -55,7 +55,15 @@ if fault == "beats":
 
 def fail(seq, n):
     if fault == "error":
-        say({"dstream": "error", "code": "sink.full", "kind": "system", "message": "disk full", "hint": "make room"})
+        say(
+            {
+                "dstream": "error",
+                "code": "sink.full",
+                "kind": config.get("kind", "system"),
+                "message": "disk full",
+                "hint": "make room",
+            }
+        )
         sys.exit(1)
     if fault == "exit":
         write_stderr("last words")

@@ -144,6 +144,7 @@ def test_an_event_that_cannot_be_routed_stops_the_stream(settings: dict[str, Any
         router(**settings).route(event)
 
     assert caught.value.code == code
+    assert "b'" not in caught.value.message
 
 
 def test_a_list_in_a_template_is_written_as_json() -> None:
