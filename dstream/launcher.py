@@ -34,7 +34,9 @@ os._exit(127)
 signals are those that every Python interpreter ignores; a program would inherit that."""
 
 
-def start(command: Sequence[str], death_signal: signal.Signals, **options: Any) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str], death_signal: signal.Signals, *, pass_fds: Sequence[int] = (), **options: Any
+) -> subprocess.Popen[bytes]:
     """Start `command` in its own session, with the options of `subprocess.Popen`.
 
     Call it from a thread that lives as long as the program should: the kernel watches the thread that started it, not
@@ -42,13 +44,13 @@ def start(command: Sequence[str], death_signal: signal.Signals, **options: Any) 
     executed.
     """
     if sys.platform != "linux":
-        return subprocess.Popen(list(command), start_new_session=True, **options)
+        return subprocess.Popen(list(command), start_new_session=True, pass_fds=pass_fds, **options)
     reader, writer = os.pipe()
     with open(reader, "rb") as report:
         launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(int(death_signal)), str(os.getpid()), str(writer)]
         try:
             process: subprocess.Popen[bytes] = subprocess.Popen(
-                [*launcher, *command], start_new_session=True, pass_fds=(writer,), **options
+                [*launcher, *command], start_new_session=True, pass_fds=(writer, *pass_fds), **options
             )
         finally:
             os.close(writer)

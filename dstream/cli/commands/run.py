@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
 import uuid
 from collections.abc import Sequence
@@ -13,16 +15,19 @@ import click
 
 from dstream import streams
 from dstream.cli.commands import metrics_option
+from dstream.cli.commands.stdout_output import stdout_spec, when_unread
 from dstream.cli.commands.task_runs import Ended, TaskRuns
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
 from dstream.cli.stopping import stopped_by_signals
 from dstream.cli.view.progress import RunLog
 from dstream.config import Project, Task
+from dstream.config.model import ROLES
 from dstream.config.units import seconds
 from dstream.errors import DStreamError
-from dstream.host import Job, RestartPolicy, RunSummary
+from dstream.host import Job, ProviderSpec, RestartPolicy, RunSummary
 
+_UNLIMITED = 1 << 62
 _DRAINING = "Draining: delivering the rows already read, for at most 25 s."
 
 
@@ -51,7 +56,8 @@ class _Wanted:
     "  dstream run orders\n"
     "  dstream run orders --once\n"
     "  dstream run orders --from latest --log-format json\n"
-    "  dstream run --all --fail-fast"
+    "  dstream run --all --fail-fast\n"
+    "  dstream run orders --output - --from latest | jq .data"
 )
 @click.argument("tasks", metavar="TASK...", nargs=-1)
 @click.option("--all", "all_tasks", is_flag=True, help="Run all tasks in the file concurrently.")
@@ -66,6 +72,12 @@ class _Wanted:
     help="Start position if no checkpoint exists: earliest, latest, or a position the input supports.",
 )
 @click.option("--reset", is_flag=True, help="Delete the stored checkpoint first.")
+@click.option(
+    "--output",
+    "to_stdout",
+    type=click.Choice(["-"]),
+    help="Write the rows to stdout instead, one JSON object per line. A look, not a delivery: no checkpoint moves.",
+)
 @click.option("--no-restart", is_flag=True, help="Exit on the first failure instead of restarting.")
 @click.option(
     "--metrics",
@@ -81,6 +93,7 @@ def run(
     all_tasks: bool,
     fail_fast: bool,
     metrics: metrics_option.Address | None,
+    to_stdout: str | None,
     **wanted: Any,
 ) -> int:
     """Stream the rows of each TASK from its input to its output until stopped.
@@ -91,14 +104,20 @@ def run(
     """
     if bool(tasks) == all_tasks:
         raise click.UsageError("Specify at least one task, or use --all.")
-    project = load_project(options, only=None if all_tasks else tasks)
+    if to_stdout and (len(tasks) != 1 or options.as_json or wanted["reset"]):
+        raise click.UsageError("--output - takes one task, and neither --json nor --reset.")
+    project = load_project(options, only=None if all_tasks else tasks, roles=["input"] if to_stdout else ROLES)
     chosen = [task_of(project, name) for name in (project.tasks if all_tasks else dict.fromkeys(tasks))]
     streams.drop_unread_messages()
     log = RunLog(sys.stderr, level=options.level, log_format=options.log_format or "text")
-    jobs = [_job(project, task, _Wanted(**wanted)) for task in chosen]
     ends = []
-    with metrics_option.serving(metrics, [job.task for job in jobs], log) as watch_of:
+    with contextlib.ExitStack() as stack:
+        output = stack.enter_context(stdout_spec()) if to_stdout else None
+        jobs = [_job(project, task, _Wanted(**wanted), output) for task in chosen]
+        watch_of = stack.enter_context(metrics_option.serving(metrics, [job.task for job in jobs], log))
         runs = TaskRuns(jobs, lambda task: log.of(task, watch_of(task)), fail_fast=fail_fast)
+        if output:
+            when_unread(lambda: runs.stop(signal.SIGPIPE))
         with stopped_by_signals(runs.stop, log.say, _DRAINING):
             for ended in runs.ends():
                 ends.append(ended)
@@ -111,13 +130,19 @@ def run(
     return max((ended.exit_code for ended in ends), default=0)
 
 
-def _job(project: Project, task: Task, wanted: _Wanted) -> Job:
-    policy = replace(task.restart, max_attempts=0) if wanted.no_restart else task.restart
+def _job(project: Project, task: Task, wanted: _Wanted, look: ProviderSpec | None) -> Job:
+    """Return the job. `look`: the output that rows are shown with instead of being delivered.
+
+    A look is never restarted, since it would show rows again, and does not limit what is unacknowledged.
+    """
+    policy = replace(task.restart, max_attempts=0) if wanted.no_restart or look else task.restart
+    limits = {"max_in_flight": _UNLIMITED, "max_in_flight_bytes": _UNLIMITED} if look else {}
     return Job(
         task=task.name,
         run_id=uuid.uuid4().hex[:8],
         input=spec_of(task.input, project),
-        output=spec_of(task.output, project),
+        output=look or spec_of(task.output, project),
+        is_look=look is not None,
         state_dir=project.state_dir,
         stack=project.stack,
         infrastructure=infrastructure_of(project, task),
@@ -130,7 +155,8 @@ def _job(project: Project, task: Task, wanted: _Wanted) -> Job:
         max_line=task.max_line,
         start_timeout_s=task.start_timeout_s,
         restart=RestartPolicy(policy.max_attempts, policy.initial_delay_s, policy.max_delay_s),
-        socket_dir=project.socket_dir,
+        socket_dir=None if look else project.socket_dir,
+        **limits,
     )
 
 

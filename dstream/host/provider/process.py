@@ -165,6 +165,7 @@ def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[st
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
+            pass_fds=spec.inherited,
             env={**environ, ENV_PROTOCOL: str(PROTOCOL_VERSION)},
         )
     except FileNotFoundError as error:

@@ -33,3 +33,5 @@ class ProviderSpec:
     secrets: frozenset[str] = frozenset()
     fit: Fit | None = None
     """None: the provider gets the config as it is."""
+    inherited: tuple[int, ...] = ()
+    """Descriptors of the host that the program shares, under the same numbers."""

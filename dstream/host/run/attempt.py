@@ -103,7 +103,8 @@ class Attempt:
         Raises DStreamError if the pair failed, and MustRestart if a provider not in `patient_with` sent hello late. In
         all cases both processes are gone.
         """
-        self._stored = self._context.store.load()
+        starts_elsewhere = self._job.is_look and self._job.from_ is not None
+        self._stored = None if starts_elsewhere else self._context.store.load()
         pair = Pair(self._job, self._report, self._mailbox, self._context.clock, self._is_urgent)
         self._pair = pair
         if self._job.max_rows is not None:
@@ -147,7 +148,7 @@ class Attempt:
             self._stored,
         )
         modes = opening.greet(patient_with)
-        self._keeps_state = not modes.host_checkpoints
+        self._keeps_state = not (modes.host_checkpoints or self._job.is_look)
         self._check_stored(pair)
         for side in pair.sides:
             learn_settings(side, context.redactor, self._job.cwd, self._report.log, opening.check_stop)
@@ -205,7 +206,7 @@ class Attempt:
                 place=self._job.input.place,
                 hint=f"Rename the task, or delete the checkpoint with `dstream state rm {self._job.task}`.",
             )
-        if self._stored.output != pair.output.name:
+        if self._stored.output != pair.output.name and not self._job.is_look:
             self._report.log("warning", "state.output_changed", stored=self._stored.output, output=pair.output.name)
 
     def _save(self, settled: Settled) -> bool:
@@ -228,7 +229,7 @@ class Attempt:
         return True
 
     def _acknowledge(self, settled: Settled) -> None:
-        if "ack" in self._pair.input.capabilities:
+        if "ack" in self._pair.input.capabilities and not self._job.is_look:
             self._pair.input.writer.send(encode(Ack(settled.seq)))
         if self._keeps_state:
             self._mailbox.put(Stored(settled.seq))

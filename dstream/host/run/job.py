@@ -48,6 +48,8 @@ class Job:
     """Delete the stored checkpoint first."""
     infrastructure: Infrastructure = field(default_factory=Infrastructure)
     """Where the output's infrastructure is recorded."""
+    is_look: bool = False
+    """Rows are only looked at: no checkpoint is stored or acknowledged, and neither lock nor socket is needed."""
     socket_dir: Path | None = None
     """Folder of the control socket; None: no socket."""
     max_line: int = DEFAULT_MAX_LINE

@@ -62,7 +62,7 @@ def run_task(
     limits = Limits(job.max_duration_s, job.max_rows)
     context = RunContext(job, store, report, redactor, stop, limits, clock, now)
     try:
-        with TaskLock(store.lock_path, job.task, now()):
+        with contextlib.nullcontext() if job.is_look else TaskLock(store.lock_path, job.task, now()):
             if job.reset:
                 report.log("warning", "state.reset", had_checkpoint=store.remove())
             _check_from(job, store.load())
@@ -272,7 +272,7 @@ def _cause(error: DStreamError) -> str:
 
 
 def _check_from(job: Job, stored: StoredState | None) -> None:
-    if job.from_ is None or stored is None:
+    if job.from_ is None or stored is None or job.is_look:
         return
     raise RefusedError(
         "state.exists",

@@ -1,0 +1,41 @@
+"""`dstream run TASK --output -`: rows go to stdout instead of to the task's output, and no checkpoint moves."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dstream.host import ProviderSpec
+
+_STDOUT = 1
+
+
+@contextmanager
+def stdout_spec() -> Iterator[ProviderSpec]:
+    """Yield the output that writes to this process's stdout."""
+    descriptor = os.dup(_STDOUT)
+    try:
+        yield ProviderSpec(
+            argv=[sys.executable, "-m", "dstream.sdk.examples.stdout"],
+            config={"descriptor": descriptor},
+            label="stdout",
+            inherited=(descriptor,),
+        )
+    finally:
+        os.close(descriptor)
+
+
+def when_unread(stop: Callable[[], object]) -> None:
+    """Call `stop` on another thread as soon as nobody reads stdout anymore, as after `| head`."""
+
+    def watch() -> None:
+        poll = select.poll()
+        poll.register(_STDOUT, 0)  # only POLLERR and POLLHUP
+        poll.poll()
+        stop()
+
+    threading.Thread(target=watch, name="stdout-watch", daemon=True).start()
