@@ -144,6 +144,9 @@ def _sandbox(folder: Folder, story: _Story) -> Iterator[Settings]:
     try:
         story.line(f"SQL Server on 127.0.0.1:{settings.sql_port}, Service Bus on 127.0.0.1:{settings.amqp_port}")
         yield settings
+    except KeyboardInterrupt:
+        story.line("Stopping the sandbox.")
+        raise
     finally:
         supervisor.stop()
 

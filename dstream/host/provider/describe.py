@@ -16,7 +16,8 @@ from dstream.host.provider.spec import HELLO_TIMEOUT_S, ProviderSpec
 from dstream.protocol.framing import LineTooLong
 from dstream.protocol.messages import BadLine, Command, Description, Hello, Role, decode_control, encode
 
-_EXIT_GRACE_S = 2.0
+_EXIT_GRACE_S = 0.5
+"""Short, because a provider without a config has nothing to finish."""
 _LAST_EXIT_S = 1.0
 
 
