@@ -18,7 +18,8 @@ _ESCAPE = re.compile(
     r"|(?P<plus>\+)",
     re.DOTALL,
 )
-_SIGNS = re.compile(r"""[%\\&+]|''|""|}}""")
+_SIGNS = re.compile(r"[%\\&+]")
+_DOUBLED = re.compile(r"""''|""|}}""")
 _BEGUN = re.compile(
     r"(?:\\(?:[uUxX][0-9A-Fa-f]*)?|%[0-9A-Fa-f]?|&(?:#(?:\d*|[xX][0-9A-Fa-f]*)|am?p?|ap?o?s?|lt?|gt?|qu?o?t?)?)+$"
 )
@@ -44,9 +45,10 @@ def needle(secret: str) -> str:
     return _BEGUN.sub("", canonical(secret).text)
 
 
-def has_escapes(text: str) -> bool:
-    """Return whether the canonical form may differ from the text."""
-    return _SIGNS.search(text) is not None
+def has_escapes(text: str, *, doubled: bool) -> bool:
+    """Return whether the canonical form may differ from the text. `doubled`: consider doubled quotes and braces, which
+    are common in plain JSON."""
+    return _SIGNS.search(text) is not None or (doubled and _DOUBLED.search(text) is not None)
 
 
 def canonical(text: str) -> Canonical:

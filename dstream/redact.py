@@ -77,6 +77,40 @@ _DEEPEST = 64
 ErrorT = TypeVar("ErrorT", bound=DStreamError)
 
 
+class _Texts:
+    """Texts to mask. Looking for each is several times as fast as one regular expression, which only masks."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
+        self._any: re.Pattern[str] | None = None
+
+    def mask(self, text: str) -> str:
+        return self._pattern.sub(MASK, text) if self._are_in(text) else text
+
+    def mask_escaped(self, text: str) -> str:
+        """Mask them in a text whose escapes may hide them."""
+        bare = canonical(text)
+        if not self._are_in(bare.text):
+            return text
+        parts, at = [], 0
+        for found in self._pattern.finditer(bare.text):
+            parts += [text[at : bare.starts[found.start()]], MASK]
+            at = bare.starts[found.end()]
+        return "".join([*parts, text[at:]])
+
+    def _are_in(self, text: str) -> bool:
+        for each in self._longest_first:  # noqa: SIM110  # any() takes twice as long
+            if each in text:
+                return True
+        return False
+
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        if self._any is None:
+            self._any = re.compile("|".join(map(re.escape, self._longest_first)))
+        return self._any
+
+
 class Redactor:
     """Redacts the secrets of a task and its configs."""
 
@@ -84,8 +118,8 @@ class Redactor:
         self._known: set[str] = set()
         self._certain: frozenset[bytes] = frozenset()
         self._certain_bare: frozenset[str] = frozenset()
-        self._values: re.Pattern[str] | None = None
-        self._escaped: re.Pattern[str] | None = None
+        self._values = self._escaped = _Texts(())
+        self._has_quotes = False
         for config in configs:
             by_name = _found_in(config, "", is_secret_name)
             self._known |= {form for value in by_name for form in _forms(value) if len(form) >= _SHORTEST}
@@ -97,8 +131,9 @@ class Redactor:
         secrets = {secret for secret in secrets if secret}
         self._learn_certain(secrets)
         self._known |= {form for secret in secrets for form in _forms(secret)}
-        self._values = _any_of(self._known)
-        self._escaped = _any_of(filter(None, map(_without_escapes, self._known)))
+        self._values = _Texts(self._known)
+        self._escaped = _Texts(map(_without_escapes, self._known))
+        self._has_quotes = any(sign in form for sign in "'\"}" for form in self._known)
 
     def _learn_certain(self, secrets: Iterable[str]) -> None:
         for secret in secrets:
@@ -109,14 +144,10 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text with every secret replaced."""
-        if self._escaped is not None and has_escapes(text):
-            text = _mask_escaped(text, self._escaped)
-        if self._values is not None:
-            text = self._values.sub(MASK, text)
-        text = _HEADER.sub(rf"\g<1>{MASK}", text)
-        text = _BEARER.sub(rf"\g<1>{MASK}", text)
-        text = _TEXT_PART.sub(rf"\g<1>{MASK}", text)
-        return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text)
+        if has_escapes(text, doubled=self._has_quotes):
+            text = self._escaped.mask_escaped(text)
+        text = self._values.mask(text)
+        return _mask_known_formats(text)
 
     def is_in(self, stored: bytes) -> bool:
         """Return whether data to be stored contains a secret, which cannot be masked without breaking the data.
@@ -153,6 +184,19 @@ class Redactor:
             error.place = error.place._replace(source_line=self.text(error.place.source_line))
         error.args = (error.message,)
         return error
+
+
+def _mask_known_formats(text: str) -> str:
+    """Mask secrets that are recognized by what is around them. The conditions keep this fast for ordinary text."""
+    if "=" in text or ":" in text:
+        small = text.lower()
+        if "authorization" in small or "api-key" in small:
+            text = _HEADER.sub(rf"\g<1>{MASK}", text)
+    if "earer" in text or "EARER" in text:
+        text = _BEARER.sub(rf"\g<1>{MASK}", text)
+    if "=" in text:
+        text = _TEXT_PART.sub(rf"\g<1>{MASK}", text)
+    return _URL_PASSWORD.sub(rf"\g<1>{MASK}", text) if "://" in text else text
 
 
 def source_line(text: str) -> str:
@@ -277,18 +321,3 @@ def _without_escapes(form: str) -> str:
     """Return what to look for in a text without escapes; empty if nothing recognizable remains, as of `%20+`."""
     bare = needle(form)
     return bare if bare == form or len(bare.strip()) >= _SHORTEST else ""
-
-
-def _any_of(texts: Iterable[str]) -> re.Pattern[str] | None:
-    longest_first = sorted({text for text in texts if text}, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-
-
-def _mask_escaped(text: str, secrets: re.Pattern[str]) -> str:
-    """Mask the secrets in a text whose escapes may hide them."""
-    bare = canonical(text)
-    parts, at = [], 0
-    for found in secrets.finditer(bare.text):
-        parts += [text[at : bare.starts[found.start()]], MASK]
-        at = bare.starts[found.end()]
-    return "".join([*parts, text[at:]])
