@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -15,6 +16,8 @@ def folder() -> Path:
 
 def create_folder() -> Path:
     """Create the cache folder, for this user only. Raises OSError."""
+    if folder().parts[0] == "~":  # a user without a home folder: not a folder named ~
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder()))
     folder().parent.mkdir(parents=True, exist_ok=True)
     folder().mkdir(mode=0o700, exist_ok=True)
     return folder()

@@ -36,3 +36,16 @@ def test_a_folder_that_cannot_be_created_is_ignored(folder: Path) -> None:
     cache.write("a.json", b"1")
 
     assert cache.read("a.json") == b""
+
+
+def test_a_user_without_a_home_folder_gets_no_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.chdir(tmp_path)
+    cache.write("a.json", b"1")
+    assert cache.read("a.json") == b""
+    assert list(tmp_path.iterdir()) == []

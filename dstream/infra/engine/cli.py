@@ -90,8 +90,17 @@ def install_engine(environ: Mapping[str, str], version: str = ENGINE_VERSION) ->
 
 
 def home_of(environ: Mapping[str, str]) -> Path:
-    """Return the user's home folder, from the environment if set."""
-    return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    """Return the user's home folder, from the environment if set. Raises ConfigError `infra.no_engine`."""
+    if environ.get("HOME"):
+        return Path(environ["HOME"])
+    try:
+        return Path.home()
+    except RuntimeError as error:  # a user without an entry in the system's list, as in many containers
+        raise ConfigError(
+            "infra.no_engine",
+            "this user has no home folder, so the Pulumi CLI cannot be found there",
+            hint="Set HOME to a folder that this user can write to.",
+        ) from error
 
 
 def _not_installed(folder: Path, reason: str) -> SystemFault:

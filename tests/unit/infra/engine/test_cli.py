@@ -81,3 +81,14 @@ def test_a_program_that_is_not_pulumi_is_refused(tmp_path: Path) -> None:
     file.write_text("#!/bin/sh\nexit 3\n")
     with pytest.raises(ConfigError, match="is not a working Pulumi CLI"):
         find_engine({"HOME": str(tmp_path), "PATH": "", "DSTREAM_PULUMI": str(file)})
+
+
+def test_a_user_without_a_home_folder_is_told_to_set_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(ConfigError, match="no home folder") as caught:
+        find_engine({"PATH": ""})
+    assert "Set HOME" in caught.value.hint
