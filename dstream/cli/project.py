@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from dstream.cli.options import Options
 from dstream.config import Project, ProviderBlock, Role, Task, load
@@ -19,6 +19,7 @@ from dstream.plugins import resolve
 from dstream.protocol.messages import Infrastructure
 
 _WORK_DIR = ".dstream/infra"
+_FEW = 10
 
 
 def load_project(
@@ -51,8 +52,10 @@ def task_of(project: Project, name: str) -> Task:
     if name in project.tasks:
         return project.tasks[name]
     close = difflib.get_close_matches(name, project.tasks, n=1)
-    known = ", ".join(project.tasks) or "none"
-    hint = f'Did you mean "{close[0]}"?' if close else f"Available tasks: {known}."
+    names = list(project.tasks)
+    known = ", ".join(names[:_FEW]) or "none"
+    more = f" and {len(names) - _FEW:,} more (`dstream list`)" if len(names) > _FEW else ""
+    hint = f'Did you mean "{close[0]}"?' if close else f"Available tasks: {known}{more}."
     raise ConfigError("task.unknown", f'unknown task "{name}" in {project.path}', hint=hint)
 
 
@@ -73,14 +76,27 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
 def infrastructure_of(project: Project, task: Task) -> Infrastructure:
     """Return where the infrastructure of a task is recorded."""
     settings = project.settings.infrastructure
-    work_dir = project.folder / Path(settings.work_dir or _WORK_DIR).expanduser()
     return Infrastructure(
         task=task.name,
         stack=settings.stack,
-        work_dir=str(work_dir / quote(task.name, safe="") / quote(settings.stack, safe="")),
+        work_dir=str(_infrastructure_dir(project) / quote(task.name, safe="") / quote(settings.stack, safe="")),
         backend_url=_absolute(settings.backend_url, project.folder),
         secrets_provider=settings.secrets_provider,
     )
+
+
+def recorded_infrastructure(project: Project) -> set[str]:
+    """Return the names of tasks whose infrastructure is recorded in this stack, also if the file lacks them.
+
+    The engine keeps the settings of a stack in its work folder as long as the stack exists.
+    """
+    stack = quote(project.stack, safe="")
+    settings = f"Pulumi.{project.stack.rpartition('/')[2]}.yaml"
+    return {unquote(file.parent.parent.name) for file in _infrastructure_dir(project).glob(f"*/{stack}/{settings}")}
+
+
+def _infrastructure_dir(project: Project) -> Path:
+    return project.folder / Path(project.settings.infrastructure.work_dir or _WORK_DIR).expanduser()
 
 
 def _absolute(backend_url: str | None, folder: Path) -> str | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dstream.host.lifecycle.command import run_lifecycle
     from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
     from dstream.host.provider.spec import ProviderSpec
+    from dstream.host.run.attempt import timestamp
     from dstream.host.run.condition import CONDITION_PHASES, Condition, RunPhase
     from dstream.host.run.control_socket import ask_host, socket_path
     from dstream.host.run.job import (
@@ -45,6 +46,7 @@ _MODULES = {
     "run_lifecycle": "dstream.host.lifecycle.command",
     "run_task": "dstream.host.run.run",
     "socket_path": "dstream.host.run.control_socket",
+    "timestamp": "dstream.host.run.attempt",
 }
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "run_lifecycle",
     "run_task",
     "socket_path",
+    "timestamp",
 ]
 
 

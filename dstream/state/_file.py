@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -84,6 +84,11 @@ class FileStore:
                 "state.write_failed", f"cannot delete the state file {self.path}: {error.strerror}"
             ) from error
         return True
+
+
+def stored_tasks(folder: Path, stack: str) -> set[str]:
+    """Return the names of the tasks that have a checkpoint."""
+    return {unquote(file.stem) for file in (folder / file_name(stack)).glob("*.json")}
 
 
 def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:

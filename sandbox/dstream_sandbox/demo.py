@@ -126,13 +126,14 @@ class _Story:
     def __init__(self, style: Any) -> None:
         self._style = style
 
+        # Before each text: `dstream run` may have drawn its status line.
+        self._erase = "\r\x1b[K" if sys.stderr.isatty() else ""
+
     def chapter(self, text: str) -> None:
-        click.echo(self._style(f"\n{text}", bold=True), err=True)
+        click.echo(self._erase + self._style(f"\n{text}", bold=True), err=True)
 
     def line(self, text: str) -> None:
-        # `dstream run` may have drawn its status line.
-        erase = "\r\x1b[K" if sys.stderr.isatty() else ""
-        click.echo(f"{erase}  {text}", err=True)
+        click.echo(f"{self._erase}  {text}", err=True)
 
 
 @contextlib.contextmanager

@@ -79,7 +79,9 @@ def load(data: Path, rows: int, rate: float | None, seed: int) -> None:
         started = time.monotonic()
         written = workload.Load(connection, seed=seed).run(rows, rate=rate)
     seconds = time.monotonic() - started
-    show(f"{written.total} rows changed in {written.transactions} transactions, {seconds:.1f} s")
+    changed = "1 row" if written.total == 1 else f"{written.total} rows"
+    transactions = "1 transaction" if written.transactions == 1 else f"{written.transactions} transactions"
+    show(f"{changed} changed in {transactions}, {seconds:.1f} s")
 
 
 @contextlib.contextmanager

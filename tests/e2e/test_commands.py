@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -87,6 +88,70 @@ def test_list_shows_tasks_and_their_checkpoints(plain: Callable[[str], DStream])
     (task,) = json.loads(dstream("list", "--json").stdout)["tasks"]
     assert (task["name"], task["input"], task["output"]) == ("count", "counter", "console")
     assert task["stored_at"]
+
+
+def test_list_shows_recorded_tasks_that_the_file_lacks(plain: Callable[[str], DStream]) -> None:
+    dstream = plain(COUNT)
+    dstream("run", "count")
+    recorded = dstream.cwd / ".dstream" / "infra" / "old%2Forders" / "dev" / "Pulumi.dev.yaml"
+    recorded.parent.mkdir(parents=True)
+    recorded.touch()
+    (dstream.cwd / "dstream.hcl").write_text(COUNT.replace('"count"', '"renamed"', 1))
+    listed = json.loads(dstream("list", "--json").stdout)
+    assert [task["name"] for task in listed["tasks"]] == ["renamed"]
+    assert listed["removed"] == [
+        {"name": "count", "checkpoint": True, "infrastructure": False},
+        {"name": "old/orders", "checkpoint": False, "infrastructure": True},
+    ]
+    assert dstream("list").stdout.splitlines()[1:] == [
+        "",
+        "Recorded in stack dev, but not in dstream.hcl:",
+        "count        checkpoint",
+        "old/orders   infrastructure",
+    ]
+
+
+def completed(dstream: DStream, *words: str) -> list[str]:
+    """What bash offers for the last word."""
+    line = {"COMP_WORDS": " ".join(["dstream", *words]), "COMP_CWORD": str(len(words))}
+    env = {**dstream.env, **line, "_DSTREAM_COMPLETE": "bash_complete"}
+    done = DStream(dstream.cwd, env)()
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "co"), ("plan", "co"), ("state", "show", "co"), ("unlock", "co"), ("doctor", "co")], ids=" ".join
+)
+def test_task_names_are_completed(words: tuple[str, ...], plain: Callable[[str], DStream]) -> None:
+    assert completed(plain(COUNT), *words) == ["plain,count"]
+
+
+def test_completion_reads_the_given_file_and_leaves_out_tasks_already_named(plain: Callable[[str], DStream]) -> None:
+    dstream = plain(COUNT)
+    (dstream.cwd / "dstream.hcl").rename(dstream.cwd / "other.hcl")
+    assert completed(dstream, "run", "co") == []
+    assert completed(dstream, "-c", "other.hcl", "run", "co") == ["plain,count"]
+    assert completed(dstream, "run", "-c", "other.hcl", "count", "co") == []
+    (dstream.cwd / "other.hcl").write_text("task {")
+    assert completed(dstream, "-c", "other.hcl", "run", "co") == []
+
+
+def test_provider_names_are_completed(plain: Callable[[str], DStream]) -> None:
+    assert "plain,console" in completed(plain(COUNT), "provider", "show", "con")
+
+
+def test_a_missing_variables_file_is_explained(plain: Callable[[str], DStream]) -> None:
+    done = plain(COUNT)("validate", "--var-file", "nope")
+    assert done.returncode == 3
+    assert "nope not found" in done.stderr
+    assert "--var-file" in done.stderr
+
+
+def test_times_in_the_run_document_are_utc_with_milliseconds(plain: Callable[[str], DStream]) -> None:
+    done = json.loads(plain(COUNT)("run", "count", "--json").stdout)
+    for name in ("started_at", "ended_at"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", done[name])
 
 
 def test_validate_accepts_a_valid_file(plain: Callable[[str], DStream]) -> None:

@@ -131,3 +131,19 @@ def test_the_hard_limit_of_open_files_is_an_error_with_its_fix(counters: DStream
     assert "[run.crashed]" not in done.stderr
     assert "Too many open files" in done.stderr
     assert "ulimit -Hn" in done.stderr
+
+
+def test_several_tasks_end_with_a_total_and_the_next_command_says_all(tmp_path: Path) -> None:
+    task = (
+        'task "t%d" {\n  input {\n    provider = "counter"\n  }\n  output {\n    provider = "test_infrastructure"\n'
+        '    config {\n      file      = "%d.json"\n      resources = { a = {}, b = {} }\n    }\n  }\n}\n'
+    )
+    (tmp_path / "dstream.hcl").write_text("".join(task % (number, number) for number in range(2)))
+    dstream = DStream(tmp_path)
+    planned = dstream("plan", "--all").stdout
+    assert planned.endswith("\nPlan for 2 tasks: 4 create.\n\nNext: dstream init --all\n")
+    assert "\n2 tasks: created 4 in " in dstream("init", "--all", "--yes").stdout
+    assert "\nPlan for 2 tasks: no changes, 4 unchanged.\n" in dstream("plan", "--all").stdout
+    saved = dstream("plan", "--all", "--destroy", "--out", "plan.json").stdout
+    assert saved.endswith("\nNext: dstream destroy --plan plan.json\n")
+    assert "\nPlan for 2 tasks: 4 delete.\n" in saved

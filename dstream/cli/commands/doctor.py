@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from dstream.cli.commands.doctor_checks import Finding, Mark, ask_task, engine, state_folder
+from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
 from dstream.cli.view.plan import Paint, painter
@@ -27,7 +28,7 @@ _MACHINE = "this machine"
 @click.command(
     epilog="\b\nExamples:\n  dstream doctor\n  dstream doctor orders --json\n  dstream doctor --install --yes"
 )
-@click.argument("tasks", nargs=-1, metavar="[TASK...]")
+@click.argument("tasks", nargs=-1, metavar="[TASK...]", shell_complete=task_names)
 @click.option("--install", is_flag=True, help="Install the Pulumi engine if it is missing.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal.")
 @with_options

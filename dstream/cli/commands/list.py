@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from dstream.cli.options import Options, with_options
-from dstream.cli.project import load_project
+from dstream.cli.project import load_project, recorded_infrastructure
 from dstream.cli.render import show_errors
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
-from dstream.state import FileStore, StoredState
+from dstream.state import FileStore, StoredState, stored_tasks
 
 
 @click.command("list", epilog="\b\nExample:\n  dstream list --json")
 @with_options
 def list_tasks(options: Options) -> int:
-    """List the tasks in the file with their providers and last checkpoint.
+    """List the tasks with their providers and last checkpoint, and recorded tasks that the file lacks.
 
     A checkpoint that cannot be read is reported after the list, and gives its exit code.
     """
     project = load_project(options, only=())
     listed = [_Listed.of(project, task) for task in project.tasks.values()]
+    removed = _removed(project)
     if options.as_json:
-        click.echo(json.dumps({"schema_version": 1, "tasks": [each.document() for each in listed]}))
-    elif not listed:
-        click.echo(f"{project.path} has no tasks.")
+        tasks = [each.document() for each in listed]
+        click.echo(json.dumps({"schema_version": 1, "tasks": tasks, "removed": removed}))
     else:
-        width = max(len(each.task.name) for each in listed)
-        for each in listed:
-            providers = f"{each.task.input.label} → {each.task.output.label}"
-            click.echo(f"{each.task.name:<{width}}   {providers}   {each.checkpoint}")
+        _show(project, listed, removed)
     errors = [each.error for each in listed if each.error]
     for error in errors:
         options.repeat_in(error)
@@ -72,3 +70,27 @@ class _Listed:
             "stored_at": self.stored.stored_at if self.stored else None,
             "error": {"code": self.error.code, "message": self.error.message} if self.error else None,
         }
+
+
+def _show(project: Project, listed: Sequence[_Listed], removed: Sequence[Mapping[str, Any]]) -> None:
+    if not listed:
+        click.echo(f"{project.path} has no tasks.")
+    width = max((len(name) for name in [*project.tasks, *(each["name"] for each in removed)]), default=0)
+    for each in listed:
+        providers = f"{each.task.input.label} → {each.task.output.label}"
+        click.echo(f"{each.task.name:<{width}}   {providers}   {each.checkpoint}")
+    if removed:
+        click.echo(f"\nRecorded in stack {project.stack}, but not in {project.path}:")
+    for task in removed:
+        recorded = [kind for kind in ("checkpoint", "infrastructure") if task[kind]]
+        click.echo(f"{task['name']:<{width}}   {', '.join(recorded)}")
+
+
+def _removed(project: Project) -> list[dict[str, Any]]:
+    """Return the tasks that the file lacks, with what is recorded of them."""
+    checkpoints = stored_tasks(project.state_dir, project.stack)
+    infrastructure = recorded_infrastructure(project)
+    return [
+        {"name": name, "checkpoint": name in checkpoints, "infrastructure": name in infrastructure}
+        for name in sorted((checkpoints | infrastructure) - project.tasks.keys())
+    ]

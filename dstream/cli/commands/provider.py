@@ -20,6 +20,7 @@ from dstream.cli.commands.provider_report import (
     report_line,
     result_lines,
 )
+from dstream.cli.completing import provider_names
 from dstream.cli.options import Options, with_options
 from dstream.config.schema.reference import settings_of
 from dstream.errors import ConfigError, exit_code
@@ -44,7 +45,7 @@ def provider() -> None:
     "  dstream provider test counter --json\n"
     "  dstream provider test ./my-output --config config.json --lifecycle"
 )
-@click.argument("provider", metavar="PROVIDER|PATH")
+@click.argument("provider", metavar="PROVIDER|PATH", shell_complete=provider_names)
 @click.option("--role", type=click.Choice(["input", "output"]), help="Required role (default: any).")
 @click.option(
     "--config",
@@ -123,7 +124,7 @@ def list_providers(options: Options) -> None:
 
 
 @provider.command(epilog="\b\nExample:\n  dstream provider show servicebus")
-@click.argument("provider", metavar="PROVIDER|PATH")
+@click.argument("provider", metavar="PROVIDER|PATH", shell_complete=provider_names)
 @with_options
 def show(options: Options, provider: str) -> None:
     """Show the settings of a provider: type, default, description, and which are secret."""

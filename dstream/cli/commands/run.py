@@ -17,6 +17,7 @@ from dstream import streams
 from dstream.cli.commands import metrics_option
 from dstream.cli.commands.stdout_output import stdout_spec, when_unread
 from dstream.cli.commands.task_runs import Ended, TaskRuns
+from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
 from dstream.cli.stopping import stopped_by_signals
@@ -25,7 +26,7 @@ from dstream.config import Project, Task
 from dstream.config.model import ROLES
 from dstream.config.units import seconds
 from dstream.errors import DStreamError
-from dstream.host import Job, ProviderSpec, RestartPolicy, RunSummary
+from dstream.host import Job, ProviderSpec, RestartPolicy, RunSummary, timestamp
 
 _UNLIMITED = 1 << 62
 _DRAINING = "Draining: delivering the rows already read, for at most 25 s."
@@ -59,7 +60,7 @@ class _Wanted:
     "  dstream run --all --fail-fast\n"
     "  dstream run orders --output - --from latest | jq .data"
 )
-@click.argument("tasks", metavar="TASK...", nargs=-1)
+@click.argument("tasks", metavar="TASK...", nargs=-1, shell_complete=task_names)
 @click.option("--all", "all_tasks", is_flag=True, help="Run all tasks in the file concurrently.")
 @click.option("--fail-fast", is_flag=True, help="When one task fails, drain and stop the others.")
 @click.option("--once", is_flag=True, help="Read up to the current end of the source, then exit.")
@@ -180,8 +181,8 @@ def _document(ended: Ended) -> dict[str, Any]:
     assert isinstance(outcome, RunSummary)
     return {
         **document,
-        "started_at": outcome.started_at.isoformat(),
-        "ended_at": outcome.ended_at.isoformat(),
+        "started_at": timestamp(outcome.started_at),
+        "ended_at": timestamp(outcome.ended_at),
         "phase": outcome.progress.condition.phase,
         "drained": outcome.drained,
         "rows": outcome.rows,

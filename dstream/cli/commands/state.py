@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
 from dstream.errors import ConfigError
@@ -26,7 +27,7 @@ def state() -> None:
 
 
 @state.command(epilog="\b\nExample:\n  dstream state show orders --json")
-@click.argument("task")
+@click.argument("task", shell_complete=task_names)
 @with_options
 def show(task: str, options: Options) -> None:
     """Show TASK's checkpoint."""
@@ -43,7 +44,7 @@ def show(task: str, options: Options) -> None:
 
 
 @state.command(epilog="\b\nExample:\n  dstream state export orders > orders.json")
-@click.argument("task")
+@click.argument("task", shell_complete=task_names)
 @with_options
 def export(task: str, options: Options) -> None:
     """Write TASK's checkpoint to stdout in the format that `dstream state set` reads."""
@@ -55,7 +56,7 @@ def export(task: str, options: Options) -> None:
 
 
 @state.command("set", epilog="\b\nExample:\n  dstream state set orders orders.json")
-@click.argument("task")
+@click.argument("task", shell_complete=task_names)
 @click.argument("file", type=click.File("rb"))
 @_CONFIRMED
 @with_options
@@ -74,7 +75,7 @@ def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool
 
 
 @state.command(epilog="\b\nExample:\n  dstream state rm orders --yes")
-@click.argument("task")
+@click.argument("task", shell_complete=task_names)
 @_CONFIRMED
 @with_options
 def rm(task: str, options: Options, *, is_confirmed: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, task_of
 from dstream.errors import ConfigError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="\b\nExamples:\n  dstream unlock orders\n  dstream unlock orders --yes")
-@click.argument("task", metavar="TASK")
+@click.argument("task", metavar="TASK", shell_complete=task_names)
 @click.option("--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal.")
 @with_options
 def unlock(task: str, options: Options, *, yes: bool) -> int:

@@ -99,7 +99,8 @@ def _show(flags: Flags, options: Options) -> int:
     report.plans(answers)
     changed = [answer.task for answer in answers if answer.has_changes]
     if changed:
-        command = ["dstream", shown.command, *changed, "--plan", str(flags.show), *options.again]
+        named = changed if flags.tasks else []
+        command = ["dstream", shown.command, *named, "--plan", str(flags.show), *options.again]
         report.hint(f"\nCreated {shown.created}. Next: {' '.join(command)}")
     report.end(answers)
     return exit_code("changes" if changed and flags.detailed_exitcode else "done")
@@ -107,7 +108,9 @@ def _show(flags: Flags, options: Options) -> int:
 
 def _next(flags: Flags, options: Options, tasks: list[str]) -> str:
     """Return the command that applies the plan."""
-    parts = ["dstream", "destroy" if flags.destroy else "init", *tasks]
+    command = "destroy" if flags.destroy else "init"
+    named = [] if flags.out else ["--all"]
+    parts = ["dstream", command, *(named if flags.all_tasks else tasks)]
     if flags.out:
         return " ".join([*parts, "--plan", str(flags.out), *options.again])
     parts += [f"--target {name}" for name in flags.target]

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.config.units import seconds
 from dstream.protocol.lifecycle import LifecycleOptions
@@ -79,7 +80,7 @@ def _duration(context: click.Context, option: click.Parameter, value: str) -> fl
 _PATH = click.Path(path_type=Path)
 _OF_ALL = ("tasks", "all_tasks", "target", "parallel", "markdown", "json_stream")
 _FLAGS: dict[str, Callable[[Any], Any]] = {
-    "tasks": click.argument("tasks", nargs=-1, metavar="TASK..."),
+    "tasks": click.argument("tasks", nargs=-1, metavar="TASK...", shell_complete=task_names),
     "all_tasks": click.option("--all", "all_tasks", is_flag=True, help="All tasks with infrastructure."),
     "target": click.option(
         "--target", multiple=True, metavar="NAME", help="Limit the operation to this resource; may be repeated."

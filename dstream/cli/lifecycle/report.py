@@ -17,7 +17,7 @@ from dstream.cli.options import Options
 from dstream.cli.render import show_errors
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.markdown import markdown_of
-from dstream.cli.view.plan import painter, plan_view, result_line
+from dstream.cli.view.plan import counts, painter, plan_view, result_line
 from dstream.cli.view.status import status_view
 from dstream.cli.view.stream import StreamView
 from dstream.errors import SystemFault
@@ -60,6 +60,12 @@ class CommandReport:
         click.echo()
         for answer in answers:
             self._show_result(answer, names_task=len(answers) > 1)
+        changed = [answer for answer in answers if any(each.phase != "planned" for each in answer.resources)]
+        if len(changed) > 1:
+            began_s = min(answer.ended_s - answer.elapsed_s for answer in changed)
+            resources = [each for answer in changed for each in answer.resources]
+            total = result_line(resources, max(answer.ended_s for answer in changed) - began_s)
+            click.echo(f"\n{len(changed)} tasks: {total[0].lower()}{total[1:]}")
 
     def statuses(self, answers: Sequence[Answer], streams: Sequence[StreamView]) -> None:
         if not self._is_text:
@@ -121,6 +127,9 @@ class CommandReport:
                 )
             click.echo(f"{chr(10) if index else ''}{head}\n\n{body}", file=stream, nl=False)
             index += 1
+        resources = [each for answer in answers if answer.is_success for each in answer.resources]
+        if index > 1 and resources:
+            click.echo(f"\nPlan for {index} tasks: {counts(resources)}.", file=stream)
 
     def _show_result(self, answer: Answer, *, names_task: bool) -> None:
         outcome = answer.outcome

@@ -14,7 +14,7 @@ from dstream.config.values.functions import functions
 from dstream.config.values.key_vault_secret import KeyVaultSecret, NoKeyVault
 from dstream.config.values.scope import Scope
 from dstream.config.values.values import Value
-from dstream.errors import ConfigError
+from dstream.errors import ConfigError, SourceLocation
 
 
 class _NoKeyVaultHere(NoKeyVault):
@@ -35,6 +35,11 @@ def load_variables(
     complaints = Complaints()
     values: dict[str, Value] = {}
     with complaints.collecting():
+        if not path.exists():
+            place = SourceLocation(str(path))
+            raise ConfigError(
+                "config.file", f"{path} not found", place=place, hint="Check the path given with --var-file."
+            )
         around = Environment(environ, path.parent.absolute(), now, _NoKeyVaultHere())
         source, body = parsed(path, environ, now)
         reader = BodyReader(source, body, "", Scope(functions(around)), complaints)

@@ -217,7 +217,7 @@ class Streaming:
             lag_ms=progress.lag_ms,
             in_flight=progress.rows_relayed - progress.rows_settled,
             rejected=progress.rows_rejected,
-            checkpoint=progress.last_seq,
+            checkpoints=progress.checkpoints_stored,
             restarts=progress.restarts,
         )
         self._summarised_rows, self._summarised_s = progress.rows_settled, now

@@ -27,7 +27,7 @@ class Console(OutputProvider[Config]):
         if self.config.format == "json":
             sys.stderr.write("".join(line.decode() + "\n" for line in batch.lines))
         else:
-            sys.stderr.write(f"{self._total} rows\n")
+            sys.stderr.write(f"{self._total} row{'' if self._total == 1 else 's'}\n")
         sys.stderr.flush()
 
 
