@@ -114,7 +114,7 @@ def test_json_output_is_one_document(place: Place) -> None:
     assert (task["task"], task["status"], task["summary"], task["error"]) == ("t", "success", {"create": 2}, None)
     assert task["resources"][0]["diff"] == [{"path": "max_delivery_count", "old": None, "new": 10}]
     stream = json.loads(place.dstream("status", "t", "--json").stdout)["tasks"][0]["stream"]
-    assert stream == {"checkpoint": None, "run_id": None, "stored_at": None, "running": None}
+    assert stream == {"checkpoint": None, "run_id": None, "stored_at": None, "error": None, "running": None}
 
 
 def test_init_with_a_target_changes_only_that_resource(place: Place) -> None:

@@ -175,7 +175,7 @@ def test_an_output_whose_host_dies_fails(peers: list[Peer]) -> None:
     ("config", "path", "words"),
     [
         ({"intervall": "1s"}, "intervall", "unknown setting"),
-        ({"count": 0}, "count", "Expected"),
+        ({"count": 0}, "count", "must be at least 1"),
         ({"interval": "soon"}, "interval", "not a valid duration"),
     ],
 )
