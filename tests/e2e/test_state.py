@@ -144,7 +144,7 @@ def test_an_unreadable_checkpoint_spoils_only_its_own_task(command: str, counted
     assert "checkpoint unreadable (state.corrupt)" in done.stdout
     assert "count" in done.stdout
     assert "dstream state rm other" in done.stderr
-    (listed,) = (each for each in json.loads(counted(*command.split(), "--json").stdout).values() if type(each) is list)
+    listed = json.loads(counted(*command.split(), "--json").stdout)["tasks"]
     views = {each.get("name") or each["task"]: each.get("stream", each) for each in listed}
     assert views["count"]["stored_at"]
     assert views["count"]["error"] is None
