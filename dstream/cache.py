@@ -14,7 +14,7 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "dstream"
 
 
-def create_folder() -> Path:
+def _create_folder() -> Path:
     """Create the cache folder, for this user only. Raises OSError."""
     if folder().parts[0] == "~":  # a user without a home folder: not a folder named ~
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder()))
@@ -33,15 +33,12 @@ def read(name: str) -> bytes:
 
 def write(name: str, data: bytes) -> None:
     """Replace a file in the cache folder in one step, readable by this user only. Ignore a full or read-only disk."""
-    target = folder() / name
     with contextlib.suppress(OSError):
-        create_folder()
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent)
+        descriptor, temporary = tempfile.mkstemp(dir=_create_folder())
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            os.replace(temporary, target)
+            os.replace(temporary, folder() / name)
         except OSError:
             os.unlink(temporary)
             raise

@@ -1,4 +1,4 @@
-"""The signals that stop a command: the first one in order, the second one at once, each with a line that says so."""
+"""The signals that stop a command: the first one cleanly, the second one immediately, each with a line for the user."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ def test_a_missing_file_reads_as_empty() -> None:
 
 
 def test_a_file_is_replaced_and_readable_by_its_owner_only(folder: Path) -> None:
-    cache.write("sub/a.json", b"1")
-    cache.write("sub/a.json", b"2")
+    cache.write("a.json", b"1")
+    cache.write("a.json", b"2")
 
-    assert cache.read("sub/a.json") == b"2"
-    assert [file.name for file in (folder / "sub").iterdir()] == ["a.json"]
-    assert stat.S_IMODE((folder / "sub" / "a.json").stat().st_mode) == 0o600
+    assert cache.read("a.json") == b"2"
+    assert [file.name for file in folder.iterdir()] == ["a.json"]
+    assert stat.S_IMODE((folder / "a.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 

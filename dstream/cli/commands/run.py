@@ -77,7 +77,7 @@ class _Wanted:
     "--output",
     "to_stdout",
     type=click.Choice(["-"]),
-    help="Write the rows to stdout instead, one JSON object per line. A look, not a delivery: no checkpoint moves.",
+    help="Write the rows to stdout instead, one JSON object per line. For inspection only: stores no checkpoint.",
 )
 @click.option("--no-restart", is_flag=True, help="Exit on the first failure instead of restarting.")
 @click.option(

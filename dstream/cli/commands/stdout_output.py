@@ -30,7 +30,7 @@ def stdout_spec() -> Iterator[ProviderSpec]:
 
 
 def when_unread(stop: Callable[[], object]) -> None:
-    """Call `stop` on another thread as soon as nobody reads stdout anymore, as after `| head`."""
+    """Call `stop` on another thread as soon as the reader of stdout has closed it, e.g. `| head`."""
 
     def watch() -> None:
         poll = select.poll()

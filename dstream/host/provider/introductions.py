@@ -21,7 +21,7 @@ _Key = tuple[tuple[str, ...], str, Role | None, float]
 
 
 class Introductions:
-    """The introductions of one command. Leaving the `with` block abandons those that nobody waited for."""
+    """The introductions of one command. Leaving the `with` block ends those still in progress."""
 
     def __init__(self, cwd: Path | None, *, describe: bool = True) -> None:
         self._cwd = cwd

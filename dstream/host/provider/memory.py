@@ -1,7 +1,6 @@
 """A cache of facts about provider executables that saves waiting in later commands.
 
-The key is the command line with the size and time of its files, so a
-new build is a new executable.
+The key is the command line with the size and time of its files, so a new build is a new executable.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class ProviderProcess:
     def join(self, timeout_s: float, *, closes_stdout: bool) -> None:
         """Wait for the threads and close the pipes. Call it when the process has ended.
 
-        `closes_stdout`: nobody reads stdout anymore. A descriptor that is closed during a read may be reused.
+        `closes_stdout`: stdout has no reader left. A descriptor that is closed during a read may be reused.
         """
         deadline_s = time.monotonic() + timeout_s
         self._waiter.join(timeout_s)

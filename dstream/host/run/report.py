@@ -53,7 +53,7 @@ class RunReport:
         self._tracker.replaced(role)
 
     def enter(self, stage: Stage, reason: str = "") -> None:
-        """Change the condition, and tell the caller at once."""
+        """Change the condition and report it immediately."""
         self._tracker.enter(stage, self._redactor.text(reason))
         self.progress(replace(self._last, condition=self.condition))
 
@@ -103,7 +103,7 @@ class RunReport:
             self._events.progress(progress)
 
     def tick(self, figures: Callable[[], Progress]) -> Progress | None:
-        """Tell the caller the figures if they are due, or if the condition has changed. Returns what was told."""
+        """Report the figures if they are due or the condition has changed, and return them; otherwise None."""
         before, after = self._last.condition, self.condition
         if after == before and self._clock() - self._last_s < self._progress_every_s:
             return None

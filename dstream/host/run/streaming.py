@@ -110,7 +110,7 @@ class Streaming:
                 self._look_at_exit(side)
 
     def _look_at_exit(self, side: AnySide) -> None:
-        """Log at once an exit that ends the pair: what follows from it is known only when both providers are gone."""
+        """Log an exit that ends the pair immediately: its consequences are known only when both providers are gone."""
         if side.process.exit_code and not self._checkpoints.is_complete and not side.reader.expects_end:
             self._is_broken = True
             how = failures.ending(side.process.exit_code)
