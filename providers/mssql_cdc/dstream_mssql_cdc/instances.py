@@ -160,7 +160,7 @@ def gap_error(found: Sequence[Gap]) -> RefusedError:
     others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return RefusedError(
         "mssql.gap",
-        f"CDC cleanup removed changes of {gap.table}{others} before they were read: needed from LSN "
+        f"CDC cleanup may have removed unread changes of {gap.table}{others}: needed from LSN "
         f"{gap.wanted.hex()}, but capture instance {gap.instance} begins at {gap.start_lsn.hex()}",
         hint='Skip them with on_gap = "continue", or start over with `--reset --from POSITION`. '
         "To keep changes longer, run: EXEC sys.sp_cdc_change_job @job_type = N'cleanup', "
