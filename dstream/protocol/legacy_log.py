@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dstream.protocol.messages import UNREADABLE
+
 _LEVELS = {
     "trace": "debug",
     "debug": "debug",
@@ -47,7 +49,7 @@ def legacy_log(line: bytes) -> LegacyLog | None:
         return None
     try:
         found = _decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     if _ENVELOPE & found.keys():
         return None

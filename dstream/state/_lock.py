@@ -68,7 +68,7 @@ class TaskLock:
         """Return the recorded holder; None if the lock is free."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=TaskLockHolder)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def _locked(self) -> LockedError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.start import check
@@ -15,5 +15,6 @@ from tests.fuzz.streams import pieces
     st.lists(st.integers(1, 80), max_size=3),
     st.integers(0, 3),
 )
+@example(b'{"dstream":"log","level":"info","event":"x","more":"\xff"}\n', [], 0)
 def test_any_bytes_yield_lines_in_order_or_a_documented_error(data: bytes, cuts: list[int], asked_after: int) -> None:
     check(data, cuts, asked_after=asked_after)

@@ -28,6 +28,9 @@ _DIGEST_CHARS = 32
 _SHOWN = 80
 _CONTENT_TYPE = "application/json"
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a row that is not JSON, not UTF-8, nested too deeply, or has the wrong shape."""
+
 _decode_data = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -55,12 +58,12 @@ class Router:
         routing = self._routing
         try:
             envelope = self._decode(line)
-        except msgspec.DecodeError as error:
+            metadata = envelope.metadata or self._no_metadata
+            session = self._key_session(metadata, envelope.data) if routing.session == "key" else None
+        except _UNREADABLE as error:
             raise DataError(
-                "servicebus.bad_line", f"a line from the input is not a JSON object: {error}: {_start(line)}"
+                "servicebus.bad_line", f"a line from the input is not a valid event: {error}: {_start(line)}"
             ) from error
-        metadata = envelope.metadata or self._no_metadata
-        session = self._key_session(metadata, envelope.data) if routing.session == "key" else None
         target = self._target(metadata, session)
         body = line if routing.body == "envelope" else _data(envelope.data, line)
         given = metadata.Id if routing.message_id is None else self._render(routing.message_id, metadata)

@@ -34,6 +34,8 @@ def test_a_level_and_a_message_make_a_log_line(line: bytes, level: str, message:
         b'{"level":"info"}',
         b'{"level":"info","msg":1}',
         b'{"level":"info","msg":"broken"',
+        b'{"level":"info","msg":"\xff"}',
+        b'{"level":"info","msg":"x","more":"\xff"}',
         b"level: info",
     ],
 )

@@ -130,6 +130,18 @@ def test_messages_with_a_partition_key_have_their_own_lane() -> None:
     [
         ({}, b"prose", "servicebus.bad_line"),
         ({}, b"[1]", "servicebus.bad_line"),
+        ({"queue": "{table}"}, b'{"metadata":{"TableName":"\xff"}}', "servicebus.bad_line"),
+        (
+            {"queue": "{table}"},
+            b'{"metadata":{"TableName":' + b"[" * 20_000 + b"]" * 20_000 + b"}}",
+            "servicebus.bad_line",
+        ),
+        ({"session": "key"}, b'{"data":5,"metadata":{"Key":["Id"],"TableName":"dbo.Cars"}}', "servicebus.bad_line"),
+        (
+            {"session": "key"},
+            b'{"data":{"Id":"\xff"},"metadata":{"Key":["Id"],"TableName":"dbo.Cars"}}',
+            "servicebus.bad_line",
+        ),
         ({"queue": "{table}"}, b'{"data":{}}', "servicebus.field_missing"),
         ({"queue": "{TableName}"}, line(TableName="a b"), "servicebus.bad_entity_name"),
         ({"session": "table"}, b'{"data":{}}', "servicebus.field_missing"),

@@ -32,6 +32,15 @@ def test_a_second_holder_gets_an_error_that_names_the_first(tmp_path: Path) -> N
         pass
 
 
+def test_a_damaged_note_names_no_holder(tmp_path: Path) -> None:
+    path = tmp_path / "orders.lock"
+    with TaskLock(path, "orders", SINCE):
+        path.write_bytes(path.read_bytes().replace(b'"user":"', b'"user":"\xff'))
+        assert TaskLock.holder(path) is None
+        with pytest.raises(LockedError, match="by another run"), TaskLock(path, "orders", SINCE):
+            pass
+
+
 def test_the_kernel_releases_the_lock_of_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "orders.lock"
     code = (
