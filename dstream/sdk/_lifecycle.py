@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import signal
 import threading
-import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from dstream.errors import DStreamError, SystemFault
+from dstream.errors import DStreamError
 from dstream.protocol.lifecycle import LifecycleCommand, LifecycleResult, ListedResource
 from dstream.protocol.messages import Diagnostic, ErrorBody, Stop, decode_control, encode
 from dstream.protocol.messages import Difference as DifferenceLine
@@ -31,6 +30,7 @@ from dstream.sdk._infrastructure import (
 )
 from dstream.sdk._infrastructure import Result as Outcome
 from dstream.sdk._stream import Stop as StopSign
+from dstream.sdk._unhandled import unhandled
 
 
 class LifecycleRun:
@@ -51,8 +51,7 @@ class LifecycleRun:
         except DStreamError as error:
             result = failed(error, self._ended)
         except Exception as error:  # noqa: BLE001 - completed steps must be reported, whatever failed
-            traceback.print_exc()
-            result = failed(SystemFault("provider.crashed", f"{type(error).__name__}: {error}"), self._ended)
+            result = failed(unhandled(error), self._ended)
         self._channel.send(encode(result))
         return result.status == "Success"
 

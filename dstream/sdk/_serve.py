@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import traceback
@@ -26,6 +27,7 @@ from dstream.sdk._config import config_schema, decode_config
 from dstream.sdk._infrastructure import manages_infrastructure
 from dstream.sdk._provider import InputProvider, OutputProvider
 from dstream.sdk._telemetry import StderrTelemetry, Telemetry
+from dstream.sdk._unhandled import unhandled
 
 AnyProvider = InputProvider[Any] | OutputProvider[Any]
 
@@ -56,8 +58,7 @@ class _Service:
         except DStreamError as error:
             self._report(error)
         except Exception as error:  # noqa: BLE001 - the outermost frame: any failure must be reported to the host
-            traceback.print_exc()
-            self._report(SystemFault("provider.crashed", f"{type(error).__name__}: {error}"))
+            self._report(unhandled(error))
         else:
             return 0
         return 1
@@ -138,8 +139,13 @@ class _Service:
             self._channel.send(encode(Status("ready")))
             self._ready = True
             stream()
-        finally:
+        except BaseException:
+            with contextlib.suppress(Exception):  # often a consequence of the first error, which must not be hidden
+                provider.close()
+            raise
+        else:
             provider.close()
+        finally:
             life.end()
 
     def _report(self, error: DStreamError) -> None:

@@ -20,7 +20,7 @@ _FINAL = frozenset(
 _MOST_DOUBLINGS = 32
 MOST_CRASHES = 3
 """How often a program may fail in the same way at the same position before the run ends."""
-_CONDITIONS = frozenset({"state.write_failed", "provider.silent", "provider.not_ready"})
+_CONDITIONS = frozenset({"state.write_failed", "system.failed", "provider.silent", "provider.not_ready"})
 """System faults that the machine may cause and overcome: a full disk, a high load. All others are crashes."""
 
 

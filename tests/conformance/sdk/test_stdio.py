@@ -256,6 +256,25 @@ def test_print_goes_to_stderr_and_an_exception_is_reported(peers: list[Peer], tm
     assert "hello there" in peer.stderr()
 
 
+def test_a_failed_close_does_not_hide_the_error_of_the_start(peers: list[Peer], tmp_path: Path) -> None:
+    (tmp_path / "half.py").write_text(
+        "import msgspec\n"
+        "from dstream.sdk import InputProvider, StdioProviderHost\n"
+        "class Config(msgspec.Struct): pass\n"
+        "class Half(InputProvider[Config]):\n"
+        "    def start(self): self.file = open('/nowhere/rows.csv')\n"
+        "    def close(self): self.file.close()\n"
+        "StdioProviderHost(Half).run()\n"
+    )
+    peer = start(peers, [sys.executable, str(tmp_path / "half.py")])
+    peer.read()
+    peer.write(command({}), WELCOME)
+    (line,) = peer.rest()
+    assert (line["status"], line["error"]["code"]) == ("error", "system.failed")
+    assert line["message"] == "No such file or directory: /nowhere/rows.csv"
+    assert peer.stderr() == ""
+
+
 def test_rows_after_the_last_checkpoint_are_an_error(peers: list[Peer], tmp_path: Path) -> None:
     (tmp_path / "loose.py").write_text(
         "import msgspec\n"

@@ -136,6 +136,7 @@ def test_progress_or_another_error_between_crashes_starts_the_count_over() -> No
         LOST,
         UnreachableError("sql.down", "no answer"),
         SystemFault("state.write_failed", "No space left on device"),
+        SystemFault("system.failed", "No space left on device: /exports/orders.csv"),
         SystemFault("provider.silent", "silent for 60 s"),
         SystemFault("provider.not_ready", "no hello within 60 s"),
     ],
