@@ -168,6 +168,7 @@ class _Reading:
                 self._scope.locals[attribute.name] = self._scope.define(
                     f"local.{attribute.name}", place, partial(reader.evaluate, attribute)
                 )
+                self._scope.written_locals[attribute.name] = reader.source, attribute.value
             elif reader.attribute(attribute.name) is attribute:  # the reader reports those within one block
                 message = f'the local "{attribute.name}" is set twice (first at {first.place})'
                 self._complaints.add(ConfigError("config.duplicate", message, place=place))

@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from dstream.config.blocks.complaints import Complaints
+from dstream.config.blocks.written_settings import Written, written_settings
 from dstream.config.hcl.problem import Problem, did_you_mean
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Attribute, Block, Body, Expression, Literal, ObjectOf, TupleOf
@@ -47,6 +49,7 @@ class ProviderConfig:
         self._scope = scope
         self._settings: dict[str, NamedValue] = {}
         self._expression: NamedValue | None = None
+        self._written: Written | None = None
 
     def read_block(self, body: Body, complaints: Complaints) -> None:
         """Read `config { ... }`."""
@@ -67,6 +70,7 @@ class ProviderConfig:
                 self._set_once(str(key.value), key.at, item, complaints)
             return
         place = self._source.place(value.at, self._block)
+        self._written = self._source, value
         self._expression = self._scope.define(self._name, place, lambda: self._map(value))
 
     def member(self, name: str, at: int) -> Value | MemberLookup:
@@ -86,17 +90,22 @@ class ProviderConfig:
     def whole(self, at: int = 0, *, defer_unset: bool = False) -> dict[str, Value]:
         """Return all settings. Raises ConfigErrors with every error. `defer_unset`: omit settings that need an unset
         environment variable, and keep their errors in `unset`."""
+        definitions = self._settings
         if self._expression is not None:
             try:
                 found = self._expression.value()
             except Unread:
                 self.unread = frozenset({""})
                 return {}
-            assert isinstance(found, dict)
-            return {name: value for name, value in found.items() if value is not None}
+            except (ConfigError, ConfigErrors) as error:
+                if not defer_unset or not is_unset(error) or not (definitions := self._one_by_one()):
+                    raise
+            else:
+                assert isinstance(found, dict)
+                return {name: value for name, value in found.items() if value is not None}
         complaints = Complaints()
         settings: dict[str, Value] = {}
-        for name, definition in self._settings.items():
+        for name, definition in definitions.items():
             with complaints.collecting():
                 try:
                     settings[name] = definition.value()
@@ -108,6 +117,20 @@ class ProviderConfig:
                     self.unset[name] = error
         complaints.raise_if_any()
         return {name: value for name, value in settings.items() if value is not None}
+
+    def _one_by_one(self) -> dict[str, NamedValue]:
+        """Return the settings inside `config = local.common`; none if they cannot be told apart."""
+        assert self._written is not None
+        return {
+            name: self._scope.define(
+                f"{self._name}.{name}",
+                source.place(expression.at, self._block),
+                partial(self._evaluate, expression, child_path("", name), source),
+            )
+            for name, (source, expression) in (
+                written_settings(self._written, self._scope.written_locals) or {}
+            ).items()
+        }
 
     def _set_once(self, name: str, at: int, expression: Expression, complaints: Complaints) -> None:
         if name in self._settings:
@@ -124,11 +147,12 @@ class ProviderConfig:
         self._settings[name] = self._scope.define(f"{self._name}.{name}", place, compute)  # type: ignore[arg-type]
         self.places.names.setdefault(child_path("", name), place)
 
-    def _evaluate(self, expression: Expression, path: str) -> Value:
-        value = self._scope.evaluate(self._source, expression, self._block)
+    def _evaluate(self, expression: Expression, path: str, source: SourceFile | None = None) -> Value:
+        source = source or self._source
+        value = self._scope.evaluate(source, expression, self._block)
         wrong = _not_json(value)
         if wrong:
-            place = self._source.place(expression.at, self._block)
+            place = source.place(expression.at, self._block)
             raise ConfigError("config.type", f"{path} {wrong}", place=place)
         return value
 

@@ -91,6 +91,7 @@ class Scope:
         self.trail: list[NamedValue] = []
         self.variables: dict[str, NamedValue] = {}
         self.locals: dict[str, NamedValue] = {}
+        self.written_locals: dict[str, tuple[SourceFile, Expression]] = {}
         self.tasks: dict[str, Value | MemberLookup] = {}
         self._roots: dict[str, MemberLookup] = {
             "var": Group("variable", self.variables),

@@ -30,10 +30,14 @@ def described(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def project(folder: Path, settings: str) -> Project:
+    return project_of(folder, f"config {{\n{settings}\n    }}")
+
+
+def project_of(folder: Path, config: str, other_blocks: str = "") -> Project:
     file = folder / "dstream.hcl"
     file.write_text(
-        f'task "t" {{\n  input {{\n    provider = "counter"\n  }}\n'
-        f'  output {{\n    provider = "x"\n    config {{\n{settings}\n    }}\n  }}\n}}\n'
+        f'{other_blocks}task "t" {{\n  input {{\n    provider = "counter"\n  }}\n'
+        f'  output {{\n    provider = "x"\n    {config}\n  }}\n}}\n'
     )
     return load(file, environ={}, defer_unset=True)
 
@@ -44,6 +48,37 @@ def test_an_unset_setting_that_only_run_needs_is_left_out(settings: str, tmp_pat
     name = "subject" if "subject" in settings else "key"
     ignored = unset.left_out(loaded, [loaded.tasks["t"]])
     assert ignored == {"t": [f"{name} ignored: the environment variable A is not set"]}
+
+
+@pytest.mark.parametrize(
+    "config", ["local.all", "all", "merge(local.all, {namespace = local.name})", "merge({subject = 1}, local.all)"]
+)
+def test_the_settings_in_a_local_are_left_out_one_by_one(config: str, tmp_path: Path) -> None:
+    loaded = project_of(
+        tmp_path,
+        f"config = {config}",
+        'locals {\n  name = "n"\n  rest = {subject = env("A"), namespace = local.name}\n  all = merge(rest)\n}\n',
+    )
+    ignored = unset.left_out(loaded, [loaded.tasks["t"]])
+    assert ignored == {"t": ["subject ignored: the environment variable A is not set"]}
+    assert loaded.tasks["t"].output.config == {"namespace": "n"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        'merge(local.all, env("A"))',
+        'merge(local.all, {(env("A")) = 1})',
+        'env("A") == "x" ? local.all : {}',
+        "{for k, v in local.all : k => v}",
+    ],
+)
+def test_a_config_whose_settings_cannot_be_told_apart_is_an_error_while_a_variable_is_unset(
+    config: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        project_of(tmp_path, f"config = {config}", 'locals {\n  all = {subject = env("A")}\n}\n')
+    assert caught.value.code == "config.env_unset"
 
 
 @pytest.mark.parametrize(
