@@ -107,7 +107,7 @@ def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
         if not bytes(stored.state).startswith(b"{"):
             raise msgspec.ValidationError("`state` is not an object")
         return stored
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError("state.corrupt", f"the state {source} is not valid: {error}", hint=hint) from error
 
 

@@ -6,14 +6,12 @@ import contextlib
 import queue
 import resource
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dstream.cli.view.progress import TaskLog
-from dstream.errors import DStreamError, SystemFault, exit_code, of_os_error
+from dstream.errors import DStreamError, exit_code
 from dstream.host import Job, RunSummary, StopRequest, run_task
-from dstream.redact import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +83,6 @@ class _TaskRun(threading.Thread):
             outcome = run_task(self._job, events=self._log, stop=self.stop)
         except DStreamError as error:
             outcome = error
-        except OSError as error:  # the machine's fault, not a bug
-            outcome = of_os_error(error)
-        except BaseException as error:  # noqa: BLE001  # a bug that one task hits must not end the others
-            outcome = _defect(self._job, error)
         self._runs.over(Ended(self._job, outcome, self._log.was_running, self._runs.signal))
 
 
@@ -97,14 +91,3 @@ def _allow_many_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # macOS allows fewer than its hard limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _defect(job: Job, error: BaseException) -> DStreamError:
-    fault = SystemFault(
-        "run.crashed",
-        f'task "{job.task}" crashed because of a bug in DStream: {type(error).__name__}: {error}',
-        hint="Please report this bug with the output above.",
-        details="".join(traceback.format_exception(error)).splitlines(),
-    )
-    secrets = job.input.secrets | job.output.secrets
-    return Redactor(secrets=secrets, configs=(job.input.config, job.output.config)).error(fault)

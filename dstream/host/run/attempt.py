@@ -15,6 +15,7 @@ from dstream.host.provider.described import learn_settings
 from dstream.host.provider.link import MustRestart
 from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
+from dstream.host.run.faults import fault_of
 from dstream.host.run.job import Job, Progress, StopRequest
 from dstream.host.run.ledger import Settled
 from dstream.host.run.limits import Limits
@@ -237,8 +238,8 @@ class Attempt:
     def _is_urgent(self) -> bool:
         return self._context.stop.is_urgent
 
-    def _state_failed(self, error: DStreamError) -> None:
-        self._mailbox.put(Failed(None, error))
+    def _state_failed(self, error: Exception) -> None:
+        self._mailbox.put(Failed(None, fault_of(error, self._job.task)))
 
     def _cause(self, pair: Pair, role: Role) -> DStreamError:
         """End the pair and return the cause of the loss: the provider's own error if it sent one."""

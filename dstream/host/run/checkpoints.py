@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dstream.errors import DStreamError
 from dstream.host.run.ledger import Ledger, Settled
 from dstream.protocol.messages import Ack, Checkpoint, End
 
@@ -30,7 +29,7 @@ class Counts:
 
 
 class Checkpoints(threading.Thread):
-    """Calls `store` to make a settled state durable (it may raise DStreamError), then `stored`, in order.
+    """Calls `store` to make a settled state durable (an exception goes to `failed`), then `stored`, in order.
 
     `store` returns False if there is nothing to store because the input keeps its own position.
     """
@@ -39,7 +38,7 @@ class Checkpoints(threading.Thread):
         self,
         store: Callable[[Settled], bool],
         stored: Callable[[Settled], None],
-        failed: Callable[[DStreamError], None],
+        failed: Callable[[Exception], None],
     ) -> None:
         super().__init__(name="state-writer", daemon=True)
         self._store = store
@@ -124,7 +123,7 @@ class Checkpoints(threading.Thread):
         while (settled := self._next()) is not None:
             try:
                 is_stored = self._store(settled)
-            except DStreamError as error:
+            except Exception as error:  # noqa: BLE001  # a bug here must end the run, not leave it waiting
                 self._failed(error)
                 return
             with self._changed:

@@ -20,11 +20,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dstream.host.provider.process import is_readable
 from dstream.state import file_name
 
 SCHEMA_VERSION = 1
 _LONGEST_REQUEST = 64 * 1024
 _PATIENCE_S = 2.0
+_PAUSE_S = 0.1
+"""Between two attempts to accept a client."""
 _READ_BYTES = 4096
 
 Answer = Callable[[str], Mapping[str, Any]]
@@ -102,7 +105,11 @@ class ControlSocket(threading.Thread):
         self._listener.listen()
 
     def _accept(self) -> None:
-        client, _ = self._listener.accept()
+        try:
+            client, _ = self._listener.accept()
+        except OSError:  # the client is gone, or this process has too many open files
+            is_readable(self._woken.fileno(), _PAUSE_S)
+            return
         client.settimeout(_PATIENCE_S)
         self._requests[client] = b""
         self._selector.register(client, selectors.EVENT_READ)
@@ -125,7 +132,7 @@ class ControlSocket(threading.Thread):
         try:
             request = json.loads(line)["request"]
             return self._answer(request)
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             return {"error": 'a request must be a JSON object with "request": "status" or "stop"'}
 
 

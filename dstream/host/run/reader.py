@@ -9,6 +9,7 @@ from dstream.errors import DStreamError
 from dstream.host.provider import failures
 from dstream.host.provider.link import ProviderLink
 from dstream.host.provider.liveness import Liveness
+from dstream.host.run.faults import fault_of
 from dstream.host.run.job import Job
 from dstream.host.run.notes import Closed, Failed, Mailbox, Said
 from dstream.host.run.report import RunReport
@@ -50,9 +51,10 @@ class ProviderReader(threading.Thread):
             self._fail(failures.bad_line(self.role, self._spec, error))
         except LineTooLong as error:
             self._fail(failures.line_too_long(self.role, self._spec, self._job.task, error))
-        except DStreamError as error:
-            error.place = error.place or self._spec.place
-            self._fail(error)
+        except Exception as error:  # noqa: BLE001  # a bug here must end the run, not leave it waiting
+            fault = fault_of(error, self._job.task)
+            fault.place = fault.place or self._spec.place
+            self._fail(fault)
         finally:
             self.liveness.heard()
             self._mailbox.put(Closed(self.role))

@@ -31,6 +31,7 @@ from dstream.errors import DStreamError, RefusedError
 from dstream.host.provider.link import MustRestart
 from dstream.host.run.attempt import Attempt, RunContext, timestamp
 from dstream.host.run.control_socket import ControlSocket, socket_path
+from dstream.host.run.faults import fault_of
 from dstream.host.run.job import Events, Job, Progress, RunSummary, StopRequest
 from dstream.host.run.limits import Limits
 from dstream.host.run.notes import Mailbox, Wake
@@ -58,10 +59,10 @@ def run_task(
     """
     redactor = Redactor(secrets=job.input.secrets | job.output.secrets, configs=(job.input.config, job.output.config))
     report = RunReport(job.task, events, redactor, clock=clock, now=now, progress_every_s=job.progress_every_s)
-    store = FileStore(job.state_dir, job.stack, job.task)
-    limits = Limits(job.max_duration_s, job.max_rows)
-    context = RunContext(job, store, report, redactor, stop, limits, clock, now)
     try:
+        store = FileStore(job.state_dir, job.stack, job.task)
+        limits = Limits(job.max_duration_s, job.max_rows)
+        context = RunContext(job, store, report, redactor, stop, limits, clock, now)
         with contextlib.nullcontext() if job.is_look else TaskLock(store.lock_path, job.task, now()):
             if job.reset:
                 report.log("warning", "state.reset", had_checkpoint=store.remove())
@@ -69,14 +70,13 @@ def run_task(
             run = _Run(context, RestartSchedule(job.restart, chance))
             with _answering(context, run.answer):
                 return run.go()
-    except DStreamError as error:
-        report.enter("failed", _cause(error))
-        report.log("error", "run.failed", code=error.code, message=error.message)
-        redactor.error(error)
-        raise
-    except BaseException as error:
-        report.enter("failed", f"run.crashed: {type(error).__name__}")
-        raise
+    except Exception as error:
+        fault = redactor.error(fault_of(error, job.task))
+        report.enter("failed", _cause(fault))
+        report.log("error", "run.failed", code=fault.code, message=fault.message)
+        if fault is error:
+            raise
+        raise fault from error
 
 
 class _Run:

@@ -104,6 +104,7 @@ def test_a_document_that_no_dstream_could_have_written_is_corrupt(tmp_path: Path
         (b"[]", "state.corrupt"),
         (b'{"version":1,"task":"orders"}', "state.corrupt"),
         (b'{"version":1,"task":"\xff"}', "state.corrupt"),
+        (b'{"version":' + b"[" * 50_000, "state.corrupt"),
         (b'{"version":2,"anything":"else"}', "state.newer"),
     ],
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from dstream.errors import DStreamError, SystemFault
+from dstream.errors import SystemFault
 from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.ledger import Settled
 from dstream.protocol.messages import Ack, Checkpoint, End
@@ -24,9 +24,9 @@ class Disk:
         self.happened: list[tuple[str, int]] = []
         self.writing: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.acknowledged: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self.failures: queue.SimpleQueue[DStreamError] = queue.SimpleQueue()
+        self.failures: queue.SimpleQueue[Exception] = queue.SimpleQueue()
         self.may_end = threading.Semaphore(0)
-        self.is_full = False
+        self.error: Exception | None = None
         self.checkpoints = Checkpoints(self._store, self._stored, self.failures.put)
         for seq in range(1, 6):
             self.checkpoints.relayed(10)
@@ -37,8 +37,8 @@ class Disk:
         self.happened.append(("writing", settled.seq))
         self.writing.put(settled.seq)
         assert self.may_end.acquire(timeout=WAIT_S)
-        if self.is_full:
-            raise SystemFault("state.write_failed", "disk full")
+        if self.error is not None:
+            raise self.error
         self.happened.append(("written", settled.seq))
         return True
 
@@ -78,11 +78,12 @@ def test_acks_during_a_write_are_covered_by_the_next_one(disk: Disk) -> None:
     assert disk.checkpoints.counts.stored == 2
 
 
-def test_a_failed_write_acknowledges_nothing(disk: Disk) -> None:
-    disk.is_full = True
+@pytest.mark.parametrize("error", [SystemFault("state.write_failed", "disk full"), KeyError("a bug")])
+def test_a_failed_write_is_told_and_acknowledges_nothing(disk: Disk, error: Exception) -> None:
+    disk.error = error
     disk.checkpoints.acknowledged(Ack(2, 20))
     disk.may_end.release()
-    assert disk.failures.get(timeout=WAIT_S).code == "state.write_failed"
+    assert disk.failures.get(timeout=WAIT_S) is error
     disk.checkpoints.finish()
     assert disk.acknowledged.empty()
 
