@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+_COMPARED = 128
+"""Maximum number of known names that are all compared: more than the language has functions."""
+_NEIGHBORS = 16
 
 
 class Problem(Exception):
@@ -22,8 +27,18 @@ class Problem(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a sentence that suggests the closest known name; empty if none is close."""
+    """Return a sentence that suggests the closest known name; empty if none is close.
+
+    A comparison takes about 25 µs. Of many known names, only those next to the name in the alphabet are compared, so
+    that a file with thousands of wrong names is reported in seconds.
+    """
     names = sorted(known)
     same_but_case = [candidate for candidate in names if candidate.lower() == name.lower()]
-    close = same_but_case or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    compared = names if len(names) <= _COMPARED else _neighbors(name, names)
+    close = same_but_case or difflib.get_close_matches(name, compared, n=1, cutoff=0.6)
     return f'Did you mean "{close[0]}"?' if close else ""
+
+
+def _neighbors(name: str, names: Sequence[str]) -> Sequence[str]:
+    at = bisect_left(names, name)
+    return names[max(at - _NEIGHBORS, 0) : at + _NEIGHBORS]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
+from dstream.config.values.cpu_limit import CpuLimitReached, cpu_limit
 from dstream.config.values.format import format_lists, format_values
 from dstream.config.values.function_table import CallFailed, Function
 from dstream.config.values.patterns import BadPattern, compiled, matches, replaced, result
@@ -11,24 +14,30 @@ from dstream.config.values.values import Value
 
 _LINE_END = re.compile(r"(?:\r\n|\r|\n)+\Z")
 _WIDEST = 10_000
+_SEARCH_S = 1
+"""Maximum CPU time of a search with a regular expression."""
+_Found = TypeVar("_Found")
 
 
 def _replace(text: str, old: str, new: str) -> str:
     """Replace text. In slashes, `old` is a regular expression, with `$1` in `new`."""
     if len(old) < 2 or old[0] != "/" or old[-1] != "/":
         return text.replace(old, new)
-    return replaced(_pattern(old[1:-1], 1), text, new)
+    pattern = _pattern(old[1:-1], 1)
+    return _in_time(lambda: replaced(pattern, text, new), 1)
 
 
 def _regex(pattern: str, text: str) -> Value:
-    found = next(matches(_pattern(pattern, 0), text), None)
+    expression = _pattern(pattern, 0)
+    found = _in_time(lambda: next(matches(expression, text), None), 0)
     if found is None:
         raise CallFailed("the text does not match the regular expression", 1)
     return _result(found)
 
 
 def _regexall(pattern: str, text: str) -> list[Value]:
-    return [_result(found) for found in matches(_pattern(pattern, 0), text)]
+    expression = _pattern(pattern, 0)
+    return [_result(found) for found in _in_time(lambda: list(matches(expression, text)), 0)]
 
 
 def _pattern(pattern: str, argument: int) -> re.Pattern[str]:
@@ -36,6 +45,16 @@ def _pattern(pattern: str, argument: int) -> re.Pattern[str]:
         return compiled(pattern)
     except BadPattern as error:
         raise CallFailed(str(error), argument) from None
+
+
+def _in_time(search: Callable[[], _Found], argument: int) -> _Found:
+    """Run a search. RE2's take linear time; Python's can take years, e.g. of "(a+)+b" in "aaa..."."""
+    try:
+        with cpu_limit(_SEARCH_S):
+            return search()
+    except CpuLimitReached:
+        message = f"the search took more than {_SEARCH_S} s; simplify the regular expression, e.g. (a+)+ to a+"
+        raise CallFailed(message, argument) from None
 
 
 def _result(match: re.Match[str]) -> Value:
