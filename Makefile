@@ -8,7 +8,7 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi demo test check bench fuzz soak hcl-reference clean
+.PHONY: help setup tools odbc pulumi demo test check bench fuzz soak hcl-reference screens clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ hcl-reference: ## Record what HashiCorp's HCL makes of the snippets in tests/uni
 	@cd tools/hcl-reference && go build -o $(CURDIR)/$(VENV)/hcl-reference .
 	@cd tests/unit/config/reference && $(CURDIR)/$(VENV)/hcl-reference snippets.toml > expected.json.new
 	@mv tests/unit/config/reference/expected.json.new tests/unit/config/reference/expected.json
+
+screens: setup ## Write the screens in tests/unit/cli/screens again, to review the difference
+	@UPDATE_SCREENS=1 $(BIN)/python -m pytest -q tests/unit/cli/screens
 
 clean: ## Remove everything built and installed in the checkout
 	rm -rf $(VENV) .dstream .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -159,8 +160,15 @@ def _summary(folder: Folder, settings: Settings, running: Running | None) -> str
         f"{settings.admin_port} (admin)   {settings.profile}   {_pid(servicebus)}\n"
         f"Azure         127.0.0.1:{settings.azure_port} (for the Pulumi engine)\n"
         f"Data          {folder.path}\n"
-        'Use it        eval "$(dstream sandbox env)"'
+        f'Use it        eval "$({_env_command(folder)})"'
     )
+
+
+def _env_command(folder: Folder) -> str:
+    """The command that prints this sandbox's variables; it needs the data folder unless that is the default."""
+    default = Path(os.environ.get("DSTREAM_SANDBOX_DATA") or ".dstream/sandbox").resolve()
+    option = [] if folder.path == default else ["--data", shlex.quote(str(folder.path))]
+    return " ".join(["dstream", "sandbox", "env", *option])
 
 
 def _pid(pid: int | None) -> str:

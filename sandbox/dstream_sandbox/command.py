@@ -50,6 +50,11 @@ def examples(text: str) -> str:
     return "\n".join(["\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])
 
 
+def counted(count: int, word: str) -> str:
+    """'1 row', '1,000 rows'"""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def open_folder(data: Path) -> Folder:
     return Folder(data.resolve())
 

@@ -58,7 +58,11 @@ task "orders" {
 
 @click.command(epilog="\b\nExample:\n  dstream demo --rows 20000")
 @click.option(
-    "--rows", type=click.IntRange(min=100), default=10_000, show_default=True, help="Number of rows to change."
+    "--rows",
+    type=click.IntRange(min=100),
+    default=10_000,
+    show_default=True,
+    help="Minimum number of rows to change; the last transaction is completed.",
 )
 @click.option(
     "--data",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dstream_sandbox.command import command, data_option, open_folder, running_settings, show
+from dstream_sandbox.command import command, counted, data_option, open_folder, running_settings, show
 from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.folder import Settings
 from dstream_sandbox.sql_script import (
@@ -61,7 +61,13 @@ def sql(data: Path, statement: str | None, *, as_json_lines: bool) -> None:
 
 @command(_group, example="dstream sandbox load --rows 10000 --rate 500")
 @data_option
-@click.option("--rows", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of rows to change.")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Minimum number of rows to change; the last transaction is completed.",
+)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Rows per second (default: unlimited).")
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Random seed; the same seed makes the same changes."
@@ -79,9 +85,7 @@ def load(data: Path, rows: int, rate: float | None, seed: int) -> None:
         started = time.monotonic()
         written = workload.Load(connection, seed=seed).run(rows, rate=rate)
     seconds = time.monotonic() - started
-    changed = "1 row" if written.total == 1 else f"{written.total} rows"
-    transactions = "1 transaction" if written.transactions == 1 else f"{written.transactions} transactions"
-    show(f"{changed} changed in {transactions}, {seconds:.1f} s")
+    show(f"{counted(written.total, 'row')} changed in {counted(written.transactions, 'transaction')}, {seconds:.1f} s")
 
 
 @contextlib.contextmanager
@@ -112,7 +116,7 @@ def _run(connection: pyodbc.Connection, batch: str, *, as_json_lines: bool) -> N
         if cursor.description:
             _print_rows(cursor, as_json_lines=as_json_lines)
         elif cursor.rowcount >= 0:
-            show(f"{cursor.rowcount} rows affected")
+            show(f"{counted(cursor.rowcount, 'row')} affected")
         if not cursor.nextset():
             return
 

@@ -299,11 +299,12 @@ def test_status_shows_drift_figures_and_the_stream(place: Place) -> None:
         "  infrastructure   drift in 1 of 2\n"
         "    ~ queue  orders\n"
         "        max delivery count   10 recorded, 77 actual\n"
-        "  messages         orders 1,204 active\n"
-        "                   returns 3 active\n"
+        "  messages         orders    1,204 active\n"
+        "                   returns   3 active\n"
         "  stream           no checkpoint\n"
         "\n"
-        "Fix the drift: dstream init t   ·   accept it: dstream status t --refresh-only\n"
+        "Fix the drift:  dstream init t\n"
+        "Accept it:      dstream status t --refresh-only\n"
     )
     assert "77 actual" in (place.folder / "status.md").read_text()
     document = json.loads(place.dstream("status", "t", "--json").stdout)

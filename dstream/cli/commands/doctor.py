@@ -45,7 +45,8 @@ def doctor(tasks: Sequence[str], options: Options, *, install: bool, yes: bool) 
     if options.as_json:
         _show_json(findings)
     else:
-        _show(findings, painter(options.color(sys.stdout)))
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        click.echo("\n".join(findings_view(findings, painter(options.color(sys.stdout)), columns)))
     return exit_code("missing" if _count(findings, "failure") else "done")
 
 
@@ -81,27 +82,32 @@ def _install(*, yes: bool) -> None:
     install_engine(os.environ)
 
 
-def _show(findings: Mapping[str, Sequence[Finding]], paint: Paint) -> None:
+def findings_view(findings: Mapping[str, Sequence[Finding]], paint: Paint, columns: int | None) -> Sequence[str]:
+    """Return the lines. `columns`: of the terminal, at which texts wrap; None: no wrapping."""
     width = max(len(each.subject) for group in findings.values() for each in group)
-    for index, (about, group) in enumerate(findings.items()):
-        click.echo(f"{chr(10) if index else ''}{about}")
+    room = columns and max(columns - width - 8, 30)
+    lines: list[str] = []
+    for about, group in findings.items():
+        lines += ["", about] if lines else [about]
         for each in group:
             sign, color = _SIGNS[each.mark]
-            first, *rest = _folded(each.text, width) or [""]
-            click.echo(f"  {paint(sign, color)} {each.subject:<{width}}   {first}")
-            for line in [*rest, *(paint(line, None) for line in _folded(each.fix, width))]:
-                click.echo(f"    {'':<{width}}   {line}")
+            first, *rest = _folded(each.text, room) or [""]
+            lines.append(f"  {paint(sign, color)} {each.subject:<{width}}   {first}")
+            below = [*rest, *(paint(line, None) for line in _folded(each.fix, room))]
+            lines += [f"    {'':<{width}}   {line}" for line in below]
     failures, warnings = _count(findings, "failure"), _count(findings, "warning")
     parts = [plural(failures, "failure")] * bool(failures) + [plural(warnings, "warning")] * bool(warnings)
-    click.echo(f"\n{', '.join(parts) or 'All checks passed'}.")
+    return [*lines, "", f"{', '.join(parts) or 'All checks passed'}."]
 
 
-def _folded(text: str, width: int) -> list[str]:
-    """Wrap to the columns right of the subjects on a terminal; do not wrap elsewhere."""
-    if not sys.stdout.isatty():
+def _folded(text: str, columns: int | None) -> list[str]:
+    if columns is None:
         return text.splitlines()
-    columns = max(shutil.get_terminal_size().columns - width - 8, 30)
-    return [part for line in text.splitlines() for part in textwrap.wrap(line, columns, break_on_hyphens=False)]
+    return [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, columns, break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def _show_json(findings: Mapping[str, Sequence[Finding]]) -> None:

@@ -76,9 +76,10 @@ def _show(project: Project, listed: Sequence[_Listed], removed: Sequence[Mapping
     if not listed:
         click.echo(f"{project.path} has no tasks.")
     width = max((len(name) for name in [*project.tasks, *(each["name"] for each in removed)]), default=0)
-    for each in listed:
-        providers = f"{each.task.input.label} → {each.task.output.label}"
-        click.echo(f"{each.task.name:<{width}}   {providers}   {each.checkpoint}")
+    providers = [f"{each.task.input.label} → {each.task.output.label}" for each in listed]
+    widest = max(map(len, providers), default=0)
+    for each, between in zip(listed, providers, strict=True):
+        click.echo(f"{each.task.name:<{width}}   {between:<{widest}}   {each.checkpoint}")
     if removed:
         click.echo(f"\nRecorded in stack {project.stack}, but not in {project.path}:")
     for task in removed:

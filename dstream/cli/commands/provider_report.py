@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -116,4 +117,5 @@ def _identity(hello: Hello | None) -> dict[str, Any]:
 
 
 def _indented(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent="      ", subsequent_indent="      ", break_long_words=False)
+    width = min(shutil.get_terminal_size((_WIDTH, 0)).columns, _WIDTH)
+    return textwrap.fill(text, width, initial_indent="      ", subsequent_indent="      ", break_long_words=False)

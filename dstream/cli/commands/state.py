@@ -40,7 +40,8 @@ def show(task: str, options: Options) -> None:
         return
     click.echo(f"{task} · {stored.input} → {stored.output}")
     click.echo(f"  stored   {stored.stored_at}, by run {stored.run_id}")
-    click.echo(f"  state    {bytes(msgspec.json.format(stored.state, indent=0)).decode()}")
+    lines = bytes(msgspec.json.format(stored.state, indent=2)).decode().splitlines()
+    click.echo("\n".join([f"  state    {lines[0]}", *(f"           {line}" for line in lines[1:])]))
 
 
 @state.command(epilog="\b\nExample:\n  dstream state export orders > orders.json")

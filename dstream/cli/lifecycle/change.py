@@ -17,7 +17,7 @@ from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
 from dstream.cli.view.answer import Answer
-from dstream.cli.view.words import few
+from dstream.cli.view.question import question
 from dstream.errors import ConfigError, exit_code
 from dstream.protocol.lifecycle import LifecycleOptions
 from dstream.state import FileStore
@@ -127,6 +127,5 @@ def _refuse_without_terminal(command: Command, flags: Flags, again: Sequence[str
     )
 
 
-def _confirmed(command: str, plans: Sequence[Answer]) -> bool:
-    names = few([answer.task for answer in plans if answer.may_change])
-    return click.confirm(f"\n{command.capitalize()} {names}?", err=True)
+def _confirmed(command: Command, plans: Sequence[Answer]) -> bool:
+    return click.confirm(f"\n{question(command, [answer for answer in plans if answer.may_change])}", err=True)

@@ -36,7 +36,7 @@ def plan(flags: Flags, options: Options) -> int:
     answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
     code = request.exit_code(answers)
     if flags.out and not code:
-        made_with = PlanOptions(list(flags.target), flags.refresh, flags.import_)
+        made_with = PlanOptions(list(flags.target), flags.refresh, flags.import_, flags.all_tasks)
         write_plan(flags.out, planned(request.project, "destroy" if flags.destroy else "init", made_with, answers))
     report.plans(answers)
     changed = [answer.task for answer in answers if answer.has_changes]

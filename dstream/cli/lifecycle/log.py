@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TextIO
 
+import click
 import msgspec
 
-from dstream.cli.view.plan import Paint, progress_line
+from dstream.cli.view.plan import Paint, Widths, progress_line
 from dstream.cli.view.progress import RunLog
+from dstream.cli.view.words import cut
 from dstream.errors import DStreamError
 from dstream.host import LifecycleEvents
+from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Diagnostic, Resource
 from dstream.streams import ReaderGone
 
@@ -25,6 +29,9 @@ class CommandLog(Protocol):
 
     def say(self, text: str) -> None:
         """Tell the user something about the command itself."""
+
+    def expect(self, resources: Sequence[ListedResource]) -> None:
+        """Called with the planned resources before they change."""
 
     def end(self) -> None:
         """Called when all tasks are done."""
@@ -42,14 +49,18 @@ class LifecycleLog:
         self._stream = stream
         self._log = RunLog(stream, level=level, log_format=log_format)
         self.for_people = log_format == "text"
-        self._in_place = self.for_people and stream.isatty()
+        self.in_place = self.for_people and stream.isatty()
         self.paint = paint
         self._task_width = task_width
         self._lock = threading.Lock()
         self._drawn = False
+        self.widths = Widths()
 
     def of(self, task: str) -> LifecycleEvents:
         return _TaskLog(self, task)
+
+    def expect(self, resources: Sequence[ListedResource]) -> None:
+        self.widths = Widths.of(resources)
 
     def end(self) -> None:
         with self._lock:
@@ -66,16 +77,24 @@ class LifecycleLog:
             self._erase()
             self._log.log(level, event, **fields)
 
+    @property
+    def columns(self) -> int:
+        """The terminal's columns that a task's line may take."""
+        return self._log.columns() - self._task_width
+
     def line(self, task: str, text: str, *, stays: bool = True) -> None:
         """Write a line. With `stays` false, the next line replaces it, and it is shown only on a terminal."""
         with self._lock:
             self._erase()
             if self._task_width:
-                text = f"{self.paint(f'{task:<{self._task_width}}', None)}{text}"
+                first, *below = text.split("\n")
+                text = self.paint(f"{task:<{self._task_width}}", None) + first
+                text = "\n".join([text, *(" " * self._task_width + line for line in below)])
             if stays:
                 self._stream.write(text + "\n")
-            elif self._in_place:
-                self._stream.write(text)
+            elif self.in_place:
+                fitting = cut(click.unstyle(text), self._log.columns())
+                self._stream.write(fitting if fitting.endswith("…") else text)
                 self._drawn = True
             self._stream.flush()
 
@@ -104,7 +123,8 @@ class _TaskLog:
             self._begun_s[key] = time.monotonic()
         elapsed_s = time.monotonic() - self._begun_s[key] if key in self._begun_s else None
         if self._all.for_people:
-            line = progress_line(resource, elapsed_s, self._all.paint)
+            columns = self._all.columns if self._all.in_place else None
+            line = progress_line(resource, elapsed_s, self._all.widths, self._all.paint, columns)
             self._all.line(self._task, line, stays=resource.phase != "started")
         else:
             self._log_resource(resource, elapsed_s)
@@ -142,6 +162,9 @@ class EventStream:
 
     def of(self, task: str) -> LifecycleEvents:
         return _TaskEvents(self, task)
+
+    def expect(self, resources: Sequence[ListedResource]) -> None:
+        pass
 
     def say(self, text: str) -> None:
         self.write("log", level="info", name="command.stopping", fields={"message": text})

@@ -49,6 +49,7 @@ class PlanOptions(msgspec.Struct, frozen=True):
     target: list[str] = []
     refresh: bool = True
     import_: bool = msgspec.field(default=False, name="import")
+    all_tasks: bool = False
 
 
 class PlanFile(msgspec.Struct, frozen=True):
@@ -140,7 +141,14 @@ def refuse_foreign(
         problem = f"has no plan for {', '.join(missing)}; its tasks: {', '.join(known) or 'none'}"
     else:
         return
-    planned_with = ["dstream", "plan", *names, *["--destroy"] * (command == "destroy"), "--out", shlex.quote(str(path))]
+    planned_with = [
+        "dstream",
+        "plan",
+        *_chosen(plan, names),
+        *["--destroy"] * (command == "destroy"),
+        "--out",
+        shlex.quote(str(path)),
+    ]
     raise RefusedError("plan.foreign", f"{path} {problem}", hint=f"Re-create it: {' '.join([*planned_with, *again])}")
 
 
@@ -156,8 +164,13 @@ def refuse_moved(plan: PlanFile, project: Project, names: Sequence[str], again: 
         raise RefusedError(
             "plan.stale",
             f"the configuration has changed since the plan was made ({plan.created}): {'; '.join(moved)}",
-            hint="Review the current plan: " + " ".join(["dstream", "plan", *names, *again]),
+            hint="Review the current plan: " + " ".join(["dstream", "plan", *_chosen(plan, names), *again]),
         )
+
+
+def _chosen(plan: PlanFile, names: Sequence[str]) -> Sequence[str]:
+    """Return the arguments of `plan` that choose these tasks."""
+    return ["--all"] if plan.options.all_tasks and set(names) >= {each.task for each in plan.tasks} else names
 
 
 def _planned(block: ProviderBlock, answer: Answer) -> PlannedTask:

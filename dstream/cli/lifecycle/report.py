@@ -46,6 +46,7 @@ class CommandReport:
 
     def plans(self, answers: Sequence[Answer]) -> None:
         """Show the plans: the result of `plan`; for other commands a preview, on stderr if stdout is not text."""
+        self.log.expect([each for answer in answers for each in answer.resources])
         if self._events and self._command != "plan":
             for answer in answers:
                 self._events.write("plan", command=self._command, stack=self._stack, **answer.document())
@@ -73,7 +74,8 @@ class CommandReport:
         paint = painter(self._options.color(sys.stdout))
         for index, (answer, stream) in enumerate(zip(answers, streams, strict=True)):
             age_s = time.monotonic() - answer.ended_s
-            lines = [""] * bool(index) + status_view(answer, self._stack, stream, paint, age_s=age_s)
+            lines = status_view(answer, self._stack, stream, paint, age_s=age_s, width=_width(sys.stdout))
+            lines = [""] * bool(index) + lines
             click.echo("\n".join(lines))
 
     def end(self, answers: Sequence[Answer], **more: Sequence[Any]) -> None:
@@ -107,7 +109,7 @@ class CommandReport:
 
     def _show_plans(self, answers: Sequence[Answer], stream: TextIO) -> None:
         paint = painter(self._options.color(stream))
-        width = shutil.get_terminal_size().columns if stream.isatty() else None
+        width = _width(stream)
         index = 0
         for answer in answers:
             if not answer.is_success:
@@ -165,3 +167,8 @@ class CommandReport:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise SystemFault("plan.write_failed", f"cannot write {path}: {error.strerror}") from error
+
+
+def _width(stream: TextIO) -> int | None:
+    """The terminal's columns; None if it is not a terminal."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None

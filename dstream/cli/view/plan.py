@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import click
 
@@ -28,11 +29,30 @@ _DOING: dict[Operation, str] = {
     "refresh": "reading",
     "import": "importing",
 }
-_PROGRESS_WIDTH = 24
+_DONE_WIDTH = max(map(len, DONE.values()))
 _UNCHANGED_SHOWN = 10
 _NARROWEST = 24
 """Minimum number of columns for a long value to start on the line of its name."""
 _INDENT = " " * 6
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Widths of the columns of a list of resources."""
+
+    mark: int = 1
+    kind: int = 0
+    name: int = 0
+
+    @classmethod
+    def of(cls, resources: Sequence[ListedResource]) -> Widths:
+        """Return the widths that fit all these resources."""
+        return cls(
+            max((len(MARKS[each.op]) for each in resources), default=1),
+            max((len(kind(each)) for each in resources), default=0),
+            max((len(each.name) for each in resources), default=0),
+        )
+
 
 Paint = Callable[[str, str | None], str]
 """Takes a text and its color; None: dim."""
@@ -62,15 +82,15 @@ def plan_view(
     """
     if not resources:
         return "Plan: nothing to do, there are no resources.\n" + (f"{message}\n" if message else "")
-    lines = [*_listing(resources, paint, width), "", *_folded(f"Plan: {counts(resources)}.", "", width)]
+    lines = [*_listing(resources, paint, width), "", *folded(f"Plan: {counts(resources)}.", "", width)]
     for line in message.splitlines():
-        lines += _folded(line, "", width)
+        lines += folded(line, "", width)
     losing = [each for each in resources if each.holds and each.op in ("replace", "delete")]
     if losing and not allows_loss:
         who = f"{few([each.name for each in losing])} {'loses' if len(losing) == 1 else 'lose'} {held(losing)}"
         lines += [
             paint(line, "red")
-            for line in _folded(f"Refused by default: {who}. Allow it with --allow-data-loss.", "", width)
+            for line in folded(f"Refused by default: {who}. Allow it with --allow-data-loss.", "", width)
         ]
     return "\n".join(lines) + "\n"
 
@@ -78,7 +98,7 @@ def plan_view(
 def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
     """Show the resources that have drifted."""
     drifted = [each for each in resources if each.op != "same"]
-    widths = _Widths(drifted)
+    widths = Widths.of(drifted)
     lines: list[str] = []
     for resource in drifted:
         head = f"  {_head(resource, widths, paint)}".rstrip()
@@ -91,16 +111,23 @@ def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
     return lines
 
 
-def progress_line(resource: Resource, elapsed_s: float | None, paint: Paint) -> str:
-    """Show that a step of init or destroy has started or ended."""
-    name = f"{kind(resource)}  {resource.name}".strip()
-    name = f"{name:<{_PROGRESS_WIDTH}}"
+def progress_line(
+    resource: Resource, elapsed_s: float | None, widths: Widths, paint: Paint, columns: int | None = None
+) -> str:
+    """Show that a step of init or destroy has started or ended. `widths`: of the planned resources. `columns`: at which
+    the cause of a failure wraps; None: no wrapping.
+    """
+    mark = "!" if resource.phase == "failed" else "✓" if resource.phase == "done" else MARKS[resource.op]
+    mark, name = f"{mark:<{widths.mark}}", _name(resource, widths)
     took = "" if elapsed_s is None else f"{elapsed_s:.1f}s"
     if resource.phase == "failed":
-        return paint(f"  ! {name}   failed   {resource.note}".rstrip(), "red")
+        head = f"  {mark} {name}   failed"
+        is_short = not columns or len(head) + 3 + len(resource.note) <= columns
+        lines = [f"{head}   {resource.note}".rstrip()] if is_short else [head, *folded(resource.note, _INDENT, columns)]
+        return "\n".join(paint(line, "red") for line in lines)
     if resource.phase == "done":
-        return f"  {paint('✓', 'green')} {name}   {DONE[resource.op]}   {took}".rstrip()
-    return f"  {paint(MARKS[resource.op], _COLORS.get(resource.op))} {name}   {_DOING[resource.op]}"
+        return f"  {paint(mark, 'green')} {name}   {DONE[resource.op]:<{_DONE_WIDTH}}   {took}".rstrip()
+    return f"  {paint(mark, _COLORS.get(resource.op))} {name}   {_DOING[resource.op]}"
 
 
 def result_line(resources: Sequence[ListedResource], elapsed_s: float) -> str:
@@ -124,35 +151,26 @@ def counts(resources: Sequence[ListedResource]) -> str:
     return ", ".join(f"{number:,} {'unchanged' if op == 'same' else op}" for op, number in numbers.items() if number)
 
 
-class _Widths:
-    """Column widths that fit all resources."""
-
-    def __init__(self, resources: Sequence[ListedResource]) -> None:
-        self.mark = max((len(MARKS[each.op]) for each in resources), default=1)
-        self.kind = max((len(kind(each)) for each in resources), default=0)
-        self.name = max((len(each.name) for each in resources), default=0)
-
-
 def _listing(resources: Sequence[ListedResource], paint: Paint, width: int | None) -> Iterator[str]:
     """Many unchanged resources take one line, so that changes do not scroll away."""
     same = [each for each in resources if each.op == "same"]
     is_long = len(same) > _UNCHANGED_SHOWN
     shown = [each for each in resources if each.op != "same"] if is_long else resources
-    widths = _Widths(shown)
+    widths = Widths.of(shown)
     for resource in shown:
         yield from _planned(resource, widths, paint, width)
     if is_long:
         yield f"  {'=':<{widths.mark}} {paint(f'{len(same):,} unchanged', None)}"
 
 
-def _planned(resource: ListedResource, widths: _Widths, paint: Paint, width: int | None) -> Iterator[str]:
+def _planned(resource: ListedResource, widths: Widths, paint: Paint, width: int | None) -> Iterator[str]:
     word = "unchanged" if resource.op == "same" else resource.op
     head = f"{_head(resource, widths, paint)}   {paint(word, _COLORS.get(resource.op))}"
     note = loss(resource)
     plain = 2 + widths.mark + 1 + widths.kind + 2 + widths.name + 3 + len(word)
     if note and width and plain + 2 + len(note) > width:
         yield head
-        yield from _folded(note, _INDENT, width)
+        yield from folded(note, _INDENT, width)
     else:
         yield f"{head}, {note}" if note else head
     if resource.op in ("same", "delete"):
@@ -160,11 +178,11 @@ def _planned(resource: ListedResource, widths: _Widths, paint: Paint, width: int
     column = max((len(label(each)) for each in resource.diff), default=0)
     for each in resource.diff:
         begin = f"{_INDENT}{label(each):<{column}}   "
-        yield from _folded(change(each), begin, width)
+        yield from folded(change(each), begin, width)
 
 
-def _folded(text: str, begin: str, width: int | None) -> list[str]:
-    """Return `begin` and the text in aligned lines of at most `width` columns."""
+def folded(text: str, begin: str, width: int | None) -> list[str]:
+    """Return `begin` and the text in aligned lines of at most `width` columns; None: in one line."""
     if not width or len(begin) + len(text) <= width:
         return [begin + text]
     indent = " " * len(begin) if len(begin) <= width - _NARROWEST else _INDENT + "  "
@@ -173,7 +191,11 @@ def _folded(text: str, begin: str, width: int | None) -> list[str]:
     ) or [begin]
 
 
-def _head(resource: ListedResource, widths: _Widths, paint: Paint) -> str:
+def _head(resource: ListedResource, widths: Widths, paint: Paint) -> str:
     mark = paint(f"{MARKS[resource.op]:<{widths.mark}}", _COLORS.get(resource.op))
+    return f"  {mark} {_name(resource, widths)}"
+
+
+def _name(resource: Resource | ListedResource, widths: Widths) -> str:
     text = f"{kind(resource):<{widths.kind}}  {resource.name:<{widths.name}}"
-    return f"  {mark} {text.lstrip() if not widths.kind else text}"
+    return text if widths.kind else text.lstrip()

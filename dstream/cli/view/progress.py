@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TextIO
 
 from dstream.cli.render import show_errors
+from dstream.cli.view.words import cut
 from dstream.errors import DStreamError
 from dstream.host import CONDITION_PHASES, Events, Progress
 from dstream.telemetry import StructuredLog
@@ -25,7 +26,7 @@ class RunLog:
     def __init__(self, stream: TextIO, *, level: str, log_format: Literal["text", "json"]) -> None:
         self._stream = stream
         self._log = StructuredLog(
-            stream, format=log_format, level=level, columns=self._columns if stream.isatty() else None
+            stream, format=log_format, level=level, columns=self.columns if stream.isatty() else None
         )
         self._for_people = log_format == "text"
         self._in_place = stream.isatty() and self._for_people
@@ -62,7 +63,7 @@ class RunLog:
                 return
             line = progress_line(list(self._progress.values()), self._rate.rows_s)
             self._erase()
-            self._stream.write(line[: self._columns() - 1])
+            self._stream.write(cut(line, self.columns()))
             self._stream.flush()
             self._drawn = True
 
@@ -86,7 +87,7 @@ class RunLog:
             self._erase()
             self._stream.flush()
 
-    def _columns(self) -> int:
+    def columns(self) -> int:
         """The width of the terminal behind the stream, which is not the one behind stdout if that is a pipe."""
         with contextlib.suppress(ValueError, OSError):
             return int(os.environ.get("COLUMNS", "")) or _COLUMNS

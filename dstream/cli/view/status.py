@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from dstream.cli.view.answer import Answer
-from dstream.cli.view.plan import Paint, drift_view
+from dstream.cli.view.plan import Paint, drift_view, folded
 from dstream.cli.view.stream import StreamView
 
 _LABEL = 15
 
 
-def status_view(answer: Answer, stack: str, stream: StreamView, paint: Paint, *, age_s: float) -> list[str]:
-    """Return the lines. `age_s`: seconds since the infrastructure was checked."""
+def status_view(
+    answer: Answer, stack: str, stream: StreamView, paint: Paint, *, age_s: float, width: int | None = None
+) -> list[str]:
+    """Return the lines. `age_s`: seconds since the infrastructure was checked. `width`: terminal columns at which long
+    texts wrap; None: no wrapping.
+    """
     age = "just now" if age_s < 1 else f"{age_s:.0f} s ago"
     lines = [f"{answer.heading} · stack {stack} · checked {age}", ""]
-    lines.append(_line("infrastructure", _infrastructure(answer)))
+    lines += _lines("infrastructure", _infrastructure(answer), width)
     lines += drift_view([each for each in answer.resources if each.op != "same"], paint)
-    lines += _figures(answer)
-    lines.append(_line("stream", stream.text()))
+    lines += _figures(answer, width)
+    lines += _lines("stream", stream.text(), width)
     if answer.outcome and answer.outcome.is_legacy:
-        lines.append(_line("delivery", "at most once: the output speaks the original protocol and sends no acks"))
+        lines += _lines("delivery", "at most once: the output speaks the original protocol and sends no acks", width)
     if answer.has_changes and not any(each.op == "refresh" for each in answer.resources):
-        name = answer.task
-        lines += ["", f"Fix the drift: dstream init {name}   ·   accept it: dstream status {name} --refresh-only"]
+        fix, accept = f"dstream init {answer.task}", f"dstream status {answer.task} --refresh-only"
+        lines += ["", f"Fix the drift:  {fix}", f"Accept it:      {accept}"]
     return lines
 
 
@@ -41,17 +45,19 @@ def _infrastructure(answer: Answer) -> str:
     return answer.message or f"nothing recorded: dstream init {answer.task}"
 
 
-def _figures(answer: Answer) -> list[str]:
-    """One line per figure; consecutive figures show a shared label once."""
+def _figures(answer: Answer, width: int | None) -> list[str]:
+    """One line per figure, with the names in a column; consecutive figures show a shared label once."""
+    figures = answer.outcome.figures if answer.outcome else ()
+    column = max((len(str(figure.get("name", ""))) for figure in figures), default=0)
     lines: list[str] = []
     last = ""
-    for figure in answer.outcome.figures if answer.outcome else ():
+    for figure in figures:
         label = str(figure.get("label", ""))
-        text = f"{figure.get('name', '')} {figure.get('text', '')}".strip()
-        lines.append(_line("" if label == last else label, text))
+        text = f"{figure.get('name', ''):<{column}}   {figure.get('text', '')}".strip()
+        lines += _lines("" if label == last else label, text, width)
         last = label
     return lines
 
 
-def _line(label: str, text: str) -> str:
-    return f"  {label:<{_LABEL}}  {text}"
+def _lines(label: str, text: str, width: int | None) -> list[str]:
+    return folded(text, f"  {label:<{_LABEL}}  ", width)

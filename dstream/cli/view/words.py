@@ -15,9 +15,9 @@ MARKS: dict[Operation, str] = {
     "update": "~",
     "replace": "-/+",
     "delete": "-",
-    "same": "=",
     "refresh": "~",
     "import": "<",
+    "same": "=",
 }
 DONE: dict[Operation, str] = {
     "create": "created",
@@ -93,6 +93,11 @@ def few(texts: Sequence[str], separator: str = ", ") -> str:
     """The first few texts, and the number of others."""
     shown = separator.join(texts[:_FEW])
     return shown if len(texts) <= _FEW else f"{shown} and {len(texts) - _FEW:,} more"
+
+
+def cut(text: str, columns: int) -> str:
+    """Return what fits on a line of a terminal that is redrawn in place: a longer text could not be erased."""
+    return text if len(text) < columns else f"{text[: max(columns - 2, 0)]}…"
 
 
 def plural(count: int, word: str) -> str:

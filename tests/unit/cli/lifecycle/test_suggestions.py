@@ -10,9 +10,11 @@ import pytest
 from dstream.cli.lifecycle.change import change
 from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.lifecycle.guard import refuse_data_loss
+from dstream.cli.lifecycle.plan_file import PlanFile, PlannedTask, PlanOptions, refuse_foreign, refuse_moved
 from dstream.cli.options import Options
 from dstream.cli.view.answer import Answer
-from dstream.errors import ConfigError
+from dstream.config import load
+from dstream.errors import ConfigError, RefusedError
 from dstream.host import LifecycleOutcome
 from dstream.protocol.lifecycle import ListedResource
 
@@ -40,3 +42,22 @@ def test_the_command_that_allows_data_loss_repeats_the_options() -> None:
     assert "hunter2" not in refused.error.hint
     document = refused.document()["error"]
     assert (document["code"], document["aliases"]) == ("plan.data_loss", ["infra.data_loss"])
+
+
+@pytest.mark.parametrize(
+    ("all_tasks", "names", "chosen"),
+    [(True, ["a", "b"], "--all"), (True, ["a"], "a"), (False, ["a", "b"], "a b")],
+)
+def test_a_plan_is_made_again_as_it_was_made(all_tasks: bool, names: list[str], chosen: str, tmp_path: Path) -> None:
+    file = tmp_path / "dstream.hcl"
+    task = 'task "{}" {{\n  input {{ provider = "counter" }}\n  output {{ provider = "console" }}\n}}\n'
+    file.write_text(task.format("a") + task.format("b"))
+    tasks = [PlannedTask(name, "console", {"config": "of yesterday"}, [], "", {}) for name in ("a", "b")]
+    plan = PlanFile(1, "dstream.plan", "", "", "dev", "init", PlanOptions(all_tasks=all_tasks), tasks)
+    project = load(file, environ={})
+    with pytest.raises(RefusedError) as stale:
+        refuse_moved(plan, project, names, [])
+    assert stale.value.hint == f"Review the current plan: dstream plan {chosen}"
+    with pytest.raises(RefusedError) as foreign:
+        refuse_foreign(plan, Path("plan.json"), "destroy", project, names, [])
+    assert foreign.value.hint == f"Re-create it: dstream plan {chosen} --destroy --out plan.json"

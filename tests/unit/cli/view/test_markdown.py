@@ -49,7 +49,7 @@ def test_a_plan_starts_with_its_marker_counts_and_warnings() -> None:
     text = markdown_of("plan", "dev", [answer(*ONE_OF_EACH, message="Capacity: Standard supports 1,000 operations/s.")])
     assert text == (
         "<!-- dstream:plan:dev -->\n"
-        "### DStream plan · stack `dev` · 1 create, 1 update, 1 replace, 1 delete, 1 unchanged, 1 import\n"
+        "### DStream plan · stack `dev` · 1 create, 1 update, 1 replace, 1 delete, 1 import, 1 unchanged\n"
         "\n"
         "> [!WARNING]\n"
         "> **Data would be lost**: 1 resource with 1,284 messages in total. Refused without `--allow-data-loss`.\n"
@@ -61,7 +61,7 @@ def test_a_plan_starts_with_its_marker_counts_and_warnings() -> None:
         ">\n"
         "> - `gone` (orders, delete)\n"
         "\n"
-        "#### orders · servicebus · 1 create, 1 update, 1 replace, 1 delete, 1 unchanged, 1 import\n"
+        "#### orders · servicebus · 1 create, 1 update, 1 replace, 1 delete, 1 import, 1 unchanged\n"
         "\n"
         "| | resource | kind | |\n"
         "|---|---|---|---|\n"

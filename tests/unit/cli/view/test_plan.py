@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from dstream.cli.view.plan import drift_view, painter, plan_view, progress_line, result_line
+from dstream.cli.view.plan import Widths, drift_view, painter, plan_view, progress_line, result_line
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Difference, Resource
 
@@ -19,6 +19,9 @@ RESOURCES = [
     ListedResource("reader", "azure-native:servicebus:AuthorizationRule", "delete"),
     ListedResource("events", "azure-native:servicebus:Topic", "same"),
 ]
+
+
+WIDTHS = Widths.of(RESOURCES)
 
 
 def text(block: str) -> str:
@@ -62,20 +65,20 @@ def test_drift_shows_recorded_and_actual_values() -> None:
 
 
 def test_progress_shows_finished_and_failed_steps() -> None:
-    assert progress_line(Resource("started", "create", "orders", QUEUE), None, PLAIN).split() == [
+    assert progress_line(Resource("started", "create", "orders", QUEUE), None, WIDTHS, PLAIN).split() == [
         "+",
         "queue",
         "orders",
         "creating",
     ]
-    assert progress_line(Resource("done", "update", "returns", QUEUE), 0.94, PLAIN).split() == [
+    assert progress_line(Resource("done", "update", "returns", QUEUE), 0.94, WIDTHS, PLAIN).split() == [
         "✓",
         "queue",
         "returns",
         "updated",
         "0.9s",
     ]
-    failed = progress_line(Resource("failed", "create", "audit", QUEUE, note="quota"), 0.1, PLAIN)
+    failed = progress_line(Resource("failed", "create", "audit", QUEUE, note="quota"), 0.1, WIDTHS, PLAIN)
     assert failed.split() == ["!", "queue", "audit", "failed", "quota"]
 
 
