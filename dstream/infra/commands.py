@@ -203,6 +203,7 @@ class Commands:
 
     def _alone(self, work: Callable[[], T]) -> T:
         """Run `work` with the stack's lock, waiting for other holders up to `lock_timeout_s`."""
+        self._session.check_space()
         deadline = time.monotonic() + self._options.lock_timeout_s
         races = 0
         while True:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from pulumi.automation import CommandResult, PulumiCommand
@@ -15,6 +16,7 @@ from pulumi.automation.errors import create_command_error
 from semver import VersionInfo
 
 from dstream import launcher
+from dstream.infra.engine.safekeeping import RecordKeeper
 
 if TYPE_CHECKING:
     from dstream.infra.engine.cli import Engine
@@ -37,14 +39,21 @@ class EngineCommand(PulumiCommand):
     - On Linux it receives a signal when this process dies: SIGINT if the resource providers outlive this process, so
       that the engine releases its lock and unfinished steps stay pending. If this process serves them, it is SIGKILL:
       the engine would drop a creation whose connection broke as failed, whereas `init` resolves pending steps.
+    - It is killed as soon as it fails to save its record completely, because its retries would destroy the backup.
     """
 
-    def __init__(self, engine: Engine, stop: Stop, death_signal: signal.Signals = signal.SIGINT) -> None:
+    def __init__(
+        self, engine: Engine, stop: Stop, death_signal: signal.Signals = signal.SIGINT, record: Path | None = None
+    ) -> None:
+        """`record`: the file that the engine saves its record in, if it is local."""
         # Not the SDK's __init__: it would start the CLI to ask for the version, which is known.
         self.command = str(engine.path)
         self.version = VersionInfo.parse(engine.version)
         self._stop = stop
         self._death_signal = death_signal
+        self._record = record
+        self.could_not_save = False
+        """Whether the last run damaged the record, which has been restored."""
         self.last = CommandResult("", "", 0)
         """Result of the last run; the SDK's errors contain it as text only."""
 
@@ -68,8 +77,9 @@ class EngineCommand(PulumiCommand):
                 stderr=err,
             )
             done = threading.Event()
+            keeper = RecordKeeper(self._record if _changes_record(args) else None)
             watcher = threading.Thread(
-                target=self._pass_on_stop, args=(process, done, _is_preview(args)), name="engine-stop"
+                target=self._watch, args=(process, done, keeper, _is_preview(args)), name="engine-watch"
             )
             watcher.start()
             try:
@@ -77,23 +87,35 @@ class EngineCommand(PulumiCommand):
             finally:
                 done.set()
                 watcher.join()
+            self.could_not_save = keeper.end()
             result = CommandResult(stdout=_text(out, on_output), stderr=_text(err, on_error), code=code)
         self.last = result
-        if code != 0:
+        if code != 0 or self.could_not_save:
             raise create_command_error(result)
         return result
 
-    def _pass_on_stop(self, process: subprocess.Popen[bytes], done: threading.Event, is_preview: bool) -> None:
+    def _watch(
+        self, process: subprocess.Popen[bytes], done: threading.Event, keeper: RecordKeeper, is_preview: bool
+    ) -> None:
+        is_told = False
         while not done.wait(_LOOK_S):
-            if self._stop.is_set():
+            if keeper.look():
+                process.kill()
+                return
+            if self._stop.is_set() and not is_told:
+                is_told = True
                 process.send_signal(signal.SIGINT)
                 if is_preview and not done.wait(_PREVIEW_GRACE_S):
                     process.kill()
-                return
 
 
 def _is_preview(arguments: Sequence[str]) -> bool:
     return arguments[0] == "preview" or "--preview-only" in arguments
+
+
+def _changes_record(arguments: Sequence[str]) -> bool:
+    is_work = arguments[0] in ("up", "refresh", "destroy") and not _is_preview(arguments)
+    return is_work or list(arguments[:2]) == ["stack", "import"]
 
 
 def _environment(additional: Mapping[str, str], bin_folder: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from dstream.infra.engine.events import EngineProblem
 from dstream.infra.plan.step import Step
 
 _LONGEST = 600
+_CHANGING = ("init", "destroy")
 
 _PROTECTED = re.compile(r"(?i)\bprotected\b|protect flag|marked for protection")
 _IMPORT_DIFFERS = re.compile(r"previously-imported resources that still specify an ID may not be replaced")
@@ -33,6 +34,7 @@ _NOT_AUTHORISED = re.compile(
 )
 _QUOTA = re.compile(r"QuotaExceeded|exceeding approved quota")
 """Azure returns 403, as for a missing permission."""
+_DISK_FULL = re.compile(r"(?i)no space left on device|disk quota exceeded|not enough space on the disk")
 _EXISTS = re.compile(r"(?i)already exist")
 _UNREACHABLE = re.compile(
     r"(?i)connection refused|no such host|network is unreachable|i/o timeout|name resolution|failed to connect"
@@ -75,6 +77,22 @@ def one_line(text: str) -> str:
 def interrupted(command: str, done: Sequence[Step], unfinished: Sequence[Step], *, signal: int = 0) -> SystemFault:
     """Return the error for an engine that exited before it finished."""
     why = f"the engine was killed (signal {signal})" if signal else f"{command} was interrupted"
+    hint = f"Run `dstream {command}` again to resume." if command in _CHANGING else ""
+    return SystemFault("infra.interrupted", _how_far(why, done, unfinished), hint=hint)
+
+
+def not_saved(file: str, command: str, done: Sequence[Step], unfinished: Sequence[Step]) -> SystemFault:
+    """Return the error for an engine that could not save its record; the last complete version has been restored."""
+    why = f"the disk is full: the engine could not save its record in {file}"
+    return SystemFault(
+        "infra.disk_full",
+        _how_far(why, done, unfinished),
+        hint=f"Free some space, then run `dstream {command}` again: it resumes from the last complete record, and "
+        "checks the outcome of the incomplete steps.",
+    )
+
+
+def _how_far(why: str, done: Sequence[Step], unfinished: Sequence[Step]) -> str:
     parts = [why]
     if done:
         parts.append(f"completed: {_names(done)}")
@@ -82,8 +100,7 @@ def interrupted(command: str, done: Sequence[Step], unfinished: Sequence[Step], 
         parts.append(f"possibly incomplete: {_names(unfinished)}")
     if not done and not unfinished:
         parts.append("nothing was changed")
-    hint = f"Run `dstream {command}` again to resume." if command in ("init", "destroy") else ""
-    return SystemFault("infra.interrupted", "; ".join(parts), hint=hint)
+    return "; ".join(parts)
 
 
 def _of(text: str, message: str, cause: EngineProblem) -> DStreamError:
@@ -110,6 +127,8 @@ def _of(text: str, message: str, cause: EngineProblem) -> DStreamError:
             "the record is encrypted with a different passphrase",
             hint="Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the passphrase of the record.",
         )
+    if _DISK_FULL.search(text):
+        return SystemFault("infra.disk_full", message, hint="Free some space and run the same command again.")
     if _NO_PLUGIN.search(text):
         return SystemFault(
             "infra.no_plugin",

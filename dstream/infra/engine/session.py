@@ -28,8 +28,9 @@ from dstream.infra.engine.cli import Engine, find_engine
 from dstream.infra.engine.command import EngineCommand
 from dstream.infra.engine.environment import StackLocation, engine_environment, place_of
 from dstream.infra.engine.events import EngineEvents, Phase, Severity
-from dstream.infra.engine.failures import failure, interrupted
+from dstream.infra.engine.failures import failure, interrupted, not_saved
 from dstream.infra.engine.record import StackRecord
+from dstream.infra.engine.safekeeping import check_space, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
 from dstream.infra.plan.step import Step
@@ -73,7 +74,8 @@ class Session:
         self._environ = environ
         self._stop = stop
         self._warn = warn
-        self._command = EngineCommand(engine, stop, signal.SIGKILL if ports else signal.SIGINT)
+        death_signal = signal.SIGKILL if ports else signal.SIGINT
+        self._command = EngineCommand(engine, stop, death_signal, place.record_file)
         self._broken: Exception | None = None
 
     def record(self) -> StackRecord | None:
@@ -81,7 +83,7 @@ class Session:
         if self.place.is_certainly_empty:
             return None
         self._write_project()
-        if remove_torn(self.place):
+        if repair_record(self.place) or remove_torn(self.place):
             self._warn(
                 "warning", "an earlier command was interrupted while saving its record; using the last complete one", ""
             )
@@ -92,6 +94,10 @@ class Session:
         record = StackRecord(json.loads(exported))
         self._write_settings(record.stack_settings)
         return record
+
+    def check_space(self) -> None:
+        """Raise SystemFault `infra.disk_full` if there is too little space to change anything."""
+        check_space(self.place)
 
     def create(self) -> bool:
         """Create an empty record. Return False if another command has just created it."""
@@ -265,6 +271,8 @@ class Session:
         if isinstance(self._broken, DStreamError):
             return self._broken
         result = self._command.last
+        if self._command.could_not_save:
+            return not_saved(str(self.place.record_file), self._asked.command, done, events.unfinished)
         if self._stop.is_set():
             return interrupted(self._asked.command, done, events.unfinished)
         if result.code < 0:
