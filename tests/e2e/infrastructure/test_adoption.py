@@ -27,6 +27,7 @@ def test_an_existing_queue_is_imported_unchanged(mode: str, provisioned: Make) -
     assert creations(project.sandbox, case) == {}
 
 
+@pytest.mark.soak  # integration/stacks/test_with_sandbox.py imports the same
 def test_existing_resources_are_imported_and_missing_ones_created(provisioned: Make) -> None:
     case = Case("arm", "topic", "adopt-some")
     project = provisioned(case.hcl())

@@ -31,6 +31,8 @@ def test_replacing_a_queue_with_messages_is_refused_with_their_count(mode: str, 
     assert f"holds {MESSAGES} messages" in plan
     assert "off → on" in plan
     assert "--allow-data-loss" in plan
+    unknown = project.dstream("destroy", "orders", "--yes", "--no-refresh")
+    assert unknown.returncode == 5, "without a refresh, messages that arrived after the last recording are unknown"
 
     refused = project.dstream("init", "orders", "--yes")
     assert refused.returncode == 5
@@ -44,12 +46,15 @@ def test_replacing_a_queue_with_messages_is_refused_with_their_count(mode: str, 
         assert administration.get_queue(case.name).requires_session is True
 
 
-def test_sessions_re_create_a_subscription_and_its_rules_only_if_allowed(provisioned: Make) -> None:
+def test_a_topic_with_messages_is_changed_to_sessions_or_destroyed_only_if_allowed(provisioned: Make) -> None:
     """Azure cannot change this setting in place."""
     case = Case("arm", "topic", "loss-sessions")
     project = provisioned(case.hcl())
     project.succeed("init", "orders", "--yes")
     send(project, case)
+    undestroyed = project.dstream("destroy", "orders", "--yes")
+    assert undestroyed.returncode == 5
+    assert f"{MESSAGES} messages" in undestroyed.stderr
     project.write(case.hcl(more='      session = "table"\n'))
 
     refused = project.dstream("init", "orders", "--yes")
@@ -79,8 +84,8 @@ def test_a_queue_can_become_a_topic_after_it_is_destroyed(provisioned: Make) -> 
         assert administration.get_topic(topic.name)
 
 
-# test_life.py also tests this for a queue, together with its new namespace.
-@pytest.mark.parametrize("shape", [pytest.param("queue", marks=pytest.mark.soak), "topic"])
+@pytest.mark.soak  # the tests above and test_life.py show the refusals of both shapes
+@pytest.mark.parametrize("shape", ["queue", "topic"])
 def test_destroying_an_entity_with_messages_is_refused(shape: str, provisioned: Make) -> None:
     case = Case("arm", shape, f"loss-{shape}-destroyed")
     project = provisioned(case.hcl())
@@ -98,18 +103,7 @@ def test_destroying_an_entity_with_messages_is_refused(shape: str, provisioned: 
         assert max_delivery_count(administration, case) is None
 
 
-def test_destroy_is_refused_if_the_message_count_is_unknown(provisioned: Make) -> None:
-    """Without a refresh, messages that arrived after the last recording are unknown."""
-    case = Case("arm", "queue", "loss-unknown")
-    project = provisioned(case.hcl())
-    project.succeed("init", "orders", "--yes")
-    send(project, case)
-
-    refused = project.dstream("destroy", "orders", "--yes", "--no-refresh")
-
-    assert refused.returncode == 5
-
-
+@pytest.mark.soak  # integration/infra proves the same without Azure
 def test_a_protected_queue_is_not_destroyed_until_unprotected(provisioned: Make) -> None:
     case = Case("arm", "queue", "loss-protected")
     project = provisioned(case.hcl())
@@ -129,6 +123,7 @@ def test_a_protected_queue_is_not_destroyed_until_unprotected(provisioned: Make)
     assert project.summary("destroy", "orders", "--yes") == {"delete": 1}
 
 
+@pytest.mark.soak  # integration/infra proves the same without Azure
 def test_a_retained_queue_outlives_its_stack(provisioned: Make) -> None:
     case = Case("arm", "queue", "loss-retained")
     hcl = case.hcl().replace("max_delivery_count = 10", "max_delivery_count = 10\n        retain_on_delete = true")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 
 import psutil
+import pytest
 
 from tests.e2e.infrastructure.cases import Case, Make, clear_faults, faults_left, task
 from tests.running import wait_until
@@ -25,6 +26,7 @@ _FIVE = """\
 """
 
 
+@pytest.mark.soak  # integration/infra proves the same without Azure
 def test_init_resumes_after_partial_failure(provisioned: Make) -> None:
     project = provisioned(task(_FIVE.format("quota")))
     words = "The namespace has reached its maximum number of queues."
@@ -47,6 +49,7 @@ def test_init_resumes_after_partial_failure(provisioned: Make) -> None:
     assert project.summary("init", "orders", "--yes") == {"same": len(made), "create": 5 - len(made)}
 
 
+@pytest.mark.soak  # integration/infra proves the same without Azure
 def test_a_second_init_names_the_lock_holder_or_waits(provisioned: Make) -> None:
     case = Case("arm", "queue", "locked")
     project = provisioned(case.hcl())

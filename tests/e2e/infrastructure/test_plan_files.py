@@ -9,6 +9,10 @@ import pytest
 from tests.e2e.infrastructure.cases import Case, Make, Provisioned, max_delivery_count, set_max_delivery_count
 
 
+# The host alone refuses a changed configuration; e2e/test_plan_file.py tests that without an engine.
+# integration/infra/test_guards.py tests a changed record.
+
+
 def planned(provisioned: Make, case: Case) -> Provisioned:
     """An existing queue, and plan.json, which changes its maximum delivery count to 5."""
     project = provisioned(case.hcl())
@@ -18,26 +22,26 @@ def planned(provisioned: Make, case: Case) -> Provisioned:
     return project
 
 
-def test_a_current_plan_file_is_shown_and_applied_exactly(provisioned: Make) -> None:
+def test_a_plan_file_is_applied_exactly_but_not_to_a_changed_queue(provisioned: Make) -> None:
     case = Case("arm", "queue", "file-applied")
     project = planned(provisioned, case)
     assert "10 → 5" in project.succeed("plan", "--show", "plan.json")
-
-    assert project.summary("init", "orders", "--plan", "plan.json", "--yes") == {"update": 1}
-
     with project.administration() as administration:
+        set_max_delivery_count(administration, case, 77)
+        refused = project.dstream("init", "orders", "--plan", "plan.json", "--yes")
+        assert refused.returncode == 5, refused.stderr
+        assert case.name in refused.stderr
+        assert max_delivery_count(administration, case) == 77
+        set_max_delivery_count(administration, case, 10)
+
+        assert project.summary("init", "orders", "--plan", "plan.json", "--yes") == {"update": 1}
+
         assert max_delivery_count(administration, case) == 5
 
 
 def hcl_changed(project: Provisioned, case: Case) -> str:
     project.write(case.hcl(count=6))
     return "max_delivery_count"
-
-
-def entity_changed(project: Provisioned, case: Case) -> str:
-    with project.administration() as administration:
-        set_max_delivery_count(administration, case, 77)
-    return case.name
 
 
 def state_changed(project: Provisioned, case: Case) -> str:
@@ -47,8 +51,8 @@ def state_changed(project: Provisioned, case: Case) -> str:
     return case.name
 
 
-# The host alone refuses a changed configuration; e2e/test_plan_file.py tests that without an engine.
-@pytest.mark.parametrize("change", [pytest.param(hcl_changed, marks=pytest.mark.soak), entity_changed, state_changed])
+@pytest.mark.soak
+@pytest.mark.parametrize("change", [hcl_changed, state_changed])
 def test_a_stale_plan_file_is_refused(change: object, provisioned: Make) -> None:
     assert callable(change)
     case = Case("arm", "queue", f"file-{change.__name__.replace('_', '-')}")
