@@ -23,6 +23,7 @@ from dstream.host.run.notes import Failed, Mailbox, Note, Said, Stored
 from dstream.host.run.opening import Opening
 from dstream.host.run.pair import LAST_WORDS_S, Pair
 from dstream.host.run.report import RunReport
+from dstream.host.run.start_slots import StartSlot
 from dstream.host.run.streaming import Streaming
 from dstream.protocol.handshake import Refused
 from dstream.protocol.messages import Ack, Role, encode
@@ -69,6 +70,7 @@ class Attempt:
         self._has_moved = False
         self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed)
         self._streaming: Streaming | None = None
+        self._slot = StartSlot()
         self.ready_since_s: float | None = None
         """When both providers were ready."""
 
@@ -104,8 +106,17 @@ class Attempt:
         Raises DStreamError if the pair failed, and MustRestart if a provider not in `patient_with` sent hello late. In
         all cases both processes are gone.
         """
+        if not self._slot.take(self._stops_waiting):
+            return True
+        try:
+            return self._go(patient_with, started)
+        finally:
+            self._slot.free()
+
+    def _go(self, patient_with: Set[Role], started: str) -> bool:
         starts_elsewhere = self._job.is_look and self._job.from_ is not None
         self._stored = None if starts_elsewhere else self._context.store.load()
+        self._start_s = self._context.clock()
         pair = Pair(self._job, self._report, self._mailbox, self._context.clock, self._is_urgent)
         self._pair = pair
         if self._job.max_rows is not None:
@@ -145,10 +156,11 @@ class Attempt:
             self._mailbox,
             context.stop,
             context.clock,
-            lambda: self._report.tick(self.progress),
+            self._tick_of_start,
             self._stored,
         )
         modes = opening.greet(patient_with)
+        self._slot.free()
         self._keeps_state = not (modes.host_checkpoints or self._job.is_look)
         self._check_stored(pair)
         for side in pair.sides:
@@ -156,6 +168,11 @@ class Attempt:
         self._checkpoints.start()
         opening.make_output_ready(self._checkpoints)
         opening.make_input_ready(self._checkpoints, modes)
+
+    def _tick_of_start(self) -> None:
+        self._report.tick(self.progress)
+        if self._context.clock() - self._start_s > self._job.hello_timeout_s:
+            self._slot.free()  # it waits for something else than a core
 
     def _stream(self, pair: Pair, started: str) -> None:
         context = self._context
@@ -234,6 +251,10 @@ class Attempt:
             self._pair.input.writer.send(encode(Ack(settled.seq)))
         if self._keeps_state:
             self._mailbox.put(Stored(settled.seq))
+
+    def _stops_waiting(self) -> bool:
+        self._report.tick(self.progress)
+        return self._context.stop.is_requested
 
     def _is_urgent(self) -> bool:
         return self._context.stop.is_urgent
