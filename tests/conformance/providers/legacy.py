@@ -1,6 +1,7 @@
 """Providers of the original protocol: no hello, no control lines. The first argument selects the behavior."""
 
 import os
+import select
 import signal
 import sys
 import time
@@ -53,11 +54,12 @@ if kind == "half":  # stopped in the middle of a row
     time.sleep(60)
 if kind == "printf":  # reads nothing, writes three rows, exits
     raw(row(0) + row(1) + row(2))
-if kind == "late":  # sends a hello, but late; the host must wait
+if kind == "late":  # sends hello only after line 1, so it has counted as legacy; the next time within 0.6 s
     if os.path.exists(sys.argv[2]):
-        time.sleep(0.8)
-    open(sys.argv[2], "w").close()
-    time.sleep(0.6)
+        time.sleep(0.6)  # twice the host's patience, which does not apply any more
+    else:
+        open(sys.argv[2], "w").close()
+        select.select([0], [], [])
     os.execv(sys.executable, [sys.executable, "-S", "-E", os.path.join(os.path.dirname(__file__), "input.py")])
 if kind in ("sink", "sink_fails", "quiet_sink"):
     sink = open(sys.argv[2], "wb")  # noqa: SIM115  # closed below

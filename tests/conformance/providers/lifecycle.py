@@ -1,6 +1,7 @@
 """An output with infrastructure, without the SDK. The first argument selects how it handles a lifecycle command."""
 
 import os
+import select
 import signal
 import sys
 import time
@@ -30,8 +31,9 @@ elif kind == "quiet":  # an original provider that does not know the command
     command()
     time.sleep(30)
 elif kind == "late":
-    time.sleep(0.8 if not os.path.exists(os.path.join(folder, "late")) else 0)
-    open(os.path.join(folder, "late"), "w").close()
+    if not os.path.exists(os.path.join(folder, "late")):
+        open(os.path.join(folder, "late"), "w").close()
+        select.select([0], [], [])  # until line 1, for which the host has stopped waiting for hello
     hello("output", "world", "infrastructure")
 else:
     hello("output", "world", "infrastructure", *(["heartbeat"] if kind == "silent" else []))
