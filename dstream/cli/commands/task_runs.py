@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from dstream.cli.view.progress import TaskLog
 from dstream.errors import DStreamError, exit_code
 from dstream.host import Job, RunSummary, StopRequest, run_task
+from dstream.host.provider import failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,10 @@ class TaskRuns:
         """Start all runs and yield each end as it occurs; finally, join the threads."""
         _allow_many_files()
         for thread in self._threads:
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the other tasks are running and must go on
+                self.over(Ended(thread.job, failures.out_of_threads(thread.job.task), was_running=False, signal=0))
         for _ in self._threads:
             # Signal handlers run while SimpleQueue.get waits (PEP 475 treats it like a lock).
             ended = self._ended.get()
@@ -56,7 +60,8 @@ class TaskRuns:
                 self._request(only_running=True)
             yield ended
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
     def over(self, ended: Ended) -> None:
         self._ended.put(ended)
@@ -73,17 +78,17 @@ class _TaskRun(threading.Thread):
     def __init__(self, job: Job, log: TaskLog, runs: TaskRuns) -> None:
         super().__init__(name=f"run-{job.task}")
         self.stop = StopRequest()
-        self._job = job
+        self.job = job
         self._log = log
         self._runs = runs
 
     def run(self) -> None:
         outcome: RunSummary | DStreamError
         try:
-            outcome = run_task(self._job, events=self._log, stop=self.stop)
+            outcome = run_task(self.job, events=self._log, stop=self.stop)
         except DStreamError as error:
             outcome = error
-        self._runs.over(Ended(self._job, outcome, self._log.was_running, self._runs.signal))
+        self._runs.over(Ended(self.job, outcome, self._log.was_running, self._runs.signal))
 
 
 def _allow_many_files() -> None:

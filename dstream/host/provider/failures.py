@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from dstream.errors import ConfigError, DataError, DStreamError, SystemFault, TransientError, of_kind
+from dstream.errors import ConfigError, DataError, DStreamError, SourceLocation, SystemFault, TransientError, of_kind
 from dstream.host.provider.spec import ProviderSpec
 from dstream.protocol import PROTOCOL_VERSION
 from dstream.protocol.framing import LineTooLong
@@ -110,6 +110,21 @@ def not_ready(role: Role, spec: ProviderSpec, waited_for: str, timeout_s: float,
         hint="If it needs more time to start, raise start_timeout in the task.",
         details=stderr,
     )
+
+
+def no_resources(what: str, reason: str, place: SourceLocation | None = None) -> SystemFault:
+    """A limit of the machine or the user keeps `what` from starting."""
+    return SystemFault(
+        "provider.no_resources",
+        f"{what} cannot be started: {reason}",
+        place=place,
+        hint="Raise the limits of this user (ulimit -Hn for open files, ulimit -u for processes and threads), or run "
+        "fewer tasks in one process.",
+    )
+
+
+def out_of_threads(task: str) -> SystemFault:
+    return no_resources(f'task "{task}"', "too many threads")
 
 
 def died(

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from dstream import launcher
-from dstream.errors import ConfigError, SystemFault
+from dstream.errors import ConfigError
+from dstream.host.provider import failures
 from dstream.host.provider.spec import ProviderSpec
 from dstream.host.provider.stderr_blocks import StderrBlocks
 from dstream.protocol import ENV_PROTOCOL, PROTOCOL_VERSION
@@ -177,12 +178,8 @@ def _start(role: Role, spec: ProviderSpec, cwd: Path | None, environ: Mapping[st
         ) from error
     except OSError as error:
         if error.errno in _EXHAUSTED:
-            raise SystemFault(
-                "provider.no_resources",
-                f'{role} provider "{spec.label}" cannot be started: {error.strerror}',
-                place=spec.place,
-                hint="Raise the limits of this user (ulimit -Hn for open files, ulimit -u for processes), or run fewer "
-                "tasks in one process.",
+            raise failures.no_resources(
+                f'{role} provider "{spec.label}"', os.strerror(error.errno), spec.place
             ) from error
         raise ConfigError(
             "provider.not_executable",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 
 from dstream.errors import DStreamError, SystemFault, of_os_error
+from dstream.host.provider import failures
 
 
 def fault_of(error: Exception, task: str) -> DStreamError:
@@ -14,6 +15,8 @@ def fault_of(error: Exception, task: str) -> DStreamError:
         return error
     if isinstance(error, OSError):
         return of_os_error(error)
+    if str(error) == "can't start new thread":  # CPython raises a plain RuntimeError
+        return failures.out_of_threads(task)
     return SystemFault(
         "run.crashed",
         f'task "{task}" crashed because of a bug in DStream: {type(error).__name__}: {error}',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,3 +54,19 @@ def test_a_defect_in_one_task_hides_secrets_and_spares_other_tasks(tmp_path: Pat
     assert SECRET not in defect.message + "".join(defect.details)
     assert isinstance(other, DStreamError)
     assert other.code == "provider.died"
+
+
+def test_a_task_without_a_thread_fails_and_the_others_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def start_unless_orders(thread: threading.Thread) -> None:
+        if thread.name == "run-orders":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_unless_orders)
+    log = RunLog(io.StringIO(), level="info", log_format="text")
+    jobs = [replace(JOB, state_dir=tmp_path), replace(JOB, task="other", state_dir=tmp_path)]
+    ends = {ended.job.task: ended.outcome for ended in TaskRuns(jobs, log.of, fail_fast=False).ends()}
+    codes = {task: outcome.code for task, outcome in ends.items() if isinstance(outcome, DStreamError)}
+    assert codes == {"orders": "provider.no_resources", "other": "provider.died"}

@@ -39,7 +39,8 @@ def test_a_bug_in_a_reader_is_told_to_the_main_thread() -> None:
     [
         (SystemFault("state.write_failed", "disk full"), "state.write_failed"),
         (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "system.failed"),
-        (RuntimeError("can't start new thread"), "run.crashed"),
+        (RuntimeError("can't start new thread"), "provider.no_resources"),
+        (RuntimeError("a bug"), "run.crashed"),
     ],
 )
 def test_every_exception_becomes_an_error_of_the_tree(error: Exception, code: str) -> None:
