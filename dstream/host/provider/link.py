@@ -51,6 +51,8 @@ class ProviderLink:
 
     reader: threading.Thread | None = None
     """The thread that reads stdout, if there is one; it must end at EOF."""
+    rows_from: threading.Thread | None = None
+    """The thread that writes to stdin after the writer, if there is one."""
 
     def __init__(
         self,
@@ -102,15 +104,23 @@ class ProviderLink:
     def join(self, timeout_s: float) -> None:
         """Wait for the threads and close the pipes. Call it after the process has ended.
 
-        A pipe that a process in another session still holds open stays with its reader, which ends at EOF.
+        A pipe that a process in another session still holds open stays with the thread that uses it, which ends when
+        that process does.
         """
         deadline_s = time.monotonic() + timeout_s
         self.writer.release()
         self.writer.join(timeout_s)
         if self.reader is not None:
             self.reader.join(max(0.0, deadline_s - time.monotonic()))
-        is_read = self.reader is None or not self.reader.is_alive()
-        self.process.join(max(0.0, deadline_s - time.monotonic()), closes_stdout=is_read)
+        self.process.join(
+            max(0.0, deadline_s - time.monotonic()),
+            closes_stdin=not any(map(_is_alive, (self.writer, self.rows_from))),
+            closes_stdout=not _is_alive(self.reader),
+        )
+
+
+def _is_alive(thread: threading.Thread | None) -> bool:
+    return thread is not None and thread.is_alive()
 
 
 def shut_down(

@@ -94,15 +94,17 @@ class ProviderProcess:
         """Return whether it exits within `timeout_s` seconds."""
         return self._gone.wait(timeout_s)
 
-    def join(self, timeout_s: float, *, closes_stdout: bool) -> None:
+    def join(self, timeout_s: float, *, closes_stdin: bool = True, closes_stdout: bool) -> None:
         """Wait for the threads and close the pipes. Call it when the process has ended.
 
-        `closes_stdout`: stdout has no reader left. A descriptor that is closed during a read may be reused.
+        `closes_stdin`, `closes_stdout`: no thread writes or reads it any more. A descriptor that is closed while it is
+        used may be reused, for another file.
         """
         deadline_s = time.monotonic() + timeout_s
         self._waiter.join(timeout_s)
         self._stderr.join(max(0.0, deadline_s - time.monotonic()))
-        self.stdin.close()
+        if closes_stdin:
+            self.stdin.close()
         if closes_stdout:
             self.stdout.close()
 

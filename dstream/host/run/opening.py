@@ -97,6 +97,7 @@ class Opening:
 
     def make_input_ready(self, checkpoints: Checkpoints, modes: Modes) -> None:
         side = self._pair.input
+        self._pair.output.rows_from = side.reader
         side.reader.attach(self._pair.output.process.stdin, checkpoints, modes)
         side.handshake.asked()
         side.writer.send(self._line_1(side, self._stored.state if self._stored else _NO_STATE))
