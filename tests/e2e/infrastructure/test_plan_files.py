@@ -8,7 +8,6 @@ import pytest
 
 from tests.e2e.infrastructure.cases import Case, Make, Provisioned, max_delivery_count, set_max_delivery_count
 
-
 # The host alone refuses a changed configuration; e2e/test_plan_file.py tests that without an engine.
 # integration/infra/test_guards.py tests a changed record.
 
