@@ -129,7 +129,7 @@ class Commands:
             if not self._has_work(preview, record):
                 return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
             self._begun = True
-            up = self._session.up(refresh=refresh, plan_file=plan_file, on_step=self._progress)
+            up = self._session.up(refresh=refresh, plan_file=plan_file, on_step=self._progress, resumed=self._looked_up)
         if not self._options.target:
             self._session.note_converged(digest(self._definition.spec))
         return Result([self._resource(each) for each in up.steps], up.outputs, message)

@@ -34,6 +34,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "discard": "same",
     "read-discard": "same",
 }
+_CREATIONS = frozenset({"create", "create-replacement"})
 _HALVES = frozenset({"create-replacement", "delete-replaced", "import-replacement"})
 
 
@@ -56,6 +57,16 @@ class EngineProblem:
         return "" if _is_internal(self.urn) else _type_of(self.urn)
 
 
+@dataclass(frozen=True, slots=True)
+class FailedCreation:
+    """A creation that the resource provider reported as failed."""
+
+    step: Step
+    why: str
+    resource: Mapping[str, Any]
+    """As in a record (pulumi/sdk/go/common/apitype/core.go, ResourceV3), without an id; secrets are masked."""
+
+
 class EngineEvents:
     """Takes the events of one command in order, and calls `on_step` with each resource's progress."""
 
@@ -67,6 +78,7 @@ class EngineEvents:
         self._half_done: set[str] = set()
         self._open: dict[str, Step] = {}
         self.problems: list[EngineProblem] = []
+        self.failed_creations: list[FailedCreation] = []
         self.outputs: Mapping[str, Any] = {}
         """The program's exports; secrets are masked."""
 
@@ -123,8 +135,12 @@ class EngineEvents:
 
     def _fails(self, metadata: StepEventMetadata) -> None:
         step = self._open.pop(metadata.urn, None) or self._steps.get(metadata.urn) or _step(metadata)
-        if not _is_internal(metadata.urn):
-            self._on_step(step, "failed", self._why(metadata.urn))
+        if _is_internal(metadata.urn):
+            return
+        why = self._why(metadata.urn)
+        if metadata.op in _CREATIONS and metadata.new is not None:
+            self.failed_creations.append(FailedCreation(step, why, _resource(metadata.new)))
+        self._on_step(step, "failed", why)
 
     def _note(self, metadata: StepEventMetadata) -> None:
         if metadata.op not in _HALVES:
@@ -180,6 +196,20 @@ def _step(metadata: StepEventMetadata, before: Step | None = None) -> Step:
         outputs=_real(metadata.old, metadata.new if operation in ("create", "import", "same") else None),
         is_retained=bool(known and known.retain_on_delete),
     )
+
+
+def _resource(state: StepEventStateMetadata) -> dict[str, Any]:
+    known = {
+        "urn": state.urn,
+        "custom": True,
+        "type": state.type,
+        "inputs": state.inputs,
+        "parent": state.parent,
+        "provider": state.provider,
+        "protect": state.protect,
+        "retainOnDelete": state.retain_on_delete,
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def _real(old: StepEventStateMetadata | None, new: StepEventStateMetadata | None) -> Mapping[str, Any]:

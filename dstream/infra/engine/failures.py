@@ -13,7 +13,7 @@ from dstream.errors import (
     SystemFault,
     UnreachableError,
 )
-from dstream.infra.engine.events import EngineProblem
+from dstream.infra.engine.events import EngineProblem, FailedCreation
 from dstream.infra.plan.step import Step
 
 _LONGEST = 600
@@ -79,6 +79,17 @@ def interrupted(command: str, done: Sequence[Step], unfinished: Sequence[Step], 
     why = f"the engine was killed (signal {signal})" if signal else f"{command} was interrupted"
     hint = f"Run `dstream {command}` again to resume." if command in _CHANGING else ""
     return SystemFault("infra.interrupted", _how_far(why, done, unfinished), hint=hint)
+
+
+def may_exist(failed: FailedCreation, *, is_cancelled: bool, is_resumed: bool) -> bool:
+    """Return whether the resource may exist although its creation failed.
+
+    `is_cancelled`: the command was cancelled. azure-native then aborts its requests (provider.go, Cancel and Create),
+    but Azure completes those that it has received. `is_resumed`: an earlier command's creation of it was pending; if
+    Azure completed that one just now, the resource was not found, and exists.
+    """
+    exists = bool(_EXISTS.search(failed.why))
+    return (is_cancelled and not exists) or (is_resumed and exists)
 
 
 def not_saved(file: str, command: str, done: Sequence[Step], unfinished: Sequence[Step]) -> SystemFault:

@@ -12,11 +12,13 @@ from dstream.infra.plan.values import properties
 
 _INTERNAL = "pulumi:"
 _STACK = "pulumi:pulumi:Stack"
+_OUTCOME_UNKNOWN = "DStream: the outcome of the creation is unknown"
+"""The mark of a resource that may exist; a refresh removes the mark or the resource."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A step with a recorded start and no recorded outcome: the engine was killed."""
+    """A step with a recorded start and no known outcome: the engine was killed or interrupted."""
 
     kind: str
     """creating, updating, deleting, reading, importing"""
@@ -74,7 +76,8 @@ class StackRecord:
 
     @property
     def pending(self) -> list[Pending]:
-        operations: Sequence[Mapping[str, Any]] = self._deployment.get("pending_operations") or ()
+        operations: list[Mapping[str, Any]] = [*(self._deployment.get("pending_operations") or ())]
+        operations += [{"resource": each, "type": "creating"} for each in self._resources if _is_possible(each)]
         return [
             Pending(
                 operation.get("type", ""),
@@ -97,12 +100,22 @@ class StackRecord:
             return {"secretsprovider": state["url"], "encryptedkey": state.get("encryptedkey", "")}
         return {}
 
+    def with_possible(self, resources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the export with these resources, marked as pending creations.
+
+        They are recorded as resources, because `pulumi stack import` drops pending operations.
+        """
+        found = list(self._resources)
+        for each in resources:
+            found = _with(found, {**each, "initErrors": [_OUTCOME_UNKNOWN]})
+        return {**self._exported, "deployment": {**self._deployment, "resources": found}}
+
     def settled(self, ids: Mapping[str, str]) -> dict[str, Any]:
         """Return the export without pending operations. A creation whose id is known counts as done; a refresh then
         drops it if it does not exist.
         """
         deployment = dict(self._deployment)
-        resources = [dict(each) for each in self._resources]
+        resources = list(self._resources)
         for operation in deployment.pop("pending_operations", None) or ():
             made = dict(operation["resource"])
             if made["urn"] in ids:
@@ -115,7 +128,7 @@ class StackRecord:
         return self._deployment.get("resources") or ()
 
 
-def _with(resources: list[dict[str, Any]], made: dict[str, Any]) -> list[dict[str, Any]]:
+def _with(resources: list[Mapping[str, Any]], made: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Add a resource whose creation was pending. If it replaces one with a different id, that one stays, marked for
     deletion. One with the same id was already deleted and only marks the pending replacement (`pendingReplacement`).
     """
@@ -126,6 +139,10 @@ def _with(resources: list[dict[str, Any]], made: dict[str, Any]) -> list[dict[st
                 return [*resources[:index], made, *resources[index + 1 :]] if mark else resources
             return [*resources[:index], made, {**each, "delete": True}, *resources[index + 1 :]]
     return [*resources, made]
+
+
+def _is_possible(resource: Mapping[str, Any]) -> bool:
+    return _OUTCOME_UNKNOWN in (resource.get("initErrors") or ())
 
 
 def _is_internal(resource: Mapping[str, Any]) -> bool:

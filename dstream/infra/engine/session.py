@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,8 +27,8 @@ from dstream.infra.engine.attachments import served
 from dstream.infra.engine.cli import Engine, find_engine
 from dstream.infra.engine.command import EngineCommand
 from dstream.infra.engine.environment import StackLocation, engine_environment, place_of
-from dstream.infra.engine.events import EngineEvents, Phase, Severity
-from dstream.infra.engine.failures import failure, interrupted, not_saved
+from dstream.infra.engine.events import EngineEvents, FailedCreation, Phase, Severity
+from dstream.infra.engine.failures import failure, interrupted, may_exist, not_saved
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.safekeeping import check_space, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
@@ -132,10 +132,13 @@ class Session:
         """Compare recorded with actual state without writing."""
         return self._work(lambda on_event: self._stack.preview_refresh(**self._common(on_event)))
 
-    def up(self, *, refresh: bool, plan_file: Path | None, on_step: OnStep) -> EngineEvents:
+    def up(
+        self, *, refresh: bool, plan_file: Path | None, on_step: OnStep, resumed: Collection[str] = ()
+    ) -> EngineEvents:
+        """Update the resources. `resumed`: URNs whose operations an earlier command left pending."""
         plan = str(plan_file) if plan_file else None
         return self._work(
-            lambda on_event: self._stack.up(refresh=refresh, plan=plan, **self._common(on_event)), on_step
+            lambda on_event: self._stack.up(refresh=refresh, plan=plan, **self._common(on_event)), on_step, resumed
         )
 
     def refresh(self, *, all_of_it: bool = False) -> EngineEvents:
@@ -233,7 +236,7 @@ class Session:
         targets = [f"**::{name}" for name in self._asked.targets] or None
         return {"on_event": on_event, "target": targets, "parallel": self._asked.parallel, "color": "never"}
 
-    def _work(self, call: Call, on_step: OnStep = lambda *_: None) -> EngineEvents:
+    def _work(self, call: Call, on_step: OnStep = lambda *_: None, resumed: Collection[str] = ()) -> EngineEvents:
         done: list[Step] = []
 
         def note(step: Step, phase: Phase, why: str) -> None:
@@ -258,7 +261,14 @@ class Session:
         except StackNotFoundError as error:
             raise SystemFault("infra.failed", "the record disappeared while the command was running") from error
         except CommandError as error:
-            raise self._failure(events, done) from error
+            uncertain = [
+                each
+                for each in events.failed_creations
+                if may_exist(each, is_cancelled=self._stop.is_set(), is_resumed=each.step.urn in resumed)
+            ]
+            failed = self._failure(events, done, [each.step for each in uncertain])
+            self._keep_possible(uncertain)
+            raise failed from error
         if self._broken is not None:
             raise self._broken
         events.finish()
@@ -267,16 +277,31 @@ class Session:
                 self._warn(problem.severity, problem.message, problem.name)
         return events
 
-    def _failure(self, events: EngineEvents, done: list[Step]) -> DStreamError:
+    def _keep_possible(self, creations: Sequence[FailedCreation]) -> None:
+        """Record creations that may have succeeded as pending, so that the next `init` looks them up.
+
+        The engine records a failed creation as not done, even if a cancelled provider has only stopped waiting for it.
+        """
+        named = [(each, self._definition.resource_id(each.step.type, each.step.inputs)) for each in creations]
+        possible = [{**each.resource, "id": id_} for each, id_ in named if id_]
+        if not possible:
+            return
+        self._command = EngineCommand(self.engine, Stop(), record=self.place.record_file)  # the other one is cancelled
+        record = self.record()
+        if record is not None:
+            self.replace_record(record.with_possible(possible))
+
+    def _failure(self, events: EngineEvents, done: list[Step], uncertain: Sequence[Step] = ()) -> DStreamError:
         if isinstance(self._broken, DStreamError):
             return self._broken
         result = self._command.last
+        unfinished = [*events.unfinished, *uncertain]
         if self._command.could_not_save:
-            return not_saved(str(self.place.record_file), self._asked.command, done, events.unfinished)
+            return not_saved(str(self.place.record_file), self._asked.command, done, unfinished)
         if self._stop.is_set():
-            return interrupted(self._asked.command, done, events.unfinished)
+            return interrupted(self._asked.command, done, unfinished)
         if result.code < 0:
-            return interrupted(self._asked.command, done, events.unfinished, signal=-result.code)
+            return interrupted(self._asked.command, done, unfinished, signal=-result.code)
         if self._broken is not None:
             # A RunError is a message for the user; its type would add nothing.
             name = "" if isinstance(self._broken, RunError) else f"{type(self._broken).__name__}: "

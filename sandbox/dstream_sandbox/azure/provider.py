@@ -2,7 +2,7 @@
 
 Protocol: pulumi, proto/pulumi/provider.proto. The calls behave as in azure-native's provider/pkg/provider/provider.go;
 docs/operations/sandbox.md lists the differences. All calls run on one asyncio loop. A change that has started completes
-even if the engine disconnects.
+even if the engine disconnects or cancels.
 """
 
 # ruff: noqa: N802  # names of the protocol
@@ -10,6 +10,7 @@ even if the engine disconnects.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -37,6 +38,8 @@ __all__ = ["VERSION", "AzureProvider"]
 
 VERSION = "3.29.0"
 _CONFIG = "azure-native:config:"
+_ARM = "https://management.azure.com"
+_METHODS: Mapping[Operation, str] = {"create": "Put", "read": "Get", "update": "Put", "delete": "Delete"}
 
 
 class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc]  # generated code has no types
@@ -48,6 +51,10 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         self._config: dict[str, dict[str, str]] = {}
         """Settings by connection: each provider of a program has its own connection, and later calls do not name the
         provider."""
+        self._cancelled: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        """By connection."""
+        self._abandoned: set[asyncio.Future[None]] = set()
+        """Requests that nobody waits for any more; asyncio keeps weak references only."""
 
     # The provider itself
 
@@ -72,10 +79,16 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
     async def Configure(self, request: Any, context: Any) -> Any:
         config = {name.removeprefix(_CONFIG): value for name, value in request.variables.items()}
         self._config[context.peer()] = config
+        self._cancelled.pop(context.peer(), None)  # of an earlier connection from the same port
         return provider_pb2.ConfigureResponse(supportsPreview=True, supports_autonaming_configuration=True)
 
     async def Cancel(self, request: Any, context: Any) -> Any:
-        """Called at the end of every operation; this provider keeps running."""
+        """Called at the end of every operation, and when it is interrupted.
+
+        Like azure-native, whose requests share a context that Cancel ends (provider.go, Create), it aborts the requests
+        under way; Azure completes those that it has received.
+        """
+        self._cancelled[context.peer()].set()
         return Empty()
 
     # Resources
@@ -189,10 +202,30 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
     async def _change(
         self, operation: Operation, place: Place, act: Callable[[], Awaitable[None]], context: Any
     ) -> None:
+        request = asyncio.ensure_future(
+            self._interference.around(operation, place, lambda: asyncio.shield(asyncio.ensure_future(_run(act))))
+        )
+        cancellation = asyncio.ensure_future(self._cancelled[context.peer()].wait())
         try:
-            await self._interference.around(operation, place, lambda: asyncio.shield(asyncio.ensure_future(_run(act))))
+            await asyncio.wait((request, cancellation), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the engine has disconnected
+            request.cancel()
+            raise
+        finally:
+            cancellation.cancel()
+        if not request.done():
+            self._abandoned.add(request)
+            request.add_done_callback(self._forget)
+            await context.abort(grpc.StatusCode.UNKNOWN, f'{_METHODS[operation]} "{_ARM}{place.id}": context canceled')
+        try:
+            request.result()
         except (AzureError, AlreadyExists) as exc:
             await context.abort(grpc.StatusCode.UNKNOWN, str(exc))
+
+    def _forget(self, request: asyncio.Future[None]) -> None:
+        self._abandoned.discard(request)
+        if not request.cancelled():
+            request.exception()  # nobody waits for it
 
     async def _state(self, place: Place, context: Any) -> Any:
         """Read the resource after a write (provider.go, readAfterWrite)."""

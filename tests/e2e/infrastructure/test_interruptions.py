@@ -38,6 +38,7 @@ def interrupted(project: Provisioned, case: Case, entity: str, when: str, number
             return
         init.process.send_signal(number)
         assert init.ended() == 128 + number
+        assert f"possibly incomplete: {case.name}" in init.stderr
         assert "dstream init" in init.stderr
 
 
@@ -75,7 +76,7 @@ def test_the_next_init_completes_a_killed_one(entity: str, when: str, provisione
 
 
 @pytest.mark.parametrize(("entity", "when"), [(ENTITIES[3], "after")])
-def test_ctrl_c_finishes_the_current_step_and_says_how_to_resume(entity: str, when: str, provisioned: Make) -> None:
+def test_the_next_init_finds_what_azure_completed_after_ctrl_c(entity: str, when: str, provisioned: Make) -> None:
     case = Case("arm", "topic", f"int-{ENTITIES.index(entity)}-{when}")
     project = provisioned(case.hcl())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 from dstream_sandbox.azure.wire import from_struct, to_struct
+from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
@@ -34,6 +35,9 @@ class Calls:
                 variables={f"azure-native:config:{name}": value for name, value in variables.items()}
             )
         )
+
+    def cancel(self) -> None:
+        self._stub.Cancel(Empty())
 
     def check(self, kind: str, inputs: Mapping[str, object], olds: Mapping[str, object] | None = None) -> Any:
         """The checked inputs, and the reasons why they are refused."""

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ResourceNotFoundError
@@ -40,6 +41,19 @@ def test_a_requested_refusal_has_azures_wording_and_occurs_once(azure: AzureProc
     assert not _exists(azure, "refused-once")
     assert stack.up() == {"queue": "create"}
     assert azure.creates("/queues/refused-once") == 1
+
+
+def test_azure_completes_a_request_that_a_cancelled_engine_has_aborted(azure: AzureProcess, calls: Calls) -> None:
+    azure.control("faults", {"kind": "azure", "entity": "aborted", "seconds": 1, "times": 1})
+    inputs = {"resourceGroupName": "sandbox", "namespaceName": "sandbox", "queueName": "aborted"}
+    with ThreadPoolExecutor(1) as pool:
+        creation = pool.submit(calls.create, "servicebus:Queue", inputs)
+        wait_until(lambda: not azure.control("faults")["faults"], "the creation to start")
+        calls.cancel()
+        with pytest.raises(Refused, match=r"Put .*/queues/aborted.*: context canceled"):
+            creation.result()
+    assert not _exists(azure, "aborted")
+    wait_until(lambda: _exists(azure, "aborted"), "Azure to complete the creation")
 
 
 @pytest.mark.parametrize(("when", "made"), [("before", False), ("after", True)])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dstream.infra.engine.events import EngineProblem
-from dstream.infra.engine.failures import failure, interrupted, one_line
+from dstream.infra.engine.events import EngineProblem, FailedCreation
+from dstream.infra.engine.failures import failure, interrupted, may_exist, one_line
 from dstream.infra.plan.step import Step
 
 URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
@@ -73,6 +73,22 @@ def test_an_interruption_lists_completed_and_incomplete_resources() -> None:
     assert error.message == "init was interrupted; completed: orders; possibly incomplete: returns"
     assert interrupted("plan", [], []).message == "plan was interrupted; nothing was changed"
     assert interrupted("destroy", [], [], signal=9).message.startswith("the engine was killed (signal 9)")
+
+
+@pytest.mark.parametrize(
+    ("why", "is_cancelled", "is_resumed", "may"),
+    [
+        ('Put "https://management.azure.com/subscriptions/x": context canceled', True, False, True),
+        ('Status=403 Code="QuotaExceeded"', False, False, False),
+        ("cannot create already existing resource '/x'", True, False, False),
+        ("cannot create already existing resource '/x'", False, True, True),
+    ],
+)
+def test_a_failed_creation_may_have_succeeded_unless_somebody_else_made_the_resource(
+    why: str, *, is_cancelled: bool, is_resumed: bool, may: bool
+) -> None:
+    failed = FailedCreation(Step(URN, "create"), why, {})
+    assert may_exist(failed, is_cancelled=is_cancelled, is_resumed=is_resumed) == may
 
 
 def test_a_message_is_one_line_of_limited_length() -> None:

@@ -103,3 +103,14 @@ def test_a_replacement_with_the_same_id_takes_the_place_of_the_deleted_one() -> 
     resources = record.settled({URN + "q1": "/queues/q1"})["deployment"]["resources"]
 
     assert resources[1:] == [{**making, "id": "/queues/q1"}, queue("q2")]
+
+
+def test_a_creation_that_may_have_succeeded_is_pending_until_its_outcome_is_known() -> None:
+    made = {key: value for key, value in queue("q2").items() if key != "outputs"}
+    possible = StackRecord(exported(queue("q1"))).with_possible([made])
+
+    record = StackRecord(possible)
+    assert [(each.kind, each.name, each.id) for each in record.pending] == [("creating", "q2", "/queues/q2")]
+    assert record.names == ["q1", "q2"]
+    assert record.settled({})["deployment"]["resources"] == possible["deployment"]["resources"]
+    assert StackRecord(exported(queue("q1"), queue("q2", initErrors=["of the provider"]))).pending == []
