@@ -3,5 +3,6 @@
 from dstream.infra.definition import Definition, Display
 from dstream.infra.lifecycle import PulumiInfrastructure
 from dstream.infra.plan.step import Step
+from dstream.infra.plan.unrecorded import UnrecordedResources
 
-__all__ = ["Definition", "Display", "PulumiInfrastructure", "Step"]
+__all__ = ["Definition", "Display", "PulumiInfrastructure", "Step", "UnrecordedResources"]

@@ -51,6 +51,9 @@ class Commands:
         self._session.install_plugins()
         destroy = self._options.destroy
         record = self._record(is_destroyed=destroy)
+        if self._definition.unrecorded and self._options.refresh and not destroy:
+            known = [*record.types_and_names, *((each.type, each.name) for each in record.pending)] if record else []
+            self._definition.unrecorded.begin(known, self._options.target)
         if record is None and destroy:
             steps = []
         elif record is None:
@@ -265,8 +268,15 @@ class Commands:
             held = self._definition.held
             shown = self._described(step, step.op, diff, loss.note(held))
             return shown._replace(holds=loss.holds or 0, held=held)
-        note = "stays in place and is no longer managed" if step.op == "delete" and step.is_retained else ""
-        return self._described(step, step.op, diff, note)
+        return self._described(step, step.op, diff, self._note(step))
+
+    def _note(self, step: Step) -> str:
+        if step.op == "delete" and step.is_retained:
+            return "stays in place and is no longer managed"
+        unrecorded = self._definition.unrecorded
+        if step.op == "create" and unrecorded and (step.type, step.name) in unrecorded:
+            return "already exists; import with --import"
+        return ""
 
     def _described(self, step: Step, op: Operation, diff: Sequence[PropertyChange], note: str) -> Resource:
         """Add the definition's display texts."""

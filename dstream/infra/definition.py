@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
     from dstream.infra.plan.step import Step
+    from dstream.infra.plan.unrecorded import UnrecordedResources
     from dstream.sdk import Figure
 
 
@@ -83,6 +84,10 @@ class Definition:
     check_recorded: Callable[[Collection[tuple[str, str]], bool], None] = _continues
     """Raises ConfigError if this program cannot continue from a record. Arguments: the types and names of the recorded
     resources, and whether to destroy them.
+    """
+    unrecorded: UnrecordedResources | None = None
+    """Where the program reports resources that exist already although a plan would create them. None: it does not look
+    for them.
     """
     message: Callable[[Sequence[Step]], str] = _no_message
     """Text shown with a plan, such as the capacity of the tier."""

@@ -16,6 +16,7 @@ from dstream_stacks.inputs import namespace_inputs, snake_case
 from dstream_stacks.properties import properties_of
 from dstream_stacks.references import References
 from dstream_stacks.spec import Kept, Namespace, ResourceGroup, ServiceBusSpec
+from dstream_stacks.unrecorded import Exists, Lookups, Unrecorded
 
 if TYPE_CHECKING:
     import pulumi
@@ -29,22 +30,26 @@ RequiresSession property of an existing Subscription cannot be changed`.
 """
 _FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilter"}
 
-Exists = Callable[[str, str], bool]
-"""`exists(type, id)`, called for resources to import if they exist."""
 SeeNamespace = Callable[[str, int | None], None]
 """Called with the tier and capacity of an existing namespace."""
 
 
 def arm_program(
-    spec: ServiceBusSpec, *, exists: Exists | None = None, see_namespace: SeeNamespace = lambda *_: None
+    spec: ServiceBusSpec,
+    *,
+    exists: Exists | None = None,
+    see_namespace: SeeNamespace = lambda *_: None,
+    unrecorded: Unrecorded | None = None,
 ) -> Callable[[], None]:
-    """Return the program. By default it queries Azure for existing resources. Raises ValueError for an invalid spec."""
+    """Return the program. `exists` is called for resources to import, and for those that `unrecorded` wants; by default
+    it queries Azure. Raises ValueError for an invalid spec.
+    """
     if spec.resource_group is None or spec.namespace is None:
         raise ValueError("mode arm requires a resource group and a namespace")
     if spec.resource_group.create and not spec.namespace.create:
         raise ValueError("an existing namespace cannot be in a resource group that does not exist yet")
     group, namespace = spec.resource_group, spec.namespace
-    return lambda: _Program(spec, group, namespace, exists, see_namespace).run()
+    return lambda: _Program(spec, group, namespace, exists, see_namespace, unrecorded).run()
 
 
 class _Program:
@@ -57,6 +62,7 @@ class _Program:
         namespace: Namespace,
         exists: Exists | None,
         see_namespace: SeeNamespace,
+        unrecorded: Unrecorded | None,
     ) -> None:
         from pulumi_azure_native import resources, servicebus
 
@@ -65,6 +71,7 @@ class _Program:
         self._namespace_spec = namespace
         self._given_exists = exists
         self._see_namespace = see_namespace
+        self._lookups = Lookups(unrecorded, self._exists)
         self._resources = resources
         self._servicebus = servicebus
         self._subscription_id = spec.subscription_id
@@ -102,7 +109,7 @@ class _Program:
             resource_group_name=group.name,
             location=group.location or None,
             tags=self._spec.tags or None,
-            opts=self._options(group, ids.RESOURCE_GROUP, {}),
+            opts=self._options(group, ids.RESOURCE_GROUP, group.name, {}),
         ).name
 
     def _namespace(self, group: Any) -> tuple[Any, Any]:
@@ -119,7 +126,7 @@ class _Program:
             location=namespace.location or None,
             tags=self._spec.tags or None,
             **self._typed(namespace_inputs(namespace)),
-            opts=self._options(namespace, ids.NAMESPACE, {}),
+            opts=self._options(namespace, ids.NAMESPACE, namespace.name, {}),
         )
         return made.name, made.service_bus_endpoint
 
@@ -136,7 +143,7 @@ class _Program:
             **place,
             **own,
             **self._typed(references.forwarding(each.inputs)),
-            opts=self._options(each.kept, f"azure-native:servicebus:{each.kind}", each.path),
+            opts=self._options(each.kept, f"azure-native:servicebus:{each.kind}", each.name, each.path),
         )
 
     def _typed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,26 +161,37 @@ class _Program:
             typed["filterType"] = _FILTER_TYPES[filters.pop()]
         return _arguments(typed)
 
-    def _options(self, kept: Kept, resource_type: str, path: Mapping[str, str]) -> pulumi.ResourceOptions:
+    def _options(self, kept: Kept, resource_type: str, name: str, path: Mapping[str, str]) -> pulumi.ResourceOptions:
         import pulumi
 
+        imports = kept.import_ or self._spec.import_existing
+        if not imports and self._lookups.wants(resource_type, name):
+            self._lookups.look(resource_type, name, self._id(resource_type, path))
         return pulumi.ResourceOptions(
             protect=kept.protect,
             retain_on_delete=kept.retain_on_delete,
             delete_before_replace=True,  # the names are fixed, so both cannot exist at the same time
             replace_on_changes=_REPLACING.get(resource_type.rpartition(":")[2]),
-            import_=self._id_if_exists(resource_type, path) if kept.import_ or self._spec.import_existing else None,
+            import_=self._id_if_exists(resource_type, path) if imports else None,
         )
 
     def _id_if_exists(self, resource_type: str, path: Mapping[str, str]) -> str | None:
-        from dstream_stacks.azure_lookup import current_subscription, exists_in_azure
+        resource_id = self._id(resource_type, path)
+        return resource_id if self._exists(resource_type, resource_id) else None
+
+    def _id(self, resource_type: str, path: Mapping[str, str]) -> str:
+        from dstream_stacks.azure_lookup import current_subscription
 
         self._subscription_id = self._subscription_id or current_subscription()
         names = {"resourceGroupName": self._group_spec.name, "namespaceName": self._namespace_spec.name, **path}
         resource_id = ids.resource_id(resource_type, names, self._subscription_id)
         assert resource_id is not None  # every path is complete
-        exists = self._given_exists or exists_in_azure
-        return resource_id if exists(resource_type, resource_id) else None
+        return resource_id
+
+    def _exists(self, resource_type: str, resource_id: str) -> bool:
+        from dstream_stacks.azure_lookup import exists_in_azure
+
+        return (self._given_exists or exists_in_azure)(resource_type, resource_id)
 
 
 def _arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,27 +13,29 @@ from dstream_stacks import resource_ids as ids
 from dstream_stacks.declarations import Declaration, declarations
 from dstream_stacks.references import References
 from dstream_stacks.spec import ServiceBusSpec
+from dstream_stacks.unrecorded import Exists, Lookups, Unrecorded
 
 if TYPE_CHECKING:
     import pulumi
 
-Exists = Callable[[str, str], bool]
-"""`exists(type, id)`, called for resources to import if they exist."""
 
-
-def entities_program(spec: ServiceBusSpec, *, exists: Exists) -> Callable[[], None]:
-    """Return the program. Raises ValueError for a spec that needs Azure Resource Manager."""
+def entities_program(
+    spec: ServiceBusSpec, *, exists: Exists, unrecorded: Unrecorded | None = None
+) -> Callable[[], None]:
+    """Return the program. `exists` is called for resources to import, and for those that `unrecorded` wants. Raises
+    ValueError for a spec that needs Azure Resource Manager.
+    """
     if spec.authorization_rules:
         raise ValueError("authorization rules require mode arm")
-    return lambda: _declare(spec, exists)
+    return lambda: _declare(spec, exists, Lookups(unrecorded, exists))
 
 
-def _declare(spec: ServiceBusSpec, exists: Exists) -> None:
+def _declare(spec: ServiceBusSpec, exists: Exists, lookups: Lookups) -> None:
     import pulumi
 
     references = References()
     for each in declarations(spec):
-        references.add(each, _resource(each, references, _options(spec, each, exists)))
+        references.add(each, _resource(each, references, _options(spec, each, exists, lookups)))
     if spec.namespace is not None:
         pulumi.export("namespace", spec.namespace.name)
     pulumi.export("queues", [queue.name for queue in spec.queues])
@@ -50,12 +52,14 @@ def _resource(each: Declaration, references: References, options: pulumi.Resourc
     return made.id.apply(lambda _: name)
 
 
-def _options(spec: ServiceBusSpec, each: Declaration, exists: Exists) -> pulumi.ResourceOptions:
+def _options(spec: ServiceBusSpec, each: Declaration, exists: Exists, lookups: Lookups) -> pulumi.ResourceOptions:
     import pulumi
 
     imports = each.kept.import_ or spec.import_existing
     resource_id = ids.resource_id(_type(each), each.path)
     assert resource_id is not None  # every path is complete
+    if not imports and lookups.wants(_type(each), each.name):
+        lookups.look(_type(each), each.name, resource_id)
     return pulumi.ResourceOptions(
         protect=each.kept.protect,
         retain_on_delete=each.kept.retain_on_delete,

@@ -25,7 +25,7 @@ from dstream_stacks.resource_ids import resource_id
 from dstream_stacks.spec import Namespace, ServiceBusSpec, as_document
 from dstream_stacks.stack_config import stack_config
 
-from dstream.infra import Definition, Step
+from dstream.infra import Definition, Step, UnrecordedResources
 from dstream.sdk import Figure
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Config, access
@@ -67,9 +67,11 @@ def definition(config: Config, *, import_existing: bool, is_made: bool = True) -
 
 def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
     namespace = _ExistingNamespace()
+    unrecorded = UnrecordedResources()
     return Definition(
-        program=arm_program(spec, see_namespace=namespace.see),
+        program=arm_program(spec, see_namespace=namespace.see, unrecorded=unrecorded),
         spec={},
+        unrecorded=unrecorded,
         plugins={"azure-native": version("pulumi-azure-native")},  # the plugin of the program's classes
         engine_config=stack_config(spec),
         message=lambda steps: _capacity(config, spec, namespace),
@@ -92,9 +94,11 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
         return client
 
     resources = entities_resources(administration)
+    unrecorded = UnrecordedResources()
     return Definition(
-        program=entities_program(spec, exists=resources.exists),
+        program=entities_program(spec, exists=resources.exists, unrecorded=unrecorded),
         spec={},
+        unrecorded=unrecorded,
         attached={PACKAGE: resources},
         message=lambda steps: _capacity(config, spec, _query_namespace(administration)),
     )

@@ -18,6 +18,7 @@ def test_an_existing_queue_is_imported_unchanged(mode: str, provisioned: Make) -
 
         refused = project.dstream("init", "orders", "--yes")
         assert refused.returncode != 0
+        assert "create, already exists; import with --import" in refused.stdout
         assert "exist" in refused.stderr
         assert "--import" in refused.stderr
 

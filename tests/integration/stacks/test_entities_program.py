@@ -8,8 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from dstream_stacks.entities_program import entities_program
+from dstream_stacks.resource_ids import OWN_QUEUE
 from dstream_stacks.spec import AuthorizationRule, Queue, Rule, ServiceBusSpec, Subscription, Topic
 
+from dstream.infra import UnrecordedResources
 from tests.integration.engine import Stack
 from tests.integration.stacks.cloud import Cloud
 
@@ -43,7 +45,11 @@ def nothing_exists(resource_type: str, resource_id: str) -> bool:
 
 
 def test_a_spec_is_applied_and_entities_are_replaced_with_their_topic(engine: Stack, cloud: Cloud) -> None:
-    assert engine.apply(entities_program(SPEC, exists=nothing_exists)) == {"create": 7}
+    unrecorded = UnrecordedResources()
+    unrecorded.begin([], [])
+    program = entities_program(SPEC, exists=lambda _, resource_id: resource_id == "queue/all", unrecorded=unrecorded)
+    assert engine.apply(program) == {"create": 7}
+    assert [name for name in ("all", "team/orders", "events") if (OWN_QUEUE, name) in unrecorded] == ["all"]
     assert cloud.resources.keys() == {"queue/team/orders", "queue/all", *IDS}
     assert cloud.resources["queue/team/orders"] == {
         "queueName": "team/orders",

@@ -91,6 +91,12 @@ def test_a_plan_starts_with_its_marker_counts_and_warnings() -> None:
     )
 
 
+def test_a_creation_that_would_fail_is_marked() -> None:
+    exists = resource("taken", "create", note="already exists; import with --import")
+    text = markdown_of("plan", "dev", [answer(exists)])
+    assert "| ➕ | `taken` | queue | create, already exists; import with --import |" in text
+
+
 def test_a_plan_without_changes_is_short() -> None:
     text = markdown_of("plan", "prod", [answer(resource("calm", "same"))])
     assert text == (
