@@ -51,7 +51,7 @@ class TaskWatch:
     def condition(self) -> Condition:
         return self.progress_now.condition
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         """Ignore the log: the figures include the condition."""
 
     def progress(self, progress: Progress) -> None:

@@ -49,7 +49,7 @@ class StructuredLog:
         self._lock = threading.Lock()
         self._dropped = 0
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         if _LEVELS.get(level, _LEVELS["info"]) < self._least:
             return
         with self._lock:
@@ -90,7 +90,10 @@ def _text_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -
 
 def _json_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -> str:
     stamp = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"time": stamp, "level": level, "event": event, **fields}, ensure_ascii=False, default=str)
+    own = {"time": stamp, "level": level, "event": event}
+    return json.dumps(
+        own | fields | own, ensure_ascii=False, default=str
+    )  # a provider's `time` gives way to the host's
 
 
 def _text(value: Any) -> str:

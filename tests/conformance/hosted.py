@@ -23,7 +23,7 @@ class Printed:
     def __init__(self) -> None:
         self._rows = -1
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         self._say({"event": event, **fields})
 
     def progress(self, progress: Progress) -> None:

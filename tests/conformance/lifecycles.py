@@ -23,7 +23,7 @@ class CommandReport:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     started: threading.Event = field(default_factory=threading.Event)
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         self.events.append((level, event, fields))
 
     def resource(self, resource: Resource) -> None:

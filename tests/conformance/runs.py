@@ -27,7 +27,7 @@ class Recorded:
     told: list[Progress] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         with self.changed:
             self.events.append((level, event, fields))
             self.changed.notify_all()

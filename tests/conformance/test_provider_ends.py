@@ -25,7 +25,7 @@ class Watched(Recorded):
 
     react: Callable[[], Any] = staticmethod(lambda: None)
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         super().log(level, event, **fields)
         if event == "provider.exited":
             self.react()

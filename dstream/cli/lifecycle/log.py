@@ -72,7 +72,7 @@ class LifecycleLog:
             self._erase()
             self._log.say(text)
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         with self._lock:
             self._erase()
             self._log.log(level, event, **fields)
@@ -112,7 +112,7 @@ class _TaskLog:
         self._task = task
         self._begun_s: dict[tuple[str, str], float] = {}
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         self._all.log(level, event, **fields)
 
     def resource(self, resource: Resource) -> None:
@@ -194,7 +194,7 @@ class _TaskEvents:
         self._all = all_
         self._task = task
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         self._all.write("log", task=self._task, level=level, name=event, fields=fields)
 
     def resource(self, resource: Resource) -> None:

@@ -40,7 +40,7 @@ class RunLog:
         self._progress[task] = Progress()
         return TaskLog(self, task, watch)
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         if event == "run.failed" and self._for_people:
             return  # the error itself is shown, with its place and the fix
         if self._for_people and event == "provider.log" and "stream" not in fields:
@@ -110,7 +110,7 @@ class TaskLog:
         self._watch = watch
         self.was_running = False
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         if event == "run.started":
             self.was_running = True
         if self._watch is not None:

@@ -77,7 +77,7 @@ class RunReport:
         """Return the time, on the run's clock, up to which the input has read the source."""
         return self._lag.read_s(self._clock())
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
         clean = self._redactor.value(fields)
         with self._lock:
             self._events.log(level, event, task=self._task, **clean)

@@ -98,3 +98,14 @@ def test_a_text_of_several_lines_is_written_below_its_line(columns: Callable[[],
     head, *below = stream.getvalue().splitlines()
     assert head.startswith("2026-11-23T09:24:51Z info  provider.log     role=input")
     assert below[-3:] == ["    Traceback:", "      File x, line 1", "    KeyError: 'n'"]
+
+
+def test_a_field_may_have_any_name_and_the_time_stays_that_of_the_log() -> None:
+    stream = io.StringIO()
+    StructuredLog(stream, format="json", now=lambda: NOW).log("info", "provider.log", **{"self": 1, "time": "12:00"})
+    assert json.loads(stream.getvalue()) == {
+        "time": "2026-11-23T09:24:51.123Z",
+        "level": "info",
+        "event": "provider.log",
+        "self": 1,
+    }
