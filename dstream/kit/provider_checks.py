@@ -5,7 +5,8 @@ from __future__ import annotations
 from dstream.kit.lifecycle_checks import run_with_secrets
 from dstream.kit.subject import NotObservable, Subject, Violation, changed_names, invalid_config, object_schema
 from dstream.protocol import CONTROL_PREFIX, PROTOCOL_VERSION
-from dstream.protocol.messages import Error, ErrorBody, Heartbeat, Log, Metric
+from dstream.protocol.config_schema import check_shape
+from dstream.protocol.messages import BadLine, Error, ErrorBody, Heartbeat, Log, Metric
 
 KINDS = ("config", "auth", "unreachable", "locked", "refused", "transient", "data", "system")
 
@@ -49,6 +50,10 @@ def describes_its_config(subject: Subject) -> None:
     """It answers `describe` with a JSON Schema of its config, and exits with 0."""
     if "describe" not in subject.capabilities:
         raise NotObservable("it has no capability describe")
+    try:
+        check_shape(subject.description.config_schema)
+    except BadLine as error:
+        raise Violation(f"the config_schema in its description is not a JSON Schema: {error}") from error
     if object_schema(subject.description.config_schema).get("type") != "object":
         raise Violation("the config_schema in its description is not the schema of an object")
     for each in subject.description.requirements:

@@ -48,7 +48,7 @@ def _settings(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the top-level settings of a schema, which may be a reference to one of its definitions."""
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     found = schema.get("$defs", {}).get(name, schema).get("properties")
-    return found if isinstance(found, Mapping) else {}
+    return {key: each for key, each in (found or {}).items() if isinstance(each, Mapping)}
 
 
 def _is_run_only(name: str, settings: Mapping[str, Any], block: ProviderBlock) -> bool:

@@ -64,14 +64,20 @@ def matches(value: Any, schema: Schema, document: Schema) -> bool:
 def resolve_reference(schema: Schema, document: Schema) -> Schema:
     """Return the schema that `$ref` refers to, merged with the siblings of `$ref` (allowed by 2020-12)."""
     seen: set[str] = set()
+    schema = keywords_of(schema)
     while isinstance(reference := schema.get("$ref"), str) and reference[:1] == "#" and reference not in seen:
         seen.add(reference)
         target: Any = document
         for step in reference.split("/")[1:]:
             target = target.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, Mapping) else {}
         beside = {key: value for key, value in schema.items() if key not in ("$ref", "$defs")}
-        schema = {**target, **beside}
+        schema = {**keywords_of(target), **beside}
     return schema
+
+
+def keywords_of(schema: Any) -> Schema:
+    """Return the schema. One that is only true or false counts as one without keywords: the provider checks it."""
+    return schema if isinstance(schema, Mapping) else {}
 
 
 class _Document:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dstream.config.schema.check import Schema, resolve_reference
+from dstream.config.schema.check import Schema, keywords_of, resolve_reference
 
 _NAMES = {
     "string": "text",
@@ -50,8 +50,8 @@ def _settings(document: Schema, schema: Schema, prefix: str, depth: int) -> Iter
             " or ".join(dict.fromkeys(_type(each, document) for each in variants)) or "anything",
             required=name in required,
             secret=any(each.get("writeOnly") is True for each in variants),
-            default=_default(given),
-            description=_description(given, variants),
+            default=_default(keywords_of(given)),
+            description=_description(keywords_of(given), variants),
         )
         if depth < _DEEPEST:
             for each in variants:

@@ -13,6 +13,7 @@ from dstream.errors import ConfigError
 from dstream.host.provider import failures
 from dstream.host.provider.link import TICK_S, LineLink, shut_down
 from dstream.host.provider.spec import HELLO_TIMEOUT_S, ProviderSpec
+from dstream.protocol.config_schema import check_shape
 from dstream.protocol.framing import LineTooLong
 from dstream.protocol.messages import BadLine, Command, Description, Hello, Role, decode_control, encode
 
@@ -118,5 +119,12 @@ class _Interview:
             with contextlib.suppress(BadLine):
                 message = decode_control(line)
                 if isinstance(message, Description):
-                    return message
+                    return self._checked(message)
         return None
+
+    def _checked(self, description: Description) -> Description:
+        try:
+            check_shape(description.config_schema)
+        except BadLine as error:
+            raise failures.bad_schema(self._link.role, self._spec, error) from error
+        return description

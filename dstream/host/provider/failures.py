@@ -102,6 +102,15 @@ def no_hello(role: Role, spec: ProviderSpec, first_line: bytes) -> ConfigError:
     )
 
 
+def bad_schema(role: Role, spec: ProviderSpec, error: BadLine) -> ConfigError:
+    return ConfigError(
+        "provider.bad_schema",
+        f'{role} provider "{spec.label}" describes its settings with an invalid schema: {error}',
+        place=spec.place,
+        hint="Report this to the provider's author; see docs/reference/protocol.md.",
+    )
+
+
 def not_ready(role: Role, spec: ProviderSpec, waited_for: str, timeout_s: float, stderr: Sequence[str]) -> SystemFault:
     return SystemFault(
         "provider.not_ready",
