@@ -10,6 +10,7 @@ import pytest
 
 from dstream.errors import DStreamError, exit_code
 from dstream.host import NoInfrastructure
+from dstream.protocol.messages import Resource
 from tests.conformance.commands import wait_until
 from tests.conformance.lifecycles import Background, CommandReport, carry_out, scripted
 
@@ -81,6 +82,22 @@ def test_a_quiet_legacy_provider_is_reported_and_can_be_cancelled(tmp_path: Path
     wait_until(lambda: "provider.quiet" in [event for _, event, _ in running.report.events], "provider.quiet is logged")
     running.stop.request()
     assert running.outcome().is_interrupted
+
+
+def test_metadata_of_the_wrong_type_is_ignored(tmp_path: Path) -> None:
+    outcome = carry_out(scripted(tmp_path, "odd"))
+    assert (outcome.error, outcome.outputs, outcome.figures, outcome.plan, outcome.where) == (None, {}, [], None, "")
+
+
+def test_a_bug_in_the_host_is_an_error_without_secrets(tmp_path: Path) -> None:
+    class Buggy(CommandReport):
+        def resource(self, resource: Resource) -> None:
+            raise KeyError("hunter2-canary")
+
+    with pytest.raises(DStreamError) as caught:
+        carry_out(scripted(tmp_path, "works", password="hunter2-canary"), Buggy())
+    assert caught.value.code == "run.crashed"
+    assert "hunter2" not in caught.value.message + "".join(caught.value.details)
 
 
 @pytest.mark.parametrize("kind", ["closes", "unterminated", "stays"])

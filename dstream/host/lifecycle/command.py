@@ -17,6 +17,7 @@ from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleO
 from dstream.host.provider import failures
 from dstream.host.provider.described import learn_settings
 from dstream.host.provider.link import TICK_S, LineLink, MustRestart, shut_down
+from dstream.host.run.faults import fault_of
 from dstream.host.run.job import Progress, StopRequest
 from dstream.host.run.report import RunReport
 from dstream.protocol import CONTROL_PREFIX, MAX_CONTROL_LINE
@@ -62,9 +63,11 @@ def run_lifecycle(
             return _Command(job, events, redactor, stop, clock).go(is_certain_of_hello=False)
         except MustRestart:
             return _Command(job, events, redactor, stop, clock).go(is_certain_of_hello=True)
-    except DStreamError as error:
-        redactor.error(error)
-        raise
+    except Exception as error:
+        fault = redactor.error(fault_of(error, job.task))
+        if fault is error:
+            raise
+        raise fault from error
 
 
 class _Cancelled(Exception):
@@ -289,14 +292,13 @@ class _Command:
                 if result.error
                 else SystemFault("provider.failed", message, place=self._spec.place)
             )
+        outputs, figures = (self._redactor.value(result.metadata.get(name)) for name in ("outputs", "figures"))
         return LifecycleOutcome(
             provider=self._link.name,
             resources=[self._clean(each) for each in result.resources],
-            outputs=self._redactor.value(result.metadata.get("outputs") or {}),
+            outputs=outputs if isinstance(outputs, dict) else {},
             plan=self._plan(result),
-            figures=[
-                self._redactor.value(each) for each in result.metadata.get("figures") or [] if isinstance(each, dict)
-            ],
+            figures=[each for each in figures if isinstance(each, dict)] if isinstance(figures, list) else [],
             where=self._text(str(result.metadata.get("where") or "")),
             message=self._text(result.message),
             diagnostics=tuple(self._diagnostics),
