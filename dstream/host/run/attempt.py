@@ -6,7 +6,6 @@ import contextlib
 import queue
 import signal
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dstream.errors import DStreamError, RefusedError
@@ -15,34 +14,18 @@ from dstream.host.provider.described import learn_settings
 from dstream.host.provider.link import MustRestart
 from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
+from dstream.host.run.context import RunContext
 from dstream.host.run.faults import fault_of
-from dstream.host.run.job import Job, Progress, StopRequest
+from dstream.host.run.job import Progress
 from dstream.host.run.ledger import Settled
-from dstream.host.run.limits import Limits
 from dstream.host.run.notes import Failed, Mailbox, Note, Said, Stored
 from dstream.host.run.opening import Opening
 from dstream.host.run.pair import LAST_WORDS_S, Pair
-from dstream.host.run.report import RunReport
 from dstream.host.run.start_slots import StartSlot
 from dstream.host.run.streaming import Streaming
 from dstream.protocol.handshake import Refused
 from dstream.protocol.messages import Ack, Role, encode
-from dstream.redact import Redactor
-from dstream.state import FileStore, StoredState
-
-
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """What all pairs of a run share."""
-
-    job: Job
-    store: FileStore
-    report: RunReport
-    redactor: Redactor
-    stop: StopRequest
-    limits: Limits
-    clock: Callable[[], float]
-    now: Callable[[], datetime]
+from dstream.state import StoredState
 
 
 class Attempt:
@@ -71,6 +54,7 @@ class Attempt:
         self._checkpoints = Checkpoints(self._save, self._acknowledge, self._state_failed)
         self._streaming: Streaming | None = None
         self._slot = StartSlot()
+        self._start_s = 0.0
         self.ready_since_s: float | None = None
         """When both providers were ready."""
 
@@ -147,18 +131,7 @@ class Attempt:
 
     def _open(self, pair: Pair, patient_with: Set[Role]) -> None:
         context = self._context
-        # A start position applies to the first pair only; the next one resumes from the stored checkpoint.
-        job = self._job if self._stored is None else replace(self._job, from_=None)
-        opening = Opening(
-            job,
-            pair,
-            self._report,
-            self._mailbox,
-            context.stop,
-            context.clock,
-            self._tick_of_start,
-            self._stored,
-        )
+        opening = Opening(context, pair, self._mailbox, self._tick_of_start, self._stored)
         modes = opening.greet(patient_with)
         self._slot.free()
         self._keeps_state = not (modes.host_checkpoints or self._job.is_look)
@@ -178,17 +151,7 @@ class Attempt:
         context = self._context
         self.ready_since_s = context.clock()
         context.limits.started(self.ready_since_s)
-        self._streaming = Streaming(
-            self._job,
-            pair,
-            self._checkpoints,
-            self._report,
-            self._mailbox,
-            context.stop,
-            context.clock,
-            context.limits,
-            self._before,
-        )
+        self._streaming = Streaming(context, pair, self._checkpoints, self._mailbox, self._before)
         self._report.enter("streaming")
         self._report.log(
             "info",

@@ -12,11 +12,11 @@ from dstream.host.provider import failures
 from dstream.host.provider.link import TICK_S, MustRestart
 from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
-from dstream.host.run.job import Job, StopRequest
+from dstream.host.run.context import RunContext
+from dstream.host.run.job import Job
 from dstream.host.run.notes import Failed, Mailbox, Said
 from dstream.host.run.pair import AnySide, Pair
 from dstream.host.run.relay import Modes
-from dstream.host.run.report import RunReport
 from dstream.protocol import PROTOCOL_VERSION
 from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step
 from dstream.protocol.messages import Command, Infrastructure, Role, RunOptions, Welcome, encode
@@ -30,22 +30,19 @@ class Opening:
 
     def __init__(
         self,
-        job: Job,
+        context: RunContext,
         pair: Pair,
-        report: RunReport,
         mailbox: Mailbox,
-        stop: StopRequest,
-        clock: Callable[[], float],
         tick: Callable[[], object],
         stored: StoredState | None,
     ) -> None:
         """`tick` is called while it waits, several times per second. `stored`: the checkpoint to resume from."""
-        self._job = job
+        self._job = context.job
+        self._report = context.report
+        self._stop = context.stop
+        self._clock = context.clock
         self._pair = pair
-        self._report = report
         self._mailbox = mailbox
-        self._stop = stop
-        self._clock = clock
         self._tick = tick
         self._stored = stored
 
@@ -215,7 +212,7 @@ def _run_options(job: Job, stored: StoredState | None) -> RunOptions:
         task=job.task,
         id=job.run_id,
         once=job.once,
-        from_=job.from_,
+        from_=None if stored else job.from_,  # a start position applies only until the first checkpoint
         max_in_flight=job.max_in_flight,
         max_in_flight_bytes=job.max_in_flight_bytes,
         max_line=job.max_line,

@@ -29,7 +29,8 @@ from typing import Any
 
 from dstream.errors import DStreamError, RefusedError
 from dstream.host.provider.link import MustRestart
-from dstream.host.run.attempt import Attempt, RunContext, timestamp
+from dstream.host.run.attempt import Attempt, timestamp
+from dstream.host.run.context import RunContext
 from dstream.host.run.control_socket import ControlSocket, socket_path
 from dstream.host.run.faults import fault_of
 from dstream.host.run.job import Events, Job, Progress, RunSummary, StopRequest

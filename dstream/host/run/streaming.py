@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import queue
 import signal
-from collections.abc import Callable
 
 from dstream.host.provider import failures
 from dstream.host.provider.link import MustRestart
 from dstream.host.run.broken import Interrupted, Lost
 from dstream.host.run.checkpoints import Checkpoints
-from dstream.host.run.job import Job, Progress, StopRequest
-from dstream.host.run.limits import Limits
+from dstream.host.run.context import RunContext
+from dstream.host.run.job import Progress
 from dstream.host.run.notes import Exited, Failed, Mailbox, Note, Said, Stored
 from dstream.host.run.pair import LAST_WORDS_S, AnySide, Pair
-from dstream.host.run.report import RunReport
 from dstream.protocol.handshake import LateHello, Refused, Step
 from dstream.protocol.messages import Role, Stop, encode
 
@@ -29,30 +27,26 @@ class Streaming:
 
     def __init__(
         self,
-        job: Job,
+        context: RunContext,
         pair: Pair,
         checkpoints: Checkpoints,
-        report: RunReport,
         mailbox: Mailbox,
-        stop: StopRequest,
-        clock: Callable[[], float],
-        limits: Limits,
         before: Progress,
     ) -> None:
         """`before`: the figures of the run's earlier pairs."""
-        self._job = job
+        self._job = context.job
+        self._report = context.report
+        self._stop = context.stop
+        self._clock = context.clock
+        self._limits = context.limits
         self._pair = pair
         self._checkpoints = checkpoints
-        self._report = report
         self._mailbox = mailbox
-        self._stop = stop
-        self._clock = clock
-        self._limits = limits
         self._before = before
-        now = clock()
+        now = self._clock()
         self._drain_deadline_s: float | None = None
         self._exit_deadline_s: float | None = None
-        self._next_summary_s = now + job.summary_every_s
+        self._next_summary_s = now + self._job.summary_every_s
         self._summarised: Progress | None = None
         self._summarised_rows = before.rows_settled
         self._start_s = now

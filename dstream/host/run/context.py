@@ -1,0 +1,27 @@
+"""What all pairs of a run share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from dstream.host.run.job import Job, StopRequest
+from dstream.host.run.limits import Limits
+from dstream.host.run.report import RunReport
+from dstream.redact import Redactor
+from dstream.state import FileStore
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The run's request, its means to report and to store, and its clocks."""
+
+    job: Job
+    store: FileStore
+    report: RunReport
+    redactor: Redactor
+    stop: StopRequest
+    limits: Limits
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
