@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,10 @@ def _forbid_forks(event: str, _: tuple[object, ...]) -> None:
 # A forked child that does not exec inherits locks of threads that it doesn't have, and gRPC aborts it. With this check
 # (and ruff's PLW1509 for preexec_fn), servers can run inside the test process.
 sys.addaudithook(_forbid_forks)
+
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    # Under nohup, programs inherit this from the tests and rightly ignore SIGHUP; the tests send it to see them drain.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # CI tries the same examples every time, so that a change never fails by chance; other machines try new ones.
 settings.register_profile("ci", derandomize=True, deadline=None)

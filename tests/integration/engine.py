@@ -17,6 +17,7 @@ import pulumi
 from pulumi import automation as auto
 
 from dstream.infra.engine.cli import find_engine
+from dstream.infra.engine.session import QuietStack
 
 # Otherwise gRPC warns on stderr about processes that start while its threads run.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -79,10 +80,16 @@ class Stack:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in attached.items()),
         }
-        options = auto.LocalWorkspaceOptions(work_dir=str(folder), pulumi_command=_command(), env_vars=self.environment)
-        self.stack = auto.create_or_select_stack(
-            "dev", project_name="orders", program=lambda: self.program(), opts=options
+        workspace = auto.LocalWorkspace(
+            work_dir=str(folder),
+            pulumi_command=_command(),
+            env_vars=self.environment,
+            program=lambda: self.program(),
+            project_settings=auto.ProjectSettings("orders", "python", main=str(_ROOT)),
         )
+        if not (folder / "state" / ".pulumi" / "stacks" / "orders" / "dev.json").exists():
+            workspace.create_stack("dev")
+        self.stack = QuietStack("dev", workspace)
         if config:
             self.stack.set_all_config({name: auto.ConfigValue(value) for name, value in config.items()})
 
@@ -108,8 +115,14 @@ class Stack:
 
     def apply(self, program: Callable[[], None], **options: Any) -> dict[str, int]:
         """Update the stack to this program. Returns the number of resources per operation, including the stack."""
-        changes = self.running(program).up(**options).summary.resource_changes or {}
-        return {str(op): count for op, count in changes.items()}
+        changes: dict[str, int] = {}
+
+        def heard(event: auto.EngineEvent) -> None:
+            if event.summary_event:
+                changes.update({str(op): count for op, count in event.summary_event.resource_changes.items()})
+
+        self.running(program).up(on_event=heard, **options)
+        return changes
 
     def refused(self, operation: str = "up") -> str:
         """The engine's diagnostics of an operation that must fail."""
@@ -140,7 +153,7 @@ class Stack:
 
     @property
     def outputs(self) -> dict[str, Any]:
-        return {name: output.value for name, output in self.stack.outputs().items()}
+        return {name: output.value for name, output in self.stack.workspace.stack_outputs("dev").items()}
 
     def recorded(self, name: str) -> dict[str, Any]:
         """The record of one resource."""

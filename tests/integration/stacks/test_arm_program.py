@@ -94,7 +94,7 @@ def test_a_spec_is_applied_as_written_and_then_unchanged(engine: Stack, cloud: C
     assert rule["filterType"] == "CorrelationFilter"
     assert rule["correlationFilter"].items() >= {"label": "cars", "properties": {"k": "v"}}.items()
 
-    outputs = engine.running(arm_program(SPEC)).outputs()
+    outputs = engine.stack.workspace.stack_outputs("dev")
     assert {name: output.value for name, output in outputs.items() if not output.secret} == {
         "namespace": "sb-orders",
         "queues": ["orders", "all"],
@@ -117,7 +117,7 @@ def test_a_spec_is_applied_as_written_and_then_unchanged(engine: Stack, cloud: C
 def test_existing_resources_are_used_but_not_recorded_or_destroyed(engine: Stack, cloud: Cloud) -> None:
     guarded = msgspec.structs.replace(EXISTING, queues=(Queue(name="orders", protect=True),))
     stack = engine.running(arm_program(guarded))
-    made = stack.up()
+    stack.up()
 
     assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
     assert {each["type"] for each in stack.export_stack().deployment["resources"]} == {
@@ -125,7 +125,7 @@ def test_existing_resources_are_used_but_not_recorded_or_destroyed(engine: Stack
         "pulumi:providers:azure-native",
         ids.QUEUE,
     }
-    assert made.outputs["connection_string"].value.endswith("SharedAccessKeyName=RootManageSharedAccessKey")
+    assert engine.outputs["connection_string"].endswith("SharedAccessKeyName=RootManageSharedAccessKey")
 
     # Protected resources cannot be destroyed; retained ones remain. Without keys there is no connection string.
     with pytest.raises(CommandError, match="protected"):
@@ -135,7 +135,8 @@ def test_existing_resources_are_used_but_not_recorded_or_destroyed(engine: Stack
         namespace=Namespace(name="sb-orders", disable_local_auth=True),
         queues=(Queue(name="orders", retain_on_delete=True),),
     )
-    assert "connection_string" not in engine.running(arm_program(retained)).up().outputs
+    engine.apply(arm_program(retained))
+    assert "connection_string" not in engine.outputs
     stack.destroy()
     assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
 
