@@ -38,12 +38,15 @@ class InputRun:
         self._in_flight = _InFlight(command.run.max_in_flight, command.run.max_in_flight_bytes)
         self._listener = threading.Thread(target=self._listen, name="host", daemon=True)
         self._ended = False
+        self._failure: Exception | None = None
+        """Why the listener ended."""
 
     def run(self) -> None:
         """Return when the stream has ended and everything is acknowledged. The provider's exceptions propagate."""
         if self._channel.has_host:
             self._listener.start()
         for item in self._provider.read(self._command.state, self.stop):
+            self._raise_failure()
             if isinstance(item, StateCheckpoint):
                 self._mark(self._pace.offer(item.state, time.monotonic()))
             elif isinstance(item, Lines):
@@ -53,6 +56,7 @@ class InputRun:
         self._finish()
 
     def _finish(self) -> None:
+        self._raise_failure()
         if self._pace.uncovered_lines:
             raise SystemFault(
                 "provider.uncovered_rows",
@@ -65,6 +69,11 @@ class InputRun:
             self._ended = True
             self._channel.send(encode(End(self._pace.last_seq)))
             self._listener.join()
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _lines(self, data: bytes, count: int) -> None:
         self._pace.lines(count)
@@ -97,6 +106,15 @@ class InputRun:
         self._channel.send(data)
 
     def _listen(self) -> None:
+        """End the run if the listener fails: without acks it would wait forever."""
+        try:
+            self._hear()
+        except Exception as error:  # noqa: BLE001  # raised again by the main thread
+            self._failure = error
+            self.stop.set()
+        self._in_flight.unlimited()
+
+    def _hear(self) -> None:
         """Run until the host closes stdin. A legacy host does so immediately, before `welcome`, and sends no acks."""
         welcomed = False
         for line in self._channel.lines():
@@ -110,7 +128,6 @@ class InputRun:
                     self._provider.acknowledged(state)
         if welcomed and not self._ended:
             os._exit(1)  # the host died: rows read from now on would be lost
-        self._in_flight.unlimited()
 
 
 class _InFlight:

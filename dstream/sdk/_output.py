@@ -115,7 +115,7 @@ class OutputRun:
         future.add_done_callback(lambda done: self._done(done, span, batch))
 
     def _done(self, future: Future[None], span: Span, batch: Batch) -> None:
-        if future.exception() is None:
+        if not future.cancelled() and future.exception() is None:
             self._durable(span, batch)
         else:
             self._channel.wake()

@@ -256,6 +256,50 @@ def test_print_goes_to_stderr_and_an_exception_is_reported(peers: list[Peer], tm
     assert "hello there" in peer.stderr()
 
 
+def test_an_exception_in_acknowledged_ends_the_run(peers: list[Peer], tmp_path: Path) -> None:
+    (tmp_path / "picky.py").write_text(
+        "import msgspec\n"
+        "from dstream.sdk import Checkpoint, InputProvider, Row, StdioProviderHost\n"
+        "class Config(msgspec.Struct): pass\n"
+        "class Picky(InputProvider[Config]):\n"
+        "    def acknowledged(self, state): raise ValueError('it broke')\n"
+        "    def read(self, state, stop):\n"
+        "        yield Row({'a': 1})\n"
+        "        yield Checkpoint({'n': 1})\n"
+        "        stop.wait(600)\n"
+        "StdioProviderHost(Picky).run()\n"
+    )
+    peer = start(peers, [sys.executable, str(tmp_path / "picky.py")])
+    peer.read()
+    peer.write(command({}), WELCOME)
+    while (peer.read() or {}).get("dstream") != "checkpoint":
+        pass
+    peer.write({"dstream": "ack", "seq": 1})
+    (line,) = peer.rest()
+    assert (line["dstream"], line["code"], line["message"]) == ("error", "provider.crashed", "ValueError: it broke")
+
+
+def test_a_cancelled_future_ends_the_run(peers: list[Peer], tmp_path: Path) -> None:
+    (tmp_path / "gives_up.py").write_text(
+        "import msgspec\n"
+        "from concurrent.futures import Future\n"
+        "from threading import Timer\n"
+        "from dstream.sdk import OutputProvider, StdioProviderHost\n"
+        "class Config(msgspec.Struct): pass\n"
+        "class GivesUp(OutputProvider[Config]):\n"
+        "    def write(self, batch):\n"
+        "        future = Future()\n"
+        "        Timer(0.05, future.cancel).start()\n"
+        "        return future\n"
+        "StdioProviderHost(GivesUp).run()\n"
+    )
+    peer = start(peers, [sys.executable, str(tmp_path / "gives_up.py")])
+    peer.read()
+    peer.write(command({}), {"data": {"a": 1}}, {"dstream": "checkpoint", "seq": 1, "n": 1})
+    lines = peer.rest()
+    assert (lines[-1]["dstream"], lines[-1]["code"]) == ("error", "provider.crashed")
+
+
 def test_a_failed_close_does_not_hide_the_error_of_the_start(peers: list[Peer], tmp_path: Path) -> None:
     (tmp_path / "half.py").write_text(
         "import msgspec\n"
