@@ -13,7 +13,7 @@ import dstream
 from dstream import streams
 from dstream.cli.command_table import LazyCommands
 from dstream.cli.options import Options, with_options
-from dstream.errors import DStreamError, exit_code, of_os_error
+from dstream.errors import DStreamError, SystemFault, exit_code, of_os_error
 
 
 @click.group(
@@ -59,7 +59,20 @@ def _exit_code(arguments: list[str]) -> int:
         return _failed(error)
     except OSError as error:  # of a file for which no module has a better message
         return _failed(of_os_error(error))
+    except Exception as error:  # noqa: BLE001  # the outermost frame
+        return _failed(_crash(error))
     return result if isinstance(result, int) else exit_code("done")
+
+
+def _crash(error: Exception) -> SystemFault:
+    import traceback  # not needed otherwise
+
+    return SystemFault(
+        "system.crashed",
+        f"a bug in DStream: {type(error).__name__}: {error}",
+        hint="Please report this bug with the output above.",
+        details="".join(traceback.format_exception(error)).splitlines(),
+    )
 
 
 def _failed(error: DStreamError) -> int:
