@@ -1,8 +1,17 @@
 """Infrastructure for output providers, run by the Pulumi engine. Light to import."""
 
-from dstream.infra.definition import Definition, Display
+from dstream.infra.definition import Content, Contents, Definition, Display, RunProgram
 from dstream.infra.lifecycle import PulumiInfrastructure
 from dstream.infra.plan.step import Step
 from dstream.infra.plan.unrecorded import UnrecordedResources
 
-__all__ = ["Definition", "Display", "PulumiInfrastructure", "Step", "UnrecordedResources"]
+__all__ = [
+    "Content",
+    "Contents",
+    "Definition",
+    "Display",
+    "PulumiInfrastructure",
+    "RunProgram",
+    "Step",
+    "UnrecordedResources",
+]

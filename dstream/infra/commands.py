@@ -19,7 +19,7 @@ from dstream.infra.engine.recovery import recover
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.session import Session
 from dstream.infra.plan.document import check, digest, plan_document, read_document
-from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse
+from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse, refuse_unconfirmed, to_confirm
 from dstream.infra.plan.step import PropertyChange, Step
 from dstream.sdk import Difference, Figure, InfrastructureContext, Plan, Resource, Result, Status
 from dstream.sdk._infrastructure import Operation
@@ -65,7 +65,7 @@ class Commands:
             events = self._session.preview_destroy() if destroy else self._session.preview(refresh=is_read)
             steps = self._with_real_outputs(events.steps, is_read=is_read)
         self._check_targets(record, steps)
-        found = losses(steps, self._definition)
+        found = self._losses(steps)
         document = plan_document(
             steps,
             spec=self._definition.spec,
@@ -183,8 +183,19 @@ class Commands:
                 exact=self._options.exact,
                 looked_up=self._looked_up,
             )
-        if not self._options.allow_data_loss:
-            refuse(losses(self._with_real_outputs(steps, is_read=is_read), self._definition), self._definition)
+        is_allowed = self._options.allow_data_loss
+        deleted_types = {each.type for each in steps if is_deleted(each)}
+        if is_allowed and not deleted_types & set(self._definition.confirmed_by_name):
+            return
+        found = self._losses(self._with_real_outputs(steps, is_read=is_read))
+        if not is_allowed:
+            refuse(found, self._definition)
+        refuse_unconfirmed(found, self._definition, self._options.confirmed)
+
+    def _losses(self, steps: Sequence[Step]) -> Mapping[str, Loss]:
+        deleted = [each for each in steps if is_deleted(each)]
+        contents = self._definition.contents(deleted, self._session.ask) if deleted else {}
+        return losses(steps, self._definition, contents)
 
     def _with_real_outputs(self, steps: Sequence[Step], *, is_read: bool) -> list[Step]:
         """Read the actual outputs if anything would be deleted: recorded message counts may be outdated."""
@@ -267,7 +278,8 @@ class Commands:
         if loss is not None:
             held = self._definition.held
             shown = self._described(step, step.op, diff, loss.note(held))
-            return shown._replace(holds=loss.holds or 0, held=held)
+            confirm = step.name if to_confirm(loss, self._definition) else ""
+            return shown._replace(holds=loss.holds or 0, held=held, confirm=confirm)
         return self._described(step, step.op, diff, self._note(step))
 
     def _note(self, step: Step) -> str:

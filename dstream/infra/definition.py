@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
@@ -12,6 +12,42 @@ if TYPE_CHECKING:
     from dstream.infra.plan.step import Step
     from dstream.infra.plan.unrecorded import UnrecordedResources
     from dstream.sdk import Figure
+
+T = TypeVar("T")
+
+
+class Content(NamedTuple):
+    """Something inside a resource, whoever created it."""
+
+    id: str
+    """As in the steps of the plan: shows whether it is one of this stack's resources. Compared ignoring case."""
+    kind: str
+    """Its display name: `queue`."""
+    name: str
+    holds: int | None = 0
+    """How much data it holds; None if unknown."""
+
+
+class Contents(NamedTuple):
+    """What a resource contains."""
+
+    items: Sequence[Content] = ()
+    unknown: str = ""
+    """Why the contents cannot be listed."""
+
+
+class RunProgram(Protocol):
+    """Runs a function as a Pulumi program, so that it may call functions of provider packages; returns its result."""
+
+    def __call__(self, question: Callable[[], T]) -> T: ...
+
+
+def _no_contents(steps: Sequence[Step], run: RunProgram) -> Mapping[str, Contents]:
+    return {}
+
+
+def _protect_setting(resource_type: str, name: str) -> str:
+    return "protect"
 
 
 def _no_id(resource_type: str, inputs: Mapping[str, Any]) -> str | None:
@@ -77,6 +113,15 @@ class Definition:
     """Properties that only identify a resource; not shown for new resources."""
     holds: Callable[[Step], int] = _nothing
     """How much data replacing or deleting the resource would lose, from its actual state (`step.outputs`)."""
+    contents: Callable[[Sequence[Step], RunProgram], Mapping[str, Contents]] = _no_contents
+    """What the resources of these steps contain, by URN, e.g. the queues in a namespace. Called with the resources to
+    replace or delete, because their contents would be deleted too, whoever created them. Resources that contain nothing
+    may be left out.
+    """
+    confirmed_by_name: Collection[str] = ()
+    """Type tokens of resources whose name the user must type before they are deleted with what they contain."""
+    protect_setting: Callable[[str, str], str] = _protect_setting
+    """The setting that protects the resource of this type and name."""
     held: str = "items"
     """The unit of `holds`, in the plural, for display."""
     display: Display | None = None

@@ -36,6 +36,8 @@ class LifecycleOptions(msgspec.Struct, frozen=True):
     """Maximum number of resources changed concurrently; None: the engine's default."""
     allow_data_loss: bool = False
     """Allow replacing or deleting resources that hold data."""
+    confirmed: list[str] = []
+    """What the user typed to confirm replacing or deleting resources that contain others' resources."""
     import_: bool = msgspec.field(default=False, name="import")
     """`init` imports existing resources."""
     lock_timeout_s: float = 0.0
@@ -67,6 +69,7 @@ class ListedResource(msgspec.Struct, frozen=True):
     holds: int = 0
     kind: DisplayText = msgspec.UNSET
     held: DisplayText = msgspec.UNSET
+    confirm: str = ""
 
 
 class LifecycleResult(msgspec.Struct, frozen=True):

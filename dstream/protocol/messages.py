@@ -186,6 +186,8 @@ class Resource(msgspec.Struct, frozen=True, tag_field="dstream", tag="resource",
     """The display name of `type`: `queue`."""
     held: DisplayText = msgspec.UNSET
     """The unit of `holds`, in the plural: `messages`."""
+    confirm: str = ""
+    """What the user must type before it is replaced or deleted."""
 
 
 class Diagnostic(msgspec.Struct, frozen=True, tag_field="dstream", tag="diagnostic", omit_defaults=True):

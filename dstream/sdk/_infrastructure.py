@@ -40,6 +40,8 @@ class Resource(NamedTuple):
 
     `holds`: how much data replacing or deleting it would lose; `held`: the unit ("messages"). Without
     `options.allow_data_loss`, `init` and `destroy` must refuse that (RefusedError). `kind`: display name of `type`.
+    `confirm`: what the user must type before it is replaced or deleted, because others' resources would be deleted with
+    it; `init` and `destroy` must refuse unless `options.confirmed` contains it.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Resource(NamedTuple):
     holds: int = 0
     kind: str = ""
     held: str = ""
+    confirm: str = ""
 
 
 class Figure(NamedTuple):

@@ -137,6 +137,7 @@ def _listed(resource: Resource, phase: Phase) -> ListedResource:
         resource.holds,
         resource.kind or msgspec.UNSET,
         resource.held or msgspec.UNSET,
+        resource.confirm,
     )
 
 

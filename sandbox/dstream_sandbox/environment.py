@@ -13,6 +13,7 @@ from pathlib import Path
 import certifi
 
 from dstream_sandbox.folder import (
+    ARM_PATH,
     DATABASE,
     KEY_NAME,
     NAMESPACE,
@@ -50,6 +51,7 @@ def environment(folder: Folder, settings: Settings, environ: Mapping[str, str]) 
         "PULUMI_DEBUG_PROVIDERS": f"azure-native:{settings.azure_port}",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "ARM_SUBSCRIPTION_ID": SUBSCRIPTION_ID,
+        "ARM_METADATA_HOSTNAME": f"https://localhost:{settings.admin_port}{ARM_PATH}",
     }
 
 

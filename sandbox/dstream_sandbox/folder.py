@@ -31,6 +31,8 @@ NAMESPACE = "sandbox"
 RESOURCE_GROUP = "sandbox"
 SUBSCRIPTION_ID = "00000000-d57e-4a00-8000-5a4db0c00001"
 """The Azure subscription. Any other id refers to the same resources."""
+ARM_PATH = "/_sandbox/arm"
+"""Where the admin port serves the lists of Azure Resource Manager."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ import click
 import msgspec
 
 from dstream.cli.lifecycle.flags import Flags
-from dstream.cli.lifecycle.guard import refuse_data_loss, without_running_streams
+from dstream.cli.lifecycle.guard import refuse_data_loss, refuse_unconfirmed, without_running_streams
 from dstream.cli.lifecycle.plan_file import Command, PlanFile, read_plan, refuse_foreign, refuse_moved
 from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.question import question
+from dstream.cli.view.words import loss
 from dstream.errors import ConfigError, exit_code
 from dstream.protocol.lifecycle import LifecycleOptions
 from dstream.state import FileStore
@@ -35,6 +36,9 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     report.plans(plans)
     if not flags.allow_data_loss and not request.exit_code(plans):
         plans = refuse_data_loss(command, plans, options.again)
+    if flags.allow_data_loss and not request.exit_code(plans):
+        flags = _with_typed_names(flags, plans)
+        plans = refuse_unconfirmed(command, plans, flags.confirm, options.again)
     with without_running_streams(command, request.project, plans) as answers:
         if not request.exit_code(answers) and any(each.may_change for each in answers):
             if not (flags.yes or file or _confirmed(command, answers)):
@@ -125,6 +129,17 @@ def _refuse_without_terminal(command: Command, flags: Flags, again: Sequence[str
         f"`dstream {command}` needs confirmation, and stdin is not a terminal",
         hint=f"Confirm with --yes. Preview it first: {' '.join(look)}",
     )
+
+
+def _with_typed_names(flags: Flags, plans: Sequence[Answer]) -> Flags:
+    """Ask at a terminal for the names of resources that contain others' resources; `--yes` does not skip this."""
+    typed = list(flags.confirm)
+    for each in (resource for answer in plans for resource in answer.to_confirm if resource.confirm not in typed):
+        if not sys.stdin.isatty():
+            break
+        click.echo(f"\n{each.name} {loss(each)}.", err=True)
+        typed.append(click.prompt(f"Type {each.confirm} to confirm", err=True))
+    return replace(flags, confirm=typed)
 
 
 def _confirmed(command: Command, plans: Sequence[Answer]) -> bool:

@@ -52,14 +52,14 @@ def plan(flags: Flags, options: Options) -> int:
     "  dstream init orders --yes --lock-timeout 5m\n"
     "  dstream init --plan plan.json --yes"
 )
-@with_flags("plan_file", "refresh", "import_", "lock_timeout", "allow_data_loss", "yes")
+@with_flags("plan_file", "refresh", "import_", "lock_timeout", "allow_data_loss", "confirm", "yes")
 def init(flags: Flags, options: Options) -> int:
     """Create or update the infrastructure of each TASK: show the plan, ask for confirmation, apply it."""
     return change("init", flags, options)
 
 
 @click.command(epilog="\b\nExamples:\n  dstream plan orders --destroy\n  dstream destroy orders")
-@with_flags("plan_file", "refresh", "lock_timeout", "allow_data_loss", "yes")
+@with_flags("plan_file", "refresh", "lock_timeout", "allow_data_loss", "confirm", "yes")
 def destroy(flags: Flags, options: Options) -> int:
     """Delete the infrastructure that init created for each TASK, after confirmation."""
     return change("destroy", flags, options)

@@ -33,6 +33,7 @@ class Flags:
     import_: bool = False
     lock_timeout: float = 0.0
     allow_data_loss: bool = False
+    confirm: Sequence[str] = ()
     destroy: bool = False
     yes: bool = False
     detailed_exitcode: bool = False
@@ -49,6 +50,7 @@ class Flags:
             refresh_only=self.refresh_only,
             parallel=self.parallel,
             allow_data_loss=self.allow_data_loss,
+            confirmed=list(self.confirm),
             import_=self.import_,
             lock_timeout_s=self.lock_timeout,
         )
@@ -111,6 +113,12 @@ _FLAGS: dict[str, Callable[[Any], Any]] = {
     ),
     "allow_data_loss": click.option(
         "--allow-data-loss", is_flag=True, help="Allow replacing or deleting resources that still hold data."
+    ),
+    "confirm": click.option(
+        "--confirm",
+        multiple=True,
+        metavar="NAME",
+        help="Confirm deleting this resource with everything it contains, instead of typing its name; may be repeated.",
     ),
     "destroy": click.option("--destroy", is_flag=True, help="Preview what destroy would delete."),
     "yes": click.option(

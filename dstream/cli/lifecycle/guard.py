@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +23,18 @@ def refuse_data_loss(command: str, answers: Sequence[Answer], again: Sequence[st
     return [replace(each, error=_data_loss(command, each, again)) if each.losing else each for each in answers]
 
 
+def refuse_unconfirmed(
+    command: str, answers: Sequence[Answer], confirmed: Collection[str], again: Sequence[str]
+) -> list[Answer]:
+    """Set the error `plan.not_confirmed` on answers with a resource whose name the user has not typed."""
+    return [
+        replace(each, error=_not_confirmed(command, each, confirmed, again))
+        if any(resource.confirm not in confirmed for resource in each.to_confirm)
+        else each
+        for each in answers
+    ]
+
+
 @contextmanager
 def without_running_streams(command: str, project: Project, answers: Sequence[Answer]) -> Iterator[list[Answer]]:
     """Hold the lock of each task whose plan replaces or deletes something, so that no run can start.
@@ -35,11 +47,23 @@ def without_running_streams(command: str, project: Project, answers: Sequence[An
 
 def _data_loss(command: str, answer: Answer, again: Sequence[str]) -> RefusedError:
     lost = few([f"{each.name} {loss(each)}" for each in answer.losing], "; ")
-    allowed = " ".join(["dstream", command, answer.task, "--allow-data-loss", *again])
+    confirm = [f"--confirm {each.confirm}" for each in answer.to_confirm]
+    allowed = " ".join(["dstream", command, answer.task, "--allow-data-loss", *confirm, *again])
     return RefusedError(
         "plan.data_loss",
         f"{command} of {answer.task} would lose data: {lost}",
         hint=f"Drain it first, or allow the loss: {allowed}",
+    )
+
+
+def _not_confirmed(command: str, answer: Answer, confirmed: Collection[str], again: Sequence[str]) -> RefusedError:
+    missing = [each for each in answer.to_confirm if each.confirm not in confirmed]
+    lost = few([f"{each.name} {loss(each)}" for each in missing], "; ")
+    flags = ["--allow-data-loss", *(f"--confirm {each.confirm}" for each in answer.to_confirm)]
+    return RefusedError(
+        "plan.not_confirmed",
+        f"{command} of {answer.task} is not confirmed: {lost}",
+        hint=f"To delete all of it: {' '.join(['dstream', command, answer.task, *flags, *again])}",
     )
 
 

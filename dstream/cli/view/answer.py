@@ -68,7 +68,20 @@ class Answer:
     @property
     def losing(self) -> Sequence[ListedResource]:
         """Resources whose data would be lost."""
-        return [each for each in self.resources if each.op in ("replace", "delete") and each.holds > 0]
+        return [
+            each for each in self.resources if each.op in ("replace", "delete") and (each.holds > 0 or each.confirm)
+        ]
+
+    @property
+    def total_loss(self) -> int:
+        """How much data would be lost. What a container holds includes that of the resources in it."""
+        inside = sum(each.holds for each in self.losing if not each.confirm)
+        return max([inside, *(each.holds for each in self.losing if each.confirm)])
+
+    @property
+    def to_confirm(self) -> Sequence[ListedResource]:
+        """Resources whose name the user must type, because resources of others would be deleted with them."""
+        return [each for each in self.losing if each.confirm]
 
     @property
     def removes(self) -> bool:

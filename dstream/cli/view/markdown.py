@@ -95,7 +95,7 @@ def _losses(answers: Sequence[Answer]) -> Iterator[str]:
     losing = [(answer, each) for answer in answers for each in answer.losing if each.phase == "planned"]
     if not losing:
         return
-    total = sum(each.holds for _, each in losing)
+    total = sum(answer.total_loss for answer in answers)
     yield "> [!WARNING]"
     units = " and ".join(dict.fromkeys(each.held for _, each in losing if each.held))
     what = f"{plural(len(losing), 'resource')} with {f'{total:,} {units}'.rstrip()} in total"
@@ -112,7 +112,7 @@ def _removals(answers: Sequence[Answer], command: str) -> Iterator[str]:
         (answer, each)
         for answer in answers
         for each in answer.resources
-        if each.op in ("replace", "delete") and not each.holds
+        if each.op in ("replace", "delete") and each not in answer.losing
     ]
     if not removed or command == "status":
         return

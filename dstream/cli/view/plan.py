@@ -85,12 +85,13 @@ def plan_view(
     lines = [*_listing(resources, paint, width), "", *folded(f"Plan: {counts(resources)}.", "", width)]
     for line in message.splitlines():
         lines += folded(line, "", width)
-    losing = [each for each in resources if each.holds and each.op in ("replace", "delete")]
+    losing = [each for each in resources if (each.holds or each.confirm) and each.op in ("replace", "delete")]
     if losing and not allows_loss:
         who = f"{few([each.name for each in losing])} {'loses' if len(losing) == 1 else 'lose'} {held(losing)}"
+        flags = ["--allow-data-loss", *(f"--confirm {each.confirm}" for each in losing if each.confirm)]
         lines += [
             paint(line, "red")
-            for line in folded(f"Refused by default: {who}. Allow it with --allow-data-loss.", "", width)
+            for line in folded(f"Refused by default: {who}. Allow it with {' '.join(flags)}.", "", width)
         ]
     return "\n".join(lines) + "\n"
 

@@ -337,6 +337,7 @@ class _Command:
             note=self._text(resource.note),
             kind=self._display(resource.kind),
             held=self._display(resource.held),
+            confirm=self._text(resource.confirm),
         )
 
     def _clean_difference(self, each: Difference) -> Difference:

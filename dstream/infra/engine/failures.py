@@ -48,9 +48,12 @@ _STDERR_ERROR = re.compile(r"(?m)^error: (.+(?:\n(?!error:).+)*)")
 
 
 def failure(
-    stderr: str, problems: Sequence[EngineProblem], config_path_of: Callable[[str, str], str] = lambda *_: ""
+    stderr: str,
+    problems: Sequence[EngineProblem],
+    config_path_of: Callable[[str, str], str] = lambda *_: "",
+    protect_setting: Callable[[str, str], str] = lambda *_: "protect",
 ) -> DStreamError:
-    """Return the first cause as an error. `stderr`: of the engine; `config_path_of`: of the definition."""
+    """Return the first cause as an error. `stderr`: of the engine; the others: of the definition."""
     causes = [each for each in problems if each.severity == "error" and not _is_summary(each.message)]
     if not causes:
         said = [one_line(match) for match in _STDERR_ERROR.findall(stderr)]
@@ -62,7 +65,7 @@ def failure(
     if len(causes) > 1:
         others = ", ".join(dict.fromkeys(each.name for each in causes[1:] if each.name and each.name != first.name))
         message += f" (also failed: {others})" if others else ""
-    error = _of(text, message, first)
+    error = _of(text, message, first, protect_setting)
     if first.name:
         error.config_path = config_path_of(first.type, first.name)
     return error
@@ -114,13 +117,13 @@ def _how_far(why: str, done: Sequence[Step], unfinished: Sequence[Step]) -> str:
     return "; ".join(parts)
 
 
-def _of(text: str, message: str, cause: EngineProblem) -> DStreamError:
+def _of(text: str, message: str, cause: EngineProblem, protect_setting: Callable[[str, str], str]) -> DStreamError:
     if _PROTECTED.search(text) and re.search(r"(?i)delet|replac", text):
         who = cause.name or "a resource"
         return RefusedError(
             "infra.protected",
             f"{who} is protected: it cannot be deleted or replaced",
-            hint="Remove `protect` and run `dstream init` first.",
+            hint=f"Set {protect_setting(cause.type, cause.name)} = false and run `dstream init` first.",
         )
     if _IMPORT_DIFFERS.search(text):
         return ConfigError(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pulumi import RunError
@@ -37,6 +37,7 @@ from dstream.infra.plan.step import Step
 from dstream.protocol.messages import Infrastructure
 from dstream.sdk import Stop
 
+T = TypeVar("T")
 OnStep = Callable[[Step, Phase, str], None]
 """Called with a step, its phase, and the reason if it failed."""
 Call = Callable[[Callable[[EngineEvent], None]], object]
@@ -176,17 +177,26 @@ class Session:
         self._write_project()
         self._run(["cancel", "--yes", "--stack", self.place.stack], of_stack=False)  # needs no passphrase
 
+    def ask(self, question: Callable[[], T]) -> T:
+        """Run `question` as a program that declares nothing, in a temporary backend, and return its result."""
+        answers: list[T] = []
+        with self.throwaway(replace(self._definition, program=lambda: answers.append(question()))) as session:
+            session.preview(refresh=False)
+        return answers[0]
+
     @contextmanager
-    def throwaway(self) -> Iterator[Session]:
-        """Yield a session on a new stack in a temporary backend, to preview a stack that does not exist yet."""
+    def throwaway(self, definition: Definition | None = None) -> Iterator[Session]:
+        """Yield a session on a new stack in a temporary backend, to preview a stack that does not exist yet.
+        `definition`: instead of this session's."""
         with tempfile.TemporaryDirectory(prefix="dstream-plan-") as folder:
             state = Path(folder, "state")
             work_dir = Path(folder, "work")
             state.mkdir()
+            asked = self._asked if definition is None else replace(self._asked, targets=())
             place = replace(self.place, work_dir=work_dir, backend_url=state.as_uri(), secrets_provider=None)
             environ = {**self._environ, "PULUMI_CONFIG_PASSPHRASE": "of a temporary stack"}
             session = Session(
-                place, self._definition, self._asked, self.engine, self._ports, environ, self._stop, self._warn
+                place, definition or self._definition, asked, self.engine, self._ports, environ, self._stop, self._warn
             )
             session.create()
             yield session
@@ -306,7 +316,9 @@ class Session:
             # A RunError is a message for the user; its type would add nothing.
             name = "" if isinstance(self._broken, RunError) else f"{type(self._broken).__name__}: "
             return SystemFault("infra.program", f"the program failed: {name}{self._broken}")
-        return failure(result.stderr, events.problems, self._definition.config_path_of)
+        return failure(
+            result.stderr, events.problems, self._definition.config_path_of, self._definition.protect_setting
+        )
 
     def _run(self, arguments: list[str], *, of_stack: bool = True) -> str:
         stack = ["--stack", self.place.stack] if of_stack else []

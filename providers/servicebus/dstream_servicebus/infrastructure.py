@@ -21,7 +21,7 @@ from dstream_stacks.capacity import capacity_lines
 from dstream_stacks.entities_program import entities_program
 from dstream_stacks.holdings import messages_held
 from dstream_stacks.properties import Tier
-from dstream_stacks.resource_ids import resource_id
+from dstream_stacks.resource_ids import NAMESPACE, RESOURCE_GROUP, resource_id
 from dstream_stacks.spec import Namespace, ServiceBusSpec, as_document
 from dstream_stacks.stack_config import stack_config
 
@@ -30,7 +30,8 @@ from dstream.sdk import Figure
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Config, access
 from dstream_servicebus.connection import Connector
-from dstream_servicebus.declared_by import config_path_of
+from dstream_servicebus.contents import contents_in_azure, contents_of_topics
+from dstream_servicebus.declared_by import config_path_of, protect_setting
 from dstream_servicebus.display import ServiceBusDisplay
 from dstream_servicebus.entities_resources import PACKAGE, entities_resources
 from dstream_servicebus.provision import expected_load, place_of, spec_of
@@ -59,6 +60,8 @@ def definition(config: Config, *, import_existing: bool, is_made: bool = True) -
         naming=_NAMING,
         holds=_holds,
         held="messages",
+        confirmed_by_name=(RESOURCE_GROUP, NAMESPACE),
+        protect_setting=protect_setting,
         display=ServiceBusDisplay(),
         check_recorded=partial(check_recorded, spec),
         figures=_figures,
@@ -74,6 +77,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
         unrecorded=unrecorded,
         plugins={"azure-native": version("pulumi-azure-native")},  # the plugin of the program's classes
         engine_config=stack_config(spec),
+        contents=lambda steps, run: contents_in_azure(steps, run, os.environ),
         message=lambda steps: _capacity(config, spec, namespace),
     )
 
@@ -100,6 +104,7 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
         spec={},
         unrecorded=unrecorded,
         attached={PACKAGE: resources},
+        contents=lambda steps, run: contents_of_topics(steps, administration),
         message=lambda steps: _capacity(config, spec, _query_namespace(administration)),
     )
 

@@ -145,6 +145,9 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     authorization_rules: list[AuthorizationRuleSettings] = []
 
     protect: Annotated[bool, Meta(description="refuse to delete or replace any resource of this output")] = False
+    protect_namespace: Annotated[
+        bool, Meta(description="refuse to delete or replace the resource group and namespace that init creates")
+    ] = True
     retain_on_delete: Annotated[bool, Meta(description="leave every resource in place on destroy")] = False
     import_: Annotated[bool, Meta(description="import every resource that already exists")] = msgspec.field(
         default=False, name="import"

@@ -69,7 +69,7 @@ def resource_group_of(config: Config) -> ResourceGroup | None:
         name=name,
         create=config.create_resource_group,
         location=config.location or "",
-        protect=config.protect,
+        protect=config.protect or (config.create_resource_group and config.protect_namespace),
         retain_on_delete=config.retain_on_delete,
         import_=config.import_,
     )
@@ -101,7 +101,7 @@ def namespace_of(config: Config) -> Namespace | None:
         minimum_tls_version=config.minimum_tls_version,
         disable_local_auth=config.disable_local_auth,
         public_network_access=config.public_network_access,
-        protect=config.protect,
+        protect=config.protect or (config.create_namespace and config.protect_namespace),
         retain_on_delete=config.retain_on_delete,
         import_=config.import_,
     )

@@ -10,11 +10,13 @@ from dstream_sandbox.azure.handlers import Handler
 from dstream_sandbox.azure.ids import Place, place_of
 from dstream_sandbox.azure.policies import Policies
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
+from dstream_sandbox.azure.rest import TOKEN
 
 __all__ = ["FUNCTIONS", "Functions", "UnknownFunction"]
 
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _CLIENT = "azure-native:authorization:getClientConfig"
+_CLIENT_TOKEN = "azure-native:authorization:getClientToken"
 _GETTERS = {
     "azure-native:resources:getResourceGroup": "azure-native:resources:ResourceGroup",
     **{
@@ -29,7 +31,7 @@ _KEYS = {
     f"azure-native:servicebus:list{of}Keys": f"azure-native:servicebus:{of}AuthorizationRule"
     for of in ("Namespace", "Queue", "Topic")
 }
-FUNCTIONS = frozenset((*_GETTERS, *_KEYS, _CLIENT))
+FUNCTIONS = frozenset((*_GETTERS, *_KEYS, _CLIENT, _CLIENT_TOKEN))
 
 
 class UnknownFunction(Exception):
@@ -46,6 +48,8 @@ class Functions:
         (provider.go, Invoke); programs must do so (`pulumi.Output.secret`). Raises AzureError, UnknownFunction."""
         if token == _CLIENT:
             return {"clientId": _NOBODY, "objectId": _NOBODY, "subscriptionId": subscription, "tenantId": _NOBODY}
+        if token == _CLIENT_TOKEN:
+            return {"token": TOKEN}
         if token not in FUNCTIONS:
             raise UnknownFunction(
                 f"the sandbox does not emulate the function {token}; docs/operations/sandbox.md lists the emulated ones"

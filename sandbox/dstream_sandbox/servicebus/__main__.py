@@ -60,10 +60,12 @@ async def _serve(options: argparse.Namespace) -> None:
         server.adopt(admin)
         ready["admin_port"] = admin.sockets[0].getsockname()[1]
         if options.azure_port is not None:
+            from dstream_sandbox.azure.rest import PREFIX
             from dstream_sandbox.azure.serving import open_azure  # imports grpc and Pulumi's messages
 
             azure = await open_azure(options.azure_port, records, server, broker, options.data, ready, tls, key)
             ready["azure_port"] = azure.port
+            routes.others[PREFIX] = azure.lists.answer
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         # A broker's objects are long-lived and have no cycles: collecting at the default rate costs a third of its

@@ -121,6 +121,23 @@ class Provisioned:
         with clients.administration(self.sandbox.folder, self.sandbox.settings) as administration:
             yield administration
 
+    def namespace(self, name: str) -> tuple[str, str]:
+        """The connection strings of a namespace that was created in the sandbox: AMQP, and administration."""
+        (record,) = (
+            each
+            for file in self.sandbox.folder.path.rglob("azure.json")
+            for each in json.loads(file.read_text())["namespaces"]
+            if each["name"] == name
+        )
+        key = record["policies"][0]
+        access = (
+            f"SharedAccessKeyName={key['key_name']};SharedAccessKey={key['primary_key']};UseDevelopmentEmulator=true;"
+        )
+        amqp, administration = (
+            f"Endpoint=sb://localhost:{record[port]};{access}" for port in ("amqp_port", "admin_port")
+        )
+        return amqp, administration
+
     @property
     def records(self) -> list[Path]:
         """The files that record the project's stacks."""

@@ -154,7 +154,7 @@ def test_run_uses_the_connection_of_the_stack_and_status_shows_both_sides(provis
 
 def test_a_new_namespace_and_group_are_created_used_and_destroyed(provisioned: Make) -> None:
     case = Case("namespace", "queue", "life-new")
-    project = provisioned(case.hcl(more='      connection = "stack"\n'))
+    project = provisioned(case.hcl(more='      connection = "stack"\n      protect_namespace = false\n'))
 
     assert project.summary("init", "orders", "--yes") == {"create": 3}
     assert project.summary("init", "orders", "--yes") == {"same": 3}
@@ -163,5 +163,6 @@ def test_a_new_namespace_and_group_are_created_used_and_destroyed(provisioned: M
     refused = project.dstream("destroy", "orders", "--yes")
     assert refused.returncode == 5
     assert "5 messages" in refused.stderr
-    assert project.summary("destroy", "orders", "--yes", "--allow-data-loss") == {"delete": 3}
+    confirmed = ["--confirm", "sb-life-new", "--confirm", "rg-life-new"]
+    assert project.summary("destroy", "orders", "--yes", "--allow-data-loss", *confirmed) == {"delete": 3}
     assert project.records == []

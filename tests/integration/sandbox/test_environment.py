@@ -20,6 +20,7 @@ _NAMES = {
     "ASB_CONNECTION_STRING", "ASB_ADMIN_CONNECTION_STRING", "ASB_AMQP_PORT", "ASB_AMQPS_PORT", "ASB_ADMIN_PORT",
     "SANDBOX_CA_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "ASB_NAMESPACE", "ASB_RESOURCE_GROUP",
     "PULUMI_DEBUG_PROVIDERS", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "ARM_SUBSCRIPTION_ID",
+    "ARM_METADATA_HOSTNAME",
 }  # fmt: skip
 _ADMINISTER = """
 import os
@@ -91,6 +92,7 @@ def test_env_prints_every_name_and_value_of_the_contract(commands: Commands, var
     assert (variables["ASB_NAMESPACE"], variables["ASB_RESOURCE_GROUP"]) == ("sandbox", "sandbox")
     assert variables["PULUMI_DEBUG_PROVIDERS"] == f"azure-native:{bus['azure_port']}"
     assert variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+    assert variables["ARM_METADATA_HOSTNAME"] == f"https://localhost:{bus['admin_port']}/_sandbox/arm"
     assert str(UUID(variables["ARM_SUBSCRIPTION_ID"])) == variables["ARM_SUBSCRIPTION_ID"]
 
 

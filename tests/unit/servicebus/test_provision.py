@@ -311,3 +311,13 @@ def test_only_settings_unrelated_to_provisioning_are_run_only() -> None:
     }
     assert {name for name, mark in marks.items() if mark == {"mode": "arm"}} == {*in_arm.split(), "ca_file"}
     assert config_schema(Config)["$defs"]["Config"]["properties"]["mode"]["default"] == "arm"
+
+
+def test_a_created_namespace_and_group_are_protected_unless_switched_off() -> None:
+    created = {"create_namespace": True, "create_resource_group": True, "location": "westeurope"}
+    for settings, protects in (({}, True), ({"protect_namespace": False}, False)):
+        made = spec(**created, **settings)
+        assert made.namespace is not None
+        assert made.resource_group is not None
+        assert (made.namespace.protect, made.resource_group.protect) == (protects, protects)
+        assert made.queues[0].protect is False

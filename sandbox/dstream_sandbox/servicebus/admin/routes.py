@@ -50,12 +50,17 @@ class AdminRoutes:
         self._broker = broker
         self._keys = keys
         self._control = control
+        self.others: dict[str, Callable[[Request], Response]] = {}
+        """Handlers of other requests, by the beginning of their path."""
         self._opened_at = broker.clock()
 
     async def answer(self, request: Request) -> Response:
         """Implements http.Handler."""
         if request.path == "/health":
             return Response(200, b'{"status":"healthy"}', "application/json")
+        for prefix, handler in self.others.items():
+            if request.path.startswith(f"{prefix}/"):
+                return handler(request)
         if request.path.startswith("/_sandbox/") and self._control is not None:
             status, body = self._control(request.method, request.path, request.body)
             return Response(status, body, "application/json")

@@ -9,7 +9,7 @@ import pytest
 
 from dstream.cli.lifecycle.change import change
 from dstream.cli.lifecycle.flags import Flags
-from dstream.cli.lifecycle.guard import refuse_data_loss
+from dstream.cli.lifecycle.guard import refuse_data_loss, refuse_unconfirmed
 from dstream.cli.lifecycle.plan_file import PlanFile, PlannedTask, PlanOptions, refuse_foreign, refuse_moved
 from dstream.cli.options import Options
 from dstream.cli.view.answer import Answer
@@ -61,3 +61,19 @@ def test_a_plan_is_made_again_as_it_was_made(all_tasks: bool, names: list[str], 
     with pytest.raises(RefusedError) as foreign:
         refuse_foreign(plan, Path("plan.json"), "destroy", project, names, [])
     assert foreign.value.hint == f"Re-create it: dstream plan {chosen} --destroy --out plan.json"
+
+
+def test_a_namespace_with_others_resources_needs_its_name_and_the_hint_says_so() -> None:
+    lost = ListedResource(name="sb", type="ns", op="delete", phase="planned", note="contains queue b", confirm="sb")
+    answer = Answer("orders", "servicebus", outcome=LifecycleOutcome("servicebus", resources=[lost]))
+
+    (refused,) = refuse_data_loss("destroy", [answer], OPTIONS.again)
+    assert refused.error is not None
+    assert f"dstream destroy orders --allow-data-loss --confirm sb {REPEATED}" in refused.error.hint
+    (unconfirmed,) = refuse_unconfirmed("destroy", [answer], ["another"], OPTIONS.again)
+    assert unconfirmed.error is not None
+    assert (unconfirmed.error.code, unconfirmed.error.message) == (
+        "plan.not_confirmed",
+        "destroy of orders is not confirmed: sb contains queue b",
+    )
+    assert refuse_unconfirmed("destroy", [answer], ["sb"], OPTIONS.again) == [answer]

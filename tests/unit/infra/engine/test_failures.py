@@ -94,3 +94,9 @@ def test_a_failed_creation_may_have_succeeded_unless_somebody_else_made_the_reso
 def test_a_message_is_one_line_of_limited_length() -> None:
     assert one_line(" a\n\t b ") == "a b"
     assert len(one_line("x" * 5000)) == 600
+
+
+def test_the_hint_of_a_protected_resource_names_the_setting() -> None:
+    problem = EngineProblem("error", f'resource "{URN}" cannot be deleted\nbecause it is protected.', URN)
+    error = failure("", [problem], protect_setting=lambda *_: "protect_namespace")
+    assert error.hint == "Set protect_namespace = false and run `dstream init` first."
