@@ -1,6 +1,6 @@
 """Infrastructure for output providers, run by the Pulumi engine. Light to import."""
 
-from dstream.infra.definition import Content, Contents, Definition, Display, RunProgram
+from dstream.infra.definition import Content, Contents, Definition, Display, Recorded, RunProgram
 from dstream.infra.lifecycle import PulumiInfrastructure
 from dstream.infra.plan.step import Step
 from dstream.infra.plan.unrecorded import UnrecordedResources
@@ -11,6 +11,7 @@ __all__ = [
     "Definition",
     "Display",
     "PulumiInfrastructure",
+    "Recorded",
     "RunProgram",
     "Step",
     "UnrecordedResources",

@@ -163,7 +163,10 @@ class Commands:
         """Return the record. Raises ConfigError if this program cannot use it; `is_destroyed`: only to destroy it."""
         record = self._session.record()
         if record is not None:
-            self._definition.check_recorded(record.types_and_names, is_destroyed)
+            continued = self._definition.continued(record.resources, is_destroyed)
+            if continued is not None:
+                self._definition = continued
+                self._session.use(continued)
         return record
 
     def _recover(self, record: StackRecord) -> StackRecord:

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Recorded(NamedTuple):
+    """A resource in the record."""
+
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    """Secrets are masked."""
+
+
 class Content(NamedTuple):
     """Something inside a resource, whoever created it."""
 
@@ -62,8 +71,8 @@ def _nothing(step: Step) -> int:
     return 0
 
 
-def _continues(recorded: Collection[tuple[str, str]], is_destroyed: bool) -> None:
-    return
+def _unchanged(recorded: Sequence[Recorded], is_destroyed: bool) -> Definition | None:
+    return None
 
 
 def _no_message(steps: Sequence[Step]) -> str:
@@ -126,9 +135,10 @@ class Definition:
     """The unit of `holds`, in the plural, for display."""
     display: Display | None = None
     """Display names and values. None: the host's default format."""
-    check_recorded: Callable[[Collection[tuple[str, str]], bool], None] = _continues
-    """Raises ConfigError if this program cannot continue from a record. Arguments: the types and names of the recorded
-    resources, and whether to destroy them.
+    continued: Callable[[Sequence[Recorded], bool], Definition | None] = _unchanged
+    """Returns the definition that continues from a record, e.g. with names spelled as recorded; None for this one.
+    Raises ConfigError if this program cannot continue from it. Arguments: the recorded resources, and whether they are
+    to be destroyed.
     """
     unrecorded: UnrecordedResources | None = None
     """Where the program reports resources that exist already although a plan would create them. None: it does not look

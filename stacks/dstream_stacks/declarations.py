@@ -70,7 +70,7 @@ def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
 
 def forwarding_order(queues: tuple[Queue, ...]) -> list[Queue]:
     """Return each queue after those that it forwards to. Raises ValueError whose message is the cycle."""
-    by_name = {queue.name: queue for queue in queues}
+    by_name = {queue.name.lower(): queue for queue in queues}  # a target may be spelled in another case
     ordered: dict[str, Queue] = {}
 
     def visit(queue: Queue, way: tuple[str, ...]) -> None:
@@ -79,8 +79,8 @@ def forwarding_order(queues: tuple[Queue, ...]) -> list[Queue]:
         if queue.name in ordered:
             return
         for target in (queue.forward_to, queue.forward_dead_lettered_to):
-            if target in by_name:
-                visit(by_name[target], (*way, queue.name))
+            if target is not None and target.lower() in by_name:
+                visit(by_name[target.lower()], (*way, queue.name))
         ordered[queue.name] = queue
 
     for queue in queues:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dstream.infra.definition import Recorded
 from dstream.infra.plan.values import properties
 
 _INTERNAL = "pulumi:"
@@ -46,9 +47,13 @@ class StackRecord:
         return [each["urn"].rpartition("::")[2] for each in self._resources if not _is_internal(each)]
 
     @property
-    def types_and_names(self) -> list[tuple[str, str]]:
-        """The type tokens and names of the same resources: `azure-native:servicebus:Queue`."""
-        return [(each["type"], each["urn"].rpartition("::")[2]) for each in self._resources if not _is_internal(each)]
+    def resources(self) -> list[Recorded]:
+        """The same resources."""
+        return [
+            Recorded(each["type"], each["urn"].rpartition("::")[2], properties(each.get("inputs")))
+            for each in self._resources
+            if not _is_internal(each)
+        ]
 
     @property
     def is_initialised(self) -> bool:

@@ -79,6 +79,11 @@ class Session:
         self._command = EngineCommand(engine, stop, death_signal, place.record_file)
         self._broken: Exception | None = None
 
+    def use(self, definition: Definition) -> None:
+        """Continue with another definition of the same stack."""
+        self._definition = definition
+        self._write_settings({})
+
     def record(self) -> StackRecord | None:
         """Return the stack's record; None if the stack does not exist."""
         if self.place.is_certainly_empty:

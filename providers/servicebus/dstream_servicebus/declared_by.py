@@ -27,14 +27,15 @@ def protect_setting(resource_type: str, name: str) -> str:
 
 
 def _entity(config: Config, name: str) -> str:
-    if name in config.entities:
-        return f"entities.{name}"
+    own = next((each for each in config.entities if _same(each, name)), None)
+    if own is not None:
+        return f"entities.{own}"
     return "queue" if config.queue is not None else "topic" if config.topic is not None else "tables"
 
 
 def _subscription(config: Config, topic: str, name: str) -> str:
     for index, each in enumerate(config.subscriptions):
-        if each.name == name and (not each.topics or topic in each.topics):
+        if _same(each.name, name) and (not each.topics or any(_same(of, topic) for of in each.topics)):
             return f"subscriptions[{index}]"
     return ""
 
@@ -44,14 +45,19 @@ def _rule(config: Config, name: str) -> str:
     found = _subscription(config, *subscription.rpartition("/")[::2])
     for index, each in enumerate(config.subscriptions):
         if found == f"subscriptions[{index}]":
-            names = [rule.name for rule in each.rules]
-            return f"{found}.rules[{names.index(own_name)}]" if own_name in names else found
+            names = [rule.name.lower() for rule in each.rules]
+            is_named = own_name.lower() in names
+            return f"{found}.rules[{names.index(own_name.lower())}]" if is_named else found
     return ""
 
 
 def _authorization_rule(config: Config, name: str) -> str:
     entity, _, own_name = name.rpartition("/")
     for index, each in enumerate(config.authorization_rules):
-        if (each.name, each.entity or "") == (own_name, entity):
+        if _same(each.name, own_name) and _same(each.entity or "", entity):
             return f"authorization_rules[{index}]"
     return ""
+
+
+def _same(name: str, other: str) -> bool:
+    return name.lower() == other.lower()

@@ -20,12 +20,13 @@ from dstream_stacks.arm_program import arm_program
 from dstream_stacks.capacity import capacity_lines
 from dstream_stacks.entities_program import entities_program
 from dstream_stacks.holdings import messages_held
+from dstream_stacks.letter_case import with_recorded_case
 from dstream_stacks.properties import Tier
 from dstream_stacks.resource_ids import NAMESPACE, RESOURCE_GROUP, resource_id
 from dstream_stacks.spec import Namespace, ServiceBusSpec, as_document
 from dstream_stacks.stack_config import stack_config
 
-from dstream.infra import Definition, Step, UnrecordedResources
+from dstream.infra import Definition, Recorded, Step, UnrecordedResources
 from dstream.sdk import Figure
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Config, access
@@ -50,6 +51,10 @@ def definition(config: Config, *, import_existing: bool, is_made: bool = True) -
     namespace, for commands that use the record. Raises ConfigError.
     """
     spec = spec_of(config, import_existing=import_existing) if is_made else place_of(config)
+    return _definition(config, spec)
+
+
+def _definition(config: Config, spec: ServiceBusSpec) -> Definition:
     defined = _through_administration(config, spec) if spec.mode == "entities" else _through_azure(config, spec)
     return replace(
         defined,
@@ -63,9 +68,17 @@ def definition(config: Config, *, import_existing: bool, is_made: bool = True) -
         confirmed_by_name=(RESOURCE_GROUP, NAMESPACE),
         protect_setting=protect_setting,
         display=ServiceBusDisplay(),
-        check_recorded=partial(check_recorded, spec),
+        continued=partial(_continued, config, spec),
         figures=_figures,
     )
+
+
+def _continued(
+    config: Config, spec: ServiceBusSpec, recorded: Sequence[Recorded], is_destroyed: bool
+) -> Definition | None:
+    check_recorded(spec, recorded, is_destroyed)
+    spelled = with_recorded_case(spec, [each.inputs for each in recorded])
+    return None if spelled == spec else _definition(config, spelled)
 
 
 def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:

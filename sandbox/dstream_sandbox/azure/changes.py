@@ -32,7 +32,7 @@ def changes(
     found = [
         Change(part.name, _how(recorded.get(part.name), wanted.get(part.name)), True)
         for part in kind.parts
-        if not _same_name(recorded.get(part.name), wanted.get(part.name))
+        if not _same_name(part.name, recorded.get(part.name), wanted.get(part.name))
     ]
     return found + list(_changes("", kind.properties, recorded, wanted, defaults or {}))
 
@@ -71,10 +71,13 @@ def _step(key: str) -> str:
     return f".{key}" if key.replace("_", "a").isalnum() else f'["{key}"]'
 
 
-def _same_name(old: object, new: object) -> bool:
+def _same_name(part: str, old: object, new: object) -> bool:
+    """azure-native compares names by case, except that of the resource group (its pull request 2910)."""
     if old is None or new is None or has_unknown(new):
         return old is None and new is None
-    return cast("str", old).lower() == cast("str", new).lower()
+    if part == "resourceGroupName":
+        return cast("str", old).lower() == cast("str", new).lower()
+    return old == new
 
 
 def _how(old: object, new: object) -> How:

@@ -68,6 +68,21 @@ def test_a_topic_with_messages_is_changed_to_sessions_or_destroyed_only_if_allow
     assert rules == {"$Default", "by-subject"}
 
 
+def test_a_change_of_letter_case_alone_changes_nothing(provisioned: Make) -> None:
+    """To azure-native, a namespace, topic or subscription in another case is another resource; to Azure, it is the same."""
+    case = Case("arm", "topic", "loss-case")
+    hcl = case.hcl()
+    project = provisioned(hcl)
+    project.succeed("init", "orders", "--yes")
+
+    upper = hcl.replace('env("ASB_NAMESPACE")', 'upper(env("ASB_NAMESPACE"))')
+    project.write(
+        upper.replace('"loss-case"', '"Loss-Case"').replace('"everything"', '"Everything"').replace('"by-s', '"By-S')
+    )
+
+    assert set(project.summary("plan", "orders", "--detailed-exitcode", "--import")) == {"same"}
+
+
 def test_a_queue_can_become_a_topic_after_it_is_destroyed(provisioned: Make) -> None:
     queue, topic = Case("arm", "queue", "loss-kind"), Case("arm", "topic", "loss-kind")
     project = provisioned(queue.hcl())

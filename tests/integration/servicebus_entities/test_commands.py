@@ -40,12 +40,18 @@ def test_commands_create_entities_protect_messages_and_need_manage(
     assert administration.get_topic("commands").requires_duplicate_detection
     assert administration.get_subscription("commands", "audit").name == "audit"
 
+    (run.cwd / "dstream.hcl").write_text(_HCL.replace('"commands"', '"Commands"').replace('"audit"', '"Audit"'))
+    unchanged = run("plan", "orders", "--detailed-exitcode")  # names ignore case
+    assert unchanged.returncode == 0, unchanged.stdout
+
+    administration.create_subscription("commands", "of-another-task")
     client = ServiceBusClient.from_connection_string(sandbox.env["ASB_CONNECTION_STRING"])
     with client, client.get_topic_sender("commands") as sender:
         sender.send_messages(ServiceBusMessage("one"))
     guarded = run("destroy", "orders", "--yes")
     assert guarded.returncode == 5
     assert "commands/audit holds 1 message" in guarded.stderr
+    assert re.search(r"contains subscription .*of-another-task \(1 messages\)", guarded.stderr)
 
     key = "c2VjcmV0IGtleSB0aGF0IG5vYm9keSBtYXkgc2Vl"
     wrong = re.sub(r"(?<=SharedAccessKey=)[^;]+", key, sandbox.env["ASB_ADMIN_CONNECTION_STRING"])

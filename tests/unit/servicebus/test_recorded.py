@@ -6,12 +6,13 @@ import pytest
 from dstream_servicebus.recorded import check_recorded
 from dstream_stacks.spec import Queue, ServiceBusSpec, Topic
 
+from dstream.infra import Recorded
 from dstream.sdk.errors import ConfigError
 
 ARM = ServiceBusSpec(mode="arm", queues=(Queue(name="orders"),), topics=(Topic(name="events"),))
 ENTITIES = ServiceBusSpec(mode="entities", queues=(Queue(name="orders"),))
-QUEUE = ("azure-native:servicebus:Queue", "orders")
-OWN_QUEUE = ("dstream:servicebus:Queue", "orders")
+QUEUE = Recorded("azure-native:servicebus:Queue", "orders", {})
+OWN_QUEUE = Recorded("dstream:servicebus:Queue", "orders", {})
 
 
 @pytest.mark.parametrize("is_destroyed", [False, True])
@@ -25,7 +26,7 @@ def test_the_mode_cannot_change_while_resources_are_recorded(is_destroyed: bool)
 
 
 def test_a_queue_that_becomes_a_topic_must_be_deleted_first() -> None:
-    was_queue = ("azure-native:servicebus:Queue", "events")
+    was_queue = Recorded("azure-native:servicebus:Queue", "events", {})
     with pytest.raises(ConfigError, match="recorded as a queue; a topic cannot have the same name") as refused:
         check_recorded(ARM, [QUEUE, was_queue], False)
     assert "destroy --target events" in (refused.value.hint or "")
@@ -33,5 +34,8 @@ def test_a_queue_that_becomes_a_topic_must_be_deleted_first() -> None:
 
 
 def test_renamed_queues_and_subscriptions_do_not_conflict() -> None:
-    others = [("azure-native:servicebus:Queue", "older"), ("azure-native:servicebus:Subscription", "events/orders")]
+    others = [
+        Recorded("azure-native:servicebus:Queue", "older", {}),
+        Recorded("azure-native:servicebus:Subscription", "events/orders", {}),
+    ]
     check_recorded(ARM, others, False)

@@ -31,7 +31,12 @@ def _changes(kind: str, old: dict[str, Any], new: dict[str, Any], **defaults: ob
         ({"requiresSession": True}, {}, {"requiresSession": "delete-replace"}),
         ({}, {"requiresDuplicateDetection": True}, {"requiresDuplicateDetection": "add-replace"}),
         ({"enablePartitioning": False}, {"enablePartitioning": True}, {"enablePartitioning": "update-replace"}),
-        ({}, {"queueName": "ORDERS"}, {}),
+        ({}, {"resourceGroupName": "RG"}, {}),  # the only name whose case azure-native ignores (its pull request 2910)
+        (
+            {},
+            {"queueName": "ORDERS", "namespaceName": "NS-ONE"},
+            {"queueName": "update-replace", "namespaceName": "update-replace"},
+        ),
         ({}, {"queueName": "bills"}, {"queueName": "update-replace"}),
         ({}, {"namespaceName": UNKNOWN}, {"namespaceName": "update-replace"}),
         ({"forwardTo": "a"}, {"forwardTo": UNKNOWN}, {"forwardTo": "update"}),
