@@ -219,7 +219,7 @@ PROPERTIES = (
         azure="enablePartitioning",
         form="flag",
         on=_STORING,
-        description="spread the entity over several message brokers",
+        description="spread the entity over several message brokers; needs duplicate_detection = false",
         defaults=(False,),
         tiers=("Basic", "Standard"),
         instead="Set premium_messaging_partitions instead.",

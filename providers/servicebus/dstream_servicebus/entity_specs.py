@@ -97,6 +97,7 @@ def _checked(config: Config, kind: EntityKind, name: str) -> EntitySettings:
 
     limits.check_properties(kind, settings, path_of, tier_of(config), config.mode)
     limits.check_duplicate_detection(settings, path_of)
+    limits.check_partitioning(settings, detects_duplicates(config, settings), path_of)
     return settings
 
 
@@ -107,11 +108,16 @@ def _merged(common: EntitySettings, own: EntitySettings | None) -> EntitySetting
     return msgspec.structs.replace(common, **set_)
 
 
+def detects_duplicates(config: Config, settings: EntitySettings) -> bool | None:
+    """The setting; by default, on if the tier supports it."""
+    if settings.duplicate_detection is None and tier_of(config) != "Basic":
+        return True
+    return settings.duplicate_detection
+
+
 def _duplicate_detection(config: Config, settings: EntitySettings) -> dict[str, Any]:
     """The setting; by default, on if the tier supports it, with an explicit window."""
-    detect = settings.duplicate_detection
-    if detect is None and tier_of(config) != "Basic":
-        detect = True
+    detect = detects_duplicates(config, settings)
     fields: dict[str, Any] = {"duplicate_detection": detect}
     if detect and config.mode == "arm" and settings.duplicate_detection_window is None:
         fields["duplicate_detection_window_s"] = DUPLICATE_WINDOW_S

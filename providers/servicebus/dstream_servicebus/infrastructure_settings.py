@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     class _EntityFields(_SubscriptionFields, frozen=True, kw_only=True):
         duplicate_detection: bool | None = None
         duplicate_detection_window: Duration | None = None
+        partitioning: bool | None = None
 else:
 
     def _fields_of(*kinds: EntityType) -> type[_Kept]:

@@ -22,6 +22,8 @@ class Inspected:
     duplicate_window: datetime.timedelta | None = None
     requires_session: bool | None = None
     """For a queue; the subscriptions of a topic have this setting instead. None if unknown."""
+    partitioning: bool | None = None
+    """None if unknown."""
     unknown_because: str = ""
 
 
@@ -36,6 +38,7 @@ def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: E
                 if isinstance(queue.duplicate_detection_history_time_window, datetime.timedelta)
                 else None,
                 bool(queue.requires_session),
+                bool(queue.enable_partitioning),
             )
         topic = administration.get_topic(entity)
         return Inspected(
@@ -43,6 +46,7 @@ def inspect(administration: ServiceBusAdministrationClient, entity: str, kind: E
             topic.duplicate_detection_history_time_window
             if isinstance(topic.duplicate_detection_history_time_window, datetime.timedelta)
             else None,
+            partitioning=bool(topic.enable_partitioning),
         )
     except ClientAuthenticationError:
         return Inspected("unknown", unknown_because="requires the Manage claim")

@@ -102,6 +102,18 @@ def check_duplicate_detection(settings: EntitySettings, path: PathOf) -> None:
         )
 
 
+def check_partitioning(settings: EntitySettings, detects_duplicates: bool | None, path: PathOf) -> None:
+    """Service Bus refuses batches for an entity with both (azure-service-bus issue 103, azure-sdk-for-python 36333)."""
+    if settings.partitioning and detects_duplicates:
+        raise ConfigError(
+            "servicebus.no_batches",
+            "partitioning = true needs duplicate_detection = false: Service Bus refuses batches with both",
+            hint="Set duplicate_detection = false, or remove partitioning. Without duplicate detection, events resent "
+            "after a crash appear twice.",
+            config_path=path("partitioning"),
+        )
+
+
 def check_rights(rights: list[Right], path: str) -> None:
     if "Manage" in rights and not {"Listen", "Send"} <= set(rights):
         raise ConfigError(

@@ -26,7 +26,7 @@ from dstream_servicebus.inspection import created_after, inspect
 from dstream_servicebus.lanes import LaneKey
 from dstream_servicebus.message import Message
 from dstream_servicebus.publisher import Publisher
-from dstream_servicebus.retry import Schedule, judge, reason, session_required
+from dstream_servicebus.retry import Schedule, judge, no_batches, reason, session_required
 from dstream_servicebus.routing import Router
 from dstream_servicebus.sdk_batch import FillBatch
 from dstream_servicebus.sender import EntitySender
@@ -155,6 +155,8 @@ class Publication:
                 self._compare_ages(administration, entity, self._resumes_from)
         if found.requires_session and self._routing.session == "none":
             raise session_required(entity, self._routing.names.kind)
+        if found.partitioning and found.duplicate_detection == "on":
+            raise no_batches(entity, self._routing.names.kind)
         if self._routing.session != "none" and found.requires_session is False and self._routing.names.kind == "queue":
             self._telemetry.warning(
                 "servicebus.sessions",

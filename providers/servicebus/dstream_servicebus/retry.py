@@ -20,6 +20,9 @@ Action = Literal["reconnect", "busy", "full", "too_large", "stop"]
 messages."""
 
 _NOT_TAKEN = frozenset({"amqp:not-allowed", "amqp:not-implemented", "com.microsoft:argument-error"})
+_NO_SESSION = "SessionId was not set"
+_NO_BATCHES = "partitioning and duplicate detection"
+"""Wording: azure-service-bus issue 103."""
 _OUT_OF_RANGE = "com.microsoft:argument-out-of-range"
 
 
@@ -104,8 +107,10 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
             "Check that the key is current.",
             config_path="connection_string",
         )
-    if condition in _NOT_TAKEN and "session" in str(error).lower():
+    if condition in _NOT_TAKEN and _NO_SESSION in str(error):
         return session_required(entity, kind)
+    if condition in _NOT_TAKEN and _NO_BATCHES in str(error):
+        return no_batches(entity, kind)
     if condition in _NOT_TAKEN or condition == _OUT_OF_RANGE:
         return DataError(
             "servicebus.refused",
@@ -121,6 +126,16 @@ def session_required(entity: str, kind: str) -> ConfigError:
         f'{kind} "{entity}" requires sessions, but the messages have no session id',
         hint='Set session to "table" or "key", or use an entity without sessions.',
         config_path="session",
+    )
+
+
+def no_batches(entity: str, kind: str) -> ConfigError:
+    return ConfigError(
+        "servicebus.no_batches",
+        f'{kind} "{entity}" has partitioning and duplicate detection: Service Bus refuses batches for it',
+        hint="Turn one of them off: entity { partitioning = false } or entity { duplicate_detection = false }. "
+        "Both replace the entity.",
+        config_path=kind,
     )
 
 

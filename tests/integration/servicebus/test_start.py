@@ -86,6 +86,14 @@ def test_a_queue_that_requires_sessions_when_none_are_sent(calm: Broker, new_nam
     assert found == ("servicebus.session_required", "config", "session")
 
 
+def test_a_partitioned_queue_with_duplicate_detection(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name(), enable_partitioning=True, requires_duplicate_detection=True)
+
+    found = failure(calm, queue, admin_connection_string=calm.admin_connection_string, ca_file=calm.ca_file)
+
+    assert found == ("servicebus.no_batches", "config", "queue")
+
+
 def test_a_disabled_queue(calm: Broker, new_name: Callable[[], str]) -> None:
     queue = calm.create_queue(new_name())
     with calm.administration() as administration:

@@ -219,6 +219,8 @@ NEW = {"create_namespace": True, "location": "westeurope"}
         ({"sku": "Basic", "session": "key", "entities": {"orders": {"sessions": True}}}, "servicebus.not_in_tier", "entities.orders.sessions"),
         ({"sku": "Basic", "queue": None, "topic": "t"}, "servicebus.not_in_tier", "topic"),
         ({"sku": "Premium", "entity": {"partitioning": True}}, "servicebus.not_in_tier", "entity.partitioning"),
+        ({"entity": {"partitioning": True}}, "servicebus.no_batches", "entity.partitioning"),
+        ({"entities": {"orders": {"partitioning": True, "duplicate_detection": True}}}, "servicebus.no_batches", "entities.orders.partitioning"),
         ({"sku": "Standard", "entity": {"max_message_size": "2MB"}}, "servicebus.not_in_tier", "entity.max_message_size"),
         ({"entity": {"lock_duration": "6m"}}, "servicebus.out_of_range", "entity.lock_duration"),
         ({"entity": {"duplicate_detection_window": "10s"}}, "servicebus.out_of_range", "entity.duplicate_detection_window"),
@@ -311,6 +313,12 @@ def test_only_settings_unrelated_to_provisioning_are_run_only() -> None:
     }
     assert {name for name, mark in marks.items() if mark == {"mode": "arm"}} == {*in_arm.split(), "ca_file"}
     assert config_schema(Config)["$defs"]["Config"]["properties"]["mode"]["default"] == "arm"
+
+
+def test_partitioning_is_possible_without_duplicate_detection() -> None:
+    (queue,) = spec(entity={"partitioning": True, "duplicate_detection": False}).queues
+    assert queue == Queue(name="orders", partitioning=True, duplicate_detection=False)
+    assert spec(sku="Basic", entity={"partitioning": True}).queues == (Queue(name="orders", partitioning=True),)
 
 
 def test_a_created_namespace_and_group_are_protected_unless_switched_off() -> None:

@@ -56,6 +56,16 @@ def test_transient_errors_are_retried(error: Exception, action: str) -> None:
             "config",
             "session",
         ),
+        (
+            with_condition(
+                b"amqp:not-allowed",
+                "Batching brokered messages with distinct SessionId, PartitionKey, or MessageId is not supported for an"
+                " entity with partitioning and duplicate detection enabled.",
+            ),
+            "servicebus.no_batches",
+            "config",
+            "queue",
+        ),
         (with_condition(b"com.microsoft:argument-error"), "servicebus.refused", "data", ""),
     ],
 )

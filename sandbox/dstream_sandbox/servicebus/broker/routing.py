@@ -57,7 +57,7 @@ class Router:
         if isinstance(node, SubscriptionNode):
             raise AmqpError("amqp:not-allowed", "Messages can't be sent to a subscription; send to its topic.")
         size = check_size(self._limits, messages, node.description.max_message_size_kb)
-        if error := self._refusal(node, messages, size):
+        if error := self._refusal(node, messages, size) or _spread(node, messages):
             raise error
         opened = tx()
         node.queue.accessed_at = now
@@ -218,6 +218,21 @@ class Router:
                 " session support enabled can only receive messages that have the SessionId set to a valid value.",
             )
         return None
+
+
+def _spread(node: QueueNode | TopicNode, messages: Sequence[Message]) -> AmqpError | None:
+    """Whether a batch is for several partitions. Wording: azure-service-bus issue 103; see also azure-sdk-for-python
+    36333."""
+    description = node.description
+    if not (description.enable_partitioning and description.requires_duplicate_detection):
+        return None
+    if len({(m.session_id, m.partition_key, m.message_id) for m in messages}) <= 1:
+        return None
+    return AmqpError(
+        "amqp:not-allowed",
+        "Batching brokered messages with distinct SessionId, PartitionKey, or MessageId is not supported for an entity"
+        " with partitioning and duplicate detection enabled.",
+    )
 
 
 def _copies(node: SubscriptionNode, message: Message) -> list[Message]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from dstream_sandbox.servicebus.broker.descriptions import QueueDescription, TopicDescription
 from dstream_sandbox.servicebus.broker.duplicates import DuplicateHistory
+from dstream_sandbox.servicebus.core import AmqpError
 
 from tests.unit.sandbox.broker.world import World, drain, ids, message
 
@@ -68,8 +70,21 @@ async def test_with_partitioning_duplicates_have_the_same_partition_key(world: W
     async with world.broker() as broker:
         partitioned = QueueDescription(requires_duplicate_detection=True, enable_partitioning=True)
         await broker.entities.create_queue("q", partitioned)
-        await broker.send("q", [message("a", session="1"), message("a", session="2"), message("a", session="1")])
+        for session in ("1", "2", "1"):
+            await broker.send("q", [message("a", session=session)])
         assert ids(await drain(broker, "q")) == ["a", "a"]
+
+
+async def test_a_batch_for_a_partitioned_entity_with_detection_is_refused(world: World) -> None:
+    async with world.broker() as broker:
+        partitioned = QueueDescription(requires_duplicate_detection=True, enable_partitioning=True)
+        await broker.entities.create_queue("q", partitioned)
+        await broker.entities.create_queue("plain", QueueDescription(enable_partitioning=True))
+        with pytest.raises(AmqpError, match="partitioning and duplicate detection enabled"):
+            await broker.send("q", [message("a"), message("b")])
+        await broker.send("q", [message("a")])
+        await broker.send("plain", [message("a"), message("b")])
+        assert ids(await drain(broker, "q")) == ["a"]
 
 
 def test_a_withdrawn_id_is_remembered_from_its_next_message() -> None:
