@@ -120,7 +120,7 @@ class Commands:
             return self._converge(record, state, refresh=not is_new and (self._options.refresh or was_killed))
         finally:
             if is_new and not self._begun and not holders_in(self._session.place):
-                self._session.remove()  # refused before anything was created: leave nothing behind
+                self._session.remove_if_empty()  # refused before anything was created: leave nothing behind
 
     def _converge(self, record: StackRecord | None, state: str, *, refresh: bool) -> Result:
         with scratch_folder(self._session.place.work_dir) as folder:
@@ -148,9 +148,7 @@ class Commands:
         self._check_targets(record, preview.steps)
         self._guard(preview.steps, state, is_read=True, destroy=True)
         done = self._session.destroy(on_step=self._progress)
-        left = self._session.record()
-        if left is not None and not left.names:
-            self._session.remove()
+        self._session.remove_if_empty()
         return Result([self._resource(each) for each in done.steps])
 
     def _refreshed(self) -> EngineEvents:

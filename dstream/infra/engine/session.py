@@ -37,6 +37,8 @@ from dstream.infra.plan.step import Step
 from dstream.protocol.messages import Infrastructure
 from dstream.sdk import Stop
 
+_NOT_EMPTY = "still has resources"
+"""How the engine refuses to remove a stack (pulumi, pkg/cmd/pulumi/stack/stack_rm.go)."""
 T = TypeVar("T")
 OnStep = Callable[[Step, Phase, str], None]
 """Called with a step, its phase, and the reason if it failed."""
@@ -116,9 +118,18 @@ class Session:
         self._write_settings({})
         return True
 
-    def remove(self) -> None:
-        """Remove the record of an empty stack; after a targeted destroy, the engine's own resources may remain."""
-        self._run(["stack", "rm", "--yes", "--force"])
+    def remove_if_empty(self) -> None:
+        """Remove the record of a stack without resources. The engine refuses if another command has just recorded some.
+        After a targeted destroy the engine's own resources remain, and so does the record.
+        """
+        record = self.record()
+        if record is None or record.names:
+            return
+        try:
+            self._run(["stack", "rm", "--yes"])
+        except SystemFault as error:
+            if _NOT_EMPTY not in error.message:
+                raise
 
     def replace_record(self, exported: Mapping[str, Any]) -> None:
         with scratch_folder(self.place.work_dir) as folder:

@@ -96,6 +96,9 @@ def test_only_targeted_resources_are_changed(stage: Stage) -> None:
     assert (error["code"], error["hint"]) == ("infra.unknown_target", "Known resources: q1, q2.")
     assert stage("destroy", target=["q2"], parallel=1).ops["q2"] == "delete"
     assert (list(stage.real), stage.recorded) == (["q1"], ["q1"])
+    assert stage("destroy", target=["q1"]).ops["q1"] == "delete"
+    assert stage("destroy").result["status"] == "Success"
+    assert not stage.state.exists()
 
 
 def test_secret_values_are_not_written_anywhere(stage: Stage) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from unittest.mock import Mock
+from typing import Any
+from unittest.mock import Mock, patch
 
+import pytest
 from pulumi.automation import LocalWorkspace, Stack
 from pulumi.automation._stack import StackInitMode
 
-from dstream.infra.engine.session import QuietStack
+from dstream.errors import SystemFault
+from dstream.infra.engine.record import StackRecord
+from dstream.infra.engine.session import QuietStack, Session
 
 
 def test_the_quiet_stack_sets_every_attribute_of_the_sdks_stack() -> None:
@@ -21,3 +25,28 @@ def test_the_quiet_stack_does_not_start_the_engine_for_outputs_and_history() -> 
     assert stack.outputs() == {}
     stack.info()
     assert workspace.mock_calls == []
+
+
+QUEUE = {"urn": "urn:pulumi:dev::t::cloud:index:Queue::q", "type": "cloud:index:Queue", "id": "/q"}
+REFUSED = SystemFault("infra.failed", "'dev' still has resources; removal rejected.")
+
+
+@pytest.mark.parametrize(
+    ("record", "runs", "failure"),
+    [
+        (None, 0, None),
+        (StackRecord({"deployment": {"resources": [QUEUE]}}), 0, None),
+        (StackRecord({"deployment": {}}), 1, None),
+        (StackRecord({"deployment": {}}), 1, REFUSED),  # another command has just recorded a resource
+    ],
+)
+def test_a_record_is_removed_only_if_it_is_empty_and_never_by_force(
+    record: StackRecord | None, runs: int, failure: SystemFault | None
+) -> None:
+    session: Any = Session.__new__(Session)
+    with (
+        patch.object(Session, "record", return_value=record),
+        patch.object(Session, "_run", side_effect=failure) as run,
+    ):
+        session.remove_if_empty()
+    assert [each.args for each in run.call_args_list] == [(["stack", "rm", "--yes"],)] * runs
