@@ -126,7 +126,8 @@ class _Program:
             location=namespace.location or None,
             tags=self._spec.tags or None,
             **self._typed(namespace_inputs(namespace)),
-            opts=self._options(namespace, ids.NAMESPACE, namespace.name, {}),
+            # Azure turns zone redundancy on by itself (pulumi-azure-native, pull request 4210): that is not drift.
+            opts=self._options(namespace, ids.NAMESPACE, namespace.name, {}, ignored=["zoneRedundant"]),
         )
         return made.name, made.service_bus_endpoint
 
@@ -161,7 +162,9 @@ class _Program:
             typed["filterType"] = _FILTER_TYPES[filters.pop()]
         return _arguments(typed)
 
-    def _options(self, kept: Kept, resource_type: str, name: str, path: Mapping[str, str]) -> pulumi.ResourceOptions:
+    def _options(
+        self, kept: Kept, resource_type: str, name: str, path: Mapping[str, str], *, ignored: list[str] | None = None
+    ) -> pulumi.ResourceOptions:
         import pulumi
 
         imports = kept.import_ or self._spec.import_existing
@@ -170,6 +173,7 @@ class _Program:
         return pulumi.ResourceOptions(
             protect=kept.protect,
             retain_on_delete=kept.retain_on_delete,
+            ignore_changes=ignored,
             delete_before_replace=True,  # the names are fixed, so both cannot exist at the same time
             replace_on_changes=_REPLACING.get(resource_type.rpartition(":")[2]),
             import_=self._id_if_exists(resource_type, path) if imports else None,

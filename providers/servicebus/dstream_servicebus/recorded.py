@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from dstream_stacks.inputs import namespace_inputs
+from dstream_stacks.resource_ids import NAMESPACE
 from dstream_stacks.spec import Mode, ServiceBusSpec
 
 from dstream.infra import Recorded
@@ -25,6 +28,7 @@ def check_recorded(spec: ServiceBusSpec, recorded: Sequence[Recorded], is_destro
             )
     if not is_destroyed:
         _check_kinds(spec, recorded)
+        _check_namespace(spec, recorded)
 
 
 def _check_kinds(spec: ServiceBusSpec, recorded: Sequence[Recorded]) -> None:
@@ -40,3 +44,50 @@ def _check_kinds(spec: ServiceBusSpec, recorded: Sequence[Recorded]) -> None:
                 hint=f"Delete the {kind} first: `dstream destroy --target {name}`, then `dstream init`.",
                 config_path=wanted[key],
             )
+
+
+def _check_namespace(spec: ServiceBusSpec, recorded: Sequence[Recorded]) -> None:
+    """Check that a created namespace keeps what cannot be changed, although azure-native plans an update.
+
+    Sources: Microsoft, "Migrate existing Azure Service Bus standard namespaces to the premium tier" and "Partitioned
+    queues and topics". Azure itself sets zone redundancy (azure-rest-api-specs, pull request 33902), and turns it on
+    later (pulumi-azure-native, pull request 4210).
+    """
+    wanted = spec.namespace
+    if wanted is None or not wanted.create:
+        return
+    for each in recorded:
+        if each.type != NAMESPACE or each.name.lower() != wanted.name.lower() or _is_moved(each, wanted.location):
+            continue
+        old, new = each.inputs, namespace_inputs(wanted)
+        old_tier, new_tier = (old.get("sku") or {}).get("name") or "Standard", new["sku"]["name"]
+        if (old_tier == "Premium") != (new_tier == "Premium"):
+            raise _fixed("sku", old_tier, new_tier)
+        if new_tier == "Premium" and _partitions(old) != _partitions(new):
+            raise _fixed("premium_messaging_partitions", _partitions(old), _partitions(new))
+        if wanted.zone_redundant and old.get("zoneRedundant") is not True:
+            raise _fixed("zone_redundant", "off", "on")
+
+
+def _is_moved(namespace: Recorded, location: str) -> bool:
+    """Whether it would be replaced anyway, because its location changes."""
+    return _plain(str(namespace.inputs.get("location", location))) != _plain(location)
+
+
+def _plain(location: str) -> str:
+    return location.replace(" ", "").lower()
+
+
+def _partitions(inputs: Mapping[str, Any]) -> int:
+    return int(inputs.get("premiumMessagingPartitions") or 1)
+
+
+def _fixed(setting: str, old: object, new: object) -> ConfigError:
+    return ConfigError(
+        "servicebus.fixed",
+        f"{setting} of an existing namespace cannot be changed ({old} → {new})",
+        hint="Create a namespace with another name and move the tasks to it. From Standard to Premium, Azure can also "
+        "migrate a namespace (`az servicebus migration`). If it was changed outside DStream, record it first: "
+        "`dstream status --refresh-only`.",
+        config_path=setting,
+    )

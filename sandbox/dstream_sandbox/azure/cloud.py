@@ -149,6 +149,7 @@ class Cloud:
                     "BadRequest",
                     f"Updating the SKU of a namespace from '{record.tier}' to '{changed.tier}' is not supported.",
                 )
+            _check_partitions(record.settings, settings)
             _check_sku(changed.tier, settings)
             self.records.put_namespace(changed)
 
@@ -238,6 +239,13 @@ def _check_namespace_name(name: str) -> None:
     issue 269."""
     if not _NAMESPACE_NAME.fullmatch(name) or not 6 <= len(name) <= 50 or name.lower().endswith(_RESERVED_ENDS):
         raise AzureError(400, "BadRequest", "The specified service namespace is invalid.")
+
+
+def _check_partitions(old: Mapping[str, object], new: Mapping[str, object]) -> None:
+    """Source: Microsoft, "Partitioned queues and topics"; the wording is the sandbox's own."""
+    name = "premiumMessagingPartitions"
+    if (old.get(name) or 1) != (new.get(name) or 1):
+        raise bad_request("The number of messaging partitions of an existing namespace cannot be changed.")
 
 
 def _check_sku(tier: str, settings: Mapping[str, object]) -> None:

@@ -116,6 +116,9 @@ def test_premium_cannot_be_downgraded(calls: Calls) -> None:
     path = f"{_SUBSCRIPTION}/resourceGroups/refusals/providers/Microsoft.ServiceBus/namespaces"
     with pytest.raises(Refused, match="Updating the SKU of a namespace from 'Premium' to 'Standard' is not supported"):
         calls.update("Namespace", f"{path}/premium-refusals", {**_IN_PREMIUM, **_NAMESPACE})
+    partitioned = {**_NAMESPACE, "sku": {"name": "Premium"}, "premiumMessagingPartitions": 2}
+    with pytest.raises(Refused, match="partitions of an existing namespace cannot be changed"):
+        calls.update("Namespace", f"{path}/premium-refusals", {**_IN_PREMIUM, **partitioned})
 
 
 def test_sessions_of_a_subscription_cannot_be_changed(calls: Calls) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from dstream_servicebus.recorded import check_recorded
-from dstream_stacks.spec import Queue, ServiceBusSpec, Topic
+from dstream_stacks.spec import Namespace, Queue, ServiceBusSpec, Topic
 
 from dstream.infra import Recorded
 from dstream.sdk.errors import ConfigError
@@ -39,3 +41,34 @@ def test_renamed_queues_and_subscriptions_do_not_conflict() -> None:
         Recorded("azure-native:servicebus:Subscription", "events/orders", {}),
     ]
     check_recorded(ARM, others, False)
+
+
+PREMIUM = {"name": "Premium", "tier": "Premium"}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "wanted", "setting"),
+    [
+        ({"sku": {"name": "Standard"}}, {"tier": "Premium"}, "sku"),
+        ({"sku": PREMIUM}, {}, "sku"),
+        ({"sku": PREMIUM}, {"tier": "Premium", "premium_messaging_partitions": 2}, "premium_messaging_partitions"),
+        ({"sku": PREMIUM}, {"tier": "Premium", "zone_redundant": True}, "zone_redundant"),
+        ({"sku": {"name": "Basic"}}, {"tier": "Standard"}, ""),
+        ({"sku": PREMIUM}, {"tier": "Premium", "premium_messaging_partitions": 1, "capacity": 4}, ""),
+        ({"sku": PREMIUM, "zoneRedundant": True}, {"tier": "Premium", "zone_redundant": False}, ""),  # set by Azure
+        ({"sku": PREMIUM, "location": "uksouth"}, {"tier": "Standard"}, ""),  # replaced anyway
+        ({"sku": PREMIUM, "location": "West Europe"}, {"tier": "Standard"}, "sku"),
+    ],
+)
+def test_what_an_existing_namespace_cannot_change_is_refused(
+    recorded: dict[str, Any], wanted: dict[str, Any], setting: str
+) -> None:
+    spec = ServiceBusSpec(namespace=Namespace(name="sb-retail", create=True, location="westeurope", **wanted))
+    namespace = [Recorded("azure-native:servicebus:Namespace", "sb-retail", recorded)]
+    if not setting:
+        check_recorded(spec, namespace, False)
+        return
+    with pytest.raises(ConfigError, match="cannot be changed") as refused:
+        check_recorded(spec, namespace, False)
+    assert (refused.value.code, refused.value.config_path) == ("servicebus.fixed", setting)
+    check_recorded(spec, namespace, True)
