@@ -161,6 +161,12 @@ class Commands:
     def _record(self, *, is_destroyed: bool) -> StackRecord | None:
         """Return the record. Raises ConfigError if this program cannot use it; `is_destroyed`: only to destroy it."""
         record = self._session.record()
+        if record is None and self._session.place.is_chosen and self._session.place.is_new_backend:
+            self._context.diagnostic(
+                "warning",
+                f"{self._session.place.folder} contains no records yet; if it should, check backend_url or "
+                "PULUMI_BACKEND_URL",
+            )
         if record is not None:
             continued = self._definition.continued(record.resources, is_destroyed)
             if continued is not None:

@@ -34,6 +34,8 @@ class StackLocation:
     work_dir: Path
     backend_url: str
     secrets_provider: str | None = None
+    is_chosen: bool = False
+    """Whether the user chose the backend, by `backend_url` or PULUMI_BACKEND_URL."""
 
     @property
     def folder(self) -> Path | None:
@@ -46,6 +48,16 @@ class StackLocation:
         if self.folder is None:
             return None
         return self.folder / ".pulumi" / "stacks" / self.project / f"{self.stack}.json"
+
+    @property
+    def passphrase_file(self) -> Path | None:
+        """Where DStream keeps the passphrase of the records, in a file backend."""
+        return self.folder / ".pulumi" / "dstream-passphrase" if self.folder else None
+
+    @property
+    def is_new_backend(self) -> bool:
+        """Whether this is a file backend without any records, of any project."""
+        return self.folder is not None and not (self.folder / ".pulumi").exists()
 
     @property
     def is_certainly_empty(self) -> bool:
@@ -73,7 +85,14 @@ def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Stac
     project = project_name(infrastructure.task or "task")
     url = infrastructure.backend_url or environ.get("PULUMI_BACKEND_URL") or ""
     backend_url = _absolute(url, work_dir) if url else (work_dir.parent.parent).as_uri()
-    return StackLocation(project, infrastructure.stack or "dev", work_dir, backend_url, infrastructure.secrets_provider)
+    return StackLocation(
+        project,
+        infrastructure.stack or "dev",
+        work_dir,
+        backend_url,
+        infrastructure.secrets_provider,
+        is_chosen=bool(url),
+    )
 
 
 def project_name(task: str) -> str:
@@ -133,7 +152,8 @@ def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, s
         return {_PASSPHRASE_FILE: environ[_PASSPHRASE_FILE]}
     if place.secrets_provider and place.secrets_provider != "passphrase":
         return {}
-    if place.folder is None:
+    file = place.passphrase_file
+    if file is None:
         if place.backend_url.startswith(("http://", "https://")):
             return {}  # Pulumi Cloud keeps the secrets itself
         raise ConfigError(
@@ -141,7 +161,6 @@ def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, s
             f"no passphrase to encrypt the record in {place.backend_url}",
             hint=f"Set {_PASSPHRASE} or {_PASSPHRASE_FILE}, or `secrets_provider` in the infrastructure block.",
         )
-    file = place.folder / ".pulumi" / "dstream-passphrase"
     if not file.exists():
         _create(file, place)
     return {_PASSPHRASE: file.read_text().strip()}

@@ -232,9 +232,18 @@ class Session:
 
     def _environment(self, *, opens_record: bool = True) -> dict[str, str]:
         plugins = self._definition.plugins.keys()
-        return engine_environment(
+        passphrase = self.place.passphrase_file
+        may_create = self.place.is_chosen and passphrase is not None and not passphrase.exists()
+        environment = engine_environment(
             self.place, self._environ, attached=self._ports, plugins=plugins, opens_record=opens_record
         )
+        if may_create and passphrase is not None and passphrase.exists():
+            self._warn(
+                "warning",
+                f"created {passphrase}, the passphrase of the records in this backend: keep it, every machine needs it",
+                "",
+            )
+        return environment
 
     @property
     def _stack(self) -> QuietStack:

@@ -122,3 +122,16 @@ def test_a_lost_work_dir_is_re_created_from_the_record(stage: Stage) -> None:
     assert stage("init").ops == {"q1": "update", "q2": "same"}
     passphrase.unlink()
     assert stage("plan").error["code"] == "infra.passphrase_lost"
+
+
+def test_a_chosen_folder_without_records_and_a_new_passphrase_are_warned_about(stage: Stage) -> None:
+    """A mistyped folder would otherwise plan to create everything again."""
+    state = stage.folder / "mistyped"
+    stage.backend_url = state.as_uri()
+
+    (told,) = stage("plan").diagnostics
+    assert told == f"{state} contains no records yet; if it should, check backend_url or PULUMI_BACKEND_URL"
+    assert not state.exists()
+    created = stage("init").diagnostics[-1]
+    assert created.startswith(f"created {state}/.pulumi/dstream-passphrase, the passphrase of the records")
+    assert stage("plan", refresh=False).diagnostics == []
