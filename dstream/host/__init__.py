@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dstream.host.lifecycle.command import run_lifecycle
     from dstream.host.lifecycle.job import LifecycleEvents, LifecycleJob, LifecycleOutcome, NoInfrastructure
+    from dstream.host.provider.describe import check_configs
     from dstream.host.provider.spec import ProviderSpec
     from dstream.host.run.attempt import timestamp
     from dstream.host.run.condition import CONDITION_PHASES, Condition, RunPhase
@@ -42,6 +43,7 @@ _MODULES = {
     "RunPhase": "dstream.host.run.condition",
     "RunSummary": "dstream.host.run.job",
     "StopRequest": "dstream.host.run.job",
+    "check_configs": "dstream.host.provider.describe",
     "ask_host": "dstream.host.run.control_socket",
     "run_lifecycle": "dstream.host.lifecycle.command",
     "run_task": "dstream.host.run.run",
@@ -66,6 +68,7 @@ __all__ = [
     "RunSummary",
     "StopRequest",
     "ask_host",
+    "check_configs",
     "run_lifecycle",
     "run_task",
     "socket_path",

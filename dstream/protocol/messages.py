@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 Role = Literal["input", "output"]
-CommandName = Literal["run", "describe", "init", "plan", "status", "destroy"]
+CommandName = Literal["run", "describe", "check", "init", "plan", "status", "destroy"]
 Operation = Literal["create", "update", "replace", "delete", "same", "refresh", "import"]
 Step = Literal["planned", "started", "done", "failed"]
 
@@ -207,6 +207,34 @@ class RequirementCheck(msgspec.Struct, frozen=True, omit_defaults=True):
     fix: str = ""
 
 
+class CheckCommand(msgspec.Struct, frozen=True):
+    """Line 1 for a provider with the capability `check`: configs to check without connecting to anything."""
+
+    command: Literal["check"] = "check"
+    configs: list[dict[str, Any]] = []
+
+
+class ConfigClaim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that only one task can declare. `id` identifies it across tasks; `name` is shown to users."""
+
+    id: str
+    name: str
+    config_path: str = ""
+
+
+class CheckedConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The result for one config."""
+
+    problems: list[ErrorBody] = []
+    claims: list[ConfigClaim] = []
+
+
+class Checked(msgspec.Struct, frozen=True, tag_field="dstream", tag="checked"):
+    """The answer to `check`: one result per config, in order."""
+
+    configs: list[CheckedConfig]
+
+
 class Description(msgspec.Struct, frozen=True, tag_field="dstream", tag="description"):
     """The answer to `describe`."""
 
@@ -228,6 +256,7 @@ Control = (
     | Metric
     | Error
     | Description
+    | Checked
     | Resource
     | Diagnostic
 )
@@ -245,6 +274,7 @@ _KINDS = frozenset(
         "metric",
         "error",
         "description",
+        "checked",
         "resource",
         "diagnostic",
     }
@@ -253,6 +283,7 @@ _encoder = msgspec.json.Encoder()
 _control = msgspec.json.Decoder(Control)
 _status = msgspec.json.Decoder(Status)
 _command = msgspec.json.Decoder(Command)
+_check = msgspec.json.Decoder(CheckCommand)
 _object = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -291,6 +322,14 @@ def decode_control(line: bytes) -> Control | None:
             raise BadLine(str(error)) from error
         return None
     return control
+
+
+def decode_check(line: bytes) -> CheckCommand:
+    """Decode line 1 of `check`. Raises BadLine."""
+    try:
+        return _check.decode(line)
+    except UNREADABLE as error:
+        raise BadLine(str(error)) from error
 
 
 def decode_status(line: bytes) -> Status | None:

@@ -19,7 +19,7 @@ from dstream.sdk._infrastructure import (
     Result,
     Status,
 )
-from dstream.sdk._provider import InputProvider, OutputProvider, Requirement
+from dstream.sdk._provider import Claim, InputProvider, OutputProvider, Requirement
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "Batch",
     "BatchLimits",
     "Checkpoint",
+    "Claim",
     "Difference",
     "Duration",
     "Figure",

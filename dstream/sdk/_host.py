@@ -8,7 +8,7 @@ from typing import Any
 
 from dstream.protocol import ENV_PROTOCOL, PROTOCOL_VERSION
 from dstream.sdk._infrastructure import manages_infrastructure
-from dstream.sdk._provider import InputProvider, OutputProvider
+from dstream.sdk._provider import InputProvider, OutputProvider, Provider
 
 _SHARED_CAPABILITIES = ("ack", "checkpoint", "describe", "drain", "heartbeat", "log", "metric")
 
@@ -38,6 +38,8 @@ class StdioProviderHost:
         capabilities = list(_SHARED_CAPABILITIES)
         if issubclass(self._class, InputProvider) and self._class.supports_once:
             capabilities.append("once")
+        if self._class.check_config.__func__ is not Provider.check_config.__func__:  # type: ignore[attr-defined]
+            capabilities.append("check")
         if self._manages_infrastructure:
             capabilities.append("infrastructure")
         listed = ",".join(f'"{name}"' for name in capabilities)

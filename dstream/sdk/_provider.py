@@ -25,6 +25,15 @@ class Requirement(NamedTuple):
     fix: str = ""
 
 
+class Claim(NamedTuple):
+    """Something that only one task can declare, such as a queue. `id` identifies it across tasks; `name` is shown to
+    users; `config_path` is the setting that declares it."""
+
+    id: str
+    name: str
+    config_path: str = ""
+
+
 class Provider(Generic[ConfigT]):
     """Shared by inputs and outputs. The attributes are set before `start`."""
 
@@ -59,6 +68,12 @@ class Provider(Generic[ConfigT]):
     def requirements(cls) -> Sequence[Requirement]:
         """Check what the provider needs on this machine, for `dstream doctor`. Called on every `describe`, without a
         config: be quick and connect to nothing."""
+        return ()
+
+    @classmethod
+    def check_config(cls, config: ConfigT) -> Sequence[Claim]:
+        """Override it to check a valid config beyond its types, for `dstream validate`: raise ConfigError, and return
+        what no other task can declare. Connect to nothing."""
         return ()
 
     @classmethod

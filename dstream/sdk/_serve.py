@@ -13,12 +13,16 @@ from dstream.errors import ConfigError, DStreamError, SystemFault, TransientErro
 from dstream.protocol.lifecycle import LIFECYCLE_COMMANDS, decode_lifecycle_command
 from dstream.protocol.messages import (
     BadLine,
+    Checked,
+    CheckedConfig,
     Command,
+    ConfigClaim,
     Description,
     Error,
     ErrorBody,
     RequirementCheck,
     Status,
+    decode_check,
     decode_command,
     encode,
 )
@@ -54,6 +58,9 @@ class _Service:
             command = self._decode(line)
             if command.command in LIFECYCLE_COMMANDS:
                 return self._lifecycle(line)
+            if command.command == "check":
+                self._channel.send(encode(Checked([self._checked(each) for each in decode_check(line).configs])))
+                return 0
             self._carry_out(command)
         except DStreamError as error:
             self._report(error)
@@ -81,6 +88,14 @@ class _Service:
         doc = (self._class.__doc__ or "").strip()
         schema = config_schema(self._class.config_type())
         self._channel.send(encode(Description(schema, doc.partition("\n")[0], doc, self._requirements())))
+
+    def _checked(self, values: dict[str, Any]) -> CheckedConfig:
+        try:
+            config = decode_config(values, self._class.config_type())
+            return CheckedConfig(claims=[ConfigClaim(*each) for each in self._class.check_config(config)])
+        except ConfigError as error:
+            body = ErrorBody(error.code, error.kind, error.message, error.hint, error.config_path)
+            return CheckedConfig(problems=[body])
 
     def _requirements(self) -> list[RequirementCheck]:
         """A check that raises must not hide the schema, from which the host learns which settings are secret."""

@@ -178,3 +178,37 @@ def test_an_unset_variable_does_not_hide_other_mistakes(plain: Callable[[str], D
     assert done.returncode == 3
     for words in ("NO_SUCH_LOCAL is not set", "INTERVAL is not set", '"count" must be', '"format" must be "count" or'):
         assert words in done.stderr
+
+
+TWICE = """
+task "{task}" {{
+  input {{ provider = "counter" }}
+  output {{
+    provider = "servicebus"
+    config {{
+      resource_group = "rg"
+      namespace      = "{namespace}"
+      {destination}
+    }}
+  }}
+}}
+"""
+
+
+def test_what_two_tasks_declare_and_names_that_differ_in_case_only_are_refused(plain: Callable[[str], DStream]) -> None:
+    subscriptions = 'topic = "events"\n      subscriptions = [{ name = "audit" }, { name = "Audit" }]'
+    a = TWICE.format(task="a", namespace="sb-retail", destination='queue = "orders"')
+    b = TWICE.format(task="b", namespace="SB-Retail", destination='queue = "Orders"')
+    c = TWICE.format(task="c", namespace="sb-other", destination=subscriptions)
+    project = plain(a + b + c)
+
+    done = project("validate")
+    assert done.returncode == 3
+    assert 'task "b" declares queue Orders in SB-Retail, and so does task "a"' in done.stderr
+    assert 'two subscriptions are named "Audit"' in done.stderr
+    assert "dstream.hcl:21:7" in done.stderr
+
+    planned = project("plan", "b")  # both tasks, although only one is planned
+    assert planned.returncode == 3
+    assert "task.declared_twice" in planned.stderr
+    assert "Audit" not in planned.stderr

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from dstream.cli.checking import Checkable, problems_in
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, spec_of
 from dstream.cli.view.words import plural
@@ -41,6 +43,7 @@ def validate(options: Options) -> None:
     for error in project.unset:
         complaints.add(error)
     unchecked: list[_Unchecked] = []
+    checkable: list[Checkable] = []
     asked: list[tuple[Task, ProviderBlock, Callable[[], Introduction]]] = []
     with Introductions(project.folder) as introductions:
         for task in project.tasks.values():
@@ -53,9 +56,14 @@ def validate(options: Options) -> None:
                     asked.append((task, block, answer))
         for task, block, answer in asked:
             with complaints.collecting():
-                reason = _check(block, answer()) or _unread(block)
+                found = answer()
+                reason = _check(block, found) or _unread(block)
+                if not reason and not block.unset and found.hello and "check" in found.hello.capabilities:
+                    checkable.append(Checkable(task, block, _fitted(block, found)))
                 if reason:
                     unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
+    for error in problems_in(project, checkable):
+        complaints.add(error)
     complaints.raise_if_any()
     if options.as_json:
         listed = [
@@ -87,6 +95,10 @@ def _check(block: ProviderBlock, found: Introduction) -> str:
         return "it did not answer describe" if can else "it does not describe its settings"
     fitted(block, found.description.config_schema)
     return ""
+
+
+def _fitted(block: ProviderBlock, found: Introduction) -> Mapping[str, Any]:
+    return fitted(block, found.description.config_schema) if found.description else block.config
 
 
 def _unread(block: ProviderBlock) -> str:

@@ -31,6 +31,8 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     if file:
         flags = _as_planned(flags, file)
     request = Request(options, None if flags.all_tasks else flags.tasks, by_record=command == "destroy")
+    if command == "init":
+        request.refuse_declared_twice(options)
     report = CommandReport(command, options, flags, tasks=request.names, stack=request.project.stack)
     plans = _plans(command, flags, request, report, file, options.again)
     report.plans(plans)

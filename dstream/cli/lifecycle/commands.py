@@ -32,6 +32,8 @@ def plan(flags: Flags, options: Options) -> int:
         return _show(flags, options)
     request = Request(options, None if flags.all_tasks else flags.tasks, by_record=flags.destroy)
     report = CommandReport("plan", options, flags, tasks=request.names, stack=request.project.stack)
+    if not flags.destroy:
+        request.refuse_declared_twice(options)
     wanted = flags.lifecycle(destroy=flags.destroy)
     answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
     code = request.exit_code(answers)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from dstream.cli.checking import Checkable, problems_in
 from dstream.cli.lifecycle.log import CommandLog
 from dstream.cli.lifecycle.unset import left_out
 from dstream.cli.options import Options
@@ -15,7 +16,7 @@ from dstream.cli.project import infrastructure_of, load_project, spec_of, task_o
 from dstream.cli.stopping import stopped_by_signals
 from dstream.cli.view.answer import Answer
 from dstream.config import Project, Task
-from dstream.errors import DStreamError, exit_code
+from dstream.errors import ConfigError, ConfigErrors, DStreamError, exit_code
 from dstream.host import (
     LifecycleEvents,
     LifecycleJob,
@@ -77,6 +78,24 @@ class Request:
             answers = [future.result() for future in futures]
         log.end()
         return answers if needs_infrastructure else [_without_infrastructure(answer) for answer in answers]
+
+    def refuse_declared_twice(self, options: Options) -> None:
+        """Raise ConfigErrors if one of the tasks declares what another task of the file declares, too."""
+        outputs = [spec_of(task.output, self.project).argv for task in self.tasks]
+        try:
+            whole = load_project(options, roles=["output"], ask_vaults=False, defer_unset=True)
+            others = [
+                Checkable(task, task.output, task.output.config)
+                for task in whole.tasks.values()
+                if spec_of(task.output, whole).argv in outputs and not (task.output.unset or task.output.unread)
+            ]
+        except (ConfigError, ConfigErrors):
+            return  # an error in another task
+        if len(others) < 2:
+            return
+        found = problems_in(whole, others, only_claims=True, of=self.names)
+        if found:
+            raise ConfigErrors(found)
 
     def exit_code(self, answers: Sequence[Answer]) -> int:
         """Return the exit code for the first task that did not succeed."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
 
 from dstream.errors import ConfigError
 from dstream.host.provider import failures
@@ -15,7 +18,20 @@ from dstream.host.provider.link import TICK_S, LineLink, shut_down
 from dstream.host.provider.spec import HELLO_TIMEOUT_S, ProviderSpec
 from dstream.protocol.config_schema import check_shape
 from dstream.protocol.framing import LineTooLong
-from dstream.protocol.messages import BadLine, Command, Description, Hello, Role, decode_control, encode
+from dstream.protocol.messages import (
+    BadLine,
+    CheckCommand,
+    Checked,
+    CheckedConfig,
+    Command,
+    Description,
+    Hello,
+    Role,
+    decode_control,
+    encode,
+)
+
+AnswerT = TypeVar("AnswerT", Description, Checked)
 
 _EXIT_GRACE_S = 0.5
 """Short, because a provider without a config has nothing to finish."""
@@ -54,6 +70,23 @@ def introduce(
         interview.end()
 
 
+def check_configs(
+    spec: ProviderSpec, role: Role, configs: Sequence[dict[str, Any]], *, cwd: Path | None, timeout_s: float
+) -> Sequence[CheckedConfig]:
+    """Start the provider and let it check configs, without connecting to anything. Return one result per config; none
+    if it lacks the capability `check` or does not answer. Raises ConfigError as `introduce`.
+    """
+    interview = _Interview(spec, role, cwd, timeout_s, lambda: None)
+    try:
+        hello = interview.introduction(describe=False).hello
+        if hello is None or "check" not in hello.capabilities:
+            return ()
+        answer = interview.answer(CheckCommand(configs=list(configs)), Checked)
+        return answer.configs if answer else ()
+    finally:
+        interview.end()
+
+
 class _Interview:
     """A provider that was started only to introduce itself."""
 
@@ -88,7 +121,8 @@ class _Interview:
             if hello:
                 link.check_hello(hello, self._role)
             if describe and "describe" in link.capabilities:
-                return Introduction(hello, self._description())
+                description = self.answer(Command("describe"), Description)
+                return Introduction(hello, self._checked(description) if description else None)
         except LineTooLong:
             pass
         return Introduction(link.handshake.hello)
@@ -108,8 +142,9 @@ class _Interview:
             details=self._link.process.last_stderr_lines(),
         )
 
-    def _description(self) -> Description | None:
-        self._link.writer.send(encode(Command("describe")))
+    def answer(self, command: msgspec.Struct, kind: type[AnswerT]) -> AnswerT | None:
+        """Send line 1 and return the answer of this kind; None if there is none in time."""
+        self._link.writer.send(encode(command))
         deadline_s = time.monotonic() + self._timeout_s
         while (left_s := deadline_s - time.monotonic()) > 0:
             self._check_stop()
@@ -118,8 +153,8 @@ class _Interview:
                 return None
             with contextlib.suppress(BadLine):
                 message = decode_control(line)
-                if isinstance(message, Description):
-                    return self._checked(message)
+                if isinstance(message, kind):
+                    return message
         return None
 
     def _checked(self, description: Description) -> Description:

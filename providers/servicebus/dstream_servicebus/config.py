@@ -5,6 +5,7 @@ Does not import azure, since it is imported before the provider's first line, an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeVar
 
@@ -20,6 +21,7 @@ from dstream_servicebus.infrastructure_settings import ServiceBusInfrastructure
 MAX_TTL_S = 4_294_967
 """Limit of a message's time to live, which is sent as 32-bit milliseconds (AMQP 1.0, 3.2.1 `ttl`)."""
 
+_ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
 _T = TypeVar("_T")
 
 _RUN_ONLY = run_only()
@@ -224,6 +226,12 @@ def entity_names(config: Config) -> EntityNames:
                 config_path=path,
             )
     return names
+
+
+def endpoint_of(connection_string: str) -> str:
+    """Return the address in a connection string; "" if there is none."""
+    match = _ENDPOINT.search(connection_string)
+    return match[1].strip() if match else ""
 
 
 def check_oversize(config: Config) -> None:

@@ -12,14 +12,13 @@ from azure.servicebus import ServiceBusClient, TransportType
 from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.config import Access, Entra
+from dstream_servicebus.config import Access, Entra, endpoint_of
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 _AMQPS_PORT = 5671
 _EMULATOR = re.compile(r"(?i:;|^)\s*(?i:UseDevelopmentEmulator)=true\s*(?:;|$)")
-_ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
 
 
 class Connector:
@@ -33,7 +32,7 @@ class Connector:
     def host(self) -> str:
         """The namespace's host, with the port if the endpoint has one."""
         entry = self._access.entry
-        return _full_host(entry.namespace) if isinstance(entry, Entra) else urlsplit(_endpoint(entry)).netloc
+        return _full_host(entry.namespace) if isinstance(entry, Entra) else urlsplit(endpoint_of(entry)).netloc
 
     def client(self) -> ServiceBusClient:
         """Return a new client. Raises ConfigError for an invalid connection string."""
@@ -46,7 +45,7 @@ class Connector:
             host = _full_host(entry.namespace)
             return ServiceBusClient(host, self._shared_credential(), **options, **_custom_port(f"sb://{host}"))
         if not is_emulator(entry):
-            options |= _custom_port(_endpoint(entry))
+            options |= _custom_port(endpoint_of(entry))
         with _readable("connection_string"):
             return ServiceBusClient.from_connection_string(entry, **options)
 
@@ -116,11 +115,6 @@ def _credential(entra: Entra) -> TokenCredential:
 def _full_host(namespace: str) -> str:
     host = namespace.removeprefix("sb://").rstrip("/")
     return host if "." in host or ":" in host else f"{host}.servicebus.windows.net"
-
-
-def _endpoint(connection_string: str) -> str:
-    match = _ENDPOINT.search(connection_string)
-    return match[1].strip() if match else ""
 
 
 def _custom_port(endpoint: str) -> dict[str, Any]:

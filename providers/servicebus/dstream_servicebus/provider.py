@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dstream.infra import PulumiInfrastructure
-from dstream.sdk import Batch, InfrastructureContext, OutputProvider
+from dstream.sdk import Batch, Claim, InfrastructureContext, OutputProvider
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
     from dstream.infra import Definition
-    from dstream_servicebus.config import Config  # noqa: F401  # in quotes below
+    from dstream_servicebus.config import Config  # in quotes below
     from dstream_servicebus.publication import Publication
 
 
@@ -30,6 +31,12 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         from dstream_servicebus.config import Config
 
         return Config
+
+    @classmethod
+    def check_config(cls, config: Config) -> Sequence[Claim]:
+        from dstream_servicebus.claims import claims_of
+
+        return claims_of(config)
 
     def definition(self, context: InfrastructureContext) -> Definition:
         from dstream_servicebus.infrastructure import definition

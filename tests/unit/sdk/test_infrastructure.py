@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from dstream.sdk import (
+    Claim,
     InfrastructureContext,
     InfrastructureProviderBase,
     InputProvider,
@@ -71,6 +72,15 @@ def hello(provider: type[Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(("provider", "has_it"), [(Plain, False), (ByMethods, True), (ByBase, True), (Reader, False)])
 def test_an_output_with_all_four_methods_has_the_capability(provider: type[Any], has_it: bool) -> None:
     assert ("infrastructure" in hello(provider)["capabilities"]) is has_it
+
+
+def test_only_a_class_that_checks_configs_has_the_capability() -> None:
+    class Checks(Plain):
+        @classmethod
+        def check_config(cls, config: Config) -> list[Claim]:
+            return []
+
+    assert ["check" in hello(each)["capabilities"] for each in (Plain, Checks)] == [False, True]
 
 
 def test_a_class_with_the_base_that_lacks_a_method_does_not_start() -> None:
