@@ -52,8 +52,8 @@ class Commands:
         destroy = self._options.destroy
         record = self._record(is_destroyed=destroy)
         if self._definition.unrecorded and self._options.refresh and not destroy:
-            recorded = [*record.resources, *record.pending] if record else []
-            known = [(each.type, each.name) for each in recorded]
+            recorded = [(each.type, each.name) for each in record.resources] if record else []
+            known = [*recorded, *((each.type, each.name) for each in record.pending)] if record else []
             self._definition.unrecorded.begin(known, self._options.target)
         if record is None and destroy:
             steps = []
