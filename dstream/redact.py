@@ -25,7 +25,10 @@ MASK = "***"
 _PART_NAMES = r"password|pwd|shared ?access ?key|shared ?access ?signature|signature|sig|account ?key"
 _PART_NAMES += r"|api[-_]?key|(?:access|refresh|auth)[-_]?token|client[-_]?secret"
 _CONFIG_PART = re.compile(rf"(?i)(?<![a-z0-9])(?:{_PART_NAMES})\s*=\s*(\{{[^}}]*\}}|\"[^\"]*\"|[^;&]+)")
-_TEXT_PART = re.compile(rf"(?i)(?<![a-z0-9])((?:{_PART_NAMES})\s*=\s*)(?:\{{[^}}]*\}}|[^;&\s\"']+)")
+_TEXT_PART = re.compile(
+    rf"(?i)(?<![a-z0-9])((?:{_PART_NAMES})\s*=\s*)(?!\.\.\.(?:[;&\s\"']|$))(?:\{{[^}}]*\}}|[^;&\s\"']+)"
+)
+"""`...` is the placeholder of a hint, not a secret."""
 _URL_PASSWORD = re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)")
 
 _HEADER = re.compile(
@@ -176,7 +179,10 @@ class Redactor:
         return value
 
     def error(self, error: ErrorT) -> ErrorT:
-        """Redact the error in place and return it."""
+        """Redact the error in place, with those that it is made of, and return it."""
+        for part in error.errors:
+            if part is not error:
+                self.error(part)
         error.message = self.text(error.message)
         error.hint = self.text(error.hint)
         error.details = tuple(self.text(line) for line in error.details)

@@ -196,3 +196,9 @@ def test_only_secret_settings_on_a_line_are_masked(each: list[str], around: str)
     shown = source_line(line)
     assert "Zq7" not in shown
     assert shown.count('"plain"') == line.count('"plain"')
+
+
+def test_the_placeholder_of_a_hint_is_kept() -> None:
+    hint = 'ODBC string, "server=...;user id=...;password=...;database=..." or pwd=...'
+    assert Redactor().text(hint) == hint
+    assert Redactor().text("password=...x; pwd=....") == "password=***; pwd=***"

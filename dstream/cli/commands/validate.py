@@ -19,6 +19,8 @@ from dstream.config.schema.fit import fitted
 from dstream.errors import ConfigErrors
 from dstream.host.provider.describe import Introduction
 from dstream.host.provider.introductions import Introductions
+from dstream.host.provider.secret_settings import secret_values
+from dstream.redact import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,12 @@ def _check(block: ProviderBlock, found: Introduction) -> str:
     if found.description is None:
         can = "describe" in found.hello.capabilities
         return "it did not answer describe" if can else "it does not describe its settings"
-    fitted(block, found.description.config_schema)
+    schema = found.description.config_schema
+    try:
+        fitted(block, schema)
+    except ConfigErrors as errors:
+        Redactor(secrets=secret_values(block.config, schema)).error(errors)
+        raise
     return ""
 
 
