@@ -5,59 +5,48 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_DEEPEST = 16
-"""Maximum depth in a schema, references included, because a schema may refer to itself."""
-_ANY = "*"
-"""In a path: each item of a list, or each value of a map."""
-
-SettingPath = tuple[str, ...]
+_DEEPEST = 8
+"""How many references and alternatives are followed for one value, because a schema may refer to itself."""
 
 
 def secret_values(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Return the secret texts in the config."""
-    paths = dict.fromkeys(secret_paths(schema, schema))
-    return [text for path in paths for text in _texts_at(config, path)]
+    return list(dict.fromkeys(_secrets(config, schema, schema, _DEEPEST)))
 
 
-def secret_paths(
-    schema: Any, document: Mapping[str, Any], path: SettingPath = (), depth: int = 0
-) -> Iterator[SettingPath]:
-    """Yield the paths of all settings that the JSON schema marks as `writeOnly`."""
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+def _secrets(value: Any, schema: Any, document: Mapping[str, Any], steps: int) -> Iterator[str]:
+    """Yield the secret texts in a value of this schema, which is part of the document."""
+    if not isinstance(schema, Mapping) or not steps:
         return
-    depth += 1
     if schema.get("writeOnly") is True:
-        yield path
+        yield from _texts_in(value)
         return
+    for each in _schemas_of_the_same_value(schema, document):
+        yield from _secrets(value, each, document, steps - 1)
+    if isinstance(value, Mapping):
+        known, others = schema.get("properties") or {}, schema.get("additionalProperties")
+        for name, item in value.items():
+            yield from _secrets(item, known.get(name, others), document, _DEEPEST)
+    elif isinstance(value, list):
+        first, rest = schema.get("prefixItems") or (), schema.get("items")
+        for number, item in enumerate(value):
+            yield from _secrets(item, first[number] if number < len(first) else rest, document, _DEEPEST)
+
+
+def _schemas_of_the_same_value(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[Any]:
     reference = schema.get("$ref")
     if isinstance(reference, str):
-        yield from secret_paths(_referenced(reference, document), document, path, depth)
+        yield _referenced(reference, document)
     for keyword in ("anyOf", "oneOf", "allOf"):
-        for each in schema.get(keyword) or ():
-            yield from secret_paths(each, document, path, depth)
-    for name, inner in (schema.get("properties") or {}).items():
-        yield from secret_paths(inner, document, (*path, name), depth)
-    for keyword in ("items", "additionalProperties"):
-        yield from secret_paths(schema.get(keyword), document, (*path, _ANY), depth)
+        yield from schema.get(keyword) or ()
 
 
 def _referenced(reference: str, document: Mapping[str, Any]) -> Any:
-    """Resolve a reference such as `#/$defs/Name`."""
+    """Resolve a reference such as `#/$defs/Name`; `#` is the document."""
     found: Any = document
-    for step in reference.removeprefix("#/").split("/"):
-        found = found.get(step) if isinstance(found, Mapping) else None
+    for step in reference.split("/")[1:]:
+        found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
     return found
-
-
-def _texts_at(value: Any, path: SettingPath) -> Iterator[str]:
-    if path and isinstance(value, Mapping):
-        for each in value.values() if path[0] == _ANY else (value.get(path[0]),):
-            yield from _texts_at(each, path[1:])
-    elif path and path[0] == _ANY and isinstance(value, list):
-        for each in value:
-            yield from _texts_at(each, path[1:])
-    elif not path:
-        yield from _texts_in(value)
 
 
 def _texts_in(value: Any) -> Iterator[str]:

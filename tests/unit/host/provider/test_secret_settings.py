@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from dstream.host.provider.described import schema_of
-from dstream.host.provider.secret_settings import secret_paths, secret_values
+from dstream.host.provider.secret_settings import secret_values
 from dstream.host.provider.spec import ProviderSpec
 from dstream.protocol.messages import Hello
 from dstream.sdk import Secret, config_schema
@@ -26,17 +27,7 @@ class Config(msgspec.Struct):
     queue: str = ""
 
 
-def test_secret_paths_are_found_through_references_lists_and_maps() -> None:
-    schema = config_schema(Config)
-    assert set(secret_paths(schema, schema)) == {
-        ("word",),
-        ("login", "pin"),
-        ("logins", "*", "pin"),
-        ("by_name", "*", "pin"),
-    }
-
-
-def test_a_recursive_schema_terminates() -> None:
+def test_a_recursive_schema_is_followed_as_deep_as_the_value() -> None:
     schema: dict[str, Any] = {
         "$ref": "#/$defs/Node",
         "$defs": {
@@ -46,14 +37,28 @@ def test_a_recursive_schema_terminates() -> None:
             }
         },
     }
-    found = list(secret_paths(schema, schema))
-    assert ("next", "next", "code") in found
-    assert len(found) < 20
+    config: dict[str, Any] = {"code": "0"}
+    for depth in range(1, 30):
+        config = {"code": str(depth), "next": config}
+    assert set(secret_values(config, schema)) == {str(depth) for depth in range(30)}
+
+
+@pytest.mark.parametrize(
+    ("schema", "config"),
+    [
+        ({"properties": {"a": {"$ref": "#"}, "s": {"writeOnly": True}}}, {"a": {"s": "x"}}),
+        ({"properties": {"a": {"$ref": "#/$defs/x~1y"}}, "$defs": {"x/y": {"writeOnly": True}}}, {"a": "x"}),
+        ({"properties": {"a": {"prefixItems": [{}, {"writeOnly": True}]}}}, {"a": ["y", "x"]}),
+        ({"properties": {"a": {"oneOf": [True, {"items": {"writeOnly": True}}]}}}, {"a": ["x"]}),
+    ],
+)
+def test_a_secret_is_found_wherever_the_schema_allows_it(schema: dict[str, Any], config: dict[str, Any]) -> None:
+    assert secret_values(config, schema) == ["x"]
 
 
 def test_a_circular_reference_terminates() -> None:
     schema: dict[str, Any] = {"$ref": "#/$defs/A", "$defs": {"A": {"anyOf": [{"$ref": "#/$defs/A"}]}}}
-    assert list(secret_paths(schema, schema)) == []
+    assert secret_values({"a": "b"}, schema) == []
 
 
 def test_values_at_secret_paths_are_secret_whatever_their_shape() -> None:
