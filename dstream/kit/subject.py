@@ -127,8 +127,7 @@ class Subject:
 
     def _secret_settings(self) -> Iterator[str]:
         if "describe" in self.capabilities:
-            schema = self.description.config_schema
-            for name, inner in object_schema(schema).get("properties", {}).items():
+            for name, inner in settings_in(self.description.config_schema).items():
                 if any(each.get("writeOnly") for each in (inner, *inner.get("anyOf", ()))):
                     yield name
             return
@@ -177,13 +176,20 @@ def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner
 
 
+def settings_in(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the schemas of the config's settings, except those that are only true or false."""
+    found = object_schema(schema).get("properties")
+    settings = found.items() if isinstance(found, Mapping) else ()
+    return {name: inner for name, inner in settings if isinstance(inner, Mapping)}
+
+
 def invalid_config(subject: Subject) -> dict[str, Any]:
     """Return a config that the schema forbids: an unknown setting or, if any name is allowed, one of the wrong type."""
     wrong: dict[str, Any] = {_UNKNOWN_SETTING: 1}
     if "describe" in subject.capabilities:
-        schema = object_schema(subject.description.config_schema)
-        if schema.get("additionalProperties") is not False:
-            plain = (name for name, inner in schema.get("properties", {}).items() if inner.get("type") in _PLAIN_TYPES)
+        schema = subject.description.config_schema
+        if object_schema(schema).get("additionalProperties") is not False:
+            plain = (name for name, inner in settings_in(schema).items() if inner.get("type") in _PLAIN_TYPES)
             wrong = {name: {"of": "the wrong type"} for name in itertools.islice(plain, 1)}
     return {**subject.config, **wrong}
 
