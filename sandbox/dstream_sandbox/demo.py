@@ -26,6 +26,7 @@ import click
 from dstream_sandbox import clients, workload
 from dstream_sandbox.consumer import Arrival, Consumer, Position
 from dstream_sandbox.environment import environment
+from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.folder import Folder, Settings
 from dstream_sandbox.supervisor import Supervisor
 
@@ -66,7 +67,7 @@ task "orders" {
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     default=Path(".dstream/demo"),
     show_default=True,
     help="Data folder; deleted first.",
@@ -79,11 +80,16 @@ def demo(rows: int, data: Path, *, as_json: bool) -> None:
     Exits with 1 if a change is lost, repeated or out of order, or if a command fails.
     """
     data = data.resolve()
+    if data.exists() and any(data.iterdir()) and not (data / "sandbox").is_dir():
+        raise click.BadParameter(f"{data} holds something else, and the demo would delete it", param_hint="--data")
     shutil.rmtree(data, ignore_errors=True)
     folder = Folder(data / "sandbox")
     story = _Story(click.style)
-    with _sandbox(folder, story) as settings:
-        figures = _Demo(data, folder, settings, story).tell(rows)
+    try:
+        with _sandbox(folder, story) as settings:
+            figures = _Demo(data, folder, settings, story).tell(rows)
+    except SandboxError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(json.dumps(asdict(figures)) if as_json else figures.table())
     if figures.failed:
         sys.exit(1)
@@ -227,11 +233,11 @@ class _Demo:
         done = subprocess.run(
             self._command(*arguments),
             cwd=self._data,
-            env=self._environment(),
+            env={**self._environment(), "PYTHONIOENCODING": "utf-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         for line in done.stdout.strip("\n").splitlines():
