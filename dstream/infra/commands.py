@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -136,7 +136,28 @@ class Commands:
             up = self._session.up(refresh=refresh, plan_file=plan_file, on_step=self._progress, resumed=self._looked_up)
         if not self._options.target:
             self._session.note_converged(digest(self._definition.spec))
-        return Result([self._resource(each) for each in up.steps], up.outputs, message)
+        done = self._with_renewed(preview.steps, up.steps)
+        return Result([self._resource(each) for each in done], up.outputs, message)
+
+    def _with_renewed(self, planned: Sequence[Step], done: Sequence[Step]) -> list[Step]:
+        """Write what the engine skipped although it was planned, and return all steps as they were carried out."""
+        updates = {each.urn: each for each in planned if each.op == "update"}
+        skipped = [
+            replace(each, op="update", diff=updates[each.urn].diff)
+            for each in done
+            if each.op == "same" and each.urn in updates
+        ]
+        renewed: Collection[str] = ()
+        if skipped:
+            try:
+                renewed = self._definition.renewed(skipped, self._session.ask)
+            except Exception as error:  # noqa: BLE001 - the update itself is done and recorded
+                names = ", ".join(each.name for each in skipped)
+                self._context.diagnostic("warning", f"{names} could not be updated after a replacement: {error}")
+        written = {each.urn: each for each in skipped if each.urn in renewed}
+        for each in written.values():
+            self._progress(each, "done", "")
+        return [written.get(each.urn, each) for each in done]
 
     def _destroy(self) -> Result:
         record = self._record(is_destroyed=True)

@@ -55,6 +55,10 @@ def _no_contents(steps: Sequence[Step], run: RunProgram) -> Mapping[str, Content
     return {}
 
 
+def _none_renewed(steps: Sequence[Step], run: RunProgram) -> Collection[str]:
+    return ()
+
+
 def _protect_setting(resource_type: str, name: str) -> str:
     return "protect"
 
@@ -126,6 +130,10 @@ class Definition:
     """What the resources of these steps contain, by URN, e.g. the queues in a namespace. Called with the resources to
     replace or delete, because their contents would be deleted too, whoever created them. Resources that contain nothing
     may be left out.
+    """
+    renewed: Callable[[Sequence[Step], RunProgram], Collection[str]] = _none_renewed
+    """Writes resources again, and returns their URNs. Called after an update with the planned updates that the engine
+    skipped: they refer to a resource that was replaced, and its replacement has the same values.
     """
     confirmed_by_name: Collection[str] = ()
     """Type tokens of resources whose name the user must type before they are deleted with what they contain."""

@@ -35,6 +35,7 @@ from dstream_servicebus.contents import contents_in_azure, contents_of_topics
 from dstream_servicebus.declared_by import config_path_of, protect_setting
 from dstream_servicebus.display import ServiceBusDisplay
 from dstream_servicebus.entities_resources import PACKAGE, entities_resources
+from dstream_servicebus.forwarding import renewed_entities, renewed_in_azure
 from dstream_servicebus.provision import expected_load, place_of, spec_of
 from dstream_servicebus.recorded import check_recorded
 
@@ -91,6 +92,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
         plugins={"azure-native": version("pulumi-azure-native")},  # the plugin of the program's classes
         engine_config=stack_config(spec),
         contents=lambda steps, run: contents_in_azure(steps, run, os.environ),
+        renewed=lambda steps, run: renewed_in_azure(steps, run, os.environ),
         message=lambda steps: _capacity(config, spec, namespace),
     )
 
@@ -118,6 +120,7 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
         unrecorded=unrecorded,
         attached={PACKAGE: resources},
         contents=lambda steps, run: contents_of_topics(steps, administration),
+        renewed=lambda steps, run: renewed_entities(steps, administration),
         message=lambda steps: _capacity(config, spec, _query_namespace(administration)),
     )
 

@@ -1,5 +1,5 @@
-"""Lists of ARM's REST API: what a resource group, a namespace or a topic contains. Clients find it through
-ARM_METADATA_HOSTNAME, as in Azure's own clouds.
+"""A part of ARM's REST API: lists of what a resource group, a namespace or a topic contains; GET and PUT of queues and
+subscriptions. Clients find it through ARM_METADATA_HOSTNAME, as in Azure's own clouds.
 
 Paths and responses: REST reference, "Resources - List By Resource Group", "Queues - List By Namespace", "Topics - List
 By Namespace", "Subscriptions - List By Topic"; metadata: version 2022-09-01, as azure-native reads it
@@ -13,14 +13,14 @@ import re
 from collections.abc import Iterator, Mapping
 
 from dstream_sandbox.azure.cloud import Cloud
-from dstream_sandbox.azure.errors import AzureError, group_not_found
+from dstream_sandbox.azure.errors import AzureError, group_not_found, not_found
 from dstream_sandbox.azure.handlers import Handler
-from dstream_sandbox.azure.ids import Place, place_of
+from dstream_sandbox.azure.ids import Place, place_of, place_of_id
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
 from dstream_sandbox.folder import ARM_PATH
 from dstream_sandbox.servicebus.admin.http import Request, Response
 
-__all__ = ["PREFIX", "TOKEN", "ArmLists"]
+__all__ = ["PREFIX", "TOKEN", "ArmRest"]
 
 PREFIX = ARM_PATH
 TOKEN = "sandbox"
@@ -40,14 +40,14 @@ _LISTS = {
 }
 
 
-class ArmLists:
+class ArmRest:
     """Answers the requests below `PREFIX`."""
 
     def __init__(self, cloud: Cloud, handlers: Mapping[str, Handler]) -> None:
         self._cloud = cloud
         self._handlers = handlers
 
-    def answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
         path = request.path.removeprefix(PREFIX)
         base = f"{request.scheme}://{request.host}{PREFIX}"
         if path == "/metadata/endpoints":
@@ -55,6 +55,8 @@ class ArmLists:
         try:
             if request.headers.get("authorization") != f"Bearer {TOKEN}":
                 raise AzureError(401, "InvalidAuthenticationToken", "The access token is invalid.")
+            if place := _entity_at(path):
+                return _json(200, await self._entity(request, place))
             found = list(self._listed(request.method, path))
         except AzureError as error:
             return _json(error.status, {"error": {"code": error.code, "message": str(error)}})
@@ -63,6 +65,18 @@ class ArmLists:
         if start + _PAGE < len(found):
             page["nextLink"] = f"{base}{path}?api-version={request.query.get('api-version')}&$skip={start + _PAGE}"
         return _json(200, page)
+
+    async def _entity(self, request: Request, place: Place) -> dict[str, object]:
+        """GET or PUT of a queue or subscription."""
+        handler = self._handlers[place.type.token]
+        if handler.read(place) is None:
+            raise not_found(place.type.arm_type, place.name, place.group)
+        if request.method == "PUT":
+            known = {each.name for each in place.type.properties}
+            given = json.loads(request.body).get("properties", {})
+            settings = {name: value for name, value in given.items() if name in known and value is not None}
+            await handler.update(place, {**place.names, **settings})
+        return self._item(place.type, place.subscription, place.names)
 
     def _listed(self, method: str, path: str) -> Iterator[dict[str, object]]:
         for kind, pattern in _LISTS.items():
@@ -105,3 +119,7 @@ class ArmLists:
 
 def _json(status: int, content: object) -> Response:
     return Response(status, json.dumps(content).encode(), "application/json")
+
+
+def _entity_at(path: str) -> Place | None:
+    return place_of_id(_QUEUE, path) or place_of_id(_SUBSCRIPTION, path)

@@ -18,7 +18,7 @@ from dstream_sandbox.azure.namespaces import LocalNamespace, OwnNamespaces
 from dstream_sandbox.azure.protocol import grpc_stubs
 from dstream_sandbox.azure.provider import AzureProvider
 from dstream_sandbox.azure.records import Records
-from dstream_sandbox.azure.rest import ArmLists
+from dstream_sandbox.azure.rest import ArmRest
 from dstream_sandbox.servicebus.broker import LocalBroker
 from dstream_sandbox.servicebus.server import HOST, ServiceBusServer
 
@@ -30,7 +30,7 @@ _MAX_MESSAGE = 64 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Azure:
     port: int
-    lists: ArmLists
+    rest: ArmRest
     _server: Any
     _cloud: Cloud
 
@@ -61,7 +61,7 @@ async def open_azure(
     except BaseException:
         await cloud.close()
         raise
-    return Azure(bound, ArmLists(cloud, handlers(cloud)), listening, cloud)
+    return Azure(bound, ArmRest(cloud, handlers(cloud)), listening, cloud)
 
 
 def _bind(provider: AzureProvider, port: int) -> tuple[Any, int]:

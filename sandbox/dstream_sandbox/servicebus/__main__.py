@@ -65,7 +65,7 @@ async def _serve(options: argparse.Namespace) -> None:
 
             azure = await open_azure(options.azure_port, records, server, broker, options.data, ready, tls, key)
             ready["azure_port"] = azure.port
-            routes.others[PREFIX] = azure.lists.answer
+            routes.others[PREFIX] = azure.rest.answer
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         # A broker's objects are long-lived and have no cycles: collecting at the default rate costs a third of its

@@ -22,7 +22,7 @@ from dstream_sandbox.servicebus.admin.atom import (
 )
 from dstream_sandbox.servicebus.admin.entries import Address, entity_entry, namespace_entry, rule_entry
 from dstream_sandbox.servicebus.admin.fields import QUEUE, SUBSCRIPTION, TOPIC, read_description
-from dstream_sandbox.servicebus.admin.http import Request, Response
+from dstream_sandbox.servicebus.admin.http import Handler, Request, Response
 from dstream_sandbox.servicebus.admin.names import SB
 from dstream_sandbox.servicebus.admin.rules import read_rule
 from dstream_sandbox.servicebus.broker import EntityExists, EntityInvalid, EntityMissing, LocalBroker
@@ -50,7 +50,7 @@ class AdminRoutes:
         self._broker = broker
         self._keys = keys
         self._control = control
-        self.others: dict[str, Callable[[Request], Response]] = {}
+        self.others: dict[str, Handler] = {}
         """Handlers of other requests, by the beginning of their path."""
         self._opened_at = broker.clock()
 
@@ -60,7 +60,7 @@ class AdminRoutes:
             return Response(200, b'{"status":"healthy"}', "application/json")
         for prefix, handler in self.others.items():
             if request.path.startswith(f"{prefix}/"):
-                return handler(request)
+                return await handler(request)
         if request.path.startswith("/_sandbox/") and self._control is not None:
             status, body = self._control(request.method, request.path, request.body)
             return Response(status, body, "application/json")
