@@ -21,9 +21,10 @@ def config_path_of(config: Config, resource_type: str, name: str) -> str:
     return _authorization_rule(config, name) if kind.endswith("AuthorizationRule") else ""
 
 
-def protect_setting(resource_type: str, name: str) -> str:
+def protect_setting(config: Config, resource_type: str, name: str) -> str:
     """The setting that protects a resource from being deleted or replaced."""
-    return "protect_namespace" if resource_type.rpartition(":")[2] in _ONE_EACH else "protect"
+    is_place = resource_type.rpartition(":")[2] in _ONE_EACH
+    return "protect_namespace" if is_place and not config.protect else "protect"
 
 
 def _entity(config: Config, name: str) -> str:

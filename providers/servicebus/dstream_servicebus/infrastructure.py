@@ -67,7 +67,7 @@ def _definition(config: Config, spec: ServiceBusSpec) -> Definition:
         holds=_holds,
         held="messages",
         confirmed_by_name=(RESOURCE_GROUP, NAMESPACE),
-        protect_setting=protect_setting,
+        protect_setting=partial(protect_setting, config),
         display=ServiceBusDisplay(),
         continued=partial(_continued, config, spec),
         figures=_figures,

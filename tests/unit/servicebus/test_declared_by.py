@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dstream_servicebus.config import Config
-from dstream_servicebus.declared_by import config_path_of
+from dstream_servicebus.declared_by import config_path_of, protect_setting
 
 from dstream.sdk import decode_config
 
@@ -48,3 +48,11 @@ def test_a_resource_maps_to_the_setting_that_declares_it(
     settings: dict[str, Any], kind: str, name: str, path: str
 ) -> None:
     assert config_path_of(decode_config(settings, Config), f"azure-native:{kind}", name) == path
+
+
+def test_the_setting_that_protects_a_namespace_is_its_own_unless_the_output_is_protected() -> None:
+    namespace, queue = "azure-native:servicebus:Namespace", "azure-native:servicebus:Queue"
+    plain, protected = Config(), Config(protect=True)
+    assert protect_setting(plain, namespace, "sb") == "protect_namespace"
+    assert protect_setting(protected, namespace, "sb") == "protect"
+    assert protect_setting(plain, queue, "q") == "protect"
