@@ -276,10 +276,21 @@ class Commands:
             self._context.diagnostic("warning", f"removed the lock of {each}: the process no longer exists")
 
     def _warn_of_pending(self, record: StackRecord) -> None:
-        if record.pending:
-            names = ", ".join(dict.fromkeys(each.name for each in record.pending))
+        if not record.pending:
+            return
+        names = ", ".join(dict.fromkeys(each.name for each in record.pending))
+        place = self._session.place
+        alive = [each for each in holders_in(place) if not each.is_dead]
+        if alive:
+            self._context.diagnostic("info", f"{alive[0]} is changing {names}")
+        elif place.folder is not None:
             self._context.diagnostic(
                 "warning", f"an earlier command was interrupted while changing {names}; `dstream init` resumes"
+            )
+        else:  # only the engine can see the locks of this backend
+            self._context.diagnostic(
+                "warning",
+                f"another command is changing {names}, or was interrupted; if none is running, `dstream init` resumes",
             )
 
     def _check_targets(self, record: StackRecord | None, steps: Sequence[Step]) -> None:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 ConfigT = TypeVar("ConfigT")
 
-_QUIET = {"GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "ERROR"}
-"""Keep gRPC from logging forks to stderr; it reads these variables when imported."""
+_GRPC = {"GRPC_ENABLE_FORK_SUPPORT": "0", "GRPC_VERBOSITY": "ERROR", "no_grpc_proxy": "127.0.0.1,localhost"}
+"""Keep gRPC from logging forks to stderr, and its connections to the engine from a proxy: gRPC uses `grpc_proxy`,
+`https_proxy` and `http_proxy` even for the local host (grpc, doc/environment_variables.md). It reads the first two
+variables when imported.
+"""
 
 
 class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
@@ -61,7 +64,7 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
 
     @contextmanager
     def _opened(self, command: str, context: InfrastructureContext) -> Iterator[Commands]:
-        for name, value in _QUIET.items():
+        for name, value in _GRPC.items():
             os.environ.setdefault(name, value)
         from dstream.infra.commands import Commands
         from dstream.infra.engine.environment import place_of

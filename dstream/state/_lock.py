@@ -23,16 +23,23 @@ class TaskLockHolder(msgspec.Struct, frozen=True):
     host: str
     user: str
     since: str
+    command: str = ""
+    """What it runs, for display: `run`, `init`, `destroy`; empty in notes of older versions."""
+
+    def __str__(self) -> str:
+        command = f", dstream {self.command}" if self.command else ""
+        return f"{self.user}@{self.host} (pid {self.pid}{command}) since {self.since}"
 
 
 class TaskLock:
     """Held for the duration of the `with` block. Raises LockedError `state.locked` if another process or run holds
     it, and SystemFault `state.write_failed` if it cannot be taken, such as on a full or read-only disk."""
 
-    def __init__(self, path: Path, task: str, since: datetime) -> None:
+    def __init__(self, path: Path, task: str, since: datetime, command: str = "run") -> None:
         self._path = path
         self._task = task
         self._since = since
+        self._command = command
         self._descriptor = -1
 
     def __enter__(self) -> TaskLock:
@@ -41,7 +48,7 @@ class TaskLock:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._note(msgspec.json.encode(_this_process(self._since)))
+                self._note(msgspec.json.encode(_this_process(self._since, self._command)))
             except BaseException:
                 os.close(self._descriptor)
                 raise
@@ -73,11 +80,11 @@ class TaskLock:
 
     def _locked(self) -> LockedError:
         holder = self.holder(self._path)
-        who = f"by {holder.user}@{holder.host} (pid {holder.pid}) since {holder.since}" if holder else "by another run"
+        who = f"by {holder}" if holder else "by another run"
         return LockedError(
             "state.locked",
             f'task "{self._task}" is locked {who}',
-            hint="Only one run per task. Wait for it or stop it; the lock is released when its process exits.",
+            hint="Wait for it or stop it; the lock is released when its process exits.",
         )
 
     def _note(self, content: bytes) -> None:
@@ -85,11 +92,10 @@ class TaskLock:
         os.pwrite(self._descriptor, content, 0)
 
 
-def _this_process(since: datetime) -> TaskLockHolder:
+def _this_process(since: datetime, command: str) -> TaskLockHolder:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # no entry for this uid, as in many containers
         user = str(os.getuid())
-    return TaskLockHolder(
-        os.getpid(), socket.gethostname(), user, since.isoformat(timespec="seconds").replace("+00:00", "Z")
-    )
+    since_text = since.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return TaskLockHolder(os.getpid(), socket.gethostname(), user, since_text, command)

@@ -67,7 +67,7 @@ def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool
     The next run resumes there: moving it back replays rows; moving it forward skips rows.
     """
     store = _store(options, task)
-    with TaskLock(store.lock_path, task, datetime.now(UTC)):
+    with TaskLock(store.lock_path, task, datetime.now(UTC), "state"):
         hint = "Use a file written by `dstream state export`."
         new = msgspec.structs.replace(decode_state(file.read(), source=file.name, hint=hint), task=task)
         _confirm(f"{task} will resume from the checkpoint of {new.stored_at} in {file.name}.", is_confirmed)
@@ -82,7 +82,7 @@ def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool
 def rm(task: str, options: Options, *, is_confirmed: bool) -> None:
     """Delete TASK's checkpoint; its next run starts from scratch."""
     store = _store(options, task)
-    with TaskLock(store.lock_path, task, datetime.now(UTC)):
+    with TaskLock(store.lock_path, task, datetime.now(UTC), "state"):
         if not store.path.exists():
             click.echo(f"{task} has no checkpoint.")
             return

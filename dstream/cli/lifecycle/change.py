@@ -41,7 +41,7 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     if flags.allow_data_loss and not request.exit_code(plans):
         flags = _with_typed_names(flags, plans)
         plans = refuse_unconfirmed(command, plans, flags.confirm, options.again)
-    with without_running_streams(command, request.project, plans) as answers:
+    with without_running_streams(command, request.project, plans, report.log.say, flags.lock_timeout) as answers:
         if not request.exit_code(answers) and any(each.may_change for each in answers):
             if not (flags.yes or file or _confirmed(command, answers)):
                 click.echo("Nothing was changed.", err=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.words import few, loss
 from dstream.config import Project
 from dstream.errors import LockedError, RefusedError
-from dstream.state import FileStore, TaskLock
+from dstream.state import FileStore, TaskLock, TaskLockHolder
+
+_POLL_S = 0.2
 
 
 def refuse_data_loss(command: str, answers: Sequence[Answer], again: Sequence[str]) -> list[Answer]:
@@ -36,13 +38,17 @@ def refuse_unconfirmed(
 
 
 @contextmanager
-def without_running_streams(command: str, project: Project, answers: Sequence[Answer]) -> Iterator[list[Answer]]:
+def without_running_streams(
+    command: str, project: Project, answers: Sequence[Answer], say: Callable[[str], None], timeout_s: float
+) -> Iterator[list[Answer]]:
     """Hold the lock of each task whose plan replaces or deletes something, so that no run can start.
 
-    Tasks whose lock a run holds get the error `lifecycle.running`.
+    Wait up to `timeout_s` for locks that others hold, and tell so with `say`. Tasks whose lock is still held then get
+    the error `lifecycle.running` or `infra.locked`.
     """
+    deadline_s = time.monotonic() + timeout_s
     with ExitStack() as locks:
-        yield [_without_run(command, project, each, locks) if each.removes else each for each in answers]
+        yield [_locked(command, project, each, locks, say, deadline_s) if each.removes else each for each in answers]
 
 
 def _data_loss(command: str, answer: Answer, again: Sequence[str]) -> RefusedError:
@@ -67,22 +73,32 @@ def _not_confirmed(command: str, answer: Answer, confirmed: Collection[str], aga
     )
 
 
-def _without_run(command: str, project: Project, answer: Answer, locks: ExitStack) -> Answer:
+def _locked(
+    command: str, project: Project, answer: Answer, locks: ExitStack, say: Callable[[str], None], deadline_s: float
+) -> Answer:
     path = FileStore(project.state_dir, project.stack, answer.task).lock_path
-    try:
-        locks.enter_context(TaskLock(path, answer.task, datetime.now(UTC)))
-    except LockedError:
-        return replace(answer, error=_running(command, answer.task, path))
-    return answer
+    is_told = False
+    while True:
+        try:
+            locks.enter_context(TaskLock(path, answer.task, datetime.now(UTC), command))
+        except LockedError:
+            holder = TaskLock.holder(path)
+            if time.monotonic() >= deadline_s:
+                return replace(answer, error=_held(command, answer.task, holder))
+            if not is_told:
+                say(f"Waiting for {holder or 'another process'}, which has locked {answer.task}.")
+                is_told = True
+            time.sleep(_POLL_S)
+        else:
+            return answer
 
 
-def _running(command: str, task: str, path: Path) -> LockedError:
-    holder = TaskLock.holder(path)
-    who = (
-        f"by {holder.user} on {holder.host} (pid {holder.pid}) since {holder.since}" if holder else "by another process"
-    )
-    return LockedError(
-        "lifecycle.running",
-        f"{task} is locked {who}: {command} would delete infrastructure that its run writes to",
-        hint="Stop the run first (Ctrl-C or SIGTERM); it drains without losing data.",
-    )
+def _held(command: str, task: str, holder: TaskLockHolder | None) -> LockedError:
+    who = holder or "another process"
+    if holder is None or holder.command in ("", "run"):
+        return LockedError(
+            "lifecycle.running",
+            f"{task} is locked by {who}: {command} would delete infrastructure that its run writes to",
+            hint="Stop the run first (Ctrl-C or SIGTERM); it drains without losing data.",
+        )
+    return LockedError("infra.locked", f"{task} is locked by {who}", hint="Wait, or set --lock-timeout.")

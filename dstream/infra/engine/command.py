@@ -52,6 +52,8 @@ class EngineCommand(PulumiCommand):
         self._stop = stop
         self._death_signal = death_signal
         self._record = record
+        self.is_change = False
+        """Whether the last run could change resources or the record."""
         self.could_not_save = False
         """Whether the last run damaged the record, which has been restored."""
         self.last = CommandResult("", "", 0)
@@ -77,7 +79,8 @@ class EngineCommand(PulumiCommand):
                 stderr=err,
             )
             done = threading.Event()
-            keeper = RecordKeeper(self._record if _changes_record(args) else None)
+            self.is_change = _is_change(args)
+            keeper = RecordKeeper(self._record if self.is_change else None)
             watcher = threading.Thread(
                 target=self._watch, args=(process, done, keeper, _is_preview(args)), name="engine-watch"
             )
@@ -113,7 +116,7 @@ def _is_preview(arguments: Sequence[str]) -> bool:
     return arguments[0] == "preview" or "--preview-only" in arguments
 
 
-def _changes_record(arguments: Sequence[str]) -> bool:
+def _is_change(arguments: Sequence[str]) -> bool:
     is_work = arguments[0] in ("up", "refresh", "destroy") and not _is_preview(arguments)
     return is_work or list(arguments[:2]) == ["stack", "import"]
 

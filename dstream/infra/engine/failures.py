@@ -25,7 +25,15 @@ _OFF_PLAN = re.compile(r"violates plan|not allowed by the plan|was expected by t
 _PASSPHRASE = re.compile(r"(?i)incorrect passphrase|passphrase must be set|message authentication failed")
 _NO_PLUGIN = re.compile(
     r"(?i)no resource plugin|could not (?:load|find) plugin|plugin .* not found|failed to load plugin"
+    r"|\bdownloading from\b.*failed all \d+ attempts|could not find latest version for provider"
 )
+_NOT_SERVED = re.compile(r"(?:resource\) plugin )\[(?P<name>[^\]]+)\] did not (?:begin responding|come alive)")
+"""pulumi/sdk/go/common/resource/plugin/plugin.go"""
+_NEEDS_TARGET = re.compile(
+    r"Resource '\S+::(?P<dependent>[^']+)' (?:will be destroyed but was not specified"
+    r"|depends on '\S+::(?P<dependency>[^']+)' which was)"
+)
+"""pulumi/sdk/go/common/diag/errors.go, 2013 and 2014"""
 _NOT_AUTHORISED = re.compile(
     r"(?i)\b(?:status(?: ?code)?[:=]? ?|http )?40[13]\b|AuthorizationFailed|AuthenticationFailed"
     r"|InvalidAuthenticationToken|LinkedAuthorizationFailed"
@@ -52,8 +60,13 @@ def failure(
     problems: Sequence[EngineProblem],
     config_path_of: Callable[[str, str], str] = lambda *_: "",
     protect_setting: Callable[[str, str], str] = lambda *_: "protect",
+    *,
+    resumes: bool = False,
 ) -> DStreamError:
-    """Return the first cause as an error. `stderr`: of the engine; the others: of the definition."""
+    """Return the first cause as an error.
+
+    `stderr`: of the engine; `resumes`: some steps were completed and recorded; the others: of the definition.
+    """
     causes = [each for each in problems if each.severity == "error" and not _is_summary(each.message)]
     if not causes:
         said = [one_line(match) for match in _STDERR_ERROR.findall(stderr)]
@@ -66,6 +79,8 @@ def failure(
         others = ", ".join(dict.fromkeys(each.name for each in causes[1:] if each.name and each.name != first.name))
         message += f" (also failed: {others})" if others else ""
     error = _of(text, message, first, protect_setting)
+    if resumes and not error.hint:
+        error.hint = "Completed steps are recorded; run the same command again to resume."
     if first.name:
         error.config_path = config_path_of(first.type, first.name)
     return error
@@ -106,6 +121,18 @@ def not_saved(file: str, command: str, done: Sequence[Step], unfinished: Sequenc
     )
 
 
+def not_installed(name: str, version: str, home: str, cause: DStreamError) -> DStreamError:
+    """Return the error for a provider plugin that could not be downloaded."""
+    if cause.code in ("infra.interrupted", "infra.disk_full"):
+        return cause
+    return SystemFault(
+        "infra.no_plugin",
+        f"the provider plugin {name} {version} could not be downloaded: {cause.message}",
+        hint="Check the network and the proxy settings. Without network access, download it elsewhere and run "
+        f"`PULUMI_HOME={home} pulumi plugin install resource {name} v{version} --file FILE`.",
+    )
+
+
 def _how_far(why: str, done: Sequence[Step], unfinished: Sequence[Step]) -> str:
     parts = [why]
     if done:
@@ -135,6 +162,8 @@ def _of(text: str, message: str, cause: EngineProblem, protect_setting: Callable
         return RefusedError(
             "plan.stale", f"changed since the plan was made: {message}", hint="Run `dstream plan` again."
         )
+    if missing := _NEEDS_TARGET.search(text):
+        return _targets_missing(missing)
     if _PASSPHRASE.search(text):
         return ConfigError(
             "infra.passphrase",
@@ -143,11 +172,18 @@ def _of(text: str, message: str, cause: EngineProblem, protect_setting: Callable
         )
     if _DISK_FULL.search(text):
         return SystemFault("infra.disk_full", message, hint="Free some space and run the same command again.")
+    if not_served := _NOT_SERVED.search(text):
+        return UnreachableError(
+            "infra.provider_unreachable",
+            f"the resource provider {not_served['name']} does not answer at the port in PULUMI_DEBUG_PROVIDERS",
+            hint="Start it, or unset PULUMI_DEBUG_PROVIDERS. For the sandbox: `dstream sandbox up`, then "
+            '`eval "$(dstream sandbox env)"`.',
+        )
     if _NO_PLUGIN.search(text):
         return SystemFault(
             "infra.no_plugin",
             message,
-            hint="Connect to the network to download it, or install the plugin in PULUMI_HOME.",
+            hint="Check the network and the proxy settings, or install the plugin in PULUMI_HOME.",
         )
     if _NOT_AUTHORISED.search(text) and not _QUOTA.search(text):
         return AuthError("infra.not_authorised", message)
@@ -161,8 +197,17 @@ def _of(text: str, message: str, cause: EngineProblem, protect_setting: Callable
         return UnreachableError("infra.unreachable", message)
     if _CONFIG.search(text):
         return ConfigError("infra.not_accepted", message)
-    return SystemFault(
-        "infra.failed", message, hint="Completed steps are recorded; run the same command again to resume."
+    return SystemFault("infra.failed", message)
+
+
+def _targets_missing(found: re.Match[str]) -> ConfigError:
+    dependent, dependency = found["dependent"], found["dependency"]
+    if dependency:
+        message, add = f"{dependent} depends on {dependency}, which does not exist yet", dependency
+    else:
+        message, add = f"{dependent} depends on a target, so both must be deleted or replaced", dependent
+    return ConfigError(
+        "infra.targets_missing", message, hint=f"Nothing was changed. Add --target {add}, or omit --target."
     )
 
 

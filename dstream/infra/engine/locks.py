@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dstream.protocol.messages import Infrastructure
 
 _CREATED_BY = re.compile(r"created by (?P<user>[^@\s]*)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<since>\S+)")
+_ACTIVITIES = {b"up": "dstream init", b"destroy": "dstream destroy", b"refresh": "reading the actual state"}
 _CLOCK_STEP_S = 5.0
 """Tolerance between a process's start time and its lock's timestamp, for rounding."""
 
@@ -37,7 +38,19 @@ class StackLockHolder:
 
     def __str__(self) -> str:
         since = self.since.partition(".")[0].removesuffix("Z").replace("T", " ")
-        return f"{self.user}@{self.host} (pid {self.pid}) since {since} UTC"
+        activity = f", {self.activity}" if self.activity else ""
+        return f"{self.user}@{self.host} (pid {self.pid}{activity}) since {since} UTC"
+
+    @property
+    def activity(self) -> str:
+        """What the engine is doing, if it runs on this host: the command that started it; empty if unknown."""
+        if self.host != socket.gethostname():
+            return ""
+        try:
+            arguments = Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return ""
+        return next((doing for each, doing in _ACTIVITIES.items() if each in arguments), "")
 
     @property
     def is_dead(self) -> bool:

@@ -19,14 +19,14 @@ def recover(session: Session, record: StackRecord, definition: Definition, tell:
     pending = record.pending
     if not pending:
         return record
-    tell(f"an earlier command was interrupted while changing {_names(pending)}: checking its outcome")
     ids = {}
     for each in pending:
         if each.kind in ("creating", "importing"):
             found = each.id or definition.resource_id(each.type, each.inputs)
             if found:
                 ids[each.urn] = found
-    session.replace_record(record.settled(ids))
+    session.replace_record(record.settled(ids))  # takes the stack's lock, so no command is still at work
+    tell(f"an earlier command was interrupted while changing {_names(pending)}: checking its outcome")
     session.refresh(all_of_it=True)
     return session.record() or record
 

@@ -28,7 +28,7 @@ from dstream.infra.engine.cli import Engine, find_engine
 from dstream.infra.engine.command import EngineCommand
 from dstream.infra.engine.environment import StackLocation, engine_environment, place_of
 from dstream.infra.engine.events import EngineEvents, FailedCreation, Phase, Severity
-from dstream.infra.engine.failures import failure, interrupted, may_exist, not_saved
+from dstream.infra.engine.failures import failure, interrupted, may_exist, not_installed, not_saved
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.safekeeping import check_space, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
@@ -176,7 +176,10 @@ class Session:
                 continue
             self._warn("info", f"installing provider plugin {name} {version} (first use)", "")
             self._write_project()
-            self._run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False)
+            try:
+                self._run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False)
+            except DStreamError as error:
+                raise not_installed(name, version, environment["PULUMI_HOME"], error) from error
 
     def outputs(self) -> Mapping[str, Any]:
         """Return the program's exports with secrets in plain text; empty if the stack does not exist."""
@@ -330,7 +333,8 @@ class Session:
         if isinstance(self._broken, DStreamError):
             return self._broken
         result = self._command.last
-        unfinished = [*events.unfinished, *uncertain]
+        done = done if self._command.is_change else []  # a preview has the same events
+        unfinished = [*events.unfinished, *uncertain] if self._command.is_change else []
         if self._command.could_not_save:
             return not_saved(str(self.place.record_file), self._asked.command, done, unfinished)
         if self._stop.is_set():
@@ -341,9 +345,8 @@ class Session:
             # A RunError is a message for the user; its type would add nothing.
             name = "" if isinstance(self._broken, RunError) else f"{type(self._broken).__name__}: "
             return SystemFault("infra.program", f"the program failed: {name}{self._broken}")
-        return failure(
-            result.stderr, events.problems, self._definition.config_path_of, self._definition.protect_setting
-        )
+        of = self._definition
+        return failure(result.stderr, events.problems, of.config_path_of, of.protect_setting, resumes=bool(done))
 
     def _run(self, arguments: list[str], *, of_stack: bool = True) -> str:
         stack = ["--stack", self.place.stack] if of_stack else []

@@ -15,6 +15,7 @@ def test_init_resumes_after_partial_failure(stage: Stage) -> None:
     assert failed.error["message"] == 'q2: Code="QuotaExceeded" no more queues'
     assert {each["name"]: each["phase"] for each in failed.result["resources"]} == {"q1": "done", "q2": "failed"}
     assert failed.error["config_path"] == "queues.q2"
+    assert "Completed steps are recorded" in failed.error["hint"]
     assert failed.resource("q2")["note"] == 'Code="QuotaExceeded" no more queues'
     assert failed.stderr == ""
     stage.faults({"op": "create", "name": "q2", "do": "error", "message": DENIED})
@@ -55,3 +56,16 @@ def test_a_missing_engine_is_reported_with_its_expected_location(stage: Stage) -
     error = stage("plan").error
     assert (error["code"], error["kind"]) == ("infra.no_engine", "config")
     assert f"{stage.folder}/.dstream/pulumi" in error["message"]
+
+
+def test_a_target_without_its_dependency_names_the_missing_target(stage: Stage) -> None:
+    error = stage("plan", target=["q2"]).error
+    assert error["code"] == "infra.targets_missing"
+    assert error["message"] == "q2 depends on q1, which does not exist yet"
+    assert error["hint"] == "Nothing was changed. Add --target q1, or omit --target."
+
+
+def test_the_engine_is_not_reached_through_a_proxy(stage: Stage) -> None:
+    nowhere = "http://127.0.0.1:9"
+    stage.env = {"https_proxy": nowhere, "http_proxy": nowhere, "grpc_proxy": nowhere, "no_proxy": "example.com"}
+    assert stage("plan").ops == {"q1": "create", "q2": "create"}

@@ -21,11 +21,14 @@ def test_a_second_init_names_the_lock_holder_or_waits(stage: Stage) -> None:
     stage.faults({"op": "create", "name": "q1", "when": "before", "do": "wait", "file": "gate"})
     first = stage.start("init")
     wait_until(gate.with_suffix(".reached").exists, "the creation of q1 to start")
-    assert stage("plan").ops == {"q1": "create", "q2": "create"}  # takes no lock
+    plan = stage("plan")  # takes no lock
+    assert plan.ops == {"q1": "create", "q2": "create"}
+    assert [each.partition(" since ")[2][20:] for each in plan.diagnostics] == ["UTC is changing q1"], "it is not dead"
 
     error = stage("init").error
     assert (error["code"], error["kind"]) == ("infra.locked", "locked")
     assert f"@{socket.gethostname()} (pid " in error["message"]
+    assert ", dstream init) since " in error["message"]
 
     waiting = stage.start("init", lock_timeout_s=60)
     told = b""

@@ -23,7 +23,7 @@ def test_a_second_holder_gets_an_error_that_names_the_first(tmp_path: Path) -> N
         with pytest.raises(LockedError) as caught, TaskLock(path, "orders", SINCE):
             pass
         assert caught.value.code == "state.locked"
-        assert f"(pid {os.getpid()}) since 2026-11-25T09:12:00Z" in caught.value.message
+        assert f"(pid {os.getpid()}, dstream run) since 2026-11-25T09:12:00Z" in caught.value.message
         holder = TaskLock.holder(path)
         assert holder is not None
         assert holder.pid == os.getpid()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dstream.infra.engine.events import EngineProblem, FailedCreation
-from dstream.infra.engine.failures import failure, interrupted, may_exist, one_line
+from dstream.infra.engine.failures import failure, interrupted, may_exist, not_installed, one_line
 from dstream.infra.plan.step import Step
 
 URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
@@ -25,6 +25,8 @@ URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
             "config",
         ),
         ("dial tcp 127.0.0.1:1: connect: connection refused", "infra.unreachable", "unreachable"),
+        ("[resource plugin azure-native-3.29.0] downloading from : failed all 5 attempts", "infra.no_plugin", "system"),
+        ("write /s/dev.json.1.tmp: no space left on device", "infra.disk_full", "system"),
         ('Code="BadRequest" Message="lockDuration is too long"', "infra.not_accepted", "config"),
         (f"resource {URN} violates plan: properties changed: =~size[{{1}}]", "plan.stale", "refused"),
         ("create is not allowed by the plan: no steps were expected", "plan.stale", "refused"),
@@ -50,6 +52,47 @@ def test_the_first_cause_is_shown_and_other_failed_resources_are_named() -> None
     other = URN.replace("orders", "returns")
     error = failure("", [EngineProblem("error", "no more\n  queues", URN), EngineProblem("error", "nor here", other)])
     assert error.message == "orders: no more queues (also failed: returns)"
+
+
+def test_a_provider_that_does_not_answer_is_named() -> None:
+    text = "azure-native (resource) plugin [azure-native] did not begin responding to RPC connections"
+    error = failure("", [EngineProblem("error", text)])
+    assert (error.code, error.kind) == ("infra.provider_unreachable", "unreachable")
+    assert error.message.startswith("the resource provider azure-native does not answer")
+    assert "dstream sandbox up" in error.hint
+
+
+def test_only_a_command_that_completed_steps_advises_to_resume() -> None:
+    problem = EngineProblem("error", "no", URN)
+    assert failure("", [problem]).hint == ""
+    assert "run the same command again" in failure("", [problem], resumes=True).hint
+
+
+def test_a_missing_target_is_named_without_the_engines_flags() -> None:
+    other = URN.replace("orders", "returns")
+    text = (
+        f"Resource '{URN}' will be destroyed but was not specified in --target list.\n"
+        "Either include resource in --target list or pass --target-dependents to proceed."
+    )
+    error = failure("", [EngineProblem("error", text, URN)])
+    assert (error.code, error.message) == (
+        "infra.targets_missing",
+        "orders depends on a target, so both must be deleted or replaced",
+    )
+    assert "--target orders" in error.hint
+    text = f"Resource '{URN}' depends on '{other}' which was was not specified in --target list."
+    error = failure("", [EngineProblem("error", text, URN)])
+    assert error.message == "orders depends on returns, which does not exist yet"
+    assert "--target returns" in error.hint
+
+
+def test_a_plugin_that_cannot_be_downloaded_is_named_with_the_command_to_install_it() -> None:
+    cause = failure("error: [resource plugin x-1.0.0] downloading from : failed all 5 attempts", [])
+    error = not_installed("azure-native", "3.29.0", "/home", cause)
+    assert error.message.startswith("the provider plugin azure-native 3.29.0 could not be downloaded: ")
+    assert "PULUMI_HOME=/home pulumi plugin install resource azure-native v3.29.0 --file FILE" in error.hint
+    stopped = interrupted("plan", [], [])
+    assert not_installed("azure-native", "3.29.0", "/home", stopped) is stopped
 
 
 def test_a_resource_error_points_to_the_setting_that_declares_it() -> None:

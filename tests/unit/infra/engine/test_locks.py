@@ -51,6 +51,19 @@ def test_a_holder_counts_as_dead_only_if_certain() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_holder_on_this_host_says_what_it_does() -> None:
+    engine = subprocess.Popen([sys.executable, "-c", "input()", "--non-interactive", "up"], stdin=subprocess.PIPE)
+    try:
+        holder = StackLockHolder("ann", HERE, engine.pid, "2026-11-25T21:11:51Z")
+        assert str(holder) == f"ann@{HERE} (pid {engine.pid}, dstream init) since 2026-11-25 21:11:51 UTC"
+        assert StackLockHolder("ann", "another-host", engine.pid, now()).activity == ""
+    finally:
+        engine.kill()
+        engine.communicate()
+    assert StackLockHolder("ann", HERE, engine.pid, now()).activity == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_zombie_and_a_reused_pid_count_as_dead() -> None:
     assert StackLockHolder("a", HERE, os.getpid(), "2001-01-01T00:00:00.5Z").is_dead
     zombie = subprocess.Popen([sys.executable, "-c", ""])

@@ -1,0 +1,65 @@
+"""Who holds the lock of a task whose infrastructure would be deleted, and whether to wait."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dstream.cli.lifecycle.guard import without_running_streams
+from dstream.cli.view.answer import Answer
+from dstream.config import Project
+from dstream.errors import DStreamError
+from dstream.host import LifecycleOutcome
+from dstream.protocol.lifecycle import ListedResource
+from dstream.state import FileStore, TaskLock
+
+PLANNED = Answer("orders", "p", outcome=LifecycleOutcome("p", [ListedResource("q", "t", "delete", "planned")]))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return cast("Project", SimpleNamespace(state_dir=tmp_path, stack="dev"))
+
+
+def lock(project: Project, command: str) -> TaskLock:
+    return TaskLock(FileStore(project.state_dir, "dev", "orders").lock_path, "orders", datetime.now(UTC), command)
+
+
+def error_while_held(project: Project, held_by: str) -> DStreamError:
+    guarded = without_running_streams("destroy", project, [PLANNED], pytest.fail, timeout_s=0)
+    with lock(project, held_by), guarded as (answer,):
+        assert answer.error is not None
+        return answer.error
+
+
+def test_a_run_must_be_stopped_first(project: Project) -> None:
+    error = error_while_held(project, "run")
+    assert error.code == "lifecycle.running"
+    assert ", dstream run) since " in error.message
+    assert "Stop the run first" in error.hint
+
+
+def test_another_init_is_not_called_a_run(project: Project) -> None:
+    error = error_while_held(project, "init")
+    assert (error.code, error.kind) == ("infra.locked", "locked")
+    assert ", dstream init) since " in error.message
+    assert "--lock-timeout" in error.hint
+
+
+def test_a_lock_timeout_waits_and_names_the_holder_once(project: Project) -> None:
+    said: list[Any] = []
+    with ExitStack() as other:
+        other.enter_context(lock(project, "init"))
+
+        def say(text: str) -> None:
+            said.append(text)
+            other.close()
+
+        with without_running_streams("destroy", project, [PLANNED], say, timeout_s=60) as (answer,):
+            assert answer is PLANNED
+    assert [", dstream init) since " in text for text in said] == [True]
