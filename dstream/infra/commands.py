@@ -21,6 +21,7 @@ from dstream.infra.engine.session import Session
 from dstream.infra.plan.document import check, digest, plan_document, read_document
 from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse, refuse_unconfirmed, to_confirm
 from dstream.infra.plan.step import PropertyChange, Step
+from dstream.infra.plan.values import UNKNOWN
 from dstream.sdk import Difference, Figure, InfrastructureContext, Plan, Resource, Result, Status
 from dstream.sdk._infrastructure import Operation
 
@@ -241,8 +242,11 @@ class Commands:
             return True
         if not self._session.has_converged_with(digest(self._definition.spec)):
             return True
-        is_changed = any(each.op != "same" for each in [*preview.steps, *preview.verdicts])
-        return is_changed or dict(preview.outputs) != dict(record.outputs)
+        if any(each.op != "same" for each in [*preview.steps, *preview.verdicts]):
+            return True
+        recorded = dict(record.outputs)
+        known_later = {name: recorded.get(name) for name, value in preview.outputs.items() if value == UNKNOWN}
+        return {**preview.outputs, **known_later} != recorded
 
     def _alone(self, work: Callable[[], T]) -> T:
         """Run `work` with the stack's lock, waiting for other holders up to `lock_timeout_s`."""

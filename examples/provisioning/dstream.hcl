@@ -74,6 +74,8 @@ task "orders" {
         },
       ]
 
+      authorization_rules = [{ name = "${var.env}-publisher", rights = ["Send"] }] # the key that run uses
+
       expected_rate = 100
     }
   }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dstream_stacks import resource_ids as ids
-from dstream_stacks.declarations import Declaration, declarations
+from dstream_stacks.declarations import Declaration, authorization_rule, declarations
 from dstream_stacks.inputs import namespace_inputs, snake_case
 from dstream_stacks.properties import properties_of
 from dstream_stacks.references import References
@@ -21,9 +21,11 @@ from dstream_stacks.unrecorded import Exists, Lookups, Unrecorded
 if TYPE_CHECKING:
     import pulumi
 
-ROOT_KEY = "RootManageSharedAccessKey"
-"""The authorization rule that Azure creates with each namespace (Microsoft: Service Bus access control with SAS)."""
-
+_KEYS_OF = {
+    "NamespaceAuthorizationRule": "list_namespace_keys_output",
+    "QueueAuthorizationRule": "list_queue_keys_output",
+    "TopicAuthorizationRule": "list_topic_keys_output",
+}
 _REPLACING = {"Subscription": [each.azure for each in properties_of("subscription") if each.replaces]}
 """azure-native itself replaces queues and topics. It would update a subscription, but Azure refuses: `The value for the
 RequiresSession property of an existing Subscription cannot be changed`.
@@ -83,21 +85,26 @@ class _Program:
         namespace, endpoint = self._namespace(group)
         place = {"resource_group_name": group, "namespace_name": namespace}
         references = References()
-        publishing_key: Any = None
+        publisher = authorization_rule(self._spec.publisher) if self._spec.publisher else None
         for each in declarations(self._spec):
             made = self._entity(each, {**place, **_arguments(references.parents(each))}, references)
             references.add(each, made.name)
-            if each.kind == "NamespaceAuthorizationRule" and "Send" in each.inputs["rights"]:
-                publishing_key = publishing_key or made.name
+            if each == publisher:
+                keys_of = {**place, **_arguments(references.parents(each)), "authorization_rule_name": made.name}
+                pulumi.export("connection_string", self._connection_string(each, keys_of))
         pulumi.export("namespace", namespace)
         pulumi.export("queues", [queue.name for queue in self._spec.queues])
         pulumi.export("topics", [topic.name for topic in self._spec.topics])
         pulumi.export("endpoint", endpoint)
-        if not self._namespace_spec.disable_local_auth:
-            keys = self._servicebus.list_namespace_keys_output(
-                authorization_rule_name=publishing_key or ROOT_KEY, **place
-            )
-            pulumi.export("connection_string", pulumi.Output.secret(keys.primary_connection_string))
+
+    def _connection_string(self, rule: Declaration, keys_of: Mapping[str, Any]) -> Any:
+        """Return it as a secret. A preview does not list keys, which takes more than the permission to read."""
+        import pulumi
+
+        if pulumi.runtime.is_dry_run():
+            return pulumi.Output.secret(_known_later())
+        keys = getattr(self._servicebus, _KEYS_OF[rule.kind])(**keys_of)
+        return pulumi.Output.secret(keys.primary_connection_string)
 
     def _resource_group(self) -> Any:
         """Return its name. An existing group is only referenced by name and never recorded."""
@@ -200,3 +207,15 @@ class _Program:
 
 def _arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {snake_case(name): value for name, value in inputs.items()}
+
+
+def _known_later() -> Any:
+    import asyncio
+
+    import pulumi
+    from pulumi.output import UNKNOWN
+
+    value, is_known = asyncio.Future[Any](), asyncio.Future[bool]()
+    value.set_result(UNKNOWN)
+    is_known.set_result(False)
+    return pulumi.Output(set(), value, is_known)

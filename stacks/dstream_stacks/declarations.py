@@ -56,7 +56,7 @@ def declarations(spec: ServiceBusSpec) -> Iterator[Declaration]:
         for subscription in topic.subscriptions:
             yield from _subscription(topic, subscription)
     for rule in spec.authorization_rules:
-        yield _authorization_rule(rule)
+        yield authorization_rule(rule)
 
 
 def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
@@ -98,7 +98,7 @@ def _subscription(topic: Topic, subscription: Subscription) -> Iterator[Declarat
         yield Declaration(kind, f"{name}/{rule.name}", {**path, "ruleName": rule.name}, rule_inputs(rule), kept)
 
 
-def _authorization_rule(rule: AuthorizationRule) -> Declaration:
+def authorization_rule(rule: AuthorizationRule) -> Declaration:
     path = {"authorizationRuleName": rule.name}
     inputs = {"rights": list(rule.rights)}
     if rule.queue:

@@ -162,6 +162,8 @@ class ServiceBusSpec(_Value, frozen=True, kw_only=True):
     queues: tuple[Queue, ...] = ()
     topics: tuple[Topic, ...] = ()
     authorization_rules: tuple[AuthorizationRule, ...] = ()
+    publisher: AuthorizationRule | None = None
+    """The one of the authorization rules whose connection string becomes an output of the stack."""
     tags: dict[str, str] = {}
     """For the resource group and namespace, if created; entities have no tags in Azure."""
     import_existing: bool = False

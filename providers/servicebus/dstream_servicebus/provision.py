@@ -24,6 +24,7 @@ from dstream_servicebus.infrastructure_settings import AuthorizationRuleSettings
 from dstream_servicebus.namespace_settings import check_mode, namespace_of, resource_group_of, tier_of
 from dstream_servicebus.subscription_specs import subscription_specs
 
+_PUBLISHER = "dstream-send"
 _KNOWN_FIELDS = frozenset({"table", "source_host", "source_database"})
 
 
@@ -45,11 +46,17 @@ def place_of(config: Config) -> ServiceBusSpec:
 def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
     """Return the spec of the task's output. `import_existing`: import existing resources. Raises ConfigError."""
     kind, names = _entities(config)
+    rules = _authorization_rules(config, kind, names)
+    publisher = _publisher(rules, kind, names) if config.connection == "stack" else None
+    if publisher and publisher not in rules:
+        rules = (*rules, publisher)
+        limits.check_rule_count(len(rules), names[0])
     return msgspec.structs.replace(
         place_of(config),
         queues=_queues(config, names) if kind == "queue" else (),
         topics=tuple(topic_spec(config, name, subscription_specs(config, name)) for name in names if kind == "topic"),
-        authorization_rules=_authorization_rules(config, kind, names),
+        authorization_rules=rules,
+        publisher=publisher,
         tags=config.tags,
         import_existing=config.import_ or import_existing,
     )
@@ -114,6 +121,28 @@ def _authorization_rules(config: Config, kind: EntityKind, names: Sequence[str])
     for entity, count in Counter(rule.queue or rule.topic for rule in rules).items():
         limits.check_rule_count(count, entity)
     return tuple(rules)
+
+
+def _publisher(rules: Sequence[AuthorizationRule], kind: EntityKind, names: Sequence[str]) -> AuthorizationRule:
+    """Return the rule for `connection = "stack"`: one that can do nothing but send, to all of the task's entities.
+
+    By default a new one, if there is only one entity: a rule of the namespace would be shared with other tasks.
+    """
+    only = names[0] if len(names) == 1 else None
+    for rule in rules:
+        entity = rule.queue or rule.topic
+        if rule.rights == ("Send",) and entity in ("", only):
+            return rule
+    if only is None:
+        raise ConfigError(
+            "servicebus.no_publisher",
+            f'connection = "stack" needs an authorization rule for all {len(names)} {kind}s that can only send',
+            hint='Add one to the namespace: authorization_rules = [{ name = "NAME", rights = ["Send"] }].',
+            config_path="connection",
+        )
+    return AuthorizationRule(
+        name=_PUBLISHER, rights=("Send",), queue=only if kind == "queue" else "", topic=only if kind == "topic" else ""
+    )
 
 
 def _authorization_rule(

@@ -8,6 +8,7 @@ from dstream_sandbox.azure.cloud import Cloud
 from dstream_sandbox.azure.errors import AzureError, not_found
 from dstream_sandbox.azure.handlers import Handler
 from dstream_sandbox.azure.ids import Place, place_of
+from dstream_sandbox.azure.interference import Interference
 from dstream_sandbox.azure.policies import Policies
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
 from dstream_sandbox.azure.rest import TOKEN
@@ -39,11 +40,12 @@ class UnknownFunction(Exception):
 
 
 class Functions:
-    def __init__(self, cloud: Cloud, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, cloud: Cloud, handlers: Mapping[str, Handler], interference: Interference) -> None:
         self._handlers = handlers
+        self._interference = interference
         self._policies = Policies(cloud)
 
-    def call(self, token: str, subscription: str, args: Mapping[str, object]) -> dict[str, object]:
+    async def call(self, token: str, subscription: str, args: Mapping[str, object]) -> dict[str, object]:
         """Call a function. Keys are in plain text, as in azure-native, which marks no function result as secret
         (provider.go, Invoke); programs must do so (`pulumi.Output.secret`). Raises AzureError, UnknownFunction."""
         if token == _CLIENT:
@@ -57,9 +59,18 @@ class Functions:
         kind = TYPES[_KEYS.get(token) or _GETTERS[token]]
         place = _place(kind, subscription, args)
         try:
-            return self._policies.keys(place) if token in _KEYS else self._get(place)
+            return await self._keys(place) if token in _KEYS else self._get(place)
         except AzureError as exc:
             raise AzureErrorOfFunction(place.id, exc) from exc
+
+    async def _keys(self, place: Place) -> dict[str, object]:
+        """listKeys is an action: the role Reader (`*/read`) does not include it (Microsoft: Azure built-in roles)."""
+
+        async def found() -> None:
+            """The keys are read below."""
+
+        await self._interference.around("list_keys", place, found)
+        return self._policies.keys(place)
 
     def _get(self, place: Place) -> dict[str, object]:
         found = self._handlers[place.type.token].read(place)

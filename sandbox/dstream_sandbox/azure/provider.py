@@ -39,14 +39,20 @@ __all__ = ["VERSION", "AzureProvider"]
 VERSION = "3.29.0"
 _CONFIG = "azure-native:config:"
 _ARM = "https://management.azure.com"
-_METHODS: Mapping[Operation, str] = {"create": "Put", "read": "Get", "update": "Put", "delete": "Delete"}
+_METHODS: Mapping[Operation, str] = {
+    "create": "Put",
+    "read": "Get",
+    "update": "Put",
+    "delete": "Delete",
+    "list_keys": "Post",
+}
 
 
 class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc]  # generated code has no types
     def __init__(self, cloud: Cloud, interference: Interference) -> None:
         self._cloud = cloud
         self._handlers = handlers(cloud)
-        self._functions = Functions(cloud, self._handlers)
+        self._functions = Functions(cloud, self._handlers, interference)
         self._interference = interference
         self._config: dict[str, dict[str, str]] = {}
         """Settings by connection: each provider of a program has its own connection, and later calls do not name the
@@ -180,7 +186,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
     async def Invoke(self, request: Any, context: Any) -> Any:
         args = from_struct(request.args)
         try:
-            answer = self._functions.call(request.tok, self._subscription(context), args)
+            answer = await self._functions.call(request.tok, self._subscription(context), args)
         except (UnknownFunction, AzureError) as exc:
             await context.abort(grpc.StatusCode.UNKNOWN, str(exc))
         return provider_pb2.InvokeResponse(**{"return": to_struct(answer)})

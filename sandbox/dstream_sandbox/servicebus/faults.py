@@ -32,7 +32,7 @@ FaultKind = Literal[
     "refuse_connection",
     "azure",
 ]
-Operation = Literal["create", "read", "update", "delete"]
+Operation = Literal["create", "read", "update", "delete", "list_keys"]
 Side = Literal["send", "receive"]
 _BUSY = "com.microsoft:server-busy"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.infrastructure.cases import Case, Make, delete, max_delivery_count, set_max_delivery_count
+from tests.e2e.infrastructure.cases import Case, Make, clear_faults, delete, max_delivery_count, set_max_delivery_count
 
 MODES_AND_SHAPES = [
     ("arm", "topic"),
@@ -136,33 +136,43 @@ def test_run_publishes_to_the_queue_that_init_created(provisioned: Make) -> None
     assert len(project.sandbox.receive(case.name, 5)) == 5
 
 
-def test_run_uses_the_connection_of_the_stack_and_status_shows_both_sides(provisioned: Make) -> None:
+def test_run_uses_a_key_of_the_stack_that_can_only_send_and_that_nothing_shows(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-stack")
     project = provisioned(case.hcl(more='      connection = "stack"\n'))
-    project.succeed("init", "orders", "--yes")
+    done = project.dstream("init", "orders", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    for operation in ("create", "update", "delete", "list_keys"):
+        project.sandbox.fault(kind="azure", operation=operation, code="AuthorizationFailed")
+    assert project.summary("plan", "orders", "--out", "plan.json") == {"same": 2}, "the role Reader is enough to plan"
+    clear_faults(project.sandbox)
 
-    project.succeed("run", "orders")
+    run = project.dstream("run", "orders", "--log-level", "debug")
+    assert run.returncode == 0, run.stderr
 
     status = project.succeed("status", "orders")
     assert "servicebus → sandbox (sandbox)" in status
     assert "5 active" in status
     assert "checkpoint" in status
     assert len(project.sandbox.receive(case.name, 5)) == 5
-    recorded = project.records[0].read_text()
-    assert project.sandbox.settings.servicebus_key not in recorded
+    with project.administration() as administration:
+        (rule,) = administration.get_queue(case.name).authorization_rules
+    assert (rule.key_name, rule.rights) == ("dstream-send", ["Send"])
+    written = [each.read_text() for each in project.dstream.cwd.rglob("*") if each.is_file()]
+    for key in (rule.primary_key, rule.secondary_key, project.sandbox.settings.servicebus_key):
+        assert not [text for text in (done.stdout, done.stderr, run.stderr, *written) if key in text]
 
 
 def test_a_new_namespace_and_group_are_created_used_and_destroyed(provisioned: Make) -> None:
     case = Case("namespace", "queue", "life-new")
     project = provisioned(case.hcl(more='      connection = "stack"\n      protect_namespace = false\n'))
 
-    assert project.summary("init", "orders", "--yes") == {"create": 3}
-    assert project.summary("init", "orders", "--yes") == {"same": 3}
+    assert project.summary("init", "orders", "--yes") == {"create": 4}
+    assert project.summary("init", "orders", "--yes") == {"same": 4}
     project.succeed("run", "orders")
 
     refused = project.dstream("destroy", "orders", "--yes")
     assert refused.returncode == 5
     assert "5 messages" in refused.stderr
     confirmed = ["--confirm", "sb-life-new", "--confirm", "rg-life-new"]
-    assert project.summary("destroy", "orders", "--yes", "--allow-data-loss", *confirmed) == {"delete": 3}
+    assert project.summary("destroy", "orders", "--yes", "--allow-data-loss", *confirmed) == {"delete": 4}
     assert project.records == []

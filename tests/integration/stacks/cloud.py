@@ -99,7 +99,8 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
         if self.refuse_lookups and ":get" in request.tok:
             context.abort(grpc.StatusCode.UNKNOWN, self.refuse_lookups)
         match request.tok.rpartition(":")[2]:
-            case "listNamespaceKeys":
+            case "listNamespaceKeys" | "listQueueKeys" | "listTopicKeys":
+                self.calls.append(("listKeys", args["authorizationRuleName"]))
                 key = f"Endpoint=sb://{args['namespaceName']}/;SharedAccessKeyName={args['authorizationRuleName']}"
                 return _returned({"primaryConnectionString": key})
             case "getClientConfig":

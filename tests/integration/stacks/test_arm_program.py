@@ -26,6 +26,7 @@ from tests.integration.engine import Stack
 from tests.integration.stacks.cloud import SUBSCRIPTION, Cloud
 
 NAMESPACE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.ServiceBus/namespaces/sb-orders"
+SENDER = AuthorizationRule(name="sender", rights=("Send",))
 SPEC = ServiceBusSpec(
     resource_group=ResourceGroup(name="rg", create=True, location="westeurope"),
     namespace=Namespace(name="sb-orders", create=True, location="westeurope", minimum_tls_version="1.2"),
@@ -48,10 +49,11 @@ SPEC = ServiceBusSpec(
         ),
     ),
     authorization_rules=(
-        AuthorizationRule(name="sender", rights=("Send",)),
+        SENDER,
         AuthorizationRule(name="reader", rights=("Listen",), queue="orders"),
         AuthorizationRule(name="reader", rights=("Listen",), topic="events"),
     ),
+    publisher=SENDER,
     tags={"team": "sales"},
 )
 EXISTING = ServiceBusSpec(
@@ -102,7 +104,11 @@ def test_a_spec_is_applied_as_written_and_then_unchanged(engine: Stack, cloud: C
         "endpoint": "https://ns/",
     }
     assert outputs["connection_string"].value == "Endpoint=sb://sb-orders/;SharedAccessKeyName=sender"
+    cloud.calls.clear()
+    engine.running(arm_program(SPEC)).preview()
+    assert cloud.calls == [], "a preview lists no keys"
     assert engine.apply(arm_program(SPEC)) == {"same": 13}
+    assert cloud.calls == [("listKeys", "sender")]
 
     # Replacing a topic replaces everything below it, and nothing else.
     cloud.calls.clear()
@@ -110,8 +116,9 @@ def test_a_spec_is_applied_as_written_and_then_unchanged(engine: Stack, cloud: C
     planned = engine.running(arm_program(partitioned)).preview().change_summary
     done = engine.apply(arm_program(partitioned))
     assert {str(op): count for op, count in planned.items()} == done == {"replace": 6, "same": 7}
-    assert all("/topics/events" in resource_id for _, resource_id in cloud.calls)
-    assert [op for op, _ in cloud.calls] == ["delete"] * 6 + ["create"] * 6
+    changes = [each for each in cloud.calls if each[0] != "listKeys"]
+    assert all("/topics/events" in resource_id for _, resource_id in changes)
+    assert [op for op, _ in changes] == ["delete"] * 6 + ["create"] * 6
 
 
 def test_existing_resources_are_used_but_not_recorded_or_destroyed(engine: Stack, cloud: Cloud) -> None:
@@ -125,18 +132,14 @@ def test_existing_resources_are_used_but_not_recorded_or_destroyed(engine: Stack
         "pulumi:providers:azure-native",
         ids.QUEUE,
     }
-    assert engine.outputs["connection_string"].endswith("SharedAccessKeyName=RootManageSharedAccessKey")
+    assert "connection_string" not in engine.outputs
+    assert [op for op, _ in cloud.calls] == ["create"], "no keys are listed unless the spec names a publisher"
 
-    # Protected resources cannot be destroyed; retained ones remain. Without keys there is no connection string.
+    # Protected resources cannot be destroyed; retained ones remain.
     with pytest.raises(CommandError, match="protected"):
         stack.destroy()
-    retained = msgspec.structs.replace(
-        EXISTING,
-        namespace=Namespace(name="sb-orders", disable_local_auth=True),
-        queues=(Queue(name="orders", retain_on_delete=True),),
-    )
+    retained = msgspec.structs.replace(EXISTING, queues=(Queue(name="orders", retain_on_delete=True),))
     engine.apply(arm_program(retained))
-    assert "connection_string" not in engine.outputs
     stack.destroy()
     assert list(cloud.resources) == [f"{NAMESPACE}/queues/orders"]
 

@@ -190,6 +190,34 @@ def test_the_connection_string_of_the_stack_is_used_on_request() -> None:
     assert (caught.value.code, caught.value.config_path) == ("servicebus.no_stack_connection", "connection")
 
 
+def test_the_stack_connection_can_only_send() -> None:
+    own = AuthorizationRule(name="dstream-send", rights=("Send",), queue="orders")
+    built = spec(connection="stack")
+    assert (built.publisher, built.authorization_rules) == (own, (own,))
+    assert topics(connection="stack").publisher == AuthorizationRule(
+        name="dstream-send", rights=("Send",), topic="events"
+    )
+    assert spec().publisher is None
+
+    rules = [{"name": "both", "rights": ["Send", "Listen"]}, {"name": "mine", "rights": ["Send"], "entity": "orders"}]
+    built = spec(connection="stack", authorization_rules=rules)
+    assert built.publisher == AuthorizationRule(name="mine", rights=("Send",), queue="orders")
+    assert len(built.authorization_rules) == 2
+
+
+def test_several_entities_need_one_rule_that_can_send_to_all() -> None:
+    several = {"queue": "{table}", "entities": {"a": {}, "b": {}}, "connection": "stack"}
+    with pytest.raises(ConfigError) as caught:
+        spec(**several)
+    assert (caught.value.code, caught.value.config_path) == ("servicebus.no_publisher", "connection")
+    of_one = [{"name": "one", "rights": ["Send"], "entity": "a"}]
+    of_all = [{"name": "all", "rights": ["Send"]}]
+    with pytest.raises(ConfigError):
+        spec(**several, authorization_rules=of_one)
+    built = spec(**several, authorization_rules=of_one + of_all)
+    assert built.publisher == AuthorizationRule(name="all", rights=("Send",))
+
+
 NEW = {"create_namespace": True, "location": "westeurope"}
 
 

@@ -55,6 +55,7 @@ strings = st.dictionaries(names, names, max_size=2)
 correlations = specs_of(CorrelationFilter, properties=strings)
 rules = specs_of(Rule, correlation=st.none() | correlations)
 subscriptions = specs_of(Subscription, rules=st.lists(rules, max_size=2).map(tuple))
+authorization_rules = specs_of(AuthorizationRule, rights=st.sampled_from([("Send",), ("Listen", "Send")]))
 specs = specs_of(
     ServiceBusSpec,
     mode=st.sampled_from(["arm", "entities"]),
@@ -64,9 +65,8 @@ specs = specs_of(
     topics=st.lists(specs_of(Topic, subscriptions=st.lists(subscriptions, max_size=2).map(tuple)), max_size=2).map(
         tuple
     ),
-    authorization_rules=st.lists(
-        specs_of(AuthorizationRule, rights=st.sampled_from([("Send",), ("Listen", "Send")])), max_size=2
-    ).map(tuple),
+    authorization_rules=st.lists(authorization_rules, max_size=2).map(tuple),
+    publisher=st.none() | authorization_rules,
     tags=strings,
 )
 
