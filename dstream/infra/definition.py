@@ -67,6 +67,10 @@ def _no_id(resource_type: str, inputs: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _ignore_ids(ids: Collection[str]) -> None:
+    return
+
+
 def _no_path(resource_type: str, name: str) -> str:
     return ""
 
@@ -118,6 +122,8 @@ class Definition:
     """Settings of provider packages, such as `azure-native:location`. Recorded, so never a secret."""
     resource_id: Callable[[str, Mapping[str, Any]], str | None] = _no_id
     """The provider's id of a resource, given its type and inputs. Used to find resources of an interrupted `init`."""
+    see_ids: Callable[[Collection[str]], None] = _ignore_ids
+    """Called with the ids of the recorded resources, for parts of an id that inputs lack, such as a subscription."""
     config_path_of: Callable[[str, str], str] = _no_path
     """The setting that declares the resource of this type and name, e.g. `subscriptions[0]`, so that an error about the
     resource points to its line; "" if there is none.

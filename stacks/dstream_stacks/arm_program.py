@@ -34,6 +34,8 @@ _FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilt
 
 SeeNamespace = Callable[[str, int | None], None]
 """Called with the tier and capacity of an existing namespace."""
+SeeSubscription = Callable[[str], None]
+"""Called with the id of the Azure subscription that the credentials select."""
 
 
 def arm_program(
@@ -41,6 +43,7 @@ def arm_program(
     *,
     exists: Exists | None = None,
     see_namespace: SeeNamespace = lambda *_: None,
+    see_subscription: SeeSubscription | None = None,
     unrecorded: Unrecorded | None = None,
 ) -> Callable[[], None]:
     """Return the program. `exists` is called for resources to import, and for those that `unrecorded` wants; by default
@@ -51,7 +54,15 @@ def arm_program(
     if spec.resource_group.create and not spec.namespace.create:
         raise ValueError("an existing namespace cannot be in a resource group that does not exist yet")
     group, namespace = spec.resource_group, spec.namespace
-    return lambda: _Program(spec, group, namespace, exists, see_namespace, unrecorded).run()
+
+    def program() -> None:
+        if see_subscription is not None:
+            from dstream_stacks.azure_lookup import current_subscription
+
+            see_subscription(current_subscription())
+        _Program(spec, group, namespace, exists, see_namespace, unrecorded).run()
+
+    return program
 
 
 class _Program:

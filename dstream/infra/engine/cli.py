@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ OLDEST_VERSION = (3, 181, 0)
 """Older versions lack inline programs in `refresh` and `destroy` (pulumi/pulumi#19858)."""
 
 _NAME = "pulumi.exe" if os.name == "nt" else "pulumi"
+_OWN = "~/.dstream/pulumi"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 
@@ -34,9 +35,11 @@ class Engine:
 
 
 def find_engine(environ: Mapping[str, str]) -> Engine:
-    """Return the first CLI in DSTREAM_PULUMI, PATH, ~/.dstream/pulumi and ~/.pulumi/bin.
+    """Return the first CLI of: DSTREAM_PULUMI, the tested version in ~/.dstream/pulumi, PATH, other versions in
+    ~/.dstream/pulumi, ~/.pulumi/bin.
 
-    Raises ConfigError `infra.no_engine`, `infra.old_engine`.
+    The tested version comes before PATH, because machines of CI systems have a version there that changes unannounced,
+    even between a plan and its `init`. Raises ConfigError `infra.no_engine`, `infra.old_engine`.
     """
     home = home_of(environ)
     named = environ.get("DSTREAM_PULUMI", "")
@@ -49,13 +52,16 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
                 hint="Set it to the pulumi executable or its folder, or unset it.",
             )
         return _checked(Engine(found, _version_of(found), "DSTREAM_PULUMI"))
+    tested = _in(_own_folder(home, ENGINE_VERSION))
+    if tested is not None:
+        return Engine(tested, ENGINE_VERSION, _OWN)
     on_path = shutil.which(_NAME, path=environ.get("PATH", ""))
     if on_path:
         return _checked(Engine(Path(on_path), _version_of(Path(on_path)), "PATH"))
-    for folder in _own_folders(home):
+    for folder in _other_own_folders(home):
         found = _in(folder)
         if found is not None:
-            return _checked(Engine(found, folder.name.removeprefix("v"), "~/.dstream/pulumi"))
+            return _checked(Engine(found, folder.name.removeprefix("v"), _OWN))
     found = _in(home / ".pulumi")
     if found is not None:
         return _checked(Engine(found, _version_of(found), "~/.pulumi/bin"))
@@ -86,7 +92,7 @@ def install_engine(environ: Mapping[str, str], version: str = ENGINE_VERSION) ->
         raise _not_installed(folder, said[-1] if said else str(error)) from error
     except Exception as error:
         raise _not_installed(folder, str(error)) from error
-    return Engine(folder / "bin" / _NAME, version, "~/.dstream/pulumi")
+    return Engine(folder / "bin" / _NAME, version, _OWN)
 
 
 def home_of(environ: Mapping[str, str]) -> Path:
@@ -115,12 +121,11 @@ def _own_folder(home: Path, version: str) -> Path:
     return home / ".dstream" / "pulumi" / f"v{version}"
 
 
-def _own_folders(home: Path) -> Iterator[Path]:
-    """Yield the folder of the tested version, then the others, newest first."""
+def _other_own_folders(home: Path) -> list[Path]:
+    """Return the folders of other than the tested version, newest first."""
     tested = _own_folder(home, ENGINE_VERSION)
-    yield tested
     others = [each for each in tested.parent.glob("v*") if _VERSION.fullmatch(each.name) and each != tested]
-    yield from sorted(others, key=lambda each: _numbers(each.name), reverse=True)
+    return sorted(others, key=lambda each: _numbers(each.name), reverse=True)
 
 
 def _in(place: Path) -> Path | None:

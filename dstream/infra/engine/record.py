@@ -56,6 +56,11 @@ class StackRecord:
         ]
 
     @property
+    def ids(self) -> list[str]:
+        """The ids of the resources that have one, excluding the engine's own."""
+        return [each["id"] for each in self._resources if each.get("id") and not _is_internal(each)]
+
+    @property
     def is_initialised(self) -> bool:
         """Whether the program has run at least once."""
         return bool(self._resources)

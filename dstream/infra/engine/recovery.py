@@ -19,16 +19,20 @@ def recover(session: Session, record: StackRecord, definition: Definition, tell:
     pending = record.pending
     if not pending:
         return record
-    ids = {}
-    for each in pending:
-        if each.kind in ("creating", "importing"):
-            found = each.id or definition.resource_id(each.type, each.inputs)
-            if found:
-                ids[each.urn] = found
+    created = [each for each in pending if each.kind in ("creating", "importing")]
+    ids = _ids(created, definition)
+    if len(ids) < len({each.urn for each in created}):
+        session.preview(refresh=False)  # a program may learn from the cloud what an id consists of
+        ids = _ids(created, definition)
     session.replace_record(record.settled(ids))  # takes the stack's lock, so no command is still at work
     tell(f"an earlier command was interrupted while changing {_names(pending)}: checking its outcome")
     session.refresh(all_of_it=True)
     return session.record() or record
+
+
+def _ids(created: Sequence[Pending], definition: Definition) -> dict[str, str]:
+    found = {each.urn: each.id or definition.resource_id(each.type, each.inputs) for each in created}
+    return {urn: id_ for urn, id_ in found.items() if id_}
 
 
 def _names(pending: Sequence[Pending]) -> str:

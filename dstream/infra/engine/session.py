@@ -100,6 +100,7 @@ class Session:
         except StackNotFoundError:
             return None
         record = StackRecord(json.loads(exported))
+        self._definition.see_ids(record.ids)
         self._write_settings(record.stack_settings)
         return record
 

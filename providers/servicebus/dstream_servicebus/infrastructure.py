@@ -7,7 +7,8 @@ azure and Pulumi: used only by lifecycle commands.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -45,6 +46,7 @@ _NAMING = frozenset(
 )
 _SIZES = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 _MB = 1 << 20
+_SUBSCRIPTION = re.compile(r"/subscriptions/([^/]+)/", re.IGNORECASE)
 
 
 def definition(config: Config, *, import_existing: bool, is_made: bool = True) -> Definition:
@@ -61,7 +63,6 @@ def _definition(config: Config, spec: ServiceBusSpec) -> Definition:
         defined,
         spec=as_document(spec),
         where=_where(spec),
-        resource_id=partial(_resource_id, spec),
         config_path_of=partial(config_path_of, config),
         naming=_NAMING,
         holds=_holds,
@@ -84,10 +85,18 @@ def _continued(
 
 def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
     namespace = _ExistingNamespace()
+    subscription = _Subscription(spec.subscription_id or os.environ.get("ARM_SUBSCRIPTION_ID", ""))
     unrecorded = UnrecordedResources()
+
+    def program() -> None:
+        see = None if subscription.id else subscription.see
+        arm_program(spec, see_namespace=namespace.see, see_subscription=see, unrecorded=unrecorded)()
+
     return Definition(
-        program=arm_program(spec, see_namespace=namespace.see, unrecorded=unrecorded),
+        program=program,
         spec={},
+        resource_id=lambda kind, inputs: resource_id(kind, inputs, subscription.id),
+        see_ids=subscription.see_ids,
         unrecorded=unrecorded,
         plugins={"azure-native": version("pulumi-azure-native")},  # the plugin of the program's classes
         engine_config=stack_config(spec),
@@ -117,6 +126,7 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
     return Definition(
         program=entities_program(spec, exists=resources.exists, unrecorded=unrecorded),
         spec={},
+        resource_id=resource_id,
         unrecorded=unrecorded,
         attached={PACKAGE: resources},
         contents=lambda steps, run: contents_of_topics(steps, administration),
@@ -135,6 +145,21 @@ class _ExistingNamespace:
     def see(self, tier: str, capacity: int | None) -> None:
         self.tier = next((each for each in get_args(Tier) if each == tier), None)
         self.capacity = capacity
+
+
+@dataclass(slots=True)
+class _Subscription:
+    """The Azure subscription: as configured, as recorded, or that of the credentials, such as those of `az login`."""
+
+    id: str
+
+    def see(self, id_: str) -> None:
+        self.id = id_
+
+    def see_ids(self, ids: Collection[str]) -> None:
+        for each in ids:
+            if not self.id and (match := _SUBSCRIPTION.match(each)):
+                self.id = match[1]
 
 
 def _query_namespace(administration: Callable[[], ServiceBusAdministrationClient]) -> _ExistingNamespace:
@@ -161,10 +186,6 @@ def _where(spec: ServiceBusSpec) -> str:
     """E.g. 'sb-retail (rg-retail)'; empty if only a connection string is set."""
     namespace = spec.namespace.name if spec.namespace else ""
     return f"{namespace} ({spec.resource_group.name})" if spec.resource_group else namespace
-
-
-def _resource_id(spec: ServiceBusSpec, resource_type: str, inputs: Mapping[str, Any]) -> str | None:
-    return resource_id(resource_type, inputs, spec.subscription_id or os.environ.get("ARM_SUBSCRIPTION_ID", ""))
 
 
 def _holds(step: Step) -> int:

@@ -46,10 +46,10 @@ def test_places_are_searched_in_order(tmp_path: Path) -> None:
     environ["DSTREAM_PULUMI"] = str(named.parent)
     assert found()[0] == named
     environ["DSTREAM_PULUMI"] = ""
-    assert found() == (on_path, "3.210.0", "PATH")
-    environ["PATH"] = ""
     assert found() == (tested, ENGINE_VERSION, "~/.dstream/pulumi")
     tested.unlink()
+    assert found() == (on_path, "3.210.0", "PATH")
+    environ["PATH"] = ""
     assert found()[:2] == (newest, "3.300.10")
     newest.unlink()
     (own / "v3.300.9" / "bin" / "pulumi").unlink()
