@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TextIO
 
-import click
 import msgspec
 
-from dstream.cli.view.plan import Paint, Widths, progress_line
+from dstream.cli.view.plan import Paint, Widths, progress_line, under_way_line
 from dstream.cli.view.progress import RunLog
 from dstream.cli.view.words import cut
 from dstream.errors import DStreamError
@@ -20,6 +19,8 @@ from dstream.host import LifecycleEvents
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Diagnostic, Resource
 from dstream.streams import ReaderGone
+
+_REDRAW_S = 1.0
 
 
 class CommandLog(Protocol):
@@ -30,6 +31,9 @@ class CommandLog(Protocol):
     def say(self, text: str) -> None:
         """Tell the user something about the command itself."""
 
+    def begin(self, doing: str) -> None:
+        """Called when the tasks start; `doing`: what they do, for display while they report no steps."""
+
     def expect(self, resources: Sequence[ListedResource]) -> None:
         """Called with the planned resources before they change."""
 
@@ -38,7 +42,8 @@ class CommandLog(Protocol):
 
 
 class LifecycleLog:
-    """Writes lines of text, or JSON events if `log_format` is json. Steps in progress are shown only on a terminal.
+    """Writes lines of text, or JSON events if `log_format` is json. A terminal also shows the steps under way, in a
+    line that is redrawn in place.
 
     `task_width`: columns for the task's name on each line; 0: there is only one task.
     """
@@ -55,17 +60,49 @@ class LifecycleLog:
         self._lock = threading.Lock()
         self._drawn = False
         self.widths = Widths()
+        self._doing = ""
+        self._began_s = 0.0
+        self._under_way: dict[tuple[str, str, str], Resource] = {}
+        self._planned = 0
+        self._ended = 0
+        self._is_over = threading.Event()
+        self._redrawing: threading.Thread | None = None
 
     def of(self, task: str) -> LifecycleEvents:
         return _TaskLog(self, task)
 
     def expect(self, resources: Sequence[ListedResource]) -> None:
         self.widths = Widths.of(resources)
+        self._planned = sum(each.op != "same" for each in resources)
+
+    def begin(self, doing: str) -> None:
+        self._doing, self._began_s = doing, time.monotonic()
+        if self.in_place:
+            self._is_over.clear()
+            self._redrawing = threading.Thread(target=self._redraw, name="progress", daemon=True)
+            self._redrawing.start()
 
     def end(self) -> None:
+        if self._redrawing is not None:
+            self._is_over.set()
+            self._redrawing.join()
+            self._redrawing = None
         with self._lock:
+            self._under_way.clear()
             self._erase()
             self._stream.flush()
+
+    def step(self, task: str, resource: Resource) -> None:
+        """Note that a step has started or ended."""
+        with self._lock:
+            key = (task, resource.type, resource.name)
+            if resource.phase == "started":
+                self._began_s = self._began_s or time.monotonic()
+                self._under_way[key] = resource
+                self._draw()
+            else:
+                self._under_way.pop(key, None)
+                self._ended += resource.op != "same"
 
     def say(self, text: str) -> None:
         with self._lock:
@@ -82,21 +119,36 @@ class LifecycleLog:
         """The terminal's columns that a task's line may take."""
         return self._log.columns() - self._task_width
 
-    def line(self, task: str, text: str, *, stays: bool = True) -> None:
-        """Write a line. With `stays` false, the next line replaces it, and it is shown only on a terminal."""
+    def line(self, task: str, text: str) -> None:
         with self._lock:
             self._erase()
             if self._task_width:
                 first, *below = text.split("\n")
                 text = self.paint(f"{task:<{self._task_width}}", None) + first
                 text = "\n".join([text, *(" " * self._task_width + line for line in below)])
-            if stays:
-                self._stream.write(text + "\n")
-            elif self.in_place:
-                fitting = cut(click.unstyle(text), self._log.columns())
-                self._stream.write(fitting if fitting.endswith("…") else text)
-                self._drawn = True
+            self._stream.write(text + "\n")
+            self._draw()
             self._stream.flush()
+
+    def _redraw(self) -> None:
+        while not self._is_over.wait(_REDRAW_S):
+            with self._lock:
+                self._draw()
+
+    def _draw(self) -> None:
+        if not self.in_place:
+            return
+        self._erase()
+        elapsed_s = time.monotonic() - self._began_s
+        if self._under_way:
+            text = under_way_line(list(self._under_way.values()), self._ended, self._planned, elapsed_s)
+        elif self._redrawing is not None and elapsed_s >= _REDRAW_S:
+            text = f"  {self._doing} · {elapsed_s:.0f}s"
+        else:
+            return
+        self._stream.write(cut(text, self._log.columns()))
+        self._stream.flush()
+        self._drawn = True
 
     def _erase(self) -> None:
         if self._drawn:
@@ -122,12 +174,13 @@ class _TaskLog:
         if resource.phase == "started":
             self._begun_s[key] = time.monotonic()
         elapsed_s = time.monotonic() - self._begun_s[key] if key in self._begun_s else None
-        if self._all.for_people:
-            columns = self._all.columns if self._all.in_place else None
-            line = progress_line(resource, elapsed_s, self._all.widths, self._all.paint, columns)
-            self._all.line(self._task, line, stays=resource.phase != "started")
-        else:
+        if not self._all.for_people:
             self._log_resource(resource, elapsed_s)
+            return
+        self._all.step(self._task, resource)
+        if resource.phase != "started":
+            columns = self._all.columns if self._all.in_place else None
+            self._all.line(self._task, progress_line(resource, elapsed_s, self._all.widths, self._all.paint, columns))
 
     def diagnostic(self, diagnostic: Diagnostic) -> None:
         if not self._all.for_people:
@@ -168,6 +221,9 @@ class EventStream:
 
     def say(self, text: str) -> None:
         self.write("log", level="info", name="command.stopping", fields={"message": text})
+
+    def begin(self, doing: str) -> None:
+        pass
 
     def end(self) -> None:
         pass

@@ -35,6 +35,12 @@ _CANCELLING: dict[LifecycleName, str] = {
     "init": _FINISHING,
     "destroy": _FINISHING,
 }
+_DOING: dict[LifecycleName, str] = {
+    "plan": "planning",
+    "status": "reading the actual state",
+    "init": "checking the plan",
+    "destroy": "checking the plan",
+}
 _AT_ONCE = max(4, os.cpu_count() or 1)
 """Maximum number of concurrent tasks; the engine limits the resources of each."""
 
@@ -69,14 +75,17 @@ class Request:
         """Return one answer per task, in order. The first signal cancels all tasks, the second kills them."""
         tasks = self.tasks if tasks is None else tasks
         stop = StopRequest()
+        log.begin(_DOING[command])
         # A child's parent-death signal is tied to the thread that started it; the pool's threads outlive all children.
-        with (
-            stopped_by_signals(partial(self._stop, stop), log.say, _CANCELLING[command]),
-            ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool,
-        ):
-            futures = [pool.submit(self._ask, task, command, options_of(task.name), log, stop) for task in tasks]
-            answers = [future.result() for future in futures]
-        log.end()
+        try:
+            with (
+                stopped_by_signals(partial(self._stop, stop), log.say, _CANCELLING[command]),
+                ThreadPoolExecutor(_AT_ONCE, "lifecycle") as pool,
+            ):
+                futures = [pool.submit(self._ask, task, command, options_of(task.name), log, stop) for task in tasks]
+                answers = [future.result() for future in futures]
+        finally:
+            log.end()
         return answers if needs_infrastructure else [_without_infrastructure(answer) for answer in answers]
 
     def refuse_declared_twice(self, options: Options) -> None:

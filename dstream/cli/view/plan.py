@@ -115,10 +115,10 @@ def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
 def progress_line(
     resource: Resource, elapsed_s: float | None, widths: Widths, paint: Paint, columns: int | None = None
 ) -> str:
-    """Show that a step of init or destroy has started or ended. `widths`: of the planned resources. `columns`: at which
-    the cause of a failure wraps; None: no wrapping.
+    """Show that a step of init or destroy has ended. `widths`: of the planned resources. `columns`: at which the cause
+    of a failure wraps; None: no wrapping.
     """
-    mark = "!" if resource.phase == "failed" else "✓" if resource.phase == "done" else MARKS[resource.op]
+    mark = "!" if resource.phase == "failed" else "✓"
     mark, name = f"{mark:<{widths.mark}}", _name(resource, widths)
     took = "" if elapsed_s is None else f"{elapsed_s:.1f}s"
     if resource.phase == "failed":
@@ -126,9 +126,17 @@ def progress_line(
         is_short = not columns or len(head) + 3 + len(resource.note) <= columns
         lines = [f"{head}   {resource.note}".rstrip()] if is_short else [head, *folded(resource.note, _INDENT, columns)]
         return "\n".join(paint(line, "red") for line in lines)
-    if resource.phase == "done":
-        return f"  {paint(mark, 'green')} {name}   {DONE[resource.op]:<{_DONE_WIDTH}}   {took}".rstrip()
-    return f"  {paint(mark, _COLORS.get(resource.op))} {name}   {_DOING[resource.op]}"
+    return f"  {paint(mark, 'green')} {name}   {DONE[resource.op]:<{_DONE_WIDTH}}   {took}".rstrip()
+
+
+def under_way_line(under_way: Sequence[Resource], ended: int, planned: int, elapsed_s: float) -> str:
+    """'  3 of 10 · 12s · creating orders, returns; deleting audit'. The names come last, where they may be cut."""
+    by_op: dict[Operation, list[str]] = {}
+    for each in under_way:
+        by_op.setdefault(each.op, []).append(each.name)
+    doing = "; ".join(f"{_DOING[op]} {', '.join(names)}" for op, names in by_op.items())
+    counted = [f"{ended:,} of {planned:,}"] if planned else []
+    return "  " + " · ".join([*counted, f"{elapsed_s:.0f}s", doing])
 
 
 def result_line(resources: Sequence[ListedResource], elapsed_s: float) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
+
+import pytest
 
 from dstream.cli.lifecycle.log import CommandLog, EventStream, LifecycleLog
 from dstream.cli.view.plan import painter
+from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Diagnostic, Resource
+from tests.running import wait_until
 
 
 class Terminal(io.StringIO):
@@ -47,7 +52,7 @@ def test_without_a_terminal_only_finished_steps_are_shown() -> None:
 def test_on_a_terminal_the_current_step_is_shown_and_replaced() -> None:
     stream = Terminal()
     report(log_to(stream))
-    assert "creating\r\x1b[K  ✓ queue  orders" in stream.getvalue()
+    assert "· creating orders\r\x1b[K  ✓ queue  orders" in stream.getvalue()
 
 
 def test_with_several_tasks_each_line_names_its_task() -> None:
@@ -76,7 +81,23 @@ def test_a_provider_log_line_clears_the_current_step_first() -> None:
     log = log_to(stream)
     log.of("t").resource(Resource("started", "create", "orders", "test:Queue"))
     log.of("t").log("info", "looked", task="t")
-    assert "creating\r\x1b[K20" in stream.getvalue()
+    assert "· creating orders\r\x1b[K20" in stream.getvalue()
+
+
+def test_a_terminal_shows_what_is_under_way_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dstream.cli.lifecycle.log._REDRAW_S", 0.01)
+    stream = Terminal()
+    log = log_to(stream)
+    log.expect([ListedResource(name, "test:Queue", "create") for name in ("a", "b", "c")])
+    log.begin("checking the plan")
+    wait_until(lambda: "checking the plan · 0s" in stream.getvalue(), "the first redrawing")
+    for name in ("a", "b"):
+        log.of("t").resource(Resource("started", "create", name, "test:Queue"))
+    assert re.search(r"  0 of 3 · \d+s · creating a, b", stream.getvalue())
+    log.of("t").resource(Resource("done", "create", "a", "test:Queue"))
+    assert re.search(r"  1 of 3 · \d+s · creating b$", stream.getvalue())
+    log.end()
+    assert stream.getvalue().endswith("creating b\r\x1b[K")
 
 
 def test_the_event_stream_has_every_protocol_event() -> None:

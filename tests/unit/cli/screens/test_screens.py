@@ -98,7 +98,7 @@ def init(tasks: Sequence[str]) -> Callable[[int], str]:
         terminal = Terminal()
         width = max(map(len, tasks)) if len(tasks) > 1 else 0
         log = LifecycleLog(terminal, level="info", log_format="text", paint=PLAIN, task_width=width)
-        log.expect(CREATED)
+        log.expect(CREATED * len(tasks))
         for each in [(task, created) for task in tasks for created in CREATED]:
             report_creation(log, *each)
         log.of(tasks[0]).diagnostic(Diagnostic("the namespace is in tier Basic", name="orders"))

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from dstream.cli.view.plan import Widths, drift_view, painter, plan_view, progress_line, result_line
+from dstream.cli.view.plan import Widths, drift_view, painter, plan_view, progress_line, result_line, under_way_line
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Difference, Resource
 
@@ -65,12 +65,6 @@ def test_drift_shows_recorded_and_actual_values() -> None:
 
 
 def test_progress_shows_finished_and_failed_steps() -> None:
-    assert progress_line(Resource("started", "create", "orders", QUEUE), None, WIDTHS, PLAIN).split() == [
-        "+",
-        "queue",
-        "orders",
-        "creating",
-    ]
     assert progress_line(Resource("done", "update", "returns", QUEUE), 0.94, WIDTHS, PLAIN).split() == [
         "✓",
         "queue",
@@ -80,6 +74,16 @@ def test_progress_shows_finished_and_failed_steps() -> None:
     ]
     failed = progress_line(Resource("failed", "create", "audit", QUEUE, note="quota"), 0.1, WIDTHS, PLAIN)
     assert failed.split() == ["!", "queue", "audit", "failed", "quota"]
+
+
+def test_the_steps_under_way_are_named_with_what_is_done_and_how_long_it_takes() -> None:
+    under_way = [
+        Resource("started", "create", "orders", QUEUE),
+        Resource("started", "delete", "audit", QUEUE),
+        Resource("started", "create", "returns", QUEUE),
+    ]
+    assert under_way_line(under_way, 3, 1000, 12.4) == "  3 of 1,000 · 12s · creating orders, returns; deleting audit"
+    assert under_way_line(under_way[:1], 0, 0, 0) == "  0s · creating orders"
 
 
 def test_a_result_counts_finished_and_failed_steps() -> None:
