@@ -56,9 +56,6 @@ def test_init_resumes_after_the_disk_was_full(stage: Stage, small_disk: Path) ->
         assert "init" in error["hint"]
         refused = stage("init").error
         assert (refused["code"], "0.0 MB" in refused["message"]) == ("infra.disk_full", True)
-        assert stage("plan").diagnostics == [
-            "an earlier command was interrupted while changing q2; `dstream init` resumes"
-        ]
 
     assert set(stage("init").ops) == set(stage.queues)
     assert stage.world.calls == ["create q1", "create q2", "create q3"], "something was created twice"
