@@ -28,6 +28,8 @@ from dstream.sdk._infrastructure import Operation
 T = TypeVar("T")
 
 _POLL_S = 0.2
+_LONGEST_POLL_S = 30.0
+"""For remote backends: only the engine can see their locks, and each attempt repeats the whole preview."""
 _RACES = 5
 """Retries after a lock race: the engine may reject both of two simultaneous attempts (pulumi/pkg/backend/diy/lock.go).
 """
@@ -134,7 +136,13 @@ class Commands:
             if not self._has_work(preview, record):
                 return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
             self._begun = True
-            up = self._session.up(refresh=refresh, plan_file=plan_file, on_step=self._progress, resumed=self._looked_up)
+            has_drifted = any(each.op != "same" for each in preview.verdicts)  # else there is nothing new to read
+            up = self._session.up(
+                refresh=refresh and has_drifted,
+                plan_file=plan_file,
+                on_step=self._progress,
+                resumed=self._looked_up,
+            )
         if not self._options.target:
             self._session.note_converged(digest(self._definition.spec))
         done = self._with_renewed(preview.steps, up.steps)
@@ -253,6 +261,7 @@ class Commands:
         self._session.check_space()
         deadline = time.monotonic() + self._options.lock_timeout_s
         races = 0
+        patience_s = _POLL_S
         while True:
             self._context.check()
             self._remove_dead_locks()
@@ -273,7 +282,9 @@ class Commands:
             if who not in self._told:
                 self._told.add(who)
                 self._context.diagnostic("info", f"waiting for {who}")
-            self._context.stop.wait(_POLL_S + random.uniform(0, _POLL_S))
+            self._context.stop.wait(patience_s + random.uniform(0, _POLL_S))
+            if self._session.place.folder is None:
+                patience_s = min(patience_s * 2, _LONGEST_POLL_S)
 
     def _remove_dead_locks(self) -> None:
         for each in remove_dead(self._session.place):
