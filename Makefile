@@ -37,13 +37,14 @@ demo: setup ## Run DStream end to end on the sandbox
 test: setup ## Run all tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not soak"
 
-check: setup ## Check lint, types, import graph, spelling, prose, commit subjects
+check: setup ## Check lint, types, import graph, spelling, prose, commit subjects, the example workflow
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/unit/test_import_graph.py tests/unit/test_public_names.py tests/unit/test_prose.py tests/unit/test_links.py
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.hcl' '*.yml' '*.template' Makefile ':!tests')
 	@./tools/check-commit-subjects
+	@./tools/check-workflows $(BIN)/actionlint
 
 bench: setup ## Measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench

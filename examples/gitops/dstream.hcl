@@ -26,8 +26,9 @@ task "orders" {
   output {
     provider = "servicebus"
     config {
-      connection_string = env("ASB_CONNECTION_STRING")
-      queue             = "orders-${var.env}"
+      resource_group = env("ASB_RESOURCE_GROUP") # rg-retail
+      namespace      = env("ASB_NAMESPACE")      # sb-retail; without a connection string, `run` signs in to it with Entra ID
+      queue          = "orders-${var.env}"
     }
   }
 }

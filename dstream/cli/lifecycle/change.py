@@ -13,6 +13,7 @@ import msgspec
 from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.lifecycle.guard import refuse_data_loss, refuse_unconfirmed, without_running_streams
 from dstream.cli.lifecycle.plan_file import Command, PlanFile, read_plan, refuse_foreign, refuse_moved
+from dstream.cli.lifecycle.replan import refuse_unplanned
 from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
 from dstream.cli.options import Options
@@ -36,6 +37,8 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     report = CommandReport(command, options, flags, tasks=request.names, stack=request.project.stack)
     plans = _plans(command, flags, request, report, file, options.again)
     report.plans(plans)
+    if file and flags.plan_file and flags.replan:
+        plans = refuse_unplanned(file, flags.plan_file, plans, options.again, all_tasks=file.options.all_tasks)
     if not flags.allow_data_loss and not request.exit_code(plans):
         plans = refuse_data_loss(command, plans, options.again)
     if flags.allow_data_loss and not request.exit_code(plans):
@@ -71,6 +74,8 @@ def _plans(
         return request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
     assert flags.plan_file is not None
     refuse_foreign(file, flags.plan_file, command, request.project, request.names, again)
+    if flags.replan:
+        return request.ask("plan", lambda _: flags.lifecycle(), report.log)
     refuse_moved(file, request.project, request.names, again)
     return file.answers(request.names)
 

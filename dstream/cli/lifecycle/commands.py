@@ -52,9 +52,10 @@ def plan(flags: Flags, options: Options) -> int:
     epilog="\b\nExamples:\n"
     "  dstream init orders\n"
     "  dstream init orders --yes --lock-timeout 5m\n"
-    "  dstream init --plan plan.json --yes"
+    "  dstream init --plan plan.json --yes\n"
+    "  dstream init --plan plan.json --replan --yes"
 )
-@with_flags("plan_file", "refresh", "import_", "lock_timeout", "allow_data_loss", "confirm", "yes")
+@with_flags("plan_file", "replan", "refresh", "import_", "lock_timeout", "allow_data_loss", "confirm", "yes")
 def init(flags: Flags, options: Options) -> int:
     """Create or update the infrastructure of each TASK: show the plan, ask for confirmation, apply it."""
     return change("init", flags, options)

@@ -40,6 +40,7 @@ class Flags:
     out: Path | None = None
     show: Path | None = None
     plan_file: Path | None = None
+    replan: bool = False
 
     def lifecycle(self, *, destroy: bool = False) -> LifecycleOptions:
         """Return the options sent to the provider."""
@@ -66,6 +67,8 @@ class Flags:
             raise click.UsageError(
                 "A plan file cannot be combined with --all, --destroy, --import, --no-refresh or --target."
             )
+        if self.replan and not self.plan_file:
+            raise click.UsageError("--replan requires --plan.")
         if self.out and self.show:
             raise click.UsageError("Use either --out (writes a plan) or --show (reads one), not both.")
         if sum((options.as_json, self.json_stream, self.markdown == STDOUT)) > 1:
@@ -135,6 +138,11 @@ _FLAGS: dict[str, Callable[[Any], Any]] = {
         type=_PATH,
         metavar="FILE",
         help="Apply this saved plan; fail if anything has changed since.",
+    ),
+    "replan": click.option(
+        "--replan",
+        is_flag=True,
+        help="With --plan: plan again, and apply the new plan if the saved one contains all of its changes.",
     ),
 }
 

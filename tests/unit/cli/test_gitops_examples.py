@@ -1,9 +1,13 @@
-"""The pipelines in examples/gitops are valid YAML, and the CLI accepts every `dstream` command in them and the docs."""
+"""The pipelines in examples/gitops fit their services' schemas, and the CLI accepts each `dstream` command in them and
+the docs. `make check` runs actionlint on the GitHub workflow; tests/e2e/gitops runs the pipelines."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,7 @@ ROOT = Path(__file__).parent.parent.parent.parent
 EXAMPLES = ROOT / "examples" / "gitops"
 PIPELINES = ["azure-pipelines.yml", "github-actions.yml", "gitlab-ci.yml"]
 PAGES = ["docs/guides/gitops.md", "docs/reference/cli-json.md", "README.md"]
-LINE = re.compile(r"^\s*(?:- )?(?:run: |script: |\$ )?(dstream .+)$", re.MULTILINE)
+LINE = re.compile(r"^\s*(?:- )?(?:run: |script: |\$ )?(?:exec )?(dstream .+)$", re.MULTILINE)
 END = re.compile(r"\s*(\|\||&&|;|\||>|#).*$")
 
 
@@ -72,6 +76,24 @@ def test_the_cli_accepts_every_command_of_a_pipeline(name: str) -> None:
         accept(line)
 
 
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("azure-pipelines.yml", "azure-pipelines"),
+        ("github-actions.yml", "github-workflows"),
+        ("gitlab-ci.yml", "gitlab-ci"),
+    ],
+)
+def test_a_pipeline_fits_its_services_schema(name: str, schema: str, tmp_path: Path) -> None:
+    # Azure's schema describes scalars as text, as its parser reads them.
+    loader = yaml.BaseLoader if schema == "azure-pipelines" else yaml.SafeLoader
+    document = tmp_path / "pipeline.json"
+    document.write_text(json.dumps(yaml.load((EXAMPLES / name).read_text().replace("\non:", '\n"on":'), loader)))
+    command = ["--regex-variant", "nonunicode", "--builtin-schema", f"vendor.{schema}", str(document)]
+    done = subprocess.run([sys.executable, "-m", "check_jsonschema", *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_pipeline_plans_applies_that_plan_and_checks_for_drift(name: str) -> None:
     lines = lines_of(strings(yaml.safe_load((EXAMPLES / name).read_text())))
@@ -103,7 +125,8 @@ def test_the_example_configuration_loads_for_each_stack() -> None:
     environ = {
         "DSTREAM_BACKEND_URL": "azblob://dstream-infra?storage_account=retail",
         "DSTREAM_SECRETS_PROVIDER": "azurekeyvault://retail.vault.azure.net/keys/dstream",
-        "ASB_CONNECTION_STRING": "Endpoint=sb://x;SharedAccessKeyName=k;SharedAccessKey=s",
+        "ASB_RESOURCE_GROUP": "rg-retail",
+        "ASB_NAMESPACE": "sb-retail",
     }
     for stack in ("dev", "prod"):
         project = load(EXAMPLES / "dstream.hcl", variables={"env": stack}, environ=environ)

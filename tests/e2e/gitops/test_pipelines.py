@@ -1,0 +1,187 @@
+"""Every shell step of the example pipelines runs, for pull requests, merges and schedules, in the services' order."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.gitops.forge import Forge
+from tests.e2e.gitops.pipelines import EXAMPLES, AzurePipelines, GitHub, GitLab, Pipeline, Repository, cancel
+from tests.running import BIN, Sandbox, wait_until
+
+Start = Callable[..., Pipeline]
+SERVICES = [GitHub, GitLab, AzurePipelines]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    forge = Forge(tmp_path / "forge")
+    forge.folder.mkdir()
+    with forge.serve() as address:
+
+        def start(service: type[Pipeline], env: dict[str, str]) -> Pipeline:
+            return service(tmp_path, Repository(tmp_path / "repository"), forge, address, env)
+
+        yield start
+
+
+class Cheap:
+    """A project whose infrastructure is a file, so that the commands are fast. One HCL file per task."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.env = {"PATH": f"{BIN}:/usr/bin:/bin", "DSTREAM_CONFIG": "."}
+
+    def task(self, name: str, **settings: Any) -> str:
+        resources = json.dumps({name: settings}).replace(":", " =")
+        return f"""\
+task "{name}" {{
+  input {{
+    provider = "counter"
+  }}
+  output {{
+    provider = "test_infrastructure"
+    config {{
+      file      = "{self._file}.{name}.json"
+      resources = {resources}
+      slow      = {{ "init:{name}" = env("SLOW", "0s") }}
+    }}
+  }}
+}}
+"""
+
+    def world(self, name: str) -> dict[str, Any]:
+        path = Path(f"{self._file}.{name}.json")
+        return json.loads(path.read_text()) if path.exists() else {"real": {}, "recorded": {}}
+
+    def real(self, name: str) -> Any:
+        return self.world(name)["real"].get(name)
+
+    def set_real(self, name: str, **settings: Any) -> None:
+        Path(f"{self._file}.{name}.json").write_text(json.dumps({**self.world(name), "real": {name: settings}}))
+
+    def is_being_changed(self, name: str) -> bool:
+        return Path(f"{self._file}.{name}.lock").exists()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_pipeline_reviews_applies_and_reports(service: type[Pipeline], start: Start, tmp_path: Path) -> None:
+    project = Cheap(tmp_path / "world")
+    pipeline = start(service, project.env)
+    repository, forge = pipeline.repository, pipeline.forge
+
+    # A pull request has one comment, which is edited.
+    first = repository.propose(orders=project.task("orders", size=1))
+    assert pipeline.review(first).code == 0
+    first = repository.push(first, orders=project.task("orders", size=1, sessions=True))
+    assert pipeline.review(first).code == 0
+    (comment,) = forge.comments(first.number)
+    assert comment.startswith("<!-- dstream:plan:dev -->\n### DStream plan · stack `dev` · 1 create")
+    assert "sessions" in comment
+
+    # An invalid configuration fails the job and keeps the comment.
+    broken = repository.propose(audit=project.task("audit").replace("counter", "no_such_provider"))
+    assert pipeline.review(broken).code == 3
+    assert forge.comments(broken.number) == []
+
+    # Two pull requests race: the plan of the second one is stale when its turn comes.
+    second = repository.propose(returns=project.task("returns", size=1))
+    assert pipeline.review(second).code == 0
+    first, second = repository.merge(first), repository.merge(second)
+    pipeline.approve(first)
+    pipeline.approve(second)
+    assert pipeline.apply(first).code == 0
+    assert project.real("orders") == {"size": 1, "sessions": True}
+    applied = pipeline.apply(second)
+    assert (applied.code, project.real("returns")) == (0, {"size": 1})
+
+    # Drift is reported once and updated.
+    project.set_real("orders", size=77, sessions=True)
+    for _ in range(2):
+        drift = pipeline.nightly()
+        assert drift.code == (2 if service is AzurePipelines else 0)
+    if service is not AzurePipelines:
+        (issue,) = forge.issues
+        assert "drift in 1 of 2" in issue
+        assert "size: 77 actual" in issue
+
+    # What the approved plan does not contain is refused, and applied after its own approval.
+    third = repository.propose(orders=project.task("orders", size=77, sessions=True, color="red"))
+    assert pipeline.review(third).code == 0
+    third = repository.merge(third)
+    pipeline.approve(third)
+    project.set_real("orders", size=78, sessions=True)
+    refused = pipeline.apply(third)
+    assert refused.code == 5
+    assert "update orders (size → 77)" in refused.output
+    assert project.real("orders")["size"] == 78
+    assert pipeline.approve_main().code == 0
+    assert project.real("orders") == {"size": 77, "sessions": True, "color": "red"}
+    if service is GitHub:
+        (_, result) = forge.comments(third.number)
+        assert "(`plan.unplanned`)" in result
+
+
+@pytest.mark.parametrize("service", [GitHub, AzurePipelines])
+def test_a_cancelled_job_ends_cleanly_and_can_be_run_again(
+    service: type[Pipeline], start: Start, tmp_path: Path
+) -> None:
+    project = Cheap(tmp_path / "world")
+    pipeline = start(service, project.env)
+    request = pipeline.repository.propose(orders=project.task("orders", size=1))
+    assert pipeline.review(request).code == 0
+    request = pipeline.repository.merge(request)
+    pipeline.approve(request)
+
+    def cancel_init(shell: subprocess.Popen[str]) -> None:
+        if " init " in (tmp_path / "scripts" / "step.sh").read_text():
+            wait_until(lambda: project.is_being_changed("orders"), "init to start")
+            cancel(shell)
+
+    pipeline.on_start = cancel_init
+    pipeline.env["SLOW"] = "1h"
+    cancelled = pipeline.apply(request)
+    assert cancelled.code == 130, cancelled.output
+    assert project.real("orders") is None
+    pipeline.on_start = lambda _: None
+    pipeline.env["SLOW"] = "0s"
+    assert pipeline.apply(request).code == 0
+    assert project.real("orders") == {"size": 1}
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        GitHub,
+        pytest.param(GitLab, marks=pytest.mark.soak),
+        pytest.param(AzurePipelines, marks=pytest.mark.soak),
+    ],
+)
+def test_the_example_runs_as_it_is(service: type[Pipeline], start: Start, sandbox: Sandbox, tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    record.mkdir()
+    env = {
+        **sandbox.env,
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "DSTREAM_BACKEND_URL": record.as_uri(),
+        "DSTREAM_SECRETS_PROVIDER": "passphrase",
+    }
+    pipeline = start(service, env)
+    request = pipeline.repository.propose(dstream=(EXAMPLES / "dstream.hcl").read_text())
+    assert pipeline.review(request).code == 0
+    (comment,) = pipeline.forge.comments(request.number)
+    assert "| ➕ | `orders-prod` | queue |" in comment
+    request = pipeline.repository.merge(request)
+    pipeline.approve(request)
+    applied = pipeline.apply(request)
+    assert applied.code == 0, applied.output
+    assert sandbox.active_messages("orders-prod") == 0
+    assert (record / ".pulumi" / "stacks" / "orders" / "prod.json").exists()
+    nightly = pipeline.nightly()
+    assert nightly.code == 0, nightly.output
