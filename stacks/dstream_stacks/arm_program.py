@@ -7,7 +7,7 @@ selects the queue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dstream_stacks import resource_ids as ids
@@ -126,7 +126,7 @@ class _Program:
             group.name,
             resource_group_name=group.name,
             location=group.location or None,
-            tags=self._spec.tags or None,
+            tags=self._tags(group),
             opts=self._options(group, ids.RESOURCE_GROUP, group.name, {}),
         ).name
 
@@ -142,12 +142,16 @@ class _Program:
             resource_group_name=group,
             namespace_name=namespace.name,
             location=namespace.location or None,
-            tags=self._spec.tags or None,
+            tags=self._tags(namespace),
             **self._typed(namespace_inputs(namespace)),
-            # Azure turns zone redundancy on by itself (pulumi-azure-native, pull request 4210): that is not drift.
-            opts=self._options(namespace, ids.NAMESPACE, namespace.name, {}, ignored=["zoneRedundant"]),
+            opts=self._options(namespace, ids.NAMESPACE, namespace.name, {}, ignored=_unmanaged(namespace)),
         )
         return made.name, made.service_bus_endpoint
+
+    def _tags(self, kept: Kept) -> Mapping[str, str] | None:
+        """Without tags, the engine cannot keep the ignored ones."""
+        keeps_some = any(path.startswith(("tags.", "tags[")) for path in kept.ignore_changes)
+        return self._spec.tags or ({} if keeps_some else None)
 
     def _endpoint(self, found: Any) -> Any:
         if found.sku is not None:
@@ -181,7 +185,7 @@ class _Program:
         return _arguments(typed)
 
     def _options(
-        self, kept: Kept, resource_type: str, name: str, path: Mapping[str, str], *, ignored: list[str] | None = None
+        self, kept: Kept, resource_type: str, name: str, path: Mapping[str, str], *, ignored: Sequence[str] = ()
     ) -> pulumi.ResourceOptions:
         import pulumi
 
@@ -191,7 +195,7 @@ class _Program:
         return pulumi.ResourceOptions(
             protect=kept.protect,
             retain_on_delete=kept.retain_on_delete,
-            ignore_changes=ignored,
+            ignore_changes=[*ignored, *kept.ignore_changes] or None,
             delete_before_replace=True,  # the names are fixed, so both cannot exist at the same time
             replace_on_changes=_REPLACING.get(resource_type.rpartition(":")[2]),
             import_=self._id_if_exists(resource_type, path) if imports else None,
@@ -214,6 +218,15 @@ class _Program:
         from dstream_stacks.azure_lookup import exists_in_azure
 
         return (self._given_exists or exists_in_azure)(resource_type, resource_id)
+
+
+def _unmanaged(namespace: Namespace) -> list[str]:
+    """The namespace's properties whose actual value stays.
+
+    Azure turns zone redundancy on by itself (pulumi-azure-native, pull request 4210). If publicNetworkAccess is unset,
+    azure-native's class sets it to Enabled (3.29.0, namespace.py), which would open an imported private namespace.
+    """
+    return ["zoneRedundant", *["publicNetworkAccess"] * (namespace.public_network_access is None)]
 
 
 def _arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:

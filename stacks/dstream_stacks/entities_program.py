@@ -63,6 +63,7 @@ def _options(spec: ServiceBusSpec, each: Declaration, exists: Exists, lookups: L
     return pulumi.ResourceOptions(
         protect=each.kept.protect,
         retain_on_delete=each.kept.retain_on_delete,
+        ignore_changes=list(each.kept.ignore_changes) or None,
         delete_before_replace=True,  # the names are fixed, so both cannot exist at the same time
         import_=resource_id if imports and exists(_type(each), resource_id) else None,
     )

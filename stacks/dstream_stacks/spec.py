@@ -33,6 +33,8 @@ class Kept(_Value, frozen=True, kw_only=True):
     """Leave it in place when it is removed from the spec or destroyed."""
     import_: bool = msgspec.field(default=False, name="import")
     """Import it if it already exists."""
+    ignore_changes: tuple[str, ...] = ()
+    """Property paths in Azure whose changes are neither drift nor undone: `sku.capacity`, `tags.team`."""
 
 
 class ResourceGroup(Kept, frozen=True, kw_only=True):

@@ -5,12 +5,12 @@ Omits the stack itself, providers, and the two halves of a replacement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dstream.infra.plan.step import PropertyChange, Step
-from dstream.infra.plan.values import at, leaves, properties
+from dstream.infra.plan.values import at, is_within, leaves, properties
 from dstream.sdk._infrastructure import Operation
 
 if TYPE_CHECKING:
@@ -68,10 +68,19 @@ class FailedCreation:
 
 
 class EngineEvents:
-    """Takes the events of one command in order, and calls `on_step` with each resource's progress."""
+    """Takes the events of one command in order, and calls `on_step` with each resource's progress.
 
-    def __init__(self, on_step: Callable[[Step, Phase, str], None] = lambda *_: None) -> None:
+    `ignored`: recorded property paths, by URN, whose changes are not drift. The engine leaves this to the resource
+    providers (pulumi, resource/deploy/step_generator.go, diffResource), and azure-native does not do it.
+    """
+
+    def __init__(
+        self,
+        on_step: Callable[[Step, Phase, str], None] = lambda *_: None,
+        ignored: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._on_step = on_step
+        self._ignored = ignored or {}
         self._steps: dict[str, Step] = {}
         self._verdicts: dict[str, Step] = {}
         self._reading: set[str] = set()
@@ -125,7 +134,7 @@ class EngineEvents:
         if metadata.urn in self._reading:
             self._reading.discard(metadata.urn)
             if not _is_internal(metadata.urn):
-                self._verdicts[metadata.urn] = _verdict(metadata)
+                self._verdicts[metadata.urn] = _verdict(metadata, self._ignored.get(metadata.urn, ()))
         elif _type_of(metadata.urn) == _STACK:
             if metadata.new is not None and metadata.new.outputs:
                 self.outputs = properties(metadata.new.outputs)
@@ -219,19 +228,20 @@ def _real(old: StepEventStateMetadata | None, new: StepEventStateMetadata | None
     return {}
 
 
-def _verdict(metadata: StepEventMetadata) -> Step:
+def _verdict(metadata: StepEventMetadata, ignored: Sequence[str]) -> Step:
     """Return the drift: `old` is recorded, `new` is actual and absent for a deleted resource."""
+    diff = [each for each in _detailed(metadata) if not any(is_within(each.path, path) for path in ignored)]
+    has_drift = bool(metadata.detailed_diff) or metadata.op == "update"
+    operation: Operation = "same"
     if metadata.new is None:
-        operation: Operation = "delete"
-    elif metadata.detailed_diff or metadata.op == "update":
+        operation = "delete"
+    elif has_drift and (diff or not ignored):
         operation = "update"
-    else:
-        operation = "same"
     state = metadata.new or metadata.old
     return Step(
         urn=metadata.urn,
         op=operation,
-        diff=tuple(_detailed(metadata)) if operation == "update" else (),
+        diff=tuple(diff) if operation == "update" else (),
         id=(state.id if state else "") or "",
         inputs=properties(state.inputs if state else None),
         outputs=properties(metadata.new.outputs) if metadata.new is not None else {},

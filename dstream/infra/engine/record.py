@@ -61,6 +61,11 @@ class StackRecord:
         return [each["id"] for each in self._resources if each.get("id") and not _is_internal(each)]
 
     @property
+    def ignored(self) -> Mapping[str, Sequence[str]]:
+        """The property paths whose changes the program ignores, by URN."""
+        return {each["urn"]: each["ignoreChanges"] for each in self._resources if each.get("ignoreChanges")}
+
+    @property
     def is_initialised(self) -> bool:
         """Whether the program has run at least once."""
         return bool(self._resources)

@@ -80,6 +80,7 @@ class Session:
         death_signal = signal.SIGKILL if ports else signal.SIGINT
         self._command = EngineCommand(engine, stop, death_signal, place.record_file)
         self._broken: Exception | None = None
+        self._ignored: Mapping[str, Sequence[str]] = {}
 
     def use(self, definition: Definition) -> None:
         """Continue with another definition of the same stack."""
@@ -102,6 +103,7 @@ class Session:
         record = StackRecord(json.loads(exported))
         self._definition.see_ids(record.ids)
         self._write_settings(record.stack_settings)
+        self._ignored = record.ignored
         return record
 
     def check_space(self) -> None:
@@ -283,7 +285,7 @@ class Session:
                 done.append(step)
             on_step(step, phase, why)
 
-        events = EngineEvents(note)
+        events = EngineEvents(note, self._ignored)
         self._broken = None
 
         def on_event(event: EngineEvent) -> None:

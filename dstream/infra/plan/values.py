@@ -70,6 +70,12 @@ def parts(path: str) -> list[str | int]:
     return found
 
 
+def is_within(path: str, of: str) -> bool:
+    """Whether the property is the one at the path `of`, or inside it: `tags.team` is within `tags`."""
+    outer = parts(of)
+    return parts(path)[: len(outer)] == outer
+
+
 def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each property that is not an object, with its path; lists stay whole."""
     for key, item in value.items():

@@ -12,6 +12,7 @@ from dstream_stacks.spec import Queue, Subscription, Topic
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus import limits
 from dstream_servicebus.config import Config
+from dstream_servicebus.ignored import ignored_paths
 from dstream_servicebus.infrastructure_settings import EntitySettings, SubscriptionSettings
 from dstream_servicebus.namespace_settings import tier_of
 
@@ -28,6 +29,9 @@ def queue_spec(config: Config, name: str) -> Queue:
         | {"sessions": sessions(config, settings, path(config, name, "sessions"))}
         | _duplicate_detection(config, settings),
         **kept(config, settings),
+        ignore_changes=ignored_paths(
+            "queue", config.mode, settings.ignore_changes, path(config, name, "ignore_changes")
+        ),
     )
 
 
@@ -39,6 +43,9 @@ def topic_spec(config: Config, name: str, subscriptions: tuple[Subscription, ...
         subscriptions=subscriptions,
         **spec_fields("topic", settings) | _duplicate_detection(config, settings),
         **kept(config, settings),
+        ignore_changes=ignored_paths(
+            "topic", config.mode, settings.ignore_changes, path(config, name, "ignore_changes")
+        ),
     )
 
 
@@ -49,6 +56,9 @@ def subscription_fields(config: Config, settings: SubscriptionSettings, where: s
         **spec_fields("subscription", settings),
         "sessions": sessions(config, settings, f"{where}.sessions"),
         **kept(config, settings),
+        "ignore_changes": ignored_paths(
+            "subscription", config.mode, settings.ignore_changes, f"{where}.ignore_changes"
+        ),
     }
 
 

@@ -22,12 +22,16 @@ _Positive = Annotated[float, Meta(gt=0)]
 _Protect = Annotated[bool | None, Meta(description="refuse to delete or replace it; default: the output's")]
 _Retain = Annotated[bool | None, Meta(description="leave it in place on destroy; default: the output's")]
 _Import = Annotated[bool | None, Meta(description="import it if it already exists; default: the output's")]
+_IgnoreChanges = Annotated[
+    list[str] | None, Meta(description='settings that others change, e.g. ["max_delivery_count"]; left as they are')
+]
 
 
 class _Kept(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     protect: _Protect = None
     retain_on_delete: _Retain = None
     import_: _Import = msgspec.field(default=None, name="import")
+    ignore_changes: _IgnoreChanges = None
 
 
 if TYPE_CHECKING:
@@ -134,6 +138,12 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     disable_local_auth: Annotated[bool | None, Meta(description="refuse keys: Entra ID only")] = None
     public_network_access: PublicNetworkAccess | None = None
     tags: Annotated[dict[str, str], Meta(description="tags of the resource group and namespace, if created")] = {}
+    ignore_changes: Annotated[
+        list[str] | None,
+        Meta(
+            description='settings of the namespace that others change, e.g. ["sku.capacity", "tags"]; left as they are'
+        ),
+    ] = None
 
     entity: Annotated[EntitySettings, Meta(description="settings of all the task's queues or topics")] = msgspec.field(
         default_factory=EntitySettings

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dstream_stacks.ignorable import ignores
 from dstream_stacks.properties import Tier
 from dstream_stacks.spec import Namespace, ResourceGroup
 
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus import limits
 from dstream_servicebus.config import Config, either
+from dstream_servicebus.ignored import ignored_paths
 
 _OF_A_NEW_NAMESPACE = (
     "premium_messaging_partitions",
     "zone_redundant",
     "minimum_tls_version",
     "public_network_access",
+    "ignore_changes",
 )
 _OF_ARM_ONLY = (
     "create_resource_group",
@@ -72,6 +75,7 @@ def resource_group_of(config: Config) -> ResourceGroup | None:
         protect=config.protect or (config.create_resource_group and config.protect_namespace),
         retain_on_delete=config.retain_on_delete,
         import_=config.import_,
+        ignore_changes=tuple(path for path in _ignored(config) if ignores(["tags"], path)),
     )
 
 
@@ -104,6 +108,7 @@ def namespace_of(config: Config) -> Namespace | None:
         protect=config.protect or (config.create_namespace and config.protect_namespace),
         retain_on_delete=config.retain_on_delete,
         import_=config.import_,
+        ignore_changes=_ignored(config),
     )
 
 
@@ -147,6 +152,10 @@ def _check_premium(config: Config) -> None:
             hint="Set namespace and credential instead of connection.",
             config_path="connection",
         )
+
+
+def _ignored(config: Config) -> tuple[str, ...]:
+    return ignored_paths("namespace", config.mode, config.ignore_changes, "ignore_changes")
 
 
 def _check_location(config: Config, why: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dstream_stacks.ignorable import ignores
 from dstream_stacks.inputs import namespace_inputs
 from dstream_stacks.resource_ids import NAMESPACE
 from dstream_stacks.spec import Mode, ServiceBusSpec
@@ -61,9 +62,10 @@ def _check_namespace(spec: ServiceBusSpec, recorded: Sequence[Recorded]) -> None
             continue
         old, new = each.inputs, namespace_inputs(wanted)
         old_tier, new_tier = (old.get("sku") or {}).get("name") or "Standard", new["sku"]["name"]
-        if (old_tier == "Premium") != (new_tier == "Premium"):
+        if (old_tier == "Premium") != (new_tier == "Premium") and not ignores(wanted.ignore_changes, "sku.name"):
             raise _fixed("sku", old_tier, new_tier)
-        if new_tier == "Premium" and _partitions(old) != _partitions(new):
+        keeps_partitions = ignores(wanted.ignore_changes, "premiumMessagingPartitions")
+        if new_tier == "Premium" and _partitions(old) != _partitions(new) and not keeps_partitions:
             raise _fixed("premium_messaging_partitions", _partitions(old), _partitions(new))
         if wanted.zone_redundant and old.get("zoneRedundant") is not True:
             raise _fixed("zone_redundant", "off", "on")

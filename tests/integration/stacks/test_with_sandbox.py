@@ -14,6 +14,7 @@ from dstream_stacks.spec import (
     AuthorizationRule,
     CorrelationFilter,
     Namespace,
+    PublicNetworkAccess,
     Queue,
     ResourceGroup,
     Rule,
@@ -23,6 +24,8 @@ from dstream_stacks.spec import (
 )
 from pulumi.automation.errors import CommandError
 
+from dstream.infra.engine.events import EngineEvents
+from dstream.infra.engine.record import StackRecord
 from tests.integration.engine import Stack
 from tests.integration.sandbox_azure.azure_process import AzureProcess
 
@@ -130,3 +133,42 @@ def test_existing_entities_are_imported_and_the_others_created(azure: AzureProce
     assert done.pop("update") == 1
     assert done == {"import": 1, "create": 5 + 1}
     assert engine.apply(arm_program(wanted), refresh=True) == {"same": 6 + 1}
+
+
+def test_ignored_changes_stay_and_an_imported_private_namespace_stays_private(
+    azure: AzureProcess, tmp_path: Path
+) -> None:
+    def spec(
+        queue: Queue, capacity: int, access: PublicNetworkAccess | None, ignored: tuple[str, ...]
+    ) -> ServiceBusSpec:
+        namespace = Namespace(
+            name="sb-private",
+            create=True,
+            location="westeurope",
+            tier="Premium",
+            capacity=capacity,
+            public_network_access=access,
+            ignore_changes=ignored,
+        )
+        return ServiceBusSpec(
+            resource_group=ResourceGroup(name="sandbox"), namespace=namespace, queues=(queue,), import_existing=True
+        )
+
+    theirs = Stack(tmp_path / "theirs", {"azure-native": azure.ready["azure_port"]})
+    theirs.apply(arm_program(spec(Queue(name="ignoring", max_delivery_count=4), 1, "Disabled", ())))
+
+    ours = Stack(tmp_path / "ours", {"azure-native": azure.ready["azure_port"]})
+    wanted = spec(
+        Queue(name="ignoring", max_delivery_count=7, ignore_changes=("maxDeliveryCount",)), 2, None, ("sku.capacity",)
+    )
+    assert ours.apply(arm_program(wanted)) == {"import": 2, "create": 1}  # the values of `theirs` stay
+    assert ours.recorded("sb-private")["inputs"]["publicNetworkAccess"] == "Disabled"
+    assert ours.recorded("sb-private")["inputs"]["sku"]["capacity"] == 1
+    assert ours.recorded("ignoring")["inputs"]["maxDeliveryCount"] == 4
+
+    theirs.apply(arm_program(spec(Queue(name="ignoring", max_delivery_count=5), 4, "Disabled", ())), refresh=True)
+    drift = EngineEvents(ignored=StackRecord({"deployment": ours.stack.export_stack().deployment}).ignored)
+    ours.stack.preview_refresh(on_event=drift.take)
+    assert {each.name: each.op for each in drift.verdicts} == {"ignoring": "same", "sb-private": "same"}
+    assert ours.apply(arm_program(wanted), refresh=True) == {"same": 3}
+    assert ours.recorded("sb-private")["inputs"]["sku"]["capacity"] == 4

@@ -357,3 +357,41 @@ def test_a_created_namespace_and_group_are_protected_unless_switched_off() -> No
         assert made.resource_group is not None
         assert (made.namespace.protect, made.resource_group.protect) == (protects, protects)
         assert made.queues[0].protect is False
+
+
+def test_ignored_changes_belong_to_the_namespace_an_entity_or_a_subscription() -> None:
+    made = topics(
+        create_namespace=True,
+        create_resource_group=True,
+        location="westeurope",
+        ignore_changes=["capacity", "tags.policy"],
+        entity={"ignore_changes": ["max_size"]},
+        subscriptions=[{"name": "audit", "ignore_changes": ["maxDeliveryCount"]}],
+    )
+    assert made.namespace is not None
+    assert made.resource_group is not None
+    assert made.namespace.ignore_changes == ("sku.capacity", "tags.policy")
+    assert made.resource_group.ignore_changes == ("tags.policy",)
+    assert made.topics[0].ignore_changes == ("maxSizeInMegabytes",)
+    assert made.topics[0].subscriptions[0].ignore_changes == ("maxDeliveryCount",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        ({"create_namespace": True, "location": "x", "ignore_changes": ["capcity"]}, "ignore_changes"),
+        ({"entity": {"ignore_changes": ["capcity"]}}, "entity.ignore_changes"),
+        ({"entities": {"orders": {"ignore_changes": ["capcity"]}}}, "entities.orders.ignore_changes"),
+    ],
+)
+def test_an_unknown_property_to_ignore_is_refused_with_the_valid_names(settings: dict[str, Any], path: str) -> None:
+    with pytest.raises(ConfigError, match='no property "capcity" to ignore') as refused:
+        spec(**settings)
+    assert refused.value.code == "servicebus.unknown_property"
+    assert refused.value.config_path == path
+    assert "Valid names:" in (refused.value.hint or "")
+
+
+def test_an_existing_namespace_has_no_changes_to_ignore() -> None:
+    with pytest.raises(ConfigError, match="ignore_changes only applies to a namespace that DStream creates"):
+        spec(ignore_changes=["tags"])

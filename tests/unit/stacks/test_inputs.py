@@ -18,7 +18,7 @@ from dstream_stacks.inputs import (
     subscription_inputs,
     topic_inputs,
 )
-from dstream_stacks.spec import Namespace, Queue, Subscription, Topic
+from dstream_stacks.spec import Kept, Namespace, Queue, Subscription, Topic
 from hypothesis import given
 from hypothesis import strategies as st
 from pulumi_azure_native import resources, servicebus
@@ -65,7 +65,7 @@ def test_a_written_duration_is_exact_to_the_millisecond(milliseconds: int) -> No
     ids=["queue", "topic", "subscription", "namespace"],
 )
 def test_every_setting_of_a_spec_reaches_azure(value: Any, written: dict[str, Any], fields: type[Any]) -> None:
-    not_settings = {"name", "create", "location", "protect", "retain_on_delete", "import_", "subscriptions", "rules"}
+    not_settings = {"name", "create", "location", "subscriptions", "rules", *Kept.__struct_fields__}
     settings = [field.name for field in msgspec.structs.fields(fields) if field.name not in not_settings]
     in_sku = {"tier", "capacity"} & set(settings)
 

@@ -37,6 +37,8 @@ def _by_type(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     text = str(field.type)
     if field.type is str:
         return names
+    if "tuple[str" in text:
+        return st.lists(names, max_size=2).map(tuple)
     if field.type is bool:
         return st.booleans()
     choices = {

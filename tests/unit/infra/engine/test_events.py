@@ -15,13 +15,13 @@ from dstream.infra.plan.step import Step
 RECORDED = Path(__file__).parent / "recorded"
 
 
-def replayed(name: str) -> tuple[EngineEvents, list[tuple[str, str, str]]]:
+def replayed(name: str, ignored: dict[str, list[str]] | None = None) -> tuple[EngineEvents, list[tuple[str, str, str]]]:
     reported: list[tuple[str, str, str]] = []
 
     def on_step(step: Step, phase: str, why: str) -> None:
         reported.append((step.name, phase, why))
 
-    events = EngineEvents(on_step)
+    events = EngineEvents(on_step, ignored)
     for line in (RECORDED / f"{name}.jsonl").read_text().splitlines():
         events.take(EngineEvent.from_json(json.loads(line)))
     return events, reported
@@ -60,6 +60,14 @@ def test_a_refresh_shows_recorded_and_actual_values() -> None:
     ]
     assert found["q1"].outputs["messages"] == 12
     assert found["q2"].outputs == {}
+
+
+def test_ignored_changes_are_no_drift() -> None:
+    urn = next(each.urn for each in replayed("drift")[0].verdicts if each.name == "q1")
+    some = steps(replayed("drift", {urn: ["size", "tags.team"]})[0].verdicts)["q1"]
+    assert (some.op, [each.path for each in some.diff]) == ("update", ["tags.y"])
+    none = steps(replayed("drift", {urn: ["size", "tags"]})[0].verdicts)["q1"]
+    assert (none.op, none.diff) == ("same", ())
 
 
 def test_a_plan_goes_from_actual_to_desired_values() -> None:
