@@ -8,7 +8,7 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi demo test check bench fuzz soak hcl-reference screens clean
+.PHONY: help setup tools odbc pulumi azurite demo test check bench fuzz soak hcl-reference screens clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,7 +23,7 @@ $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/p
 	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
 	@touch $@
 
-tools: odbc pulumi ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI
+tools: odbc pulumi azurite ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite
 
 odbc:
 	@ldconfig -p 2>/dev/null | grep -q 'libodbc\.so\.2' || ./tools/install-libodbc2
@@ -31,10 +31,13 @@ odbc:
 pulumi:
 	@./tools/install-pulumi
 
+azurite:
+	@./tools/install-azurite
+
 demo: setup ## Run DStream end to end on the sandbox
 	@$(BIN)/dstream demo
 
-test: setup ## Run all tests
+test: setup azurite ## Run all tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not soak"
 
 check: setup ## Check lint, types, import graph, spelling, prose, commit subjects, the example workflow
@@ -53,7 +56,7 @@ fuzz: setup ## Run coverage-guided fuzzing of framing and handshake for FUZZ_S s
 	@$(BIN)/uv sync -q --locked --inexact --group fuzz --python $(BIN)/python
 	@$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
 
-soak: setup ## Run the tests that are too slow for the suite
+soak: setup azurite ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
 
 hcl-reference: ## Record what HashiCorp's HCL makes of the snippets in tests/unit/config/reference (needs Go)

@@ -74,10 +74,22 @@ _SHORTEST = 4
 _SHORTEST_STORED = 8
 """A log position contains many short runs of digits that may equal a short secret."""
 
+_IN_ENVIRONMENT = (
+    *("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "ARM_CLIENT_SECRET", "ARM_OIDC_TOKEN", "AZURE_CLIENT_SECRET"),
+    *("AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONNECTION_STRING"),
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOOGLE_CREDENTIALS"),
+)
+"""Variables that the Pulumi engine, its backends and azure-native read."""
+
 _LARGE_STORED = 16 * 1024
 _DEEPEST = 64
 
 ErrorT = TypeVar("ErrorT", bound=DStreamError)
+
+
+def environment_secrets(environ: Mapping[str, str]) -> set[str]:
+    """Return the credentials of the Pulumi engine in the environment; shorter ones would match everywhere."""
+    return {value for name in _IN_ENVIRONMENT if len(value := environ.get(name, "")) >= _SHORTEST_STORED}
 
 
 class _Texts:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dstream.errors import ConfigError, SourceLocation
-from dstream.redact import MASK, Redactor, is_secret_name, source_line
+from dstream.redact import MASK, Redactor, environment_secrets, is_secret_name, source_line
 
 CONNECTION = "Server=db1,1433;Database=Sales;User Id=reader;Password=p@ss word{1};Encrypt=yes"
 SAS = "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=abc+/def==;EntityPath=q"
@@ -202,3 +202,14 @@ def test_the_placeholder_of_a_hint_is_kept() -> None:
     hint = 'ODBC string, "server=...;user id=...;password=...;database=..." or pwd=...'
     assert Redactor().text(hint) == hint
     assert Redactor().text("password=...x; pwd=....") == "password=***; pwd=***"
+
+
+def test_credentials_of_the_engine_in_the_environment_are_hidden() -> None:
+    environ = {
+        "PULUMI_ACCESS_TOKEN": "pul-0123456789",
+        "AZURE_STORAGE_KEY": "a2V5a2V5a2V5",
+        "PULUMI_CONFIG_PASSPHRASE": "abc",
+    }
+    redactor = Redactor(secrets=environment_secrets({**environ, "PATH": "/usr/local/bin"}))
+    text = "token pul-0123456789, key a2V5a2V5a2V5, abc in /usr/local/bin"
+    assert redactor.text(text) == f"token {MASK}, key {MASK}, abc in /usr/local/bin"

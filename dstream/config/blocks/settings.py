@@ -59,12 +59,20 @@ def _infrastructure(reader: BodyReader) -> InfrastructureSettings:
 
 
 def _stack(inner: BodyReader) -> str | None:
-    """Validate the stack name, which is part of file and folder names and must not lead outside."""
+    """Validate the stack name, which is part of file and folder names and must not lead outside.
+
+    Pulumi Cloud's stacks belong to an organization: `acme/prod`.
+    """
     stack, attribute = inner.text("stack"), inner.attribute("stack")
     if stack is None or attribute is None:
         return None
-    if not stack or not all(char.isalnum() or char in "-_." for char in stack) or stack.strip(".") == "":
-        hint = "Use letters, digits, '-', '_' and '.'."
+    parts = stack.split("/")
+    if len(parts) > 2 or not all(map(_is_name, parts)):
+        hint = "Use letters, digits, '-', '_' and '.'; for Pulumi Cloud also ORGANIZATION/STACK."
         inner.complain("config.type", "invalid stack name", attribute.value.at, hint)
         return None
     return stack
+
+
+def _is_name(text: str) -> bool:
+    return text.strip(".") != "" and all(char.isalnum() or char in "-_." for char in text)

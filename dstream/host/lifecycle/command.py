@@ -5,6 +5,7 @@ The provider's last line is the result; its exit code and a closed stdin are ign
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ from dstream.protocol.messages import (
     decode_control,
     encode,
 )
-from dstream.redact import Redactor
+from dstream.redact import Redactor, environment_secrets
 
 _ROW_BEGINS = (b'{"data":', b'{"metadata":', b'{"Data":', b'{"Metadata":')
 ResourceT = TypeVar("ResourceT", Resource, ListedResource)
@@ -57,7 +58,7 @@ def run_lifecycle(
     Raises NoInfrastructure or another ConfigError before writing to a provider that does not support the command, and
     DStreamError if the provider breaks the protocol or dies. A failure that the provider reports is in the outcome.
     """
-    redactor = Redactor(secrets=job.output.secrets, configs=(job.output.config,))
+    redactor = Redactor(secrets=job.output.secrets | environment_secrets(os.environ), configs=(job.output.config,))
     try:
         try:
             return _Command(job, events, redactor, stop, clock).go(is_certain_of_hello=False)

@@ -39,7 +39,7 @@ from dstream.host.run.notes import Mailbox, Wake
 from dstream.host.run.report import RunReport
 from dstream.host.run.restarts import MOST_CRASHES, RestartSchedule
 from dstream.protocol.messages import Role
-from dstream.redact import Redactor
+from dstream.redact import Redactor, environment_secrets
 from dstream.state import FileStore, StoredState, TaskLock
 
 
@@ -58,7 +58,8 @@ def run_task(
     further pair, run.finished at the end. Raises DStreamError with redacted texts; by then both processes are gone and
     everything acknowledged is stored. `Interrupted` never escapes: an interrupted run returns with `drained` false.
     """
-    redactor = Redactor(secrets=job.input.secrets | job.output.secrets, configs=(job.input.config, job.output.config))
+    secrets = job.input.secrets | job.output.secrets | environment_secrets(os.environ)
+    redactor = Redactor(secrets=secrets, configs=(job.input.config, job.output.config))
     report = RunReport(job.task, events, redactor, clock=clock, now=now, progress_every_s=job.progress_every_s)
     try:
         store = FileStore(job.state_dir, job.stack, job.task)

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from dstream.protocol.messages import Infrastructure
 
 _FILE = "file://"
+_BACKENDS = (_FILE, "azblob://", "s3://", "gs://", "postgres://", "https://", "http://")
+"""The engine takes any other URL for an address of Pulumi Cloud."""
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _LOOKS_HASHED = re.compile(r".*-[0-9a-f]{8}")
 _PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"
 _PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"
+_CREDENTIALS = "PULUMI_CREDENTIALS_PATH"
+"""The folder of `credentials.json` (pulumi/sdk/go/common/workspace/creds.go)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,11 @@ class StackLocation:
     secrets_provider: str | None = None
     is_chosen: bool = False
     """Whether the user chose the backend, by `backend_url` or PULUMI_BACKEND_URL."""
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether this is Pulumi Cloud, which has organizations and keeps secrets itself."""
+        return self.backend_url.startswith(("http://", "https://"))
 
     @property
     def folder(self) -> Path | None:
@@ -74,7 +83,10 @@ class StackLocation:
 
 
 def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> StackLocation:
-    """Return where the task's stack is recorded. Raises ConfigError `infra.no_work_dir`."""
+    """Return where the task's stack is recorded.
+
+    Raises ConfigError `infra.no_work_dir`, `infra.unknown_backend`, `infra.no_organizations`.
+    """
     if not infrastructure.work_dir:
         raise ConfigError(
             "infra.no_work_dir",
@@ -85,14 +97,21 @@ def place_of(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Stac
     project = project_name(infrastructure.task or "task")
     url = infrastructure.backend_url or environ.get("PULUMI_BACKEND_URL") or ""
     backend_url = _absolute(url, work_dir) if url else (work_dir.parent.parent).as_uri()
-    return StackLocation(
-        project,
-        infrastructure.stack or "dev",
-        work_dir,
-        backend_url,
-        infrastructure.secrets_provider,
-        is_chosen=bool(url),
-    )
+    if not backend_url.startswith(_BACKENDS):
+        raise ConfigError(
+            "infra.unknown_backend",
+            f'unknown backend "{backend_url}"',
+            hint=f"Use a URL that starts with {', '.join(_BACKENDS[:-2])} or https:// (Pulumi Cloud).",
+        )
+    stack = infrastructure.stack or "dev"
+    place = StackLocation(project, stack, work_dir, backend_url, infrastructure.secrets_provider, is_chosen=bool(url))
+    if "/" in stack and not place.is_cloud:
+        raise ConfigError(
+            "infra.no_organizations",
+            f'stack "{stack}" names an organization, but the record is in {backend_url}',
+            hint=f'Set backend_url = "https://api.pulumi.com", or stack = "{stack.rpartition("/")[2]}".',
+        )
+    return place
 
 
 def project_name(task: str) -> str:
@@ -124,6 +143,7 @@ def engine_environment(
         "PULUMI_HOME": environ.get("PULUMI_HOME") or str(home_of(environ) / ".dstream" / "pulumi" / "home"),
         "PULUMI_BACKEND_URL": place.backend_url,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        **(_credentials(environ) if place.is_cloud else {}),
         **(_passphrase(place, environ) if opens_record else {}),
     }
     if own or kept:
@@ -145,6 +165,17 @@ def _absolute(url: str, work_dir: Path) -> str:
     return Path(os.path.normpath(Path.cwd() / path)).as_uri()
 
 
+def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """Let the engine find an existing `pulumi login`, although it has its own home.
+
+    With PULUMI_ACCESS_TOKEN, it would store that token there (pulumi/pkg/backend/httpstate, Login).
+    """
+    folder = home_of(environ) / ".pulumi"
+    if any(environ.get(name) for name in ("PULUMI_HOME", "PULUMI_ACCESS_TOKEN", _CREDENTIALS)):
+        return {}
+    return {_CREDENTIALS: str(folder)} if (folder / "credentials.json").exists() else {}
+
+
 def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, str]:
     if environ.get(_PASSPHRASE):
         return {_PASSPHRASE: environ[_PASSPHRASE]}
@@ -154,8 +185,8 @@ def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, s
         return {}
     file = place.passphrase_file
     if file is None:
-        if place.backend_url.startswith(("http://", "https://")):
-            return {}  # Pulumi Cloud keeps the secrets itself
+        if place.is_cloud:
+            return {}
         raise ConfigError(
             "infra.no_passphrase",
             f"no passphrase to encrypt the record in {place.backend_url}",

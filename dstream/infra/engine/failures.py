@@ -34,6 +34,7 @@ _NEEDS_TARGET = re.compile(
     r"|depends on '\S+::(?P<dependency>[^']+)' which was)"
 )
 """pulumi/sdk/go/common/diag/errors.go, 2013 and 2014"""
+_NO_LOGIN = re.compile(r"PULUMI_ACCESS_TOKEN must be set")
 _NOT_AUTHORISED = re.compile(
     r"(?i)\b(?:status(?: ?code)?[:=]? ?|http )?40[13]\b|AuthorizationFailed|AuthenticationFailed"
     r"|InvalidAuthenticationToken|LinkedAuthorizationFailed"
@@ -184,6 +185,12 @@ def _of(text: str, message: str, cause: EngineProblem, protect_setting: Callable
             "infra.no_plugin",
             message,
             hint="Check the network and the proxy settings, or install the plugin in PULUMI_HOME.",
+        )
+    if _NO_LOGIN.search(text):
+        return AuthError(
+            "infra.not_signed_in",
+            "not signed in to Pulumi Cloud",
+            hint="Run `pulumi login`, or set PULUMI_ACCESS_TOKEN.",
         )
     if _NOT_AUTHORISED.search(text) and not _QUOTA.search(text):
         return AuthError("infra.not_authorised", message)

@@ -24,6 +24,7 @@ from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackA
 from dstream.errors import DStreamError, SystemFault
 from dstream.infra.definition import Definition
 from dstream.infra.engine.attachments import served
+from dstream.infra.engine.backend_failures import backend_failure
 from dstream.infra.engine.cli import Engine, find_engine
 from dstream.infra.engine.command import EngineCommand
 from dstream.infra.engine.environment import StackLocation, engine_environment, place_of
@@ -215,7 +216,10 @@ class Session:
             work_dir = Path(folder, "work")
             state.mkdir()
             asked = self._asked if definition is None else replace(self._asked, targets=())
-            place = replace(self.place, work_dir=work_dir, backend_url=state.as_uri(), secrets_provider=None)
+            stack = self.place.stack.rpartition("/")[2]  # folders have no organizations
+            place = replace(
+                self.place, stack=stack, work_dir=work_dir, backend_url=state.as_uri(), secrets_provider=None
+            )
             environ = {**self._environ, "PULUMI_CONFIG_PASSPHRASE": "of a temporary stack"}
             session = Session(
                 place, definition or self._definition, asked, self.engine, self._ports, environ, self._stop, self._warn
@@ -348,6 +352,8 @@ class Session:
             # A RunError is a message for the user; its type would add nothing.
             name = "" if isinstance(self._broken, RunError) else f"{type(self._broken).__name__}: "
             return SystemFault("infra.program", f"the program failed: {name}{self._broken}")
+        if of_backend := backend_failure(result.stderr, self.place.backend_url):
+            return of_backend
         of = self._definition
         return failure(result.stderr, events.problems, of.config_path_of, of.protect_setting, resumes=bool(done))
 

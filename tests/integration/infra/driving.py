@@ -152,6 +152,7 @@ class Stage:
 
     folder: Path
     task: str = "orders"
+    stack: str = "dev"
     env: Mapping[str, str] = field(default_factory=dict)
     backend_url: str | None = None
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -208,7 +209,7 @@ class Stage:
             "config": {"cloud": str(self.cloud), "queues": self.queues, **self.more},
             "infrastructure": {
                 "task": self.task,
-                "stack": "dev",
+                "stack": self.stack,
                 "work_dir": str(self.infra / self.task / "dev"),
                 "backend_url": self.backend_url,
             },

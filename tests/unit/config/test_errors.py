@@ -244,7 +244,16 @@ BLOCKS = [
         "a stack name that is a path",
         'dstream {\n  infrastructure {\n    stack = ▸".."\n  }\n}',
         "config.type",
-        "invalid stack name Use letters, digits, '-', '_' and '.'.",
+        "invalid stack name Use letters, digits, '-', '_' and '.'; for Pulumi Cloud also ORGANIZATION/STACK.",
+    ),
+    *(
+        Case(
+            f"a stack name with {what}",
+            f'dstream {{\n  infrastructure {{\n    stack = ▸"{name}"\n  }}\n}}',
+            "config.type",
+            "invalid stack name",
+        )
+        for what, name in (("two slashes", "a/b/c"), ("no organization", "/prod"), ("a path", "../prod"))
     ),
     Case(
         "an unknown setting of dstream", "dstream {\n  ▸stat {\n  }\n}", "config.unknown_block", 'Did you mean "state"?'

@@ -104,3 +104,40 @@ def test_attached_providers_are_added_to_the_environments_own(tmp_path: Path) ->
     other = environment(place(tmp_path), {}, plugins={"azure-native"})
     assert "PULUMI_DEBUG_PROVIDERS" not in other
     assert "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION" not in other
+
+
+def in_cloud(tmp_path: Path, stack: str = "acme/prod", url: str = "https://api.pulumi.com") -> StackLocation:
+    return place_of(Infrastructure("orders", stack, str(tmp_path / "infra" / "orders" / "x"), url), {})
+
+
+def test_only_pulumi_cloud_has_organizations(tmp_path: Path) -> None:
+    assert in_cloud(tmp_path).stack == "acme/prod"
+    with pytest.raises(ConfigError, match=r'"acme/prod" names an organization') as caught:
+        in_cloud(tmp_path, url="azblob://x")
+    assert caught.value.code == "infra.no_organizations"
+    assert 'stack = "prod"' in caught.value.hint
+
+
+def test_an_existing_login_to_pulumi_cloud_is_found(tmp_path: Path) -> None:
+    home, cloud = tmp_path / "home", in_cloud(tmp_path)
+    variable = "PULUMI_CREDENTIALS_PATH"
+    assert variable not in environment(cloud, {"HOME": str(home)})
+    (home / ".pulumi").mkdir(parents=True)
+    (home / ".pulumi" / "credentials.json").write_text("{}")
+    assert environment(cloud, {"HOME": str(home)})[variable] == str(home / ".pulumi")
+    for own in ("PULUMI_HOME", "PULUMI_ACCESS_TOKEN", variable):
+        assert variable not in environment(cloud, {"HOME": str(home), own: "/own"})
+    assert variable not in environment(place(tmp_path), {"HOME": str(home)})  # the engine would log in to the folder
+
+
+@pytest.mark.parametrize("url", ["s3://retail?region=eu-west-1", "gs://retail", "azblob://retail?storage_account=x"])
+def test_a_bucket_needs_a_passphrase_or_a_secrets_provider(tmp_path: Path, url: str) -> None:
+    assert place(tmp_path, url).backend_url == url
+    with pytest.raises(ConfigError, match="no passphrase"):
+        environment(place(tmp_path, url))
+    assert environment(place(tmp_path, url, "awskms://alias/dstream"))["PULUMI_BACKEND_URL"] == url
+
+
+def test_a_mistyped_backend_is_not_taken_for_pulumi_cloud(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown backend"):
+        place(tmp_path, "s4://retail")
