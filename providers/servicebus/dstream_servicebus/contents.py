@@ -73,7 +73,7 @@ def _in_group(manager: AzureManager, group_id: str) -> Iterator[Content]:
             yield Content(each["id"], "namespace", each["name"])
             yield from _in_namespace(manager, each["id"], f"{each['name']}/")
         else:
-            yield Content(each["id"], each["type"], each["name"], None)
+            yield Content(each["id"], each["type"], each["name"])
 
 
 def _in_namespace(manager: AzureManager, namespace_id: str, prefix: str = "") -> Iterator[Content]:
