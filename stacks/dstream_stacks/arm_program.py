@@ -1,8 +1,8 @@
 """Mode `arm`: the Pulumi program that declares a spec as resources of Azure Resource Manager.
 
 A resource's logical name is the entity's own: queue `orders`, subscription `events/audit`, rule `events/audit/eu`,
-authorization rule `orders/sender`; their types keep the URNs distinct. Resources have no parents, so `**::orders`
-selects the queue.
+authorization rule `orders/sender`, role assignment `orders/Sender/PRINCIPAL`; their types keep the URNs distinct.
+Resources have no parents, so `**::orders` selects the queue.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Program:
         see_namespace: SeeNamespace,
         unrecorded: Unrecorded | None,
     ) -> None:
-        from pulumi_azure_native import resources, servicebus
+        from pulumi_azure_native import authorization, resources, servicebus
 
         self._spec = spec
         self._group_spec = group
@@ -85,6 +85,7 @@ class _Program:
         self._given_exists = exists
         self._see_namespace = see_namespace
         self._lookups = Lookups(unrecorded, self._exists)
+        self._authorization = authorization
         self._resources = resources
         self._servicebus = servicebus
         self._subscription_id = spec.subscription_id
@@ -94,14 +95,17 @@ class _Program:
 
         group = self._resource_group()
         namespace, endpoint = self._namespace(group)
-        place = {"resource_group_name": group, "namespace_name": namespace}
+        place = {"resourceGroupName": group, "namespaceName": namespace}
         references = References()
         publisher = authorization_rule(self._spec.publisher) if self._spec.publisher else None
         for each in declarations(self._spec):
-            made = self._entity(each, {**place, **_arguments(references.parents(each))}, references)
+            if each.kind == "RoleAssignment":
+                self._role_assignment(each, {**place, **references.parents(each)})
+                continue
+            made = self._entity(each, _arguments({**place, **references.parents(each)}), references)
             references.add(each, made.name)
             if each == publisher:
-                keys_of = {**place, **_arguments(references.parents(each)), "authorization_rule_name": made.name}
+                keys_of = {**_arguments({**place, **references.parents(each)}), "authorization_rule_name": made.name}
                 pulumi.export("connection_string", self._connection_string(each, keys_of))
         pulumi.export("namespace", namespace)
         pulumi.export("queues", [queue.name for queue in self._spec.queues])
@@ -169,6 +173,23 @@ class _Program:
             opts=self._options(each.kept, f"azure-native:servicebus:{each.kind}", each.name, each.path),
         )
 
+    def _role_assignment(self, each: Declaration, names: Mapping[str, Any]) -> None:
+        """Declare it. The scope contains the entity's name as an output, so replacing the entity replaces it."""
+        import pulumi
+
+        subscription_id, scope_type = self._subscription(), _scope_type(each)
+        self._authorization.RoleAssignment(
+            each.name,
+            scope=pulumi.Output.format(ids.PATHS[scope_type], subscriptionId=subscription_id, **names),
+            **_arguments(each.own_name()),
+            principal_id=each.inputs["principalId"],
+            principal_type=each.inputs["principalType"],
+            role_definition_id=f"/subscriptions/{subscription_id}{each.inputs['roleDefinitionId']}",
+            opts=self._options(
+                each.kept, ids.ROLE_ASSIGNMENT, each.name, {**each.path, "scope": self._id(scope_type, each.path)}
+            ),
+        )
+
     def _typed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return arguments for the classes: in snake case, with nested values in their own classes."""
         classes = {
@@ -206,13 +227,16 @@ class _Program:
         return resource_id if self._exists(resource_type, resource_id) else None
 
     def _id(self, resource_type: str, path: Mapping[str, str]) -> str:
+        names = {"resourceGroupName": self._group_spec.name, "namespaceName": self._namespace_spec.name, **path}
+        resource_id = ids.resource_id(resource_type, names, self._subscription())
+        assert resource_id is not None  # every path is complete
+        return resource_id
+
+    def _subscription(self) -> str:
         from dstream_stacks.azure_lookup import current_subscription
 
         self._subscription_id = self._subscription_id or current_subscription()
-        names = {"resourceGroupName": self._group_spec.name, "namespaceName": self._namespace_spec.name, **path}
-        resource_id = ids.resource_id(resource_type, names, self._subscription_id)
-        assert resource_id is not None  # every path is complete
-        return resource_id
+        return self._subscription_id
 
     def _exists(self, resource_type: str, resource_id: str) -> bool:
         from dstream_stacks.azure_lookup import exists_in_azure
@@ -227,6 +251,12 @@ def _unmanaged(namespace: Namespace) -> list[str]:
     azure-native's class sets it to Enabled (3.29.0, namespace.py), which would open an imported private namespace.
     """
     return ["zoneRedundant", *["publicNetworkAccess"] * (namespace.public_network_access is None)]
+
+
+def _scope_type(role_assignment: Declaration) -> str:
+    if "subscriptionName" in role_assignment.path:
+        return ids.SUBSCRIPTION
+    return ids.TOPIC if "topicName" in role_assignment.path else ids.QUEUE
 
 
 def _arguments(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,14 +25,15 @@ _GET = {
     ids.NAMESPACE_AUTHORIZATION_RULE: "get_namespace_authorization_rule",
     ids.QUEUE_AUTHORIZATION_RULE: "get_queue_authorization_rule",
     ids.TOPIC_AUTHORIZATION_RULE: "get_topic_authorization_rule",
+    ids.ROLE_ASSIGNMENT: "get_role_assignment",
 }
 
 
 def exists_in_azure(resource_type: str, resource_id: str) -> bool:
     """Return whether it exists. Raises the SDK's exception if that is unknown: not authorized or unreachable."""
-    module = azure_native.resources if resource_type == ids.RESOURCE_GROUP else azure_native.servicebus
+    module = getattr(azure_native, resource_type.split(":")[1])
     parts = ids.path_parts(resource_type, resource_id)
-    del parts["subscriptionId"]  # the provider uses its own
+    parts.pop("subscriptionId", None)  # the provider uses its own
     if resource_type == ids.DEFAULT_RULE:
         parts["ruleName"] = "$Default"
     get = getattr(module, _GET[resource_type])

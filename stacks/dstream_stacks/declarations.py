@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dstream_stacks.inputs import queue_inputs, rule_inputs, subscription_inputs, topic_inputs
-from dstream_stacks.spec import DEFAULT_RULE, AuthorizationRule, Kept, Queue, Rule, ServiceBusSpec, Subscription, Topic
+from dstream_stacks.roles import assignment_name, role_definition_id
+from dstream_stacks.spec import (
+    DEFAULT_RULE,
+    AuthorizationRule,
+    Kept,
+    Queue,
+    RoleAssignment,
+    Rule,
+    ServiceBusSpec,
+    Subscription,
+    Topic,
+)
 
 Kind = Literal[
     "Queue",
@@ -18,6 +29,7 @@ Kind = Literal[
     "NamespaceAuthorizationRule",
     "QueueAuthorizationRule",
     "TopicAuthorizationRule",
+    "RoleAssignment",
 ]
 
 _NOTHING_MATCHES = Rule(sql="1=0")
@@ -31,7 +43,7 @@ class Declaration:
     kind: Kind
     """The last word of the type token."""
     name: str
-    """The logical name: `orders`, `events/audit`, `events/audit/eu`, `orders/sender`."""
+    """The logical name: `orders`, `events/audit`, `events/audit/eu`, `orders/sender`, `orders/Sender/PRINCIPAL`."""
     path: Mapping[str, str]
     """The inputs that name it, outermost first: `{"topicName": "events", "subscriptionName": "audit"}`."""
     inputs: Mapping[str, Any]
@@ -57,6 +69,8 @@ def declarations(spec: ServiceBusSpec) -> Iterator[Declaration]:
             yield from _subscription(topic, subscription)
     for rule in spec.authorization_rules:
         yield authorization_rule(rule)
+    for assignment in spec.role_assignments:
+        yield _role_assignment(spec, assignment)
 
 
 def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
@@ -110,3 +124,22 @@ def authorization_rule(rule: AuthorizationRule) -> Declaration:
             "TopicAuthorizationRule", f"{rule.topic}/{rule.name}", {"topicName": rule.topic, **path}, inputs
         )
     return Declaration("NamespaceAuthorizationRule", rule.name, path, inputs)
+
+
+def _role_assignment(spec: ServiceBusSpec, assignment: RoleAssignment) -> Declaration:
+    """Its path starts with the entity that is its scope."""
+    names = (("queueName", assignment.queue), ("topicName", assignment.topic))
+    scope = {field: name for field, name in (*names, ("subscriptionName", assignment.subscription)) if name}
+    entities = (each for each in (*spec.queues, *spec.topics) if each.name in (assignment.queue, assignment.topic))
+    kept = next(entities, None) or _PLAIN
+    return Declaration(
+        "RoleAssignment",
+        "/".join((*scope.values(), assignment.role, assignment.principal_id)),
+        {**scope, "roleAssignmentName": assignment_name(spec, assignment)},
+        {
+            "principalId": assignment.principal_id,
+            "principalType": assignment.principal_type,
+            "roleDefinitionId": role_definition_id(assignment.role),
+        },
+        Kept(retain_on_delete=kept.retain_on_delete, import_=kept.import_),
+    )

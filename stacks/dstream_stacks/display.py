@@ -9,22 +9,29 @@ import re
 from typing import Any, get_args
 
 from dstream_stacks.properties import FOREVER, PROPERTIES, AcceptedRange, EntityProperty, Form, Tier
+from dstream_stacks.resource_ids import ROLE_ASSIGNMENT
+from dstream_stacks.roles import role_name
 
 _BY_AZURE_NAME = {each.azure: each for each in PROPERTIES}
 _TYPES = re.compile(r"(azure-native|dstream):servicebus:(Queue|Topic|Subscription)")
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 _TIMES = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+_ROLE = (ROLE_ASSIGNMENT, "roleDefinitionId")
 _SIZES = ("KB", "MB", "GB", "TB")
 
 
 def label(resource_type: str, path: str) -> str | None:
     """The name of a property: `lockDuration` -> `lock duration`. None for a property not in the table."""
+    if (resource_type, path) == _ROLE:
+        return "role"
     found = _find(resource_type, path)
     return None if found is None else found.label or found.name.replace("_", " ")
 
 
 def text(resource_type: str, path: str, value: Any) -> str | None:
     """A value with its unit: `PT1H30M` -> `1h30m`, 1024 MB -> `1GB`. None for a property not in the table."""
+    if (resource_type, path) == _ROLE:
+        return role_name(str(value))
     found = _find(resource_type, path)
     return None if found is None else shown(found.form, value)
 

@@ -25,8 +25,8 @@ def entities_program(
     """Return the program. `exists` is called for resources to import, and for those that `unrecorded` wants. Raises
     ValueError for a spec that needs Azure Resource Manager.
     """
-    if spec.authorization_rules:
-        raise ValueError("authorization rules require mode arm")
+    if spec.authorization_rules or spec.role_assignments:
+        raise ValueError("authorization rules and role assignments require mode arm")
     return lambda: _declare(spec, exists, Lookups(unrecorded, exists))
 
 

@@ -1,6 +1,7 @@
 """A resource's id from its type and inputs, to import it or to find it after an interrupted `init`. Pure.
 
-azure-native's ids are the resources' paths in Azure Resource Manager (Microsoft.ServiceBus, API version 2026-01-01).
+azure-native's ids are the resources' paths in Azure Resource Manager (Microsoft.ServiceBus, API version 2026-01-01;
+Microsoft.Authorization, API version 2022-04-01).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ DEFAULT_RULE: Final = "azure-native:servicebus:DefaultRule"
 NAMESPACE_AUTHORIZATION_RULE: Final = "azure-native:servicebus:NamespaceAuthorizationRule"
 QUEUE_AUTHORIZATION_RULE: Final = "azure-native:servicebus:QueueAuthorizationRule"
 TOPIC_AUTHORIZATION_RULE: Final = "azure-native:servicebus:TopicAuthorizationRule"
+ROLE_ASSIGNMENT: Final = "azure-native:authorization:RoleAssignment"
 
 OWN_QUEUE: Final = "dstream:servicebus:Queue"
 OWN_TOPIC: Final = "dstream:servicebus:Topic"
@@ -40,6 +42,7 @@ PATHS: Final[Mapping[str, str]] = {
     NAMESPACE_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/AuthorizationRules/{authorizationRuleName}",
     QUEUE_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/queues/{queueName}/authorizationRules/{authorizationRuleName}",
     TOPIC_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/topics/{topicName}/authorizationRules/{authorizationRuleName}",
+    ROLE_ASSIGNMENT: "{scope}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}",
     OWN_QUEUE: "queue/{queueName}",
     OWN_TOPIC: "topic/{topicName}",
     OWN_SUBSCRIPTION: "topic/{topicName}/subscription/{subscriptionName}",
@@ -64,6 +67,7 @@ def resource_id(resource_type: str, inputs: Mapping[str, Any], subscription_id: 
 def path_parts(resource_type: str, resource_id: str) -> dict[str, str]:
     """Return the inputs that name the resource. Raises ValueError for an id that is not of this type."""
     pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(PATHS[resource_type]))
+    pattern = pattern.replace("(?P<scope>[^/]+)", "(?P<scope>/.+)")  # itself the id of a resource
     match = re.fullmatch(pattern, resource_id, re.IGNORECASE)  # Azure's paths ignore case
     if match is None:
         raise ValueError(f"{resource_id} is not an id of a {resource_type}")

@@ -13,6 +13,9 @@ from dstream_stacks.properties import EntityType, Tier, properties_of
 
 Mode = Literal["arm", "entities"]
 Right = Literal["Listen", "Send", "Manage"]
+Role = Literal["Sender", "Receiver"]
+"""Azure Service Bus Data Sender, Azure Service Bus Data Receiver."""
+PrincipalType = Literal["ServicePrincipal", "Group", "User"]
 PublicNetworkAccess = Literal["Enabled", "Disabled", "SecuredByPerimeter"]
 TlsVersion = Literal["1.0", "1.1", "1.2", "1.3"]
 
@@ -152,9 +155,22 @@ class AuthorizationRule(_Value, frozen=True, kw_only=True):
     topic: str = ""
 
 
+class RoleAssignment(_Value, frozen=True, kw_only=True):
+    """Lets an identity send to or receive from one queue, topic or subscription with Entra ID."""
+
+    role: Role
+    principal_id: str
+    """The object ID of the identity in Entra ID."""
+    principal_type: PrincipalType = "ServicePrincipal"
+    queue: str = ""
+    topic: str = ""
+    subscription: str = ""
+    """A subscription of the topic; empty for the whole topic."""
+
+
 class ServiceBusSpec(_Value, frozen=True, kw_only=True):
-    """One task's infrastructure. In mode `entities`, it has no resource group and no authorization rules, and the
-    namespace has at most a name and tier."""
+    """One task's infrastructure. In mode `entities`, it has no resource group, authorization rules and role
+    assignments, and the namespace has at most a name and tier."""
 
     mode: Mode = "arm"
     subscription_id: str = ""
@@ -166,6 +182,7 @@ class ServiceBusSpec(_Value, frozen=True, kw_only=True):
     authorization_rules: tuple[AuthorizationRule, ...] = ()
     publisher: AuthorizationRule | None = None
     """The one of the authorization rules whose connection string becomes an output of the stack."""
+    role_assignments: tuple[RoleAssignment, ...] = ()
     tags: dict[str, str] = {}
     """For the resource group and namespace, if created; entities have no tags in Azure."""
     import_existing: bool = False

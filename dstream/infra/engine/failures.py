@@ -43,6 +43,11 @@ _NOT_AUTHORISED = re.compile(
 )
 _QUOTA = re.compile(r"QuotaExceeded|exceeding approved quota")
 """Azure returns 403, as for a missing permission."""
+_ASSIGNS_ROLES = re.compile(r"(?i)Microsoft\.Authorization/roleAssignments/")
+_ROLE_ASSIGNED = re.compile(r"\bRoleAssignmentExists\b")
+"""The same grant under another name (Microsoft: "Troubleshoot Azure RBAC")."""
+_NOT_REGISTERED = re.compile(r"\bMissingSubscriptionRegistration\b")
+_PROVIDER_NAMESPACE = re.compile(r"use namespace '([\w.]+)'")
 _DISK_FULL = re.compile(r"(?i)no space left on device|disk quota exceeded|not enough space on the disk")
 _EXISTS = re.compile(r"(?i)already exist")
 _UNREACHABLE = re.compile(
@@ -51,7 +56,12 @@ _UNREACHABLE = re.compile(
 )
 _CONFIG = re.compile(
     r"Code=\"?(?:BadRequest|InvalidParameter\w*|InvalidTemplate|InvalidResourceName|LocationNotAvailableForResourceType"
-    r"|InvalidResourceLocation|MissingRegistrationForLocation|NamespaceUnavailable|NameNotAvailable)\b"
+    r"|InvalidResourceLocation|MissingRegistrationForLocation|NamespaceUnavailable|NameNotAvailable"
+    r"|PrincipalNotFound|UnmatchedPrincipalType|PrincipalTypeNotSupported|InvalidPrincipalId)\b"
+)
+_RIGHT_TO_ASSIGN = (
+    "Assigning roles needs Microsoft.Authorization/roleAssignments/write and delete on the namespace: "
+    "the role Role Based Access Control Administrator, User Access Administrator or Owner."
 )
 _STDERR_ERROR = re.compile(r"(?m)^error: (.+(?:\n(?!error:).+)*)")
 
@@ -193,7 +203,16 @@ def _of(text: str, message: str, cause: EngineProblem, protect_setting: Callable
             hint="Run `pulumi login`, or set PULUMI_ACCESS_TOKEN.",
         )
     if _NOT_AUTHORISED.search(text) and not _QUOTA.search(text):
-        return AuthError("infra.not_authorised", message)
+        return AuthError("infra.not_authorised", message, hint=_RIGHT_TO_ASSIGN if _ASSIGNS_ROLES.search(text) else "")
+    if _NOT_REGISTERED.search(text):
+        return _not_registered(text, message)
+    if _ROLE_ASSIGNED.search(text):
+        return ConfigError(
+            "infra.role_assigned",
+            message,
+            hint="The same role assignment exists under another name. Delete it with `az role assignment delete`, "
+            "then run the same command again; or remove it from the configuration.",
+        )
     if _EXISTS.search(text):
         return ConfigError(
             "infra.exists",
@@ -215,6 +234,17 @@ def _targets_missing(found: re.Match[str]) -> ConfigError:
         message, add = f"{dependent} depends on a target, so both must be deleted or replaced", dependent
     return ConfigError(
         "infra.targets_missing", message, hint=f"Nothing was changed. Add --target {add}, or omit --target."
+    )
+
+
+def _not_registered(text: str, message: str) -> ConfigError:
+    found = _PROVIDER_NAMESPACE.search(text)
+    namespace = found[1] if found else "NAMESPACE"
+    return ConfigError(
+        "infra.not_registered",
+        message,
+        hint=f"Run `az provider register --namespace {namespace} --wait` once per subscription (it needs the role "
+        "Contributor), then run the same command again.",
     )
 
 

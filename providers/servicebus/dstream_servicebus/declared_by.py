@@ -18,6 +18,8 @@ def config_path_of(config: Config, resource_type: str, name: str) -> str:
         return _subscription(config, *name.rpartition("/")[::2])
     if kind in ("Rule", "DefaultRule"):
         return _rule(config, name)
+    if kind == "RoleAssignment":
+        return _role_assignment(config, name)
     return _authorization_rule(config, name) if kind.endswith("AuthorizationRule") else ""
 
 
@@ -57,6 +59,17 @@ def _authorization_rule(config: Config, name: str) -> str:
     for index, each in enumerate(config.authorization_rules):
         if _same(each.name, own_name) and _same(each.entity or "", entity):
             return f"authorization_rules[{index}]"
+    return ""
+
+
+def _role_assignment(config: Config, name: str) -> str:
+    scope, role, principal_id = name.rsplit("/", 2)
+    entity, _, subscription = scope.partition("/")
+    granted = "/".join((role, principal_id, subscription))
+    for index, each in enumerate(config.role_assignments):
+        own = "/".join((each.role, each.principal_id, each.subscription or ""))
+        if _same(own, granted) and (each.entity is None or _same(each.entity, entity)):
+            return f"role_assignments[{index}]"
     return ""
 
 

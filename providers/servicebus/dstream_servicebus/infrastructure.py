@@ -42,7 +42,14 @@ from dstream_servicebus.recorded import check_recorded
 
 _NAMING = frozenset(
     {"resourceGroupName", "namespaceName", "queueName", "topicName", "subscriptionName", "ruleName"}
-    | {"authorizationRuleName", "azureApiVersion", "filterType", "sqlFilter.requiresPreprocessing"}
+    | {
+        "authorizationRuleName",
+        "roleAssignmentName",
+        "scope",
+        "azureApiVersion",
+        "filterType",
+        "sqlFilter.requiresPreprocessing",
+    }
 )
 _SIZES = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 _MB = 1 << 20

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from dstream_stacks.display import summary
 from dstream_stacks.properties import EntityProperty, EntityType, Tier, properties_of
-from dstream_stacks.spec import Mode, PublicNetworkAccess, Right, TlsVersion
+from dstream_stacks.spec import Mode, PrincipalType, PublicNetworkAccess, Right, Role, TlsVersion
 from msgspec import Meta
 
 from dstream.sdk import Duration, Size, run_only
@@ -119,6 +119,18 @@ class AuthorizationRuleSettings(msgspec.Struct, forbid_unknown_fields=True, froz
     entity: Annotated[str | None, Meta(description="the queue or topic it is for; default: the whole namespace")] = None
 
 
+class RoleAssignmentSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Access for an identity in Entra ID, without a key."""
+
+    role: Annotated[Role, Meta(description="Sender or Receiver: Azure Service Bus Data Sender or Data Receiver")]
+    principal_id: Annotated[str, Meta(description="the identity's object ID, a GUID")]
+    principal_type: Annotated[
+        PrincipalType, Meta(description="ServicePrincipal (also managed identities), Group or User")
+    ] = "ServicePrincipal"
+    entity: Annotated[str | None, Meta(description="the queue or topic; default: every one of the task")] = None
+    subscription: Annotated[str | None, Meta(description="only this subscription of the topics; for Receiver")] = None
+
+
 class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The settings that `plan`, `init`, `status` and `destroy` read, apart from the names of the entities."""
 
@@ -154,6 +166,7 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     ] = {}
     subscriptions: list[SubscriptionSettings] = []
     authorization_rules: list[AuthorizationRuleSettings] = []
+    role_assignments: list[RoleAssignmentSettings] = []
 
     protect: Annotated[bool, Meta(description="refuse to delete or replace any resource of this output")] = False
     protect_namespace: Annotated[

@@ -7,8 +7,9 @@ may be an emulator with other ranges, so it checks sizes and times itself.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dstream_stacks.display import accepted, choices_in
@@ -25,7 +26,7 @@ MAX_AUTHORIZATION_RULES = 12
 _NAMESPACE = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _RESOURCE_GROUP = re.compile(r"[\w().-]*[\w()-]")
 _SHORT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_SUBSCRIPTION_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def check_namespace_name(name: str) -> None:
@@ -52,10 +53,32 @@ def check_short_name(name: str, what: str, path: str) -> None:
 
 
 def check_subscription_id(subscription_id: str) -> None:
-    if not _SUBSCRIPTION_ID.fullmatch(subscription_id):
+    if not _GUID.fullmatch(subscription_id):
         raise _bad_name(
             subscription_id, "an Azure subscription", "a GUID, as `az account show` prints it", "subscription_id"
         )
+
+
+def check_principal_id(principal_id: str, path: str) -> None:
+    if not _GUID.fullmatch(principal_id):
+        raise _bad_name(
+            principal_id, "a principal", "its object ID, a GUID, as `az ad sp show --query id` prints it", path
+        )
+
+
+def check_known(name: str, names: Sequence[str], path: str, what: str = "queue or topic") -> None:
+    """Check that the task has an entity of this name."""
+    if name in names:
+        return
+    close = difflib.get_close_matches(name, names, 1)
+    raise ConfigError(
+        "servicebus.unknown_entity",
+        f'unknown {what} "{name}"',
+        hint=f'Did you mean "{close[0]}"?'
+        if close
+        else f"This task has {', '.join(names[:5]) or 'none'}{' and others' * (len(names) > 5)}.",
+        config_path=path,
+    )
 
 
 def check_different(names: Iterable[tuple[str, str]], what: str) -> None:

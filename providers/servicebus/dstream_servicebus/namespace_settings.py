@@ -22,6 +22,7 @@ _OF_ARM_ONLY = (
     "create_resource_group",
     "create_namespace",
     "authorization_rules",
+    "role_assignments",
     "location",
     "tags",
     "capacity",

@@ -5,7 +5,6 @@ Pure. The queues and topics are those that the publisher sends to (`entity_names
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -22,6 +21,7 @@ from dstream_servicebus.config import Config, entity_names
 from dstream_servicebus.entity_specs import path, queue_spec, topic_spec
 from dstream_servicebus.infrastructure_settings import AuthorizationRuleSettings
 from dstream_servicebus.namespace_settings import check_mode, namespace_of, resource_group_of, tier_of
+from dstream_servicebus.role_assignments import role_assignments
 from dstream_servicebus.subscription_specs import subscription_specs
 
 _PUBLISHER = "dstream-send"
@@ -57,6 +57,7 @@ def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
         topics=tuple(topic_spec(config, name, subscription_specs(config, name)) for name in names if kind == "topic"),
         authorization_rules=rules,
         publisher=publisher,
+        role_assignments=role_assignments(config, kind, names),
         tags=config.tags,
         import_existing=config.import_ or import_existing,
     )
@@ -75,7 +76,7 @@ def _entities(config: Config) -> tuple[EntityKind, Sequence[str]]:
     if not names:
         raise _name_not_known(entities, setting)
     for name in config.entities:
-        _check_known(name, names, f"entities.{name}")
+        limits.check_known(name, names, f"entities.{name}")
         if not is_entity_name(name) or (config.mode == "arm" and "/" in name):
             raise _bad_entity_name(name, f"entities.{name}")
     for name in names:
@@ -93,7 +94,7 @@ def _entities(config: Config) -> tuple[EntityKind, Sequence[str]]:
         )
     for index, subscription in enumerate(config.subscriptions):
         for name in subscription.topics:
-            _check_known(name, names, f"subscriptions[{index}].topics")
+            limits.check_known(name, names, f"subscriptions[{index}].topics")
     return entities.kind, names
 
 
@@ -151,26 +152,12 @@ def _authorization_rule(
     limits.check_short_name(settings.name, "authorization rule", f"{where}.name")
     limits.check_rights(settings.rights, f"{where}.rights")
     if settings.entity is not None:
-        _check_known(settings.entity, names, f"{where}.entity")
+        limits.check_known(settings.entity, names, f"{where}.entity")
     return AuthorizationRule(
         name=settings.name,
         rights=tuple(sorted(set(settings.rights))),  # Azure's order
         queue=(settings.entity or "") if kind == "queue" else "",
         topic=(settings.entity or "") if kind == "topic" else "",
-    )
-
-
-def _check_known(name: str, names: Sequence[str], where: str) -> None:
-    if name in names:
-        return
-    close = difflib.get_close_matches(name, names, 1)
-    raise ConfigError(
-        "servicebus.unknown_entity",
-        f'unknown queue or topic "{name}"',
-        hint=f'Did you mean "{close[0]}"?'
-        if close
-        else f"This task has {', '.join(names[:5])}{' and others' * (len(names) > 5)}.",
-        config_path=where,
     )
 
 

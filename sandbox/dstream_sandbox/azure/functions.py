@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dstream_sandbox.azure.cloud import Cloud
 from dstream_sandbox.azure.errors import AzureError, not_found
-from dstream_sandbox.azure.handlers import Handler
+from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place, place_of
 from dstream_sandbox.azure.interference import Interference
 from dstream_sandbox.azure.policies import Policies
@@ -19,6 +19,7 @@ _NOBODY = "00000000-0000-0000-0000-000000000000"
 _CLIENT = "azure-native:authorization:getClientConfig"
 _CLIENT_TOKEN = "azure-native:authorization:getClientToken"
 _GETTERS = {
+    "azure-native:authorization:getRoleAssignment": "azure-native:authorization:RoleAssignment",
     "azure-native:resources:getResourceGroup": "azure-native:resources:ResourceGroup",
     **{
         f"azure-native:servicebus:get{name}": f"azure-native:servicebus:{name}"

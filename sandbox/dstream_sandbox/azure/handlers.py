@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
-from dstream_sandbox.azure.cloud import Cloud, Found
+from dstream_sandbox.azure.cloud import Cloud
 from dstream_sandbox.azure.entities import QUEUES, SUBSCRIPTIONS, TOPICS, Entities
+from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place
 from dstream_sandbox.azure.policies import Policies
+from dstream_sandbox.azure.role_assignments import RoleAssignments
 from dstream_sandbox.azure.rules_of_subscriptions import DefaultRules, Rules
 
-__all__ = ["Handler", "handlers"]
-
-
-class Handler(Protocol):
-    """The operations on resources of one type. All except `read` raise AzureError or AlreadyExists."""
-
-    def read(self, place: Place) -> Found | None:
-        """Return the resource, or None if it or its parent does not exist."""
-
-    async def create(self, place: Place, inputs: Mapping[str, object]) -> None: ...
-    async def update(self, place: Place, inputs: Mapping[str, object]) -> None:
-        """ARM's PUT: omitted inputs revert to their defaults."""
-
-    async def delete(self, place: Place) -> None:
-        """Delete the resource; do nothing if it does not exist."""
+__all__ = ["handlers"]
 
 
 class _Groups:
@@ -57,7 +44,7 @@ class _Namespaces:
 def handlers(cloud: Cloud) -> dict[str, Handler]:
     """Handlers by type token."""
     policies = Policies(cloud)
-    return {
+    scopes: dict[str, Handler] = {
         "azure-native:resources:ResourceGroup": _Groups(cloud),
         "azure-native:servicebus:Namespace": _Namespaces(cloud),
         "azure-native:servicebus:Queue": Entities(cloud, QUEUES),
@@ -69,6 +56,7 @@ def handlers(cloud: Cloud) -> dict[str, Handler]:
         "azure-native:servicebus:QueueAuthorizationRule": policies,
         "azure-native:servicebus:TopicAuthorizationRule": policies,
     }
+    return {**scopes, "azure-native:authorization:RoleAssignment": RoleAssignments(cloud, scopes)}
 
 
 def _settings(place: Place, inputs: Mapping[str, object]) -> dict[str, object]:

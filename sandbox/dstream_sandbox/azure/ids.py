@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dstream_sandbox.azure.resource_types import DEFAULT_RULE, ResourceType
+from dstream_sandbox.azure.resource_types import DEFAULT_RULE, SCOPED, ResourceType
 
 __all__ = ["Place", "place_of", "place_of_id"]
 
@@ -21,7 +21,8 @@ class Place:
 
     @property
     def id(self) -> str:
-        return f"/subscriptions/{self.subscription}" + self.type.path.format_map(self.names)
+        path = self.type.path.format_map(self.names)
+        return path if self.type.path.startswith(SCOPED) else f"/subscriptions/{self.subscription}{path}"
 
     @property
     def parent_id(self) -> str:
@@ -34,6 +35,8 @@ class Place:
 
     @property
     def group(self) -> str:
+        if "scope" in self.names:
+            return re.split("/resourceGroups/", self.names["scope"], maxsplit=1, flags=re.IGNORECASE)[-1].split("/")[0]
         return self.names["resourceGroupName"]
 
     @property
@@ -60,9 +63,13 @@ def place_of(kind: ResourceType, subscription: str, inputs: Mapping[str, object]
 
 def place_of_id(kind: ResourceType, resource_id: str) -> Place | None:
     """Return the resource's place, or None for an id of another resource type."""
-    literal = re.split(r"\{(\w+)\}", kind.path)
+    path = kind.path.removeprefix(SCOPED)
+    start = "/subscriptions/(?P<subscription>[^/]+)"
+    if path != kind.path:
+        start = f"(?P<scope>{start}/.+)"
+    literal = re.split(r"\{(\w+)\}", path)
     pattern = "".join(f"(?P<{text}>[^/]+)" if odd % 2 else re.escape(text) for odd, text in enumerate(literal))
-    match = re.fullmatch(f"/subscriptions/(?P<subscription>[^/]+){pattern}/?", resource_id, re.IGNORECASE)
+    match = re.fullmatch(f"{start}{pattern}/?", resource_id, re.IGNORECASE)
     if match is None:
         return None
     names = match.groupdict()

@@ -13,10 +13,36 @@ from dstream_sandbox.servicebus.faults import Faults, Operation
 
 __all__ = ["Interference"]
 
-_STATUS = {"QuotaExceeded": 403, "AuthorizationFailed": 403, "TooManyRequests": 429, "InternalServerError": 500}
+_STATUS = {
+    "QuotaExceeded": 403,
+    "AuthorizationFailed": 403,
+    "TooManyRequests": 429,
+    "InternalServerError": 500,
+    "PrincipalNotFound": 400,
+    "MissingSubscriptionRegistration": 409,
+}
+_ACTIONS: dict[Operation, str] = {"create": "write", "update": "write", "read": "read", "delete": "delete"}
+_CLIENT = "00000000-0000-0000-0000-000000000000"
+"""Sources: "Resolve errors for resource provider registration", "Troubleshoot Azure RBAC"; GitHub issues that quote the
+texts, such as Commercial-Marketplace-SaaS-Accelerator 852 (MissingSubscriptionRegistration, 409).
+"""
 _WORDS = {
     "QuotaExceeded": "The operation could not be completed as it results in exceeding approved quota.",
-    "AuthorizationFailed": "The client does not have authorization to perform the action over the scope '{id}'.",
+    "AuthorizationFailed": (
+        f"The client '{_CLIENT}' with object id '{_CLIENT}' does not have authorization to perform action"
+        " '{action}' over scope '{id}' or the scope is invalid. If access was recently granted, please refresh your"
+        " credentials."
+    ),
+    "PrincipalNotFound": (
+        f"Principal does not exist in the directory {_CLIENT}. Check that you have the correct principal ID. If you are"
+        " creating this principal and then immediately assigning a role, this error might be related to a replication"
+        " delay. In this case, set the role assignment principalType property to a value, such as ServicePrincipal,"
+        " User, or Group. See https://aka.ms/docs-principaltype"
+    ),
+    "MissingSubscriptionRegistration": (
+        "The subscription is not registered to use namespace '{provider}'. See https://aka.ms/rps-not-found for how to"
+        " register subscriptions."
+    ),
     "TooManyRequests": "The request is being throttled as the limit has been reached for operation type - Write.",
 }
 
@@ -43,5 +69,9 @@ class Interference:
         if fault.seconds:
             await asyncio.sleep(fault.seconds)
         if fault.code:
-            words = _WORDS.get(fault.code, "This error was injected by the sandbox.").format(id=place.id)
+            words = _WORDS.get(fault.code, "This error was injected by the sandbox.").format(
+                id=place.id,
+                action=f"{place.type.arm_type}/{_ACTIONS[operation]}",
+                provider=place.type.arm_type.partition("/")[0],
+            )
             raise AzureError(_STATUS.get(fault.code, 409), fault.code, fault.description or words)

@@ -1,4 +1,5 @@
-"""Azure's state apart from the broker's: resource groups, namespaces and their access policies, in one file.
+"""Azure's state apart from the broker's: resource groups, namespaces with their access policies, and role assignments,
+in one file.
 
 Each change is on disk (fsync of file and folder) when the call returns: kill -9 loses no acknowledged change. Names
 compare case-insensitively. All subscription ids refer to the same groups.
@@ -17,7 +18,15 @@ from typing import Any
 from dstream_sandbox.servicebus.access import SharedKey
 from dstream_sandbox.servicebus.broker.descriptions import AuthorizationRule
 
-__all__ = ["GroupRecord", "NamespaceRecord", "Records", "entity_keys", "new_policy", "shared_keys"]
+__all__ = [
+    "GroupRecord",
+    "NamespaceRecord",
+    "Records",
+    "RoleAssignmentRecord",
+    "entity_keys",
+    "new_policy",
+    "shared_keys",
+]
 
 _FILE = "azure.json"
 
@@ -49,11 +58,21 @@ class NamespaceRecord:
         return next((each for each in self.policies if each.key_name.lower() == name.lower()), None)
 
 
+@dataclass(frozen=True, slots=True)
+class RoleAssignmentRecord:
+    id: str
+    scope: str
+    settings: Mapping[str, object]
+    created_at: float
+
+
 class Records:
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
         self.groups: dict[str, GroupRecord] = {}
         self.namespaces: dict[str, NamespaceRecord] = {}
+        self.role_assignments: dict[str, RoleAssignmentRecord] = {}
+        """By id, in lower case."""
         if self._path.exists():
             self._read(json.loads(self._path.read_text()))
 
@@ -80,6 +99,14 @@ class Records:
         del self.namespaces[name.lower()]
         self._write()
 
+    def put_role_assignment(self, assignment: RoleAssignmentRecord) -> None:
+        self.role_assignments[assignment.id.lower()] = assignment
+        self._write()
+
+    def remove_role_assignment(self, resource_id: str) -> None:
+        del self.role_assignments[resource_id.lower()]
+        self._write()
+
     def change_policies(self, namespace: NamespaceRecord, policies: tuple[AuthorizationRule, ...]) -> None:
         self.put_namespace(replace(self.namespaces[namespace.name.lower()], policies=policies))
 
@@ -89,12 +116,15 @@ class Records:
         for each in kept["namespaces"]:
             policies = tuple(AuthorizationRule(**{**p, "rights": tuple(p["rights"])}) for p in each["policies"])
             self.namespaces[each["name"].lower()] = NamespaceRecord(**{**each, "policies": policies})
+        for each in kept.get("role_assignments", ()):
+            self.role_assignments[each["id"].lower()] = RoleAssignmentRecord(**each)
 
     def _write(self) -> None:
         """Write the file, readable only by the owner, since it contains keys."""
         kept = {
             "groups": [asdict(each) for each in self.groups.values()],
             "namespaces": [asdict(each) for each in self.namespaces.values()],
+            "role_assignments": [asdict(each) for each in self.role_assignments.values()],
         }
         temporary = self._path.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

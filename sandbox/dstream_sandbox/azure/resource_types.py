@@ -2,7 +2,8 @@
 
 Sources: azure-native 3.29.0's classes (a test compares the tables with them); ARM reference "Microsoft.ServiceBus
 namespaces", "namespaces/queues", "namespaces/topics", "topics/subscriptions", "subscriptions/rules"; replacements as
-azure-native's gen/replacement.go lists them. Ranges of numbers and durations are the broker's (broker/validation.py).
+azure-native's gen/replacement.go lists them; "Microsoft.Authorization roleAssignments" 2022-04-01. Ranges of numbers
+and durations are the broker's (broker/validation.py).
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DEFAULT_RULE", "FOREVER", "TYPES", "Kind", "PathPart", "Property", "ResourceType"]
+__all__ = ["DEFAULT_RULE", "FOREVER", "SCOPED", "TYPES", "Kind", "PathPart", "Property", "ResourceType"]
 
 Kind = Literal["text", "flag", "integer", "number", "duration", "location", "object", "map", "texts"]
 FOREVER = "P10675199DT2H48M5.4775807S"
 DEFAULT_RULE = "$Default"
+SCOPED = "{scope}"
+"""How the paths of resources begin that can be attached to any other resource: with the whole id of that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class ResourceType:
     api_version: str
     arm_type: str
     path: str
-    """The path of its id below the subscription, with `{..}` for its parts."""
+    """The path of its id below the subscription (or after its scope), with `{..}` for its parts."""
     parts: tuple[PathPart, ...]
     properties: tuple[Property, ...]
     outputs: tuple[str, ...]
@@ -149,6 +152,7 @@ _RULE_PROPERTIES = (
     Property("filterType", "text", "SqlFilter", choices=("SqlFilter", "CorrelationFilter")),
     Property("sqlFilter", "object", properties=(*_SQL, Property("sqlExpression", "text", "1=1"))),
 )  # fmt: skip
+_PRINCIPAL_TYPES = ("User", "Group", "ServicePrincipal", "ForeignGroup", "Device")
 _RIGHTS = (Property("rights", "texts", required=True, choices=("Manage", "Send", "Listen")),)
 _COMMON_OUTPUTS = ("azureApiVersion", "location", "name", "systemData", "type")
 _ENTITY_OUTPUTS = ("accessedAt", "countDetails", "createdAt", "updatedAt", *_COMMON_OUTPUTS)
@@ -282,6 +286,21 @@ _ALL = (
         (_GROUP, _NAMESPACE, _TOPIC, _POLICY),
         _RIGHTS,
         _COMMON_OUTPUTS,
+    ),
+    ResourceType(
+        "azure-native:authorization:RoleAssignment",
+        "2022-04-01",
+        "Microsoft.Authorization/roleAssignments",
+        f"{SCOPED}/providers/Microsoft.Authorization/roleAssignments/{{roleAssignmentName}}",
+        (PathPart("scope", 1, 2048), PathPart("roleAssignmentName")),
+        (
+            Property("description"),
+            Property("principalId", required=True),
+            Property("principalType", "text", "User", choices=_PRINCIPAL_TYPES),
+            Property("roleDefinitionId", required=True),
+        ),
+        ("azureApiVersion", "createdBy", "createdOn", "name", "systemData", "type", "updatedBy", "updatedOn"),
+        ("condition", "conditionVersion", "delegatedManagedIdentityResourceId"),
     ),
 )  # fmt: skip
 

@@ -67,6 +67,17 @@ def _everything(group: str, namespace: str) -> list[Resource]:
             "listener",
             {**topic, "authorization_rule_name": "listener", "rights": ["Listen", "Send", "Manage"]},
         ),
+        Resource(
+            "authorization.RoleAssignment",
+            "role",
+            {
+                "scope": "$queue.id",
+                "role_assignment_name": "11111111-2222-3333-4444-555555555555",
+                "principal_id": "99999999-2222-3333-4444-555555555555",
+                "principal_type": "ServicePrincipal",
+                "role_definition_id": "/providers/Microsoft.Authorization/roleDefinitions/sender",
+            },
+        ),
     ]
 
 

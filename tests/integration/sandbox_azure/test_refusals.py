@@ -129,6 +129,34 @@ def test_sessions_of_a_subscription_cannot_be_changed(calls: Calls) -> None:
         calls.update("Subscription", resource_id, {**topic, "subscriptionName": "s", "requiresSession": True})
 
 
+def test_a_role_is_assigned_once_and_never_changed(calls: Calls) -> None:
+    queue, _ = calls.create("Queue", {**_HERE, "queueName": "with-roles"})
+    guid = "11111111-2222-3333-4444-555555555555"
+    role = {
+        "scope": queue,
+        "roleAssignmentName": guid,
+        "principalId": guid,
+        "principalType": "ServicePrincipal",
+        "roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/sender",
+    }
+    kind = "authorization:RoleAssignment"
+    with pytest.raises(Refused, match="must be a GUID"):
+        calls.create(kind, {**role, "roleAssignmentName": "mine"})
+    with pytest.raises(Refused, match=r'Status=404 Code="ResourceNotFound".*namespaces/queues/gone'):
+        calls.create(kind, {**role, "scope": queue.replace("with-roles", "gone")})
+    made, outputs = calls.create(kind, role)
+    assert made == f"{queue}/providers/Microsoft.Authorization/roleAssignments/{guid}"
+    assert outputs["scope"] == queue
+    with pytest.raises(Refused, match="cannot create already existing resource"):
+        calls.create(kind, role)
+    with pytest.raises(Refused, match=r'Status=409 Code="RoleAssignmentExists".*11111111222233334444555555555555'):
+        calls.create(kind, {**role, "roleAssignmentName": guid.replace("1", "2")})
+    with pytest.raises(Refused, match="RoleAssignmentUpdateNotPermitted"):
+        calls.update(kind, made, {**role, "principalId": guid.replace("1", "3")})
+    calls.delete("Queue", queue)
+    assert calls.read(kind, made) is None
+
+
 def test_an_entity_has_at_most_twelve_authorization_rules(calls: Calls) -> None:
     queue = {**_HERE, "queueName": "many-rules"}
     calls.create("Queue", queue)

@@ -17,6 +17,7 @@ from dstream_stacks.spec import (
     PublicNetworkAccess,
     Queue,
     ResourceGroup,
+    RoleAssignment,
     Rule,
     ServiceBusSpec,
     Subscription,
@@ -29,6 +30,7 @@ from dstream.infra.engine.record import StackRecord
 from tests.integration.engine import Stack
 from tests.integration.sandbox_azure.azure_process import AzureProcess
 
+PRINCIPAL = "11111111-2222-3333-4444-555555555555"
 SPEC = ServiceBusSpec(
     resource_group=ResourceGroup(name="rg-retail", create=True, location="westeurope"),
     namespace=Namespace(name="sb-retail", create=True, location="westeurope", minimum_tls_version="1.2"),
@@ -66,9 +68,13 @@ SPEC = ServiceBusSpec(
         AuthorizationRule(name="reader", rights=("Listen",), queue="orders"),
         AuthorizationRule(name="reader", rights=("Listen",), topic="events"),
     ),
+    role_assignments=(
+        RoleAssignment(role="Sender", principal_id=PRINCIPAL, queue="orders"),
+        RoleAssignment(role="Receiver", principal_id=PRINCIPAL, topic="events", subscription="eu"),
+    ),
     tags={"team": "retail"},
 )
-RESOURCES = 15 + 1  # and the stack
+RESOURCES = 17 + 1  # and the stack
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from dstream_servicebus.declared_by import config_path_of, protect_setting
 
 from dstream.sdk import decode_config
 
+PRINCIPAL = "aaaaaaaa-2222-3333-4444-555555555555"
 TOPIC: dict[str, Any] = {
     "topic": "events",
     "subscriptions": [
@@ -19,6 +20,11 @@ TOPIC: dict[str, Any] = {
     "authorization_rules": [
         {"name": "reader", "rights": ["Listen"]},
         {"name": "reader", "rights": ["Listen"], "entity": "events"},
+    ],
+    "role_assignments": [
+        {"role": "Sender", "principal_id": PRINCIPAL.upper()},
+        {"role": "Receiver", "principal_id": PRINCIPAL, "entity": "events", "subscription": "audit"},
+        {"role": "Receiver", "principal_id": PRINCIPAL, "entity": "events"},
     ],
 }
 
@@ -41,6 +47,10 @@ TOPIC: dict[str, Any] = {
         (TOPIC, "servicebus:NamespaceAuthorizationRule", "reader", "authorization_rules[0]"),
         (TOPIC, "servicebus:TopicAuthorizationRule", "events/reader", "authorization_rules[1]"),
         (TOPIC, "servicebus:TopicAuthorizationRule", "events/gone", ""),
+        (TOPIC, "authorization:RoleAssignment", f"events/Sender/{PRINCIPAL}", "role_assignments[0]"),
+        (TOPIC, "authorization:RoleAssignment", f"events/audit/Receiver/{PRINCIPAL}", "role_assignments[1]"),
+        (TOPIC, "authorization:RoleAssignment", f"events/Receiver/{PRINCIPAL}", "role_assignments[2]"),
+        (TOPIC, "authorization:RoleAssignment", f"gone/Receiver/{PRINCIPAL}", ""),
         ({}, "pulumi:Unknown", "x", ""),
     ],
 )

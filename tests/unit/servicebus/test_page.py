@@ -12,6 +12,7 @@ from dstream_servicebus.infrastructure_settings import (
     AuthorizationRuleSettings,
     CorrelationSettings,
     EntitySettings,
+    RoleAssignmentSettings,
     RuleSettings,
     SubscriptionSettings,
 )
@@ -45,11 +46,24 @@ def test_the_infrastructure_example_provisions_what_it_shows(tmp_path: Path) -> 
     assert [each.name for each in orders.subscriptions] == ["audit", "inserts"]
     assert [each.name for each in customers.subscriptions] == ["audit"]
     assert orders.subscriptions[0].sessions is True
+    assert [(each.role, each.topic, each.subscription) for each in spec.role_assignments] == [
+        ("Sender", "shop-orders", ""),
+        ("Sender", "shop-customers", ""),
+        ("Receiver", "shop-orders", "inserts"),
+    ]
 
 
 @pytest.mark.parametrize(
     "settings",
-    [Config, EntitySettings, SubscriptionSettings, RuleSettings, CorrelationSettings, AuthorizationRuleSettings],
+    [
+        Config,
+        EntitySettings,
+        SubscriptionSettings,
+        RuleSettings,
+        CorrelationSettings,
+        AuthorizationRuleSettings,
+        RoleAssignmentSettings,
+    ],
 )
 def test_the_page_names_every_setting(settings: type[msgspec.Struct]) -> None:
     words = set(re.findall(r"\w+", PAGE))

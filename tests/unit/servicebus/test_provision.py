@@ -6,12 +6,21 @@ import pytest
 from dstream_servicebus.config import Config, access
 from dstream_servicebus.provision import expected_load, spec_of
 from dstream_stacks.capacity import Load
-from dstream_stacks.spec import AuthorizationRule, CorrelationFilter, Queue, Rule, ServiceBusSpec, as_document
+from dstream_stacks.spec import (
+    AuthorizationRule,
+    CorrelationFilter,
+    Queue,
+    RoleAssignment,
+    Rule,
+    ServiceBusSpec,
+    as_document,
+)
 
 from dstream.errors import ConfigError
 from dstream.sdk import config_schema, decode_config
 
 KEY = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=hidden="
+PRINCIPAL = "11111111-2222-3333-4444-55555555555a"
 PLACE = {"resource_group": "rg", "namespace": "sb-orders"}
 
 
@@ -395,3 +404,48 @@ def test_an_unknown_property_to_ignore_is_refused_with_the_valid_names(settings:
 def test_an_existing_namespace_has_no_changes_to_ignore() -> None:
     with pytest.raises(ConfigError, match="ignore_changes only applies to a namespace that DStream creates"):
         spec(ignore_changes=["tags"])
+
+
+def test_a_role_is_assigned_on_each_entity_or_on_one_subscription() -> None:
+    built = spec(
+        queue=None,
+        topic="{table}",
+        tables=["a", "b"],
+        subscriptions=[{"name": "audit"}, {"name": "eu", "topics": ["b"]}],
+        role_assignments=[
+            {"role": "Sender", "principal_id": PRINCIPAL.upper()},
+            {"role": "Receiver", "principal_id": PRINCIPAL, "entity": "a", "subscription": "audit"},
+            {"role": "Receiver", "principal_id": PRINCIPAL, "subscription": "eu", "principal_type": "Group"},
+        ],
+    )
+
+    assert built.role_assignments == (
+        RoleAssignment(role="Sender", principal_id=PRINCIPAL, topic="a"),
+        RoleAssignment(role="Sender", principal_id=PRINCIPAL, topic="b"),
+        RoleAssignment(role="Receiver", principal_id=PRINCIPAL, topic="a", subscription="audit"),
+        RoleAssignment(role="Receiver", principal_id=PRINCIPAL, topic="b", subscription="eu", principal_type="Group"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("assignment", "code", "path"),
+    [
+        ({"principal_id": "me"}, "bad_name", "role_assignments[0].principal_id"),
+        ({"entity": "event"}, "unknown_entity", "role_assignments[0].entity"),
+        ({"subscription": "audit"}, "not_of_kind", "role_assignments[0].subscription"),
+        ({"role": "Receiver", "subscription": "audits"}, "unknown_entity", "role_assignments[0].subscription"),
+        ({"entity": "events"}, "duplicate_name", "role_assignments[1]"),
+    ],
+)
+def test_an_impossible_role_assignment_is_refused(assignment: dict[str, Any], code: str, path: str) -> None:
+    sender = {"role": "Sender", "principal_id": PRINCIPAL}
+    with pytest.raises(ConfigError) as refused:
+        topics(subscriptions=[{"name": "audit"}], role_assignments=[{**sender, **assignment}, sender])
+
+    assert (refused.value.code, refused.value.config_path) == (f"servicebus.{code}", path)
+
+
+def test_a_queue_has_no_subscriptions_to_assign_roles_on() -> None:
+    receiver = {"role": "Receiver", "principal_id": PRINCIPAL, "subscription": "audit"}
+    with pytest.raises(ConfigError, match="a queue has no subscriptions"):
+        spec(role_assignments=[receiver])

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from dstream_stacks.display import label, range_text, shown, text
 from dstream_stacks.properties import FOREVER, PROPERTIES, AcceptedRange, Form
-from dstream_stacks.resource_ids import OWN_SUBSCRIPTION, QUEUE, RULE
+from dstream_stacks.resource_ids import OWN_SUBSCRIPTION, QUEUE, ROLE_ASSIGNMENT, RULE
+from dstream_stacks.roles import role_definition_id
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,14 @@ from dstream_stacks.resource_ids import OWN_SUBSCRIPTION, QUEUE, RULE
 def test_a_property_is_shown_by_its_setting_and_unit(path: str, value: Any, name: str, words: str) -> None:
     assert (label(QUEUE, path), text(QUEUE, path, value)) == (name, words)
     assert label(OWN_SUBSCRIPTION, path) == name
+
+
+def test_a_role_is_shown_by_its_name() -> None:
+    definition = f"/subscriptions/s{role_definition_id('Sender')}"
+
+    assert label(ROLE_ASSIGNMENT, "roleDefinitionId") == "role"
+    assert text(ROLE_ASSIGNMENT, "roleDefinitionId", definition) == "Azure Service Bus Data Sender"
+    assert text(ROLE_ASSIGNMENT, "roleDefinitionId", "/providers/other") is None
 
 
 def test_a_property_outside_the_table_is_left_to_the_caller() -> None:

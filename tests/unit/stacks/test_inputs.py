@@ -18,10 +18,11 @@ from dstream_stacks.inputs import (
     subscription_inputs,
     topic_inputs,
 )
+from dstream_stacks.roles import role_definition_id
 from dstream_stacks.spec import Kept, Namespace, Queue, Subscription, Topic
 from hypothesis import given
 from hypothesis import strategies as st
-from pulumi_azure_native import resources, servicebus
+from pulumi_azure_native import authorization, resources, servicebus
 
 from tests.unit.stacks import full
 
@@ -91,6 +92,10 @@ NOT_OFFERED = {
     "identity": "not provisioned",
     "ip_address_type": "not provisioned",
     "platform_capabilities": "not provisioned",
+    "condition": "not provisioned",
+    "condition_version": "not provisioned",
+    "delegated_managed_identity_resource_id": "for identities of other tenants",
+    "description": "not provisioned",
     "private_endpoint_connections": "not provisioned",
 }
 PLACE = {"resource_group_name", "namespace_name"}
@@ -111,6 +116,10 @@ CASES = {
     servicebus.NamespaceAuthorizationRule: ({"rights": ["Send"]}, {*PLACE, "authorization_rule_name"}),
     servicebus.QueueAuthorizationRule: ({"rights": ["Send"]}, {*PLACE, "queue_name", "authorization_rule_name"}),
     servicebus.TopicAuthorizationRule: ({"rights": ["Send"]}, {*PLACE, "topic_name", "authorization_rule_name"}),
+    authorization.RoleAssignment: (
+        {"principalId": "p", "principalType": "ServicePrincipal", "roleDefinitionId": role_definition_id("Sender")},
+        {"scope", "role_assignment_name"},
+    ),
     resources.ResourceGroup: ({}, {"resource_group_name", "location", "tags", "managed_by"}),
 }
 

@@ -13,6 +13,8 @@ INPUTS = {
     "subscriptionName": "audit",
     "ruleName": "eu",
     "authorizationRuleName": "sender",
+    "roleAssignmentName": "11111111-0000-0000-0000-000000000000",
+    "scope": f"{NAMESPACE}/queues/orders",
 }
 IDS = {
     ids.RESOURCE_GROUP: f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg",
@@ -25,6 +27,10 @@ IDS = {
     ids.NAMESPACE_AUTHORIZATION_RULE: f"{NAMESPACE}/AuthorizationRules/sender",
     ids.QUEUE_AUTHORIZATION_RULE: f"{NAMESPACE}/queues/orders/authorizationRules/sender",
     ids.TOPIC_AUTHORIZATION_RULE: f"{NAMESPACE}/topics/events/authorizationRules/sender",
+    ids.ROLE_ASSIGNMENT: (
+        f"{NAMESPACE}/queues/orders/providers/Microsoft.Authorization/roleAssignments"
+        "/11111111-0000-0000-0000-000000000000"
+    ),
     ids.OWN_QUEUE: "queue/orders",
     ids.OWN_TOPIC: "topic/events",
     ids.OWN_SUBSCRIPTION: "topic/events/subscription/audit",

@@ -11,6 +11,7 @@ from dstream_stacks.spec import (
     Namespace,
     Queue,
     ResourceGroup,
+    RoleAssignment,
     Rule,
     ServiceBusSpec,
     Subscription,
@@ -69,6 +70,14 @@ specs = specs_of(
     ),
     authorization_rules=st.lists(authorization_rules, max_size=2).map(tuple),
     publisher=st.none() | authorization_rules,
+    role_assignments=st.lists(
+        specs_of(
+            RoleAssignment,
+            role=st.sampled_from(["Sender", "Receiver"]),
+            principal_type=st.sampled_from(["ServicePrincipal", "User"]),
+        ),
+        max_size=2,
+    ).map(tuple),
     tags=strings,
 )
 

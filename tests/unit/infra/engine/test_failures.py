@@ -31,6 +31,12 @@ URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
         (f"resource {URN} violates plan: properties changed: =~size[{{1}}]", "plan.stale", "refused"),
         ("create is not allowed by the plan: no steps were expected", "plan.stale", "refused"),
         (f'resource "{URN}" cannot be deleted\nbecause it is protected.', "infra.protected", "refused"),
+        (
+            'Status=409 Code="RoleAssignmentExists" Message="The role assignment already exists."',
+            "infra.role_assigned",
+            "config",
+        ),
+        ('Status=400 Code="PrincipalNotFound" Message="Principal does not exist"', "infra.not_accepted", "config"),
         ("no resource plugin 'pulumi-resource-azure-native' found in the workspace", "infra.no_plugin", "system"),
     ],
 )
@@ -46,6 +52,26 @@ def test_a_cause_maps_to_a_code_and_a_kind(text: str, code: str, kind: str) -> N
     assert (error.code, error.kind) == (code, kind)
     assert "orders" in error.message
     assert "\n" not in error.message
+
+
+def test_an_unregistered_subscription_gets_the_command_that_registers_it() -> None:
+    words = (
+        "The subscription is not registered to use namespace 'Microsoft.ServiceBus'. See https://aka.ms/rps-not-found"
+    )
+    error = failure(
+        "", [EngineProblem("error", f'Status=409 Code="MissingSubscriptionRegistration" Message="{words}"')]
+    )
+
+    assert (error.code, error.kind) == ("infra.not_registered", "config")
+    assert "az provider register --namespace Microsoft.ServiceBus" in error.hint
+
+
+def test_without_the_right_to_assign_roles_the_hint_names_the_roles_that_have_it() -> None:
+    words = "does not have authorization to perform action 'Microsoft.Authorization/roleAssignments/write' over scope"
+    error = failure("", [EngineProblem("error", f'Status=403 Code="AuthorizationFailed" Message="{words}"', URN)])
+
+    assert (error.code, error.kind) == ("infra.not_authorised", "auth")
+    assert "Role Based Access Control Administrator" in error.hint
 
 
 def test_the_first_cause_is_shown_and_other_failed_resources_are_named() -> None:

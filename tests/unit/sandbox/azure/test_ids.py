@@ -7,6 +7,7 @@ from dstream_sandbox.azure.resource_types import TYPES
 _NAMES = {
     "resourceGroupName": "rg", "namespaceName": "ns-one", "queueName": "orders", "topicName": "events",
     "subscriptionName": "audit", "ruleName": "large", "authorizationRuleName": "app",
+    "roleAssignmentName": "one", "scope": "/subscriptions/s1/resourcegroups/rg/providers/x/y/z",
 }  # fmt: skip
 _IN_NAMESPACE = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ServiceBus/namespaces/ns-one"
 
@@ -41,6 +42,13 @@ def test_ids_match_azure(kind: str, ending: str, entity_path: str) -> None:
     place = place_of(TYPES[f"azure-native:servicebus:{kind}"], "s1", _NAMES)
     assert place.id == _IN_NAMESPACE + ending
     assert place.entity_path == entity_path
+
+
+def test_the_id_of_a_role_assignment_starts_with_its_scope() -> None:
+    kind = TYPES["azure-native:authorization:RoleAssignment"]
+    place = place_of(kind, "ignored", {"scope": f"{_IN_NAMESPACE}/queues/orders", "roleAssignmentName": "one"})
+    assert place.id == f"{_IN_NAMESPACE}/queues/orders/providers/Microsoft.Authorization/roleAssignments/one"
+    assert place.group == "rg"
 
 
 def test_an_id_of_another_kind_is_not_parsed() -> None:
