@@ -58,6 +58,7 @@ class Commands:
             recorded = [(each.type, each.name) for each in record.resources] if record else []
             known = [*recorded, *((each.type, each.name) for each in record.pending)] if record else []
             self._definition.unrecorded.begin(known, self._options.target)
+        outputs: Sequence[Resource] = ()
         if record is None and destroy:
             steps = []
         elif record is None:
@@ -68,6 +69,8 @@ class Commands:
             is_read = destroy or self._options.refresh
             events = self._session.preview_destroy() if destroy else self._session.preview(refresh=is_read)
             steps = self._with_real_outputs(events.steps, is_read=is_read)
+            if not destroy:
+                outputs = self._changed_outputs(events, record)
         self._check_targets(record, steps)
         found = self._losses(steps)
         document = plan_document(
@@ -77,7 +80,7 @@ class Commands:
             engine=self._session.engine.version,
             destroy=destroy,
         )
-        resources = [self._resource(each, found) for each in steps]
+        resources = [*(self._resource(each, found) for each in steps), *outputs]
         if destroy:
             return Plan(resources, _NOTHING_RECORDED if record is None else "", document, self._definition.where)
         return Plan(resources, self._definition.message(steps), document, self._definition.where)
@@ -132,7 +135,8 @@ class Commands:
             preview = self._session.preview(refresh=refresh, plan_file=plan_file)
             self._check_targets(record, preview.steps)
             self._guard(preview.steps, state, is_read=refresh, destroy=False)
-            message = "nothing to do" if all(each.op == "same" for each in preview.steps) else ""
+            outputs = self._changed_outputs(preview, record) if record else ()
+            message = "" if outputs or any(each.op != "same" for each in preview.steps) else "nothing to do"
             if not self._has_work(preview, record):
                 return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
             self._begun = True
@@ -146,7 +150,7 @@ class Commands:
         if not self._options.target:
             self._session.note_converged(digest(self._definition.spec))
         done = self._with_renewed(preview.steps, up.steps)
-        return Result([self._resource(each) for each in done], up.outputs, message)
+        return Result([*(self._resource(each) for each in done), *outputs], up.outputs, message)
 
     def _with_renewed(self, planned: Sequence[Step], done: Sequence[Step]) -> list[Step]:
         """Write what the engine skipped although it was planned, and return all steps as they were carried out."""
@@ -255,6 +259,22 @@ class Commands:
         recorded = dict(record.outputs)
         known_later = {name: recorded.get(name) for name, value in preview.outputs.items() if value == UNKNOWN}
         return {**preview.outputs, **known_later} != recorded
+
+    def _changed_outputs(self, preview: EngineEvents, record: StackRecord) -> Sequence[Resource]:
+        """The outputs that change although no resource does, such as one that the program now also exports."""
+        if not record.is_initialised or any(each.op != "same" for each in [*preview.steps, *preview.verdicts]):
+            return ()
+        old, new = record.outputs, preview.outputs
+        return [
+            Resource(
+                name,
+                "output",
+                "update" if name in old and name in new else "create" if name in new else "delete",
+                [Difference("value", old.get(name), new.get(name))],
+            )
+            for name in dict.fromkeys([*new, *old])
+            if old.get(name) != new.get(name) and not (name in old and new.get(name) == UNKNOWN)
+        ]
 
     def _alone(self, work: Callable[[], T]) -> T:
         """Run `work` with the stack's lock, waiting for other holders up to `lock_timeout_s`."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dstream_stacks.spec import AuthorizationRule, Rule, ServiceBusSpec, Subscription, Topic
+from dstream_stacks.spec import AuthorizationRule, RoleAssignment, Rule, ServiceBusSpec, Subscription, Topic
 
 _PLACE = ("resourceGroupName", "namespaceName")
 _ENTITY = ("queueName", "topicName", "subscriptionName", "ruleName", "authorizationRuleName")
@@ -45,6 +45,7 @@ class _Spelling:
             queues=tuple(self._named(each, "queueName") for each in spec.queues),
             topics=tuple(self._topic(each) for each in spec.topics),
             authorization_rules=tuple(self._authorization_rule(each) for each in spec.authorization_rules),
+            role_assignments=tuple(self._role_assignment(each) for each in spec.role_assignments),
         )
 
     def _learn(self, path: tuple[tuple[str, Any], ...]) -> None:
@@ -76,6 +77,15 @@ class _Spelling:
         named = self._named(rule, "authorizationRuleName", *parents)
         return msgspec.structs.replace(
             named, queue=self._entity("queueName", rule.queue), topic=self._entity("topicName", rule.topic)
+        )
+
+    def _role_assignment(self, assignment: RoleAssignment) -> RoleAssignment:
+        path = (("topicName", assignment.topic), ("subscriptionName", assignment.subscription))
+        return msgspec.structs.replace(
+            assignment,
+            queue=self._entity("queueName", assignment.queue),
+            topic=self._entity("topicName", assignment.topic),
+            subscription=self._names.get(_lower(path), assignment.subscription),
         )
 
     def _entity(self, field: str, name: str) -> str:

@@ -6,8 +6,10 @@ Does not import azure, since it is imported before the provider's first line, an
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from dstream_stacks.entities import ORIGINAL_NAME, EntityKind, EntityNames
@@ -67,7 +69,8 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
         Secret[str] | None, Meta(description="Endpoint=sb://..;SharedAccessKey.."), _RUN_ONLY_IN_ARM
     ] = None
     connection: Annotated[
-        Literal["stack"] | None, Meta(description="stack: use the connection string that init provisioned")
+        Literal["stack"] | None,
+        Meta(description="stack: publish to what init provisioned, with its key or, with credential, with Entra ID"),
     ] = None
     namespace: Annotated[
         str | None, Meta(description="short or full host name; where to publish without a connection string")
@@ -158,16 +161,20 @@ class Routing:
     ttl_s: int | None
 
 
-def access(config: Config, stack_connection_string: str | None = None) -> Access:
+def access(config: Config, stack: Mapping[str, Any] | None = None) -> Access:
     """Return how to connect. Raises ConfigError if the settings specify no connection, or more than one.
 
-    `stack_connection_string`: the secret output of the stack, for `connection = "stack"`.
+    `stack`: the outputs of the stack, for `connection = "stack"`.
     """
     connection_string = either(
         config.connection_string, config.original_connection_string, "connection_string", "connectionString"
     )
     if config.connection == "stack":
-        connection_string = _stack_connection(config, connection_string, stack_connection_string)
+        _check_one_connection(connection_string)
+        if publishes_with_key(config):
+            connection_string = Secret(_stack_output(stack, "connection_string"))
+        else:
+            config = msgspec.structs.replace(config, namespace=_host(_stack_output(stack, "endpoint")))
     if connection_string is not None and config.credential is not None:
         raise ConfigError(
             "servicebus.two_credentials",
@@ -180,6 +187,11 @@ def access(config: Config, stack_connection_string: str | None = None) -> Access
         admin_connection_string=config.admin_connection_string.reveal() if config.admin_connection_string else None,
         ca_file=config.ca_file,
     )
+
+
+def publishes_with_key(config: Config) -> bool:
+    """Whether `connection = "stack"` needs a key of the namespace, rather than a sign-in to Entra ID."""
+    return config.connection == "stack" and config.credential is None and not config.disable_local_auth
 
 
 def routing(config: Config) -> Routing:
@@ -245,22 +257,30 @@ def check_oversize(config: Config) -> None:
         )
 
 
-def _stack_connection(config: Config, given: Secret[str] | None, of_stack: str | None) -> Secret[str]:
-    if given is not None:
+def _check_one_connection(connection_string: Secret[str] | None) -> None:
+    if connection_string is not None:
         raise ConfigError(
             "servicebus.two_connections",
             'connection = "stack" and connection_string are both set',
             hint="Remove one of the two.",
             config_path="connection",
         )
-    if not of_stack:
+
+
+def _stack_output(stack: Mapping[str, Any] | None, name: str) -> str:
+    if stack is None or not stack.get(name):
         raise ConfigError(
             "servicebus.no_stack_connection",
-            'connection = "stack", but the stack has no connection string yet',
-            hint="Run `dstream init` first (mode arm, without disable_local_auth).",
+            f'connection = "stack", but the stack has no {name.replace("_", " ")} yet',
+            hint="Run `dstream init` first.",
             config_path="connection",
         )
-    return Secret(of_stack)
+    return str(stack[name])
+
+
+def _host(endpoint: str) -> str:
+    """`sb-orders.servicebus.windows.net` of `https://sb-orders.servicebus.windows.net:443/`."""
+    return urlsplit(endpoint).hostname or ""
 
 
 def _entra(config: Config) -> Entra:

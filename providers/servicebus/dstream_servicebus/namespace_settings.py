@@ -146,13 +146,6 @@ def _check_premium(config: Config) -> None:
     for name in _OF_PREMIUM:
         if tier in ("Basic", "Standard") and getattr(config, name):
             raise limits.not_in_tier(name, tier, name, 'Set sku = "Premium".')
-    if config.disable_local_auth and config.connection == "stack":
-        raise ConfigError(
-            "servicebus.two_connections",
-            'connection = "stack" needs a connection string, but disable_local_auth disables keys',
-            hint="Set namespace and credential instead of connection.",
-            config_path="connection",
-        )
 
 
 def _ignored(config: Config) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -55,7 +56,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         self._publication = Publication(
             self.config,
             self.telemetry,
-            self._stack_connection_string(),
+            self._stack(),
             resumes_from=_moment(self.run.checkpoint_stored_at),
         )
         self._publication.open()
@@ -65,13 +66,13 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         assert self._publication is not None  # started
         return self._publication.write(batch)
 
-    def _stack_connection_string(self) -> str | None:
-        """The stack's connection string, for `connection = "stack"`."""
+    def _stack(self) -> Mapping[str, Any] | None:
+        """The stack's outputs, for `connection = "stack"`."""
         if self.config.connection != "stack":
             return None
         from dstream.infra.engine.session import stack_outputs
 
-        return stack_outputs(self.infrastructure, os.environ).get("connection_string")
+        return stack_outputs(self.infrastructure, os.environ)
 
     def close(self) -> None:
         if self._publication is not None:

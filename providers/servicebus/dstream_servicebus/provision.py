@@ -17,7 +17,7 @@ from dstream_stacks.spec import AuthorizationRule, Queue, ServiceBusSpec
 
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus import limits
-from dstream_servicebus.config import Config, entity_names
+from dstream_servicebus.config import Config, entity_names, publishes_with_key
 from dstream_servicebus.entity_specs import path, queue_spec, topic_spec
 from dstream_servicebus.infrastructure_settings import AuthorizationRuleSettings
 from dstream_servicebus.namespace_settings import check_mode, namespace_of, resource_group_of, tier_of
@@ -47,7 +47,7 @@ def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
     """Return the spec of the task's output. `import_existing`: import existing resources. Raises ConfigError."""
     kind, names = _entities(config)
     rules = _authorization_rules(config, kind, names)
-    publisher = _publisher(rules, kind, names) if config.connection == "stack" else None
+    publisher = _publisher(rules, kind, names) if publishes_with_key(config) else None
     if publisher and publisher not in rules:
         rules = (*rules, publisher)
         limits.check_rule_count(len(rules), names[0])

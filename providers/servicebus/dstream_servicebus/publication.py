@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -47,10 +49,10 @@ class Publication:
         self,
         config: Config,
         telemetry: Telemetry,
-        stack_connection_string: str | None = None,
+        stack: Mapping[str, Any] | None = None,
         resumes_from: datetime | None = None,
     ) -> None:
-        """`stack_connection_string`: used with `connection = "stack"`. `resumes_from`: when the checkpoint was stored.
+        """`stack`: its outputs, used with `connection = "stack"`. `resumes_from`: when the checkpoint was stored.
 
         Raises ConfigError for conflicting settings.
         """
@@ -61,7 +63,7 @@ class Publication:
         self._resumes_from = resumes_from
         self._routing = routing(config)
         self._router = Router(self._routing)
-        self._connector = Connector(_with_ca_file(access(config, stack_connection_string)))
+        self._connector = Connector(_with_ca_file(access(config, stack)))
         self._dead_letters = DeadLetterFile(config.dead_letter.file) if config.dead_letter else None
         self._fill = self._choose_fill()
         self._publisher = Publisher(self._delivery(), config.concurrency)

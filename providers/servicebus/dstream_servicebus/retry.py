@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 from azure.servicebus import exceptions as sdk
 
 from dstream.sdk.errors import AuthError, ConfigError, DataError, DStreamError
@@ -23,6 +23,13 @@ _NOT_TAKEN = frozenset({"amqp:not-allowed", "amqp:not-implemented", "com.microso
 _NO_SESSION = "SessionId was not set"
 _NO_BATCHES = "partitioning and duplicate detection"
 """Wording: azure-service-bus issue 103."""
+_EXPIRED = "ExpiredToken"
+"""Microsoft: "Troubleshooting guide for Azure Service Bus". A new connection gets a new token."""
+_SIGN_INS = 10
+"""Failed sign-ins in a row after which a stream ends: about a minute. An identity endpoint may be down for a moment."""
+FIRST_CONNECTION = 1_000_000
+"""Instead of a number of failures: nothing has worked yet, so that no error is put down to bad luck."""
+_LONGEST = 400
 _OUT_OF_RANGE = "com.microsoft:argument-out-of-range"
 
 
@@ -68,15 +75,23 @@ class RetryPace:
         self.share = min(1.0, self.share + self._STEP)
 
 
-def judge(error: Exception, entity: str, kind: str) -> Verdict:
-    """Return what to do after `error`. Unknown errors are retried on a new connection."""
+def judge(error: Exception, entity: str, kind: str, failures: int = FIRST_CONNECTION) -> Verdict:
+    """Return what to do after `error`. Unknown errors are retried on a new connection.
+
+    `failures`: how many sends in a row have failed on a connection that worked before.
+    """
     if isinstance(error, sdk.ServiceBusServerBusyError):
         return Verdict("busy")
     if isinstance(error, sdk.ServiceBusQuotaExceededError):
         return Verdict("full")
     if isinstance(error, sdk.MessageSizeExceededError):
         return Verdict("too_large")
-    stop = _final(error, entity, kind)
+    sign_in = _failed_sign_in(error)
+    stop = _sign_in_failed(sign_in) if sign_in is not None else _final(error, entity, kind)
+    if sign_in is not None and failures < _SIGN_INS:
+        return Verdict("reconnect")
+    if _EXPIRED in str(error) and failures <= 1:
+        return Verdict("reconnect")
     if stop is not None:
         return Verdict("stop", stop)
     return Verdict("reconnect")
@@ -99,7 +114,7 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
             hint="Set its status to Active in the portal or with `az servicebus`.",
             config_path=kind,
         )
-    if isinstance(error, sdk.ServiceBusAuthorizationError | ClientAuthenticationError) or status in (401, 403):
+    if isinstance(error, sdk.ServiceBusAuthorizationError) or status in (401, 403):
         return AuthError(
             "servicebus.unauthorized",
             f'not authorized to send to {kind} "{entity}": {reason(error)}',
@@ -118,6 +133,36 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
             hint="Check the message's settings (session, partition_key, properties). Nothing after it was sent.",
         )
     return None
+
+
+def _failed_sign_in(error: BaseException) -> ClientAuthenticationError | None:
+    """Return the failure of the credential. None for another error, and if the identity provider is unreachable.
+
+    azure-servicebus wraps exceptions of credentials (`create_servicebus_exception`); azure-identity turns those of its
+    transport into ClientAuthenticationError (`_internal/decorators.py`).
+    """
+    found = error if isinstance(error, ClientAuthenticationError) else getattr(error, "inner_exception", None)
+    if not isinstance(found, ClientAuthenticationError):
+        return None
+    from azure.identity import CredentialUnavailableError  # slow to import
+
+    if isinstance(found, CredentialUnavailableError):
+        return found  # an identity endpoint that does not answer is none
+    cause: BaseException | None = found
+    while cause is not None:
+        if isinstance(cause, ServiceRequestError | ServiceResponseError | OSError):
+            return None
+        cause = cause.__cause__ or cause.__context__
+    return found
+
+
+def _sign_in_failed(error: ClientAuthenticationError) -> AuthError:
+    return AuthError(
+        "servicebus.sign_in_failed",
+        f"sign-in to Entra ID failed: {' '.join(str(error).split())[:_LONGEST]}",
+        hint="Check credential and the identity that it uses: tenant_id, client_id, client_secret or `az login`.",
+        config_path="credential",
+    )
 
 
 def session_required(entity: str, kind: str) -> ConfigError:

@@ -179,7 +179,7 @@ class Worker:
     def _endure(self, lane: Lane, error: Exception, failures: int) -> None:
         """Wait before the next attempt. Raises the DStreamError of a final failure."""
         entity = lane.key.entity
-        verdict = judge(error, entity, self._delivery.kind)
+        verdict = judge(error, entity, self._delivery.kind, failures)
         if verdict.error is not None:
             raise verdict.error from error
         pace = self._pace(entity)

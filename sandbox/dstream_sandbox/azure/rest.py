@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from dstream_sandbox.azure.cloud import Cloud
 from dstream_sandbox.azure.errors import AzureError, group_not_found, not_found
-from dstream_sandbox.azure.handlers import Handler
+from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place, place_of, place_of_id
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
 from dstream_sandbox.folder import ARM_PATH

@@ -87,6 +87,20 @@ def test_drift_that_matches_the_config_is_only_recorded(stage: Stage) -> None:
     assert stage("status").ops == {"q1": "same", "q2": "same"}
 
 
+def test_an_output_that_alone_changes_is_planned_and_recorded(stage: Stage) -> None:
+    stage.more["exports"] = {"fingerprint": "old", "gone": "x"}
+    stage("init")
+    stage.more["exports"] = {"fingerprint": "new"}
+
+    changed = {"q1": "same", "q2": "same", "fingerprint": "update", "gone": "delete"}
+    assert stage("plan").ops == changed
+    made = stage("init")
+
+    assert made.ops == changed
+    assert made.outputs["fingerprint"] == "new"
+    assert stage("plan").ops == {"q1": "same", "q2": "same"}
+
+
 def test_only_targeted_resources_are_changed(stage: Stage) -> None:
     del stage.queues["q2"]["_after"]
     assert stage("init", target=["q1"]).ops["q1"] == "create"

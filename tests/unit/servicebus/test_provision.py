@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dstream_servicebus.config import Config, access
+from dstream_servicebus.config import Config, Entra, access
 from dstream_servicebus.provision import expected_load, spec_of
 from dstream_stacks.capacity import Load
 from dstream_stacks.spec import (
@@ -193,7 +193,7 @@ def test_the_spec_contains_no_secret() -> None:
 def test_the_connection_string_of_the_stack_is_used_on_request() -> None:
     config = decode_config({**PLACE, "queue": "orders", "connection": "stack"}, Config)
 
-    assert access(config, "Endpoint=sb://stack/").entry == "Endpoint=sb://stack/"
+    assert access(config, {"connection_string": "Endpoint=sb://stack/"}).entry == "Endpoint=sb://stack/"
     with pytest.raises(ConfigError) as caught:
         access(config)
     assert (caught.value.code, caught.value.config_path) == ("servicebus.no_stack_connection", "connection")
@@ -225,6 +225,19 @@ def test_several_entities_need_one_rule_that_can_send_to_all() -> None:
         spec(**several, authorization_rules=of_one)
     built = spec(**several, authorization_rules=of_one + of_all)
     assert built.publisher == AuthorizationRule(name="all", rights=("Send",))
+
+
+@pytest.mark.parametrize("settings", [{"credential": "managed_identity"}, {"disable_local_auth": True}])
+def test_the_stack_is_used_without_its_key_by_an_identity(settings: dict[str, Any]) -> None:
+    config = decode_config({**PLACE, "queue": "orders", "connection": "stack", **settings}, Config)
+    outputs = {"endpoint": "https://sb-orders.servicebus.chinacloudapi.cn:443/", "connection_string": KEY}
+
+    assert (spec_of(config).publisher, spec_of(config).authorization_rules) == (None, ())
+    entry = access(config, outputs).entry
+    assert isinstance(entry, Entra)
+    assert entry.namespace == "sb-orders.servicebus.chinacloudapi.cn"
+    with pytest.raises(ConfigError, match="no endpoint yet"):
+        access(config, {})
 
 
 NEW = {"create_namespace": True, "location": "westeurope"}
@@ -279,7 +292,6 @@ NEW = {"create_namespace": True, "location": "westeurope"}
         ({"authorization_rules": [{"name": "a", "rights": ["Send"]}] * 2}, "servicebus.duplicate_name", "authorization_rules"),
         ({"authorization_rules": [{"name": f"a{n}", "rights": ["Send"]} for n in range(13)]}, "servicebus.out_of_range", "authorization_rules"),
         ({"connection": "stack", "connection_string": KEY, "mode": "entities"}, "servicebus.not_in_mode", "connection"),
-        ({"connection": "stack", "disable_local_auth": True}, "servicebus.two_connections", "connection"),
         ({"mode": "entities", "create_namespace": True}, "servicebus.not_in_mode", "create_namespace"),
         ({"mode": "entities", "authorization_rules": [{"name": "a", "rights": ["Send"]}]}, "servicebus.not_in_mode", "authorization_rules"),
         ({"mode": "entities", "tags": {"a": "b"}}, "servicebus.not_in_mode", "tags"),

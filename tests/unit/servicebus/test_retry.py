@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
+from azure.identity import CredentialUnavailableError
 from azure.servicebus import exceptions as sdk
 from dstream_servicebus.retry import RetryPace, Schedule, judge
 
@@ -49,7 +50,6 @@ def test_transient_errors_are_retried(error: Exception, action: str) -> None:
         (sdk.MessagingEntityDisabledError(), "servicebus.entity_disabled", "config", "queue"),
         (sdk.ServiceBusAuthenticationError(error=Refused(401)), "servicebus.unauthorized", "auth", "connection_string"),
         (sdk.ServiceBusAuthorizationError(), "servicebus.unauthorized", "auth", "connection_string"),
-        (ClientAuthenticationError("wrong secret"), "servicebus.unauthorized", "auth", "connection_string"),
         (
             with_condition(b"amqp:not-allowed", "The SessionId was not set on a message"),
             "servicebus.session_required",
@@ -76,6 +76,46 @@ def test_permanent_errors_stop_with_a_cause_and_a_fix(error: Exception, code: st
     assert (stop.code, stop.kind, stop.config_path) == (code, kind, path)
     assert '"orders"' in stop.message
     assert stop.hint
+
+
+def unreachable_sign_in() -> sdk.ServiceBusError:
+    failed = ClientAuthenticationError("Authentication failed: no route to login.microsoftonline.com")
+    failed.__cause__ = ServiceRequestError("no route")
+    return sdk.ServiceBusError("Handler failed", error=failed)
+
+
+@pytest.mark.parametrize("refused", [ClientAuthenticationError("AADSTS7000215"), CredentialUnavailableError("AADSTS7")])
+@pytest.mark.parametrize("is_wrapped", [True, False])
+def test_a_failed_sign_in_is_an_auth_error_and_not_retried_forever(refused: Exception, is_wrapped: bool) -> None:
+    error = sdk.ServiceBusError("Handler failed", error=refused) if is_wrapped else refused
+
+    stop: Any = judge(error, "orders", "queue").error
+    assert (stop.code, stop.kind, stop.config_path) == ("servicebus.sign_in_failed", "auth", "credential")
+    assert "AADSTS7" in stop.message
+    assert [judge(error, "orders", "queue", failures).action for failures in (1, 9, 10)] == [
+        "reconnect",
+        "reconnect",
+        "stop",
+    ]
+
+
+def test_a_machine_without_an_identity_endpoint_has_no_identity() -> None:
+    unavailable = CredentialUnavailableError("no response from the IMDS endpoint")
+    unavailable.__cause__ = ServiceRequestError("169.254.169.254")
+
+    assert judge(sdk.ServiceBusError("Handler failed", error=unavailable), "orders", "queue").action == "stop"
+
+
+def test_an_unreachable_identity_provider_is_retried() -> None:
+    assert judge(unreachable_sign_in(), "orders", "queue", 100).action == "reconnect"
+
+
+def test_an_expired_token_gets_one_new_connection() -> None:
+    expired = sdk.ServiceBusAuthorizationError(message="ExpiredToken: The token is expired. TrackingId:1")
+
+    assert judge(expired, "orders", "queue", 1).action == "reconnect"
+    assert judge(expired, "orders", "queue", 2).action == "stop"
+    assert judge(expired, "orders", "queue").action == "stop"
 
 
 def test_waits_double_up_to_a_limit_with_jitter() -> None:

@@ -11,6 +11,7 @@ from dstream_stacks.spec import (
     Namespace,
     Queue,
     ResourceGroup,
+    RoleAssignment,
     Rule,
     ServiceBusSpec,
     Subscription,
@@ -38,6 +39,10 @@ def spec(*, upper: bool) -> ServiceBusSpec:
         authorization_rules=(
             AuthorizationRule(name=name("send"), rights=("Send",)),
             AuthorizationRule(name=name("send"), rights=("Send",), queue=name("orders")),
+        ),
+        role_assignments=(
+            RoleAssignment(role="Sender", principal_id="p", queue=name("orders")),
+            RoleAssignment(role="Receiver", principal_id="p", topic=name("events"), subscription=name("audit")),
         ),
     )
 

@@ -1,0 +1,50 @@
+"""Access with Entra ID: the roles are assigned, and no key leaves the namespace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from tests.e2e.infrastructure.cases import Case, Make, Provisioned
+
+SENDER = "5f0c1f6e-6b0a-4b6b-9a52-0d3f6f1f8a11"
+RECEIVER = "c1d7f2a4-3f0e-4f57-8f0b-7a0f5f3f9b22"
+SETTINGS = f"""\
+      connection          = "stack"
+      disable_local_auth  = true
+      authorization_rules = [{{ name = "unused", rights = ["Send"] }}]
+      role_assignments = [
+        {{ role = "Sender", principal_id = "{SENDER}" }},
+        {{ role = "Receiver", principal_id = "{RECEIVER}", subscription = "eu" }},
+      ]
+"""
+
+
+def keys_of(project: Provisioned, namespace: str) -> Iterator[str]:
+    """The keys that Azure keeps for the namespace."""
+    kept = json.loads(next(project.sandbox.folder.path.rglob("azure.json")).read_text())
+    for each in kept["namespaces"]:
+        if each["name"] == namespace:
+            for policy in each["policies"]:
+                yield policy["primary_key"]
+                yield policy["secondary_key"]
+
+
+def test_roles_are_assigned_and_no_key_is_recorded_or_shown(provisioned: Make) -> None:
+    case = Case("namespace", "topic", "entra")
+    project = provisioned(case.hcl(more=SETTINGS))
+
+    shown = project.succeed("plan", "orders", "--out", "orders.plan")
+    assert f"entra/Sender/{SENDER}" in shown
+    assert "Azure Service Bus Data Sender" in shown
+    shown += project.succeed("init", "--plan", "orders.plan", "--yes")
+    shown += project.succeed("status", "orders", "--json", "--detailed-exitcode")
+    assert "connection_string" not in shown
+
+    keys = list(keys_of(project, "sb-entra"))
+    assert len(keys) == 4  # of the rule, and of RootManageSharedAccessKey
+    files = [each for each in project.dstream.cwd.rglob("*") if each.is_file()]
+    assert project.records[0] in files
+    texts = [shown, *(each.read_text(errors="replace") for each in files)]
+    assert not [key for key in keys for text in texts if key in text]
+    assert project.summary("plan", "orders") == {"same": 12}
