@@ -16,6 +16,7 @@ from dstream_stacks.inputs import namespace_inputs, snake_case
 from dstream_stacks.properties import properties_of
 from dstream_stacks.references import References
 from dstream_stacks.spec import Kept, Namespace, ResourceGroup, ServiceBusSpec
+from dstream_stacks.tiers import unsupported
 from dstream_stacks.unrecorded import Exists, Lookups, Unrecorded
 
 if TYPE_CHECKING:
@@ -160,7 +161,18 @@ class _Program:
     def _endpoint(self, found: Any) -> Any:
         if found.sku is not None:
             self._see_namespace(found.sku.name, found.sku.capacity)
+            self._check_tier(found.sku.name)
         return found.service_bus_endpoint
+
+    def _check_tier(self, tier: str) -> None:
+        """Raise RunError for a setting that the tier lacks: some are on by default unless the tier is known."""
+        import pulumi
+
+        for entity, setting in unsupported(self._spec, tier):
+            raise pulumi.RunError(
+                f'{tier}, the tier of namespace "{self._namespace_spec.name}", does not support {setting} ({entity}): '
+                f'set sku = "{tier}", so that DStream knows, and remove {setting} if you set it'
+            )
 
     def _entity(self, each: Declaration, place: Mapping[str, Any], references: References) -> Any:
         resource = getattr(self._servicebus, each.kind)

@@ -37,6 +37,10 @@ SOCKET_TIMEOUT_S = 1.0
 """The SDK's 0.2 s fails on uplinks below 320 KB/s in the middle of a frame; more would delay close and keep-alive."""
 
 
+SLOWEST_UPLINK = 250_000
+"""Bytes per second. A send has its timeout plus the time that its bytes take at this rate: 100 MB need no less."""
+
+
 class EntitySender:
     """Call `open` before each send: it connects if needed. All methods raise the SDK's exceptions."""
 
@@ -92,16 +96,18 @@ class EntitySender:
         with self._limited():
             batch = sender.create_message_batch(max_bytes)
         taken = self._fill(batch, messages)
-        with self._limited():
-            sender.send_messages(batch, timeout=self._timeout_s)
+        timeout_s = self._timeout(sum(message.size for message in messages[:taken]))
+        with self._limited(timeout_s):
+            sender.send_messages(batch, timeout=timeout_s)
         self._last_used = time.monotonic()
         return taken
 
     def send_single(self, message: Message) -> None:
         """Send one message that is too large for a batch."""
         sender = self._opened()
-        with self._limited():
-            sender.send_messages(to_sdk_message(message), timeout=self._timeout_s)
+        timeout_s = self._timeout(message.size)
+        with self._limited(timeout_s):
+            sender.send_messages(to_sdk_message(message), timeout=timeout_s)
         self._last_used = time.monotonic()
 
     def drop(self) -> None:
@@ -130,11 +136,14 @@ class EntitySender:
         assert self._link is not None  # `open` comes before every send
         return self._link[1]
 
+    def _timeout(self, size: int) -> float:
+        return self._timeout_s + size / SLOWEST_UPLINK
+
     @contextmanager
-    def _limited(self) -> Iterator[None]:
+    def _limited(self, timeout_s: float | None = None) -> Iterator[None]:
         """Limit a call into the SDK in time, and turn any failure into an SDK exception."""
         try:
-            with self._watchdog.limit(self._timeout_s + GRACE_S, self._abort):
+            with self._watchdog.limit((timeout_s or self._timeout_s) + GRACE_S, self._abort):
                 yield
         except (AzureError, OSError):
             raise

@@ -24,6 +24,7 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
         self.resources: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, str]] = []
         self.refuse_lookups = ""
+        self.tier = "Standard"
         self._server = grpc.server(futures.ThreadPoolExecutor(16))
         provider_pb2_grpc.add_ResourceProviderServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
@@ -106,7 +107,8 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
             case "getClientConfig":
                 return _returned({"subscriptionId": SUBSCRIPTION, "clientId": "", "tenantId": "", "objectId": ""})
             case "getNamespace":
-                return _returned({"name": args["namespaceName"], "serviceBusEndpoint": "https://ns/"})
+                sku = {"name": self.tier}
+                return _returned({"name": args["namespaceName"], "serviceBusEndpoint": "https://ns/", "sku": sku})
         resource_type = request.tok.replace(":get", ":")
         found = resource_id(resource_type, args, SUBSCRIPTION)
         if found not in self.resources:

@@ -171,6 +171,16 @@ def test_a_denied_lookup_is_not_mistaken_for_a_missing_resource(engine: Stack, c
     assert cloud.resources == {}
 
 
+def test_what_the_tier_of_an_existing_namespace_lacks_is_named_with_the_setting(engine: Stack, cloud: Cloud) -> None:
+    cloud.tier = "Basic"
+    wanted = msgspec.structs.replace(EXISTING, queues=(Queue(name="orders", duplicate_detection=True),))
+
+    with pytest.raises(
+        (InlineSourceRuntimeError, CommandError), match=r'duplicate_detection \(orders\): set sku = "Basic"'
+    ):
+        engine.running(arm_program(wanted)).preview()
+
+
 def test_a_spec_of_the_other_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="resource group"):
         arm_program(ServiceBusSpec(mode="entities", queues=(Queue(name="q"),)))
