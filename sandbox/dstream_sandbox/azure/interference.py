@@ -21,11 +21,14 @@ _STATUS = {
     "PrincipalNotFound": 400,
     "MissingSubscriptionRegistration": 409,
 }
-_ACTIONS: dict[Operation, str] = {"create": "write", "update": "write", "read": "read", "delete": "delete"}
+_ACTIONS: dict[Operation, str] = {
+    "create": "write",
+    "update": "write",
+    "read": "read",
+    "delete": "delete",
+    "list_keys": "listKeys/action",
+}
 _CLIENT = "00000000-0000-0000-0000-000000000000"
-"""Sources: "Resolve errors for resource provider registration", "Troubleshoot Azure RBAC"; GitHub issues that quote the
-texts, such as Commercial-Marketplace-SaaS-Accelerator 852 (MissingSubscriptionRegistration, 409).
-"""
 _WORDS = {
     "QuotaExceeded": "The operation could not be completed as it results in exceeding approved quota.",
     "AuthorizationFailed": (
@@ -45,6 +48,9 @@ _WORDS = {
     ),
     "TooManyRequests": "The request is being throttled as the limit has been reached for operation type - Write.",
 }
+"""Sources: "Resolve errors for resource provider registration", "Troubleshoot Azure RBAC"; GitHub issues that quote the
+texts, such as Commercial-Marketplace-SaaS-Accelerator 852 (MissingSubscriptionRegistration, 409).
+"""
 
 
 class Interference:
