@@ -147,3 +147,32 @@ def test_show_refuses_a_provider_that_cannot_describe_itself(dstream: DStream) -
     done = dstream("provider", "show", BROKEN / "good_input.py")
     assert done.returncode == 3
     assert "provider.not_described" in done.stderr
+
+
+def test_a_setting_added_in_a_module_of_the_provider_is_accepted_at_once(dstream: DStream, tmp_path: Path) -> None:
+    """The schema is cached by the executable's own file, which does not change."""
+    (tmp_path / "tally.py").write_text(
+        "from tally_settings import Settings\n"
+        "from dstream.sdk import Checkpoint, InputProvider, StdioProviderHost\n"
+        "class Tally(InputProvider[Settings]):\n"
+        "    def read(self, state, stop):\n"
+        "        yield Checkpoint({})\n"
+        "if __name__ == '__main__':\n"
+        "    StdioProviderHost(Tally).run()\n"
+    )
+    settings = "import msgspec\nclass Settings(msgspec.Struct, forbid_unknown_fields=True):\n    first: int = 1\n"
+    (tmp_path / "tally_settings.py").write_text(settings)
+    hcl = (
+        'task "t" {{\n  input {{\n    provider_path = "./tally.py"\n    config {{\n{}    }}\n  }}\n'
+        '  output {{\n    provider = "console"\n  }}\n}}\n'
+    )
+    (tmp_path / "dstream.hcl").write_text(hcl.format("      first = 2\n"))
+    assert dstream("run", "t").returncode == 0
+
+    (tmp_path / "tally_settings.py").write_text(settings + "    last_of_all: int = 1\n")
+    (tmp_path / "dstream.hcl").write_text(hcl.format("      last_of_all = 2\n"))
+    done = dstream("run", "t")
+
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "dstream.hcl").write_text(hcl.format("      last_of_them = 2\n"))
+    assert dstream("run", "t").returncode == 3

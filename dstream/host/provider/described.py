@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from dstream.errors import ConfigError
+from dstream.errors import ConfigError, ConfigErrors
 from dstream.host.provider.describe import introduce
 from dstream.host.provider.link import TICK_S, ProviderLink
 from dstream.host.provider.memory import recall, remember
@@ -42,33 +42,54 @@ def learn_settings(
     """Pass the secret values in the provider's config to the redactor, and fit the config to the schema.
 
     Logs `provider.not_described` if the provider can describe its settings but does not. `check_stop` may raise. Raises
-    ConfigErrors for what the provider would refuse.
+    ConfigErrors for what the provider would refuse. A cached schema refuses nothing: the provider may import a file
+    that has changed since.
     """
     hello = link.handshake.hello
     if hello is None or not link.spec.config:
         return
     try:
         schema = schema_of(link.spec, hello, link.role, cwd, check_stop)
+        if schema is None:
+            return
+        try:
+            _fit(link, redactor, schema)
+        except (ConfigError, ConfigErrors):
+            current = schema_of(link.spec, hello, link.role, cwd, check_stop, cached=False)
+            if current is None or current == schema:
+                raise
+            _fit(link, redactor, current)
     except NotDescribed:
         log("warning", "provider.not_described", role=link.role, provider=link.name)
-        return
-    if schema is None:
-        return
+
+
+def _fit(link: ProviderLink, redactor: Redactor, schema: Mapping[str, Any]) -> None:
     redactor.learn(secret_values(link.spec.config, schema))
     if link.spec.fit is not None:
         link.config = link.spec.fit(schema)
 
 
 def schema_of(
-    spec: ProviderSpec, hello: Hello, role: Role, cwd: Path | None, check_stop: Callable[[], None] = lambda: None
+    spec: ProviderSpec,
+    hello: Hello,
+    role: Role,
+    cwd: Path | None,
+    check_stop: Callable[[], None] = lambda: None,
+    *,
+    cached: bool = True,
 ) -> Mapping[str, Any] | None:
-    """Return the JSON schema of the config; None without the capability `describe`. Raises NotDescribed."""
+    """Return the JSON schema of the config; None without the capability `describe`. Raises NotDescribed.
+
+    `cached`: an earlier answer of this executable will do.
+    """
     if "describe" not in hello.capabilities:
         return None
-    return _known(spec, role, cwd, check_stop)
+    return _known(spec, role, cwd, check_stop, cached=cached)
 
 
-def _known(spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None]) -> Mapping[str, Any]:
+def _known(
+    spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callable[[], None], *, cached: bool
+) -> Mapping[str, Any]:
     """Return the schema. Tasks that start together ask each executable once."""
     executable = tuple(spec.argv)
     mine: Future[Mapping[str, Any]] = Future()
@@ -78,7 +99,7 @@ def _known(spec: ProviderSpec, role: Role, cwd: Path | None, check_stop: Callabl
             return asked.result(TICK_S)
     try:
         known = recall(spec.argv)
-        schema = known.config_schema
+        schema = known.config_schema if cached else None
         if schema is None:
             schema = _asked(spec, role, cwd, check_stop)
             remember(spec.argv, msgspec.structs.replace(known, config_schema=schema))
