@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dstream.infra.engine.cli import Engine
     from dstream.sdk import Stop
 
-_LOOK_S = 0.05
+_LOOK_S = 0.02
 _PREVIEW_GRACE_S = 1.0
 """How long a cancelled preview may take: it waits for reads, which may hang."""
 _EMPTY_IS_UNSET = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")

@@ -31,7 +31,8 @@ _MB = 1 << 20
 class RecordKeeper:
     """Holds on to the last complete record while the engine works: a hard link, which needs no space.
 
-    On a file system without hard links, the engine's own backup is the only copy.
+    On a file system without hard links, the engine's own backup is the only copy. A version that lasts for less than
+    the time between two looks is missed; the next `init` then reports what only that version recorded as existing.
     """
 
     def __init__(self, record: Path | None) -> None:

@@ -47,10 +47,12 @@ def test_init_resumes_after_the_disk_was_full(stage: Stage, small_disk: Path) ->
     stage.faults({"op": "create", "name": "q2", "when": "after", "do": "wait", "file": "gate"})
     process = stage.start("init")
     wait_until((stage.cloud / "gate.reached").exists, "the creation of q2")
+    record = small_disk / ".pulumi" / "stacks" / "orders" / "dev.json"
+    kept = record.with_name("dev.json.kept")
+    wait_until(lambda: kept.exists() and kept.samefile(record), "the record to be kept")
     with filled(small_disk):
         (stage.cloud / "gate").touch()
         error = ended(process).error
-        record = small_disk / ".pulumi" / "stacks" / "orders" / "dev.json"
         assert error["code"] == "infra.disk_full"
         assert str(record) in error["message"]
         assert "init" in error["hint"]

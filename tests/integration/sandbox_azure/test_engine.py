@@ -147,7 +147,7 @@ def test_updates_are_in_place_and_removed_settings_get_their_defaults(azure: Azu
 def test_equivalent_values_are_not_a_change(stack: Stack) -> None:
     stack.resources = [_queue("the-same", {"lock_duration": "PT60S"})]
     stack.up()
-    stack.resources = [_queue("The-Same", {"lock_duration": "PT1M", "max_delivery_count": 10})]
+    stack.resources = [_queue("the-same", {"lock_duration": "PT1M", "max_delivery_count": 10})]
     assert stack.plan() == {}
 
 
