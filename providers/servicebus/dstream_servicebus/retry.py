@@ -119,7 +119,8 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
             "servicebus.unauthorized",
             f'not authorized to send to {kind} "{entity}": {reason(error)}',
             hint="The key or identity needs the Send claim (role Azure Service Bus Data Sender). "
-            "Check that the key is current.",
+            'If the key of connection = "stack" was regenerated, delete the authorization rule with `dstream destroy '
+            "--target ENTITY/dstream-send` and run `dstream init`.",
             config_path="connection_string",
         )
     if condition in _NOT_TAKEN and _NO_SESSION in str(error):

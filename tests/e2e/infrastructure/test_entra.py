@@ -48,3 +48,23 @@ def test_roles_are_assigned_and_no_key_is_recorded_or_shown(provisioned: Make) -
     texts = [shown, *(each.read_text(errors="replace") for each in files)]
     assert not [key for key in keys for text in texts if key in text]
     assert project.summary("plan", "orders") == {"same": 12}
+
+
+def test_a_new_key_is_recorded_by_recreating_the_rule_that_sends(provisioned: Make) -> None:
+    case = Case("arm", "queue", "rotated")
+    project = provisioned(case.hcl(more='      connection = "stack"\n'))
+    project.succeed("init", "orders", "--yes")
+    old = key_of(project, case.name)
+
+    assert project.summary("destroy", "orders", "--target", "rotated/dstream-send", "--yes") == {"same": 1, "delete": 1}
+    assert project.summary("init", "orders", "--yes") == {"same": 1, "create": 1}
+
+    assert key_of(project, case.name) != old
+    project.succeed("run", "orders")
+
+
+def key_of(project: Provisioned, queue: str) -> str:
+    with project.administration() as administration:
+        (rule,) = administration.get_queue(queue).authorization_rules
+    assert rule.primary_key is not None
+    return rule.primary_key
