@@ -22,6 +22,7 @@ from dstream_sandbox.sql_commands import load, sql
 
 _PORT = click.IntRange(1, 65535)
 _SERVERS = ("supervisor", "sqlserver", "servicebus")
+_TOKEN_S = 3600
 _FOLLOW_INTERVAL_S = 0.1
 
 
@@ -112,6 +113,18 @@ def env(data: Path, *, as_json: bool) -> None:
     folder = open_folder(data)
     variables = environment(folder, running_settings(folder), os.environ)
     click.echo(json.dumps(variables) if as_json else shell_exports(variables), nl=as_json)
+
+
+@command(sandbox, example="dstream sandbox token 5f0c1f6e-6b0a-4b6b-9a52-0d3f6f1f8a11")
+@data_option
+@click.argument("principal_id")
+def token(data: Path, principal_id: str) -> None:
+    """Print an Entra ID token of an identity, as `az account get-access-token` does."""
+    from dstream_sandbox.servicebus.entra import issue
+
+    expires_on = int(time.time()) + _TOKEN_S
+    key = running_settings(open_folder(data)).servicebus_key
+    click.echo(json.dumps({"accessToken": issue(key, principal_id, expires_on), "expires_on": expires_on}))
 
 
 @command(sandbox, example="dstream sandbox logs\ndstream sandbox logs servicebus --follow")

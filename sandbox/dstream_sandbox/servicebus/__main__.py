@@ -17,11 +17,13 @@ import time
 from pathlib import Path
 
 from dstream_sandbox.azure.built_in import BUILT_IN, built_in_keys
+from dstream_sandbox.azure.data_roles import data_roles
 from dstream_sandbox.azure.records import Records, entity_keys
 from dstream_sandbox.servicebus.access import KeyRing, SharedKey
 from dstream_sandbox.servicebus.admin import AdminListener, AdminRoutes
 from dstream_sandbox.servicebus.broker import StoreUnavailable, open_broker
 from dstream_sandbox.servicebus.entity_policies import entity_policies
+from dstream_sandbox.servicebus.entra import Identities
 from dstream_sandbox.servicebus.server import HOST, ServiceBusServer, server_tls
 
 _PR_SET_PDEATHSIG = 1
@@ -49,7 +51,8 @@ async def _serve(options: argparse.Namespace) -> None:
     records = Records(options.data)
     policies = built_in_keys(records, SharedKey(options.key_name, (key,)))
     of_entities = entity_keys(records, BUILT_IN, entity_policies(broker))
-    server = ServiceBusServer(broker, KeyRing(policies, of_entities), sink=options.sink)
+    identities = Identities(key, data_roles(records, BUILT_IN))
+    server = ServiceBusServer(broker, KeyRing(policies, of_entities, identities.check), sink=options.sink)
     azure = None
     try:
         ready: dict[str, object] = {"ready": True, "pid": os.getpid()}

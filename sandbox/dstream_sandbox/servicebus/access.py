@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote_plus
 
-__all__ = ["AccessDenied", "Grant", "KeyRing", "Right", "SharedKey", "path_of"]
+__all__ = ["AccessDenied", "Grant", "KeyRing", "Right", "SharedKey", "covers", "path_of"]
 
 Right = Literal["Send", "Listen", "Manage"]
 _TOKEN_PREFIX = "sharedaccesssignature "
+_JWT_PREFIX = "eyJ"
+"""How each JSON Web Token starts: `{"` in base64."""
 
 
 class AccessDenied(Exception):
@@ -50,16 +52,19 @@ class Grant:
 
 class KeyRing:
     """The current policies: the namespace's `keys` (or, if they can change, a function that returns them), and those
-    that `policies_of` returns for the entity at a path."""
+    that `policies_of` returns for the entity at a path. `identity`: checks a token of Entra ID at a path
+    and time."""
 
     def __init__(
         self,
         keys: Iterable[SharedKey] | Callable[[], Iterable[SharedKey]],
         policies_of: Callable[[str], Iterable[SharedKey]] | None = None,
+        identity: Callable[[str, str, float], Grant] | None = None,
     ) -> None:
         fixed = () if callable(keys) else tuple(keys)
         self._keys = keys if callable(keys) else lambda: fixed
         self._policies_of = policies_of
+        self._identity = identity
 
     def check_password(self, name: str, password: str) -> Grant | None:
         """Check the credentials of SASL PLAIN: a policy's name and one of its keys."""
@@ -70,6 +75,8 @@ class KeyRing:
 
     def check_token(self, token: str, audience: str, now: float) -> Grant:
         """Return the access that `token` grants to `audience`. Raises AccessDenied."""
+        if self._identity is not None and token.startswith(_JWT_PREFIX):
+            return self._identity(token, path_of(audience), now)
         if not token.lower().startswith(_TOKEN_PREFIX):
             raise AccessDenied("InvalidToken: The token is not a SharedAccessSignature.")
         fields = dict(part.partition("=")[::2] for part in token[len(_TOKEN_PREFIX) :].split("&"))

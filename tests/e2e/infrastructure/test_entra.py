@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
+
+from dstream_sandbox.folder import SUBSCRIPTION_ID
+from dstream_stacks import resource_ids as ids
+from dstream_stacks.roles import role_definition_id
 
 from tests.e2e.infrastructure.cases import Case, Make, Provisioned
+from tests.integration.sandbox_azure.calls import Calls
+from tests.running import BIN, DStream, Sandbox
 
 SENDER = "5f0c1f6e-6b0a-4b6b-9a52-0d3f6f1f8a11"
 RECEIVER = "c1d7f2a4-3f0e-4f57-8f0b-7a0f5f3f9b22"
@@ -61,6 +69,75 @@ def test_a_new_key_is_recorded_by_recreating_the_rule_that_sends(provisioned: Ma
 
     assert key_of(project, case.name) != old
     project.succeed("run", "orders")
+
+
+PUBLISHING = """\
+task "orders" {
+  input {
+    provider = "counter"
+    config {
+      count    = 5
+      interval = "1ms"
+    }
+  }
+  output {
+    provider = "servicebus"
+    config {
+      namespace  = env("NAMESPACE")
+      credential = "cli"
+      ca_file    = env("SANDBOX_CA_FILE")
+      queue      = "by-identity"
+    }
+  }
+}
+"""
+
+
+def test_an_identity_publishes_with_its_role_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.create_queue("by-identity")
+    az = tmp_path / "bin" / "az"
+    az.parent.mkdir()
+    (tmp_path / "dstream.hcl").write_text(PUBLISHING)
+    env = {
+        **sandbox.env,
+        "PATH": f"{az.parent}:{BIN}:{os.environ['PATH']}",
+        "NAMESPACE": f"localhost:{sandbox.settings.amqps_port}",
+    }
+    dstream = DStream(tmp_path, env)
+
+    def run(script: str) -> str:
+        az.write_text(f"#!/bin/sh\n{script}\n")
+        az.chmod(0o700)
+        done = dstream("run", "orders", "--no-restart")
+        return f"{done.returncode} {done.stderr}"
+
+    signed_out = run("echo \"Please run 'az login' to setup account.\" >&2; exit 1")
+    assert signed_out.startswith("6 ")
+    assert "servicebus.sign_in_failed" in signed_out
+    assert "az login" in signed_out
+
+    signed_in = f"exec dstream sandbox token {SENDER} --data {sandbox.folder.path}"
+    without_role = run(signed_in)
+    assert without_role.startswith("6 ")
+    assert "servicebus.unauthorized" in without_role
+    assert "Azure Service Bus Data Sender" in without_role
+
+    calls = Calls(sandbox.settings.azure_port)
+    names = {"resourceGroupName": "sandbox", "namespaceName": "sandbox", "queueName": "by-identity"}
+    scope = f"/subscriptions/{SUBSCRIPTION_ID}" + ids.PATHS[ids.QUEUE].partition("}")[2].format(**names)
+    calls.create(
+        "authorization:RoleAssignment",
+        {
+            "scope": scope,
+            "roleAssignmentName": SENDER,
+            "principalId": SENDER,
+            "principalType": "ServicePrincipal",
+            "roleDefinitionId": role_definition_id("Sender"),
+        },
+    )
+    calls.close()
+    assert run(signed_in).startswith("0 ")
+    assert len(sandbox.receive("by-identity", 5)) == 5
 
 
 def key_of(project: Provisioned, queue: str) -> str:
