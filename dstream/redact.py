@@ -58,6 +58,8 @@ _SCHEMES = frozenset({"none", "basic", "bearer", "digest", "negotiate", "ntlm", 
 """Values of `auth` that name a scheme; redacting them would garble messages."""
 _PLAIN_KEYS = frozenset({"partition", "message", "session", "primary", "foreign", "sort", "routing", "order", "row"})
 """`partition_key = "CustomerId"` is not a secret; redacting its value would garble every message."""
+_REFERENCE = "azurekeyvault://"
+"""`output_secret = "azurekeyvault://VAULT/NAME"` names a secret."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 _HEAD = re.compile(r"""(?<![\w.-])(?P<quote>"?)(?P<name>[A-Za-z_][\w-]*)(?P=quote)\s*[=:](?!=)\s*""")
@@ -183,7 +185,8 @@ class Redactor:
         if depth > _DEEPEST:
             return "..."
         if isinstance(value, str):
-            return MASK if value and is_secret_name(name) else self.text(value)
+            is_masked = value and is_secret_name(name) and not value.startswith(_REFERENCE)
+            return MASK if is_masked else self.text(value)
         if isinstance(value, Mapping):
             return {self.text(str(key)): self.value(item, str(key), depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
@@ -262,8 +265,9 @@ def _pieces(line: str) -> Iterator[_Piece]:
 
 
 def _mask_quoted(quoted: re.Match[str]) -> str:
-    """Mask a string, except the argument of `env("X")`, which is a name."""
-    return quoted[0] if _FETCHES.search(quoted.string, 0, quoted.start()) else f'"{MASK}"'
+    """Mask a string, except the argument of `env("X")` and the address of a secret, which are names."""
+    is_name = quoted[0].startswith(f'"{_REFERENCE}') or _FETCHES.search(quoted.string, 0, quoted.start())
+    return quoted[0] if is_name else f'"{MASK}"'
 
 
 def is_secret_name(name: str) -> bool:
@@ -281,7 +285,7 @@ def is_secret_name(name: str) -> bool:
 def _found_in(value: Any, name: str, tells: Callable[[str], bool]) -> Iterator[str]:
     """Yield the secret parts of connection strings, and strings in fields with secret names."""
     if isinstance(value, str):
-        if tells(name) and value.lower() not in _SCHEMES:
+        if tells(name) and value.lower() not in _SCHEMES and not value.startswith(_REFERENCE):
             yield value
         yield from _parts(value)
     elif isinstance(value, Mapping):

@@ -23,11 +23,11 @@ from dstream.config.model import ROLES, Project, Role, Settings, Task
 from dstream.config.values.environment import Environment, utc_now
 from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.functions import functions
-from dstream.config.values.key_vault import KeyVaults
 from dstream.config.values.key_vault_secret import NoKeyVault, Unread
 from dstream.config.values.scope import NamedValue, Scope
 from dstream.config.values.values import Value
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
+from dstream.key_vault.client import KeyVaults
 
 _TOP_LEVEL = ("dstream", "variable", "locals", "task")
 _NO_VARIABLES: Mapping[str, Value] = MappingProxyType({})

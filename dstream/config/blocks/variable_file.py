@@ -11,10 +11,11 @@ from dstream.config.blocks.complaints import Complaints
 from dstream.config.files import parsed
 from dstream.config.values.environment import Environment, utc_now
 from dstream.config.values.functions import functions
-from dstream.config.values.key_vault_secret import KeyVaultSecret, NoKeyVault
+from dstream.config.values.key_vault_secret import NoKeyVault
 from dstream.config.values.scope import Scope
 from dstream.config.values.values import Value
 from dstream.errors import ConfigError, SourceLocation
+from dstream.key_vault.secret import KeyVaultSecret
 
 
 class _NoKeyVaultHere(NoKeyVault):

@@ -21,8 +21,8 @@ from dstream.config.values.functions_of_encodings import FUNCTIONS_OF_ENCODINGS
 from dstream.config.values.functions_of_numbers import FUNCTIONS_OF_NUMBERS
 from dstream.config.values.functions_of_text import FUNCTIONS_OF_TEXT
 from dstream.config.values.functions_of_types import FUNCTIONS_OF_TYPES
-from dstream.config.values.key_vault_secret import KeyVaultSecret
 from dstream.config.values.values import SecretText, Value
+from dstream.key_vault.secret import KeyVaultSecret
 
 FUNCTIONS_OF_VALUES: Functions = {
     **FUNCTIONS_OF_COLLECTIONS,

@@ -72,6 +72,10 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
         Literal["stack"] | None,
         Meta(description="stack: publish to what init provisioned, with its key or, with credential, with Entra ID"),
     ] = None
+    output_secret: Annotated[
+        str | None,
+        Meta(description="azurekeyvault://VAULT/NAME: init writes the stack's connection string there, run reads it"),
+    ] = None
     namespace: Annotated[
         str | None, Meta(description="short or full host name; where to publish without a connection string")
     ] = None

@@ -8,8 +8,9 @@ from dstream_stacks.spec import Namespace, ResourceGroup
 
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus import limits
-from dstream_servicebus.config import Config, either
+from dstream_servicebus.config import Config, either, publishes_with_key
 from dstream_servicebus.ignored import ignored_paths
+from dstream_servicebus.output_secret import parsed
 
 _OF_A_NEW_NAMESPACE = (
     "premium_messaging_partitions",
@@ -34,6 +35,7 @@ _OF_PREMIUM = ("capacity", "premium_messaging_partitions", "zone_redundant")
 
 def check_mode(config: Config) -> None:
     """Raise ConfigError for settings that do not apply in this mode."""
+    check_output_secret(config)
     if config.mode == "arm":
         return
     for name in _OF_ARM_ONLY:
@@ -50,6 +52,20 @@ def check_mode(config: Config) -> None:
             'connection = "stack" needs mode = "arm": in mode "entities", `dstream init` creates no connection string',
             hint="Set connection_string.",
             config_path="connection",
+        )
+
+
+def check_output_secret(config: Config) -> None:
+    """Raise ConfigError if `output_secret` is invalid or has no effect."""
+    if config.output_secret is None:
+        return
+    parsed(config.output_secret)
+    if not publishes_with_key(config):
+        raise ConfigError(
+            "servicebus.unused_setting",
+            "output_secret has no effect without the stack's connection string",
+            hint='Set connection = "stack", without credential and disable_local_auth.',
+            config_path="output_secret",
         )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dstream.infra import PulumiInfrastructure
-from dstream.sdk import Batch, Claim, InfrastructureContext, OutputProvider
+from dstream.sdk import Batch, Claim, InfrastructureContext, OutputProvider, Plan, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from dstream.infra import Definition
     from dstream_servicebus.config import Config  # in quotes below
+    from dstream_servicebus.output_secret import OutputSecret
     from dstream_servicebus.publication import Publication
+
+_OF_NEW_KEYS = ("create", "replace")
 
 
 class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
@@ -49,6 +52,28 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
 
         return definition(self.config, import_existing=False, is_made=False)
 
+    def plan(self, context: InfrastructureContext) -> Plan:
+        plan = super().plan(context)
+        secret = self._output_secret()
+        if secret is None or context.options.destroy or context.options.target:
+            return plan
+        has_new_key = any(
+            each.op in _OF_NEW_KEYS and each.type.endswith("AuthorizationRule") for each in plan.resources
+        )
+        step = secret.planned(None if has_new_key else _connection_string(context))
+        return plan._replace(resources=[*plan.resources, step])
+
+    def init(self, context: InfrastructureContext) -> Result:
+        result = super().init(context)
+        secret = self._output_secret()
+        connection_string = _connection_string(context) if secret and not context.options.target else None
+        if secret is None or connection_string is None:
+            return result
+        step = secret.written(connection_string)
+        if step.op != "same":
+            context.resource(step, "done")
+        return result._replace(resources=[*result.resources, step])
+
     def start(self) -> None:
         """Open the known entities, so that errors are raised before any event is sent."""
         from dstream_servicebus.publication import Publication
@@ -70,13 +95,29 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         """The stack's outputs, for `connection = "stack"`."""
         if self.config.connection != "stack":
             return None
+        if secret := self._output_secret():
+            return {"connection_string": secret.read()}
         from dstream.infra.engine.session import stack_outputs
 
         return stack_outputs(self.infrastructure, os.environ)
 
+    def _output_secret(self) -> OutputSecret | None:
+        from dstream_servicebus.namespace_settings import check_output_secret
+        from dstream_servicebus.output_secret import OutputSecret
+
+        check_output_secret(self.config)
+        return OutputSecret(self.config.output_secret) if self.config.output_secret else None
+
     def close(self) -> None:
         if self._publication is not None:
             self._publication.close()
+
+
+def _connection_string(context: InfrastructureContext) -> str | None:
+    """The connection string in the stack's record; None if `init` has not created it yet."""
+    from dstream.infra.engine.session import stack_outputs
+
+    return stack_outputs(context.infrastructure, os.environ).get("connection_string")
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -2,123 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import ssl
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.keyvault.secrets._shared import http_challenge_cache
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from dstream.config import Project, load
-from dstream.config.values.key_vault import KeyVaults
-from dstream.config.values.key_vault_secret import KeyVaultSecret
 from dstream.errors import AuthError, ConfigErrors, DStreamError, UnreachableError
-
-VAULT, LOGIN = "retail.vault.azure.net", "login.microsoftonline.com"
-TENANT = "7ec5c7a2-8a2a-4b1b-9d5c-0d9f6d1c2b3a"
-
-
-class StandIn:
-    def __init__(self, folder: Path) -> None:
-        self.asked: list[str] = []
-        self.released = threading.Event()
-        self.ca = folder / "ca.pem"
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._certificate(folder))
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.released.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-    def _certificate(self, folder: Path) -> Path:
-        import datetime
-
-        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
-        hosts = x509.SubjectAlternativeName([x509.DNSName(VAULT), x509.DNSName(LOGIN)])
-        certificate = (
-            x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1)).add_extension(hosts, critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
-        )  # fmt: skip
-        pem = certificate.public_bytes(serialization.Encoding.PEM)
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        self.ca.write_bytes(pem)
-        (folder / "server.pem").write_bytes(private + pem)
-        return folder / "server.pem"
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        stand_in = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                if b"right" in body:
-                    self._say(200, {"access_token": "t0ken", "expires_in": 3600, "token_type": "Bearer"})
-                else:
-                    self._say(401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid wr0ng"})
-
-            def do_GET(self) -> None:
-                path = self.path.partition("?")[0]
-                if not path.startswith("/secrets/"):
-                    base = f"https://{LOGIN}/{TENANT}"
-                    self._say(200, {"tenant_discovery_endpoint": f"{base}/v2.0/.well-known/openid-configuration", "metadata": [],
-                                    "issuer": f"{base}/v2.0", "token_endpoint": f"{base}/oauth2/v2.0/token",
-                                    "authorization_endpoint": f"{base}/oauth2/v2.0/authorize"})  # fmt: skip
-                elif self.headers.get("Authorization") != "Bearer t0ken":
-                    challenge = f'Bearer authorization="https://{LOGIN}/{TENANT}", resource="https://vault.azure.net"'
-                    self._say(401, {}, challenge)
-                else:
-                    stand_in.asked.append(path.rstrip("/"))
-                    self._secret(path.split("/")[2])
-
-            def _secret(self, name: str) -> None:
-                if name == "stalls":
-                    stand_in.released.wait(20)
-                if name == "closed":
-                    error = {"code": "Forbidden", "message": "Zq7", "innererror": {"code": "ForbiddenByRbac"}}
-                    self._say(403, {"error": error})
-                elif name == "absent":
-                    self._say(404, {"error": {"code": "SecretNotFound", "message": "Zq7"}})
-                else:
-                    self._say(
-                        200, {"value": "Zq7Vault4Kx", "id": f"https://{VAULT}/secrets/{name}/1", "attributes": {}}
-                    )
-
-            def _say(self, status: int, document: object, challenge: str = "") -> None:
-                body = json.dumps(document).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                if challenge:
-                    self.send_header("WWW-Authenticate", challenge)
-                self.end_headers()
-                self.wfile.write(body)
-
-        return Handler
+from dstream.key_vault.client import KeyVaults
+from dstream.key_vault.secret import KeyVaultSecret
+from tests.integration.key_vault.stand_in import LOGIN, TENANT, VAULT, StandIn
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +42,7 @@ def vault(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
         monkeypatch.setenv(f"AZURE_{name}", value)
     http_challenge_cache.clear()
     server.asked.clear()
+    server.written.clear()
     return server
 
 
@@ -232,3 +129,25 @@ def test_an_untrusted_certificate_is_refused(
     found = failure(lambda: loaded('secret("azurekeyvault://retail/key")'))
     assert found.code == "keyvault.unreachable"
     assert "certificate is not trusted" in found.message
+
+
+def test_a_secret_is_written_and_read_again(vault: StandIn) -> None:
+    secret, vaults = KeyVaultSecret(VAULT, "made"), KeyVaults()
+    vaults.write(secret, "Endpoint=sb://x")
+    assert vault.written == {"made": "Endpoint=sb://x"}
+    assert vaults.find(secret) == KeyVaults().find(secret) == "Endpoint=sb://x"
+    assert KeyVaults().find(KeyVaultSecret(VAULT, "absent")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "hint"),
+    [
+        ("closed", "keyvault.no_access", "Key Vault Secrets Officer"),
+        ("deleted", "keyvault.secret_deleted", "az keyvault secret recover --vault-name retail --name deleted"),
+    ],
+)
+def test_a_refused_write_says_what_to_do(vault: StandIn, name: str, code: str, hint: str) -> None:
+    with pytest.raises(DStreamError) as caught:
+        KeyVaults().write(KeyVaultSecret(VAULT, name), "x")
+    assert (caught.value.code, hint in caught.value.hint) == (code, True)
+    assert "Zq7" not in caught.value.message

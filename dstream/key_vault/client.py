@@ -1,6 +1,6 @@
-"""Reads secrets from Azure Key Vault with DefaultAzureCredential.
+"""Reads and writes secrets in Azure Key Vault with DefaultAzureCredential.
 
-Imports azure only when the first secret is read. Each read runs in its own thread, because name resolution and the
+Imports azure only when a secret is needed. Each request runs in its own thread, because name resolution and the
 credentials' commands (`az`) have no deadline: a thread that exceeds it is abandoned and ends with the process.
 """
 
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from dstream.config.values.key_vault_secret import KeyVaultSecret
 from dstream.errors import AuthError, ConfigError, DStreamError, UnreachableError
+from dstream.key_vault.secret import KeyVaultSecret
 
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError
@@ -30,9 +31,10 @@ _SIGN_IN = (
     "or run where a managed identity is available."
 )
 _GRANT = (
-    'The identity needs the role "Key Vault Secrets User" (or Get on secrets in the access policy); '
+    'The identity needs the role "Key Vault Secrets {role}" (or {permission} on secrets in the access policy); '
     "and allow the client in the vault's firewall."
 )
+_TO_READ, _TO_WRITE = _GRANT.format(role="User", permission="Get"), _GRANT.format(role="Officer", permission="Get, Set")
 _REACH = (
     "Check the vault's name, the network and its proxy (HTTPS_PROXY); set REQUESTS_CA_BUNDLE for your own certificates."
 )
@@ -50,8 +52,23 @@ class KeyVaults:
     def read(self, secret: KeyVaultSecret) -> str:
         """Return the value. Raises ConfigError, AuthError or UnreachableError, without the server's response."""
         if secret not in self._values:
-            self._values[secret] = self._within_deadline(secret)
+            client = self._client(secret.host)
+            self._values[secret] = self._within_deadline(secret, lambda: _read(client, secret))
         return self._values[secret]
+
+    def find(self, secret: KeyVaultSecret) -> str | None:
+        """Return the value, or None if there is no such secret. Raises as `read` does."""
+        try:
+            return self.read(secret)
+        except ConfigError as error:
+            if error.code == "keyvault.secret_not_found":
+                return None
+            raise
+
+    def write(self, secret: KeyVaultSecret, value: str) -> None:
+        """Store the value as the latest version. Raises ConfigError, AuthError or UnreachableError."""
+        client = self._client(secret.host)
+        self._values[secret] = self._within_deadline(secret, lambda: _write(client, secret, value))
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -59,10 +76,9 @@ class KeyVaults:
         if self._credential is not None:
             self._credential.close()
 
-    def _within_deadline(self, secret: KeyVaultSecret) -> str:
-        client = self._client(secret.host)
+    def _within_deadline(self, secret: KeyVaultSecret, request: Callable[[], str]) -> str:
         answers: SimpleQueue[str | BaseException] = SimpleQueue()
-        Thread(target=_answer, args=(answers, lambda: _read(client, secret)), daemon=True).start()
+        Thread(target=_answer, args=(answers, request), daemon=True).start()
         try:
             answer = answers.get(timeout=self._deadline_s)
         except Empty:
@@ -78,7 +94,7 @@ class KeyVaults:
                 from azure.identity import DefaultAzureCredential
                 from azure.keyvault.secrets import SecretClient
             except ImportError:
-                message = "reading from Azure Key Vault requires a package that is not installed"
+                message = "Azure Key Vault requires a package that is not installed"
                 raise ConfigError("keyvault.not_installed", message, hint=_INSTALL) from None
             for name in ("azure", "msal"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)  # DStream reports each failure once
@@ -90,41 +106,52 @@ class KeyVaults:
         return self._clients[host]
 
 
-def _answer(answers: SimpleQueue[str | BaseException], read: Callable[[], str]) -> None:
+def _answer(answers: SimpleQueue[str | BaseException], request: Callable[[], str]) -> None:
     try:
-        answers.put(read())
+        answers.put(request())
     except Exception as error:  # noqa: BLE001  # raised again by the waiting caller
         answers.put(error)
 
 
 def _read(client: SecretClient, secret: KeyVaultSecret) -> str:
-    from azure.core.exceptions import (
-        AzureError,
-        ClientAuthenticationError,
-        HttpResponseError,
-        ResourceNotFoundError,
-    )
+    from azure.core.exceptions import ResourceNotFoundError
 
-    try:
-        value = client.get_secret(secret.name, secret.version).value
-    except ResourceNotFoundError:
-        value = None
-    except ClientAuthenticationError as error:
-        raise _not_signed_in(secret, error) from None
-    except HttpResponseError as error:
-        raise _refused(secret, error) from None
-    except AzureError as error:
-        message = f"cannot reach key vault {secret.host}: {_reason(error)}"
-        raise UnreachableError("keyvault.unreachable", message, hint=_REACH) from None
-    except ValueError:
-        message = f"{secret.host} is not a key vault"
-        raise ConfigError("keyvault.not_a_vault", message, hint="Check the vault's host name.") from None
+    with _reported(secret, _TO_READ):
+        try:
+            value = client.get_secret(secret.name, secret.version).value
+        except ResourceNotFoundError:
+            value = None
     if value is None:
         which = f"{secret.name}, version {secret.version}" if secret.version else secret.name
         hint = f"`az keyvault secret list --vault-name {secret.host.partition('.')[0]}` lists the existing secrets."
         message = f"secret {which} not found in key vault {secret.host}"
         raise ConfigError("keyvault.secret_not_found", message, hint=hint)
     return value
+
+
+def _write(client: SecretClient, secret: KeyVaultSecret, value: str) -> str:
+    with _reported(secret, _TO_WRITE):
+        client.set_secret(secret.name, value)
+    return value
+
+
+@contextmanager
+def _reported(secret: KeyVaultSecret, to_grant: str) -> Iterator[None]:
+    """Raise DStream's errors for those of the client. `to_grant`: the hint if access is denied."""
+    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+    try:
+        yield
+    except ClientAuthenticationError as error:
+        raise _not_signed_in(secret, error) from None
+    except HttpResponseError as error:
+        raise _refused(secret, error, to_grant) from None
+    except AzureError as error:
+        message = f"cannot reach key vault {secret.host}: {_reason(error)}"
+        raise UnreachableError("keyvault.unreachable", message, hint=_REACH) from None
+    except ValueError:
+        message = f"{secret.host} is not a key vault"
+        raise ConfigError("keyvault.not_a_vault", message, hint="Check the vault's host name.") from None
 
 
 def _not_signed_in(secret: KeyVaultSecret, error: HttpResponseError) -> AuthError:
@@ -135,11 +162,16 @@ def _not_signed_in(secret: KeyVaultSecret, error: HttpResponseError) -> AuthErro
     return AuthError("keyvault.not_signed_in", f"not signed in to key vault {secret.host}{why}", hint=_SIGN_IN)
 
 
-def _refused(secret: KeyVaultSecret, error: HttpResponseError) -> DStreamError:
+def _refused(secret: KeyVaultSecret, error: HttpResponseError, to_grant: str) -> DStreamError:
     status, code = error.status_code or 0, _code(error)
     if status == 403:
         message = f"key vault {secret.host} denies access to secret {secret.name}{code}"
-        return AuthError("keyvault.no_access", message, hint=_GRANT)
+        return AuthError("keyvault.no_access", message, hint=to_grant)
+    if status == 409:
+        # Microsoft: "Azure Key Vault soft-delete overview": a deleted secret's name cannot be used until it is purged.
+        message = f"secret {secret.name} in key vault {secret.host} is deleted but recoverable{code}"
+        recover = f"az keyvault secret recover --vault-name {secret.host.partition('.')[0]} --name {secret.name}"
+        return ConfigError("keyvault.secret_deleted", message, hint=f"Recover it: {recover}")
     if status == 429 or status >= 500:
         message = f"key vault {secret.host} is unavailable: HTTP status {status}{code}"
         return UnreachableError("keyvault.unreachable", message, hint="Retry later.")
