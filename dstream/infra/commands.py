@@ -140,9 +140,8 @@ class Commands:
             if not self._has_work(preview, record):
                 return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
             self._begun = True
-            has_drifted = any(each.op != "same" for each in preview.verdicts)  # else there is nothing new to read
             up = self._session.up(
-                refresh=refresh and has_drifted,
+                refresh=refresh and preview.is_record_outdated,  # else there is nothing new to read
                 plan_file=plan_file,
                 on_step=self._progress,
                 resumed=self._looked_up,

@@ -81,6 +81,8 @@ class EngineEvents:
     ) -> None:
         self._on_step = on_step
         self._ignored = ignored or {}
+        self.is_record_outdated = False
+        """Whether the resources differ from the record, even if only in what is ignored."""
         self._steps: dict[str, Step] = {}
         self._verdicts: dict[str, Step] = {}
         self._reading: set[str] = set()
@@ -134,6 +136,7 @@ class EngineEvents:
         if metadata.urn in self._reading:
             self._reading.discard(metadata.urn)
             if not _is_internal(metadata.urn):
+                self.is_record_outdated |= metadata.new is None or _has_drift(metadata)
                 self._verdicts[metadata.urn] = _verdict(metadata, self._ignored.get(metadata.urn, ()))
         elif _type_of(metadata.urn) == _STACK:
             if metadata.new is not None and metadata.new.outputs:
@@ -231,11 +234,10 @@ def _real(old: StepEventStateMetadata | None, new: StepEventStateMetadata | None
 def _verdict(metadata: StepEventMetadata, ignored: Sequence[str]) -> Step:
     """Return the drift: `old` is recorded, `new` is actual and absent for a deleted resource."""
     diff = [each for each in _detailed(metadata) if not any(is_within(each.path, path) for path in ignored)]
-    has_drift = bool(metadata.detailed_diff) or metadata.op == "update"
     operation: Operation = "same"
     if metadata.new is None:
         operation = "delete"
-    elif has_drift and (diff or not ignored):
+    elif _has_drift(metadata) and (diff or not ignored):
         operation = "update"
     state = metadata.new or metadata.old
     return Step(
@@ -246,6 +248,10 @@ def _verdict(metadata: StepEventMetadata, ignored: Sequence[str]) -> Step:
         inputs=properties(state.inputs if state else None),
         outputs=properties(metadata.new.outputs) if metadata.new is not None else {},
     )
+
+
+def _has_drift(metadata: StepEventMetadata) -> bool:
+    return bool(metadata.detailed_diff) or metadata.op == "update"
 
 
 def _differences(metadata: StepEventMetadata, operation: Operation) -> Iterator[PropertyChange]:

@@ -15,7 +15,8 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     cloud: str
     """The cloud's folder."""
     queues: dict[str, dict[str, Any]] = {}
-    """By name; `_protect`, `_retain`, `_import`, `_after` (another queue), `_secret` (a value) are options."""
+    """By name; `_protect`, `_retain`, `_import`, `_after` (another queue), `_secret` (a value), `_ignore` (property paths) are
+    options."""
     exports: dict[str, Any] = {}
     serves_itself: bool = True
     """If false, the cloud is a separate process, listed in PULUMI_DEBUG_PROVIDERS."""
@@ -61,6 +62,7 @@ class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
             options = pulumi.ResourceOptions(
                 protect=settings.get("_protect"),
                 retain_on_delete=settings.get("_retain"),
+                ignore_changes=settings.get("_ignore"),
                 import_=f"/queues/{name}" if settings.get("_import") else None,
                 depends_on=[made[settings["_after"]]] if "_after" in settings else None,
             )

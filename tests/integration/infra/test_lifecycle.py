@@ -149,3 +149,16 @@ def test_a_chosen_folder_without_records_and_a_new_passphrase_are_warned_about(s
     created = stage("init").diagnostics[-1]
     assert created.startswith(f"created {state}/.pulumi/dstream-passphrase, the passphrase of the records")
     assert stage("plan", refresh=False).diagnostics == []
+
+
+def test_an_ignored_change_is_no_drift_and_survives_another_update(stage: Stage) -> None:
+    stage.queues["q1"]["_ignore"] = ["size"]
+    stage("init")
+    stage.set_real("q1", size=9)
+    assert stage("status").ops == {"q1": "same", "q2": "same"}
+    assert stage("init").ops == {"q1": "same", "q2": "same"}
+    stage.queues["q1"]["tags"] = {"team": "b"}
+    plan = stage("plan")
+    assert plan.diff("q1") == [("tags.team", "a", "b")]
+    assert stage("init", expect=plan.document, exact=True).ops == {"q1": "update", "q2": "same"}
+    assert (stage.real["q1"]["size"], stage.real["q1"]["tags"]) == (9, {"team": "b"})

@@ -33,13 +33,15 @@ def commands(session: Mock, wait: Callable[[float], object] = pytest.fail) -> Co
     return Commands(session, Definition(program=lambda: None, spec={}), context)
 
 
-@pytest.mark.parametrize(("verdict", "reads"), [("same", False), ("update", True)])
+@pytest.mark.parametrize(("verdict", "reads"), [("same", False), ("same", True), ("update", True)])
 def test_an_update_reads_again_only_what_the_preview_found_to_have_drifted(
     verdict: Any, reads: bool, tmp_path: Path
 ) -> None:
     session = Mock(place=StackLocation("orders", "dev", tmp_path, tmp_path.as_uri()))
     session.record.return_value = RECORD
-    session.preview.return_value = Mock(steps=[Step(URN, "update")], verdicts=[Step(URN, verdict)], outputs={})
+    session.preview.return_value = Mock(
+        steps=[Step(URN, "update")], verdicts=[Step(URN, verdict)], outputs={}, is_record_outdated=reads
+    )
     session.up.return_value = Mock(steps=[Step(URN, "update")], outputs={})
 
     commands(session).init()

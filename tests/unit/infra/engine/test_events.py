@@ -68,6 +68,7 @@ def test_ignored_changes_are_no_drift() -> None:
     assert (some.op, [each.path for each in some.diff]) == ("update", ["tags.y"])
     none = steps(replayed("drift", {urn: ["size", "tags"]})[0].verdicts)["q1"]
     assert (none.op, none.diff) == ("same", ())
+    assert replayed("drift", {urn: ["size", "tags"]})[0].is_record_outdated  # an update must start from what is real
 
 
 def test_a_plan_goes_from_actual_to_desired_values() -> None:
