@@ -73,13 +73,13 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
     return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets, fit)
 
 
-def infrastructure_of(project: Project, task: Task) -> Infrastructure:
-    """Return where the infrastructure of a task is recorded."""
+def infrastructure_of(project: Project, task: str) -> Infrastructure:
+    """Return where the infrastructure of a task is recorded, also of one that the file lacks."""
     settings = project.settings.infrastructure
     return Infrastructure(
-        task=task.name,
+        task=task,
         stack=settings.stack,
-        work_dir=str(_infrastructure_dir(project) / quote(task.name, safe="") / quote(settings.stack, safe="")),
+        work_dir=str(_infrastructure_dir(project) / quote(task, safe="") / quote(settings.stack, safe="")),
         backend_url=_absolute(settings.backend_url, project.folder),
         secrets_provider=settings.secrets_provider,
     )

@@ -149,3 +149,14 @@ def test_an_unreadable_checkpoint_spoils_only_its_own_task(command: str, counted
     assert views["count"]["stored_at"]
     assert views["count"]["error"] is None
     assert views["other"]["error"]["code"] == "state.corrupt"
+
+
+def test_a_renamed_task_takes_its_checkpoint_along(counted: DStream) -> None:
+    file = counted.cwd / "dstream.hcl"
+    file.write_text(file.read_text().replace('task "count"', 'task "renamed"'))
+    exported = counted("state", "export", "count")
+    assert exported.returncode == 0, exported.stderr
+    (counted.cwd / "count.json").write_text(exported.stdout)
+    assert counted("state", "set", "renamed", "count.json", "--yes").returncode == 0
+    assert counted("state", "rm", "count", "--yes").returncode == 0
+    assert counted("state", "show", "count").returncode == 3

@@ -85,6 +85,11 @@ def _show(project: Project, listed: Sequence[_Listed], removed: Sequence[Mapping
     for task in removed:
         recorded = [kind for kind in ("checkpoint", "infrastructure") if task[kind]]
         click.echo(f"{task['name']:<{width}}   {', '.join(recorded)}")
+    if any(task["infrastructure"] for task in removed):
+        click.echo(
+            "\nRenamed a task? dstream state infra mv NAME NEW_TASK\n"
+            "Removed a task? dstream destroy TASK --orphan NAME (TASK writes to the same namespace)"
+        )
 
 
 def _removed(project: Project) -> list[dict[str, Any]]:

@@ -146,7 +146,7 @@ def _job(project: Project, task: Task, wanted: _Wanted, look: ProviderSpec | Non
         is_look=look is not None,
         state_dir=project.state_dir,
         stack=project.stack,
-        infrastructure=infrastructure_of(project, task),
+        infrastructure=infrastructure_of(project, task.name),
         cwd=project.folder,
         once=wanted.once,
         from_=wanted.from_,

@@ -10,11 +10,12 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from dstream.cli.commands.state_infra import infra
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
 from dstream.errors import ConfigError
-from dstream.state import FileStore, StoredState, TaskLock, decode_state
+from dstream.state import FileStore, StoredState, TaskLock, decode_state, stored_tasks
 
 _CONFIRMED = click.option(
     "--yes", "is_confirmed", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal."
@@ -23,7 +24,10 @@ _CONFIRMED = click.option(
 
 @click.group(epilog="\b\nExample:\n  dstream state show orders")
 def state() -> None:
-    """Show, export, set or delete a task's checkpoint, the position where its next run resumes."""
+    """Show, export, set or delete a task's checkpoint, the position where its next run resumes.
+
+    `dstream state infra` edits the record of its infrastructure.
+    """
 
 
 @state.command(epilog="\b\nExample:\n  dstream state show orders --json")
@@ -91,9 +95,14 @@ def rm(task: str, options: Options, *, is_confirmed: bool) -> None:
     click.echo(f"Deleted the checkpoint of {task}.")
 
 
+state.add_command(infra)
+
+
 def _store(options: Options, task: str) -> FileStore:
+    """Return the store of the task, which the file may lack if it has a checkpoint: it was removed or renamed."""
     project = load_project(options, only=())
-    return FileStore(project.state_dir, project.stack, task_of(project, task).name)
+    is_stored = task in stored_tasks(project.state_dir, project.stack)
+    return FileStore(project.state_dir, project.stack, task if is_stored else task_of(project, task).name)
 
 
 def _plain(stored: StoredState) -> Any:

@@ -31,7 +31,7 @@ def unlock(task: str, options: Options, *, yes: bool) -> int:
     with its process.
     """
     project = load_project(options, only=())
-    infrastructure = infrastructure_of(project, task_of(project, task))
+    infrastructure = infrastructure_of(project, task_of(project, task).name)
     found = _holders(infrastructure, is_forced=yes)
     if not found and found is not None:
         _end(options, task, f"The stack of {task} is not locked.", [], released=False)

@@ -31,7 +31,9 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     file = read_plan(flags.plan_file) if flags.plan_file else None
     if file:
         flags = _as_planned(flags, file)
-    request = Request(options, None if flags.all_tasks else flags.tasks, by_record=command == "destroy")
+    request = Request(
+        options, None if flags.all_tasks else flags.tasks, by_record=command == "destroy", orphan=flags.orphan
+    )
     if command == "init":
         request.refuse_declared_twice(options)
     report = CommandReport(command, options, flags, tasks=request.names, stack=request.project.stack)
@@ -44,6 +46,7 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     if flags.allow_data_loss and not request.exit_code(plans):
         flags = _with_typed_names(flags, plans)
         plans = refuse_unconfirmed(command, plans, flags.confirm, options.again)
+    plans = _with_orphan(command, flags, plans)
     with without_running_streams(command, request.project, plans, report.log.say, flags.lock_timeout) as answers:
         if not request.exit_code(answers) and any(each.may_change for each in answers):
             if not (flags.yes or file or _confirmed(command, answers)):
@@ -130,12 +133,24 @@ def _refuse_without_terminal(command: Command, flags: Flags, again: Sequence[str
     if flags.plan_file:
         look = ["dstream", "plan", "--show", shlex.quote(str(flags.plan_file)), *again]
     else:
-        look = ["dstream", "plan", what, *["--destroy"] * (command == "destroy"), *again]
+        look = ["dstream", "plan", what, *["--destroy"] * (command == "destroy"), *_orphan(flags), *again]
     raise ConfigError(
         "lifecycle.needs_yes",
         f"`dstream {command}` needs confirmation, and stdin is not a terminal",
         hint=f"Confirm with --yes. Preview it first: {' '.join(look)}",
     )
+
+
+def _orphan(flags: Flags) -> list[str]:
+    return ["--orphan", shlex.quote(flags.orphan)] if flags.orphan else []
+
+
+def _with_orphan(command: Command, flags: Flags, plans: list[Answer]) -> list[Answer]:
+    """Complete the suggested commands: an orphan needs a task whose settings to use."""
+    for each in (answer.error for answer in plans if answer.error and flags.orphan):
+        task = f"dstream {command} {flags.orphan}"
+        each.hint = each.hint.replace(task, " ".join(["dstream", command, *flags.tasks, *_orphan(flags)]))
+    return plans
 
 
 def _with_typed_names(flags: Flags, plans: Sequence[Answer]) -> Flags:

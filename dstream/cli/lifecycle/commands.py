@@ -22,15 +22,18 @@ from dstream.errors import exit_code
     epilog="\b\nExamples:\n"
     "  dstream plan orders\n"
     "  dstream plan orders --destroy\n"
+    "  dstream plan orders --destroy --orphan returns\n"
     "  dstream plan --all --detailed-exitcode --out plan.json --markdown plan.md\n"
     "  dstream plan --show plan.json"
 )
-@with_flags("destroy", "refresh", "import_", "out", "show", "detailed_exitcode")
+@with_flags("destroy", "orphan", "refresh", "import_", "out", "show", "detailed_exitcode")
 def plan(flags: Flags, options: Options) -> int:
     """Preview the changes that init would make to the infrastructure of each TASK. Nothing is changed."""
     if flags.show:
         return _show(flags, options)
-    request = Request(options, None if flags.all_tasks else flags.tasks, by_record=flags.destroy)
+    if flags.orphan and not flags.destroy:
+        raise click.UsageError("--orphan requires --destroy: a task that is not in the file can only be destroyed.")
+    request = Request(options, None if flags.all_tasks else flags.tasks, by_record=flags.destroy, orphan=flags.orphan)
     report = CommandReport("plan", options, flags, tasks=request.names, stack=request.project.stack)
     if not flags.destroy:
         request.refuse_declared_twice(options)
@@ -61,8 +64,13 @@ def init(flags: Flags, options: Options) -> int:
     return change("init", flags, options)
 
 
-@click.command(epilog="\b\nExamples:\n  dstream plan orders --destroy\n  dstream destroy orders")
-@with_flags("plan_file", "refresh", "lock_timeout", "allow_data_loss", "confirm", "yes")
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  dstream plan orders --destroy\n"
+    "  dstream destroy orders\n"
+    "  dstream destroy orders --orphan returns"
+)
+@with_flags("plan_file", "orphan", "refresh", "lock_timeout", "allow_data_loss", "confirm", "yes")
 def destroy(flags: Flags, options: Options) -> int:
     """Delete the infrastructure that init created for each TASK, after confirmation."""
     return change("destroy", flags, options)
@@ -113,7 +121,8 @@ def _next(flags: Flags, options: Options, tasks: list[str]) -> str:
     """Return the command that applies the plan."""
     command = "destroy" if flags.destroy else "init"
     named = [] if flags.out else ["--all"]
-    parts = ["dstream", command, *(named if flags.all_tasks else tasks)]
+    of_orphan = ["--orphan", flags.orphan] if flags.orphan else []
+    parts = ["dstream", command, *(named if flags.all_tasks else flags.tasks if flags.orphan else tasks), *of_orphan]
     if flags.out:
         return " ".join([*parts, "--plan", str(flags.out), *options.again])
     parts += [f"--target {name}" for name in flags.target]

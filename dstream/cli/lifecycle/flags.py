@@ -41,6 +41,7 @@ class Flags:
     show: Path | None = None
     plan_file: Path | None = None
     replan: bool = False
+    orphan: str = ""
 
     def lifecycle(self, *, destroy: bool = False) -> LifecycleOptions:
         """Return the options sent to the provider."""
@@ -67,6 +68,8 @@ class Flags:
             raise click.UsageError(
                 "A plan file cannot be combined with --all, --destroy, --import, --no-refresh or --target."
             )
+        if self.orphan and (len(self.tasks) != 1 or from_file or self.out):
+            raise click.UsageError("--orphan requires exactly one task, and no plan file.")
         if self.replan and not self.plan_file:
             raise click.UsageError("--replan requires --plan.")
         if self.out and self.show:
@@ -124,6 +127,12 @@ _FLAGS: dict[str, Callable[[Any], Any]] = {
         help="Confirm deleting this resource with everything it contains, instead of typing its name; may be repeated.",
     ),
     "destroy": click.option("--destroy", is_flag=True, help="Preview what destroy would delete."),
+    "orphan": click.option(
+        "--orphan",
+        default="",
+        metavar="NAME",
+        help="Use what NAME recorded, a task that is no longer in the file, with the output settings of TASK.",
+    ),
     "yes": click.option(
         "--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal."
     ),

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 from dstream.cli.checking import Checkable, problems_in
@@ -51,12 +52,19 @@ class Request:
     Raises ConfigErrors, ConfigError `task.unknown`.
     """
 
-    def __init__(self, options: Options, names: Sequence[str] | None, *, by_record: bool = False) -> None:
-        """`by_record`: the command uses the record, so settings that only `run` needs may be unset."""
+    def __init__(
+        self, options: Options, names: Sequence[str] | None, *, by_record: bool = False, orphan: str = ""
+    ) -> None:
+        """`by_record`: the command uses the record, so settings that only `run` needs may be unset. `orphan`: a task
+        that the file lacks, to be treated with the settings of the named one.
+        """
         names = None if names is None else list(dict.fromkeys(names))
         # A machine that only provisions may lack what inputs need.
         self.project = load_project(options, only=names, roles=["output"], defer_unset=by_record)
         self.tasks = [task_of(self.project, name) for name in (self.project.tasks if names is None else names)]
+        if orphan:
+            self._adopt(orphan)
+        self._is_orphan = bool(orphan)
         self.names = [task.name for task in self.tasks]
         self._left_out = left_out(self.project, self.tasks)
         self._without_infrastructure: dict[tuple[str, ...], NoInfrastructure] = {}
@@ -115,6 +123,17 @@ class Request:
                 return exit_code(answer.error)
         return exit_code("done")
 
+    def _adopt(self, orphan: str) -> None:
+        if orphan in self.project.tasks:
+            raise ConfigError(
+                "lifecycle.not_orphan",
+                f"task {orphan} is in {self.project.path}",
+                hint="Name it as TASK, without --orphan.",
+            )
+        task = replace(self.tasks[0], name=orphan)
+        self.project = replace(self.project, tasks={**self.project.tasks, orphan: task})
+        self.tasks = [task]
+
     def _stop(self, stop: StopRequest, number: int) -> None:
         self._signal = number
         stop.request()
@@ -133,6 +152,8 @@ class Request:
             else:
                 outcome = self._run(_job(self.project, task, command, options), events, stop)
                 error = outcome.error
+                if self._is_orphan:
+                    outcome = replace(outcome, where="")  # of the task whose settings are used
         except DStreamError as failure:
             error = failure
         return Answer(task.name, task.output.label, time.monotonic() - begun_s, outcome, error)
@@ -159,7 +180,7 @@ def _job(project: Project, task: Task, command: LifecycleName, options: Lifecycl
         task=task.name,
         command=command,
         output=spec_of(task.output, project),
-        infrastructure=infrastructure_of(project, task),
+        infrastructure=infrastructure_of(project, task.name),
         options=options,
         cwd=project.folder,
         start_timeout_s=task.start_timeout_s,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
@@ -42,3 +42,36 @@ def served(servicers: Mapping[str, ResourceProviderServicer], parallel: int | No
     finally:
         for server in servers:
             server.stop(grace=None)
+
+
+@contextmanager
+def no_language() -> Iterator[int]:
+    """Serve a language host without a program, and yield its loopback port.
+
+    `pulumi import` starts the language host of Pulumi.yaml, which is not part of the CLI, and asks for its packages.
+    """
+    import grpc
+    from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]  # ships no types
+    from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+    class NoLanguage(language_pb2_grpc.LanguageRuntimeServicer):
+        def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return language_pb2.LanguageHandshakeResponse()
+
+        def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return plugin_pb2.PluginInfo(version="0.0.0")
+
+        def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return language_pb2.GetRequiredPackagesResponse()
+
+        def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
+            return Empty()
+
+    server = grpc.server(ThreadPoolExecutor(2, thread_name_prefix="language"))
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(NoLanguage(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(grace=None)

@@ -118,7 +118,7 @@ def _is_preview(arguments: Sequence[str]) -> bool:
 
 def _is_change(arguments: Sequence[str]) -> bool:
     is_work = arguments[0] in ("up", "refresh", "destroy") and not _is_preview(arguments)
-    return is_work or list(arguments[:2]) == ["stack", "import"]
+    return is_work or arguments[0] == "import" or list(arguments[:2]) in (["stack", "import"], ["state", "move"])
 
 
 def _environment(additional: Mapping[str, str], bin_folder: str) -> dict[str, str]:

@@ -59,6 +59,17 @@ class StackLocation:
         return self.folder / ".pulumi" / "stacks" / self.project / f"{self.stack}.json"
 
     @property
+    def settings_file(self) -> Path:
+        """The stack's settings for the engine; exists as long as the stack does."""
+        return self.work_dir / f"Pulumi.{self.stack.rpartition('/')[2]}.yaml"
+
+    @property
+    def full_name(self) -> str:
+        """The name that tells the stack from those of other projects; other backends have no organizations."""
+        organization, _, name = self.stack.rpartition("/")
+        return f"{organization or 'organization'}/{self.project}/{name}"
+
+    @property
     def passphrase_file(self) -> Path | None:
         """Where DStream keeps the passphrase of the records, in a file backend."""
         return self.folder / ".pulumi" / "dstream-passphrase" if self.folder else None

@@ -63,7 +63,7 @@ _RIGHT_TO_ASSIGN = (
     "Assigning roles needs Microsoft.Authorization/roleAssignments/write and delete on the namespace: "
     "the role Role Based Access Control Administrator, User Access Administrator or Owner."
 )
-_STDERR_ERROR = re.compile(r"(?m)^error: (.+(?:\n(?!error:).+)*)")
+_PRINTED_ERROR = re.compile(r"(?m)^ *error: (.+(?:\n(?! *error:).+)*)")
 
 
 def failure(
@@ -80,7 +80,8 @@ def failure(
     """
     causes = [each for each in problems if each.severity == "error" and not _is_summary(each.message)]
     if not causes:
-        said = [one_line(match) for match in _STDERR_ERROR.findall(stderr)]
+        printed = [one_line(match) for match in _PRINTED_ERROR.findall(stderr)]
+        said = [each for each in printed if not _is_summary(each)]
         text = said[0] if said else one_line(stderr) or "the engine failed without giving a reason"
         causes = [EngineProblem("error", text)]
     first = causes[0]

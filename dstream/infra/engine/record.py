@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,16 @@ class Pending:
         return self.urn.rpartition("::")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedEntry:
+    """A resource in the record, as users see it."""
+
+    urn: str
+    type: str
+    name: str
+    id: str
+
+
 class StackRecord:
     """One stack's deployment, of version 3 (pulumi/sdk/go/common/apitype/core.go)."""
 
@@ -59,6 +69,28 @@ class StackRecord:
     def ids(self) -> list[str]:
         """The ids of the resources that have one, excluding the engine's own."""
         return [each["id"] for each in self._resources if each.get("id") and not _is_internal(each)]
+
+    @property
+    def entries(self) -> list[RecordedEntry]:
+        """The same resources, with their ids."""
+        return [
+            RecordedEntry(each["urn"], each["type"], each["urn"].rpartition("::")[2], each.get("id", ""))
+            for each in self._resources
+            if not _is_internal(each)
+        ]
+
+    def with_contents(self, names: Sequence[str]) -> list[RecordedEntry]:
+        """The resources with these names, and those whose ids are inside theirs."""
+        chosen = [each for each in self.entries if each.name in names]
+        inside = tuple(f"{each.id.lower()}/" for each in chosen if each.id)
+        return [each for each in self.entries if each.name in names or each.id.lower().startswith(inside)]
+
+    def provider_version(self, package: str) -> str:
+        """The version of the provider plugin that the resources of a package use; "" if unknown."""
+        for each in self._resources:
+            if each.get("type") == f"pulumi:providers:{package}":
+                return str((each.get("inputs") or {}).get("version") or "")
+        return ""
 
     @property
     def ignored(self) -> Mapping[str, Sequence[str]]:
@@ -125,6 +157,11 @@ class StackRecord:
             found = _with(found, {**each, "initErrors": [_OUTCOME_UNKNOWN]})
         return {**self._exported, "deployment": {**self._deployment, "resources": found}}
 
+    def without(self, urns: Collection[str]) -> dict[str, Any]:
+        """Return the export without these resources, and without the others' references to them."""
+        kept = [_without_references(each, urns) for each in self._resources if each["urn"] not in urns]
+        return {**self._exported, "deployment": {**self._deployment, "resources": kept}}
+
     def settled(self, ids: Mapping[str, str]) -> dict[str, Any]:
         """Return the export without pending operations. A creation whose id is known counts as done; a refresh then
         drops it if it does not exist.
@@ -154,6 +191,20 @@ def _with(resources: list[Mapping[str, Any]], made: Mapping[str, Any]) -> list[M
                 return [*resources[:index], made, *resources[index + 1 :]] if mark else resources
             return [*resources[:index], made, {**each, "delete": True}, *resources[index + 1 :]]
     return [*resources, made]
+
+
+def _without_references(resource: Mapping[str, Any], urns: Collection[str]) -> dict[str, Any]:
+    """Dependencies as in pulumi/sdk/go/common/apitype/core.go, ResourceV3."""
+    result = {key: value for key, value in resource.items() if key != "deletedWith" or value not in urns}
+    for key in ("dependencies", "replaceWith"):
+        if key in result:
+            result[key] = [each for each in result[key] if each not in urns]
+    if "propertyDependencies" in result:
+        result["propertyDependencies"] = {
+            name: [each for each in found or () if each not in urns]
+            for name, found in result["propertyDependencies"].items()
+        }
+    return result
 
 
 def _is_possible(resource: Mapping[str, Any]) -> bool:

@@ -98,7 +98,7 @@ class Session:
                 "warning", "an earlier command was interrupted while saving its record; using the last complete one", ""
             )
         try:
-            exported = self._run(["stack", "export"])
+            exported = self.run(["stack", "export"])
         except StackNotFoundError:
             return None
         record = StackRecord(json.loads(exported))
@@ -116,7 +116,7 @@ class Session:
         self._write_project()
         provider = ["--secrets-provider", self.place.secrets_provider] if self.place.secrets_provider else []
         try:
-            self._run(["stack", "init", *provider])
+            self.run(["stack", "init", *provider])
         except StackAlreadyExistsError:
             return False
         self._write_settings({})
@@ -130,7 +130,7 @@ class Session:
         if record is None or record.names:
             return
         try:
-            self._run(["stack", "rm", "--yes"])
+            self.run(["stack", "rm", "--yes"])
         except SystemFault as error:
             if _NOT_EMPTY not in error.message:
                 raise
@@ -139,7 +139,7 @@ class Session:
         with scratch_folder(self.place.work_dir) as folder:
             file = private_file(folder, "record.json")
             file.write_text(json.dumps(exported), encoding="utf-8")
-            self._run(["stack", "import", "--file", str(file)])
+            self.run(["stack", "import", "--file", str(file)])
 
     def preview(self, *, refresh: bool, plan_file: Path | None = None) -> EngineEvents:
         """Return what the program would change. `plan_file`: write the update plan that constrains `up`."""
@@ -181,7 +181,7 @@ class Session:
             self._warn("info", f"installing provider plugin {name} {version} (first use)", "")
             self._write_project()
             try:
-                self._run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False)
+                self.run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False, opens_record=False)
             except DStreamError as error:
                 raise not_installed(name, version, environment["PULUMI_HOME"], error) from error
 
@@ -189,7 +189,7 @@ class Session:
         """Return the program's exports with secrets in plain text; empty if the stack does not exist."""
         self._write_project()
         try:
-            exported = self._run(["stack", "output", "--json", "--show-secrets"])
+            exported = self.run(["stack", "output", "--json", "--show-secrets"])
         except StackNotFoundError:
             return {}
         outputs: Mapping[str, Any] = json.loads(exported)
@@ -198,7 +198,7 @@ class Session:
     def cancel(self) -> None:
         """Remove all locks of the stack."""
         self._write_project()
-        self._run(["cancel", "--yes", "--stack", self.place.stack], of_stack=False)  # needs no passphrase
+        self.run(["cancel", "--yes", "--stack", self.place.stack], of_stack=False, opens_record=False)
 
     def ask(self, question: Callable[[], T]) -> T:
         """Run `question` as a program that declares nothing, in a temporary backend, and return its result."""
@@ -264,10 +264,6 @@ class Session:
             pulumi_command=self._command,
         )
         return QuietStack(self.place.stack, workspace)
-
-    @property
-    def _settings_file(self) -> Path:
-        return self.place.work_dir / f"Pulumi.{self.place.stack.rpartition('/')[2]}.yaml"
 
     def _program(self) -> None:
         """Run the program and keep its error: the SDK runs this in a thread and would turn the error into text."""
@@ -355,13 +351,25 @@ class Session:
         if of_backend := backend_failure(result.stderr, self.place.backend_url):
             return of_backend
         of = self._definition
-        return failure(result.stderr, events.problems, of.config_path_of, of.protect_setting, resumes=bool(done))
+        said = result.stderr or result.stdout  # `pulumi import` reports its errors on stdout
+        return failure(said, events.problems, of.config_path_of, of.protect_setting, resumes=bool(done))
 
-    def _run(self, arguments: list[str], *, of_stack: bool = True) -> str:
+    def run(
+        self,
+        arguments: list[str],
+        *,
+        of_stack: bool = True,
+        opens_record: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run the CLI once and return its stdout. `of_stack`: on this stack; `opens_record`: with the passphrase.
+
+        Raises StackNotFoundError and StackAlreadyExistsError as well.
+        """
         stack = ["--stack", self.place.stack] if of_stack else []
-        environment = self._environment(opens_record=of_stack)
+        variables = {**self._environment(opens_record=opens_record), **(environment or {})}
         try:
-            return self._command.run([*arguments, *stack], str(self.place.work_dir), environment).stdout
+            return self._command.run([*arguments, *stack], str(self.place.work_dir), variables).stdout
         except (StackNotFoundError, StackAlreadyExistsError, ConcurrentUpdateError):
             raise
         except CommandError as error:
@@ -375,7 +383,7 @@ class Session:
 
     def _write_settings(self, encryption: Mapping[str, Any]) -> None:
         """Write the stack's encryption settings (from its record, or unchanged) and the provider settings."""
-        file = self._settings_file
+        file = self.place.settings_file
         written = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
         settings = {**written, **encryption}
         settings.pop("config", None)

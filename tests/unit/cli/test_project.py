@@ -32,6 +32,6 @@ def test_a_relative_backend_path_is_relative_to_the_file(written: str, given: st
     file.write_text(f'dstream {{\n infrastructure {{\n  backend_url = "{written}"\n }}\n}}\n{_TASK}')
     project = load(file, environ={})
 
-    found = infrastructure_of(project, project.tasks["orders"])
+    found = infrastructure_of(project, "orders")
 
     assert found.backend_url == given.format(folder=tmp_path, parent=tmp_path.parent)

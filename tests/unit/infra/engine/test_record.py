@@ -114,3 +114,19 @@ def test_a_creation_that_may_have_succeeded_is_pending_until_its_outcome_is_know
     assert record.names == ["q1", "q2"]
     assert record.settled({})["deployment"]["resources"] == possible["deployment"]["resources"]
     assert StackRecord(exported(queue("q1"), queue("q2", initErrors=["of the provider"]))).pending == []
+
+
+def test_resources_are_removed_with_the_references_to_them() -> None:
+    inner = queue("inner", id="/queues/Q1/rules/r", deletedWith=URN + "q1")
+    other = queue(
+        "q2", dependencies=[URN + "q1", URN + "q3"], propertyDependencies={"forwardTo": [URN + "q1"], "name": None}
+    )
+    record = StackRecord(exported(queue("q1"), inner, other))
+    assert [each.name for each in record.with_contents(["q1"])] == ["q1", "inner"]
+
+    left = StackRecord(record.without([URN + "q1"]))
+    assert left.names == ["inner", "q2"]
+    kept = {each["urn"].rpartition("::")[2]: each for each in left.without([])["deployment"]["resources"]}
+    assert "deletedWith" not in kept["inner"]
+    assert kept["q2"]["dependencies"] == [URN + "q3"]
+    assert kept["q2"]["propertyDependencies"] == {"forwardTo": [], "name": []}

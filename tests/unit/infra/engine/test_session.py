@@ -46,7 +46,7 @@ def test_a_record_is_removed_only_if_it_is_empty_and_never_by_force(
     session: Any = Session.__new__(Session)
     with (
         patch.object(Session, "record", return_value=record),
-        patch.object(Session, "_run", side_effect=failure) as run,
+        patch.object(Session, "run", side_effect=failure) as run,
     ):
         session.remove_if_empty()
     assert [each.args for each in run.call_args_list] == [(["stack", "rm", "--yes"],)] * runs
