@@ -27,7 +27,6 @@ _NAMESPACE_SETTINGS = {
 _WITHOUT_SETTING: Mapping[Ignoring, Sequence[str]] = {
     "namespace": (
         "alternateName",
-        "encryption",
         "geoDataReplication",
         "identity",
         "ipAddressType",
@@ -63,7 +62,7 @@ def ignored_path(kind: Ignoring, mode: Mode, given: str) -> str | None:
         return None
     if name == "sku":
         return given if inside[1:] in ("", *_SKU) else None
-    is_object = name == "tags" or name in _WITHOUT_SETTING["namespace"]
+    is_object = name in ("tags", "encryption") or name in _WITHOUT_SETTING["namespace"]
     return given if is_object or not inside else None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dstream_stacks.properties import EntityProperty, EntityType, properties_of
-from dstream_stacks.spec import Namespace, Queue, Rule, Subscription, Topic
+from dstream_stacks.spec import CustomerManagedKey, Namespace, Queue, Rule, Subscription, Topic
 
 _CAPITAL = re.compile(r"[A-Z]")
 
@@ -43,6 +43,16 @@ def _input(each: EntityProperty) -> Input:
     return Input(each.azure, iso_duration) if each.form == "duration" else Input(each.azure)
 
 
+def _encryption(key: CustomerManagedKey) -> dict[str, Any]:
+    properties = {
+        "keyName": key.name,
+        "keyVaultUri": key.vault,
+        **({"keyVersion": key.version} if key.version else {}),
+        "identity": {"userAssignedIdentity": key.identity},
+    }
+    return {"keySource": "Microsoft.KeyVault", "keyVaultProperties": [properties]}
+
+
 QUEUE = _inputs_of("queue")
 TOPIC = _inputs_of("topic")
 SUBSCRIPTION = _inputs_of("subscription")
@@ -52,6 +62,7 @@ NAMESPACE = {
     "minimum_tls_version": Input("minimumTlsVersion"),
     "disable_local_auth": Input("disableLocalAuth"),
     "public_network_access": Input("publicNetworkAccess"),
+    "customer_managed_key": Input("encryption", _encryption),
 }
 CORRELATION_FILTER = {
     "correlation_id": Input("correlationId"),
@@ -82,9 +93,15 @@ def namespace_inputs(namespace: Namespace) -> dict[str, Any]:
     """Return the inputs, including the sku (default: Standard), without the name, location and tags."""
     tier = namespace.tier or "Standard"
     sku = {"name": tier, "tier": tier}
+    inputs: dict[str, Any] = {"sku": sku, **_written(namespace, NAMESPACE)}
     if namespace.capacity is not None:
-        return {"sku": {**sku, "capacity": namespace.capacity}, **_written(namespace, NAMESPACE)}
-    return {"sku": sku, **_written(namespace, NAMESPACE)}
+        inputs["sku"] = {**sku, "capacity": namespace.capacity}
+    if (
+        namespace.customer_managed_key is not None
+    ):  # Microsoft: "Configure customer-managed keys", user-assigned identity
+        identities = [namespace.customer_managed_key.identity]
+        inputs["identity"] = {"type": "UserAssigned", "userAssignedIdentities": identities}
+    return inputs
 
 
 def rule_inputs(rule: Rule) -> dict[str, Any]:

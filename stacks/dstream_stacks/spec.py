@@ -48,6 +48,18 @@ class ResourceGroup(Kept, frozen=True, kw_only=True):
     location: str = ""
 
 
+class CustomerManagedKey(_Value, frozen=True, kw_only=True):
+    """A key in Azure Key Vault that encrypts a namespace."""
+
+    vault: str
+    """`https://kv-retail.vault.azure.net`"""
+    name: str
+    version: str = ""
+    """Empty: always the latest, so that a rotated key needs no change."""
+    identity: str
+    """The id of a user-assigned identity that may use the key."""
+
+
 class Namespace(Kept, frozen=True, kw_only=True):
     """Without `create` it must exist, and only its name is used; the tier is then only for the capacity estimate."""
 
@@ -63,6 +75,7 @@ class Namespace(Kept, frozen=True, kw_only=True):
     disable_local_auth: bool | None = None
     """Refuse keys: Entra ID only."""
     public_network_access: PublicNetworkAccess | None = None
+    customer_managed_key: CustomerManagedKey | None = None
 
 
 class _Entity(Kept, frozen=True, kw_only=True):

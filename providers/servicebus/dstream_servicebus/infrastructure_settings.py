@@ -119,6 +119,13 @@ class AuthorizationRuleSettings(msgspec.Struct, forbid_unknown_fields=True, froz
     entity: Annotated[str | None, Meta(description="the queue or topic it is for; default: the whole namespace")] = None
 
 
+class CustomerManagedKeySettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A key in Azure Key Vault that encrypts the namespace."""
+
+    key: Annotated[str, Meta(description="https://VAULT.vault.azure.net/keys/NAME; with /VERSION, only this version")]
+    identity: Annotated[str, Meta(description="resource ID of a user-assigned identity that may use the key")]
+
+
 class RoleAssignmentSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Access for an identity in Entra ID, without a key."""
 
@@ -149,6 +156,9 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     minimum_tls_version: TlsVersion | None = None
     disable_local_auth: Annotated[bool | None, Meta(description="refuse keys: Entra ID only")] = None
     public_network_access: PublicNetworkAccess | None = None
+    customer_managed_key: Annotated[
+        CustomerManagedKeySettings | None, Meta(description="encrypt with your own key; Premium only")
+    ] = None
     tags: Annotated[dict[str, str], Meta(description="tags of the resource group and namespace, if created")] = {}
     ignore_changes: Annotated[
         list[str] | None,

@@ -26,6 +26,10 @@ MAX_AUTHORIZATION_RULES = 12
 _NAMESPACE = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _RESOURCE_GROUP = re.compile(r"[\w().-]*[\w()-]")
 _SHORT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_KEY = re.compile(r"(https://[^/]+)/keys/([A-Za-z0-9-]{1,127})(?:/([0-9a-fA-F]{32}))?/?")
+_IDENTITY = re.compile(
+    r"(?i)/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/[^/]+"
+)
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -63,6 +67,21 @@ def check_principal_id(principal_id: str, path: str) -> None:
     if not _GUID.fullmatch(principal_id):
         raise _bad_name(
             principal_id, "a principal", "its object ID, a GUID, as `az ad sp show --query id` prints it", path
+        )
+
+
+def key_parts(url: str, path: str) -> tuple[str, str, str]:
+    """Return the vault, name and version (or "") of a key in Key Vault."""
+    match = _KEY.fullmatch(url)
+    if match is None:
+        raise _bad_name(url, "a key", "https://VAULT.vault.azure.net/keys/NAME, with or without /VERSION", path)
+    return match[1], match[2], match[3] or ""
+
+
+def check_identity_id(resource_id: str, path: str) -> None:
+    if not _IDENTITY.fullmatch(resource_id):
+        raise _bad_name(
+            resource_id, "a user-assigned identity", "its resource ID, as `az identity show --query id` prints it", path
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dstream_stacks.ignorable import ignores
 from dstream_stacks.properties import Tier
-from dstream_stacks.spec import Namespace, ResourceGroup
+from dstream_stacks.spec import CustomerManagedKey, Namespace, ResourceGroup
 
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus import limits
@@ -17,6 +17,7 @@ _OF_A_NEW_NAMESPACE = (
     "zone_redundant",
     "minimum_tls_version",
     "public_network_access",
+    "customer_managed_key",
     "ignore_changes",
 )
 _OF_ARM_ONLY = (
@@ -30,7 +31,7 @@ _OF_ARM_ONLY = (
     "disable_local_auth",
     *_OF_A_NEW_NAMESPACE,
 )
-_OF_PREMIUM = ("capacity", "premium_messaging_partitions", "zone_redundant")
+_OF_PREMIUM = ("capacity", "premium_messaging_partitions", "zone_redundant", "customer_managed_key")
 
 
 def check_mode(config: Config) -> None:
@@ -122,6 +123,7 @@ def namespace_of(config: Config) -> Namespace | None:
         minimum_tls_version=config.minimum_tls_version,
         disable_local_auth=config.disable_local_auth,
         public_network_access=config.public_network_access,
+        customer_managed_key=_customer_managed_key(config),
         protect=config.protect or (config.create_namespace and config.protect_namespace),
         retain_on_delete=config.retain_on_delete,
         import_=config.import_,
@@ -166,6 +168,15 @@ def _check_premium(config: Config) -> None:
 
 def _ignored(config: Config) -> tuple[str, ...]:
     return ignored_paths("namespace", config.mode, config.ignore_changes, "ignore_changes")
+
+
+def _customer_managed_key(config: Config) -> CustomerManagedKey | None:
+    settings = config.customer_managed_key
+    if settings is None:
+        return None
+    vault, name, version = limits.key_parts(settings.key, "customer_managed_key.key")
+    limits.check_identity_id(settings.identity, "customer_managed_key.identity")
+    return CustomerManagedKey(vault=vault, name=name, version=version, identity=settings.identity)
 
 
 def _check_location(config: Config, why: str) -> None:

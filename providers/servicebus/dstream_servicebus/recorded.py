@@ -51,8 +51,9 @@ def _check_namespace(spec: ServiceBusSpec, recorded: Sequence[Recorded]) -> None
     """Check that a created namespace keeps what cannot be changed, although azure-native plans an update.
 
     Sources: Microsoft, "Migrate existing Azure Service Bus standard namespaces to the premium tier" and "Partitioned
-    queues and topics". Azure itself sets zone redundancy (azure-rest-api-specs, pull request 33902), and turns it on
-    later (pulumi-azure-native, pull request 4210).
+    queues and topics"; for the key, azurerm's servicebus_namespace, which replaces the namespace. Azure itself sets
+    zone redundancy (azure-rest-api-specs, pull request 33902), and turns it on later (pulumi-azure-native, pull request
+    4210).
     """
     wanted = spec.namespace
     if wanted is None or not wanted.create:
@@ -67,6 +68,9 @@ def _check_namespace(spec: ServiceBusSpec, recorded: Sequence[Recorded]) -> None
         keeps_partitions = ignores(wanted.ignore_changes, "premiumMessagingPartitions")
         if new_tier == "Premium" and _partitions(old) != _partitions(new) and not keeps_partitions:
             raise _fixed("premium_messaging_partitions", _partitions(old), _partitions(new))
+        keeps_key = ignores(wanted.ignore_changes, "encryption")
+        if old.get("encryption") and wanted.customer_managed_key is None and not keeps_key:
+            raise _fixed("customer_managed_key", "set", "none")
         if wanted.zone_redundant and old.get("zoneRedundant") is not True:
             raise _fixed("zone_redundant", "off", "on")
 

@@ -27,6 +27,7 @@ __all__ = ["ALL_RIGHTS", "ROOT_POLICY", "Cloud", "Found", "moment"]
 ROOT_POLICY = "RootManageSharedAccessKey"
 ALL_RIGHTS = ("Listen", "Manage", "Send")
 _NAMESPACE_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9]|-(?!-))*[A-Za-z0-9]")
+_NOBODY = "00000000-0000-0000-0000-000000000000"
 _RESERVED_ENDS = ("-sb", "-mgmt")
 _GROUP_NAME = re.compile(r"[\w().-]*[\w()-]")
 
@@ -113,6 +114,7 @@ class Cloud:
                 "provisioningState": "Succeeded",
                 "status": "Active",
                 "serviceBusEndpoint": f"https://localhost:{running.admin_port}/",
+                **_identity(record),
             },
         )
 
@@ -213,6 +215,20 @@ class Cloud:
         return [port for port in free_ports(2 + len(taken)) if port not in taken][:2]
 
 
+def _identity(record: NamespaceRecord) -> dict[str, object]:
+    """The identity as Azure returns it: the user-assigned ones by id, each with its ids in Entra ID."""
+    identity = record.settings.get("identity")
+    if not isinstance(identity, Mapping):
+        return {}
+    nobody = {"clientId": _NOBODY, "principalId": _NOBODY}
+    return {
+        "identity": {
+            **identity,
+            "userAssignedIdentities": {str(each): nobody for each in identity.get("userAssignedIdentities", ())},
+        }
+    }
+
+
 def moment(seconds: float) -> str:
     """Format a time as ARM does."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
@@ -254,5 +270,7 @@ def _check_sku(tier: str, settings: Mapping[str, object]) -> None:
     sku = sku if isinstance(sku, Mapping) else {}
     if sku.get("tier") not in (None, tier):
         raise bad_request(f"The SKU name '{tier}' and the SKU tier '{sku.get('tier')}' do not match.")
+    if tier != "Premium" and settings.get("encryption"):  # Microsoft, "Configure customer-managed keys"
+        raise bad_request(f"Customer-managed keys are not supported in the '{tier}' tier.")
     if tier == "Premium" and sku.get("capacity") not in (None, 1, 2, 4, 8, 16):
         raise bad_request(f"The capacity '{sku.get('capacity')}' of a Premium namespace must be 1, 2, 4, 8 or 16.")

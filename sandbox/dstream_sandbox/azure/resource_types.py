@@ -15,7 +15,7 @@ from typing import Literal
 
 __all__ = ["DEFAULT_RULE", "FOREVER", "SCOPED", "TYPES", "Kind", "PathPart", "Property", "ResourceType"]
 
-Kind = Literal["text", "flag", "integer", "number", "duration", "location", "object", "map", "texts"]
+Kind = Literal["text", "flag", "integer", "number", "duration", "location", "object", "objects", "map", "texts"]
 FOREVER = "P10675199DT2H48M5.4775807S"
 DEFAULT_RULE = "$Default"
 SCOPED = "{scope}"
@@ -175,6 +175,23 @@ _ALL = (
         (_GROUP, _NAMESPACE),
         (
             _flag("disableLocalAuth", False),
+            Property(
+                "encryption",
+                "object",
+                properties=(
+                    Property("keySource", "text", "Microsoft.KeyVault", choices=("Microsoft.KeyVault",)),
+                    Property("keyVaultProperties", "objects"),
+                    _flag("requireInfrastructureEncryption", False),
+                ),
+            ),
+            Property(
+                "identity",
+                "object",
+                properties=(
+                    Property("type", "text", choices=("SystemAssigned", "UserAssigned", "None")),
+                    Property("userAssignedIdentities", "texts"),
+                ),
+            ),
             Property("ipAddressType", "text", "IPv4", choices=("IPv4", "DualStack")),
             _LOCATION,
             Property("minimumTlsVersion", "text", "1.2", choices=("1.0", "1.1", "1.2", "1.3")),
@@ -199,8 +216,7 @@ _ALL = (
             "azureApiVersion", "name", "systemData", "type",
         ),
         (
-            "alternateName", "encryption", "geoDataReplication", "identity", "platformCapabilities",
-            "privateEndpointConnections",
+            "alternateName", "geoDataReplication", "platformCapabilities", "privateEndpointConnections",
         ),
     ),
     ResourceType(

@@ -93,7 +93,7 @@ def test_create_is_refused_with_azures_message(
         ("Subscription", {**_HERE, "topicName": "t", "subscriptionName": "s" * 51}, "'subscriptionName' is too long (51): at most 50 characters allowed"),
         ("Namespace", {"resourceGroupName": "sandbox", "namespaceName": "short"}, "'namespaceName' is too short (5): at least 6 characters required"),
         ("Namespace", {**_HERE, "sku": {}}, "missing required property 'sku.name'"),
-        ("Namespace", {**_HERE, "identity": {"type": "SystemAssigned"}}, "the sandbox does not emulate 'identity' of azure-native:servicebus:Namespace"),
+        ("Namespace", {**_HERE, "geoDataReplication": {"maxReplicationLagDurationInSeconds": 5}}, "the sandbox does not emulate 'geoDataReplication' of azure-native:servicebus:Namespace"),
         ("resources:ResourceGroup", {"resourceGroupName": "new"},
          "missing required property 'location'. Either set it explicitly or configure it with 'pulumi config set azure-native:location <value>'."),
         ("QueueAuthorizationRule", {**_HERE, "queueName": "q"}, "missing required property 'rights'"),

@@ -13,6 +13,7 @@ from dstream_stacks.holdings import messages_held
 from dstream_stacks.spec import (
     AuthorizationRule,
     CorrelationFilter,
+    CustomerManagedKey,
     Namespace,
     PublicNetworkAccess,
     Queue,
@@ -30,6 +31,7 @@ from dstream.infra.engine.record import StackRecord
 from tests.integration.engine import Stack
 from tests.integration.sandbox_azure.azure_process import AzureProcess
 
+SENDER = AuthorizationRule(name="sender", rights=("Listen", "Send"))
 PRINCIPAL = "11111111-2222-3333-4444-555555555555"
 SPEC = ServiceBusSpec(
     resource_group=ResourceGroup(name="rg-retail", create=True, location="westeurope"),
@@ -64,10 +66,11 @@ SPEC = ServiceBusSpec(
         ),
     ),
     authorization_rules=(
-        AuthorizationRule(name="sender", rights=("Listen", "Send")),
+        SENDER,
         AuthorizationRule(name="reader", rights=("Listen",), queue="orders"),
         AuthorizationRule(name="reader", rights=("Listen",), topic="events"),
     ),
+    publisher=SENDER,
     role_assignments=(
         RoleAssignment(role="Sender", principal_id=PRINCIPAL, queue="orders"),
         RoleAssignment(role="Receiver", principal_id=PRINCIPAL, topic="events", subscription="eu"),
@@ -112,6 +115,29 @@ def test_provisioned_entities_show_no_drift_and_serve_clients(azure: AzureProces
         if each["type"] in ("azure-native:servicebus:Queue", "azure-native:servicebus:Subscription")
     }
     assert held == {"orders": 0, "returns": 0, "lost": 0, "events/all": 2, "events/eu": 1, "events/cars": 1}
+
+
+def test_a_customer_managed_key_shows_no_drift(azure: AzureProcess, tmp_path: Path) -> None:
+    engine = Stack(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
+    key = CustomerManagedKey(vault="https://kv-retail.vault.azure.net", name="sb", identity=f"/ids/{PRINCIPAL}")
+    spec = ServiceBusSpec(
+        resource_group=ResourceGroup(name="rg-encrypted", create=True, location="westeurope"),
+        namespace=Namespace(
+            name="sb-encrypted", create=True, location="westeurope", tier="Premium", customer_managed_key=key
+        ),
+    )
+
+    assert engine.apply(arm_program(spec)) == {"create": 3}
+    assert engine.apply(arm_program(spec), refresh=True) == {"same": 3}
+    outputs = engine.recorded("sb-encrypted")["outputs"]
+    assert outputs["encryption"]["keyVaultProperties"] == [
+        {
+            "keyName": "sb",
+            "keyVaultUri": "https://kv-retail.vault.azure.net",
+            "identity": {"userAssignedIdentity": f"/ids/{PRINCIPAL}"},
+        }
+    ]
+    assert list(outputs["identity"]["userAssignedIdentities"]) == [f"/ids/{PRINCIPAL}"]
 
 
 def test_existing_entities_are_imported_and_the_others_created(azure: AzureProcess, tmp_path: Path) -> None:

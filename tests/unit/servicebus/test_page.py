@@ -11,6 +11,7 @@ from dstream_servicebus.config import Config
 from dstream_servicebus.infrastructure_settings import (
     AuthorizationRuleSettings,
     CorrelationSettings,
+    CustomerManagedKeySettings,
     EntitySettings,
     RoleAssignmentSettings,
     RuleSettings,
@@ -61,6 +62,7 @@ def test_the_infrastructure_example_provisions_what_it_shows(tmp_path: Path) -> 
         SubscriptionSettings,
         RuleSettings,
         CorrelationSettings,
+        CustomerManagedKeySettings,
         AuthorizationRuleSettings,
         RoleAssignmentSettings,
     ],

@@ -9,6 +9,7 @@ from dstream_stacks.capacity import Load
 from dstream_stacks.spec import (
     AuthorizationRule,
     CorrelationFilter,
+    CustomerManagedKey,
     Queue,
     RoleAssignment,
     Rule,
@@ -461,3 +462,38 @@ def test_a_queue_has_no_subscriptions_to_assign_roles_on() -> None:
     receiver = {"role": "Receiver", "principal_id": PRINCIPAL, "subscription": "audit"}
     with pytest.raises(ConfigError, match="a queue has no subscriptions"):
         spec(role_assignments=[receiver])
+
+
+IDENTITY = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-sb"
+KEY_URL = "https://kv-retail.vault.azure.net/keys/sb"
+
+
+def test_a_key_in_key_vault_encrypts_a_premium_namespace() -> None:
+    version = "0123456789abcdef0123456789abcdef"
+    for url, wanted in ((KEY_URL, ""), (f"{KEY_URL}/{version}", version)):
+        built = spec(**NEW, sku="Premium", customer_managed_key={"key": url, "identity": IDENTITY})
+        assert built.namespace is not None
+        assert built.namespace.customer_managed_key == CustomerManagedKey(
+            vault="https://kv-retail.vault.azure.net", name="sb", version=wanted, identity=IDENTITY
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "path"),
+    [
+        ({**NEW, "sku": "Standard"}, "not_in_tier", "customer_managed_key"),
+        ({}, "unused_setting", "customer_managed_key"),
+        ({**NEW, "sku": "Premium", "key": "kv-retail/sb"}, "bad_name", "customer_managed_key.key"),
+        ({**NEW, "sku": "Premium", "identity": "id-sb"}, "bad_name", "customer_managed_key.identity"),
+    ],
+)
+def test_an_impossible_customer_managed_key_is_refused(settings: dict[str, Any], code: str, path: str) -> None:
+    key = {
+        "key": KEY_URL,
+        "identity": IDENTITY,
+        **{name: settings[name] for name in ("key", "identity") if name in settings},
+    }
+    others = {name: value for name, value in settings.items() if name not in key}
+    with pytest.raises(ConfigError) as refused:
+        spec(**others, customer_managed_key=key)
+    assert (refused.value.code, refused.value.config_path) == (f"servicebus.{code}", path)

@@ -53,6 +53,7 @@ PREMIUM = {"name": "Premium", "tier": "Premium"}
         ({"sku": PREMIUM}, {}, "sku"),
         ({"sku": PREMIUM}, {"tier": "Premium", "premium_messaging_partitions": 2}, "premium_messaging_partitions"),
         ({"sku": PREMIUM}, {"tier": "Premium", "zone_redundant": True}, "zone_redundant"),
+        ({"sku": PREMIUM, "encryption": {"keySource": "x"}}, {"tier": "Premium"}, "customer_managed_key"),
         ({"sku": PREMIUM}, {"tier": "Standard", "ignore_changes": ("sku",)}, ""),
         ({"sku": {"name": "Basic"}}, {"tier": "Standard"}, ""),
         ({"sku": PREMIUM}, {"tier": "Premium", "premium_messaging_partitions": 1, "capacity": 4}, ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dstream_stacks.spec import CorrelationFilter, Namespace, Queue, Rule, Subscription, Topic
+from dstream_stacks.spec import CorrelationFilter, CustomerManagedKey, Namespace, Queue, Rule, Subscription, Topic
 
 QUEUE = Queue(
     name="orders",
@@ -58,6 +58,7 @@ NAMESPACE = Namespace(
     minimum_tls_version="1.2",
     disable_local_auth=True,
     public_network_access="Disabled",
+    customer_managed_key=CustomerManagedKey(vault="https://kv", name="sb", version="1", identity="/id"),
 )
 CORRELATION = CorrelationFilter(
     correlation_id="1",

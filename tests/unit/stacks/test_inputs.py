@@ -69,9 +69,10 @@ def test_every_setting_of_a_spec_reaches_azure(value: Any, written: dict[str, An
     not_settings = {"name", "create", "location", "subscriptions", "rules", *Kept.__struct_fields__}
     settings = [field.name for field in msgspec.structs.fields(fields) if field.name not in not_settings]
     in_sku = {"tier", "capacity"} & set(settings)
+    with_identity = {"customer_managed_key"} & set(settings)
 
     assert all(getattr(value, name) is not None for name in settings)
-    assert len(written) == len(settings) - len(in_sku) + bool(in_sku)
+    assert len(written) == len(settings) - len(in_sku) + bool(in_sku) + len(with_identity)
 
 
 def test_unset_settings_are_left_to_the_service() -> None:
@@ -87,9 +88,7 @@ NOT_OFFERED = {
     "is_client_affine": "for JMS clients",
     "duplicate_detection_history_time_window": "for subscriptions: the topic detects duplicates",
     "alternate_name": "for geo-recovery pairs, which are not provisioned",
-    "encryption": "customer-managed keys are not provisioned",
     "geo_data_replication": "not provisioned",
-    "identity": "not provisioned",
     "ip_address_type": "not provisioned",
     "platform_capabilities": "not provisioned",
     "condition": "not provisioned",

@@ -8,6 +8,7 @@ import pytest
 from dstream_stacks.spec import (
     AuthorizationRule,
     CorrelationFilter,
+    CustomerManagedKey,
     Namespace,
     Queue,
     ResourceGroup,
@@ -63,7 +64,7 @@ specs = specs_of(
     ServiceBusSpec,
     mode=st.sampled_from(["arm", "entities"]),
     resource_group=st.none() | specs_of(ResourceGroup),
-    namespace=st.none() | specs_of(Namespace),
+    namespace=st.none() | specs_of(Namespace, customer_managed_key=st.none() | specs_of(CustomerManagedKey)),
     queues=st.lists(specs_of(Queue), max_size=2).map(tuple),
     topics=st.lists(specs_of(Topic, subscriptions=st.lists(subscriptions, max_size=2).map(tuple)), max_size=2).map(
         tuple

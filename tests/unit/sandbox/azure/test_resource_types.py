@@ -19,6 +19,7 @@ from dstream_sandbox.azure.resource_types import TYPES, Kind, Property, Resource
 _PYTHON: dict[Kind, type] = {
     "text": str, "duration": str, "location": str, "flag": bool, "integer": int, "number": float,
     "map": collections.abc.Mapping, "texts": collections.abc.Sequence,
+    "objects": collections.abc.Sequence,
 }  # fmt: skip
 _each_type = pytest.mark.parametrize("kind", TYPES.values(), ids=lambda kind: kind.token)
 
