@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import signal
@@ -46,8 +45,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Start three workers for two cores with `-n auto`, because tests spend part of their time waiting."""
-    return math.ceil((os.cpu_count() or 1) * 1.5)
+    """Start two workers per core with `-n auto`, because tests spend part of their time waiting."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="module")
