@@ -267,7 +267,7 @@ def test_a_running_stream_blocks_destroy_but_not_init_that_only_adds(place: Plac
     with running(place) as process:
         refused = place.dstream("destroy", "t", "--yes")
         assert refused.returncode == 4
-        assert f"(pid {process.pid})" in error_of(refused)
+        assert f"(pid {process.pid}, dstream run)" in error_of(refused)
         assert "[lifecycle.running]" in error_of(refused)
         path = place.folder / "dstream.hcl"
         path.write_text(path.read_text().replace('"returns"', '"more": {}, "returns"'))

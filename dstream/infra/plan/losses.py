@@ -33,7 +33,7 @@ class Loss:
             return f"contains {_listed(self.contents, what)} that would be deleted too"
         if self.holds is None:
             return f"may hold {what} that would be lost (number unknown)"
-        return f"holds {self.holds:,} {what} that would be lost"
+        return f"holds {_amount(self.holds, what)} that would be lost"
 
 
 def losses(
@@ -105,4 +105,9 @@ def _listed(contents: Sequence[Content], what: str) -> str:
 def _named(each: Content, what: str) -> str:
     if each.holds is None:
         return f"{each.kind} {each.name} (number of {what} unknown)"
-    return f"{each.kind} {each.name}" + (f" ({each.holds:,} {what})" if each.holds else "")
+    return f"{each.kind} {each.name}" + (f" ({_amount(each.holds, what)})" if each.holds else "")
+
+
+def _amount(number: int, what: str) -> str:
+    """'3 messages', '1 message'"""
+    return f"{number:,} {what.removesuffix('s') if number == 1 else what}"

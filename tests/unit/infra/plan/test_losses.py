@@ -34,6 +34,8 @@ def test_only_removed_resources_that_hold_data_count() -> None:
     assert [(each.step.op, each.note("messages")) for each in found.values()] == [
         ("replace", "holds 1,284 messages that would be lost")
     ]
+    (single,) = losses([step("delete", {"count": 1})], DEFINITION).values()
+    assert single.note("messages") == "holds 1 message that would be lost"
     with pytest.raises(RefusedError, match=r"replace \(replace\) holds 1,284 messages") as caught:
         refuse(found, DEFINITION)
     assert (caught.value.code, caught.value.config_path) == ("plan.data_loss", "queues.replace")
