@@ -131,7 +131,7 @@ class Commands:
 
     def _converge(self, record: StackRecord | None, state: str, *, refresh: bool) -> Result:
         with scratch_folder(self._session.place.work_dir) as folder:
-            plan_file = private_file(folder, "update-plan.json")
+            plan_file = private_file(folder, "update-plan.json") if self._session.uses_update_plans else None
             preview = self._session.preview(refresh=refresh, plan_file=plan_file)
             self._check_targets(record, preview.steps)
             self._guard(preview.steps, state, is_read=refresh, destroy=False)
@@ -146,7 +146,7 @@ class Commands:
                 on_step=self._progress,
                 resumed=self._looked_up,
             )
-        if not self._options.target:
+        if not (self._options.target or self._options.exclude):
             self._session.note_converged(digest(self._definition.spec))
         done = self._with_renewed(preview.steps, up.steps)
         return Result([*(self._resource(each) for each in done), *outputs], up.outputs, message)
@@ -329,7 +329,8 @@ class Commands:
 
     def _check_targets(self, record: StackRecord | None, steps: Sequence[Step]) -> None:
         known = dict.fromkeys([*(record.names if record else ()), *(each.name for each in steps)])
-        unknown = [each for each in self._options.target if each not in known]
+        options = self._options
+        unknown = [each for each in (*options.target, *options.exclude, *options.replace) if each not in known]
         if unknown:
             raise ConfigError(
                 "infra.unknown_target",
@@ -359,6 +360,8 @@ class Commands:
     def _note(self, step: Step) -> str:
         if step.op == "delete" and step.is_retained:
             return "stays in place and is no longer managed"
+        if step.op == "replace" and step.name in self._options.replace:
+            return "requested with --replace"
         unrecorded = self._definition.unrecorded
         if step.op == "create" and unrecorded and (step.type, step.name) in unrecorded:
             return "already exists; import with --import"

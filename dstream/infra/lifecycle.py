@@ -73,7 +73,15 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
         place = place_of(context.infrastructure, os.environ)
         makes = command == "init" or (command == "plan" and not context.options.destroy)
         definition = self.definition(context) if makes else self.recorded(context)
-        asked = Asked(command, tuple(context.options.target), context.options.parallel)
+        options = context.options
+        asked = Asked(
+            command,
+            tuple(options.target),
+            options.target_dependents,
+            tuple(options.exclude),
+            tuple(options.replace),
+            options.parallel,
+        )
 
         def tell(severity: Severity, message: str, name: str) -> None:
             context.diagnostic(severity, message, name=name)

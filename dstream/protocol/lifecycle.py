@@ -28,6 +28,12 @@ class LifecycleOptions(msgspec.Struct, frozen=True):
     """`plan` shows what `destroy` would do."""
     target: list[str] = []
     """Resource names; empty: all."""
+    exclude: list[str] = []
+    """Resource names to leave out; not together with `target`."""
+    replace: list[str] = []
+    """Resource names that `plan` and `init` replace, even if nothing about them has changed."""
+    target_dependents: bool = False
+    """Include what depends on the targets."""
     refresh: bool = True
     """`plan` and `init` read the actual state; if false, they trust the record."""
     refresh_only: bool = False

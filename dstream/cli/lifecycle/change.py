@@ -39,13 +39,14 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     report = CommandReport(command, options, flags, tasks=request.names, stack=request.project.stack)
     plans = _plans(command, flags, request, report, file, options.again)
     report.plans(plans)
+    again = [*([] if file else flags.chosen), *options.again]
     if file and flags.plan_file and flags.replan:
         plans = refuse_unplanned(file, flags.plan_file, plans, options.again, all_tasks=file.options.all_tasks)
     if not flags.allow_data_loss and not request.exit_code(plans):
-        plans = refuse_data_loss(command, plans, options.again)
+        plans = refuse_data_loss(command, plans, again)
     if flags.allow_data_loss and not request.exit_code(plans):
         flags = _with_typed_names(flags, plans)
-        plans = refuse_unconfirmed(command, plans, flags.confirm, options.again)
+        plans = refuse_unconfirmed(command, plans, flags.confirm, again)
     plans = _with_orphan(command, flags, plans)
     with without_running_streams(command, request.project, plans, report.log.say, flags.lock_timeout) as answers:
         if not request.exit_code(answers) and any(each.may_change for each in answers):
@@ -121,6 +122,9 @@ def _as_planned(flags: Flags, file: PlanFile) -> Flags:
         flags,
         tasks=flags.tasks or [each.task for each in file.tasks],
         target=file.options.target,
+        target_dependents=file.options.target_dependents,
+        exclude=file.options.exclude,
+        replace=file.options.replace,
         refresh=file.options.refresh,
         import_=file.options.import_,
     )
@@ -133,7 +137,15 @@ def _refuse_without_terminal(command: Command, flags: Flags, again: Sequence[str
     if flags.plan_file:
         look = ["dstream", "plan", "--show", shlex.quote(str(flags.plan_file)), *again]
     else:
-        look = ["dstream", "plan", what, *["--destroy"] * (command == "destroy"), *_orphan(flags), *again]
+        look = [
+            "dstream",
+            "plan",
+            what,
+            *["--destroy"] * (command == "destroy"),
+            *_orphan(flags),
+            *flags.chosen,
+            *again,
+        ]
     raise ConfigError(
         "lifecycle.needs_yes",
         f"`dstream {command}` needs confirmation, and stdin is not a terminal",

@@ -23,10 +23,22 @@ from dstream.errors import exit_code
     "  dstream plan orders\n"
     "  dstream plan orders --destroy\n"
     "  dstream plan orders --destroy --orphan returns\n"
+    "  dstream plan orders --exclude returns\n"
     "  dstream plan --all --detailed-exitcode --out plan.json --markdown plan.md\n"
     "  dstream plan --show plan.json"
 )
-@with_flags("destroy", "orphan", "refresh", "import_", "out", "show", "detailed_exitcode")
+@with_flags(
+    "target_dependents",
+    "exclude",
+    "replace",
+    "destroy",
+    "orphan",
+    "refresh",
+    "import_",
+    "out",
+    "show",
+    "detailed_exitcode",
+)
 def plan(flags: Flags, options: Options) -> int:
     """Preview the changes that init would make to the infrastructure of each TASK. Nothing is changed."""
     if flags.show:
@@ -41,7 +53,7 @@ def plan(flags: Flags, options: Options) -> int:
     answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
     code = request.exit_code(answers)
     if flags.out and not code:
-        made_with = PlanOptions(list(flags.target), flags.refresh, flags.import_, flags.all_tasks)
+        made_with = PlanOptions.of(flags.lifecycle(), all_tasks=flags.all_tasks)
         write_plan(flags.out, planned(request.project, "destroy" if flags.destroy else "init", made_with, answers))
     report.plans(answers)
     changed = [answer.task for answer in answers if answer.has_changes]
@@ -56,9 +68,22 @@ def plan(flags: Flags, options: Options) -> int:
     "  dstream init orders\n"
     "  dstream init orders --yes --lock-timeout 5m\n"
     "  dstream init --plan plan.json --yes\n"
-    "  dstream init --plan plan.json --replan --yes"
+    "  dstream init --plan plan.json --replan --yes\n"
+    "  dstream init orders --replace returns"
 )
-@with_flags("plan_file", "replan", "refresh", "import_", "lock_timeout", "allow_data_loss", "confirm", "yes")
+@with_flags(
+    "target_dependents",
+    "exclude",
+    "replace",
+    "plan_file",
+    "replan",
+    "refresh",
+    "import_",
+    "lock_timeout",
+    "allow_data_loss",
+    "confirm",
+    "yes",
+)
 def init(flags: Flags, options: Options) -> int:
     """Create or update the infrastructure of each TASK: show the plan, ask for confirmation, apply it."""
     return change("init", flags, options)
@@ -70,7 +95,17 @@ def init(flags: Flags, options: Options) -> int:
     "  dstream destroy orders\n"
     "  dstream destroy orders --orphan returns"
 )
-@with_flags("plan_file", "orphan", "refresh", "lock_timeout", "allow_data_loss", "confirm", "yes")
+@with_flags(
+    "target_dependents",
+    "exclude",
+    "plan_file",
+    "orphan",
+    "refresh",
+    "lock_timeout",
+    "allow_data_loss",
+    "confirm",
+    "yes",
+)
 def destroy(flags: Flags, options: Options) -> int:
     """Delete the infrastructure that init created for each TASK, after confirmation."""
     return change("destroy", flags, options)
@@ -125,6 +160,6 @@ def _next(flags: Flags, options: Options, tasks: list[str]) -> str:
     parts = ["dstream", command, *(named if flags.all_tasks else flags.tasks if flags.orphan else tasks), *of_orphan]
     if flags.out:
         return " ".join([*parts, "--plan", str(flags.out), *options.again])
-    parts += [f"--target {name}" for name in flags.target]
+    parts += flags.chosen
     parts += [*["--import"] * flags.import_, *["--no-refresh"] * (not flags.refresh)]
     return " ".join([*parts, *options.again])

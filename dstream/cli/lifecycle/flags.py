@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ class Flags:
     tasks: Sequence[str] = ()
     all_tasks: bool = False
     target: Sequence[str] = ()
+    target_dependents: bool = False
+    exclude: Sequence[str] = ()
+    replace: Sequence[str] = ()
     parallel: int | None = None
     markdown: Path | None = None
     json_stream: bool = False
@@ -48,6 +52,9 @@ class Flags:
         return LifecycleOptions(
             destroy=destroy,
             target=list(self.target),
+            target_dependents=self.target_dependents,
+            exclude=list(self.exclude),
+            replace=list(self.replace),
             refresh=self.refresh,
             refresh_only=self.refresh_only,
             parallel=self.parallel,
@@ -57,6 +64,13 @@ class Flags:
             lock_timeout_s=self.lock_timeout,
         )
 
+    @property
+    def chosen(self) -> list[str]:
+        """The arguments that choose resources, as a suggested command repeats them."""
+        named = (("--target", self.target), ("--exclude", self.exclude), ("--replace", self.replace))
+        found = [part for flag, names in named for name in names for part in (flag, shlex.quote(name))]
+        return [*found, *["--target-dependents"] * self.target_dependents]
+
     def check(self, options: Options) -> None:
         """Raise click.UsageError for flags that conflict."""
         from_file = self.show or self.plan_file
@@ -64,10 +78,17 @@ class Flags:
             raise click.UsageError("Specify at least one task, or use --all.")
         if not (self.tasks or self.all_tasks or from_file):
             raise click.UsageError("Specify at least one task, or use --all.")
-        if from_file and (self.target or self.import_ or not self.refresh or self.all_tasks or self.destroy):
+        if from_file and (self.chosen or self.import_ or not self.refresh or self.all_tasks or self.destroy):
             raise click.UsageError(
-                "A plan file cannot be combined with --all, --destroy, --import, --no-refresh or --target."
+                "A plan file cannot be combined with --all, --destroy, --exclude, --import, --no-refresh, --replace, "
+                "--target or --target-dependents."
             )
+        if self.target and self.exclude:
+            raise click.UsageError("Use either --target or --exclude, not both.")
+        if self.target_dependents and not self.target:
+            raise click.UsageError("--target-dependents requires --target.")
+        if self.replace and self.destroy:
+            raise click.UsageError("--replace cannot be combined with --destroy.")
         if self.orphan and (len(self.tasks) != 1 or from_file or self.out):
             raise click.UsageError("--orphan requires exactly one task, and no plan file.")
         if self.replan and not self.plan_file:
@@ -92,6 +113,18 @@ _FLAGS: dict[str, Callable[[Any], Any]] = {
     "all_tasks": click.option("--all", "all_tasks", is_flag=True, help="All tasks with infrastructure."),
     "target": click.option(
         "--target", multiple=True, metavar="NAME", help="Limit the operation to this resource; may be repeated."
+    ),
+    "target_dependents": click.option(
+        "--target-dependents", is_flag=True, help="With --target: include the resources that depend on it."
+    ),
+    "exclude": click.option(
+        "--exclude", multiple=True, metavar="NAME", help="Leave this resource as it is; may be repeated."
+    ),
+    "replace": click.option(
+        "--replace",
+        multiple=True,
+        metavar="NAME",
+        help="Delete and re-create this resource, even if nothing has changed; may be repeated.",
     ),
     "parallel": click.option(
         "--parallel", type=click.IntRange(min=1), metavar="N", help="Maximum number of resources changed concurrently."

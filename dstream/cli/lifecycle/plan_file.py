@@ -23,7 +23,7 @@ from dstream.cli.view.answer import Answer
 from dstream.config import Project, ProviderBlock
 from dstream.errors import ConfigError, RefusedError, SystemFault
 from dstream.host import LifecycleOutcome
-from dstream.protocol.lifecycle import ListedResource
+from dstream.protocol.lifecycle import LifecycleOptions, ListedResource
 from dstream.redact import Redactor
 
 SCHEMA_VERSION = 1
@@ -50,6 +50,14 @@ class PlanOptions(msgspec.Struct, frozen=True):
     refresh: bool = True
     import_: bool = msgspec.field(default=False, name="import")
     all_tasks: bool = False
+    exclude: list[str] = []
+    replace: list[str] = []
+    target_dependents: bool = False
+
+    @classmethod
+    def of(cls, options: LifecycleOptions, *, all_tasks: bool) -> PlanOptions:
+        same = {name: getattr(options, name) for name in cls.__struct_fields__ if name != "all_tasks"}
+        return cls(**same, all_tasks=all_tasks)
 
 
 class PlanFile(msgspec.Struct, frozen=True):

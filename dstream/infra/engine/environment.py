@@ -164,6 +164,19 @@ def engine_environment(
     return result
 
 
+def uses_update_plans(environ: Mapping[str, str]) -> bool:
+    """Return whether updates are constrained by the engine's update plans: yes, unless DSTREAM_UPDATE_PLANS is off.
+
+    Raises ConfigError `infra.bad_update_plans` for another value.
+    """
+    value = environ.get("DSTREAM_UPDATE_PLANS") or "on"
+    if value not in ("on", "off"):
+        raise ConfigError(
+            "infra.bad_update_plans", f'DSTREAM_UPDATE_PLANS is "{value}"', hint="Set it to on (the default) or off."
+        )
+    return value == "on"
+
+
 def _absolute(url: str, work_dir: Path) -> str:
     """Make a `file://` URL absolute: the engine runs in a different folder."""
     if not url.startswith(_FILE):

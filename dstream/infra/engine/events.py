@@ -288,7 +288,8 @@ def _detailed(metadata: StepEventMetadata) -> Iterator[PropertyChange]:
                 new = at(new_outputs, path)
             yield PropertyChange(path, old, new)
         return
-    for path in sorted({*(metadata.diffs or ()), *(metadata.keys or ())}):
+    # "id" is the engine's reason for a requested replacement (pulumi, resource/deploy/step_generator.go).
+    for path in sorted({*(metadata.diffs or ()), *(metadata.keys or ())} - {"id"}):
         yield PropertyChange(path, at(old_inputs, path), at(new_inputs, path))
 
 

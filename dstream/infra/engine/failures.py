@@ -233,9 +233,10 @@ def _targets_missing(found: re.Match[str]) -> ConfigError:
         message, add = f"{dependent} depends on {dependency}, which does not exist yet", dependency
     else:
         message, add = f"{dependent} depends on a target, so both must be deleted or replaced", dependent
-    return ConfigError(
-        "infra.targets_missing", message, hint=f"Nothing was changed. Add --target {add}, or omit --target."
+    hint = (
+        f"Nothing was changed. Add --target {add}{'' if dependency else ' or --target-dependents'}, or omit --target."
     )
+    return ConfigError("infra.targets_missing", message, hint=hint)
 
 
 def _not_registered(text: str, message: str) -> ConfigError:

@@ -63,6 +63,7 @@ class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
                 protect=settings.get("_protect"),
                 retain_on_delete=settings.get("_retain"),
                 ignore_changes=settings.get("_ignore"),
+                delete_before_replace=True,  # the name is fixed; the engine does not ask the provider for `--replace`
                 import_=f"/queues/{name}" if settings.get("_import") else None,
                 depends_on=[made[settings["_after"]]] if "_after" in settings else None,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from typing import Any
 
 from tests.integration.infra.driving import Stage
 
@@ -162,3 +163,42 @@ def test_an_ignored_change_is_no_drift_and_survives_another_update(stage: Stage)
     assert plan.diff("q1") == [("tags.team", "a", "b")]
     assert stage("init", expect=plan.document, exact=True).ops == {"q1": "update", "q2": "same"}
     assert (stage.real["q1"]["size"], stage.real["q1"]["tags"]) == (9, {"team": "b"})
+
+
+def test_excluded_resources_stay_and_replaced_ones_are_made_again(stage: Stage) -> None:
+    del stage.queues["q2"]["_after"]
+    stage("init")
+    stage.queues = {"q1": {"size": 5, "tags": {"team": "a"}}, "q2": {"size": 6}, "q3": {"size": 7}}
+    assert stage("plan", exclude=["q9"]).error["code"] == "infra.unknown_target"
+    plan = stage("plan", exclude=["q2"], replace=["q1"])
+    assert plan.ops == {"q1": "replace", "q2": "same", "q3": "create"}
+    assert plan.resource("q1")["note"] == "requested with --replace"
+    assert plan.diff("q1") == []
+    stage.set_real("q1", messages=3)
+    chosen: dict[str, Any] = {"exclude": ["q2"], "replace": ["q1"], "expect": plan.document, "exact": True}
+    assert stage("init", **chosen).error["code"] == "plan.data_loss"
+    stage.set_real("q1", messages=0)
+    assert stage("init", exclude=["q2"], expect=plan.document, exact=True).error["code"] == "plan.stale"
+    assert stage("init", **chosen).ops == {"q1": "replace", "q2": "same", "q3": "create"}
+    assert {name: each["size"] for name, each in stage.real.items()} == {"q1": 5, "q2": 2, "q3": 7}
+
+    # Without update plans, the checks before the update still apply.
+    stage.env = {"DSTREAM_UPDATE_PLANS": "no"}
+    assert stage("init").error["code"] == "infra.bad_update_plans"
+    stage.env = {"DSTREAM_UPDATE_PLANS": "off"}
+    assert stage("init", expect=plan.document, exact=True).error["code"] == "plan.stale"
+    assert stage("init").ops == {"q1": "same", "q2": "update", "q3": "same"}
+
+    assert stage("destroy", exclude=["q2"]).ops == {"q1": "delete", "q2": "same", "q3": "delete"}
+    assert list(stage.real) == ["q2"]
+    assert stage("destroy").ops == {"q2": "delete"}
+    assert not stage.state.exists()
+
+
+def test_a_target_can_take_its_dependents_along(stage: Stage) -> None:
+    stage("init")
+    missing = stage("destroy", target=["q1"]).error
+    assert missing["code"] == "infra.targets_missing"
+    assert "--target-dependents" in missing["hint"]
+    assert stage("destroy", target=["q1"], target_dependents=True).ops == {"q1": "delete", "q2": "delete"}
+    assert stage.real == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from unittest.mock import patch
 
+import click
 import pytest
 
 from dstream.cli.lifecycle.change import change
@@ -31,6 +32,29 @@ def test_the_suggested_plan_repeats_the_options() -> None:
     with patch("sys.stdin.isatty", return_value=False), pytest.raises(ConfigError) as caught:
         change("destroy", Flags(tasks=["orders"]), OPTIONS)
     assert caught.value.hint == f"Confirm with --yes. Preview it first: dstream plan orders --destroy {REPEATED}"
+
+
+def test_a_plan_file_and_the_suggested_command_keep_the_chosen_resources() -> None:
+    flags = Flags(tasks=["orders"], exclude=["a b"], replace=["c"])
+    assert flags.chosen == ["--exclude", "'a b'", "--replace", "c"]
+    made_with = PlanOptions.of(flags.lifecycle(), all_tasks=True)
+    assert (made_with.exclude, made_with.replace, made_with.all_tasks) == (["a b"], ["c"], True)
+    assert Flags(target=["a"], target_dependents=True).chosen == ["--target", "a", "--target-dependents"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (Flags(tasks=["a"], target=["x"], exclude=["y"]), "either --target or --exclude"),
+        (Flags(tasks=["a"], target_dependents=True), "--target-dependents requires --target"),
+        (Flags(tasks=["a"], replace=["x"], destroy=True), "--replace cannot be combined"),
+        (Flags(plan_file=Path("p"), exclude=["x"]), "A plan file cannot be combined"),
+        (Flags(tasks=["a", "b"], orphan="c"), "--orphan requires exactly one task"),
+    ],
+)
+def test_conflicting_choices_are_refused(flags: Flags, problem: str) -> None:
+    with pytest.raises(click.UsageError, match=problem):
+        flags.check(Options())
 
 
 def test_the_command_that_allows_data_loss_repeats_the_options() -> None:
