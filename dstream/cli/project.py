@@ -82,6 +82,7 @@ def infrastructure_of(project: Project, task: str) -> Infrastructure:
         work_dir=str(_infrastructure_dir(project) / quote(task, safe="") / quote(settings.stack, safe="")),
         backend_url=_absolute(settings.backend_url, project.folder),
         secrets_provider=settings.secrets_provider,
+        program=str(project.folder / Path(settings.program).expanduser()) if settings.program else None,
     )
 
 

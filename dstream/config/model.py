@@ -106,6 +106,8 @@ class InfrastructureSettings:
     work_dir: str | None = None
     """Relative to `Project.folder`."""
     secrets_provider: str | None = None
+    program: str | None = None
+    """A Python file, relative to the project's folder, that changes the declared resources or adds others."""
 
 
 @dataclass(frozen=True, slots=True)

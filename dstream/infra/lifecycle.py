@@ -9,6 +9,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dstream.sdk import InfrastructureContext, InfrastructureProviderBase, Plan, Result, Status
@@ -73,6 +74,10 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
         place = place_of(context.infrastructure, os.environ)
         makes = command == "init" or (command == "plan" and not context.options.destroy)
         definition = self.definition(context) if makes else self.recorded(context)
+        if makes and context.infrastructure.program:
+            from dstream.infra.hook import ProgramHook
+
+            definition = ProgramHook(Path(context.infrastructure.program)).applied_to(definition)
         options = context.options
         asked = Asked(
             command,

@@ -40,6 +40,8 @@ class Infrastructure(msgspec.Struct, frozen=True):
     """An absolute path, used only by this task and stack."""
     backend_url: str | None = None
     secrets_provider: str | None = None
+    program: str | None = None
+    """The absolute path of a Python file that changes the declared resources or adds others."""
 
 
 class Command(msgspec.Struct, frozen=True):

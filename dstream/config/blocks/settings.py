@@ -49,12 +49,13 @@ def _infrastructure(reader: BodyReader) -> InfrastructureSettings:
     if block is None:
         return InfrastructureSettings()
     inner = reader.inner(block, "dstream, infrastructure")
-    inner.check({"stack", "backend_url", "work_dir", "secrets_provider"}, ())
+    inner.check({"stack", "backend_url", "work_dir", "secrets_provider", "program"}, ())
     return InfrastructureSettings(
         stack=_stack(inner) or InfrastructureSettings().stack,
         backend_url=inner.text("backend_url"),
         work_dir=inner.text("work_dir"),
         secrets_provider=inner.text("secrets_provider"),
+        program=inner.text("program"),
     )
 
 

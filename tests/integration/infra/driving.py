@@ -155,6 +155,7 @@ class Stage:
     stack: str = "dev"
     env: Mapping[str, str] = field(default_factory=dict)
     backend_url: str | None = None
+    program: Path | None = None
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
 
@@ -212,6 +213,7 @@ class Stage:
                 "stack": self.stack,
                 "work_dir": str(self.infra / self.task / "dev"),
                 "backend_url": self.backend_url,
+                "program": self.program and str(self.program),
             },
             "options": options,
         }

@@ -22,6 +22,8 @@ from dstream_stacks.spec import (
 )
 from pulumi.automation.errors import CommandError, InlineSourceRuntimeError
 
+from dstream.infra import Definition
+from dstream.infra.hook import ProgramHook
 from tests.integration.engine import Stack
 from tests.integration.stacks.cloud import SUBSCRIPTION, Cloud
 
@@ -184,3 +186,26 @@ def test_what_the_tier_of_an_existing_namespace_lacks_is_named_with_the_setting(
 def test_a_spec_of_the_other_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="resource group"):
         arm_program(ServiceBusSpec(mode="entities", queues=(Queue(name="q"),)))
+
+
+def test_a_program_hook_changes_and_extends_the_declared_resources(engine: Stack, cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "infra.py"
+    file.write_text(
+        "import pulumi\n"
+        "from pulumi_azure_native import servicebus\n"
+        "def transform(resource):\n"
+        "    if resource.type.endswith(':Queue'):\n"
+        "        resource.inputs['max_delivery_count'] = 3\n"
+        "        resource.options.ignore_changes = ['status']\n"
+        "def resources(declared):\n"
+        "    (queue,) = [each.resource for each in declared]\n"
+        "    place = {'resource_group_name': 'rg', 'namespace_name': 'sb-orders'}\n"
+        "    servicebus.QueueAuthorizationRule('orders/hook', authorization_rule_name='hook', queue_name=queue.name,\n"
+        "        rights=['Listen'], **place)\n"
+    )
+    hooked = ProgramHook(file).applied_to(Definition(program=arm_program(EXISTING), spec={}))
+
+    assert engine.apply(hooked.program) == {"create": 3}
+    assert cloud.resources[f"{NAMESPACE}/queues/orders"]["maxDeliveryCount"] == 3
+    assert f"{NAMESPACE}/queues/orders/authorizationRules/hook" in cloud.resources
+    assert engine.recorded("orders")["ignoreChanges"] == ["status"]

@@ -27,11 +27,14 @@ task "orders" {
         ("azblob://states", "azblob://states"),
     ],
 )
-def test_a_relative_backend_path_is_relative_to_the_file(written: str, given: str, tmp_path: Path) -> None:
+def test_relative_paths_are_relative_to_the_file(written: str, given: str, tmp_path: Path) -> None:
     file = tmp_path / "dstream.hcl"
-    file.write_text(f'dstream {{\n infrastructure {{\n  backend_url = "{written}"\n }}\n}}\n{_TASK}')
+    file.write_text(
+        f'dstream {{\n infrastructure {{\n  backend_url = "{written}"\n  program = "infra.py"\n }}\n}}\n{_TASK}'
+    )
     project = load(file, environ={})
 
     found = infrastructure_of(project, "orders")
 
     assert found.backend_url == given.format(folder=tmp_path, parent=tmp_path.parent)
+    assert found.program == str(tmp_path / "infra.py")
