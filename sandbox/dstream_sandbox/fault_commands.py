@@ -30,6 +30,7 @@ _KINDS = {
     "slow": "read from connections at --rate bytes per second",
     "refuse_connection": "refuse connections",
     "azure": "fail the Pulumi engine's requests with --code, or delay them by --seconds",
+    "hide_rule": "after a change of a $Default rule, fail the engine's reads of it for --seconds",
 }
 _FIELDS = ("entity", "on", "times", "after", "description")
 _FIELDS_OF = {
@@ -44,6 +45,7 @@ _FIELDS_OF = {
     "throttle": ["rate"],
     "slow": ["rate"],
     "azure": ["operation", "when", "code", "seconds"],
+    "hide_rule": ["seconds"],
 }
 
 
@@ -85,7 +87,7 @@ def fault() -> None:
 @click.option("--condition", help="AMQP error condition (default: com.microsoft:server-busy).")
 @click.option("--description", help="Error description.")
 @click.option("--status", type=int, help="For deny_token: status code (default: 401).")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Duration, for delay, stall and azure.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Duration, for delay, stall, azure and hide_rule.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Rate, for throttle and slow.")
 @click.option(
     "--operation", type=click.Choice(["create", "read", "update", "delete"]), help="For azure: the operation to affect."
@@ -130,7 +132,7 @@ def _show(faults: list[dict[str, Any]]) -> None:
         show("No active faults.")
     for each in faults:
         names = [*_FIELDS, *_FIELDS_OF.get(each["kind"], ())]
-        if each["kind"] == "azure":
+        if each["kind"] in ("azure", "hide_rule"):
             names.remove("on")
         shown = [f"{name}={each[name]}" for name in names if each[name] not in (None, "", 0)]
         click.echo("  ".join([each["kind"], *shown]))

@@ -16,6 +16,7 @@ __all__ = [
     "locked",
     "not_found",
     "parent_not_found",
+    "unreadable_default_rule",
 ]
 
 
@@ -32,9 +33,19 @@ class AlreadyExists(Exception):
     """azure-native's own refusal, before it calls ARM, to create an existing resource."""
 
 
-def already_exists(resource_id: str, kind: str = "resource") -> AlreadyExists:
+def already_exists(resource_id: str) -> AlreadyExists:
     """Wording: client_azcore.go, CanCreate."""
-    return AlreadyExists(f"cannot create already existing {kind} '{resource_id}'")
+    return AlreadyExists(f"cannot create already existing resource '{resource_id}'")
+
+
+def unreadable_default_rule(resource_id: str) -> str:
+    """azure-native's own error (custom_servicebus_defaultrule.go, defaultRuleNotFoundOutcome): it does not take a 404
+    for a deletion while the subscription exists."""
+    return (
+        f'could not read $Default rule "{resource_id}" even though its parent subscription still exists; this is a'
+        " known Azure API limitation after modifying the rule's filter (see"
+        " https://github.com/pulumi/pulumi-azure-native/issues/4489) and should resolve on its own - try again shortly"
+    )
 
 
 def group_not_found(name: str) -> AzureError:

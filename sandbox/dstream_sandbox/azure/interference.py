@@ -1,9 +1,11 @@
-"""Injected Azure faults (the `azure` fault kind), and counts of the engine's requests."""
+"""What disturbs the engine's requests: injected faults, each other, and rules that cannot be read yet."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from dstream_sandbox.azure.errors import AzureError
@@ -57,16 +59,42 @@ class Interference:
     def __init__(self, faults: Faults, counters: Counters) -> None:
         self._faults = faults
         self._counters = counters
+        self._topics: dict[tuple[str, str], asyncio.Lock] = {}
+        self._hidden_until: dict[str, float] = {}
 
     async def around(self, operation: Operation, place: Place, act: Callable[[], Awaitable[None]]) -> None:
         """Count and run the request, with the injected faults before and after it. Raises AzureError."""
         self._counters.azure_requests[operation][place.type.token] += 1
-        await self._strike(operation, place, "before")
-        await act()
-        await self._strike(operation, place, "after")
+        async with self._alone(operation, place):
+            await self._strike(operation, place, "before")
+            await act()
+            await self._strike(operation, place, "after")
 
     def created(self, place: Place) -> None:
         self._counters.azure_creates[place.id.lower()] += 1
+
+    def default_rule_changed(self, place: Place) -> None:
+        """Azure cannot return a `$Default` rule for minutes after its filter has changed (pulumi-azure-native#4489).
+        Here it can, unless there is a `hide_rule` fault."""
+        fault = self._faults.strike("hide_rule", place.entity_path)
+        if fault is not None:
+            self._hidden_until[place.id.lower()] = time.monotonic() + fault.seconds
+
+    def is_hidden(self, place: Place) -> bool:
+        return time.monotonic() < self._hidden_until.get(place.id.lower(), 0.0)
+
+    @asynccontextmanager
+    async def _alone(self, operation: Operation, place: Place) -> AsyncIterator[None]:
+        """Wait for another change of the topic's subscriptions and rules. Azure answers 429, "SubCode=40901. Another
+        conflicting operation is in progress" (Microsoft, "Service Bus Resource Manager exceptions"), and azure-native
+        retries after 20 s (client_azcore.go); the sandbox counts this and does not wait longer than necessary."""
+        if operation == "read" or "subscriptionName" not in place.names:
+            yield
+            return
+        topic = self._topics.setdefault((place.namespace.lower(), place.names["topicName"].lower()), asyncio.Lock())
+        self._counters.azure_conflicts += topic.locked()
+        async with topic:
+            yield
 
     async def _strike(self, operation: Operation, place: Place, when: Literal["before", "after"]) -> None:
         fault = self._faults.strike_azure(operation, place.entity_path, when)

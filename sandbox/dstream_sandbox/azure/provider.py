@@ -21,14 +21,14 @@ from dstream_sandbox.azure.changes import changes
 from dstream_sandbox.azure.checks import AUTONAMED, failures, made_up_name, with_names
 from dstream_sandbox.azure.cloud import Cloud, Found
 from dstream_sandbox.azure.descriptions import tier_defaults
-from dstream_sandbox.azure.errors import AlreadyExists, AzureError
+from dstream_sandbox.azure.errors import AlreadyExists, AzureError, unreadable_default_rule
 from dstream_sandbox.azure.functions import Functions, UnknownFunction
 from dstream_sandbox.azure.handlers import handlers
 from dstream_sandbox.azure.ids import Place, place_of, place_of_id
 from dstream_sandbox.azure.interference import Interference
 from dstream_sandbox.azure.protocol import grpc_stubs, plugin_pb2, provider_pb2
 from dstream_sandbox.azure.refreshed import refreshed_inputs
-from dstream_sandbox.azure.resource_types import TYPES, ResourceType
+from dstream_sandbox.azure.resource_types import DEFAULT_RULE, SUBSCRIPTION, TYPES, ResourceType
 from dstream_sandbox.azure.values import UNKNOWN, has_unknown
 from dstream_sandbox.azure.wire import from_struct, to_struct
 from dstream_sandbox.folder import SUBSCRIPTION_ID
@@ -134,7 +134,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         place = place_of(kind, self._subscription(context), inputs)
 
         async def create() -> None:
-            await self._handlers[kind.token].create(place, inputs)
+            await self._put(place, self._handlers[kind.token].create(place, inputs))
             self._interference.created(place)
 
         await self._change("create", place, create, context)
@@ -150,8 +150,9 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
             )
             raise AssertionError("abort raises")
         await self._change("read", place, _nothing, context)
-        found = self._handlers[kind.token].read(place)
+        found = None if self._interference.is_hidden(place) else self._handlers[kind.token].read(place)
         if found is None:
+            await self._refuse_to_guess(place, context)
             return provider_pb2.ReadResponse()
         recorded = from_struct(request.inputs) or None
         inputs = refreshed_inputs(kind, recorded, place.names, found.settings, self._defaults(kind, request.id))
@@ -169,7 +170,7 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
             return provider_pb2.UpdateResponse(properties=to_struct(previewed))
         place = place_of(kind, self._subscription(context), inputs)
         handler = self._handlers[kind.token]
-        await self._change("update", place, lambda: handler.update(place, inputs), context)
+        await self._change("update", place, lambda: self._put(place, handler.update(place, inputs)), context)
         return provider_pb2.UpdateResponse(properties=await self._state(place, context))
 
     async def Delete(self, request: Any, context: Any) -> Any:
@@ -233,6 +234,18 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
         if not request.cancelled():
             request.exception()  # nobody waits for it
 
+    async def _put(self, place: Place, change: Awaitable[None]) -> None:
+        before = self._handlers[place.type.token].read(place)
+        await change
+        if _is_default_rule(place) and before != self._handlers[place.type.token].read(place):
+            self._interference.default_rule_changed(place)
+
+    async def _refuse_to_guess(self, place: Place, context: Any) -> None:
+        """A missing `$Default` of an existing subscription may only be unreadable."""
+        subscription = place_of_id(TYPES[SUBSCRIPTION], place.parent_id) if _is_default_rule(place) else None
+        if subscription is not None and self._handlers[SUBSCRIPTION].read(subscription) is not None:
+            await context.abort(grpc.StatusCode.UNKNOWN, unreadable_default_rule(place.id))
+
     async def _state(self, place: Place, context: Any) -> Any:
         """Read the resource after a write (provider.go, readAfterWrite)."""
         found = self._handlers[place.type.token].read(place)
@@ -260,6 +273,10 @@ class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc] 
             return UNKNOWN
         record = self._cloud.records.group(group) if isinstance(group, str) else None
         return record.settings.get("location") if record else None
+
+
+def _is_default_rule(place: Place) -> bool:
+    return place.type.path.endswith(DEFAULT_RULE)
 
 
 async def _nothing() -> None:

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DEFAULT_RULE", "FOREVER", "SCOPED", "TYPES", "Kind", "PathPart", "Property", "ResourceType"]
+__all__ = ["DEFAULT_RULE", "FOREVER", "SCOPED", "SUBSCRIPTION", "TYPES", "Kind", "PathPart", "Property", "ResourceType"]
 
 Kind = Literal["text", "flag", "integer", "number", "duration", "location", "object", "objects", "map", "texts"]
 FOREVER = "P10675199DT2H48M5.4775807S"
 DEFAULT_RULE = "$Default"
+SUBSCRIPTION = "azure-native:servicebus:Subscription"
 SCOPED = "{scope}"
 """How the paths of resources begin that can be attached to any other resource: with the whole id of that one."""
 
@@ -238,7 +239,7 @@ _ALL = (
         ("sizeInBytes", "subscriptionCount", *_ENTITY_OUTPUTS),
     ),
     ResourceType(
-        "azure-native:servicebus:Subscription",
+        SUBSCRIPTION,
         _API,
         "Microsoft.ServiceBus/namespaces/topics/subscriptions",
         _SUBSCRIPTION_PATH,

@@ -9,7 +9,6 @@ from dstream_sandbox.azure.cloud import Cloud, Found
 from dstream_sandbox.azure.entities import entities_at, service_errors
 from dstream_sandbox.azure.errors import already_exists, parent_not_found
 from dstream_sandbox.azure.ids import Place
-from dstream_sandbox.azure.resource_types import DEFAULT_RULE
 from dstream_sandbox.servicebus.broker.descriptions import (
     CorrelationFilter,
     FalseFilter,
@@ -88,15 +87,11 @@ class Rules:
 
 
 class DefaultRules(Rules):
-    """`$Default`, which Azure creates with the subscription. azure-native imports it if it is unchanged, and refuses
-    otherwise (client_azcore.go, CanCreate)."""
+    """`$Default`, which Azure creates with the subscription. azure-native never checks whether it exists, so creating
+    it changes it. Deleting it is final: without other rules, the subscription then receives nothing
+    (custom_servicebus_defaultrule.go, Singleton)."""
 
     async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
-        self._parent(place)
-        node = self._subscription(place)
-        rule = node and node.rules.get(DEFAULT_RULE.lower())
-        if rule and (rule.description.action or not isinstance(rule.description.filter, TrueFilter)):
-            raise already_exists(place.id, "subresource")
         await self.update(place, inputs)
 
 
@@ -115,9 +110,9 @@ def _filter(inputs: Mapping[str, object]) -> Filter:
         named = {attribute: cast("str | None", given.get(name)) for name, attribute in _CORRELATION.items()}
         return CorrelationFilter(**named, properties=dict(_object(given.get("properties"))))
     expression = str(_object(inputs.get("sqlFilter")).get("sqlExpression") or _ALL)
-    if expression.replace(" ", "") == _ALL:
+    if expression == _ALL:
         return TrueFilter()
-    return FalseFilter() if expression.replace(" ", "") == _NONE else SqlFilter(expression)
+    return FalseFilter() if expression == _NONE else SqlFilter(expression)
 
 
 def _settings(rule: RuleDescription) -> dict[str, object]:

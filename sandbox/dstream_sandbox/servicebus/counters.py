@@ -22,6 +22,8 @@ class Counters:
     """Requests of the Pulumi engine, by operation, then by resource type."""
     azure_creates: Counter[str] = field(default_factory=Counter)
     """Creations by the Pulumi engine, by resource id in lower case."""
+    azure_conflicts: int = 0
+    """Requests of the Pulumi engine that had to wait for another one on the same topic."""
 
     def snapshot(self) -> dict[str, object]:
         return {
@@ -34,5 +36,6 @@ class Counters:
             "connections_open": self.connections_open,
             "azure_requests": self.azure_requests,
             "azure_creates": self.azure_creates,
+            "azure_conflicts": self.azure_conflicts,
             "cpu_s": round(time.process_time(), 6),
         }

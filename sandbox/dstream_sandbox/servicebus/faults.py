@@ -31,6 +31,7 @@ FaultKind = Literal[
     "slow",
     "refuse_connection",
     "azure",
+    "hide_rule",
 ]
 Operation = Literal["create", "read", "update", "delete", "list_keys"]
 Side = Literal["send", "receive"]
@@ -58,7 +59,9 @@ class Fault:
     status: int = 401
     """For `deny_token`: the status code of $cbs."""
     seconds: float = 0.0
-    """For `delay`: the delay of responses. For `stall`: how long nothing is read (0: until cleared)."""
+    """For `delay`: the delay of responses. For `stall`: how long nothing is read (0: until cleared). For `hide_rule`:
+    how long the rule cannot be read.
+    """
     rate: float = 1000.0
     """For `throttle`: messages per second before `reject` with server-busy. For `slow`: octets read per second."""
     operation: Operation = "create"

@@ -166,7 +166,7 @@ def test_an_entity_has_at_most_twelve_authorization_rules(calls: Calls) -> None:
         calls.create("QueueAuthorizationRule", {**queue, "authorizationRuleName": "r12", "rights": ["Send"]})
 
 
-def test_creating_a_changed_default_rule_is_refused(calls: Calls) -> None:
+def test_creating_a_default_rule_changes_it_and_deleting_it_is_final(calls: Calls) -> None:
     subscription = {**_HERE, "topicName": "default-rules", "subscriptionName": "s"}
     calls.create("Topic", {**_HERE, "topicName": "default-rules"})
     calls.create("Subscription", subscription)
@@ -174,9 +174,12 @@ def test_creating_a_changed_default_rule_is_refused(calls: Calls) -> None:
     resource_id, outputs = calls.create("DefaultRule", {**subscription, **sql})
     assert resource_id.endswith("/rules/$Default")
     assert outputs["sqlFilter"]["sqlExpression"] == "a = 1"
-    with pytest.raises(Refused, match="cannot create already existing subresource"):
-        calls.create("DefaultRule", {**subscription, **sql})
+    _, outputs = calls.create("DefaultRule", subscription)
+    assert outputs["sqlFilter"]["sqlExpression"] == "1=1"
     calls.delete("DefaultRule", resource_id)
+    with pytest.raises(Refused, match="even though its parent subscription still exists"):
+        calls.read("DefaultRule", resource_id)
+    calls.delete("Subscription", resource_id.rpartition("/rules/")[0])
     assert calls.read("DefaultRule", resource_id) is None
 
 

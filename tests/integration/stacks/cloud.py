@@ -92,7 +92,9 @@ class Cloud(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, context: Any) -> Any:
         self.calls.append(("delete", request.id))
-        self.resources.pop(request.id, None)
+        below = [each for each in self.resources if each.startswith(f"{request.id}/")]
+        for gone in (request.id, *below):
+            self.resources.pop(gone, None)
         return empty_pb2.Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
