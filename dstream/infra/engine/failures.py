@@ -22,6 +22,8 @@ _CHANGING = ("init", "destroy")
 _PROTECTED = re.compile(r"(?i)\bprotected\b|protect flag|marked for protection")
 _IMPORT_DIFFERS = re.compile(r"previously-imported resources that still specify an ID may not be replaced")
 _OFF_PLAN = re.compile(r"violates plan|not allowed by the plan|was expected by the plan|expected .* by the plan")
+_NOT_REACHED = re.compile(r"expected resource operations for .* but none were seen")
+"""A planned step that another step's failure prevented."""
 _PASSPHRASE = re.compile(r"(?i)incorrect passphrase|passphrase must be set|message authentication failed")
 _NO_PLUGIN = re.compile(
     r"(?i)no resource plugin|could not (?:load|find) plugin|plugin .* not found|failed to load plugin"
@@ -78,7 +80,8 @@ def failure(
 
     `stderr`: of the engine; `resumes`: some steps were completed and recorded; the others: of the definition.
     """
-    causes = [each for each in problems if each.severity == "error" and not _is_summary(each.message)]
+    errors = [each for each in problems if each.severity == "error" and not _is_summary(each.message)]
+    causes = [each for each in errors if not _NOT_REACHED.search(each.message)] or errors
     if not causes:
         printed = [one_line(match) for match in _PRINTED_ERROR.findall(stderr)]
         said = [each for each in printed if not _is_summary(each)]

@@ -121,6 +121,13 @@ def test_a_plugin_that_cannot_be_downloaded_is_named_with_the_command_to_install
     assert not_installed("azure-native", "3.29.0", "/home", stopped) is stopped
 
 
+def test_a_step_that_a_failure_prevented_is_not_called_failed() -> None:
+    other = URN.replace("orders", "returns")
+    unseen = EngineProblem("error", f"expected resource operations for {other} but none were seen", other)
+    assert failure("", [unseen, EngineProblem("error", "no more", URN)]).message == "orders: no more"
+    assert "none were seen" in failure("", [unseen]).message
+
+
 def test_a_resource_error_points_to_the_setting_that_declares_it() -> None:
     def path(resource_type: str, name: str) -> str:
         return f"{resource_type.rpartition(':')[2]}s.{name}"
