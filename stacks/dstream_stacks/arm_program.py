@@ -17,6 +17,7 @@ from dstream_stacks.properties import properties_of
 from dstream_stacks.references import References
 from dstream_stacks.spec import Kept, Namespace, ResourceGroup, ServiceBusSpec
 from dstream_stacks.tiers import unsupported
+from dstream_stacks.turns import Turns
 from dstream_stacks.unrecorded import Exists, Lookups, Unrecorded
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _KEYS_OF = {
     "TopicAuthorizationRule": "list_topic_keys_output",
 }
 _REPLACING = {"Subscription": [each.azure for each in properties_of("subscription") if each.replaces]}
-"""azure-native itself replaces queues and topics. It would update a subscription, but Azure refuses: `The value for the
-RequiresSession property of an existing Subscription cannot be changed`.
+"""azure-native itself replaces queues and topics. It would update a subscription, but Azure refuses: sessions are fixed
+at creation, for subscriptions as for queues (Microsoft: "Service Bus Resource Manager exceptions", 40000).
 """
 _FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilter"}
 
@@ -97,14 +98,16 @@ class _Program:
         group = self._resource_group()
         namespace, endpoint = self._namespace(group)
         place = {"resourceGroupName": group, "namespaceName": namespace}
-        references = References()
+        references, turns = References(), Turns()
         publisher = authorization_rule(self._spec.publisher) if self._spec.publisher else None
         for each in declarations(self._spec):
             if each.kind == "RoleAssignment":
                 self._role_assignment(each, {**place, **references.parents(each)})
                 continue
-            made = self._entity(each, _arguments({**place, **references.parents(each)}), references)
-            references.add(each, made.name)
+            in_turn = {"namespaceName": turns.after_others(each, namespace)}
+            made = self._entity(each, _arguments({**place, **in_turn, **references.parents(each)}), references)
+            references.add(each, made.name, made)
+            turns.add(each, made)
             if each == publisher:
                 keys_of = {**_arguments({**place, **references.parents(each)}), "authorization_rule_name": made.name}
                 pulumi.export("connection_string", self._connection_string(each, keys_of))
@@ -177,12 +180,14 @@ class _Program:
     def _entity(self, each: Declaration, place: Mapping[str, Any], references: References) -> Any:
         resource = getattr(self._servicebus, each.kind)
         own = _arguments(each.own_name())
+        options = self._options(each.kept, f"azure-native:servicebus:{each.kind}", each.name, each.path)
+        options.deleted_with = references.deleted_with(each)
         return resource(
             each.name,
             **place,
             **own,
             **self._typed(references.forwarding(each.inputs)),
-            opts=self._options(each.kept, f"azure-native:servicebus:{each.kind}", each.name, each.path),
+            opts=options,
         )
 
     def _role_assignment(self, each: Declaration, names: Mapping[str, Any]) -> None:

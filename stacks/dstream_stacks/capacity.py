@@ -76,7 +76,7 @@ def _premium(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
 
 
 def _topic_operations(topic: Topic) -> float:
-    filters = sum(max(1, len(rules_of(subscription))) for subscription in topic.subscriptions)
+    filters = sum(len(rules_of(subscription)) for subscription in topic.subscriptions)
     return 1.0 + len(topic.subscriptions) + filters
 
 

@@ -32,6 +32,7 @@ Kind = Literal[
     "RoleAssignment",
 ]
 
+_EVERYTHING_MATCHES = Rule(sql="1=1")
 _NOTHING_MATCHES = Rule(sql="1=0")
 _PLAIN = Kept()
 
@@ -74,12 +75,16 @@ def declarations(spec: ServiceBusSpec) -> Iterator[Declaration]:
 
 
 def rules_of(subscription: Subscription) -> tuple[Rule, ...]:
-    """Return its rules. If it has rules but no `$Default`, add one that matches nothing: by default, a subscription's
-    `$Default` matches every message, regardless of its other rules.
+    """Return its rules, `$Default` last: it must not be narrowed before the rules that replace it exist.
+
+    Every subscription has a `$Default`. By default it matches every message, regardless of the other rules, so with
+    other rules it matches nothing unless the spec defines it. It is never left out: azure-native deletes a
+    `DefaultRule` that is no longer declared, and a subscription without rules receives nothing (azure-native 3.29.0,
+    custom_servicebus_defaultrule.go).
     """
-    if not subscription.rules or any(rule.name == DEFAULT_RULE for rule in subscription.rules):
-        return subscription.rules
-    return (_NOTHING_MATCHES, *subscription.rules)
+    named = tuple(rule for rule in subscription.rules if rule.name != DEFAULT_RULE)
+    own = next((rule for rule in subscription.rules if rule.name == DEFAULT_RULE), None)
+    return (*named, own or (_NOTHING_MATCHES if named else _EVERYTHING_MATCHES))
 
 
 def forwarding_order(queues: tuple[Queue, ...]) -> list[Queue]:

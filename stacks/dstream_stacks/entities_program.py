@@ -7,12 +7,14 @@ Manager but without a resource group and namespace. The engine manages them thro
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from dstream_stacks import resource_ids as ids
 from dstream_stacks.declarations import Declaration, declarations
 from dstream_stacks.references import References
 from dstream_stacks.spec import ServiceBusSpec
+from dstream_stacks.turns import Turns
 from dstream_stacks.unrecorded import Exists, Lookups, Unrecorded
 
 if TYPE_CHECKING:
@@ -33,23 +35,31 @@ def entities_program(
 def _declare(spec: ServiceBusSpec, exists: Exists, lookups: Lookups) -> None:
     import pulumi
 
-    references = References()
+    references, turns = References(), Turns()
     for each in declarations(spec):
-        references.add(each, _resource(each, references, _options(spec, each, exists, lookups)))
+        options = _options(spec, each, exists, lookups)
+        options.deleted_with = references.deleted_with(each)
+        made = _resource(each, references, turns, options)
+        references.add(each, made.id.apply(partial(_name, each)), made)
+        turns.add(each, made)
     if spec.namespace is not None:
         pulumi.export("namespace", spec.namespace.name)
     pulumi.export("queues", [queue.name for queue in spec.queues])
     pulumi.export("topics", [topic.name for topic in spec.topics])
 
 
-def _resource(each: Declaration, references: References, options: pulumi.ResourceOptions) -> Any:
-    """Declare the resource. Return its name as an output, which is unknown in a plan that replaces the resource."""
+def _resource(
+    each: Declaration, references: References, turns: Turns, options: pulumi.ResourceOptions
+) -> pulumi.CustomResource:
     import pulumi
 
     own, name = list(each.path.items())[-1]
-    inputs = {**references.parents(each), own: name, **references.forwarding(each.inputs)}
-    made = pulumi.CustomResource(_type(each), each.name, inputs, options)
-    return made.id.apply(lambda _: name)
+    inputs = {**references.parents(each), own: turns.after_others(each, name), **references.forwarding(each.inputs)}
+    return pulumi.CustomResource(_type(each), each.name, inputs, options)
+
+
+def _name(each: Declaration, _: str) -> str:
+    return list(each.path.values())[-1]
 
 
 def _options(spec: ServiceBusSpec, each: Declaration, exists: Exists, lookups: Lookups) -> pulumi.ResourceOptions:

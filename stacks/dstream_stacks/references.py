@@ -1,24 +1,38 @@
-"""References between resources of a program, as outputs, so that the engine knows the dependencies. Pure."""
+"""References between resources of a program, so that the engine knows the dependencies. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dstream_stacks.declarations import Declaration
+
+if TYPE_CHECKING:
+    import pulumi
 
 _FORWARDS = ("forwardTo", "forwardDeadLetteredMessagesTo")
 
 
 class References:
-    """The name outputs of the resources declared so far."""
+    """The resources declared so far, and their names as outputs."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[tuple[str, str], ...], Any] = {}
+        self._resources: dict[tuple[tuple[str, str], ...], pulumi.Resource | None] = {}
 
-    def add(self, declaration: Declaration, name: Any) -> None:
+    def add(self, declaration: Declaration, name: Any, resource: pulumi.Resource | None = None) -> None:
         """Register a declared resource. `name`: an output that is known once the resource exists."""
         self._names[_path(declaration)] = name
+        self._resources[_path(declaration)] = resource
+
+    def deleted_with(self, declaration: Declaration) -> pulumi.Resource | None:
+        """Return a rule's subscription: the rule is not deleted by itself if its subscription is deleted or retained.
+
+        Deleting the rules first would let a subscription receive, and forward, what they kept out; and a retained one
+        would be left without rules.
+        """
+        is_rule = declaration.kind in ("Rule", "DefaultRule")
+        return self._resources.get(_path(declaration)[:-1]) if is_rule else None
 
     def parents(self, declaration: Declaration) -> dict[str, Any]:
         """The names of its parents, as outputs, so that replacing a topic replaces its subscriptions and rules."""

@@ -103,9 +103,13 @@ class Rules:
             return None
 
     def _change(self, topic: str, subscription: str, rule: RuleProperties, inputs: Values) -> Actual:
+        keys = (topic, subscription, rule.name)
+        before = _actual(keys, rule)
         rule.filter, rule.action = _filter(inputs), _action(inputs)
-        retry_conflicts(partial(self._administration().update_rule, topic, subscription, rule))
-        return _actual((topic, subscription, rule.name), rule)
+        after = _actual(keys, rule)
+        if after != before:
+            retry_conflicts(partial(self._administration().update_rule, topic, subscription, rule))
+        return after
 
 
 def _is_default(name: str) -> bool:

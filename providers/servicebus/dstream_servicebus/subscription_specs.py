@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from dstream_stacks.spec import DEFAULT_RULE, CorrelationFilter, Rule, Subscription
 
@@ -12,6 +14,7 @@ from dstream_servicebus.entity_specs import subscription_fields
 from dstream_servicebus.infrastructure_settings import CorrelationSettings, RuleSettings, SubscriptionSettings
 
 _EVERYTHING = "1=1"
+_CONSTANT = re.compile(r"1\s*=\s*([01])")
 
 
 def subscription_specs(config: Config, topic: str) -> tuple[Subscription, ...]:
@@ -44,9 +47,9 @@ def _rules(settings: SubscriptionSettings, where: str) -> tuple[Rule, ...]:
 def _default_rule(settings: SubscriptionSettings, where: str) -> Rule:
     _check_one_filter(settings, where)
     return Rule(
-        sql=_EVERYTHING if settings.correlation is None and settings.filter is None else settings.filter,
+        sql=_EVERYTHING if settings.correlation is None and settings.filter is None else _sql(settings.filter),
         correlation=_correlation(settings.correlation),
-        action=settings.action,
+        action=_sql(settings.action),
     )
 
 
@@ -63,10 +66,21 @@ def _rule(settings: RuleSettings, where: str) -> Rule:
         )
     return Rule(
         name=settings.name,
-        sql=settings.filter,
+        sql=_sql(settings.filter),
         correlation=_correlation(settings.correlation),
-        action=settings.action,
+        action=_sql(settings.action),
     )
+
+
+def _sql(text: str | None) -> str | None:
+    """Return the text in the form that the service certainly returns: without surrounding white space, such as a
+    heredoc's last line break, and `1=1` and `1=0` as in the service's own filters. Otherwise the plan could show the
+    same change forever.
+    """
+    if text is None:
+        return None
+    constant = _CONSTANT.fullmatch(text.strip())
+    return f"1={constant[1]}" if constant else text.strip()
 
 
 def _check_one_filter(settings: RuleSettings | SubscriptionSettings, where: str) -> None:

@@ -20,11 +20,11 @@ from tests.running import DStream, Sandbox
 
 MAX_DELIVERY_COUNT = 10
 
-_ARM = """\
+ARM = """\
       resource_group = env("ASB_RESOURCE_GROUP")
       namespace      = env("ASB_NAMESPACE")
 """
-_ENTITIES = """\
+ENTITIES = """\
       mode                    = "entities"
       connection_string       = env("ASB_CONNECTION_STRING")
       admin_connection_string = env("ASB_ADMIN_CONNECTION_STRING")
@@ -63,7 +63,7 @@ class Case:
     name: str
 
     def hcl(self, *, count: int = MAX_DELIVERY_COUNT, more: str = "") -> str:
-        place = {"arm": _ARM, "entities": _ENTITIES, "namespace": _NEW_NAMESPACE}[self.mode]
+        place = {"arm": ARM, "entities": ENTITIES, "namespace": _NEW_NAMESPACE}[self.mode]
         shape = {"queue": _QUEUE, "topic": _TOPIC}[self.shape]
         config = place.format(name=self.name) + shape.format(name=self.name, count=count) + more
         return task(config)

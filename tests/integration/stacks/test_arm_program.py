@@ -120,7 +120,8 @@ def test_a_spec_is_applied_as_written_and_then_unchanged(engine: Stack, cloud: C
     assert {str(op): count for op, count in planned.items()} == done == {"replace": 6, "same": 7}
     changes = [each for each in cloud.calls if each[0] != "listKeys"]
     assert all("/topics/events" in resource_id for _, resource_id in changes)
-    assert [op for op, _ in changes] == ["delete"] * 6 + ["create"] * 6
+    # The rules go with their subscription.
+    assert [op for op, _ in changes] == ["delete"] * 3 + ["create"] * 6
 
 
 def test_existing_resources_are_used_but_not_recorded_or_destroyed(engine: Stack, cloud: Cloud) -> None:

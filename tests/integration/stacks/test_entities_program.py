@@ -23,8 +23,8 @@ SPEC = ServiceBusSpec(
 IDS = [
     "topic/events",
     "topic/events/subscription/audit",
-    "topic/events/subscription/audit/rule/$Default",
     "topic/events/subscription/audit/rule/eu",
+    "topic/events/subscription/audit/rule/$Default",
 ]
 
 
@@ -56,7 +56,7 @@ def test_a_spec_is_applied_and_entities_are_replaced_with_their_topic(engine: St
         "lockDuration": "PT30S",
         "forwardTo": "all",
     }
-    assert cloud.resources[IDS[2]]["sqlFilter"] == {"sqlExpression": "1=0"}
+    assert cloud.resources[IDS[3]]["sqlFilter"] == {"sqlExpression": "1=0"}
     assert engine.apply(entities_program(SPEC, exists=nothing_exists)) == {"same": 7}
 
     cloud.calls.clear()
@@ -64,7 +64,8 @@ def test_a_spec_is_applied_and_entities_are_replaced_with_their_topic(engine: St
     program = entities_program(replaced, exists=nothing_exists)
     planned = engine.running(program).preview().change_summary
     assert {str(op): count for op, count in planned.items()} == engine.apply(program) == {"replace": 4, "same": 3}
-    assert sorted(cloud.calls) == sorted([(op, resource_id) for op in ("create", "delete") for resource_id in IDS])
+    # The rules go with their subscription, and `$Default` is narrowed last.
+    assert cloud.calls == [*(("delete", each) for each in reversed(IDS[:2])), *(("create", each) for each in IDS)]
 
 
 def test_existing_entities_are_imported(engine: Stack, cloud: Cloud) -> None:

@@ -91,7 +91,7 @@ def test_pulumi_continues_where_dstream_stopped(cloud: Cloud, language: int, tmp
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert "4 unchanged" in pulumi("preview", "--expect-no-changes")
+    assert "5 unchanged" in pulumi("preview", "--expect-no-changes")
 
     changed = msgspec.structs.replace(SPEC, queues=(msgspec.structs.replace(SPEC.queues[0], max_delivery_count=5),))
     pulumi("config", "set", "servicebus:spec", msgspec.json.encode(as_document(changed)).decode())

@@ -77,7 +77,7 @@ SPEC = ServiceBusSpec(
     ),
     tags={"team": "retail"},
 )
-RESOURCES = 17 + 1  # and the stack
+RESOURCES = 18 + 1  # and the stack
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,10 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureProcess]:
 
 def test_provisioned_entities_show_no_drift_and_serve_clients(azure: AzureProcess, tmp_path: Path) -> None:
     engine = Stack(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
+    azure.control("faults", {"kind": "azure", "operation": "create", "entity": "events/*", "seconds": 0.05})
     assert engine.apply(arm_program(SPEC)) == {"create": RESOURCES}
+    assert azure.control("counters")["azure_conflicts"] == 0  # changes within a topic follow one another
+    azure.control("faults", {"clear": True})
 
     # After a refresh of everything, nothing differs: names, formats and defaults are Azure's own.
     assert engine.apply(arm_program(SPEC), refresh=True) == {"same": RESOURCES}

@@ -147,6 +147,17 @@ def test_an_action_without_a_filter_applies_to_every_message() -> None:
     assert built.topics[0].subscriptions[0].rules == (Rule(sql="1=1", action="SET y = 2"),)
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"), [("x = 1\n", "x = 1"), (" 1 = 1\n", "1=1"), ("1 =0", "1=0"), ("1 = 1 OR x", "1 = 1 OR x")]
+)
+def test_a_filter_is_sent_as_the_service_returns_it(written: str, sent: str) -> None:
+    rules = [{"name": "r", "filter": written, "action": f"\n{written}"}]
+    subscription = topics(subscriptions=[{"name": "s", "filter": written, "rules": rules}]).topics[0].subscriptions[0]
+
+    assert [rule.sql for rule in subscription.rules] == [sent, sent]
+    assert subscription.rules[1].action == sent
+
+
 def test_authorization_rules_apply_to_one_entity_or_the_namespace() -> None:
     built = spec(
         authorization_rules=[

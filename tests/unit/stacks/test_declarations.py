@@ -27,8 +27,8 @@ def test_resources_have_their_entity_names_and_follow_their_dependencies() -> No
         ("Queue", "all"),
         ("Queue", "orders"),
         ("Subscription", "events/audit"),
-        ("DefaultRule", "events/audit/$Default"),
         ("Rule", "events/audit/eu"),
+        ("DefaultRule", "events/audit/$Default"),
         ("NamespaceAuthorizationRule", "sender"),
         ("QueueAuthorizationRule", "orders/reader"),
         ("TopicAuthorizationRule", "events/reader"),
@@ -37,18 +37,19 @@ def test_resources_have_their_entity_names_and_follow_their_dependencies() -> No
     ]
 
 
-def test_with_own_rules_the_default_rule_matches_nothing() -> None:
-    default, eu = rules_of(SPEC.topics[0].subscriptions[0])
+@pytest.mark.parametrize(
+    ("rules", "default"),
+    [
+        ((), "1=1"),
+        ((Rule(name="eu", sql="x=1"),), "1=0"),
+        ((Rule(sql="region = 'eu'"), Rule(name="us", sql="x=2")), "region = 'eu'"),
+    ],
+)
+def test_every_subscription_declares_its_default_rule_after_the_others(rules: tuple[Rule, ...], default: str) -> None:
+    *named, last = rules_of(Subscription(name="s", rules=rules))
 
-    assert (default.name, default.sql) == ("$Default", "1=0")
-    assert eu.name == "eu"
-
-
-def test_an_own_default_rule_is_kept_and_no_rules_stay_none() -> None:
-    default = Rule(sql="region = 'eu'")
-
-    assert rules_of(Subscription(name="s", rules=(default,))) == (default,)
-    assert rules_of(Subscription(name="s")) == ()
+    assert (last.name, last.sql) == ("$Default", default)
+    assert named == [rule for rule in rules if rule.name != "$Default"]
 
 
 def test_queues_that_forward_in_a_cycle_are_named() -> None:
