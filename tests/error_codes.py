@@ -19,6 +19,7 @@ CLASSES = {
     "ReadInterrupted": "transient",
     "DataError": "data",
     "SystemFault": "system",
+    "Unreadable": "system",
 }
 """Classes whose first argument is a code, and their kind."""
 

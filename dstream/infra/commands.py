@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from pulumi.automation.errors import ConcurrentUpdateError
@@ -13,6 +14,7 @@ from pulumi.automation.errors import ConcurrentUpdateError
 from dstream.errors import ConfigError
 from dstream.infra.definition import Definition
 from dstream.infra.engine.events import EngineEvents, Phase
+from dstream.infra.engine.failures import Unreadable
 from dstream.infra.engine.locks import holders_in, locked, named_in, remove_dead
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.recovery import recover
@@ -66,8 +68,8 @@ class Commands:
                 steps = session.preview(refresh=False).steps
         else:
             self._warn_of_pending(record)
-            is_read = destroy or self._options.refresh
-            events = self._session.preview_destroy() if destroy else self._session.preview(refresh=is_read)
+            preview = self._session.preview_destroy if destroy else self._session.preview
+            events, is_read = self._previewed(preview, refresh=self._options.refresh)
             steps = self._with_real_outputs(events.steps, is_read=is_read)
             if not destroy:
                 outputs = self._changed_outputs(events, record)
@@ -91,6 +93,10 @@ class Commands:
         record = self._record(is_destroyed=True)
         if record is None or not record.is_initialised:
             return Status(message=f"{_NOTHING_RECORDED}; run `dstream init`", where=self._definition.where)
+        if not self._options.refresh:
+            count = len(record.names)
+            message = f"{count:,} recorded, not compared with the actual {'resource' if count == 1 else 'resources'}"
+            return Status((), record.outputs, message, where=self._definition.where)
         if self._options.refresh_only:
             events = self._alone(self._refreshed)
             record = self._session.record() or record
@@ -132,7 +138,7 @@ class Commands:
     def _converge(self, record: StackRecord | None, state: str, *, refresh: bool) -> Result:
         with scratch_folder(self._session.place.work_dir) as folder:
             plan_file = private_file(folder, "update-plan.json") if self._session.uses_update_plans else None
-            preview = self._session.preview(refresh=refresh, plan_file=plan_file)
+            preview, refresh = self._previewed(partial(self._session.preview, plan_file=plan_file), refresh=refresh)
             self._check_targets(record, preview.steps)
             self._guard(preview.steps, state, is_read=refresh, destroy=False)
             outputs = self._changed_outputs(preview, record) if record else ()
@@ -178,12 +184,23 @@ class Commands:
         state = record.digest
         if record.pending:
             record = self._recover(record)
-        preview = self._session.preview_destroy()
+        preview, is_read = self._previewed(self._session.preview_destroy, refresh=self._options.refresh)
         self._check_targets(record, preview.steps)
-        self._guard(preview.steps, state, is_read=True, destroy=True)
-        done = self._session.destroy(on_step=self._progress)
+        self._guard(preview.steps, state, is_read=is_read, destroy=True)
+        done = self._session.destroy(refresh=is_read, on_step=self._progress)
         self._session.remove_if_empty()
         return Result([self._resource(each) for each in done.steps])
+
+    def _previewed(self, preview: Callable[..., EngineEvents], *, refresh: bool) -> tuple[EngineEvents, bool]:
+        """Return the preview, and whether it has read the actual resources: without refresh, or if the provider cannot
+        read one of them at present, it trusts the record.
+        """
+        if refresh:
+            try:
+                return preview(refresh=True), True
+            except Unreadable as error:
+                self._context.diagnostic("warning", f"{error.message}; trusting the record instead, without drift")
+        return preview(refresh=False), False
 
     def _refreshed(self) -> EngineEvents:
         record = self._session.record()

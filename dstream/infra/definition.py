@@ -91,6 +91,10 @@ def _no_figures(steps: Sequence[Step]) -> Sequence[Figure]:
     return ()
 
 
+def _is_a_failure(error: str) -> bool:
+    return False
+
+
 class Display(Protocol):
     """Display texts for raw values. Return "" for the host's default."""
 
@@ -128,6 +132,8 @@ class Definition:
     """The setting that declares the resource of this type and name, e.g. `subscriptions[0]`, so that an error about the
     resource points to its line; "" if there is none.
     """
+    is_unreadable: Callable[[str], bool] = _is_a_failure
+    """Whether this error only means that the provider cannot read a resource at present. The record is then trusted."""
     naming: Collection[str] = ()
     """Properties that only identify a resource; not shown for new resources."""
     holds: Callable[[Step], int] = _nothing

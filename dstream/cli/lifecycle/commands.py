@@ -112,7 +112,7 @@ def destroy(flags: Flags, options: Options) -> int:
 
 
 @click.command(epilog="\b\nExamples:\n  dstream status orders\n  dstream status --all --detailed-exitcode")
-@with_flags("refresh_only", "lock_timeout", "detailed_exitcode")
+@with_flags("refresh", "refresh_only", "lock_timeout", "detailed_exitcode")
 def status(flags: Flags, options: Options) -> int:
     """Show drift between the recorded and the actual infrastructure of each TASK, and its last checkpoint."""
     request = Request(options, None if flags.all_tasks else flags.tasks, by_record=True)

@@ -93,6 +93,8 @@ class Flags:
             raise click.UsageError("--orphan requires exactly one task, and no plan file.")
         if self.replan and not self.plan_file:
             raise click.UsageError("--replan requires --plan.")
+        if self.refresh_only and not self.refresh:
+            raise click.UsageError("Use either --refresh-only or --no-refresh, not both.")
         if self.out and self.show:
             raise click.UsageError("Use either --out (writes a plan) or --show (reads one), not both.")
         if sum((options.as_json, self.json_stream, self.markdown == STDOUT)) > 1:

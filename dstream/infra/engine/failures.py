@@ -68,6 +68,28 @@ _RIGHT_TO_ASSIGN = (
 _PRINTED_ERROR = re.compile(r"(?m)^ *error: (.+(?:\n(?! *error:).+)*)")
 
 
+class Unreadable(SystemFault):
+    """The provider cannot read these resources at present, which says nothing about them."""
+
+    urns: Sequence[str] = ()
+
+
+def unreadable(problems: Sequence[EngineProblem], is_unreadable: Callable[[str], bool]) -> Unreadable | None:
+    """Return the error if nothing else failed."""
+    errors = [each for each in problems if each.severity == "error" and not _is_summary(each.message)]
+    if not errors or not all(each.name and is_unreadable(each.message) for each in errors):
+        return None
+    names = ", ".join(dict.fromkeys(each.name for each in errors))
+    why = one_line(errors[0].message).removeprefix("Preview failed: ")
+    error = Unreadable(
+        "infra.unreadable",
+        f"{names} cannot be read: {why}",
+        hint="Run the command again in a few minutes, or with --no-refresh to trust the record.",
+    )
+    error.urns = [each.urn for each in errors]
+    return error
+
+
 def failure(
     stderr: str,
     problems: Sequence[EngineProblem],

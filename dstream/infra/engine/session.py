@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +30,15 @@ from dstream.infra.engine.cli import Engine, find_engine
 from dstream.infra.engine.command import EngineCommand
 from dstream.infra.engine.environment import StackLocation, engine_environment, place_of, uses_update_plans
 from dstream.infra.engine.events import EngineEvents, FailedCreation, Phase, Severity
-from dstream.infra.engine.failures import failure, interrupted, may_exist, not_installed, not_saved
+from dstream.infra.engine.failures import (
+    Unreadable,
+    failure,
+    interrupted,
+    may_exist,
+    not_installed,
+    not_saved,
+    unreadable,
+)
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.safekeeping import check_space, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
@@ -156,12 +165,12 @@ class Session:
             lambda on_event: self._stack.preview(refresh=refresh, plan=plan, **self._of_program(on_event))
         )
 
-    def preview_destroy(self) -> EngineEvents:
-        return self._work(lambda on_event: self._stack.preview_destroy(refresh=True, **self._common(on_event)))
+    def preview_destroy(self, *, refresh: bool) -> EngineEvents:
+        return self._work(lambda on_event: self._stack.preview_destroy(refresh=refresh, **self._common(on_event)))
 
     def drift(self) -> EngineEvents:
         """Compare recorded with actual state without writing."""
-        return self._work(lambda on_event: self._stack.preview_refresh(**self._common(on_event)))
+        return self._read(lambda on_event, but: self._stack.preview_refresh(exclude=but, **self._common(on_event)))
 
     def up(
         self, *, refresh: bool, plan_file: Path | None, on_step: OnStep, resumed: Collection[str] = ()
@@ -175,10 +184,12 @@ class Session:
     def refresh(self, *, all_of_it: bool = False) -> EngineEvents:
         """Record the actual state; `all_of_it`: ignore the command's targets."""
         changed = {"target": None, "target_dependents": None} if all_of_it else {}
-        return self._work(lambda on_event: self._stack.refresh(**{**self._common(on_event), **changed}))
+        return self._read(
+            lambda on_event, but: self._stack.refresh(exclude=but, **{**self._common(on_event), **changed})
+        )
 
-    def destroy(self, *, on_step: OnStep) -> EngineEvents:
-        return self._work(lambda on_event: self._stack.destroy(refresh=True, **self._common(on_event)), on_step)
+    def destroy(self, *, refresh: bool, on_step: OnStep) -> EngineEvents:
+        return self._work(lambda on_event: self._stack.destroy(refresh=refresh, **self._common(on_event)), on_step)
 
     def install_plugins(self) -> None:
         """Install those of the definition's plugins that are neither served nor installed, announcing each."""
@@ -296,6 +307,19 @@ class Session:
         chosen = {"exclude": _urns(self._asked.excluded), "replace": _urns(self._asked.replaced)}
         return {**self._common(on_event), **chosen}
 
+    def _read(self, call: Callable[..., object]) -> EngineEvents:
+        """Run a refresh, but not of resources that the provider cannot read at present: their record is kept."""
+        excluded: list[str] = []
+        while True:
+            try:
+                return self._work(partial(call, but=excluded or None))
+            except Unreadable as error:
+                found = [urn for urn in dict.fromkeys(error.urns) if urn not in excluded]
+                if not found or self._asked.targets:  # the engine accepts targets or exclusions, not both
+                    raise
+                excluded += found
+                self._warn("warning", f"{error.message}; trusting its record", "")
+
     def _work(self, call: Call, on_step: OnStep = lambda *_: None, resumed: Collection[str] = ()) -> EngineEvents:
         done: list[Step] = []
 
@@ -371,7 +395,9 @@ class Session:
             return of_backend
         of = self._definition
         said = result.stderr or result.stdout  # `pulumi import` reports its errors on stdout
-        return failure(said, events.problems, of.config_path_of, of.protect_setting, resumes=bool(done))
+        return unreadable(events.problems, of.is_unreadable) or failure(
+            said, events.problems, of.config_path_of, of.protect_setting, resumes=bool(done)
+        )
 
     def run(
         self,

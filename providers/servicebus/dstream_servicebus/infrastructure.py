@@ -51,6 +51,10 @@ _NAMING = frozenset(
         "sqlFilter.requiresPreprocessing",
     }
 )
+_UNREADABLE = "even though its parent subscription still exists"
+"""For minutes after its filter has changed, Azure does not return a `$Default` rule; azure-native then neither reports
+the rule as deleted nor reads it (pulumi-azure-native#4489, custom_servicebus_defaultrule.go).
+"""
 _SIZES = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB"))
 _MB = 1 << 20
 _SUBSCRIPTION = re.compile(r"/subscriptions/([^/]+)/", re.IGNORECASE)
@@ -72,6 +76,7 @@ def _definition(config: Config, spec: ServiceBusSpec) -> Definition:
         where=_where(spec),
         config_path_of=partial(config_path_of, config),
         naming=_NAMING,
+        is_unreadable=lambda error: _UNREADABLE in error,
         holds=_holds,
         held="messages",
         confirmed_by_name=(RESOURCE_GROUP, NAMESPACE),

@@ -43,6 +43,7 @@ class QueueOutput(OutputProvider[Config], PulumiInfrastructure[Config]):
             config_path_of=lambda _, name: f"queues.{name}",
             holds=lambda step: int(step.outputs["messages"]),
             held="messages",
+            is_unreadable=lambda error: "not readable yet" in error,
             message=lambda steps: f"{len(steps)} queues",
             figures=_figures,
         )

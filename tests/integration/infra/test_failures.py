@@ -26,6 +26,28 @@ def test_init_resumes_after_partial_failure(stage: Stage) -> None:
     assert stage("init").ops == {"q1": "same", "q2": "create"}
 
 
+def test_a_resource_that_cannot_be_read_yet_keeps_its_record(stage: Stage) -> None:
+    stage("init")
+    stage.set_real("q2", size=9)
+    stage.faults({"op": "read", "name": "q1", "do": "error", "message": "q1 is not readable yet"})
+
+    status = stage("status")
+    assert status.ops == {"q2": "update"}  # the others are compared
+    assert status.diagnostics == ["q1 cannot be read: q1 is not readable yet; trusting its record"]
+
+    stage.queues["q1"]["size"] = 4
+    done = stage("init")
+    assert done.ops == {"q1": "update", "q2": "same"}
+    assert "trusting the record instead" in done.diagnostics[0]
+    assert stage.real["q1"]["size"] == 4
+    assert stage("status", target=["q1"]).error["code"] == "infra.unreadable"
+
+    stage.faults({"op": "read", "name": "q1", "do": "error", "message": "no network"})
+    assert stage("status", refresh=False).result["message"] == "2 recorded, not compared with the actual resources"
+    assert stage("destroy").error["message"].endswith("no network")
+    assert stage("destroy", refresh=False, allow_data_loss=True).ops == {"q1": "delete", "q2": "delete"}
+
+
 def test_a_resource_that_cannot_be_deleted_stays_recorded(stage: Stage) -> None:
     stage("init")
     stage.faults({"op": "delete", "name": "q1", "do": "error", "message": "it is in use"})
