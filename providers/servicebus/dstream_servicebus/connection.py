@@ -13,6 +13,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Access, Entra, endpoint_of
+from dstream_servicebus.first_rule import FirstRuleTransport
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -59,6 +60,8 @@ class Connector:
             options = {"retry_total": 5, "retry_status": 5, "connection_timeout": 10, "read_timeout": 60}
         if self._access.ca_file:
             options["connection_verify"] = self._access.ca_file
+        if patient:
+            options["transport"] = FirstRuleTransport(**options)
         if self._access.admin_connection_string is not None:
             with _readable("admin_connection_string"):
                 return ServiceBusAdministrationClient.from_connection_string(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_stacks.properties import FOREVER
 
@@ -47,16 +47,19 @@ _FIGURES = {
 }
 
 
-def entities_resources(administration: Callable[[], ServiceBusAdministrationClient]) -> AttachedResources:
+def entities_resources(
+    administration: Callable[[], ServiceBusAdministrationClient], filtered: Collection[tuple[str, ...]] = ()
+) -> AttachedResources:
     """Return the resources that the engine attaches to as PACKAGE. `administration` creates the client on first use;
-    the client must retry when throttled.
+    the client must retry when throttled. `filtered`: topics and names of subscriptions that receive nothing before
+    their rules exist; needs a client with a FirstRuleTransport.
     """
     client = _Shared(administration)
     return AttachedResources(
         {
             f"{PACKAGE}:servicebus:Queue": _Entities(client, _QUEUES),
             f"{PACKAGE}:servicebus:Topic": _Entities(client, _TOPICS),
-            f"{PACKAGE}:servicebus:Subscription": _Entities(client, _SUBSCRIPTIONS),
+            f"{PACKAGE}:servicebus:Subscription": _Entities(client, _SUBSCRIPTIONS, filtered),
             f"{PACKAGE}:servicebus:Rule": Rules(client),
         },
         VERSION,
@@ -125,9 +128,15 @@ _SUBSCRIPTIONS = _Kind(
 class _Entities:
     """Implements ResourceType."""
 
-    def __init__(self, administration: Callable[[], ServiceBusAdministrationClient], kind: _Kind) -> None:
+    def __init__(
+        self,
+        administration: Callable[[], ServiceBusAdministrationClient],
+        kind: _Kind,
+        filtered: Collection[tuple[str, ...]] = (),
+    ) -> None:
         self._administration = administration
         self._kind = kind
+        self._filtered = filtered
         self.properties = kind.properties
 
     def problems(self, inputs: Values) -> Mapping[str, str]:
@@ -137,14 +146,21 @@ class _Entities:
         resource_id = self._kind.ids.id_of(inputs)
         keys = self._kind.ids.keys_of(resource_id)
         with raise_resource_failed(resource_id):
+            create = partial(self._kind.create, self._administration(), *keys, **self._attributes(inputs))
             try:
-                made = retry_conflicts(
-                    partial(self._kind.create, self._administration(), *keys, **self._attributes(inputs))
-                )
+                made = self._create_filtered(create) if keys in self._filtered else retry_conflicts(create)
             except ResourceExistsError as error:
                 raise already_exists(resource_id) from error
         # The next read adds the figures. Reading them now could fail and leave the new entity unrecorded.
         return resource_id, Actual(self._settings(keys, made), {"name": keys[-1]})
+
+    def _create_filtered(self, create: Callable[..., Any]) -> Any:
+        try:
+            return retry_conflicts(partial(create, receives_nothing=True))
+        except HttpResponseError as error:
+            if error.status_code != 400:
+                raise
+        return retry_conflicts(create)  # an emulator may not accept the first rule
 
     def read(self, resource_id: str) -> Actual | None:
         keys = self._kind.ids.keys_of(resource_id)

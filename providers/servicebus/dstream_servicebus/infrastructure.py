@@ -36,6 +36,7 @@ from dstream_servicebus.contents import contents_in_azure, contents_of_topics
 from dstream_servicebus.declared_by import config_path_of, protect_setting
 from dstream_servicebus.display import ServiceBusDisplay
 from dstream_servicebus.entities_resources import PACKAGE, entities_resources
+from dstream_servicebus.filtered import filtered_subscriptions, unfiltered_at_first
 from dstream_servicebus.forwarding import renewed_entities, renewed_in_azure
 from dstream_servicebus.provision import expected_load, place_of, spec_of
 from dstream_servicebus.recorded import check_recorded
@@ -96,7 +97,7 @@ def _continued(
 
 
 def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
-    namespace = _ExistingNamespace()
+    namespace, filtered = _ExistingNamespace(), filtered_subscriptions(spec)
     subscription = _Subscription(spec.subscription_id or os.environ.get("ARM_SUBSCRIPTION_ID", ""))
     unrecorded = UnrecordedResources()
 
@@ -114,7 +115,9 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
         engine_config=stack_config(spec),
         contents=lambda steps, run: contents_in_azure(steps, run, os.environ),
         renewed=lambda steps, run: renewed_in_azure(steps, run, os.environ),
-        message=lambda steps: _capacity(config, spec, namespace),
+        message=lambda steps: "\n".join(
+            filter(None, (unfiltered_at_first(filtered, steps), _capacity(config, spec, namespace)))
+        ),
     )
 
 
@@ -133,7 +136,7 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
         assert client is not None  # checked above
         return client
 
-    resources = entities_resources(administration)
+    resources = entities_resources(administration, filtered_subscriptions(spec))
     unrecorded = UnrecordedResources()
     return Definition(
         program=entities_program(spec, exists=resources.exists, unrecorded=unrecorded),
