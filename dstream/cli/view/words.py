@@ -44,11 +44,11 @@ def label(difference: Difference) -> str:
 
 
 def old_value(difference: Difference) -> str:
-    return difference.old_text or value(difference.old)
+    return difference.old_text or _quoted(difference.old, difference.new) or value(difference.old)
 
 
 def new_value(difference: Difference) -> str:
-    return difference.new_text or value(difference.new)
+    return difference.new_text or _quoted(difference.new, difference.old) or value(difference.new)
 
 
 def words(name: str) -> str:
@@ -102,6 +102,13 @@ def cut(text: str, columns: int) -> str:
 
 def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _quoted(text: Any, other: Any) -> str:
+    """The text in quotes and with escapes if it differs from the other only in white space; otherwise empty."""
+    if not isinstance(text, str) or not isinstance(other, str) or text == other or text.split() != other.split():
+        return ""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _duration(text: str) -> str:

@@ -141,6 +141,11 @@ def test_drift_shows_recorded_and_actual_values() -> None:
     assert "WARNING" not in text
 
 
+def test_a_change_of_white_space_alone_is_visible() -> None:
+    text = markdown_of("plan", "dev", [answer(resource("eu", "update", Difference("filter", "x =  1\n", "x = 1")))])
+    assert '-     filter: "x =  1\\n"\n+     filter: "x = 1"\n' in text
+
+
 def test_a_destroy_plan_is_labeled_as_one() -> None:
     text = markdown_of("plan", "dev", [answer(resource("gone", "delete"))], destroys=True)
     assert "### DStream destroy plan · stack `dev` · 1 delete" in text

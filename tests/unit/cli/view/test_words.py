@@ -56,6 +56,11 @@ def test_a_change_shows_the_old_and_the_new_value() -> None:
     assert change(Difference("a", 1, None, new_text="none")) == "1 → unset"
 
 
+def test_a_change_of_white_space_alone_is_visible() -> None:
+    assert change(Difference("filter", "x = 1\n", "x = 1")) == '"x = 1\\n" → "x = 1"'
+    assert change(Difference("filter", "x = 1\n", "x = 2")) == "x = 1\n → x = 2"
+
+
 def test_a_loss_names_what_the_resource_holds() -> None:
     rows, unnamed = ListedResource(holds=1284, held="rows"), ListedResource(holds=3)
     assert (loss(rows), loss(unnamed)) == ("holds 1,284 rows that would be lost", "holds 3 that would be lost")
