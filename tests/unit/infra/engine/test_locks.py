@@ -52,7 +52,10 @@ def test_a_holder_counts_as_dead_only_if_certain() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_holder_on_this_host_says_what_it_does() -> None:
-    engine = subprocess.Popen([sys.executable, "-c", "input()", "--non-interactive", "up"], stdin=subprocess.PIPE)
+    waits = [sys.executable, "-c", "print(flush=True); input()", "--non-interactive", "up"]
+    engine = subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert engine.stdout is not None
+    engine.stdout.readline()  # before that, /proc may show no arguments yet
     try:
         holder = StackLockHolder("ann", HERE, engine.pid, "2026-11-25T21:11:51Z")
         assert str(holder) == f"ann@{HERE} (pid {engine.pid}, dstream init) since 2026-11-25 21:11:51 UTC"
