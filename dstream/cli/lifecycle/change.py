@@ -11,7 +11,12 @@ import click
 import msgspec
 
 from dstream.cli.lifecycle.flags import Flags
-from dstream.cli.lifecycle.guard import refuse_data_loss, refuse_unconfirmed, without_running_streams
+from dstream.cli.lifecycle.guard import (
+    refuse_data_loss,
+    refuse_ignored_flags,
+    refuse_unconfirmed,
+    without_running_streams,
+)
 from dstream.cli.lifecycle.plan_file import Command, PlanFile, read_plan, refuse_foreign, refuse_moved
 from dstream.cli.lifecycle.replan import refuse_unplanned
 from dstream.cli.lifecycle.report import CommandReport
@@ -75,7 +80,8 @@ def _plans(
 ) -> list[Answer]:
     if file is None:
         wanted = flags.lifecycle(destroy=command == "destroy")
-        return request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
+        answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
+        return refuse_ignored_flags(answers, flags)
     assert flags.plan_file is not None
     refuse_foreign(file, flags.plan_file, command, request.project, request.names, again)
     if flags.replan:

@@ -9,6 +9,7 @@ import click
 
 from dstream.cli.lifecycle.change import change
 from dstream.cli.lifecycle.flags import Flags, with_flags
+from dstream.cli.lifecycle.guard import refuse_ignored_flags
 from dstream.cli.lifecycle.plan_file import PlanOptions, planned, read_plan, write_plan
 from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
@@ -51,6 +52,7 @@ def plan(flags: Flags, options: Options) -> int:
         request.refuse_declared_twice(options)
     wanted = flags.lifecycle(destroy=flags.destroy)
     answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
+    answers = refuse_ignored_flags(answers, flags)
     code = request.exit_code(answers)
     if flags.out and not code:
         made_with = PlanOptions.of(flags.lifecycle(), all_tasks=flags.all_tasks)

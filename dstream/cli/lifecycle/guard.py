@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.words import few, loss
 from dstream.config import Project
-from dstream.errors import LockedError, RefusedError
+from dstream.errors import ConfigError, LockedError, RefusedError
 from dstream.state import FileStore, TaskLock, TaskLockHolder
 
 _POLL_S = 0.2
@@ -37,6 +38,11 @@ def refuse_unconfirmed(
     ]
 
 
+def refuse_ignored_flags(answers: Sequence[Answer], flags: Flags) -> list[Answer]:
+    """Set the error `lifecycle.unsupported_flag` on plans of providers that do not know --exclude or --replace."""
+    return [replace(each, error=_ignored_flag(each, flags) or each.error) for each in answers]
+
+
 @contextmanager
 def without_running_streams(
     command: str, project: Project, answers: Sequence[Answer], say: Callable[[str], None], timeout_s: float
@@ -49,6 +55,24 @@ def without_running_streams(
     deadline_s = time.monotonic() + timeout_s
     with ExitStack() as locks:
         yield [_locked(command, project, each, locks, say, deadline_s) if each.removes else each for each in answers]
+
+
+def _ignored_flag(answer: Answer, flags: Flags) -> ConfigError | None:
+    for each in answer.resources:
+        if each.name in flags.exclude and each.op not in ("same", "refresh"):
+            flag = "--exclude"
+        elif each.name in flags.replace and not flags.target and each.op in ("same", "refresh", "update"):
+            flag = "--replace"
+        else:
+            continue
+        return ConfigError(
+            "lifecycle.unsupported_flag",
+            f"{answer.provider} plans to {each.op} {each.name}: it does not support {flag}"
+            if flag == "--exclude"
+            else f"{answer.provider} does not plan to replace {each.name}: it does not support {flag}",
+            hint=f"Omit {flag}.",
+        )
+    return None
 
 
 def _data_loss(command: str, answer: Answer, again: Sequence[str]) -> RefusedError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import click
@@ -10,7 +11,7 @@ import pytest
 
 from dstream.cli.lifecycle.change import change
 from dstream.cli.lifecycle.flags import Flags
-from dstream.cli.lifecycle.guard import refuse_data_loss, refuse_unconfirmed
+from dstream.cli.lifecycle.guard import refuse_data_loss, refuse_ignored_flags, refuse_unconfirmed
 from dstream.cli.lifecycle.plan_file import PlanFile, PlannedTask, PlanOptions, refuse_foreign, refuse_moved
 from dstream.cli.options import Options
 from dstream.cli.view.answer import Answer
@@ -55,6 +56,24 @@ def test_a_plan_file_and_the_suggested_command_keep_the_chosen_resources() -> No
 def test_conflicting_choices_are_refused(flags: Flags, problem: str) -> None:
     with pytest.raises(click.UsageError, match=problem):
         flags.check(Options())
+
+
+@pytest.mark.parametrize(
+    ("op", "flags", "flag"),
+    [
+        ("update", Flags(exclude=["orders"]), "--exclude"),
+        ("update", Flags(replace=["orders"]), "--replace"),
+        ("same", Flags(exclude=["orders"]), ""),
+        ("replace", Flags(replace=["orders"]), ""),
+        ("update", Flags(exclude=["returns"], replace=["returns"]), ""),
+    ],
+)
+def test_a_provider_that_ignores_the_choice_of_resources_is_refused(op: Any, flags: Flags, flag: str) -> None:
+    planned = ListedResource(name="orders", type="queue", op=op, phase="planned")
+    (answer,) = refuse_ignored_flags(
+        [Answer("orders", "mine", outcome=LifecycleOutcome("mine", resources=[planned]))], flags
+    )
+    assert (answer.error.hint if answer.error else "") == (f"Omit {flag}." if flag else "")
 
 
 def test_the_command_that_allows_data_loss_repeats_the_options() -> None:
