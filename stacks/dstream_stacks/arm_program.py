@@ -32,6 +32,8 @@ _REPLACING = {"Subscription": [each.azure for each in properties_of("subscriptio
 """azure-native itself replaces queues and topics. It would update a subscription, but Azure refuses: sessions are fixed
 at creation, for subscriptions as for queues (Microsoft: "Service Bus Resource Manager exceptions", 40000).
 """
+_DIAGNOSTICS = "dstream"
+"""The name of the namespace's diagnostic setting."""
 _FILTER_TYPES = {"sqlFilter": "SqlFilter", "correlationFilter": "CorrelationFilter"}
 
 SeeNamespace = Callable[[str, int | None], None]
@@ -154,7 +156,27 @@ class _Program:
             **self._typed(namespace_inputs(namespace)),
             opts=self._options(namespace, ids.NAMESPACE, namespace.name, {}, ignored=_unmanaged(namespace)),
         )
+        if namespace.log_analytics_workspace:
+            self._diagnostics(namespace, made.id)
         return made.name, made.service_bus_endpoint
+
+    def _diagnostics(self, namespace: Namespace, namespace_id: Any) -> None:
+        """Send all of its logs and metrics to a workspace (Microsoft: "Diagnostic settings in Azure Monitor")."""
+        # Not through the lazy module pulumi_azure_native.monitor: Python 3.11 shows it half loaded to other threads.
+        from pulumi_azure_native.monitor.diagnostic_setting import DiagnosticSetting
+
+        name = f"{namespace.name}/{_DIAGNOSTICS}"
+        kept = Kept(retain_on_delete=namespace.retain_on_delete, import_=namespace.import_)
+        path = {"resourceUri": self._id(ids.NAMESPACE, {}), "name": _DIAGNOSTICS}
+        DiagnosticSetting(
+            name,
+            name=_DIAGNOSTICS,
+            resource_uri=namespace_id,
+            workspace_id=namespace.log_analytics_workspace,
+            logs=[{"category_group": "allLogs", "enabled": True}],
+            metrics=[{"category": "AllMetrics", "enabled": True}],
+            opts=self._options(kept, ids.DIAGNOSTIC_SETTING, name, path),
+        )
 
     def _tags(self, kept: Kept) -> Mapping[str, str] | None:
         """Without tags, the engine cannot keep the ignored ones."""

@@ -26,6 +26,7 @@ _GET = {
     ids.QUEUE_AUTHORIZATION_RULE: "get_queue_authorization_rule",
     ids.TOPIC_AUTHORIZATION_RULE: "get_topic_authorization_rule",
     ids.ROLE_ASSIGNMENT: "get_role_assignment",
+    ids.DIAGNOSTIC_SETTING: "get_diagnostic_setting",
 }
 
 

@@ -1,7 +1,7 @@
 """A resource's id from its type and inputs, to import it or to find it after an interrupted `init`. Pure.
 
 azure-native's ids are the resources' paths in Azure Resource Manager (Microsoft.ServiceBus, API version 2026-01-01;
-Microsoft.Authorization, API version 2022-04-01).
+Microsoft.Authorization, API version 2022-04-01; Microsoft.Insights, API version 2021-05-01-preview).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ NAMESPACE_AUTHORIZATION_RULE: Final = "azure-native:servicebus:NamespaceAuthoriz
 QUEUE_AUTHORIZATION_RULE: Final = "azure-native:servicebus:QueueAuthorizationRule"
 TOPIC_AUTHORIZATION_RULE: Final = "azure-native:servicebus:TopicAuthorizationRule"
 ROLE_ASSIGNMENT: Final = "azure-native:authorization:RoleAssignment"
+DIAGNOSTIC_SETTING: Final = "azure-native:monitor:DiagnosticSetting"
 
 OWN_QUEUE: Final = "dstream:servicebus:Queue"
 OWN_TOPIC: Final = "dstream:servicebus:Topic"
@@ -43,6 +44,7 @@ PATHS: Final[Mapping[str, str]] = {
     QUEUE_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/queues/{queueName}/authorizationRules/{authorizationRuleName}",
     TOPIC_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/topics/{topicName}/authorizationRules/{authorizationRuleName}",
     ROLE_ASSIGNMENT: "{scope}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}",
+    DIAGNOSTIC_SETTING: "{resourceUri}/providers/Microsoft.Insights/diagnosticSettings/{name}",
     OWN_QUEUE: "queue/{queueName}",
     OWN_TOPIC: "topic/{topicName}",
     OWN_SUBSCRIPTION: "topic/{topicName}/subscription/{subscriptionName}",
@@ -67,7 +69,7 @@ def resource_id(resource_type: str, inputs: Mapping[str, Any], subscription_id: 
 def path_parts(resource_type: str, resource_id: str) -> dict[str, str]:
     """Return the inputs that name the resource. Raises ValueError for an id that is not of this type."""
     pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(PATHS[resource_type]))
-    pattern = pattern.replace("(?P<scope>[^/]+)", "(?P<scope>/.+)")  # itself the id of a resource
+    pattern = re.sub(r"\(\?P<(scope|resourceUri)>\[\^/\]\+\)", r"(?P<\1>/.+)", pattern)  # itself the id of a resource
     match = re.fullmatch(pattern, resource_id, re.IGNORECASE)  # Azure's paths ignore case
     if match is None:
         raise ValueError(f"{resource_id} is not an id of a {resource_type}")

@@ -76,6 +76,8 @@ class Namespace(Kept, frozen=True, kw_only=True):
     """Refuse keys: Entra ID only."""
     public_network_access: PublicNetworkAccess | None = None
     customer_managed_key: CustomerManagedKey | None = None
+    log_analytics_workspace: str = ""
+    """The id of the workspace that gets all of its logs and metrics; empty for none."""
 
 
 class _Entity(Kept, frozen=True, kw_only=True):

@@ -18,6 +18,8 @@ def config_path_of(config: Config, resource_type: str, name: str) -> str:
         return _subscription(config, *name.rpartition("/")[::2])
     if kind in ("Rule", "DefaultRule"):
         return _rule(config, name)
+    if kind == "DiagnosticSetting":
+        return "log_analytics_workspace"
     if kind == "RoleAssignment":
         return _role_assignment(config, name)
     return _authorization_rule(config, name) if kind.endswith("AuthorizationRule") else ""

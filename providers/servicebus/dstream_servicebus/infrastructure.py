@@ -47,6 +47,8 @@ _NAMING = frozenset(
         "authorizationRuleName",
         "roleAssignmentName",
         "scope",
+        "resourceUri",
+        "name",
         "azureApiVersion",
         "filterType",
         "sqlFilter.requiresPreprocessing",

@@ -156,6 +156,9 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     minimum_tls_version: TlsVersion | None = None
     disable_local_auth: Annotated[bool | None, Meta(description="refuse keys: Entra ID only")] = None
     public_network_access: PublicNetworkAccess | None = None
+    log_analytics_workspace: Annotated[
+        str | None, Meta(description="resource ID of the workspace for all logs and metrics of the namespace")
+    ] = None
     customer_managed_key: Annotated[
         CustomerManagedKeySettings | None, Meta(description="encrypt with your own key; Premium only")
     ] = None

@@ -30,6 +30,9 @@ _KEY = re.compile(r"(https://[^/]+)/keys/([A-Za-z0-9-]{1,127})(?:/([0-9a-fA-F]{3
 _IDENTITY = re.compile(
     r"(?i)/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/[^/]+"
 )
+_WORKSPACE = re.compile(
+    r"(?i)/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.OperationalInsights/workspaces/[^/]+"
+)
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -83,6 +86,12 @@ def check_identity_id(resource_id: str, path: str) -> None:
         raise _bad_name(
             resource_id, "a user-assigned identity", "its resource ID, as `az identity show --query id` prints it", path
         )
+
+
+def check_workspace_id(resource_id: str, path: str) -> None:
+    if not _WORKSPACE.fullmatch(resource_id):
+        words = "its resource ID, as `az monitor log-analytics workspace show --query id` prints it"
+        raise _bad_name(resource_id, "a Log Analytics workspace", words, path)
 
 
 def check_known(name: str, names: Sequence[str], path: str, what: str = "queue or topic") -> None:

@@ -18,6 +18,7 @@ _OF_A_NEW_NAMESPACE = (
     "minimum_tls_version",
     "public_network_access",
     "customer_managed_key",
+    "log_analytics_workspace",
     "ignore_changes",
 )
 _OF_ARM_ONLY = (
@@ -124,6 +125,7 @@ def namespace_of(config: Config) -> Namespace | None:
         disable_local_auth=config.disable_local_auth,
         public_network_access=config.public_network_access,
         customer_managed_key=_customer_managed_key(config),
+        log_analytics_workspace=_workspace(config),
         protect=config.protect or (config.create_namespace and config.protect_namespace),
         retain_on_delete=config.retain_on_delete,
         import_=config.import_,
@@ -177,6 +179,12 @@ def _customer_managed_key(config: Config) -> CustomerManagedKey | None:
     vault, name, version = limits.key_parts(settings.key, "customer_managed_key.key")
     limits.check_identity_id(settings.identity, "customer_managed_key.identity")
     return CustomerManagedKey(vault=vault, name=name, version=version, identity=settings.identity)
+
+
+def _workspace(config: Config) -> str:
+    if config.log_analytics_workspace is not None:
+        limits.check_workspace_id(config.log_analytics_workspace, "log_analytics_workspace")
+    return config.log_analytics_workspace or ""
 
 
 def _check_location(config: Config, why: str) -> None:

@@ -19,6 +19,7 @@ _NOBODY = "00000000-0000-0000-0000-000000000000"
 _CLIENT = "azure-native:authorization:getClientConfig"
 _CLIENT_TOKEN = "azure-native:authorization:getClientToken"
 _GETTERS = {
+    "azure-native:monitor:getDiagnosticSetting": "azure-native:monitor:DiagnosticSetting",
     "azure-native:authorization:getRoleAssignment": "azure-native:authorization:RoleAssignment",
     "azure-native:resources:getResourceGroup": "azure-native:resources:ResourceGroup",
     **{

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dstream_sandbox.azure.cloud import Cloud
+from dstream_sandbox.azure.diagnostics import DiagnosticSettings
 from dstream_sandbox.azure.entities import QUEUES, SUBSCRIPTIONS, TOPICS, Entities
 from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place
@@ -56,7 +57,13 @@ def handlers(cloud: Cloud) -> dict[str, Handler]:
         "azure-native:servicebus:QueueAuthorizationRule": policies,
         "azure-native:servicebus:TopicAuthorizationRule": policies,
     }
-    return {**scopes, "azure-native:authorization:RoleAssignment": RoleAssignments(cloud, scopes)}
+    return {
+        **scopes,
+        "azure-native:authorization:RoleAssignment": RoleAssignments(cloud, scopes),
+        "azure-native:monitor:DiagnosticSetting": DiagnosticSettings(
+            cloud, scopes["azure-native:servicebus:Namespace"]
+        ),
+    }
 
 
 def _settings(place: Place, inputs: Mapping[str, object]) -> dict[str, object]:

@@ -35,8 +35,8 @@ class Place:
 
     @property
     def group(self) -> str:
-        if "scope" in self.names:
-            return re.split("/resourceGroups/", self.names["scope"], maxsplit=1, flags=re.IGNORECASE)[-1].split("/")[0]
+        if scope := self.names.get("scope") or self.names.get("resourceUri"):
+            return re.split("/resourceGroups/", scope, maxsplit=1, flags=re.IGNORECASE)[-1].split("/")[0]
         return self.names["resourceGroupName"]
 
     @property
@@ -63,10 +63,10 @@ def place_of(kind: ResourceType, subscription: str, inputs: Mapping[str, object]
 
 def place_of_id(kind: ResourceType, resource_id: str) -> Place | None:
     """Return the resource's place, or None for an id of another resource type."""
-    path = kind.path.removeprefix(SCOPED)
-    start = "/subscriptions/(?P<subscription>[^/]+)"
-    if path != kind.path:
-        start = f"(?P<scope>{start}/.+)"
+    path, start = kind.path, "/subscriptions/(?P<subscription>[^/]+)"
+    for scope in SCOPED:
+        if path.startswith(scope):
+            path, start = path.removeprefix(scope), f"(?P<{scope.strip('{}')}>{start}/.+)"
     literal = re.split(r"\{(\w+)\}", path)
     pattern = "".join(f"(?P<{text}>[^/]+)" if odd % 2 else re.escape(text) for odd, text in enumerate(literal))
     match = re.fullmatch(f"{start}{pattern}/?", resource_id, re.IGNORECASE)

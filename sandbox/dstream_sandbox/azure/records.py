@@ -1,5 +1,5 @@
-"""Azure's state apart from the broker's: resource groups, namespaces with their access policies, and role assignments,
-in one file.
+"""Azure's state apart from the broker's: resource groups, namespaces with their access policies, role assignments
+and diagnostic settings, in one file.
 
 Each change is on disk (fsync of file and folder) when the call returns: kill -9 loses no acknowledged change. Names
 compare case-insensitively. All subscription ids refer to the same groups.
@@ -19,6 +19,7 @@ from dstream_sandbox.servicebus.access import SharedKey
 from dstream_sandbox.servicebus.broker.descriptions import AuthorizationRule
 
 __all__ = [
+    "DiagnosticRecord",
     "GroupRecord",
     "NamespaceRecord",
     "Records",
@@ -66,12 +67,20 @@ class RoleAssignmentRecord:
     created_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class DiagnosticRecord:
+    id: str
+    settings: Mapping[str, object]
+
+
 class Records:
     def __init__(self, folder: Path) -> None:
         self._path = folder / _FILE
         self.groups: dict[str, GroupRecord] = {}
         self.namespaces: dict[str, NamespaceRecord] = {}
         self.role_assignments: dict[str, RoleAssignmentRecord] = {}
+        """By id, in lower case."""
+        self.diagnostic_settings: dict[str, DiagnosticRecord] = {}
         """By id, in lower case."""
         if self._path.exists():
             self._read(json.loads(self._path.read_text()))
@@ -107,6 +116,14 @@ class Records:
         del self.role_assignments[resource_id.lower()]
         self._write()
 
+    def put_diagnostic_setting(self, setting: DiagnosticRecord) -> None:
+        self.diagnostic_settings[setting.id.lower()] = setting
+        self._write()
+
+    def remove_diagnostic_setting(self, resource_id: str) -> None:
+        del self.diagnostic_settings[resource_id.lower()]
+        self._write()
+
     def change_policies(self, namespace: NamespaceRecord, policies: tuple[AuthorizationRule, ...]) -> None:
         self.put_namespace(replace(self.namespaces[namespace.name.lower()], policies=policies))
 
@@ -118,6 +135,8 @@ class Records:
             self.namespaces[each["name"].lower()] = NamespaceRecord(**{**each, "policies": policies})
         for each in kept.get("role_assignments", ()):
             self.role_assignments[each["id"].lower()] = RoleAssignmentRecord(**each)
+        for each in kept.get("diagnostic_settings", ()):
+            self.diagnostic_settings[each["id"].lower()] = DiagnosticRecord(**each)
 
     def _write(self) -> None:
         """Write the file, readable only by the owner, since it contains keys."""
@@ -125,6 +144,7 @@ class Records:
             "groups": [asdict(each) for each in self.groups.values()],
             "namespaces": [asdict(each) for each in self.namespaces.values()],
             "role_assignments": [asdict(each) for each in self.role_assignments.values()],
+            "diagnostic_settings": [asdict(each) for each in self.diagnostic_settings.values()],
         }
         temporary = self._path.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -2,8 +2,9 @@
 
 Sources: azure-native 3.29.0's classes (a test compares the tables with them); ARM reference "Microsoft.ServiceBus
 namespaces", "namespaces/queues", "namespaces/topics", "topics/subscriptions", "subscriptions/rules"; replacements as
-azure-native's gen/replacement.go lists them; "Microsoft.Authorization roleAssignments" 2022-04-01. Ranges of numbers
-and durations are the broker's (broker/validation.py).
+azure-native's gen/replacement.go lists them; "Microsoft.Authorization roleAssignments" 2022-04-01,
+"Microsoft.Insights diagnosticSettings" 2021-05-01-preview. Ranges of numbers and durations are the broker's
+(broker/validation.py).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Kind = Literal["text", "flag", "integer", "number", "duration", "location", "obj
 FOREVER = "P10675199DT2H48M5.4775807S"
 DEFAULT_RULE = "$Default"
 SUBSCRIPTION = "azure-native:servicebus:Subscription"
-SCOPED = "{scope}"
+SCOPED = ("{scope}", "{resourceUri}")
 """How the paths of resources begin that can be attached to any other resource: with the whole id of that one."""
 
 
@@ -308,7 +309,7 @@ _ALL = (
         "azure-native:authorization:RoleAssignment",
         "2022-04-01",
         "Microsoft.Authorization/roleAssignments",
-        f"{SCOPED}/providers/Microsoft.Authorization/roleAssignments/{{roleAssignmentName}}",
+        f"{SCOPED[0]}/providers/Microsoft.Authorization/roleAssignments/{{roleAssignmentName}}",
         (PathPart("scope", 1, 2048), PathPart("roleAssignmentName")),
         (
             Property("description"),
@@ -318,6 +319,19 @@ _ALL = (
         ),
         ("azureApiVersion", "createdBy", "createdOn", "name", "systemData", "type", "updatedBy", "updatedOn"),
         ("condition", "conditionVersion", "delegatedManagedIdentityResourceId"),
+    ),
+    ResourceType(
+        "azure-native:monitor:DiagnosticSetting",
+        "2021-05-01-preview",
+        "Microsoft.Insights/diagnosticSettings",
+        f"{SCOPED[1]}/providers/Microsoft.Insights/diagnosticSettings/{{name}}",
+        (PathPart("resourceUri", 1, 2048), PathPart("name")),
+        (Property("logs", "objects"), Property("metrics", "objects"), Property("workspaceId")),
+        ("azureApiVersion", "systemData", "type"),
+        (
+            "eventHubAuthorizationRuleId", "eventHubName", "logAnalyticsDestinationType", "marketplacePartnerId",
+            "serviceBusRuleId", "storageAccountId",
+        ),
     ),
 )  # fmt: skip
 

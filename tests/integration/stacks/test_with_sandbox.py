@@ -120,18 +120,27 @@ def test_provisioned_entities_show_no_drift_and_serve_clients(azure: AzureProces
     assert held == {"orders": 0, "returns": 0, "lost": 0, "events/all": 2, "events/eu": 1, "events/cars": 1}
 
 
-def test_a_customer_managed_key_shows_no_drift(azure: AzureProcess, tmp_path: Path) -> None:
+def test_a_customer_managed_key_and_diagnostics_show_no_drift(azure: AzureProcess, tmp_path: Path) -> None:
     engine = Stack(tmp_path / "stack", {"azure-native": azure.ready["azure_port"]})
     key = CustomerManagedKey(vault="https://kv-retail.vault.azure.net", name="sb", identity=f"/ids/{PRINCIPAL}")
     spec = ServiceBusSpec(
         resource_group=ResourceGroup(name="rg-encrypted", create=True, location="westeurope"),
         namespace=Namespace(
-            name="sb-encrypted", create=True, location="westeurope", tier="Premium", customer_managed_key=key
+            name="sb-encrypted",
+            create=True,
+            location="westeurope",
+            tier="Premium",
+            customer_managed_key=key,
+            log_analytics_workspace="/workspaces/logs",
         ),
     )
 
-    assert engine.apply(arm_program(spec)) == {"create": 3}
-    assert engine.apply(arm_program(spec), refresh=True) == {"same": 3}
+    assert engine.apply(arm_program(spec)) == {"create": 4}
+    assert engine.apply(arm_program(spec), refresh=True) == {"same": 4}
+    diagnostics = engine.recorded("sb-encrypted/dstream")["outputs"]
+    assert diagnostics["workspaceId"] == "/workspaces/logs"
+    assert diagnostics["logs"] == [{"categoryGroup": "allLogs", "enabled": True}]
+    assert diagnostics["metrics"] == [{"category": "AllMetrics", "enabled": True}]
     outputs = engine.recorded("sb-encrypted")["outputs"]
     assert outputs["encryption"]["keyVaultProperties"] == [
         {

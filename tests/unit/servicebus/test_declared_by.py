@@ -47,6 +47,7 @@ TOPIC: dict[str, Any] = {
         (TOPIC, "servicebus:NamespaceAuthorizationRule", "reader", "authorization_rules[0]"),
         (TOPIC, "servicebus:TopicAuthorizationRule", "events/reader", "authorization_rules[1]"),
         (TOPIC, "servicebus:TopicAuthorizationRule", "events/gone", ""),
+        ({}, "monitor:DiagnosticSetting", "sb-retail/dstream", "log_analytics_workspace"),
         (TOPIC, "authorization:RoleAssignment", f"events/Sender/{PRINCIPAL}", "role_assignments[0]"),
         (TOPIC, "authorization:RoleAssignment", f"events/audit/Receiver/{PRINCIPAL}", "role_assignments[1]"),
         (TOPIC, "authorization:RoleAssignment", f"events/Receiver/{PRINCIPAL}", "role_assignments[2]"),

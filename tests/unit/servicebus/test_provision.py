@@ -508,3 +508,12 @@ def test_an_impossible_customer_managed_key_is_refused(settings: dict[str, Any],
     with pytest.raises(ConfigError) as refused:
         spec(**others, customer_managed_key=key)
     assert (refused.value.code, refused.value.config_path) == (f"servicebus.{code}", path)
+
+
+def test_the_logs_of_a_created_namespace_go_to_a_workspace() -> None:
+    workspace = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/logs"
+    built = spec(**NEW, log_analytics_workspace=workspace)
+    assert built.namespace is not None
+    assert built.namespace.log_analytics_workspace == workspace
+    with pytest.raises(ConfigError, match="not a valid name for a Log Analytics workspace"):
+        spec(**NEW, log_analytics_workspace="logs")

@@ -15,6 +15,8 @@ INPUTS = {
     "authorizationRuleName": "sender",
     "roleAssignmentName": "11111111-0000-0000-0000-000000000000",
     "scope": f"{NAMESPACE}/queues/orders",
+    "name": "dstream",
+    "resourceUri": NAMESPACE,
 }
 IDS = {
     ids.RESOURCE_GROUP: f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg",
@@ -31,6 +33,7 @@ IDS = {
         f"{NAMESPACE}/queues/orders/providers/Microsoft.Authorization/roleAssignments"
         "/11111111-0000-0000-0000-000000000000"
     ),
+    ids.DIAGNOSTIC_SETTING: f"{NAMESPACE}/providers/Microsoft.Insights/diagnosticSettings/dstream",
     ids.OWN_QUEUE: "queue/orders",
     ids.OWN_TOPIC: "topic/events",
     ids.OWN_SUBSCRIPTION: "topic/events/subscription/audit",

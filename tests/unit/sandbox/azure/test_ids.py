@@ -7,6 +7,7 @@ from dstream_sandbox.azure.resource_types import TYPES
 _NAMES = {
     "resourceGroupName": "rg", "namespaceName": "ns-one", "queueName": "orders", "topicName": "events",
     "subscriptionName": "audit", "ruleName": "large", "authorizationRuleName": "app",
+    "name": "two", "resourceUri": "/subscriptions/s1/resourcegroups/rg/providers/x/y/z",
     "roleAssignmentName": "one", "scope": "/subscriptions/s1/resourcegroups/rg/providers/x/y/z",
 }  # fmt: skip
 _IN_NAMESPACE = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ServiceBus/namespaces/ns-one"
