@@ -108,6 +108,9 @@ def test_list_shows_recorded_tasks_that_the_file_lacks(plain: Callable[[str], DS
         "Recorded in stack dev, but not in dstream.hcl:",
         "count        checkpoint",
         "old/orders   infrastructure",
+        "",
+        "Renamed a task? dstream state infra mv NAME NEW_TASK",
+        "Removed a task? dstream destroy TASK --orphan NAME (TASK writes to the same namespace)",
     ]
 
 
