@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from azure.core import PipelineClient
-from azure.core.pipeline.policies import HeadersPolicy, NetworkTraceLoggingPolicy, RetryPolicy
+from azure.core.pipeline.policies import HeadersPolicy, RetryPolicy
 from azure.core.rest import HttpRequest
 from dstream_stacks.azure_cloud import manager_endpoint
 
@@ -21,11 +21,7 @@ class AzureManager:
     def __init__(self, endpoint: str, token: str) -> None:
         self._client: PipelineClient[Any, Any] = PipelineClient(
             endpoint,
-            policies=[
-                HeadersPolicy({"Authorization": f"Bearer {token}"}),
-                RetryPolicy(retry_total=3),
-                NetworkTraceLoggingPolicy(),
-            ],
+            policies=[HeadersPolicy({"Authorization": f"Bearer {token}"}), RetryPolicy(retry_total=3)],
             connection_timeout=10,
             read_timeout=30,
         )
@@ -38,6 +34,8 @@ class AzureManager:
             page = self._send("GET", url)
             yield from page["value"]
             url = page.get("nextLink") or ""
+            if url and not url.startswith(f"{self._endpoint}/"):
+                raise ValueError(f"the next page is on another host: {url}")  # which must not get the token
 
     def put(self, resource_id: str, content: Mapping[str, Any]) -> None:
         self._send("PUT", self._url(resource_id, SERVICE_BUS_API), content)
