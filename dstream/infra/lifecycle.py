@@ -69,7 +69,8 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
             os.environ.setdefault(name, value)
         from dstream.infra.commands import Commands
         from dstream.infra.engine.environment import place_of
-        from dstream.infra.engine.session import Asked, opened
+        from dstream.infra.engine.opening import opened
+        from dstream.infra.engine.session import Asked
 
         place = place_of(context.infrastructure, os.environ)
         makes = command == "init" or (command == "plan" and not context.options.destroy)

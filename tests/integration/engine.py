@@ -17,7 +17,7 @@ import pulumi
 from pulumi import automation as auto
 
 from dstream.infra.engine.cli import find_engine
-from dstream.infra.engine.session import QuietStack
+from dstream.infra.engine.quiet_stack import QuietStack
 
 # Otherwise gRPC warns on stderr about processes that start while its threads run.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

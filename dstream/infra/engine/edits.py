@@ -15,9 +15,10 @@ from dstream.infra.definition import Definition
 from dstream.infra.engine.attachments import no_language
 from dstream.infra.engine.environment import place_of
 from dstream.infra.engine.locks import holders_in, locked, named_in
+from dstream.infra.engine.opening import opened
 from dstream.infra.engine.record import RecordedEntry, StackRecord
 from dstream.infra.engine.scratch import private_file, scratch_folder
-from dstream.infra.engine.session import Asked, Session, opened
+from dstream.infra.engine.session import Asked, Session
 from dstream.sdk import Stop
 
 if TYPE_CHECKING:

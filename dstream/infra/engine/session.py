@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pulumi import RunError
-from pulumi.automation import CommandResult, EngineEvent, LocalWorkspace, OutputMap, Stack, UpdateSummary
-from pulumi.automation._stack import StackInitMode
+from pulumi.automation import EngineEvent, LocalWorkspace
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackAlreadyExistsError, StackNotFoundError
 
 from dstream.errors import DStreamError, SystemFault
 from dstream.infra.definition import Definition
-from dstream.infra.engine.attachments import served
 from dstream.infra.engine.backend_failures import backend_failure
-from dstream.infra.engine.cli import Engine, find_engine
+from dstream.infra.engine.cli import Engine
 from dstream.infra.engine.command import EngineCommand
-from dstream.infra.engine.environment import StackLocation, engine_environment, place_of, uses_update_plans
+from dstream.infra.engine.environment import StackLocation, engine_environment, uses_update_plans
 from dstream.infra.engine.events import EngineEvents, FailedCreation, Phase, Severity
 from dstream.infra.engine.failures import (
     Unreadable,
@@ -39,12 +32,13 @@ from dstream.infra.engine.failures import (
     not_saved,
     unreadable,
 )
+from dstream.infra.engine.project_files import write_project, write_settings
+from dstream.infra.engine.quiet_stack import QuietStack
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.safekeeping import check_space, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
 from dstream.infra.plan.step import Step
-from dstream.protocol.messages import Infrastructure
 from dstream.sdk import Stop
 
 _NOT_EMPTY = "still has resources"
@@ -103,13 +97,13 @@ class Session:
     def use(self, definition: Definition) -> None:
         """Continue with another definition of the same stack."""
         self._definition = definition
-        self._write_settings({})
+        write_settings(self.place, {}, self._definition.engine_config)
 
     def record(self) -> StackRecord | None:
         """Return the stack's record; None if the stack does not exist."""
         if self.place.is_certainly_empty:
             return None
-        self._write_project()
+        write_project(self.place)
         if repair_record(self.place) or remove_torn(self.place):
             self._warn(
                 "warning", "an earlier command was interrupted while saving its record; using the last complete one", ""
@@ -120,7 +114,7 @@ class Session:
             return None
         record = StackRecord(json.loads(exported))
         self._definition.see_ids(record.ids)
-        self._write_settings(record.stack_settings)
+        write_settings(self.place, record.stack_settings, self._definition.engine_config)
         self._ignored = record.ignored
         return record
 
@@ -130,13 +124,13 @@ class Session:
 
     def create(self) -> bool:
         """Create an empty record. Return False if another command has just created it."""
-        self._write_project()
+        write_project(self.place)
         provider = ["--secrets-provider", self.place.secrets_provider] if self.place.secrets_provider else []
         try:
             self.run(["stack", "init", *provider])
         except StackAlreadyExistsError:
             return False
-        self._write_settings({})
+        write_settings(self.place, {}, self._definition.engine_config)
         return True
 
     def remove_if_empty(self) -> None:
@@ -200,7 +194,7 @@ class Session:
             if f",{name}:" in served_elsewhere or folder.exists():
                 continue
             self._warn("info", f"installing provider plugin {name} {version} (first use)", "")
-            self._write_project()
+            write_project(self.place)
             try:
                 self.run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False, opens_record=False)
             except DStreamError as error:
@@ -208,7 +202,7 @@ class Session:
 
     def outputs(self) -> Mapping[str, Any]:
         """Return the program's exports with secrets in plain text; empty if the stack does not exist."""
-        self._write_project()
+        write_project(self.place)
         try:
             exported = self.run(["stack", "output", "--json", "--show-secrets"])
         except StackNotFoundError:
@@ -218,7 +212,7 @@ class Session:
 
     def cancel(self) -> None:
         """Remove all locks of the stack."""
-        self._write_project()
+        write_project(self.place)
         self.run(["cancel", "--yes", "--stack", self.place.stack], of_stack=False, opens_record=False)
 
     def ask(self, question: Callable[[], T]) -> T:
@@ -420,109 +414,7 @@ class Session:
         except CommandError as error:
             raise self._failure(EngineEvents(), []) from error
 
-    def _write_project(self) -> None:
-        self.place.work_dir.mkdir(parents=True, exist_ok=True)
-        if self.place.folder is not None:
-            self.place.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.place.work_dir / "Pulumi.yaml", {"name": self.place.project, "runtime": "python"})
-
-    def _write_settings(self, encryption: Mapping[str, Any]) -> None:
-        """Write the stack's encryption settings (from its record, or unchanged) and the provider settings."""
-        file = self.place.settings_file
-        written = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
-        settings = {**written, **encryption}
-        settings.pop("config", None)
-        if self._definition.engine_config:
-            settings["config"] = dict(self._definition.engine_config)
-        if settings or file.exists():
-            _write(file, settings)
-
-
-class QuietStack(Stack):
-    """The SDK's stack without six unnecessary CLI starts around each `up`, at 0.12 s each, and with an argument that
-    only the CLI has: `destroy --exclude`.
-
-    It relies on the SDK's private attributes, so `pulumi` is pinned to the tested minor version.
-    """
-
-    def __init__(self, name: str, workspace: LocalWorkspace, excluded: Sequence[str] = ()) -> None:
-        # Not the SDK's __init__: it selects the stack, which every command names anyway.
-        self.name = name
-        self.workspace = workspace
-        self._mode = StackInitMode.SELECT
-        self._excluded = [part for urn in excluded for part in ("--exclude", urn)]
-
-    def _run_pulumi_cmd_sync(self, args: list[str], *more: Any, **named: Any) -> CommandResult:
-        excluded = self._excluded if args[0] == "destroy" else []
-        return super()._run_pulumi_cmd_sync([*args, *excluded], *more, **named)
-
-    def outputs(self) -> OutputMap:
-        return {}  # the events include them, with secrets masked
-
-    def info(self, show_secrets: bool = True) -> UpdateSummary:
-        return UpdateSummary("", datetime.now(UTC), "", {}, {}, "")
-
-
-@contextmanager
-def opened(
-    place: StackLocation,
-    definition: Definition,
-    asked: Asked,
-    environ: Mapping[str, str],
-    stop: Stop,
-    warn: Callable[[Severity, str, str], None],
-) -> Iterator[Session]:
-    """Find the engine, serve the attached providers, and yield a session. `warn`: severity, message, resource name."""
-    engine = find_engine(environ)
-    _keep_quiet()
-    with served(definition.attached, asked.parallel) as ports:
-        yield Session(place, definition, asked, engine, ports, environ, stop, warn)
-
-
-def stack_outputs(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the stack's outputs by name, secrets in plain text; empty for a stack that does not exist.
-
-    `run` needs them to reach what `init` created. Keep them in memory only. Raises ConfigError `infra.no_engine` and
-    `infra.no_passphrase`, and the engine's failures.
-    """
-    place = place_of(infrastructure, environ)
-    if place.is_certainly_empty:
-        return {}
-    definition = Definition(program=lambda: None, spec={})
-    with opened(place, definition, Asked("run"), environ, Stop(), lambda *_: None) as session:
-        return session.outputs()
-
-
-def cancel(place: StackLocation, environ: Mapping[str, str]) -> None:
-    """Remove all locks of a stack."""
-    definition = Definition(program=lambda: None, spec={})
-    with opened(place, definition, Asked("unlock"), environ, Stop(), lambda *_: None) as session:
-        session.cancel()
-
-
-def _keep_quiet() -> None:
-    """Silence the SDK's noise on stderr: closed event streams, and leftover tasks of failed programs."""
-    warnings.filterwarnings("ignore", module="pulumi")
-    before = sys.unraisablehook
-
-    def hook(found: sys.UnraisableHookArgs) -> None:
-        code = getattr(found.object, "cr_code", None)
-        if code is None or "pulumi" not in code.co_filename:
-            before(found)
-
-    sys.unraisablehook = hook
-
 
 def _urns(names: Sequence[str]) -> list[str] | None:
     """Patterns of the resources' URNs."""
     return [f"**::{name}" for name in names] or None
-
-
-def _write(file: Path, content: Mapping[str, Any]) -> None:
-    """Write atomically, and only if the content differs: another command may be reading the file."""
-    text = yaml.safe_dump(dict(content))
-    if file.exists() and file.read_text() == text:
-        return
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as fresh:
-        fresh.write(text)
-    os.replace(fresh.name, file)

@@ -21,7 +21,7 @@ def release(infrastructure: Infrastructure, environ: Mapping[str, str]) -> list[
     place = place_of(infrastructure, environ)
     found = holders_in(place)
     if place.lock_folder is None:
-        from dstream.infra.engine.session import cancel  # imports the engine's SDK
+        from dstream.infra.engine.opening import cancel  # imports the engine's SDK
 
         cancel(place, environ)
     remove(found)

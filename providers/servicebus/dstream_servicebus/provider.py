@@ -97,7 +97,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
             return None
         if secret := self._output_secret():
             return {"connection_string": secret.read()}
-        from dstream.infra.engine.session import stack_outputs
+        from dstream.infra.engine.opening import stack_outputs
 
         return stack_outputs(self.infrastructure, os.environ)
 
@@ -115,7 +115,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
 
 def _connection_string(context: InfrastructureContext) -> str | None:
     """The connection string in the stack's record; None if `init` has not created it yet."""
-    from dstream.infra.engine.session import stack_outputs
+    from dstream.infra.engine.opening import stack_outputs
 
     return stack_outputs(context.infrastructure, os.environ).get("connection_string")
 

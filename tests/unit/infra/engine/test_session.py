@@ -10,8 +10,9 @@ from pulumi.automation import LocalWorkspace, Stack
 from pulumi.automation._stack import StackInitMode
 
 from dstream.errors import SystemFault
+from dstream.infra.engine.quiet_stack import QuietStack
 from dstream.infra.engine.record import StackRecord
-from dstream.infra.engine.session import QuietStack, Session
+from dstream.infra.engine.session import Session
 
 
 def test_the_quiet_stack_sets_every_attribute_of_the_sdks_stack() -> None:
