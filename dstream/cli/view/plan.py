@@ -105,10 +105,9 @@ def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
         head = f"  {_head(resource, widths, paint)}".rstrip()
         lines.append(f"{head}   {resource.note}" if resource.note else head)
         width = max((len(label(each)) for each in resource.diff), default=0)
-        lines += [
-            f"        {label(each):<{width}}   {old_value(each)} recorded, {new_value(each)} actual"
-            for each in resource.diff
-        ]
+        for each in resource.diff:
+            values = f"{old_value(each)} recorded, {new_value(each)} actual"
+            lines += folded(values, f"        {label(each):<{width}}   ", None)
     return lines
 
 
@@ -192,12 +191,15 @@ def _planned(resource: ListedResource, widths: Widths, paint: Paint, width: int 
 
 def folded(text: str, begin: str, width: int | None) -> list[str]:
     """Return `begin` and the text in aligned lines of at most `width` columns; None: in one line."""
-    if not width or len(begin) + len(text) <= width:
-        return [begin + text]
-    indent = " " * len(begin) if len(begin) <= width - _NARROWEST else _INDENT + "  "
-    return textwrap.wrap(
-        begin + text, width, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False
-    ) or [begin]
+    indent = " " * len(begin) if not width or len(begin) <= width - _NARROWEST else _INDENT + "  "
+    lines: list[str] = []
+    for line in text.split("\n"):  # a second line at the margin, such as "- AND b", would look like a deletion
+        head = indent if lines else begin
+        if not width or len(head) + len(line) <= width:
+            lines.append(head + line)
+        else:
+            lines += textwrap.wrap(head + line, width, subsequent_indent=indent, break_on_hyphens=False) or [head]
+    return lines
 
 
 def _head(resource: ListedResource, widths: Widths, paint: Paint) -> str:

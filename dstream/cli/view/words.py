@@ -73,7 +73,8 @@ def change(difference: Difference) -> str:
     """'10 → 5'; '5' for a new property; '10 → unset' for a removed one."""
     if difference.old is None:
         return new_value(difference)
-    return f"{old_value(difference)} → {'unset' if difference.new is None else new_value(difference)}"
+    old, new = old_value(difference), "unset" if difference.new is None else new_value(difference)
+    return f"{old}\n→ {new}" if "\n" in old + new else f"{old} → {new}"
 
 
 def loss(resource: ListedResource) -> str:

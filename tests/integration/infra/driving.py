@@ -31,7 +31,7 @@ class Process:
         server = _fork_server()
         (stdin, self._stdin), (self._stdout, stdout), (self._stderr, stderr) = (server.Pipe(False) for _ in range(3))
         theirs = (stdin, stdout, stderr)
-        self._process = server.Process(target=_become_provider, args=(theirs, dict(env)), daemon=True)
+        self._process = server.Process(target=_become_provider, args=(theirs, {**os.environ, **env}), daemon=True)
         self._process.start()
         for each in theirs:
             each.close()
@@ -83,6 +83,7 @@ def _become_provider(streams: Sequence[Connection], env: Mapping[str, str]) -> N
             os.dup2(stream.fileno(), number)
         os.closerange(3, 1024)
         sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode) for n, mode in enumerate(("r", "w", "w")))
+        os.environ.clear()  # the fork server has that of the test that started it
         os.environ.update(env)
         queues.StdioProviderHost(queues.QueueOutput).run()
     except SystemExit as exit_:

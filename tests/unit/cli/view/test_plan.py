@@ -136,3 +136,12 @@ def test_output_wraps_to_the_terminal_width_without_losing_text(width: int) -> N
 def test_without_a_terminal_a_value_is_one_line() -> None:
     resource = ListedResource("orders", QUEUE, "create", diff=[Difference("sqlFilter", None, "x " * 200)])
     assert len(plan_view([resource], PLAIN).splitlines()) == 4
+
+
+@pytest.mark.parametrize("width", [80, None])
+def test_no_line_of_a_value_looks_like_a_deletion(width: int | None) -> None:
+    difference = Difference("filter", "a = 1\n- AND b", "a = 2\n- AND b")
+    resources = [ListedResource("rule", QUEUE, "update", diff=[difference])]
+    shown = plan_view(resources, PLAIN, width=width)
+    assert "      filter   a = 1\n               - AND b\n               → a = 2\n               - AND b\n" in shown
+    assert not any(line.startswith("-") for line in drift_view(resources, PLAIN))

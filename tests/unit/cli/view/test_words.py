@@ -58,7 +58,7 @@ def test_a_change_shows_the_old_and_the_new_value() -> None:
 
 def test_a_change_of_white_space_alone_is_visible() -> None:
     assert change(Difference("filter", "x = 1\n", "x = 1")) == '"x = 1\\n" → "x = 1"'
-    assert change(Difference("filter", "x = 1\n", "x = 2")) == "x = 1\n → x = 2"
+    assert change(Difference("filter", "x = 1\n", "x = 2")) == "x = 1\n\n→ x = 2"
 
 
 def test_a_loss_names_what_the_resource_holds() -> None:
