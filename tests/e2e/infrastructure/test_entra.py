@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from dstream_sandbox.folder import SUBSCRIPTION_ID
 from dstream_stacks import resource_ids as ids
 from dstream_stacks.roles import role_definition_id
@@ -55,9 +56,10 @@ def test_roles_are_assigned_and_no_key_is_recorded_or_shown(provisioned: Make) -
     assert project.records[0] in files
     texts = [shown, *(each.read_text(errors="replace") for each in files)]
     assert not [key for key in keys for text in texts if key in text]
-    assert project.summary("plan", "orders") == {"same": 12}
+    assert project.summary("plan", "orders") == {"same": 13}
 
 
+@pytest.mark.soak
 def test_a_new_key_is_recorded_by_recreating_the_rule_that_sends(provisioned: Make) -> None:
     case = Case("arm", "queue", "rotated")
     project = provisioned(case.hcl(more='      connection = "stack"\n'))

@@ -119,6 +119,7 @@ def test_plan_changes_nothing_and_records_nothing(provisioned: Make) -> None:
     assert project.records == []
 
 
+@pytest.mark.soak  # the next test publishes with the connection of the stack
 def test_run_publishes_to_the_queue_that_init_created(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-published")
     connection = (

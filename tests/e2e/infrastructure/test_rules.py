@@ -11,7 +11,12 @@ REGIONS = ["eu", "us"]
 _REFUSED = '{ name = "eu", filter = "region =" }'
 
 
-@pytest.mark.parametrize(("mode", "place"), [("arm", ARM), ("entities", ENTITIES)], ids=["arm", "entities"])
+# In the suite, unit/stacks and integration/servicebus_entities test the rules of mode `entities`.
+@pytest.mark.parametrize(
+    ("mode", "place"),
+    [("arm", ARM), pytest.param("entities", ENTITIES, marks=pytest.mark.soak)],
+    ids=["arm", "entities"],
+)
 def test_a_subscription_receives_what_its_rules_say_and_never_nothing(mode: str, place: str, provisioned: Make) -> None:
     topic = f"rules-{mode}"
 
