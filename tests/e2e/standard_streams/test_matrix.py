@@ -164,7 +164,7 @@ OF_THE_SANDBOX = [
     Case("sandbox sql 'SELECT 1 AS n'"),
     Case("sandbox load --rows 10", writes_results=False),
     Case("sandbox queue matrix", writes_results=False),
-    Case("sandbox peek matrix", writes_results=False),
+    Case("sandbox peek peeked", writes_results=False),
     Case("demo --rows 100 --json"),
 ]
 
@@ -177,7 +177,13 @@ def test_a_command_ends_as_documented(case: Case, condition: Condition, warm: Wa
         assert [row["value"] for row in json.loads((folder / "rows.json").read_text())] == [0, 1, 2]
 
 
+@pytest.fixture(scope="module")
+def peeked(sandbox: Sandbox) -> None:
+    sandbox.create_queue("peeked")
+
+
 @pytest.mark.soak
+@pytest.mark.usefixtures("peeked")
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
 @pytest.mark.parametrize("case", OF_THE_SANDBOX, ids=lambda case: case.command)
 def test_a_command_of_the_sandbox_ends_as_documented(
