@@ -57,8 +57,8 @@ class Commands:
         destroy = self._options.destroy
         record = self._record(is_destroyed=destroy)
         if self._definition.unrecorded and self._options.refresh and not destroy:
-            recorded = [(each.type, each.name) for each in record.resources] if record else []
-            known = [*recorded, *((each.type, each.name) for each in record.pending)] if record else []
+            known = [(each.type, each.name) for each in record.resources] if record else []
+            known += [(each.type, each.name) for each in record.pending] if record else []
             self._definition.unrecorded.begin(known, self._options.target)
         outputs: Sequence[Resource] = ()
         if record is None and destroy:
@@ -143,7 +143,7 @@ class Commands:
             self._guard(preview.steps, state, is_read=refresh, destroy=False)
             outputs = self._changed_outputs(preview, record) if record else ()
             message = "" if outputs or any(each.op != "same" for each in preview.steps) else "nothing to do"
-            if not self._has_work(preview, record):
+            if not (outputs or self._has_work(preview, record)):
                 return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
             self._begun = True
             up = self._session.up(
@@ -263,18 +263,12 @@ class Commands:
         return [replace(each, outputs=real.get(each.urn, each.outputs)) for each in steps]
 
     def _has_work(self, preview: EngineEvents, record: StackRecord | None) -> bool:
-        """Return whether to start an update, even if it only changes the record: outputs, or facts that no plan shows,
-        such as dependencies.
-        """
+        """Return whether to start an update, even if it only records facts that no plan shows, such as dependencies."""
         if record is None or not record.is_initialised:
             return True
         if not self._session.has_converged_with(digest(self._definition.spec)):
             return True
-        if any(each.op != "same" for each in [*preview.steps, *preview.verdicts]):
-            return True
-        recorded = dict(record.outputs)
-        known_later = {name: recorded.get(name) for name, value in preview.outputs.items() if value == UNKNOWN}
-        return {**preview.outputs, **known_later} != recorded
+        return any(each.op != "same" for each in [*preview.steps, *preview.verdicts])
 
     def _changed_outputs(self, preview: EngineEvents, record: StackRecord) -> Sequence[Resource]:
         """The outputs that change although no resource does, such as one that the program now also exports."""
