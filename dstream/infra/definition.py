@@ -26,7 +26,7 @@ class Recorded(NamedTuple):
 
 
 class Content(NamedTuple):
-    """Something inside a resource, whoever created it."""
+    """Something inside a resource, perhaps created by others."""
 
     id: str
     """As in the steps of the plan: shows whether it is one of this stack's resources. Compared ignoring case."""
@@ -140,8 +140,8 @@ class Definition:
     """How much data replacing or deleting the resource would lose, from its actual state (`step.outputs`)."""
     contents: Callable[[Sequence[Step], RunProgram], Mapping[str, Contents]] = _no_contents
     """What the resources of these steps contain, by URN, e.g. the queues in a namespace. Called with the resources to
-    replace or delete, because their contents would be deleted too, whoever created them. Resources that contain nothing
-    may be left out.
+    replace or delete, because their contents would be deleted too, including what others created. Resources that
+    contain nothing may be left out.
     """
     renewed: Callable[[Sequence[Step], RunProgram], Collection[str]] = _none_renewed
     """Writes resources again, and returns their URNs. Called after an update with the planned updates that the engine

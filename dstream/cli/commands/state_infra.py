@@ -61,9 +61,10 @@ def list_resources(task: str, options: Options) -> None:
 @_YES
 @with_options
 def mv(task: str, new_task: str, names: Sequence[str], options: Options, *, is_confirmed: bool) -> None:
-    """Make the recorded resources of TASK those of NEW_TASK, after renaming a task in the file.
+    """Move the record of TASK to NEW_TASK, after you have renamed the task in the file.
 
-    With --resource, move only some, into a task that may have others. The next `dstream plan` shows what remains to do.
+    With --resource, move only that resource; NEW_TASK may have others. The next `dstream plan` shows what remains to
+    do.
     """
     project = load_project(options, only=())
     source, target = _editor(project, task), _editor(project, task_of(project, new_task).name)

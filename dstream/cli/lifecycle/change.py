@@ -111,7 +111,7 @@ def _carry_out(
 def _mention_checkpoint(
     command: Command, answer: Answer, request: Request, report: CommandReport, again: Sequence[str]
 ) -> None:
-    """Tell that the next run resumes at a checkpoint, although what it writes to is gone or new."""
+    """Mention that the next run resumes at a checkpoint, although what it writes to is gone or new."""
     done = {each.op for each in answer.resources if each.phase == "done"}
     if not done & ({"delete"} if command == "destroy" else {"create", "replace"}):
         return

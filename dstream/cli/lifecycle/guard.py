@@ -49,7 +49,7 @@ def without_running_streams(
 ) -> Iterator[list[Answer]]:
     """Hold the lock of each task whose plan replaces or deletes something, so that no run can start.
 
-    Wait up to `timeout_s` for locks that others hold, and tell so with `say`. Tasks whose lock is still held then get
+    Wait up to `timeout_s` for locks that others hold, and say so with `say`. Tasks whose lock is still held then get
     the error `lifecycle.running` or `infra.locked`.
     """
     deadline_s = time.monotonic() + timeout_s
