@@ -13,6 +13,7 @@ import click
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, task_of
+from dstream.cli.view.words import plural
 from dstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def mv(task: str, new_task: str, names: Sequence[str], options: Options, *, is_c
         source.move(names, target, confirm)
     else:
         source.rename(target, confirm)
-    _done(options, new_task, f"Moved {_count(moved)} from {task} to {new_task}.", moved=moved)
+    _done(options, new_task, f"Moved {plural(len(moved), 'resource')} from {task} to {new_task}.", moved=moved)
 
 
 @infra.command(epilog="\b\nExample:\n  dstream state infra rm orders returns")
@@ -101,7 +102,7 @@ def rm(task: str, names: Sequence[str], options: Options, *, is_confirmed: bool)
         _confirm(found, f"{task} will no longer manage these resources", is_confirmed, options)
 
     _editor(load_project(options, only=()), task).forget(names, confirm)
-    _done(options, task, f"Removed {_count(removed)} from the record of {task}.", removed=removed)
+    _done(options, task, f"Removed {plural(len(removed), 'resource')} from the record of {task}.", removed=removed)
 
 
 @infra.command(
@@ -161,7 +162,3 @@ def _print(task: str, **more: object) -> None:
 
 def _plain(found: Sequence[RecordedEntry]) -> list[dict[str, str]]:
     return [{"name": each.name, "type": each.type, "id": each.id} for each in found]
-
-
-def _count(found: Sequence[RecordedEntry]) -> str:
-    return f"{len(found):,} resource{'' if len(found) == 1 else 's'}"

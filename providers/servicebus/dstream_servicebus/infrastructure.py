@@ -42,8 +42,13 @@ from dstream_servicebus.provision import expected_load, place_of, spec_of
 from dstream_servicebus.recorded import check_recorded
 
 _NAMING = frozenset(
-    {"resourceGroupName", "namespaceName", "queueName", "topicName", "subscriptionName", "ruleName"}
-    | {
+    {
+        "resourceGroupName",
+        "namespaceName",
+        "queueName",
+        "topicName",
+        "subscriptionName",
+        "ruleName",
         "authorizationRuleName",
         "roleAssignmentName",
         "scope",
