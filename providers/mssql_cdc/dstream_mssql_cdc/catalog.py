@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from dstream.sdk.errors import ConfigError
-from dstream_mssql_cdc.columns import Column
+from dstream_mssql_cdc.columns import Column, Hiding
 from dstream_mssql_cdc.config import ColumnChoice
 from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
 
@@ -124,14 +124,15 @@ def matching(tables: Iterable[CapturedTable], wanted: TableName) -> list[Capture
 def choose_columns(
     table: CapturedTable, instance: CapturedInstance, choices: Mapping[str, ColumnChoice]
 ) -> tuple[Column, ...]:
-    """The columns to read. Raises ConfigError for a choice that excludes a key column or names an unknown one."""
+    """The columns to read. Raises ConfigError for a choice that excludes or redacts a key column, or names an unknown
+    one."""
     columns = instance.columns
     for name, choice in choices.items():
         path = f'columns["{name}"]'
         if not matching([table], parse_table_name(name, path)):
             continue
         known = {column.name for column in columns}
-        for wanted in [*(choice.include or []), *choice.exclude]:
+        for wanted in [*(choice.include or []), *choice.exclude, *choice.hash, *choice.redact]:
             if wanted not in known:
                 raise _no_such_column(table.name, wanted, known, path)
         kept = set(choice.include if choice.include is not None else known) - set(choice.exclude)
@@ -143,8 +144,22 @@ def choose_columns(
                 hint="Include all key columns.",
                 config_path=path,
             )
-        columns = tuple(column for column in columns if column.name in kept)
+        redacted = [key for key in instance.key if key in choice.redact]
+        if redacted:
+            raise ConfigError(
+                "mssql.key_redacted",
+                f"{table.name}.{redacted[0]} is part of the key, so it cannot be redacted",
+                hint="Hash it: equal keys then have equal hashes.",
+                config_path=f"{path}.redact",
+            )
+        columns = tuple(replace(column, hiding=_hiding(column, choice)) for column in columns if column.name in kept)
     return columns
+
+
+def _hiding(column: Column, choice: ColumnChoice) -> Hiding | None:
+    if column.name in choice.redact:
+        return "redact"
+    return "hash" if column.name in choice.hash else column.hiding
 
 
 def check_choices(tables: Iterable[CapturedTable], choices: Mapping[str, ColumnChoice]) -> None:

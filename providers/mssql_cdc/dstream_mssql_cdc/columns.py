@@ -10,6 +10,8 @@ styles (3).
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ from dstream.sdk.errors import ConfigError
 Convert = Callable[[Sequence[Any]], Sequence[Any]]
 """Converts a whole column of a page; None stays None."""
 
+Hiding = Literal["hash", "redact"]
+"""How an event hides a column's values."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -34,6 +39,7 @@ class Column:
     ordinal: int
     length: int = 0
     scale: int = 0
+    hiding: Hiding | None = None
 
     @property
     def is_lob(self) -> bool:
@@ -62,10 +68,41 @@ class Choices:
 
     decimal: Literal["string", "number"] = "string"
     binary: Literal["base64", "hex"] = "base64"
+    hash_key: bytes = b""
 
 
 def form_of(column: Column, choices: Choices) -> Form:
     """Return the form of a column. Raises ConfigError `mssql.unsupported_type` for an unknown type."""
+    if column.hiding == "redact":
+        return Form(lambda name: f"CASE WHEN {name} IS NOT NULL THEN '{REDACTED}' END")
+    form = _plain_form(column, choices)
+    if column.hiding == "hash":
+        return Form(form.select, _hashed(form.convert, choices.hash_key))
+    return form
+
+
+REDACTED = "***"
+"""Replaces a value; the server does it, so that the value does not leave the database."""
+
+
+def _hashed(convert: Convert | None, key: bytes) -> Convert:
+    """HMAC-SHA256 of each value's JSON form, in hex; a string is hashed without its quotes and escapes."""
+
+    def hashed(values: Sequence[Any]) -> list[str | None]:
+        return [
+            None if value is None else hmac.digest(key, _json_text(value), hashlib.sha256).hex()
+            for value in (convert(values) if convert else values)
+        ]
+
+    return hashed
+
+
+def _json_text(value: Any) -> bytes:
+    encoded = msgspec.json.encode(value)
+    return msgspec.json.decode(encoded, type=str).encode() if encoded.startswith(b'"') else encoded
+
+
+def _plain_form(column: Column, choices: Choices) -> Form:
     kind, scale = column.type, column.scale
     if kind in _AS_IT_IS:
         return Form(_plain)
@@ -101,7 +138,7 @@ def form_of(column: Column, choices: Choices) -> Form:
     raise ConfigError(
         "mssql.unsupported_type",
         f'column "{column.name}" has the unsupported type {kind}',
-        hint="Exclude it: columns = { TABLE = { exclude = [...] } }.",
+        hint="Exclude or redact it: columns = { TABLE = { exclude = [...] } }.",
         config_path="columns",
     )
 

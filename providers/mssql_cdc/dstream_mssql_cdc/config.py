@@ -24,10 +24,12 @@ class LockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ColumnChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which columns of a table to read; by default, all captured ones."""
+    """Which columns of a table to read, by default all captured ones, and whose values to hide."""
 
     include: list[str] | None = None
     exclude: list[str] = []
+    hash: Annotated[list[str], Meta(description="columns whose values are replaced by a keyed hash")] = []
+    redact: Annotated[list[str], Meta(description='columns whose values are replaced by "***"')] = []
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +54,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Duration, Meta(description="longest interval between polls while there are no changes")
     ] = Duration("2s")
     before_images: Annotated[bool, Meta(description="include the row's values before an update")] = True
-    columns: Annotated[dict[str, ColumnChoice], Meta(description="columns to include or exclude, by table")] = {}
+    columns: Annotated[
+        dict[str, ColumnChoice], Meta(description="columns to include, exclude, hash or redact, by table")
+    ] = {}
+    hash_key: Annotated[Secret[str] | None, Meta(description="key for the columns to hash")] = None
+    skip_unchanged: Annotated[bool, Meta(description="skip updates that set none of the columns read")] = False
     operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ("insert", "update", "delete")
     max_bytes_per_poll: Annotated[Size, Meta(description="memory for rows read at a time, shared by all tables")] = (
         Size("32MiB")
@@ -96,6 +102,14 @@ def checked(config: Config) -> Config:
         raise ConfigError(
             "mssql.max_bytes", "max_bytes_per_poll must be at least 64KiB", config_path="max_bytes_per_poll"
         )
+    for name, choice in config.columns.items():
+        if choice.hash and not (config.hash_key and config.hash_key.reveal()):
+            raise ConfigError(
+                "mssql.hash_key",
+                "hash requires hash_key",
+                hint="Set hash_key to a random secret, e.g. the output of `openssl rand -hex 32`.",
+                config_path=f'columns["{name}"].hash',
+            )
     if config.on_gap == "resnapshot":
         raise ConfigError(
             "mssql.snapshot_unsupported",

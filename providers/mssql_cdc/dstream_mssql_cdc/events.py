@@ -68,6 +68,8 @@ class TableShape:
     id_prefix: str
     max_lob_bytes: int
     choices: Choices
+    skip_unchanged: bool = False
+    """Whether to skip updates that set none of `columns`."""
 
 
 class EventBuilder:
@@ -91,6 +93,8 @@ class EventBuilder:
         columns = self.shape.columns
         values = [form.select(quote(column.name)) for form, column in zip(self._forms, columns, strict=True)]
         for at, column in self._lobs:
+            if column.hiding == "redact":
+                continue
             too_large = f"DATALENGTH({quote(column.name)}) > {self.shape.max_lob_bytes}"
             values[at] = f"CASE WHEN {too_large} THEN NULL ELSE {values[at]} END"
         return values + [f"DATALENGTH({quote(column.name)})" for _, column in self._lobs]
@@ -129,6 +133,7 @@ class EventBuilder:
         datas = map(self._data, *values)
         lobs = [(column.name, values[at]) for at, column in self._lobs]
         table, key, prefix, object_id = self.shape.name, self.shape.key, self.shape.id_prefix, self.shape.object_id
+        skip_unchanged = self.shape.skip_unchanged
         unchanged: Sequence[str] = ()
         before: Any = None
         half: Key | None = None
@@ -147,6 +152,9 @@ class EventBuilder:
             changed: Sequence[str] = ()
             if operation == UPDATE_AFTER:
                 changed = self._mask(mask)[0]
+                if skip_unchanged and not changed:
+                    half = None
+                    continue
             if lobs:
                 unchanged = [name for name, large in lobs if large[at] is UNSET]
             seq_text = seqval.hex()
@@ -217,8 +225,11 @@ class EventBuilder:
         return operation == DELETE and column.is_old_lob
 
     def _too_large(self, column: Column, row: ChangeRow, size: int) -> DataError:
-        names = [known.name for known in self.shape.columns]
-        key = ", ".join(f"{name}={row[_CONTROL_COLUMNS + names.index(name)]}" for name in self.shape.key)
+        key = ", ".join(
+            f"{known.name}={'***' if known.hiding else row[_CONTROL_COLUMNS + at]}"
+            for at, known in enumerate(self.shape.columns)
+            if known.name in self.shape.key
+        )
         return DataError(
             "mssql.value_too_large",
             f"{self.shape.name}.{column.name} has {size:,} bytes at {key or 'LSN ' + row[0].hex()}; the limit is half "

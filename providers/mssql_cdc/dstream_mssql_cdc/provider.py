@@ -196,9 +196,15 @@ class MssqlCdc(InputProvider["Config"]):
                 columns=choose_columns(table, instance, self.config.columns),
                 id_prefix=f"{self._guid[:8]}/{table.object_id}/",
                 max_lob_bytes=self.run.max_line // 2,
-                choices=Choices(self.config.decimal, self.config.binary),
+                choices=Choices(self.config.decimal, self.config.binary, self._hash_key),
+                skip_unchanged=self.config.skip_unchanged,
             )
         )
+
+    @property
+    def _hash_key(self) -> bytes:
+        key = self.config.hash_key
+        return key.reveal().encode() if key else b""
 
     def _pace(self) -> PollPace:
         from dstream_mssql_cdc.stream import PollPace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import random
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,23 @@ def test_insert_update_delete_and_a_change_of_the_key(database: SourceDatabase) 
     for event in events:
         ended = mapped[event["metadata"]["LSN"].upper()]
         assert event["metadata"]["CommitTime"] == ended.isoformat(timespec="milliseconds")
+
+
+def test_hidden_values_and_skipped_updates(database: SourceDatabase) -> None:
+    persons(database, columns="Email nvarchar(50), Note nvarchar(max), Visits int")
+    database.run("INSERT INTO dbo.Persons VALUES (7, N'ada@example.org', N'secret note', 1)")
+    with database.transaction():
+        database.run("UPDATE dbo.Persons SET Email = N'ada@example.com' WHERE Id = 7")
+        database.run("UPDATE dbo.Persons SET Visits = 2 WHERE Id = 7")
+    choice = {"exclude": ["Visits"], "hash": ["Email"], "redact": ["Note"]}
+    reading = read(database.config("Persons", columns={"dbo.Persons": choice}, hash_key="a key", skip_unchanged=True))
+    hashes = [hmac.digest(b"a key", email, "sha256").hex() for email in (b"ada@example.org", b"ada@example.com")]
+    assert reading.rows == [
+        ("Insert", {"Id": 7, "Email": hashes[0], "Note": "***"}),
+        ("Update", {"Id": 7, "Email": hashes[1]}),
+    ]
+    assert reading.events[1]["metadata"]["Last"] is True
+    assert not any(b"ada@" in line or b"secret note" in line for line in reading.lines)
 
 
 def test_tables_are_merged_in_commit_order(database: SourceDatabase) -> None:

@@ -88,11 +88,20 @@ def test_columns_are_chosen_by_name() -> None:
         assert [column.name for column in chosen] == ["Id", "Total"]
 
 
+def test_values_are_hidden_by_column() -> None:
+    orders = catalog().tables[0]
+    choice = ColumnChoice(include=["Id", "Total", "Phone"], hash=["Total", "Phone"], redact=["Phone"])
+    chosen = choose_columns(orders, orders.instances[0], {"dbo.Orders": choice})
+    assert {column.name: column.hiding for column in chosen} == {"Id": None, "Total": "hash", "Phone": "redact"}
+
+
 @pytest.mark.parametrize(
     ("name", "choice", "code"),
     [
         ("dbo.Orders", ColumnChoice(exclude=["Totl"]), "mssql.unknown_column"),
         ("dbo.Orders", ColumnChoice(include=["Total"]), "mssql.key_excluded"),
+        ("dbo.Orders", ColumnChoice(redact=["Id"]), "mssql.key_redacted"),
+        ("dbo.Orders", ColumnChoice(hash=["Totl"]), "mssql.unknown_column"),
         ("dbo.Other", ColumnChoice(), "mssql.columns"),
     ],
 )

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import hmac
 import json
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +102,63 @@ def test_the_error_for_an_oversized_value_names_table_key_size_and_fix() -> None
         events((ID, NOTE), (LSN, 1, SEQ, 2, b"\x01\x01", 7, None, 101))
     shown = f"{caught.value.message} {caught.value.hint}"
     assert all(part in shown for part in ("dbo.T.Note", "Id=7", "101", "max_line", "exclude"))
+
+
+def test_hashed_values_are_equal_for_equal_json_forms_and_depend_on_the_key() -> None:
+    email, total = Column("Email", "nvarchar", 2, 20, hiding="hash"), Column("Total", "decimal", 3, 9, 2, "hash")
+    rows = [(LSN, command, SEQ, 2, b"\x07", command, "ada@é.org", Decimal("1.50")) for command in (1, 2)]
+    first, second = hidden((ID, email, total), rows, b"key")
+    assert first["data"] == {
+        "Id": 1,
+        "Email": hmac.digest(b"key", "ada@é.org".encode(), "sha256").hex(),
+        "Total": hmac.digest(b"key", b"1.50", "sha256").hex(),
+    }
+    assert {**second["data"], "Id": 1} == first["data"]
+    (other, _) = hidden((ID, email, total), rows, b"other key")
+    assert other["data"]["Email"] != first["data"]["Email"]
+
+
+def hidden(columns: tuple[Column, ...], rows: list[tuple[Any, ...]], key: bytes) -> list[dict[str, Any]]:
+    builder = EventBuilder(TableShape("dbo.T", 5, ["Id"], columns, "db/5/", 100, Choices(hash_key=key)))
+    return [json.loads(msgspec.json.encode(event)) for _, event in builder.events(rows, {})]
+
+
+def test_null_is_not_hidden() -> None:
+    (event,) = hidden(
+        (ID, Column("Email", "nvarchar", 2, 20, hiding="hash")), [(LSN, 1, SEQ, 2, b"\x03", 7, None)], b"k"
+    )
+    assert event["data"] == {"Id": 7, "Email": None}
+
+
+def test_the_server_replaces_redacted_values() -> None:
+    columns = (ID, replace(NOTE, hiding="redact"), Column("Place", "vector", 3, hiding="redact"))
+    builder = EventBuilder(TableShape("dbo.T", 5, ["Id"], columns, "", 100, Choices()))
+    assert builder.select_list(lambda name: f"[{name}]")[:3] == [
+        "[Id]",
+        "CASE WHEN [Note] IS NOT NULL THEN '***' END",
+        "CASE WHEN [Place] IS NOT NULL THEN '***' END",
+    ]
+
+
+def test_an_error_does_not_show_a_hidden_key() -> None:
+    builder = EventBuilder(TableShape("dbo.T", 5, ["Id"], (replace(ID, hiding="hash"), NOTE), "", 100, Choices()))
+    with pytest.raises(DataError) as caught:
+        builder.events([(LSN, 1, SEQ, 2, b"\x01\x01", 4711, None, 101)], {})
+    assert "4711" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_updates_of_other_columns_are_skipped_if_asked() -> None:
+    rows = [
+        (LSN, 1, SEQ, 3, b"\x04", 7, "A."),
+        (LSN, 1, SEQ, 4, b"\x04", 7, "A."),
+        (LSN, 2, SEQ, 3, b"\x02", 7, "A."),
+        (LSN, 2, SEQ, 4, b"\x02", 7, "Ada"),
+        (LSN, 3, SEQ, 1, b"\x07", 7, "Ada"),
+    ]
+    shape = TableShape("dbo.T", 5, ["Id"], (ID, NAME), "db/5/", 100, Choices())
+    _, *wanted = (msgspec.json.encode(event) for _, event in EventBuilder(shape).events(rows, {}))
+    left = EventBuilder(replace(shape, skip_unchanged=True)).events(rows, {})
+    assert [msgspec.json.encode(event) for _, event in left] == wanted
 
 
 def test_half_an_update_is_an_error() -> None:
