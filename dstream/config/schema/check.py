@@ -16,6 +16,7 @@ from typing import Any
 
 from dstream.config.blocks.provider_config import child_path
 from dstream.config.hcl.problem import did_you_mean
+from dstream.protocol.config_schema import referenced
 
 Schema = Mapping[str, Any]
 
@@ -67,9 +68,7 @@ def resolve_reference(schema: Schema, document: Schema) -> Schema:
     schema = keywords_of(schema)
     while isinstance(reference := schema.get("$ref"), str) and reference[:1] == "#" and reference not in seen:
         seen.add(reference)
-        target: Any = document
-        for step in reference.split("/")[1:]:
-            target = target.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, Mapping) else {}
+        target = referenced(reference, document)
         beside = {key: value for key, value in schema.items() if key not in ("$ref", "$defs")}
         schema = {**keywords_of(target), **beside}
     return schema

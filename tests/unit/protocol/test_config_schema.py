@@ -39,6 +39,7 @@ def test_a_keyword_of_the_wrong_type_is_found(schema: dict[str, Any], place: str
         {"properties": {"a": {"items": [{"type": "string"}]}}},
         {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": True}},
         {"properties": {"a": {"type": "string", "x-own": [1], "if": 5, "pattern": "("}}},
+        {"properties": {"a": {"type": "string"}, "$ref": {"type": "string"}, "anyOf": {"default": {"oneOf": 5}}}},
     ],
 )
 def test_any_other_schema_can_be_read(schema: dict[str, Any]) -> None:
@@ -46,3 +47,21 @@ def test_any_other_schema_can_be_read(schema: dict[str, Any]) -> None:
     assert converted({"a": "1"}, schema) == {"a": "1"}
     assert mismatches({"a": "1"}, schema) == []
     assert settings_of(schema)[0].path == "a"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"$ref": "#"}, {"type": "object"}]},
+        {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"oneOf": [{"$ref": "#/$defs/A"}]}}},
+        {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}},
+    ],
+)
+def test_a_schema_that_refers_to_itself_for_the_same_value_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(BadLine, match="a schema refers to itself"):
+        check_shape(schema)
+
+
+def test_a_schema_may_refer_to_itself_for_an_inner_value() -> None:
+    tree = {"type": "object", "properties": {"child": {"anyOf": [{"$ref": "#/$defs/Tree"}, {"type": "null"}]}}}
+    check_shape({"$ref": "#/$defs/Tree", "$defs": {"Tree": tree}})
