@@ -190,13 +190,14 @@ class _Program:
         return found.service_bus_endpoint
 
     def _check_tier(self, tier: str) -> None:
-        """Raise RunError for a setting that the tier lacks: some are on by default unless the tier is known."""
+        """Raise RunError for all settings that the tier lacks: some are on by default unless the tier is known."""
         import pulumi
 
-        for entity, setting in unsupported(self._spec, tier):
+        found = [f"{setting} ({entity})" for entity, setting in unsupported(self._spec, tier)]
+        if found:
             raise pulumi.RunError(
-                f'{tier}, the tier of namespace "{self._namespace_spec.name}", does not support {setting} ({entity}): '
-                f'set sku = "{tier}", so that DStream knows, and remove {setting} if you set it'
+                f'{tier}, the tier of namespace "{self._namespace_spec.name}", does not support {", ".join(found)}: '
+                f'set sku = "{tier}", so that DStream knows, and remove {"it" if len(found) == 1 else "them"} if set'
             )
 
     def _entity(self, each: Declaration, place: Mapping[str, Any], references: References) -> Any:

@@ -176,10 +176,11 @@ def test_a_denied_lookup_is_not_mistaken_for_a_missing_resource(engine: Stack, c
 
 def test_what_the_tier_of_an_existing_namespace_lacks_is_named_with_the_setting(engine: Stack, cloud: Cloud) -> None:
     cloud.tier = "Basic"
-    wanted = msgspec.structs.replace(EXISTING, queues=(Queue(name="orders", duplicate_detection=True),))
+    wanted = msgspec.structs.replace(EXISTING, queues=(Queue(name="orders", duplicate_detection=True, sessions=True),))
 
     with pytest.raises(
-        (InlineSourceRuntimeError, CommandError), match=r'duplicate_detection \(orders\): set sku = "Basic"'
+        (InlineSourceRuntimeError, CommandError),
+        match=r'duplicate_detection \(orders\), sessions \(orders\): set sku = "Basic"',
     ):
         engine.running(arm_program(wanted)).preview()
 
