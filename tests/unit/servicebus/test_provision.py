@@ -1,40 +1,18 @@
+"""The queues and topics of a task, and the settings that are refused."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from dstream_servicebus.config import Config, Entra, access
+from dstream_servicebus.config import Config
 from dstream_servicebus.provision import expected_load, spec_of
 from dstream_stacks.capacity import Load
-from dstream_stacks.spec import (
-    AuthorizationRule,
-    CorrelationFilter,
-    CustomerManagedKey,
-    Queue,
-    RoleAssignment,
-    Rule,
-    ServiceBusSpec,
-    as_document,
-)
+from dstream_stacks.spec import Queue, as_document
 
 from dstream.errors import ConfigError
 from dstream.sdk import config_schema, decode_config
-
-KEY = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=hidden="
-PRINCIPAL = "11111111-2222-3333-4444-55555555555a"
-PLACE = {"resource_group": "rg", "namespace": "sb-orders"}
-
-
-def spec(**settings: Any) -> ServiceBusSpec:
-    return spec_of(decode_config({**PLACE, "queue": "orders", **settings}, Config))
-
-
-def topics(**settings: Any) -> ServiceBusSpec:
-    return spec(queue=None, topic="events", **settings)
-
-
-def entities(**settings: Any) -> ServiceBusSpec:
-    return spec(resource_group=None, mode="entities", connection_string=KEY, **settings)
+from tests.unit.servicebus.specs import KEY, NEW, PLACE, entities, spec
 
 
 def test_an_original_config_provisions_the_original_queues() -> None:
@@ -110,68 +88,6 @@ def test_a_queue_has_sessions_if_its_messages_do(session: str, own: bool | None,
     assert spec(session=session, entity={} if own is None else {"sessions": own}).queues[0].sessions is sessions
 
 
-def test_subscriptions_are_created_on_every_or_on_named_topics() -> None:
-    built = spec(
-        queue=None,
-        topic="{table}",
-        tables=["a", "b"],
-        session="table",
-        subscriptions=[
-            {"name": "all"},
-            {
-                "name": "some",
-                "topics": ["b"],
-                "sessions": False,
-                "filter": "x = 1",
-                "action": "SET y = 2",
-                "rules": [{"name": "eu", "correlation": {"subject": "s", "properties": {"k": "v"}}}],
-            },
-        ],
-    )
-
-    assert [[subscription.name for subscription in topic.subscriptions] for topic in built.topics] == [
-        ["all"],
-        ["all", "some"],
-    ]
-    some = built.topics[1].subscriptions[1]
-    assert (built.topics[1].subscriptions[0].sessions, some.sessions) == (True, False)
-    assert some.rules == (
-        Rule(sql="x = 1", action="SET y = 2"),
-        Rule(name="eu", correlation=CorrelationFilter(subject="s", properties={"k": "v"})),
-    )
-
-
-def test_an_action_without_a_filter_applies_to_every_message() -> None:
-    built = topics(subscriptions=[{"name": "s", "action": "SET y = 2"}])
-
-    assert built.topics[0].subscriptions[0].rules == (Rule(sql="1=1", action="SET y = 2"),)
-
-
-@pytest.mark.parametrize(
-    ("written", "sent"), [("x = 1\n", "x = 1"), (" 1 = 1\n", "1=1"), ("1 =0", "1=0"), ("1 = 1 OR x", "1 = 1 OR x")]
-)
-def test_a_filter_is_sent_as_the_service_returns_it(written: str, sent: str) -> None:
-    rules = [{"name": "r", "filter": written, "action": f"\n{written}"}]
-    subscription = topics(subscriptions=[{"name": "s", "filter": written, "rules": rules}]).topics[0].subscriptions[0]
-
-    assert [rule.sql for rule in subscription.rules] == [sent, sent]
-    assert subscription.rules[1].action == sent
-
-
-def test_authorization_rules_apply_to_one_entity_or_the_namespace() -> None:
-    built = spec(
-        authorization_rules=[
-            {"name": "reader", "rights": ["Listen"], "entity": "orders"},
-            {"name": "admin", "rights": ["Send", "Manage", "Listen"]},
-        ]
-    )
-
-    assert built.authorization_rules == (
-        AuthorizationRule(name="reader", rights=("Listen",), queue="orders"),
-        AuthorizationRule(name="admin", rights=("Listen", "Manage", "Send")),
-    )
-
-
 def test_import_and_protect_apply_to_every_resource() -> None:
     built = spec(protect=True, retain_on_delete=True, **{"import": True})
 
@@ -180,13 +96,6 @@ def test_import_and_protect_apply_to_every_resource() -> None:
     for each in (built.namespace, *built.queues):
         assert (each.protect, each.retain_on_delete, each.import_) == (True, True, True)
     assert spec_of(decode_config({**PLACE, "queue": "orders"}, Config), import_existing=True).import_existing
-
-
-def test_a_namespace_can_be_given_by_its_host_name() -> None:
-    built = spec(namespace="sb-orders.servicebus.windows.net")
-
-    assert built.namespace is not None
-    assert built.namespace.name == "sb-orders"
 
 
 def test_the_expected_load_is_rows_per_second_and_bytes_per_row() -> None:
@@ -200,59 +109,6 @@ def test_the_expected_load_is_rows_per_second_and_bytes_per_row() -> None:
 
 def test_the_spec_contains_no_secret() -> None:
     assert "hidden" not in str(as_document(spec(connection_string=KEY)))
-
-
-def test_the_connection_string_of_the_stack_is_used_on_request() -> None:
-    config = decode_config({**PLACE, "queue": "orders", "connection": "stack"}, Config)
-
-    assert access(config, {"connection_string": "Endpoint=sb://stack/"}).entry == "Endpoint=sb://stack/"
-    with pytest.raises(ConfigError) as caught:
-        access(config)
-    assert (caught.value.code, caught.value.config_path) == ("servicebus.no_stack_connection", "connection")
-
-
-def test_the_stack_connection_can_only_send() -> None:
-    own = AuthorizationRule(name="dstream-send", rights=("Send",), queue="orders")
-    built = spec(connection="stack")
-    assert (built.publisher, built.authorization_rules) == (own, (own,))
-    assert topics(connection="stack").publisher == AuthorizationRule(
-        name="dstream-send", rights=("Send",), topic="events"
-    )
-    assert spec().publisher is None
-
-    rules = [{"name": "both", "rights": ["Send", "Listen"]}, {"name": "mine", "rights": ["Send"], "entity": "orders"}]
-    built = spec(connection="stack", authorization_rules=rules)
-    assert built.publisher == AuthorizationRule(name="mine", rights=("Send",), queue="orders")
-    assert len(built.authorization_rules) == 2
-
-
-def test_several_entities_need_one_rule_that_can_send_to_all() -> None:
-    several = {"queue": "{table}", "entities": {"a": {}, "b": {}}, "connection": "stack"}
-    with pytest.raises(ConfigError) as caught:
-        spec(**several)
-    assert (caught.value.code, caught.value.config_path) == ("servicebus.no_publisher", "connection")
-    of_one = [{"name": "one", "rights": ["Send"], "entity": "a"}]
-    of_all = [{"name": "all", "rights": ["Send"]}]
-    with pytest.raises(ConfigError):
-        spec(**several, authorization_rules=of_one)
-    built = spec(**several, authorization_rules=of_one + of_all)
-    assert built.publisher == AuthorizationRule(name="all", rights=("Send",))
-
-
-@pytest.mark.parametrize("settings", [{"credential": "managed_identity"}, {"disable_local_auth": True}])
-def test_the_stack_is_used_without_its_key_by_an_identity(settings: dict[str, Any]) -> None:
-    config = decode_config({**PLACE, "queue": "orders", "connection": "stack", **settings}, Config)
-    outputs = {"endpoint": "https://sb-orders.servicebus.chinacloudapi.cn:443/", "connection_string": KEY}
-
-    assert (spec_of(config).publisher, spec_of(config).authorization_rules) == (None, ())
-    entry = access(config, outputs).entry
-    assert isinstance(entry, Entra)
-    assert entry.namespace == "sb-orders.servicebus.chinacloudapi.cn"
-    with pytest.raises(ConfigError, match="no endpoint yet"):
-        access(config, {})
-
-
-NEW = {"create_namespace": True, "location": "westeurope"}
 
 
 @pytest.mark.parametrize(
@@ -316,33 +172,6 @@ def test_a_setting_that_service_bus_would_refuse_is_named(settings: dict[str, An
     assert (caught.value.code, caught.value.config_path) == (code, path)
 
 
-@pytest.mark.parametrize(
-    ("subscription", "code", "path"),
-    [
-        ({"name": "s" * 51}, "servicebus.bad_name", "subscriptions[0].name"),
-        ({"name": "s", "topics": ["other"]}, "servicebus.unknown_entity", "subscriptions[0].topics"),
-        ({"name": "s", "lock_duration": "6m"}, "servicebus.out_of_range", "subscriptions[0].lock_duration"),
-        ({"name": "s", "sessions": True}, "servicebus.no_sessions_sent", "subscriptions[0].sessions"),
-        ({"name": "s", "filter": "1=1", "correlation": {"subject": "x"}}, "servicebus.bad_rule", "subscriptions[0].correlation"),
-        ({"name": "s", "rules": [{"name": "r"}]}, "servicebus.bad_rule", "subscriptions[0].rules[0]"),
-        ({"name": "s", "rules": [{"name": "r r", "filter": "1=1"}]}, "servicebus.bad_name", "subscriptions[0].rules[0].name"),
-        ({"name": "s", "filter": "1=1", "rules": [{"name": "$Default", "filter": "1=1"}]}, "servicebus.duplicate_name", "subscriptions[0].rules"),
-    ],
-)  # fmt: skip
-def test_an_invalid_subscription_setting_is_named(subscription: dict[str, Any], code: str, path: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        topics(subscriptions=[subscription])
-
-    assert (caught.value.code, caught.value.config_path) == (code, path)
-
-
-def test_a_duplicate_subscription_is_refused() -> None:
-    with pytest.raises(ConfigError) as caught:
-        topics(subscriptions=[{"name": "s"}, {"name": "S"}])
-
-    assert caught.value.code == "servicebus.duplicate_name"
-
-
 def test_in_mode_entities_durations_and_sizes_are_left_to_the_service() -> None:
     queue = entities(entity={"duplicate_detection_window": "5s", "max_size": "100MiB"}).queues[0]
 
@@ -380,140 +209,3 @@ def test_partitioning_is_possible_without_duplicate_detection() -> None:
     (queue,) = spec(entity={"partitioning": True, "duplicate_detection": False}).queues
     assert queue == Queue(name="orders", partitioning=True, duplicate_detection=False)
     assert spec(sku="Basic", entity={"partitioning": True}).queues == (Queue(name="orders", partitioning=True),)
-
-
-def test_a_created_namespace_and_group_are_protected_unless_switched_off() -> None:
-    created = {"create_namespace": True, "create_resource_group": True, "location": "westeurope"}
-    for settings, protects in (({}, True), ({"protect_namespace": False}, False)):
-        made = spec(**created, **settings)
-        assert made.namespace is not None
-        assert made.resource_group is not None
-        assert (made.namespace.protect, made.resource_group.protect) == (protects, protects)
-        assert made.queues[0].protect is False
-
-
-def test_ignored_changes_belong_to_the_namespace_an_entity_or_a_subscription() -> None:
-    made = topics(
-        create_namespace=True,
-        create_resource_group=True,
-        location="westeurope",
-        ignore_changes=["capacity", "tags.policy"],
-        entity={"ignore_changes": ["max_size"]},
-        subscriptions=[{"name": "audit", "ignore_changes": ["maxDeliveryCount"]}],
-    )
-    assert made.namespace is not None
-    assert made.resource_group is not None
-    assert made.namespace.ignore_changes == ("sku.capacity", "tags.policy")
-    assert made.resource_group.ignore_changes == ("tags.policy",)
-    assert made.topics[0].ignore_changes == ("maxSizeInMegabytes",)
-    assert made.topics[0].subscriptions[0].ignore_changes == ("maxDeliveryCount",)
-
-
-@pytest.mark.parametrize(
-    ("settings", "path"),
-    [
-        ({"create_namespace": True, "location": "x", "ignore_changes": ["capcity"]}, "ignore_changes"),
-        ({"entity": {"ignore_changes": ["capcity"]}}, "entity.ignore_changes"),
-        ({"entities": {"orders": {"ignore_changes": ["capcity"]}}}, "entities.orders.ignore_changes"),
-    ],
-)
-def test_an_unknown_property_to_ignore_is_refused_with_the_valid_names(settings: dict[str, Any], path: str) -> None:
-    with pytest.raises(ConfigError, match='no property "capcity" to ignore') as refused:
-        spec(**settings)
-    assert refused.value.code == "servicebus.unknown_property"
-    assert refused.value.config_path == path
-    assert "Valid names:" in (refused.value.hint or "")
-
-
-def test_an_existing_namespace_has_no_changes_to_ignore() -> None:
-    with pytest.raises(ConfigError, match="ignore_changes only applies to a namespace that DStream creates"):
-        spec(ignore_changes=["tags"])
-
-
-def test_a_role_is_assigned_on_each_entity_or_on_one_subscription() -> None:
-    built = spec(
-        queue=None,
-        topic="{table}",
-        tables=["a", "b"],
-        subscriptions=[{"name": "audit"}, {"name": "eu", "topics": ["b"]}],
-        role_assignments=[
-            {"role": "Sender", "principal_id": PRINCIPAL.upper()},
-            {"role": "Receiver", "principal_id": PRINCIPAL, "entity": "a", "subscription": "audit"},
-            {"role": "Receiver", "principal_id": PRINCIPAL, "subscription": "eu", "principal_type": "Group"},
-        ],
-    )
-
-    assert built.role_assignments == (
-        RoleAssignment(role="Sender", principal_id=PRINCIPAL, topic="a"),
-        RoleAssignment(role="Sender", principal_id=PRINCIPAL, topic="b"),
-        RoleAssignment(role="Receiver", principal_id=PRINCIPAL, topic="a", subscription="audit"),
-        RoleAssignment(role="Receiver", principal_id=PRINCIPAL, topic="b", subscription="eu", principal_type="Group"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("assignment", "code", "path"),
-    [
-        ({"principal_id": "me"}, "bad_name", "role_assignments[0].principal_id"),
-        ({"entity": "event"}, "unknown_entity", "role_assignments[0].entity"),
-        ({"subscription": "audit"}, "not_of_kind", "role_assignments[0].subscription"),
-        ({"role": "Receiver", "subscription": "audits"}, "unknown_entity", "role_assignments[0].subscription"),
-        ({"entity": "events"}, "duplicate_name", "role_assignments[1]"),
-    ],
-)
-def test_an_impossible_role_assignment_is_refused(assignment: dict[str, Any], code: str, path: str) -> None:
-    sender = {"role": "Sender", "principal_id": PRINCIPAL}
-    with pytest.raises(ConfigError) as refused:
-        topics(subscriptions=[{"name": "audit"}], role_assignments=[{**sender, **assignment}, sender])
-
-    assert (refused.value.code, refused.value.config_path) == (f"servicebus.{code}", path)
-
-
-def test_a_queue_has_no_subscriptions_to_assign_roles_on() -> None:
-    receiver = {"role": "Receiver", "principal_id": PRINCIPAL, "subscription": "audit"}
-    with pytest.raises(ConfigError, match="a queue has no subscriptions"):
-        spec(role_assignments=[receiver])
-
-
-IDENTITY = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-sb"
-KEY_URL = "https://kv-retail.vault.azure.net/keys/sb"
-
-
-def test_a_key_in_key_vault_encrypts_a_premium_namespace() -> None:
-    version = "0123456789abcdef0123456789abcdef"
-    for url, wanted in ((KEY_URL, ""), (f"{KEY_URL}/{version}", version)):
-        built = spec(**NEW, sku="Premium", customer_managed_key={"key": url, "identity": IDENTITY})
-        assert built.namespace is not None
-        assert built.namespace.customer_managed_key == CustomerManagedKey(
-            vault="https://kv-retail.vault.azure.net", name="sb", version=wanted, identity=IDENTITY
-        )
-
-
-@pytest.mark.parametrize(
-    ("settings", "code", "path"),
-    [
-        ({**NEW, "sku": "Standard"}, "not_in_tier", "customer_managed_key"),
-        ({}, "unused_setting", "customer_managed_key"),
-        ({**NEW, "sku": "Premium", "key": "kv-retail/sb"}, "bad_name", "customer_managed_key.key"),
-        ({**NEW, "sku": "Premium", "identity": "id-sb"}, "bad_name", "customer_managed_key.identity"),
-    ],
-)
-def test_an_impossible_customer_managed_key_is_refused(settings: dict[str, Any], code: str, path: str) -> None:
-    key = {
-        "key": KEY_URL,
-        "identity": IDENTITY,
-        **{name: settings[name] for name in ("key", "identity") if name in settings},
-    }
-    others = {name: value for name, value in settings.items() if name not in key}
-    with pytest.raises(ConfigError) as refused:
-        spec(**others, customer_managed_key=key)
-    assert (refused.value.code, refused.value.config_path) == (f"servicebus.{code}", path)
-
-
-def test_the_logs_of_a_created_namespace_go_to_a_workspace() -> None:
-    workspace = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/logs"
-    built = spec(**NEW, log_analytics_workspace=workspace)
-    assert built.namespace is not None
-    assert built.namespace.log_analytics_workspace == workspace
-    with pytest.raises(ConfigError, match="not a valid name for a Log Analytics workspace"):
-        spec(**NEW, log_analytics_workspace="logs")
