@@ -85,7 +85,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Start(msgspec.Struct, frozen=True):
     """Where a run without a checkpoint starts."""
 
-    kind: Literal["earliest", "latest", "lsn", "time"]
+    kind: Literal["earliest", "latest", "lsn", "time", "cdc_offsets"]
     lsn: bytes = b""
     time: str = ""
 
@@ -122,7 +122,7 @@ def checked(config: Config) -> Config:
 
 def parse_start(text: str, config_path: str = "start_from") -> Start:
     """Parse `start_from` (or the host's --from). Raises ConfigError."""
-    if text in ("earliest", "latest"):
+    if text in ("earliest", "latest", "cdc_offsets"):
         return Start(text)  # type: ignore[arg-type]  # narrowed by the comparison
     if text == "snapshot":
         raise ConfigError(
@@ -139,7 +139,7 @@ def parse_start(text: str, config_path: str = "start_from") -> Start:
     raise ConfigError(
         "mssql.start_from",
         f'invalid start position "{text}"',
-        hint="Use earliest, latest, an LSN (20 hex digits) or a server-local time without offset, e.g. "
+        hint="Use earliest, latest, cdc_offsets, an LSN (20 hex digits) or a server-local time without offset, e.g. "
         "2024-02-29T23:59:59.",
         config_path=config_path,
     )

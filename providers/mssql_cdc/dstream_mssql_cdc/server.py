@@ -80,6 +80,13 @@ class SqlServer:
         with self._results(sql.LSN_AT_TIME, time) as results:
             return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
 
+    def cdc_offsets(self) -> list[tuple[str, bytes | None]] | None:
+        """The original DStream's checkpoints, as table name and last LSN; None if it stored none here."""
+        if not self.table_exists("dbo", "cdc_offsets"):
+            return None
+        with self._results(sql.CDC_OFFSETS) as results:
+            return [(name, lsn) for name, lsn in results.rows()]
+
     def table_exists(self, schema: str, table: str) -> bool:
         with self._results(sql.TABLE_EXISTS, schema, table) as results:
             return results.rows()[0][0] is not None

@@ -50,6 +50,9 @@ JOIN sys.columns AS c ON c.object_id = cc.object_id AND c.name = cc.column_name
 ORDER BY cc.object_id, cc.column_ordinal;
 SELECT object_id, column_name FROM cdc.index_columns ORDER BY object_id, index_ordinal;"""
 
+# The original DStream's checkpoints: mssql/monitor/checkpoint_manager.go of katasec/dstream-ingester-mssql.
+CDC_OFFSETS = "SELECT table_name, last_lsn FROM dbo.cdc_offsets;"
+
 TABLE_EXISTS = "SELECT OBJECT_ID(QUOTENAME(?) + N'.' + QUOTENAME(?), N'U');"
 
 # "sys.dm_server_services": needs VIEW SERVER STATE (2022: VIEW SERVER SECURITY STATE); does not exist in Azure SQL
@@ -133,6 +136,16 @@ def _stage(floor: Floor, upper: bytes) -> tuple[str, list[object]]:
 
 def statements() -> Iterator[str]:
     """One statement of each kind, for the test that checks that all are reads."""
-    yield from (DATABASE, POLL, LSN_AT_TIME, CATALOG, TABLE_EXISTS, AGENT_STATUS, SESSION, probe(["dbo_T", "dbo_U"]))
+    yield from (
+        DATABASE,
+        POLL,
+        LSN_AT_TIME,
+        CATALOG,
+        CDC_OFFSETS,
+        TABLE_EXISTS,
+        AGENT_STATUS,
+        SESSION,
+        probe(["dbo_T", "dbo_U"]),
+    )
     for floor in (Floor(b""), Floor(b"", 1), Floor(b"", 1, b"", UPDATE_BEFORE)):
         yield page("dbo_T", ["[Id]"], floor, b"", (1, 2), 1)[0]

@@ -15,14 +15,17 @@ from dstream_mssql_cdc.state import Database, ReaderState, Table, stored_positio
 
 
 class Clock(Protocol):
-    """Looks up LSNs in the server's log."""
+    """Looks up LSNs in the server."""
 
     def max_lsn(self) -> bytes | None: ...
     def lsn_at(self, time: str) -> bytes | None: ...
+    def cdc_offsets(self) -> Sequence[tuple[str, bytes | None]] | None: ...
 
 
 def first_state(start: Start, guid: str, captured: Sequence[CapturedTable], clock: Clock) -> ReaderState:
     """The initial state without a checkpoint. Raises ConfigError, RefusedError."""
+    if start.kind == "cdc_offsets":
+        return _after_the_original(guid, captured, clock)
     position = _first_position(start, captured, clock)
     return ReaderState(Database(guid), stored_position(position), None, observe({}, captured, position))
 
@@ -82,6 +85,48 @@ def _first_position(start: Start, captured: Sequence[CapturedTable], clock: Cloc
             config_path="start_from",
         )
     return Position.before(start.lsn)
+
+
+def _after_the_original(guid: str, captured: Sequence[CapturedTable], clock: Clock) -> ReaderState:
+    """The state that continues each table where the original DStream left it.
+
+    The original reads tables of dbo only. It stores one LSN per table, which may be in the middle of a transaction, so
+    each table starts with the whole transaction at its LSN; a table without an LSN starts with its oldest change. The
+    stream detects changes that cleanup has removed since then (`on_gap`).
+    """
+    offsets = clock.cdc_offsets()
+    if offsets is None:
+        raise _no_offsets("this database has no table dbo.cdc_offsets")
+    lsns = {f"dbo.{name}".casefold(): lsn or ZERO_LSN for name, lsn in offsets}
+    if not any(table.name.casefold() in lsns for table in captured):
+        raise _no_offsets("dbo.cdc_offsets has no row for any of the tables to read")
+    max_lsn = clock.max_lsn() or ZERO_LSN
+    begins: list[bytes] = []
+    tables: dict[str, Table] = {}
+    for table in captured:
+        lsn = lsns.get(table.name.casefold(), ZERO_LSN)
+        if lsn > max_lsn:
+            raise _no_offsets(
+                f"the LSN of {table.name}, {lsn.hex()}, is later than the last captured LSN, {max_lsn.hex()}"
+            )
+        for name, found in observe({}, [table], Position.before(lsn)).items():
+            first, *later = found.instances
+            if lsn != ZERO_LSN:
+                first = msgspec.structs.replace(first, from_=lsn.hex())
+            tables[name] = Table(found.object_id, (first, *later))
+            begins.append(bytes.fromhex(first.from_))
+    position = Position.before(min(begins, default=max_lsn))
+    return ReaderState(Database(guid), stored_position(position), None, tables)
+
+
+def _no_offsets(what: str) -> ConfigError:
+    return ConfigError(
+        "mssql.cdc_offsets",
+        f"cannot start from cdc_offsets: {what}",
+        hint="Check that this is the database that the original DStream read; otherwise use start_from = "
+        '"earliest", "latest", an LSN or a time.',
+        config_path="start_from",
+    )
 
 
 def _is_same(table: Table, marks: Mapping[str, Watermark]) -> bool:

@@ -175,6 +175,29 @@ def test_reading_can_start_from_an_lsn_or_a_time(database: SourceDatabase) -> No
     assert read(database.config("Persons", start_from="2200-01-01")).lines == []
 
 
+def test_reading_continues_where_the_original_stopped(database: SourceDatabase) -> None:
+    for name in ("dbo.A", "dbo.B", "dbo.Quiet"):
+        persons(database, name)
+    for number in range(1, 4):
+        database.run("INSERT INTO dbo.A VALUES (?, N'a'); INSERT INTO dbo.B VALUES (?, N'b')", number, number)
+    database.run("CREATE TABLE cdc_offsets (table_name nvarchar(255) PRIMARY KEY, last_lsn varbinary(10))")
+    lsns = {
+        name: [row[0] for row in database.rows(f"SELECT [__$start_lsn] FROM cdc.dbo_{name}_CT ORDER BY 1")]
+        for name in "AB"
+    }
+    database.run("INSERT INTO cdc_offsets VALUES (N'A', ?), (N'B', ?)", lsns["A"][2], lsns["B"][0])
+    reading = read(database.config("A", "B", "Quiet", start_from="cdc_offsets"))
+    found = [(event["metadata"]["TableName"], event["data"]["Id"]) for event in reading.events]
+    assert found == [("dbo.B", 1), ("dbo.B", 2), ("dbo.A", 3), ("dbo.B", 3)]
+    database.run(
+        "DECLARE @to binary(10) = sys.fn_cdc_get_max_lsn(); "
+        "EXEC sys.sp_cdc_cleanup_change_table @capture_instance = N'dbo_B', @low_water_mark = @to"
+    )
+    with pytest.raises(DStreamError) as caught:
+        read(database.config("A", "B", "Quiet", start_from="cdc_offsets"))
+    assert (caught.value.code, lsns["B"][0].hex() in caught.value.message) == ("mssql.gap", True)
+
+
 def test_operations_and_before_images_select_what_is_read(database: SourceDatabase) -> None:
     persons(database)
     with database.transaction():

@@ -26,6 +26,7 @@ def captured(name: str, start: int, created: str = "2024-01-01") -> CapturedTabl
 class Log:
     end: int | None = 500
     at_time: int | None = None
+    offsets: list[tuple[str, bytes | None]] | None = None
 
     def max_lsn(self) -> bytes | None:
         return None if self.end is None else lsn(self.end)
@@ -33,6 +34,9 @@ class Log:
     def lsn_at(self, time: str) -> bytes | None:
         assert time == "2024-02-29T10:00:00"
         return None if self.at_time is None else lsn(self.at_time)
+
+    def cdc_offsets(self) -> list[tuple[str, bytes | None]] | None:
+        return self.offsets
 
 
 def started(text: str, log: Log, *tables: CapturedTable) -> Position:
@@ -73,6 +77,39 @@ def test_an_lsn_outside_the_captured_range_is_refused(number: int, kind: type[DS
 def test_a_start_time_is_the_first_transaction_committed_then_or_later() -> None:
     assert started("2024-02-29 10:00:00", Log(at_time=300)).next_lsn == lsn(300)
     assert started("2024-02-29 10:00:00", Log(at_time=None)) == Position.end_of(lsn(500))
+
+
+def taken_over(*offsets: tuple[str, bytes | None]) -> ReaderState:
+    tables = [captured("a", 100), captured("b", 70), captured("c", 80)]
+    return first_state(parse_start("cdc_offsets"), "guid", tables, Log(offsets=list(offsets)))
+
+
+def test_each_table_continues_with_the_transaction_at_its_cdc_offset() -> None:
+    first = taken_over(("A", lsn(300)), ("b", lsn(200)), ("other", lsn(1)))
+    begins = {name: table.instances[0].from_ for name, table in first.tables.items()}
+    assert begins == {"dbo.a": lsn(300).hex(), "dbo.b": lsn(200).hex(), "dbo.c": lsn(80).hex()}
+    assert first.position.next_lsn == lsn(80)
+
+
+def test_a_cdc_offset_older_than_the_change_table_stays_so_that_the_gap_is_found() -> None:
+    first = taken_over(("a", lsn(60)), ("b", lsn(200)), ("c", None))
+    assert (first.position.next_lsn, first.tables["dbo.a"].instances[0].from_) == (lsn(60), lsn(60).hex())
+
+
+@pytest.mark.parametrize(
+    ("offsets", "reason"),
+    [
+        (None, "no table dbo.cdc_offsets"),
+        ([("other", lsn(1))], "no row"),
+        ([("a", lsn(501))], "later than the last captured LSN"),
+    ],
+)
+def test_cdc_offsets_of_another_database_are_refused(
+    offsets: list[tuple[str, bytes | None]] | None, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason) as caught:
+        first_state(parse_start("cdc_offsets"), "guid", [captured("a", 100)], Log(offsets=offsets))
+    assert caught.value.code == "mssql.cdc_offsets"
 
 
 def state() -> ReaderState:
