@@ -35,13 +35,20 @@ class TableName:
 
 
 def catalog_of(
-    tables: Iterable[Sequence[Any]], columns: Iterable[Sequence[Any]], keys: Iterable[Sequence[Any]]
+    tables: Iterable[Sequence[Any]],
+    columns: Iterable[Sequence[Any]],
+    details: Iterable[Sequence[Any]],
+    keys: Iterable[Sequence[Any]],
 ) -> Catalog:
-    """Build the catalog from the three results of sql.CATALOG."""
+    """Build the catalog from the results of sql.CATALOG."""
+    stored = {(object_id, name): detail for object_id, name, *detail in details}
     columns_of: dict[int, list[Column]] = {}
-    for object_id, name, captured_type, base_type, ordinal, is_computed, length, scale in columns:
+    for object_id, name, captured_type, ordinal, is_computed in columns:
         if is_computed:
             continue  # "cdc.<capture_instance>_CT": computed columns are NULL in every change row.
+        if (object_id, name) not in stored:
+            continue  # The login has no permission on this change table, so it is in `unreadable`.
+        base_type, length, scale = stored[object_id, name]
         kind = captured_type if captured_type in _OWN_TYPES or base_type is None else base_type
         columns_of.setdefault(object_id, []).append(Column(name, kind, ordinal, length, scale))
     key_of: dict[int, list[str]] = {}

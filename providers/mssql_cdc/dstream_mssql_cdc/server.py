@@ -93,7 +93,7 @@ class SqlServer:
 
     def catalog(self) -> Catalog:
         with self._results(sql.CATALOG) as results:
-            return catalog_of(results.rows(), results.next_rows(), results.next_rows())
+            return catalog_of(results.rows(), *(results.next_rows() for _ in range(3)))
 
     def captured(self) -> list[CapturedTable]:
         """The requested tables that are captured now. The stream detects those that no longer are."""

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 
 from dstream_mssql_cdc.position import NO_COMMAND_ID, UPDATE_BEFORE, Floor
 
-# sys.databases: is_cdc_enabled, service_broker_guid. Any login can read it for the current database.
+# sys.databases: is_cdc_enabled, service_broker_guid. Any login can read it for the current database. "DB_ID", Remarks:
+# in Azure SQL Database, DB_ID() may differ from database_id.
 DATABASE = """\
 SELECT d.name, d.is_cdc_enabled, CONVERT(varchar(36), d.service_broker_guid)
-FROM sys.databases AS d WHERE d.database_id = DB_ID();"""
+FROM sys.databases AS d WHERE d.name = DB_NAME();"""
 
 # "cdc.change_tables": start_lsn is the low watermark. Queried after every read, in the same batch.
 WATERMARKS = """\
@@ -33,9 +34,10 @@ WHERE start_lsn >= CONVERT(binary(10), ?) ORDER BY start_lsn;
 # "sys.fn_cdc_map_time_to_lsn": the first LSN whose transaction ended at the time or later; NULL when there is none.
 LSN_AT_TIME = "SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal', CONVERT(datetime, ?, 126));"
 
-# "cdc.change_tables", "cdc.captured_columns" (object_id is the change table's), "cdc.index_columns". Lengths and
-# scales are those of the change table's own columns. HAS_PERMS_BY_NAME detects a missing grant before a read fails
-# with 229.
+# "cdc.change_tables", "cdc.captured_columns" (object_id is the change table's), "cdc.index_columns". sys.columns has
+# the change tables' own columns, because their lengths and scales count. Names are not compared here: the collations of
+# the database and its catalog can differ (error 468; "Contained database collations"). HAS_PERMS_BY_NAME detects a
+# missing grant before a read fails with 229.
 CATALOG = """\
 SELECT s.name, t.name, t.object_id, ct.capture_instance, ct.object_id, ct.start_lsn, ct.create_date,
        HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT'), N'OBJECT', N'SELECT')
@@ -43,11 +45,10 @@ FROM cdc.change_tables AS ct
 JOIN sys.tables AS t ON t.object_id = ct.source_object_id
 JOIN sys.schemas AS s ON s.schema_id = t.schema_id
 ORDER BY s.name, t.name, ct.object_id;
-SELECT cc.object_id, cc.column_name, cc.column_type, TYPE_NAME(c.system_type_id), cc.column_ordinal, cc.is_computed,
-       c.max_length, c.scale
-FROM cdc.captured_columns AS cc
-JOIN sys.columns AS c ON c.object_id = cc.object_id AND c.name = cc.column_name
-ORDER BY cc.object_id, cc.column_ordinal;
+SELECT object_id, column_name, column_type, column_ordinal, is_computed FROM cdc.captured_columns
+ORDER BY object_id, column_ordinal;
+SELECT c.object_id, c.name, TYPE_NAME(c.system_type_id), c.max_length, c.scale FROM sys.columns AS c
+JOIN cdc.change_tables AS ct ON ct.object_id = c.object_id;
 SELECT object_id, column_name FROM cdc.index_columns ORDER BY object_id, index_ordinal;"""
 
 # The original DStream's checkpoints: mssql/monitor/checkpoint_manager.go of katasec/dstream-ingester-mssql.

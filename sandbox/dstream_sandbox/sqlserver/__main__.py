@@ -17,6 +17,8 @@ from pathlib import Path
 
 import click
 
+from dstream_sandbox.sqlserver.engine.platforms import PLATFORMS, SQL_SERVER
+
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -28,6 +30,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 @click.option("--cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="PEM file.")
 @click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="PEM file.")
 @click.option("--capture-delay", type=float, default=0.0, help="Delay in seconds between COMMIT and the change tables.")
+@click.option("--platform", type=click.Choice(sorted(PLATFORMS)), default=SQL_SERVER.name, help="What to behave like.")
 @click.option("--replay-reads", is_flag=True, help="For benchmarks: run each SELECT once, then replay its bytes.")
 def main(
     data: Path,
@@ -37,6 +40,7 @@ def main(
     cert: Path,
     key: Path,
     capture_delay: float,
+    platform: str,
     replay_reads: bool,
 ) -> None:
     """Serve SQL Server clients on 127.0.0.1 until SIGTERM or SIGINT."""
@@ -49,7 +53,9 @@ def main(
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    engine = open_engine(data, user=user, password=password, capture_delay_s=capture_delay)
+    engine = open_engine(
+        data, user=user, password=password, capture_delay_s=capture_delay, platform=PLATFORMS[platform]
+    )
     try:
         server = SqlServer(engine, certificate=cert, key=key, port=port, replay_reads=replay_reads)
         ready = {"ready": True, "port": server.port, "pid": os.getpid()}

@@ -28,6 +28,16 @@ def own_server(tmp_path: Path) -> Iterator[SourceServer]:
 
 
 @pytest.fixture
+def azure(tmp_path: Path) -> Iterator[SourceDatabase]:
+    """A database of a server that behaves like Azure SQL Database."""
+    started = SourceServer(tmp_path, "--platform", "azure-sql-database").start()
+    made = make_database(started, "Source")
+    yield made
+    made.close()
+    started.stop()
+
+
+@pytest.fixture
 def make(server: SourceServer) -> Iterator[Callable[..., SourceDatabase]]:
     made: list[SourceDatabase] = []
 

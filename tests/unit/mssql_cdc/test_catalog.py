@@ -26,14 +26,23 @@ def catalog() -> Catalog:
         ("sales", "Order.Notes", 7, "notes", 70, None, CREATED, 1),
     ]
     columns = [
-        (50, "Id", "int", "int", 1, False, 4, 0),
-        (50, "Total", "decimal", "decimal", 2, False, 9, 2),
-        (50, "Twice", "decimal", "decimal", 3, True, 9, 2),
-        (50, "Version", "timestamp", "binary", 4, False, 8, 0),
-        (50, "Phone", "PhoneNumber", "nvarchar", 5, False, 40, 0),
-        (50, "Place", "geography", None, 6, False, -1, 0),
+        (50, "Id", "int", 1, False),
+        (50, "Total", "decimal", 2, False),
+        (50, "Twice", "decimal", 3, True),
+        (50, "Version", "timestamp", 4, False),
+        (50, "Phone", "PhoneNumber", 5, False),
+        (50, "Place", "geography", 6, False),
     ]
-    return catalog_of(tables, columns, [(50, "Id")])
+    details = [
+        (50, "__$start_lsn", "binary", 10, 0),
+        (50, "Id", "int", 4, 0),
+        (50, "Total", "decimal", 9, 2),
+        (50, "Twice", "decimal", 9, 2),
+        (50, "Version", "binary", 8, 0),
+        (50, "Phone", "nvarchar", 40, 0),
+        (50, "Place", None, -1, 0),
+    ]
+    return catalog_of(tables, columns, details, [(50, "Id")])
 
 
 def test_columns_have_base_types_and_computed_columns_are_omitted() -> None:

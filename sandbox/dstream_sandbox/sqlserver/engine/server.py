@@ -17,6 +17,7 @@ from dstream_sandbox.sqlserver.engine.cdc.capture_job import CaptureJob
 from dstream_sandbox.sqlserver.engine.cdc.catalog import refilter, reload
 from dstream_sandbox.sqlserver.engine.database import Database
 from dstream_sandbox.sqlserver.engine.plans import PlanCache, TextCache
+from dstream_sandbox.sqlserver.engine.platforms import Platform
 from dstream_sandbox.sqlserver.engine.session import SqlSession
 from dstream_sandbox.sqlserver.engine.storage.locks import LockManager
 from dstream_sandbox.sqlserver.engine.types.rounding import to_datetime
@@ -36,8 +37,9 @@ def login_failed(user: str) -> SqlError:
 class SqlEngine:
     """Implements the `Engine` protocol. `data` holds one file per database; `server.json` lists them and the logins."""
 
-    def __init__(self, data: Path, user: str, password: str, capture_delay_s: float) -> None:
+    def __init__(self, data: Path, user: str, password: str, capture_delay_s: float, platform: Platform) -> None:
         self._data = data
+        self.platform = platform
         data.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._databases: dict[str, Database] = {}

@@ -77,6 +77,7 @@ class SqlSession(SessionTransactions):
         self.started = clock.now_ticks()
         self.home = self._login_database = database
         self.database = database.name
+        self.catalog_collation = engine.platform.catalog_collation
         self._connections: dict[str, tuple[sqlite3.Connection, ErrorBox]] = {}
         self.connection, self._box = self._connect(database)
         self.settings = Settings()

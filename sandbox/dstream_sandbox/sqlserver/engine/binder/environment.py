@@ -31,6 +31,8 @@ class Environment(Protocol):
 
     database: str
     """The current database's name."""
+    catalog_collation: str
+    """The collation of names in system views."""
     undeclared_allowed: bool
     """For describe_parameters: an unknown variable is a parameter whose type is to be deduced."""
 

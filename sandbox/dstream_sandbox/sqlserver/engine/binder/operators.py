@@ -267,6 +267,7 @@ def comparison(operator: str, left: Ex, right: Ex) -> str:
                 else f"Invalid operator for data type. Operator equals {operator}, type equals {type_.name}.",
             )
     if left_type.name in names.CHARACTER and right_type.name in names.CHARACTER:
+        _require_one_collation(operator, left, right)
         return f"({left.sql}{operator}{right.sql} COLLATE {text_collation(left, right)})"
     type_ = common_type(left_type, right_type)
     if type_.name == "sql_variant":
@@ -277,6 +278,24 @@ def comparison(operator: str, left: Ex, right: Ex) -> str:
     if type_.name == "datetimeoffset":
         return f"(substr({cast_sql(left, type_)},1,8){operator}substr({cast_sql(right, type_)},1,8))"
     return f"({cast_sql(left, type_)}{operator}{cast_sql(right, type_)})"
+
+
+_OPERATIONS = {
+    "=": "equal to", "<>": "not equal to", "<": "less than", "<=": "less than or equal to", ">": "greater than",
+    ">=": "greater than or equal to",
+}  # fmt: skip
+
+
+def _require_one_collation(operator: str, left: Ex, right: Ex) -> None:
+    """Raise 468 for two columns with different collations, unless COLLATE decides (Microsoft Learn, "Collation
+    precedence"). Only a column has a name."""
+    kinds = [ex.type.collation for ex in (left, right) if ex.name and ex.type is not None and ex.type.collation]
+    if len(set(kinds)) == 2 and not left.collation and not right.collation:
+        raise SqlError(
+            468,
+            f'Cannot resolve the collation conflict between "{kinds[0]}" and "{kinds[1]}" in the '
+            f"{_OPERATIONS.get(operator, operator)} operation.",
+        )
 
 
 def text_collation(left: Ex, right: Ex | None = None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dstream_sandbox.sqlserver.engine.binder.casts import cast_sql
 from dstream_sandbox.sqlserver.engine.binder.environment import SystemView
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f2
@@ -143,7 +145,11 @@ class SourceBinder(FunctionBinder):
         name = self.next_alias()
         self.gathered.views[view.name] = view
         qualifiers = (alias.lower(),) if alias else tuple(view.name.lower().split("."))
-        columns = tuple((c, Ex(f"{name}.k{i}", t, name=c)) for i, (c, t) in enumerate(view.columns))
+        collation = self.environment.catalog_collation
+        types = [replace(t, collation=collation) if t.collation else t for _, t in view.columns]
+        columns = tuple(
+            (c, Ex(f"{name}.k{i}", t, name=c)) for i, ((c, _), t) in enumerate(zip(view.columns, types, strict=True))
+        )
         self.scope.sources.append(BoundSource(qualifiers, columns, name))
         return f"{view.stored_name} AS {name}"
 

@@ -41,7 +41,8 @@ def databases(session: SqlSession) -> Iterator[Row]:
         snapshot = (1, "ON") if options.allow_snapshot_isolation else (0, "OFF")
         recovery = {"FULL": 1, "BULK_LOGGED": 2, "SIMPLE": 3}.get(options.recovery_model, 1)
         yield (
-            database.name, database.database_id, None, b"\x01", options.created, options.compatibility_level,
+            database.name, database.database_id + session.engine.platform.database_id_offset, None, b"\x01",
+            options.created, options.compatibility_level,
             names.DEFAULT_COLLATION, 0,
             "MULTI_USER", 0, 0, 0, 0, "ONLINE", 0, *snapshot, int(options.read_committed_snapshot), recovery,
             options.recovery_model, 1,
