@@ -84,7 +84,7 @@ def test_all_invalid_settings_are_reported_with_their_lines(plain: Callable[[str
         "dstream.hcl:13:15": '"queue" must be text, not a list.',
         "dstream.hcl:15:24": '"batch.max_messages" must be at most 4,500.',
         "dstream.hcl:21:3": 'the setting "db_connection_string" is missing. '
-        'ODBC string, "server=...;user id=...;password=...;database=..." or sqlserver:// URL',
+        "ODBC, ADO.NET or JDBC connection string, or sqlserver:// URL",
         "dstream.hcl:24:32": '"tables[1]" must be text, not an object.',
         "dstream.hcl:26:26": 'unknown setting "inclde". Did you mean "include"?',
         "dstream.hcl:33:16": '"format" must be "count" or "json". Did you mean "json"?',

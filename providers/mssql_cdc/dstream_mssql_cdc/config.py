@@ -37,7 +37,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     db_connection_string: Annotated[
         Secret[str],
-        Meta(description='ODBC string, "server=...;user id=...;password=...;database=..." or sqlserver:// URL'),
+        Meta(description="ODBC, ADO.NET or JDBC connection string, or sqlserver:// URL"),
     ]
     tables: Annotated[
         list[TablePattern],

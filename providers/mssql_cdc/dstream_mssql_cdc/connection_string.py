@@ -1,17 +1,20 @@
-"""Parses connection settings in any of three common forms. Pure.
+"""Parses connection settings in any of the common forms, such as those in the Azure portal. Pure.
 
 - ODBC: `Server=tcp:db.example.com,1433;Database=Sales;UID=reader;PWD={p;w};Encrypt=yes`
 - the original DStream's (ADO, go-mssqldb):
   `server=db;port=1433;user id=reader;password=pw;database=Sales;encrypt=disable`
 - URL: `sqlserver://reader:p%40w@db:1433/INSTANCE?database=Sales&encrypt=true`
+- JDBC: `jdbc:sqlserver://db:1433;database=Sales;user=reader;password=pw;encrypt=true`
 
 Sources: Microsoft "DSN and Connection String Keywords and Attributes" (ODBC driver), "SqlConnection.ConnectionString"
-(ADO.NET), and go-mssqldb's README, "Connection Parameters and DSN".
+(ADO.NET), "Building the connection URL" and "Setting the connection properties" (JDBC), and go-mssqldb's README,
+"Connection Parameters and DSN".
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -44,37 +47,77 @@ class ConnectionSettings:
 def parse_connection_string(text: str) -> ConnectionSettings:
     """Parse any of the forms. Raises ConfigError `mssql.connection_string`; its message never contains a value."""
     text = text.strip().removeprefix("odbc:")
-    pairs = _url_pairs(text) if text.lower().startswith("sqlserver://") else _keyword_pairs(text)
+    if _CODE.search(text):
+        raise _bad("db_connection_string contains program code", 'Copy the string in the portal\'s "ODBC" tab instead.')
     found: dict[str, str] = {}
-    for name, value in pairs:
-        found[_keyword(name)] = value
+    for name, value in _pairs(text):
+        keyword = _keyword(name)
+        if keyword:
+            found[keyword] = value
     return _settings(found)
 
 
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    scheme = text.lower().partition("//")[0]
+    if scheme == "jdbc:sqlserver:":
+        return _jdbc_pairs(text[len("jdbc:sqlserver://") :])
+    return _url_pairs(text) if scheme == "sqlserver:" else _keyword_pairs(text)
+
+
+_CODE = re.compile(r"^//|^sqlsrv:|<\?php|new PDO\(|sqlsrv_connect|fmt\.Sprintf|\"\s*=>\s*\"")
+"""What the portal shows for PHP and Go: code that builds a string."""
+
 _KEYWORDS = {
-    "server": "SERVER", "data source": "SERVER", "address": "SERVER", "addr": "SERVER", "network address": "SERVER",
-    "port": "port",
-    "database": "DATABASE", "initial catalog": "DATABASE",
-    "uid": "UID", "user id": "UID", "user": "UID", "username": "UID",
+    "server": "SERVER", "servername": "SERVER", "datasource": "SERVER", "address": "SERVER", "addr": "SERVER",
+    "networkaddress": "SERVER",
+    "port": "port", "portnumber": "port",
+    "database": "DATABASE", "databasename": "DATABASE", "initialcatalog": "DATABASE",
+    "uid": "UID", "userid": "UID", "user": "UID", "username": "UID",
     "pwd": "PWD", "password": "PWD",
     "encrypt": "Encrypt",
-    "trustservercertificate": "TrustServerCertificate", "trust server certificate": "TrustServerCertificate",
-    "hostnameincertificate": "HostnameInCertificate", "host name in certificate": "HostnameInCertificate",
+    "trustservercertificate": "TrustServerCertificate",
+    "hostnameincertificate": "HostnameInCertificate",
     "servercertificate": "ServerCertificate", "certificate": "ServerCertificate",
     "authentication": "Authentication", "fedauth": "Authentication",
-    "trusted_connection": "Trusted_Connection", "integrated security": "Trusted_Connection",
-    "applicationintent": "ApplicationIntent", "application intent": "ApplicationIntent",
-    "app": "APP", "app name": "APP", "application name": "APP",
-    "wsid": "WSID", "workstation id": "WSID",
+    "trusted_connection": "Trusted_Connection", "integratedsecurity": "Trusted_Connection",
+    "applicationintent": "ApplicationIntent",
+    "app": "APP", "appname": "APP", "applicationname": "APP",
+    "wsid": "WSID", "workstationid": "WSID",
     "multisubnetfailover": "MultiSubnetFailover",
+    "failover_partner": "Failover_Partner", "failoverpartner": "Failover_Partner",
     "connectretrycount": "ConnectRetryCount", "connectretryinterval": "ConnectRetryInterval",
     "ipaddresspreference": "IpAddressPreference",
     "keepalive": "KeepAlive", "keepaliveinterval": "KeepAliveInterval",
-    "packet size": "PacketSize", "packetsize": "PacketSize",
+    "packetsize": "PacketSize",
     "serverspn": "ServerSPN", "clientcertificate": "ClientCertificate", "clientkey": "ClientKey",
-    "driver": "DRIVER", "dsn": "DSN", "language": "LANGUAGE",
-    "connection timeout": "timeout", "connect timeout": "timeout", "dial timeout": "timeout", "timeout": "timeout",
+    "driver": "DRIVER", "dsn": "DSN", "language": "LANGUAGE", "currentlanguage": "LANGUAGE",
+    "connectiontimeout": "timeout", "connecttimeout": "timeout", "dialtimeout": "timeout", "timeout": "timeout",
+    "logintimeout": "timeout",
 }  # fmt: skip
+"""Names in lower case, without spaces."""
+
+_IGNORED = frozenset([
+    "persistsecurityinfo", "multipleactiveresultsets", "mars_connection", "pooling", "minpoolsize", "maxpoolsize",
+    "loadbalancetimeout", "connectionlifetime", "poolblockingperiod", "enlist", "replication", "typesystemversion",
+    "asynchronousprocessing", "async", "transactionbinding", "transparentnetworkipresolution", "commandtimeout",
+    "columnencryption", "columnencryptionsetting", "enclaveattestationurl", "attestationprotocol", "regional",
+    "sendstringparametersasunicode", "selectmethod", "responsebuffering", "lastupdatecount", "querytimeout",
+    "sockettimeout", "cancelquerytimeout", "log",
+])  # fmt: skip
+"""Keywords of ADO.NET, JDBC, ODBC and go-mssqldb for features that the provider does not use, such as pools."""
+
+_AUTHENTICATIONS = {
+    "sqlpassword": "SqlPassword",
+    "activedirectorypassword": "ActiveDirectoryPassword",
+    "activedirectoryintegrated": "ActiveDirectoryIntegrated",
+    "activedirectoryserviceprincipal": "ActiveDirectoryServicePrincipal",
+    "activedirectorymanagedidentity": "ActiveDirectoryMsi",
+    "activedirectorymsi": "ActiveDirectoryMsi",
+}
+"""ODBC's spelling of each value of ADO.NET and JDBC, in lower case without spaces ("Using Microsoft Entra ID with the
+ODBC Driver"; "Connect to Azure SQL with Microsoft Entra authentication and SqlClient")."""
+
+_PLACEHOLDER = re.compile(r"your_[a-z_@]+", re.IGNORECASE)
 
 _ENCRYPT = {
     "disable": "no", "false": "no", "no": "no", "optional": "no", "0": "no",
@@ -86,10 +129,12 @@ _BOOLEANS = ("TrustServerCertificate", "Trusted_Connection", "MultiSubnetFailove
 
 
 def _keyword(name: str) -> str:
-    known = _KEYWORDS.get(name.strip().lower())
-    if known:
+    """ODBC's keyword; empty for one that is ignored."""
+    plain = name.replace(" ", "").strip().lower()
+    known = "" if plain in _IGNORED else _KEYWORDS.get(plain)
+    if known is not None:
         return known
-    close = difflib.get_close_matches(name.strip().lower(), _KEYWORDS, n=1)
+    close = difflib.get_close_matches(plain, _KEYWORDS, n=1)
     raise _bad(f'unknown connection string keyword "{name.strip()}"', f'Did you mean "{close[0]}"?' if close else "")
 
 
@@ -102,6 +147,14 @@ def _settings(found: dict[str, str]) -> ConnectionSettings:
         raise _bad("the connection string has no server", 'Add "server=HOST,1433".')
     if not found.get("DATABASE"):
         raise _bad("the connection string has no database", 'Add "database=NAME".')
+    for keyword in ("UID", "PWD"):
+        if _PLACEHOLDER.fullmatch(found.get(keyword, "")):
+            raise _bad(f"{keyword} in the connection string is still a placeholder", "Replace it with the real value.")
+    if found.get("HostnameInCertificate", "").startswith("*"):
+        # A pattern in JDBC only. Without the keyword, the driver checks the certificate against the server's name.
+        del found["HostnameInCertificate"]
+    if "Authentication" in found:
+        found["Authentication"] = _authentication(found["Authentication"])
     if port:
         found["SERVER"] = f"{found['SERVER']},{port}"
     for keyword, forms in [("Encrypt", _ENCRYPT), *((name, _BOOLEAN) for name in _BOOLEANS)]:
@@ -115,6 +168,30 @@ def _one_of(keyword: str, value: str, forms: dict[str, str]) -> str:
     if known is None:
         raise _bad(f"{keyword} in the connection string must be one of {', '.join(forms)}")
     return known
+
+
+def _authentication(value: str) -> str:
+    known = _AUTHENTICATIONS.get(value.replace(" ", "").lower())
+    if known is None:
+        raise _bad(
+            "the ODBC driver does not support this value of Authentication",
+            "Use ActiveDirectoryMsi (managed identity; UID=CLIENT_ID if it is user-assigned), "
+            "ActiveDirectoryServicePrincipal (UID=CLIENT_ID;PWD=CLIENT_SECRET), ActiveDirectoryPassword, "
+            "ActiveDirectoryIntegrated or SqlPassword.",
+        )
+    return known
+
+
+def _jdbc_pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Parse `HOST\\INSTANCE:PORT;key=value;..`; every part is optional."""
+    address, _, properties = text.partition(";")
+    match = re.fullmatch(r"(.*?)/?(?::(\d+))?/?", address.strip(), re.DOTALL)
+    assert match is not None
+    if match[1]:
+        yield "server", match[1]
+    if match[2]:
+        yield "port", match[2]
+    yield from _keyword_pairs(properties)
 
 
 def _url_pairs(text: str) -> Iterator[tuple[str, str]]:

@@ -142,6 +142,14 @@ def _unknown_database(message: str, login: str, database: str, *, connected: boo
 
 def _not_connected(state: str, message: str, server: str, driver: str) -> DStreamError:
     lowered = message.lower()
+    if "connection string attribute" in lowered or state in ("FA001", "FA003"):
+        # "Using Microsoft Entra ID with the ODBC Driver": FA001 and FA003 reject combinations with Authentication.
+        return ConfigError(
+            "mssql.connection_string",
+            f"the ODBC driver rejects the connection string: {message}",
+            hint="Change the keyword in db_connection_string.",
+            config_path=CONFIG_PATH,
+        )
     if "certificate" in lowered or "ssl provider" in lowered or "encryption not supported" in lowered:
         return ConfigError(
             "mssql.tls",

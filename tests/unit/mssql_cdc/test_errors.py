@@ -9,6 +9,7 @@ from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault
 _DRIVER = "[Microsoft][ODBC Driver 18 for SQL Server]"
 _LOGIN = f"[28000] {_DRIVER}[SQL Server]Login failed for user 'r'. (18456) (SQLDriverConnect)"
 _DATABASE = f'{_DRIVER}[SQL Server]Cannot open database "X" requested by the login. The login failed. (4060)'
+_ATTRIBUTE = "Invalid value specified for connection string attribute 'TrustServerCertificate' (0)"
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,8 @@ _DATABASE = f'{_DRIVER}[SQL Server]Cannot open database "X" requested by the log
         ("HYT00", f"[HYT00] {_DRIVER}Query timeout expired (0)", True, ReadInterrupted, "interrupted"),
         ("HYT00", f"[HYT00] {_DRIVER}Login timeout expired (0)", False, UnreachableError, "unreachable"),
         ("08001", f"[08001] {_DRIVER}SSL Provider: [certificate verify failed] (-1)", False, ConfigError, "tls"),
+        ("08001", f"[08001] {_DRIVER}{_ATTRIBUTE}", False, ConfigError, "connection_string"),
+        ("FA003", f"[FA003] {_DRIVER}[SQL Server]Both User and Password (0)", False, ConfigError, "connection_string"),
         ("01000", "[01000] [unixODBC][Driver Manager]Can't open lib 'x' (0)", False, ConfigError, "driver_missing"),
         ("42000", f"[42000] {_DRIVER}[SQL Server]SELECT was denied. (229)", True, AuthError, "no_grant"),
         (
