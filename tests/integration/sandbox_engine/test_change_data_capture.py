@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dstream_sandbox.sqlserver.engine import open_engine
+from dstream_sandbox.sqlserver.session import Engine
 from dstream_sandbox.sqlserver.values import SqlType
 
 from tests.integration.sandbox_engine.client import Client, connect
@@ -397,3 +398,48 @@ def test_merge_records_each_of_its_actions(tracked: Client) -> None:
     )
     assert tracked.rows("SELECT id, v FROM t ORDER BY id") == [(1, 10), (3, 30)]
     assert sorted(changes(tracked, "id, v")) == [(1, 2, 2), (2, 3, 30), (3, 1, 1), (4, 1, 10)]
+
+
+def test_a_restored_database_keeps_capture_and_writes_another_history(
+    open_client: Callable[[], Client], engine: Engine, database: str
+) -> None:
+    """Microsoft Learn, "Restoring or attaching a database enabled for change data capture"."""
+    client = open_client()
+    client.run("EXEC sys.sp_cdc_enable_db; CREATE TABLE t (id int PRIMARY KEY)")
+    enable(client, "t")
+    client.run("INSERT t VALUES (1)")
+    master = connect(engine, "master")
+    master.run(f"BACKUP DATABASE {database} TO DISK = N'{database}.bak'")
+    client.run("INSERT t VALUES (2)")
+    mapping = "SELECT TOP 1 start_lsn, tran_id FROM cdc.lsn_time_mapping ORDER BY start_lsn DESC"
+    lsn, tran = client.rows(mapping)[0]
+    restore = f"RESTORE DATABASE {database} FROM DISK = N'{database}.bak' WITH KEEP_CDC, REPLACE"
+    assert master.answer(restore).errors == [3101]
+    client.close()
+    master.run(restore)
+    client = open_client()
+    assert changes(client, "id") == [(2, 1)]
+    client.run("INSERT t VALUES (3)")
+    assert changes(client, "id") == [(2, 1), (2, 3)]
+    again, other = client.rows(mapping)[0]
+    assert again == lsn
+    assert other != tran
+    master.close()
+
+
+def test_a_new_broker_changes_only_the_guid(tracked: Client, database: str) -> None:
+    guid = "SELECT service_broker_guid FROM sys.databases WHERE name = DB_NAME()"
+    before = tracked.value(guid)
+    tracked.run(f"ALTER DATABASE {database} SET NEW_BROKER WITH ROLLBACK IMMEDIATE")
+    assert tracked.value(guid) != before
+
+
+def test_a_read_only_database_shows_it_and_refuses_changes(tracked: Client, database: str) -> None:
+    shown = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Updateability') AS nvarchar(20))"
+    tracked.run("CREATE TABLE t (id int PRIMARY KEY)")
+    assert tracked.value(shown) == "READ_WRITE"
+    tracked.run(f"ALTER DATABASE {database} SET READ_ONLY")
+    assert tracked.value(shown) == "READ_ONLY"
+    assert tracked.answer("INSERT t VALUES (1)").errors == [3906]
+    tracked.run(f"ALTER DATABASE {database} SET READ_WRITE")
+    tracked.run("INSERT t VALUES (1)")

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS identities (table_id INTEGER PRIMARY KEY, next INTEGE
 _FIRST_OBJECT_ID, _OBJECT_IDS, _OBJECT_ID_STEP = 245_575_913, 17_000_000, 16
 """Each database has its own range of object ids, so that an id alone identifies a session's changes and locks."""
 _RECENT_MAX = 200_000
+_FORK_TRANSACTIONS = 1 << 20
 
 
 class Database:
@@ -137,6 +138,11 @@ class Database:
         with self.commit_lock:
             self._next_transaction += 1
             return self._next_transaction - 1
+
+    def start_recovery_fork(self) -> None:
+        """After a RESTORE: LSNs repeat those written after the backup, transaction ids do not."""
+        with self.writing():
+            self._next_transaction += _FORK_TRANSACTIONS
 
     def create(self, connection: sqlite3.Connection, entry: Table | View | Procedure) -> None:
         """Add an object. For a table, also create its SQLite table and indexes."""

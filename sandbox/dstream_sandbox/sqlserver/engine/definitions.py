@@ -1,4 +1,4 @@
-"""CREATE, ALTER and DROP of tables, indexes, schemas, views, procedures and databases.
+"""CREATE, ALTER and DROP of tables, indexes, schemas, views and procedures.
 
 A definition takes effect immediately for all sessions. Inside a transaction, a rollback undoes CREATE TABLE."""
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dstream_sandbox.sqlserver.engine import database_statements
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex
 from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.model import (
@@ -190,51 +191,6 @@ def create_schema(session: SqlSession, statement: st.CreateSchema) -> Iterator[E
     yield from ()
 
 
-def create_database(session: SqlSession, statement: st.CreateDatabase) -> Iterator[Event]:
-    rights.require_sysadmin(session, "CREATE DATABASE")
-    if session.engine.database(statement.name) is not None:
-        raise SqlError(1801, f"Database '{statement.name}' already exists. Choose a different database name.")
-    session.engine.create_database(statement.name)
-    yield from ()
-
-
-def alter_database(session: SqlSession, statement: st.AlterDatabase) -> Iterator[Event]:
-    database = session.home if statement.name is None else session.engine.database(statement.name)
-    if database is None:
-        raise SqlError(
-            5011,
-            f"User does not have permission to alter database '{statement.name}', the database does not "
-            "exist, or the database is not in a state that allows access checks.",
-        )
-    on = statement.value == "ON"
-    options = database.options
-    match statement.option:
-        case "ALLOW_SNAPSHOT_ISOLATION":
-            options.allow_snapshot_isolation = on
-        case "READ_COMMITTED_SNAPSHOT":
-            if not on:
-                raise unsupported("READ_COMMITTED_SNAPSHOT OFF: readers never wait for writers here")
-        case "RECOVERY":
-            options.recovery_model = statement.value
-        case "COMPATIBILITY_LEVEL":
-            options.compatibility_level = int(statement.value)
-        case (
-            "MULTI_USER"
-            | "AUTO_CLOSE"
-            | "AUTO_SHRINK"
-            | "PAGE_VERIFY"
-            | "QUERY_STORE"
-            | "ENABLE_BROKER"
-            | "TRUSTWORTHY"
-        ):
-            pass
-        case _:
-            raise unsupported(f"ALTER DATABASE SET {statement.option}")
-    with database.writing() as connection:
-        database.store_options(connection)
-    yield from ()
-
-
 def create_procedure(session: SqlSession, statement: st.CreateProcedure) -> Iterator[Event]:
     _create_module(session, statement, Procedure)
     yield from ()
@@ -361,13 +317,12 @@ LASTING = frozenset(
 )
 """Definitions that survive the rollback of their transaction; the rollback reports them."""
 HANDLERS: dict[type, Handler] = {
+    **database_statements.HANDLERS,
     st.CreateTable: create_table,
     st.AlterTable: alter_table,
     st.Drop: drop,
     st.CreateIndex: create_index,
     st.CreateSchema: create_schema,
-    st.CreateDatabase: create_database,
-    st.AlterDatabase: alter_database,
     st.CreateProcedure: create_procedure,
     st.CreateView: create_view,
     st.CreatePrincipal: create_principal,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
 import secrets
+import shutil
+import sqlite3
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -162,6 +165,34 @@ class SqlEngine:
             self._save()
             return database
 
+    def backup_database(self, name: str, device: str) -> None:
+        """Write a copy of the database's file to the server's folder `backups`."""
+        path = self._backup(device)
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        database = self._databases[name.lower()]
+        with database.commit_lock, contextlib.closing(sqlite3.connect(path)) as copy:
+            database.save_state(database.admin)
+            database.admin.backup(copy)
+
+    def restore_database(self, name: str, device: str) -> None:
+        """Replace the database by a backup of it: the log continues from the backup's last LSN."""
+        with self._lock:
+            database = self._databases[name.lower()]
+            if not self._backup(device).exists():
+                raise SqlError(3201, f"Cannot open backup device '{device}'. Operating system error 2.")
+            if any(s.home is database for s in self._sessions.values()):
+                raise SqlError(3101, "Exclusive access could not be obtained because the database is in use.")
+            self._close(database)
+            shutil.copyfile(self._backup(device), database.path)
+            restored = self._attach(database.name, database.database_id)
+            restored.version = database.version + 1  # plans compiled before are invalid
+            restored.start_recovery_fork()
+            self.capture.restore(restored)
+
+    def _backup(self, device: str) -> Path:
+        return self._data / "backups" / Path(device).name
+
     def drop_database(self, session: SqlSession, name: str) -> None:
         with self._lock:
             database = self._databases[name.lower()]
@@ -171,11 +202,15 @@ class SqlEngine:
                 raise SqlError(3702, f'Cannot drop database "{name}" because it is currently in use.')
             del self._databases[name.lower()]
             self._save()
-            for other in self._sessions.values():
-                other.forget_database(database)
-            database.close()
-            for path in (database.path, *(database.path.with_name(database.path.name + s) for s in ("-wal", "-shm"))):
-                path.unlink(missing_ok=True)
+            self._close(database)
+
+    def _close(self, database: Database) -> None:
+        """Close a database that no session is in, and delete its files."""
+        for other in self._sessions.values():
+            other.forget_database(database)
+        database.close()
+        for path in (database.path, *(database.path.with_name(database.path.name + s) for s in ("-wal", "-shm"))):
+            path.unlink(missing_ok=True)
 
     # Logins
 

@@ -280,6 +280,8 @@ class SqlSession(SessionTransactions):
     def overlay(self, transaction: Transaction, table: Table) -> Overlay:
         """Return the table's overlay, with its TEMP objects created."""
         self._bind(transaction)
+        if self.home.options.read_only and table.storage == "main":
+            raise SqlError(3906, f'Failed to update database "{self.home.name}" because the database is read-only.')
         overlay = transaction.overlay(table)
         key = (self.home.name, table.id, table.shape)
         if key not in self._overlays:
@@ -355,7 +357,10 @@ class SqlSession(SessionTransactions):
         return self.home.tables.values()
 
     def forget_database(self, database: Database) -> None:
-        """Close the connection to a database that is being dropped and is not this session's current one."""
+        """Close the connection to a database that is being dropped or restored and is not this session's current
+        one."""
+        self._overlays = {key for key in self._overlays if key[0] != database.name}
+        self._fresh_views = {key: value for key, value in self._fresh_views.items() if key[0] != database.name}
         found = self._connections.pop(database.name, None)
         if found is not None:
             found[0].close()

@@ -154,3 +154,4 @@ class DatabaseOptions:
     compatibility_level: int = 160
     recovery_model: str = "FULL"
     cdc_enabled: bool = False
+    read_only: bool = False

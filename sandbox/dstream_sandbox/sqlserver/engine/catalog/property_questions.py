@@ -70,7 +70,7 @@ def _database_property(session: SqlSession, database: str | None, name: str | No
     known: dict[str, tuple[object, Any]] = {
         "collation": (names.SYSNAME, names.DEFAULT_COLLATION),
         "status": (names.SYSNAME, "ONLINE"),
-        "updateability": (names.SYSNAME, "READ_WRITE"),
+        "updateability": (names.SYSNAME, "READ_ONLY" if found.options.read_only else "READ_WRITE"),
         "useraccess": (names.SYSNAME, "MULTI_USER"),
         "recovery": (names.SYSNAME, found.options.recovery_model),
         "version": (names.INT, 957),

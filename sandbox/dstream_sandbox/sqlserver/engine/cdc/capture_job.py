@@ -36,11 +36,13 @@ class CaptureJob:
 
     def start(self) -> None:
         for database in self._databases():
-            self._restore(database)
+            self.restore(database)
         self._thread.start()
 
-    def _restore(self, database: Database) -> None:
+    def restore(self, database: Database) -> None:
+        """Continue as the database's own record says, after a start or a RESTORE."""
         (running,) = database.admin.execute("SELECT count(*) = 0 FROM meta WHERE kind = 'capture_stopped'").fetchone()
+        self._stopped.discard(database.name)
         if not running:
             self._stopped.add(database.name)
         elif self.delay_s <= 0:

@@ -343,6 +343,8 @@ _DISPATCH = {
     "CREATE": BatchParser.create,
     "ALTER": BatchParser.alter,
     "DROP": BatchParser.drop,
+    "BACKUP": BatchParser.backup_or_restore,
+    "RESTORE": BatchParser.backup_or_restore,
     "GRANT": BatchParser.permission,
     "DENY": BatchParser.permission,
     "REVOKE": BatchParser.permission,

@@ -8,6 +8,7 @@ from dstream_sandbox.sqlserver.engine.syntax.changes import ChangeParser
 from dstream_sandbox.sqlserver.engine.syntax.statements import (
     AlterDatabase,
     AlterTable,
+    BackupDatabase,
     CheckDefinition,
     ColumnDefinition,
     CreateDatabase,
@@ -23,6 +24,7 @@ from dstream_sandbox.sqlserver.engine.syntax.statements import (
     ObjectName,
     Parameter,
     Permission,
+    RestoreDatabase,
     RoleMember,
     Statement,
     TableBody,
@@ -429,9 +431,22 @@ class DefinitionParser(ChangeParser):
         self.expect("SET")
         option = self.advance().text.upper()
         self.take("=")
-        value = self.advance().text.upper() if self.token.kind in ("id", "int") else ""
+        value = self.advance().text.upper() if self.token.kind in ("id", "int") and not self.at("WITH") else ""
+        if self.take("WITH", "ROLLBACK"):
+            self.advance()
         self._skip_rest()
         return AlterDatabase(name=name, option=option, value=value, line=line)
+
+    def backup_or_restore(self) -> Statement:
+        line, verb = self.token.line, self.advance().word
+        self.expect("DATABASE")
+        name = self.identifier()
+        self.expect("TO" if verb == "BACKUP" else "FROM")
+        self.expect("DISK", "=")
+        device = self.advance().text
+        self._skip_rest()
+        make = BackupDatabase if verb == "BACKUP" else RestoreDatabase
+        return make(name=name, device=device, line=line)
 
     def _create_principal(self, line: int) -> Statement:
         kind = self.advance().word
@@ -504,6 +519,6 @@ class DefinitionParser(ChangeParser):
 
 _STATEMENT_STARTS_TEXT = """
     SELECT INSERT UPDATE DELETE MERGE CREATE ALTER DROP DECLARE SET IF WHILE BEGIN END EXEC EXECUTE PRINT
-    RAISERROR THROW RETURN USE GRANT DENY REVOKE COMMIT ROLLBACK SAVE TRUNCATE WAITFOR ;
+    RAISERROR THROW RETURN USE BACKUP RESTORE GRANT DENY REVOKE COMMIT ROLLBACK SAVE TRUNCATE WAITFOR ;
 """
 _STATEMENT_STARTS = frozenset(_STATEMENT_STARTS_TEXT.split())

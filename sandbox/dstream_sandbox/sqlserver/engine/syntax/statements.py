@@ -332,6 +332,18 @@ class AlterDatabase(Statement):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BackupDatabase(Statement):
+    name: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RestoreDatabase(Statement):
+    name: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Parameter:
     name: str
     type: SqlType
