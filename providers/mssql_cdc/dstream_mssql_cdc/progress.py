@@ -50,6 +50,14 @@ class ReadProgress(Observer):
             "mssql.gap", table=gap.table, instance=gap.instance, wanted=gap.wanted.hex(), begins=gap.start_lsn.hex()
         )
 
+    def behind(self, lsn: bytes, poll: Poll) -> None:
+        self._telemetry.warning(
+            "mssql.secondary_behind",
+            position=lsn.hex(),
+            last_captured=poll.max_lsn.hex() if poll.max_lsn else None,
+            note="this secondary has not reached the position yet; waiting",
+        )
+
     def tables_changed(self, before: dict[str, Table], after: dict[str, Table]) -> None:
         for name, table in after.items():
             if before.get(name) != table:

@@ -72,7 +72,7 @@ class SqlServer:
         return str(rows[0][0]) if rows else None
 
     def max_lsn(self) -> bytes | None:
-        with self._results("SELECT sys.fn_cdc_get_max_lsn();") as results:
+        with self._results(sql.MAX_LSN) as results:
             return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
 
     def lsn_at(self, time: str) -> bytes | None:
@@ -102,9 +102,9 @@ class SqlServer:
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
         with self._results(sql.POLL, limit, from_lsn) as results:
-            max_lsn, now = results.rows()[0]
+            max_lsn, now, updateability = results.rows()[0]
             mapped = [Mapped(lsn, tran_id, _commit_time(ended)) for lsn, tran_id, ended in results.next_rows()]
-            return Poll(max_lsn, now, mapped, _marks(results.next_rows()))
+            return Poll(max_lsn, now, mapped, _marks(results.next_rows()), updateability == "READ_ONLY")
 
     def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
         with self._results(sql.probe(instances), from_lsn, upper) as results:

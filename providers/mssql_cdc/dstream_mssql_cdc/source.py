@@ -18,12 +18,14 @@ from dstream_mssql_cdc.window import Mapped
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """How far capture has progressed. `max_lsn` is None before its first scan; `now` is the server's local time."""
+    """How far capture has progressed. `max_lsn` is None before its first scan; `now` is the server's local time.
+    `is_read_only`: the database is a readable secondary, which can lag."""
 
     max_lsn: bytes | None
     now: datetime
     mapped: Sequence[Mapped]
     marks: Sequence[Watermark]
+    is_read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

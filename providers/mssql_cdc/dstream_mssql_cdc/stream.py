@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import msgspec
 
 from dstream.sdk import Checkpoint, Lines, Stop
-from dstream.sdk.errors import DataError, RefusedError
+from dstream.sdk.errors import DataError
 from dstream_mssql_cdc import instances as watched
 from dstream_mssql_cdc.events import EventBuilder, Keyed
+from dstream_mssql_cdc.history import HistoryCheck, mapped_at
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
 from dstream_mssql_cdc.merge import Merger, TableFeed
 from dstream_mssql_cdc.position import Position, floor_of
@@ -51,6 +52,7 @@ class Observer:
     def found(self, oldest_commit: str, poll: Poll) -> None: ...
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None: ...
     def gap(self, gap: watched.Gap) -> None: ...
+    def behind(self, lsn: bytes, poll: Poll) -> None: ...
     def tables_changed(self, before: dict[str, Table], after: dict[str, Table]) -> None: ...
 
 
@@ -75,11 +77,10 @@ class ChangeStream:
         self._pace = pace
         self._on_gap = on_gap
         self._observer = observer or Observer()
-        self._clock = clock
+        self._history = HistoryCheck(clock, pace.restored_after_s)
         self._captured: dict[str, CapturedTable] = {}
         self._builders: dict[str, EventBuilder] = {}
         self._signature: set[tuple[str, int, str, bool]] | None = None
-        self._ahead_since: float | None = None
         self._encoder = msgspec.json.Encoder()
 
     def lines(self, stop: Stop, *, until: bytes | None = None) -> Iterator[Lines | Checkpoint]:
@@ -109,7 +110,7 @@ class ChangeStream:
 
     def _next_window(self) -> tuple[Window | None, Poll]:
         poll = self.source.poll(self._position.lsn, self._pace.window_transactions + 1)
-        self._check_restored(poll)
+        self._check_history(poll)
         if (signature := _signature(poll.marks)) != self._signature:
             if self._signature is not None:
                 self._reload()
@@ -123,6 +124,14 @@ class ChangeStream:
             watched.switches(self.state.tables),
         )
         return window, poll
+
+    def _check_history(self, poll: Poll) -> None:
+        lsn = self._position.lsn
+        if self._history.check(poll, lsn, self.state.tran_id):
+            self._observer.behind(lsn, poll)
+        here = mapped_at(poll.mapped, lsn)
+        if here and self.state.tran_id is None:  # A start position; from now on, its transaction is known.
+            self._move(self._position, here.tran_id)
 
     def _window(self, window: Window, poll: Poll, stop: Stop) -> Iterator[Lines | Checkpoint]:
         feeds = self._feeds(window)
@@ -231,24 +240,6 @@ class ChangeStream:
             self._observer.gap(gap)
         self.state = msgspec.structs.replace(self.state, tables=watched.without_gaps(self.state.tables, found))
 
-    def _check_restored(self, poll: Poll) -> None:
-        """Detect a database restored to an earlier point in time, whose history differs from the position's."""
-        here = next((row for row in poll.mapped if row.lsn == self._position.lsn), None)
-        if here and self.state.tran_id is not None and here.tran_id.hex() != self.state.tran_id:
-            raise _restored(
-                f"LSN {here.lsn.hex()} is transaction {here.tran_id.hex()}, but {self.state.tran_id} in the checkpoint"
-            )
-        if poll.max_lsn is None or poll.max_lsn >= self._position.lsn:
-            self._ahead_since = None
-            return
-        now = self._clock()
-        self._ahead_since = now if self._ahead_since is None else self._ahead_since
-        if now - self._ahead_since >= self._pace.restored_after_s:
-            raise _restored(
-                f"the checkpoint's position {self._position.lsn.hex()} has been ahead of the last captured LSN "
-                f"{poll.max_lsn.hex()} for {self._pace.restored_after_s:.0f} s"
-            )
-
 
 def _signature(marks: Sequence[Watermark]) -> set[tuple[str, int, str, bool]]:
     return {(mark.instance, mark.object_id, mark.create_date, mark.start_lsn is None) for mark in marks}
@@ -262,12 +253,3 @@ def _cuts(ready: Sequence[Keyed], lines: int) -> Iterator[int]:
             yield at
             start = at
     yield len(ready)
-
-
-def _restored(what: str) -> RefusedError:
-    return RefusedError(
-        "mssql.restored",
-        f"this is not the database of the checkpoint, or it was restored to an earlier point in time: {what}",
-        hint="Start over with `--reset --from POSITION`, or connect to the right database.",
-        config_path="db_connection_string",
-    )

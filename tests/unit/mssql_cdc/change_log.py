@@ -46,14 +46,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Transaction:
-    """A transaction; without rows, the one that capture writes while nothing happens."""
+    """A transaction; without rows, the one that capture writes while nothing happens. `fork`: the history it is in."""
 
     lsn: bytes
     rows: tuple[Row, ...]
+    fork: int = 1
 
     @property
     def tran_id(self) -> bytes:
-        return b"\x01" + self.lsn[1:] if self.rows else bytes(10)
+        return bytes([self.fork]) + self.lsn[1:] if self.rows else bytes(10)
 
     @property
     def commit_time(self) -> str:
@@ -144,6 +145,10 @@ class LoggedSource:
         self._random = random.Random(seed)
         self._shown = 0
         self.before_answer: Callable[[], None] = lambda: None
+
+    def show_all(self) -> None:
+        """Let capture be up to date."""
+        self._shown = len(self.log.transactions)
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
         self.before_answer()
