@@ -86,7 +86,6 @@ class ChangeStream:
     def lines(self, stop: Stop, *, until: bytes | None = None) -> Iterator[Lines | Checkpoint]:
         """Read until `stop`, or until everything up to LSN `until` is read. Ends with a checkpoint."""
         self._signature = None
-        self._reload()
         delay = self._pace.poll_s
         while not stop.is_set():
             window, poll = self._next_window()
@@ -109,12 +108,12 @@ class ChangeStream:
         yield Checkpoint(self.state.stored())
 
     def _next_window(self) -> tuple[Window | None, Poll]:
-        poll = self.source.poll(self._position.lsn, self._pace.window_transactions + 1)
-        self._check_history(poll)
-        if (signature := _signature(poll.marks)) != self._signature:
-            if self._signature is not None:
-                self._reload()
+        poll = self._poll()
+        while (signature := _signature(poll.marks)) != self._signature:
+            # An instance can appear between the poll and the catalog: read until both show the same ones.
             self._signature = signature
+            self._reload()
+            poll = self._poll()
         self._check_gaps(poll.marks)
         window = next_window(
             self._position,
@@ -124,6 +123,11 @@ class ChangeStream:
             watched.switches(self.state.tables),
         )
         return window, poll
+
+    def _poll(self) -> Poll:
+        poll = self.source.poll(self._position.lsn, self._pace.window_transactions + 1)
+        self._check_history(poll)
+        return poll
 
     def _check_history(self, poll: Poll) -> None:
         lsn = self._position.lsn
@@ -217,7 +221,7 @@ class ChangeStream:
         return builder
 
     def _reload(self) -> None:
-        """Read the catalog again: at the start, and when a poll returns a different set of capture instances."""
+        """Read the catalog: at the start, and when a poll returns a different set of capture instances."""
         captured = self.source.captured()
         known, reported = self.state.tables, self.state.tables
         if not self._captured:  # At the start of a run, discard tables that the config no longer selects.

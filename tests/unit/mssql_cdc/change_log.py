@@ -175,6 +175,7 @@ class LoggedSource:
         return Page([*rows[:cut]], len(rows) >= cut, self._marks())
 
     def captured(self) -> list[CapturedTable]:
+        self.before_answer()
         return self.log.captured()
 
     def _rows(self, table: int) -> list[tuple[Any, ...]]:

@@ -6,7 +6,9 @@ import json
 import random
 from collections.abc import Iterator
 
+import msgspec
 import pytest
+from dstream_mssql_cdc.instances import observe
 from dstream_mssql_cdc.position import ZERO_LSN, Position, increment_lsn
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
 from dstream_mssql_cdc.stream import ChangeStream, PollPace
@@ -155,6 +157,8 @@ def test_cleanup_at_any_moment_is_detected_before_anything_is_skipped(strikes_at
     """Cleanup raises the watermark and removes rows just before the source answers the n-th query."""
     log = ChangeLog(["dbo.T0", "dbo.T1"], [one_row(1), one_row(2, table=1), one_row(3)])
     expected = log.expected_lines()
+    start = fresh_state()
+    state = msgspec.structs.replace(start, tables=observe({}, log.captured(), start.position))
     source = LoggedSource(log)
     queries = 0
 
@@ -169,12 +173,32 @@ def test_cleanup_at_any_moment_is_detected_before_anything_is_skipped(strikes_at
     lines: list[bytes] = []
     failed = ""
     try:
-        for item in ChangeStream(source, fresh_state(), builder_for, NO_WAIT).lines(Stop(), until=lsn_of(3)):
+        for item in ChangeStream(source, state, builder_for, NO_WAIT).lines(Stop(), until=lsn_of(3)):
             lines += item.data.splitlines() if isinstance(item, Lines) else []
     except RefusedError as error:
         failed = error.code
     assert failed in ("", "mssql.gap")
     assert lines == (expected[: len(lines)] if failed else expected)
+
+
+@pytest.mark.parametrize("appears_at", range(1, 12))
+def test_a_table_captured_at_any_moment_is_read_from_its_first_row(appears_at: int) -> None:
+    """Its instance is created just before the source answers the n-th query, of the catalog or of a poll."""
+    log = ChangeLog(["dbo.T0"], [one_row(1), one_row(2)])
+    source = LoggedSource(log)
+    queries = 0
+
+    def appear() -> None:
+        nonlocal queries
+        queries += 1
+        if queries == appears_at:
+            log.names = ["dbo.T0", "dbo.T1"]
+            log.start_lsns[1] = lsn_of(3)
+            log.transactions += [one_row(3, table=1), one_row(4), one_row(5, table=1)]
+
+    source.before_answer = appear
+    lines = received(ChangeStream(source, fresh_state(), builder_for, NO_WAIT).lines(Stop(), until=lsn_of(5)))
+    assert lines == log.expected_lines()
 
 
 def test_on_gap_continue_resumes_with_the_remaining_rows() -> None:
