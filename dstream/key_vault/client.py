@@ -1,4 +1,4 @@
-"""Reads and writes secrets in Azure Key Vault with DefaultAzureCredential.
+"""Reads, writes and deletes secrets in Azure Key Vault with DefaultAzureCredential.
 
 Imports azure only when a secret is needed. Each request runs in its own thread, because name resolution and the
 credentials' commands (`az`) have no deadline: a thread that exceeds it is abandoned and ends with the process.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -34,7 +34,8 @@ _GRANT = (
     'The identity needs the role "Key Vault Secrets {role}" (or {permission} on secrets in the access policy); '
     "and allow the client in the vault's firewall."
 )
-_TO_READ, _TO_WRITE = _GRANT.format(role="User", permission="Get"), _GRANT.format(role="Officer", permission="Get, Set")
+_TO_READ = _GRANT.format(role="User", permission="Get")
+_TO_WRITE = _GRANT.format(role="Officer", permission="Get, Set, Delete, Recover")
 _REACH = (
     "Check the vault's name, the network and its proxy (HTTPS_PROXY); set REQUESTS_CA_BUNDLE for your own certificates."
 )
@@ -66,9 +67,17 @@ class KeyVaults:
             raise
 
     def write(self, secret: KeyVaultSecret, value: str) -> None:
-        """Store the value as the latest version. Raises ConfigError, AuthError or UnreachableError."""
+        """Store the value as the latest version, recovering a deleted secret of this name. Raises as `read` does."""
         client = self._client(secret.host)
         self._values[secret] = self._within_deadline(secret, lambda: _write(client, secret, value))
+
+    def delete(self, secret: KeyVaultSecret) -> None:
+        """Delete all versions. The vault keeps them as a deleted secret that can be recovered, for 7 to 90 days
+        (Microsoft: "Azure Key Vault soft-delete overview"). Raises as `read` does.
+        """
+        client = self._client(secret.host)
+        self._within_deadline(secret, lambda: _delete(client, secret))
+        self._values.pop(secret, None)
 
     def close(self) -> None:
         for client in self._clients.values():
@@ -130,9 +139,23 @@ def _read(client: SecretClient, secret: KeyVaultSecret) -> str:
 
 
 def _write(client: SecretClient, secret: KeyVaultSecret, value: str) -> str:
+    from azure.core.exceptions import ResourceExistsError
+
     with _reported(secret, _TO_WRITE):
-        client.set_secret(secret.name, value)
+        try:
+            client.set_secret(secret.name, value)
+        except ResourceExistsError:  # 409: a deleted secret keeps its name until it is recovered or purged
+            client.begin_recover_deleted_secret(secret.name).wait()
+            client.set_secret(secret.name, value)
     return value
+
+
+def _delete(client: SecretClient, secret: KeyVaultSecret) -> str:
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with _reported(secret, _TO_WRITE), suppress(ResourceNotFoundError):
+        client.begin_delete_secret(secret.name).wait()  # until then, it cannot be recovered either
+    return ""
 
 
 @contextmanager
@@ -168,10 +191,10 @@ def _refused(secret: KeyVaultSecret, error: HttpResponseError, to_grant: str) ->
         message = f"key vault {secret.host} denies access to secret {secret.name}{code}"
         return AuthError("keyvault.no_access", message, hint=to_grant)
     if status == 409:
-        # Microsoft: "Azure Key Vault soft-delete overview": a deleted secret's name cannot be used until it is purged.
-        message = f"secret {secret.name} in key vault {secret.host} is deleted but recoverable{code}"
+        # Microsoft, "Azure Key Vault soft-delete overview": the name stays reserved during deletion and recovery.
+        message = f"secret {secret.name} in key vault {secret.host} was deleted and cannot be recovered yet{code}"
         recover = f"az keyvault secret recover --vault-name {secret.host.partition('.')[0]} --name {secret.name}"
-        return ConfigError("keyvault.secret_deleted", message, hint=f"Recover it: {recover}")
+        return ConfigError("keyvault.secret_deleted", message, hint=f"Retry in a minute, or recover it: {recover}")
     if status == 429 or status >= 500:
         message = f"key vault {secret.host} is unavailable: HTTP status {status}{code}"
         return UnreachableError("keyvault.unreachable", message, hint="Retry later.")

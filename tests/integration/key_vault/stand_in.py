@@ -26,6 +26,7 @@ class StandIn:
         """`keeps`: it has only the secrets that were written; otherwise every secret has the same value."""
         self.asked: list[str] = []
         self.written: dict[str, str] = {}
+        self.deleted: dict[str, str] = {}
         self.keeps = keeps
         self.released = threading.Event()
         self.ca = folder / "ca.pem"
@@ -90,6 +91,10 @@ class StandIn:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.path.startswith("/deletedsecrets/"):
+                    if self._is_signed_in():
+                        self._recover(self.path.split("/")[2])
+                    return
                 if b"right" in body:
                     self._say(200, {"access_token": "t0ken", "expires_in": 3600, "token_type": "Bearer"})
                 else:
@@ -97,7 +102,9 @@ class StandIn:
 
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
-                if not path.startswith("/secrets/"):
+                if path.startswith("/deletedsecrets/"):
+                    self._deleted(path.split("/")[2])
+                elif not path.startswith("/secrets/"):
                     base = f"https://{LOGIN}/{TENANT}"
                     self._say(200, {"tenant_discovery_endpoint": f"{base}/v2.0/.well-known/openid-configuration", "metadata": [],
                                     "issuer": f"{base}/v2.0", "token_endpoint": f"{base}/oauth2/v2.0/token",
@@ -113,12 +120,21 @@ class StandIn:
                     return
                 if name == "closed":
                     self._say(403, {"error": {"code": "Forbidden", "innererror": {"code": "ForbiddenByRbac"}}})
-                elif name == "deleted":
-                    inner = {"code": "ObjectIsDeletedButRecoverable"}
-                    self._say(409, {"error": {"code": "Conflict", "message": "Zq7", "innererror": inner}})
+                elif name == "deleted" or name in stand_in.deleted:
+                    self._conflict("ObjectIsDeletedButRecoverable")
                 else:
                     stand_in.written[name] = value
                     self._secret(name)
+
+            def do_DELETE(self) -> None:
+                name = self.path.partition("?")[0].split("/")[2]
+                if not self._is_signed_in():
+                    return
+                if name in stand_in.written:
+                    stand_in.deleted[name] = stand_in.written.pop(name)
+                    self._deleted(name)
+                else:
+                    self._secret("closed" if name == "closed" else "absent")
 
             def do_CONNECT(self) -> None:
                 """Be a proxy, for other processes: everything is here."""
@@ -135,13 +151,36 @@ class StandIn:
                 self._say(401, {}, challenge)
                 return False
 
+            def _recover(self, name: str) -> None:
+                if name not in stand_in.deleted:
+                    self._conflict("ObjectIsBeingDeleted")
+                    return
+                stand_in.written[name] = stand_in.deleted.pop(name)
+                self._secret(name)
+
+            def _deleted(self, name: str) -> None:
+                recovery_id = f"https://{VAULT}/deletedsecrets/{name}"
+                if name in stand_in.deleted:
+                    self._say(
+                        200, {"id": f"https://{VAULT}/secrets/{name}/1", "recoveryId": recovery_id, "attributes": {}}
+                    )
+                else:
+                    self._say(404, {"error": {"code": "SecretNotFound", "message": "Zq7"}})
+
+            def _conflict(self, code: str) -> None:
+                self._say(409, {"error": {"code": "Conflict", "message": "Zq7", "innererror": {"code": code}}})
+
             def _secret(self, name: str) -> None:
                 if name == "stalls":
                     stand_in.released.wait(20)
                 if name == "closed":
                     error = {"code": "Forbidden", "message": "Zq7", "innererror": {"code": "ForbiddenByRbac"}}
                     self._say(403, {"error": error})
-                elif name in ("absent", "deleted") or (stand_in.keeps and name not in stand_in.written):
+                elif (
+                    name in ("absent", "deleted")
+                    or name in stand_in.deleted
+                    or (stand_in.keeps and name not in stand_in.written)
+                ):
                     self._say(404, {"error": {"code": "SecretNotFound", "message": "Zq7"}})
                 else:
                     self._say(

@@ -43,6 +43,7 @@ def vault(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     http_challenge_cache.clear()
     server.asked.clear()
     server.written.clear()
+    server.deleted.clear()
     return server
 
 
@@ -151,3 +152,21 @@ def test_a_refused_write_says_what_to_do(vault: StandIn, name: str, code: str, h
         KeyVaults().write(KeyVaultSecret(VAULT, name), "x")
     assert (caught.value.code, hint in caught.value.hint) == (code, True)
     assert "Zq7" not in caught.value.message
+
+
+def test_a_deleted_secret_is_recovered_when_it_is_written_again(vault: StandIn) -> None:
+    secret, vaults = KeyVaultSecret(VAULT, "ended"), KeyVaults()
+    vaults.write(secret, "old")
+    vaults.delete(secret)
+    vaults.delete(secret)  # nothing left to delete
+    assert (vault.written, vault.deleted) == ({}, {"ended": "old"})
+    assert vaults.find(secret) is None
+
+    KeyVaults().write(secret, "new")
+    assert (vault.written, vault.deleted) == ({"ended": "new"}, {})
+
+
+def test_a_refused_deletion_says_what_to_do(vault: StandIn) -> None:
+    with pytest.raises(AuthError) as caught:
+        KeyVaults().delete(KeyVaultSecret(VAULT, "closed"))
+    assert caught.value.code == "keyvault.no_access"
