@@ -20,10 +20,10 @@ from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.recovery import recover
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.session import Session
+from dstream.infra.outputs import changed_outputs, stale_outputs
 from dstream.infra.plan.document import check, digest, plan_document, read_document
 from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse, refuse_unconfirmed, to_confirm
 from dstream.infra.plan.step import PropertyChange, Step
-from dstream.infra.plan.values import UNKNOWN
 from dstream.sdk import Difference, Figure, InfrastructureContext, Plan, Resource, Result, Status
 from dstream.sdk._infrastructure import Operation
 
@@ -72,7 +72,7 @@ class Commands:
             events, is_read = self._previewed(preview, refresh=self._options.refresh)
             steps = self._with_real_outputs(events.steps, is_read=is_read)
             if not destroy:
-                outputs = self._changed_outputs(events, record)
+                outputs = [*changed_outputs(events, record), *self._stale_outputs(record)]
         self._check_targets(record, steps)
         found = self._losses(steps)
         document = plan_document(
@@ -106,7 +106,7 @@ class Commands:
             events = self._session.drift()
             message = ""
         self._check_targets(record, events.verdicts)
-        resources = [self._found(each) for each in events.verdicts]
+        resources = [*(self._found(each) for each in events.verdicts), *self._stale_outputs(record)]
         figures: Sequence[Figure] = self._definition.figures(events.verdicts)
         return Status(resources, record.outputs, message, figures, self._definition.where)
 
@@ -141,7 +141,7 @@ class Commands:
             preview, refresh = self._previewed(partial(self._session.preview, plan_file=plan_file), refresh=refresh)
             self._check_targets(record, preview.steps)
             self._guard(preview.steps, state, is_read=refresh, destroy=False)
-            outputs = self._changed_outputs(preview, record) if record else ()
+            outputs = [*changed_outputs(preview, record), *self._stale_outputs(record)] if record else []
             message = "" if outputs or any(each.op != "same" for each in preview.steps) else "nothing to do"
             if not (outputs or self._has_work(preview, record)):
                 return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
@@ -270,21 +270,8 @@ class Commands:
             return True
         return any(each.op != "same" for each in [*preview.steps, *preview.verdicts])
 
-    def _changed_outputs(self, preview: EngineEvents, record: StackRecord) -> Sequence[Resource]:
-        """The outputs that change although no resource does, such as one that the program now also exports."""
-        if not record.is_initialised or any(each.op != "same" for each in [*preview.steps, *preview.verdicts]):
-            return ()
-        old, new = record.outputs, preview.outputs
-        return [
-            Resource(
-                name,
-                "output",
-                "update" if name in old and name in new else "create" if name in new else "delete",
-                [Difference("value", old.get(name), new.get(name))],
-            )
-            for name in dict.fromkeys([*new, *old])
-            if old.get(name) != new.get(name) and not (name in old and new.get(name) == UNKNOWN)
-        ]
+    def _stale_outputs(self, record: StackRecord) -> Sequence[Resource]:
+        return stale_outputs(self._session, self._definition, self._context, record)
 
     def _alone(self, work: Callable[[], T]) -> T:
         """Run `work` with the stack's lock, waiting for other holders up to `lock_timeout_s`."""

@@ -164,6 +164,10 @@ class Definition:
     """Where the program reports resources that exist already although a plan would create them. None: it does not look
     for them.
     """
+    stale_outputs: Callable[[Mapping[str, Any], RunProgram], Collection[str]] | None = None
+    """Returns the names of the recorded outputs that are no longer valid, such as a key that was regenerated, so that
+    `init` runs the program again. Gets the outputs with secrets in plain text; raises if it cannot tell.
+    """
     message: Callable[[Sequence[Step]], str] = _no_message
     """Text shown with a plan, such as the capacity of the tier."""
     figures: Callable[[Sequence[Step]], Sequence[Figure]] = _no_figures

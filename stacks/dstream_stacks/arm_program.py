@@ -23,11 +23,6 @@ from dstream_stacks.unrecorded import Exists, Lookups, Unrecorded
 if TYPE_CHECKING:
     import pulumi
 
-_KEYS_OF = {
-    "NamespaceAuthorizationRule": "list_namespace_keys_output",
-    "QueueAuthorizationRule": "list_queue_keys_output",
-    "TopicAuthorizationRule": "list_topic_keys_output",
-}
 _REPLACING = {"Subscription": [each.azure for each in properties_of("subscription") if each.replaces]}
 """azure-native itself replaces queues and topics. It would update a subscription, but Azure refuses: sessions are fixed
 at creation, for subscriptions as for queues (Microsoft: "Service Bus Resource Manager exceptions", 40000).
@@ -124,7 +119,10 @@ class _Program:
 
         if pulumi.runtime.is_dry_run():
             return pulumi.Output.secret(_known_later())
-        keys = getattr(self._servicebus, _KEYS_OF[rule.kind])(**keys_of)
+        from dstream_stacks.azure_lookup import LIST_KEYS
+
+        list_keys = getattr(self._servicebus, f"{LIST_KEYS[f'azure-native:servicebus:{rule.kind}']}_output")
+        keys = list_keys(**keys_of)
         return pulumi.Output.secret(keys.primary_connection_string)
 
     def _resource_group(self) -> Any:

@@ -30,6 +30,13 @@ _GET = {
 }
 
 
+LIST_KEYS = {
+    ids.NAMESPACE_AUTHORIZATION_RULE: "list_namespace_keys",
+    ids.QUEUE_AUTHORIZATION_RULE: "list_queue_keys",
+    ids.TOPIC_AUTHORIZATION_RULE: "list_topic_keys",
+}
+
+
 def exists_in_azure(resource_type: str, resource_id: str) -> bool:
     """Return whether it exists. Raises the SDK's exception if that is unknown: not authorized or unreachable."""
     module = getattr(azure_native, resource_type.split(":")[1])
@@ -39,6 +46,17 @@ def exists_in_azure(resource_type: str, resource_id: str) -> bool:
         parts["ruleName"] = "$Default"
     get = getattr(module, _GET[resource_type])
     return _found(lambda: get(**{snake_case(name): value for name, value in parts.items()})) is not None
+
+
+def connection_string_of(rule_id: str) -> str | None:
+    """Return the connection string with the current primary key of an authorization rule, or None if the rule does not
+    exist. Raises as `exists_in_azure`.
+    """
+    kind, parts = next((kind, parts) for kind in LIST_KEYS if (parts := ids.parts_if(kind, rule_id)))
+    parts.pop("subscriptionId")
+    list_keys = getattr(azure_native.servicebus, LIST_KEYS[kind])
+    found = _found(lambda: list_keys(**{snake_case(name): value for name, value in parts.items()}))
+    return None if found is None else str(found.primary_connection_string)
 
 
 def existing_namespace(namespace: str, resource_group: str) -> Any:

@@ -68,9 +68,15 @@ def resource_id(resource_type: str, inputs: Mapping[str, Any], subscription_id: 
 
 def path_parts(resource_type: str, resource_id: str) -> dict[str, str]:
     """Return the inputs that name the resource. Raises ValueError for an id that is not of this type."""
+    parts = parts_if(resource_type, resource_id)
+    if parts is None:
+        raise ValueError(f"{resource_id} is not an id of a {resource_type}")
+    return parts
+
+
+def parts_if(resource_type: str, resource_id: str) -> dict[str, str] | None:
+    """Return the inputs that name the resource, or None for an id that is not of this type."""
     pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(PATHS[resource_type]))
     pattern = re.sub(r"\(\?P<(scope|resourceUri)>\[\^/\]\+\)", r"(?P<\1>/.+)", pattern)  # itself the id of a resource
     match = re.fullmatch(pattern, resource_id, re.IGNORECASE)  # Azure's paths ignore case
-    if match is None:
-        raise ValueError(f"{resource_id} is not an id of a {resource_type}")
-    return match.groupdict()
+    return match and match.groupdict()

@@ -30,7 +30,7 @@ from dstream_stacks.stack_config import stack_config
 from dstream.infra import Definition, Recorded, Step, UnrecordedResources
 from dstream.sdk import Figure
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.config import Config, access
+from dstream_servicebus.config import Config, access, publishes_with_key
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.contents import contents_in_azure, contents_of_topics
 from dstream_servicebus.declared_by import config_path_of, protect_setting
@@ -38,6 +38,7 @@ from dstream_servicebus.display import ServiceBusDisplay
 from dstream_servicebus.entities_resources import PACKAGE, entities_resources
 from dstream_servicebus.filtered import filtered_subscriptions, unfiltered_at_first
 from dstream_servicebus.forwarding import renewed_entities, renewed_in_azure
+from dstream_servicebus.key_rotation import regenerated
 from dstream_servicebus.provision import expected_load, place_of, spec_of
 from dstream_servicebus.recorded import check_recorded
 
@@ -107,6 +108,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
     namespace, filtered = _ExistingNamespace(), filtered_subscriptions(spec)
     subscription = _Subscription(spec.subscription_id or os.environ.get("ARM_SUBSCRIPTION_ID", ""))
     unrecorded = UnrecordedResources()
+    name = spec.namespace.name if spec.namespace else ""
 
     def program() -> None:
         see = None if subscription.id else subscription.see
@@ -122,6 +124,9 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
         engine_config=stack_config(spec),
         contents=lambda steps, run: contents_in_azure(steps, run, os.environ),
         renewed=lambda steps, run: renewed_in_azure(steps, run, os.environ),
+        stale_outputs=(lambda outputs, run: regenerated(subscription.ids, name, outputs, run))
+        if publishes_with_key(config)
+        else None,
         message=lambda steps: "\n".join(
             filter(None, (unfiltered_at_first(filtered, steps), _capacity(config, spec, namespace)))
         ),
@@ -174,11 +179,14 @@ class _Subscription:
     """The Azure subscription: as configured, as recorded, or that of the credentials, such as those of `az login`."""
 
     id: str
+    ids: Collection[str] = ()
+    """Of the recorded resources."""
 
     def see(self, id_: str) -> None:
         self.id = id_
 
     def see_ids(self, ids: Collection[str]) -> None:
+        self.ids = ids
         for each in ids:
             if not self.id and (match := _SUBSCRIPTION.match(each)):
                 self.id = match[1]

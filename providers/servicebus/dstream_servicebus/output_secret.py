@@ -55,7 +55,35 @@ class OutputSecret:
         found = self._find()
         if found is not None and found == connection_string:
             return self._resource("same")
-        return self._resource("create" if found is None else "update")
+        return self._resource("create" if found is None else "update", "the connection string, whose key can only send")
+
+    def actual(self, connection_string: str) -> Resource:
+        """Return how it differs from the recorded connection string."""
+        found = self._find()
+        if found is None:
+            return self._resource("delete", "deleted outside DStream")
+        if found != connection_string:
+            return self._resource("update", "does not contain the recorded connection string")
+        return self._resource("same")
+
+    def planned_deletion(self, connection_string: str) -> Resource | None:
+        """Return what `destroy` would do, None if there is no secret. One with another value stays in place."""
+        found = self._find()
+        if found is None:
+            return None
+        if found != connection_string:
+            return self._resource("same", "contains another value, so it stays in place")
+        return self._resource("delete", "Key Vault keeps it as a deleted secret for the vault's retention period")
+
+    def deleted(self, connection_string: str) -> Resource | None:
+        """Delete it if it contains the connection string. Return what was done."""
+        step = self.planned_deletion(connection_string)
+        if step is not None and step.op == "delete":
+            try:
+                self._vaults.delete(self._secret)
+            except DStreamError as error:
+                raise self._at_setting(error) from None
+        return step
 
     def written(self, connection_string: str) -> Resource:
         """Write the connection string unless it is there already. Return what was done."""
@@ -73,8 +101,7 @@ class OutputSecret:
         except DStreamError as error:
             raise self._at_setting(error) from None
 
-    def _resource(self, op: Literal["same", "create", "update"]) -> Resource:
-        note = "" if op == "same" else "the connection string, whose key can only send"
+    def _resource(self, op: Literal["same", "create", "update", "delete"], note: str = "") -> Resource:
         return Resource(self._name, _TYPE, op, note=note, kind="secret")
 
     def _at_setting(self, error: DStreamError) -> DStreamError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dstream.infra import PulumiInfrastructure
-from dstream.sdk import Batch, Claim, InfrastructureContext, OutputProvider, Plan, Result
+from dstream.sdk import Batch, Claim, InfrastructureContext, OutputProvider, Plan, Resource, Result, Status
+from dstream.sdk.errors import DStreamError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from dstream_servicebus.config import Config  # in quotes below
     from dstream_servicebus.output_secret import OutputSecret
     from dstream_servicebus.publication import Publication
-
-_OF_NEW_KEYS = ("create", "replace")
 
 
 class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
@@ -54,23 +53,45 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
 
     def plan(self, context: InfrastructureContext) -> Plan:
         plan = super().plan(context)
-        secret = self._output_secret()
-        if secret is None or context.options.destroy or context.options.target:
+        secret = self._secret_of(context)
+        if secret is None:
             return plan
-        has_new_key = any(
-            each.op in _OF_NEW_KEYS and each.type.endswith("AuthorizationRule") for each in plan.resources
-        )
-        step = secret.planned(None if has_new_key else _connection_string(context))
-        return plan._replace(resources=[*plan.resources, step])
+        recorded = _connection_string(context)
+        if context.options.destroy:
+            step = self._ended(context, recorded, secret.planned_deletion)
+        else:
+            step = secret.planned(None if any(_is_new_key(each) for each in plan.resources) else recorded)
+        return plan if step is None else plan._replace(resources=[*plan.resources, step])
+
+    def status(self, context: InfrastructureContext) -> Status:
+        status = super().status(context)
+        secret = self._secret_of(context)
+        if secret is None or not context.options.refresh or context.options.refresh_only:
+            return status
+        recorded = _connection_string(context)
+        if recorded is None:
+            return status
+        return status._replace(resources=[*status.resources, secret.actual(recorded)])
 
     def init(self, context: InfrastructureContext) -> Result:
         result = super().init(context)
-        secret = self._output_secret()
-        connection_string = _connection_string(context) if secret and not context.options.target else None
+        secret = self._secret_of(context)
+        connection_string = _connection_string(context) if secret else None
         if secret is None or connection_string is None:
             return result
         step = secret.written(connection_string)
         if step.op != "same":
+            context.resource(step, "done")
+        return result._replace(resources=[*result.resources, step])
+
+    def destroy(self, context: InfrastructureContext) -> Result:
+        secret = self._secret_of(context)
+        recorded = _connection_string(context) if secret else None
+        result = super().destroy(context)
+        step = self._ended(context, recorded, secret.deleted) if secret else None
+        if step is None:
+            return result
+        if step.op == "delete":
             context.resource(step, "done")
         return result._replace(resources=[*result.resources, step])
 
@@ -108,9 +129,32 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         check_output_secret(self.config)
         return OutputSecret(self.config.output_secret) if self.config.output_secret else None
 
+    def _secret_of(self, context: InfrastructureContext) -> OutputSecret | None:
+        """The output secret, if the command concerns all of the task's infrastructure."""
+        return None if context.options.target else self._output_secret()
+
+    def _ended(
+        self, context: InfrastructureContext, recorded: str | None, end: Callable[[str], Resource | None]
+    ) -> Resource | None:
+        """Call `end` if the key ends with the infrastructure. A vault that refuses must not block a clean-up."""
+        if recorded is None or self.config.retain_on_delete:
+            return None
+        try:
+            return end(recorded)
+        except DStreamError as error:
+            context.diagnostic("warning", f"{self.config.output_secret} stays in place: {error.message}")
+            return None
+
     def close(self) -> None:
         if self._publication is not None:
             self._publication.close()
+
+
+def _is_new_key(resource: Resource) -> bool:
+    """Whether the step of a plan changes the connection string."""
+    if resource.type == "output":
+        return resource.name == "connection_string" and resource.op != "same"
+    return resource.type.endswith("AuthorizationRule") and resource.op in ("create", "replace")
 
 
 def _connection_string(context: InfrastructureContext) -> str | None:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from dstream_sandbox.folder import SUBSCRIPTION_ID
 from dstream_stacks import resource_ids as ids
 from dstream_stacks.roles import role_definition_id
@@ -57,20 +56,6 @@ def test_roles_are_assigned_and_no_key_is_recorded_or_shown(provisioned: Make) -
     texts = [shown, *(each.read_text(errors="replace") for each in files)]
     assert not [key for key in keys for text in texts if key in text]
     assert project.summary("plan", "orders") == {"same": 13}
-
-
-@pytest.mark.soak
-def test_a_new_key_is_recorded_by_recreating_the_rule_that_sends(provisioned: Make) -> None:
-    case = Case("arm", "queue", "rotated")
-    project = provisioned(case.hcl(more='      connection = "stack"\n'))
-    project.succeed("init", "orders", "--yes")
-    old = key_of(project, case.name)
-
-    assert project.summary("destroy", "orders", "--target", "rotated/dstream-send", "--yes") == {"same": 1, "delete": 1}
-    assert project.summary("init", "orders", "--yes") == {"same": 1, "create": 1}
-
-    assert key_of(project, case.name) != old
-    project.succeed("run", "orders")
 
 
 PUBLISHING = """\
@@ -140,10 +125,3 @@ def test_an_identity_publishes_with_its_role_alone(sandbox: Sandbox, tmp_path: P
     calls.close()
     assert run(signed_in).startswith("0 ")
     assert len(sandbox.receive("by-identity", 5)) == 5
-
-
-def key_of(project: Provisioned, queue: str) -> str:
-    with project.administration() as administration:
-        (rule,) = administration.get_queue(queue).authorization_rules
-    assert rule.primary_key is not None
-    return rule.primary_key

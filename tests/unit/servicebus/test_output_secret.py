@@ -1,4 +1,4 @@
-"""`output_secret`: what `plan` shows, what `init` writes and what `run` reads."""
+"""`output_secret`: what `plan` and `status` show, what `init` writes, `run` reads and `destroy` deletes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dstream.key_vault.client import KeyVaults
 from dstream.key_vault.secret import KeyVaultSecret
 from dstream.protocol.lifecycle import LifecycleOptions
 from dstream.redact import MASK, Redactor, source_line
-from dstream.sdk import InfrastructureContext, Plan, Resource, decode_config
+from dstream.sdk import InfrastructureContext, Plan, Resource, Result, decode_config
 
 NAME = "azurekeyvault://retail/orders-send"
 
@@ -36,6 +36,9 @@ class Vaults:
 
     def write(self, secret: KeyVaultSecret, value: str) -> None:
         self.value, self.writes = value, self.writes + 1
+
+    def delete(self, secret: KeyVaultSecret) -> None:
+        self.value = None
 
 
 def secret_in(vaults: Vaults) -> OutputSecret:
@@ -63,6 +66,31 @@ def test_a_new_version_is_written_only_if_the_value_differs() -> None:
     assert [secret_in(vaults).written("Endpoint=new").op for _ in range(2)] == ["create", "same"]
     assert (vaults.value, vaults.writes) == ("Endpoint=new", 1)
     assert secret_in(vaults).read() == "Endpoint=new"
+
+
+@pytest.mark.parametrize(
+    ("stored", "op", "note"),
+    [
+        ("Endpoint=mine", "same", ""),
+        (None, "delete", "deleted outside DStream"),
+        ("Endpoint=other", "update", "does not contain the recorded connection string"),
+    ],
+)
+def test_a_missing_or_changed_secret_is_drift(stored: str | None, op: str, note: str) -> None:
+    found = secret_in(Vaults(stored)).actual("Endpoint=mine")
+    assert (found.name, found.op, found.note) == (NAME, op, note)
+
+
+@pytest.mark.parametrize(
+    ("stored", "op", "left"),
+    [("Endpoint=mine", "delete", None), ("Endpoint=other", "same", "Endpoint=other"), (None, None, None)],
+)
+def test_only_a_secret_with_the_recorded_value_is_deleted(stored: str | None, op: str | None, left: str | None) -> None:
+    vaults = Vaults(stored)
+    planned = secret_in(vaults).planned_deletion("Endpoint=mine")
+    assert vaults.value == stored
+    assert secret_in(vaults).deleted("Endpoint=mine") == planned
+    assert (planned and planned.op, vaults.value) == (op, left)
 
 
 def test_run_says_that_init_must_write_the_secret_first() -> None:
@@ -95,14 +123,35 @@ def test_a_secret_that_is_invalid_or_has_no_effect_is_refused(settings: dict[str
 
 def test_the_plan_shows_that_a_new_key_changes_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = Resource("orders/dstream-send", "azure-native:servicebus:QueueAuthorizationRule", "same")
-    plans = [Plan([rule]), Plan([rule._replace(op="create")])]
+    regenerated = Resource("connection_string", "output", "update")
+    plans = [Plan([rule]), Plan([rule._replace(op="create")]), Plan([rule, regenerated])]
     monkeypatch.setattr(PulumiInfrastructure, "plan", lambda self, context: plans.pop(0))
     monkeypatch.setattr(KeyVaults, "find", lambda self, secret: "Endpoint=known")
     monkeypatch.setattr("dstream_servicebus.provider._connection_string", lambda context: "Endpoint=known")
-    provider = ServiceBus()
-    provider.config = decode_config({"connection": "stack", "queue": "orders", "output_secret": NAME}, Config)
     context = cast("InfrastructureContext", SimpleNamespace(options=LifecycleOptions()))
-    assert [provider.plan(context).resources[-1].op for _ in range(2)] == ["same", "update"]
+    assert [provider().plan(context).resources[-1].op for _ in range(3)] == ["same", "update", "update"]
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_destroy_does_not_depend_on_the_vault(monkeypatch: pytest.MonkeyPatch, keeps: bool) -> None:
+    """With `retain_on_delete`, the key stays valid, and so does the secret."""
+
+    def denied(self: KeyVaults, secret: KeyVaultSecret) -> str:
+        raise AuthError("keyvault.no_access", "access denied")
+
+    monkeypatch.setattr(PulumiInfrastructure, "destroy", lambda self, context: Result())
+    monkeypatch.setattr(KeyVaults, "find", denied)
+    monkeypatch.setattr("dstream_servicebus.provider._connection_string", lambda context: "Endpoint=known")
+    said: list[str] = []
+    context = SimpleNamespace(options=LifecycleOptions(), diagnostic=lambda severity, message: said.append(message))
+    assert provider(retain_on_delete=keeps).destroy(cast("InfrastructureContext", context)) == Result()
+    assert said == ([] if keeps else [f"{NAME} stays in place: access denied"])
+
+
+def provider(**settings: bool) -> ServiceBus:
+    made = ServiceBus()
+    made.config = decode_config({"connection": "stack", "queue": "orders", "output_secret": NAME, **settings}, Config)
+    return made
 
 
 def test_the_name_of_a_secret_is_not_hidden() -> None:
