@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 Role = Literal["input", "output"]
-CommandName = Literal["run", "describe", "check", "init", "plan", "status", "destroy"]
+CommandName = Literal["run", "describe", "check", "doctor", "init", "plan", "status", "destroy"]
 Operation = Literal["create", "update", "replace", "delete", "same", "refresh", "import"]
 Step = Literal["planned", "started", "done", "failed"]
 
@@ -209,6 +209,24 @@ class RequirementCheck(msgspec.Struct, frozen=True, omit_defaults=True):
     fix: str = ""
 
 
+Mark = Literal["ok", "warning", "failure"]
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The result of one check by `dstream doctor`. `fix`: how to fix a warning or a failure."""
+
+    mark: Mark
+    subject: str
+    text: str = ""
+    fix: str = ""
+
+
+class Findings(msgspec.Struct, frozen=True, tag_field="dstream", tag="findings"):
+    """The answer to `doctor`."""
+
+    findings: list[Finding]
+
+
 class CheckCommand(msgspec.Struct, frozen=True):
     """Line 1 for a provider with the capability `check`: configs to check without connecting to anything."""
 
@@ -259,6 +277,7 @@ Control = (
     | Error
     | Description
     | Checked
+    | Findings
     | Resource
     | Diagnostic
 )
@@ -277,6 +296,7 @@ _KINDS = frozenset(
         "error",
         "description",
         "checked",
+        "findings",
         "resource",
         "diagnostic",
     }

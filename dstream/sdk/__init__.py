@@ -23,7 +23,7 @@ from dstream.sdk._provider import Claim, InputProvider, OutputProvider, Requirem
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
 
 if TYPE_CHECKING:
-    from dstream.protocol.messages import RunOptions
+    from dstream.protocol.messages import Finding, RunOptions
     from dstream.sdk._config import Duration, Secret, Size, config_schema, decode_config, run_only
     from dstream.sdk._telemetry import Telemetry
 
@@ -35,6 +35,7 @@ __all__ = [
     "Difference",
     "Duration",
     "Figure",
+    "Finding",
     "InfrastructureContext",
     "InfrastructureProvider",
     "InfrastructureProviderBase",
@@ -61,6 +62,7 @@ __all__ = [
 
 _LATER = {
     "Duration": "dstream.sdk._config",
+    "Finding": "dstream.protocol.messages",
     "RunOptions": "dstream.protocol.messages",
     "Secret": "dstream.sdk._config",
     "Size": "dstream.sdk._config",

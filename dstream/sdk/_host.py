@@ -40,6 +40,8 @@ class StdioProviderHost:
             capabilities.append("once")
         if self._class.check_config.__func__ is not Provider.check_config.__func__:  # type: ignore[attr-defined]
             capabilities.append("check")
+        if self._class.doctor is not Provider.doctor:
+            capabilities.append("doctor")
         if self._manages_infrastructure:
             capabilities.append("infrastructure")
         listed = ",".join(f'"{name}"' for name in capabilities)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
@@ -10,7 +10,7 @@ from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, Stat
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from dstream.protocol.messages import Infrastructure, RunOptions
+    from dstream.protocol.messages import Finding, Infrastructure, RunOptions
     from dstream.sdk._telemetry import Telemetry
 
 ConfigT = TypeVar("ConfigT")
@@ -74,6 +74,14 @@ class Provider(Generic[ConfigT]):
     def check_config(cls, config: ConfigT) -> Sequence[Claim]:
         """Override it to check a valid config beyond its types, for `dstream validate`: raise ConfigError, and return
         what no other task can declare. Connect to nothing."""
+        return ()
+
+    def doctor(self, state: State) -> Iterable[Finding]:
+        """Override it to check the source or the destination for `dstream doctor TASK`: connect, look, change nothing.
+
+        Runs instead of `start`, with the attributes set; `close` follows. `state` is that of an input's last stored
+        checkpoint. An error that it raises becomes the last finding.
+        """
         return ()
 
     @classmethod

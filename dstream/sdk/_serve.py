@@ -20,6 +20,8 @@ from dstream.protocol.messages import (
     Description,
     Error,
     ErrorBody,
+    Finding,
+    Findings,
     RequirementCheck,
     Status,
     decode_check,
@@ -79,6 +81,8 @@ class _Service:
     def _carry_out(self, command: Command) -> None:
         if command.command == "describe":
             self._describe()
+        elif command.command == "doctor":
+            self._channel.send(encode(Findings(self._findings(command))))
         elif command.command == "run":
             self._run(command)
         else:
@@ -104,6 +108,23 @@ class _Service:
         except Exception as error:  # noqa: BLE001 - the author's code; reported as a failed requirement
             traceback.print_exc()
             return [RequirementCheck("requirements", False, f"check failed: {type(error).__name__}: {error}")]
+
+    def _findings(self, command: Command) -> list[Finding]:
+        found: list[Finding] = []
+        provider = self._class()
+        try:
+            self._configure(provider, command)
+            found.extend(provider.doctor(command.state))
+        except DStreamError as error:
+            found.append(Finding("failure", self._class.provider_name(), error.message, error.hint))
+        except Exception as error:  # noqa: BLE001 - the author's code; reported as a failed check
+            traceback.print_exc()
+            text = f"check failed: {type(error).__name__}: {error}"
+            found.append(Finding("failure", self._class.provider_name(), text))
+        finally:
+            with contextlib.suppress(Exception):  # the findings matter more
+                provider.close()
+        return found
 
     def _lifecycle(self, line: bytes) -> int:
         """The exit code is for those who run the provider by hand; the host relies on the last line."""
@@ -140,12 +161,7 @@ class _Service:
 
     def _run(self, command: Command) -> None:
         provider = self._class()
-        provider.config = decode_config(command.config, self._class.config_type())
-        provider.run = command.run
-        if isinstance(provider, OutputProvider):
-            provider.infrastructure = command.infrastructure
-        provider.host_keeps_state = self._channel.has_host
-        provider.telemetry = Telemetry(self._channel.send) if self._channel.has_host else StderrTelemetry()
+        self._configure(provider, command)
         life = LifeSigns(provider.telemetry.beat, provider.telemetry.has_news)
         life.start()
         try:
@@ -162,6 +178,14 @@ class _Service:
             provider.close()
         finally:
             life.end()
+
+    def _configure(self, provider: AnyProvider, command: Command) -> None:
+        provider.config = decode_config(command.config, self._class.config_type())
+        provider.run = command.run
+        if isinstance(provider, OutputProvider):
+            provider.infrastructure = command.infrastructure
+        provider.host_keeps_state = self._channel.has_host
+        provider.telemetry = Telemetry(self._channel.send) if self._channel.has_host else StderrTelemetry()
 
     def _report(self, error: DStreamError) -> None:
         retry_ms = int(error.retry_after_s * 1000) if isinstance(error, TransientError) else 0

@@ -1,4 +1,4 @@
-"""`dstream doctor`: check that everything the tasks need is installed."""
+"""`dstream doctor`: check that everything the tasks need is installed and can be reached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from dstream.cli.commands.doctor_checks import Finding, Mark, ask_task, engine, state_folder
+from dstream.cli.commands.doctor_checks import ask_task, engine, state_folder
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
@@ -20,28 +20,34 @@ from dstream.cli.view.words import plural
 from dstream.config import Project
 from dstream.errors import ConfigError, DStreamError, exit_code
 from dstream.host.provider.introductions import Introductions
+from dstream.protocol.messages import Finding, Mark
 
 _SIGNS: dict[Mark, tuple[str, str]] = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 _MACHINE = "this machine"
 
 
 @click.command(
-    epilog="\b\nExamples:\n  dstream doctor\n  dstream doctor orders --json\n  dstream doctor --install --yes"
+    epilog="\b\nExamples:\n  dstream doctor\n  dstream doctor orders --json\n  dstream doctor orders --offline\n"
+    "  dstream doctor --install --yes"
 )
 @click.argument("tasks", nargs=-1, metavar="[TASK...]", shell_complete=task_names)
+@click.option("--offline", is_flag=True, help="Connect to nothing: start the providers only to describe themselves.")
 @click.option("--install", is_flag=True, help="Install the Pulumi engine if it is missing.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation prompt; required when stdin is not a terminal.")
 @with_options
-def doctor(tasks: Sequence[str], options: Options, *, install: bool, yes: bool) -> int:
+def doctor(tasks: Sequence[str], options: Options, *, offline: bool, install: bool, yes: bool) -> int:
     """Check that everything the tasks need is installed: engine, providers, their requirements, the state folder.
 
-    Providers start only to describe themselves; nothing connects to a server. Without TASK, checks all tasks in the
-    file; without a file, only this machine. Exits with 3 if a requirement is missing.
+    With TASK, the providers also connect to their sources and destinations and check them, without changing anything.
+    Without TASK, checks all tasks in the file and connects to nothing; without a file, checks only this machine. Exits
+    with 3 if a check fails.
     """
     if install:
         _install(yes=yes)
-    project = load_project(options, only=()) if tasks or options.config or options.config_path.exists() else None
-    findings = _look(project, tasks)
+    connect = bool(tasks) and not offline
+    only = tasks if connect else ()
+    project = load_project(options, only=only) if tasks or options.config or options.config_path.exists() else None
+    findings = _look(project, tasks, connect=connect)
     if options.as_json:
         _show_json(findings)
     else:
@@ -50,13 +56,13 @@ def doctor(tasks: Sequence[str], options: Options, *, install: bool, yes: bool) 
     return exit_code("missing" if _count(findings, "failure") else "done")
 
 
-def _look(project: Project | None, names: Sequence[str]) -> Mapping[str, Sequence[Finding]]:
+def _look(project: Project | None, names: Sequence[str], *, connect: bool) -> Mapping[str, Sequence[Finding]]:
     """Return the findings of the machine, then of each task."""
     if project is None:
         return {_MACHINE: list(engine(is_needed=False))}
     chosen = [task_of(project, name) for name in dict.fromkeys(names or project.tasks)]
     with Introductions(project.folder) as introductions:
-        asked = {task.name: ask_task(project, task, introductions) for task in chosen}
+        asked = {task.name: ask_task(project, task, introductions, connect=connect) for task in chosen}
         of_tasks = {name: findings() for name, findings in asked.items()}
     is_needed = any(each.needs_engine for each in of_tasks.values())
     machine = [*engine(is_needed=is_needed), state_folder(project)]

@@ -1,7 +1,5 @@
-"""The checks of `dstream doctor`: the engine, the state folder, the providers and their own requirements.
-
-Connects to nothing and sends no config.
-"""
+"""The checks of `dstream doctor`: the engine, the state folder, the providers, their own requirements, and what the
+providers find out about their sources and destinations."""
 
 from __future__ import annotations
 
@@ -9,30 +7,22 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import metadata
-from typing import Literal
 
-from dstream.cli.project import spec_of
+import msgspec
+
+from dstream.cli.project import infrastructure_of, spec_of
 from dstream.config import Project, ProviderBlock, Task
-from dstream.errors import ConfigError, DStreamError
-from dstream.host import ProviderSpec
+from dstream.errors import ConfigError, ConfigErrors, DStreamError
 from dstream.host.provider.describe import Introduction
 from dstream.host.provider.introductions import Introductions
+from dstream.host.provider.secret_settings import secret_values
 from dstream.plugins import BUILT_IN
+from dstream.protocol.messages import Command, Finding, Mark, RunOptions
+from dstream.redact import Redactor
+from dstream.state import FileStore
 
-Mark = Literal["ok", "warning", "failure"]
 _ANSWER_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check; `fix`: how to fix a failure."""
-
-    mark: Mark
-    subject: str
-    text: str
-    fix: str = ""
 
 
 def engine(*, is_needed: bool) -> Iterator[Finding]:
@@ -71,55 +61,106 @@ class TaskFindings:
     """Its output manages infrastructure and is not a built-in example, which needs no engine."""
 
 
-def ask_task(project: Project, task: Task, introductions: Introductions) -> Callable[[], TaskFindings]:
-    """Begin to ask the providers of a task; return a function that waits for them."""
-    return partial(
-        _task_findings, [(block, _ask(project, task, block, introductions)) for block in (task.input, task.output)]
-    )
+def ask_task(
+    project: Project, task: Task, introductions: Introductions, *, connect: bool
+) -> Callable[[], TaskFindings]:
+    """Begin to ask the providers of a task; return a function that waits for them. `connect`: let them connect."""
+    asked = [_Asked(project, task, block, introductions) for block in (task.input, task.output)]
+
+    def wait() -> TaskFindings:
+        examining = [each.examine() if connect else list for each in asked]
+        findings = [
+            found for each, examined in zip(asked, examining, strict=True) for found in (*each.about, *examined())
+        ]
+        return TaskFindings(tuple(findings), any(each.needs_engine for each in asked))
+
+    return wait
 
 
-def _ask(project: Project, task: Task, block: ProviderBlock, introductions: Introductions) -> _Asked | ConfigError:
-    """Return the error of a provider that is not installed."""
-    try:
-        spec = spec_of(block, project)
-    except ConfigError as error:
-        return error
-    return _Asked(spec, introductions.ask(spec, block.role, timeout_s=min(task.start_timeout_s, _ANSWER_S)))
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
-    """A provider that was asked to introduce itself."""
+    """A provider that was asked to introduce itself. The properties wait for its answer."""
 
-    spec: ProviderSpec
-    answer: Callable[[], Introduction]
+    def __init__(self, project: Project, task: Task, block: ProviderBlock, introductions: Introductions) -> None:
+        self._project = project
+        self._task = task
+        self._block = block
+        self._introductions = introductions
+        self._timeout_s = min(task.start_timeout_s, _ANSWER_S)
+        self._absence: ConfigError | None = None
+        try:
+            self._spec = spec_of(block, project)
+            self._answer = introductions.ask(self._spec, block.role, timeout_s=self._timeout_s)
+        except ConfigError as error:
+            self._absence = error
+
+    @property
+    def about(self) -> list[Finding]:
+        """The findings about the provider itself and its requirements."""
+        subject = f"{self._block.role} {self._block.label}"
+        try:
+            found = self._introduction()
+        except ConfigError as error:
+            return [Finding("failure", subject, error.message, error.hint)]
+        if found.hello is None:
+            return [Finding("warning", subject, "no hello: a legacy provider, or slow to start")]
+        path = self._spec.argv[0]
+        where = "built in" if self._block.provider in BUILT_IN else f"{found.hello.version} at {path}".strip()
+        listed = found.description.requirements if found.description else []
+        needs = [Finding("ok" if each.ok else "failure", each.name, each.detail, each.fix) for each in listed]
+        return [Finding("ok", subject, where), *needs]
+
+    @property
+    def needs_engine(self) -> bool:
+        return "infrastructure" in self._capabilities and self._block.provider not in BUILT_IN
+
+    def examine(self) -> Callable[[], list[Finding]]:
+        """Begin to examine the source or destination; return a function that waits for the findings."""
+        if "doctor" not in self._capabilities:
+            return list
+        schema = getattr(self._introduction().description, "config_schema", {})
+        subject = f"{self._block.role} {self._block.label}"
+        try:
+            config = dict(self._spec.fit(schema) if self._spec.fit else self._block.config)
+            command = self._command(config)
+        except ConfigErrors as errors:
+            failures = [_failure(subject, each) for each in errors.errors]
+            return lambda: failures
+        except DStreamError as error:
+            failure = _failure(subject, error)
+            return lambda: [failure]
+        redactor = Redactor([*self._block.secrets, *secret_values(config, schema)], (config,))
+        answer = self._introductions.examine(
+            self._spec, self._block.role, command, timeout_s=self._task.start_timeout_s
+        )
+        return lambda: [
+            Finding(each.mark, each.subject, redactor.text(each.text), redactor.text(each.fix)) for each in answer()
+        ]
+
+    def _command(self, config: dict[str, object]) -> Command:
+        state: dict[str, object] = {}
+        if self._block.role == "input":
+            stored = FileStore(self._project.state_dir, self._project.stack, self._task.name).load()
+            state = msgspec.json.decode(stored.state) if stored else {}
+        run = RunOptions(task=self._task.name, max_line=self._task.max_line)
+        return Command("doctor", config, state, run, infrastructure_of(self._project, self._task.name))
+
+    @property
+    def _capabilities(self) -> Sequence[str]:
+        try:
+            hello = self._introduction().hello
+        except ConfigError:
+            return ()
+        return hello.capabilities if hello else ()
+
+    def _introduction(self) -> Introduction:
+        if self._absence is not None:
+            raise self._absence
+        return self._answer()
 
 
-def _task_findings(blocks: Sequence[tuple[ProviderBlock, _Asked | ConfigError]]) -> TaskFindings:
-    findings: list[Finding] = []
-    needs_engine = False
-    for block, asked in blocks:
-        found, capabilities = _provider(block, asked)
-        findings += found
-        needs_engine = needs_engine or ("infrastructure" in capabilities and block.provider not in BUILT_IN)
-    return TaskFindings(tuple(findings), needs_engine)
-
-
-def _provider(block: ProviderBlock, asked: _Asked | ConfigError) -> tuple[list[Finding], list[str]]:
-    """Return the findings for the provider and its requirements, and its capabilities."""
-    subject = f"{block.role} {block.label}"
-    try:
-        if isinstance(asked, ConfigError):
-            raise asked
-        found = asked.answer()
-    except ConfigError as error:
-        return [Finding("failure", subject, error.message, error.hint)], []
-    if found.hello is None:
-        return [Finding("warning", subject, "no hello: a legacy provider, or slow to start")], []
-    where = "built in" if block.provider in BUILT_IN else f"{found.hello.version} at {asked.spec.argv[0]}".strip()
-    listed = found.description.requirements if found.description else []
-    needs = [Finding("ok" if each.ok else "failure", each.name, each.detail, each.fix) for each in listed]
-    return [Finding("ok", subject, where), *needs], found.hello.capabilities
+def _failure(subject: str, error: DStreamError) -> Finding:
+    place = f"{error.place}: " if error.place else ""
+    return Finding("failure", subject, f"{place}{error.message}", error.hint)
 
 
 def _version(distribution: str) -> str:

@@ -1,4 +1,5 @@
-"""Asks a provider for its hello and, if supported, its description, outside a run. The provider gets no config."""
+"""Asks a provider about itself, a config or its source, outside a run: for its hello and description, without a config;
+for what it thinks of configs (`check`); for its findings about the source or destination (`doctor`)."""
 
 from __future__ import annotations
 
@@ -25,13 +26,15 @@ from dstream.protocol.messages import (
     CheckedConfig,
     Command,
     Description,
+    Finding,
+    Findings,
     Hello,
     Role,
     decode_control,
     encode,
 )
 
-AnswerT = TypeVar("AnswerT", Description, Checked)
+AnswerT = TypeVar("AnswerT", Description, Checked, Findings)
 
 _EXIT_GRACE_S = 0.5
 """Short, because a provider without a config has nothing to finish."""
@@ -87,8 +90,31 @@ def check_configs(
         interview.end()
 
 
+def examine(
+    spec: ProviderSpec,
+    role: Role,
+    command: Command,
+    *,
+    cwd: Path | None,
+    timeout_s: float,
+    check_stop: Callable[[], None] = lambda: None,
+) -> Sequence[Finding]:
+    """Start the provider and let it connect and check its source or destination. `command`: `doctor`, with the config
+    and an input's state. Raises ConfigError as `introduce`.
+    """
+    interview = _Interview(spec, role, cwd, timeout_s, check_stop)
+    try:
+        hello = interview.introduction(describe=False).hello
+        if hello is None or "doctor" not in hello.capabilities:
+            return ()
+        answer = interview.answer(command, Findings)
+        return answer.findings if answer else [interview.silence()]
+    finally:
+        interview.end()
+
+
 class _Interview:
-    """A provider that was started only to introduce itself."""
+    """A provider that was started only to answer one question."""
 
     def __init__(
         self,
@@ -156,6 +182,12 @@ class _Interview:
                 if isinstance(message, kind):
                     return message
         return None
+
+    def silence(self) -> Finding:
+        """The finding for a provider that did not answer."""
+        if self._link.process.wait(_LAST_EXIT_S):
+            return Finding("failure", self._spec.label, "\n".join(["exited", *self._link.process.last_stderr_lines()]))
+        return Finding("failure", self._spec.label, f"no answer within {self._timeout_s:g} s")
 
     def _checked(self, description: Description) -> Description:
         try:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from dstream.errors import ConfigError
-from dstream.host.provider.describe import Introduction, introduce
+from dstream.host.provider.describe import Introduction, examine, introduce
 from dstream.host.provider.spec import ProviderSpec
-from dstream.protocol.messages import Role
+from dstream.protocol.messages import Command, Finding, Role
 
 AT_ONCE = max(2, os.cpu_count() or 1)
 """Maximum number of concurrent introductions; two, so that the providers of one task get ready at the same time."""
@@ -55,6 +55,15 @@ class Introductions:
                 check_stop=self._check_stop,
             )
         return partial(_answer, self._asked[key], spec)
+
+    def examine(
+        self, spec: ProviderSpec, role: Role, command: Command, *, timeout_s: float
+    ) -> Callable[[], Sequence[Finding]]:
+        """Begin to examine the source or destination; return a function that waits for the findings."""
+        asked = self._pool.submit(
+            examine, spec, role, command, cwd=self._cwd, timeout_s=timeout_s, check_stop=self._check_stop
+        )
+        return asked.result
 
     def _check_stop(self) -> None:
         if self._stop.is_set():

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from dstream.cli.commands import doctor_checks
-from dstream.cli.commands.doctor_checks import Finding, ask_task
+from dstream.cli.commands.doctor_checks import ask_task
 from dstream.config import load
 from dstream.host.provider.describe import Introduction
 from dstream.host.provider.introductions import Introductions
-from dstream.protocol.messages import Description, Hello, RequirementCheck
+from dstream.protocol.messages import Description, Finding, Hello, RequirementCheck
 
 HELLO = Hello(1, "input", "acme", "1.0", ["describe"])
 REQUIREMENTS = [RequirementCheck("driver", True, "v2"), RequirementCheck("license", False, "not found", "Buy one.")]
@@ -26,7 +26,7 @@ def findings(folder: Path, monkeypatch: pytest.MonkeyPatch, introduction: Introd
     monkeypatch.setattr(Introductions, "ask", lambda *_, **__: lambda: introduction)
     monkeypatch.setattr(doctor_checks, "spec_of", lambda *_: SimpleNamespace(argv=["/bin/acme"]))
     with Introductions(folder) as introductions:
-        found = ask_task(project, project.tasks["t"], introductions)().findings
+        found = ask_task(project, project.tasks["t"], introductions, connect=False)().findings
     return list(found[: len(found) // 2])
 
 
