@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from dstream.sdk.errors import ConfigError
+from dstream_mssql_cdc import errors
 from dstream_mssql_cdc.columns import Column, Hiding
 from dstream_mssql_cdc.config import ColumnChoice
 from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
@@ -35,22 +36,34 @@ class TableName:
 
 
 def catalog_of(
-    tables: Iterable[Sequence[Any]],
+    tables: Sequence[Sequence[Any]],
     columns: Iterable[Sequence[Any]],
-    details: Iterable[Sequence[Any]],
+    details: Iterable[Mapping[str, Any]],
     keys: Iterable[Sequence[Any]],
+    masked: Container[tuple[int, str]] = (),
 ) -> Catalog:
-    """Build the catalog from the results of sql.CATALOG."""
-    stored = {(object_id, name): detail for object_id, name, *detail in details}
+    """Build the catalog from the results of sql.CATALOG and sql.MASKED."""
+    stored = {(detail["object_id"], detail["name"]): detail for detail in details}
+    source_of = {object_id: source_id for _, _, source_id, _, object_id, *_ in tables}
     columns_of: dict[int, list[Column]] = {}
     for object_id, name, captured_type, ordinal, is_computed in columns:
         if is_computed:
             continue  # "cdc.<capture_instance>_CT": computed columns are NULL in every change row.
         if (object_id, name) not in stored:
             continue  # The login has no permission on this change table, so it is in `unreadable`.
-        base_type, length, scale = stored[object_id, name]
-        kind = captured_type if captured_type in _OWN_TYPES or base_type is None else base_type
-        columns_of.setdefault(object_id, []).append(Column(name, kind, ordinal, length, scale))
+        detail = stored[object_id, name]
+        column = Column(
+            name,
+            _type_of(captured_type, detail),
+            ordinal,
+            detail["max_length"],
+            detail["scale"],
+            is_masked=(object_id, name) in masked,
+            is_encrypted=any(
+                stored.get((of, name), {}).get("encryption_type") for of in (object_id, source_of.get(object_id))
+            ),
+        )
+        columns_of.setdefault(object_id, []).append(column)
     key_of: dict[int, list[str]] = {}
     for object_id, name in keys:
         key_of.setdefault(object_id, []).append(name)
@@ -65,6 +78,19 @@ def catalog_of(
     found = (CapturedTable(name, object_id, tuple(of)) for (name, object_id), of in instances.items())
     return Catalog(tuple(found), frozenset(unreadable))
 
+
+def _type_of(captured_type: str, detail: Mapping[str, Any]) -> str:
+    """Return the built-in type of a column, also if its declared type is an alias."""
+    if captured_type in _OWN_TYPES or detail["base_type"] is None:
+        return captured_type
+    if _LAST_SYSTEM_TYPE < detail["user_type_id"] < _SYSNAME:
+        return str(detail["type_name"])
+    return str(detail["base_type"])
+
+
+_LAST_SYSTEM_TYPE, _SYSNAME = 240, 256
+"""sys.types: newer built-in types, such as vector (255), share the system_type_id of another type and differ in their
+user_type_id. User-defined types begin at 257."""
 
 _OWN_TYPES = frozenset(["timestamp", "rowversion", "hierarchyid", "geometry", "geography"])
 """Types that the change table's own column does not reveal: rowversion is captured as binary(8)."""
@@ -167,6 +193,17 @@ def _hiding(column: Column, choice: ColumnChoice) -> Hiding | None:
     if column.name in choice.redact:
         return "redact"
     return "hash" if column.name in choice.hash else column.hiding
+
+
+def check_readable(table: str, columns: Iterable[Column], login: str) -> None:
+    """Raise ConfigError or AuthError for a column whose values the login would not get as they are stored."""
+    for column in columns:
+        if column.hiding == "redact":
+            continue
+        if column.is_encrypted:
+            raise errors.encrypted_column(table, column.name)
+        if column.is_masked:
+            raise errors.masked_column(table, column.name, login)
 
 
 def check_choices(tables: Iterable[CapturedTable], choices: Mapping[str, ColumnChoice]) -> None:

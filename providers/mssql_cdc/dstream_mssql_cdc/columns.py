@@ -32,7 +32,8 @@ Hiding = Literal["hash", "redact"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A captured column. `ordinal` is its bit in the update mask, from 1; `length` is -1 for (max) types."""
+    """A captured column. `ordinal` is its bit in the update mask, from 1; `length` is -1 for (max) types; `is_masked`:
+    the login reads only its mask."""
 
     name: str
     type: str
@@ -40,6 +41,8 @@ class Column:
     length: int = 0
     scale: int = 0
     hiding: Hiding | None = None
+    is_masked: bool = False
+    is_encrypted: bool = False
 
     @property
     def is_lob(self) -> bool:
@@ -74,7 +77,8 @@ class Choices:
 def form_of(column: Column, choices: Choices) -> Form:
     """Return the form of a column. Raises ConfigError `mssql.unsupported_type` for an unknown type."""
     if column.hiding == "redact":
-        return Form(lambda name: f"CASE WHEN {name} IS NOT NULL THEN '{REDACTED}' END")
+        # Without UNMASK, the server replaces the result of an expression over a masked column.
+        return Form(lambda name: f"CASE WHEN {name} IS NOT NULL THEN '{REDACTED}' END", _each(lambda _: REDACTED))
     form = _plain_form(column, choices)
     if column.hiding == "hash":
         return Form(form.select, _hashed(form.convert, choices.hash_key))

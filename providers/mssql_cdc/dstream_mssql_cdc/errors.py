@@ -57,6 +57,31 @@ def no_grant(message: str, login: str = "") -> AuthError:
     )
 
 
+def masked_column(table: str, column: str, login: str) -> AuthError:
+    user = f"[{login}]" if login else "[reader]"
+    return AuthError(
+        "mssql.masked_column",
+        f"{table}.{column} has a data mask, and the login lacks UNMASK, so it would read masked values",
+        hint="As db_owner:\n"
+        f"    GRANT UNMASK ON SCHEMA::cdc TO {user};  -- before SQL Server 2022: GRANT UNMASK TO {user};\n"
+        f"Or exclude or redact the column: {_exclusion(table, column)}",
+        config_path="columns",
+    )
+
+
+def encrypted_column(table: str, column: str) -> ConfigError:
+    return ConfigError(
+        "mssql.encrypted_column",
+        f"{table}.{column} is encrypted with Always Encrypted, so its change table has only ciphertext",
+        hint=f"Exclude or redact the column: {_exclusion(table, column)}",
+        config_path="columns",
+    )
+
+
+def _exclusion(table: str, column: str) -> str:
+    return f'columns = {{ "{table}" = {{ exclude = ["{column}"] }} }}'
+
+
 def cdc_disabled(database: str) -> ConfigError:
     return ConfigError(
         "mssql.cdc_disabled",

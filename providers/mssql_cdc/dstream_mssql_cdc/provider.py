@@ -183,17 +183,19 @@ class MssqlCdc(InputProvider["Config"]):
         return tables
 
     def _builder(self, table: CapturedTable, name: str) -> EventBuilder:
-        from dstream_mssql_cdc.catalog import choose_columns
+        from dstream_mssql_cdc.catalog import check_readable, choose_columns
         from dstream_mssql_cdc.columns import Choices
         from dstream_mssql_cdc.events import EventBuilder, TableShape
 
         instance = next(instance for instance in table.instances if instance.mark.instance == name)
+        columns = choose_columns(table, instance, self.config.columns)
+        check_readable(table.name, columns, self._settings.get("UID"))
         return EventBuilder(
             TableShape(
                 name=table.name,
                 object_id=table.object_id,
                 key=list(instance.key),
-                columns=choose_columns(table, instance, self.config.columns),
+                columns=columns,
                 id_prefix=f"{self._guid[:8]}/{table.object_id}/",
                 max_lob_bytes=self.run.max_line // 2,
                 choices=Choices(self.config.decimal, self.config.binary, self._hash_key),

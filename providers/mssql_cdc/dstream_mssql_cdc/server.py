@@ -93,7 +93,13 @@ class SqlServer:
 
     def catalog(self) -> Catalog:
         with self._results(sql.CATALOG) as results:
-            return catalog_of(results.rows(), *(results.next_rows() for _ in range(3)))
+            tables, columns = results.rows(), results.next_rows()
+            details, keys = results.next_named_rows(), results.next_rows()
+        masked: set[tuple[int, str]] = set()
+        if any(detail.get("is_masked") for detail in details):
+            with self._results(sql.MASKED) as results:
+                masked = {(object_id, name) for object_id, name in results.rows()}
+        return catalog_of(tables, columns, details, keys, masked)
 
     def captured(self) -> list[CapturedTable]:
         """The requested tables that are captured now. The stream detects those that no longer are."""
@@ -165,6 +171,11 @@ class _Results:
     def next_rows(self) -> list[Any]:
         self._cursor.nextset()
         return list(self._cursor.fetchall())
+
+    def next_named_rows(self) -> list[dict[str, Any]]:
+        rows = self.next_rows()
+        names = [column[0] for column in self._cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def watched_rows(self, builder: EventBuilder, max_bytes: int) -> tuple[list[ChangeRow], bool]:
         """Fetch rows until their values exceed `max_bytes`, and return whether rows are left. Fetches only a few at a

@@ -43,7 +43,7 @@ LSN_AT_TIME = "SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equa
 # "cdc.change_tables", "cdc.captured_columns" (object_id is the change table's), "cdc.index_columns". sys.columns has
 # the change tables' own columns, because their lengths and scales count. Names are not compared here: the collations of
 # the database and its catalog can differ (error 468; "Contained database collations"). HAS_PERMS_BY_NAME detects a
-# missing grant before a read fails with 229.
+# missing grant before a read fails with 229. c.*: is_masked and encryption_type exist since SQL Server 2016.
 CATALOG = """\
 SELECT s.name, t.name, t.object_id, ct.capture_instance, ct.object_id, ct.start_lsn, ct.create_date,
        HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT'), N'OBJECT', N'SELECT')
@@ -53,9 +53,16 @@ JOIN sys.schemas AS s ON s.schema_id = t.schema_id
 ORDER BY s.name, t.name, ct.object_id;
 SELECT object_id, column_name, column_type, column_ordinal, is_computed FROM cdc.captured_columns
 ORDER BY object_id, column_ordinal;
-SELECT c.object_id, c.name, TYPE_NAME(c.system_type_id), c.max_length, c.scale FROM sys.columns AS c
-JOIN cdc.change_tables AS ct ON ct.object_id = c.object_id;
+SELECT c.*, TYPE_NAME(c.system_type_id) AS base_type, TYPE_NAME(c.user_type_id) AS type_name FROM sys.columns AS c
+JOIN cdc.change_tables AS ct ON c.object_id IN (ct.object_id, ct.source_object_id);
 SELECT object_id, column_name FROM cdc.index_columns ORDER BY object_id, index_ordinal;"""
+
+# "Dynamic data masking", "HAS_PERMS_BY_NAME": since SQL Server 2022, UNMASK can be granted down to a column. Before, it
+# can be granted on the database only, and the first call returns NULL.
+MASKED = """\
+SELECT m.object_id, m.name FROM sys.masked_columns AS m JOIN cdc.change_tables AS ct ON ct.object_id = m.object_id
+WHERE COALESCE(HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT'), N'OBJECT', N'UNMASK', m.name,
+    N'COLUMN'), HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'UNMASK'), 0) = 0;"""
 
 # The original DStream's checkpoints: mssql/monitor/checkpoint_manager.go of katasec/dstream-ingester-mssql.
 CDC_OFFSETS = "SELECT table_name, last_lsn FROM dbo.cdc_offsets;"
@@ -149,6 +156,7 @@ def statements() -> Iterator[str]:
         POLL,
         LSN_AT_TIME,
         CATALOG,
+        MASKED,
         CDC_OFFSETS,
         TABLE_EXISTS,
         AGENT_STATUS,

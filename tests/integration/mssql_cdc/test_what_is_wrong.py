@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dstream.sdk.errors import DStreamError
-from tests.integration.mssql_cdc.source_server import SourceDatabase, SourceServer, read
+from tests.integration.mssql_cdc.source_server import PASSWORD, SourceDatabase, SourceServer, read
 
 
 def failure(config: dict[str, Any]) -> tuple[str, str, str, DStreamError]:
@@ -102,3 +102,30 @@ def test_a_stopped_agent_is_reported_and_captured_rows_are_read(database: Source
     (warning,) = [line for line in reading.telemetry if line.get("event") == "mssql.agent_stopped"]
     assert "sp_start_job" in warning["hint"]
     database.run("EXEC sys.sp_cdc_start_job @job_type = N'capture'")
+
+
+def test_a_masked_column_is_refused_until_unmask_is_granted(database: SourceDatabase) -> None:
+    mask = "MASKED WITH (FUNCTION = 'default()')"
+    database.run(f"CREATE TABLE dbo.Persons (Id int PRIMARY KEY, Name nvarchar(9) {mask})")
+    database.capture("dbo.Persons")
+    database.run("INSERT INTO dbo.Persons VALUES (1, N'Ada')")
+    config = reader_config(database)
+    code, kind, path, error = failure(config)
+    assert (code, kind, path) == ("mssql.masked_column", "auth", "columns")
+    excluded = read({**config, "columns": {"Persons": {"exclude": ["Name"]}}})
+    assert excluded.rows == [("Insert", {"Id": 1})]
+    redacted = read({**config, "columns": {"Persons": {"redact": ["Name"]}}})
+    assert redacted.rows == [("Insert", {"Id": 1, "Name": "***"})]
+    database.run(error.hint.split("\n")[1].split("--")[0])
+    assert read(config).rows == [("Insert", {"Id": 1, "Name": "Ada"})]
+
+
+def reader_config(database: SourceDatabase) -> dict[str, Any]:
+    """The settings of a login with the documented grants."""
+    login = f"reader_{database.name}"
+    database.run(f"CREATE LOGIN [{login}] WITH PASSWORD = 'Reading-horse-1'")
+    database.run(f"CREATE USER [{login}] FOR LOGIN [{login}]")
+    database.run(f"GRANT SELECT ON SCHEMA::cdc TO [{login}]; GRANT SELECT ON SCHEMA::dbo TO [{login}]")
+    config = database.config("Persons")
+    text = config["db_connection_string"].replace("UID=sa", f"UID={login}").replace(PASSWORD, "Reading-horse-1")
+    return {**config, "db_connection_string": text}

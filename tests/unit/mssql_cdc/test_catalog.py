@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 import pytest
 from dstream_mssql_cdc.catalog import (
     Catalog,
     catalog_of,
     check_choices,
+    check_readable,
     choose_columns,
     closest,
     parse_table_name,
@@ -14,12 +17,16 @@ from dstream_mssql_cdc.catalog import (
 )
 from dstream_mssql_cdc.config import ColumnChoice
 
-from dstream.sdk.errors import ConfigError
+from dstream.sdk.errors import AuthError, ConfigError
 
 CREATED = datetime(2024, 1, 1, 10, 0, 0, 120000)
 
 
-def catalog() -> Catalog:
+def catalog(
+    captured: Sequence[Sequence[Any]] = (),
+    more: Sequence[dict[str, Any]] = (),
+    masked: Collection[tuple[int, str]] = (),
+) -> Catalog:
     tables = [
         ("dbo", "Orders", 5, "dbo_Orders", 50, b"\x01" * 10, CREATED, 1),
         ("sales", "Lines", 6, "custom", 60, b"\x01" * 10, CREATED, 0),
@@ -34,15 +41,22 @@ def catalog() -> Catalog:
         (50, "Place", "geography", 6, False),
     ]
     details = [
-        (50, "__$start_lsn", "binary", 10, 0),
-        (50, "Id", "int", 4, 0),
-        (50, "Total", "decimal", 9, 2),
-        (50, "Twice", "decimal", 9, 2),
-        (50, "Version", "binary", 8, 0),
-        (50, "Phone", "nvarchar", 40, 0),
-        (50, "Place", None, -1, 0),
+        detail(50, "__$start_lsn", "binary", 10),
+        detail(50, "Id", "int", 4),
+        detail(50, "Total", "decimal", 9, scale=2),
+        detail(50, "Twice", "decimal", 9, scale=2),
+        detail(50, "Version", "binary", 8),
+        detail(50, "Phone", "nvarchar", 40, user_type_id=257, type_name="PhoneNumber"),
+        detail(50, "Place", None, -1, user_type_id=130, type_name="geography"),
+        *more,
     ]
-    return catalog_of(tables, columns, details, [(50, "Id")])
+    return catalog_of(tables, [*columns, *captured], details, [(50, "Id")], masked)
+
+
+def detail(object_id: int, name: str, base_type: str | None, length: int, **more: Any) -> dict[str, Any]:
+    """A row of sys.columns, as it is before SQL Server 2016."""
+    row = {"object_id": object_id, "name": name, "base_type": base_type, "max_length": length, "scale": 0}
+    return {**row, "user_type_id": 56, "type_name": base_type, **more}
 
 
 def test_columns_have_base_types_and_computed_columns_are_omitted() -> None:
@@ -119,3 +133,31 @@ def test_an_invalid_column_choice_is_refused(name: str, choice: ColumnChoice, co
         check_choices(catalog().tables[:1], {name: choice})
     assert caught.value.code == code
     assert name in caught.value.config_path
+
+
+def test_a_new_built_in_type_is_not_taken_for_the_type_that_stores_it() -> None:
+    found = catalog(
+        [(50, "Embedding", "vector", 7, False)],
+        [detail(50, "Embedding", "varbinary", 20, user_type_id=255, type_name="vector")],
+    )
+    assert found.tables[0].instances[0].columns[-1].type == "vector"
+
+
+@pytest.mark.parametrize("object_id", [50, 5], ids=["change table", "source table"])
+def test_an_encrypted_column_is_refused_unless_it_is_excluded(object_id: int) -> None:
+    encrypted = [detail(50, "Card", "varbinary", 20), detail(5, "Card", "varbinary", 20)]
+    encrypted += [detail(object_id, "Card", "varbinary", 20, encryption_type=1)]
+    orders = catalog([(50, "Card", "varbinary", 7, False)], encrypted).tables[0]
+    with pytest.raises(ConfigError, match=r"dbo\.Orders\.Card is encrypted") as caught:
+        check_readable("dbo.Orders", orders.instances[0].columns, "ada")
+    assert 'exclude = ["Card"]' in caught.value.hint
+    for choice in (ColumnChoice(exclude=["Card"]), ColumnChoice(redact=["Card"])):
+        check_readable("dbo.Orders", choose_columns(orders, orders.instances[0], {"Orders": choice}), "ada")
+
+
+def test_a_masked_column_is_refused_with_the_grant() -> None:
+    orders = catalog(masked={(50, "Total")}).tables[0]
+    with pytest.raises(AuthError, match=r"dbo\.Orders\.Total has a data mask") as caught:
+        check_readable("dbo.Orders", orders.instances[0].columns, "ada")
+    assert "GRANT UNMASK ON SCHEMA::cdc TO [ada];" in caught.value.hint
+    assert 'exclude = ["Total"]' in caught.value.hint

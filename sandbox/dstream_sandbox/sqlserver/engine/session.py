@@ -380,6 +380,9 @@ class SqlSession(SessionTransactions):
     def require(self, permission: str, table: Table | View) -> None:
         rights.require(self, permission, table)
 
+    def unmasks(self, table: Table) -> bool:
+        return rights.allowed(self, "UNMASK", table)
+
     def locks_reads(self) -> bool:
         transaction = self.transaction
         level = transaction.isolation if transaction is not None else self.settings.isolation

@@ -64,6 +64,7 @@ def add_column(session: SqlSession, table: Table, definition: st.ColumnDefinitio
     column = Column(table.next_column_id, definition.name, definition.type or names.INT)
     column.nullable = definition.nullable is not False
     column.identity, column.row_guid = definition.identity, definition.row_guid
+    column.mask = definition.mask
     if definition.type is not None and definition.type.name == "rowversion":
         column.nullable = definition.nullable is True
     if definition.identity is not None:

@@ -53,6 +53,9 @@ class Environment(Protocol):
     def require(self, permission: str, table: Table | View) -> None:
         """Raise 229 if the session lacks the permission."""
 
+    def unmasks(self, table: Table) -> bool:
+        """Whether the session has UNMASK on the table."""
+
     def locks_reads(self) -> bool:
         """Whether reads keep their locks: REPEATABLE READ and SERIALIZABLE."""
 

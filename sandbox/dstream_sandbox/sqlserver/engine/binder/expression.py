@@ -32,6 +32,8 @@ class Ex:
     literal: str | None = None
     """The text of a string literal."""
     predicate: bool = False
+    masked: bool = False
+    """A column that the session may read only masked."""
 
 
 @dataclass(slots=True)

@@ -43,6 +43,8 @@ class ExpressionBinder:
         self.environment = environment
         self.gathered = Gathered()
         self.scope = Scope()
+        self.read_masked = False
+        """Whether a masked column has been compiled since this was last reset."""
 
     def bind_query(self, query: nodes.Query) -> BoundQuery:
         raise NotImplementedError
@@ -119,6 +121,7 @@ class ExpressionBinder:
         shapes = self.scope.group_shapes
         if shapes is not None and own and not self.scope.in_aggregate and ex.sql not in shapes:
             raise not_grouped(".".join(node.parts))
+        self.read_masked |= ex.masked
         return ex
 
     def _is_clr(self, parts: tuple[str, ...]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from dstream_sandbox.sqlserver.engine.binder.casts import cast_sql
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f1, fn
 from dstream_sandbox.sqlserver.engine.binder.functions import AGGREGATES
+from dstream_sandbox.sqlserver.engine.binder.masking import masked
 from dstream_sandbox.sqlserver.engine.binder.operators import text_collation
 from dstream_sandbox.sqlserver.engine.binder.scope import BoundSource, Scope
 from dstream_sandbox.sqlserver.engine.binder.sources import SourceBinder
@@ -106,7 +107,10 @@ class QueryBinder(SourceBinder):
             if isinstance(item.expression, nodes.Star):
                 bound.extend(self.star(item.expression.qualifier))
                 continue
+            self.read_masked = False
             ex = self.value(item.expression)
+            if self.read_masked:
+                ex = masked(self, ex)
             bound.append(replace(ex, name=item.alias if item.alias is not None else ex.name))
         return bound
 
@@ -121,7 +125,11 @@ class QueryBinder(SourceBinder):
                     "name used in the query.",
                 )
             raise SqlError(263, "Must specify table to select from.")
-        columns = [replace(ex, name=name) for source in sources for name, ex in source.columns]
+        columns = [
+            replace(masked(self, ex) if ex.masked else ex, name=name)
+            for source in sources
+            for name, ex in source.columns
+        ]
         shapes = self.scope.group_shapes
         for ex in columns if shapes is not None else ():
             if shapes is not None and ex.sql not in shapes:

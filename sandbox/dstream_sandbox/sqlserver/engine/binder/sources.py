@@ -81,13 +81,17 @@ class SourceBinder(FunctionBinder):
 
     def table_columns(self, table: Table, alias: str, prefix: str = "c") -> tuple[tuple[str, Ex], ...]:
         """Return the columns of `table` under an alias. Prefix o or n selects the before- or after-image in its log."""
+        is_masked = any(c.mask for c in table.columns) and not self.environment.unmasks(table)
         stored = tuple(
             (
                 c.name,
-                Ex(f"{alias}.{prefix}{c.id}", c.type, c.nullable, name=c.name, identity=c.identity is not None),
+                Ex(
+                    f"{alias}.{prefix}{c.id}", c.type, c.nullable, name=c.name, identity=c.identity is not None,
+                    masked=is_masked and bool(c.mask),
+                ),
             )
             for c in table.stored_columns
-        )
+        )  # fmt: skip
         if len(stored) == len(table.columns):
             return stored
         by_name = dict(stored)

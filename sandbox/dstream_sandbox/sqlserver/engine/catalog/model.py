@@ -21,6 +21,8 @@ class Column:
     computed: str | None = None
     persisted: bool = False
     row_guid: bool = False
+    mask: str = ""
+    """The masking function of dynamic data masking."""
 
 
 @dataclass(slots=True)

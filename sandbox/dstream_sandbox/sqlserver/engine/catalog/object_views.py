@@ -209,8 +209,16 @@ def _columns(session: SqlSession) -> Iterator[Row]:
                 int(column.nullable), 1,
                 int(column.row_guid), int(column.identity is not None), int(column.computed is not None), 0, 0, 0, 0,
                 0, 0, 0, default, 0, 0, 0,
-                0, "NOT_APPLICABLE", None, None, 0, 0,
+                0, "NOT_APPLICABLE", None, None, 0, int(bool(column.mask)),
             )  # fmt: skip
+
+
+@view("sys.masked_columns", f"{_COLUMN} masking_function:x", catalog_only=True)
+def masked_columns(session: SqlSession) -> Iterator[Row]:
+    masks = {(t.id, c.id): c.mask for t in tables(session) for c in t.columns if c.mask}
+    for row in _columns(session):
+        if (row[0], row[2]) in masks:
+            yield *row, masks[row[0], row[2]]
 
 
 @view("sys.columns", _COLUMN, catalog_only=True)

@@ -89,6 +89,8 @@ def create_instance(
     with database.writing() as connection:
         table = new_change_table(database.new_object_id(), name, [(c.name, c.type) for c in chosen], now)
         connection.execute(create_change_table_sql(table))
+        for source_column, column in zip(chosen, table.columns[_FIRST_CAPTURED - 1 :], strict=False):
+            column.mask = source_column.mask  # sys.sp_cdc_vupgrade adds the source's masks to change tables, too.
         table.filter = ""
         database.store(connection, table)
         position = lsn.from_counter(database.log.take())
@@ -101,7 +103,15 @@ def create_instance(
         captured = system_table(database, "captured_columns")
         for ordinal, column in enumerate(chosen, 1):
             type_name = declaration(column.type).split("(")[0]
-            row = (table.id, column.name, column.id, type_name, ordinal, int(column.computed is not None), None)
+            row = (
+                table.id,
+                column.name,
+                column.id,
+                type_name,
+                ordinal,
+                int(column.computed is not None),
+                column.mask or None,
+            )
             connection.execute(f"INSERT INTO t{captured.id} VALUES (?,?,?,?,?,?,?)", row)
         index_columns = system_table(database, "index_columns")
         for ordinal, column_name in enumerate(key, 1):

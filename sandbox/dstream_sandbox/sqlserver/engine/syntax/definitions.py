@@ -167,6 +167,7 @@ class DefinitionParser(ChangeParser):
         identity: tuple[int, int] | None = None
         default: tuple[str, str] | None = None
         row_guid = False
+        mask = ""
         keys: list[KeyDefinition] = []
         checks: list[CheckDefinition] = []
         references: list[ForeignKeyDefinition] = []
@@ -182,6 +183,8 @@ class DefinitionParser(ChangeParser):
                 identity = self._identity()
             elif self.take("ROWGUIDCOL"):
                 row_guid = True
+            elif self.take("MASKED"):
+                mask = self._mask()
             elif self.take("SPARSE") or self.take("NOT", "FOR", "REPLICATION"):
                 pass
             elif self.take("CONSTRAINT"):
@@ -202,12 +205,12 @@ class DefinitionParser(ChangeParser):
                     self.expect("KEY")
                 references.append(self._reference(constraint, (name,)))
                 constraint = ""
-            elif self.at_any(("GENERATED", "MASKED", "ENCRYPTED")):
+            elif self.at_any(("GENERATED", "ENCRYPTED")):
                 raise self.unsupported(f"{self.token.text} columns")
             else:
                 break
         return ColumnDefinition(
-            name=name, type=type_, nullable=nullable, identity=identity, default=default, row_guid=row_guid,
+            name=name, type=type_, nullable=nullable, identity=identity, default=default, row_guid=row_guid, mask=mask,
             keys=tuple(keys), checks=tuple(checks), references=tuple(references),
         )  # fmt: skip
 
@@ -217,6 +220,15 @@ class DefinitionParser(ChangeParser):
         if type_.name in ("char", "varchar", "text") and collation(name).codec != "cp1252":
             raise self.unsupported(f"{type_.name} columns with collation {name} (use n{type_.name})")
         return name
+
+    def _mask(self) -> str:
+        for part in ("WITH", "(", "FUNCTION", "="):
+            self.expect(part)
+        function = self.advance().text
+        self.expect(")")
+        if function.lower() != "default()":
+            raise self.unsupported(f"the masking function {function}")
+        return function
 
     def _identity(self) -> tuple[int, int]:
         if not self.take("("):

@@ -245,6 +245,8 @@ class ColumnDefinition:
     computed: str | None = None
     persisted: bool = False
     row_guid: bool = False
+    mask: str = ""
+    """The masking function."""
     keys: tuple[KeyDefinition, ...] = ()
     checks: tuple[CheckDefinition, ...] = ()
     references: tuple[ForeignKeyDefinition, ...] = ()
