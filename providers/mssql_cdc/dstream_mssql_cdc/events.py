@@ -224,15 +224,23 @@ class EventBuilder:
             return column.is_old_lob or at not in self._mask(mask)[1]
         return operation == DELETE and column.is_old_lob
 
-    def _too_large(self, column: Column, row: ChangeRow, size: int) -> DataError:
+    def key_text(self, row: ChangeRow) -> str:
+        """The row's key for a message, without hidden values; its LSN if it has no key."""
         key = ", ".join(
             f"{known.name}={'***' if known.hiding else row[_CONTROL_COLUMNS + at]}"
             for at, known in enumerate(self.shape.columns)
             if known.name in self.shape.key
         )
+        return key or f"LSN {row[0].hex()}"
+
+    def column_at(self, at: int) -> str:
+        """The name of the column whose value is at this index of a change row."""
+        return self.shape.columns[at - _CONTROL_COLUMNS].name
+
+    def _too_large(self, column: Column, row: ChangeRow, size: int) -> DataError:
         return DataError(
             "mssql.value_too_large",
-            f"{self.shape.name}.{column.name} has {size:,} bytes at {key or 'LSN ' + row[0].hex()}; the limit is half "
+            f"{self.shape.name}.{column.name} has {size:,} bytes at {self.key_text(row)}; the limit is half "
             f"of max_line, {self.shape.max_lob_bytes:,} bytes",
             hint=f"Increase max_line in the task to more than {2 * size:,} bytes, or exclude the column: "
             f'columns = {{ "{self.shape.name}" = {{ exclude = ["{column.name}"] }} }}.',

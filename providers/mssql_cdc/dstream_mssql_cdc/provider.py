@@ -121,6 +121,7 @@ class MssqlCdc(InputProvider["Config"]):
             tables=config.tables,
             operations=sql.operation_codes(config.operations, before_images=config.before_images),
             awaiting=lambda: self.telemetry.awaiting(self._server_name),
+            on_half_pairs=self._warn_of_half_pairs,
         )
 
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
@@ -216,6 +217,15 @@ class MssqlCdc(InputProvider["Config"]):
             max_poll_s=self.config.max_poll_interval,
             max_bytes=self.config.max_bytes_per_poll,
             max_line=self.run.max_line,
+        )
+
+    def _warn_of_half_pairs(self, builder: EventBuilder, row: Sequence[Any], column: str) -> None:
+        self.telemetry.warning(
+            "mssql.half_pair",
+            table=builder.shape.name,
+            column=column,
+            key=builder.key_text(row),
+            note="half of a surrogate pair was replaced by U+FFFD; later rows of the same page are not listed",
         )
 
     def _warn_if_agent_stopped(self, server: SqlServer) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dstream_mssql_cdc import errors, sql
+from dstream_mssql_cdc import errors, half_pairs, sql
 from dstream_mssql_cdc.catalog import Catalog, catalog_of, select, watermark
 from dstream_mssql_cdc.events import ChangeRow, EventBuilder
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
@@ -35,14 +36,17 @@ class SqlServer:
         tables: Sequence[str],
         operations: Sequence[int],
         awaiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        on_half_pairs: Callable[[EventBuilder, Sequence[Any], str], None] = lambda *_: None,
     ) -> None:
-        """`awaiting`: entered around each query, to report one that is not answered."""
+        """`awaiting`: entered around each query, to report one that is not answered. `on_half_pairs`: called for the
+        first row of a page whose text was changed (half_pairs.py), with the column's name."""
         self._connection = connection
         self._database = database
         self._login = login
         self._tables = tables
         self._operations = operations
         self._awaiting = awaiting
+        self._on_half_pairs = on_half_pairs
         self._described: dict[EventBuilder, object] = {}
 
     def close(self) -> None:
@@ -121,6 +125,20 @@ class SqlServer:
             return Probe(frozenset(row[0] for rows in hits for row in rows), _marks(marks))
 
     def page(
+        self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
+    ) -> Page:
+        try:
+            return self._page(instance, builder, floor, upper, max_rows, max_bytes)
+        except UnicodeDecodeError:
+            with half_pairs.accepted(self._connection):
+                page = self._page(instance, builder, floor, upper, max_rows, max_bytes)
+        checked = [half_pairs.replaced(row) for row in page.rows]
+        changed = [(row, places[0]) for row, places in checked if places]
+        for row, at in changed[:1]:
+            self._on_half_pairs(builder, row, builder.column_at(at))
+        return replace(page, rows=[row for row, _ in checked])
+
+    def _page(
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
         select_list = builder.select_list(sql.quoted)

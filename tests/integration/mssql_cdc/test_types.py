@@ -74,3 +74,22 @@ def test_a_rowversion_arrives_as_hex_digits(database: SourceDatabase) -> None:
     database.run("INSERT INTO dbo.T (Id) VALUES (1)")
     stored = database.rows("SELECT V FROM dbo.T")[0][0]
     assert json.loads(read(database.config("T")).lines[0])["data"] == {"Id": 1, "V": stored.hex()}
+
+
+def test_half_of_a_surrogate_pair_is_replaced_with_a_warning(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.T (Id int PRIMARY KEY, V nvarchar(9), W nvarchar(max), X varchar(9))")
+    database.capture("dbo.T")
+    long = "länger 🦜 " * 3000
+    database.run("INSERT INTO dbo.T VALUES (1, N'🦜', N'x', 'é')")
+    database.run("INSERT INTO dbo.T VALUES (2, LEFT(N'a🦜', 2), ?, 'é')", long)
+    database.run("INSERT INTO dbo.T VALUES (3, NULL, LEFT(N'🦜', 1) + N'b', NULL)")
+    reading = read(database.config("T"))
+    assert [row for _, row in reading.rows] == [
+        {"Id": 1, "V": "🦜", "W": "x", "X": "é"},
+        {"Id": 2, "V": "a\ufffd", "W": long, "X": "é"},
+        {"Id": 3, "V": None, "W": "\ufffdb", "X": None},
+    ]
+    warnings = [line for line in reading.telemetry if line.get("event") == "mssql.half_pair"]
+    assert [(line["table"], line["column"], line["key"]) for line in warnings] == [("dbo.T", "V", "Id=2")]
+    database.run("INSERT INTO dbo.T VALUES (4, N'whole', NULL, NULL)")
+    assert read(database.config("T"), reading.state).rows == [("Insert", {"Id": 4, "V": "whole", "W": None, "X": None})]

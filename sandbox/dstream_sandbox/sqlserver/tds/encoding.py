@@ -12,6 +12,7 @@ from functools import partial
 from struct import Struct
 from typing import Any
 
+from dstream_sandbox.sqlserver.half_pairs import units_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.tds import type_tokens as tt
 from dstream_sandbox.sqlserver.tds.collations import collation
@@ -200,7 +201,7 @@ def _nchar(sql_type: SqlType) -> Encoding:
     pack_length = _U16.pack
 
     def encode(value: str) -> bytes:
-        raw = value.encode("utf-16-le", "surrogatepass")
+        raw = units_of(value)
         return pack_length(len(raw)) + raw
 
     return Encoding(bytes([token]) + _U16.pack(max(declared, 2)) + wire, encode, tt.SHORT_NULL)
@@ -353,7 +354,7 @@ def us_varchar(text: str) -> bytes:
 
 
 def _utf16(text: str) -> bytes:
-    return text.encode("utf-16-le", "surrogatepass")
+    return units_of(text)
 
 
 def _plp(raw: bytes) -> bytes:

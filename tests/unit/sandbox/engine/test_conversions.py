@@ -13,6 +13,7 @@ from dstream_sandbox.sqlserver.engine.types.like import like_matcher
 from dstream_sandbox.sqlserver.engine.types.names import make_type
 from dstream_sandbox.sqlserver.engine.types.precedence import arithmetic_type, common_type
 from dstream_sandbox.sqlserver.engine.types.rounding import to_datetime
+from dstream_sandbox.sqlserver.half_pairs import text_of, units_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import TICKS_PER_DAY, SqlType
 from hypothesis import given
@@ -60,16 +61,19 @@ def test_a_value_converts(stored: Any, source: str, target: str, expected: Any) 
 
 
 @pytest.mark.parametrize(
-    ("stored", "source", "target"),
+    ("stored", "source", "target", "units"),
     [
-        ("🦜", "nvarchar(2)", "nvarchar(1)"),
-        ("a🦜", "nvarchar(3)", "nchar(2)"),
-        (b"\x3e\xd8", "varbinary(2)", "nvarchar(1)"),
+        ("🦜", "nvarchar(2)", "nvarchar(1)", b"\x3e\xd8"),
+        ("a🦜", "nvarchar(3)", "nchar(2)", b"a\0\x3e\xd8"),
+        (b"\x3e\xd8", "varbinary(2)", "nvarchar(1)", b"\x3e\xd8"),
     ],
 )
-def test_half_of_a_surrogate_pair_is_refused(stored: Any, source: str, target: str) -> None:
-    with pytest.raises(SqlError, match="half of a surrogate pair"):
-        changed(stored, source, target)
+def test_half_of_a_surrogate_pair_is_kept(stored: Any, source: str, target: str, units: bytes) -> None:
+    half = changed(stored, source, target)
+    half.encode()  # SQLite stores UTF-8
+    assert units_of(half) == units
+    assert changed(half, target, "varbinary(9)") == units
+    assert text_of(units + b"\x9c\xdd") == stored if isinstance(stored, str) else "🦜"
 
 
 @pytest.mark.parametrize(

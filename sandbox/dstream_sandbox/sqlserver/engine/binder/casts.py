@@ -9,6 +9,7 @@ from dstream_sandbox.sqlserver.engine.types.number_conversions import Convert, c
 from dstream_sandbox.sqlserver.engine.types.precedence import as_decimal
 from dstream_sandbox.sqlserver.engine.types.storage import is_big, scale_of
 from dstream_sandbox.sqlserver.engine.types.text_conversions import to_code_page
+from dstream_sandbox.sqlserver.half_pairs import units_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, SqlType
 
@@ -116,7 +117,7 @@ def _wide_fitter(limit: int, fixed: bool, where: str) -> Convert:
     def fit(value: str) -> str:
         if limit != MAX and names.text_units(value) > limit:
             if names.text_units(value.rstrip(" ")) > limit:
-                raise _truncated(where, value.encode("utf-16-le")[: 2 * limit].decode("utf-16-le", "ignore"))
+                raise _truncated(where, units_of(value)[: 2 * limit].decode("utf-16-le", "ignore"))
             value = names.cut_units(value, limit)
         return value + " " * (limit - names.text_units(value)) if fixed else value
 

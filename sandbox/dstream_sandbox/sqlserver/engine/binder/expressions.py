@@ -350,7 +350,7 @@ def literal(node: nodes.Literal) -> Ex:
         digits = digits if len(digits) % 2 == 0 else "0" + digits
         return Ex(f"X'{digits}'", names.of_value("varbinary", max(len(digits) // 2, 1)), nullable=False)
     name = "nvarchar" if node.kind == "nstr" else "varchar"
-    units = len(text.encode("utf-16-le", "surrogatepass")) // 2  # nvarchar(n) counts byte pairs, not characters
+    units = names.text_units(text)  # nvarchar(n) counts byte pairs, not characters
     return Ex(quote(text), names.of_value(name, max(units, 1)), nullable=False, literal=text)
 
 

@@ -27,6 +27,7 @@ from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.engine.types.convert import convert
 from dstream_sandbox.sqlserver.engine.types.number_conversions import category
+from dstream_sandbox.sqlserver.half_pairs import units_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, SqlType
 
@@ -70,9 +71,7 @@ def _datalength(binder: FunctionBinder, node: nodes.Call) -> Ex:
         return Ex("NULL", names.INT)
     result = names.BIGINT if type_.length == MAX else names.INT
     if type_.name in names.UNICODE or type_.name == "xml":
-        return Ex(
-            f1("utf16", lambda: lambda v: len(v.encode("utf-16-le", "surrogatepass")), ex.sql), result, ex.nullable
-        )
+        return Ex(f1("utf16", lambda: lambda v: len(units_of(v)), ex.sql), result, ex.nullable)
     if category(type_) in ("str", "bin"):
         return Ex(f"length({ex.sql})", result, ex.nullable)
     change = convert(type_, names.VARBINARY_MAX)
@@ -121,7 +120,7 @@ def _left(binder: FunctionBinder, node: nodes.Call) -> Ex:
     def take(text: str, number: int) -> str:
         if number < 0:
             raise SqlError(536 if right else 537, "Invalid length parameter passed to the left or right function.")
-        return (text[-number:] if number else "") if right else text[:number]
+        return (text[-number:] if number else "") if right else names.cut_units(text, number)
 
     return Ex(f2(node.name[-1], lambda: take, value.sql, count.sql), resized(value), True, value.collation)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dstream_sandbox.sqlserver.half_pairs import text_of, units_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, SqlType
 
@@ -78,24 +79,12 @@ def text_units(text: str) -> int:
     """Return the length as nvarchar counts it: in UTF-16 code units."""
     if text.isascii() or max(text) < "\U00010000":
         return len(text)
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(units_of(text)) // 2
 
 
 def cut_units(text: str, limit: int) -> str:
-    """Return the first `limit` code units. Raises 40515 if SQL Server would keep half of a surrogate pair, which SQLite
-    cannot store (Microsoft Learn, "Collation and Unicode support": without _SC, such a character counts as two).
-    """
-    if text_units(text) <= limit:
-        return text
-    return whole_text(text.encode("utf-16-le")[: 2 * limit])
-
-
-def whole_text(raw: bytes) -> str:
-    """Decode UTF-16. Raises 40515 if it contains half of a surrogate pair."""
-    try:
-        return raw.decode("utf-16-le")
-    except UnicodeDecodeError:
-        raise SqlError(40515, "The sandbox does not support text with half of a surrogate pair.") from None
+    """Return the first `limit` code units; the last one may be half of a surrogate pair."""
+    return text if text_units(text) <= limit else text_of(units_of(text)[: 2 * limit])
 
 
 def make_type(name: str, args: tuple[str, ...] = (), *, in_cast: bool = False) -> SqlType:

@@ -20,6 +20,7 @@ from dstream_sandbox.sqlserver.engine.types.storage import (
     unpack_guid,
     unpack_offset,
 )
+from dstream_sandbox.sqlserver.half_pairs import text_of, units_of
 from dstream_sandbox.sqlserver.session import SqlError
 from dstream_sandbox.sqlserver.values import MAX, TICKS_PER_DAY, SqlType
 
@@ -160,7 +161,7 @@ def _bytes_text(value: bytes, style: int, target: SqlType) -> str:
     if style in (1, 2):
         return ("0x" if style == 1 else "") + value.hex().upper()
     if target.name in names.UNICODE:
-        return names.whole_text(value[: len(value) // 2 * 2])
+        return text_of(value[: len(value) // 2 * 2])
     return value.decode("cp1252", "replace")
 
 
@@ -191,8 +192,7 @@ def _bytes_of(source: SqlType, style: int) -> Callable[[Any], bytes] | None:
     if origin == "str" and style in (1, 2):
         return lambda v: _parse_hex(v, style)
     if origin == "str":
-        coding = "utf-16-le" if source.name in names.UNICODE else "cp1252"
-        return lambda v: v.encode(coding, "replace")
+        return units_of if source.name in names.UNICODE else lambda v: v.encode("cp1252", "replace")
     if origin in ("int", "bit", "money"):
         size = {"tinyint": 1, "bit": 1, "smallint": 2, "int": 4, "smallmoney": 4}.get(source.name, 8)
         return lambda v: v.to_bytes(size, "big", signed=v < 0)
