@@ -45,9 +45,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     start_from: Annotated[
         str | None,
-        Meta(
-            description="where to start without a checkpoint: earliest (default), latest, an LSN or a server-local time"
-        ),
+        Meta(description="where to start without a checkpoint: earliest (default), latest, an LSN or a time"),
     ] = None
     poll_interval: Duration = Duration("1s")
     max_poll_interval: Annotated[
@@ -134,18 +132,25 @@ def parse_start(text: str, config_path: str = "start_from") -> Start:
     lsn = parse_lsn(text)
     if lsn is not None:
         return Start("lsn", lsn=lsn)
-    if _TIME.fullmatch(text) and _is_time(text):
-        return Start("time", time=text.replace(" ", "T"))
+    if (match := _TIME.fullmatch(text)) and _is_time(text):
+        day, minute, second, offset = match.groups()
+        # "CAST and CONVERT": style 126 needs every element of a time.
+        return Start("time", time=f"{day}T{minute or '00:00'}{second or ':00'}{offset or ''}")
     raise ConfigError(
         "mssql.start_from",
         f'invalid start position "{text}"',
-        hint="Use earliest, latest, cdc_offsets, an LSN (20 hex digits) or a server-local time without offset, e.g. "
-        "2024-02-29T23:59:59.",
+        hint="Use earliest, latest, cdc_offsets, an LSN (20 hex digits) or a time, e.g. 2024-02-29T23:59:59 (the "
+        "server's local time) or 2024-02-29T23:59:59+02:00.",
         config_path=config_path,
     )
 
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?)?")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?")
+
+
+def has_offset(time: str) -> bool:
+    """Whether the time of a Start names its offset from UTC."""
+    return datetime.fromisoformat(time).tzinfo is not None
 
 
 def _is_time(text: str) -> bool:

@@ -82,6 +82,15 @@ def _exclusion(table: str, column: str) -> str:
     return f'columns = {{ "{table}" = {{ exclude = ["{column}"] }} }}'
 
 
+def offset_unsupported() -> ConfigError:
+    return ConfigError(
+        "mssql.start_from",
+        "this version of SQL Server cannot convert a time with an offset to its own time zone",
+        hint="Use a time without an offset, in the server's time zone.",
+        config_path="start_from",
+    )
+
+
 def cdc_disabled(database: str) -> ConfigError:
     return ConfigError(
         "mssql.cdc_disabled",

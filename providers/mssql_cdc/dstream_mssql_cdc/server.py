@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dstream.sdk.errors import SystemFault
 from dstream_mssql_cdc import errors, half_pairs, sql
 from dstream_mssql_cdc.catalog import Catalog, catalog_of, select, watermark
+from dstream_mssql_cdc.config import has_offset
 from dstream_mssql_cdc.events import ChangeRow, EventBuilder
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
 from dstream_mssql_cdc.position import Floor
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import pyodbc
 
 _FETCH_ROWS = 500
+_UNKNOWN_FUNCTION = 195
 _LARGE_FETCH_ROWS = 16
 """Small rows can be followed by rows with values of up to half of max_line."""
 _SIZED = (str, bytes)
@@ -80,9 +83,16 @@ class SqlServer:
             return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
 
     def lsn_at(self, time: str) -> bytes | None:
-        """The first LSN at or after the server-local time, or None."""
-        with self._results(sql.LSN_AT_TIME, time) as results:
-            return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
+        """The first LSN at or after the time, or None. A time without an offset is in the server's time zone. Raises
+        ConfigError if the server cannot convert an offset."""
+        statement = sql.LSN_AT_INSTANT if has_offset(time) else sql.LSN_AT_TIME
+        try:
+            with self._results(statement, time) as results:
+                return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
+        except SystemFault as error:
+            if _UNKNOWN_FUNCTION not in errors.numbers_of(error.message):
+                raise
+            raise errors.offset_unsupported() from error
 
     def cdc_offsets(self) -> list[tuple[str, bytes | None]] | None:
         """The original DStream's checkpoints, as table name and last LSN; None if it stored none here."""

@@ -40,6 +40,12 @@ WHERE start_lsn >= CONVERT(binary(10), ?) ORDER BY start_lsn;
 # "sys.fn_cdc_map_time_to_lsn": the first LSN whose transaction ended at the time or later; NULL when there is none.
 LSN_AT_TIME = "SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal', CONVERT(datetime, ?, 126));"
 
+# "CURRENT_TIMEZONE_ID": SQL Server 2022, Azure SQL Database and Managed Instance; otherwise error 195. In the hour that
+# occurs twice in autumn, the smallest LSN is the one of the first occurrence: too early, never too late.
+LSN_AT_INSTANT = """\
+SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal',
+    CONVERT(datetime, CONVERT(datetimeoffset(3), ?) AT TIME ZONE CURRENT_TIMEZONE_ID()));"""
+
 # "cdc.change_tables", "cdc.captured_columns" (object_id is the change table's), "cdc.index_columns". sys.columns has
 # the change tables' own columns, because their lengths and scales count. Names are not compared here: the collations of
 # the database and its catalog can differ (error 468; "Contained database collations"). HAS_PERMS_BY_NAME detects a
@@ -155,6 +161,7 @@ def statements() -> Iterator[str]:
         MAX_LSN,
         POLL,
         LSN_AT_TIME,
+        LSN_AT_INSTANT,
         CATALOG,
         MASKED,
         CDC_OFFSETS,

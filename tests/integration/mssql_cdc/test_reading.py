@@ -5,12 +5,14 @@ from __future__ import annotations
 import hmac
 import random
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from dstream_mssql_cdc import sql
 
 from dstream.sdk import Stop
-from dstream.sdk.errors import DataError, DStreamError
+from dstream.sdk.errors import ConfigError, DataError, DStreamError
 from tests.integration.mssql_cdc.source_server import Reading, SourceDatabase, read
 
 
@@ -172,7 +174,21 @@ def test_reading_can_start_from_an_lsn_or_a_time(database: SourceDatabase) -> No
     assert [row["Id"] for _, row in from_lsn.rows] == [2, 3]
     from_time = read(database.config("Persons", start_from=events[0]["metadata"]["CommitTime"]))
     assert [row["Id"] for _, row in from_time.rows] == [1, 2, 3]
-    assert read(database.config("Persons", start_from="2200-01-01")).lines == []
+    two_hours_later = datetime.fromisoformat(events[0]["metadata"]["CommitTime"]) + timedelta(hours=2)
+    with_offset = two_hours_later.isoformat(timespec="milliseconds") + "+02:00"
+    assert read(database.config("Persons", start_from=with_offset)).lines == from_time.lines
+    for later in ("2200-01-01", "2200-01-01T00:00", "2200-01-01T00:00Z"):
+        assert read(database.config("Persons", start_from=later)).lines == []
+
+
+def test_a_server_that_cannot_convert_an_offset_refuses_it(
+    database: SourceDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    persons(database)
+    monkeypatch.setattr(sql, "LSN_AT_INSTANT", sql.LSN_AT_INSTANT.replace("CURRENT_TIMEZONE_ID", "NOT_BEFORE_2022"))
+    with pytest.raises(ConfigError, match="cannot convert a time with an offset") as caught:
+        read(database.config("Persons", start_from="2024-02-29T23:59Z"))
+    assert caught.value.config_path == "start_from"
 
 
 def test_reading_continues_where_the_original_stopped(database: SourceDatabase) -> None:

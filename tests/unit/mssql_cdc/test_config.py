@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dstream_mssql_cdc.config import Config, checked, parse_start
+from dstream_mssql_cdc.config import Config, checked, has_offset, parse_start
 
 from dstream.sdk import config_schema, decode_config
 from dstream.sdk.errors import ConfigError
@@ -52,8 +52,6 @@ def test_an_invalid_setting_is_refused_with_its_path(setting: dict[str, Any], pa
         ("0000002a000000180022", "lsn"),
         ("0x0000002A000000180022", "lsn"),
         ("0000002a:00000018:0022", "lsn"),
-        ("2024-02-29", "time"),
-        ("2024-02-29 23:59:59.997", "time"),
     ],
 )
 def test_every_form_of_start_from_is_accepted(text: str, kind: str) -> None:
@@ -63,7 +61,25 @@ def test_every_form_of_start_from_is_accepted(text: str, kind: str) -> None:
         assert start.lsn.hex() == "0000002a000000180022"
 
 
-@pytest.mark.parametrize("text", ["snapshot", "yesterday", "2024-02-30", "2a", "2024-02-29T10:00:00+02:00", ""])
+@pytest.mark.parametrize(
+    ("text", "sent", "offset"),
+    [
+        ("2024-02-29", "2024-02-29T00:00:00", False),
+        ("2024-02-29T23:59", "2024-02-29T23:59:00", False),
+        ("2024-02-29 23:59:59.997", "2024-02-29T23:59:59.997", False),
+        ("2024-02-29T23:59Z", "2024-02-29T23:59:00Z", True),
+        ("2024-02-29 23:59:59+02:00", "2024-02-29T23:59:59+02:00", True),
+        ("2024-02-29T23:59:59.9-11:30", "2024-02-29T23:59:59.9-11:30", True),
+    ],
+)
+def test_a_time_is_sent_with_all_of_its_elements(text: str, sent: str, offset: bool) -> None:
+    start = parse_start(text)
+    assert (start.kind, start.time, has_offset(start.time)) == ("time", sent, offset)
+
+
+@pytest.mark.parametrize(
+    "text", ["snapshot", "yesterday", "2024-02-30", "2a", "2024-02-29+02:00", "2024-02-29T24:00", ""]
+)
 def test_other_starts_are_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_start(text)

@@ -60,6 +60,17 @@ def test_a_value_converts(stored: Any, source: str, target: str, expected: Any) 
     assert changed(stored, source, target) == expected
 
 
+@pytest.mark.parametrize("style", [126, 127])
+def test_the_iso_styles_need_every_element_of_a_datetime(style: int) -> None:
+    assert changed("2023-03-01T10:00:00.5", "nvarchar(30)", "datetime", style) == changed(
+        "2023-03-01 10:00:00.5", "nvarchar(30)", "datetime"
+    )
+    for text in ("2023-03-01T10:00", "2023-03-01 10:00:00", "2023-03-01", "2023-03-01T10:00:00.1234"):
+        with pytest.raises(SqlError) as caught:
+            changed(text, "nvarchar(30)", "datetime", style)
+        assert caught.value.number == 241
+
+
 @pytest.mark.parametrize(
     ("stored", "source", "target", "units"),
     [

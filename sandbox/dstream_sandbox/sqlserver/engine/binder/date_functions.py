@@ -287,6 +287,7 @@ FUNCTIONS: dict[str, Callable[[FunctionBinder, nodes.Call], Ex]] = {
     "getutcdate": _now("utcnow"),
     "sysdatetime": _now("now2"),
     "sysutcdatetime": _now("utcnow2"),
+    "current_timezone_id": lambda binder, node: Ex("'UTC'", names.SYSNAME, False, literal="UTC"),
     "sysdatetimeoffset": _now("nowoffset"),
     "current_date": _current_date,
 }

@@ -99,8 +99,11 @@ def _to_temporal(source: SqlType, target: SqlType, style: int) -> Convert | None
     if target.name == "datetimeoffset":
         return lambda v: _with_offset(moment(v), scale)
 
+    is_complete = origin == "str" and style in (126, 127) and target.name != "datetime2"
+    read = dates.parse_complete if is_complete else moment
+
     def to_ticks(value: Any) -> int:
-        days, ticks, offset = moment(value)
+        days, ticks, offset = read(value)
         if offset is not None and origin == "str" and target.name != "datetime2":
             raise dates.conversion_failed()
         return rounding.round_ticks(days * TICKS_PER_DAY + ticks, target, source.name)

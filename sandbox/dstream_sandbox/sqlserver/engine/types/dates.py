@@ -24,6 +24,7 @@ _DAY_NAMED = re.compile(r"(\d{1,2})[\s-]+([A-Za-z]{3,9})[\s-]+,?(\d{4})(?:\s+(.+
 _TIME = re.compile(
     r"(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:[.:](\d{1,9}))?)?)?\s*([AaPp][Mm])?\s*(Z|z|[+-]\d{1,2}:\d{2})?$"
 )
+_COMPLETE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z?")
 _DAY_MONTH_STYLES = frozenset({3, 103, 4, 104, 5, 105, 13, 113})
 
 
@@ -67,6 +68,14 @@ def parse(text: str, style: int = 0) -> tuple[int, int, int | None]:
         raise conversion_failed() from None
     ticks, offset = _parse_time(rest) if rest else (0, None)
     return days, ticks, offset
+
+
+def parse_complete(text: str) -> tuple[int, int, int | None]:
+    """Parse text in style 126 or 127 for datetime, which needs every element ("CAST and CONVERT", footnote on ISO 8601:
+    the brackets indicate that only the fraction is optional). Raises 241."""
+    if _COMPLETE.fullmatch(text) is None:
+        raise conversion_failed()
+    return parse(text.removesuffix("Z"))
 
 
 def _month(name: str) -> int:
