@@ -157,14 +157,14 @@ def matching(tables: Iterable[CapturedTable], wanted: TableName) -> list[Capture
 def choose_columns(
     table: CapturedTable, instance: CapturedInstance, choices: Mapping[str, ColumnChoice]
 ) -> tuple[Column, ...]:
-    """The columns to read. Raises ConfigError for a choice that excludes or redacts a key column, or names an unknown
-    one."""
+    """The columns of the instance to read. Raises ConfigError for a choice that excludes or redacts a key column, or
+    names a column of none of the table's instances."""
     columns = instance.columns
     for name, choice in choices.items():
         path = f'columns["{name}"]'
         if not matching([table], parse_table_name(name, path)):
             continue
-        known = {column.name for column in columns}
+        known = {column.name for captured in table.instances for column in captured.columns}
         for wanted in [*(choice.include or []), *choice.exclude, *choice.hash, *choice.redact]:
             if wanted not in known:
                 raise _no_such_column(table.name, wanted, known, path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -109,6 +110,20 @@ def test_columns_are_chosen_by_name() -> None:
     for choice in (ColumnChoice(include=["Total", "Id"]), ColumnChoice(exclude=["Version", "Phone", "Place"])):
         chosen = choose_columns(orders, orders.instances[0], {"orders": choice})
         assert [column.name for column in chosen] == ["Id", "Total"]
+
+
+def test_a_column_can_be_chosen_that_only_one_of_two_instances_has() -> None:
+    orders = catalog().tables[0]
+    newer = orders.instances[0]
+    older = replace(newer, columns=newer.columns[:2])
+    both = replace(orders, instances=(older, newer))
+    choices = {"dbo.Orders": ColumnChoice(include=["Id", "Phone"], redact=["Place"])}
+    check_choices([both], choices)
+    chosen = {instance: choose_columns(both, instance, choices) for instance in both.instances}
+    assert [column.name for column in chosen[older]] == ["Id"]
+    assert [column.name for column in chosen[newer]] == ["Id", "Phone"]
+    with pytest.raises(ConfigError):
+        check_choices([replace(orders, instances=(older,))], choices)
 
 
 def test_values_are_hidden_by_column() -> None:
