@@ -20,7 +20,7 @@ AUTONAMED = "__createBeforeDelete"
 _SUFFIX_LENGTH = 8
 _SHOWN: dict[Kind, str] = {
     "text": "string", "duration": "string", "location": "string", "flag": "boolean", "integer": "integer",
-    "number": "number", "object": "object", "map": "object", "texts": "array", "objects": "array",
+    "number": "number", "object": "object", "nested": "object", "map": "object", "texts": "array", "objects": "array",
 }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def _fits(known: Property, value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if known.kind == "flag":
         return isinstance(value, bool)
-    if known.kind in ("object", "map"):
+    if known.kind in ("object", "nested", "map"):
         return isinstance(value, Mapping)
     if known.kind in ("texts", "objects"):
         return isinstance(value, list)

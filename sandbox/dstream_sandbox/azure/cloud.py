@@ -96,6 +96,7 @@ class Cloud:
             for each in list(self.records.namespaces.values()):
                 if each.group.lower() == place.group.lower():
                     await self._remove_namespace(each)
+            self.records.remove_stored_below(place.id)
             self.records.remove_group(place.group)
 
     # Namespaces

@@ -8,7 +8,7 @@ from dstream_sandbox.azure.cloud import Cloud, Found
 from dstream_sandbox.azure.errors import AzureError, already_exists, not_found
 from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place, place_of_id
-from dstream_sandbox.azure.records import DiagnosticRecord
+from dstream_sandbox.azure.records import StoredRecord
 from dstream_sandbox.azure.resource_types import TYPES
 
 __all__ = ["DiagnosticSettings"]
@@ -22,7 +22,7 @@ class DiagnosticSettings:
         self._namespaces = namespaces
 
     def read(self, place: Place) -> Found | None:
-        record = self._records.diagnostic_settings.get(place.id.lower())
+        record = self._records.stored.get(place.id.lower())
         return Found(record.settings) if record and self._has_namespace(place) else None
 
     async def create(self, place: Place, inputs: Mapping[str, object]) -> None:
@@ -37,11 +37,11 @@ class DiagnosticSettings:
             raise AzureError(400, "BadRequest", "At least one data sink needs to be specified.")
         names = ("logs", "metrics", "workspaceId")
         settings = {name: inputs[name] for name in names if inputs.get(name) is not None}
-        self._records.put_diagnostic_setting(DiagnosticRecord(place.id, settings))
+        self._records.put_stored(StoredRecord(place.id, settings))
 
     async def delete(self, place: Place) -> None:
-        if place.id.lower() in self._records.diagnostic_settings:
-            self._records.remove_diagnostic_setting(place.id)
+        if place.id.lower() in self._records.stored:
+            self._records.remove_stored(place.id)
 
     def _has_namespace(self, place: Place) -> bool:
         namespace = place_of_id(_NAMESPACE, place.names["resourceUri"])

@@ -13,6 +13,7 @@ __all__ = [
     "bad_request",
     "conflict",
     "group_not_found",
+    "invalid_reference",
     "locked",
     "not_found",
     "parent_not_found",
@@ -70,6 +71,16 @@ def not_found(arm_type: str, name: str, group: str) -> AzureError:
         "ResourceNotFound",
         f"The Resource '{arm_type}/{name}' under resource group '{group}' was not found. For more details please go to"
         " https://aka.ms/ARMResourceNotFoundFix",
+    )
+
+
+def invalid_reference(missing: str, by: str) -> AzureError:
+    """Microsoft.Network's wording, as quoted in azure-cli issue 13614 and others."""
+    return AzureError(
+        400,
+        "InvalidResourceReference",
+        f"Resource {missing} referenced by resource {by} was not found. Please make sure that the referenced resource"
+        " exists, and that both resources are in the same region.",
     )
 
 

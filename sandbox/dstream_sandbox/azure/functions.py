@@ -20,13 +20,15 @@ _CLIENT = "azure-native:authorization:getClientConfig"
 _CLIENT_TOKEN = "azure-native:authorization:getClientToken"
 _GETTERS = {
     "azure-native:monitor:getDiagnosticSetting": "azure-native:monitor:DiagnosticSetting",
+    "azure-native:network:getPrivateDnsZoneGroup": "azure-native:network:PrivateDnsZoneGroup",
+    "azure-native:network:getPrivateEndpoint": "azure-native:network:PrivateEndpoint",
     "azure-native:authorization:getRoleAssignment": "azure-native:authorization:RoleAssignment",
     "azure-native:resources:getResourceGroup": "azure-native:resources:ResourceGroup",
     **{
         f"azure-native:servicebus:get{name}": f"azure-native:servicebus:{name}"
         for name in (
             "Namespace", "Queue", "Topic", "Subscription", "Rule", "NamespaceAuthorizationRule",
-            "QueueAuthorizationRule", "TopicAuthorizationRule",
+            "QueueAuthorizationRule", "TopicAuthorizationRule", "NamespaceNetworkRuleSet",
         )
     },
 }  # fmt: skip

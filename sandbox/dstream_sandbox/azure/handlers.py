@@ -9,6 +9,7 @@ from dstream_sandbox.azure.diagnostics import DiagnosticSettings
 from dstream_sandbox.azure.entities import QUEUES, SUBSCRIPTIONS, TOPICS, Entities
 from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place
+from dstream_sandbox.azure.network import DnsZoneGroups, NetworkRules, PrivateEndpoints
 from dstream_sandbox.azure.policies import Policies
 from dstream_sandbox.azure.role_assignments import RoleAssignments
 from dstream_sandbox.azure.rules_of_subscriptions import DefaultRules, Rules
@@ -57,8 +58,12 @@ def handlers(cloud: Cloud) -> dict[str, Handler]:
         "azure-native:servicebus:QueueAuthorizationRule": policies,
         "azure-native:servicebus:TopicAuthorizationRule": policies,
     }
+    endpoints = PrivateEndpoints(cloud)
     return {
         **scopes,
+        "azure-native:servicebus:NamespaceNetworkRuleSet": NetworkRules(cloud),
+        "azure-native:network:PrivateEndpoint": endpoints,
+        "azure-native:network:PrivateDnsZoneGroup": DnsZoneGroups(cloud, endpoints),
         "azure-native:authorization:RoleAssignment": RoleAssignments(cloud, scopes),
         "azure-native:monitor:DiagnosticSetting": DiagnosticSettings(
             cloud, scopes["azure-native:servicebus:Namespace"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dstream_sandbox.azure.resource_types import DEFAULT_RULE, SCOPED, ResourceType
+from dstream_sandbox.azure.resource_types import SCOPED, ResourceType
 
 __all__ = ["Place", "place_of", "place_of_id"]
 
@@ -31,7 +31,7 @@ class Place:
     @property
     def name(self) -> str:
         own = self.type.own_name
-        return self.names[own] if own else DEFAULT_RULE
+        return self.names[own] if own else self.type.path.rpartition("/")[2]
 
     @property
     def group(self) -> str:

@@ -1,5 +1,5 @@
-"""Azure's state apart from the broker's: resource groups, namespaces with their access policies, role assignments
-and diagnostic settings, in one file.
+"""Azure's state apart from the broker's: resource groups, namespaces with their access policies and network rules, role
+assignments, and resources that are only stored (diagnostic settings, private endpoints), in one file.
 
 Each change is on disk (fsync of file and folder) when the call returns: kill -9 loses no acknowledged change. Names
 compare case-insensitively. All subscription ids refer to the same groups.
@@ -11,7 +11,7 @@ import base64
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from dstream_sandbox.servicebus.access import SharedKey
 from dstream_sandbox.servicebus.broker.descriptions import AuthorizationRule
 
 __all__ = [
-    "DiagnosticRecord",
     "GroupRecord",
     "NamespaceRecord",
     "Records",
     "RoleAssignmentRecord",
+    "StoredRecord",
     "entity_keys",
     "new_policy",
     "shared_keys",
@@ -49,6 +49,7 @@ class NamespaceRecord:
     updated_at: float
     amqp_port: int = 0
     admin_port: int = 0
+    network_rules: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def tier(self) -> str:
@@ -68,7 +69,7 @@ class RoleAssignmentRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class DiagnosticRecord:
+class StoredRecord:
     id: str
     settings: Mapping[str, object]
 
@@ -80,7 +81,7 @@ class Records:
         self.namespaces: dict[str, NamespaceRecord] = {}
         self.role_assignments: dict[str, RoleAssignmentRecord] = {}
         """By id, in lower case."""
-        self.diagnostic_settings: dict[str, DiagnosticRecord] = {}
+        self.stored: dict[str, StoredRecord] = {}
         """By id, in lower case."""
         if self._path.exists():
             self._read(json.loads(self._path.read_text()))
@@ -116,12 +117,17 @@ class Records:
         del self.role_assignments[resource_id.lower()]
         self._write()
 
-    def put_diagnostic_setting(self, setting: DiagnosticRecord) -> None:
-        self.diagnostic_settings[setting.id.lower()] = setting
+    def put_stored(self, record: StoredRecord) -> None:
+        self.stored[record.id.lower()] = record
         self._write()
 
-    def remove_diagnostic_setting(self, resource_id: str) -> None:
-        del self.diagnostic_settings[resource_id.lower()]
+    def remove_stored(self, resource_id: str) -> None:
+        del self.stored[resource_id.lower()]
+        self._write()
+
+    def remove_stored_below(self, resource_id: str) -> None:
+        below = f"{resource_id}/".lower()
+        self.stored = {key: each for key, each in self.stored.items() if not key.startswith(below)}
         self._write()
 
     def change_policies(self, namespace: NamespaceRecord, policies: tuple[AuthorizationRule, ...]) -> None:
@@ -135,8 +141,8 @@ class Records:
             self.namespaces[each["name"].lower()] = NamespaceRecord(**{**each, "policies": policies})
         for each in kept.get("role_assignments", ()):
             self.role_assignments[each["id"].lower()] = RoleAssignmentRecord(**each)
-        for each in kept.get("diagnostic_settings", ()):
-            self.diagnostic_settings[each["id"].lower()] = DiagnosticRecord(**each)
+        for each in kept.get("stored", ()):
+            self.stored[each["id"].lower()] = StoredRecord(**each)
 
     def _write(self) -> None:
         """Write the file, readable only by the owner, since it contains keys."""
@@ -144,7 +150,7 @@ class Records:
             "groups": [asdict(each) for each in self.groups.values()],
             "namespaces": [asdict(each) for each in self.namespaces.values()],
             "role_assignments": [asdict(each) for each in self.role_assignments.values()],
-            "diagnostic_settings": [asdict(each) for each in self.diagnostic_settings.values()],
+            "stored": [asdict(each) for each in self.stored.values()],
         }
         temporary = self._path.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

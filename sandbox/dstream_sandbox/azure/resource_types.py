@@ -3,8 +3,8 @@
 Sources: azure-native 3.29.0's classes (a test compares the tables with them); ARM reference "Microsoft.ServiceBus
 namespaces", "namespaces/queues", "namespaces/topics", "topics/subscriptions", "subscriptions/rules"; replacements as
 azure-native's gen/replacement.go lists them; "Microsoft.Authorization roleAssignments" 2022-04-01,
-"Microsoft.Insights diagnosticSettings" 2021-05-01-preview. Ranges of numbers and durations are the broker's
-(broker/validation.py).
+"Microsoft.Insights diagnosticSettings" 2021-05-01-preview, "Microsoft.Network privateEndpoints" 2024-05-01. Ranges of
+numbers and durations are the broker's (broker/validation.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from typing import Literal
 
 __all__ = ["DEFAULT_RULE", "FOREVER", "SCOPED", "SUBSCRIPTION", "TYPES", "Kind", "PathPart", "Property", "ResourceType"]
 
-Kind = Literal["text", "flag", "integer", "number", "duration", "location", "object", "objects", "map", "texts"]
+Kind = Literal[
+    "text", "flag", "integer", "number", "duration", "location", "object", "nested", "objects", "map", "texts"
+]
+"""`nested`, `objects`: an object, or a list of them, that is stored as it is."""
 FOREVER = "P10675199DT2H48M5.4775807S"
 DEFAULT_RULE = "$Default"
 SUBSCRIPTION = "azure-native:servicebus:Subscription"
@@ -96,10 +99,13 @@ _SUBSCRIPTION = PathPart("subscriptionName", 1, 50)
 _RULE = PathPart("ruleName", 1, 50)
 _POLICY = PathPart("authorizationRuleName", 1, 50)
 
+_ENDPOINT = PathPart("privateEndpointName", 1, 80)
+
 _GROUP_PATH = "/resourceGroups/{resourceGroupName}"
 _NAMESPACE_PATH = f"{_GROUP_PATH}/providers/Microsoft.ServiceBus/namespaces/{{namespaceName}}"
 _QUEUE_PATH = f"{_NAMESPACE_PATH}/queues/{{queueName}}"
 _TOPIC_PATH = f"{_NAMESPACE_PATH}/topics/{{topicName}}"
+_ENDPOINT_PATH = f"{_GROUP_PATH}/providers/Microsoft.Network/privateEndpoints/{{privateEndpointName}}"
 _SUBSCRIPTION_PATH = f"{_TOPIC_PATH}/subscriptions/{{subscriptionName}}"
 
 _API = "2026-01-01"
@@ -332,6 +338,50 @@ _ALL = (
             "eventHubAuthorizationRuleId", "eventHubName", "logAnalyticsDestinationType", "marketplacePartnerId",
             "serviceBusRuleId", "storageAccountId",
         ),
+    ),
+    ResourceType(
+        "azure-native:servicebus:NamespaceNetworkRuleSet",
+        _API,
+        "Microsoft.ServiceBus/namespaces/networkRuleSets",
+        f"{_NAMESPACE_PATH}/networkRuleSets/default",
+        (_GROUP, _NAMESPACE),
+        (
+            Property("defaultAction", "text", "Allow", choices=("Allow", "Deny")),
+            Property("ipRules", "objects"),
+            Property("publicNetworkAccess", "text", "Enabled", choices=("Enabled", "Disabled")),
+            _flag("trustedServiceAccessEnabled", False),
+            Property("virtualNetworkRules", "objects"),
+        ),
+        _COMMON_OUTPUTS,
+    ),
+    ResourceType(
+        "azure-native:network:PrivateEndpoint",
+        "2024-05-01",
+        "Microsoft.Network/privateEndpoints",
+        _ENDPOINT_PATH,
+        (_GROUP, _ENDPOINT),
+        (
+            Property("customDnsConfigs", "objects"),
+            _LOCATION,
+            Property("privateLinkServiceConnections", "objects"),
+            Property("subnet", "nested"),
+            _TAGS,
+        ),
+        ("azureApiVersion", "etag", "name", "networkInterfaces", "provisioningState", "type"),
+        (
+            "applicationSecurityGroups", "customNetworkInterfaceName", "extendedLocation", "id", "ipConfigurations",
+            "manualPrivateLinkServiceConnections",
+        ),
+    ),
+    ResourceType(
+        "azure-native:network:PrivateDnsZoneGroup",
+        "2024-05-01",
+        "Microsoft.Network/privateEndpoints/privateDnsZoneGroups",
+        f"{_ENDPOINT_PATH}/privateDnsZoneGroups/{{privateDnsZoneGroupName}}",
+        (_GROUP, _ENDPOINT, PathPart("privateDnsZoneGroupName", 1, 80)),
+        (Property("privateDnsZoneConfigs", "objects"),),
+        ("azureApiVersion", "etag", "provisioningState"),
+        ("id", "name"),
     ),
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from dstream_sandbox.azure.cloud import Cloud
 from dstream_sandbox.azure.errors import AzureError, group_not_found, not_found
 from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place, place_of, place_of_id
+from dstream_sandbox.azure.network import endpoints_in
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
 from dstream_sandbox.folder import ARM_PATH
 from dstream_sandbox.servicebus.admin.http import Request, Response
@@ -93,6 +94,7 @@ class ArmRest:
             for each in self._cloud.records.namespaces.values():
                 if each.group.lower() == names["group"].lower():
                     yield self._item(_NAMESPACE, subscription, {**own, "namespaceName": each.name})
+            yield from endpoints_in(self._cloud.records, names["group"])
             return
         own["namespaceName"] = names["namespace"]
         entities = self._cloud.running(place_of(_NAMESPACE, subscription, own)).broker.entities

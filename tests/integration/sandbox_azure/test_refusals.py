@@ -219,3 +219,25 @@ def test_the_engine_shows_azures_message(stack: Stack) -> None:
     }
     stack.resources = [Resource("servicebus.Queue", "queue", settings)]
     assert 'error: Status=400 Code="MessagingGatewayBadRequest" Message="SubCode=40000. ' in stack.refused()
+
+
+def test_the_rule_set_of_a_namespace_always_exists_and_shares_its_public_network_access(calls: Calls) -> None:
+    place = {"resourceGroupName": "sandbox", "namespaceName": "sb-rule-set"}
+    namespace = {**place, "location": "westeurope", "sku": {"name": "Standard"}, "publicNetworkAccess": "Disabled"}
+    namespace_id, _ = calls.create("servicebus:Namespace", namespace)
+    kind, rules = "servicebus:NamespaceNetworkRuleSet", {"ipRules": [{"action": "Allow", "ipMask": "203.0.113.7"}]}
+
+    rule_set, outputs = calls.create(kind, {**place, **rules, "defaultAction": "Deny"})
+    assert rule_set == f"{namespace_id}/networkRuleSets/default"
+    assert (outputs["publicNetworkAccess"], outputs["ipRules"]) == ("Disabled", rules["ipRules"])
+    calls.update(kind, rule_set, {**place, **rules, "publicNetworkAccess": "Enabled"})
+    assert calls.invoke("servicebus:getNamespace", **place)["publicNetworkAccess"] == "Enabled"
+
+    with pytest.raises(Refused, match="InvalidNetworkRuleSetUpdate"):
+        calls.update(kind, rule_set, {**place, "defaultAction": "Deny"})
+    with pytest.raises(Refused, match="'Standard' tier"):
+        calls.update(kind, rule_set, {**place, "trustedServiceAccessEnabled": True})
+
+    calls.delete(kind, rule_set)
+    found = calls.invoke("servicebus:getNamespaceNetworkRuleSet", **place)
+    assert (found["defaultAction"], found["ipRules"], found["publicNetworkAccess"]) == ("Allow", [], "Enabled")

@@ -8,6 +8,7 @@ _NAMES = {
     "resourceGroupName": "rg", "namespaceName": "ns-one", "queueName": "orders", "topicName": "events",
     "subscriptionName": "audit", "ruleName": "large", "authorizationRuleName": "app",
     "name": "two", "resourceUri": "/subscriptions/s1/resourcegroups/rg/providers/x/y/z",
+    "privateEndpointName": "pe", "privateDnsZoneGroupName": "default",
     "roleAssignmentName": "one", "scope": "/subscriptions/s1/resourcegroups/rg/providers/x/y/z",
 }  # fmt: skip
 _IN_NAMESPACE = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.ServiceBus/namespaces/ns-one"
@@ -35,6 +36,7 @@ def test_an_id_is_parsed_back_into_its_names(kind: object) -> None:
             "/topics/events/subscriptions/audit/rules/$Default",
             "events/Subscriptions/audit/Rules/$Default",
         ),
+        ("NamespaceNetworkRuleSet", "/networkRuleSets/default", "default"),
         ("NamespaceAuthorizationRule", "/authorizationRules/app", "app"),
         ("QueueAuthorizationRule", "/queues/orders/authorizationRules/app", "orders/AuthorizationRules/app"),
     ],
