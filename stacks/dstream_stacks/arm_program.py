@@ -8,11 +8,18 @@ Resources have no parents, so `**::orders` selects the queue.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dstream_stacks import resource_ids as ids
 from dstream_stacks.declarations import Declaration, authorization_rule, declarations
-from dstream_stacks.inputs import namespace_inputs, snake_case
+from dstream_stacks.inputs import (
+    dns_zone_inputs,
+    namespace_inputs,
+    network_rule_inputs,
+    private_endpoint_inputs,
+    snake_case,
+)
 from dstream_stacks.properties import properties_of
 from dstream_stacks.references import References
 from dstream_stacks.spec import Kept, Namespace, ResourceGroup, ServiceBusSpec
@@ -23,9 +30,13 @@ from dstream_stacks.unrecorded import Exists, Lookups, Unrecorded
 if TYPE_CHECKING:
     import pulumi
 
-_REPLACING = {"Subscription": [each.azure for each in properties_of("subscription") if each.replaces]}
+_REPLACING = {
+    "Subscription": [each.azure for each in properties_of("subscription") if each.replaces],
+    "PrivateEndpoint": ["subnet", "privateLinkServiceConnections"],
+}
 """azure-native itself replaces queues and topics. It would update a subscription, but Azure refuses: sessions are fixed
-at creation, for subscriptions as for queues (Microsoft: "Service Bus Resource Manager exceptions", 40000).
+at creation, for subscriptions as for queues (Microsoft: "Service Bus Resource Manager exceptions", 40000). A private
+endpoint stays in its subnet and connected to its namespace (azurerm, azurerm_private_endpoint: both force a new one).
 """
 _DIAGNOSTICS = "dstream"
 """The name of the namespace's diagnostic setting."""
@@ -156,7 +167,52 @@ class _Program:
         )
         if namespace.log_analytics_workspace:
             self._diagnostics(namespace, made.id)
+        self._network(namespace, made, group)
         return made.name, made.service_bus_endpoint
+
+    def _network(self, namespace: Namespace, made: Any, group: Any) -> None:
+        """Declare who may connect. Network rules are not deleted if the namespace is: azure-native would reset them to
+        Allow (pulumi-azure-native, pull request 4691), which opens the namespace until it is gone.
+        """
+        kept = Kept(retain_on_delete=namespace.retain_on_delete, import_=namespace.import_)
+        if namespace.network_rules is not None:
+            rules = network_rule_inputs(namespace.network_rules, namespace.public_network_access)
+            inputs = {"resourceGroupName": group, "namespaceName": made.name, **rules}
+            ignored = [] if "publicNetworkAccess" in rules else ["publicNetworkAccess"]
+            options = self._options(
+                kept, ids.NETWORK_RULE_SET, name := f"{namespace.name}/network-rules", {}, ignored=ignored
+            )
+            self._untyped(ids.NETWORK_RULE_SET, name, inputs, options, made)
+        for each in namespace.private_endpoints:
+            path = {"privateEndpointName": each.name}
+            inputs = {"resourceGroupName": group, **path, **private_endpoint_inputs(each, namespace.location, made.id)}
+            # Azure moves the DNS configuration to the zone group.
+            options = self._options(kept, ids.PRIVATE_ENDPOINT, each.name, path, ignored=["customDnsConfigs"])
+            endpoint = self._untyped(ids.PRIVATE_ENDPOINT, each.name, inputs, options)
+            if each.dns_zone:
+                own = {"privateDnsZoneGroupName": "default"}
+                after = {"privateEndpointName": endpoint.id.apply(partial(_second, each.name))}
+                inputs = {"resourceGroupName": group, **after, **own, **dns_zone_inputs(each)}
+                options = self._options(kept, ids.DNS_ZONE_GROUP, name := f"{each.name}/dns", {**path, **own})
+                self._untyped(ids.DNS_ZONE_GROUP, name, inputs, options, endpoint)
+
+    def _untyped(
+        self,
+        resource_type: str,
+        name: str,
+        inputs: Mapping[str, Any],
+        options: pulumi.ResourceOptions,
+        within: pulumi.Resource | None = None,
+    ) -> pulumi.CustomResource:
+        """Declare a resource without its class, since importing pulumi_azure_native.network takes seconds. `within`:
+        the resource that contains it, with which it is deleted.
+        """
+        import pulumi
+        from pulumi_azure_native._utilities import get_resource_opts_defaults
+
+        options.deleted_with = within
+        merged = pulumi.ResourceOptions.merge(get_resource_opts_defaults(), options)
+        return pulumi.CustomResource(resource_type, name, dict(inputs), merged)
 
     def _diagnostics(self, namespace: Namespace, namespace_id: Any) -> None:
         """Send all of its logs and metrics to a workspace (Microsoft: "Diagnostic settings in Azure Monitor")."""
@@ -289,6 +345,10 @@ def _unmanaged(namespace: Namespace) -> list[str]:
     azure-native's class sets it to Enabled (3.29.0, namespace.py), which would open an imported private namespace.
     """
     return ["zoneRedundant", *["publicNetworkAccess"] * (namespace.public_network_access is None)]
+
+
+def _second(value: str, _: object) -> str:
+    return value
 
 
 def _scope_type(role_assignment: Declaration) -> str:

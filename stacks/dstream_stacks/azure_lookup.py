@@ -7,27 +7,13 @@ from typing import Any
 
 import pulumi
 import pulumi_azure_native as azure_native
+from pulumi_azure_native._utilities import get_invoke_opts_defaults
 
 from dstream_stacks import resource_ids as ids
 from dstream_stacks.inputs import snake_case
 
 _NOT_FOUND = "Status=404 "
 """How azure-native words Azure's 404 (pulumi-azure-native, provider/pkg/azure/client_azcore.go)."""
-
-_GET = {
-    ids.RESOURCE_GROUP: "get_resource_group",
-    ids.NAMESPACE: "get_namespace",
-    ids.QUEUE: "get_queue",
-    ids.TOPIC: "get_topic",
-    ids.SUBSCRIPTION: "get_subscription",
-    ids.RULE: "get_rule",
-    ids.DEFAULT_RULE: "get_rule",
-    ids.NAMESPACE_AUTHORIZATION_RULE: "get_namespace_authorization_rule",
-    ids.QUEUE_AUTHORIZATION_RULE: "get_queue_authorization_rule",
-    ids.TOPIC_AUTHORIZATION_RULE: "get_topic_authorization_rule",
-    ids.ROLE_ASSIGNMENT: "get_role_assignment",
-    ids.DIAGNOSTIC_SETTING: "get_diagnostic_setting",
-}
 
 
 LIST_KEYS = {
@@ -39,13 +25,14 @@ LIST_KEYS = {
 
 def exists_in_azure(resource_type: str, resource_id: str) -> bool:
     """Return whether it exists. Raises the SDK's exception if that is unknown: not authorized or unreachable."""
-    module = getattr(azure_native, resource_type.split(":")[1])
+    package, module, kind = resource_type.split(":")
     parts = ids.path_parts(resource_type, resource_id)
     parts.pop("subscriptionId", None)  # the provider uses its own
     if resource_type == ids.DEFAULT_RULE:
-        parts["ruleName"] = "$Default"
-    get = getattr(module, _GET[resource_type])
-    return _found(lambda: get(**{snake_case(name): value for name, value in parts.items()})) is not None
+        kind, parts["ruleName"] = "Rule", "$Default"
+    # Not through the modules' functions: importing pulumi_azure_native.network takes seconds.
+    token, options = f"{package}:{module}:get{kind}", get_invoke_opts_defaults()
+    return _found(lambda: pulumi.runtime.invoke(token, parts, options).value) is not None
 
 
 def connection_string_of(rule_id: str) -> str | None:

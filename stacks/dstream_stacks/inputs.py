@@ -11,7 +11,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dstream_stacks.properties import EntityProperty, EntityType, properties_of
-from dstream_stacks.spec import CustomerManagedKey, Namespace, Queue, Rule, Subscription, Topic
+from dstream_stacks.spec import (
+    CustomerManagedKey,
+    Namespace,
+    NetworkRules,
+    PrivateEndpoint,
+    Queue,
+    Rule,
+    Subscription,
+    Topic,
+)
 
 _CAPITAL = re.compile(r"[A-Z]")
 
@@ -102,6 +111,42 @@ def namespace_inputs(namespace: Namespace) -> dict[str, Any]:
         identities = [namespace.customer_managed_key.identity]
         inputs["identity"] = {"type": "UserAssigned", "userAssignedIdentities": identities}
     return inputs
+
+
+def network_rule_inputs(rules: NetworkRules, access: str | None) -> dict[str, Any]:
+    """Return the inputs. `access`: the namespace's public network access, which is the same setting as the rule set's:
+    if absent, Azure keeps the namespace's (pulumi-azure-native, pull request 4832). All others are always sent, because
+    a PUT replaces the whole rule set.
+    """
+    inputs: dict[str, Any] = {
+        "defaultAction": "Deny" if rules.ip_rules or rules.subnets else "Allow",
+        "ipRules": [{"action": "Allow", "ipMask": each} for each in rules.ip_rules],
+        "virtualNetworkRules": [
+            {"ignoreMissingVnetServiceEndpoint": False, "subnet": {"id": each}} for each in rules.subnets
+        ],
+        "trustedServiceAccessEnabled": rules.trusted_services,
+    }
+    if access in ("Enabled", "Disabled"):  # a rule set has no SecuredByPerimeter
+        inputs["publicNetworkAccess"] = access
+    return inputs
+
+
+def private_endpoint_inputs(endpoint: PrivateEndpoint, location: str, namespace_id: Any) -> dict[str, Any]:
+    """Return the inputs, without the group and the name (Microsoft: "Allow access to Azure Service Bus namespaces via
+    private endpoints": the sub-resource is `namespace`).
+    """
+    connection = {"name": endpoint.name, "groupIds": ["namespace"], "privateLinkServiceId": namespace_id}
+    return {
+        "location": endpoint.location or location,
+        "subnet": {"id": endpoint.subnet},
+        "privateLinkServiceConnections": [connection],
+    }
+
+
+def dns_zone_inputs(endpoint: PrivateEndpoint) -> dict[str, Any]:
+    """Return the inputs of its private DNS zone group."""
+    zone = {"name": endpoint.dns_zone.rpartition("/")[2].replace(".", "-"), "privateDnsZoneId": endpoint.dns_zone}
+    return {"privateDnsZoneConfigs": [zone]}
 
 
 def rule_inputs(rule: Rule) -> dict[str, Any]:

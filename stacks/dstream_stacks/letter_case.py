@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dstream_stacks.spec import AuthorizationRule, RoleAssignment, Rule, ServiceBusSpec, Subscription, Topic
+from dstream_stacks.spec import AuthorizationRule, Namespace, RoleAssignment, Rule, ServiceBusSpec, Subscription, Topic
 
-_PLACE = ("resourceGroupName", "namespaceName")
+_PLACE = ("resourceGroupName", "namespaceName", "privateEndpointName")
 _ENTITY = ("queueName", "topicName", "subscriptionName", "ruleName", "authorizationRuleName")
 _Named = TypeVar("_Named", bound=msgspec.Struct)
 _Path = tuple[tuple[str, str], ...]
@@ -41,7 +41,7 @@ class _Spelling:
         return msgspec.structs.replace(
             spec,
             resource_group=spec.resource_group and self._named(spec.resource_group, "resourceGroupName"),
-            namespace=spec.namespace and self._named(spec.namespace, "namespaceName"),
+            namespace=spec.namespace and self._namespace(spec.namespace),
             queues=tuple(self._named(each, "queueName") for each in spec.queues),
             topics=tuple(self._topic(each) for each in spec.topics),
             authorization_rules=tuple(self._authorization_rule(each) for each in spec.authorization_rules),
@@ -55,6 +55,10 @@ class _Spelling:
     def _named(self, value: _Named, field: str, *parents: tuple[str, str]) -> _Named:
         name: str = value.name  # type: ignore[attr-defined]  # every value of a spec has a name
         return msgspec.structs.replace(value, name=self._names.get(_lower((*parents, (field, name))), name))
+
+    def _namespace(self, namespace: Namespace) -> Namespace:
+        endpoints = tuple(self._named(each, "privateEndpointName") for each in namespace.private_endpoints)
+        return msgspec.structs.replace(self._named(namespace, "namespaceName"), private_endpoints=endpoints)
 
     def _topic(self, topic: Topic) -> Topic:
         subscriptions = tuple(self._subscription(topic, each) for each in topic.subscriptions)

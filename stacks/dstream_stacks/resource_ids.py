@@ -1,7 +1,8 @@
 """A resource's id from its type and inputs, to import it or to find it after an interrupted `init`. Pure.
 
 azure-native's ids are the resources' paths in Azure Resource Manager (Microsoft.ServiceBus, API version 2026-01-01;
-Microsoft.Authorization, API version 2022-04-01; Microsoft.Insights, API version 2021-05-01-preview).
+Microsoft.Authorization, API version 2022-04-01; Microsoft.Insights, API version 2021-05-01-preview; Microsoft.Network,
+API version 2024-05-01).
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ QUEUE_AUTHORIZATION_RULE: Final = "azure-native:servicebus:QueueAuthorizationRul
 TOPIC_AUTHORIZATION_RULE: Final = "azure-native:servicebus:TopicAuthorizationRule"
 ROLE_ASSIGNMENT: Final = "azure-native:authorization:RoleAssignment"
 DIAGNOSTIC_SETTING: Final = "azure-native:monitor:DiagnosticSetting"
+NETWORK_RULE_SET: Final = "azure-native:servicebus:NamespaceNetworkRuleSet"
+PRIVATE_ENDPOINT: Final = "azure-native:network:PrivateEndpoint"
+DNS_ZONE_GROUP: Final = "azure-native:network:PrivateDnsZoneGroup"
 
 OWN_QUEUE: Final = "dstream:servicebus:Queue"
 OWN_TOPIC: Final = "dstream:servicebus:Topic"
@@ -31,6 +35,10 @@ OWN_RULE: Final = "dstream:servicebus:Rule"
 _NAMESPACE_PATH = (
     "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}"
     "/providers/Microsoft.ServiceBus/namespaces/{namespaceName}"
+)
+_ENDPOINT_PATH = (
+    "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}"
+    "/providers/Microsoft.Network/privateEndpoints/{privateEndpointName}"
 )
 PATHS: Final[Mapping[str, str]] = {
     RESOURCE_GROUP: "/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}",
@@ -45,6 +53,9 @@ PATHS: Final[Mapping[str, str]] = {
     TOPIC_AUTHORIZATION_RULE: _NAMESPACE_PATH + "/topics/{topicName}/authorizationRules/{authorizationRuleName}",
     ROLE_ASSIGNMENT: "{scope}/providers/Microsoft.Authorization/roleAssignments/{roleAssignmentName}",
     DIAGNOSTIC_SETTING: "{resourceUri}/providers/Microsoft.Insights/diagnosticSettings/{name}",
+    NETWORK_RULE_SET: _NAMESPACE_PATH + "/networkRuleSets/default",
+    PRIVATE_ENDPOINT: _ENDPOINT_PATH,
+    DNS_ZONE_GROUP: _ENDPOINT_PATH + "/privateDnsZoneGroups/{privateDnsZoneGroupName}",
     OWN_QUEUE: "queue/{queueName}",
     OWN_TOPIC: "topic/{topicName}",
     OWN_SUBSCRIPTION: "topic/{topicName}/subscription/{subscriptionName}",

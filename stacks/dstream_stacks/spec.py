@@ -60,6 +60,29 @@ class CustomerManagedKey(_Value, frozen=True, kw_only=True):
     """The id of a user-assigned identity that may use the key."""
 
 
+class NetworkRules(_Value, frozen=True, kw_only=True):
+    """Who may connect to a namespace over its public endpoint; with an IP rule or subnet, nobody else."""
+
+    ip_rules: tuple[str, ...] = ()
+    """IPv4 addresses and ranges: `203.0.113.0/24`."""
+    subnets: tuple[str, ...] = ()
+    """The ids of subnets."""
+    trusted_services: bool = False
+    """Let Microsoft's trusted services connect in any case."""
+
+
+class PrivateEndpoint(_Value, frozen=True, kw_only=True):
+    """An address of a namespace in a virtual network."""
+
+    name: str
+    subnet: str
+    """The id of an existing subnet."""
+    location: str = ""
+    """That of the virtual network; empty: that of the namespace."""
+    dns_zone: str = ""
+    """The id of an existing private DNS zone that gets the namespace's name; empty for none."""
+
+
 class Namespace(Kept, frozen=True, kw_only=True):
     """Without `create` it must exist, and only its name is used; the tier is then only for the capacity estimate."""
 
@@ -75,6 +98,8 @@ class Namespace(Kept, frozen=True, kw_only=True):
     disable_local_auth: bool | None = None
     """Refuse keys: Entra ID only."""
     public_network_access: PublicNetworkAccess | None = None
+    network_rules: NetworkRules | None = None
+    private_endpoints: tuple[PrivateEndpoint, ...] = ()
     customer_managed_key: CustomerManagedKey | None = None
     log_analytics_workspace: str = ""
     """The id of the workspace that gets all of its logs and metrics; empty for none."""

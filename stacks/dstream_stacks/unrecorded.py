@@ -11,6 +11,7 @@ Exists = Callable[[str, str], bool]
 
 _INSIDE = re.compile("/(?=(providers|(queue|topic|subscription|(authorization)?rule)s?)/)", re.IGNORECASE)
 """Where an id continues with something inside a resource; names such as `team/orders` contain slashes, too."""
+_ALWAYS_EXIST = ("/$Default", "/networkRuleSets/default")
 
 
 class Unrecorded(Protocol):
@@ -35,8 +36,8 @@ class Lookups:
         return self._unrecorded is not None and self._unrecorded.wants(resource_type, name)
 
     def look(self, resource_type: str, name: str, resource_id: str) -> None:
-        """Look for a resource, after those that contain it. `$Default` rules come with their subscription."""
-        if self._unrecorded is None or resource_id.endswith("/$Default") or self._is_in_absent(resource_id):
+        """Look for a resource, after those that contain it. Not for those that come with what contains them."""
+        if self._unrecorded is None or resource_id.endswith(_ALWAYS_EXIST) or self._is_in_absent(resource_id):
             return
         if self._exists(resource_type, resource_id):
             self._unrecorded.add(resource_type, name)

@@ -23,6 +23,8 @@ from dstream_servicebus.retry import reason
 _API_OF_GROUPS = "2021-04-01"
 _CONTAINERS = (ids.RESOURCE_GROUP, ids.NAMESPACE, ids.TOPIC)
 _NAMESPACE_TYPE = "microsoft.servicebus/namespaces"
+_ENDPOINT_TYPE = "microsoft.network/privateendpoints"
+_INTERFACE_TYPE = "microsoft.network/networkinterfaces"
 
 
 def contents_in_azure(steps: Sequence[Step], run: RunProgram, environ: Mapping[str, str]) -> Mapping[str, Contents]:
@@ -68,7 +70,11 @@ def _inside(manager: AzureManager, container: Step) -> Iterator[Content]:
 
 
 def _in_group(manager: AzureManager, group_id: str) -> Iterator[Content]:
-    for each in manager.list(f"{group_id}/resources", _API_OF_GROUPS):
+    found = list(manager.list(f"{group_id}/resources", _API_OF_GROUPS))
+    endpoints = [each["name"].lower() for each in found if each["type"].lower() == _ENDPOINT_TYPE]
+    for each in found:
+        if each["type"].lower() == _INTERFACE_TYPE and each["name"].lower().partition(".nic.")[0] in endpoints:
+            continue  # Azure creates and deletes it with its private endpoint
         if each["type"].lower() == _NAMESPACE_TYPE:
             yield Content(each["id"], "namespace", each["name"])
             yield from _in_namespace(manager, each["id"], f"{each['name']}/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dstream_servicebus.config import Config
 
 _ONE_EACH = {"ResourceGroup": "resource_group", "Namespace": "namespace"}
+_ONLY = {"DiagnosticSetting": "log_analytics_workspace", "NamespaceNetworkRuleSet": "network_rules"}
 
 
 def config_path_of(config: Config, resource_type: str, name: str) -> str:
@@ -18,8 +19,10 @@ def config_path_of(config: Config, resource_type: str, name: str) -> str:
         return _subscription(config, *name.rpartition("/")[::2])
     if kind in ("Rule", "DefaultRule"):
         return _rule(config, name)
-    if kind == "DiagnosticSetting":
-        return "log_analytics_workspace"
+    if kind in _ONLY:
+        return _ONLY[kind]
+    if kind in ("PrivateEndpoint", "PrivateDnsZoneGroup"):
+        return _private_endpoint(config, name.partition("/")[0])
     if kind == "RoleAssignment":
         return _role_assignment(config, name)
     return _authorization_rule(config, name) if kind.endswith("AuthorizationRule") else ""
@@ -29,6 +32,13 @@ def protect_setting(config: Config, resource_type: str, name: str) -> str:
     """The setting that protects a resource from being deleted or replaced."""
     is_place = resource_type.rpartition(":")[2] in _ONE_EACH
     return "protect_namespace" if is_place and not config.protect else "protect"
+
+
+def _private_endpoint(config: Config, name: str) -> str:
+    for index, each in enumerate(config.private_endpoints or ()):
+        if _same(each.name, name):
+            return f"private_endpoints[{index}]"
+    return ""
 
 
 def _entity(config: Config, name: str) -> str:

@@ -39,6 +39,7 @@ from dstream_servicebus.entities_resources import PACKAGE, entities_resources
 from dstream_servicebus.filtered import filtered_subscriptions, unfiltered_at_first
 from dstream_servicebus.forwarding import renewed_entities, renewed_in_azure
 from dstream_servicebus.key_rotation import regenerated
+from dstream_servicebus.network_warnings import network_warnings
 from dstream_servicebus.provision import expected_load, place_of, spec_of
 from dstream_servicebus.recorded import check_recorded
 
@@ -52,6 +53,8 @@ _NAMING = frozenset(
         "ruleName",
         "authorizationRuleName",
         "roleAssignmentName",
+        "privateEndpointName",
+        "privateDnsZoneGroupName",
         "scope",
         "resourceUri",
         "name",
@@ -128,7 +131,14 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
         if publishes_with_key(config)
         else None,
         message=lambda steps: "\n".join(
-            filter(None, (unfiltered_at_first(filtered, steps), _capacity(config, spec, namespace)))
+            filter(
+                None,
+                (
+                    unfiltered_at_first(filtered, steps),
+                    *network_warnings(spec, steps),
+                    _capacity(config, spec, namespace),
+                ),
+            )
         ),
     )
 

@@ -126,6 +126,32 @@ class CustomerManagedKeySettings(msgspec.Struct, forbid_unknown_fields=True, fro
     identity: Annotated[str, Meta(description="resource ID of a user-assigned identity that may use the key")]
 
 
+class NetworkRulesSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Who may connect over the public endpoint; with IP rules or subnets, nobody else."""
+
+    ip_rules: Annotated[
+        list[str], Meta(description="IPv4 addresses and ranges that may connect, e.g. 203.0.113.0/24")
+    ] = []
+    subnets: Annotated[
+        list[str],
+        Meta(description="resource IDs of subnets with the service endpoint Microsoft.ServiceBus; Premium only"),
+    ] = []
+    trusted_services: Annotated[
+        bool, Meta(description="let Microsoft's trusted services connect in any case; Premium only")
+    ] = False
+
+
+class PrivateEndpointSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """An address of the namespace in an existing virtual network."""
+
+    name: str
+    subnet: Annotated[str, Meta(description="resource ID of the subnet")]
+    location: Annotated[str | None, Meta(description="of the virtual network; default: the namespace's")] = None
+    dns_zone: Annotated[
+        str | None, Meta(description="resource ID of the private DNS zone privatelink.servicebus.windows.net")
+    ] = None
+
+
 class RoleAssignmentSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Access for an identity in Entra ID, without a key."""
 
@@ -156,6 +182,12 @@ class ServiceBusInfrastructure(msgspec.Struct, forbid_unknown_fields=True, froze
     minimum_tls_version: TlsVersion | None = None
     disable_local_auth: Annotated[bool | None, Meta(description="refuse keys: Entra ID only")] = None
     public_network_access: PublicNetworkAccess | None = None
+    network_rules: Annotated[
+        NetworkRulesSettings | None, Meta(description="who may connect over the public endpoint")
+    ] = None
+    private_endpoints: Annotated[
+        list[PrivateEndpointSettings] | None, Meta(description="addresses in existing virtual networks; Premium only")
+    ] = None
     log_analytics_workspace: Annotated[
         str | None, Meta(description="resource ID of the workspace for all logs and metrics of the namespace")
     ] = None

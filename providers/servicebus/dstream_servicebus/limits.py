@@ -8,6 +8,7 @@ may be an emulator with other ranges, so it checks sizes and times itself.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -33,6 +34,13 @@ _IDENTITY = re.compile(
 _WORKSPACE = re.compile(
     r"(?i)/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.OperationalInsights/workspaces/[^/]+"
 )
+_SUBNET = re.compile(
+    r"(?i)/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+"
+)
+_DNS_ZONE = re.compile(
+    r"(?i)/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/privateDnsZones/[^/]+"
+)
+_ENDPOINT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -92,6 +100,32 @@ def check_workspace_id(resource_id: str, path: str) -> None:
     if not _WORKSPACE.fullmatch(resource_id):
         words = "its resource ID, as `az monitor log-analytics workspace show --query id` prints it"
         raise _bad_name(resource_id, "a Log Analytics workspace", words, path)
+
+
+def check_ip_rule(rule: str, path: str) -> None:
+    try:
+        ipaddress.IPv4Network(rule)
+    except ValueError:
+        words = "an IPv4 address or a range such as 203.0.113.0/24, whose address is its first"
+        raise _bad_name(rule, "an IP rule", words, path) from None
+
+
+def check_subnet_id(resource_id: str, path: str) -> None:
+    if not _SUBNET.fullmatch(resource_id):
+        words = "its resource ID, as `az network vnet subnet show --query id` prints it"
+        raise _bad_name(resource_id, "a subnet", words, path)
+
+
+def check_dns_zone_id(resource_id: str, path: str) -> None:
+    if not _DNS_ZONE.fullmatch(resource_id):
+        words = "its resource ID, as `az network private-dns zone show --query id` prints it"
+        raise _bad_name(resource_id, "a private DNS zone", words, path)
+
+
+def check_private_endpoint_name(name: str, path: str) -> None:
+    if not (2 <= len(name) <= 64 and _ENDPOINT_NAME.fullmatch(name)):
+        words = "2 to 64 letters, digits and . - _, starting with a letter or digit and not ending with . or -"
+        raise _bad_name(name, "a private endpoint", words, path)
 
 
 def check_known(name: str, names: Sequence[str], path: str, what: str = "queue or topic") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dstream_stacks.ignorable import ignores
 from dstream_stacks.properties import Tier
-from dstream_stacks.spec import CustomerManagedKey, Namespace, ResourceGroup
+from dstream_stacks.spec import CustomerManagedKey, Namespace, NetworkRules, PrivateEndpoint, ResourceGroup
 
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus import limits
@@ -17,6 +17,8 @@ _OF_A_NEW_NAMESPACE = (
     "zone_redundant",
     "minimum_tls_version",
     "public_network_access",
+    "network_rules",
+    "private_endpoints",
     "customer_managed_key",
     "log_analytics_workspace",
     "ignore_changes",
@@ -32,7 +34,17 @@ _OF_ARM_ONLY = (
     "disable_local_auth",
     *_OF_A_NEW_NAMESPACE,
 )
-_OF_PREMIUM = ("capacity", "premium_messaging_partitions", "zone_redundant", "customer_managed_key")
+_OF_PREMIUM = (
+    "capacity",
+    "premium_messaging_partitions",
+    "zone_redundant",
+    "customer_managed_key",
+    "private_endpoints",
+    "network_rules.subnets",
+    "network_rules.trusted_services",
+)
+"""IP rules work in other tiers, too (Microsoft: "Configure IP firewall rules for Azure Service Bus", important points).
+"""
 
 
 def check_mode(config: Config) -> None:
@@ -124,6 +136,8 @@ def namespace_of(config: Config) -> Namespace | None:
         minimum_tls_version=config.minimum_tls_version,
         disable_local_auth=config.disable_local_auth,
         public_network_access=config.public_network_access,
+        network_rules=_network_rules(config),
+        private_endpoints=_private_endpoints(config),
         customer_managed_key=_customer_managed_key(config),
         log_analytics_workspace=_workspace(config),
         protect=config.protect or (config.create_namespace and config.protect_namespace),
@@ -164,8 +178,46 @@ def _check_new_namespace(config: Config) -> None:
 def _check_premium(config: Config) -> None:
     tier = tier_of(config)
     for name in _OF_PREMIUM:
-        if tier in ("Basic", "Standard") and getattr(config, name):
+        if tier in ("Basic", "Standard") and _setting(config, name):
             raise limits.not_in_tier(name, tier, name, 'Set sku = "Premium".')
+
+
+def _setting(config: Config, path: str) -> object:
+    outer, _, inner = path.partition(".")
+    value = getattr(config, outer)
+    return getattr(value, inner) if inner and value is not None else value
+
+
+def _network_rules(config: Config) -> NetworkRules | None:
+    settings = config.network_rules
+    if settings is None:
+        return None
+    for name in settings.ip_rules:
+        limits.check_ip_rule(name, "network_rules.ip_rules")
+    for name in settings.subnets:
+        limits.check_subnet_id(name, "network_rules.subnets")
+    return NetworkRules(
+        ip_rules=tuple(settings.ip_rules),
+        subnets=tuple(settings.subnets),
+        trusted_services=settings.trusted_services,
+    )
+
+
+def _private_endpoints(config: Config) -> tuple[PrivateEndpoint, ...]:
+    found = []
+    for index, each in enumerate(config.private_endpoints or ()):
+        where = f"private_endpoints[{index}]"
+        limits.check_private_endpoint_name(each.name, f"{where}.name")
+        limits.check_subnet_id(each.subnet, f"{where}.subnet")
+        if each.dns_zone is not None:
+            limits.check_dns_zone_id(each.dns_zone, f"{where}.dns_zone")
+        found.append(
+            PrivateEndpoint(
+                name=each.name, subnet=each.subnet, location=each.location or "", dns_zone=each.dns_zone or ""
+            )
+        )
+    limits.check_different(((each.name, "private_endpoints") for each in found), "private endpoints")
+    return tuple(found)
 
 
 def _ignored(config: Config) -> tuple[str, ...]:

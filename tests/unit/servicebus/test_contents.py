@@ -22,6 +22,9 @@ LISTS = {
     f"{GROUP}/resources": [
         {"id": NAMESPACE, "name": "sb", "type": "Microsoft.ServiceBus/Namespaces"},
         {"id": f"{GROUP}/x", "name": "files", "type": "Microsoft.Storage/storageAccounts"},
+        {"id": f"{GROUP}/pe", "name": "pe", "type": "Microsoft.Network/privateEndpoints"},
+        {"id": f"{GROUP}/n1", "name": "PE.nic.4c0f", "type": "Microsoft.Network/networkInterfaces"},
+        {"id": f"{GROUP}/n2", "name": "vm.nic.4c0f", "type": "Microsoft.Network/networkInterfaces"},
     ],
     f"{NAMESPACE}/queues": [
         {"id": f"{NAMESPACE}/queues/q", "name": "q", "properties": HELD},
@@ -62,6 +65,8 @@ def test_a_group_contains_its_namespaces_their_entities_and_everything_else() ->
         ("topic", "sb/t", 0),
         ("subscription", "sb/t/a", 5),
         ("Microsoft.Storage/storageAccounts", "files", 0),
+        ("Microsoft.Network/privateEndpoints", "pe", 0),  # and its network interface, which Azure deletes with it
+        ("Microsoft.Network/networkInterfaces", "vm.nic.4c0f", 0),
     ]
 
 

@@ -28,6 +28,8 @@ TOPIC: dict[str, Any] = {
     ],
 }
 
+ENDPOINTS: dict[str, Any] = {"private_endpoints": [{"name": name, "subnet": "/s"} for name in ("pe-one", "pe-two")]}
+
 
 @pytest.mark.parametrize(
     ("settings", "kind", "name", "path"),
@@ -48,6 +50,10 @@ TOPIC: dict[str, Any] = {
         (TOPIC, "servicebus:TopicAuthorizationRule", "events/reader", "authorization_rules[1]"),
         (TOPIC, "servicebus:TopicAuthorizationRule", "events/gone", ""),
         ({}, "monitor:DiagnosticSetting", "sb-retail/dstream", "log_analytics_workspace"),
+        ({}, "servicebus:NamespaceNetworkRuleSet", "sb-retail/network-rules", "network_rules"),
+        (ENDPOINTS, "network:PrivateEndpoint", "pe-two", "private_endpoints[1]"),
+        (ENDPOINTS, "network:PrivateDnsZoneGroup", "pe-one/dns", "private_endpoints[0]"),
+        (ENDPOINTS, "network:PrivateEndpoint", "pe-gone", ""),
         (TOPIC, "authorization:RoleAssignment", f"events/Sender/{PRINCIPAL}", "role_assignments[0]"),
         (TOPIC, "authorization:RoleAssignment", f"events/audit/Receiver/{PRINCIPAL}", "role_assignments[1]"),
         (TOPIC, "authorization:RoleAssignment", f"events/Receiver/{PRINCIPAL}", "role_assignments[2]"),

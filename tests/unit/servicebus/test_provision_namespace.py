@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dstream_stacks.spec import CustomerManagedKey
+from dstream_stacks.spec import CustomerManagedKey, NetworkRules, PrivateEndpoint
 
 from dstream.errors import ConfigError
 from tests.unit.servicebus.specs import NEW, spec, topics
@@ -108,3 +108,55 @@ def test_the_logs_of_a_created_namespace_go_to_a_workspace() -> None:
     assert built.namespace.log_analytics_workspace == workspace
     with pytest.raises(ConfigError, match="not a valid name for a Log Analytics workspace"):
         spec(**NEW, log_analytics_workspace="logs")
+
+
+NETWORK = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network"
+SUBNET = f"{NETWORK}/virtualNetworks/vnet/subnets/apps"
+ZONE = f"{NETWORK}/privateDnsZones/privatelink.servicebus.windows.net"
+RULES = {"ip_rules": ["203.0.113.0/24", "198.51.100.7"], "subnets": [SUBNET], "trusted_services": True}
+PREMIUM = {**NEW, "sku": "Premium"}
+
+
+def test_a_created_namespace_has_network_rules_and_private_endpoints() -> None:
+    endpoints = [{"name": "pe-sb", "subnet": SUBNET, "location": "northeurope", "dns_zone": ZONE}]
+    built = spec(**PREMIUM, network_rules=RULES, private_endpoints=endpoints)
+    assert built.namespace is not None
+    assert built.namespace.network_rules == NetworkRules(
+        ip_rules=("203.0.113.0/24", "198.51.100.7"), subnets=(SUBNET,), trusted_services=True
+    )
+    assert built.namespace.private_endpoints == (
+        PrivateEndpoint(name="pe-sb", subnet=SUBNET, location="northeurope", dns_zone=ZONE),
+    )
+
+
+def test_ip_rules_do_not_need_premium() -> None:
+    built = spec(**NEW, sku="Standard", network_rules={"ip_rules": ["203.0.113.0/24"]})
+    assert built.namespace is not None
+    assert built.namespace.network_rules == NetworkRules(ip_rules=("203.0.113.0/24",))
+
+
+ENDPOINT = {"name": "pe-sb", "subnet": SUBNET}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "path"),
+    [
+        ({"network_rules": RULES}, "unused_setting", "network_rules"),
+        ({"private_endpoints": [ENDPOINT]}, "unused_setting", "private_endpoints"),
+        ({**NEW, "network_rules": {"subnets": [SUBNET]}}, "not_in_tier", "network_rules.subnets"),
+        ({**NEW, "network_rules": {"trusted_services": True}}, "not_in_tier", "network_rules.trusted_services"),
+        ({**NEW, "private_endpoints": [ENDPOINT]}, "not_in_tier", "private_endpoints"),
+        ({**PREMIUM, "network_rules": {"ip_rules": ["10.0.0.1/24"]}}, "bad_name", "network_rules.ip_rules"),
+        ({**PREMIUM, "network_rules": {"ip_rules": ["::1"]}}, "bad_name", "network_rules.ip_rules"),
+        ({**PREMIUM, "network_rules": {"subnets": ["apps"]}}, "bad_name", "network_rules.subnets"),
+        ({**PREMIUM, "private_endpoints": [{**ENDPOINT, "name": "p"}]}, "bad_name", "private_endpoints[0].name"),
+        ({**PREMIUM, "private_endpoints": [{**ENDPOINT, "subnet": "x"}]}, "bad_name", "private_endpoints[0].subnet"),
+        ({**PREMIUM, "private_endpoints": [{**ENDPOINT, "dns_zone": SUBNET}]}, "bad_name", "private_endpoints[0].dns_zone"),
+        ({**PREMIUM, "private_endpoints": [ENDPOINT, ENDPOINT]}, "duplicate_name", "private_endpoints"),
+        ({"mode": "entities", "network_rules": RULES}, "not_in_mode", "network_rules"),
+    ],
+)  # fmt: skip
+def test_an_impossible_network_setting_is_refused(settings: dict[str, Any], code: str, path: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        spec(**settings)
+    assert (refused.value.code, refused.value.config_path) == (f"servicebus.{code}", path)

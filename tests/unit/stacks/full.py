@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from dstream_stacks.spec import CorrelationFilter, CustomerManagedKey, Namespace, Queue, Rule, Subscription, Topic
+from dstream_stacks.spec import (
+    CorrelationFilter,
+    CustomerManagedKey,
+    Namespace,
+    NetworkRules,
+    PrivateEndpoint,
+    Queue,
+    Rule,
+    Subscription,
+    Topic,
+)
 
 QUEUE = Queue(
     name="orders",
@@ -59,6 +69,10 @@ NAMESPACE = Namespace(
     disable_local_auth=True,
     public_network_access="Disabled",
     customer_managed_key=CustomerManagedKey(vault="https://kv", name="sb", version="1", identity="/id"),
+)
+NETWORK_RULES = NetworkRules(ip_rules=("203.0.113.0/24",), subnets=("/subnet",), trusted_services=True)
+PRIVATE_ENDPOINT = PrivateEndpoint(
+    name="pe-sb", subnet="/subnet", location="northeurope", dns_zone="/zones/privatelink.servicebus.windows.net"
 )
 CORRELATION = CorrelationFilter(
     correlation_id="1",

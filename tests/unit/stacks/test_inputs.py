@@ -10,8 +10,11 @@ import msgspec
 import pytest
 from dstream_stacks.inputs import (
     Input,
+    dns_zone_inputs,
     iso_duration,
     namespace_inputs,
+    network_rule_inputs,
+    private_endpoint_inputs,
     queue_inputs,
     rule_inputs,
     snake_case,
@@ -19,7 +22,7 @@ from dstream_stacks.inputs import (
     topic_inputs,
 )
 from dstream_stacks.roles import role_definition_id
-from dstream_stacks.spec import Kept, Namespace, Queue, Subscription, Topic
+from dstream_stacks.spec import Kept, Namespace, NetworkRules, Queue, Subscription, Topic
 from hypothesis import given
 from hypothesis import strategies as st
 from pulumi_azure_native import authorization, resources, servicebus
@@ -67,6 +70,7 @@ def test_a_written_duration_is_exact_to_the_millisecond(milliseconds: int) -> No
 )
 def test_every_setting_of_a_spec_reaches_azure(value: Any, written: dict[str, Any], fields: type[Any]) -> None:
     others = {"name", "create", "location", "subscriptions", "rules", "log_analytics_workspace"}
+    others |= {"network_rules", "private_endpoints"}
     not_settings = {*others, *Kept.__struct_fields__}
     settings = [field.name for field in msgspec.structs.fields(fields) if field.name not in not_settings]
     in_sku = {"tier", "capacity"} & set(settings)
@@ -79,6 +83,40 @@ def test_every_setting_of_a_spec_reaches_azure(value: Any, written: dict[str, An
 def test_unset_settings_are_left_to_the_service() -> None:
     assert queue_inputs(Queue(name="q")) == {}
     assert namespace_inputs(Namespace(name="n")) == {"sku": {"name": "Standard", "tier": "Standard"}}
+
+
+@pytest.mark.parametrize(
+    ("rules", "action"),
+    [
+        (NetworkRules(ip_rules=("203.0.113.7",)), "Deny"),
+        (NetworkRules(subnets=("/s",)), "Deny"),
+        (NetworkRules(trusted_services=True), "Allow"),
+        (NetworkRules(), "Allow"),
+    ],
+)
+def test_network_rules_deny_others_and_are_sent_completely(rules: NetworkRules, action: str) -> None:
+    inputs = network_rule_inputs(rules, None)
+    assert inputs["defaultAction"] == action
+    assert inputs.keys() == {"defaultAction", "ipRules", "virtualNetworkRules", "trustedServiceAccessEnabled"}
+
+
+@pytest.mark.parametrize(("access", "sent"), [("Disabled", True), ("Enabled", True), ("SecuredByPerimeter", False)])
+def test_network_rules_repeat_the_namespaces_public_network_access(access: str, sent: bool) -> None:
+    assert network_rule_inputs(NetworkRules(), access).get("publicNetworkAccess") == (access if sent else None)
+
+
+def test_a_private_endpoint_has_an_address_and_a_name_in_its_network() -> None:
+    inputs = private_endpoint_inputs(full.PRIVATE_ENDPOINT, "westeurope", "/namespace")
+    connection = {"name": "pe-sb", "groupIds": ["namespace"], "privateLinkServiceId": "/namespace"}
+    assert inputs == {
+        "location": "northeurope",
+        "subnet": {"id": "/subnet"},
+        "privateLinkServiceConnections": [connection],
+    }
+    zone = {"name": "privatelink-servicebus-windows-net", "privateDnsZoneId": full.PRIVATE_ENDPOINT.dns_zone}
+    assert dns_zone_inputs(full.PRIVATE_ENDPOINT) == {"privateDnsZoneConfigs": [zone]}
+    elsewhere = msgspec.structs.replace(full.PRIVATE_ENDPOINT, location="")
+    assert private_endpoint_inputs(elsewhere, "westeurope", "/namespace")["location"] == "westeurope"
 
 
 NOT_OFFERED = {
@@ -96,7 +134,7 @@ NOT_OFFERED = {
     "condition_version": "not provisioned",
     "delegated_managed_identity_resource_id": "for identities of other tenants",
     "description": "not provisioned",
-    "private_endpoint_connections": "not provisioned",
+    "private_endpoint_connections": "made by private endpoints",
 }
 PLACE = {"resource_group_name", "namespace_name"}
 CASES = {
@@ -105,6 +143,7 @@ CASES = {
     servicebus.Topic: (topic_inputs(full.TOPIC), {*PLACE, "topic_name"}),
     servicebus.Subscription: (subscription_inputs(full.SUBSCRIPTION), {*PLACE, "topic_name", "subscription_name"}),
     servicebus.Namespace: (namespace_inputs(full.NAMESPACE), {*PLACE, "location", "tags"}),
+    servicebus.NamespaceNetworkRuleSet: (network_rule_inputs(full.NETWORK_RULES, "Disabled"), PLACE),
     servicebus.Rule: (
         {**rule_inputs(full.SQL_RULE), **rule_inputs(full.CORRELATION_RULE)},
         {*PLACE, "topic_name", "subscription_name", "rule_name", "filter_type"},
@@ -143,6 +182,7 @@ def test_the_tables_match_the_azure_native_class(resource: Any) -> None:
     ("nested", "inputs", "left_out"),
     [
         (servicebus.SBSkuArgs, namespace_inputs(full.NAMESPACE)["sku"], set()),
+        (servicebus.NWRuleSetIpRulesArgs, network_rule_inputs(full.NETWORK_RULES, None)["ipRules"][0], set()),
         (
             servicebus.SqlFilterArgs,
             rule_inputs(full.SQL_RULE)["sqlFilter"],

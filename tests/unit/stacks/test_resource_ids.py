@@ -17,7 +17,10 @@ INPUTS = {
     "scope": f"{NAMESPACE}/queues/orders",
     "name": "dstream",
     "resourceUri": NAMESPACE,
+    "privateEndpointName": "pe-sb",
+    "privateDnsZoneGroupName": "default",
 }
+ENDPOINT = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.Network/privateEndpoints/pe-sb"
 IDS = {
     ids.RESOURCE_GROUP: f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg",
     ids.NAMESPACE: NAMESPACE,
@@ -34,6 +37,9 @@ IDS = {
         "/11111111-0000-0000-0000-000000000000"
     ),
     ids.DIAGNOSTIC_SETTING: f"{NAMESPACE}/providers/Microsoft.Insights/diagnosticSettings/dstream",
+    ids.NETWORK_RULE_SET: f"{NAMESPACE}/networkRuleSets/default",
+    ids.PRIVATE_ENDPOINT: ENDPOINT,
+    ids.DNS_ZONE_GROUP: f"{ENDPOINT}/privateDnsZoneGroups/default",
     ids.OWN_QUEUE: "queue/orders",
     ids.OWN_TOPIC: "topic/events",
     ids.OWN_SUBSCRIPTION: "topic/events/subscription/audit",

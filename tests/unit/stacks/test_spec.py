@@ -10,6 +10,8 @@ from dstream_stacks.spec import (
     CorrelationFilter,
     CustomerManagedKey,
     Namespace,
+    NetworkRules,
+    PrivateEndpoint,
     Queue,
     ResourceGroup,
     RoleAssignment,
@@ -64,7 +66,13 @@ specs = specs_of(
     ServiceBusSpec,
     mode=st.sampled_from(["arm", "entities"]),
     resource_group=st.none() | specs_of(ResourceGroup),
-    namespace=st.none() | specs_of(Namespace, customer_managed_key=st.none() | specs_of(CustomerManagedKey)),
+    namespace=st.none()
+    | specs_of(
+        Namespace,
+        customer_managed_key=st.none() | specs_of(CustomerManagedKey),
+        network_rules=st.none() | specs_of(NetworkRules),
+        private_endpoints=st.lists(specs_of(PrivateEndpoint), max_size=2).map(tuple),
+    ),
     queues=st.lists(specs_of(Queue), max_size=2).map(tuple),
     topics=st.lists(specs_of(Topic, subscriptions=st.lists(subscriptions, max_size=2).map(tuple)), max_size=2).map(
         tuple
