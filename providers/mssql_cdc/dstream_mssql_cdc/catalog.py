@@ -6,12 +6,11 @@ import difflib
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from dstream.sdk.errors import ConfigError
 from dstream_mssql_cdc import errors
-from dstream_mssql_cdc.columns import Column, Hiding
+from dstream_mssql_cdc.columns import Column, Hiding, milliseconds
 from dstream_mssql_cdc.config import ColumnChoice
 from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
 
@@ -99,8 +98,7 @@ _OWN_TYPES = frozenset(["timestamp", "rowversion", "hierarchyid", "geometry", "g
 def watermark(row: Sequence[Any]) -> Watermark:
     """Convert a row of sql.WATERMARKS."""
     instance, object_id, source_object_id, start_lsn, created = row
-    when = created.isoformat(timespec="milliseconds") if isinstance(created, datetime) else str(created)
-    return Watermark(instance, object_id, source_object_id, start_lsn, when)
+    return Watermark(instance, object_id, source_object_id, start_lsn, milliseconds(created))
 
 
 def parse_table_name(text: str, config_path: str) -> TableName:

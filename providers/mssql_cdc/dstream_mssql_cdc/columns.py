@@ -3,8 +3,7 @@
 There is one lossless form per type, a contract with consumers (docs/reference/providers/mssql_cdc.md). The server
 converts a value to text if the driver cannot return it exactly: pyodbc's datetime and time have six digits but
 datetime2(7) has seven; pyodbc has no datetimeoffset (pyodbc#134), sql_variant or CLR types (pyodbc#404). Styles:
-Microsoft "CAST and CONVERT (Transact-SQL)", Date and time styles (121), money styles (2), binary styles (2), float
-styles (3).
+Microsoft "CAST and CONVERT (Transact-SQL)", Date and time styles (121), money styles (2), binary styles (2).
 """
 
 from __future__ import annotations
@@ -123,7 +122,7 @@ def _plain_form(column: Column, choices: Choices) -> Form:
     if kind == "real":
         return Form(_plain, _each(_shortest_real))
     if kind == "datetime":
-        return Form(_plain, _each(_milliseconds))
+        return Form(_plain, _each(milliseconds))
     if kind == "smalldatetime":
         return Form(_plain, _each(lambda value: value.isoformat(timespec="seconds")))
     if kind == "datetime2":
@@ -194,8 +193,9 @@ def _to_digits(start: int, scale: int) -> Convert:
     return lambda values: [None if value is None else value.isoformat(timespec=unit)[:end] for value in values]
 
 
-def _milliseconds(value: datetime) -> str:
-    """datetime counts 1/300 s, and drivers return its fraction as .997 or as .996666; rounding gives .997 for both."""
+def milliseconds(value: datetime) -> str:
+    """ISO text of a datetime. It counts 1/300 s, and drivers return its fraction as .997 or as .996666; rounding gives
+    .997 for both."""
     rounded = value.replace(microsecond=(value.microsecond + 500) // 1000 * 1000)
     return rounded.isoformat(timespec="milliseconds")
 
@@ -225,7 +225,10 @@ def _spatial(value: str) -> dict[str, object]:
 
 
 def _variant_sql(name: str) -> str:
-    """`base type|precision|scale|maximum length|value`, with the value in a lossless style."""
+    """`base type|precision|scale|maximum length|value`, with the value in a lossless style.
+
+    A float is the hex digits of its 8 bytes: style 3, its exact text, needs SQL Server 2016.
+    """
     base = f"CONVERT(nvarchar(128), SQL_VARIANT_PROPERTY({name}, 'BaseType'))"
     facts = " + N'|' + ".join(
         [base]
@@ -236,7 +239,8 @@ def _variant_sql(name: str) -> str:
     )
     return (
         f"{facts} + N'|' + CASE"
-        f" WHEN {base} IN (N'float', N'real') THEN CONVERT(nvarchar(64), CONVERT(float(53), {name}), 3)"
+        f" WHEN {base} IN (N'float', N'real')"
+        f" THEN CONVERT(nvarchar(16), CONVERT(binary(8), CONVERT(float(53), {name})), 2)"
         f" WHEN {base} IN (N'money', N'smallmoney') THEN CONVERT(nvarchar(64), CONVERT(money, {name}), 2)"
         f" WHEN {base} IN (N'binary', N'varbinary')"
         f" THEN CONVERT(nvarchar(max), CONVERT(varbinary(8000), {name}), 2)"
@@ -271,10 +275,9 @@ def _variant_value(base: str, value: str, choices: Choices) -> object:
         return int(value)
     if base == "bit":
         return value == "1"
-    if base == "float":
-        return float(value)
-    if base == "real":
-        return _shortest_real(float(value))
+    if base in ("float", "real"):
+        number: float = struct.unpack(">d", bytes.fromhex(value))[0]
+        return number if base == "float" else _shortest_real(number)
     if base in ("decimal", "numeric", "money", "smallmoney"):
         return msgspec.Raw(value.encode()) if choices.decimal == "number" else value
     if base in ("binary", "varbinary"):

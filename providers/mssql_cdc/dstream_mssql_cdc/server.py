@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dstream.sdk.errors import SystemFault
 from dstream_mssql_cdc import errors, half_pairs, sql
 from dstream_mssql_cdc.catalog import Catalog, catalog_of, select, watermark
+from dstream_mssql_cdc.columns import milliseconds
 from dstream_mssql_cdc.config import has_offset
 from dstream_mssql_cdc.events import ChangeRow, EventBuilder
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
@@ -123,7 +124,7 @@ class SqlServer:
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
         with self._results(sql.POLL, limit, from_lsn) as results:
             max_lsn, now, updateability = results.rows()[0]
-            mapped = [Mapped(lsn, tran_id, _commit_time(ended)) for lsn, tran_id, ended in results.next_rows()]
+            mapped = [Mapped(lsn, tran_id, milliseconds(ended)) for lsn, tran_id, ended in results.next_rows()]
             return Poll(max_lsn, now, mapped, _marks(results.next_rows()), updateability == "READ_ONLY")
 
     def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
@@ -223,8 +224,3 @@ class _Results:
 
 def _marks(rows: Sequence[Any]) -> list[Watermark]:
     return [watermark(row) for row in rows]
-
-
-def _commit_time(ended: Any) -> str:
-    """tran_end_time as ISO text, in the server's local time; columns.py explains the rounding."""
-    return str(ended.replace(microsecond=(ended.microsecond + 500) // 1000 * 1000).isoformat(timespec="milliseconds"))

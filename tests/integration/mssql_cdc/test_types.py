@@ -48,6 +48,8 @@ TYPES = [
     ("uniqueidentifier", "'6f9619ff-8b86-d011-b42d-00c04fc964ff'", '"6F9619FF-8B86-D011-B42D-00C04FC964FF"'),
     ("sql_variant", "CAST(1.5 AS decimal(10,2))", '{"type":"decimal(10,2)","value":"1.50"}'),
     ("sql_variant", "CAST(7 AS int)", '{"type":"int","value":7}'),
+    ("sql_variant", "CAST(0.1 AS float)", '{"type":"float","value":0.1}'),
+    ("sql_variant", "CAST(-3.4e38 AS real)", '{"type":"real","value":-3.4e38}'),
     ("sql_variant", "N'text'", '{"type":"nvarchar(4)","value":"text"}'),
     ("sql_variant", "CAST('01:02:03.1' AS time(3))", '{"type":"time(3)","value":"01:02:03.100"}'),
     ("hierarchyid", "hierarchyid::Parse('/1/2/')", '"/1/2/"'),

@@ -15,6 +15,7 @@ from dstream_mssql_cdc.catalog import (
     closest,
     parse_table_name,
     select,
+    watermark,
 )
 from dstream_mssql_cdc.config import ColumnChoice
 
@@ -148,6 +149,11 @@ def test_an_invalid_column_choice_is_refused(name: str, choice: ColumnChoice, co
         check_choices(catalog().tables[:1], {name: choice})
     assert caught.value.code == code
     assert name in caught.value.config_path
+
+
+def test_a_creation_date_is_the_same_with_drivers_that_return_thirds_of_milliseconds() -> None:
+    dates = [datetime(2024, 1, 1, 10, 0, 0, fraction) for fraction in (997_000, 996_666)]
+    assert {watermark(("dbo_T", 1, 2, None, date)).create_date for date in dates} == {"2024-01-01T10:00:00.997"}
 
 
 def test_a_new_built_in_type_is_not_taken_for_the_type_that_stores_it() -> None:

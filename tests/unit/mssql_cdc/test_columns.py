@@ -73,7 +73,8 @@ def written(column: Column, value: Any, choices: Choices = STANDARD) -> str:
         ("sql_variant", 0, "date|10|0|3|2024-02-29", '{"type":"date","value":"2024-02-29"}'),
         ("sql_variant", 0, "time|0|0|5|01:02:03", '{"type":"time(0)","value":"01:02:03"}'),
         ("sql_variant", 0, "time|0|0|5|01:02:03.4500", '{"type":"time(4)","value":"01:02:03.4500"}'),
-        ("sql_variant", 0, "real|24|0|4|1.0000000149011612e-001", '{"type":"real","value":0.1}'),
+        ("sql_variant", 0, "real|24|0|4|3FB99999A0000000", '{"type":"real","value":0.1}'),
+        ("sql_variant", 0, "float|53|0|8|3FB999999999999A", '{"type":"float","value":0.1}'),
     ],
 )  # fmt: skip
 def test_a_value_is_written_in_the_form_of_its_type(kind: str, scale: int, value: Any, expected: str) -> None:
