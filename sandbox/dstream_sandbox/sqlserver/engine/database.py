@@ -33,6 +33,7 @@ class Database:
 
     def __init__(self, name: str, database_id: int, path: Path, now: int) -> None:
         self.name, self.database_id, self.path = name, database_id, path
+        self.keeps_unchanged_lobs = False
         self.commit_lock = threading.RLock()
         self.admin = connect(path)
         self.admin.executescript(_FILE)

@@ -74,6 +74,7 @@ class SqlEngine:
         database = Database(
             name, database_id, self._data / f"database{database_id}.sqlite", to_datetime(clock.now_ticks())
         )
+        database.keeps_unchanged_lobs = self.platform.keeps_unchanged_lobs
         self._admin_boxes[name.lower()] = register(database.admin)
         with database.writing() as connection:
             database.store_options(connection)

@@ -41,8 +41,9 @@ def capture_changes(
     captured = False
     for overlay in overlays:
         for instance in database.capture.of_source(overlay.table.id):
-            key = (database.path, overlay.log, instance.table.id, database.version)
-            sql = _compiled.obtain(key, partial(_capture_sql, overlay, instance))
+            keeps_lobs = database.keeps_unchanged_lobs
+            key = (database.path, overlay.log, instance.table.id, database.version, keeps_lobs)
+            sql = _compiled.obtain(key, partial(_capture_sql, overlay, instance, keeps_lobs))
             connection.execute(sql, {"lsn": start_lsn})
             captured = True
     if captured:
@@ -66,7 +67,7 @@ def add_mapping(
     connection.execute(f"INSERT INTO {table.stored_name} VALUES (?,?,?,?,?)", values)
 
 
-def _capture_sql(overlay: Overlay, instance: CaptureInstance) -> str:
+def _capture_sql(overlay: Overlay, instance: CaptureInstance, keeps_lobs: bool) -> str:
     """Return one INSERT that reads a change log: each change gives one row, an update two. k=0 is the before-image.
 
     Operations and images: Microsoft Learn, "cdc.<capture_instance>_CT". A change of a unique key (op 5) is a deferred
@@ -96,7 +97,7 @@ def _capture_sql(overlay: Overlay, instance: CaptureInstance) -> str:
     bits = {c.source_id: (i // _BITS, i % _BITS) for i, c in enumerate(wide)}
     for column in instance.columns:
         bit = bits.get(column.source_id)
-        cells[f"c{column.table_id}"] = "NULL" if bit is None else _image(column, bit)
+        cells[f"c{column.table_id}"] = "NULL" if bit is None else _image(column, bit, keeps_lobs)
     return (
         f"INSERT INTO t{instance.table.id}({','.join(cells)}) SELECT {','.join(cells.values())} "
         f"FROM (SELECT *, {masks} FROM {overlay.log}) CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1) "
@@ -104,18 +105,18 @@ def _capture_sql(overlay: Overlay, instance: CaptureInstance) -> str:
     )
 
 
-def _image(column: CapturedColumn, bit: tuple[int, int]) -> str:
+def _image(column: CapturedColumn, bit: tuple[int, int], keeps_lobs: bool) -> str:
     """Return the SQL of a column's before- or after-image.
 
     Large values (Microsoft Learn, "cdc.<capture_instance>_CT", Large Object Data Types): text, ntext and image are NULL
-    in operations 1 and 3; every LOB is NULL in 3 unless it changed. An unchanged LOB in operation 4 is NULL with its
-    mask bit clear, as Debezium expects."""
+    in operations 1 and 3; every LOB is NULL in 3 unless it changed. Operation 4: see platforms.py."""
     old, new = f"o{column.source_id}", f"n{column.source_id}"
     if not names.is_lob(column.type):
         return f"CASE k WHEN 0 THEN {old} ELSE {new} END"
     touched = f"(m{bit[0]}>>{bit[1]})&1"
     before = "NULL" if column.type.name in names.LEGACY_LOBS else f"CASE WHEN op<>4 OR {touched} THEN {old} END"
-    return f"CASE k WHEN 0 THEN {before} ELSE CASE WHEN op<>4 OR {touched} THEN {new} END END"
+    after = new if keeps_lobs else f"CASE WHEN op<>4 OR {touched} THEN {new} END"
+    return f"CASE k WHEN 0 THEN {before} ELSE {after} END"
 
 
 def _full(columns: int, length: int) -> bytes:
