@@ -10,6 +10,7 @@ import re
 
 from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault, TransientError, UnreachableError
 from dstream_mssql_cdc.connection_string import CONFIG_PATH
+from dstream_mssql_cdc.sql import quoted
 
 
 class ReadInterrupted(TransientError):
@@ -48,13 +49,23 @@ def translate(
 
 def no_grant(message: str, login: str = "") -> AuthError:
     user = f"[{login}]" if login else "[reader]"
+    grants = f"GRANT SELECT ON SCHEMA::cdc TO {user};\n    GRANT VIEW DEFINITION ON SCHEMA::dbo TO {user};"
+    grants += "  -- and the schemas of the other tables"
+    if (denied := _DENIED.search(message)) and denied["schema"] != "cdc":
+        grants = f"GRANT {denied['permission']} ON {quoted(denied['schema'])}.{quoted(denied['object'])} TO {user};"
     return AuthError(
         "mssql.no_grant",
         f"the login lacks a permission: {message}",
-        hint=f"As db_owner:\n    GRANT SELECT ON SCHEMA::cdc TO {user};\n    GRANT SELECT ON SCHEMA::dbo TO {user};"
-        "  -- and the schemas of the other tables",
+        hint=f"As db_owner:\n    {grants}",
         config_path=CONFIG_PATH,
     )
+
+
+_DENIED = re.compile(
+    r"The (?P<permission>\w+) permission was denied on the object '(?P<object>.*?)', database '.*?', "
+    r"schema '(?P<schema>.*?)'"
+)
+"""The text of error 229."""
 
 
 def masked_column(table: str, column: str, login: str) -> AuthError:
@@ -95,7 +106,9 @@ def cdc_disabled(database: str) -> ConfigError:
     return ConfigError(
         "mssql.cdc_disabled",
         f'change data capture is not enabled in database "{database}"',
-        hint="Enable it as db_owner:\n    EXEC sys.sp_cdc_enable_db;",
+        hint=f"Enable it as sysadmin, or in Azure SQL Database as db_owner, in {quoted(database)}:\n"
+        "    EXEC sys.sp_cdc_enable_db;\n"
+        f"On Amazon RDS:\n    EXEC msdb.dbo.rds_cdc_enable_db {_literal(database)};",
         config_path=CONFIG_PATH,
     )
 
@@ -105,7 +118,7 @@ def table_not_captured(schema: str, table: str, config_path: str) -> ConfigError
         "mssql.table_not_captured",
         f"change data capture is not enabled for table {schema}.{table}",
         hint="Enable it as db_owner:\n    EXEC sys.sp_cdc_enable_table "
-        f"@source_schema = N'{_literal(schema)}', @source_name = N'{_literal(table)}', @role_name = NULL;",
+        f"@source_schema = {_literal(schema)}, @source_name = {_literal(table)}, @role_name = NULL;",
         config_path=config_path,
     )
 
@@ -129,13 +142,30 @@ def driver_missing(driver: str, message: str) -> ConfigError:
     )
 
 
-AGENT_STOPPED_HINT = (
-    "Start the SQL Server Agent service, then run: EXEC msdb.dbo.sp_start_job N'cdc.<database>_capture';"
-)
-CAPTURE_SILENT_HINT = (
-    "Check that SQL Server Agent is running, then start the capture job: EXEC msdb.dbo.sp_start_job "
-    "N'cdc.<database>_capture'; To list capture errors: SELECT * FROM sys.dm_cdc_errors;"
-)
+def agent_stopped_hint(database: str) -> str:
+    return f"Start the SQL Server Agent service. Then {_start_capture(database)}"
+
+
+def capture_silent_hint(database: str) -> str:
+    """Sources: "Replication, change tracking, and change data capture with availability groups" (a new primary has no
+    jobs); "About change data capture" (the Log Reader Agent)."""
+    return (
+        f"Check that SQL Server Agent is running. Then {_start_capture(database)}\n"
+        "If the database is also published for transactional replication, check the Log Reader Agent instead: it does "
+        "the work of the capture job.\n"
+        "To list capture errors: SELECT * FROM sys.dm_cdc_errors;"
+    )
+
+
+def _start_capture(database: str) -> str:
+    return (
+        f"start the capture job:\n    EXEC msdb.dbo.sp_start_job {_literal(f'cdc.{database}_capture')};\n"
+        f"If there is no such job, e.g. after a failover to another replica, create the jobs as db_owner in "
+        f"{quoted(database)}:\n"
+        "    EXEC sys.sp_cdc_add_job @job_type = N'capture';\n"
+        "    EXEC sys.sp_cdc_add_job @job_type = N'cleanup';"
+    )
+
 
 _CONFLICTS = (1205, 1222, 3960, 3961)
 """Deadlock victim, lock timeout, snapshot conflicts."""
@@ -211,4 +241,4 @@ def _plain(text: str) -> str:
 
 
 def _literal(name: str) -> str:
-    return name.replace("'", "''")
+    return "N'" + name.replace("'", "''") + "'"

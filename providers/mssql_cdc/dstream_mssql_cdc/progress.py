@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from dstream.sdk import Telemetry
-from dstream_mssql_cdc.errors import CAPTURE_SILENT_HINT
+from dstream_mssql_cdc.errors import capture_silent_hint
 from dstream_mssql_cdc.events import Keyed
 from dstream_mssql_cdc.instances import Gap
 from dstream_mssql_cdc.source import Poll
@@ -19,10 +19,11 @@ _STALE_AFTER_MS = 10 * 60 * 1000
 
 
 class ReadProgress(Observer):
-    """Reports to `telemetry`; sends metrics at most once per second."""
+    """Reports to `telemetry`; sends metrics at most once per second. Hints name `database`."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, database: str) -> None:
         self._telemetry = telemetry
+        self._database = database
         self._rows: Counter[str] = Counter()
         self._sent_at = 0.0
         self._is_stale = False
@@ -70,7 +71,9 @@ class ReadProgress(Observer):
         age_ms = _lag_ms(poll.mapped[-1].commit_time, poll.now) if poll.mapped else None
         is_stale = poll.max_lsn is None or (age_ms is not None and age_ms > _STALE_AFTER_MS)
         if is_stale and not self._is_stale:
-            self._telemetry.warning("mssql.capture_silent", last_row_age_ms=age_ms, hint=CAPTURE_SILENT_HINT)
+            self._telemetry.warning(
+                "mssql.capture_silent", last_row_age_ms=age_ms, hint=capture_silent_hint(self._database)
+            )
         self._is_stale = is_stale
 
     def _send(self) -> None:

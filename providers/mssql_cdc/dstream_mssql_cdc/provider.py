@@ -75,7 +75,7 @@ class MssqlCdc(InputProvider["Config"]):
             self._builder,
             self._pace(),
             on_gap=self.config.on_gap,
-            observer=ReadProgress(self.telemetry),
+            observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),
         )
         yield Checkpoint(stream.state.stored())
         backoff = Backoff()
@@ -229,11 +229,13 @@ class MssqlCdc(InputProvider["Config"]):
         )
 
     def _warn_if_agent_stopped(self, server: SqlServer) -> None:
-        from dstream_mssql_cdc.errors import AGENT_STOPPED_HINT
+        from dstream_mssql_cdc.errors import agent_stopped_hint
 
         status = server.agent_status()
         if status is not None and status != "Running":
-            self.telemetry.warning("mssql.agent_stopped", status=status, hint=AGENT_STOPPED_HINT)
+            self.telemetry.warning(
+                "mssql.agent_stopped", status=status, hint=agent_stopped_hint(self._settings.get("DATABASE"))
+            )
 
 
 def _start_from_required() -> ConfigError:

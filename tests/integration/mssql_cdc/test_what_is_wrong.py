@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pyodbc
 import pytest
 
 from dstream.sdk.errors import DStreamError
@@ -52,7 +53,8 @@ def test_a_database_without_cdc(make: Callable[..., SourceDatabase]) -> None:
     code, kind, _, error = failure(plain.config("T"))
     assert (code, kind) == ("mssql.cdc_disabled", "config")
     assert plain.name in error.message
-    assert "EXEC sys.sp_cdc_enable_db" in error.hint
+    assert "EXEC sys.sp_cdc_enable_db;" in error.hint
+    assert f"EXEC msdb.dbo.rds_cdc_enable_db N'{plain.name}';" in error.hint
 
 
 def test_a_table_without_capture(database: SourceDatabase) -> None:
@@ -84,9 +86,13 @@ def test_a_login_needs_the_documented_grants_and_no_more(database: SourceDatabas
     database.run(f"CREATE USER [{login}] FOR LOGIN [{login}]")
     code, kind, _, error = failure(config)
     assert (code, kind) == ("mssql.no_grant", "auth")
-    assert f"GRANT SELECT ON SCHEMA::cdc TO [{login}]" in error.hint
-    database.run(f"GRANT SELECT ON SCHEMA::cdc TO [{login}]")
-    database.run(f"GRANT SELECT ON SCHEMA::dbo TO [{login}]")
+    _, *grants = error.hint.split("\n")
+    assert [grant.strip().partition(";")[0] for grant in grants] == [
+        f"GRANT SELECT ON SCHEMA::cdc TO [{login}]",
+        f"GRANT VIEW DEFINITION ON SCHEMA::dbo TO [{login}]",
+    ]
+    for grant in grants:
+        database.run(grant)
     database.run("INSERT INTO dbo.Persons VALUES (1)")
     assert read(config).rows == [("Insert", {"Id": 1})]
 
@@ -100,8 +106,15 @@ def test_a_stopped_agent_is_reported_and_captured_rows_are_read(database: Source
     reading = read(database.config("Persons"))
     assert reading.rows == [("Insert", {"Id": 1})]
     (warning,) = [line for line in reading.telemetry if line.get("event") == "mssql.agent_stopped"]
-    assert "sp_start_job" in warning["hint"]
-    database.run("EXEC sys.sp_cdc_start_job @job_type = N'capture'")
+    start, add = (line for line in warning["hint"].split("\n") if "sp_start_job" in line or "N'capture'" in line)
+    database.run(start)
+    assert len(read(database.config("Persons")).rows) == 2
+    database.run("EXEC sys.sp_cdc_drop_job @job_type = N'capture'")  # as after a failover to another replica
+    database.run("INSERT INTO dbo.Persons VALUES (3)")
+    with pytest.raises(pyodbc.Error, match="14262"):
+        database.run(start)
+    database.run(add)
+    assert len(read(database.config("Persons")).rows) == 3
 
 
 def test_a_masked_column_is_refused_until_unmask_is_granted(database: SourceDatabase) -> None:
@@ -125,7 +138,7 @@ def reader_config(database: SourceDatabase) -> dict[str, Any]:
     login = f"reader_{database.name}"
     database.run(f"CREATE LOGIN [{login}] WITH PASSWORD = 'Reading-horse-1'")
     database.run(f"CREATE USER [{login}] FOR LOGIN [{login}]")
-    database.run(f"GRANT SELECT ON SCHEMA::cdc TO [{login}]; GRANT SELECT ON SCHEMA::dbo TO [{login}]")
+    database.run(f"GRANT SELECT ON SCHEMA::cdc TO [{login}]; GRANT VIEW DEFINITION ON SCHEMA::dbo TO [{login}]")
     config = database.config("Persons")
     text = config["db_connection_string"].replace("UID=sa", f"UID={login}").replace(PASSWORD, "Reading-horse-1")
     return {**config, "db_connection_string": text}

@@ -47,6 +47,20 @@ def test_a_sql_server_error_maps_to_a_kind_and_a_code(
     assert isinstance(error, (ReadInterrupted, SystemFault)) or error.hint
 
 
+@pytest.mark.parametrize(
+    ("schema", "table", "grant"),
+    [
+        ("dbo", "cdc_offsets", "GRANT SELECT ON [dbo].[cdc_offsets] TO [r];"),
+        ("sales", "Order]s", "GRANT SELECT ON [sales].[Order]]s] TO [r];"),
+        ("cdc", "dbo_Orders_CT", "GRANT SELECT ON SCHEMA::cdc TO [r];"),
+    ],
+)
+def test_a_missing_permission_is_granted_on_what_was_denied(schema: str, table: str, grant: str) -> None:
+    denied = f"The SELECT permission was denied on the object '{table}', database 'X', schema '{schema}'. (229)"
+    error = translate(Exception("42000", f"[42000] {_DRIVER}[SQL Server]{denied}"), login="r", connected=True)
+    assert grant in error.hint
+
+
 def test_waits_double_up_to_a_limit_and_then_the_error_is_raised() -> None:
     now = [0.0]
     backoff = Backoff(clock=lambda: now[0], chance=lambda: 1.0)

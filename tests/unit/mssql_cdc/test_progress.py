@@ -20,7 +20,7 @@ def event(commit_time: str) -> Keyed:
 
 def logged_when_idle(*polls: Poll) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
-    progress = ReadProgress(Telemetry(lambda line: lines.append(json.loads(line))))
+    progress = ReadProgress(Telemetry(lambda line: lines.append(json.loads(line))), "Shop's")
     for poll in polls:
         progress.idle(poll)
     return [line for line in lines if line["dstream"] == "log"]
@@ -34,7 +34,7 @@ def poll(minute: int, max_lsn: bytes | None = b"a") -> Poll:
 def heartbeats(report: Callable[[ReadProgress], None]) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     telemetry = Telemetry(lambda line: lines.append(json.loads(line)))
-    report(ReadProgress(telemetry))
+    report(ReadProgress(telemetry, "Shop"))
     telemetry.beat()
     telemetry.beat()
     return [
@@ -66,7 +66,9 @@ def test_the_lag_decreases_as_changes_are_read() -> None:
 def test_ten_minutes_without_capture_are_reported_once() -> None:
     (warning,) = logged_when_idle(poll(0), poll(9), poll(11), poll(12))
     assert (warning["level"], warning["event"]) == ("warning", "mssql.capture_silent")
-    assert "sp_start_job" in warning["hint"]
+    assert "EXEC msdb.dbo.sp_start_job N'cdc.Shop''s_capture';" in warning["hint"]
+    assert "EXEC sys.sp_cdc_add_job @job_type = N'capture';" in warning["hint"]
+    assert "Log Reader Agent" in warning["hint"]
 
 
 def test_capture_that_never_ran_is_reported() -> None:

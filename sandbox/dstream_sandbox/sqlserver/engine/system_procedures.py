@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dstream_sandbox.sqlserver.engine.catalog.naming import split_name
+from dstream_sandbox.sqlserver.engine.cdc.catalog import has_job
 from dstream_sandbox.sqlserver.engine.errors import unsupported
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.session import Column, Columns, Done, Event, Param, Rows, SqlError
@@ -67,7 +68,7 @@ def _job(running: bool) -> SystemProcedure:
         name = text_argument(params, "job_name", 0) or ""
         database = name.removeprefix("cdc.").removesuffix("_capture")
         home = session.engine.database(database)
-        if home is None or not name.endswith("_capture"):
+        if home is None or not name.endswith("_capture") or not has_job(home, "capture"):
             raise SqlError(14262, f"The specified @job_name ('{name}') does not exist.")
         session.engine.capture.set_running(home, running)
         yield from ()

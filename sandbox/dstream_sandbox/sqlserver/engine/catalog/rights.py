@@ -141,5 +141,5 @@ def visible(session: SqlSession, entry: Table | View | Procedure) -> bool:
     """Catalog views show objects on which the user has any permission (Microsoft Learn, "Metadata visibility
     configuration")."""
     return entry.schema.lower() in _OPEN_SCHEMAS or any(
-        allowed(session, p, entry) for p in ("SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE")
+        allowed(session, p, entry) for p in ("SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE", "VIEW DEFINITION")
     )

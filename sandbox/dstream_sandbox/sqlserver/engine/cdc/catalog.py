@@ -20,6 +20,7 @@ from dstream_sandbox.sqlserver.engine.cdc.instances import (
 )
 from dstream_sandbox.sqlserver.engine.types.names import declaration
 from dstream_sandbox.sqlserver.engine.types.rounding import to_datetime
+from dstream_sandbox.sqlserver.session import SqlError
 
 if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.database import Database
@@ -37,16 +38,39 @@ def enable_database(database: Database, now: int) -> None:
             for statement in create_system_table_sql(table):
                 connection.execute(statement)
             database.store(connection, table)
-        jobs = system_table(database, "cdc_jobs")
-        # Defaults: Microsoft Learn, "sys.sp_cdc_add_job (Transact-SQL)".
-        connection.execute(
-            f"INSERT INTO t{jobs.id} VALUES (?, 'capture', ?, 500, 10, 1, 5, 0, 0), (?, 'cleanup', ?, 0, "
-            "0, 0, 0, 4320, 5000)",
-            (database.database_id, _job_id(database, 1), database.database_id, _job_id(database, 2)),
-        )
         database.options.cdc_enabled = True
+        for kind in _JOB_DEFAULTS:
+            add_job(database, connection, kind)
         database.store_options(connection)
         refilter(database)
+
+
+_JOB_DEFAULTS = {"capture": (500, 10, 1, 5, 0, 0), "cleanup": (0, 0, 0, 0, 4320, 5000)}
+"""Microsoft Learn, "sys.sp_cdc_add_job (Transact-SQL)"."""
+
+
+def add_job(database: Database, connection: sqlite3.Connection, kind: str) -> None:
+    """Add a row to cdc_jobs. Raises 14261 if the job exists."""
+    if has_job(database, kind):
+        raise SqlError(14261, f"The specified @name ('cdc.{database.name}_{kind}') already exists.")
+    jobs = system_table(database, "cdc_jobs")
+    job_id = _job_id(database, 1 + list(_JOB_DEFAULTS).index(kind))
+    values = (database.database_id, kind, job_id, *_JOB_DEFAULTS[kind])
+    connection.execute(f"INSERT INTO t{jobs.id} VALUES ({','.join('?' * 9)})", values)
+
+
+def drop_job(database: Database, connection: sqlite3.Connection, kind: str) -> None:
+    connection.execute(f"DELETE FROM t{system_table(database, 'cdc_jobs').id} WHERE c2=?", (kind,))
+
+
+def has_job(database: Database, kind: str) -> bool:
+    """Whether the job exists. After a failover of an availability group, a new primary has no jobs until they are added
+    (Microsoft Learn, "Replication, change tracking, and change data capture with availability groups")."""
+    if not database.options.cdc_enabled:
+        return False
+    with database.commit_lock:
+        query = f"SELECT 1 FROM t{system_table(database, 'cdc_jobs').id} WHERE c2=?"
+        return database.admin.execute(query, (kind,)).fetchone() is not None
 
 
 def _job_id(database: Database, which: int) -> bytes:

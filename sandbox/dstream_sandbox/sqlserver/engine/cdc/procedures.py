@@ -309,6 +309,22 @@ def _job(running: bool) -> CdcProcedure:
     return procedure
 
 
+def _change_jobs(add: bool) -> CdcProcedure:
+    def procedure(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
+        _require_enabled(session)
+        _owner_only(session, "sp_cdc_add_job" if add else "sp_cdc_drop_job")
+        kind = (text_argument(params, "job_type", 0) or "").lower()
+        if kind not in ("capture", "cleanup"):
+            raise SqlError(22992, f"The specified @job_type, {kind}, is not supported.")
+        with session.home.writing() as connection:
+            (catalog.add_job if add else catalog.drop_job)(session.home, connection, kind)
+        if kind == "capture":
+            session.engine.capture.set_running(session.home, add)
+        yield from ()
+
+    return procedure
+
+
 def get_captured_columns(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     _require_enabled(session)
     instance = _instance(session, params)
@@ -394,6 +410,8 @@ CDC_PROCEDURES: dict[str, CdcProcedure] = {
     "sp_cdc_help_change_data_capture": help_change_data_capture,
     "sp_cdc_help_jobs": help_jobs,
     "sp_cdc_change_job": change_job,
+    "sp_cdc_add_job": _change_jobs(True),
+    "sp_cdc_drop_job": _change_jobs(False),
     "sp_cdc_start_job": _job(True),
     "sp_cdc_stop_job": _job(False),
     "sp_cdc_get_captured_columns": get_captured_columns,
