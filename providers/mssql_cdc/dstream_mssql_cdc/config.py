@@ -55,6 +55,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: Annotated[
         dict[str, ColumnChoice], Meta(description="columns to include, exclude, hash or redact, by table")
     ] = {}
+    time_zone: Annotated[
+        str | None,
+        Meta(description="the server's time zone, if it is older than SQL Server 2022 and cannot tell"),
+    ] = None
     hash_key: Annotated[Secret[str] | None, Meta(description="key for the columns to hash")] = None
     skip_unchanged: Annotated[bool, Meta(description="skip updates that set none of the columns read")] = False
     operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ("insert", "update", "delete")

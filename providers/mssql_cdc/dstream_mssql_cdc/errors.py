@@ -96,9 +96,18 @@ def _exclusion(table: str, column: str) -> str:
 def offset_unsupported() -> ConfigError:
     return ConfigError(
         "mssql.start_from",
-        "this version of SQL Server cannot convert a time with an offset to its own time zone",
-        hint="Use a time without an offset, in the server's time zone.",
+        "this version of SQL Server cannot tell its time zone, which a time with an offset requires",
+        hint="Set time_zone, or use a time without an offset, in the server's time zone.",
         config_path="start_from",
+    )
+
+
+def unknown_time_zone(name: str, message: str) -> ConfigError:
+    return ConfigError(
+        "mssql.time_zone",
+        f'SQL Server does not know the time zone "{name}": {message}',
+        hint="To list its time zones (since SQL Server 2016), run: SELECT name FROM sys.time_zone_info;",
+        config_path="time_zone",
     )
 
 

@@ -88,7 +88,8 @@ def _table_name(keyed: Keyed) -> str:
 
 
 def _lag_ms(commit_time: str | None, now: datetime) -> int | None:
-    """How old a change is. Both times are in the server's local time."""
+    """How old a change is. Both times are in the server's local time; the offset of `commit_time` does not matter."""
     if commit_time is None:
         return None
-    return max(0, round((now - datetime.fromisoformat(commit_time)).total_seconds() * 1000))
+    committed = datetime.fromisoformat(commit_time).replace(tzinfo=None)
+    return max(0, round((now - committed).total_seconds() * 1000))

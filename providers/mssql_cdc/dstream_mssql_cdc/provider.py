@@ -114,7 +114,7 @@ class MssqlCdc(InputProvider["Config"]):
             read_only=config.read_only_intent,
             connected_before=connected_before,
         )
-        return SqlServer(
+        server = SqlServer(
             connection,
             database=self._settings.get("DATABASE"),
             login=self._settings.get("UID"),
@@ -123,6 +123,8 @@ class MssqlCdc(InputProvider["Config"]):
             awaiting=lambda: self.telemetry.awaiting(self._server_name),
             on_half_pairs=self._warn_of_half_pairs,
         )
+        server.learn_time_zone(config.time_zone)
+        return server
 
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
         """Reconnect to the same database; return False if stopped. Raises errors that a retry cannot fix."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyodbc
 
 _FETCH_ROWS = 500
-_UNKNOWN_FUNCTION = 195
+_SYNTAX, _UNKNOWN_FUNCTION, _UNKNOWN_ZONE = 102, 195, 9820
 _LARGE_FETCH_ROWS = 16
 """Small rows can be followed by rows with values of up to half of max_line."""
 _SIZED = (str, bytes)
@@ -51,6 +51,7 @@ class SqlServer:
         self._operations = operations
         self._awaiting = awaiting
         self._on_half_pairs = on_half_pairs
+        self._zone: str | None = None
         self._described: dict[EventBuilder, object] = {}
 
     def close(self) -> None:
@@ -69,6 +70,19 @@ class SqlServer:
             raise errors.cdc_disabled(name)
         return str(guid).lower()
 
+    def learn_time_zone(self, name: str | None) -> None:
+        """Learn which time zone the server's local times are in. `name`: its Windows name; None: ask the server, which
+        can tell since SQL Server 2022. Raises ConfigError for a name that the server does not know."""
+        zone = sql.literal(name) if name else sql.CURRENT_TIME_ZONE
+        try:
+            with self._results(sql.utc_offset(zone)):
+                self._zone = zone
+        except SystemFault as error:
+            if not {_SYNTAX, _UNKNOWN_FUNCTION, _UNKNOWN_ZONE} & set(errors.numbers_of(error.message)):
+                raise
+            if name:
+                raise errors.unknown_time_zone(name, error.message) from error
+
     def agent_status(self) -> str | None:
         """The status of SQL Server Agent, e.g. "Running" or "Stopped"; None if unknown."""
         import pyodbc
@@ -86,14 +100,13 @@ class SqlServer:
     def lsn_at(self, time: str) -> bytes | None:
         """The first LSN at or after the time, or None. A time without an offset is in the server's time zone. Raises
         ConfigError if the server cannot convert an offset."""
-        statement = sql.LSN_AT_INSTANT if has_offset(time) else sql.LSN_AT_TIME
-        try:
-            with self._results(statement, time) as results:
-                return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
-        except SystemFault as error:
-            if _UNKNOWN_FUNCTION not in errors.numbers_of(error.message):
-                raise
-            raise errors.offset_unsupported() from error
+        statement = sql.LSN_AT_TIME
+        if has_offset(time):
+            if self._zone is None:
+                raise errors.offset_unsupported()
+            statement = sql.lsn_at_instant(self._zone)
+        with self._results(statement, time) as results:
+            return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
 
     def cdc_offsets(self) -> list[tuple[str, bytes | None]] | None:
         """The original DStream's checkpoints, as table name and last LSN; None if it stored none here."""
@@ -122,9 +135,12 @@ class SqlServer:
         return select(self.catalog(), self._tables)[0]
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
-        with self._results(sql.POLL, limit, from_lsn) as results:
+        with self._results(sql.poll(self._zone), limit, from_lsn) as results:
             max_lsn, now, updateability = results.rows()[0]
-            mapped = [Mapped(lsn, tran_id, milliseconds(ended)) for lsn, tran_id, ended in results.next_rows()]
+            mapped = [
+                Mapped(lsn, tran_id, milliseconds(ended), _offset_text(minutes))
+                for lsn, tran_id, ended, minutes in results.next_rows()
+            ]
             return Poll(max_lsn, now, mapped, _marks(results.next_rows()), updateability == "READ_ONLY")
 
     def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
@@ -224,3 +240,11 @@ class _Results:
 
 def _marks(rows: Sequence[Any]) -> list[Watermark]:
     return [watermark(row) for row in rows]
+
+
+def _offset_text(minutes: int | None) -> str:
+    """An offset from UTC as in ISO 8601; empty if it is unknown."""
+    if minutes is None:
+        return ""
+    hours, rest = divmod(abs(minutes), 60)
+    return f"{'-' if minutes < 0 else '+'}{hours:02}:{rest:02}"

@@ -28,23 +28,44 @@ object_id;"""
 # contention (github.com/estuary/connectors/pull/3475).
 MAX_LSN = "SELECT MAX(start_lsn) FROM cdc.lsn_time_mapping;"
 
-# The maximum is read first, so that the mapping rows are not older. "DATABASEPROPERTYEX": Updateability is READ_ONLY on
-# a readable secondary ("Use read-only replicas to offload read-only query workloads").
-POLL = f"""\
+CURRENT_TIME_ZONE = "CURRENT_TIMEZONE_ID()"
+"""The expression for the server's time zone, since SQL Server 2022, in Azure SQL Database and Managed Instance; error
+195 elsewhere."""
+
+
+def utc_offset(zone: str) -> str:
+    """Selects the current offset of the time zone, to check the expression. "AT TIME ZONE": since SQL Server 2016."""
+    return f"SELECT DATEPART(TZOFFSET, GETDATE() AT TIME ZONE {zone});"
+
+
+def poll(zone: str | None) -> str:
+    """Selects how far capture has progressed, in the server's local time, with its offsets in minutes if the expression
+    for its time zone is known.
+
+    The maximum is read first, so that the mapping rows are not older. "DATABASEPROPERTYEX": Updateability is READ_ONLY
+    on a readable secondary ("Use read-only replicas to offload read-only query workloads"). "AT TIME ZONE", Remarks: in
+    the hour that occurs twice in autumn, every time has the offset before the change.
+    """
+    offset = "NULL" if zone is None else f"DATEPART(TZOFFSET, tran_end_time AT TIME ZONE {zone})"
+    return f"""\
 SELECT MAX(start_lsn), GETDATE(), CONVERT(varchar(10), DATABASEPROPERTYEX(DB_NAME(), N'Updateability'))
 FROM cdc.lsn_time_mapping;
-SELECT TOP (?) start_lsn, tran_id, tran_end_time FROM cdc.lsn_time_mapping
+SELECT TOP (?) start_lsn, tran_id, tran_end_time, {offset} FROM cdc.lsn_time_mapping
 WHERE start_lsn >= CONVERT(binary(10), ?) ORDER BY start_lsn;
 {WATERMARKS}"""
+
 
 # "sys.fn_cdc_map_time_to_lsn": the first LSN whose transaction ended at the time or later; NULL when there is none.
 LSN_AT_TIME = "SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal', CONVERT(datetime, ?, 126));"
 
-# "CURRENT_TIMEZONE_ID": SQL Server 2022, Azure SQL Database and Managed Instance; otherwise error 195. In the hour that
-# occurs twice in autumn, the smallest LSN is the one of the first occurrence: too early, never too late.
-LSN_AT_INSTANT = """\
+
+def lsn_at_instant(zone: str) -> str:
+    """Like LSN_AT_TIME, for a time with an offset. In the hour that occurs twice in autumn, the smallest LSN is the one
+    of the first occurrence: too early, never too late."""
+    return f"""\
 SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal',
-    CONVERT(datetime, CONVERT(datetimeoffset(3), ?) AT TIME ZONE CURRENT_TIMEZONE_ID()));"""
+    CONVERT(datetime, CONVERT(datetimeoffset(3), ?) AT TIME ZONE {zone}));"""
+
 
 # "cdc.change_tables", "cdc.captured_columns" (object_id is the change table's), "cdc.index_columns". sys.columns has
 # the change tables' own columns, because their lengths and scales count. Names are not compared here: the collations of
@@ -89,6 +110,11 @@ _ORDER = "[__$start_lsn], [__$command_id], [__$seqval], [__$operation]"
 def quoted(name: str) -> str:
     """An identifier in brackets, like QUOTENAME."""
     return "[" + name.replace("]", "]]") + "]"
+
+
+def literal(text: str) -> str:
+    """A Unicode string literal."""
+    return "N'" + text.replace("'", "''") + "'"
 
 
 def change_table(instance: str) -> str:
@@ -159,9 +185,11 @@ def statements() -> Iterator[str]:
     yield from (
         DATABASE,
         MAX_LSN,
-        POLL,
+        utc_offset(CURRENT_TIME_ZONE),
+        poll(None),
+        poll(CURRENT_TIME_ZONE),
         LSN_AT_TIME,
-        LSN_AT_INSTANT,
+        lsn_at_instant(CURRENT_TIME_ZONE),
         CATALOG,
         MASKED,
         CDC_OFFSETS,

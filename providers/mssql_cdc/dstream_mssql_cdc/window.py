@@ -14,11 +14,13 @@ from dstream_mssql_cdc.position import Position, decrement_lsn
 
 
 class Mapped(NamedTuple):
-    """A row of cdc.lsn_time_mapping; `commit_time` as written to events."""
+    """A row of cdc.lsn_time_mapping. `commit_time` is in the server's local time; `utc_offset` is its offset, such as
+    +01:00, or empty if it is unknown. Both are written to events."""
 
     lsn: bytes
     tran_id: bytes
     commit_time: str
+    utc_offset: str = ""
 
     @property
     def is_idle(self) -> bool:
@@ -54,6 +56,6 @@ def next_window(
         oldest_commit=next(
             (row.commit_time for row in known if not row.is_idle and row.lsn >= position.next_lsn), None
         ),
-        commit_times={row.lsn: row.commit_time for row in known},
+        commit_times={row.lsn: row.commit_time + row.utc_offset for row in known},
         tran_ids={row.lsn: row.tran_id for row in known},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -43,7 +43,7 @@ def test_insert_update_delete_and_a_change_of_the_key(database: SourceDatabase) 
     mapped = dict(database.rows("SELECT CONVERT(varchar(20), start_lsn, 2), tran_end_time FROM cdc.lsn_time_mapping"))
     for event in events:
         ended = mapped[event["metadata"]["LSN"].upper()]
-        assert event["metadata"]["CommitTime"] == ended.isoformat(timespec="milliseconds")
+        assert event["metadata"]["CommitTime"] == f"{ended.isoformat(timespec='milliseconds')}+00:00"
 
 
 def test_hidden_values_and_skipped_updates(database: SourceDatabase) -> None:
@@ -174,21 +174,37 @@ def test_reading_can_start_from_an_lsn_or_a_time(database: SourceDatabase) -> No
     assert [row["Id"] for _, row in from_lsn.rows] == [2, 3]
     from_time = read(database.config("Persons", start_from=events[0]["metadata"]["CommitTime"]))
     assert [row["Id"] for _, row in from_time.rows] == [1, 2, 3]
-    two_hours_later = datetime.fromisoformat(events[0]["metadata"]["CommitTime"]) + timedelta(hours=2)
-    with_offset = two_hours_later.isoformat(timespec="milliseconds") + "+02:00"
-    assert read(database.config("Persons", start_from=with_offset)).lines == from_time.lines
+    two_hours_later = datetime.fromisoformat(events[0]["metadata"]["CommitTime"]).astimezone(
+        timezone(timedelta(hours=2))
+    )
+    from_instant = read(database.config("Persons", start_from=two_hours_later.isoformat(timespec="milliseconds")))
+    assert from_instant.lines == from_time.lines
     for later in ("2200-01-01", "2200-01-01T00:00", "2200-01-01T00:00Z"):
         assert read(database.config("Persons", start_from=later)).lines == []
 
 
-def test_a_server_that_cannot_convert_an_offset_refuses_it(
+def test_commit_times_have_the_offset_of_a_server_that_can_tell_it_or_of_the_setting(
     database: SourceDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     persons(database)
-    monkeypatch.setattr(sql, "LSN_AT_INSTANT", sql.LSN_AT_INSTANT.replace("CURRENT_TIMEZONE_ID", "NOT_BEFORE_2022"))
-    with pytest.raises(ConfigError, match="cannot convert a time with an offset") as caught:
+    database.run("INSERT INTO dbo.Persons VALUES (1, N'x')")
+    ended = database.rows("SELECT tran_end_time FROM cdc.lsn_time_mapping WHERE tran_id <> 0x00")[0][0]
+    local = ended.isoformat(timespec="milliseconds")
+
+    def commit_time(**settings: str) -> str:
+        return str(read(database.config("Persons", **settings)).events[0]["metadata"]["CommitTime"])
+
+    assert commit_time() == f"{local}+00:00"
+    assert commit_time(time_zone="India Standard Time") == f"{local}+05:30"
+    monkeypatch.setattr(sql, "CURRENT_TIME_ZONE", "NOT_BEFORE_2022()")
+    assert commit_time() == local
+    assert commit_time(time_zone="India Standard Time") == f"{local}+05:30"
+    with pytest.raises(ConfigError, match="cannot tell its time zone") as caught:
         read(database.config("Persons", start_from="2024-02-29T23:59Z"))
-    assert caught.value.config_path == "start_from"
+    assert "time_zone" in (caught.value.hint or "")
+    with pytest.raises(ConfigError, match="does not know the time zone") as caught:
+        commit_time(time_zone="Europe/Berlin's")
+    assert (caught.value.code, caught.value.config_path) == ("mssql.time_zone", "time_zone")
 
 
 def test_reading_continues_where_the_original_stopped(database: SourceDatabase) -> None:

@@ -19,7 +19,7 @@ def test_every_statement_only_reads_committed_data(statement: str) -> None:
 
 def test_every_read_of_changes_is_followed_by_the_watermarks() -> None:
     page, _ = sql.page("dbo_T", ["[Id]"], Floor(b"a"), b"b", (1, 2, 3, 4), 10)
-    for statement in (page, sql.POLL, sql.probe(["dbo_T"] * 500)):
+    for statement in (page, sql.poll(None), sql.poll(sql.CURRENT_TIME_ZONE), sql.probe(["dbo_T"] * 500)):
         assert statement.endswith(sql.WATERMARKS)
 
 

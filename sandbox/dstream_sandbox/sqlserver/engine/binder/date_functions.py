@@ -9,7 +9,7 @@ from dstream_sandbox.sqlserver.engine.binder.casts import cast_sql
 from dstream_sandbox.sqlserver.engine.binder.expression import Ex, f1, f2, fn
 from dstream_sandbox.sqlserver.engine.errors import argument_count, unsupported
 from dstream_sandbox.sqlserver.engine.syntax import nodes
-from dstream_sandbox.sqlserver.engine.types import dateparts, names
+from dstream_sandbox.sqlserver.engine.types import dateparts, names, time_zones
 from dstream_sandbox.sqlserver.engine.types.dates import TICKS_PER_MINUTE, parse
 from dstream_sandbox.sqlserver.engine.types.rounding import round_ticks
 from dstream_sandbox.sqlserver.engine.types.storage import pack_offset, unpack_offset
@@ -228,17 +228,24 @@ def _minutes(text: str) -> int:
 
 
 def at_time_zone(value: Ex, zone: Ex) -> Ex:
-    """AT TIME ZONE for UTC, the only zone that the sandbox's server has."""
-    if (zone.literal or "").upper() not in ("UTC", "ETC/UTC"):
-        raise unsupported("AT TIME ZONE for zones other than 'UTC'")
+    """AT TIME ZONE for a literal name of `time_zones.ZONES`."""
+    if zone.literal is None:
+        raise unsupported("AT TIME ZONE for a zone that is not a literal")
+    key = zone.literal.lower()
+    if key not in time_zones.ZONES:
+        raise SqlError(9820, f"The time zone parameter '{zone.literal}' provided to AT TIME ZONE clause is invalid.")
     if value.type is None:
         return Ex("NULL", names.DATETIMEOFFSET)
     if value.type.name == "datetimeoffset":
-        sql = f1("to_utc", lambda: lambda v: pack_offset(DateTimeOffset(unpack_offset(v)[0], 0)), value.sql)
+        sql = f1(("to_zone", key), lambda: lambda v: _in_zone(unpack_offset(v)[0], key), value.sql)
         return Ex(sql, value.type, value.nullable)
     scale = 7 if value.type.scale is None else value.type.scale
-    sql = f1("as_utc", lambda: lambda t: pack_offset(DateTimeOffset(t, 0)), local_ticks(value))
+    sql = f1(("as_zone", key), lambda: lambda t: _in_zone(time_zones.utc_ticks(t, key), key), local_ticks(value))
     return Ex(sql, SqlType("datetimeoffset", scale=scale), value.nullable)
+
+
+def _in_zone(utc: int, zone: str) -> bytes:
+    return pack_offset(DateTimeOffset(utc, time_zones.offset_at(utc, zone)))
 
 
 def _isdate(binder: FunctionBinder, node: nodes.Call) -> Ex:
