@@ -8,12 +8,13 @@ azure-native and the attached provider send no update, because the target's name
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-
-from azure.servicebus.management import ServiceBusAdministrationClient
+from typing import TYPE_CHECKING
 
 from dstream.infra import RunProgram, Step
-from dstream_servicebus.azure_manager import connected
 from dstream_servicebus.entities_ids import QUEUE_ID, SUBSCRIPTION_ID
+
+if TYPE_CHECKING:
+    from azure.servicebus.management import ServiceBusAdministrationClient
 
 _FORWARDS = ("forwardTo", "forwardDeadLetteredMessagesTo")
 _NOT_PROPERTIES = frozenset(
@@ -28,6 +29,8 @@ def renewed_in_azure(steps: Sequence[Step], run: RunProgram, environ: Mapping[st
     sources = _sources(steps)
     if not sources:
         return ()
+    from dstream_servicebus.azure_manager import connected
+
     manager = connected(run, environ)
     for each in sources:
         # What azure-native would send: Standard refuses some of the properties that it returns, such as message sizes.
