@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sys
 import traceback
@@ -45,7 +46,9 @@ def serve(provider: type[InputProvider[Any]] | type[OutputProvider[Any]]) -> NoR
     line = channel.read_line()
     if not line:
         sys.exit(0)  # no command given
-    sys.exit(_Service(provider, channel).answer(line))
+    code = _Service(provider, channel).answer(line)
+    gc.freeze()  # the interpreter would look for garbage once more: 0.1 s with the engine's SDK
+    sys.exit(code)
 
 
 class _Service:
