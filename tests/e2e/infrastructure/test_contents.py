@@ -1,4 +1,4 @@
-"""A resource group or namespace is never deleted with something in it that nobody has seen."""
+"""A new namespace and resource group: they are never deleted with something in them that nobody has seen."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ def send(project: Provisioned, connection_string: str, queue: str) -> None:
         sender.send_messages([ServiceBusMessage(str(number)) for number in range(MESSAGES)])
 
 
-def test_a_namespace_with_anothers_queue_is_destroyed_only_if_its_name_is_confirmed(provisioned: Make) -> None:
+def test_a_new_namespace_is_used_and_destroyed_with_anothers_queue_only_if_its_name_is_confirmed(
+    provisioned: Make,
+) -> None:
     case = Case("namespace", "queue", "held")
-    project = provisioned(case.hcl(more="      protect_namespace = false\n"))
-    project.succeed("init", "orders", "--yes")
+    project = provisioned(case.hcl(more='      connection = "stack"\n      protect_namespace = false\n'))
+    assert project.summary("init", "orders", "--yes") == {"create": 4}
+    assert project.summary("init", "orders", "--yes") == {"same": 4}
+    project.succeed("run", "orders")
+
     amqp, administration = project.namespace("sb-held")
     administer = partial(
         ServiceBusAdministrationClient.from_connection_string,
@@ -35,10 +40,12 @@ def test_a_namespace_with_anothers_queue_is_destroyed_only_if_its_name_is_confir
 
     plan = project.succeed("plan", "orders", "--destroy")
     assert "queue sb-held/of-another-task (3 messages)" in plan
-    assert "contains queue of-another-task (3 messages), topic events and subscription events/audit" in plan
+    inside = "queue held (5 messages), queue of-another-task (3 messages), topic events and subscription events/audit"
+    assert f"contains {inside}" in plan
 
     refused = project.dstream("destroy", "orders", "--yes")
     assert refused.returncode == 5
+    assert "5 messages" in refused.stderr
     assert "queue of-another-task (3 messages)" in refused.stderr
     assert "--allow-data-loss --confirm rg-held --confirm sb-held" in refused.stderr
 
@@ -49,4 +56,5 @@ def test_a_namespace_with_anothers_queue_is_destroyed_only_if_its_name_is_confir
         assert client.get_queue_runtime_properties("of-another-task").total_message_count == MESSAGES
 
     confirmed = ["--allow-data-loss", "--confirm", "rg-held", "--confirm", "sb-held"]
-    assert project.summary("destroy", "orders", "--yes", *confirmed) == {"delete": 3}
+    assert project.summary("destroy", "orders", "--yes", *confirmed) == {"delete": 4}
+    assert project.records == []

@@ -46,44 +46,8 @@ def test_replacing_a_queue_with_messages_is_refused_with_their_count(mode: str, 
         assert administration.get_queue(case.name).requires_session is True
 
 
-def test_a_topic_with_messages_is_changed_to_sessions_or_destroyed_only_if_allowed(provisioned: Make) -> None:
-    """Azure cannot change this setting in place."""
-    case = Case("arm", "topic", "loss-sessions")
-    project = provisioned(case.hcl())
-    project.succeed("init", "orders", "--yes")
-    send(project, case)
-    undestroyed = project.dstream("destroy", "orders", "--yes")
-    assert undestroyed.returncode == 5
-    assert f"{MESSAGES} messages" in undestroyed.stderr
-    project.write(case.hcl(more='      session = "table"\n'))
-
-    refused = project.dstream("init", "orders", "--yes")
-    assert refused.returncode == 5
-    assert f"{MESSAGES} messages" in refused.stderr
-    project.succeed("init", "orders", "--yes", "--allow-data-loss")
-
-    with project.administration() as administration:
-        assert administration.get_subscription(case.name, "everything").requires_session is True
-        rules = {each.name for each in administration.list_rules(case.name, "orders")}
-    assert rules == {"$Default", "by-subject"}
-
-
-def test_a_change_of_letter_case_alone_changes_nothing(provisioned: Make) -> None:
-    """To azure-native, a namespace, topic or subscription in another case is another resource; to Azure, it is the same."""
-    case = Case("arm", "topic", "loss-case")
-    hcl = case.hcl()
-    project = provisioned(hcl)
-    project.succeed("init", "orders", "--yes")
-
-    upper = hcl.replace('env("ASB_NAMESPACE")', 'upper(env("ASB_NAMESPACE"))')
-    project.write(
-        upper.replace('"loss-case"', '"Loss-Case"').replace('"everything"', '"Everything"').replace('"by-s', '"By-S')
-    )
-
-    assert set(project.summary("plan", "orders", "--detailed-exitcode", "--import")) == {"same"}
-
-
-def test_a_queue_can_become_a_topic_after_it_is_destroyed(provisioned: Make) -> None:
+def test_a_queue_becomes_a_topic_and_the_topic_gets_sessions_only_if_nothing_is_lost(provisioned: Make) -> None:
+    """Azure can change neither in place."""
     queue, topic = Case("arm", "queue", "loss-kind"), Case("arm", "topic", "loss-kind")
     project = provisioned(queue.hcl())
     project.succeed("init", "orders", "--yes")
@@ -95,8 +59,21 @@ def test_a_queue_can_become_a_topic_after_it_is_destroyed(provisioned: Make) -> 
     project.succeed("destroy", "orders", "--target", queue.name, "--yes")
     project.succeed("init", "orders", "--yes")
 
+    send(project, topic)
+    undestroyed = project.dstream("destroy", "orders", "--yes")
+    assert undestroyed.returncode == 5
+    assert f"{MESSAGES} messages" in undestroyed.stderr
+    project.write(topic.hcl(more='      session = "table"\n'))
+
+    refused = project.dstream("init", "orders", "--yes")
+    assert refused.returncode == 5
+    assert f"{MESSAGES} messages" in refused.stderr
+    project.succeed("init", "orders", "--yes", "--allow-data-loss")
+
     with project.administration() as administration:
-        assert administration.get_topic(topic.name)
+        assert administration.get_subscription(topic.name, "everything").requires_session is True
+        rules = {each.name for each in administration.list_rules(topic.name, "orders")}
+    assert rules == {"$Default", "by-subject"}
 
 
 @pytest.mark.soak  # the tests above and test_life.py show the refusals of both shapes

@@ -25,7 +25,8 @@ def test_infrastructure_is_created_updated_repaired_and_destroyed(mode: str, sha
     with project.administration() as administration:
         assert max_delivery_count(administration, case) == 10
 
-    assert project.summary("plan", "orders", "--detailed-exitcode") == {"same": created["create"]}
+    project.write(in_another_case(case))
+    assert project.summary("plan", "orders", "--detailed-exitcode", "--import") == {"same": created["create"]}
 
     project.write(case.hcl(count=5))
     plan = project.succeed("plan", "orders", "--detailed-exitcode", code=2)
@@ -56,6 +57,16 @@ def test_infrastructure_is_created_updated_repaired_and_destroyed(mode: str, sha
     assert project.records == []
 
 
+def in_another_case(case: Case) -> str:
+    """The same HCL. To azure-native, a namespace, topic or subscription in another letter case is another resource; to
+    Azure, it is the same.
+    """
+    hcl = case.hcl()
+    for name in (case.name, "everything", "by-subject"):
+        hcl = hcl.replace(f'"{name}"', f'"{name.title()}"')
+    return hcl.replace('env("ASB_NAMESPACE")', 'upper(env("ASB_NAMESPACE"))')
+
+
 @pytest.mark.soak  # integration/infra proves the same without Azure
 def test_drift_can_be_accepted_instead_of_fixed(provisioned: Make) -> None:
     case = Case("arm", "queue", "life-accepted")
@@ -68,29 +79,6 @@ def test_drift_can_be_accepted_instead_of_fixed(provisioned: Make) -> None:
 
     project.succeed("status", "orders", "--detailed-exitcode")
     assert "77 → 10" in project.succeed("plan", "orders", "--detailed-exitcode", code=2)
-
-
-def test_status_and_destroy_need_the_namespace_but_no_stream_settings(provisioned: Make) -> None:
-    case = Case("arm", "queue", "life-unset")
-    project = provisioned(case.hcl())
-    project.summary("init", "orders", "--yes")
-    project.write(case.hcl().replace("max_delivery_count = 10", "sessions = true"))
-    assert "servicebus.no_sessions_sent" in project.dstream("plan", "orders").stderr
-    project.succeed("status", "orders")
-
-    unset = case.hcl(more='      partition_key = env("NO_SUCH")\n      connection_string = env("NO_SUCH")\n')
-
-    project.write(unset.replace("ASB_NAMESPACE", "NO_SUCH"))
-    refused = project.dstream("destroy", "orders", "--yes")
-    assert refused.returncode == 3
-    assert refused.stderr.count("the environment variable NO_SUCH is not set") == 1
-    with project.administration() as administration:
-        assert max_delivery_count(administration, case) == 10
-
-    project.write(unset)
-    assert project.summary("destroy", "orders", "--yes") == {"delete": 1}
-    with project.administration() as administration:
-        assert max_delivery_count(administration, case) is None
 
 
 @pytest.mark.soak  # integration/infra proves the same without Azure
@@ -106,17 +94,6 @@ def test_drift_that_matches_the_config_is_only_recorded(provisioned: Make) -> No
     project.succeed("init", "orders", "--yes")
 
     project.succeed("status", "orders", "--detailed-exitcode")
-
-
-def test_plan_changes_nothing_and_records_nothing(provisioned: Make) -> None:
-    case = Case("arm", "queue", "life-planned")
-    project = provisioned(case.hcl())
-
-    assert project.summary("plan", "orders") == {"create": 1}
-
-    with project.administration() as administration:
-        assert max_delivery_count(administration, case) is None
-    assert project.records == []
 
 
 @pytest.mark.soak  # the next test publishes with the connection of the stack
@@ -137,7 +114,9 @@ def test_run_publishes_to_the_queue_that_init_created(provisioned: Make) -> None
     assert len(project.sandbox.receive(case.name, 5)) == 5
 
 
-def test_run_uses_a_key_of_the_stack_that_can_only_send_and_that_nothing_shows(provisioned: Make) -> None:
+def test_run_uses_a_key_of_the_stack_that_nothing_shows_and_a_clean_up_needs_no_stream_settings(
+    provisioned: Make,
+) -> None:
     case = Case("arm", "queue", "life-stack")
     project = provisioned(case.hcl(more='      connection = "stack"\n'))
     done = project.dstream("init", "orders", "--yes", "--json")
@@ -150,6 +129,8 @@ def test_run_uses_a_key_of_the_stack_that_can_only_send_and_that_nothing_shows(p
     run = project.dstream("run", "orders", "--log-level", "debug")
     assert run.returncode == 0, run.stderr
 
+    project.write(case.hcl().replace("max_delivery_count = 10", "sessions = true"))
+    assert "servicebus.no_sessions_sent" in project.dstream("plan", "orders").stderr
     status = project.succeed("status", "orders")
     assert "servicebus → sandbox (sandbox)" in status
     assert "5 active" in status
@@ -162,18 +143,15 @@ def test_run_uses_a_key_of_the_stack_that_can_only_send_and_that_nothing_shows(p
     for key in (rule.primary_key, rule.secondary_key, project.sandbox.settings.servicebus_key):
         assert not [text for text in (done.stdout, done.stderr, run.stderr, *written) if key in text]
 
-
-def test_a_new_namespace_and_group_are_created_used_and_destroyed(provisioned: Make) -> None:
-    case = Case("namespace", "queue", "life-new")
-    project = provisioned(case.hcl(more='      connection = "stack"\n      protect_namespace = false\n'))
-
-    assert project.summary("init", "orders", "--yes") == {"create": 4}
-    assert project.summary("init", "orders", "--yes") == {"same": 4}
-    project.succeed("run", "orders")
-
+    unset = case.hcl(more='      partition_key = env("NO_SUCH")\n      connection_string = env("NO_SUCH")\n')
+    project.write(unset.replace("ASB_NAMESPACE", "NO_SUCH"))
     refused = project.dstream("destroy", "orders", "--yes")
-    assert refused.returncode == 5
-    assert "5 messages" in refused.stderr
-    confirmed = ["--confirm", "sb-life-new", "--confirm", "rg-life-new"]
-    assert project.summary("destroy", "orders", "--yes", "--allow-data-loss", *confirmed) == {"delete": 4}
-    assert project.records == []
+    assert refused.returncode == 3
+    assert refused.stderr.count("the environment variable NO_SUCH is not set") == 1
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) == 10
+
+    project.write(unset)
+    assert project.summary("destroy", "orders", "--yes") == {"delete": 2}
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) is None

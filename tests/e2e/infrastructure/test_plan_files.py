@@ -67,12 +67,15 @@ def test_a_stale_plan_file_is_refused(change: object, provisioned: Make) -> None
         assert max_delivery_count(administration, case) == before
 
 
-def test_a_plan_file_holds_no_secret(provisioned: Make) -> None:
+def test_a_plan_changes_nothing_and_its_file_holds_no_secret(provisioned: Make) -> None:
     case = Case("arm", "queue", "file-secret")
     project = provisioned(case.hcl(more='      connection_string = env("ASB_CONNECTION_STRING")\n'))
 
-    project.succeed("plan", "orders", "--out", "plan.json")
+    assert project.summary("plan", "orders", "--out", "plan.json") == {"create": 1}
 
     plan = Path(project.dstream.cwd / "plan.json")
     assert project.sandbox.settings.servicebus_key not in plan.read_text()
     assert plan.stat().st_mode & 0o077 == 0
+    with project.administration() as administration:
+        assert max_delivery_count(administration, case) is None
+    assert project.records == []
