@@ -59,20 +59,39 @@ class Gap:
     start_lsn: bytes
 
 
+def current_names(
+    known: Mapping[str, Table], captured: Sequence[CapturedTable], others: Mapping[int, str]
+) -> dict[str, Table]:
+    """The known tables under their current names. `others`: names of captured tables that the config does not select.
+
+    A rename keeps a table's object id and its capture instances. Raises RefusedError if the config does not select the
+    new name, or for a different table of the same name.
+    """
+    names = {table.object_id: table.name for table in captured}
+    ids = {table.name: table.object_id for table in captured}
+    tables = {}
+    for name, table in known.items():
+        now = names.get(table.object_id) or others.get(table.object_id, name)
+        if table.object_id not in names:
+            if now != name:
+                raise _renamed(name, now)
+            if name in ids:
+                raise _another_table(name, table.object_id, ids[name])
+        tables[now] = table
+    return tables
+
+
 def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], position: Position) -> dict[str, Table]:
     """The tables to read from `position` on: known tables continue, new ones start with the next whole transaction.
 
     Reading switches to a second instance at the start_lsn it had when first seen, since cleanup raises it later. A
-    known table that is no longer captured stays, so that `gaps` reports it. Raises RefusedError for a different table
-    of the same name.
+    known table that is no longer captured stays, so that `gaps` reports it. `known`: by their current names.
     """
     begin = (position.next_lsn if position.is_border else increment_lsn(position.lsn)).hex()
     tables = dict(known)
     for table in captured:
         marks = [instance.mark for instance in table.instances if instance.mark.start_lsn is not None]
         before = known.get(table.name)
-        if before and before.object_id != table.object_id:
-            raise _another_table(table.name, before.object_id, table.object_id)
         instances = _with_new(before.instances, marks, begin) if before else _first_seen(marks, begin)
         current = tuple(
             instance for instance in instances if instance.to is None or instance.to > position.next_lsn.hex()
@@ -176,6 +195,16 @@ def dropped(table: str, instance: Instance) -> RefusedError:
         "dropped before all of its changes were read",
         hint="Changes since then may be lost. Re-enable capture and start over with `--reset --from POSITION`, or "
         "remove the table from `tables`.",
+        config_path="tables",
+    )
+
+
+def _renamed(was: str, now: str) -> RefusedError:
+    return RefusedError(
+        "mssql.table_renamed",
+        f"{was} is now {now}, which `tables` does not select",
+        hint=f'Add "{now}" to `tables` to continue where reading stopped. To stop reading it, remove "{was}" from '
+        "`tables` and set accept_changed_source = true for the next run.",
         config_path="tables",
     )
 

@@ -51,6 +51,9 @@ class ReadProgress(Observer):
             "mssql.gap", table=gap.table, instance=gap.instance, wanted=gap.wanted.hex(), begins=gap.start_lsn.hex()
         )
 
+    def renamed(self, was: str, now: str) -> None:
+        self._telemetry.warning("mssql.table_renamed", was=was, now=now)
+
     def behind(self, lsn: bytes, poll: Poll) -> None:
         self._telemetry.warning(
             "mssql.secondary_behind",

@@ -50,6 +50,7 @@ class MssqlCdc(InputProvider["Config"]):
             parse_start(config.start_from)
         elif self.run.from_ is None and not self.host_keeps_state:
             raise _start_from_required()
+        self._names: dict[int, str] = {}
         self._settings = parse_connection_string(config.db_connection_string.reveal())
         self._server = self._connect(connected_before=False)
         self._guid = self._server.guid()
@@ -190,6 +191,7 @@ class MssqlCdc(InputProvider["Config"]):
         from dstream_mssql_cdc.columns import Choices
         from dstream_mssql_cdc.events import EventBuilder, TableShape
 
+        self._check_renamed(table)
         instance = next(instance for instance in table.instances if instance.mark.instance == name)
         columns = choose_columns(table, instance, self.config.columns)
         check_readable(table.name, columns, self._settings.get("UID"))
@@ -210,6 +212,21 @@ class MssqlCdc(InputProvider["Config"]):
     def _hash_key(self) -> bytes:
         key = self.config.hash_key
         return key.reveal().encode() if key else b""
+
+    def _check_renamed(self, table: CapturedTable) -> None:
+        """Raise ConfigError if `columns` names a table that was renamed during the run: its excluded columns must not
+        be read under the new name."""
+        from dataclasses import replace
+
+        from dstream_mssql_cdc.catalog import check_choices, matching, parse_table_name
+
+        former = replace(table, name=self._names.setdefault(table.object_id, table.name))
+        if former.name != table.name:
+            columns = self.config.columns.items()
+            of_former = {
+                name: choice for name, choice in columns if matching([former], parse_table_name(name, "columns"))
+            }
+            check_choices([table], of_former)
 
     def _pace(self) -> PollPace:
         from dstream_mssql_cdc.stream import PollPace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,7 @@ class SqlServer:
         self._on_half_pairs = on_half_pairs
         self._zone: str | None = None
         self._described: dict[EventBuilder, object] = {}
+        self._others: dict[int, str] = {}
 
     def close(self) -> None:
         import pyodbc
@@ -132,7 +133,14 @@ class SqlServer:
     def captured(self) -> list[CapturedTable]:
         """The requested tables that are captured now. The stream detects those that no longer are."""
         self._described.clear()
-        return select(self.catalog(), self._tables)[0]
+        catalog = self.catalog()
+        tables = select(catalog, self._tables)[0]
+        ids = {table.object_id for table in tables}
+        self._others = {table.object_id: table.name for table in catalog.tables if table.object_id not in ids}
+        return tables
+
+    def others(self) -> Mapping[int, str]:
+        return self._others
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
         with self._results(sql.poll(self._zone), limit, from_lsn) as results:

@@ -5,7 +5,7 @@ Every result includes the watermarks as they were AFTER its rows were read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -61,3 +61,6 @@ class CdcSource(Protocol):
 
     def captured(self) -> list[CapturedTable]:
         """Return the configured tables from the current catalog."""
+
+    def others(self) -> Mapping[int, str]:
+        """Return the names of the captured tables that the last `captured` did not select, by object id."""

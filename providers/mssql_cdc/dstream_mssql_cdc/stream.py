@@ -15,6 +15,7 @@ import msgspec
 from dstream.sdk import Checkpoint, Lines, Stop
 from dstream.sdk.errors import DataError
 from dstream_mssql_cdc import instances as watched
+from dstream_mssql_cdc.errors import no_grant
 from dstream_mssql_cdc.events import EventBuilder, Keyed
 from dstream_mssql_cdc.history import HistoryCheck, mapped_at
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
@@ -52,6 +53,7 @@ class Observer:
     def found(self, oldest_commit: str, poll: Poll) -> None: ...
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None: ...
     def gap(self, gap: watched.Gap) -> None: ...
+    def renamed(self, was: str, now: str) -> None: ...
     def behind(self, lsn: bytes, poll: Poll) -> None: ...
     def tables_changed(self, before: dict[str, Table], after: dict[str, Table]) -> None: ...
 
@@ -217,13 +219,19 @@ class ChangeStream:
     def _builder(self, table: str, instance: str) -> EventBuilder:
         builder = self._builders.get(instance)
         if builder is None:
+            if table not in self._captured:
+                raise no_grant(f"{table} is no longer visible to the login")
             builder = self._builders[instance] = self._builder_of(self._captured[table], instance)
         return builder
 
     def _reload(self) -> None:
         """Read the catalog: at the start, and when a poll returns a different set of capture instances."""
         captured = self.source.captured()
-        known, reported = self.state.tables, self.state.tables
+        known = watched.current_names(self.state.tables, captured, self.source.others())
+        for was, now in zip(self.state.tables, known, strict=True):
+            if was != now:
+                self._observer.renamed(was, now)
+        reported = known
         if not self._captured:  # At the start of a run, discard tables that the config no longer selects.
             names = {table.name for table in captured}
             known, reported = {name: table for name, table in known.items() if name in names}, {}

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from dstream.sdk import Stop
 from dstream.sdk.errors import DStreamError
-from tests.integration.mssql_cdc.source_server import SourceDatabase, read
+from tests.integration.mssql_cdc.source_server import Reading, SourceDatabase, read
 
 
-def persons(database: SourceDatabase) -> None:
+def persons(database: SourceDatabase, instance: str | None = None) -> None:
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
-    database.capture("dbo.Persons")
+    database.capture("dbo.Persons", instance)
 
 
 def backup(database: SourceDatabase) -> None:
@@ -65,6 +66,53 @@ def test_a_secondary_that_lags_behind_the_position_is_waited_for(database: Sourc
     with pytest.raises(DStreamError) as caught:
         read(database.config("Persons"), state, pace={"restored_after_s": 0.0})
     assert caught.value.code == "mssql.restored"
+
+
+def rename(database: SourceDatabase, old: str, new: str) -> None:
+    database.run("EXEC sp_rename ?, ?", old, new)
+
+
+def test_a_renamed_table_continues_under_its_new_name(database: SourceDatabase) -> None:
+    persons(database)
+    database.run("INSERT INTO dbo.Persons VALUES (1)")
+    first = read(database.config("dbo.*"))
+    rename(database, "dbo.Persons", "People")
+    database.run("INSERT INTO dbo.People VALUES (2)")
+    second = read(database.config("dbo.*"), first.state)
+    assert [(event["metadata"]["TableName"], event["data"]["Id"]) for event in second.events] == [("dbo.People", 2)]
+    prefixes = {event["metadata"]["Id"].rsplit("/", 4)[0] for event in first.events + second.events}
+    assert len(prefixes) == 1
+    (warning,) = [line for line in second.telemetry if line.get("event") == "mssql.table_renamed"]
+    assert (warning["was"], warning["now"]) == ("dbo.Persons", "dbo.People")
+
+
+def test_a_table_renamed_to_an_unselected_name_is_refused_until_it_is_selected(database: SourceDatabase) -> None:
+    persons(database)
+    state = read(database.config("Persons")).state
+    database.run("INSERT INTO dbo.Persons VALUES (1)")
+    rename(database, "dbo.Persons", "Persons_old")
+    persons(database, "persons_2")
+    assert failure(database.config("Persons"), state) == "mssql.table_renamed"
+    reading = read(database.config("Persons", "Persons_old"), state)
+    assert [(event["metadata"]["TableName"], event["data"]["Id"]) for event in reading.events] == [
+        ("dbo.Persons_old", 1)
+    ]
+
+
+def test_columns_excluded_under_the_old_name_are_not_read_under_the_new_one(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY, Secret int)")
+    database.capture("dbo.Persons")
+
+    def rename_and_reload(reading: Reading, stop: Stop) -> None:
+        if len(reading.states) == 1:
+            rename(database, "dbo.Persons", "People")
+            database.run("INSERT INTO dbo.People VALUES (1, 2)")
+            database.capture("dbo.People", "people_2")
+
+    config = database.config("dbo.*", columns={"dbo.Persons": {"exclude": ["Secret"]}}, poll_interval="10ms")
+    with pytest.raises(DStreamError) as caught:
+        read(config, on_item=rename_and_reload, once=False)
+    assert caught.value.code == "mssql.columns"
 
 
 def _lsn(state: Any) -> str:

@@ -178,6 +178,9 @@ class LoggedSource:
         self.before_answer()
         return self.log.captured()
 
+    def others(self) -> dict[int, str]:
+        return {}
+
     def _rows(self, table: int) -> list[tuple[Any, ...]]:
         rows = [
             (one.lsn, row.order, row.selected(one.lsn))
