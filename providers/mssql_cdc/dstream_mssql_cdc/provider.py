@@ -27,6 +27,7 @@ class MssqlCdc(InputProvider["Config"]):
     supports_once = True
 
     _server: SqlServer | None = None
+    _id_prefix = ""
 
     @classmethod
     def config_type(cls) -> type[Any]:
@@ -53,7 +54,7 @@ class MssqlCdc(InputProvider["Config"]):
         self._names: dict[int, str] = {}
         self._settings = parse_connection_string(config.db_connection_string.reveal())
         self._server = self._connect(connected_before=False)
-        self._guid = self._server.guid()
+        self._server.guid()  # CDC must be enabled
         tables = self._checked_tables(self._server)
         check_choices(tables, config.columns)
         for table in tables:
@@ -130,7 +131,6 @@ class MssqlCdc(InputProvider["Config"]):
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
         """Reconnect to the same database; return False if stopped. Raises errors that a retry cannot fix."""
         from dstream_mssql_cdc.errors import ReadInterrupted
-        from dstream_mssql_cdc.start import another_database
 
         assert self._server is not None
         self._server.close()
@@ -144,29 +144,43 @@ class MssqlCdc(InputProvider["Config"]):
                 return False
             try:
                 server = self._connect(connected_before=True)
-                guid = server.guid()
+                if (guid := server.guid()) != stream.state.db.service_broker_guid:
+                    stream.state = self._checked(stream.state, guid, server, accept_changed=False)
             except ReadInterrupted as error:
                 cause = error
                 continue
-            if guid != self._guid:
-                raise another_database(self._guid, guid)
             self._server = stream.source = server
             self.telemetry.info("mssql.reconnected", server=self._server_name)
             return True
 
     def _start_state(self, stored: State) -> ReaderState:
         from dstream_mssql_cdc.config import parse_start
-        from dstream_mssql_cdc.start import checked_state, first_state
+        from dstream_mssql_cdc.start import first_state
         from dstream_mssql_cdc.state import load_state
 
         assert self._server is not None
-        captured = self._server.captured()
+        guid = self._server.guid()
         state = load_state(stored)
         if state is not None:
-            accept = self.config.accept_changed_source
-            return checked_state(state, self._guid, captured, accept_changed=accept)
+            return self._checked(state, guid, self._server, accept_changed=self.config.accept_changed_source)
         start_from = self.run.from_ or self.config.start_from or "earliest"
-        return first_state(parse_start(start_from), self._guid, captured, self._server)
+        first = first_state(parse_start(start_from), guid, self._server.captured(), self._server)
+        self._id_prefix = first.db.id_prefix
+        return first
+
+    def _checked(self, state: ReaderState, guid: str, server: SqlServer, *, accept_changed: bool) -> ReaderState:
+        from dstream_mssql_cdc.start import checked_state
+
+        checked = checked_state(state, guid, server.captured(), server, accept_changed=accept_changed)
+        if checked.db.first_guid is not None and checked.db != state.db:
+            self.telemetry.warning(
+                "mssql.broker_guid_changed",
+                was=state.db.service_broker_guid,
+                now=guid,
+                note="its change tables and the transaction at the position are the checkpoint's, so reading continues",
+            )
+        self._id_prefix = checked.db.id_prefix
+        return checked
 
     def _checked_tables(self, server: SqlServer) -> list[CapturedTable]:
         from dstream_mssql_cdc import errors
@@ -201,7 +215,7 @@ class MssqlCdc(InputProvider["Config"]):
                 object_id=table.object_id,
                 key=list(instance.key),
                 columns=columns,
-                id_prefix=f"{self._guid[:8]}/{table.object_id}/",
+                id_prefix=f"{self._id_prefix}/{table.object_id}/",
                 max_lob_bytes=self.run.max_line // 2,
                 choices=Choices(self.config.decimal, self.config.binary, self._hash_key),
                 skip_unchanged=self.config.skip_unchanged,

@@ -13,6 +13,7 @@ from dstream_mssql_cdc.catalog import Catalog, catalog_of, select, watermark
 from dstream_mssql_cdc.columns import milliseconds
 from dstream_mssql_cdc.config import has_offset
 from dstream_mssql_cdc.events import ChangeRow, EventBuilder
+from dstream_mssql_cdc.history import mapped_at
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
 from dstream_mssql_cdc.position import Floor
 from dstream_mssql_cdc.source import Page, Poll, Probe
@@ -97,6 +98,11 @@ class SqlServer:
     def max_lsn(self) -> bytes | None:
         with self._results(sql.MAX_LSN) as results:
             return results.rows()[0][0]  # type: ignore[no-any-return]  # binary(10) or NULL
+
+    def tran_id_at(self, lsn: bytes) -> bytes | None:
+        """The transaction with that commit LSN, or None."""
+        row = mapped_at(self.poll(lsn, 1).mapped, lsn)
+        return row.tran_id if row else None
 
     def lsn_at(self, time: str) -> bytes | None:
         """The first LSN at or after the time, or None. A time without an offset is in the server's time zone. Raises

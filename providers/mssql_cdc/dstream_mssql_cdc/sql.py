@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from dstream_mssql_cdc.position import NO_COMMAND_ID, UPDATE_BEFORE, Floor
 
 # sys.databases: is_cdc_enabled, service_broker_guid. Any login can read it for the current database. "DB_ID", Remarks:
-# in Azure SQL Database, DB_ID() may differ from database_id.
+# in Azure SQL Database, DB_ID() may differ from database_id. Whether is_cdc_enabled can be stale on a secondary is
+# unconfirmed; the table exists only while CDC is enabled ("sys.sp_cdc_disable_db").
 DATABASE = """\
-SELECT d.name, d.is_cdc_enabled, CONVERT(varchar(36), d.service_broker_guid)
+SELECT d.name, CASE WHEN d.is_cdc_enabled = 1 OR OBJECT_ID(N'cdc.change_tables') IS NOT NULL THEN 1 ELSE 0 END,
+       CONVERT(varchar(36), d.service_broker_guid)
 FROM sys.databases AS d WHERE d.name = DB_NAME();"""
 
 # "cdc.change_tables": start_lsn is the low watermark. Queried after every read, in the same batch.

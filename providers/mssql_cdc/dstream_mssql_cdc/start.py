@@ -19,6 +19,7 @@ class Clock(Protocol):
 
     def max_lsn(self) -> bytes | None: ...
     def lsn_at(self, time: str) -> bytes | None: ...
+    def tran_id_at(self, lsn: bytes) -> bytes | None: ...
     def cdc_offsets(self) -> Sequence[tuple[str, bytes | None]] | None: ...
 
 
@@ -31,17 +32,34 @@ def first_state(start: Start, guid: str, captured: Sequence[CapturedTable], cloc
 
 
 def checked_state(
-    state: ReaderState, guid: str, captured: Sequence[CapturedTable], *, accept_changed: bool
+    state: ReaderState, guid: str, captured: Sequence[CapturedTable], clock: Clock, *, accept_changed: bool
 ) -> ReaderState:
     """The state of the checkpoint. Raises RefusedError if it belongs to another database, unless `accept_changed`."""
+    marks = {instance.mark.instance: instance.mark for table in captured for instance in table.instances}
+    if state.db.service_broker_guid != guid and _is_same_database(state, marks, clock):
+        state = msgspec.structs.replace(state, db=state.db.with_guid(guid))
+    is_same = state.db.service_broker_guid == guid
     if not accept_changed:
-        if state.db.service_broker_guid != guid:
+        if not is_same:
             raise another_database(state.db.service_broker_guid, guid)
         return state
-    marks = {instance.mark.instance: instance.mark for table in captured for instance in table.instances}
     tables = {name: table for name, table in state.tables.items() if _is_same(table, marks)}
-    tran_id = state.tran_id if state.db.service_broker_guid == guid else None
-    return msgspec.structs.replace(state, db=Database(guid), tables=tables, tran_id=tran_id)
+    if is_same:
+        return msgspec.structs.replace(state, tables=tables)
+    return msgspec.structs.replace(state, db=Database(guid), tables=tables, tran_id=None)
+
+
+def _is_same_database(state: ReaderState, marks: Mapping[str, Watermark], clock: Clock) -> bool:
+    """Whether only the GUID is different. "ALTER DATABASE SET options": NEW_BROKER, a usual repair of Service Broker,
+    replaces it. The change tables and the transaction at the position are rows of the database: they stay."""
+    if state.tran_id is None or not state.tables:
+        return False
+    tran_id = clock.tran_id_at(state.position.lsn)
+    return (
+        tran_id is not None
+        and tran_id.hex() == state.tran_id
+        and all(_is_same(table, marks) for table in state.tables.values())
+    )
 
 
 def another_database(known: str, found: str) -> RefusedError:

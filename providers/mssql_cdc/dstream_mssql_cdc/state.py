@@ -17,6 +17,17 @@ class Database(msgspec.Struct, frozen=True):
     """Identifies a database. A restored or attached copy gets a new broker GUID only on request."""
 
     service_broker_guid: str
+    first_guid: str | None = None
+    """The GUID that events' ids are derived from, if the database has got a new one since the first run."""
+
+    @property
+    def id_prefix(self) -> str:
+        """The first part of events' ids. It does not change with the GUID, since rows already sent keep their ids."""
+        return (self.first_guid or self.service_broker_guid)[:8]
+
+    def with_guid(self, guid: str) -> Database:
+        """The same database after `ALTER DATABASE .. SET NEW_BROKER`."""
+        return Database(guid, self.first_guid or self.service_broker_guid)
 
 
 class Instance(msgspec.Struct, frozen=True):

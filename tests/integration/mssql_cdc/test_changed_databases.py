@@ -115,6 +115,29 @@ def test_columns_excluded_under_the_old_name_are_not_read_under_the_new_one(data
     assert caught.value.code == "mssql.columns"
 
 
+def new_broker(database: SourceDatabase) -> None:
+    """NEW_BROKER needs exclusive access."""
+    database.close()
+    with contextlib.closing(database.server.connect()) as master:
+        master.execute(f"ALTER DATABASE [{database.name}] SET NEW_BROKER WITH ROLLBACK IMMEDIATE").close()
+    database.connection = database.server.connect(database.name)
+
+
+def test_a_new_service_broker_guid_changes_no_ids(database: SourceDatabase) -> None:
+    persons(database)
+    for number in (1, 2):
+        database.run("INSERT INTO dbo.Persons VALUES (?)", number)
+    first = read(database.config("Persons"), pace={"checkpoint_lines": 1})
+    after_one = next(state for count, state in first.states if count == 1)
+    new_broker(database)
+    repeated = read(database.config("Persons"), after_one)
+    assert repeated.lines == first.lines[1:]
+    assert [line["event"] for line in repeated.telemetry if line.get("event") == "mssql.broker_guid_changed"]
+    assert not [
+        line for line in read(database.config("Persons"), repeated.state).telemetry if "mssql.broker" in str(line)
+    ]
+
+
 def _lsn(state: Any) -> str:
     text: str = state["pos"][0]
     return text

@@ -26,10 +26,14 @@ def captured(name: str, start: int, created: str = "2024-01-01") -> CapturedTabl
 class Log:
     end: int | None = 500
     at_time: int | None = None
+    tran_id: bytes | None = None
     offsets: list[tuple[str, bytes | None]] | None = None
 
     def max_lsn(self) -> bytes | None:
         return None if self.end is None else lsn(self.end)
+
+    def tran_id_at(self, lsn: bytes) -> bytes | None:
+        return self.tran_id
 
     def lsn_at(self, time: str) -> bytes | None:
         assert time == "2024-02-29T10:00:00"
@@ -119,11 +123,34 @@ def state() -> ReaderState:
     return loaded
 
 
+TRAN = b"\x01" * 10
+
+
+@pytest.mark.parametrize(
+    ("found", "created", "is_same"),
+    [(TRAN, "2024-01-01", True), (b"\x02" * 10, "2024-01-01", False), (None, "2024-01-01", False), (TRAN, "x", False)],
+)
+def test_a_new_broker_guid_is_accepted_if_all_else_is_the_same(
+    found: bytes | None, created: str, is_same: bool
+) -> None:
+    known = state().moved(state().position, TRAN.hex())
+    tables = [captured("a", 1, created)]
+    if not is_same:
+        with pytest.raises(RefusedError):
+            checked_state(known, "other", tables, Log(tran_id=found), accept_changed=False)
+        return
+    checked = checked_state(known, "other", tables, Log(tran_id=found), accept_changed=False)
+    assert (checked.db.service_broker_guid, checked.tran_id) == ("other", TRAN.hex())
+    assert checked.db.id_prefix == known.db.id_prefix
+    again = checked_state(checked, "third", tables, Log(tran_id=found), accept_changed=False)
+    assert again.db.id_prefix == known.db.id_prefix
+
+
 def test_a_checkpoint_of_another_database_is_refused_unless_accepted() -> None:
     with pytest.raises(RefusedError) as caught:
-        checked_state(state(), "other", [captured("a", 1)], accept_changed=False)
+        checked_state(state(), "other", [captured("a", 1)], Log(), accept_changed=False)
     assert caught.value.code == "mssql.another_database"
-    accepted = checked_state(state(), "other", [captured("a", 1)], accept_changed=True)
+    accepted = checked_state(state(), "other", [captured("a", 1)], Log(), accept_changed=True)
     assert (accepted.db.service_broker_guid, accepted.position) == ("other", state().position)
 
 
