@@ -51,6 +51,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_poll_interval: Annotated[
         Duration, Meta(description="longest interval between polls while there are no changes")
     ] = Duration("2s")
+    query_timeout: Annotated[Duration, Meta(description="how long a query may take before it is retried")] = Duration(
+        "2m"
+    )
     before_images: Annotated[bool, Meta(description="include the row's values before an update")] = True
     columns: Annotated[
         dict[str, ColumnChoice], Meta(description="columns to include, exclude, hash or redact, by table")
@@ -100,6 +103,8 @@ def checked(config: Config) -> Config:
         )
     if config.poll_interval <= 0:
         raise ConfigError("mssql.poll_interval", "poll_interval must be longer than 0", config_path="poll_interval")
+    if config.query_timeout < 1:
+        raise ConfigError("mssql.query_timeout", "query_timeout must be at least 1s", config_path="query_timeout")
     if config.max_bytes_per_poll < 64 * 1024:
         raise ConfigError(
             "mssql.max_bytes", "max_bytes_per_poll must be at least 64KiB", config_path="max_bytes_per_poll"

@@ -15,14 +15,17 @@ from dstream_mssql_cdc.connection_string import ConnectionSettings
 if TYPE_CHECKING:
     import pyodbc
 
-QUERY_TIMEOUT_S = 120
-RECONNECT_TIMEOUT_S = 8
-"""Limits how long a stopping reader waits for the driver, which keeps retrying a dead port."""
 _INSTALLED_DRIVER = "ODBC Driver 18 for SQL Server"
 
 
 def connect(
-    settings: ConnectionSettings, *, driver: str | None, read_only: bool, connected_before: bool = False
+    settings: ConnectionSettings,
+    *,
+    driver: str | None,
+    read_only: bool,
+    login_timeout_s: int,
+    query_timeout_s: int,
+    connected_before: bool = False,
 ) -> pyodbc.Connection:
     """Open a connection in autocommit mode: an open transaction would freeze the view of a readable secondary. Raises
     AuthError, ConfigError, UnreachableError, or ReadInterrupted if `connected_before`."""
@@ -37,9 +40,8 @@ def connect(
     if not settings.get("APP"):
         keywords["APP"] = "dstream"
     try:
-        timeout_s = min(settings.login_timeout_s, RECONNECT_TIMEOUT_S) if connected_before else settings.login_timeout_s
-        connection = pyodbc.connect(settings.odbc(**keywords), autocommit=True, timeout=timeout_s)
-        connection.timeout = QUERY_TIMEOUT_S
+        connection = pyodbc.connect(settings.odbc(**keywords), autocommit=True, timeout=login_timeout_s)
+        connection.timeout = query_timeout_s
         # Get varchar as UTF-16: as bytes, it would depend on the code page of the process's locale.
         connection.setdecoding(pyodbc.SQL_CHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
         connection.setdecoding(pyodbc.SQL_WCHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)

@@ -1,7 +1,8 @@
 """Maps SQL Server's errors to DStream's: the type determines what the host does next, the hint gives the T-SQL fix.
 
 Numbers: Microsoft "Database engine events and errors"; for transient errors also "Troubleshoot transient connection
-errors in SQL Database" and the retry lists of Microsoft.Data.SqlClient.
+errors in SQL Database" and the retry lists of Microsoft.Data.SqlClient and Entity Framework Core
+(SqlServerTransientExceptionDetector).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def translate(
     if 18456 in numbers or (state == "28000" and not numbers & _PASSING):
         return _login_failed(message, login)
     if numbers & _PASSING or (connected and (state.startswith(_PASSING_STATES) or _DRIVER_LOST in text)):
-        return ReadInterrupted("mssql.interrupted", message)
+        return ReadInterrupted("mssql.interrupted", message, hint=_hint(message, numbers))
     if numbers & {229, 230, 262, 297, 300, 916}:
         return no_grant(message, login)
     if numbers & {207, 208}:
@@ -45,6 +46,12 @@ def translate(
     if not connected:
         return _not_connected(state, message, server, driver)
     return SystemFault("mssql.query_failed", f"SQL Server returned an error: {message}")
+
+
+def _hint(message: str, numbers: set[int]) -> str:
+    if 978 in numbers:
+        return "To read from this secondary replica, set read_only_intent = true."
+    return "If this repeats, increase query_timeout." if "Query timeout expired" in message else ""
 
 
 def no_grant(message: str, login: str = "") -> AuthError:
@@ -180,11 +187,13 @@ _CONFLICTS = (1205, 1222, 3960, 3961)
 """Deadlock victim, lock timeout, snapshot conflicts."""
 _LINK_LOST = (596, 6005, 233, 64, 20, 121, 10053, 10054, 10060, 10061, 11001)
 """The session or connection ended: killed, shut down, reset by the network."""
-_NOT_NOW = (922, 924, 927, 952, 976, 983, 3947, 9001, 17142, 17147, 17148, 18401)
-"""The server or the database is starting, failing over, restoring, or not primary."""
+_NOT_NOW = (615, 921, 922, 924, 927, 952, 976, 978, 979, 982, 983, 3947, 4221, 9001, 17142, 17147, 17148, 18401)
+"""The server or the database is starting, failing over, restoring, or the replica's role does not allow the intent."""
+_RESOURCES = (701, 802, 1204, 8645, 8651)
+"""Out of memory, memory grants or locks."""
 _AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929)
 """Azure SQL Database: reconfiguring, throttling, temporarily unavailable."""
-_PASSING = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_AZURE])
+_PASSING = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_RESOURCES, *_AZURE])
 _DRIVER_LOST = "The driver did not supply an error"
 """pyodbc's message (HY000) when a connection breaks in the middle of a result."""
 _PASSING_STATES = ("08", "HYT00", "HYT01", "40001", "IMC")

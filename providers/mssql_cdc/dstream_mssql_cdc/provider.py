@@ -53,7 +53,7 @@ class MssqlCdc(InputProvider["Config"]):
             raise _start_from_required()
         self._names: dict[int, str] = {}
         self._settings = parse_connection_string(config.db_connection_string.reveal())
-        self._server = self._connect(connected_before=False)
+        self._server = self._connect()
         self._server.guid()  # CDC must be enabled
         tables = self._checked_tables(self._server)
         check_choices(tables, config.columns)
@@ -104,17 +104,20 @@ class MssqlCdc(InputProvider["Config"]):
     def _server_name(self) -> str:
         return self._settings.get("SERVER") or self._settings.get("DSN")
 
-    def _connect(self, *, connected_before: bool) -> SqlServer:
+    def _connect(self, login_timeout_s: int | None = None) -> SqlServer:
+        """`login_timeout_s`: for a reconnect, at most the user's."""
         from dstream_mssql_cdc import sql
         from dstream_mssql_cdc.connection import connect
         from dstream_mssql_cdc.server import SqlServer
 
-        config = self.config
+        config, most_s = self.config, self._settings.login_timeout_s
         connection = connect(
             self._settings,
             driver=config.odbc_driver,
             read_only=config.read_only_intent,
-            connected_before=connected_before,
+            login_timeout_s=min(login_timeout_s or most_s, most_s),
+            query_timeout_s=round(config.query_timeout),
+            connected_before=login_timeout_s is not None,
         )
         server = SqlServer(
             connection,
@@ -130,24 +133,32 @@ class MssqlCdc(InputProvider["Config"]):
 
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
         """Reconnect to the same database; return False if stopped. Raises errors that a retry cannot fix."""
+        from dstream.sdk.errors import AuthError, DStreamError
         from dstream_mssql_cdc.errors import ReadInterrupted
 
         assert self._server is not None
         self._server.close()
+        reason: DStreamError = cause
         while True:
-            self.telemetry.phase("reconnecting", reason=f"{self._server_name}: {cause.message}")
-            wait_s = backoff.next_wait_s(cause)
+            wait_s = backoff.next_wait_s(reason)
+            self.telemetry.phase("reconnecting", reason=f"{self._server_name}: {reason.message}")
             self.telemetry.warning(
-                "mssql.reconnect", server=self._server_name, cause=cause.message, code=cause.code, in_s=round(wait_s, 1)
+                "mssql.reconnect",
+                server=self._server_name,
+                cause=reason.message,
+                code=reason.code,
+                in_s=round(wait_s, 1),
+                **({"hint": reason.hint} if reason.hint else {}),
             )
             if stop.wait(wait_s):
                 return False
             try:
-                server = self._connect(connected_before=True)
+                server = self._connect(backoff.login_timeout_s)
                 if (guid := server.guid()) != stream.state.db.service_broker_guid:
                     stream.state = self._checked(stream.state, guid, server, accept_changed=False)
-            except ReadInterrupted as error:
-                cause = error
+            except (ReadInterrupted, AuthError) as error:
+                reason = error
+                backoff.failed_to_connect()
                 continue
             self._server = stream.source = server
             self.telemetry.info("mssql.reconnected", server=self._server_name)

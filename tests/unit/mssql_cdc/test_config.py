@@ -32,6 +32,7 @@ def test_an_original_config_loads() -> None:
         ({"on_gap": "resnapshot"}, "on_gap"),
         ({"poll_interval": "40s"}, "max_poll_interval"),
         ({"poll_interval": "0s"}, "poll_interval"),
+        ({"query_timeout": "0s"}, "query_timeout"),
         ({"operations": ["upsert"]}, "operations[0]"),
         ({"columns": {"dbo.T": {"excluded": []}}}, "columns[...].excluded"),
         ({"max_bytes_per_poll": "1KiB"}, "max_bytes_per_poll"),

@@ -75,6 +75,59 @@ def test_waits_double_up_to_a_limit_and_then_the_error_is_raised() -> None:
         backoff.next_wait_s(cause)
 
 
+def test_a_refused_login_that_has_worked_is_retried_a_few_times() -> None:
+    backoff = Backoff(clock=lambda: 0.0, chance=lambda: 0.0)
+    refused = AuthError("mssql.login_failed", "Login failed for user 'r'.")
+    for _ in range(3):
+        backoff.next_wait_s(refused)
+    with pytest.raises(AuthError):
+        backoff.next_wait_s(refused)
+
+
+def test_a_missing_permission_is_not_retried() -> None:
+    with pytest.raises(AuthError):
+        Backoff().next_wait_s(AuthError("mssql.no_grant", "no SELECT"))
+
+
+def test_a_column_that_stays_invalid_is_final() -> None:
+    backoff = Backoff(clock=lambda: 0.0, chance=lambda: 0.0)
+    for name in ("a", "b"):
+        backoff.next_wait_s(ReadInterrupted("mssql.schema_changed", f"Invalid column name '{name}'."))
+    for _ in range(2):
+        backoff.next_wait_s(ReadInterrupted("mssql.schema_changed", "Invalid column name 'a'."))
+    with pytest.raises(SystemFault):
+        backoff.next_wait_s(ReadInterrupted("mssql.schema_changed", "Invalid column name 'a'."))
+
+
+def test_each_attempt_to_connect_may_take_longer_until_a_quiet_period() -> None:
+    now = [0.0]
+    backoff = Backoff(clock=lambda: now[0], chance=lambda: 0.0)
+    cause = ReadInterrupted("mssql.interrupted", "gone")
+    timeouts = []
+    for _ in range(3):
+        backoff.next_wait_s(cause)
+        timeouts.append(backoff.login_timeout_s)
+        backoff.failed_to_connect()
+    now[0] = 100.0
+    backoff.next_wait_s(cause)
+    assert [*timeouts, backoff.login_timeout_s] == [8, 16, 32, 8]
+
+
+@pytest.mark.parametrize(
+    "number", [615, 701, 802, 921, 978, 979, 982, 1204, 4221, 8645, 8651, 1205, 976, 983, 40613, 49918]
+)
+@pytest.mark.parametrize("connected", [True, False])
+def test_passing_faults_of_the_server_are_retried(number: int, connected: bool) -> None:
+    error = translate(Exception("42000", f"[42000] {_DRIVER}[SQL Server]Not now. ({number})"), connected=connected)
+    assert type(error) is ReadInterrupted
+    assert ("read_only_intent" in error.hint) == (number == 978)
+
+
+def test_a_query_that_takes_too_long_names_the_setting() -> None:
+    error = translate(Exception("HYT00", f"[HYT00] {_DRIVER}Query timeout expired (0)"), connected=True)
+    assert "query_timeout" in error.hint
+
+
 def test_waits_start_over_after_a_quiet_period() -> None:
     now = [0.0]
     backoff = Backoff(clock=lambda: now[0], chance=lambda: 0.0)
