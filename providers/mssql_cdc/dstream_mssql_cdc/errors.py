@@ -139,6 +139,18 @@ def table_not_captured(schema: str, table: str, config_path: str) -> ConfigError
     )
 
 
+def second_instance_hint(table: str, instance: str) -> str:
+    """How to replace a capture instance without losing changes. `table`: schema.table."""
+    schema, name = (_literal(part) for part in table.split(".", 1))
+    return (
+        "As db_owner:\n    EXEC sys.sp_cdc_enable_table "
+        f"@source_schema = N'{schema}', @source_name = N'{name}', @role_name = NULL, "
+        f"@capture_instance = N'{_literal(instance)}_2';\n"
+        "Reading switches to it. After that, drop the old one:\n    EXEC sys.sp_cdc_disable_table "
+        f"@source_schema = N'{schema}', @source_name = N'{name}', @capture_instance = N'{_literal(instance)}';"
+    )
+
+
 def unknown_table(pattern: str, config_path: str, close: str = "") -> ConfigError:
     return ConfigError(
         "mssql.unknown_table",

@@ -61,6 +61,7 @@ class MssqlCdc(InputProvider["Config"]):
             for instance in table.instances:
                 self._builder(table, instance.mark.instance)
         self._warn_if_agent_stopped(self._server)
+        self._warn_of_slow_instances(self._server, tables)
 
     def read(self, state: State, stop: Stop) -> Iterator[Lines | Checkpoint]:
         from dstream_mssql_cdc.backoff import Backoff
@@ -280,6 +281,16 @@ class MssqlCdc(InputProvider["Config"]):
             self.telemetry.warning(
                 "mssql.agent_stopped", status=status, hint=agent_stopped_hint(self._settings.get("DATABASE"))
             )
+
+    def _warn_of_slow_instances(self, server: SqlServer, tables: Sequence[CapturedTable]) -> None:
+        from dstream_mssql_cdc.errors import second_instance_hint
+
+        unordered = server.unordered()
+        for table in tables:
+            newest = table.instances[-1].mark.instance
+            if newest in unordered:
+                hint = second_instance_hint(table.name, newest)
+                self.telemetry.warning("mssql.slow_change_table", table=table.name, instance=newest, hint=hint)
 
 
 def _start_from_required() -> ConfigError:

@@ -136,6 +136,16 @@ class SqlServer:
                 masked = {(object_id, name) for object_id, name in results.rows()}
         return catalog_of(tables, columns, details, keys, masked)
 
+    def unordered(self) -> set[str]:
+        """The capture instances whose change table's clustered index is not in reading order, so that every page sorts.
+
+        KB3030352 adds `__$command_id` to existing change tables, but leaves their index as it was (unconfirmed)."""
+        keys: dict[str, list[str]] = {}
+        with self._results(sql.CHANGE_TABLE_KEYS) as results:
+            for instance, column in results.rows():
+                keys.setdefault(instance, []).append(column)
+        return {instance for instance, columns in keys.items() if tuple(columns[:4]) != sql.READING_ORDER}
+
     def captured(self) -> list[CapturedTable]:
         """The requested tables that are captured now. The stream detects those that no longer are."""
         self._described.clear()

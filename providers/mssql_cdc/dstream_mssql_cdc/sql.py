@@ -96,6 +96,13 @@ WHERE COALESCE(HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT
 # The original DStream's checkpoints: mssql/monitor/checkpoint_manager.go of katasec/dstream-ingester-mssql.
 CDC_OFFSETS = "SELECT table_name, last_lsn FROM dbo.cdc_offsets;"
 
+# "sys.index_columns": index_id 1 is the clustered index. Tables whose columns the login cannot see give no rows.
+CHANGE_TABLE_KEYS = """\
+SELECT ct.capture_instance, c.name FROM cdc.change_tables AS ct
+JOIN sys.index_columns AS ic ON ic.object_id = ct.object_id AND ic.index_id = 1 AND ic.key_ordinal > 0
+JOIN sys.columns AS c ON c.object_id = ic.object_id AND c.column_id = ic.column_id
+ORDER BY ct.object_id, ic.key_ordinal;"""
+
 TABLE_EXISTS = "SELECT OBJECT_ID(QUOTENAME(?) + N'.' + QUOTENAME(?), N'U');"
 
 # "sys.dm_server_services": needs VIEW SERVER STATE (2022: VIEW SERVER SECURITY STATE); does not exist in Azure SQL
@@ -106,7 +113,8 @@ AGENT_STATUS = "SELECT status_desc FROM sys.dm_server_services WHERE servicename
 SESSION = "SET DEADLOCK_PRIORITY LOW;"
 
 _PROBE_BRANCHES = 50
-_ORDER = "[__$start_lsn], [__$command_id], [__$seqval], [__$operation]"
+READING_ORDER = ("__$start_lsn", "__$command_id", "__$seqval", "__$operation")
+_ORDER = ", ".join(f"[{name}]" for name in READING_ORDER)
 
 
 def quoted(name: str) -> str:
@@ -195,6 +203,7 @@ def statements() -> Iterator[str]:
         CATALOG,
         MASKED,
         CDC_OFFSETS,
+        CHANGE_TABLE_KEYS,
         TABLE_EXISTS,
         AGENT_STATUS,
         SESSION,

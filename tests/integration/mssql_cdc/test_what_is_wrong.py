@@ -142,3 +142,17 @@ def reader_config(database: SourceDatabase) -> dict[str, Any]:
     config = database.config("Persons")
     text = config["db_connection_string"].replace("UID=sa", f"UID={login}").replace(PASSWORD, "Reading-horse-1")
     return {**config, "db_connection_string": text}
+
+
+def test_a_change_table_that_is_not_in_reading_order_is_reported(database: SourceDatabase) -> None:
+    for name in ("dbo.Persons", "dbo.Orders"):
+        database.run(f"CREATE TABLE {name} (Id int PRIMARY KEY)")
+        database.capture(name)
+    database.run(
+        "CREATE UNIQUE CLUSTERED INDEX dbo_Persons_CT_clustered_idx ON cdc.dbo_Persons_CT "
+        "([__$start_lsn], [__$seqval], [__$operation]) WITH (DROP_EXISTING = ON)"
+    )
+    reading = read(database.config("dbo.*"))
+    (warning,) = [line for line in reading.telemetry if line.get("event") == "mssql.slow_change_table"]
+    assert warning["table"] == "dbo.Persons"
+    assert "@capture_instance = N'dbo_Persons_2'" in warning["hint"]

@@ -147,8 +147,26 @@ def create_index(session: SqlSession, statement: st.CreateIndex) -> Iterator[Eve
             f'Cannot find the object "{".".join(statement.table)}" because it does not exist or you do '
             "not have permissions.",
         )
-    add_index(session, found, statement.key)
+    if found.system:
+        _reorder(session, found, statement.key)
+    else:
+        add_index(session, found, statement.key)
     yield from ()
+
+
+def _reorder(session: SqlSession, table: Table, key: st.KeyDefinition) -> None:
+    """CREATE INDEX .. WITH (DROP_EXISTING = ON) on a change table, e.g. in the order before KB3030352. Only the catalog
+    shows it: rows are stored as before."""
+    rights.require_ddl(session, "ALTER")
+    columns = []
+    for name, descending in key.columns:
+        column = table.column(name)
+        if column is None:
+            raise SqlError(1911, f"Column name '{name}' does not exist in the target table or view.")
+        columns.append((column.id, descending))
+    with session.home.writing() as connection:
+        table.indexes[0] = replace(table.indexes[0], columns=tuple(columns))
+        session.home.store(connection, table)
 
 
 def add_index(session: SqlSession, table: Table, key: st.KeyDefinition) -> None:
