@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dstream.sdk import Figure
 
 T = TypeVar("T")
+Program = Callable[[], Awaitable[object] | None]
+"""A Pulumi program: a function that declares resources. An awaitable that it returns is awaited before it ends."""
 
 
 class Recorded(NamedTuple):
@@ -112,7 +114,7 @@ class Display(Protocol):
 class Definition:
     """One task's infrastructure: a Pulumi program and the facts that DStream needs about it."""
 
-    program: Callable[[], None]
+    program: Program
     """Declares the resources; `pulumi.export` sets the outputs. Runs once per preview and once per update."""
     spec: Mapping[str, Any]
     """The program's input, as JSON without secrets. A saved plan is refused if it has changed."""

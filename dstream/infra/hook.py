@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dstream.errors import ConfigError, DStreamError
-from dstream.infra.definition import Definition, Recorded
+from dstream.infra.definition import Definition, Program, Recorded
 
 if TYPE_CHECKING:
     import pulumi
@@ -73,7 +73,7 @@ class ProgramHook:
             continued=continued,
         )
 
-    def _run(self, program: Callable[[], None]) -> None:
+    async def _run(self, program: Program) -> None:
         import pulumi
         from pulumi.runtime import register_stack_transformation
 
@@ -89,7 +89,9 @@ class ProgramHook:
             return pulumi.ResourceTransformationResult(each.inputs, each.options)
 
         register_stack_transformation(see)
-        program()
+        rest = program()
+        if rest is not None:
+            await rest
         is_declaring = False
         self._call("resources", declared)
 

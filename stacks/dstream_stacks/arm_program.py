@@ -7,7 +7,7 @@ Resources have no parents, so `**::orders` selects the queue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +55,9 @@ def arm_program(
     see_namespace: SeeNamespace = lambda *_: None,
     see_subscription: SeeSubscription | None = None,
     unrecorded: Unrecorded | None = None,
-) -> Callable[[], None]:
-    """Return the program. `exists` is called for resources to import, and for those that `unrecorded` wants; by default
-    it queries Azure. Raises ValueError for an invalid spec.
+) -> Callable[[], Awaitable[object] | None]:
+    """Return the program. `exists` is called for resources to import; by default it queries Azure, as the lookups for
+    `unrecorded` do. Raises ValueError for an invalid spec.
     """
     if spec.resource_group is None or spec.namespace is None:
         raise ValueError("mode arm requires a resource group and a namespace")
@@ -65,12 +65,12 @@ def arm_program(
         raise ValueError("an existing namespace cannot be in a resource group that does not exist yet")
     group, namespace = spec.resource_group, spec.namespace
 
-    def program() -> None:
+    def program() -> Awaitable[object] | None:
         if see_subscription is not None:
             from dstream_stacks.azure_lookup import current_subscription
 
             see_subscription(current_subscription())
-        _Program(spec, group, namespace, exists, see_namespace, unrecorded).run()
+        return _Program(spec, group, namespace, exists, see_namespace, unrecorded).run()
 
     return program
 
@@ -89,18 +89,20 @@ class _Program:
     ) -> None:
         from pulumi_azure_native import authorization, resources, servicebus
 
+        from dstream_stacks.azure_lookup import look_in_azure
+
         self._spec = spec
         self._group_spec = group
         self._namespace_spec = namespace
         self._given_exists = exists
         self._see_namespace = see_namespace
-        self._lookups = Lookups(unrecorded, self._exists)
+        self._lookups = Lookups(unrecorded, look_in_azure)
         self._authorization = authorization
         self._resources = resources
         self._servicebus = servicebus
         self._subscription_id = spec.subscription_id
 
-    def run(self) -> None:
+    def run(self) -> Awaitable[object] | None:
         import pulumi
 
         group = self._resource_group()
@@ -123,6 +125,7 @@ class _Program:
         pulumi.export("queues", [queue.name for queue in self._spec.queues])
         pulumi.export("topics", [topic.name for topic in self._spec.topics])
         pulumi.export("endpoint", endpoint)
+        return self._lookups.under_way
 
     def _connection_string(self, rule: Declaration, keys_of: Mapping[str, Any]) -> Any:
         """Return it as a secret. A preview does not list keys, which takes more than the permission to read."""

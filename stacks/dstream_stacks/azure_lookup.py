@@ -15,7 +15,6 @@ from dstream_stacks.inputs import snake_case
 _NOT_FOUND = "Status=404 "
 """How azure-native words Azure's 404 (pulumi-azure-native, provider/pkg/azure/client_azcore.go)."""
 
-
 LIST_KEYS = {
     ids.NAMESPACE_AUTHORIZATION_RULE: "list_namespace_keys",
     ids.QUEUE_AUTHORIZATION_RULE: "list_queue_keys",
@@ -25,14 +24,31 @@ LIST_KEYS = {
 
 def exists_in_azure(resource_type: str, resource_id: str) -> bool:
     """Return whether it exists. Raises the SDK's exception if that is unknown: not authorized or unreachable."""
-    package, module, kind = resource_type.split(":")
+    return _found(lambda: pulumi.runtime.invoke(*_get(resource_type, resource_id)).value) is not None
+
+
+async def look_in_azure(resource_type: str, resource_id: str) -> bool:
+    """Like `exists_in_azure`, without blocking the program."""
+    try:
+        await pulumi.runtime.invoke_async(*_get(resource_type, resource_id))
+    except Exception as error:
+        if _NOT_FOUND in str(error):
+            return False
+        raise
+    return True
+
+
+def _get(resource_type: str, resource_id: str) -> tuple[str, dict[str, str], pulumi.InvokeOptions]:
+    """Return the function that reads a resource of this type, and its arguments.
+
+    Not through the modules' functions: importing pulumi_azure_native.network takes seconds.
+    """
     parts = ids.path_parts(resource_type, resource_id)
     parts.pop("subscriptionId", None)  # the provider uses its own
     if resource_type == ids.DEFAULT_RULE:
-        kind, parts["ruleName"] = "Rule", "$Default"
-    # Not through the modules' functions: importing pulumi_azure_native.network takes seconds.
-    token, options = f"{package}:{module}:get{kind}", get_invoke_opts_defaults()
-    return _found(lambda: pulumi.runtime.invoke(token, parts, options).value) is not None
+        resource_type, parts = ids.RULE, {**parts, "ruleName": "$Default"}
+    module, _, name = resource_type.rpartition(":")
+    return f"{module}:get{name}", parts, get_invoke_opts_defaults()
 
 
 def connection_string_of(rule_id: str) -> str | None:

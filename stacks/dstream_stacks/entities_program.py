@@ -6,7 +6,8 @@ Manager but without a resource group and namespace. The engine manages them thro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
 
 def entities_program(
     spec: ServiceBusSpec, *, exists: Exists, unrecorded: Unrecorded | None = None
-) -> Callable[[], None]:
+) -> Callable[[], Awaitable[object] | None]:
     """Return the program. `exists` is called for resources to import, and for those that `unrecorded` wants. Raises
     ValueError for a spec that needs Azure Resource Manager.
     """
     if spec.authorization_rules or spec.role_assignments:
         raise ValueError("authorization rules and role assignments require mode arm")
-    return lambda: _declare(spec, exists, Lookups(unrecorded, exists))
+    return lambda: _declare(spec, exists, Lookups(unrecorded, lambda *asked: asyncio.to_thread(exists, *asked)))
 
 
-def _declare(spec: ServiceBusSpec, exists: Exists, lookups: Lookups) -> None:
+def _declare(spec: ServiceBusSpec, exists: Exists, lookups: Lookups) -> Awaitable[object] | None:
     import pulumi
 
     references, turns = References(), Turns()
@@ -46,6 +47,7 @@ def _declare(spec: ServiceBusSpec, exists: Exists, lookups: Lookups) -> None:
         pulumi.export("namespace", spec.namespace.name)
     pulumi.export("queues", [queue.name for queue in spec.queues])
     pulumi.export("topics", [topic.name for topic in spec.topics])
+    return lookups.under_way
 
 
 def _resource(

@@ -280,10 +280,12 @@ class Session:
         )
         return QuietStack(self.place.stack, workspace, _urns(self._asked.excluded) or ())
 
-    def _program(self) -> None:
+    async def _program(self) -> None:
         """Run the program and keep its error: the SDK runs this in a thread and would turn the error into text."""
         try:
-            self._definition.program()
+            rest = self._definition.program()
+            if rest is not None:
+                await rest
         except Exception as error:
             self._broken = error
             raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -112,9 +112,9 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
     unrecorded = UnrecordedResources()
     name = spec.namespace.name if spec.namespace else ""
 
-    def program() -> None:
+    def program() -> Awaitable[object] | None:
         see = None if subscription.id else subscription.see
-        arm_program(spec, see_namespace=namespace.see, see_subscription=see, unrecorded=unrecorded)()
+        return arm_program(spec, see_namespace=namespace.see, see_subscription=see, unrecorded=unrecorded)()
 
     return Definition(
         program=program,
