@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
-
-from pulumi.automation.errors import ConcurrentUpdateError
 
 from dstream.errors import ConfigError
 from dstream.infra.definition import Definition
 from dstream.infra.engine.events import EngineEvents, Phase
 from dstream.infra.engine.failures import Unreadable
-from dstream.infra.engine.locks import holders_in, locked, named_in, remove_dead
+from dstream.infra.engine.kept_plan import keep, take
+from dstream.infra.engine.locks import holders_in
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.recovery import recover
-from dstream.infra.engine.scratch import private_file, scratch_folder
+from dstream.infra.engine.scratch import private_file
 from dstream.infra.engine.session import Session
+from dstream.infra.engine.turn import Turn
 from dstream.infra.outputs import changed_outputs, stale_outputs
-from dstream.infra.plan.document import check, digest, plan_document, read_document
+from dstream.infra.plan.document import (
+    PlanDocument,
+    UpdatePlan,
+    check,
+    digest,
+    is_current,
+    plan_document,
+    read_document,
+)
 from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse, refuse_unconfirmed, to_confirm
-from dstream.infra.plan.step import PropertyChange, Step
+from dstream.infra.plan.step import PlannedStep, PropertyChange, Step, deletes_nothing
 from dstream.sdk import Difference, Figure, InfrastructureContext, Plan, Resource, Result, Status
 from dstream.sdk._infrastructure import Operation
 
 T = TypeVar("T")
-
-_POLL_S = 0.2
-_LONGEST_POLL_S = 30.0
-"""For remote backends: only the engine can see their locks, and each attempt repeats the whole preview."""
-_RACES = 5
-"""Retries after a lock race: the engine may reject both of two simultaneous attempts (pulumi/pkg/backend/diy/lock.go).
-"""
 
 _NOTHING_RECORDED = "no infrastructure recorded"
 
@@ -49,7 +49,6 @@ class Commands:
         self._options = context.options
         self._begun = False
         self._looked_up: frozenset[str] = frozenset()
-        self._told: set[str] = set()
 
     def plan(self) -> Plan:
         """Return what init or destroy would do. Takes no lock and writes nothing."""
@@ -61,18 +60,22 @@ class Commands:
             known += [(each.type, each.name) for each in record.pending] if record else []
             self._definition.unrecorded.begin(known, self._options.target)
         outputs: Sequence[Resource] = ()
+        kept = None
         if record is None and destroy:
             steps = []
-        elif record is None:
-            with self._session.throwaway() as session:
-                steps = session.preview(refresh=False).steps
-        else:
+        elif record is not None and destroy:
             self._warn_of_pending(record)
-            preview = self._session.preview_destroy if destroy else self._session.preview
-            events, is_read = self._previewed(preview, refresh=self._options.refresh)
+            events, is_read = self._previewed(self._session.preview_destroy, refresh=self._options.refresh)
             steps = self._with_real_outputs(events.steps, is_read=is_read)
-            if not destroy:
-                outputs = [*changed_outputs(events, record), *self._stale_outputs(record)]
+        elif self._options.init_follows and self._session.uses_update_plans:
+            with self._session.scratch() as folder:
+                file = private_file(folder, "update-plan.json")
+                events, steps = self._planned(record, file)
+                outputs = self._outputs(events, record)
+                kept = None if outputs else self._kept(file, record, events)
+        else:
+            events, steps = self._planned(record, None)
+            outputs = self._outputs(events, record)
         self._check_targets(record, steps)
         found = self._losses(steps)
         document = plan_document(
@@ -81,11 +84,30 @@ class Commands:
             state=record.digest if record else "",
             engine=self._session.engine.version,
             destroy=destroy,
+            update_plan=kept,
         )
         resources = [*(self._resource(each, found) for each in steps), *outputs]
         if destroy:
             return Plan(resources, _NOTHING_RECORDED if record is None else "", document, self._definition.where)
         return Plan(resources, self._definition.message(steps), document, self._definition.where)
+
+    def _planned(self, record: StackRecord | None, file: Path | None) -> tuple[EngineEvents, list[Step]]:
+        """Preview the program; `file`: where to write the engine's update plan."""
+        if record is None:
+            with self._session.throwaway() as session:
+                events = session.preview(refresh=False, plan_file=file)
+            return events, events.steps
+        self._warn_of_pending(record)
+        preview = partial(self._session.preview, plan_file=file)
+        events, is_read = self._previewed(preview, refresh=self._options.refresh)
+        return events, self._with_real_outputs(events.steps, is_read=is_read)
+
+    def _kept(self, file: Path, record: StackRecord | None, events: EngineEvents) -> UpdatePlan | None:
+        """Keep the update plan if the `init` that follows need not evaluate it again: nothing is lost by it."""
+        if (record and record.pending) or not deletes_nothing(events.steps):
+            return None
+        kept = keep(file, self._session.place.work_dir, is_of_temporary_stack=record is None)
+        return UpdatePlan(kept, refresh=events.is_record_outdated) if kept else None
 
     def status(self) -> Status:
         """Compare recorded with actual infrastructure."""
@@ -98,7 +120,7 @@ class Commands:
             message = f"{count:,} recorded, not compared with the actual {'resource' if count == 1 else 'resources'}"
             return Status((), record.outputs, message, where=self._definition.where)
         if self._options.refresh_only:
-            events = self._alone(self._refreshed)
+            events = self._in_turn(self._refreshed)
             record = self._session.record() or record
             message = "recorded the actual state"
         else:
@@ -113,14 +135,19 @@ class Commands:
     def init(self) -> Result:
         """Apply the config. Raises LockedError, RefusedError and the engine's failures."""
         self._session.install_plugins()
-        return self._alone(self._init)
+        return self._in_turn(self._init)
 
     def destroy(self) -> Result:
         """Delete what init created, then the record."""
         self._session.install_plugins()
-        return self._alone(self._destroy)
+        return self._in_turn(self._destroy)
+
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        self._session.check_space()
+        return Turn(self._session, self._context).run(work)
 
     def _init(self) -> Result:
+        self._begun = False
         record = self._record(is_destroyed=False)
         state = record.digest if record else ""
         was_killed = record is not None and bool(record.pending)
@@ -136,28 +163,49 @@ class Commands:
                 self._session.remove_if_empty()  # refused before anything was created: leave nothing behind
 
     def _converge(self, record: StackRecord | None, state: str, *, refresh: bool) -> Result:
-        with scratch_folder(self._session.place.work_dir) as folder:
+        with self._session.scratch() as folder:
             plan_file = private_file(folder, "update-plan.json") if self._session.uses_update_plans else None
+            shown = self._taken(plan_file, record, state)
+            if shown is not None:
+                return self._applied(shown, plan_file)
             preview, refresh = self._previewed(partial(self._session.preview, plan_file=plan_file), refresh=refresh)
             self._check_targets(record, preview.steps)
             self._guard(preview.steps, state, is_read=refresh, destroy=False)
-            outputs = [*changed_outputs(preview, record), *self._stale_outputs(record)] if record else []
+            outputs = self._outputs(preview, record)
             message = "" if outputs or any(each.op != "same" for each in preview.steps) else "nothing to do"
             if not (outputs or self._has_work(preview, record)):
                 return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
-            self._begun = True
-            up = self._session.up(
-                refresh=refresh and preview.is_record_outdated,  # else there is nothing new to read
-                plan_file=plan_file,
-                on_step=self._progress,
-                resumed=self._looked_up,
-            )
-        if not (self._options.target or self._options.exclude):
-            self._session.note_converged(digest(self._definition.spec))
-        done = self._with_renewed(preview.steps, up.steps)
+            # If the record is up to date, there is nothing new to read.
+            up = self._up(plan_file, refresh=refresh and preview.is_record_outdated)
+        done = self._completed(preview.steps, up)
         return Result([*(self._resource(each) for each in done), *outputs], up.outputs, message)
 
-    def _with_renewed(self, planned: Sequence[Step], done: Sequence[Step]) -> list[Step]:
+    def _taken(self, plan_file: Path | None, record: StackRecord | None, state: str) -> PlanDocument | None:
+        """Move the update plan that `plan` kept to `plan_file`, and return the plan. None: preview again."""
+        shown = read_document(self._options.expect) if self._options.expect is not None else None
+        digest = shown.update_plan.digest if shown and shown.update_plan else ""
+        if plan_file is None or not take(digest, self._session.place.work_dir, plan_file):
+            return None
+        if shown is None or (record and record.pending) or not deletes_nothing(shown.steps):
+            return None
+        engine = self._session.engine.version
+        return shown if is_current(shown, spec=self._definition.spec, state=state, engine=engine) else None
+
+    def _applied(self, shown: PlanDocument, plan_file: Path | None) -> Result:
+        """Apply a plan that was made a moment ago. The engine refuses whatever is not in its update plan."""
+        up = self._up(plan_file, refresh=shown.update_plan is not None and shown.update_plan.refresh)
+        return Result([self._resource(each) for each in self._completed(shown.steps, up)], up.outputs)
+
+    def _up(self, plan_file: Path | None, *, refresh: bool) -> EngineEvents:
+        self._begun = True
+        return self._session.up(refresh=refresh, plan_file=plan_file, on_step=self._progress, resumed=self._looked_up)
+
+    def _completed(self, planned: Sequence[PlannedStep], up: EngineEvents) -> list[Step]:
+        if not (self._options.target or self._options.exclude):
+            self._session.note_converged(digest(self._definition.spec))
+        return self._with_renewed(planned, up.steps)
+
+    def _with_renewed(self, planned: Sequence[PlannedStep], done: Sequence[Step]) -> list[Step]:
         """Write what the engine skipped although it was planned, and return all steps as they were carried out."""
         updates = {each.urn: each for each in planned if each.op == "update"}
         skipped = [
@@ -187,7 +235,7 @@ class Commands:
         preview, is_read = self._previewed(self._session.preview_destroy, refresh=self._options.refresh)
         self._check_targets(record, preview.steps)
         self._guard(preview.steps, state, is_read=is_read, destroy=True)
-        done = self._session.destroy(refresh=is_read, on_step=self._progress)
+        done = self._session.destroy(refresh=is_read and preview.is_record_outdated, on_step=self._progress)
         self._session.remove_if_empty()
         return Result([self._resource(each) for each in done.steps])
 
@@ -270,42 +318,12 @@ class Commands:
             return True
         return any(each.op != "same" for each in [*preview.steps, *preview.verdicts])
 
+    def _outputs(self, preview: EngineEvents, record: StackRecord | None) -> Sequence[Resource]:
+        """The outputs that are updated although no resource changes."""
+        return [*changed_outputs(preview, record), *self._stale_outputs(record)] if record else []
+
     def _stale_outputs(self, record: StackRecord) -> Sequence[Resource]:
         return stale_outputs(self._session, self._definition, self._context, record)
-
-    def _alone(self, work: Callable[[], T]) -> T:
-        """Run `work` with the stack's lock, waiting for other holders up to `lock_timeout_s`."""
-        self._session.check_space()
-        deadline = time.monotonic() + self._options.lock_timeout_s
-        races = 0
-        patience_s = _POLL_S
-        while True:
-            self._context.check()
-            self._remove_dead_locks()
-            held_by = holders_in(self._session.place)
-            if not held_by:
-                try:
-                    return work()
-                except ConcurrentUpdateError as error:
-                    self._begun = False
-                    held_by = named_in(str(error))
-                    if races < _RACES and not holders_in(self._session.place) and self._session.place.folder:
-                        races += 1
-                        self._context.stop.wait(random.uniform(0, _POLL_S))
-                        continue
-            if time.monotonic() >= deadline:
-                raise locked(held_by)
-            who = ", ".join(map(str, held_by)) or "another command"
-            if who not in self._told:
-                self._told.add(who)
-                self._context.diagnostic("info", f"waiting for {who}")
-            self._context.stop.wait(patience_s + random.uniform(0, _POLL_S))
-            if self._session.place.folder is None:
-                patience_s = min(patience_s * 2, _LONGEST_POLL_S)
-
-    def _remove_dead_locks(self) -> None:
-        for each in remove_dead(self._session.place):
-            self._context.diagnostic("warning", f"removed the lock of {each}: the process no longer exists")
 
     def _warn_of_pending(self, record: StackRecord) -> None:
         if not record.pending:

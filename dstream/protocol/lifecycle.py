@@ -50,6 +50,8 @@ class LifecycleOptions(msgspec.Struct, frozen=True):
     """How long to wait for the stack lock."""
     expect: dict[str, Any] | None = None
     """The `plan` document that `init` or `destroy` must match: changes not in it are refused."""
+    init_follows: bool = False
+    """`plan` is the first half of `init --yes`: `init` with this plan follows at once, unless the plan is refused."""
     exact: bool = False
     """`expect` is from a file: also refuse if fewer changes are left, or if anything it was based on has changed."""
 

@@ -79,7 +79,9 @@ def _plans(
     again: Sequence[str],
 ) -> list[Answer]:
     if file is None:
-        wanted = flags.lifecycle(destroy=command == "destroy")
+        wanted = msgspec.structs.replace(
+            flags.lifecycle(destroy=command == "destroy"), init_follows=command == "init" and flags.yes
+        )
         answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
         return refuse_ignored_flags(answers, flags)
     assert flags.plan_file is not None

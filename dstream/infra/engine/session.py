@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pulumi import RunError
-from pulumi.automation import EngineEvent, LocalWorkspace
+from pulumi.automation import CommandResult, EngineEvent, LocalWorkspace
 from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackAlreadyExistsError, StackNotFoundError
 
 from dstream.errors import DStreamError, SystemFault
@@ -35,6 +35,7 @@ from dstream.infra.engine.failures import (
 from dstream.infra.engine.project_files import write_project, write_settings
 from dstream.infra.engine.quiet_stack import QuietStack
 from dstream.infra.engine.record import StackRecord
+from dstream.infra.engine.record_file import read_record
 from dstream.infra.engine.safekeeping import check_space, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
@@ -108,11 +109,13 @@ class Session:
             self._warn(
                 "warning", "an earlier command was interrupted while saving its record; using the last complete one", ""
             )
-        try:
-            exported = self.run(["stack", "export"])
-        except StackNotFoundError:
-            return None
-        record = StackRecord(json.loads(exported))
+        exported = read_record(self.place)
+        if exported is None:
+            try:
+                exported = json.loads(self.run(["stack", "export"]))
+            except StackNotFoundError:
+                return None
+        record = StackRecord(exported)
         self._definition.see_ids(record.ids)
         write_settings(self.place, record.stack_settings, self._definition.engine_config)
         self._ignored = record.ignored
@@ -133,6 +136,29 @@ class Session:
         write_settings(self.place, {}, self._definition.engine_config)
         return True
 
+    def look_for_lock(self) -> None:
+        """Raise ConcurrentUpdateError if another command holds the stack's lock, without reading any resource.
+
+        The engine locks an existing stack before it refuses to create it again (pulumi, pkg/backend/diy, CreateStack).
+        Pulumi Cloud refuses at once, but lists the stacks that are being updated.
+        """
+        if not self.place.is_cloud:
+            self.create()
+            return
+        organization, _, stack = self.place.stack.rpartition("/")
+        of_project = ["--project", self.place.project, *(["--organization", organization] if organization else [])]
+        listed = json.loads(self.run(["stack", "ls", "--json", *of_project], of_stack=False))
+        names = {self.place.stack, stack}  # without the organization if it is the default one
+        if any(each["name"] in names and each.get("updateInProgress") for each in listed):
+            raise ConcurrentUpdateError(CommandResult("", "the stack is being updated", 1))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Yield a private folder for files of this command."""
+        write_project(self.place)
+        with scratch_folder(self.place.work_dir) as folder:
+            yield folder
+
     def remove_if_empty(self) -> None:
         """Remove the record of a stack without resources. The engine refuses if another command has just recorded some.
         After a targeted destroy the engine's own resources remain, and so does the record.
@@ -147,7 +173,7 @@ class Session:
                 raise
 
     def replace_record(self, exported: Mapping[str, Any]) -> None:
-        with scratch_folder(self.place.work_dir) as folder:
+        with self.scratch() as folder:
             file = private_file(folder, "record.json")
             file.write_text(json.dumps(exported), encoding="utf-8")
             self.run(["stack", "import", "--file", str(file)])

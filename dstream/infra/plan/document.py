@@ -34,6 +34,14 @@ class ShownStep(msgspec.Struct, frozen=True):
         return self.urn.rpartition("::")[2]
 
 
+class UpdatePlan(msgspec.Struct, frozen=True):
+    """The engine's own plan of the same preview, kept for an `init` that follows at once."""
+
+    digest: str
+    refresh: bool
+    """Whether the update reads the actual resources again: they have drifted from the record."""
+
+
 class PlanDocument(msgspec.Struct, frozen=True):
     """The steps that `plan` showed, and the inputs they were computed from."""
 
@@ -46,14 +54,21 @@ class PlanDocument(msgspec.Struct, frozen=True):
     steps: list[ShownStep]
     """Changes only."""
     destroy: bool = False
+    update_plan: UpdatePlan | None = None
 
 
 def plan_document(
-    steps: Sequence[Step], *, spec: Mapping[str, Any], state: str, engine: str, destroy: bool
+    steps: Sequence[Step],
+    *,
+    spec: Mapping[str, Any],
+    state: str,
+    engine: str,
+    destroy: bool,
+    update_plan: UpdatePlan | None = None,
 ) -> dict[str, Any]:
     """Return the content of `Plan.document`."""
     shown = [ShownStep(each.urn, each.op, list(each.diff)) for each in steps if each.op != "same"]
-    document = PlanDocument(_VERSION, engine, digest(spec), state, shown, destroy)
+    document = PlanDocument(_VERSION, engine, digest(spec), state, shown, destroy, update_plan)
     built: dict[str, Any] = msgspec.to_builtins(document)
     return built
 
@@ -73,6 +88,11 @@ def read_document(expect: Mapping[str, Any]) -> PlanDocument:
             hint="Run `dstream plan` again.",
         )
     return document
+
+
+def is_current(plan: PlanDocument, *, spec: Mapping[str, Any], state: str, engine: str) -> bool:
+    """Return whether what the plan is based on is unchanged, except for the actual resources."""
+    return not any(_moved(plan, spec, state, engine))
 
 
 def check(

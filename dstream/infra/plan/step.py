@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dstream.sdk._infrastructure import Operation
 
@@ -15,6 +15,23 @@ class PropertyChange(NamedTuple):
     path: str
     old: Any = None
     new: Any = None
+
+
+class PlannedStep(Protocol):
+    """What a plan document keeps of a step."""
+
+    @property
+    def urn(self) -> str: ...
+    @property
+    def op(self) -> str: ...
+    @property
+    def diff(self) -> Sequence[PropertyChange]: ...
+
+
+def deletes_nothing(steps: Iterable[PlannedStep]) -> bool:
+    """Return whether the steps change something, but replace and delete nothing."""
+    operations = {each.op for each in steps} - {"same", "refresh"}
+    return bool(operations) and operations <= {"create", "update", "import"}
 
 
 @dataclass(frozen=True, slots=True)

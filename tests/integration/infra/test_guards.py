@@ -47,6 +47,29 @@ def test_init_applies_only_what_was_planned(stage: Stage) -> None:
     assert "q1: planned update is no longer needed" in error["message"]
 
 
+def test_an_init_that_follows_its_plan_reads_nothing_again_and_applies_only_that_plan(stage: Stage) -> None:
+    stage("init")
+    stage.queues["q1"]["size"] = 3
+    shown = stage("plan", init_follows=True).document
+    assert shown["update_plan"]["refresh"] is False
+    stage.faults(*({"op": "read", "name": name, "do": "error", "message": "busy"} for name in ("q1", "q2")))
+    assert stage("init", expect=shown).ops == {"q1": "update", "q2": "same"}
+    stage.faults()
+
+    # With drift, the update reads again, and refuses what has changed since.
+    stage.set_real("q1", size=2)
+    shown = stage("plan", init_follows=True).document
+    assert shown["update_plan"]["refresh"] is True
+    stage.set_real("q2", size=8)
+    assert stage("init", expect=shown).error["code"] == "plan.stale"
+    assert stage.real["q2"]["size"] == 8
+
+    # Another init has changed the record: preview again, and compare.
+    shown = stage("plan", init_follows=True).document
+    assert stage("init").ops == {"q1": "same", "q2": "update"}
+    assert stage("init", expect=shown).ops == {"q1": "same", "q2": "same"}
+
+
 def test_protected_resources_block_destroy_and_retained_ones_remain(stage: Stage) -> None:
     stage.queues = {"q1": {"_protect": True}, "q2": {"_retain": True}}
     stage("init")

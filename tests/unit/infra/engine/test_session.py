@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
 
 import pytest
 from pulumi.automation import LocalWorkspace, Stack
 from pulumi.automation._stack import StackInitMode
+from pulumi.automation.errors import ConcurrentUpdateError
 
 from dstream.errors import SystemFault
+from dstream.infra.engine.environment import StackLocation
 from dstream.infra.engine.quiet_stack import QuietStack
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.session import Session
@@ -52,3 +57,24 @@ def test_a_record_is_removed_only_if_it_is_empty_and_never_by_force(
     ):
         session.remove_if_empty()
     assert [each.args for each in run.call_args_list] == [(["stack", "rm", "--yes"],)] * runs
+
+
+@pytest.mark.parametrize(
+    ("stack", "listed", "is_locked"),
+    [
+        ("dev", [{"name": "dev", "updateInProgress": True}], True),
+        ("acme/dev", [{"name": "acme/dev", "updateInProgress": True}], True),
+        ("acme/dev", [{"name": "dev", "updateInProgress": True}], True),
+        ("dev", [{"name": "dev", "updateInProgress": False}, {"name": "test", "updateInProgress": True}], False),
+        ("dev", [{"name": "acme/dev", "updateInProgress": True}], False),
+    ],
+)
+def test_pulumi_cloud_lists_the_stacks_that_are_being_updated(
+    stack: str, listed: list[dict[str, Any]], is_locked: bool, tmp_path: Path
+) -> None:
+    session: Any = Session.__new__(Session)
+    session.place = StackLocation("orders", stack, tmp_path, "https://api.pulumi.com")
+    refused = pytest.raises(ConcurrentUpdateError) if is_locked else contextlib.nullcontext()
+    with patch.object(Session, "run", return_value=json.dumps(listed)) as run, refused:
+        session.look_for_lock()
+    assert ("--organization" in run.call_args.args[0]) is ("/" in stack)
