@@ -17,6 +17,7 @@ SUBJECTS = (
     "end_to_end",
     "plan",
     "infrastructure",
+    "infrastructure_entities",
 )
 
 
