@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from dstream.errors import ConfigError
 from dstream.infra.definition import Definition
+from dstream.infra.description import Describer
 from dstream.infra.engine.events import EngineEvents, Phase
 from dstream.infra.engine.failures import Unreadable
 from dstream.infra.engine.kept_plan import keep, take
@@ -29,10 +30,9 @@ from dstream.infra.plan.document import (
     plan_document,
     read_document,
 )
-from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse, refuse_unconfirmed, to_confirm
-from dstream.infra.plan.step import PlannedStep, PropertyChange, Step, deletes_nothing
-from dstream.sdk import Difference, Figure, InfrastructureContext, Plan, Resource, Result, Status
-from dstream.sdk._infrastructure import Operation
+from dstream.infra.plan.losses import Loss, is_deleted, losses, refuse, refuse_unconfirmed
+from dstream.infra.plan.step import PlannedStep, Step, deletes_nothing
+from dstream.sdk import Figure, InfrastructureContext, Plan, Resource, Result, Status
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Commands:
             destroy=destroy,
             update_plan=kept,
         )
-        resources = [*(self._resource(each, found) for each in steps), *outputs]
+        resources = [*(self._describer.step(each, found) for each in steps), *outputs]
         if destroy:
             return Plan(resources, _NOTHING_RECORDED if record is None else "", document, self._definition.where)
         return Plan(resources, self._definition.message(steps), document, self._definition.where)
@@ -128,7 +128,7 @@ class Commands:
             events = self._session.drift()
             message = ""
         self._check_targets(record, events.verdicts)
-        resources = [*(self._found(each) for each in events.verdicts), *self._stale_outputs(record)]
+        resources = [*(self._describer.verdict(each) for each in events.verdicts), *self._stale_outputs(record)]
         figures: Sequence[Figure] = self._definition.figures(events.verdicts)
         return Status(resources, record.outputs, message, figures, self._definition.where)
 
@@ -174,11 +174,11 @@ class Commands:
             outputs = self._outputs(preview, record)
             message = "" if outputs or any(each.op != "same" for each in preview.steps) else "nothing to do"
             if not (outputs or self._has_work(preview, record)):
-                return Result([self._resource(each) for each in preview.steps], preview.outputs, message)
+                return Result([self._describer.step(each) for each in preview.steps], preview.outputs, message)
             # If the record is up to date, there is nothing new to read.
             up = self._up(plan_file, refresh=refresh and preview.is_record_outdated)
         done = self._completed(preview.steps, up)
-        return Result([*(self._resource(each) for each in done), *outputs], up.outputs, message)
+        return Result([*(self._describer.step(each) for each in done), *outputs], up.outputs, message)
 
     def _taken(self, plan_file: Path | None, record: StackRecord | None, state: str) -> PlanDocument | None:
         """Move the update plan that `plan` kept to `plan_file`, and return the plan. None: preview again."""
@@ -194,7 +194,7 @@ class Commands:
     def _applied(self, shown: PlanDocument, plan_file: Path | None) -> Result:
         """Apply a plan that was made a moment ago. The engine refuses whatever is not in its update plan."""
         up = self._up(plan_file, refresh=shown.update_plan is not None and shown.update_plan.refresh)
-        return Result([self._resource(each) for each in self._completed(shown.steps, up)], up.outputs)
+        return Result([self._describer.step(each) for each in self._completed(shown.steps, up)], up.outputs)
 
     def _up(self, plan_file: Path | None, *, refresh: bool) -> EngineEvents:
         self._begun = True
@@ -237,7 +237,7 @@ class Commands:
         self._guard(preview.steps, state, is_read=is_read, destroy=True)
         done = self._session.destroy(refresh=is_read and preview.is_record_outdated, on_step=self._progress)
         self._session.remove_if_empty()
-        return Result([self._resource(each) for each in done.steps])
+        return Result([self._describer.step(each) for each in done.steps])
 
     def _previewed(self, preview: Callable[..., EngineEvents], *, refresh: bool) -> tuple[EngineEvents, bool]:
         """Return the preview, and whether it has read the actual resources: without refresh, or if the provider cannot
@@ -325,6 +325,10 @@ class Commands:
     def _stale_outputs(self, record: StackRecord) -> Sequence[Resource]:
         return stale_outputs(self._session, self._definition, self._context, record)
 
+    @property
+    def _describer(self) -> Describer:
+        return Describer(self._definition, self._options)
+
     def _warn_of_pending(self, record: StackRecord) -> None:
         if not record.pending:
             return
@@ -355,53 +359,4 @@ class Commands:
             )
 
     def _progress(self, step: Step, phase: Phase, why: str) -> None:
-        note = " ".join(why.split()) if phase == "failed" else ""
-        self._context.resource(self._described(step, step.op, self._shown(step), note), phase)
-
-    def _found(self, step: Step) -> Resource:
-        """Describe the result of a refresh: drift, or with `refresh_only`, what was recorded."""
-        note = "deleted outside DStream" if step.op == "delete" else ""
-        is_recorded = self._options.refresh_only and step.op != "same"
-        return self._described(step, "refresh" if is_recorded else step.op, step.diff, note)
-
-    def _resource(self, step: Step, found: Mapping[str, Loss] | None = None) -> Resource:
-        diff, loss = self._shown(step), (found or {}).get(step.urn)
-        if loss is not None:
-            held = self._definition.held
-            shown = self._described(step, step.op, diff, loss.note(held))
-            confirm = step.name if to_confirm(loss, self._definition) else ""
-            return shown._replace(holds=loss.holds or 0, held=held, confirm=confirm)
-        return self._described(step, step.op, diff, self._note(step))
-
-    def _note(self, step: Step) -> str:
-        if step.op == "delete" and step.is_retained:
-            return "stays in place and is no longer managed"
-        if step.op == "replace" and step.name in self._options.replace:
-            return "requested with --replace"
-        unrecorded = self._definition.unrecorded
-        if step.op == "create" and unrecorded and (step.type, step.name) in unrecorded:
-            return "already exists; import with --import"
-        return ""
-
-    def _described(self, step: Step, op: Operation, diff: Sequence[PropertyChange], note: str) -> Resource:
-        """Add the definition's display texts."""
-        display = self._definition.display
-        if display is None:
-            return Resource(step.name, step.type, op, [Difference(*each) for each in diff], note)
-        named = [
-            Difference(
-                *each,
-                label=display.label(step.type, each.path),
-                old_text=display.text(step.type, each.path, each.old),
-                new_text=display.text(step.type, each.path, each.new),
-            )
-            for each in diff
-        ]
-        return Resource(step.name, step.type, op, named, note, kind=display.kind(step.type))
-
-    def _shown(self, step: Step) -> Sequence[PropertyChange]:
-        """The step's differences; for a new resource, without those that only repeat its name."""
-        if step.op not in ("create", "import"):
-            return step.diff
-        naming = self._definition.naming
-        return [each for each in step.diff if not {each.path, each.path.partition(".")[0]} & set(naming)]
+        self._context.resource(self._describer.progress(step, why if phase == "failed" else ""), phase)

@@ -70,7 +70,7 @@ class PulumiInfrastructure(InfrastructureProviderBase[ConfigT]):
         from dstream.infra.commands import Commands
         from dstream.infra.engine.environment import place_of
         from dstream.infra.engine.opening import opened
-        from dstream.infra.engine.session import Asked
+        from dstream.infra.engine.runner import Asked
 
         place = place_of(context.infrastructure, os.environ)
         makes = command == "init" or (command == "plan" and not context.options.destroy)

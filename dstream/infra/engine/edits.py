@@ -17,8 +17,9 @@ from dstream.infra.engine.environment import place_of
 from dstream.infra.engine.locks import holders_in, locked, named_in
 from dstream.infra.engine.opening import opened
 from dstream.infra.engine.record import RecordedEntry, StackRecord
+from dstream.infra.engine.runner import Asked
 from dstream.infra.engine.scratch import private_file, scratch_folder
-from dstream.infra.engine.session import Asked, Session
+from dstream.infra.engine.session import Session
 from dstream.sdk import Stop
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from dstream.infra.engine.attachments import served
 from dstream.infra.engine.cli import find_engine
 from dstream.infra.engine.environment import StackLocation, place_of
 from dstream.infra.engine.events import Severity
-from dstream.infra.engine.session import Asked, Session
+from dstream.infra.engine.runner import Asked
+from dstream.infra.engine.session import Session
 from dstream.protocol.messages import Infrastructure
 from dstream.sdk import Stop
 

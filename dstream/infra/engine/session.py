@@ -3,64 +3,38 @@
 from __future__ import annotations
 
 import json
-import signal
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pulumi import RunError
-from pulumi.automation import CommandResult, EngineEvent, LocalWorkspace
-from pulumi.automation.errors import CommandError, ConcurrentUpdateError, StackAlreadyExistsError, StackNotFoundError
+from pulumi.automation import CommandResult, EngineEvent
+from pulumi.automation.errors import ConcurrentUpdateError, StackAlreadyExistsError, StackNotFoundError
 
 from dstream.errors import DStreamError, SystemFault
 from dstream.infra.definition import Definition
-from dstream.infra.engine.backend_failures import backend_failure
 from dstream.infra.engine.cli import Engine
-from dstream.infra.engine.command import EngineCommand
-from dstream.infra.engine.environment import StackLocation, engine_environment, uses_update_plans
-from dstream.infra.engine.events import EngineEvents, FailedCreation, Phase, Severity
+from dstream.infra.engine.environment import StackLocation, uses_update_plans
+from dstream.infra.engine.events import EngineEvents, FailedCreation, Severity
 from dstream.infra.engine.failures import (
     Unreadable,
-    failure,
-    interrupted,
-    may_exist,
     not_installed,
-    not_saved,
-    unreadable,
 )
 from dstream.infra.engine.project_files import write_project, write_settings
-from dstream.infra.engine.quiet_stack import QuietStack
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.record_file import read_record
+from dstream.infra.engine.runner import Asked, Call, OnStep, StackRunner, urns_of
 from dstream.infra.engine.safekeeping import check_space, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
-from dstream.infra.plan.step import Step
 from dstream.sdk import Stop
 
 _NOT_EMPTY = "still has resources"
 """How the engine refuses to remove a stack (pulumi, pkg/cmd/pulumi/stack/stack_rm.go)."""
 T = TypeVar("T")
-OnStep = Callable[[Step, Phase, str], None]
-"""Called with a step, its phase, and the reason if it failed."""
-Call = Callable[[Callable[[EngineEvent], None]], object]
-"""A long-running SDK command that reports events to the given function."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The command and the options that affect the engine."""
-
-    command: str
-    targets: tuple[str, ...] = ()
-    target_dependents: bool = False
-    excluded: tuple[str, ...] = ()
-    replaced: tuple[str, ...] = ()
-    parallel: int | None = None
 
 
 class Session:
@@ -79,16 +53,16 @@ class Session:
     ) -> None:
         self.place = place
         self.engine = engine
-        self._definition = definition
         self._asked = asked
         self._ports = ports
         self._environ = environ
         self._stop = stop
         self._warn = warn
-        death_signal = signal.SIGKILL if ports else signal.SIGINT
-        self._command = EngineCommand(engine, stop, death_signal, place.record_file)
-        self._broken: Exception | None = None
-        self._ignored: Mapping[str, Sequence[str]] = {}
+        self._runner = StackRunner(place, definition, asked, engine, ports, environ, stop, warn)
+
+    @property
+    def _definition(self) -> Definition:
+        return self._runner.definition
 
     @property
     def uses_update_plans(self) -> bool:
@@ -97,7 +71,7 @@ class Session:
 
     def use(self, definition: Definition) -> None:
         """Continue with another definition of the same stack."""
-        self._definition = definition
+        self._runner.definition = definition
         write_settings(self.place, {}, self._definition.engine_config)
 
     def record(self) -> StackRecord | None:
@@ -118,7 +92,7 @@ class Session:
         record = StackRecord(exported)
         self._definition.see_ids(record.ids)
         write_settings(self.place, record.stack_settings, self._definition.engine_config)
-        self._ignored = record.ignored
+        self._runner.ignored = record.ignored
         return record
 
     def check_space(self) -> None:
@@ -182,15 +156,15 @@ class Session:
         """Return what the program would change. `plan_file`: write the update plan that constrains `up`."""
         plan = str(plan_file) if plan_file else None
         return self._work(
-            lambda on_event: self._stack.preview(refresh=refresh, plan=plan, **self._of_program(on_event))
+            lambda stack, on_event: stack.preview(refresh=refresh, plan=plan, **self._of_program(on_event))
         )
 
     def preview_destroy(self, *, refresh: bool) -> EngineEvents:
-        return self._work(lambda on_event: self._stack.preview_destroy(refresh=refresh, **self._common(on_event)))
+        return self._work(lambda stack, on_event: stack.preview_destroy(refresh=refresh, **self._common(on_event)))
 
     def drift(self) -> EngineEvents:
         """Compare recorded with actual state without writing."""
-        return self._read(lambda on_event, but: self._stack.preview_refresh(exclude=but, **self._common(on_event)))
+        return self._read(lambda stack, on_event, but: stack.preview_refresh(exclude=but, **self._common(on_event)))
 
     def up(
         self, *, refresh: bool, plan_file: Path | None, on_step: OnStep, resumed: Collection[str] = ()
@@ -198,22 +172,24 @@ class Session:
         """Update the resources. `resumed`: URNs whose operations an earlier command left pending."""
         plan = str(plan_file) if plan_file else None
         return self._work(
-            lambda on_event: self._stack.up(refresh=refresh, plan=plan, **self._of_program(on_event)), on_step, resumed
+            lambda stack, on_event: stack.up(refresh=refresh, plan=plan, **self._of_program(on_event)),
+            on_step,
+            resumed,
         )
 
     def refresh(self, *, all_of_it: bool = False) -> EngineEvents:
         """Record the actual state; `all_of_it`: ignore the command's targets."""
         changed = {"target": None, "target_dependents": None} if all_of_it else {}
         return self._read(
-            lambda on_event, but: self._stack.refresh(exclude=but, **{**self._common(on_event), **changed})
+            lambda stack, on_event, but: stack.refresh(exclude=but, **{**self._common(on_event), **changed})
         )
 
     def destroy(self, *, refresh: bool, on_step: OnStep) -> EngineEvents:
-        return self._work(lambda on_event: self._stack.destroy(refresh=refresh, **self._common(on_event)), on_step)
+        return self._work(lambda stack, on_event: stack.destroy(refresh=refresh, **self._common(on_event)), on_step)
 
     def install_plugins(self) -> None:
         """Install those of the definition's plugins that are neither served nor installed, announcing each."""
-        environment = self._environment(opens_record=False)
+        environment = self._runner.environment(opens_record=False)
         for name, version in self._definition.plugins.items():
             served_elsewhere = f",{environment.get('PULUMI_DEBUG_PROVIDERS', '')}"
             folder = Path(environment["PULUMI_HOME"], "plugins", f"resource-{name}-v{version}")
@@ -281,52 +257,24 @@ class Session:
     def _converged_file(self) -> Path:
         return self.place.work_dir / "converged"
 
-    def _environment(self, *, opens_record: bool = True) -> dict[str, str]:
-        plugins = self._definition.plugins.keys()
-        passphrase = self.place.passphrase_file
-        may_create = self.place.is_chosen and passphrase is not None and not passphrase.exists()
-        environment = engine_environment(
-            self.place, self._environ, attached=self._ports, plugins=plugins, opens_record=opens_record
-        )
-        if may_create and passphrase is not None and passphrase.exists():
-            self._warn(
-                "warning",
-                f"created {passphrase}, the passphrase of the records in this backend: keep it, every machine needs it",
-                "",
-            )
-        return environment
+    def run(self, arguments: list[str], *, of_stack: bool = True, **named: Any) -> str:
+        """Run the CLI once and return its stdout (StackRunner.run)."""
+        return self._runner.run(arguments, of_stack=of_stack, **named)
 
-    @property
-    def _stack(self) -> QuietStack:
-        workspace = LocalWorkspace(
-            work_dir=str(self.place.work_dir),
-            program=self._program,
-            env_vars=self._environment(),
-            pulumi_command=self._command,
-        )
-        return QuietStack(self.place.stack, workspace, _urns(self._asked.excluded) or ())
-
-    async def _program(self) -> None:
-        """Run the program and keep its error: the SDK runs this in a thread and would turn the error into text."""
-        try:
-            rest = self._definition.program()
-            if rest is not None:
-                await rest
-        except Exception as error:
-            self._broken = error
-            raise
+    def _work(self, call: Call, on_step: OnStep = lambda *_: None, resumed: Collection[str] = ()) -> EngineEvents:
+        return self._runner.work(call, self._keep_possible, on_step, resumed)
 
     def _common(self, on_event: Callable[[EngineEvent], None]) -> dict[str, Any]:
         return {
             "on_event": on_event,
-            "target": _urns(self._asked.targets),
+            "target": urns_of(self._asked.targets),
             "target_dependents": self._asked.target_dependents or None,
             "parallel": self._asked.parallel,
             "color": "never",
         }
 
     def _of_program(self, on_event: Callable[[EngineEvent], None]) -> dict[str, Any]:
-        chosen = {"exclude": _urns(self._asked.excluded), "replace": _urns(self._asked.replaced)}
+        chosen = {"exclude": urns_of(self._asked.excluded), "replace": urns_of(self._asked.replaced)}
         return {**self._common(on_event), **chosen}
 
     def _read(self, call: Callable[..., object]) -> EngineEvents:
@@ -342,47 +290,6 @@ class Session:
                 excluded += found
                 self._warn("warning", f"{error.message}; trusting its record", "")
 
-    def _work(self, call: Call, on_step: OnStep = lambda *_: None, resumed: Collection[str] = ()) -> EngineEvents:
-        done: list[Step] = []
-
-        def note(step: Step, phase: Phase, why: str) -> None:
-            if phase == "done":
-                done.append(step)
-            on_step(step, phase, why)
-
-        events = EngineEvents(note, self._ignored)
-        self._broken = None
-
-        def on_event(event: EngineEvent) -> None:
-            """Keep the error: the SDK would turn it into a warning."""
-            try:
-                events.take(event)
-            except Exception as error:  # noqa: BLE001 - raised again below
-                self._broken = self._broken or error
-
-        try:
-            call(on_event)
-        except ConcurrentUpdateError:
-            raise
-        except StackNotFoundError as error:
-            raise SystemFault("infra.failed", "the record disappeared while the command was running") from error
-        except CommandError as error:
-            uncertain = [
-                each
-                for each in events.failed_creations
-                if may_exist(each, is_cancelled=self._stop.is_set(), is_resumed=each.step.urn in resumed)
-            ]
-            failed = self._failure(events, done, [each.step for each in uncertain])
-            self._keep_possible(uncertain)
-            raise failed from error
-        if self._broken is not None:
-            raise self._broken
-        events.finish()
-        for problem in events.problems:
-            if problem.severity != "error":
-                self._warn(problem.severity, problem.message, problem.name)
-        return events
-
     def _keep_possible(self, creations: Sequence[FailedCreation]) -> None:
         """Record creations that may have succeeded as pending, so that the next `init` looks them up.
 
@@ -392,57 +299,7 @@ class Session:
         possible = [{**each.resource, "id": id_} for each, id_ in named if id_]
         if not possible:
             return
-        self._command = EngineCommand(self.engine, Stop(), record=self.place.record_file)  # the other one is cancelled
+        self._runner.resume()
         record = self.record()
         if record is not None:
             self.replace_record(record.with_possible(possible))
-
-    def _failure(self, events: EngineEvents, done: list[Step], uncertain: Sequence[Step] = ()) -> DStreamError:
-        if isinstance(self._broken, DStreamError):
-            return self._broken
-        result = self._command.last
-        done = done if self._command.is_change else []  # a preview has the same events
-        unfinished = [*events.unfinished, *uncertain] if self._command.is_change else []
-        if self._command.could_not_save:
-            return not_saved(str(self.place.record_file), self._asked.command, done, unfinished)
-        if self._stop.is_set():
-            return interrupted(self._asked.command, done, unfinished)
-        if result.code < 0:
-            return interrupted(self._asked.command, done, unfinished, signal=-result.code)
-        if self._broken is not None:
-            # A RunError is a message for the user; its type would add nothing.
-            name = "" if isinstance(self._broken, RunError) else f"{type(self._broken).__name__}: "
-            return SystemFault("infra.program", f"the program failed: {name}{self._broken}")
-        if of_backend := backend_failure(result.stderr, self.place.backend_url):
-            return of_backend
-        of = self._definition
-        said = result.stderr or result.stdout  # `pulumi import` reports its errors on stdout
-        return unreadable(events.problems, of.is_unreadable) or failure(
-            said, events.problems, of.config_path_of, of.protect_setting, resumes=bool(done)
-        )
-
-    def run(
-        self,
-        arguments: list[str],
-        *,
-        of_stack: bool = True,
-        opens_record: bool = True,
-        environment: Mapping[str, str] | None = None,
-    ) -> str:
-        """Run the CLI once and return its stdout. `of_stack`: on this stack; `opens_record`: with the passphrase.
-
-        Raises StackNotFoundError and StackAlreadyExistsError as well.
-        """
-        stack = ["--stack", self.place.stack] if of_stack else []
-        variables = {**self._environment(opens_record=opens_record), **(environment or {})}
-        try:
-            return self._command.run([*arguments, *stack], str(self.place.work_dir), variables).stdout
-        except (StackNotFoundError, StackAlreadyExistsError, ConcurrentUpdateError):
-            raise
-        except CommandError as error:
-            raise self._failure(EngineEvents(), []) from error
-
-
-def _urns(names: Sequence[str]) -> list[str] | None:
-    """Patterns of the resources' URNs."""
-    return [f"**::{name}" for name in names] or None
