@@ -117,6 +117,13 @@ _AUTHENTICATIONS = {
 """ODBC's spelling of each value of ADO.NET and JDBC, in lower case without spaces ("Using Microsoft Entra ID with the
 ODBC Driver"; "Connect to Azure SQL with Microsoft Entra authentication and SqlClient")."""
 
+_REFUSED_AUTHENTICATIONS = {
+    "activedirectorydefault": "ActiveDirectoryDefault tries several credentials in turn; the ODBC driver cannot",
+    "activedirectoryworkloadidentity": "the ODBC driver does not support ActiveDirectoryWorkloadIdentity",
+    "activedirectoryinteractive": "ActiveDirectoryInteractive needs a person to sign in",
+    "activedirectorydevicecodeflow": "ActiveDirectoryDeviceCodeFlow needs a person to sign in",
+}
+
 _PLACEHOLDER = re.compile(r"your_[a-z_@]+", re.IGNORECASE)
 
 _ENCRYPT = {
@@ -171,10 +178,11 @@ def _one_of(keyword: str, value: str, forms: dict[str, str]) -> str:
 
 
 def _authentication(value: str) -> str:
-    known = _AUTHENTICATIONS.get(value.replace(" ", "").lower())
+    plain = value.replace(" ", "").lower()
+    known = _AUTHENTICATIONS.get(plain)
     if known is None:
         raise _bad(
-            "the ODBC driver does not support this value of Authentication",
+            _REFUSED_AUTHENTICATIONS.get(plain, "the value of Authentication is unknown"),
             "Use ActiveDirectoryMsi (managed identity; UID=CLIENT_ID if it is user-assigned), "
             "ActiveDirectoryServicePrincipal (UID=CLIENT_ID;PWD=CLIENT_SECRET), ActiveDirectoryPassword, "
             "ActiveDirectoryIntegrated or SqlPassword.",

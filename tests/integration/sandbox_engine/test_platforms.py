@@ -25,5 +25,6 @@ def test_azure_has_its_own_database_ids_and_catalog_collation(tmp_path: Path) ->
     assert client.rows("SELECT 1 FROM sys.databases WHERE database_id = DB_ID()") == []
     assert client.rows("SELECT 1 FROM sys.databases WHERE name = DB_NAME()") == [(1,)]
     assert client.error("SELECT 1 FROM dbo.Names AS n JOIN sys.columns AS c ON c.name = n.Name") == 468
+    assert client.error("SELECT 1 FROM sys.dm_server_services") == 208
     client.close()
     engine.close()

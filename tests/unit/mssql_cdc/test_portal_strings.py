@@ -83,10 +83,24 @@ def test_a_string_of_the_portal_is_accepted(text: str, login: dict[str, str]) ->
     [
         (
             f'{ADO}{ADO_END}Authentication="Active Directory Default";',
-            "does not support this value",
+            "tries several credentials in turn",
             "ActiveDirectoryMsi",
         ),
-        (f"{JDBC}{JDBC_END}authentication=ActiveDirectoryDefault", "does not support this value", "ActiveDirectoryMsi"),
+        (
+            f"{JDBC}{JDBC_END}authentication=ActiveDirectoryDefault",
+            "tries several credentials in turn",
+            "ActiveDirectoryMsi",
+        ),
+        (
+            f'{ADO}{ADO_END}Authentication="Active Directory Interactive";',
+            "needs a person to sign in",
+            "ActiveDirectoryMsi",
+        ),
+        (
+            f"{ODBC}{ODBC_END}Authentication=ActiveDirectoryMsl",
+            "value of Authentication is unknown",
+            "ActiveDirectoryMsi",
+        ),
         (f"{ADO}User ID=ada;Password={{your_password}};{ADO_END}", "PWD in the connection string is still", "Replace"),
         (f"{ODBC}Uid=ada;Pwd={{your_password_here}};{ODBC_END}", "PWD in the connection string is still", "Replace"),
         (f"{JDBC}user={{your_user_name}};password=x;{JDBC_END}", "UID in the connection string is still", "Replace"),

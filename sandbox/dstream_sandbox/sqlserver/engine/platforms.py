@@ -20,6 +20,7 @@ class Platform:
     name: str
     database_id_offset: int = 0
     catalog_collation: str = names.DEFAULT_COLLATION
+    missing_views: frozenset[str] = frozenset()
     keeps_unchanged_lobs: bool = False
     """Whether the after image of an update has large values that the update did not change."""
 
@@ -30,6 +31,7 @@ AZURE_SQL_DATABASE = Platform(
     "azure-sql-database",
     database_id_offset=100,
     catalog_collation="Latin1_General_100_CI_AS_KS_WS_SC",
+    missing_views=frozenset(["sys.dm_server_services"]),
     keeps_unchanged_lobs=True,
 )
 """Microsoft Learn, "DB_ID (Transact-SQL)", Remarks: in Azure SQL Database, DB_ID may differ from

@@ -339,7 +339,7 @@ class SqlSession(SessionTransactions):
         schema, table = (parts[-2] or "dbo", parts[-1]) if len(parts) > 1 else ("", parts[-1])
         view = system_views.find(schema, table)
         if view is not None:
-            return view
+            return view if view.name not in self.engine.platform.missing_views else None
         found = self.home.find(schema or "dbo", table)
         return None if isinstance(found, Procedure) else found
 
