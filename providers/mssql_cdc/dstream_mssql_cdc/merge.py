@@ -39,6 +39,11 @@ class TableFeed:
     def needs_page(self) -> bool:
         return not self.events and self.floor is not None
 
+    @property
+    def held_bytes(self) -> int:
+        """Approximate memory of the rows that wait to be emitted."""
+        return len(self.events) * self.builder.row_bytes
+
 
 class Merger:
     """Emits the events of several feeds in order. Holds one back until it knows whether its transaction continues."""

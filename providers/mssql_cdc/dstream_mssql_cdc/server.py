@@ -193,7 +193,8 @@ class SqlServer:
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
         select_list = builder.select_list(sql.quoted)
-        statement, parameters = sql.page(instance, select_list, floor, upper, self._operations, max_rows)
+        table = builder.shape.object_id
+        statement, parameters = sql.page(instance, table, select_list, floor, upper, self._operations, max_rows)
         with self._results(statement, *parameters) as results:
             if self._described.setdefault(builder, results.description) != results.description:
                 # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place, so read its new shape.
@@ -201,7 +202,7 @@ class SqlServer:
             rows, is_cut = results.watched_rows(builder, max_bytes) if builder.is_wide else (results.rows(), False)
             if not is_cut:
                 return Page(rows, len(rows) >= max_rows, _marks(results.next_rows()))
-        with self._results(sql.WATERMARKS) as results:
+        with self._results(sql.WATERMARKS_OF_TABLE, table) as results:
             return Page(rows, is_full=True, marks=_marks(results.rows()))
 
     @contextmanager

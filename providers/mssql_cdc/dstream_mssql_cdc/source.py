@@ -38,7 +38,8 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one stage, in order. `is_full`: the page was limited, so the stage may have more rows."""
+    """Rows of one stage, in order. `is_full`: the page was limited, so the stage may have more rows. `marks`: those of
+    the table read."""
 
     rows: list[ChangeRow]
     is_full: bool

@@ -21,10 +21,11 @@ SELECT d.name, CASE WHEN d.is_cdc_enabled = 1 OR OBJECT_ID(N'cdc.change_tables')
        CONVERT(varchar(36), d.service_broker_guid)
 FROM sys.databases AS d WHERE d.name = DB_NAME();"""
 
-# "cdc.change_tables": start_lsn is the low watermark. Queried after every read, in the same batch.
-WATERMARKS = """\
-SELECT capture_instance, object_id, source_object_id, start_lsn, create_date FROM cdc.change_tables ORDER BY
-object_id;"""
+# "cdc.change_tables": start_lsn is the low watermark. Queried after every read, in the same batch: after a poll and a
+# probe, of all tables, and after a page, of the table that was read.
+_WATERMARKS = "SELECT capture_instance, object_id, source_object_id, start_lsn, create_date FROM cdc.change_tables"
+WATERMARKS = f"{_WATERMARKS} ORDER BY object_id;"
+WATERMARKS_OF_TABLE = f"{_WATERMARKS} WHERE source_object_id = ? ORDER BY object_id;"
 
 # What sys.fn_cdc_get_max_lsn returns: NULL before the first scan. Estuary suspects the function of recompiling and lock
 # contention (github.com/estuary/connectors/pull/3475).
@@ -146,9 +147,16 @@ def probe(instances: Sequence[str]) -> str:
 
 
 def page(
-    instance: str, select_list: Sequence[str], floor: Floor, upper: bytes, operations: Sequence[int], max_rows: int
+    instance: str,
+    object_id: int,
+    select_list: Sequence[str],
+    floor: Floor,
+    upper: bytes,
+    operations: Sequence[int],
+    max_rows: int,
 ) -> tuple[str, list[object]]:
-    """The statement for one stage's rows, in the order of the clustered index, and the watermarks; its parameters."""
+    """The statement for one stage's rows, in the order of the clustered index, and the watermarks of the source table
+    `object_id`; its parameters."""
     where, parameters = _stage(floor, upper)
     if len(operations) < 4:
         where += f" AND [__$operation] IN ({', '.join(map(str, operations))})"
@@ -156,8 +164,8 @@ def page(
     values = "".join(f",\n       {expression}" for expression in select_list)
     return (
         f"SELECT TOP (?) {columns}{values}\nFROM {change_table(instance)}\nWHERE {where}\nORDER BY {_ORDER};\n"
-        f"{WATERMARKS}",
-        [max_rows, *parameters],
+        f"{WATERMARKS_OF_TABLE}",
+        [max_rows, *parameters, object_id],
     )
 
 
@@ -210,4 +218,4 @@ def statements() -> Iterator[str]:
         probe(["dbo_T", "dbo_U"]),
     )
     for floor in (Floor(b""), Floor(b"", 1), Floor(b"", 1, b"", UPDATE_BEFORE)):
-        yield page("dbo_T", ["[Id]"], floor, b"", (1, 2), 1)[0]
+        yield page("dbo_T", 1, ["[Id]"], floor, b"", (1, 2), 1)[0]

@@ -143,11 +143,15 @@ class ChangeStream:
         feeds = self._feeds(window)
         merger = Merger([feed for _, feed in feeds])
         while not merger.is_done:
-            for instance, feed in feeds:
+            needing = [(instance, feed) for instance, feed in feeds if feed.needs_page]
+            free_bytes = self._pace.max_bytes - sum(feed.held_bytes for _, feed in feeds)
+            for at, (instance, feed) in enumerate(needing):
+                share = free_bytes // (len(needing) - at)
                 while feed.needs_page:
-                    self._read_page(instance, feed, window, feeds)
+                    self._read_page(instance, feed, window, max(0, share))
                     if stop.is_set():
                         return
+                free_bytes -= feed.held_bytes
             ready = merger.take()
             if ready:
                 yield from self._emit(ready, window)
@@ -173,15 +177,11 @@ class ChangeStream:
             feeds.append((instance.name, TableFeed(self._builder(name, instance.name), floor)))
         return feeds
 
-    def _read_page(
-        self, instance: str, feed: TableFeed, window: Window, feeds: Sequence[tuple[str, TableFeed]]
-    ) -> None:
+    def _read_page(self, instance: str, feed: TableFeed, window: Window, max_bytes: int) -> None:
         assert feed.floor is not None
-        sharing = sum(1 for _, other in feeds if other.floor is not None)
-        max_bytes = self._pace.max_bytes // sharing
         max_rows = max(1, min(self._pace.page_rows, max_bytes // feed.builder.row_bytes))
         page = self.source.page(instance, feed.builder, feed.floor, window.upper, max_rows, max_bytes)
-        self._check_gaps(page.marks)
+        self._check_gaps(page.marks, feed.builder.shape.name)
         feed.push(page.rows, is_full=page.is_full, commit_times=window.commit_times)
 
     def _emit(self, ready: Sequence[Keyed], window: Window) -> Iterator[Lines | Checkpoint]:
@@ -242,8 +242,10 @@ class ChangeStream:
             self._observer.tables_changed(reported, tables)
         self.state = msgspec.structs.replace(self.state, tables=tables)
 
-    def _check_gaps(self, marks: Sequence[Watermark]) -> None:
-        found = watched.gaps(self.state.tables, marks, self._position)
+    def _check_gaps(self, marks: Sequence[Watermark], table: str | None = None) -> None:
+        """Check all tables, or the one whose marks these are."""
+        tables = self.state.tables if table is None else {table: self.state.tables[table]}
+        found = watched.gaps(tables, marks, self._position)
         if not found:
             return
         if self._on_gap == "fail":

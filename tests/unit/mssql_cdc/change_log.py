@@ -162,7 +162,7 @@ class LoggedSource:
         hits = {
             at
             for at, name in enumerate(instances)
-            if any(from_lsn <= row[0] <= upper for row in self._rows(int(name[2:])))
+            if any(from_lsn <= row[0] <= upper for row in self.rows_of(int(name[2:])))
         }
         return Probe(frozenset(hits), self._marks())
 
@@ -170,7 +170,7 @@ class LoggedSource:
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
         self.before_answer()
-        rows = [row for row in self._rows(int(instance[2:])) if row[0] <= upper and _is_in_stage(row, floor)]
+        rows = [row for row in self.rows_of(int(instance[2:])) if row[0] <= upper and is_in_stage(row, floor)]
         cut = self._random.randint(1, max_rows)
         return Page([*rows[:cut]], len(rows) >= cut, self._marks())
 
@@ -181,7 +181,7 @@ class LoggedSource:
     def others(self) -> dict[int, str]:
         return {}
 
-    def _rows(self, table: int) -> list[tuple[Any, ...]]:
+    def rows_of(self, table: int) -> list[tuple[Any, ...]]:
         rows = [
             (one.lsn, row.order, row.selected(one.lsn))
             for one in self.log.transactions
@@ -194,7 +194,7 @@ class LoggedSource:
         return [self.log.mark(at) for at in range(len(self.log.names))]
 
 
-def _is_in_stage(row: tuple[Any, ...], floor: Floor) -> bool:
+def is_in_stage(row: tuple[Any, ...], floor: Floor) -> bool:
     lsn, command, seqval, operation = row[0], -1 if row[1] is None else row[1], row[2], row[3]
     if floor.command_id is None:
         return bool(lsn > floor.lsn)

@@ -18,14 +18,16 @@ def test_every_statement_only_reads_committed_data(statement: str) -> None:
 
 
 def test_every_read_of_changes_is_followed_by_the_watermarks() -> None:
-    page, _ = sql.page("dbo_T", ["[Id]"], Floor(b"a"), b"b", (1, 2, 3, 4), 10)
-    for statement in (page, sql.poll(None), sql.poll(sql.CURRENT_TIME_ZONE), sql.probe(["dbo_T"] * 500)):
+    page, parameters = sql.page("dbo_T", 7, ["[Id]"], Floor(b"a"), b"b", (1, 2, 3, 4), 10)
+    assert page.endswith(sql.WATERMARKS_OF_TABLE)
+    assert parameters[-1] == 7
+    for statement in (sql.poll(None), sql.poll(sql.CURRENT_TIME_ZONE), sql.probe(["dbo_T"] * 500)):
         assert statement.endswith(sql.WATERMARKS)
 
 
 def test_a_page_binds_one_value_per_placeholder() -> None:
     for floor in (Floor(b"a"), Floor(b"a", 1), Floor(b"a", 1, b"s", 2), Floor(b"a", -1), Floor(b"a", -1, b"s", 2)):
-        statement, parameters = sql.page("dbo_T", [], floor, b"b", (1, 2), 10)
+        statement, parameters = sql.page("dbo_T", 7, [], floor, b"b", (1, 2), 10)
         assert statement.count("?") == len(parameters)
 
 

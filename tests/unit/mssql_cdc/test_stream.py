@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
 import pytest
+from dstream_mssql_cdc.events import EventBuilder
 from dstream_mssql_cdc.instances import observe
-from dstream_mssql_cdc.position import ZERO_LSN, Position, increment_lsn
+from dstream_mssql_cdc.position import ZERO_LSN, Floor, Position, increment_lsn
+from dstream_mssql_cdc.source import Page, Poll
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
-from dstream_mssql_cdc.stream import ChangeStream, PollPace
+from dstream_mssql_cdc.stream import ChangeStream, Observer, PollPace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dstream.sdk import Checkpoint, Lines, Stop
 from dstream.sdk.errors import RefusedError
-from tests.unit.mssql_cdc.change_log import GUID, ChangeLog, LoggedSource, Row, Transaction, builder_for
+from tests.unit.mssql_cdc.change_log import GUID, ChangeLog, LoggedSource, Row, Transaction, builder_for, is_in_stage
 
 NO_WAIT = PollPace(poll_s=0.0, max_poll_s=0.0)
 
@@ -242,3 +245,62 @@ def test_a_stop_ends_with_a_checkpoint_of_the_yielded_lines() -> None:
     loaded = load_state(items[-1].state)
     assert loaded is not None
     assert loaded.position.lsn == lsn_of(1)
+
+
+class CountingSource(LoggedSource):
+    """Counts the queries of each kind, and the rows."""
+
+    def __init__(self, log: ChangeLog) -> None:
+        super().__init__(log)
+        self.show_all()
+        self.queries: Counter[str] = Counter()
+        self.rows = 0
+
+    def poll(self, from_lsn: bytes, limit: int) -> Poll:
+        self.queries["poll"] += 1
+        return super().poll(from_lsn, limit)
+
+    def page(
+        self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
+    ) -> Page:
+        self.queries["page"] += 1
+        table = int(instance[2:])
+        rows = [row for row in self.rows_of(table) if row[0] <= upper and is_in_stage(row, floor)][:max_rows]
+        self.rows += len(rows)
+        return Page(rows, len(rows) == max_rows, [self.log.mark(table)])
+
+
+def test_rows_in_memory_are_limited_whatever_the_number_of_tables() -> None:
+    """Each of 60 tables has a few rows fewer than its share of what the tables before it left over."""
+    names = [f"dbo.T{at}" for at in range(60)]
+    rows = [
+        Row(table, 1, number.to_bytes(10), 2, b"\x02\x03", (number, "A", None))
+        for table in range(60)
+        for number in range(max(1, 600 // (60 - table) - 1))
+    ]
+    log = ChangeLog(names, [Transaction(lsn_of(1), tuple(rows))])
+    source = CountingSource(log)
+    row_bytes = builder_for(log.captured()[0], "ci0").row_bytes
+    pace = PollPace(0.0, 0.0, max_bytes=600 * row_bytes)
+    lines, before_first = 0, 0
+    for item in ChangeStream(source, fresh_state(), builder_for, pace).lines(Stop(), until=lsn_of(1)):
+        if isinstance(item, Lines):
+            before_first = before_first or source.rows
+            lines += item.size
+    assert lines == len(rows) > 2000
+    assert before_first <= 600 + len(names)
+
+
+def test_an_idle_poll_of_many_tables_is_one_query() -> None:
+    rows = [Row(table, 1, table.to_bytes(10), 2, b"\x02\x03", (table, "A", None)) for table in range(500)]
+    log = ChangeLog([f"dbo.T{at}" for at in range(500)], [Transaction(lsn_of(1), tuple(rows))])
+    state = fresh_state().moved(Position.end_of(lsn_of(1)), None)
+    source, stop = CountingSource(log), Stop()
+
+    class StopAfterTen(Observer):
+        def idle(self, poll: Poll) -> None:
+            if source.queries["poll"] == 10:
+                stop.set()
+
+    list(ChangeStream(source, state, builder_for, NO_WAIT, observer=StopAfterTen()).lines(stop))
+    assert source.queries == {"poll": 10}
