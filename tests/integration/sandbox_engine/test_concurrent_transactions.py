@@ -116,6 +116,20 @@ def test_a_shared_table_lock_waits_for_writers_and_blocks_new_ones(accounts: Cli
     late.run("UPDATE acc SET amount = 2 WHERE id = 2")
 
 
+def test_without_row_versions_a_read_waits_for_the_commit(accounts: Client, open_client: Open) -> None:
+    """Microsoft Learn, "Transaction locking and row versioning guide": READ_COMMITTED_SNAPSHOT OFF."""
+    accounts.run("ALTER DATABASE CURRENT SET READ_COMMITTED_SNAPSHOT OFF")
+    writer, reader, versions = open_client(), open_client(), open_client()
+    writer.run("BEGIN TRAN; UPDATE acc SET amount = 5 WHERE id = 1")
+    versions.run("SET TRANSACTION ISOLATION LEVEL SNAPSHOT")
+    assert versions.value("SELECT amount FROM acc WHERE id = 1") == 100
+    work = Background(lambda: reader.value("SELECT amount FROM acc WHERE id = 1"))
+    blocked(accounts, work)
+    writer.run("COMMIT")
+    assert work.finish() == 5
+    writer.run("BEGIN TRAN; UPDATE acc SET amount = 6 WHERE id = 1; COMMIT")  # the read has released its lock
+
+
 def test_a_snapshot_is_fixed_at_its_first_read(accounts: Client, open_client: Open) -> None:
     reader = open_client()
     reader.run("SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRAN")

@@ -32,7 +32,7 @@ _BATCH_ROWS = 1000
 
 
 def plan_key(session: SqlSession, node: object, kind: str = "") -> tuple[object, ...]:
-    settings = (session.locks_reads(), session.identity_insert)
+    settings = (session.read_lock(), session.identity_insert)
     return (
         node,
         kind,

@@ -42,8 +42,7 @@ def alter_database(session: SqlSession, statement: st.AlterDatabase) -> Iterator
         case "ALLOW_SNAPSHOT_ISOLATION":
             options.allow_snapshot_isolation = on
         case "READ_COMMITTED_SNAPSHOT":
-            if not on:
-                raise unsupported("READ_COMMITTED_SNAPSHOT OFF: readers never wait for writers here")
+            options.read_committed_snapshot = on
         case "NEW_BROKER":
             options.service_broker_guid = str(uuid.uuid4()).upper()
         case "READ_ONLY" | "READ_WRITE":

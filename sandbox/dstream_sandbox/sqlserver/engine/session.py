@@ -383,10 +383,12 @@ class SqlSession(SessionTransactions):
     def unmasks(self, table: Table) -> bool:
         return rights.allowed(self, "UNMASK", table)
 
-    def locks_reads(self) -> bool:
+    def read_lock(self) -> str:
         transaction = self.transaction
         level = transaction.isolation if transaction is not None else self.settings.isolation
-        return level in ("REPEATABLE READ", "SERIALIZABLE")
+        if level in ("REPEATABLE READ", "SERIALIZABLE"):
+            return "S"
+        return "s" if level == "READ COMMITTED" and not self.home.options.read_committed_snapshot else ""
 
     # Own tables
 

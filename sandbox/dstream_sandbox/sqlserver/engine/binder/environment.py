@@ -56,8 +56,9 @@ class Environment(Protocol):
     def unmasks(self, table: Table) -> bool:
         """Whether the session has UNMASK on the table."""
 
-    def locks_reads(self) -> bool:
-        """Whether reads keep their locks: REPEATABLE READ and SERIALIZABLE."""
+    def read_lock(self) -> str:
+        """The lock of a read: "S" until the transaction ends (REPEATABLE READ, SERIALIZABLE), "s" until the statement
+        ends (READ COMMITTED with READ_COMMITTED_SNAPSHOT OFF), or none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,8 +126,8 @@ class SourceBinder(FunctionBinder):
             self.gathered.locks.append((table.id, "X"))
         elif hints & _SHARED_HINTS:
             self.gathered.locks.append((table.id, "S" if hints & _KEEP_HINTS else "s"))
-        elif self.environment.locks_reads() and not hints & {"NOLOCK", "READUNCOMMITTED", "READCOMMITTED"}:
-            self.gathered.locks.append((table.id, "S"))
+        elif (mode := self.environment.read_lock()) and not hints & {"NOLOCK", "READUNCOMMITTED", "READCOMMITTED"}:
+            self.gathered.locks.append((table.id, mode))
 
     def _cte(self, source: nodes.TableSource) -> str | None:
         if len(source.name) != 1:
