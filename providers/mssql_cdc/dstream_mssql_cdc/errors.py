@@ -51,7 +51,12 @@ def translate(
 def _hint(message: str, numbers: set[int]) -> str:
     if 978 in numbers:
         return "To read from this secondary replica, set read_only_intent = true."
-    return "If this repeats, increase query_timeout." if "Query timeout expired" in message else ""
+    if "Query timeout expired" in message:
+        return (
+            "If this repeats, increase query_timeout. If another session blocks the query, let it read row versions: "
+            "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON;"
+        )
+    return ""
 
 
 def no_grant(message: str, login: str = "") -> AuthError:
@@ -195,8 +200,8 @@ def _start_capture(database: str) -> str:
     )
 
 
-_CONFLICTS = (1205, 1222, 3960, 3961)
-"""Deadlock victim, lock timeout, snapshot conflicts."""
+_CONFLICTS = (1205, 1222, 3952, 3960, 3961)
+"""Deadlock victim, lock timeout, snapshot isolation no longer allowed, snapshot conflicts."""
 _LINK_LOST = (596, 6005, 233, 64, 20, 121, 10053, 10054, 10060, 10061, 11001)
 """The session or connection ended: killed, shut down, reset by the network."""
 _NOT_NOW = (615, 921, 922, 924, 927, 952, 976, 978, 979, 982, 983, 3947, 4221, 9001, 17142, 17147, 17148, 18401)

@@ -1,6 +1,6 @@
 """Every statement sent to SQL Server. All are reads, none uses NOLOCK; values are bound, names are quoted.
 
-Rows are read in READ COMMITTED. "About change data capture", Capture process: the change rows and mapping rows of a
+Only committed rows are read. "About change data capture", Capture process: the change rows and mapping rows of a
 capture cycle are committed in one transaction, of which a dirty read could see only a part.
 
 The generated query functions (cdc.fn_cdc_get_all_changes_..) are not used: they read WITH (NOLOCK), lack
@@ -111,7 +111,14 @@ TABLE_EXISTS = "SELECT OBJECT_ID(QUOTENAME(?) + N'.' + QUOTENAME(?), N'U');"
 AGENT_STATUS = "SELECT status_desc FROM sys.dm_server_services WHERE servicename LIKE N'SQL Server Agent%';"
 
 # "SET DEADLOCK_PRIORITY": the reader is the deadlock victim, not capture, cleanup or applications, since it can retry.
-SESSION = "SET DEADLOCK_PRIORITY LOW;"
+# "Transaction locking and row versioning guide": without READ_COMMITTED_SNAPSHOT, a read would wait for the rows that
+# capture has not committed; SNAPSHOT reads the committed ones. Each statement is a transaction and sees the latest.
+# "Offload read-only workload to a secondary replica": there, every level is mapped to snapshot isolation.
+SESSION = """\
+SET DEADLOCK_PRIORITY LOW;
+IF EXISTS (SELECT 1 FROM sys.databases WHERE name = DB_NAME() AND snapshot_isolation_state = 1
+           AND is_read_committed_snapshot_on = 0)
+    SET TRANSACTION ISOLATION LEVEL SNAPSHOT;"""
 
 _PROBE_BRANCHES = 50
 READING_ORDER = ("__$start_lsn", "__$command_id", "__$seqval", "__$operation")

@@ -148,10 +148,11 @@ def read(
     stop_after: int | None = None,
     on_item: Callable[[Reading, Stop], None] = lambda reading, stop: None,
     pace: Mapping[str, Any] | None = None,
+    telemetry: list[dict[str, Any]] | None = None,
     **run: Any,
 ) -> Reading:
     """Read once, to the end, or stop after `stop_after` items, as in a crash."""
-    reading, stop = Reading(), Stop()
+    reading, stop = Reading(telemetry=[] if telemetry is None else telemetry), Stop()
     one = provider(config, lambda line: reading.telemetry.append(json.loads(line)), **{"once": True, **run})
     if pace:
         _set_pace(one, pace)
