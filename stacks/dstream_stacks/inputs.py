@@ -87,15 +87,15 @@ CORRELATION_FILTER = {
 
 
 def queue_inputs(queue: Queue) -> dict[str, Any]:
-    return _written(queue, QUEUE)
+    return {**queue.defaults, **_written(queue, QUEUE)}
 
 
 def topic_inputs(topic: Topic) -> dict[str, Any]:
-    return _written(topic, TOPIC)
+    return {**topic.defaults, **_written(topic, TOPIC)}
 
 
 def subscription_inputs(subscription: Subscription) -> dict[str, Any]:
-    return _written(subscription, SUBSCRIPTION)
+    return {**subscription.defaults, **_written(subscription, SUBSCRIPTION)}
 
 
 def namespace_inputs(namespace: Namespace) -> dict[str, Any]:

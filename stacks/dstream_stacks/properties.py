@@ -4,8 +4,11 @@ In this package: the fields of `spec.py` and the inputs of `inputs.py`, and so b
 provider: the settings that users write, their validation, the resources of mode `entities` and the table in
 docs/reference/providers/servicebus.md. To add a setting, add a row, and its value to the tests' fully set specs.
 
-Names and defaults are those of `azure-native:servicebus:*` 3.29 (API version 2026-01-01). Ranges: Microsoft, "Service
-Bus quotas", "Service Bus Premium and Standard messaging tiers", "Duplicate detection". Pure.
+Names and defaults are those of `azure-native:servicebus:*` 3.29 (API version 2026-01-01). Defaults also:
+azure-rest-api-specs, Queue.json, topics.json and subscriptions.json (durations, sizes, counts); azurerm's documentation
+of servicebus_queue, servicebus_topic and servicebus_subscription (flags, "never"); azure-service-bus, issue 306
+(Basic). Ranges: Microsoft, "Service Bus quotas", "Service Bus Premium and Standard messaging tiers", "Duplicate
+detection". Pure.
 """
 
 from __future__ import annotations
@@ -60,6 +63,8 @@ class EntityProperty:
     """One line, for the JSON schema and the documentation."""
     defaults: tuple[Any, ...]
     """Azure's default, as Azure writes it. More than one if it depends on the entity."""
+    basic_default: Any = None
+    """Azure's default in the tier Basic, if it is another one."""
     shown_default: str = ""
     """The default shown in the documentation, if it is not the first of `defaults`."""
     label: str = ""
@@ -85,6 +90,16 @@ class EntityProperty:
     def field(self) -> str:
         """The field of a spec, with its unit: `lock_duration_s`."""
         return self.name + _SUFFIXES.get(self.form, "")
+
+    def default_in(self, tier: Tier | None) -> Any:
+        """Azure's default as a value that can be sent. None for a text, which is removed by omitting it, and for a
+        default that depends on another setting or on an unknown tier.
+        """
+        if self.form == "text" or (len(self.defaults) > 1 and len(self.tiers) > 1):
+            return None
+        if self.basic_default is not None and tier in (None, "Basic"):
+            return None if tier is None else self.basic_default
+        return self.defaults[0]
 
 
 PROPERTIES = (
@@ -147,6 +162,7 @@ PROPERTIES = (
         on=_ALL,
         description="time to live of messages that do not set one",
         defaults=(FOREVER,),
+        basic_default="P14D",
         range=AcceptedRange(low=1),
     ),
     EntityProperty(

@@ -109,6 +109,8 @@ class _Entity(Kept, frozen=True, kw_only=True):
     """The common fields of queues, topics and subscriptions."""
 
     name: str
+    defaults: dict[str, Any] = {}
+    """Azure's defaults to send for settings that are no longer set, by their names in Azure."""
 
 
 if TYPE_CHECKING:

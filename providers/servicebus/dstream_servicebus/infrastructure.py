@@ -21,6 +21,7 @@ from dstream_stacks.entities_program import entities_program
 from dstream_stacks.holdings import messages_held
 from dstream_stacks.letter_case import with_recorded_case
 from dstream_stacks.properties import Tier
+from dstream_stacks.removed_settings import with_defaults_of_removed
 from dstream_stacks.resource_ids import NAMESPACE, RESOURCE_GROUP, resource_id
 from dstream_stacks.spec import Namespace, ServiceBusSpec, as_document
 from dstream_stacks.stack_config import stack_config
@@ -102,8 +103,10 @@ def _continued(
     config: Config, spec: ServiceBusSpec, recorded: Sequence[Recorded], is_destroyed: bool
 ) -> Definition | None:
     check_recorded(spec, recorded, is_destroyed)
-    spelled = with_recorded_case(spec, [each.inputs for each in recorded])
-    return None if spelled == spec else _definition(config, spelled)
+    continued = with_recorded_case(spec, [each.inputs for each in recorded])
+    if spec.mode == "arm":
+        continued = with_defaults_of_removed(continued, recorded)
+    return None if continued == spec else _definition(config, continued)
 
 
 def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from dstream_servicebus.config import Config
+from dstream_servicebus.infrastructure import definition
 from dstream_servicebus.recorded import check_recorded
 from dstream_stacks.spec import Namespace, Queue, ServiceBusSpec, Topic
 
 from dstream.infra import Recorded
+from dstream.sdk import decode_config
 from dstream.sdk.errors import ConfigError
 
 ARM = ServiceBusSpec(mode="arm", queues=(Queue(name="orders"),), topics=(Topic(name="events"),))
@@ -74,3 +77,13 @@ def test_what_an_existing_namespace_cannot_change_is_refused(
         check_recorded(spec, namespace, False)
     assert (refused.value.code, refused.value.config_path) == ("servicebus.fixed", setting)
     check_recorded(spec, namespace, True)
+
+
+def test_a_stack_continues_with_the_defaults_of_removed_settings() -> None:
+    settings = {"resource_group": "rg", "namespace": "sb-orders", "queue": "orders"}
+    made = definition(decode_config(settings, Config), import_existing=False)
+    recorded = Recorded("azure-native:servicebus:Queue", "orders", {"queueName": "orders", "lockDuration": "PT30S"})
+    continued = made.continued([recorded], False)
+    assert continued is not None
+    assert continued.spec["queues"][0]["defaults"] == {"lockDuration": "PT1M"}
+    assert made.continued([recorded._replace(inputs={"queueName": "orders"})], False) is None

@@ -26,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 names = st.text("abc-/.1", min_size=1, max_size=8)
+strings = st.dictionaries(names, names, max_size=2)
 
 
 def specs_of(kind: type[Any], **given_: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -39,6 +40,8 @@ def specs_of(kind: type[Any], **given_: st.SearchStrategy[Any]) -> st.SearchStra
 
 def _by_type(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     text = str(field.type)
+    if "dict[" in text:
+        return strings
     if field.type is str:
         return names
     if "tuple[str" in text:
@@ -57,7 +60,6 @@ def _by_type(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     return next(st.none() | strategy for key, strategy in choices.items() if key in text)
 
 
-strings = st.dictionaries(names, names, max_size=2)
 correlations = specs_of(CorrelationFilter, properties=strings)
 rules = specs_of(Rule, correlation=st.none() | correlations)
 subscriptions = specs_of(Subscription, rules=st.lists(rules, max_size=2).map(tuple))
