@@ -241,3 +241,58 @@ def test_the_rule_set_of_a_namespace_always_exists_and_shares_its_public_network
     calls.delete(kind, rule_set)
     found = calls.invoke("servicebus:getNamespaceNetworkRuleSet", **place)
     assert (found["defaultAction"], found["ipRules"], found["publicNetworkAccess"]) == ("Allow", [], "Enabled")
+
+
+_NETWORK = "/subscriptions/s/resourceGroups/sandbox/providers/Microsoft.Network"
+_SUBNET = f"{_NETWORK}/virtualNetworks/sandbox/subnets/default"
+
+
+def test_a_private_endpoint_needs_an_existing_subnet_and_a_premium_namespace(calls: Calls) -> None:
+    names = {"Standard": "sb-endpoint-one", "Premium": "sb-endpoint-two"}
+    namespaces = {
+        tier: calls.create(
+            "servicebus:Namespace",
+            {"resourceGroupName": "sandbox", "namespaceName": name, "location": "westeurope", "sku": {"name": tier}},
+        )[0]
+        for tier, name in names.items()
+    }
+    place = {"resourceGroupName": "sandbox", "privateEndpointName": "pe-refused"}
+    kind = "network:PrivateEndpoint"
+
+    def endpoint(namespace: str, subnet: str = _SUBNET, group: str = "namespace") -> dict[str, object]:
+        connection = {"name": "pe", "groupIds": [group], "privateLinkServiceId": namespace}
+        where = {"location": "westeurope", "subnet": {"id": subnet}}
+        return {**place, **where, "privateLinkServiceConnections": [connection]}
+
+    for inputs, refusal in (
+        (endpoint(namespaces["Premium"], f"{_SUBNET}s"), "InvalidResourceReference.*subnets/defaults"),
+        (endpoint(f"{namespaces['Premium']}s"), "InvalidResourceReference.*sb-endpoint-twos"),
+        (endpoint(namespaces["Premium"], group="queue"), "namespace"),
+        (endpoint(namespaces["Standard"]), "'Standard' tier"),
+    ):
+        with pytest.raises(Refused, match=refusal):
+            calls.create(kind, inputs)
+    endpoint_id, _ = calls.create(kind, endpoint(namespaces["Premium"]))
+    with pytest.raises(Refused, match="already existing"):
+        calls.create(kind, endpoint(namespaces["Premium"]))
+
+    zone = [{"name": "z", "privateDnsZoneId": f"{_NETWORK}/privateDnsZones/privatelink.servicebus.windows.de"}]
+    group = {**place, "privateDnsZoneGroupName": "default"}
+    with pytest.raises(Refused, match=r"InvalidResourceReference.*windows\.de"):
+        calls.create("network:PrivateDnsZoneGroup", {**group, "privateDnsZoneConfigs": zone})
+    calls.delete(kind, endpoint_id)
+    with pytest.raises(Refused, match="ParentResourceNotFound"):
+        calls.create("network:PrivateDnsZoneGroup", {**group, "privateDnsZoneConfigs": []})
+
+
+def test_virtual_network_rules_need_an_existing_subnet_and_premium(calls: Calls) -> None:
+    kind = "servicebus:NamespaceNetworkRuleSet"
+    for tier, name, subnet, refusal in (
+        ("Standard", "sb-rules-one", _SUBNET, "'Standard' tier"),
+        ("Premium", "sb-rules-two", f"{_SUBNET}s", "InvalidResourceReference"),
+    ):
+        place = {"resourceGroupName": "sandbox", "namespaceName": name}
+        calls.create("servicebus:Namespace", {**place, "location": "westeurope", "sku": {"name": tier}})
+        rules = {"defaultAction": "Deny", "virtualNetworkRules": [{"subnet": {"id": subnet}}]}
+        with pytest.raises(Refused, match=refusal):
+            calls.create(kind, {**place, **rules})
