@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dstream_stacks.resource_ids import NAMESPACE, NETWORK_RULE_SET
+from dstream_stacks.resource_ids import NAMESPACE, NETWORK_RULE_SET, PRIVATE_ENDPOINT
 from dstream_stacks.spec import ServiceBusSpec
 
 from dstream.infra import Step
@@ -20,7 +20,8 @@ def network_warnings(spec: ServiceBusSpec, steps: Sequence[Step]) -> Iterator[st
     namespace = spec.namespace
     if namespace is None:
         return
-    if NAMESPACE in changed and namespace.public_network_access == "Disabled" and not namespace.private_endpoints:
+    closes = NAMESPACE in changed or changed.get(PRIVATE_ENDPOINT) == "delete"
+    if closes and namespace.public_network_access == "Disabled" and not namespace.private_endpoints:
         yield (
             f"Warning: without public network access and without private_endpoints, no client can connect to "
             f"{namespace.name}, not even this task, unless it has a private endpoint of others."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dstream_servicebus.network_warnings import network_warnings
-from dstream_stacks.resource_ids import NAMESPACE, NETWORK_RULE_SET
+from dstream_stacks.resource_ids import NAMESPACE, NETWORK_RULE_SET, PRIVATE_ENDPOINT
 from dstream_stacks.spec import Namespace, PrivateEndpoint, PublicNetworkAccess, ServiceBusSpec
 
 from dstream.infra import Step
@@ -33,6 +33,12 @@ def test_closing_a_namespace_without_a_private_endpoint(
     namespace = Namespace(name="sb-retail", public_network_access=access, private_endpoints=endpoints)
     found = list(network_warnings(ServiceBusSpec(namespace=namespace), [step(NAMESPACE, op)]))
     assert ["no client can connect to sb-retail" in each for each in found] == [True] * warns
+
+
+def test_removing_the_last_private_endpoint_of_a_closed_namespace() -> None:
+    spec = ServiceBusSpec(namespace=Namespace(name="sb-retail", public_network_access="Disabled"))
+    (found,) = network_warnings(spec, [step(NAMESPACE, "same"), step(PRIVATE_ENDPOINT, "delete")])
+    assert "no client can connect to sb-retail" in found
 
 
 @pytest.mark.parametrize(("op", "warns"), [("same", True), ("update", True), ("delete", False), ("replace", False)])
