@@ -22,6 +22,8 @@ from dstream_sandbox import clients
 from dstream_sandbox.environment import environment
 from dstream_sandbox.folder import Folder, Settings
 
+from tests.warm import run_dstream
+
 BIN = Path(sys.executable).parent
 DEADLINE_S = 60.0
 
@@ -157,16 +159,7 @@ class DStream:
 
     def __call__(self, *arguments: str | Path, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run it and wait for it to exit."""
-        return subprocess.run(
-            [BIN / "dstream", *arguments],
-            cwd=self.cwd,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        return run_dstream(arguments, self.cwd, self.env, timeout_s)
 
     @contextlib.contextmanager
     def running(self, *arguments: str | Path) -> Iterator[RunningCommand]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.warm import run_dstream
+
 COMMAND = (sys.executable, "-m", "dstream")
 DEADLINE_S = 60.0
 _AT_ITS_TERMINAL = """
@@ -56,15 +58,7 @@ class Place:
         (self.folder / "test-infrastructure.json").write_text(json.dumps({**self.world, "real": real}))
 
     def dstream(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-        )
+        return run_dstream(arguments, self.folder, os.environ, DEADLINE_S)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from pathlib import Path
 
 import msgspec
 
 from dstream.state import FileStore, StoredState
+from tests.warm import run_dstream
 
 PROVIDER = """\
 import msgspec
@@ -60,8 +61,7 @@ def project(folder: Path, *, output_ends: str = "return") -> None:
 
 
 def doctor(folder: Path, *arguments: str) -> tuple[int, list[tuple[str, str, str, str]]]:
-    command = [sys.executable, "-m", "dstream", "doctor", "--json", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    done = run_dstream(["doctor", "--json", *arguments], folder, os.environ, timeout_s=120.0)
     assert "hunter2" not in done.stdout + done.stderr
     findings = json.loads(done.stdout)["findings"]
     return done.returncode, [

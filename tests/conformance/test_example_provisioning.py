@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-DSTREAM = Path(sys.executable).parent / "dstream"
+from tests.warm import run_dstream
+
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "provisioning" / "dstream.hcl"
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -39,9 +39,7 @@ task "shop" {
 
 
 def dstream(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [DSTREAM, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
-    )
+    return run_dstream(arguments, folder, ENVIRONMENT, timeout_s=60.0)
 
 
 @pytest.mark.parametrize("env", ["dev", "prod"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.running import Sandbox
+from tests.warm import WarmDStream
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 
 HERE = Path(__file__).parent
+DEADLINE_S = 120.0
 HCL = """
 task "c" {
   input { provider_path = "./light-input" }
@@ -110,35 +111,19 @@ class Ended:
     stderr: str
 
 
-class Warm:
-    """`dstream` with its imports already done (warm.py)."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, HERE / "warm.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, command: str, condition: Condition, folder: Path) -> Ended:
-        files = {1: str(folder / "stdout"), 2: str(folder / "stderr")}
-        env = {**os.environ, "DSTREAM_SANDBOX_DATA": str(folder / "sandbox"), **condition.env}
-        env.pop(condition.unset, None)
-        streams = {0: "/dev/null", **files, **condition.streams}
-        request = {"argv": shlex.split(command), "folder": str(folder), "env": env, "streams": list(streams.values())}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        shown = [Path(path).read_text(errors="replace") if Path(path).exists() else "" for path in files.values()]
-        return Ended(code, *shown)
-
-    def stop(self) -> None:
-        self._process.communicate()
+def run(warm: WarmDStream, command: str, condition: Condition, folder: Path) -> Ended:
+    files = {1: str(folder / "stdout"), 2: str(folder / "stderr")}
+    env = {**os.environ, "DSTREAM_SANDBOX_DATA": str(folder / "sandbox"), **condition.env}
+    env.pop(condition.unset, None)
+    streams = {0: "/dev/null", **files, **condition.streams}
+    code = warm.run(shlex.split(command), folder, env, list(streams.values()), DEADLINE_S)
+    shown = [Path(path).read_text(errors="replace") if Path(path).exists() else "" for path in files.values()]
+    return Ended(code, *shown)
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    warm = Warm()
+def warm() -> Iterator[WarmDStream]:
+    warm = WarmDStream()
     yield warm
     warm.stop()
 
@@ -171,8 +156,8 @@ OF_THE_SANDBOX = [
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.command)
-def test_a_command_ends_as_documented(case: Case, condition: Condition, warm: Warm, folder: Path) -> None:
-    check(case, condition, warm.run(case.command, condition, folder))
+def test_a_command_ends_as_documented(case: Case, condition: Condition, warm: WarmDStream, folder: Path) -> None:
+    check(case, condition, run(warm, case.command, condition, folder))
     if case.command == "run c":
         assert [row["value"] for row in json.loads((folder / "rows.json").read_text())] == [0, 1, 2]
 
@@ -187,10 +172,10 @@ def peeked(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda condition: condition.name)
 @pytest.mark.parametrize("case", OF_THE_SANDBOX, ids=lambda case: case.command)
 def test_a_command_of_the_sandbox_ends_as_documented(
-    case: Case, condition: Condition, warm: Warm, folder: Path, sandbox: Sandbox
+    case: Case, condition: Condition, warm: WarmDStream, folder: Path, sandbox: Sandbox
 ) -> None:
     with_sandbox = replace(condition, env={**condition.env, "DSTREAM_SANDBOX_DATA": str(sandbox.folder.path)})
-    check(case, condition, warm.run(case.command, with_sandbox, folder))
+    check(case, condition, run(warm, case.command, with_sandbox, folder))
 
 
 def check(case: Case, condition: Condition, done: Ended) -> None:
