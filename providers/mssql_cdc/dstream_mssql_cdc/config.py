@@ -45,7 +45,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     start_from: Annotated[
         str | None,
-        Meta(description="where to start without a checkpoint: earliest (default), latest, an LSN or a time"),
+        Meta(
+            description="where to start without a checkpoint: earliest (default), latest, snapshot (the tables' rows, "
+            "then changes), an LSN or a time"
+        ),
     ] = None
     poll_interval: Duration = Duration("1s")
     max_poll_interval: Annotated[
@@ -90,7 +93,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Start(msgspec.Struct, frozen=True):
     """Where a run without a checkpoint starts."""
 
-    kind: Literal["earliest", "latest", "lsn", "time", "cdc_offsets"]
+    kind: Literal["earliest", "latest", "snapshot", "lsn", "time", "cdc_offsets"]
     lsn: bytes = b""
     time: str = ""
 
@@ -117,27 +120,13 @@ def checked(config: Config) -> Config:
                 hint="Set hash_key to a random secret, e.g. the output of `openssl rand -hex 32`.",
                 config_path=f'columns["{name}"].hash',
             )
-    if config.on_gap == "resnapshot":
-        raise ConfigError(
-            "mssql.snapshot_unsupported",
-            "snapshots are not supported by this version, so on_gap cannot be resnapshot",
-            hint='Use on_gap = "fail" or "continue".',
-            config_path="on_gap",
-        )
     return config
 
 
 def parse_start(text: str, config_path: str = "start_from") -> Start:
     """Parse `start_from` (or the host's --from). Raises ConfigError."""
-    if text in ("earliest", "latest", "cdc_offsets"):
+    if text in ("earliest", "latest", "snapshot", "cdc_offsets"):
         return Start(text)  # type: ignore[arg-type]  # narrowed by the comparison
-    if text == "snapshot":
-        raise ConfigError(
-            "mssql.snapshot_unsupported",
-            "snapshots are not supported by this version",
-            hint="Start from earliest, latest, an LSN or a time.",
-            config_path=config_path,
-        )
     lsn = parse_lsn(text)
     if lsn is not None:
         return Start("lsn", lsn=lsn)
@@ -148,8 +137,8 @@ def parse_start(text: str, config_path: str = "start_from") -> Start:
     raise ConfigError(
         "mssql.start_from",
         f'invalid start position "{text}"',
-        hint="Use earliest, latest, cdc_offsets, an LSN (20 hex digits) or a time, e.g. 2024-02-29T23:59:59 (the "
-        "server's local time) or 2024-02-29T23:59:59+02:00.",
+        hint="Use earliest, latest, snapshot, cdc_offsets, an LSN (20 hex digits) or a time, e.g. 2024-02-29T23:59:59 "
+        "(the server's local time) or 2024-02-29T23:59:59+02:00.",
         config_path=config_path,
     )
 

@@ -80,13 +80,14 @@ _DENIED = re.compile(
 """The text of error 229."""
 
 
-def masked_column(table: str, column: str, login: str) -> AuthError:
+def masked_column(table: str, column: str, login: str, *, on: str = "SCHEMA::cdc") -> AuthError:
+    """`on`: what UNMASK is needed on."""
     user = f"[{login}]" if login else "[reader]"
     return AuthError(
         "mssql.masked_column",
         f"{table}.{column} has a data mask, and the login lacks UNMASK, so it would read masked values",
         hint="As db_owner:\n"
-        f"    GRANT UNMASK ON SCHEMA::cdc TO {user};  -- before SQL Server 2022: GRANT UNMASK TO {user};\n"
+        f"    GRANT UNMASK ON {on} TO {user};  -- before SQL Server 2022: GRANT UNMASK TO {user};\n"
         f"Or exclude or redact the column: {_exclusion(table, column)}",
         config_path="columns",
     )
@@ -120,6 +121,17 @@ def unknown_time_zone(name: str, message: str) -> ConfigError:
         f'SQL Server does not know the time zone "{name}": {message}',
         hint="To list its time zones (since SQL Server 2016), run: SELECT name FROM sys.time_zone_info;",
         config_path="time_zone",
+    )
+
+
+def no_select(table: str, login: str) -> AuthError:
+    """`table` is quoted."""
+    user = f"[{login}]" if login else "[reader]"
+    return AuthError(
+        "mssql.no_grant",
+        f"the login lacks SELECT on {table}, which a snapshot reads",
+        hint=f"As db_owner:\n    GRANT SELECT ON {table} TO {user};",
+        config_path="start_from",
     )
 
 

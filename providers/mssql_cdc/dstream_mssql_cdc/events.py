@@ -8,7 +8,7 @@ Works on whole columns of a page (zip, map), since most of a reader's time is sp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ Key = tuple[bytes, int, bytes, int, int]
 
 ChangeRow = Sequence[Any]
 """start_lsn, command_id, seqval, operation, update_mask, the columns, and the lengths of the large ones."""
-_CONTROL_COLUMNS = 5
+CONTROL_COLUMNS = 5
 _NARROW_BYTES = 2000
 
 
@@ -44,6 +44,7 @@ class Metadata(msgspec.Struct, gc=False):
     Unchanged: Sequence[str]
     Id: str
     Last: bool | UnsetType = UNSET
+    Overlap: bool | UnsetType = UNSET
 
 
 class ChangeEvent(msgspec.Struct, gc=False):
@@ -127,10 +128,8 @@ class EventBuilder:
         if not rows:
             return events
         lsns, commands, seqvals, operations, masks, *selected = zip(*rows, strict=True)
-        values: list[Sequence[Any]] = self._without_lobs(selected, rows) if self._lobs else list(selected)
-        for at, convert in self._converts:
-            values[at] = convert(values[at])
-        datas = map(self._data, *values)
+        values = self.converted(selected, rows)
+        datas = self.datas(values)
         lobs = [(column.name, values[at]) for at, column in self._lobs]
         table, key, prefix, object_id = self.shape.name, self.shape.key, self.shape.id_prefix, self.shape.object_id
         skip_unchanged = self.shape.skip_unchanged
@@ -181,6 +180,18 @@ class EventBuilder:
             raise _half_update(table, half)
         return events
 
+    def converted(self, selected: Sequence[Sequence[Any]], rows: Sequence[ChangeRow] = ()) -> list[Sequence[Any]]:
+        """Convert whole columns, as selected by `select_list`, to their JSON forms. `rows`: the change rows they come
+        from; empty for rows of the source table, which hold every value. Raises DataError."""
+        values = self._without_lobs(list(selected), rows) if self._lobs else list(selected)
+        for at, convert in self._converts:
+            values[at] = convert(values[at])
+        return values
+
+    def datas(self, values: Sequence[Sequence[Any]]) -> Iterable[Any]:
+        """The `data` of each row, from converted columns."""
+        return map(self._data, *values)
+
     def _mask(self, mask: bytes) -> tuple[list[str], frozenset[int]]:
         """The names and indexes of the columns whose bits are set. Cached, since most rows share a few masks."""
         known = self._masks.get(mask)
@@ -207,8 +218,9 @@ class EventBuilder:
                     continue
                 size = sizes[row_at]
                 if size is not None and size > self.shape.max_lob_bytes:
-                    raise self._too_large(column, rows[row_at], size)
-                if self._is_unknown(at, column, rows[row_at]):
+                    lsn = rows[row_at][0] if rows else b""
+                    raise self._too_large(column, self.key_text([each[row_at] for each in columns], lsn), size)
+                if rows and self._is_unknown(at, column, rows[row_at]):
                     values[row_at] = UNSET
             columns[at] = values
             convert = self._forms[at].convert
@@ -224,23 +236,19 @@ class EventBuilder:
             return column.is_old_lob or at not in self._mask(mask)[1]
         return operation == DELETE and column.is_old_lob
 
-    def key_text(self, row: ChangeRow) -> str:
-        """The row's key for a message, without hidden values; its LSN if it has no key."""
+    def key_text(self, values: Sequence[Any], lsn: bytes = b"") -> str:
+        """The key among a row's values, for a message, without hidden values; else its LSN."""
         key = ", ".join(
-            f"{known.name}={'***' if known.hiding else row[_CONTROL_COLUMNS + at]}"
+            f"{known.name}={'***' if known.hiding else values[at]}"
             for at, known in enumerate(self.shape.columns)
             if known.name in self.shape.key
         )
-        return key or f"LSN {row[0].hex()}"
+        return key or (f"LSN {lsn.hex()}" if lsn else "a row without a key")
 
-    def column_at(self, at: int) -> str:
-        """The name of the column whose value is at this index of a change row."""
-        return self.shape.columns[at - _CONTROL_COLUMNS].name
-
-    def _too_large(self, column: Column, row: ChangeRow, size: int) -> DataError:
+    def _too_large(self, column: Column, key: str, size: int) -> DataError:
         return DataError(
             "mssql.value_too_large",
-            f"{self.shape.name}.{column.name} has {size:,} bytes at {self.key_text(row)}; the limit is half "
+            f"{self.shape.name}.{column.name} has {size:,} bytes at {key}; the limit is half "
             f"of max_line, {self.shape.max_lob_bytes:,} bytes",
             hint=f"Increase max_line in the task to more than {2 * size:,} bytes, or exclude the column: "
             f'columns = {{ "{self.shape.name}" = {{ exclude = ["{column.name}"] }} }}.',

@@ -48,6 +48,8 @@ class HistoryCheck:
                     f"tables reach from {oldest.hex()} to {poll.max_lsn.hex()}"
                 )
             return False
+        if any(mark.start_lsn is not None and mark.start_lsn >= lsn for mark in poll.marks):
+            return False  # A snapshot of a table whose capture was just enabled starts above the last captured LSN.
         is_new, now = self._ahead_since is None, self._clock()
         self._ahead_since = now if self._ahead_since is None else self._ahead_since
         if poll.is_read_only:

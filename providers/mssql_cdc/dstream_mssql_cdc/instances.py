@@ -97,7 +97,7 @@ def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], posit
             instance for instance in instances if instance.to is None or instance.to > position.next_lsn.hex()
         )
         if current:
-            tables[table.name] = Table(table.object_id, current)
+            tables[table.name] = msgspec.structs.replace(before or Table(table.object_id, ()), instances=current)
     return tables
 
 
@@ -158,9 +158,9 @@ def without_gaps(tables: Mapping[str, Table], found: Sequence[Gap]) -> dict[str,
     """The same tables, to be read from where their change rows now begin (`on_gap = "continue"`)."""
     lost = {gap.instance: gap.start_lsn.hex() for gap in found}
     return {
-        name: Table(
-            table.object_id,
-            tuple(
+        name: msgspec.structs.replace(
+            table,
+            instances=tuple(
                 msgspec.structs.replace(instance, from_=lost.get(instance.name, instance.from_))
                 for instance in table.instances
             ),

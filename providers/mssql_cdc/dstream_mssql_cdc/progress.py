@@ -6,11 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 from dstream.sdk import Telemetry
 from dstream_mssql_cdc.errors import capture_silent_hint
 from dstream_mssql_cdc.events import Keyed
 from dstream_mssql_cdc.instances import Gap
+from dstream_mssql_cdc.snapshot.reader import SnapshotProgress
+from dstream_mssql_cdc.snapshot.telemetry import SnapshotTelemetry
 from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.state import Table
 from dstream_mssql_cdc.stream import Observer
@@ -24,27 +27,35 @@ class ReadProgress(Observer):
     def __init__(self, telemetry: Telemetry, database: str) -> None:
         self._telemetry = telemetry
         self._database = database
+        self._snapshots = SnapshotTelemetry(telemetry)
         self._rows: Counter[str] = Counter()
         self._sent_at = 0.0
         self._is_stale = False
         self._polled_at = 0.0
 
     def idle(self, poll: Poll) -> None:
-        self._telemetry.phase("idle", 0)
+        self._telemetry.phase("snapshot" if self._snapshots.is_reading else "idle", 0)
         self._send()
         self._watch_capture(poll)
 
     def found(self, oldest_commit: str, poll: Poll) -> None:
         """The lag is the age of the oldest change that has not been read."""
         self._polled_at = time.monotonic()
-        self._telemetry.phase("stream", _lag_ms(oldest_commit, poll.now))
+        self._telemetry.phase(self._phase, _lag_ms(oldest_commit, poll.now))
 
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None:
         self._rows.update(map(_table_name, events))
         since_poll = timedelta(seconds=time.monotonic() - self._polled_at)
-        self._telemetry.phase("stream", _lag_ms(events[-1][1].metadata.CommitTime, poll.now + since_poll))
+        self._telemetry.phase(self._phase, _lag_ms(events[-1][1].metadata.CommitTime, poll.now + since_poll))
         if time.monotonic() - self._sent_at >= 1.0:
             self._send()
+
+    @property
+    def _phase(self) -> Literal["snapshot", "stream"]:
+        return "snapshot" if self._snapshots.is_reading else "stream"
+
+    def snapshot(self, progress: SnapshotProgress) -> None:
+        self._snapshots.read(progress)
 
     def gap(self, gap: Gap) -> None:
         self._telemetry.warning(

@@ -60,6 +60,7 @@ class MssqlCdc(InputProvider["Config"]):
         for table in tables:
             for instance in table.instances:
                 self._builder(table, instance.mark.instance)
+        self._check_snapshots(self._server, tables)
         self._warn_if_agent_stopped(self._server)
         self._warn_of_slow_instances(self._server, tables)
 
@@ -78,6 +79,7 @@ class MssqlCdc(InputProvider["Config"]):
             self._builder,
             self._pace(),
             on_gap=self.config.on_gap,
+            snapshots_new_tables=self.config.start_from == "snapshot",
             observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),
         )
         yield Checkpoint(stream.state.stored())
@@ -212,6 +214,16 @@ class MssqlCdc(InputProvider["Config"]):
                     raise errors.no_grant(f"no SELECT on {change_table}", self._settings.get("UID"))
         return tables
 
+    def _check_snapshots(self, server: SqlServer, tables: Sequence[CapturedTable]) -> None:
+        """Raise AuthError if a snapshot may be needed and the login cannot read the rows of a table."""
+        from dstream_mssql_cdc.errors import no_select
+
+        if "snapshot" in (self.run.from_, self.config.start_from) or self.config.on_gap == "resnapshot":
+            unreadable = server.unreadable()
+            for table in tables:
+                if table.object_id in unreadable:
+                    raise no_select(unreadable[table.object_id], self._settings.get("UID"))
+
     def _builder(self, table: CapturedTable, name: str) -> EventBuilder:
         from dstream_mssql_cdc.catalog import check_readable, choose_columns
         from dstream_mssql_cdc.columns import Choices
@@ -264,12 +276,12 @@ class MssqlCdc(InputProvider["Config"]):
             max_line=self.run.max_line,
         )
 
-    def _warn_of_half_pairs(self, builder: EventBuilder, row: Sequence[Any], column: str) -> None:
+    def _warn_of_half_pairs(self, table: str, column: str, key: str) -> None:
         self.telemetry.warning(
             "mssql.half_pair",
-            table=builder.shape.name,
+            table=table,
             column=column,
-            key=builder.key_text(row),
+            key=key,
             note="half of a surrogate pair was replaced by U+FFFD; later rows of the same page are not listed",
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dstream.sdk.errors import SystemFault
@@ -12,11 +13,15 @@ from dstream_mssql_cdc import errors, half_pairs, sql
 from dstream_mssql_cdc.catalog import Catalog, catalog_of, select, watermark
 from dstream_mssql_cdc.columns import milliseconds
 from dstream_mssql_cdc.config import has_offset
-from dstream_mssql_cdc.events import ChangeRow, EventBuilder
+from dstream_mssql_cdc.events import CONTROL_COLUMNS, ChangeRow, EventBuilder
 from dstream_mssql_cdc.history import mapped_at
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
 from dstream_mssql_cdc.position import Floor
+from dstream_mssql_cdc.snapshot import statements
+from dstream_mssql_cdc.snapshot.keys import KeyColumn
+from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable, source_table
 from dstream_mssql_cdc.source import Page, Poll, Probe
+from dstream_mssql_cdc.state import KeyValue
 from dstream_mssql_cdc.window import Mapped
 
 if TYPE_CHECKING:
@@ -41,10 +46,10 @@ class SqlServer:
         tables: Sequence[str],
         operations: Sequence[int],
         awaiting: Callable[[], AbstractContextManager[None]] = nullcontext,
-        on_half_pairs: Callable[[EventBuilder, Sequence[Any], str], None] = lambda *_: None,
+        on_half_pairs: Callable[[str, str, str], None] = lambda *_: None,
     ) -> None:
         """`awaiting`: entered around each query, to report one that is not answered. `on_half_pairs`: called for the
-        first row of a page whose text was changed (half_pairs.py), with the column's name."""
+        first row of a page whose text was changed (half_pairs.py), with the table, the column and the row's key."""
         self._connection = connection
         self._database = database
         self._login = login
@@ -183,11 +188,18 @@ class SqlServer:
         except UnicodeDecodeError:
             with half_pairs.accepted(self._connection):
                 page = self._page(instance, builder, floor, upper, max_rows, max_bytes)
-        checked = [half_pairs.replaced(row) for row in page.rows]
-        changed = [(row, places[0]) for row, places in checked if places]
-        for row, at in changed[:1]:
-            self._on_half_pairs(builder, row, builder.column_at(at))
-        return replace(page, rows=[row for row, _ in checked])
+        return replace(page, rows=self._without_halves(page.rows, builder, CONTROL_COLUMNS))
+
+    def _without_halves(self, rows: Sequence[Any], builder: EventBuilder, first: int) -> list[Any]:
+        """Rows without half pairs; `first` is the place of the first column. Reports the first row that had one."""
+        checked = [half_pairs.replaced(row) for row in rows]
+        changed = next(((row, places[0]) for row, places in checked if places), None)
+        if changed is not None:
+            row, at = changed
+            lsn = row[0] if first == CONTROL_COLUMNS else b""
+            shape = builder.shape
+            self._on_half_pairs(shape.name, shape.columns[at - first].name, builder.key_text(row[first:], lsn))
+        return [row for row, _ in checked]
 
     def _page(
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
@@ -199,24 +211,117 @@ class SqlServer:
             if self._described.setdefault(builder, results.description) != results.description:
                 # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place, so read its new shape.
                 raise errors.ReadInterrupted("mssql.schema_changed", f"the columns of {instance} have changed")
-            rows, is_cut = results.watched_rows(builder, max_bytes) if builder.is_wide else (results.rows(), False)
+            rows, is_cut = results.limited_rows(builder, max_rows, max_bytes)
             if not is_cut:
                 return Page(rows, len(rows) >= max_rows, _marks(results.next_rows()))
         with self._results(sql.WATERMARKS_OF_TABLE, table) as results:
             return Page(rows, is_full=True, marks=_marks(results.rows()))
 
+    def describe(self, object_id: int) -> SourceTable:
+        with self._results(statements.DESCRIBE, object_id, object_id, object_id) as results:
+            tables, columns, indexes = results.rows(), results.next_named_rows(), results.next_rows()
+        if not tables:
+            raise errors.ReadInterrupted("mssql.schema_changed", f"the table with object id {object_id} is gone")
+        schema, table, may_read, rows = tables[0]
+        name = f"{sql.quoted(schema)}.{sql.quoted(table)}"
+        if not may_read:
+            raise errors.no_select(name, self._login)
+        masked: set[str] = set()
+        if any(column.get("is_masked") for column in columns):
+            with self._results(statements.MASKED, object_id, name) as results:
+                masked = {row[0] for row in results.rows()}
+        return source_table(name, rows, columns, indexes, masked)
+
+    def unreadable(self) -> dict[int, str]:
+        """The captured tables whose rows the login cannot read: quoted names by object id."""
+        with self._results(statements.UNREADABLE) as results:
+            return {row[0]: f"{sql.quoted(row[1])}.{sql.quoted(row[2])}" for row in results.rows()}
+
+    def chunk(
+        self,
+        table: SourceTable,
+        key: Sequence[KeyColumn],
+        builder: EventBuilder,
+        after: Sequence[KeyValue] | None,
+        max_rows: int,
+        max_bytes: int,
+    ) -> Chunk:
+        try:
+            return self._chunk(table, key, builder, after, max_rows, max_bytes)
+        except UnicodeDecodeError:
+            with half_pairs.accepted(self._connection):
+                chunk = self._chunk(table, key, builder, after, max_rows, max_bytes)
+        return replace(chunk, rows=self._without_halves(chunk.rows, builder, len(key)))
+
+    def _chunk(
+        self,
+        table: SourceTable,
+        key: Sequence[KeyColumn],
+        builder: EventBuilder,
+        after: Sequence[KeyValue] | None,
+        max_rows: int,
+        max_bytes: int,
+    ) -> Chunk:
+        expressions = self._expressions(table, builder)
+        rows: list[Any] = []
+        now = datetime.min
+        ranges = list(statements.ranges(key, after))
+        for place, (where, bound) in enumerate(ranges, 1):
+            statement, parameters = statements.chunk(table.name, key, expressions, where, bound, max_rows - len(rows))
+            with self._results(statement, *parameters) as results:
+                fetched, is_cut = results.limited_rows(builder, max_rows, max_bytes)
+                rows += fetched
+                if not is_cut:
+                    now = results.next_rows()[0][0]
+            if is_cut:
+                return Chunk(rows, is_last=False, now=self._now())
+            if len(rows) >= max_rows or (rows and builder.is_wide and place < len(ranges)):
+                return Chunk(rows, is_last=False, now=now)
+        return Chunk(rows, is_last=True, now=now)
+
+    def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
+        with half_pairs.accepted(self._connection), closing(self._connection.cursor()) as cursor:
+            with self._translated(), self._awaiting():
+                cursor.execute(statements.scan(table.name, self._expressions(table, builder)))
+            while True:
+                with self._translated(), self._awaiting():
+                    limit = max(1, min(max_rows, max_bytes // builder.row_bytes))
+                    rows, _ = _Results(cursor).limited_rows(builder, limit, max_bytes)
+                if not rows:
+                    break
+                yield Chunk(self._without_halves(rows, builder, 0), is_last=False, now=datetime.min)
+        yield Chunk([], is_last=True, now=self._now())
+
+    def _expressions(self, table: SourceTable, builder: EventBuilder) -> list[str]:
+        """The select list for the source table. A captured column that the table no longer has is NULL, as in its
+        change rows ("cdc.<capture_instance>_CT", Remarks). Raises AuthError for a masked column."""
+        found = {column.name: column for column in table.columns}
+        types = {column.name: column.type for column in builder.shape.columns}
+        for column in builder.shape.columns:
+            if column.hiding != "redact" and column.name in found and found[column.name].is_masked:
+                raise errors.masked_column(builder.shape.name, column.name, self._login, on=table.name)
+        return builder.select_list(lambda name: sql.quoted(name) if name in found else f"CAST(NULL AS {types[name]})")
+
+    def _now(self) -> datetime:
+        with self._results(statements.NOW) as results:
+            return results.rows()[0][0]  # type: ignore[no-any-return]  # datetime
+
     @contextmanager
     def _results(self, statement: str, *parameters: object) -> Iterator[_Results]:
+        with self._translated(), self._awaiting():
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(statement, parameters)
+                yield _Results(cursor)
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         import pyodbc
 
         try:
-            with self._awaiting():
-                cursor = self._connection.cursor()
-                try:
-                    cursor.execute(statement, parameters)
-                    yield _Results(cursor)
-                finally:
-                    cursor.close()
+            yield
         except pyodbc.Error as error:
             raise errors.translate(error, login=self._login, database=self._database, connected=True) from error
 
@@ -247,13 +352,17 @@ class _Results:
         names = [column[0] for column in self._cursor.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def watched_rows(self, builder: EventBuilder, max_bytes: int) -> tuple[list[ChangeRow], bool]:
-        """Fetch rows until their values exceed `max_bytes`, and return whether rows are left. Fetches only a few at a
-        time if they may be large."""
+    def limited_rows(self, builder: EventBuilder, max_rows: int, max_bytes: int) -> tuple[list[ChangeRow], bool]:
+        """Fetch at most `max_rows` until their values exceed `max_bytes`, and return whether they do. Fetches only a
+        few at a time if they may be large."""
+        if not builder.is_wide:
+            return list(self._cursor.fetchmany(max_rows)), False
         rows: list[ChangeRow] = []
         size, largest, ask = 0, 1, 1
         most = _LARGE_FETCH_ROWS if builder.has_lobs else _FETCH_ROWS
-        while size <= max_bytes and (fetched := self._cursor.fetchmany(ask)):
+        while size <= max_bytes and (ask := min(ask, max_rows - len(rows))):
+            if not (fetched := self._cursor.fetchmany(ask)):
+                break
             rows += fetched
             sizes = [sum(len(value) for value in row if value.__class__ in _SIZED) for row in fetched]
             size += sum(sizes)

@@ -13,6 +13,7 @@ from typing import Protocol
 from dstream_mssql_cdc.events import ChangeRow, EventBuilder
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
 from dstream_mssql_cdc.position import Floor
+from dstream_mssql_cdc.snapshot.source import SnapshotSource
 from dstream_mssql_cdc.window import Mapped
 
 
@@ -46,7 +47,7 @@ class Page:
     marks: Sequence[Watermark]
 
 
-class CdcSource(Protocol):
+class CdcSource(SnapshotSource, Protocol):
     """Raises the errors of errors.py; ReadInterrupted if reconnecting may help."""
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:

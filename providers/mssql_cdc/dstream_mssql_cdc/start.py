@@ -11,6 +11,7 @@ from dstream.sdk.errors import ConfigError, RefusedError
 from dstream_mssql_cdc.config import Start
 from dstream_mssql_cdc.instances import CapturedTable, Watermark, observe
 from dstream_mssql_cdc.position import ZERO_LSN, Position, increment_lsn
+from dstream_mssql_cdc.snapshot.plan import NewId, known_lsn, random_id, with_snapshots
 from dstream_mssql_cdc.state import Database, ReaderState, Table, stored_position
 
 
@@ -23,12 +24,17 @@ class Clock(Protocol):
     def cdc_offsets(self) -> Sequence[tuple[str, bytes | None]] | None: ...
 
 
-def first_state(start: Start, guid: str, captured: Sequence[CapturedTable], clock: Clock) -> ReaderState:
+def first_state(
+    start: Start, guid: str, captured: Sequence[CapturedTable], clock: Clock, new_id: NewId = random_id
+) -> ReaderState:
     """The initial state without a checkpoint. Raises ConfigError, RefusedError."""
     if start.kind == "cdc_offsets":
         return _after_the_original(guid, captured, clock)
     position = _first_position(start, captured, clock)
-    return ReaderState(Database(guid), stored_position(position), None, observe({}, captured, position))
+    tables = observe({}, captured, position)
+    if start.kind == "snapshot":
+        tables = with_snapshots(tables, tables.keys(), position.lsn, new_id)
+    return ReaderState(Database(guid), stored_position(position), None, tables)
 
 
 def checked_state(
@@ -83,6 +89,9 @@ def _first_position(start: Start, captured: Sequence[CapturedTable], clock: Cloc
     earliest = min(starts, default=ZERO_LSN)
     if start.kind == "earliest":
         return min(Position.before(earliest), Position.end_of(max_lsn))
+    if start.kind == "snapshot":
+        marks = [instance.mark for table in captured for instance in table.instances]
+        return Position.end_of(known_lsn(max_lsn, marks))
     if start.kind == "latest":
         return Position.end_of(max_lsn)
     if start.kind == "time":

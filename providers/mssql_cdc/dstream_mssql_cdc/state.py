@@ -11,6 +11,10 @@ from dstream.sdk.errors import RefusedError
 from dstream_mssql_cdc.position import Position
 
 VERSION = 1
+SNAPSHOT_VERSION = 2
+"""While a table needs a snapshot: a provider without snapshots refuses the checkpoint instead of skipping rows."""
+
+KeyValue = str | int | float | None
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -42,11 +46,29 @@ class Instance(msgspec.Struct, frozen=True):
     to: str | None = None
 
 
-class Table(msgspec.Struct, frozen=True):
+class TableSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A snapshot that is not complete. snapshot/keys.py explains the form of a key."""
+
+    id: str
+    lsn: str
+    """The stream's LSN when the snapshot began, as hex."""
+    after: tuple[KeyValue, ...] | None = None
+    """The key of the last row read; None before the first row, and for tables that are read in one pass."""
+    order: tuple[str, ...] = ()
+    """The columns of the key, as in ORDER BY."""
+    rows: int = 0
+    latest: str = ""
+    """The latest server time at which rows were read."""
+
+
+class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     """A source table, with its instances in reading order."""
 
     object_id: int
     instances: tuple[Instance, ...]
+    snapshot: TableSnapshot | None = None
+    overlap: str | None = None
+    """After a snapshot: it may contain changes committed up to this server time."""
 
     def instance_at(self, lsn: str) -> Instance:
         """The instance to read at an LSN; the first one for LSNs before it begins."""
@@ -73,7 +95,9 @@ class ReaderState(msgspec.Struct, frozen=True):
 
     def stored(self) -> dict[str, Any]:
         """The state as plain JSON values."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]  # a struct becomes a dict
+        has_snapshot = any(table.snapshot for table in self.tables.values())
+        stored: dict[str, Any] = msgspec.to_builtins(self)
+        return {**stored, "v": SNAPSHOT_VERSION if has_snapshot else VERSION}
 
 
 def stored_position(position: Position) -> tuple[str, int, str, int, int]:
@@ -94,10 +118,10 @@ def load_state(stored: Mapping[str, Any]) -> ReaderState | None:
             f"cannot read the checkpoint: {error}",
             hint="It may come from another provider or a newer version. Start over with `--reset --from POSITION`.",
         ) from error
-    if state.v != VERSION:
+    if state.v not in (VERSION, SNAPSHOT_VERSION):
         raise RefusedError(
             "mssql.state_version",
-            f"the checkpoint has version {state.v}; this provider reads version {VERSION}",
+            f"the checkpoint has version {state.v}; this provider reads versions {VERSION} and {SNAPSHOT_VERSION}",
             hint="Use the version of the provider that wrote it.",
         )
-    return state
+    return msgspec.structs.replace(state, v=VERSION)

@@ -1,4 +1,4 @@
-"""Reads the log window by window and yields lines and checkpoints in log order.
+"""Reads the log window by window and yields lines and checkpoints in log order, and snapshots (snapshot/) in between.
 
 Pure except for its CdcSource and Stop. Resumable: after an error of the source, call `lines` again; it continues after
 the last item it yielded. Runs on the provider's single thread.
@@ -13,20 +13,19 @@ from dataclasses import dataclass
 import msgspec
 
 from dstream.sdk import Checkpoint, Lines, Stop
-from dstream.sdk.errors import DataError
 from dstream_mssql_cdc import instances as watched
 from dstream_mssql_cdc.errors import no_grant
 from dstream_mssql_cdc.events import EventBuilder, Keyed
 from dstream_mssql_cdc.history import HistoryCheck, mapped_at
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
+from dstream_mssql_cdc.lines import LineEncoder
 from dstream_mssql_cdc.merge import Merger, TableFeed
 from dstream_mssql_cdc.position import Position, floor_of
+from dstream_mssql_cdc.snapshot import plan
+from dstream_mssql_cdc.snapshot.reader import SnapshotProgress, SnapshotReader
 from dstream_mssql_cdc.source import CdcSource, Poll
 from dstream_mssql_cdc.state import ReaderState, Table
 from dstream_mssql_cdc.window import Window, next_window
-
-_ENCODED_LINES = 250
-"""Rows encoded at a time: enough to be fast, few enough that large rows are not in memory twice."""
 
 BuilderOf = Callable[[CapturedTable, str], EventBuilder]
 """Creates the builder for a table's instance of that name."""
@@ -55,6 +54,7 @@ class Observer:
     def gap(self, gap: watched.Gap) -> None: ...
     def renamed(self, was: str, now: str) -> None: ...
     def behind(self, lsn: bytes, poll: Poll) -> None: ...
+    def snapshot(self, progress: SnapshotProgress) -> None: ...
     def tables_changed(self, before: dict[str, Table], after: dict[str, Table]) -> None: ...
 
 
@@ -69,9 +69,12 @@ class ChangeStream:
         pace: PollPace,
         *,
         on_gap: str = "fail",
+        snapshots_new_tables: bool = False,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
+        new_id: plan.NewId = plan.random_id,
     ) -> None:
+        """`snapshots_new_tables`: whether a table that the checkpoint does not know gets a snapshot."""
         self.source = source
         self.state = state
         self._position = state.position
@@ -83,31 +86,69 @@ class ChangeStream:
         self._captured: dict[str, CapturedTable] = {}
         self._builders: dict[str, EventBuilder] = {}
         self._signature: set[tuple[str, int, str, bool]] | None = None
-        self._encoder = msgspec.json.Encoder()
+        self._snapshots_new_tables = snapshots_new_tables
+        self._new_id = new_id
+        self._lines = LineEncoder(pace.max_line)
+        self._snapshots = SnapshotReader(
+            self._lines, pace.page_rows, pace.max_bytes, new_id=new_id, report=self._observer.snapshot
+        )
 
     def lines(self, stop: Stop, *, until: bytes | None = None) -> Iterator[Lines | Checkpoint]:
-        """Read until `stop`, or until everything up to LSN `until` is read. Ends with a checkpoint."""
+        """Read until `stop`, or until everything up to LSN `until` is read. Ends with a checkpoint.
+
+        While a table needs a snapshot, reads a chunk of its rows and a window of changes in turn; `until` then becomes
+        what is captured when the last row has been read."""
         self._signature = None
         delay = self._pace.poll_s
+        was_reading = False
         while not stop.is_set():
             window, poll = self._next_window()
+            if until is not None and was_reading:
+                until = max(until, poll.max_lsn or until)
             if window is not None:
+                yield from self._changes(window, poll, stop)
+                if stop.is_set():
+                    break
+            is_pending = plan.next_table(self.state.tables) is not None
+            was_reading = is_pending and plan.known_lsn(poll.max_lsn, poll.marks) >= self._position.lsn
+            if was_reading:
+                yield from self._chunk(stop)
+            if window is not None or was_reading:
                 delay = self._pace.poll_s
-                if window.oldest_commit is not None:
-                    self._observer.found(window.oldest_commit, poll)
-                    yield from self._window(window, poll, stop)
-                    if stop.is_set():
-                        break
-                self._move(Position.end_of(window.upper), window.tran_ids.get(window.upper))
-                yield Checkpoint(self.state.stored())
                 continue
-            if until is not None and self._position >= Position.end_of(until):
+            if until is not None and self._position >= Position.end_of(until) and not is_pending:
                 break
             self._observer.idle(poll)
             if stop.wait(delay):
                 break
             delay = min(delay * 2, self._pace.max_poll_s)
         yield Checkpoint(self.state.stored())
+
+    def _changes(self, window: Window, poll: Poll, stop: Stop) -> Iterator[Lines | Checkpoint]:
+        """Read a window; unless stopped, the position is then its end."""
+        if window.oldest_commit is not None:
+            self._observer.found(window.oldest_commit, poll)
+            yield from self._window(window, poll, stop)
+            if stop.is_set():
+                return
+        self._move(Position.end_of(window.upper), window.tran_ids.get(window.upper))
+        if window.commit_times:
+            newest = window.commit_times[max(window.commit_times)]
+            self._set_tables(plan.without_passed(self.state.tables, newest))
+        yield Checkpoint(self.state.stored())
+
+    def _chunk(self, stop: Stop) -> Iterator[Lines | Checkpoint]:
+        """Read some rows of the first table that needs a snapshot."""
+        name = plan.next_table(self.state.tables)
+        assert name is not None
+        table = self.state.tables[name]
+
+        def save(moved: Table) -> Checkpoint:
+            self._set_tables({**self.state.tables, name: moved})
+            return Checkpoint(self.state.stored())
+
+        builder = self._builder(name, table.instance_at(self._position.next_lsn.hex()).name)
+        yield from self._snapshots.step(self.source, table, builder, save, stop)
 
     def _next_window(self) -> tuple[Window | None, Poll]:
         poll = self._poll()
@@ -186,31 +227,24 @@ class ChangeStream:
 
     def _emit(self, ready: Sequence[Keyed], window: Window) -> Iterator[Lines | Checkpoint]:
         """Split into blocks that end at transaction boundaries if possible; the last block ends with the page."""
+        self._mark_overlaps(ready)
         start = 0
         for end in _cuts(ready, self._pace.checkpoint_lines):
-            for first in range(start, end, _ENCODED_LINES):
-                block = ready[first : min(first + _ENCODED_LINES, end)]
-                lines = self._encoder.encode_lines([event for _, event in block])
-                if len(lines) > self._pace.max_line:
-                    self._check_lengths(block, lines)
-                yield Lines(lines, len(block))
+            yield from self._lines.lines([event for _, event in ready[start:end]])
             key, event = ready[end - 1]
             is_last = event.metadata.Last is True
             self._move(Position.end_of(key[0]) if is_last else Position(*key), window.tran_ids.get(key[0]))
             yield Checkpoint(self.state.stored())
             start = end
 
-    def _check_lengths(self, block: Sequence[Keyed], lines: bytes) -> None:
-        for (_, event), line in zip(block, lines.split(b"\n"), strict=False):
-            if len(line) > self._pace.max_line:
-                metadata = event.metadata
-                raise DataError(
-                    "mssql.row_too_large",
-                    f"a row of {metadata.TableName} needs a line of {len(line):,} bytes, but max_line is "
-                    f"{self._pace.max_line:,} (LSN {metadata.LSN}, seqval {metadata.Seq})",
-                    hint="Increase max_line in the task, or exclude columns with `columns`.",
-                    config_path="columns",
-                )
+    def _mark_overlaps(self, ready: Sequence[Keyed]) -> None:
+        tables = {name: table for name, table in self.state.tables.items() if table.snapshot or table.overlap}
+        if not tables:
+            return
+        for _, event in ready:
+            table = tables.get(event.metadata.TableName)
+            if table is not None and plan.overlaps(table, event.metadata.CommitTime):
+                event.metadata.Overlap = True
 
     def _move(self, position: Position, tran_id: bytes | None) -> None:
         self._position = position
@@ -237,9 +271,15 @@ class ChangeStream:
             known, reported = {name: table for name, table in known.items() if name in names}, {}
         self._captured = {table.name: table for table in captured}
         self._builders = {}
+        self._snapshots.forget()
         tables = watched.observe(known, captured, self._position)
+        if self._snapshots_new_tables:
+            tables = plan.with_snapshots(tables, tables.keys() - known.keys(), self._position.lsn, self._new_id)
         if tables != reported:
             self._observer.tables_changed(reported, tables)
+        self._set_tables(tables)
+
+    def _set_tables(self, tables: dict[str, Table]) -> None:
         self.state = msgspec.structs.replace(self.state, tables=tables)
 
     def _check_gaps(self, marks: Sequence[Watermark], table: str | None = None) -> None:
@@ -252,7 +292,10 @@ class ChangeStream:
             raise watched.gap_error(found)
         for gap in found:
             self._observer.gap(gap)
-        self.state = msgspec.structs.replace(self.state, tables=watched.without_gaps(self.state.tables, found))
+        tables = watched.without_gaps(self.state.tables, found)
+        if self._on_gap == "resnapshot":
+            tables = plan.with_snapshots(tables, {gap.table for gap in found}, self._position.lsn, self._new_id)
+        self._set_tables(tables)
 
 
 def _signature(marks: Sequence[Watermark]) -> set[tuple[str, int, str, bool]]:

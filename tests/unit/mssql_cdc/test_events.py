@@ -203,5 +203,5 @@ def test_the_published_schema_lists_the_fields_of_an_event() -> None:
     fields = {field.encode_name for field in msgspec.structs.fields(Metadata)}
     metadata = schema["properties"]["metadata"]
     assert set(metadata["properties"]) == fields
-    assert set(metadata["required"]) == fields - {"Last"}
+    assert set(metadata["required"]) == fields - {"Last", "Overlap"}
     assert set(schema["properties"]) == {field.encode_name for field in msgspec.structs.fields(ChangeEvent)}

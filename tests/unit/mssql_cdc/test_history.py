@@ -46,6 +46,13 @@ def test_another_transaction_at_the_position_is_another_history() -> None:
         check(poll(110, [(100, "ff" * 10)], [10]))
 
 
+def test_a_position_at_the_start_of_an_instance_is_not_ahead() -> None:
+    """A snapshot starts there right after capture was enabled, before anything was captured."""
+    history = HistoryCheck(iter([0.0, 1000.0]).__next__, 300.0)
+    for _ in range(3):
+        assert not history.check(poll(90, [], [10, 100]), lsn(100), None)
+
+
 def test_a_missing_transaction_at_the_position_is_another_history() -> None:
     with pytest.raises(RefusedError, match="has no LSN"):
         check(poll(110, [(110, "02" * 10)], [10, 105]))

@@ -7,6 +7,8 @@ from typing import Any
 
 from dstream_mssql_cdc.events import ChangeEvent, Keyed, Metadata
 from dstream_mssql_cdc.progress import ReadProgress
+from dstream_mssql_cdc.snapshot.reader import SnapshotProgress
+from dstream_mssql_cdc.snapshot.telemetry import SnapshotTelemetry
 from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.window import Mapped
 
@@ -77,3 +79,32 @@ def test_capture_that_never_ran_is_reported() -> None:
 
 def test_active_capture_is_not_reported() -> None:
     assert logged_when_idle(poll(0), poll(5)) == []
+
+
+def test_a_snapshot_is_logged_at_its_start_its_end_and_every_10_seconds() -> None:
+    lines: list[dict[str, Any]] = []
+    seconds = iter([0.0, 5.0, 10.0, 15.0])
+    telemetry = SnapshotTelemetry(Telemetry(lambda line: lines.append(json.loads(line))), lambda: next(seconds))
+    for rows, is_done in ((100, False), (300, False), (500, False), (600, True)):
+        new_rows = 100 if rows in (100, 600) else 200
+        telemetry.read(SnapshotProgress("dbo.T", "5a", rows, new_rows, 1000, True, is_done))
+    logged = [line for line in lines if line["dstream"] == "log"]
+    assert [line["event"] for line in logged] == ["mssql.snapshot_begun", "mssql.snapshot", "mssql.snapshot_done"]
+    assert {name: logged[1][name] for name in ("rows", "percent", "rows_s", "left_s")} == {
+        "rows": 500,
+        "percent": 50,
+        "rows_s": 40,
+        "left_s": 12,
+    }
+    counted = [line["value"] for line in lines if line.get("name") == "rows_read"]
+    assert sum(counted) == 600
+    assert [line["value"] for line in lines if line.get("name") == "snapshot_rows"][-1] == 600
+    assert not telemetry.is_reading
+
+
+def test_the_phase_is_snapshot_while_one_is_read() -> None:
+    def report(progress: ReadProgress) -> None:
+        progress.snapshot(SnapshotProgress("dbo.T", "5a", 1, 1, 9, True))
+        progress.found("2024-02-29T10:00:00.000", poll(1))
+
+    assert heartbeats(report)[0]["phase"] == "snapshot"

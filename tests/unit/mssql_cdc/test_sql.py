@@ -7,9 +7,10 @@ import sys
 import pytest
 from dstream_mssql_cdc import sql
 from dstream_mssql_cdc.position import Floor
+from dstream_mssql_cdc.snapshot import statements
 
 
-@pytest.mark.parametrize("statement", list(sql.statements()))
+@pytest.mark.parametrize("statement", [*sql.statements(), *statements.statements()])
 def test_every_statement_only_reads_committed_data(statement: str) -> None:
     code = re.sub(r"N?'[^']*'|\[[^\]]*\]", "", statement).upper()
     assert "NOLOCK" not in code

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 import pytest
 from dstream_mssql_cdc.config import parse_start
 from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
 from dstream_mssql_cdc.position import Position
+from dstream_mssql_cdc.snapshot.plan import completed
 from dstream_mssql_cdc.start import checked_state, first_state
-from dstream_mssql_cdc.state import ReaderState, load_state
+from dstream_mssql_cdc.state import ReaderState, TableSnapshot, load_state
 
 from dstream.sdk.errors import ConfigError, DStreamError, RefusedError
 
@@ -44,7 +46,9 @@ class Log:
 
 
 def started(text: str, log: Log, *tables: CapturedTable) -> Position:
-    return first_state(parse_start(text), "guid", tables or (captured("a", 100), captured("b", 70)), log).position
+    return first_state(
+        parse_start(text), "guid", tables or (captured("a", 100), captured("b", 70)), log, lambda: "5a"
+    ).position
 
 
 def test_earliest_is_the_lowest_start_of_any_table() -> None:
@@ -52,7 +56,7 @@ def test_earliest_is_the_lowest_start_of_any_table() -> None:
 
 
 def test_the_first_state_records_where_each_table_starts() -> None:
-    first = first_state(parse_start("earliest"), "guid", [captured("a", 100), captured("b", 70)], Log())
+    first = first_state(parse_start("earliest"), "guid", [captured("a", 100), captured("b", 70)], Log(), lambda: "5a")
     assert {name: table.instances[0].from_ for name, table in first.tables.items()} == {
         "dbo.a": lsn(100).hex(),
         "dbo.b": lsn(70).hex(),
@@ -66,6 +70,26 @@ def test_earliest_is_at_most_the_last_captured_lsn() -> None:
 
 def test_latest_is_the_last_captured_lsn() -> None:
     assert started("latest", Log()) == Position.end_of(lsn(500))
+
+
+@pytest.mark.parametrize(("end", "expected"), [(500, 500), (60, 100), (None, 100)])
+def test_a_snapshot_streams_after_every_lsn_that_the_server_knows(end: int | None, expected: int) -> None:
+    """Right after capture is enabled, the last captured LSN is below the start of the table's instance."""
+    first = first_state(
+        parse_start("snapshot"), "guid", [captured("a", 100), captured("b", 70)], Log(end), lambda: "5a"
+    )
+    assert first.position == Position.end_of(lsn(expected))
+    assert {name: table.snapshot for name, table in first.tables.items()} == dict.fromkeys(
+        ("dbo.a", "dbo.b"), TableSnapshot("5a", lsn(expected).hex())
+    )
+
+
+def test_only_a_checkpoint_with_a_snapshot_has_the_version_that_older_providers_refuse() -> None:
+    first = first_state(parse_start("snapshot"), "guid", [captured("a", 100)], Log(), lambda: "5a")
+    table = first.tables["dbo.a"]
+    done = msgspec.structs.replace(first, tables={"dbo.a": completed(table, datetime(2024, 2, 29))})
+    assert [state.stored()["v"] for state in (first, done)] == [2, 1]
+    assert [load_state(state.stored()) for state in (first, done)] == [first, done]
 
 
 def test_a_start_lsn_is_inclusive() -> None:
@@ -117,7 +141,7 @@ def test_cdc_offsets_of_another_database_are_refused(
 
 
 def state() -> ReaderState:
-    first = first_state(parse_start("latest"), "guid", [captured("a", 1)], Log())
+    first = first_state(parse_start("latest"), "guid", [captured("a", 1)], Log(), lambda: "5a")
     loaded = load_state(msgspec.json.decode(msgspec.json.encode(first.stored())))
     assert loaded == first
     return loaded
@@ -158,7 +182,7 @@ def test_a_checkpoint_of_another_database_is_refused_unless_accepted() -> None:
     "stored",
     [
         {"next": 7},
-        {**state().stored(), "v": 2},
+        {**state().stored(), "v": 3},
         {**state().stored(), "pos": ["zz", 1, "00", 2, 5]},
     ],
 )

@@ -1,0 +1,1 @@
+"""Snapshots: reading the rows that a table already has, in chunks, while its changes are streamed."""

@@ -1,0 +1,109 @@
+"""Which tables need a snapshot, and which changes a snapshot may already contain. Pure.
+
+**Nothing is missing.** A snapshot begins at an LSN: the stream emits every change after it, and everything up to it was
+committed before the first row is read. A row is emitted as soon as it is read, before the stream goes on, so it is
+never older than a change emitted before it. Changes that it contains already may follow, in order and up to the newest,
+so the last line of each key is its newest state.
+
+**A replica that lags** behind the one that the stream was reading would return rows that are older than changes already
+emitted. Therefore rows are read only on a connection whose poll has reached the stream's position.
+
+**Overlap.** A snapshot may contain a change exactly if it was committed before the table's last row was read. The LSN
+cannot tell: capture lags, so the highest LSN in cdc.lsn_time_mapping at that moment does not prove that there were no
+later commits (flink-cdc#2853). Commit times can: tran_end_time is taken at commit, from the clock that GETDATE()
+reads. Both are `datetime`, rounded to 1/300 s in the same way, but the clock may tick only every 15.6 ms, and the time
+of a readable secondary is another machine's; MARGIN covers both. The bound is the latest time seen during the snapshot,
+so that a clock that is set back, as when daylight saving time ends, does not lower it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from dstream_mssql_cdc.instances import Watermark
+from dstream_mssql_cdc.position import ZERO_LSN
+from dstream_mssql_cdc.state import KeyValue, Table, TableSnapshot
+
+MARGIN = timedelta(seconds=5)
+
+NewId = Callable[[], str]
+"""Creates the id of a snapshot: 8 hex digits that no snapshot of the table has had."""
+
+
+def random_id() -> str:
+    return secrets.token_hex(4)
+
+
+def known_lsn(max_lsn: bytes | None, marks: Sequence[Watermark]) -> bytes:
+    """The highest LSN that the source knows. Right after capture is enabled for a table, its start_lsn is above the
+    highest captured LSN (materialize#33202)."""
+    return max([max_lsn or ZERO_LSN, *(mark.start_lsn for mark in marks if mark.start_lsn is not None)])
+
+
+def with_snapshots(tables: Mapping[str, Table], names: Collection[str], lsn: bytes, new_id: NewId) -> dict[str, Table]:
+    """The same tables, of which `names` get a new snapshot, from their first row on."""
+    return {
+        name: msgspec.structs.replace(table, snapshot=TableSnapshot(new_id(), lsn.hex())) if name in names else table
+        for name, table in tables.items()
+    }
+
+
+def next_table(tables: Mapping[str, Table]) -> str | None:
+    """The table whose rows are to be read next: one after the other, in the order of the checkpoint."""
+    return next((name for name, table in tables.items() if table.snapshot is not None), None)
+
+
+def started_over(table: Table, new_id: NewId) -> Table:
+    """The table with a new snapshot id: rows that were read already come again with other ids."""
+    assert table.snapshot is not None
+    return msgspec.structs.replace(table, snapshot=TableSnapshot(new_id(), table.snapshot.lsn))
+
+
+def advanced(table: Table, rows: int, after: tuple[KeyValue, ...], order: tuple[str, ...], now: datetime) -> Table:
+    """The table after a chunk up to `after`; `rows` of the snapshot have been read. `now`: the server's time then."""
+    snapshot = table.snapshot
+    assert snapshot is not None
+    moved = msgspec.structs.replace(
+        snapshot, after=after, order=order, rows=rows, latest=max(_text(now), snapshot.latest)
+    )
+    return msgspec.structs.replace(table, snapshot=moved)
+
+
+def completed(table: Table, now: datetime) -> Table:
+    """The table after its last row. `now`: the server's time after reading it."""
+    snapshot = table.snapshot
+    assert snapshot is not None
+    latest = max(_text(now), snapshot.latest)
+    bound = _text(datetime.fromisoformat(latest) + MARGIN)
+    return msgspec.structs.replace(table, snapshot=None, overlap=max(bound, table.overlap or ""))
+
+
+def overlaps(table: Table, commit_time: str | None) -> bool:
+    """Whether a snapshot may contain a change of the table."""
+    if table.snapshot is not None:
+        return True
+    return table.overlap is not None and (commit_time is None or _local(commit_time) <= table.overlap)
+
+
+def without_passed(tables: Mapping[str, Table], commit_time: str) -> dict[str, Table]:
+    """The tables once the stream has reached a transaction with this commit time."""
+    return {
+        name: msgspec.structs.replace(table, overlap=None)
+        if table.overlap and _local(commit_time) > table.overlap
+        else table
+        for name, table in tables.items()
+    }
+
+
+def _local(commit_time: str) -> str:
+    """The server's local time in a CommitTime, without the offset."""
+    return commit_time[:23]
+
+
+def _text(time: datetime) -> str:
+    """As the local time of CommitTime is written."""
+    return time.isoformat(timespec="milliseconds")

@@ -1,0 +1,78 @@
+"""The queries that a snapshot needs: the seam between reading in chunks (reader.py) and T-SQL (statements.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from dstream_mssql_cdc.events import EventBuilder
+from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
+from dstream_mssql_cdc.state import KeyValue
+
+SourceRow = Sequence[Any]
+"""The bound of the row's key, the columns, and the lengths of the large ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A source table as it is now. `name` is quoted; `rows` is approximate."""
+
+    name: str
+    rows: int
+    columns: tuple[SourceColumn, ...]
+    unique_indexes: tuple[tuple[KeyColumn, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows in the order of the key. `now`: the server's local time after they were read."""
+
+    rows: list[SourceRow]
+    is_last: bool
+    now: datetime
+
+
+class SnapshotSource(Protocol):
+    """Raises the errors of errors.py; ReadInterrupted if reconnecting may help."""
+
+    def describe(self, object_id: int) -> SourceTable:
+        """Return a source table. Raises AuthError if the login cannot read it."""
+
+    def chunk(
+        self,
+        table: SourceTable,
+        key: Sequence[KeyColumn],
+        builder: EventBuilder,
+        after: Sequence[KeyValue] | None,
+        max_rows: int,
+        max_bytes: int,
+    ) -> Chunk:
+        """Return the rows after a bound; at least one if there is one."""
+
+    def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
+        """Return all rows, in any order, without bounds."""
+
+
+def source_table(
+    name: str, rows: int, columns: Sequence[dict[str, Any]], indexes: Sequence[Any], masked: Container[str]
+) -> SourceTable:
+    """Build the description from the results of statements.DESCRIBE and MASKED."""
+    known = {
+        column["name"]: SourceColumn(
+            column["name"],
+            column["type_name"],
+            column["max_length"],
+            column["precision"],
+            column["scale"],
+            column["collation_name"] or "",
+            bool(column["is_nullable"]),
+            column["name"] in masked,
+        )
+        for column in columns
+    }
+    by_index: dict[int, list[KeyColumn]] = {}
+    for index_id, column, is_descending in indexes:
+        by_index.setdefault(index_id, []).append(KeyColumn(known[column], bool(is_descending)))
+    return SourceTable(name, rows or 0, tuple(known.values()), tuple(tuple(index) for index in by_index.values()))

@@ -1,0 +1,128 @@
+"""The statements that read source tables. Like those of sql.py, they only read, and never WITH (NOLOCK).
+
+Rows are read in READ COMMITTED, the session's default: a row is seen as of some committed transaction. Rows of one
+chunk need not be of the same moment, since every later change is streamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dstream_mssql_cdc.snapshot import keys
+from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
+from dstream_mssql_cdc.sql import quoted
+from dstream_mssql_cdc.state import KeyValue
+
+# "sys.partitions": rows is "the approximate number of rows"; index_id 0 is a heap, 1 a clustered index. "sys.columns":
+# system_type_id 240 is all CLR types, which only user_type_id tells apart; is_masked exists since 2016 (hence c.*).
+# "sys.index_columns": key_ordinal 0 is an
+# included column. A filtered index is unique only for the rows that pass its filter.
+DESCRIBE = """\
+SELECT s.name, t.name, HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(t.name), N'OBJECT', N'SELECT'),
+       (SELECT SUM(p.rows) FROM sys.partitions AS p WHERE p.object_id = t.object_id AND p.index_id IN (0, 1))
+FROM sys.tables AS t JOIN sys.schemas AS s ON s.schema_id = t.schema_id WHERE t.object_id = ?;
+SELECT c.*, CASE WHEN c.system_type_id = 240 THEN TYPE_NAME(c.user_type_id) ELSE TYPE_NAME(c.system_type_id) END
+       AS type_name
+FROM sys.columns AS c WHERE c.object_id = ?;
+SELECT i.index_id, c.name, ic.is_descending_key
+FROM sys.indexes AS i
+JOIN sys.index_columns AS ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id
+JOIN sys.columns AS c ON c.object_id = ic.object_id AND c.column_id = ic.column_id
+WHERE i.object_id = ? AND i.is_unique = 1 AND i.is_disabled = 0 AND i.has_filter = 0 AND ic.key_ordinal > 0
+ORDER BY i.index_id, ic.key_ordinal;"""
+
+# As sql.MASKED, for the columns of a source table.
+MASKED = """\
+SELECT m.name FROM sys.masked_columns AS m WHERE m.object_id = ? AND COALESCE(
+    HAS_PERMS_BY_NAME(?, N'OBJECT', N'UNMASK', m.name, N'COLUMN'),
+    HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'UNMASK'), 0) = 0;"""
+
+# Captured tables whose rows the login cannot read.
+UNREADABLE = """\
+SELECT DISTINCT t.object_id, s.name, t.name
+FROM cdc.change_tables AS ct
+JOIN sys.tables AS t ON t.object_id = ct.source_object_id
+JOIN sys.schemas AS s ON s.schema_id = t.schema_id
+WHERE HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(t.name), N'OBJECT', N'SELECT') = 0;"""
+
+# The clock of cdc.lsn_time_mapping.tran_end_time, which is a server-local datetime.
+NOW = "SELECT GETDATE();"
+
+
+def select_list(expressions: Sequence[str], key: Sequence[KeyColumn]) -> list[str]:
+    """The columns of a bound, and then `expressions`."""
+    return [*(keys.selected(each.column, quoted(each.column.name)) for each in key), *expressions]
+
+
+def order_of(key: Sequence[KeyColumn]) -> tuple[str, ...]:
+    return tuple(quoted(each.column.name) + (" DESC" if each.is_descending else "") for each in key)
+
+
+def chunk(
+    table: str,
+    key: Sequence[KeyColumn],
+    expressions: Sequence[str],
+    where: str,
+    parameters: Sequence[object],
+    limit: int,
+) -> tuple[str, list[object]]:
+    """At most `limit` rows of a range, in the order of the key, and then the server's time; its parameters."""
+    columns = ",\n       ".join(select_list(expressions, key))
+    condition = f"\nWHERE {where}" if where else ""
+    return f"SELECT TOP (?) {columns}\nFROM {table}{condition}\nORDER BY {', '.join(order_of(key))};\n{NOW}", [
+        limit,
+        *parameters,
+    ]
+
+
+def scan(table: str, expressions: Sequence[str]) -> str:
+    """All rows, in any order."""
+    columns = ",\n       ".join(expressions)
+    return f"SELECT {columns}\nFROM {table};"
+
+
+def ranges(key: Sequence[KeyColumn], after: Sequence[KeyValue] | None) -> Iterator[tuple[str, list[object]]]:
+    """The conditions and parameters for the rows after a bound, in order, each one range of the index.
+
+    After (a, b): first k1 = a AND k2 > b, then k1 > a. One condition for both would need an OR, for which the server
+    reads all rows with k1 = a again for each chunk.
+    """
+    if after is None:
+        yield "", []
+        return
+    for last in reversed(range(len(key))):
+        beyond = _beyond(key[last], after[last])
+        if beyond is None:
+            continue
+        parts = [*(_equal(key[at].column, after[at]) for at in range(last)), beyond]
+        yield " AND ".join(text for text, _ in parts), [value for _, values in parts for value in values]
+
+
+_Condition = tuple[str, list[object]]
+
+
+def _equal(column: SourceColumn, value: KeyValue) -> _Condition:
+    name = quoted(column.name)
+    if value is None:
+        return f"{name} IS NULL", []
+    return f"{name} = {keys.bound(column)}", [keys.sent(column, value)]
+
+
+def _beyond(key: KeyColumn, value: KeyValue) -> _Condition | None:
+    """NULL is the lowest value ("ORDER BY clause"). None: nothing comes after it."""
+    column, name = key.column, quoted(key.column.name)
+    if value is None:
+        return None if key.is_descending else (f"{name} IS NOT NULL", [])
+    operator = "<" if key.is_descending else ">"
+    condition = f"{name} {operator} {keys.bound(column)}"
+    if key.is_descending and column.is_nullable:
+        condition = f"({condition} OR {name} IS NULL)"
+    return condition, [keys.sent(column, value)]
+
+
+def statements() -> Iterator[str]:
+    """One statement of each kind, for the test that checks that all are reads."""
+    key = [KeyColumn(SourceColumn("Id", "int")), KeyColumn(SourceColumn("Name", "varchar", 9, collation="C"))]
+    yield from (DESCRIBE, MASKED, UNREADABLE, NOW, scan("[dbo].[T]", ["[Id]"]))
+    for where, parameters in ranges(key, (7, "a")):
+        yield chunk("[dbo].[T]", key, ["[Id]"], where, parameters, 1)[0]

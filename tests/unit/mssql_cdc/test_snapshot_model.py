@@ -1,0 +1,117 @@
+"""Snapshots without a database: random tables, writes, chunk sizes and crashes; the consumer's copy equals the source."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+
+from dstream_mssql_cdc.config import parse_start
+from dstream_mssql_cdc.start import first_state
+from dstream_mssql_cdc.state import ReaderState, load_state
+from dstream_mssql_cdc.stream import ChangeStream, PollPace
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dstream.sdk import Checkpoint, Lines, Stop
+from tests.unit.mssql_cdc.change_log import GUID, builder_for
+from tests.unit.mssql_cdc.live_tables import Copy, Killed, LiveSource, LiveTables
+
+
+class Run:
+    """Runs of a reader over live tables, each from a checkpoint of the one before, and what a consumer got."""
+
+    def __init__(self, live: LiveTables, chance: random.Random, pace: PollPace) -> None:
+        self.live = live
+        self.copy = Copy()
+        self._chance = chance
+        self._pace = pace
+
+    def first(self) -> ReaderState:
+        source = LiveSource(self.live, self._chance, writes=2)
+        return first_state(parse_start("snapshot"), GUID, source.captured(), source, self._new_id)
+
+    def until_killed(self, state: ReaderState, steps: int) -> ReaderState:
+        """Read until killed after `steps` items. The consumer may not have got the last lines, nor the host have stored
+        the last checkpoints."""
+        lines: list[bytes] = []
+        checkpoints = [(0, state)]
+        source = LiveSource(self.live, self._chance, writes=6, answers=3 * steps)
+        with contextlib.suppress(Killed):
+            for step, item in enumerate(self._stream(source, state).lines(Stop())):
+                if isinstance(item, Lines):
+                    lines += item.data.splitlines()
+                    self._check_overlaps(item)
+                else:
+                    checkpoints.append((len(lines), _stored(item)))
+                if step >= steps:
+                    break
+        count, state = self._chance.choice(checkpoints)
+        for line in lines[: self._chance.randint(count, len(lines))]:
+            self.copy.apply(line)
+        return state
+
+    def to_the_end(self, state: ReaderState) -> ReaderState:
+        for _ in range(2):  # The second run reads what was captured after the snapshot's end.
+            source = LiveSource(self.live, self._chance, writes=0)
+            until = max((one.lsn for one in self.live.log.transactions), default=bytes(10))
+            for item in self._stream(source, state).lines(Stop(), until=until):
+                if isinstance(item, Lines):
+                    self._check_overlaps(item)
+                    for line in item.data.splitlines():
+                        self.copy.apply(line)
+                else:
+                    state = _stored(item)
+        return state
+
+    def _stream(self, source: LiveSource, state: ReaderState) -> ChangeStream:
+        return ChangeStream(source, state, builder_for, self._pace, snapshots_new_tables=True, new_id=self._new_id)
+
+    def _new_id(self) -> str:
+        return f"{self._chance.getrandbits(32):08x}"
+
+    def _check_overlaps(self, lines: Lines) -> None:
+        """A change that was committed before the rows of its table were last read must say so."""
+        for line in lines.data.splitlines():
+            metadata = json.loads(line)["metadata"]
+            if metadata["OperationType"] == "Read":
+                continue
+            lsns = [one.lsn.hex() for one in self.live.log.transactions]
+            if lsns.index(metadata["LSN"]) < self.live.last_read.get(metadata["TableName"], 0):
+                assert metadata.get("Overlap") is True
+
+
+def _stored(item: Checkpoint) -> ReaderState:
+    loaded = load_state(json.loads(json.dumps(item.state)))
+    assert loaded is not None
+    return loaded
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    tables=st.integers(1, 3),
+    without_index=st.frozensets(st.integers(0, 2)),
+    page_rows=st.integers(1, 5),
+    window=st.integers(1, 4),
+    block=st.integers(1, 4),
+    kills=st.lists(st.integers(0, 40), max_size=5),
+    seed=st.integers(0, 10**6),
+)
+def test_a_copy_kept_by_key_equals_the_source_whatever_is_written_and_killed(
+    tables: int, without_index: frozenset[int], page_rows: int, window: int, block: int, kills: list[int], seed: int
+) -> None:
+    chance = random.Random(seed)
+    live = LiveTables([f"dbo.T{at}" for at in range(tables)], without_index)
+    for _ in range(chance.randint(0, 12)):
+        live.write(chance)
+    pace = PollPace(0.0, 0.0, page_rows=page_rows, window_transactions=window, checkpoint_lines=block)
+    run = Run(live, chance, pace)
+    state = run.first()
+    for steps in kills:
+        state = run.until_killed(state, steps)
+    state = run.to_the_end(state)
+    for name, rows in zip(live.names, live.rows, strict=True):
+        expected = {key: {"Id": key, "Name": value, "Note": note} for key, (value, note) in rows.items()}
+        assert run.copy.tables.get(name, {}) == expected
+    assert all(table.snapshot is None for table in state.tables.values())
+    assert state.stored()["v"] == 1
