@@ -23,6 +23,11 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     sys.dont_write_bytecode = False
 
 
+# The Pulumi CLI is a Go program that runs for half a second: with fewer garbage collections, each start takes 0.03 CPU
+# seconds less (go.dev/doc/gc-guide).
+os.environ.setdefault("GOGC", "400")
+
+
 def _forbid_forks(event: str, _: tuple[object, ...]) -> None:
     if event in ("os.fork", "os.forkpty"):
         raise RuntimeError(
