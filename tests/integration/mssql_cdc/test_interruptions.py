@@ -11,6 +11,7 @@ from tests.integration.mssql_cdc.source_server import Reading, SourceDatabase, S
 
 
 def test_a_server_restart_neither_loses_nor_repeats_rows(own_server: SourceServer) -> None:
+    """Nor does a new service_broker_guid change the ids of the rest of a transaction."""
     database = make_database(own_server, "Source")
     database.run("CREATE TABLE dbo.Persons (Id int PRIMARY KEY)")
     database.capture("dbo.Persons")
@@ -20,6 +21,7 @@ def test_a_server_restart_neither_loses_nor_repeats_rows(own_server: SourceServe
     def restart() -> None:
         own_server.start()
         again = own_server.connect("Source")
+        again.execute("ALTER DATABASE CURRENT SET NEW_BROKER").close()
         again.execute("INSERT INTO dbo.Persons VALUES (6)").close()
         again.close()
         finished.wait()  # The server exits with the thread that started it (PR_SET_PDEATHSIG).
@@ -41,7 +43,8 @@ def test_a_server_restart_neither_loses_nor_repeats_rows(own_server: SourceServe
     assert [row["Id"] for _, row in reading.rows] == [1, 2, 3, 4, 5, 6]
     told = [line["event"] for line in reading.telemetry if line.get("dstream") == "log"]
     assert "mssql.reconnect" in told
-    assert told[-1] == "mssql.reconnected"
+    assert told[-2:] == ["mssql.broker_guid_changed", "mssql.reconnected"]
+    assert len({event["metadata"]["Id"].split("/")[0] for event in reading.events}) == 1
 
 
 def test_a_stop_while_the_server_is_down_ends_the_run(own_server: SourceServer) -> None:
