@@ -94,7 +94,7 @@ class MssqlCdc(InputProvider["Config"]):
         if until is not None:
             self.telemetry.info(
                 "mssql.once_done",
-                up_to=until.hex(),
+                up_to=stream.state.position.lsn.hex(),
                 note="did not wait for changes that had not been captured at the start",
             )
         yield Checkpoint(stream.state.stored())

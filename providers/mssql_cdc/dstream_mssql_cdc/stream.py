@@ -96,24 +96,21 @@ class ChangeStream:
     def lines(self, stop: Stop, *, until: bytes | None = None) -> Iterator[Lines | Checkpoint]:
         """Read until `stop`, or until everything up to LSN `until` is read. Ends with a checkpoint.
 
-        While a table needs a snapshot, reads a chunk of its rows and a window of changes in turn; `until` then becomes
-        what is captured when the last row has been read."""
+        While a table needs a snapshot, reads a chunk of its rows and a window of changes in turn. Ends only when a poll
+        after the last row returns no more changes."""
         self._signature = None
         delay = self._pace.poll_s
-        was_reading = False
         while not stop.is_set():
             window, poll = self._next_window()
-            if until is not None and was_reading:
-                until = max(until, poll.max_lsn or until)
             if window is not None:
                 yield from self._changes(window, poll, stop)
                 if stop.is_set():
                     break
             is_pending = plan.next_table(self.state.tables) is not None
-            was_reading = is_pending and plan.known_lsn(poll.max_lsn, poll.marks) >= self._position.lsn
-            if was_reading:
+            is_reading = is_pending and plan.known_lsn(poll.max_lsn, poll.marks) >= self._position.lsn
+            if is_reading:
                 yield from self._chunk(stop)
-            if window is not None or was_reading:
+            if window is not None or is_reading:
                 delay = self._pace.poll_s
                 continue
             if until is not None and self._position >= Position.end_of(until) and not is_pending:

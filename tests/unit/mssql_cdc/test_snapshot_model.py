@@ -87,7 +87,7 @@ def _stored(item: Checkpoint) -> ReaderState:
     return loaded
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     tables=st.integers(1, 3),
     without_index=st.frozensets(st.integers(0, 2)),

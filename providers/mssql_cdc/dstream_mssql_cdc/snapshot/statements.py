@@ -1,7 +1,7 @@
 """The statements that read source tables. Like those of sql.py, they only read, and never WITH (NOLOCK).
 
-Rows are read in READ COMMITTED, the session's default: a row is seen as of some committed transaction. Rows of one
-chunk need not be of the same moment, since every later change is streamed.
+Only committed rows are read (sql.SESSION). The rows of a chunk need not be of the same moment, since every later change
+is streamed.
 """
 
 from __future__ import annotations
