@@ -160,11 +160,10 @@ def second_instance_hint(table: str, instance: str) -> str:
     """How to replace a capture instance without losing changes. `table`: schema.table."""
     schema, name = (_literal(part) for part in table.split(".", 1))
     return (
-        "As db_owner:\n    EXEC sys.sp_cdc_enable_table "
-        f"@source_schema = N'{schema}', @source_name = N'{name}', @role_name = NULL, "
-        f"@capture_instance = N'{_literal(instance)}_2';\n"
-        "Reading switches to it. After that, drop the old one:\n    EXEC sys.sp_cdc_disable_table "
-        f"@source_schema = N'{schema}', @source_name = N'{name}', @capture_instance = N'{_literal(instance)}';"
+        f"As db_owner:\n    EXEC sys.sp_cdc_enable_table @source_schema = {schema}, @source_name = {name}, "
+        f"@role_name = NULL, @capture_instance = {_literal(f'{instance}_2')};\n"
+        f"Reading switches to it. After that, drop the old one:\n    EXEC sys.sp_cdc_disable_table "
+        f"@source_schema = {schema}, @source_name = {name}, @capture_instance = {_literal(instance)};"
     )
 
 
