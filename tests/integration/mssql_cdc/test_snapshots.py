@@ -197,6 +197,16 @@ def test_a_captured_column_that_the_table_no_longer_has_is_null(database: Source
     assert read(database.config("Persons", **SNAPSHOT)).rows[0] == ("Read", {"Id": 1, "Name": None})
 
 
+def test_a_table_that_is_renamed_meanwhile_continues_under_its_new_name(database: SourceDatabase) -> None:
+    persons(database, rows=5)
+    first = read(database.config("dbo.*", **SNAPSHOT), stop_after=3, pace={"page_rows": 2})
+    database.run("EXEC sp_rename 'dbo.Persons', 'People'")
+    second = read(database.config("dbo.*", **SNAPSHOT), first.state)
+    assert [data["Id"] for _, data in first.rows] == [1, 2]
+    assert [data["Id"] for _, data in second.rows] == [3, 4, 5]
+    assert {event["metadata"]["TableName"] for event in second.events} == {"dbo.People"}
+
+
 def test_a_table_added_later_gets_its_rows_while_others_go_on(database: SourceDatabase) -> None:
     persons(database, name="dbo.A")
     persons(database, name="dbo.B")

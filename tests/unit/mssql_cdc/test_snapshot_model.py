@@ -32,24 +32,29 @@ class Run:
         return first_state(parse_start("snapshot"), GUID, source.captured(), source, self._new_id)
 
     def until_killed(self, state: ReaderState, steps: int) -> ReaderState:
-        """Read until killed after `steps` items. The consumer may not have got the last lines, nor the host have stored
-        the last checkpoints."""
+        """Read until killed after `steps` items, and before that perhaps lose the connection. The consumer may not have
+        got the last lines, nor the host have stored the last checkpoints."""
         lines: list[bytes] = []
         checkpoints = [(0, state)]
-        source = LiveSource(self.live, self._chance, writes=6, answers=3 * steps)
-        with contextlib.suppress(Killed):
-            for step, item in enumerate(self._stream(source, state).lines(Stop())):
-                if isinstance(item, Lines):
-                    lines += item.data.splitlines()
-                    self._check_overlaps(item)
-                else:
-                    checkpoints.append((len(lines), _stored(item)))
-                if step >= steps:
-                    break
+        stream = self._stream(self._source(steps), state)
+        for _ in range(self._chance.randint(1, 2)):
+            with contextlib.suppress(Killed):
+                for step, item in enumerate(stream.lines(Stop())):
+                    if isinstance(item, Lines):
+                        lines += item.data.splitlines()
+                        self._check_overlaps(item)
+                    else:
+                        checkpoints.append((len(lines), _stored(item)))
+                    if step >= steps:
+                        break
+            stream.source = self._source(steps)
         count, state = self._chance.choice(checkpoints)
         for line in lines[: self._chance.randint(count, len(lines))]:
             self.copy.apply(line)
         return state
+
+    def _source(self, steps: int) -> LiveSource:
+        return LiveSource(self.live, self._chance, writes=6, answers=3 * steps)
 
     def to_the_end(self, state: ReaderState) -> ReaderState:
         for _ in range(2):  # The second run reads what was captured after the snapshot's end.
