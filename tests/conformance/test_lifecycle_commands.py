@@ -49,7 +49,7 @@ def test_the_example_works_from_plan_to_destroy(place: Place) -> None:
         "  + queue  returns   create\n"
         "      max delivery count   3\n"
         "\n"
-        "Plan: 2 create.\n"
+        "Plan: 2 to create.\n"
         "\n"
         "Next: dstream init test-infrastructure\n"
     )
@@ -121,7 +121,7 @@ def test_init_with_a_target_changes_only_that_resource(place: Place) -> None:
     place.queues()
     assert place.dstream("init", "t", "--yes", "--target", "returns").returncode == 0
     assert place.world["real"] == {"returns": QUEUES["returns"]}
-    assert "Plan: 1 delete." in place.dstream("plan", "t", "--destroy").stdout
+    assert "Plan: 1 to delete." in place.dstream("plan", "t", "--destroy").stdout
 
 
 @pytest.mark.parametrize("command", ["init", "destroy"])
@@ -141,7 +141,7 @@ def test_a_terminal_shows_the_plan_and_asks_for_confirmation(
     place.queues()
     returned, shown = place.at_a_terminal(answer, "init", "t")
     assert returned == code, shown
-    assert "Plan: 2 create." in shown
+    assert "Plan: 2 to create." in shown
     assert (place.world["real"] == QUEUES) == exists
 
 

@@ -256,7 +256,7 @@ def test_destroy_can_be_planned_to_a_file_and_applied(place: Place) -> None:
     place.dstream("init", "t", "--yes")
     planned = place.dstream("plan", "t", "--destroy", "--out", "plan.json", "--markdown", "plan.md")
     assert "Next: dstream destroy t --plan plan.json" in planned.stdout
-    assert "### DStream destroy plan · stack `dev` · 2 delete" in (place.folder / "plan.md").read_text()
+    assert "### DStream destroy plan · stack `dev` · 2 to delete" in (place.folder / "plan.md").read_text()
     assert place.dstream("destroy", "--plan", "plan.json", "--yes").returncode == 0
     assert place.world == {"recorded": {}, "real": {}}
 
@@ -314,7 +314,7 @@ def test_status_shows_drift_figures_and_the_stream(place: Place) -> None:
 def test_plan_shows_the_capacity_that_the_provider_reports(place: Place) -> None:
     place.queues(capacity=10)
     plan = place.dstream("plan", "t").stdout
-    assert "Plan: 2 create.\nCapacity: test-infrastructure.json allows 10; this task needs 2.\n" in plan
+    assert "Plan: 2 to create.\nCapacity: test-infrastructure.json allows 10; this task needs 2.\n" in plan
 
 
 @pytest.mark.parametrize(

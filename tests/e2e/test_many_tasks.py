@@ -141,9 +141,9 @@ def test_several_tasks_end_with_a_total_and_the_next_command_says_all(tmp_path: 
     (tmp_path / "dstream.hcl").write_text("".join(task % (number, number) for number in range(2)))
     dstream = DStream(tmp_path)
     planned = dstream("plan", "--all").stdout
-    assert planned.endswith("\nPlan for 2 tasks: 4 create.\n\nNext: dstream init --all\n")
+    assert planned.endswith("\nPlan for 2 tasks: 4 to create.\n\nNext: dstream init --all\n")
     assert "\n2 tasks: created 4 in " in dstream("init", "--all", "--yes").stdout
     assert "\nPlan for 2 tasks: no changes, 4 unchanged.\n" in dstream("plan", "--all").stdout
     saved = dstream("plan", "--all", "--destroy", "--out", "plan.json").stdout
     assert saved.endswith("\nNext: dstream destroy --plan plan.json\n")
-    assert "\nPlan for 2 tasks: 4 delete.\n" in saved
+    assert "\nPlan for 2 tasks: 4 to delete.\n" in saved

@@ -152,11 +152,12 @@ def result_line(resources: Sequence[ListedResource], elapsed_s: float) -> str:
 
 
 def counts(resources: Sequence[ListedResource]) -> str:
-    """'1 create, 2 unchanged'"""
+    """'1 to create, 2 unchanged'"""
     numbers = {op: sum(each.op == op for each in resources) for op in MARKS}
     if all(resource.op == "same" for resource in resources):
         return f"no changes, {numbers['same']:,} unchanged"
-    return ", ".join(f"{number:,} {'unchanged' if op == 'same' else op}" for op, number in numbers.items() if number)
+    words = {**{op: f"to {op}" for op in MARKS}, "same": "unchanged"}
+    return ", ".join(f"{number:,} {words[op]}" for op, number in numbers.items() if number)
 
 
 def _listing(resources: Sequence[ListedResource], paint: Paint, width: int | None) -> Iterator[str]:

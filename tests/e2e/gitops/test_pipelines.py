@@ -82,7 +82,7 @@ def test_a_pipeline_reviews_applies_and_reports(service: type[Pipeline], start: 
     first = repository.push(first, orders=project.task("orders", size=1, sessions=True))
     assert pipeline.review(first).code == 0
     (comment,) = forge.comments(first.number)
-    assert comment.startswith("<!-- dstream:plan:dev -->\n### DStream plan · stack `dev` · 1 create")
+    assert comment.startswith("<!-- dstream:plan:dev -->\n### DStream plan · stack `dev` · 1 to create")
     assert "sessions" in comment
 
     # Merging applies it.

@@ -48,7 +48,7 @@ def test_the_example_creates_fills_protects_and_deletes_its_mailbox(tmp_path: Pa
 
     code, shown = dstream("plan", "mail", "--detailed-exitcode")
     assert code == 2, shown
-    assert "1 create" in shown
+    assert "1 to create" in shown
     assert dstream("init", "mail", "--yes")[0] == 0
     assert dstream("run", "mail")[0] == 0
     assert len(list((tmp_path / "boxes" / "orders").glob("*.json"))) == 3

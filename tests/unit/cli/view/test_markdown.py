@@ -49,7 +49,7 @@ def test_a_plan_starts_with_its_marker_counts_and_warnings() -> None:
     text = markdown_of("plan", "dev", [answer(*ONE_OF_EACH, message="Capacity: Standard supports 1,000 operations/s.")])
     assert text == (
         "<!-- dstream:plan:dev -->\n"
-        "### DStream plan · stack `dev` · 1 create, 1 update, 1 replace, 1 delete, 1 import, 1 unchanged\n"
+        "### DStream plan · stack `dev` · 1 to create, 1 to update, 1 to replace, 1 to delete, 1 to import, 1 unchanged\n"
         "\n"
         "> [!WARNING]\n"
         "> **Data would be lost**: 1 resource with 1,284 messages in total. Refused without `--allow-data-loss`.\n"
@@ -61,7 +61,7 @@ def test_a_plan_starts_with_its_marker_counts_and_warnings() -> None:
         ">\n"
         "> - `gone` (orders, delete)\n"
         "\n"
-        "#### orders · servicebus · 1 create, 1 update, 1 replace, 1 delete, 1 import, 1 unchanged\n"
+        "#### orders · servicebus · 1 to create, 1 to update, 1 to replace, 1 to delete, 1 to import, 1 unchanged\n"
         "\n"
         "| | resource | kind | |\n"
         "|---|---|---|---|\n"
@@ -128,8 +128,8 @@ def test_a_failure_comes_first() -> None:
 def test_a_task_that_cannot_be_planned_does_not_hide_another() -> None:
     broken = Answer("b", "servicebus", error=SystemFault("infra.failed", "no"))
     text = markdown_of("plan", "dev", [answer(ONE_OF_EACH[0], task="a"), broken])
-    assert "### DStream plan · stack `dev` · 1 of 2 tasks failed, 1 create" in text
-    assert "#### a · servicebus · 1 create" in text
+    assert "### DStream plan · stack `dev` · 1 of 2 tasks failed, 1 to create" in text
+    assert "#### a · servicebus · 1 to create" in text
     assert "#### b · servicebus · failed" in text
 
 
@@ -148,7 +148,7 @@ def test_a_change_of_white_space_alone_is_visible() -> None:
 
 def test_a_destroy_plan_is_labeled_as_one() -> None:
     text = markdown_of("plan", "dev", [answer(resource("gone", "delete"))], destroys=True)
-    assert "### DStream destroy plan · stack `dev` · 1 delete" in text
+    assert "### DStream destroy plan · stack `dev` · 1 to delete" in text
 
 
 def test_provider_warnings_are_shown() -> None:
@@ -171,8 +171,8 @@ def test_500_queues_fit_into_a_comment_and_omissions_are_counted(name: str, op: 
     text = markdown_of("plan", "dev", answers)
     assert len(text) < 65_000
     assert len(text) < MAX_LENGTH + 1000
-    assert f"· {500 * tasks:,} {op}" in text
-    assert all(f"#### t{number} · servicebus · 500 {op}" in text for number in range(tasks))
+    assert f"· {500 * tasks:,} to {op}" in text
+    assert all(f"#### t{number} · servicebus · 500 to {op}" in text for number in range(tasks))
     assert " more" in text
     if holds:
         assert f"**Data would be lost**: {500 * tasks:,} resources with {3500 * tasks:,} in total." in text

@@ -40,7 +40,7 @@ def test_a_plan_shows_each_resource_its_changes_and_the_counts() -> None:
           -   authorization rule  reader    delete
           =   topic               events    unchanged
 
-        Plan: 1 create, 1 update, 1 replace, 1 delete, 1 unchanged.
+        Plan: 1 to create, 1 to update, 1 to replace, 1 to delete, 1 unchanged.
         """
     )
 
@@ -97,7 +97,7 @@ def test_many_unchanged_resources_are_one_line() -> None:
     lines = plan_view([RESOURCES[0], *same], PLAIN).splitlines()
     assert len(lines) == 5
     assert lines[2] == "  = 500 unchanged"
-    assert lines[-1] == "Plan: 1 create, 500 unchanged."
+    assert lines[-1] == "Plan: 1 to create, 500 unchanged."
 
 
 def test_data_loss_is_shown_with_the_flag_that_allows_it() -> None:
