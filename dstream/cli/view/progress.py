@@ -124,16 +124,18 @@ class TaskLog:
 
 
 def progress_line(figures: Sequence[Progress], rows_s: float) -> str:
-    """'streaming   336 rows/s   7,907 acknowledged   12 in flight   lag 0.4 s'
+    """'streaming   lag 0.4 s   336 rows/s   7,907 acknowledged   12 in flight'
 
-    Several tasks: '2 streaming, 1 reconnecting   ..', and the largest lag. A reason comes last, where it may be cut.
+    Several tasks: '2 streaming, 1 reconnecting   ..', and the largest lag. The line may be cut: what matters less comes
+    later, a reason last.
     """
     settled = sum(each.rows_settled for each in figures)
     in_flight = sum(each.rows_relayed for each in figures) - settled
-    parts = [_conditions(figures), f"{rows_s:,.0f} rows/s", f"{settled:,} acknowledged", f"{in_flight:,} in flight"]
+    parts = [_conditions(figures)]
     lags_ms = [each.lag_ms for each in figures if each.lag_ms is not None]
     if lags_ms:
         parts.append(f"lag {max(lags_ms) / 1000:.1f} s")
+    parts += [f"{rows_s:,.0f} rows/s", f"{settled:,} acknowledged", f"{in_flight:,} in flight"]
     if len(figures) == 1 and figures[0].condition.reason:
         parts.append(figures[0].condition.reason)
     return "   ".join(parts)

@@ -22,14 +22,14 @@ class Screen(io.StringIO):
 
 def test_one_task_shows_its_condition_and_the_reason_last() -> None:
     assert progress_line([STREAMING], 336.4) == (
-        "streaming   336 rows/s   7,907 acknowledged   12 in flight   lag 0.4 s"
+        "streaming   lag 0.4 s   336 rows/s   7,907 acknowledged   12 in flight"
     )
-    assert progress_line([LOST], 0).endswith("in flight   lag 12.3 s   input mssql_cdc: db1: refused")
+    assert progress_line([LOST], 0).endswith("in flight   input mssql_cdc: db1: refused")
 
 
 def test_several_tasks_are_counted_by_condition() -> None:
     assert progress_line([STREAMING, LOST, STREAMING], 0) == (
-        "2 streaming, 1 reconnecting   0 rows/s   15,824 acknowledged   14 in flight   lag 12.3 s"
+        "2 streaming, 1 reconnecting   lag 12.3 s   0 rows/s   15,824 acknowledged   14 in flight"
     )
 
 
