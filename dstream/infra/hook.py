@@ -6,6 +6,7 @@ It runs in the provider's process, as part of its Pulumi program, so everything 
 from __future__ import annotations
 
 import hashlib
+import sys
 import traceback
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dstream.errors import ConfigError, DStreamError
 from dstream.infra.definition import Definition, Program, Recorded
+from dstream.infra.imported_files import files_of
 
 if TYPE_CHECKING:
     import pulumi
@@ -49,7 +51,9 @@ class ProgramHook:
                 f"cannot read {path}: {error.strerror}",
                 hint="Set program in the infrastructure block to a Python file, relative to the HCL file.",
             ) from error
-        self.digest = hashlib.sha256(source).hexdigest()
+        self.digest = _digest(path)
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))
         self._globals: dict[str, Any] = {"__name__": "dstream_infrastructure", "__file__": str(path)}
         self._guarded(lambda: exec(compile(source, str(path), "exec"), self._globals))
         if not any(callable(self._globals.get(name)) for name in _FUNCTIONS):
@@ -117,3 +121,11 @@ class ProgramHook:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [each.lineno for each in frames if each.filename == str(self._path)]
         return f"{lines[-1]}: " if lines else " "
+
+
+def _digest(program: Path) -> str:
+    """A hash of the file and of the modules that it imports from its folder."""
+    found = hashlib.sha256()
+    for file in files_of(program):
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()

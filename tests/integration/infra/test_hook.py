@@ -8,6 +8,7 @@ from tests.integration.infra.driving import Stage
 
 HOOK = """\
 import pulumi
+import sizes
 
 
 def transform(resource):
@@ -18,19 +19,21 @@ def transform(resource):
 
 def resources(declared):
     q1 = next(each.resource for each in declared if each.name == "q1")
-    pulumi.CustomResource("cloud:index:Queue", "audit", {"name": "audit", "size": 3}, pulumi.ResourceOptions(depends_on=q1))
+    pulumi.CustomResource("cloud:index:Queue", "audit", {"name": "audit", "size": sizes.AUDIT}, pulumi.ResourceOptions(depends_on=q1))
 """
 
 
 def test_a_hook_changes_and_adds_resources_in_the_same_plan(stage: Stage, tmp_path: Path) -> None:
     stage.program = tmp_path / "infra.py"
     stage.program.write_text(HOOK)
+    sizes = tmp_path / "sizes.py"
+    sizes.write_text("AUDIT = 3")
     plan = stage("plan")
     assert plan.ops == {"audit": "create", "q1": "create", "q2": "create"}
     assert ("tags.team", None, "platform") in plan.diff("q1")
 
-    # A changed file makes the plan stale.
-    stage.program.write_text(HOOK.replace('"size": 3', '"size": 4'))
+    # A change makes the plan stale, also of a module that the file imports.
+    sizes.write_text("AUDIT = 4")
     stale = stage("init", expect=plan.document, exact=True).error
     assert stale["code"] == "plan.stale"
     assert "the configuration has changed" in stale["message"]
