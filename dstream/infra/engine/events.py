@@ -83,6 +83,8 @@ class EngineEvents:
         self._ignored = ignored or {}
         self.is_record_outdated = False
         """Whether the resources differ from the record, even if only in what is ignored."""
+        self.removed: dict[str, set[str]] = {}
+        """The inputs that replacements remove, by URN."""
         self._steps: dict[str, Step] = {}
         self._verdicts: dict[str, Step] = {}
         self._reading: set[str] = set()
@@ -157,6 +159,8 @@ class EngineEvents:
     def _note(self, metadata: StepEventMetadata) -> None:
         if metadata.op not in _HALVES:
             self._steps[metadata.urn] = _step(metadata, self._steps.get(metadata.urn))
+        if metadata.op == "replace" and metadata.old and metadata.new:
+            self.removed[metadata.urn] = set(metadata.old.inputs or ()) - set(metadata.new.inputs or ())
 
     def _started(self, metadata: StepEventMetadata) -> None:
         """A replacement starts with its first half, whichever that is."""
@@ -288,9 +292,16 @@ def _detailed(metadata: StepEventMetadata) -> Iterator[PropertyChange]:
                 new = at(new_outputs, path)
             yield PropertyChange(path, old, new)
         return
-    # "id" is the engine's reason for a requested replacement (pulumi, resource/deploy/step_generator.go).
-    for path in sorted({*(metadata.diffs or ()), *(metadata.keys or ())} - {"id"}):
+    named = {*(metadata.diffs or ()), *(metadata.keys or ())}
+    # A requested replacement has the reason "id", and the provider was not asked (step_generator.go, diff).
+    for path in sorted(_differing(old_inputs, new_inputs) if named == {"id"} else named - {"id"}):
         yield PropertyChange(path, at(old_inputs, path), at(new_inputs, path))
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    """The paths of the properties that differ."""
+    before, after = dict(leaves(old)), dict(leaves(new))
+    return {path for path in {*before, *after} if before.get(path) != after.get(path)}
 
 
 def _both(state: StepEventStateMetadata | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -30,6 +30,7 @@ from dstream.infra.engine.runner import Asked, Call, OnStep, StackRunner, urns_o
 from dstream.infra.engine.safekeeping import check_space, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
+from dstream.infra.engine.update_plan import allow_removals
 from dstream.sdk import Stop
 
 _NOT_EMPTY = "still has resources"
@@ -155,9 +156,12 @@ class Session:
     def preview(self, *, refresh: bool, plan_file: Path | None = None) -> EngineEvents:
         """Return what the program would change. `plan_file`: write the update plan that constrains `up`."""
         plan = str(plan_file) if plan_file else None
-        return self._work(
+        events = self._work(
             lambda stack, on_event: stack.preview(refresh=refresh, plan=plan, **self._of_program(on_event))
         )
+        if plan_file:
+            allow_removals(plan_file, events.removed)
+        return events
 
     def preview_destroy(self, *, refresh: bool) -> EngineEvents:
         return self._work(lambda stack, on_event: stack.preview_destroy(refresh=refresh, **self._common(on_event)))

@@ -168,12 +168,12 @@ def test_an_ignored_change_is_no_drift_and_survives_another_update(stage: Stage)
 def test_excluded_resources_stay_and_replaced_ones_are_made_again(stage: Stage) -> None:
     del stage.queues["q2"]["_after"]
     stage("init")
-    stage.queues = {"q1": {"size": 5, "tags": {"team": "a"}}, "q2": {"size": 6}, "q3": {"size": 7}}
+    stage.queues = {"q1": {"size": 5}, "q2": {"size": 6}, "q3": {"size": 7}}
     assert stage("plan", exclude=["q9"]).error["code"] == "infra.unknown_target"
     plan = stage("plan", exclude=["q2"], replace=["q1"])
     assert plan.ops == {"q1": "replace", "q2": "same", "q3": "create"}
     assert plan.resource("q1")["note"] == "requested with --replace"
-    assert plan.diff("q1") == []
+    assert plan.diff("q1") == [("size", 1, 5), ("tags.team", "a", None)]
     stage.set_real("q1", messages=3)
     chosen: dict[str, Any] = {"exclude": ["q2"], "replace": ["q1"], "expect": plan.document, "exact": True}
     assert stage("init", **chosen).error["code"] == "plan.data_loss"
