@@ -36,12 +36,13 @@ class TableName:
 
 def catalog_of(
     tables: Sequence[Sequence[Any]],
-    columns: Iterable[Sequence[Any]],
+    columns: Sequence[Sequence[Any]],
     details: Iterable[Mapping[str, Any]],
     keys: Iterable[Sequence[Any]],
     masked: Container[tuple[int, str]] = (),
+    ddl: Iterable[Sequence[Any]] = (),
 ) -> Catalog:
-    """Build the catalog from the results of sql.CATALOG and sql.MASKED."""
+    """Build the catalog from the results of sql.CATALOG (`ddl` is the last one) and sql.MASKED."""
     stored = {(detail["object_id"], detail["name"]): detail for detail in details}
     source_of = {object_id: source_id for _, _, source_id, _, object_id, *_ in tables}
     columns_of: dict[int, list[Column]] = {}
@@ -74,8 +75,40 @@ def catalog_of(
         instances.setdefault((f"{schema}.{table}", source_id), []).append(captured)
         if may_read == 0:
             unreadable.add(instance)
-    found = (CapturedTable(name, object_id, tuple(of)) for (name, object_id), of in instances.items())
-    return Catalog(tuple(found), frozenset(unreadable))
+    found = [CapturedTable(name, object_id, tuple(of)) for (name, object_id), of in instances.items()]
+    captured_names: dict[int, set[str]] = {}
+    for object_id, name, *_ in columns:
+        captured_names.setdefault(object_id, set()).add(name)
+    commands: dict[int, list[str]] = {}
+    for object_id, command in ddl:
+        commands.setdefault(object_id, []).append(command or "")
+    return Catalog(
+        tuple(replace(table, uncaptured=_uncaptured(table, stored, captured_names, commands)) for table in found),
+        frozenset(unreadable),
+    )
+
+
+def _uncaptured(
+    table: CapturedTable,
+    stored: Mapping[tuple[int, str], Mapping[str, Any]],
+    captured: Mapping[int, set[str]],
+    commands: Mapping[int, Sequence[str]],
+) -> tuple[str, ...]:
+    """The columns of the source table that no instance captures, although they were added after the newest one was
+    created. Columns that existed then were left out on purpose (@captured_column_list)."""
+    known = {name for instance in table.instances for name in captured.get(instance.mark.object_id, ())}
+    added = [command for command in commands.get(table.newest.mark.object_id, ()) if _ADD.search(command)]
+    return tuple(
+        name
+        for (object_id, name), detail in stored.items()
+        if object_id == table.object_id
+        and name not in known
+        and not detail.get("is_computed")
+        and any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", command, re.IGNORECASE) for command in added)
+    )
+
+
+_ADD = re.compile(r"\bADD\b", re.IGNORECASE)
 
 
 def _type_of(captured_type: str, detail: Mapping[str, Any]) -> str:

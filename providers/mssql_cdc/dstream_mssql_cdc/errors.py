@@ -11,7 +11,7 @@ import re
 
 from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault, TransientError, UnreachableError
 from dstream_mssql_cdc.connection_string import CONFIG_PATH
-from dstream_mssql_cdc.sql import quoted
+from dstream_mssql_cdc.sql import literal, quoted
 
 
 class ReadInterrupted(TransientError):
@@ -141,7 +141,7 @@ def cdc_disabled(database: str) -> ConfigError:
         f'change data capture is not enabled in database "{database}"',
         hint=f"Enable it as sysadmin, or in Azure SQL Database as db_owner, in {quoted(database)}:\n"
         "    EXEC sys.sp_cdc_enable_db;\n"
-        f"On Amazon RDS:\n    EXEC msdb.dbo.rds_cdc_enable_db {_literal(database)};",
+        f"On Amazon RDS:\n    EXEC msdb.dbo.rds_cdc_enable_db {literal(database)};",
         config_path=CONFIG_PATH,
     )
 
@@ -151,19 +151,22 @@ def table_not_captured(schema: str, table: str, config_path: str) -> ConfigError
         "mssql.table_not_captured",
         f"change data capture is not enabled for table {schema}.{table}",
         hint="Enable it as db_owner:\n    EXEC sys.sp_cdc_enable_table "
-        f"@source_schema = {_literal(schema)}, @source_name = {_literal(table)}, @role_name = NULL;",
+        f"@source_schema = {literal(schema)}, @source_name = {literal(table)}, @role_name = NULL;",
         config_path=config_path,
     )
 
 
-def second_instance_hint(table: str, instance: str) -> str:
-    """How to replace a capture instance without losing changes. `table`: schema.table."""
-    schema, name = (_literal(part) for part in table.split(".", 1))
+def second_instance_hint(table: str, instance: str, older: str | None = None) -> str:
+    """How to replace a capture instance without losing changes. `table`: schema.table. `older`: the table's other
+    instance, since a table can have two ("sys.sp_cdc_enable_table")."""
+    schema, name = table.split(".", 1)
+    source = f"@source_schema = {literal(schema)}, @source_name = {literal(name)}"
+    drop = f"    EXEC sys.sp_cdc_disable_table {source}, @capture_instance = "
+    first = f"{drop}{literal(older)};  -- when reading has switched to {instance}\n" if older else ""
     return (
-        f"As db_owner:\n    EXEC sys.sp_cdc_enable_table @source_schema = {schema}, @source_name = {name}, "
-        f"@role_name = NULL, @capture_instance = {_literal(f'{instance}_2')};\n"
-        f"Reading switches to it. After that, drop the old one:\n    EXEC sys.sp_cdc_disable_table "
-        f"@source_schema = {schema}, @source_name = {name}, @capture_instance = {_literal(instance)};"
+        f"As db_owner:\n{first}    EXEC sys.sp_cdc_enable_table {source}, @role_name = NULL, "
+        f"@capture_instance = {literal(f'{instance}_2')};\n"
+        f"Reading switches to it. After that, drop the old one:\n{drop}{literal(instance)};"
     )
 
 
@@ -203,7 +206,7 @@ def capture_silent_hint(database: str) -> str:
 
 def _start_capture(database: str) -> str:
     return (
-        f"start the capture job:\n    EXEC msdb.dbo.sp_start_job {_literal(f'cdc.{database}_capture')};\n"
+        f"start the capture job:\n    EXEC msdb.dbo.sp_start_job {literal(f'cdc.{database}_capture')};\n"
         f"If there is no such job, e.g. after a failover to another replica, create the jobs as db_owner in "
         f"{quoted(database)}:\n"
         "    EXEC sys.sp_cdc_add_job @job_type = N'capture';\n"
@@ -284,7 +287,3 @@ def _plain(text: str) -> str:
     first = re.split(r"; \[\w{5}\]", text)[0]
     first = re.sub(r"^(?:\[[^\]]*\]\s*)+", "", first)
     return re.sub(r"(\s*\((SQL\w+|0)\))+\s*$", "", first).strip()
-
-
-def _literal(name: str) -> str:
-    return "N'" + name.replace("'", "''") + "'"

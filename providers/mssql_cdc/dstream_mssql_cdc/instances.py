@@ -47,6 +47,12 @@ class CapturedTable:
     """`schema.table`"""
     object_id: int
     instances: tuple[CapturedInstance, ...]
+    uncaptured: tuple[str, ...] = ()
+    """Columns that were added to the table and that no instance captures."""
+
+    @property
+    def newest(self) -> CapturedInstance:
+        return max(self.instances, key=lambda instance: instance.mark.create_date)
 
 
 @dataclass(frozen=True, slots=True)

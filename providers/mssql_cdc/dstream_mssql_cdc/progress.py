@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from dstream.sdk import Telemetry
-from dstream_mssql_cdc.errors import capture_silent_hint
+from dstream_mssql_cdc.errors import capture_silent_hint, second_instance_hint
 from dstream_mssql_cdc.events import Keyed
-from dstream_mssql_cdc.instances import Gap
+from dstream_mssql_cdc.instances import CapturedTable, Gap
 from dstream_mssql_cdc.snapshot.reader import SnapshotProgress
 from dstream_mssql_cdc.snapshot.telemetry import SnapshotTelemetry
 from dstream_mssql_cdc.source import Poll
@@ -32,6 +32,7 @@ class ReadProgress(Observer):
         self._sent_at = 0.0
         self._is_stale = False
         self._polled_at = 0.0
+        self._uncaptured: set[tuple[int, str]] = set()
 
     def idle(self, poll: Poll) -> None:
         self._telemetry.phase("snapshot" if self._snapshots.is_reading else "idle", 0)
@@ -64,6 +65,21 @@ class ReadProgress(Observer):
 
     def renamed(self, was: str, now: str) -> None:
         self._telemetry.warning("mssql.table_renamed", was=was, now=now)
+
+    def uncaptured(self, table: CapturedTable) -> None:
+        """Warn once of each column."""
+        new = [name for name in table.uncaptured if (table.object_id, name) not in self._uncaptured]
+        if not new:
+            return
+        self._uncaptured |= {(table.object_id, name) for name in new}
+        newest = table.newest
+        older = next((one.mark.instance for one in table.instances if one is not newest), None)
+        self._telemetry.warning(
+            "mssql.column_not_captured",
+            table=table.name,
+            columns=new,
+            hint=second_instance_hint(table.name, newest.mark.instance, older),
+        )
 
     def behind(self, lsn: bytes, poll: Poll) -> None:
         self._telemetry.warning(

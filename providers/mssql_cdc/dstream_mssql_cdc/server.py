@@ -134,12 +134,12 @@ class SqlServer:
     def catalog(self) -> Catalog:
         with self._results(sql.CATALOG) as results:
             tables, columns = results.rows(), results.next_rows()
-            details, keys = results.next_named_rows(), results.next_rows()
+            details, keys, ddl = results.next_named_rows(), results.next_rows(), results.next_rows()
         masked: set[tuple[int, str]] = set()
         if any(detail.get("is_masked") for detail in details):
             with self._results(sql.MASKED) as results:
                 masked = {(object_id, name) for object_id, name in results.rows()}
-        return catalog_of(tables, columns, details, keys, masked)
+        return catalog_of(tables, columns, details, keys, masked, ddl)
 
     def unordered(self) -> set[str]:
         """The capture instances whose change table's clustered index is not in reading order, so that every page sorts.

@@ -74,6 +74,8 @@ SELECT sys.fn_cdc_map_time_to_lsn(N'smallest greater than or equal',
 # the change tables' own columns, because their lengths and scales count. Names are not compared here: the collations of
 # the database and its catalog can differ (error 468; "Contained database collations"). HAS_PERMS_BY_NAME detects a
 # missing grant before a read fails with 229. c.*: is_masked and encryption_type exist since SQL Server 2016.
+# "sys.sp_cdc_get_ddl_history", Remarks: capture enters changes of a table's columns in cdc.ddl_history when it reads
+# them in the log. The procedure needs SELECT on the source table's columns; reading the table needs SELECT on cdc.
 CATALOG = """\
 SELECT s.name, t.name, t.object_id, ct.capture_instance, ct.object_id, ct.start_lsn, ct.create_date,
        HAS_PERMS_BY_NAME(N'cdc.' + QUOTENAME(ct.capture_instance + N'_CT'), N'OBJECT', N'SELECT')
@@ -85,7 +87,8 @@ SELECT object_id, column_name, column_type, column_ordinal, is_computed FROM cdc
 ORDER BY object_id, column_ordinal;
 SELECT c.*, TYPE_NAME(c.system_type_id) AS base_type, TYPE_NAME(c.user_type_id) AS type_name FROM sys.columns AS c
 JOIN cdc.change_tables AS ct ON c.object_id IN (ct.object_id, ct.source_object_id);
-SELECT object_id, column_name FROM cdc.index_columns ORDER BY object_id, index_ordinal;"""
+SELECT object_id, column_name FROM cdc.index_columns ORDER BY object_id, index_ordinal;
+SELECT object_id, ddl_command FROM cdc.ddl_history;"""
 
 # "Dynamic data masking", "HAS_PERMS_BY_NAME": since SQL Server 2022, UNMASK can be granted down to a column. Before, it
 # can be granted on the database only, and the first call returns NULL.

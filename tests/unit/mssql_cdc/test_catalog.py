@@ -28,6 +28,7 @@ def catalog(
     captured: Sequence[Sequence[Any]] = (),
     more: Sequence[dict[str, Any]] = (),
     masked: Collection[tuple[int, str]] = (),
+    ddl: Sequence[tuple[int, str]] = (),
 ) -> Catalog:
     tables = [
         ("dbo", "Orders", 5, "dbo_Orders", 50, b"\x01" * 10, CREATED, 1),
@@ -52,7 +53,7 @@ def catalog(
         detail(50, "Place", None, -1, user_type_id=130, type_name="geography"),
         *more,
     ]
-    return catalog_of(tables, [*columns, *captured], details, [(50, "Id")], masked)
+    return catalog_of(tables, [*columns, *captured], details, [(50, "Id")], masked, ddl)
 
 
 def detail(object_id: int, name: str, base_type: str | None, length: int, **more: Any) -> dict[str, Any]:
@@ -111,6 +112,21 @@ def test_columns_are_chosen_by_name() -> None:
     for choice in (ColumnChoice(include=["Total", "Id"]), ColumnChoice(exclude=["Version", "Phone", "Place"])):
         chosen = choose_columns(orders, orders.instances[0], {"orders": choice})
         assert [column.name for column in chosen] == ["Id", "Total"]
+
+
+def test_a_column_that_was_added_after_the_newest_instance_is_uncaptured() -> None:
+    """Columns that were left out of the instance on purpose, and computed ones, are not."""
+    source = [detail(5, name, "int", 4) for name in ("Id", "Left out", "Added [1]", "More")]
+    source.append(detail(5, "Sum", "int", 4, is_computed=True))
+    ddl = [
+        (50, "alter table Orders add [Added [1]]] int, Sum AS Id + 1, Id2 int"),
+        (50, "ALTER TABLE Orders ALTER COLUMN [Left out] bigint"),
+        (60, "ALTER TABLE sales.Lines ADD [Left out] int"),
+        (50, "ALTER TABLE dbo.Orders ADD More int"),
+    ]
+    orders, lines, _ = catalog(more=source, ddl=ddl).tables
+    assert orders.uncaptured == ("Added [1]", "More")
+    assert lines.uncaptured == ()
 
 
 def test_a_column_can_be_chosen_that_only_one_of_two_instances_has() -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dstream_mssql_cdc.events import ChangeEvent, Keyed, Metadata
+from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
 from dstream_mssql_cdc.progress import ReadProgress
 from dstream_mssql_cdc.snapshot.reader import SnapshotProgress
 from dstream_mssql_cdc.snapshot.telemetry import SnapshotTelemetry
@@ -26,6 +27,25 @@ def logged_when_idle(*polls: Poll) -> list[dict[str, Any]]:
     for poll in polls:
         progress.idle(poll)
     return [line for line in lines if line["dstream"] == "log"]
+
+
+def test_each_uncaptured_column_is_reported_once() -> None:
+    lines: list[dict[str, Any]] = []
+    progress = ReadProgress(Telemetry(lambda line: lines.append(json.loads(line))), "Shop")
+    instances = tuple(
+        CapturedInstance(Watermark(name, 1, 5, b"a", created), (), ())
+        for name, created in (("o'ld", "2023-01-01"), ("new", "2024-01-01"))
+    )
+    for columns in (("A",), ("A", "B"), ("B",), ()):
+        progress.uncaptured(CapturedTable("dbo.It's", 5, instances, columns))
+    assert [(line["event"], line["columns"]) for line in lines] == [
+        ("mssql.column_not_captured", ["A"]),
+        ("mssql.column_not_captured", ["B"]),
+    ]
+    source = "@source_schema = N'dbo', @source_name = N'It''s'"
+    drop_first, create = lines[0]["hint"].splitlines()[1:3]
+    assert drop_first.strip().startswith(f"EXEC sys.sp_cdc_disable_table {source}, @capture_instance = N'o''ld';")
+    assert create.strip().endswith(f"{source}, @role_name = NULL, @capture_instance = N'new_2';")
 
 
 def poll(minute: int, max_lsn: bytes | None = b"a") -> Poll:

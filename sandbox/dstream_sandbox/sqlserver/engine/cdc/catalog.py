@@ -202,10 +202,12 @@ def _captured(database: Database, connection: sqlite3.Connection, table: Table) 
 
 
 def refilter(database: Database) -> None:
-    """Hide rows above the capture limit in change tables and in the time mapping."""
+    """Hide rows above the capture limit in change tables, in the time mapping, and in the DDL history, which capture
+    fills when it reads the log ("sys.sp_cdc_get_ddl_history", Remarks)."""
     condition = "" if database.capture_limit is None else "c1<=(SELECT capture_limit FROM main.state)"
     for instance in database.capture.instances.values():
         instance.table.filter = condition
     if database.options.cdc_enabled:
         system_table(database, "lsn_time_mapping").filter = condition
+        system_table(database, "ddl_history").filter = condition.replace("c1", "c5", 1)
     database.version += 1
