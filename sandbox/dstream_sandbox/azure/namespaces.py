@@ -88,7 +88,7 @@ class OwnNamespaces:
         server = ServiceBusServer(broker, KeyRing(keys, entity_keys(self._records, key, entity_policies(broker))))
         try:
             await server.listen(record.amqp_port)
-            routes = AdminRoutes(broker, KeyRing(keys), server.control)
+            routes = AdminRoutes(record.name, broker, KeyRing(keys), server.control)
             server.adopt(AdminListener.bind(HOST, record.admin_port, self._tls, routes.answer))
         except OSError as exc:
             await server.close()

@@ -58,7 +58,7 @@ async def _serve(options: argparse.Namespace) -> None:
         ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
         ready["amqp_port"] = await server.listen(options.amqp_port)
         ready["amqps_port"] = await server.listen(options.amqps_port, tls) if tls else None
-        routes = AdminRoutes(broker, KeyRing(policies), server.control)
+        routes = AdminRoutes(BUILT_IN, broker, KeyRing(policies), server.control)
         admin = AdminListener.bind(HOST, options.admin_port, tls, routes.answer)
         server.adopt(admin)
         ready["admin_port"] = admin.sockets[0].getsockname()[1]

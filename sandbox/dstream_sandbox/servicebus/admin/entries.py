@@ -12,15 +12,14 @@ from dstream_sandbox.servicebus.admin.rules import write_rule
 from dstream_sandbox.servicebus.broker.descriptions import RuleDescription
 from dstream_sandbox.servicebus.broker.namespace import Node, QueueNode, SubscriptionNode, TopicNode
 
-__all__ = ["NAMESPACE_NAME", "Address", "entity_entry", "namespace_entry", "rule_entry"]
-
-NAMESPACE_NAME = "sandbox"
+__all__ = ["Address", "entity_entry", "namespace_entry", "rule_entry"]
 
 
 class Address:
-    """The address to which a request was sent, for the addresses in its response."""
+    """The namespace and the address to which a request was sent, for the response."""
 
-    def __init__(self, scheme: str, host: str, api_version: str) -> None:
+    def __init__(self, namespace: str, scheme: str, host: str, api_version: str) -> None:
+        self.namespace = namespace
         self.host = host
         self._base = f"{scheme}://{host}"
         self._version = api_version
@@ -38,23 +37,25 @@ def entity_entry(node: Node, address: Address) -> Entry:
     else:
         kind, known = "SubscriptionDescription", SUBSCRIPTION
     content = write_description(known, node.description, _runtime(node), address.host)
-    return Entry(address.of(node.path), node.name, NAMESPACE_NAME, node.created_at, node.updated_at, kind, content)
+    return Entry(address.of(node.path), node.name, address.namespace, node.created_at, node.updated_at, kind, content)
 
 
 def rule_entry(node: SubscriptionNode, rule: RuleDescription, address: Address) -> Entry:
     url = address.of(f"{node.path}/Rules/{rule.name}")
-    return Entry(url, rule.name, NAMESPACE_NAME, rule.created_at, rule.created_at, "RuleDescription", write_rule(rule))
+    return Entry(
+        url, rule.name, address.namespace, rule.created_at, rule.created_at, "RuleDescription", write_rule(rule)
+    )
 
 
 def namespace_entry(address: Address, sku: str, created_at: float) -> Entry:
     units = "<MessagingUnits>1</MessagingUnits>" if sku == "Premium" else ""
     content = (
         f"<CreatedTime>{format_moment(created_at)}</CreatedTime><MessagingSKU>{sku}</MessagingSKU>{units}"
-        f"<ModifiedTime>{format_moment(created_at)}</ModifiedTime><Name>{NAMESPACE_NAME}</Name>"
+        f"<ModifiedTime>{format_moment(created_at)}</ModifiedTime><Name>{address.namespace}</Name>"
         "<NamespaceType>Messaging</NamespaceType>"
     )
     url = address.of("$namespaceinfo")
-    return Entry(url, NAMESPACE_NAME, NAMESPACE_NAME, created_at, created_at, "NamespaceInfo", content)
+    return Entry(url, address.namespace, address.namespace, created_at, created_at, "NamespaceInfo", content)
 
 
 def _runtime(node: Node) -> Mapping[str, str]:

@@ -46,7 +46,8 @@ _SUBSCRIPTION_PATH = re.compile(
 
 
 class AdminRoutes:
-    def __init__(self, broker: LocalBroker, keys: KeyRing, control: Control | None) -> None:
+    def __init__(self, namespace: str, broker: LocalBroker, keys: KeyRing, control: Control | None) -> None:
+        self._namespace = namespace
         self._broker = broker
         self._keys = keys
         self._control = control
@@ -89,7 +90,8 @@ class AdminRoutes:
             raise AccessDenied("InvalidClaims: The Manage right is required.")
 
     async def _entities(self, request: Request) -> Response:
-        address = Address(request.scheme, request.host, request.query.get("api-version", "2021-05"))
+        version = request.query.get("api-version", "2021-05")
+        address = Address(self._namespace, request.scheme, request.host, version)
         path = request.path.strip("/")
         low = path.lower()
         if low == "$namespaceinfo":
