@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Recorded(NamedTuple):
     name: str
     inputs: Mapping[str, Any]
     """Secrets are masked."""
+    outputs: Mapping[str, Any] = MappingProxyType({})
+    """As last read; secrets are masked."""
 
 
 class Content(NamedTuple):

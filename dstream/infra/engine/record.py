@@ -60,7 +60,12 @@ class StackRecord:
     def resources(self) -> list[Recorded]:
         """The same resources."""
         return [
-            Recorded(each["type"], each["urn"].rpartition("::")[2], properties(each.get("inputs")))
+            Recorded(
+                each["type"],
+                each["urn"].rpartition("::")[2],
+                properties(each.get("inputs")),
+                properties(each.get("outputs")),
+            )
             for each in self._resources
             if not _is_internal(each)
         ]

@@ -24,6 +24,7 @@ from dstream.infra.attached.types import Actual, Property, Values
 from dstream_servicebus.entities_conflicts import retry_conflicts
 from dstream_servicebus.entities_errors import already_exists, raise_resource_failed
 from dstream_servicebus.entities_ids import QUEUE_ID, SUBSCRIPTION_ID, TOPIC_ID, IdShape
+from dstream_servicebus.entities_namespace import ConnectedNamespace
 from dstream_servicebus.entities_rules import Rules
 from dstream_servicebus.entities_settings import QUEUE, SUBSCRIPTION, TOPIC
 
@@ -55,11 +56,12 @@ def entities_resources(
     their rules exist; needs a client with a FirstRuleTransport.
     """
     client = _Shared(administration)
+    namespace = ConnectedNamespace(client)
     return AttachedResources(
         {
-            f"{PACKAGE}:servicebus:Queue": _Entities(client, _QUEUES),
-            f"{PACKAGE}:servicebus:Topic": _Entities(client, _TOPICS),
-            f"{PACKAGE}:servicebus:Subscription": _Entities(client, _SUBSCRIPTIONS, filtered),
+            f"{PACKAGE}:servicebus:Queue": _Entities(client, namespace, _QUEUES),
+            f"{PACKAGE}:servicebus:Topic": _Entities(client, namespace, _TOPICS),
+            f"{PACKAGE}:servicebus:Subscription": _Entities(client, namespace, _SUBSCRIPTIONS, filtered),
             f"{PACKAGE}:servicebus:Rule": Rules(client),
         },
         VERSION,
@@ -131,10 +133,12 @@ class _Entities:
     def __init__(
         self,
         administration: Callable[[], ServiceBusAdministrationClient],
+        namespace: ConnectedNamespace,
         kind: _Kind,
         filtered: Collection[tuple[str, ...]] = (),
     ) -> None:
         self._administration = administration
+        self._namespace = namespace
         self._kind = kind
         self._filtered = filtered
         self.properties = kind.properties
@@ -152,7 +156,7 @@ class _Entities:
             except ResourceExistsError as error:
                 raise already_exists(resource_id) from error
         # The next read adds the figures. Reading them now could fail and leave the new entity unrecorded.
-        return resource_id, Actual(self._settings(keys, made), {"name": keys[-1]})
+        return resource_id, Actual(self._settings(keys, made), self._identity(keys))
 
     def _create_filtered(self, create: Callable[..., Any]) -> Any:
         try:
@@ -172,7 +176,7 @@ class _Entities:
                 figures = self._kind.figures(self._administration(), *keys)
             except ResourceNotFoundError:
                 return None
-        return Actual(self._settings(keys, found), {"name": keys[-1], **_figures(figures)})
+        return Actual(self._settings(keys, found), {**self._identity(keys), **_figures(figures)})
 
     def update(self, resource_id: str, inputs: Values) -> Actual:
         keys = self._kind.ids.keys_of(resource_id)
@@ -185,7 +189,7 @@ class _Entities:
             retry_conflicts(partial(self._kind.update, self._administration(), found, *keys))
             changed = self._kind.get(self._administration(), *keys)
             figures = self._kind.figures(self._administration(), *keys)
-        return Actual(self._settings(keys, changed), {"name": keys[-1], **_figures(figures)})
+        return Actual(self._settings(keys, changed), {**self._identity(keys), **_figures(figures)})
 
     def delete(self, resource_id: str) -> None:
         keys = self._kind.ids.keys_of(resource_id)
@@ -196,6 +200,10 @@ class _Entities:
                 retry_conflicts(partial(self._kind.delete, self._administration(), *keys))
             except ResourceNotFoundError:
                 pass  # deleted in the meantime
+
+    def _identity(self, keys: tuple[str, ...]) -> Values:
+        namespace = self._namespace.name
+        return {"name": keys[-1], **({"namespace": namespace} if namespace else {})}
 
     def _get(self, keys: tuple[str, ...]) -> Any | None:
         try:

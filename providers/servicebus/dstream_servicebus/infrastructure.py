@@ -38,10 +38,10 @@ from dstream_servicebus.forwarding import renewed_entities, renewed_in_azure
 from dstream_servicebus.key_rotation import regenerated
 from dstream_servicebus.network_warnings import network_warnings
 from dstream_servicebus.provision import expected_load, place_of, spec_of
-from dstream_servicebus.recorded import check_recorded
+from dstream_servicebus.recorded import check_recorded, check_same_namespace
 
 if TYPE_CHECKING:
-    from azure.servicebus.management import ServiceBusAdministrationClient
+    from azure.servicebus.management import NamespaceProperties, ServiceBusAdministrationClient
 
 _NAMING = frozenset(
     {
@@ -94,18 +94,23 @@ def _definition(config: Config, spec: ServiceBusSpec) -> Definition:
         confirmed_by_name=(RESOURCE_GROUP, NAMESPACE),
         protect_setting=partial(protect_setting, config),
         display=ServiceBusDisplay(),
-        continued=partial(_continued, config, spec),
         figures=_figures,
     )
 
 
 def _continued(
-    config: Config, spec: ServiceBusSpec, recorded: Sequence[Recorded], is_destroyed: bool
+    config: Config,
+    spec: ServiceBusSpec,
+    namespace: Callable[[], str],
+    recorded: Sequence[Recorded],
+    is_destroyed: bool,
 ) -> Definition | None:
+    """`namespace`: returns the name of the connected namespace, empty if unknown."""
     check_recorded(spec, recorded, is_destroyed)
+    check_same_namespace(recorded, namespace, _connecting_setting(config))
     continued = with_recorded_case(spec, [each.inputs for each in recorded])
     if spec.mode == "arm":
-        continued = with_defaults_of_removed(continued, recorded)
+        continued = with_defaults_of_removed(continued, [each[:3] for each in recorded])
     return None if continued == spec else _definition(config, continued)
 
 
@@ -123,6 +128,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
         program=program,
         spec={},
         resource_id=lambda kind, inputs: resource_id(kind, inputs, subscription.id),
+        continued=partial(_continued, config, spec, lambda: ""),  # the ids contain the namespace
         see_ids=subscription.see_ids,
         unrecorded=unrecorded,
         plugins={"azure-native": version("pulumi-azure-native")},  # the plugin of the program's classes
@@ -147,6 +153,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
 
 def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
     from dstream_servicebus.connection import Connector
+    from dstream_servicebus.entities_namespace import ConnectedNamespace
     from dstream_servicebus.entities_resources import PACKAGE, entities_resources
 
     connector = Connector(access(config))
@@ -164,16 +171,17 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
         return client
 
     resources = entities_resources(administration, filtered_subscriptions(spec))
-    unrecorded = UnrecordedResources()
+    unrecorded, namespace = UnrecordedResources(), ConnectedNamespace(administration)
     return Definition(
         program=entities_program(spec, exists=resources.exists, unrecorded=unrecorded),
         spec={},
         resource_id=resource_id,
+        continued=partial(_continued, config, spec, lambda: namespace.name),
         unrecorded=unrecorded,
         attached={PACKAGE: resources},
         contents=lambda steps, run: contents_of_topics(steps, administration),
         renewed=lambda steps, run: renewed_entities(steps, administration),
-        message=lambda steps: _capacity(config, spec, _query_namespace(administration)),
+        message=lambda steps: _capacity(config, spec, _tier_of(namespace.properties)),
     )
 
 
@@ -207,17 +215,18 @@ class _Subscription:
                 self.id = match[1]
 
 
-def _query_namespace(administration: Callable[[], ServiceBusAdministrationClient]) -> _ExistingNamespace:
-    from azure.core.exceptions import AzureError
-
+def _tier_of(found: NamespaceProperties | None) -> _ExistingNamespace:
     namespace = _ExistingNamespace()
-    try:
-        with administration() as client:
-            found = client.get_namespace_properties()
-    except AzureError:
-        return namespace  # an emulator has no tier; the plan does not depend on it
-    namespace.see(str(found.messaging_sku), found.messaging_units)
+    if found is not None:  # an emulator has no tier; the plan does not depend on it
+        namespace.see(str(found.messaging_sku), found.messaging_units)
     return namespace
+
+
+def _connecting_setting(config: Config) -> str:
+    """The setting that determines the namespace."""
+    if config.admin_connection_string is not None:
+        return "admin_connection_string"
+    return "connection_string" if config.connection_string is not None else "namespace"
 
 
 def _capacity(config: Config, spec: ServiceBusSpec, existing: _ExistingNamespace) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dstream_stacks.ignorable import ignores
@@ -32,11 +32,30 @@ def check_recorded(spec: ServiceBusSpec, recorded: Sequence[Recorded], is_destro
         _check_namespace(spec, recorded)
 
 
+def check_same_namespace(recorded: Sequence[Recorded], connected: Callable[[], str], setting: str) -> None:
+    """Check that the recorded entities are in the connected namespace, because their ids do not contain it: otherwise,
+    entities of the same names there would be taken for them. `connected`: returns its name, empty if unknown;
+    `setting`: the one that names it. Raises ConfigError.
+    """
+    names = {str(each.outputs["namespace"]) for each in recorded if each.outputs.get("namespace")}
+    if not names or not (other := connected()):
+        return
+    for name in sorted(names):
+        if name.lower() != other.lower():
+            raise ConfigError(
+                "servicebus.other_namespace",
+                f"the recorded entities are in namespace {name}, but {setting} connects to {other}",
+                hint=f"Connect to {name}. To leave its entities as they are and provision {other}, use another stack, "
+                "or remove them from the record first: `dstream state infra rm`.",
+                config_path=setting,
+            )
+
+
 def _check_kinds(spec: ServiceBusSpec, recorded: Sequence[Recorded]) -> None:
     """Check that no queue replaces a topic of the same name, or vice versa: the engine creates before it deletes, but
     both cannot have the same name."""
     wanted = {each.name.lower(): "queue" for each in spec.queues} | {each.name.lower(): "topic" for each in spec.topics}
-    for token, name, _ in recorded:
+    for token, name, *_ in recorded:
         kind, key = token.rpartition(":")[2].lower(), name.lower()
         if kind in ("queue", "topic") and wanted.get(key, kind) != kind:
             raise ConfigError(

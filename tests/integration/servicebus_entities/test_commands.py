@@ -60,6 +60,18 @@ def test_commands_create_entities_protect_messages_and_need_manage(
     assert "requires the Manage claim" in refused.stderr
     assert key not in refused.stderr
 
+    # As with a connection string of another namespace, which has a topic of the same name.
+    (record,) = (run.cwd / ".dstream").rglob("stacks/**/orders/*.json")
+    recorded = record.read_text()
+    record.write_text(re.sub(r'"namespace": *"sandbox"', '"namespace": "sb-other"', recorded))
+    for command in (["status", "orders"], ["plan", "orders"], ["destroy", "orders", "--yes", "--allow-data-loss"]):
+        elsewhere = run(*command)
+        assert elsewhere.returncode == 3, elsewhere.stdout
+        assert "the recorded entities are in namespace sb-other, but admin_connection_string connects to sandbox" in (
+            elsewhere.stderr
+        )
+    record.write_text(recorded)
+
     assert run("destroy", "orders", "--yes", "--allow-data-loss").returncode == 0
     with pytest.raises(ResourceNotFoundError):
         administration.get_topic("commands")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from dstream_servicebus.config import Config
 from dstream_servicebus.infrastructure import definition
-from dstream_servicebus.recorded import check_recorded
+from dstream_servicebus.recorded import check_recorded, check_same_namespace
 from dstream_stacks.spec import Namespace, Queue, ServiceBusSpec, Topic
 
 from dstream.infra import Recorded
@@ -28,6 +28,15 @@ def test_the_mode_cannot_change_while_resources_are_recorded(is_destroyed: bool)
         check_recorded(ENTITIES, [QUEUE], is_destroyed)
     with pytest.raises(ConfigError, match='created in mode "entities"'):
         check_recorded(ARM, [OWN_QUEUE], is_destroyed)
+
+
+def test_entities_of_another_namespace_are_refused_if_both_names_are_known() -> None:
+    recorded = [OWN_QUEUE, OWN_QUEUE._replace(outputs={"namespace": "sb-old"})]
+    for connected in ("SB-Old", ""):
+        check_same_namespace(recorded, lambda name=connected: name, "connection_string")  # type: ignore[misc]
+    check_same_namespace([OWN_QUEUE], lambda: pytest.fail("nothing to compare"), "connection_string")
+    with pytest.raises(ConfigError, match="in namespace sb-old, but connection_string connects to sb-new"):
+        check_same_namespace(recorded, lambda: "sb-new", "connection_string")
 
 
 def test_a_queue_that_becomes_a_topic_must_be_deleted_first() -> None:
