@@ -52,6 +52,8 @@ class SqlEngine:
         self._logins: dict[str, str] = {}
         """Other logins: lower-case name to salt and hash."""
         self._sysadmins: set[str] = set()
+        self._server_grants: dict[str, list[str]] = {}
+        """Permissions on the server, such as VIEW SERVER STATE, by lower-case login."""
         self.locks = LockManager()
         self.plans: PlanCache = PlanCache(4000)
         self.texts: TextCache = TextCache(2000)
@@ -65,6 +67,7 @@ class SqlEngine:
         known = json.loads(path.read_text()) if path.exists() else {}
         self._logins = dict(known.get("logins", {}))
         self._sysadmins = set(known.get("sysadmins", ()))
+        self._server_grants = dict(known.get("server_grants", {}))
         found: dict[str, int] = known.get("databases", {name: i for i, name in enumerate(_SYSTEM, 1)})
         for name, database_id in found.items():
             self._attach(name, database_id)
@@ -91,6 +94,7 @@ class SqlEngine:
             "databases": {d.name: d.database_id for d in self._databases.values()},
             "logins": self._logins,
             "sysadmins": sorted(self._sysadmins),
+            "server_grants": self._server_grants,
         }
         path = self._data / "server.json"
         fresh = path.with_suffix(".new")
@@ -233,12 +237,23 @@ class SqlEngine:
         with self._lock:
             found = self._logins.pop(name.lower(), None) is not None
             self._sysadmins.discard(name.lower())
+            self._server_grants.pop(name.lower(), None)
             self._save()
             return found
 
     def set_sysadmin(self, login: str, member: bool) -> None:
         with self._lock:
             (self._sysadmins.add if member else self._sysadmins.discard)(login.lower())
+            self._save()
+
+    def server_grants(self, login: str) -> Iterable[str]:
+        with self._lock:
+            return list(self._server_grants.get(login.lower(), ()))
+
+    def grant_on_server(self, login: str, permission: str, granted: bool) -> None:
+        with self._lock:
+            others = [each for each in self._server_grants.get(login.lower(), ()) if each != permission]
+            self._server_grants[login.lower()] = [*others, *[permission] * granted]
             self._save()
 
     def _password_matches(self, user: str, password: str) -> bool:

@@ -293,6 +293,7 @@ class SqlSession(SessionTransactions):
     def refresh_views(self, views: Iterable[SystemView]) -> None:
         """Compute the rows of the system views that a statement names."""
         for view in views:
+            system_views.require(self, view)
             columns = ",".join(f"k{i}" for i in range(len(view.columns)))
             name = view.stored_name
             key = (self.home.name, view.name)
@@ -337,18 +338,26 @@ class SqlSession(SessionTransactions):
         if len(parts) == 3 and parts[0] and parts[0].lower() != self.home.name.lower():
             return self._elsewhere(parts)
         schema, table = (parts[-2] or "dbo", parts[-1]) if len(parts) > 1 else ("", parts[-1])
-        view = system_views.find(schema, table)
+        view = system_views.find(schema, table, self.home.name)
+        if f"{schema}.{table}".lower() in self.engine.platform.missing:
+            return None
         if view is not None:
-            return view if view.name not in self.engine.platform.missing_views else None
+            return view
         found = self.home.find(schema or "dbo", table)
         return None if isinstance(found, Procedure) else found
 
     def _elsewhere(self, parts: tuple[str, ...]) -> SystemView | None:
         """Find a view in another database: only system views of the whole server. A statement can read another
         database's tables only if it uses no other database."""
+        if not self.engine.platform.reads_other_databases:
+            shown = ".".join(parts)
+            text = (
+                f"Reference to database and/or server name in '{shown}' is not supported in this version of SQL Server."
+            )
+            raise SqlError(40515, text, severity=15)
         if self.engine.database(parts[0]) is None and parts[0].lower() not in ("msdb", "tempdb"):
             return None
-        view = system_views.find(parts[1] or "dbo", parts[2])
+        view = system_views.find(parts[1] or "dbo", parts[2], parts[0])
         if view is not None and system_views.is_server_wide(view):
             return view
         raise unsupported("tables of two databases in one statement")

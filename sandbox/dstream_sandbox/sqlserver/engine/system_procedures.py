@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.naming import split_name
-from dstream_sandbox.sqlserver.engine.cdc.catalog import has_job
+from dstream_sandbox.sqlserver.engine.cdc.catalog import enable_job, has_job
 from dstream_sandbox.sqlserver.engine.errors import unsupported
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.session import Column, Columns, Done, Event, Param, Rows, SqlError
@@ -76,6 +77,25 @@ def _job(running: bool) -> SystemProcedure:
     return procedure
 
 
+def _update_job(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
+    """msdb's sp_update_job for @enabled: stored and shown in msdb.dbo.sysjobs."""
+    name = text_argument(params, "job_name", 0) or ""
+    for database in session.engine.databases():
+        for kind in ("capture", "cleanup"):
+            if name.lower() == f"cdc.{database.name}_{kind}".lower() and has_job(database, kind):
+                enable_job(database, kind, enabled=bool(argument(params, "enabled", 1)))
+                return iter(())
+    raise SqlError(14262, f"The specified @job_name ('{name}') does not exist.")
+
+
+def _capture_error(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
+    """Of the sandbox only: make a log scan fail with @number and @message."""
+    rights.require_sysadmin(session, "sp_sandbox_capture_error")
+    number, message = argument(params, "number", 0), text_argument(params, "message", 1)
+    session.engine.capture.fail(session.home, int(str(number)), message or "")
+    yield from ()
+
+
 def _role_member(add: bool) -> SystemProcedure:
     def procedure(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
         from dstream_sandbox.sqlserver.engine.catalog import principals
@@ -100,6 +120,8 @@ SYSTEM_PROCEDURES: dict[str, SystemProcedure] = {
     "sp_who": _who,
     "sp_who2": _who,
     "sp_start_job": _job(True),
+    "sp_update_job": _update_job,
+    "sp_sandbox_capture_error": _capture_error,
     "sp_stop_job": _job(False),
     "sp_addrolemember": _role_member(True),
     "sp_droprolemember": _role_member(False),

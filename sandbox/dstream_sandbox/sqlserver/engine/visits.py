@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dstream_sandbox.sqlserver.engine.catalog import system_views
 from dstream_sandbox.sqlserver.engine.syntax import nodes
 from dstream_sandbox.sqlserver.engine.syntax import statements as st
 
@@ -86,6 +87,10 @@ def _walk(node: object, found: _Found) -> None:
 
 def _note(name: tuple[str, ...], found: _Found) -> None:
     if len(name) == 3 and name[0]:
+        view = system_views.find(name[1], name[2], name[0])
+        if view is not None and view.name.startswith("msdb."):
+            found.local = True  # about the whole server, so it can be read from the current database
+            return
         found.databases.add(name[0].lower())
     elif not (len(name) == 1 and name[0].lower() in found.ctes):
         found.local = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dstream_sandbox.sqlserver.engine.catalog import rights
+from dstream_sandbox.sqlserver.engine.catalog import rights, system_views
 from dstream_sandbox.sqlserver.engine.catalog.model import Principal
 from dstream_sandbox.sqlserver.engine.errors import unsupported
 from dstream_sandbox.sqlserver.engine.syntax import statements as st
@@ -109,18 +109,30 @@ def change_server_member(session: SqlSession, role: str, login: str, *, add: boo
 def change_permission(session: SqlSession, statement: st.Permission) -> None:
     if not rights.is_owner(session):
         raise SqlError(4613, "Grantor does not have GRANT permission.")
+    if all(permission.startswith("VIEW SERVER ") for permission in statement.permissions):
+        _change_server_permission(session, statement)
+        return
     securable = _securable(session, statement)
     for name in statement.principals:
         principal = named(session, name)
         if principal is None and name.lower() == "public":
             principal = create_role(session, "public")
         if principal is None:
-            if any(name.lower() == known.lower() for known in session.engine.logins()):
-                continue  # a server permission granted to a login, such as VIEW SERVER STATE
             raise not_found("user", name)
         for permission in statement.permissions:
             _apply(principal, statement.action, permission, securable)
         _store(session, principal)
+
+
+def _change_server_permission(session: SqlSession, statement: st.Permission) -> None:
+    """Microsoft Learn, "GRANT Server Permissions": only in master, to logins."""
+    if session.home.name.lower() != "master":
+        raise SqlError(4621, "Permissions at the server scope can only be granted when the current database is master")
+    for name in statement.principals:
+        if name.lower() not in [known.lower() for known in session.engine.logins()]:
+            raise not_found("login", name)
+        for permission in statement.permissions:
+            session.engine.grant_on_server(name, permission, statement.action == "GRANT")
 
 
 def _apply(principal: Principal, action: str, permission: str, securable: str) -> None:
@@ -143,7 +155,7 @@ def _securable(session: SqlSession, statement: st.Permission) -> str:
     schema = (target[-2] if len(target) > 1 else "") or "dbo"
     found = session.home.find(schema, target[-1])
     if found is None:
-        if schema.lower() in ("sys", "cdc"):
+        if schema.lower() in ("sys", "cdc") or system_views.find(schema, target[-1], session.home.name):
             return f"name:{schema.lower()}.{target[-1].lower()}"
         raise SqlError(
             15151, f"Cannot find the object '{target[-1]}', because it does not exist or you do not have permission."

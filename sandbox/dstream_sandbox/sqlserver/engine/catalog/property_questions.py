@@ -13,15 +13,12 @@ if TYPE_CHECKING:
 
 
 _SERVER: dict[str, tuple[object, Any]] = {
-    "productversion": (names.SYSNAME, PRODUCT_VERSION),
     "productlevel": (names.SYSNAME, "RTM"),
     "productmajorversion": (names.SYSNAME, "16"),
     "productminorversion": (names.SYSNAME, "0"),
     "productbuild": (names.SYSNAME, PRODUCT_VERSION.split(".")[2]),
     "productupdatelevel": (names.SYSNAME, "CU16"),
-    "edition": (names.SYSNAME, "Developer Edition (64-bit)"),
     "editionid": (names.BIGINT, -2117995310),
-    "engineedition": (names.INT, 3),
     "servername": (names.SYSNAME, "SANDBOX"),
     "machinename": (names.SYSNAME, "SANDBOX"),
     "computernamephysicalnetbios": (names.SYSNAME, "SANDBOX"),
@@ -50,7 +47,14 @@ def _variant(entry: tuple[object, Any] | None) -> str | None:
 
 
 def _server_property(session: SqlSession, name: str | None) -> str | None:
-    return _variant(_SERVER.get((name or "").lower()))
+    platform = session.engine.platform
+    own: dict[str, tuple[object, Any]] = {
+        "productversion": (names.SYSNAME, platform.version),
+        "edition": (names.SYSNAME, platform.edition),
+        "engineedition": (names.INT, platform.engine_edition),
+    }
+    wanted = (name or "").lower()
+    return _variant(own.get(wanted) or _SERVER.get(wanted))
 
 
 def _session_property(session: SqlSession, name: str | None) -> str | None:

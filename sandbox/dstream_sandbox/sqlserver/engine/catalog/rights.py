@@ -102,6 +102,33 @@ def require_sysadmin(session: SqlSession, what: str) -> None:
         )
 
 
+def require_state(session: SqlSession, permission: str) -> None:
+    """Raise 262 or 300 if the session may not read the views that need `permission`, which VIEW DATABASE STATE or VIEW
+    SERVER STATE include (Microsoft Learn, "System dynamic management views"; texts measured on SQL Server 2022)."""
+    on_server = set(session.engine.server_grants(session.login))
+    if session.engine.is_sysadmin(session.login) or "VIEW SERVER STATE" in on_server:
+        return
+    if permission.startswith("VIEW SERVER"):
+        if permission in on_server:
+            return
+        text = f"{permission} permission was denied on object 'server', database 'master'."
+        raise SqlError(300, text, severity=14)
+    if any(has_database_permission(session, each) for each in (permission, "VIEW DATABASE STATE", "CONTROL")):
+        return
+    raise SqlError(262, f"{permission} permission denied in database '{session.home.name}'.", severity=14)
+
+
+def require_in_msdb(session: SqlSession, name: str) -> None:
+    """Raise 229 if the session may not read a table of msdb. Every login can enter msdb, as its guest."""
+    msdb = session.engine.database("msdb")
+    assert msdb is not None
+    if session.engine.is_sysadmin(session.login):
+        return
+    user = user_of(session, msdb)
+    if user is None or not user.grants & {("GRANT", "SELECT", f"name:dbo.{name}"), ("GRANT", "SELECT", "schema:dbo")}:
+        raise permission_denied("SELECT", name, "msdb", "dbo")
+
+
 def has_database_permission(session: SqlSession, permission: str) -> bool:
     if is_owner(session):
         return True

@@ -1,4 +1,4 @@
-"""sys.databases and the dynamic management views of sessions, transactions, locks and capture."""
+"""sys.databases and the dynamic management views of sessions, transactions and locks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dstream_sandbox.sqlserver.engine.session import SqlSession
 
 Row = tuple[Any, ...]
-_IDLE = b"\0"
 
 
 @view(
@@ -208,78 +207,6 @@ def dm_tran_locks(session: SqlSession) -> Iterator[Row]:
             if isinstance(resource, tuple):
                 for mode in sorted(modes):
                     yield kinds[resource[0]], other.home.database_id, resource[1], mode, "LOCK", "GRANT", other.spid
-
-
-@view(
-    "sys.dm_server_services",
-    "servicename:n startup_type:i startup_type_desc:n status:i status_desc:n process_id:i "
-    "last_startup_time:o service_account:n is_clustered:n",
-    server_wide=True,
-)
-def dm_server_services(session: SqlSession) -> Iterator[Row]:
-    """SQL Server Agent runs capture, so it shows as stopped if the current database's capture job is stopped."""
-    running = session.engine.capture.is_running(session.home)
-    agent = (4, "Running") if running else (1, "Stopped")
-    yield "SQL Server (MSSQLSERVER)", 2, "Automatic", 4, "Running", None, None, "sandbox", "N"
-    yield "SQL Server Agent (MSSQLSERVER)", 2, "Automatic", *agent, None, None, "sandbox", "N"
-
-
-@view(
-    "sys.dm_cdc_log_scan_sessions",
-    "session_id:i start_time:d end_time:d duration:i scan_phase:n error_count:i start_lsn:n "
-    "current_lsn:n end_lsn:n tran_count:l "
-    "last_commit_lsn:n last_commit_time:d log_record_count:l schema_change_count:i command_count:l "
-    "first_begin_cdc_lsn:n last_commit_cdc_lsn:n "
-    "last_commit_cdc_time:d latency:i empty_scan_count:i failed_sessions_count:i",
-)
-def dm_cdc_log_scan_sessions(session: SqlSession) -> Iterator[Row]:
-    """One row: the scan that published what is now visible. A stopped job has run no scan since."""
-    if not session.home.options.cdc_enabled:
-        return
-    from dstream_sandbox.sqlserver.engine.cdc.questions import max_lsn
-
-    last = max_lsn(session)
-    shown = _dashed(last) if last is not None else None
-    if not session.engine.capture.is_running(session.home):
-        return
-    when = to_datetime(session.engine.capture.last_scan)
-    yield (
-        1,
-        when,
-        when,
-        0,
-        "Done",
-        0,
-        shown,
-        shown,
-        shown,
-        0,
-        shown,
-        when,
-        0,
-        0,
-        0,
-        shown,
-        shown,
-        when,
-        int(session.engine.capture.delay_s),
-        0,
-        0,
-    )
-
-
-def _dashed(value: bytes) -> str:
-    text = value.hex().upper()
-    return f"{text[:8]}:{text[8:16]}:{text[16:]}"
-
-
-@view(
-    "sys.dm_cdc_errors",
-    "session_id:i phase_number:i entry_time:d error_number:i error_severity:i error_state:i "
-    "error_message:x start_lsn:n begin_lsn:n sequence_value:n",
-)
-def dm_cdc_errors(session: SqlSession) -> Iterator[Row]:
-    return iter(())
 
 
 @view(

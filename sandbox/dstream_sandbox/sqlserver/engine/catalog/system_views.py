@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dstream_sandbox.sqlserver.engine.binder.environment import SystemView
+from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.type_ids import TYPE_IDS
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.values import MAX, SqlType
@@ -23,6 +24,7 @@ class _Entry:
     rows: RowsOf
     catalog_only: bool
     server_wide: bool
+    needs: str
 
 
 _ENTRIES: dict[str, _Entry] = {}
@@ -37,31 +39,44 @@ _SHORT = {
 
 
 def view(
-    name: str, columns: str, *, catalog_only: bool = False, server_wide: bool = False
+    name: str, columns: str, *, catalog_only: bool = False, server_wide: bool = False, needs: str = ""
 ) -> Callable[[RowsOf], RowsOf]:
     """Register a view. `columns` is `name:type ...` with the one-letter types above. `catalog_only` rows depend only on
-    the catalog and the login; `server_wide` views are the same in every database."""
+    the catalog and the login; `server_wide` views are the same in every database. `needs`: the permission to read it.
+    """
     parsed = tuple((part.rsplit(":", 1)[0], _SHORT[part.rsplit(":", 1)[1]]) for part in columns.split())
 
     def add(rows: RowsOf) -> RowsOf:
-        _ENTRIES[name.lower()] = _Entry(SystemView(name, parsed), rows, catalog_only, server_wide)
+        _ENTRIES[name.lower()] = _Entry(SystemView(name, parsed), rows, catalog_only, server_wide, needs)
         return rows
 
     return add
 
 
-def find(schema: str, name: str) -> SystemView | None:
-    """Return a view by schema and name; None unless the schema is sys or INFORMATION_SCHEMA."""
+def find(schema: str, name: str, database: str = "") -> SystemView | None:
+    """Return a view by schema and name, in sys, INFORMATION_SCHEMA or msdb; None if there is none."""
     _load()
-    if schema.lower() not in ("sys", "information_schema"):
-        return None
-    entry = _ENTRIES.get(f"{schema.lower()}.{name.lower()}")
+    full = f"{schema.lower()}.{name.lower()}"
+    if database.lower() == "msdb" and full.startswith("dbo."):
+        full = f"msdb.{full}"
+    entry = _ENTRIES.get(full)
     return entry.view if entry is not None else None
+
+
+def require(session: SqlSession, view_: SystemView) -> None:
+    """Raise 229, 262 or 300 if the session lacks the permission that the view needs."""
+    needs = _ENTRIES[view_.name.lower()].needs
+    if needs == "SELECT":
+        rights.require_in_msdb(session, view_.name.rpartition(".")[2])
+    elif needs:
+        rights.require_state(session, needs)
 
 
 def _load() -> None:
     if not _ENTRIES:
         from dstream_sandbox.sqlserver.engine.catalog import (  # noqa: F401  # they register themselves
+            agent_views,
+            cdc_views,
             constraint_views,
             information_schema,
             object_views,
@@ -90,8 +105,9 @@ def object_id_of(view_: SystemView) -> int:
 
 
 def all_views() -> list[SystemView]:
+    """Return the views that every database has."""
     _load()
-    return [e.view for e in _ENTRIES.values()]
+    return [e.view for e in _ENTRIES.values() if not e.view.name.startswith("msdb.")]
 
 
 def catalog_type(type_: SqlType) -> tuple[int, int]:

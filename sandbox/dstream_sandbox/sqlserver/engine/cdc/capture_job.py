@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dstream_sandbox.sqlserver.engine import clock
 from dstream_sandbox.sqlserver.engine.cdc import cleanup, lsn
@@ -23,6 +23,14 @@ _IDLE_TICKS = 300 * TICKS_PER_SECOND
 _CLEANUP_TICKS = 3600 * TICKS_PER_SECOND
 
 
+class CaptureError(NamedTuple):
+    """A row of sys.dm_cdc_errors. `at`: in ticks."""
+
+    at: int
+    number: int
+    message: str
+
+
 class CaptureJob:
     """`delay_s` is the delay until a change reaches its change table. The database records that a job is stopped."""
 
@@ -30,6 +38,8 @@ class CaptureJob:
         self._databases, self.delay_s = databases, delay_s
         self.last_scan = clock.now_ticks()
         self._stopped: set[str] = set()
+        self.errors: dict[str, list[CaptureError]] = {}
+        """The errors of a database's log scans since the server was started, oldest first."""
         self._last_cleanup = clock.now_ticks()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -54,6 +64,10 @@ class CaptureJob:
 
     def is_running(self, database: Database) -> bool:
         return database.name not in self._stopped
+
+    def fail(self, database: Database, number: int, message: str) -> None:
+        """Record an error of a log scan. The next scan repeats it, so no changes are lost."""
+        self.errors.setdefault(database.name, []).append(CaptureError(clock.now_ticks(), number, message))
 
     def watch(self, database: Database) -> None:
         """CDC was enabled. With a delay, nothing is visible until the next scan."""

@@ -73,6 +73,21 @@ def has_job(database: Database, kind: str) -> bool:
         return database.admin.execute(query, (kind,)).fetchone() is not None
 
 
+def is_job_enabled(database: Database, kind: str) -> bool:
+    """sysjobs.enabled, as set with sp_update_job. It is only stored and shown."""
+    with database.commit_lock:
+        query = "SELECT 1 FROM meta WHERE kind='job_disabled' AND body=?"
+        return database.admin.execute(query, (kind,)).fetchone() is None
+
+
+def enable_job(database: Database, kind: str, *, enabled: bool) -> None:
+    with database.writing() as connection:
+        connection.execute("DELETE FROM meta WHERE kind='job_disabled' AND body=?", (kind,))
+        if not enabled:
+            values = ("job_disabled", list(_JOB_DEFAULTS).index(kind), kind)
+            connection.execute("INSERT INTO meta VALUES (?,?,?)", values)
+
+
 def _job_id(database: Database, which: int) -> bytes:
     import uuid
 
