@@ -170,11 +170,15 @@ def second_instance_hint(table: str, instance: str, older: str | None = None) ->
     )
 
 
-def unknown_table(pattern: str, config_path: str, close: str = "") -> ConfigError:
+def unknown_table(pattern: str, schema: str, config_path: str, login: str = "", close: str = "") -> ConfigError:
+    user = f"[{login}]" if login else "[reader]"
     return ConfigError(
         "mssql.unknown_table",
         f'no table "{pattern}" with change data capture is visible to the login',
-        hint=f'Did you mean "{close}"?' if close else "Check the name, the schema, and the login's permissions.",
+        hint=f'Did you mean "{close}"?'
+        if close
+        else "Check the name and the schema. If both are right, as db_owner:\n"
+        f"    GRANT VIEW DEFINITION ON SCHEMA::{quoted(schema)} TO {user};",
         config_path=config_path,
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dstream.sdk import Checkpoint, InputProvider, Lines, Requirement, State, Stop
 
 if TYPE_CHECKING:
+    from dstream.sdk import Finding
     from dstream.sdk.errors import ConfigError
     from dstream_mssql_cdc.backoff import Backoff
     from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
@@ -43,23 +44,17 @@ class MssqlCdc(InputProvider["Config"]):
 
     def start(self) -> None:
         from dstream_mssql_cdc.catalog import check_choices
-        from dstream_mssql_cdc.config import checked, parse_start
-        from dstream_mssql_cdc.connection_string import parse_connection_string
+        from dstream_mssql_cdc.selection import selected
 
-        config = checked(self.config)
-        if config.start_from is not None:
-            parse_start(config.start_from)
-        elif self.run.from_ is None and not self.host_keeps_state:
-            raise _start_from_required()
-        self._names: dict[int, str] = {}
-        self._settings = parse_connection_string(config.db_connection_string.reveal())
-        self._server = self._connect()
+        self._server = self._open()
         self._server.guid()  # CDC must be enabled
-        tables = self._checked_tables(self._server)
-        check_choices(tables, config.columns)
+        catalog, exists = self._server.catalog(), self._server.table_exists
+        tables, problems = selected(catalog, self.config.tables, self._settings.get("UID"), exists)
+        if problem := next(problems, None):
+            raise problem
+        check_choices(tables, self.config.columns)
         for table in tables:
-            for instance in table.instances:
-                self._builder(table, instance.mark.instance)
+            self._check_columns(table)
         self._check_snapshots(self._server, tables)
         self._warn_if_agent_stopped(self._server)
         self._warn_of_slow_instances(self._server, tables)
@@ -99,9 +94,43 @@ class MssqlCdc(InputProvider["Config"]):
             )
         yield Checkpoint(stream.state.stored())
 
+    def doctor(self, state: State) -> Iterator[Finding]:
+        from dstream_mssql_cdc.health.doctor import Examination
+
+        self._server = server = self._open()
+        accept = self.config.accept_changed_source
+        yield from Examination(
+            server,
+            self.config,
+            self._server_name,
+            self._settings.get("UID"),
+            self._check_columns,
+            lambda tables: self._check_snapshots(server, tables),
+            lambda checkpoint: self._checked(checkpoint, server.guid(), server, accept_changed=accept),
+        ).findings(state)
+
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
+
+    def _open(self) -> SqlServer:
+        """Check the config and connect."""
+        from dstream_mssql_cdc.config import checked, parse_start
+        from dstream_mssql_cdc.connection_string import parse_connection_string
+
+        config = checked(self.config)
+        if config.start_from is not None:
+            parse_start(config.start_from)
+        elif self.run.from_ is None and not self.host_keeps_state:
+            raise _start_from_required()
+        self._names: dict[int, str] = {}
+        self._settings = parse_connection_string(config.db_connection_string.reveal())
+        return self._connect()
+
+    def _check_columns(self, table: CapturedTable) -> None:
+        """Raise ConfigError or AuthError for a column that cannot be read."""
+        for instance in table.instances:
+            self._builder(table, instance.mark.instance)
 
     @property
     def _server_name(self) -> str:
@@ -195,24 +224,6 @@ class MssqlCdc(InputProvider["Config"]):
             )
         self._id_prefix = checked.db.id_prefix
         return checked
-
-    def _checked_tables(self, server: SqlServer) -> list[CapturedTable]:
-        from dstream_mssql_cdc import errors
-        from dstream_mssql_cdc.catalog import closest, select
-
-        catalog = server.catalog()
-        tables, missing = select(catalog, self.config.tables)
-        for at, wanted in missing.items():
-            path = f"tables[{at}]"
-            if wanted.table != "*" and server.table_exists(wanted.schema, wanted.table):
-                raise errors.table_not_captured(wanted.schema, wanted.table, path)
-            raise errors.unknown_table(self.config.tables[at], path, closest(catalog, wanted))
-        for table in tables:
-            for instance in table.instances:
-                if instance.mark.instance in catalog.unreadable:
-                    change_table = f"cdc.{instance.mark.instance}_CT"
-                    raise errors.no_grant(f"no SELECT on {change_table}", self._settings.get("UID"))
-        return tables
 
     def _check_snapshots(self, server: SqlServer, tables: Sequence[CapturedTable]) -> None:
         """Raise AuthError if a snapshot may be needed and the login cannot read the rows of a table."""

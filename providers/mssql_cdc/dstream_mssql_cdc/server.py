@@ -90,6 +90,11 @@ class SqlServer:
             if name:
                 raise errors.unknown_time_zone(name, error.message) from error
 
+    def rows(self, statement: str, *parameters: object) -> list[Any]:
+        """The rows of a statement with one result. Raises AuthError if the login lacks a permission for it."""
+        with self._results(statement, *parameters) as results:
+            return results.rows()
+
     def agent_status(self) -> str | None:
         """The status of SQL Server Agent, e.g. "Running" or "Stopped"; None if unknown."""
         import pyodbc

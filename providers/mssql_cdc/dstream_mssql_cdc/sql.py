@@ -1,4 +1,6 @@
-"""Every statement sent to SQL Server. All are reads, none uses NOLOCK; values are bound, names are quoted.
+"""Every statement sent to SQL Server, except those about its health (health/statements.py).
+
+All are reads, none uses NOLOCK; values are bound, names are quoted.
 
 Only committed rows are read. "About change data capture", Capture process: the change rows and mapping rows of a
 capture cycle are committed in one transaction, of which a dirty read could see only a part.

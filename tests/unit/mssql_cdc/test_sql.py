@@ -6,11 +6,12 @@ import sys
 
 import pytest
 from dstream_mssql_cdc import sql
+from dstream_mssql_cdc.health import statements as health
 from dstream_mssql_cdc.position import Floor
 from dstream_mssql_cdc.snapshot import statements
 
 
-@pytest.mark.parametrize("statement", [*sql.statements(), *statements.statements()])
+@pytest.mark.parametrize("statement", [*sql.statements(), *statements.statements(), *health.ALL])
 def test_every_statement_only_reads_committed_data(statement: str) -> None:
     code = re.sub(r"N?'[^']*'|\[[^\]]*\]", "", statement).upper()
     assert "NOLOCK" not in code

@@ -1,0 +1,1 @@
+"""The state of capture and of the checkpoint, for `dstream doctor` and the metrics of a run."""

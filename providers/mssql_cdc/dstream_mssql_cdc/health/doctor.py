@@ -1,0 +1,142 @@
+"""`dstream doctor`: asks the server one question after another, and goes on without those that it does not answer."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dstream.sdk import Finding, State
+from dstream.sdk.errors import DStreamError
+from dstream_mssql_cdc import instances as watched
+from dstream_mssql_cdc.config import Config
+from dstream_mssql_cdc.errors import second_instance_hint
+from dstream_mssql_cdc.health import checks, facts
+from dstream_mssql_cdc.health.facts import Denied, Platform
+from dstream_mssql_cdc.history import HistoryCheck
+from dstream_mssql_cdc.instances import CapturedTable
+from dstream_mssql_cdc.selection import selected
+from dstream_mssql_cdc.server import SqlServer
+from dstream_mssql_cdc.state import ReaderState, load_state
+
+T = TypeVar("T")
+_MOST_PROBLEMS = 5
+"""Of one kind, so that hundreds of tables do not give hundreds of findings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """`address`, `login`: as in the connection string. These raise a DStreamError: `check_columns` for columns of a
+    table that cannot be read, `check_snapshots` if the login cannot take snapshots that the config asks for,
+    `check_state` for a checkpoint of another database."""
+
+    server: SqlServer
+    config: Config
+    address: str
+    login: str
+    check_columns: Callable[[CapturedTable], None]
+    check_snapshots: Callable[[Sequence[CapturedTable]], None]
+    check_state: Callable[[ReaderState], ReaderState]
+
+    def findings(self, stored: State) -> Iterator[Finding]:
+        where = facts.platform(self.server.rows)
+        yield checks.server(where, self.address)
+        yield checks.login(where)
+        try:
+            self.server.guid()
+        except DStreamError as error:
+            yield _failure("change data capture", error)
+            return
+        yield Finding("ok", "change data capture", f"enabled in {where.database}")
+        try:
+            catalog = self.server.catalog()
+        except DStreamError as error:
+            yield _failure("permissions", error)
+            return
+        tables, problems = selected(catalog, self.config.tables, self.login, self.server.table_exists)
+        yield from self._tables(tables, list(problems))
+        yield from self._capture(where)
+        yield from self._checkpoint(stored, where)
+
+    def _tables(self, tables: Sequence[CapturedTable], problems: list[DStreamError]) -> Iterator[Finding]:
+        if not problems:
+            problems = [problem for table in tables for problem in _raised(self.check_columns, table)]
+            problems += _raised(self.check_snapshots, tables)
+        for problem in problems[:_MOST_PROBLEMS]:
+            yield _failure("tables", problem)
+        if more := problems[_MOST_PROBLEMS:]:
+            yield Finding("failure", "tables", f"{len(more)} more problems of this kind", "Fix those above first.")
+        if problems:
+            return
+        instances = sum(len(table.instances) for table in tables)
+        text = f"{len(tables):,} captured and readable (capture instances: {instances:,})"
+        yield Finding("ok", "tables", text)
+        unordered = self.server.unordered()
+        slow = (table for table in tables if table.instances[-1].mark.instance in unordered)
+        for table in itertools.islice(slow, _MOST_PROBLEMS):
+            instance = table.instances[-1].mark.instance
+            text = f"cdc.{instance}_CT is not in reading order, so every page is sorted"
+            yield Finding("warning", "tables", text, second_instance_hint(table.name, instance))
+
+    def _capture(self, where: Platform) -> Iterator[Finding]:
+        query = self.server.rows
+        if where.is_read_only:
+            yield Finding("ok", "capture", "runs on the primary; to check it, connect to the primary")
+            return
+        if where.has_agent_service:
+            yield from checks.agent(facts.attempt(lambda: facts.agent_status(query)), where)
+        yield from checks.jobs(facts.attempt(lambda: facts.jobs(query, where)), where)
+        found = facts.attempt(lambda: (facts.capture_errors(query), facts.latency_s(query), facts.sizes(query)))
+        if isinstance(found, Denied):
+            yield checks.state_denied(found, where)
+            return
+        errors, latency_s, sizes = found
+        yield checks.errors(errors)
+        yield checks.latency(latency_s, where)
+        yield checks.change_tables(sizes)
+
+    def _checkpoint(self, stored: State, where: Platform) -> Iterator[Finding]:
+        try:
+            state = load_state(stored)
+            if state is None:
+                start = self.config.start_from or "earliest"
+                yield Finding("ok", "checkpoint", f"none: the next run starts at {start}")
+                return
+            state = self.check_state(state)
+            gaps = self._gaps(state)
+        except DStreamError as error:
+            yield _failure("checkpoint", error)
+            return
+        if gaps:
+            gap = watched.gap_error(gaps)
+            yield Finding(
+                "failure" if self.config.on_gap == "fail" else "warning", "time to loss", gap.message, gap.hint
+            )
+            return
+        retention_s = facts.attempt(lambda: facts.retention_s(self.server.rows, where))
+        unread_s = facts.unread_s(self.server.rows, state.position.next_lsn)
+        if isinstance(retention_s, float):
+            yield checks.time_to_loss(facts.TimeToLoss(retention_s, unread_s), where)
+
+    def _gaps(self, state: ReaderState) -> list[watched.Gap]:
+        captured = self.server.captured()
+        tables = watched.current_names(state.tables, captured, self.server.others())
+        names = {table.name for table in captured}
+        poll = self.server.poll(state.position.lsn, 2)
+        HistoryCheck(time.monotonic, 0).check(poll, state.position.lsn, state.tran_id)
+        selected_now = {name: table for name, table in tables.items() if name in names}
+        return watched.gaps(selected_now, poll.marks, state.position)
+
+
+def _raised(check: Callable[[T], None], subject: T) -> list[DStreamError]:
+    try:
+        check(subject)
+    except DStreamError as error:
+        return [error]
+    return []
+
+
+def _failure(subject: str, error: DStreamError) -> Finding:
+    return Finding("failure", subject, error.message, error.hint)
