@@ -1,4 +1,5 @@
-"""`dstream sandbox fault`: injects faults into Service Bus and Azure through /_sandbox/faults on the admin port."""
+"""`dstream sandbox fault`: injects faults through /_sandbox/faults, into Service Bus and Azure on the admin port, into
+SQL Server on its own port."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import click
 
 from dstream_sandbox.command import command, data_option, examples, open_folder, running_settings, show
 from dstream_sandbox.errors import SandboxError
-from dstream_sandbox.folder import Settings
+from dstream_sandbox.fault_list import FAULTS_PATH
 from dstream_sandbox.ports import HOST
 
 _TIMEOUT_S = 10.0
@@ -31,6 +32,7 @@ _KINDS = {
     "refuse_connection": "refuse connections",
     "azure": "fail the Pulumi engine's requests with --code, or delay them by --seconds",
     "hide_rule": "after a change of a $Default rule, fail the engine's reads of it for --seconds",
+    "sql": "disturb SQL Server's clients: fail with error --number, or take an --action",
 }
 _FIELDS = ("entity", "on", "times", "after", "description")
 _FIELDS_OF = {
@@ -47,6 +49,7 @@ _FIELDS_OF = {
     "azure": ["operation", "when", "code", "seconds"],
     "hide_rule": ["seconds"],
 }
+_SQL_FIELDS = ("action", "number", "at", "statement", "entity", "times", "after", "seconds", "description")
 
 
 @click.group(
@@ -55,7 +58,7 @@ _FIELDS_OF = {
     )
 )
 def fault() -> None:
-    """Inject faults into Service Bus or Azure to see how clients handle them.
+    """Inject faults into SQL Server, Service Bus or Azure to see how clients handle them.
 
     Faults apply in the order they were added. Restarting the server clears them.
     """
@@ -69,25 +72,29 @@ def fault() -> None:
     "dstream sandbox fault add delay --seconds 2\n"
     "dstream sandbox fault add throttle --rate 100\n"
     "dstream sandbox fault add azure --operation create --entity 'orders-*' --code QuotaExceeded --times 1\n"
-    "dstream sandbox fault add azure --operation create --seconds 30 --when after",
+    "dstream sandbox fault add azure --operation create --seconds 30 --when after\n"
+    "dstream sandbox fault add sql --number 1205 --statement _CT --times 1\n"
+    "dstream sandbox fault add sql --number 40613 --at login --seconds 30",
 )
 @data_option
 @click.argument("kind", type=click.Choice(list(_KINDS)), metavar="KIND")
 @click.option(
-    "--entity", help="Entity, e.g. orders or events/Subscriptions/audit; for azure, a pattern (default: all)."
+    "--entity",
+    help="Entity, e.g. orders or events/Subscriptions/audit; for azure, a pattern; for sql, a database (default: all).",
 )
 @click.option("--on", type=click.Choice(["send", "receive"]), help="Affect sending (default) or receiving links.")
 @click.option("--times", type=click.IntRange(min=1), help="Number of times to apply (default: until cleared).")
 @click.option("--after", type=click.IntRange(min=0), help="Number of operations to let through first.")
 @click.option(
     "--at",
-    type=click.Choice(["before_store", "after_store"]),
-    help="For drop and kill: before or after the message is stored.",
+    type=click.Choice(["before_store", "after_store", "login", "statement", "result"]),
+    help="For drop and kill: before or after the message is stored. For sql: at a login, at a statement (default), or "
+    "after some rows of its result.",
 )
 @click.option("--condition", help="AMQP error condition (default: com.microsoft:server-busy).")
 @click.option("--description", help="Error description.")
 @click.option("--status", type=int, help="For deny_token: status code (default: 401).")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Duration, for delay, stall, azure and hide_rule.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Duration, for delay, stall, azure, hide_rule and sql.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Rate, for throttle and slow.")
 @click.option(
     "--operation", type=click.Choice(["create", "read", "update", "delete"]), help="For azure: the operation to affect."
@@ -98,10 +105,19 @@ def fault() -> None:
     help="For azure: before (default) or after the operation.",
 )
 @click.option("--code", help="For azure: error code, e.g. QuotaExceeded.")
+@click.option("--number", type=click.IntRange(min=1), help="For sql: error number, e.g. 1205.")
+@click.option(
+    "--action",
+    type=click.Choice(["drop", "silence", "delay", "failover"]),
+    help="For sql, instead of an error: close the connection, never answer, answer after --seconds, or disconnect all "
+    "clients and restore --entity from its backup NAME.bak.",
+)
+@click.option("--statement", metavar="TEXT", help="For sql: only statements that contain this text.")
 def add(data: Path, **fields: Any) -> None:
     """Add a fault."""
     wanted = {name: value for name, value in fields.items() if value is not None}
-    _show(_ask(running_settings(open_folder(data)), "POST", wanted))
+    settings = running_settings(open_folder(data))
+    _show(_ask(settings.sql_port if fields["kind"] == "sql" else settings.admin_port, "POST", wanted))
 
 
 add.help = "Add a fault of one KIND:\n\n\b\n" + "\n".join(f"{kind:<19}{text}" for kind, text in _KINDS.items())
@@ -112,7 +128,8 @@ add.help = "Add a fault of one KIND:\n\n\b\n" + "\n".join(f"{kind:<19}{text}" fo
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def list_faults(data: Path, *, as_json: bool) -> None:
     """List the active faults."""
-    faults = _ask(running_settings(open_folder(data)), "GET")
+    settings = running_settings(open_folder(data))
+    faults = [*_ask(settings.admin_port, "GET"), *_ask(settings.sql_port, "GET")]
     if as_json:
         click.echo(json.dumps({"schema_version": 1, "faults": faults}))
     else:
@@ -123,7 +140,9 @@ def list_faults(data: Path, *, as_json: bool) -> None:
 @data_option
 def clear(data: Path) -> None:
     """Clear all faults."""
-    _ask(running_settings(open_folder(data)), "DELETE")
+    settings = running_settings(open_folder(data))
+    for port in (settings.admin_port, settings.sql_port):
+        _ask(port, "DELETE")
     show("No active faults.")
 
 
@@ -131,22 +150,22 @@ def _show(faults: list[dict[str, Any]]) -> None:
     if not faults:
         show("No active faults.")
     for each in faults:
-        names = [*_FIELDS, *_FIELDS_OF.get(each["kind"], ())]
+        names = [*_SQL_FIELDS] if each["kind"] == "sql" else [*_FIELDS, *_FIELDS_OF.get(each["kind"], ())]
         if each["kind"] in ("azure", "hide_rule"):
             names.remove("on")
         shown = [f"{name}={each[name]}" for name in names if each[name] not in (None, "", 0)]
         click.echo("  ".join([each["kind"], *shown]))
 
 
-def _ask(settings: Settings, method: str, body: object = None) -> list[dict[str, Any]]:
+def _ask(port: int, method: str, body: object = None) -> list[dict[str, Any]]:
     """Send a request with http.client, which ignores proxy settings."""
-    connection = http.client.HTTPConnection(HOST, settings.admin_port, timeout=_TIMEOUT_S)
+    connection = http.client.HTTPConnection(HOST, port, timeout=_TIMEOUT_S)
     try:
-        connection.request(method, "/_sandbox/faults", None if body is None else json.dumps(body))
+        connection.request(method, FAULTS_PATH, None if body is None else json.dumps(body))
         answer = connection.getresponse()
         content = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise SandboxError(f"Service Bus is not responding on {HOST}:{settings.admin_port}: {error}") from error
+        raise SandboxError(f"the sandbox is not responding on {HOST}:{port}: {error}") from error
     finally:
         connection.close()
     if answer.status != 200:

@@ -218,15 +218,18 @@ def _start_capture(database: str) -> str:
     )
 
 
-_CONFLICTS = (1205, 1222, 3952, 3960, 3961)
-"""Deadlock victim, lock timeout, snapshot isolation no longer allowed, snapshot conflicts."""
+_CONFLICTS = (1203, 1205, 1221, 1222, 3948, 3950, 3952, 3953, 3957, 3960, 3961, 3966)
+"""Deadlock victim, lock timeout, snapshot isolation no longer allowed, snapshot conflicts, row versions removed."""
 _LINK_LOST = (596, 6005, 233, 64, 20, 121, 10053, 10054, 10060, 10061, 11001)
 """The session or connection ended: killed, shut down, reset by the network."""
-_NOT_NOW = (615, 921, 922, 924, 927, 952, 976, 978, 979, 982, 983, 3947, 4221, 9001, 17142, 17147, 17148, 18401)
+_NOT_NOW = (
+    *(615, 921, 922, 924, 926, 927, 941, 952, 976, 978, 979, 982, 983, 988),
+    *(3947, 4221, 9001, 17142, 17147, 17148, 17197, 18401),
+)
 """The server or the database is starting, failing over, restoring, or the replica's role does not allow the intent."""
-_RESOURCES = (701, 802, 1204, 8645, 8651)
-"""Out of memory, memory grants or locks."""
-_AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929)
+_RESOURCES = (617, 669, 701, 802, 1204, 8628, 8645, 8651, 10922)
+"""Out of memory, memory grants or locks; the server asks to rerun the statement."""
+_AZURE = (40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920, 10928, 10929, 10930, 10936)
 """Azure SQL Database: reconfiguring, throttling, temporarily unavailable."""
 _PASSING = frozenset([*_CONFLICTS, *_LINK_LOST, *_NOT_NOW, *_RESOURCES, *_AZURE])
 _DRIVER_LOST = "The driver did not supply an error"

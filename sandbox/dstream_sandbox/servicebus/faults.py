@@ -1,17 +1,16 @@
 """Fault injection: the failures of a real namespace, for tests and for users who want to test their clients.
 
-Add a fault with `Faults.add`, or as JSON through `handle` (the admin port's `/_sandbox/faults`): POST adds the fault in
-the body, GET lists, and DELETE or POST `{"clear": true}` clears. Links (`nodes/`) and connections apply the faults.
+Add a fault with `Faults.add`, or as JSON through `handle` (the admin port's `/_sandbox/faults`). Links (`nodes/`) and
+connections apply the faults.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal, get_args
 
+from dstream_sandbox.fault_list import FaultList
 from dstream_sandbox.servicebus.core import AmqpError
 
 __all__ = ["Fault", "FaultKind", "Faults", "Operation", "Side"]
@@ -99,25 +98,16 @@ class Fault:
         return AmqpError(self.condition, text)
 
 
-class Faults:
-    """The active faults. `on_change` is called after each change, to apply it to open connections immediately."""
+class Faults(FaultList[Fault]):
+    """The active faults. `on_change` applies them to open connections immediately."""
 
     def __init__(self) -> None:
-        self._rules: list[Fault] = []
-        self.on_change: Callable[[], None] = lambda: None
+        super().__init__(Fault)
         self._buckets: dict[int, tuple[float, float]] = {}
 
-    def add(self, fault: Fault) -> None:
-        self._rules.append(fault)
-        self.on_change()
-
     def clear(self) -> None:
-        self._rules.clear()
         self._buckets.clear()
-        self.on_change()
-
-    def __bool__(self) -> bool:
-        return bool(self._rules)
+        super().clear()
 
     def active(self, kind: FaultKind) -> Fault | None:
         """The first fault of this kind. Does not count as an application."""
@@ -125,26 +115,16 @@ class Faults:
 
     def strike(self, kind: FaultKind, path: str = "", *, on: Side = "send", at: str | None = None) -> Fault | None:
         """Return the fault that applies to this operation, and count it."""
-        return self._strike(path, lambda rule: rule.kind == kind and rule.on == on and (at is None or rule.at == at))
-
-    def _strike(self, path: str, applies: Callable[[Fault], bool]) -> Fault | None:
-        for rule in self._rules:
-            if not applies(rule) or not rule.concerns(path):
-                continue
-            if rule.after:
-                rule.after -= 1
-                continue
-            if rule.times is not None:
-                rule.times -= 1
-                if rule.times == 0:
-                    self._rules.remove(rule)
-            return rule
-        return None
+        return self.first(
+            lambda rule: rule.kind == kind and rule.on == on and (at is None or rule.at == at) and rule.concerns(path)
+        )
 
     def strike_azure(self, operation: Operation, path: str, when: Literal["before", "after"]) -> Fault | None:
         """Return the `azure` fault that applies to this request of the Pulumi engine, and count it."""
-        return self._strike(
-            path, lambda rule: rule.kind == "azure" and rule.operation == operation and rule.when == when
+        return self.first(
+            lambda rule: (
+                rule.kind == "azure" and rule.operation == operation and rule.when == when and rule.concerns(path)
+            )
         )
 
     def throttled(self, path: str, messages: int, now: float) -> AmqpError | None:
@@ -163,46 +143,3 @@ class Faults:
             )
         self._buckets[id(rule)] = (second, used + messages)
         return None
-
-    def handle(self, method: str, body: bytes) -> tuple[int, bytes]:
-        """Handle a control request. Return the status and the JSON response."""
-        if method not in ("GET", "POST", "DELETE"):
-            return 405, _json({"error": f"method {method} is not allowed"})
-        if method == "DELETE":
-            self.clear()
-        elif method == "POST":
-            try:
-                self._post(json.loads(body))
-            except (TypeError, ValueError) as exc:
-                return 400, _json({"error": str(exc)})
-        return 200, _json({"faults": [asdict(rule) for rule in self._rules]})
-
-    def _post(self, request: object) -> None:
-        if not isinstance(request, dict):
-            raise ValueError("a fault must be a JSON object")
-        if request == {"clear": True}:
-            self.clear()
-            return
-        for name, value in request.items():
-            expected = _TYPES.get(name)
-            if expected is None:
-                raise ValueError(f"unknown field {name} of a fault; use {', '.join(_TYPES)}")
-            if isinstance(value, bool) or not isinstance(value, expected):
-                raise ValueError(f"{name} cannot be {json.dumps(value)}")
-        if "kind" not in request:
-            raise ValueError("a fault needs a kind")
-        self.add(Fault(**request))
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value).encode()
-
-
-_NUMBERS: dict[str, type | tuple[type, ...]] = {
-    "times": int,
-    "after": int,
-    "status": int,
-    "seconds": (int, float),
-    "rate": (int, float),
-}
-_TYPES: dict[str, type | tuple[type, ...]] = {field.name: _NUMBERS.get(field.name, str) for field in fields(Fault)}

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from dstream_sandbox.fault_list import FAULTS_PATH
 from dstream_sandbox.servicebus.access import KeyRing
 from dstream_sandbox.servicebus.amqp.connection import Connection
 from dstream_sandbox.servicebus.core import Broker
@@ -65,7 +66,7 @@ class ServiceBusServer:
         """Handle a request to the admin port below `/_sandbox/`. Return the status and JSON."""
         if path == "/_sandbox/counters" and method == "GET":
             return 200, json.dumps(self.counters.snapshot()).encode()
-        if path == "/_sandbox/faults":
+        if path == FAULTS_PATH:
             return self.faults.handle(method, body)
         return 404, json.dumps({"error": f"{method} {path} not found"}).encode()
 

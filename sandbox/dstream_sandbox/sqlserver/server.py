@@ -9,9 +9,13 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from pathlib import Path
 
-from dstream_sandbox.sqlserver.session import Engine
+from dstream_sandbox.sqlserver.control import is_http, serve_http
+from dstream_sandbox.sqlserver.faults import SqlFaults
+from dstream_sandbox.sqlserver.interference import Interference
+from dstream_sandbox.sqlserver.session import Engine, SqlError
 from dstream_sandbox.sqlserver.tds.attention import AttentionWatch
 from dstream_sandbox.sqlserver.tds.connection import Server, serve
 from dstream_sandbox.sqlserver.tds.replay import Replay
@@ -20,6 +24,9 @@ from dstream_sandbox.sqlserver.tds.tls import server_context
 _log = logging.getLogger(__name__)
 _LOOPBACK = "127.0.0.1"
 _JOIN_TIMEOUT_S = 5.0
+_FAILOVER_TIMEOUT_S = 10.0
+_INTERVAL_S = 0.01
+_IN_USE = 3101
 
 
 class SqlServer:
@@ -31,7 +38,9 @@ class SqlServer:
         """Start listening. `port` 0 picks a free port. Raises OSError if the port is in use."""
         tls = server_context(certificate, key)
         self._listener = socket.create_server((_LOOPBACK, port), backlog=128)
-        self._server = Server(engine, tls, AttentionWatch(), Replay() if replay_reads else None)
+        self.faults = SqlFaults()
+        interference = Interference(self.faults, self._start_failover)
+        self._server = Server(engine, tls, AttentionWatch(), interference, Replay() if replay_reads else None)
         self._lock = threading.Lock()
         self._clients: dict[socket.socket, threading.Thread] = {}
         self._closing = False
@@ -75,13 +84,38 @@ class SqlServer:
 
     def _serve(self, sock: socket.socket) -> None:
         try:
-            serve(sock, self._server)
+            if is_http(sock):
+                serve_http(sock, self.faults)
+            else:
+                serve(sock, self._server)
+        except ConnectionError:
+            pass  # the client disconnected before it sent anything
         except Exception:  # noqa: BLE001 the thread ends here; other clients must not be affected
             _log.exception("connection failed")
         finally:
             with self._lock:
                 self._clients.pop(sock, None)
             sock.close()
+
+    def _start_failover(self, database: str) -> None:
+        threading.Thread(target=self._fail_over, args=(database,), name="failover", daemon=True).start()
+
+    def _fail_over(self, database: str) -> None:
+        """Disconnect all clients and restore the database from NAME.bak: a forced failover to a replica that lags."""
+        deadline = time.monotonic() + _FAILOVER_TIMEOUT_S
+        while True:
+            with self._lock:
+                clients = list(self._clients)
+            for sock in clients:
+                _shut_down(sock)
+            try:
+                self._server.engine.restore_database(database, f"{database}.bak")
+                return
+            except SqlError as error:
+                if error.number != _IN_USE or time.monotonic() > deadline:
+                    _log.error("failover of %s failed: %s", database, error.text)
+                    return
+            time.sleep(_INTERVAL_S)
 
 
 def _shut_down(sock: socket.socket) -> None:

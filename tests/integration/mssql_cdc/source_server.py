@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pyodbc
 from dstream_mssql_cdc.connection import find_driver
@@ -57,6 +58,23 @@ class SourceServer:
 
     def connect(self, database: str = "master", *, autocommit: bool = True) -> pyodbc.Connection:
         return pyodbc.connect(f"DRIVER={find_driver()};{self.connection_string(database)}", autocommit=autocommit)
+
+    def fault(self, **rule: Any) -> None:
+        """Inject a fault (sandbox/dstream_sandbox/sqlserver/faults.py has the fields)."""
+        self._control("POST", {"kind": "sql", **rule})
+
+    def clear_faults(self) -> None:
+        self._control("DELETE")
+
+    def faults(self) -> list[Any]:
+        """The faults that are not used up."""
+        return self._control("GET")
+
+    def _control(self, method: str, body: object = None) -> list[Any]:
+        url = f"http://127.0.0.1:{self.port}/_sandbox/faults"
+        with urlopen(Request(url, json.dumps(body).encode(), method=method), timeout=60) as answer:
+            faults: list[Any] = json.load(answer)["faults"]
+            return faults
 
     def connection_string(self, database: str, password: str = PASSWORD) -> str:
         return (
@@ -127,6 +145,11 @@ class Reading:
     @property
     def state(self) -> Mapping[str, Any]:
         return self.states[-1][1]
+
+    @property
+    def told(self) -> list[str]:
+        """The names of the log events."""
+        return [line["event"] for line in self.telemetry if line.get("dstream") == "log"]
 
     @property
     def rows(self) -> list[tuple[str, dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyodbc
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage
@@ -149,6 +150,19 @@ def test_faults_are_cleared(sandbox: Sandbox, commands: Commands) -> None:
     commands("fault", "clear")
     _send(sandbox, "cleared", ServiceBusMessage("second"))
     assert _bodies(commands.rows("peek", "cleared")) == ["second"]
+
+
+def test_a_fault_of_sql_server_is_listed_and_cleared_with_the_others(sandbox: Sandbox, commands: Commands) -> None:
+    added = commands("fault", "add", "sql", "--number", "40501", "--statement", "dbo.Unlucky").stdout
+    assert added == "sql  action=error  number=40501  at=statement  statement=dbo.Unlucky\n"
+    assert "needs a number" in commands.error("fault", "add", "sql")
+    commands("fault", "add", "reject", "--entity", "unlucky")
+    faults = json.loads(commands("fault", "list", "--json").stdout)["faults"]
+    assert [fault["kind"] for fault in faults] == ["reject", "sql"]
+    with pytest.raises(pyodbc.Error, match="40501"):
+        sandbox.sql("SELECT 1 AS [dbo.Unlucky]")
+    commands("fault", "clear")
+    assert sandbox.sql("SELECT 1 AS [dbo.Unlucky]")[0][0] == 1
 
 
 def test_an_unknown_fault_is_a_usage_error(commands: Commands) -> None:

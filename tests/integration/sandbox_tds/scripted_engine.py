@@ -202,6 +202,8 @@ class ScriptedEngine:
             raise SqlError(4060, text, severity=11)
         return ScriptedSession(self, database or "master", next(self._spids))
 
+    def restore_database(self, name: str, device: str) -> None: ...
+
     def close(self) -> None: ...
 
 

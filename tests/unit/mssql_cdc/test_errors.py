@@ -114,7 +114,11 @@ def test_each_attempt_to_connect_may_take_longer_until_a_quiet_period() -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [615, 701, 802, 921, 978, 979, 982, 1204, 4221, 8645, 8651, 1205, 976, 983, 40613, 49918]
+    "number",
+    [
+        *(615, 617, 669, 701, 802, 921, 926, 941, 976, 978, 979, 982, 983, 988, 1203, 1204, 1205, 1221, 3948, 3966),
+        *(4221, 8628, 8645, 8651, 10922, 10930, 10936, 17197, 40613, 49918),
+    ],
 )
 @pytest.mark.parametrize("connected", [True, False])
 def test_passing_faults_of_the_server_are_retried(number: int, connected: bool) -> None:

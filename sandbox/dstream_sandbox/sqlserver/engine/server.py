@@ -110,8 +110,8 @@ class SqlEngine:
         if not self._password_matches(user, password):
             raise login_failed(user)
         name = database or "master"
-        found = self.database(name)
         with self._lock:
+            found = self.database(name)
             spid = next(n for n in range(_FIRST_SPID, 32767) if n not in self._sessions)
             if found is None:
                 raise SqlError(

@@ -14,7 +14,9 @@ from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from dstream_sandbox.sqlserver.interference import Interference
 from dstream_sandbox.sqlserver.session import (
     Columns,
     Done,
@@ -50,6 +52,8 @@ from dstream_sandbox.sqlserver.tds.signing_in import SignedIn, sign_in
 from dstream_sandbox.sqlserver.tds.transport import Disconnected, Transport
 
 _log = logging.getLogger(__name__)
+_FATAL_SEVERITY = 20
+"""Microsoft Learn, "Database Engine error severities": errors of this severity and above end the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Server:
     engine: Engine
     tls: ssl.SSLContext
     attention: AttentionWatch
+    interference: Interference
     replay: Replay | None = None
 
 
@@ -66,7 +71,7 @@ def serve(sock: socket.socket, server: Server) -> None:
     """Serve one client until it disconnects or breaks the protocol. Closes the session, but not the socket."""
     transport = Transport(sock)
     try:
-        signed_in = sign_in(transport, server.tls, server.engine)
+        signed_in = sign_in(transport, server.tls, server.engine, partial(server.interference.at_login, sock))
         if signed_in is None:
             return
     except (Disconnected, ProtocolError, MessageIgnored) as error:
@@ -89,6 +94,7 @@ class _Connection:
         self._session: Session = signed_in.session
         self._login = signed_in.login
         self._attention = server.attention
+        self._interference = server.interference
         self._replay = server.replay
         self._response: Response
         self._procedures = Procedures(self._session, self._execute_in_procedure)
@@ -98,6 +104,7 @@ class _Connection:
         self._lock = threading.Lock()  # guards the two attributes below
         self._running = False
         self._cancelled = False
+        self._ends = False
 
     def run(self) -> None:
         self._attention.watch(self._socket.fileno(), self._on_readable)
@@ -130,6 +137,8 @@ class _Connection:
             self._cancelled = False
             writer.write(tokens.done(tokens.DONE, tokens.HAS_ERROR))
         writer.finish()
+        if self._ends:
+            raise Disconnected
 
     def _answer(self, message: packets.Message, writer: MessageWriter) -> None:
         try:
@@ -215,11 +224,15 @@ class _Connection:
         return self._execute(sql, params, declarations, in_procedure=True)
 
     def _execute(self, sql: str, params: Sequence[Param], declarations: str, *, in_procedure: bool) -> Iterator[Event]:
-        run = partial(self._session.execute, sql, params, declarations=declarations, in_procedure=in_procedure)
+        run = partial(self._run, sql, params, declarations=declarations, in_procedure=in_procedure)
         if self._replay is None:
             return run()
         key = replay_key(self._session.database, in_procedure, sql, params, declarations)
         return run() if key is None else self._replayed(self._replay, key, run)
+
+    def _run(self, sql: str, params: Sequence[Param], **how: Any) -> Iterator[Event]:
+        events = self._session.execute(sql, params, **how)
+        return self._interference.around(self._socket, self._session, sql, events)
 
     def _replayed(self, replay: Replay, key: Hashable, run: Callable[[], Iterator[Event]]) -> Iterator[Event]:
         """Yield no events if there is a recording: its tokens are sent unchanged."""
@@ -246,6 +259,7 @@ class _Connection:
 
     def _send_each(self, events: Iterator[Event]) -> None:
         for event in events:
+            self._ends |= isinstance(event, Message) and event.severity >= _FATAL_SEVERITY
             if self._cancelled and isinstance(event, Columns | Rows | Done | Message | ReturnStatus | OutputValue):
                 continue
             self._response.event(event)

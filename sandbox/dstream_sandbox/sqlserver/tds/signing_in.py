@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dstream_sandbox.sqlserver.session import Engine, Message, Session, SqlError
@@ -29,8 +30,13 @@ class SignedIn:
     login: Login
 
 
-def sign_in(transport: Transport, context: ssl.SSLContext, engine: Engine) -> SignedIn | None:
-    """Log a client in. None if the login was refused and the client notified. Raises Disconnected, ProtocolError."""
+def sign_in(
+    transport: Transport, context: ssl.SSLContext, engine: Engine, disturb: Callable[[str, str], None]
+) -> SignedIn | None:
+    """Log a client in. None if the login was refused and the client notified. Raises Disconnected, ProtocolError.
+
+    `disturb` applies the injected faults to a login to a database; it may raise SqlError.
+    """
     encryption = _prelogin(transport)
     if encryption is not Encryption.NOT_SUPPORTED:
         handshake(transport, context)
@@ -41,6 +47,7 @@ def sign_in(transport: Transport, context: ssl.SSLContext, engine: Engine) -> Si
         login = replace(login, packet_bytes=min(login.packet_bytes, _MAX_ENCRYPTED_PACKET_BYTES))
     writer = MessageWriter(transport, PacketType.RESPONSE)
     try:
+        disturb(login.user, login.database)
         session = _session(login, engine)
     except SqlError as error:
         for message in _refusal(error, login):
