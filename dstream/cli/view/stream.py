@@ -38,6 +38,8 @@ class StreamView:
             parts.append(f"checkpoint unreadable ({self.error.code})" if self.error else "no checkpoint")
         if self.live and self.live["lag_ms"] is not None:
             parts.append(f"lag {self.live['lag_ms'] / 1000:.1f} s")
+        if self.live and (left_s := self.live.get("time_to_loss_s")) is not None:
+            parts.append(f"time to loss {left_s / 3600:.1f} h")
         if self.live and self.live.get("reason"):
             parts.append(self.live["reason"])
         return " · ".join(parts)

@@ -131,6 +131,12 @@ class Progress:
     metrics: tuple[MetricValue, ...] = ()
     restarts: int = 0
 
+    @property
+    def time_to_loss_s(self) -> float | None:
+        """The input's gauge of that name: how long until its source removes changes that are not delivered yet."""
+        gauges = (each for each in self.metrics if each.role == "input" and each.name == "time_to_loss_seconds")
+        return next((each.value for each in gauges if each.kind == "gauge"), None)
+
     def after(self, earlier: Progress) -> Progress:
         """Add the figures of earlier pairs, whose unsettled rows were dropped."""
         return replace(

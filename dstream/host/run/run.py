@@ -142,6 +142,7 @@ class _Run:
             "bytes": progress.bytes_relayed,
             "checkpoints": progress.checkpoints_stored,
             "lag_ms": progress.lag_ms,
+            "time_to_loss_s": progress.time_to_loss_s,
             "restarts": progress.restarts,
         }
 

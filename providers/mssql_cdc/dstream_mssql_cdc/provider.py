@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
     from dstream_mssql_cdc.errors import ReadInterrupted
     from dstream_mssql_cdc.events import EventBuilder
+    from dstream_mssql_cdc.health.watch import HealthWatch
     from dstream_mssql_cdc.instances import CapturedTable
     from dstream_mssql_cdc.server import SqlServer
     from dstream_mssql_cdc.state import ReaderState
     from dstream_mssql_cdc.stream import ChangeStream, PollPace
+
+_HEALTH_LOGIN_TIMEOUT_S = 15
 
 
 class MssqlCdc(InputProvider["Config"]):
@@ -28,6 +31,7 @@ class MssqlCdc(InputProvider["Config"]):
     supports_once = True
 
     _server: SqlServer | None = None
+    _watch: HealthWatch | None = None
     _id_prefix = ""
 
     @classmethod
@@ -78,6 +82,7 @@ class MssqlCdc(InputProvider["Config"]):
             observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),
         )
         yield Checkpoint(stream.state.stored())
+        self._watch_health(stream.state.stored())
         backoff = Backoff()
         while True:
             try:
@@ -109,7 +114,23 @@ class MssqlCdc(InputProvider["Config"]):
             lambda checkpoint: self._checked(checkpoint, server.guid(), server, accept_changed=accept),
         ).findings(state)
 
+    def acknowledged(self, state: State) -> None:
+        if self._watch is not None:
+            self._watch.stored = state
+
+    def _watch_health(self, stored: State) -> None:
+        """Watch a run that lasts, for a host that stores checkpoints."""
+        from dstream_mssql_cdc.health.watch import HealthWatch
+
+        if self.host_keeps_state and not self.run.once:
+            self._watch = HealthWatch(
+                lambda: self._connect(_HEALTH_LOGIN_TIMEOUT_S, is_reader=False), self.telemetry, stored
+            )
+            self._watch.start()
+
     def close(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
         if self._server is not None:
             self._server.close()
 
@@ -136,8 +157,11 @@ class MssqlCdc(InputProvider["Config"]):
     def _server_name(self) -> str:
         return self._settings.get("SERVER") or self._settings.get("DSN")
 
-    def _connect(self, login_timeout_s: int | None = None) -> SqlServer:
-        """`login_timeout_s`: for a reconnect, at most the user's."""
+    def _connect(self, login_timeout_s: int | None = None, *, is_reader: bool = True) -> SqlServer:
+        """`login_timeout_s`: for a reconnect, at most the user's. `is_reader`: whether the task is reconnecting while a
+        query is not answered."""
+        from contextlib import nullcontext
+
         from dstream_mssql_cdc import sql
         from dstream_mssql_cdc.connection import connect
         from dstream_mssql_cdc.server import SqlServer
@@ -157,7 +181,7 @@ class MssqlCdc(InputProvider["Config"]):
             login=self._settings.get("UID"),
             tables=config.tables,
             operations=sql.operation_codes(config.operations, before_images=config.before_images),
-            awaiting=lambda: self.telemetry.awaiting(self._server_name),
+            awaiting=lambda: self.telemetry.awaiting(self._server_name) if is_reader else nullcontext(),
             on_half_pairs=self._warn_of_half_pairs,
         )
         server.learn_time_zone(config.time_zone)

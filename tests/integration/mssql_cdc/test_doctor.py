@@ -138,6 +138,11 @@ def test_what_is_wrong_with_tables_is_listed_with_its_fix(persons: SourceDatabas
     assert [found.text.rpartition(" ")[2] for found in problems] == ["dbo.Orders", "dbo.Lines"]
     run_fixes(persons, {found.text: found for found in problems})
     assert wrong(findings(config)) == {}
+    persons.run("ALTER TABLE dbo.Persons ADD Name nvarchar(9)")
+    added = findings(config)["columns"]
+    assert (added.mark, added.text) == ("warning", "no capture instance of dbo.Persons has Name")
+    persons.run(statements(added.fix)[0])
+    assert wrong(findings(config)) == {}
 
 
 def test_a_checkpoint_is_compared_with_what_cleanup_has_left(persons: SourceDatabase) -> None:

@@ -13,7 +13,7 @@ from dstream_mssql_cdc import sql
 
 from dstream.sdk import Stop
 from dstream.sdk.errors import ConfigError, DataError, DStreamError
-from tests.integration.mssql_cdc.source_server import Reading, SourceDatabase, read
+from tests.integration.mssql_cdc.source_server import Reading, SourceDatabase, read, wait_until
 
 
 def persons(database: SourceDatabase, name: str = "dbo.Persons", columns: str = "Name nvarchar(50)") -> None:
@@ -364,14 +364,21 @@ def test_a_running_stream_reads_changes_and_stops_on_request(database: SourceDat
 
     def next_change(reading: Reading, stop: Stop) -> None:
         if len(reading.lines) == 3:
+            wait_until(lambda: "capture_errors" in gauges(reading), "the last metric")
             stop.set()
         elif len(reading.lines) == len(inserted):
             inserted.append(len(inserted))
             database.run("INSERT INTO dbo.Persons VALUES (?, N'x')", inserted[-1])
 
+    def gauges(reading: Reading) -> dict[str, float]:
+        return {line["name"]: line["value"] for line in list(reading.telemetry) if line.get("kind") == "gauge"}
+
     reading = read(database.config("Persons", poll_interval="10ms"), on_item=next_change, once=False)
     assert len(reading.lines) == 3
     assert reading.states[-1][0] == 3
+    reported = gauges(reading)
+    assert 259_000 < reported["time_to_loss_seconds"] <= 259_200
+    assert (reported["capture_latency_seconds"], reported["capture_errors"]) == (0, 0)
 
 
 def test_a_column_altered_in_place_is_read_with_its_new_type(database: SourceDatabase) -> None:

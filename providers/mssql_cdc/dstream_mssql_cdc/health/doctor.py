@@ -79,6 +79,12 @@ class Examination:
             instance = table.instances[-1].mark.instance
             text = f"cdc.{instance}_CT is not in reading order, so every page is sorted"
             yield Finding("warning", "tables", text, second_instance_hint(table.name, instance))
+        for table in itertools.islice((table for table in tables if table.uncaptured), _MOST_PROBLEMS):
+            text = f"no capture instance of {table.name} has {', '.join(table.uncaptured)}"
+            older = next((one.mark.instance for one in table.instances if one is not table.newest), None)
+            yield Finding(
+                "warning", "columns", text, second_instance_hint(table.name, table.newest.mark.instance, older)
+            )
 
     def _capture(self, where: Platform) -> Iterator[Finding]:
         query = self.server.rows
