@@ -114,6 +114,12 @@ class Stop(msgspec.Struct, frozen=True, tag_field="dstream", tag="stop"):
     deadline_ms: int
 
 
+class SnapshotRequest(msgspec.Struct, frozen=True, tag_field="dstream", tag="snapshot"):
+    """To an input with the capability `snapshot`: read all rows of these tables, and go on with the stream."""
+
+    tables: list[str]
+
+
 class End(msgspec.Struct, frozen=True, tag_field="dstream", tag="end"):
     """An input's last line; `seq` is its last checkpoint."""
 
@@ -270,6 +276,7 @@ Control = (
     | Checkpoint
     | Ack
     | Stop
+    | SnapshotRequest
     | End
     | Heartbeat
     | Log
@@ -289,6 +296,7 @@ _KINDS = frozenset(
         "checkpoint",
         "ack",
         "stop",
+        "snapshot",
         "end",
         "heartbeat",
         "log",

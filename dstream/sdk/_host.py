@@ -38,6 +38,8 @@ class StdioProviderHost:
         capabilities = list(_SHARED_CAPABILITIES)
         if issubclass(self._class, InputProvider) and self._class.supports_once:
             capabilities.append("once")
+        if issubclass(self._class, InputProvider) and self._class.snapshot is not InputProvider.snapshot:
+            capabilities.append("snapshot")
         if self._class.check_config.__func__ is not Provider.check_config.__func__:  # type: ignore[attr-defined]
             capabilities.append("check")
         if self._class.doctor is not Provider.doctor:

@@ -13,7 +13,17 @@ from collections import deque
 from typing import Any
 
 from dstream.errors import SystemFault
-from dstream.protocol.messages import Ack, Checkpoint, Command, End, Stop, Welcome, decode_control, encode
+from dstream.protocol.messages import (
+    Ack,
+    Checkpoint,
+    Command,
+    End,
+    SnapshotRequest,
+    Stop,
+    Welcome,
+    decode_control,
+    encode,
+)
 from dstream.sdk._channel import Channel
 from dstream.sdk._pace import Mark, Pace
 from dstream.sdk._provider import InputProvider
@@ -123,6 +133,8 @@ class InputRun:
                 welcomed = True
             elif isinstance(message, Stop):
                 self.stop.set()
+            elif isinstance(message, SnapshotRequest):
+                self._provider.snapshot(message.tables)
             elif isinstance(message, Ack):
                 for state in self._in_flight.acknowledge(message.seq):
                     self._provider.acknowledged(state)

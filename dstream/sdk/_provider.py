@@ -101,6 +101,10 @@ class InputProvider(Provider[ConfigT]):
         Checkpoint. Check `stop` at least once per second."""
         raise NotImplementedError
 
+    def snapshot(self, tables: Sequence[str]) -> None:
+        """Override it to take requests of `dstream snapshot`: `read` then yields all rows of these tables between its
+        changes. Called from a different thread than `read`; return at once, and log what cannot be done."""
+
     def acknowledged(self, state: State) -> None:
         """The host has stored the checkpoint with this state: everything before it may be released at the source.
         Called from a different thread than `read`."""

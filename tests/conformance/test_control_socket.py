@@ -15,6 +15,7 @@ import pytest
 
 from dstream.host import RestartPolicy, ask_host, socket_path
 from tests.conformance.runs import TASK, Background, Recorded, job, provider, run
+from tests.running import wait_until
 
 
 @pytest.fixture
@@ -39,6 +40,27 @@ def test_status_returns_live_figures(running: Background, tmp_path: Path) -> Non
     assert status["checkpoints"] in (1, 2)  # one write can cover both acks
     assert (status["input"], status["output"], status["restarts"]) == ("input", "output", 0)
     assert status["started_at"].endswith("Z")
+
+
+def test_a_snapshot_is_requested_from_an_input_that_can_take_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = tmp_path / "requests"
+    monkeypatch.setenv("MORE", "once snapshot")
+    able = provider("input.py", 3, hold=True, snapshots=str(requests))
+    task = Background(job(tmp_path, input=able, socket_dir=tmp_path / "run"))
+    task.events.wait_for_progress(lambda progress: progress.last_seq == 2)
+    answer = ask_host(path_of(tmp_path), "snapshot", tables=["dbo.A", "dbo.B"])
+    assert answer == {"schema_version": 1, "requested": ["dbo.A", "dbo.B"]}
+    wait_until(lambda: requests.exists() and requests.read_text() == '["dbo.A", "dbo.B"]\n', "the request")
+    task.stop.request()
+    assert task.result().drained
+
+
+def test_a_snapshot_is_refused_by_an_input_that_cannot_take_one(running: Background, tmp_path: Path) -> None:
+    answer = ask_host(path_of(tmp_path), "snapshot", tables=["dbo.A"])
+    assert answer is not None
+    assert "does not support snapshots" in answer["error"]
 
 
 def test_stop_drains_and_removes_the_socket(running: Background, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import signal
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import UTC, datetime
 
 from dstream.errors import DStreamError, RefusedError
@@ -24,7 +24,7 @@ from dstream.host.run.pair import LAST_WORDS_S, Pair
 from dstream.host.run.start_slots import StartSlot
 from dstream.host.run.streaming import Streaming
 from dstream.protocol.handshake import Refused
-from dstream.protocol.messages import Ack, Role, encode
+from dstream.protocol.messages import Ack, Role, SnapshotRequest, encode
 from dstream.state import StoredState
 
 
@@ -76,6 +76,16 @@ class Attempt:
     def has_progressed(self) -> bool:
         """Whether this pair moved the stored position, or delivered rows."""
         return self._has_moved or self._checkpoints.counts.rows_settled > 0
+
+    def request_snapshot(self, tables: Sequence[str]) -> str:
+        """Ask the input to read all rows of these tables, from any thread. Return why that is impossible, or ""."""
+        if self._streaming is None or self._streaming.is_draining:
+            return "the task is not streaming"
+        source = self._pair.input
+        if "snapshot" not in source.capabilities:
+            return f'the input provider "{source.name}" does not support snapshots of a running task'
+        source.writer.send(encode(SnapshotRequest(list(tables))))
+        return ""
 
     def progress(self) -> Progress:
         """Return the figures of the run so far."""

@@ -2,6 +2,8 @@
 
     {"request":"status"}  ->  {"schema_version":1,"task":"orders",...}   live figures
     {"request":"stop"}    ->  {"schema_version":1,"stopping":true}       drains like the first Ctrl-C
+    {"request":"snapshot","tables":["dbo.Orders"]}
+                          ->  {"schema_version":1,"requested":[..]}      passed on to the input
     anything else         ->  {"schema_version":1,"error":"..."}
 
 One thread serves all clients; it starts nothing and touches no row. The holder of the task's lock owns the path, so an
@@ -30,22 +32,22 @@ _PAUSE_S = 0.1
 """Between two attempts to accept a client."""
 _READ_BYTES = 4096
 
-Answer = Callable[[str], Mapping[str, Any]]
-"""Answers a request by name; raises LookupError for an unknown one."""
+Answer = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""Answers a request, given its name and all of it; raises LookupError for an unknown one."""
 
 
 def socket_path(folder: Path, stack: str, task: str) -> Path:
     return folder / file_name(stack) / f"{file_name(task)}.sock"
 
 
-def ask_host(path: Path, request: str) -> dict[str, Any] | None:
-    """Return the running host's answer; None if no host is running."""
+def ask_host(path: Path, request: str, **fields: object) -> dict[str, Any] | None:
+    """Return the running host's answer; None if no host is running. `fields`: other members of the request."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(_PATIENCE_S)
         try:
             with _within_the_limit(path) as address:
                 client.connect(address)
-            client.sendall(json.dumps({"request": request}).encode() + b"\n")
+            client.sendall(json.dumps({"request": request, **fields}).encode() + b"\n")
             with client.makefile("rb") as lines:
                 answer: dict[str, Any] = json.loads(lines.readline())
         except (OSError, ValueError):
@@ -130,10 +132,10 @@ class ControlSocket(threading.Thread):
 
     def _answer_to(self, line: bytes) -> Mapping[str, Any]:
         try:
-            request = json.loads(line)["request"]
-            return self._answer(request)
+            request = json.loads(line)
+            return self._answer(request["request"], request)
         except (ValueError, TypeError, LookupError, RecursionError):
-            return {"error": 'a request must be a JSON object with "request": "status" or "stop"'}
+            return {"error": 'a request must be a JSON object with "request": "status", "stop" or "snapshot"'}
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from dstream.errors import DStreamError, RefusedError
 from dstream.host.provider.link import MustRestart
 from dstream.host.run.attempt import Attempt, timestamp
 from dstream.host.run.context import RunContext
-from dstream.host.run.control_socket import ControlSocket, socket_path
+from dstream.host.run.control_socket import Answer, ControlSocket, socket_path
 from dstream.host.run.faults import fault_of
 from dstream.host.run.job import Events, Job, Progress, RunSummary, StopRequest
 from dstream.host.run.limits import Limits
@@ -113,14 +113,18 @@ class _Run:
         )
         return summary
 
-    def answer(self, request: str) -> Mapping[str, Any]:
+    def answer(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer a request of the control socket, on its thread."""
-        if request == "stop":
+        if name == "stop":
             self._context.stop.request()
             return {"stopping": True}
-        if request == "status":
+        if name == "status":
             return self._live_figures()
-        raise LookupError(request)
+        if name == "snapshot":
+            tables = [str(each) for each in request["tables"]]
+            refusal = self._attempt.request_snapshot(tables)
+            return {"error": refusal} if refusal else {"requested": tables}
+        raise LookupError(name)
 
     def _live_figures(self) -> Mapping[str, Any]:
         """Figures of the whole run; `rows` are settled at the destination, `in_flight` read but not yet settled."""
@@ -250,7 +254,7 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _answering(context: RunContext, answer: Callable[[str], Mapping[str, Any]]) -> Iterator[None]:
+def _answering(context: RunContext, answer: Answer) -> Iterator[None]:
     """Serve the control socket; if it is unavailable, the run continues, because rows matter more than figures."""
     job = context.job
     if job.socket_dir is None:

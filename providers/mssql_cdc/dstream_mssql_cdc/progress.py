@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from dstream.sdk import Telemetry
+from dstream.sdk.errors import DStreamError
 from dstream_mssql_cdc.errors import capture_silent_hint, second_instance_hint
 from dstream_mssql_cdc.events import Keyed
 from dstream_mssql_cdc.instances import CapturedTable, Gap
@@ -57,6 +58,12 @@ class ReadProgress(Observer):
 
     def snapshot(self, progress: SnapshotProgress) -> None:
         self._snapshots.read(progress)
+
+    def snapshot_begins(self, tables: Sequence[str]) -> None:
+        self._telemetry.info("mssql.snapshot_begins", tables=list(tables))
+
+    def snapshot_refused(self, table: str, reason: DStreamError) -> None:
+        self._telemetry.warning("mssql.snapshot_refused", table=table, reason=reason.message, hint=reason.hint)
 
     def gap(self, gap: Gap) -> None:
         self._telemetry.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class MssqlCdc(InputProvider["Config"]):
         from dstream_mssql_cdc.catalog import check_choices
         from dstream_mssql_cdc.selection import selected
 
+        self._snapshot_requests: deque[str] = deque()
         self._server = self._open()
         self._server.guid()  # CDC must be enabled
         catalog, exists = self._server.catalog(), self._server.table_exists
@@ -79,6 +81,7 @@ class MssqlCdc(InputProvider["Config"]):
             self._pace(),
             on_gap=self.config.on_gap,
             snapshots_new_tables=self.config.start_from == "snapshot",
+            requests=self._snapshot_requests,
             observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),
         )
         yield Checkpoint(stream.state.stored())
@@ -127,6 +130,9 @@ class MssqlCdc(InputProvider["Config"]):
                 lambda: self._connect(_HEALTH_LOGIN_TIMEOUT_S, is_reader=False), self.telemetry, stored
             )
             self._watch.start()
+
+    def snapshot(self, tables: Sequence[str]) -> None:
+        self._snapshot_requests.extend(tables)
 
     def close(self) -> None:
         if self._watch is not None:

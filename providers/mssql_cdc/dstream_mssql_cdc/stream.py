@@ -7,13 +7,16 @@ the last item it yielded. Runs on the provider's single thread.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from dstream.sdk import Checkpoint, Lines, Stop
+from dstream.sdk.errors import AuthError, ConfigError, DStreamError
 from dstream_mssql_cdc import instances as watched
+from dstream_mssql_cdc.catalog import matching, parse_table_name
 from dstream_mssql_cdc.errors import no_grant
 from dstream_mssql_cdc.events import EventBuilder, Keyed
 from dstream_mssql_cdc.history import HistoryCheck, mapped_at
@@ -56,6 +59,8 @@ class Observer:
     def uncaptured(self, table: CapturedTable) -> None: ...
     def behind(self, lsn: bytes, poll: Poll) -> None: ...
     def snapshot(self, progress: SnapshotProgress) -> None: ...
+    def snapshot_begins(self, tables: Sequence[str]) -> None: ...
+    def snapshot_refused(self, table: str, reason: DStreamError) -> None: ...
     def tables_changed(self, before: dict[str, Table], after: dict[str, Table]) -> None: ...
 
 
@@ -71,11 +76,13 @@ class ChangeStream:
         *,
         on_gap: str = "fail",
         snapshots_new_tables: bool = False,
+        requests: deque[str] | None = None,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
         new_id: plan.NewId = plan.random_id,
     ) -> None:
-        """`snapshots_new_tables`: whether a table that the checkpoint does not know gets a snapshot."""
+        """`snapshots_new_tables`: whether a table that the checkpoint does not know gets a snapshot. `requests`: other
+        tables to take snapshots of, by name or pattern; another thread may append to it."""
         self.source = source
         self.state = state
         self._position = state.position
@@ -89,6 +96,7 @@ class ChangeStream:
         self._signature: set[tuple[str, int, str, bool]] | None = None
         self._snapshots_new_tables = snapshots_new_tables
         self._new_id = new_id
+        self._requests = deque[str]() if requests is None else requests
         self._lines = LineEncoder(pace.max_line)
         self._snapshots = SnapshotReader(
             self._lines, pace.page_rows, pace.max_bytes, new_id=new_id, report=self._observer.snapshot
@@ -107,6 +115,8 @@ class ChangeStream:
                 yield from self._changes(window, poll, stop)
                 if stop.is_set():
                     break
+            if self._begin_requested():
+                yield Checkpoint(self.state.stored())
             is_pending = plan.next_table(self.state.tables) is not None
             is_reading = is_pending and plan.known_lsn(poll.max_lsn, poll.marks) >= self._position.lsn
             if is_reading:
@@ -121,6 +131,33 @@ class ChangeStream:
                 break
             delay = min(delay * 2, self._pace.max_poll_s)
         yield Checkpoint(self.state.stored())
+
+    def _begin_requested(self) -> bool:
+        """Begin the snapshots that were requested. One that is impossible must not end the stream."""
+        names: list[str] = []
+        while self._requests:
+            wanted = self._requests.popleft()
+            try:
+                names += self._possible(wanted)
+            except (AuthError, ConfigError) as reason:
+                self._observer.snapshot_refused(wanted, reason)
+        if names:
+            self._set_tables(plan.with_snapshots(self.state.tables, names, self._position.lsn, self._new_id))
+            self._observer.snapshot_begins(names)
+        return bool(names)
+
+    def _possible(self, wanted: str) -> list[str]:
+        """The tables of this name or pattern. Raises ConfigError, or AuthError if the login cannot read one."""
+        found = [
+            table
+            for table in matching(self._captured.values(), parse_table_name(wanted, "tables"))
+            if table.name in self.state.tables
+        ]
+        if not found:
+            raise ConfigError("mssql.unknown_table", "the task reads no such table", hint="Name one of its `tables`.")
+        for table in found:
+            self.source.describe(table.object_id)
+        return [table.name for table in found]
 
     def _changes(self, window: Window, poll: Poll, stop: Stop) -> Iterator[Lines | Checkpoint]:
         """Read a window; unless stopped, the position is then its end."""

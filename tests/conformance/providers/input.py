@@ -59,6 +59,9 @@ def listen():
         message = received[1]
         if message["dstream"] == "stop" and fault != "deaf":
             stopped.set()
+        if message["dstream"] == "snapshot":
+            with open(config["snapshots"], "a") as requests:
+                requests.write(json.dumps(message["tables"]) + "\n")
         if message["dstream"] == "ack":
             acks.append(message["seq"])
     eof.set()

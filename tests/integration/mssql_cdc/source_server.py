@@ -170,6 +170,7 @@ def read(
     *,
     stop_after: int | None = None,
     on_item: Callable[[Reading, Stop], None] = lambda reading, stop: None,
+    before_read: Callable[[MssqlCdc], None] = lambda one: None,
     pace: Mapping[str, Any] | None = None,
     telemetry: list[dict[str, Any]] | None = None,
     **run: Any,
@@ -181,6 +182,7 @@ def read(
         _set_pace(one, pace)
     try:
         one.start()
+        before_read(one)
         for count, item in enumerate(one.read(_stored(state), stop), 1):
             if isinstance(item, Lines):
                 reading.lines += item.data.splitlines()

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from dstream_mssql_cdc.provider import MssqlCdc
 from dstream_mssql_cdc.state import load_state
 from dstream_mssql_cdc.stream import ChangeStream, PollPace
 
@@ -248,6 +249,35 @@ def test_once_ends_with_what_is_captured_when_the_last_row_has_been_read(databas
     reading = read(database.config("Persons", **SNAPSHOT), on_item=write, pace={"page_rows": 1})
     copy = {data["Id"]: data["Name"] for _, data in reading.rows}
     assert copy == dict.fromkeys((1, 2, 3, 4), "changed")
+
+
+def test_a_requested_snapshot_is_read_while_the_stream_goes_on(database: SourceDatabase) -> None:
+    persons(database, rows=3)
+    persons(database, name="dbo.Other")
+    config = database.config("Persons", "Other", start_from="latest")
+    first = read(config)
+    database.run("UPDATE dbo.Other SET Name = N'changed' WHERE Id = 1")
+
+    def ask(one: MssqlCdc) -> None:
+        one.snapshot(["persons", "dbo.Unknown", "a.b.c"])
+
+    second = read(config, first.state, before_read=ask, pace={"page_rows": 2})
+    assert [kind for kind, _ in second.rows] == ["Update", "Read", "Read", "Read"]
+    assert [line["tables"] for line in told(second, "mssql.snapshot_begins")] == [["dbo.Persons"]]
+    assert [line["table"] for line in told(second, "mssql.snapshot_refused")] == ["dbo.Unknown", "a.b.c"]
+    begun = next(state for _, state in second.states if "snapshot" in state["tables"]["dbo.Persons"])
+    assert read(config, begun).rows == second.rows[1:]
+
+
+def test_a_requested_snapshot_that_the_login_may_not_read_does_not_end_the_stream(database: SourceDatabase) -> None:
+    persons(database)
+    config = as_limited(database, database.config("Persons"))
+    database.run("GRANT VIEW DEFINITION ON SCHEMA::dbo TO [limited]")
+    database.run("INSERT INTO dbo.Persons VALUES (4, N'new')")
+    reading = read(config, before_read=lambda one: one.snapshot(["Persons"]))
+    assert reading.rows == [("Insert", {"Id": 4, "Name": "new"})]
+    (refused,) = told(reading, "mssql.snapshot_refused")
+    assert "GRANT SELECT" in refused["hint"]
 
 
 def as_limited(database: SourceDatabase, config: dict[str, Any]) -> dict[str, Any]:

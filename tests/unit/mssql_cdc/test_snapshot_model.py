@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+from collections import deque
 
 from dstream_mssql_cdc.config import parse_start
 from dstream_mssql_cdc.start import first_state
@@ -26,6 +27,7 @@ class Run:
         self.copy = Copy()
         self._chance = chance
         self._pace = pace
+        self._requests = deque[str]()
 
     def first(self) -> ReaderState:
         source = LiveSource(self.live, self._chance, writes=2)
@@ -37,6 +39,7 @@ class Run:
         lines: list[bytes] = []
         checkpoints = [(0, state)]
         stream = self._stream(self._source(steps), state)
+        is_asked = bool(self._requests)
         for _ in range(self._chance.randint(1, 2)):
             with contextlib.suppress(Killed):
                 for step, item in enumerate(stream.lines(Stop())):
@@ -44,7 +47,14 @@ class Run:
                         lines += item.data.splitlines()
                         self._check_overlaps(item)
                     else:
+                        if is_asked and not self._requests:
+                            checkpoints.clear()  # A request that the host has not stored is lost with the process.
+                            is_asked = False
                         checkpoints.append((len(lines), _stored(item)))
+                    if self._chance.random() < 0.1:
+                        wanted = self._chance.choice([*self.live.names, "dbo.*", "unknown", "a.b.c"])
+                        self._requests.append(wanted)
+                        is_asked = True
                     if step >= steps:
                         break
             stream.source = self._source(steps)
@@ -70,7 +80,15 @@ class Run:
         return state
 
     def _stream(self, source: LiveSource, state: ReaderState) -> ChangeStream:
-        return ChangeStream(source, state, builder_for, self._pace, snapshots_new_tables=True, new_id=self._new_id)
+        return ChangeStream(
+            source,
+            state,
+            builder_for,
+            self._pace,
+            snapshots_new_tables=True,
+            requests=self._requests,
+            new_id=self._new_id,
+        )
 
     def _new_id(self) -> str:
         return f"{self._chance.getrandbits(32):08x}"

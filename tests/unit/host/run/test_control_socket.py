@@ -15,9 +15,9 @@ from dstream.host.run.control_socket import ControlSocket, ask_host
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
-    def answer(request: str) -> Mapping[str, Any]:
-        if request != "status":
-            raise LookupError(request)
+    def answer(name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if name != "status":
+            raise LookupError(name)
         return {"task": "orders"}
 
     server = ControlSocket(tmp_path / "run" / "orders.sock", answer)
