@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from dstream_mssql_cdc.errors import ReadInterrupted
 from dstream_mssql_cdc.health import checks
 from dstream_mssql_cdc.health.facts import (
     CaptureError,
@@ -12,7 +13,9 @@ from dstream_mssql_cdc.health.facts import (
     Denied,
     Platform,
     TimeToLoss,
+    jobs,
     platform,
+    retention_s,
 )
 
 BOX = Platform("SQL Server", "16.0.1", "Developer Edition", "Ann's", "ann]", "Shop", is_read_only=False)
@@ -53,6 +56,25 @@ def test_a_time_to_loss_below_a_quarter_of_the_retention_is_a_warning(
     assert found.mark == mark
     assert found.text.startswith(text)
     assert ("EXEC sys.sp_cdc_change_job @job_type = N'cleanup', @retention = 11520;" in found.fix) == (mark != "ok")
+
+
+def test_without_the_retention_only_the_age_of_the_oldest_change_is_known() -> None:
+    found = checks.unknown_time_to_loss(2 * HOUR)
+    assert (found.mark, found.text) == ("ok", "unknown without the retention: the oldest unread change is 2 h old")
+
+
+@pytest.mark.parametrize("where", [BOX, AZURE])
+def test_before_the_first_job_there_is_no_table_of_jobs(where: Platform) -> None:
+    def missing(statement: str) -> list[object]:
+        raise ReadInterrupted("mssql.schema_changed", "Invalid object name 'msdb.dbo.cdc_jobs'. (208)")
+
+    def lost(statement: str) -> list[object]:
+        raise ReadInterrupted("mssql.interrupted", "the link is down")
+
+    assert jobs(missing, where) == {}
+    assert retention_s(missing, where) is None
+    with pytest.raises(ReadInterrupted):
+        jobs(lost, where)
 
 
 def test_latency_from_five_minutes_is_a_warning_and_only_jobs_of_the_agent_are_restarted() -> None:

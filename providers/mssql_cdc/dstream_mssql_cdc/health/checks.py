@@ -144,13 +144,23 @@ def change_tables(found: ChangeTableSizes) -> Finding:
 def time_to_loss(loss: TimeToLoss, where: Platform) -> Finding:
     if loss.unread_s is None:
         return Finding("ok", "time to loss", f"{span(loss.left_s)}: all captured changes have been read")
-    text = f"the oldest unread change is {span(loss.unread_s)} old and kept for {span(loss.retention_s)}"
+    text = f"{_oldest(loss.unread_s)} old and kept for {span(loss.retention_s)}"
     if not loss.is_short:
         return Finding("ok", "time to loss", f"{span(loss.left_s)}: {text}")
     left = f"{span(loss.left_s)} left" if loss.left_s > 0 else "none left: the next cleanup removes unread changes"
     return Finding(
         "warning", "time to loss", f"{left}: {text}", f"Run the task. {keep_longer(2 * loss.retention_s, where)}"
     )
+
+
+def unknown_time_to_loss(unread_s: float | None) -> Finding:
+    """Without the retention."""
+    oldest = "all captured changes have been read" if unread_s is None else f"{_oldest(unread_s)} old"
+    return Finding("ok", "time to loss", f"unknown without the retention: {oldest}")
+
+
+def _oldest(unread_s: float) -> str:
+    return f"the oldest unread change is {span(unread_s)}"
 
 
 def keep_longer(seconds: float, where: Platform) -> str:

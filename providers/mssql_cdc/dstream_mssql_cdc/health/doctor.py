@@ -125,6 +125,8 @@ class Examination:
         unread_s = facts.unread_s(self.server.rows, state.position.next_lsn)
         if isinstance(retention_s, float):
             yield checks.time_to_loss(facts.TimeToLoss(retention_s, unread_s), where)
+        else:
+            yield checks.unknown_time_to_loss(unread_s)
 
     def _gaps(self, state: ReaderState) -> list[watched.Gap]:
         captured = self.server.captured()

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from dstream.sdk.errors import AuthError
 from dstream_mssql_cdc import sql
+from dstream_mssql_cdc.errors import ReadInterrupted
 from dstream_mssql_cdc.health import statements
 
 Query = Callable[..., Sequence[Any]]
@@ -109,19 +110,29 @@ def platform(query: Query) -> Platform:
 
 def retention_s(query: Query, where: Platform) -> float | None:
     """How long cleanup keeps changes; None without a cleanup job: for ever."""
-    rows = query(statements.RETENTION if where.has_agent_jobs else statements.AZURE_RETENTION)
+    rows = _of_jobs(query, statements.RETENTION if where.has_agent_jobs else statements.AZURE_RETENTION)
     return rows[0][0] * 60.0 if rows else None
 
 
 def jobs(query: Query, where: Platform) -> dict[str, CdcJob]:
     """The jobs by kind, `capture` and `cleanup`."""
     found = {}
-    for kind, retention, name, enabled, started, stopped in query(
-        statements.JOBS if where.has_agent_jobs else statements.AZURE_JOBS
+    for kind, retention, name, enabled, started, stopped in _of_jobs(
+        query, statements.JOBS if where.has_agent_jobs else statements.AZURE_JOBS
     ):
         is_running = started is not None and stopped is None if where.has_agent_jobs else None
         found[kind] = CdcJob(kind, retention, name, None if enabled is None else bool(enabled), is_running)
     return found
+
+
+def _of_jobs(query: Query, statement: str) -> Sequence[Any]:
+    """The first sys.sp_cdc_add_job creates cdc_jobs (seen by others): without it, there are no jobs."""
+    try:
+        return query(statement)
+    except ReadInterrupted as error:
+        if error.code != "mssql.schema_changed":
+            raise
+        return ()
 
 
 def capture_errors(query: Query) -> list[CaptureError]:
