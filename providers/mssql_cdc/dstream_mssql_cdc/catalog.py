@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,12 @@ class TableName:
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.table}"
+
+    def selects(self, name: str) -> bool:
+        """Whether a `schema.table` has this name, in any case, or is in the schema."""
+        if self.table == "*":
+            return name.casefold().startswith(f"{self.schema}.".casefold())
+        return name.casefold() == str(self).casefold()
 
 
 def catalog_of(
@@ -171,6 +177,11 @@ def select(catalog: Catalog, patterns: Sequence[str]) -> tuple[list[CapturedTabl
     return list(chosen.values()), missing
 
 
+def is_selected(name: str, patterns: Sequence[str]) -> bool:
+    """Whether `patterns` select a table of that name, captured or not."""
+    return any(parse_table_name(pattern, f"tables[{at}]").selects(name) for at, pattern in enumerate(patterns))
+
+
 def closest(catalog: Catalog, wanted: TableName) -> str:
     """The captured table with the closest name; empty if none is close."""
     return next(iter(difflib.get_close_matches(str(wanted), [table.name for table in catalog.tables], n=1)), "")
@@ -178,11 +189,8 @@ def closest(catalog: Catalog, wanted: TableName) -> str:
 
 def matching(tables: Iterable[CapturedTable], wanted: TableName) -> list[CapturedTable]:
     """Return exact matches, or else case-insensitive ones, as most databases do."""
-    if wanted.table == "*":
-        prefix = f"{wanted.schema}.".casefold()
-        return [table for table in tables if table.name.casefold().startswith(prefix)]
-    exact = [table for table in tables if table.name == str(wanted)]
-    return exact or [table for table in tables if table.name.casefold() == str(wanted).casefold()]
+    found = [table for table in tables if wanted.selects(table.name)]
+    return [table for table in found if table.name == str(wanted)] or found
 
 
 def choose_columns(
@@ -237,18 +245,27 @@ def check_readable(table: str, columns: Iterable[Column], login: str) -> None:
             raise errors.masked_column(table, column.name, login)
 
 
-def check_choices(tables: Iterable[CapturedTable], choices: Mapping[str, ColumnChoice]) -> None:
+def check_choices(tables: Sequence[CapturedTable], choices: Mapping[str, ColumnChoice]) -> None:
     """Raise ConfigError for a choice for a table that is not read, or one that `choose_columns` rejects."""
-    read = list(tables)
-    for name in choices:
-        path = f'columns["{name}"]'
-        if not matching(read, parse_table_name(name, path)):
-            raise ConfigError(
-                "mssql.columns", f'"{name}" in columns is not one of the tables to read', config_path=path
-            )
-    for table in read:
+    for _, error in unmatched_choices(tables, choices):
+        raise error
+    for table in tables:
         for instance in table.instances:
             choose_columns(table, instance, choices)
+
+
+def unmatched_choices(
+    tables: Sequence[CapturedTable], choices: Mapping[str, ColumnChoice]
+) -> Iterator[tuple[TableName, ConfigError]]:
+    """The choices for tables that are not read, each with an error."""
+    for name in choices:
+        path = f'columns["{name}"]'
+        wanted = parse_table_name(name, path)
+        if not matching(tables, wanted):
+            yield (
+                wanted,
+                ConfigError("mssql.columns", f'"{name}" in columns is not one of the tables to read', config_path=path),
+            )
 
 
 def _no_such_column(table: str, column: str, known: Iterable[str], config_path: str) -> ConfigError:

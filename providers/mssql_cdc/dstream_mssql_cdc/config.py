@@ -75,6 +75,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["fail", "continue", "resnapshot"],
         Meta(description="what to do when cleanup has removed unread changes"),
     ] = "fail"
+    on_table_change: Annotated[
+        Literal["fail", "skip", "resnapshot"],
+        Meta(description="what to do when a table or its capture instance was dropped, re-created or renamed away"),
+    ] = "fail"
     decimal: Annotated[Literal["string", "number"], Meta(description="JSON form of decimal, numeric and money")] = (
         "string"
     )

@@ -65,33 +65,11 @@ class Gap:
     start_lsn: bytes
 
 
-def current_names(
-    known: Mapping[str, Table], captured: Sequence[CapturedTable], others: Mapping[int, str]
-) -> dict[str, Table]:
-    """The known tables under their current names. `others`: names of captured tables that the config does not select.
-
-    A rename keeps a table's object id and its capture instances. Raises RefusedError if the config does not select the
-    new name, or for a different table of the same name.
-    """
-    names = {table.object_id: table.name for table in captured}
-    ids = {table.name: table.object_id for table in captured}
-    tables = {}
-    for name, table in known.items():
-        now = names.get(table.object_id) or others.get(table.object_id, name)
-        if table.object_id not in names:
-            if now != name:
-                raise _renamed(name, now)
-            if name in ids:
-                raise _another_table(name, table.object_id, ids[name])
-        tables[now] = table
-    return tables
-
-
 def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], position: Position) -> dict[str, Table]:
     """The tables to read from `position` on: known tables continue, new ones start with the next whole transaction.
 
-    Reading switches to a second instance at the start_lsn it had when first seen, since cleanup raises it later. A
-    known table that is no longer captured stays, so that `gaps` reports it. `known`: by their current names.
+    Reading switches to a second instance at the start_lsn it had when first seen, since cleanup raises it later.
+    `known`: by their current names.
     """
     begin = (position.next_lsn if position.is_border else increment_lsn(position.lsn)).hex()
     tables = dict(known)
@@ -99,9 +77,7 @@ def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], posit
         marks = [instance.mark for instance in table.instances if instance.mark.start_lsn is not None]
         before = known.get(table.name)
         instances = _with_new(before.instances, marks, begin) if before else _first_seen(marks, begin)
-        current = tuple(
-            instance for instance in instances if instance.to is None or instance.to > position.next_lsn.hex()
-        )
+        current = unread(instances, position)
         if current:
             tables[table.name] = msgspec.structs.replace(before or Table(table.object_id, ()), instances=current)
     return tables
@@ -140,22 +116,20 @@ def _start(mark: Watermark) -> str:
     return (mark.start_lsn or b"").hex()
 
 
+def unread(instances: Sequence[Instance], position: Position) -> tuple[Instance, ...]:
+    """The instances that are still to be read after `position`."""
+    return tuple(instance for instance in instances if instance.to is None or instance.to > position.next_lsn.hex())
+
+
 def gaps(tables: Mapping[str, Table], marks: Sequence[Watermark], position: Position) -> list[Gap]:
-    """Instances whose rows after `position` cleanup may have removed. Raises RefusedError for a different instance of
-    the same name."""
+    """Instances whose rows after `position` cleanup may have removed. table_changes.py reports those without a mark."""
     by_name = {mark.instance: mark for mark in marks}
     found: list[Gap] = []
     for name, table in tables.items():
-        for instance in table.instances:
-            if instance.to is not None and instance.to <= position.next_lsn.hex():
-                continue
+        for instance in unread(table.instances, position):
             mark = by_name.get(instance.name)
-            if mark is None:
-                raise dropped(name, instance)
-            if (mark.object_id, mark.create_date) != (instance.object_id, instance.create_date):
-                raise recreated(name, instance, mark)
             wanted = max(position.next_lsn, bytes.fromhex(instance.from_))
-            if mark.start_lsn is not None and mark.start_lsn > wanted:
+            if mark is not None and mark.start_lsn is not None and mark.start_lsn > wanted:
                 found.append(Gap(name, instance.name, wanted, mark.start_lsn))
     return found
 
@@ -191,47 +165,4 @@ def gap_error(found: Sequence[Gap]) -> RefusedError:
         "To keep changes longer, run: EXEC sys.sp_cdc_change_job @job_type = N'cleanup', "
         "@retention = 10080; -- minutes",
         config_path="on_gap",
-    )
-
-
-def dropped(table: str, instance: Instance) -> RefusedError:
-    return RefusedError(
-        "mssql.instance_dropped",
-        f"capture instance {instance.name} of {table} no longer exists: capture was disabled, or the instance was "
-        "dropped before all of its changes were read",
-        hint="Changes since then may be lost. Re-enable capture and start over with `--reset --from POSITION`, or "
-        "remove the table from `tables`.",
-        config_path="tables",
-    )
-
-
-def _renamed(was: str, now: str) -> RefusedError:
-    return RefusedError(
-        "mssql.table_renamed",
-        f"{was} is now {now}, which `tables` does not select",
-        hint=f'Add "{now}" to `tables` to continue where reading stopped. To stop reading it, remove "{was}" from '
-        "`tables` and set accept_changed_source = true for the next run.",
-        config_path="tables",
-    )
-
-
-def _another_table(table: str, known: int, found: int) -> RefusedError:
-    return RefusedError(
-        "mssql.table_recreated",
-        f"{table} is not the table in the checkpoint: its object id was {known} and is now {found}",
-        hint="It was dropped and re-created, so changes in between are lost. Start over with "
-        "`--reset --from POSITION`, or accept the loss with accept_changed_source = true.",
-        config_path="tables",
-    )
-
-
-def recreated(table: str, instance: Instance, mark: Watermark) -> RefusedError:
-    return RefusedError(
-        "mssql.instance_recreated",
-        f"capture instance {instance.name} of {table} is not the one in the checkpoint: its change table was "
-        f"{instance.object_id} (created {instance.create_date}) and is now {mark.object_id} "
-        f"(created {mark.create_date})",
-        hint="Capture was disabled and re-enabled, or this is another database, so changes in between are lost. Start "
-        "over with `--reset --from POSITION`, or accept the loss with accept_changed_source = true.",
-        config_path="tables",
     )

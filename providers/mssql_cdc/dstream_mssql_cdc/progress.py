@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from dstream.sdk import Telemetry
-from dstream.sdk.errors import DStreamError
+from dstream.sdk.errors import DStreamError, RefusedError
 from dstream_mssql_cdc.errors import capture_silent_hint, second_instance_hint
 from dstream_mssql_cdc.events import Keyed
 from dstream_mssql_cdc.instances import CapturedTable, Gap
@@ -72,6 +72,18 @@ class ReadProgress(Observer):
 
     def renamed(self, was: str, now: str) -> None:
         self._telemetry.warning("mssql.table_renamed", was=was, now=now)
+
+    def table_changed(self, name: str, why: RefusedError, now: Table | None) -> None:
+        if now is None:
+            note = "skipped until it is captured again"
+        elif now.snapshot is not None:
+            note = "its rows are read again"
+        else:
+            note = f"it is read from LSN {now.instances[0].from_}"
+        self._telemetry.warning("mssql.table_changed", table=name, code=why.code, cause=why.message, note=note)
+
+    def still_skipped(self, name: str) -> None:
+        self._telemetry.warning("mssql.table_skipped", table=name, note="skipped until it is captured again")
 
     def uncaptured(self, table: CapturedTable) -> None:
         """Warn once of each column."""

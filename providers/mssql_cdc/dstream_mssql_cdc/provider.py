@@ -48,17 +48,18 @@ class MssqlCdc(InputProvider["Config"]):
         return requirements()
 
     def start(self) -> None:
-        from dstream_mssql_cdc.catalog import check_choices
-        from dstream_mssql_cdc.selection import selected
+        from dstream_mssql_cdc.catalog import unmatched_choices
+        from dstream_mssql_cdc.selection import TableProblem, not_accepted, selected
 
         self._snapshot_requests: deque[str] = deque()
         self._server = self._open()
         self._server.guid()  # CDC must be enabled
         catalog, exists = self._server.catalog(), self._server.table_exists
         tables, problems = selected(catalog, self.config.tables, self._settings.get("UID"), exists)
-        if problem := next(problems, None):
-            raise problem
-        check_choices(tables, self.config.columns)
+        choices = (TableProblem(error, wanted) for wanted, error in unmatched_choices(tables, self.config.columns))
+        self._problems = [*problems, *choices]
+        for error in not_accepted(self._problems, self.config.on_table_change):
+            raise error
         for table in tables:
             self._check_columns(table)
         self._check_snapshots(self._server, tables)
@@ -80,6 +81,7 @@ class MssqlCdc(InputProvider["Config"]):
             self._builder,
             self._pace(),
             on_gap=self.config.on_gap,
+            on_table_change=self.config.on_table_change,
             snapshots_new_tables=self.config.start_from == "snapshot",
             requests=self._snapshot_requests,
             observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),
@@ -228,12 +230,16 @@ class MssqlCdc(InputProvider["Config"]):
 
     def _start_state(self, stored: State) -> ReaderState:
         from dstream_mssql_cdc.config import parse_start
+        from dstream_mssql_cdc.selection import not_accepted
         from dstream_mssql_cdc.start import first_state
         from dstream_mssql_cdc.state import load_state
 
         assert self._server is not None
         guid = self._server.guid()
         state = load_state(stored)
+        known = [*state.tables, *state.skipped] if state else []
+        for error in not_accepted(self._problems, self.config.on_table_change, known):
+            raise error
         if state is not None:
             return self._checked(state, guid, self._server, accept_changed=self.config.accept_changed_source)
         start_from = self.run.from_ or self.config.start_from or "earliest"
@@ -259,7 +265,10 @@ class MssqlCdc(InputProvider["Config"]):
         """Raise AuthError if a snapshot may be needed and the login cannot read the rows of a table."""
         from dstream_mssql_cdc.errors import no_select
 
-        if "snapshot" in (self.run.from_, self.config.start_from) or self.config.on_gap == "resnapshot":
+        if "snapshot" in (self.run.from_, self.config.start_from) or "resnapshot" in (
+            self.config.on_gap,
+            self.config.on_table_change,
+        ):
             unreadable = server.unreadable()
             for table in tables:
                 if table.object_id in unreadable:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dstream.sdk.errors import SystemFault
 from dstream_mssql_cdc import errors, half_pairs, sql
-from dstream_mssql_cdc.catalog import Catalog, catalog_of, select, watermark
+from dstream_mssql_cdc.catalog import Catalog, catalog_of, is_selected, select, watermark
 from dstream_mssql_cdc.columns import milliseconds
 from dstream_mssql_cdc.config import has_offset
 from dstream_mssql_cdc.events import CONTROL_COLUMNS, ChangeRow, EventBuilder
@@ -164,6 +164,9 @@ class SqlServer:
         ids = {table.object_id for table in tables}
         self._others = {table.object_id: table.name for table in catalog.tables if table.object_id not in ids}
         return tables
+
+    def selects(self, name: str) -> bool:
+        return is_selected(name, self._tables)
 
     def others(self) -> Mapping[int, str]:
         return self._others

@@ -64,5 +64,8 @@ class CdcSource(SnapshotSource, Protocol):
     def captured(self) -> list[CapturedTable]:
         """Return the configured tables from the current catalog."""
 
+    def selects(self, name: str) -> bool:
+        """Whether the config selects a table of that name."""
+
     def others(self) -> Mapping[int, str]:
         """Return the names of the captured tables that the last `captured` did not select, by object id."""

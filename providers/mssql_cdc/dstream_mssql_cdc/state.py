@@ -76,7 +76,7 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
         return begun[-1] if begun else self.instances[0]
 
 
-class ReaderState(msgspec.Struct, frozen=True):
+class ReaderState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The complete state, as stored in the checkpoint."""
 
     db: Database
@@ -84,6 +84,9 @@ class ReaderState(msgspec.Struct, frozen=True):
     tran_id: str | None
     tables: dict[str, Table]
     v: int = VERSION
+    skipped: tuple[str, ...] = ()
+    """Selected tables that are not read, since they are gone (on_table_change). They are read again when they are
+    captured again."""
 
     @property
     def position(self) -> Position:

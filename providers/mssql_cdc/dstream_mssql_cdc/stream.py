@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from dstream.sdk import Checkpoint, Lines, Stop
-from dstream.sdk.errors import AuthError, ConfigError, DStreamError
+from dstream.sdk.errors import AuthError, ConfigError, DStreamError, RefusedError
 from dstream_mssql_cdc import instances as watched
 from dstream_mssql_cdc.catalog import matching, parse_table_name
 from dstream_mssql_cdc.errors import no_grant
@@ -28,6 +28,7 @@ from dstream_mssql_cdc.snapshot import plan
 from dstream_mssql_cdc.snapshot.reader import SnapshotProgress, SnapshotReader
 from dstream_mssql_cdc.source import CdcSource, Poll
 from dstream_mssql_cdc.state import ReaderState, Table
+from dstream_mssql_cdc.table_changes import Followed, InstancesChanged, check_instances, follow, still_selected
 from dstream_mssql_cdc.window import Window, next_window
 
 BuilderOf = Callable[[CapturedTable, str], EventBuilder]
@@ -56,6 +57,8 @@ class Observer:
     def emitted(self, events: Sequence[Keyed], poll: Poll) -> None: ...
     def gap(self, gap: watched.Gap) -> None: ...
     def renamed(self, was: str, now: str) -> None: ...
+    def table_changed(self, name: str, why: RefusedError, now: Table | None) -> None: ...
+    def still_skipped(self, name: str) -> None: ...
     def uncaptured(self, table: CapturedTable) -> None: ...
     def behind(self, lsn: bytes, poll: Poll) -> None: ...
     def snapshot(self, progress: SnapshotProgress) -> None: ...
@@ -75,6 +78,7 @@ class ChangeStream:
         pace: PollPace,
         *,
         on_gap: str = "fail",
+        on_table_change: str = "fail",
         snapshots_new_tables: bool = False,
         requests: deque[str] | None = None,
         observer: Observer | None = None,
@@ -89,9 +93,11 @@ class ChangeStream:
         self._builder_of = builder_of
         self._pace = pace
         self._on_gap = on_gap
+        self._on_table_change = on_table_change
         self._observer = observer or Observer()
         self._history = HistoryCheck(clock, pace.restored_after_s)
         self._captured: dict[str, CapturedTable] = {}
+        self._has_catalog = False
         self._builders: dict[str, EventBuilder] = {}
         self._signature: set[tuple[str, int, str, bool]] | None = None
         self._snapshots_new_tables = snapshots_new_tables
@@ -112,7 +118,10 @@ class ChangeStream:
         while not stop.is_set():
             window, poll = self._next_window()
             if window is not None:
-                yield from self._changes(window, poll, stop)
+                try:
+                    yield from self._changes(window, poll, stop)
+                except InstancesChanged:
+                    continue  # The next poll shows it, too, so the catalog is read again.
                 if stop.is_set():
                     break
             if self._begin_requested():
@@ -190,9 +199,9 @@ class ChangeStream:
         while (signature := _signature(poll.marks)) != self._signature:
             # An instance can appear between the poll and the catalog: read until both show the same ones.
             self._signature = signature
-            self._reload()
+            self._reload(poll.marks)
             poll = self._poll()
-        self._check_gaps(poll.marks)
+        self._check_gaps(self.state.tables, poll.marks)
         window = next_window(
             self._position,
             poll.max_lsn,
@@ -244,7 +253,7 @@ class ChangeStream:
         hits: Sequence[int] = range(len(current))
         if len(current) > 1:
             probe = self.source.probe([instance.name for _, _, instance in current], position.next_lsn, window.upper)
-            self._check_gaps(probe.marks)
+            self._check_marks(self.state.tables, probe.marks)
             hits = sorted(probe.hits)
         feeds = []
         for at in hits:
@@ -257,7 +266,8 @@ class ChangeStream:
         assert feed.floor is not None
         max_rows = max(1, min(self._pace.page_rows, max_bytes // feed.builder.row_bytes))
         page = self.source.page(instance, feed.builder, feed.floor, window.upper, max_rows, max_bytes)
-        self._check_gaps(page.marks, feed.builder.shape.name)
+        name = feed.builder.shape.name
+        self._check_marks({name: self.state.tables[name]}, page.marks)
         feed.push(page.rows, is_full=page.is_full, commit_times=window.commit_times)
 
     def _emit(self, ready: Sequence[Keyed], window: Window) -> Iterator[Lines | Checkpoint]:
@@ -293,36 +303,59 @@ class ChangeStream:
             builder = self._builders[instance] = self._builder_of(self._captured[table], instance)
         return builder
 
-    def _reload(self) -> None:
-        """Read the catalog: at the start, and when a poll returns a different set of capture instances."""
+    def _reload(self, marks: Sequence[Watermark]) -> None:
+        """Read the catalog: at the start, and when a poll returns a different set of capture instances, `marks`."""
         captured = self.source.captured()
-        known = watched.current_names(self.state.tables, captured, self.source.others())
-        for was, now in zip(self.state.tables, known, strict=True):
-            if was != now:
-                self._observer.renamed(was, now)
-        reported = known
-        if not self._captured:  # At the start of a run, discard tables that the config no longer selects.
-            names = {table.name for table in captured}
-            known, reported = {name: table for name, table in known.items() if name in names}, {}
-        self._captured = {table.name: table for table in captured}
+        followed = self._followed(captured, marks)
+        tables = watched.observe(followed.tables, captured, self._position)
+        new, gone = tables.keys() - followed.tables.keys(), {*self.state.skipped, *followed.lost}
+        if not self._snapshots_new_tables:
+            new &= gone if self._on_table_change == "resnapshot" else set()
+        tables = plan.with_snapshots(tables, new, self._position.lsn, self._new_id)
+        skipped = sorted(name for name in gone - tables.keys() if self.source.selects(name))
+        self._report(captured, followed, tables, skipped)
+        self._captured, self._has_catalog = {table.name: table for table in captured}, True
         self._builders = {}
         self._snapshots.forget()
+        self.state = msgspec.structs.replace(self.state, tables=tables, skipped=tuple(skipped))
+
+    def _followed(self, captured: Sequence[CapturedTable], marks: Sequence[Watermark]) -> Followed:
+        """The known tables, of which those that cannot be read on are left out, or end the run (on_table_change)."""
+        known = self.state.tables
+        if not self._has_catalog:  # At the start of a run, discard tables that the config no longer selects.
+            known = still_selected(known, captured, self.source.selects)
+        followed = follow(known, captured, self.source.others(), marks, self._position)
+        if followed.lost and self._on_table_change == "fail":
+            raise next(iter(followed.lost.values()))
+        return followed
+
+    def _report(
+        self, captured: Sequence[CapturedTable], followed: Followed, tables: dict[str, Table], skipped: Sequence[str]
+    ) -> None:
+        for was, now in followed.renamed.items():
+            self._observer.renamed(was, now)
+        for name, why in followed.lost.items():
+            self._observer.table_changed(name, why, tables.get(name))
+        is_first = not self._has_catalog
+        for name in skipped:
+            if is_first and name not in followed.lost:
+                self._observer.still_skipped(name)
         for table in captured:
             if table.uncaptured:
                 self._observer.uncaptured(table)
-        tables = watched.observe(known, captured, self._position)
-        if self._snapshots_new_tables:
-            tables = plan.with_snapshots(tables, tables.keys() - known.keys(), self._position.lsn, self._new_id)
-        if tables != reported:
-            self._observer.tables_changed(reported, tables)
-        self._set_tables(tables)
+        before = {} if is_first else followed.tables
+        if tables != before:
+            self._observer.tables_changed(before, tables)
 
     def _set_tables(self, tables: dict[str, Table]) -> None:
         self.state = msgspec.structs.replace(self.state, tables=tables)
 
-    def _check_gaps(self, marks: Sequence[Watermark], table: str | None = None) -> None:
-        """Check all tables, or the one whose marks these are."""
-        tables = self.state.tables if table is None else {table: self.state.tables[table]}
+    def _check_marks(self, tables: dict[str, Table], marks: Sequence[Watermark]) -> None:
+        """Check the marks of `tables` after a read. Raises InstancesChanged if its rows may not be those wanted."""
+        check_instances(tables, marks, self._position)
+        self._check_gaps(tables, marks)
+
+    def _check_gaps(self, tables: dict[str, Table], marks: Sequence[Watermark]) -> None:
         found = watched.gaps(tables, marks, self._position)
         if not found:
             return

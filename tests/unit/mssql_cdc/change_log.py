@@ -178,6 +178,9 @@ class LoggedSource:
         self.before_answer()
         return self.log.captured()
 
+    def selects(self, name: str) -> bool:
+        return True
+
     def others(self) -> dict[int, str]:
         return {}
 

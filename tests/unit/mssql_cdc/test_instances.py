@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import pytest
 from dstream_mssql_cdc.instances import (
     CapturedInstance,
     CapturedTable,
     Watermark,
-    current_names,
     gaps,
     observe,
     switches,
 )
 from dstream_mssql_cdc.position import Position, increment_lsn
 from dstream_mssql_cdc.state import Table
-
-from dstream.sdk.errors import RefusedError
 
 
 def lsn(number: int) -> bytes:
@@ -102,60 +98,6 @@ def test_a_table_that_starts_later_has_no_gap_before_its_start() -> None:
     tables = observe({}, [table(mark("a", 300))], AT_100)
     assert gaps(tables, [mark("a", 300)], AT_100) == []
     assert len(gaps(tables, [mark("a", 301)], AT_100)) == 1
-
-
-@pytest.mark.parametrize(
-    ("now", "code"),
-    [
-        ([], "mssql.instance_dropped"),
-        ([mark("a", 10, object_id=2)], "mssql.instance_recreated"),
-        ([mark("a", 10, created="2024-05-05")], "mssql.instance_recreated"),
-    ],
-)
-def test_a_dropped_or_recreated_instance_is_refused(now: list[Watermark], code: str) -> None:
-    tables = observe({}, [table(mark("a", 10))], AT_100)
-    with pytest.raises(RefusedError) as caught:
-        gaps(tables, now, AT_100)
-    assert caught.value.code == code
-    assert caught.value.hint
-
-
-def known_as(name: str, object_id: int) -> dict[str, Table]:
-    return observe({}, [CapturedTable(name, object_id, (CapturedInstance(mark("a", 10), (), ()),))], AT_100)
-
-
-def test_a_recreated_table_is_refused() -> None:
-    again = CapturedTable("dbo.T", 6, (CapturedInstance(mark("a", 10), (), ()),))
-    with pytest.raises(RefusedError) as caught:
-        current_names(known_as("dbo.T", 5), [again], {})
-    assert caught.value.code == "mssql.table_recreated"
-
-
-def test_a_renamed_table_continues_under_its_new_name() -> None:
-    known = {**known_as("dbo.T", 5), **known_as("dbo.U", 6)}
-    swapped = [CapturedTable("dbo.U", 5, ()), CapturedTable("dbo.T", 6, ())]
-    assert {name: table.object_id for name, table in current_names(known, swapped, {}).items()} == {
-        "dbo.U": 5,
-        "dbo.T": 6,
-    }
-
-
-def test_a_table_renamed_to_a_name_that_is_not_selected_is_refused() -> None:
-    """Also if another table has its old name now."""
-    for captured in ([], [CapturedTable("dbo.T", 6, ())]):
-        with pytest.raises(RefusedError) as caught:
-            current_names(known_as("dbo.T", 5), captured, {5: "dbo.T_old"})
-        assert (caught.value.code, "dbo.T_old" in caught.value.hint) == ("mssql.table_renamed", True)
-
-
-def test_a_table_that_is_no_longer_selected_keeps_its_name() -> None:
-    assert current_names(known_as("dbo.T", 5), [], {5: "dbo.T"}) == known_as("dbo.T", 5)
-
-
-def test_a_table_that_lost_its_capture_is_reported() -> None:
-    tables = observe({}, [table(mark("a", 10))], AT_100)
-    with pytest.raises(RefusedError, match=r"dbo\.T"):
-        gaps(observe(tables, [], AT_100), [], AT_100)
 
 
 def test_the_highest_lsn_has_no_successor() -> None:

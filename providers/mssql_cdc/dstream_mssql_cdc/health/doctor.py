@@ -17,9 +17,10 @@ from dstream_mssql_cdc.health import checks, facts
 from dstream_mssql_cdc.health.facts import Denied, Platform
 from dstream_mssql_cdc.history import HistoryCheck
 from dstream_mssql_cdc.instances import CapturedTable
-from dstream_mssql_cdc.selection import selected
+from dstream_mssql_cdc.selection import not_accepted, selected
 from dstream_mssql_cdc.server import SqlServer
 from dstream_mssql_cdc.state import ReaderState, load_state
+from dstream_mssql_cdc.table_changes import follow, still_selected
 
 T = TypeVar("T")
 _MOST_PROBLEMS = 5
@@ -56,7 +57,7 @@ class Examination:
             yield _failure("permissions", error)
             return
         tables, problems = selected(catalog, self.config.tables, self.login, self.server.table_exists)
-        yield from self._tables(tables, list(problems))
+        yield from self._tables(tables, list(not_accepted(problems, self.config.on_table_change, _known(stored))))
         yield from self._capture(where)
         yield from self._checkpoint(stored, where)
 
@@ -130,12 +131,23 @@ class Examination:
 
     def _gaps(self, state: ReaderState) -> list[watched.Gap]:
         captured = self.server.captured()
-        tables = watched.current_names(state.tables, captured, self.server.others())
-        names = {table.name for table in captured}
         poll = self.server.poll(state.position.lsn, 2)
         HistoryCheck(time.monotonic, 0).check(poll, state.position.lsn, state.tran_id)
-        selected_now = {name: table for name, table in tables.items() if name in names}
-        return watched.gaps(selected_now, poll.marks, state.position)
+        known = still_selected(state.tables, captured, self.server.selects)
+        followed = follow(known, captured, self.server.others(), poll.marks, state.position)
+        if self.config.on_table_change == "fail":
+            for error in followed.lost.values():
+                raise error
+        return watched.gaps(followed.tables, poll.marks, state.position)
+
+
+def _known(stored: State) -> list[str]:
+    """The tables that the checkpoint knows; none if it cannot be read, which `_checkpoint` reports."""
+    try:
+        state = load_state(stored)
+    except DStreamError:
+        return []
+    return [*state.tables, *state.skipped] if state else []
 
 
 def _raised(check: Callable[[T], None], subject: T) -> list[DStreamError]:
