@@ -25,7 +25,8 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class TableName:
-    """A table name from `tables`; `table` is "*" for all tables of a schema."""
+    """A table name from `tables` or `exclude_tables`; `table` is "*" for all tables of a schema, and so is `schema` for
+    those of all schemas."""
 
     schema: str
     table: str
@@ -36,7 +37,7 @@ class TableName:
     def selects(self, name: str) -> bool:
         """Whether a `schema.table` has this name, in any case, or is in the schema."""
         if self.table == "*":
-            return name.casefold().startswith(f"{self.schema}.".casefold())
+            return self.schema == "*" or name.casefold().startswith(f"{self.schema}.".casefold())
         return name.casefold() == str(self).casefold()
 
 
@@ -141,13 +142,13 @@ def watermark(row: Sequence[Any]) -> Watermark:
 
 
 def parse_table_name(text: str, config_path: str) -> TableName:
-    """Parse `schema.table`, `table` (in dbo) or `schema.*`, with optional brackets. Raises ConfigError."""
+    """Parse `schema.table`, `table` (in dbo), `schema.*` or `*.*`, with optional brackets. Raises ConfigError."""
     match = _NAME.fullmatch(text.strip())
-    if not match:
+    if not match or (match[1] == "*" and match[2] != "*"):
         raise ConfigError(
             "mssql.table_name",
             f'invalid table name "{text}"',
-            hint='Use "schema.table", "table" (in dbo) or "schema.*"; put names that contain dots in brackets: '
+            hint='Use "schema.table", "table" (in dbo), "schema.*" or "*.*"; put names that contain dots in brackets: '
             '"[my.schema].[t]".',
             config_path=config_path,
         )
@@ -163,23 +164,51 @@ def _unbracketed(part: str) -> str:
     return part[1:-1].replace("]]", "]") if part.startswith("[") else part.strip()
 
 
-def select(catalog: Catalog, patterns: Sequence[str]) -> tuple[list[CapturedTable], dict[int, TableName]]:
-    """The tables that `patterns` select, without duplicates and in that order, and the names without a match, by
-    index."""
+def select(
+    catalog: Catalog, patterns: Sequence[str], excluded: Sequence[str] = ()
+) -> tuple[list[CapturedTable], dict[int, TableName]]:
+    """The tables that `patterns` select and `excluded` do not, without duplicates and in that order, and the names
+    without a match, by index."""
     chosen: dict[str, CapturedTable] = {}
     missing: dict[int, TableName] = {}
+    unwanted = {table.object_id for name in _parsed_exclusions(excluded) for table in matching(catalog.tables, name)}
     for at, pattern in enumerate(patterns):
         wanted = parse_table_name(pattern, f"tables[{at}]")
-        found = matching(catalog.tables, wanted)
+        found = [table for table in matching(catalog.tables, wanted) if table.object_id not in unwanted]
         chosen.update((table.name, table) for table in found)
         if not found:
             missing[at] = wanted
     return list(chosen.values()), missing
 
 
-def is_selected(name: str, patterns: Sequence[str]) -> bool:
-    """Whether `patterns` select a table of that name, captured or not."""
-    return any(parse_table_name(pattern, f"tables[{at}]").selects(name) for at, pattern in enumerate(patterns))
+def is_selected(name: str, patterns: Sequence[str], excluded: Sequence[str] = ()) -> bool:
+    """Whether `patterns` select a table of that name, captured or not, and `excluded` do not."""
+    wanted = (parse_table_name(pattern, f"tables[{at}]") for at, pattern in enumerate(patterns))
+    return any(each.selects(name) for each in wanted) and not any(
+        each.selects(name) for each in _parsed_exclusions(excluded)
+    )
+
+
+def named_and_excluded(patterns: Sequence[str], excluded: Sequence[str]) -> Iterator[ConfigError]:
+    """An error for each table that is named in `tables` and excluded."""
+    for at, pattern in enumerate(patterns):
+        wanted = parse_table_name(pattern, f"tables[{at}]")
+        if wanted.table != "*" and not is_selected(str(wanted), [pattern], excluded):
+            yield ConfigError(
+                "mssql.table_excluded",
+                f'"{pattern}" is named in tables, and exclude_tables excludes it',
+                hint="Remove it from one of them.",
+                config_path=f"tables[{at}]",
+            )
+
+
+def unused_exclusions(catalog: Catalog, excluded: Sequence[str]) -> Iterator[TableName]:
+    """The exclusions that exclude none of the captured tables."""
+    return (name for name in _parsed_exclusions(excluded) if not matching(catalog.tables, name))
+
+
+def _parsed_exclusions(excluded: Sequence[str]) -> list[TableName]:
+    return [parse_table_name(pattern, f"exclude_tables[{at}]") for at, pattern in enumerate(excluded)]
 
 
 def closest(catalog: Catalog, wanted: TableName) -> str:

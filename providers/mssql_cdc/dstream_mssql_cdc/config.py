@@ -41,8 +41,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
     tables: Annotated[
         list[TablePattern],
-        Meta(min_length=1, description='tables to read: "schema.table", "table" (in dbo) or "schema.*"'),
+        Meta(min_length=1, description='tables to read: "schema.table", "table" (in dbo), "schema.*" or "*.*"'),
     ]
+    exclude_tables: Annotated[
+        list[TablePattern], Meta(description='tables that patterns in `tables` do not select, as names or "schema.*"')
+    ] = []
     start_from: Annotated[
         str | None,
         Meta(

@@ -48,18 +48,21 @@ class MssqlCdc(InputProvider["Config"]):
         return requirements()
 
     def start(self) -> None:
-        from dstream_mssql_cdc.catalog import unmatched_choices
+        from dstream_mssql_cdc.catalog import closest, unmatched_choices, unused_exclusions
         from dstream_mssql_cdc.selection import TableProblem, not_accepted, selected
 
         self._snapshot_requests: deque[str] = deque()
         self._server = self._open()
         self._server.guid()  # CDC must be enabled
         catalog, exists = self._server.catalog(), self._server.table_exists
-        tables, problems = selected(catalog, self.config.tables, self._settings.get("UID"), exists)
-        choices = (TableProblem(error, wanted) for wanted, error in unmatched_choices(tables, self.config.columns))
+        config, login = self.config, self._settings.get("UID")
+        tables, problems = selected(catalog, config.tables, config.exclude_tables, login, exists)
+        choices = (TableProblem(error, wanted) for wanted, error in unmatched_choices(tables, config.columns))
         self._problems = [*problems, *choices]
-        for error in not_accepted(self._problems, self.config.on_table_change):
+        for error in not_accepted(self._problems, config.on_table_change):
             raise error
+        for name in unused_exclusions(catalog, config.exclude_tables):
+            self.telemetry.warning("mssql.unused_exclusion", name=str(name), closest=closest(catalog, name))
         for table in tables:
             self._check_columns(table)
         self._check_snapshots(self._server, tables)
@@ -188,6 +191,7 @@ class MssqlCdc(InputProvider["Config"]):
             database=self._settings.get("DATABASE"),
             login=self._settings.get("UID"),
             tables=config.tables,
+            excluded=config.exclude_tables,
             operations=sql.operation_codes(config.operations, before_images=config.before_images),
             awaiting=lambda: self.telemetry.awaiting(self._server_name) if is_reader else nullcontext(),
             on_half_pairs=self._warn_of_half_pairs,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dstream.sdk.errors import DStreamError
 from dstream_mssql_cdc import errors
-from dstream_mssql_cdc.catalog import Catalog, TableName, closest, select
+from dstream_mssql_cdc.catalog import Catalog, TableName, closest, named_and_excluded, select
 from dstream_mssql_cdc.instances import CapturedTable
 
 
@@ -30,13 +30,18 @@ def not_accepted(
 
 
 def selected(
-    catalog: Catalog, wanted: Sequence[str], login: str, table_exists: Callable[[str, str], bool]
+    catalog: Catalog,
+    wanted: Sequence[str],
+    excluded: Sequence[str],
+    login: str,
+    table_exists: Callable[[str, str], bool],
 ) -> tuple[list[CapturedTable], Iterator[TableProblem]]:
-    """Return the tables that `wanted` selects, and a problem for each entry without a table and each instance that the
-    login cannot read."""
-    tables, missing = select(catalog, wanted)
+    """Return the tables that `wanted` selects and `excluded` does not, and a problem for each entry without a table and
+    each instance that the login cannot read."""
+    tables, missing = select(catalog, wanted, excluded)
 
     def problems() -> Iterator[TableProblem]:
+        yield from map(TableProblem, named_and_excluded(wanted, excluded))
         for at, name in missing.items():
             path = f"tables[{at}]"
             if name.table != "*" and table_exists(name.schema, name.table):

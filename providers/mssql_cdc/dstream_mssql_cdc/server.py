@@ -44,6 +44,7 @@ class SqlServer:
         database: str,
         login: str,
         tables: Sequence[str],
+        excluded: Sequence[str] = (),
         operations: Sequence[int],
         awaiting: Callable[[], AbstractContextManager[None]] = nullcontext,
         on_half_pairs: Callable[[str, str, str], None] = lambda *_: None,
@@ -54,6 +55,7 @@ class SqlServer:
         self._database = database
         self._login = login
         self._tables = tables
+        self._excluded = excluded
         self._operations = operations
         self._awaiting = awaiting
         self._on_half_pairs = on_half_pairs
@@ -160,13 +162,13 @@ class SqlServer:
         """The requested tables that are captured now. The stream detects those that no longer are."""
         self._described.clear()
         catalog = self.catalog()
-        tables = select(catalog, self._tables)[0]
+        tables = select(catalog, self._tables, self._excluded)[0]
         ids = {table.object_id for table in tables}
         self._others = {table.object_id: table.name for table in catalog.tables if table.object_id not in ids}
         return tables
 
     def selects(self, name: str) -> bool:
-        return is_selected(name, self._tables)
+        return is_selected(name, self._tables, self._excluded)
 
     def others(self) -> Mapping[int, str]:
         return self._others

@@ -420,6 +420,7 @@ def test_hundreds_of_tables_are_probed_in_one_query(database: SourceDatabase) ->
 
 
 def test_a_newly_captured_table_of_a_selected_schema_is_read(database: SourceDatabase) -> None:
+    """Unless it is excluded."""
     database.run("CREATE SCHEMA sales")
     persons(database, "sales.A")
     made: list[str] = []
@@ -428,6 +429,8 @@ def test_a_newly_captured_table_of_a_selected_schema_is_read(database: SourceDat
         if not made:
             made.append("sales.B")
             persons(database, "sales.B")
+            persons(database, "sales.Audit")
+            database.run("INSERT INTO sales.Audit VALUES (1, N'excluded')")
             database.run("INSERT INTO sales.A VALUES (1, N'wakes the stream')")
         elif reading.lines and len(made) == 1:
             made.append("row")
@@ -435,8 +438,15 @@ def test_a_newly_captured_table_of_a_selected_schema_is_read(database: SourceDat
         if len(reading.lines) == 2:
             stop.set()
 
-    reading = read(database.config("sales.*", poll_interval="10ms"), on_item=add_table, once=False)
+    config = database.config("*.*", exclude_tables=["sales.AUDIT", "hr.*"], poll_interval="10ms")
+    reading = read(config, on_item=add_table, once=False)
     assert [event["metadata"]["TableName"] for event in reading.events] == ["sales.A", "sales.B"]
+    assert [line["table"] for line in reading.telemetry if line.get("event") == "mssql.reading"] == [
+        "sales.A",
+        "sales.B",
+    ]
+    unused = [line["name"] for line in reading.telemetry if line.get("event") == "mssql.unused_exclusion"]
+    assert unused == ["sales.AUDIT", "hr.*"]
 
 
 def test_disabling_cdc_ends_a_running_stream_with_an_error(database: SourceDatabase) -> None:

@@ -13,8 +13,11 @@ from dstream_mssql_cdc.catalog import (
     check_readable,
     choose_columns,
     closest,
+    is_selected,
+    named_and_excluded,
     parse_table_name,
     select,
+    unused_exclusions,
     watermark,
 )
 from dstream_mssql_cdc.config import ColumnChoice
@@ -83,6 +86,7 @@ def test_columns_have_base_types_and_computed_columns_are_omitted() -> None:
         (["sales.*"], ["sales.Lines", "sales.Order.Notes"]),
         (["sales.[Order.Notes]", "sales.*"], ["sales.Order.Notes", "sales.Lines"]),
         (["[sales].[Lines]"], ["sales.Lines"]),
+        (["*.*"], ["dbo.Orders", "sales.Lines", "sales.Order.Notes"]),
     ],
 )
 def test_tables_are_found_by_name_and_schema(patterns: list[str], names: list[str]) -> None:
@@ -91,13 +95,41 @@ def test_tables_are_found_by_name_and_schema(patterns: list[str], names: list[st
     assert not missing
 
 
+@pytest.mark.parametrize(
+    ("patterns", "excluded", "names"),
+    [
+        (["*.*"], ["sales.*"], ["dbo.Orders"]),
+        (["*.*", "orders"], ["SALES.lines"], ["dbo.Orders", "sales.Order.Notes"]),
+        (["sales.*"], ["orders", "sales.[Order.Notes]"], ["sales.Lines"]),
+    ],
+)
+def test_excluded_tables_are_not_selected(patterns: list[str], excluded: list[str], names: list[str]) -> None:
+    tables, missing = select(catalog(), patterns, excluded)
+    assert ([table.name for table in tables], missing) == (names, {})
+    everything = [table.name for table in catalog().tables]
+    assert [name for name in everything if is_selected(name, patterns, excluded)] == names
+    assert not list(named_and_excluded(patterns, excluded))
+
+
+def test_a_table_cannot_be_named_and_excluded() -> None:
+    (error,) = named_and_excluded(["*.*", "dbo.Orders"], ["DBO.*"])
+    assert (error.code, error.config_path) == ("mssql.table_excluded", "tables[1]")
+
+
+def test_an_exclusion_without_a_captured_table_is_reported() -> None:
+    assert [str(name) for name in unused_exclusions(catalog(), ["dbo.Order", "sales.*", "hr.*"])] == [
+        "dbo.Order",
+        "hr.*",
+    ]
+
+
 def test_an_unknown_table_is_reported_with_the_closest_name() -> None:
     _, missing = select(catalog(), ["dbo.Orders", "dbo.Order", "hr.*"])
     assert {at: str(name) for at, name in missing.items()} == {1: "dbo.Order", 2: "hr.*"}
     assert closest(catalog(), missing[1]) == "dbo.Orders"
 
 
-@pytest.mark.parametrize("text", ["a.b.c", "", "a.", "[a", "a]b"])
+@pytest.mark.parametrize("text", ["a.b.c", "", "a.", "[a", "a]b", "*.a"])
 def test_an_invalid_table_name_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         parse_table_name(text, "tables[0]")

@@ -56,7 +56,8 @@ class Examination:
         except DStreamError as error:
             yield _failure("permissions", error)
             return
-        tables, problems = selected(catalog, self.config.tables, self.login, self.server.table_exists)
+        config, exists = self.config, self.server.table_exists
+        tables, problems = selected(catalog, config.tables, config.exclude_tables, self.login, exists)
         yield from self._tables(tables, list(not_accepted(problems, self.config.on_table_change, _known(stored))))
         yield from self._capture(where)
         yield from self._checkpoint(stored, where)
