@@ -68,6 +68,7 @@ class Commands:
             events, is_read = self._previewed(self._session.preview_destroy, refresh=self._options.refresh)
             steps = self._with_real_outputs(events.steps, is_read=is_read)
         elif self._options.init_follows and self._session.uses_update_plans:
+            self._session.check_folders()
             with self._session.scratch() as folder:
                 file = private_file(folder, "update-plan.json")
                 events, steps = self._planned(record, file)
@@ -143,7 +144,7 @@ class Commands:
         return self._in_turn(self._destroy)
 
     def _in_turn(self, work: Callable[[], T]) -> T:
-        self._session.check_space()
+        self._session.check_folders()
         return Turn(self._session, self._context).run(work)
 
     def _init(self) -> Result:

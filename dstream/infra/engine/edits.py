@@ -11,7 +11,7 @@ import yaml
 from pulumi.automation.errors import ConcurrentUpdateError
 
 from dstream.errors import ConfigError
-from dstream.infra.definition import Definition
+from dstream.infra.definition import Definition, Recorded
 from dstream.infra.engine.attachments import no_language
 from dstream.infra.engine.environment import place_of
 from dstream.infra.engine.locks import holders_in, locked, named_in
@@ -39,7 +39,7 @@ class RecordEditor:
 
     def entries(self) -> list[RecordedEntry]:
         """Return the recorded resources, in order of creation."""
-        with self._opened() as session:
+        with self._opened(to_change=False) as session:
             return self._record(session).entries
 
     def forget(self, names: Sequence[str], confirm: Confirm) -> None:
@@ -53,17 +53,17 @@ class RecordEditor:
     def move(self, names: Sequence[str], target: RecordEditor, confirm: Confirm) -> None:
         """Move resources, with what is inside them, to the record of another task in the same backend."""
         with self._opened() as session, target._opened() as other:
-            moved = self._chosen(self._record(session), names)
-            theirs = other.record()
-            taken = {(each.type, each.name) for each in theirs.entries} if theirs else set()
-            for each in moved:
-                if (each.type, each.name) in taken:
-                    raise target._exists(f"{each.name} is already recorded by task {target._task}")
+            record, theirs = self._record(session), other.record()
+            moved = self._chosen(record, names)
+            done = target._already_moved(moved, record, theirs) if theirs else []
             confirm(moved)
+            if done:
+                session.replace_record(record.without(done))
             if theirs is None:
                 other.create()
             stacks = ["--source", session.place.full_name, "--dest", other.place.full_name]
-            other.run(["state", "move", "--yes", *stacks, *(each.urn for each in moved)], of_stack=False)
+            if left := [each.urn for each in moved if each.urn not in done]:
+                other.run(["state", "move", "--yes", *stacks, *left], of_stack=False)
             session.remove_if_empty()
 
     def rename(self, target: RecordEditor, confirm: Confirm) -> None:
@@ -113,7 +113,7 @@ class RecordEditor:
         return self._infrastructure.task
 
     @contextmanager
-    def _opened(self) -> Iterator[Session]:
+    def _opened(self, *, to_change: bool = True) -> Iterator[Session]:
         place = place_of(self._infrastructure, self._environ)
         settings = place.settings_file
         written = (yaml.safe_load(settings.read_text()) or {}) if settings.exists() else {}
@@ -122,6 +122,8 @@ class RecordEditor:
             raise locked(held_by)
         try:
             with opened(place, definition, Asked("state infra"), self._environ, Stop(), lambda *_: None) as session:
+                if to_change:
+                    session.check_folders()
                 yield session
         except ConcurrentUpdateError as error:
             raise locked(named_in(str(error))) from error
@@ -146,9 +148,26 @@ class RecordEditor:
             )
         return record.with_contents(names)
 
+    def _already_moved(self, moved: Sequence[RecordedEntry], record: StackRecord, ours: StackRecord) -> list[str]:
+        """Return the URNs that a killed `move` has already copied to this task's record: the engine saves it first
+        (pulumi/pkg/cmd/pulumi/state/state_move.go). Raises ConfigError for a different resource of the same name.
+        """
+        theirs, recorded = _states(record), _states(ours)
+        done = [each for each in moved if (each.type, each.name) in recorded]
+        for each in done:
+            if recorded[each.type, each.name] != theirs[each.type, each.name]:
+                raise self._exists(f"{each.name} is already recorded by task {self._task}")
+        return [each.urn for each in done]
+
     def _exists(self, message: str) -> ConfigError:
         return ConfigError(
             "infra.record_exists",
             message,
             hint=f"Remove it from that record first, e.g. `dstream state infra rm {self._task} NAME`.",
         )
+
+
+def _states(record: StackRecord) -> dict[tuple[str, str], tuple[str, Recorded]]:
+    """The id and the properties of each resource, by type and name."""
+    found = zip(record.entries, record.resources, strict=True)
+    return {(entry.type, entry.name): (entry.id, resource) for entry, resource in found}

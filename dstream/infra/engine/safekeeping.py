@@ -78,8 +78,8 @@ class RecordKeeper:
         assert self._record is not None
         kept = _kept(self._record)
         fresh = kept.with_name(f"{kept.name}.new")
-        fresh.unlink(missing_ok=True)
         try:
+            fresh.unlink(missing_ok=True)
             os.link(self._record, fresh)
         except OSError:
             return _is_complete(self._record) or not self._record.exists()
@@ -89,14 +89,20 @@ class RecordKeeper:
         return is_complete
 
 
-def check_space(place: StackLocation) -> None:
-    """Raise SystemFault `infra.disk_full` if there is too little space for what the engine writes to files."""
-    size = place.record_file.stat().st_size if place.record_file and place.record_file.exists() else 0
+def check_folders(place: StackLocation) -> None:
+    """Raise SystemFault `infra.not_writable` or `infra.disk_full` if the engine could not write its files."""
+    record = place.record_file
+    size = record.stat().st_size if record and record.exists() else 0
     needed = _RESERVE_BYTES + _COPIES * size
-    for folder in (place.folder, place.work_dir, Path(tempfile.gettempdir())):
-        if folder is None:
-            continue
+    folders = (place.folder, record and record.parent, place.lock_folder, place.work_dir, Path(tempfile.gettempdir()))
+    for folder in filter(None, folders):
         existing = next(each for each in (folder, *folder.parents) if each.exists())
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise SystemFault(
+                "infra.not_writable",
+                f"{existing} is not writable: it belongs to another user, or its file system is read-only",
+                hint="Nothing was changed. Make it writable for this user and run the command again.",
+            )
         free = shutil.disk_usage(existing).free
         if free < needed:
             raise SystemFault(

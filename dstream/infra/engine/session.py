@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from dstream.infra.engine.project_files import write_project, write_settings
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.record_file import read_record
 from dstream.infra.engine.runner import Asked, Call, OnStep, StackRunner, urns_of
-from dstream.infra.engine.safekeeping import check_space, repair_record
+from dstream.infra.engine.safekeeping import check_folders, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
 from dstream.infra.engine.update_plan import allow_removals
@@ -96,9 +96,9 @@ class Session:
         self._runner.ignored = record.ignored
         return record
 
-    def check_space(self) -> None:
-        """Raise SystemFault `infra.disk_full` if there is too little space to change anything."""
-        check_space(self.place)
+    def check_folders(self) -> None:
+        """Raise SystemFault `infra.not_writable` or `infra.disk_full` if nothing can be changed."""
+        check_folders(self.place)
 
     def create(self) -> bool:
         """Create an empty record. Return False if another command has just created it."""
@@ -255,7 +255,8 @@ class Session:
 
     def note_converged(self, spec: str) -> None:
         """Store that the record matches this spec, including facts that no plan shows: protection, dependencies."""
-        self._converged_file.write_text(spec)
+        with suppress(OSError):  # everything is done and recorded; the next update runs the program again
+            self._converged_file.write_text(spec)
 
     @property
     def _converged_file(self) -> Path:

@@ -142,6 +142,7 @@ def test_a_command_finishes_what_five_killed_ones_began(provisioned: Make) -> No
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("mode", ["arm", "entities"])
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_command_finishes_after_a_kill_at_any_step(mode: str, victim: Victim, provisioned: Make) -> None:

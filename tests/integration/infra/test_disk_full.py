@@ -1,4 +1,4 @@
-"""The engine on a disk that fills up while it works."""
+"""The engine on a disk that is read-only, or fills up while it works."""
 
 from __future__ import annotations
 
@@ -61,3 +61,23 @@ def test_init_resumes_after_the_disk_was_full(stage: Stage, small_disk: Path) ->
 
     assert set(stage("init").ops) == set(stage.queues)
     assert stage.world.calls == ["create q1", "create q2", "create q3"], "something was created twice"
+
+
+def test_commands_that_only_read_work_on_a_read_only_disk_and_others_change_nothing(
+    stage: Stage, small_disk: Path
+) -> None:
+    stage.backend_url = small_disk.as_uri()
+    stage("init")
+    calls = stage.world.calls
+    stage.queues["q1"] = {"size": 5}
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    try:
+        assert stage("plan").ops == {"q1": "update", "q2": "same"}
+        assert stage("status").ops == {"q1": "same", "q2": "same"}
+        for command, options in (("init", {}), ("destroy", {}), ("status", {"refresh_only": True})):
+            error = stage(command, **options).error
+            assert (error["code"], str(small_disk) in error["message"]) == ("infra.not_writable", True)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    assert stage.world.calls == calls
+    assert stage("init").ops == {"q1": "update", "q2": "same"}

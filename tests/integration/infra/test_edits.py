@@ -50,6 +50,17 @@ def test_a_record_is_renamed_split_and_edited_without_touching_the_resources(tmp
     stage.task, stage.queues = "sales", {"q2": {"size": 2}}
     assert stage("plan").ops["q2"] == "same"
 
+    # A move that was killed after it had saved one of the two records.
+    record = stage.infra / ".pulumi" / "stacks" / "sales" / "dev.json"
+    saved = record.read_text()
+    sales.move(["q2"], returns, lambda _: None)
+    record.write_text(saved)
+    sales.move(["q2"], returns, lambda _: None)
+    assert names(returns) == ["q1", "q2"]
+    with pytest.raises(ConfigError, match="no recorded infrastructure"):
+        sales.entries()
+    returns.move(["q2"], sales, lambda _: None)
+
     # What is removed from the record stays in place.
     sales.forget(["q2"], lambda found: None)
     with pytest.raises(ConfigError, match="no recorded infrastructure"):

@@ -15,7 +15,7 @@ from dstream.errors import SystemFault
 from dstream.infra.engine.cli import ENGINE_VERSION, Engine
 from dstream.infra.engine.command import EngineCommand
 from dstream.infra.engine.environment import StackLocation
-from dstream.infra.engine.safekeeping import RecordKeeper, check_space, repair_record
+from dstream.infra.engine.safekeeping import RecordKeeper, check_folders, repair_record
 from dstream.sdk import Stop
 
 FAILING_ENGINE = """#!/bin/sh
@@ -129,17 +129,33 @@ def test_a_record_that_a_killed_command_left_damaged_is_repaired(place: StackLoc
     assert f"{place.folder}/.pulumi/backups/orders/dev" in caught.value.hint
 
 
+def test_a_folder_that_is_not_writable_is_refused_before_anything_changes(
+    place: StackLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[Path] = []
+    monkeypatch.setattr(os, "access", lambda folder, _: folder not in refused)
+    assert place.record_file is not None
+    for folder in (place.folder, place.record_file.parent):
+        assert folder is not None
+        check_folders(place)
+        refused[:] = [folder]
+        with pytest.raises(SystemFault, match=f"{folder} is not writable") as caught:
+            check_folders(place)
+        assert caught.value.code == "infra.not_writable"
+        refused.clear()
+
+
 def test_too_little_space_is_refused_before_anything_changes(
     place: StackLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = place.record_file
     assert record is not None
     write(record, 1)
-    check_space(place)
+    check_folders(place)
     free = SimpleNamespace(free=5 << 20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    check_space(place)
+    check_folders(place)
     record.write_bytes(b"x" * (1 << 20))
     with pytest.raises(SystemFault, match=r"has 5\.0 MB of free space, and the engine may need 8\.0 MB") as caught:
-        check_space(place)
+        check_folders(place)
     assert caught.value.code == "infra.disk_full"
