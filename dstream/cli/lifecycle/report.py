@@ -17,6 +17,7 @@ from dstream.cli.options import Options
 from dstream.cli.render import show_errors
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.markdown import markdown_of
+from dstream.cli.view.moves import suggested_moves
 from dstream.cli.view.plan import counts, painter, plan_view, result_line
 from dstream.cli.view.status import status_view
 from dstream.cli.view.stream import StreamView
@@ -132,6 +133,8 @@ class CommandReport:
         resources = [each for answer in answers if answer.is_success for each in answer.resources]
         if index > 1 and resources:
             click.echo(f"\nPlan for {index} tasks: {counts(resources)}.", file=stream)
+        for line in suggested_moves([answer for answer in answers if answer.is_success], self._options.again):
+            click.echo(f"\n{line}", file=stream)
 
     def _show_result(self, answer: Answer, *, names_task: bool) -> None:
         outcome = answer.outcome

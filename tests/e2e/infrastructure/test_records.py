@@ -3,8 +3,58 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+from pathlib import Path
 
-from tests.e2e.infrastructure.cases import Case, Make, creations, max_delivery_count
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from tests.e2e.infrastructure.cases import ENTITIES, Case, Make, creations, max_delivery_count, task
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
+MESSAGES = 3
+
+
+def recipe(heading: str) -> list[list[str]]:
+    """The `dstream` commands of the first shell block under a heading of PAGE, without "dstream"."""
+    block = PAGE.read_text().partition(f"### {heading}\n")[2].partition("```sh\n")[2].partition("```")[0]
+    return [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+
+
+def with_queues(**queues: str) -> str:
+    """HCL with a task for each name, and its queues, separated by spaces."""
+    tasks = []
+    for name, of_task in queues.items():
+        entities = ", ".join(f'"{each}" = {{}}' for each in of_task.split())
+        config = f'{ENTITIES}      queue = "{{TableName}}"\n      entities = {{ {entities} }}\n'
+        tasks.append(task(config).replace('task "orders"', f'task "{name}"'))
+    return "\n".join(tasks)
+
+
+def test_the_recipes_move_a_queue_with_messages_and_recover_a_lost_folder(provisioned: Make) -> None:
+    project = provisioned(with_queues(orders="orders returns", sales="invoices"))
+    project.succeed("init", "--all", "--yes")
+    connection = project.sandbox.env["ASB_CONNECTION_STRING"]
+    with ServiceBusClient.from_connection_string(connection) as client, client.get_queue_sender("returns") as sender:
+        sender.send_messages([ServiceBusMessage(str(number)) for number in range(MESSAGES)])
+    project.write(with_queues(orders="orders", sales="returns invoices"))
+
+    plan, move, init = recipe("Move an entity to another task")
+    assert f"deleted by orders, created by sales. To move it instead: dstream {shlex.join(move)}\n" in project.succeed(
+        *plan
+    )
+    assert "holds 3 messages" in project.dstream("init", "orders", "--yes").stderr
+    assert "import it with --import" in project.dstream("init", "sales", "--yes").stderr
+    project.succeed(*move, "--yes")
+    project.succeed(*init, "--yes")
+    project.succeed("plan", "--all", "--detailed-exitcode")
+
+    shutil.rmtree(project.dstream.cwd / ".dstream")
+    plan, init = recipe("A lost `.dstream` folder")
+    assert "already exists; import with --import" in project.succeed(*plan)
+    assert project.summary(*init, "--yes") == {"import": 1}
+    assert project.summary("init", "sales", "--import", "--yes") == {"import": 2}
+    assert project.sandbox.active_messages("returns") == MESSAGES
 
 
 def test_a_renamed_task_keeps_its_queue_and_a_removed_one_is_destroyed(provisioned: Make) -> None:
