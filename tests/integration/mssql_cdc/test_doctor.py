@@ -166,6 +166,27 @@ def test_a_checkpoint_is_compared_with_what_cleanup_has_left(persons: SourceData
     assert findings(config, state)["checkpoint"].mark == "failure"
 
 
+def test_many_missing_tables_are_counted(persons: SourceDatabase) -> None:
+    one = provider(persons.config("Persons", *(f"No{number}" for number in range(7))), lambda line: None)
+    *listed, rest = [found.text for found in one.doctor({}) if found.subject == "tables"]
+    one.close()
+    assert len(listed) == 5
+    assert rest == "2 more problems of this kind"
+
+
+def test_on_a_secondary_only_the_checkpoint_is_checked(persons: SourceDatabase) -> None:
+    persons.run("INSERT INTO dbo.Persons VALUES (1)")
+    state = read(persons.config("Persons")).state
+    ahead = {**state, "pos": ["ff" + state["pos"][0][2:], *state["pos"][1:]], "tran_id": None}
+    persons.run(f"ALTER DATABASE [{persons.name}] SET READ_ONLY")
+    found = findings(persons.config("Persons"), state)
+    assert found["server"].text.endswith(", a readable secondary")
+    assert found["capture"].text.startswith("runs on the primary")
+    assert (wrong(found), "capture job" in found) == ({}, False)
+    late = findings(persons.config("Persons"), ahead)["checkpoint"]
+    assert (late.mark, "has not reached the position ff" in late.text) == ("warning", True)
+
+
 def test_a_database_without_cdc_ends_the_examination(make: Callable[..., SourceDatabase]) -> None:
     plain = make(cdc=False)
     found = findings(plain.config("Persons"))

@@ -19,6 +19,7 @@ from dstream_mssql_cdc.history import HistoryCheck
 from dstream_mssql_cdc.instances import CapturedTable
 from dstream_mssql_cdc.selection import not_accepted, selected
 from dstream_mssql_cdc.server import SqlServer
+from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.state import ReaderState, load_state
 from dstream_mssql_cdc.table_changes import follow, still_selected
 
@@ -113,10 +114,16 @@ class Examination:
                 yield Finding("ok", "checkpoint", f"none: the next run starts at {start}")
                 return
             state = self.check_state(state)
-            gaps = self._gaps(state)
+            poll = self.server.poll(state.position.lsn, 2)
+            is_behind = HistoryCheck(time.monotonic, 0).check(poll, state.position.lsn, state.tran_id)
+            gaps = self._gaps(state, poll)
         except DStreamError as error:
             yield _failure("checkpoint", error)
             return
+        if is_behind:
+            text = f"this secondary has not reached the position {state.position.lsn.hex()} yet: a run waits for it"
+            fix = "If it does not catch up, check on the primary:\nSELECT * FROM sys.dm_hadr_database_replica_states;"
+            yield Finding("warning", "checkpoint", text, fix)
         if gaps:
             gap = watched.gap_error(gaps)
             yield Finding(
@@ -130,10 +137,8 @@ class Examination:
         else:
             yield checks.unknown_time_to_loss(unread_s)
 
-    def _gaps(self, state: ReaderState) -> list[watched.Gap]:
+    def _gaps(self, state: ReaderState, poll: Poll) -> list[watched.Gap]:
         captured = self.server.captured()
-        poll = self.server.poll(state.position.lsn, 2)
-        HistoryCheck(time.monotonic, 0).check(poll, state.position.lsn, state.tran_id)
         known = still_selected(state.tables, captured, self.server.selects)
         followed = follow(known, captured, self.server.others(), poll.marks, state.position)
         if self.config.on_table_change == "fail":

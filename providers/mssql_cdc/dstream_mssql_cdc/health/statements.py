@@ -9,7 +9,8 @@ from __future__ import annotations
 # Every Amazon RDS instance has the database rdsadmin ("Amazon RDS for SQL Server", system databases).
 PLATFORM = """\
 SELECT CONVERT(int, SERVERPROPERTY(N'EngineEdition')), CONVERT(nvarchar(128), SERVERPROPERTY(N'ProductVersion')),
-       CONVERT(nvarchar(128), SERVERPROPERTY(N'Edition')), SUSER_SNAME(), USER_NAME(), DB_NAME(), DB_ID(N'rdsadmin'),
+       CONVERT(nvarchar(128), SERVERPROPERTY(N'Edition')), COALESCE(SUSER_SNAME(), USER_NAME()), USER_NAME(),
+       DB_NAME(), DB_ID(N'rdsadmin'),
        CONVERT(varchar(10), DATABASEPROPERTYEX(DB_NAME(), N'Updateability'));"""
 
 # "dbo.cdc_jobs", in msdb; in Azure SQL Database, cdc.cdc_jobs ("Change data capture with Azure SQL Database"). No page
