@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from dstream_sandbox.command import command, data_option, examples, open_folder, running_settings, show
+from dstream_sandbox.entra_tokens import SERVICE_BUS, SQL, issue
 from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.fault_commands import fault
 from dstream_sandbox.folder import DATABASE, Folder, Running, Settings
@@ -115,16 +116,28 @@ def env(data: Path, *, as_json: bool) -> None:
     click.echo(json.dumps(variables) if as_json else shell_exports(variables), nl=as_json)
 
 
-@command(sandbox, example="dstream sandbox token 5f0c1f6e-6b0a-4b6b-9a52-0d3f6f1f8a11")
+@command(
+    sandbox,
+    example="dstream sandbox token 5f0c1f6e-6b0a-4b6b-9a52-0d3f6f1f8a11\n"
+    f"dstream sandbox token 5f0c1f6e-6b0a-4b6b-9a52-0d3f6f1f8a11 --resource {SQL}",
+)
 @data_option
 @click.argument("principal_id")
-def token(data: Path, principal_id: str) -> None:
+@click.option(
+    "--resource",
+    type=click.Choice([SERVICE_BUS, SQL]),
+    default=SERVICE_BUS,
+    show_default=True,
+    metavar="URL",
+    callback=lambda _context, _option, value: value.rstrip("/"),
+    help=f"For Service Bus or SQL Server ({SQL}).",
+)
+def token(data: Path, principal_id: str, resource: str) -> None:
     """Print an Entra ID token of an identity, as `az account get-access-token` does."""
-    from dstream_sandbox.servicebus.entra import issue
-
     expires_on = int(time.time()) + _TOKEN_S
-    key = running_settings(open_folder(data)).servicebus_key
-    click.echo(json.dumps({"accessToken": issue(key, principal_id, expires_on), "expires_on": expires_on}))
+    settings = running_settings(open_folder(data))
+    key = settings.sql_password if resource == SQL else settings.servicebus_key
+    click.echo(json.dumps({"accessToken": issue(key, resource, principal_id, expires_on), "expires_on": expires_on}))
 
 
 @command(sandbox, example="dstream sandbox logs\ndstream sandbox logs servicebus --follow")

@@ -71,5 +71,5 @@ class Backoff:
         if isinstance(cause, ReadInterrupted):
             if self._causes[cause.message] > _STATEMENTS:
                 raise SystemFault("mssql.query_failed", f"SQL Server returned an error: {cause.message}") from cause
-        elif cause.code != "mssql.login_failed" or self._causes[cause.message] > _LOGINS:
+        elif cause.code not in ("mssql.login_failed", "mssql.sign_in_failed") or self._causes[cause.message] > _LOGINS:
             raise cause

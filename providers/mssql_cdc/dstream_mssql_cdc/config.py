@@ -14,6 +14,7 @@ from dstream.sdk.errors import ConfigError
 from dstream_mssql_cdc.position import parse_lsn
 
 OperationName = Literal["insert", "update", "delete"]
+Credential = Literal["default", "managed_identity", "workload_identity", "client_secret", "cli"]
 TablePattern = Annotated[str, Meta(min_length=1)]
 
 
@@ -53,6 +54,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "then changes), an LSN or a time"
         ),
     ] = None
+    credential: Annotated[
+        Credential | None, Meta(description="how to sign in to Entra ID, if the connection string has no login")
+    ] = None
+    tenant_id: str | None = None
+    client_id: str | None = None
+    client_secret: Secret[str] | None = None
     poll_interval: Duration = Duration("1s")
     max_poll_interval: Annotated[
         Duration, Meta(description="longest interval between polls while there are no changes")

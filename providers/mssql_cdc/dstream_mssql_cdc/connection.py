@@ -15,6 +15,8 @@ from dstream_mssql_cdc.connection_string import ConnectionSettings
 if TYPE_CHECKING:
     import pyodbc
 
+    from dstream_mssql_cdc.entra import SignIn
+
 _INSTALLED_DRIVER = "ODBC Driver 18 for SQL Server"
 
 
@@ -26,6 +28,7 @@ def connect(
     login_timeout_s: int,
     query_timeout_s: int,
     connected_before: bool = False,
+    sign_in: SignIn | None = None,
 ) -> pyodbc.Connection:
     """Open a connection in autocommit mode: an open transaction would freeze the view of a readable secondary. Raises
     AuthError, ConfigError, UnreachableError, or ReadInterrupted if `connected_before`."""
@@ -39,8 +42,11 @@ def connect(
         keywords["ApplicationIntent"] = "ReadOnly"
     if not settings.get("APP"):
         keywords["APP"] = "dstream"
+    attributes = sign_in.attributes(connected_before=connected_before) if sign_in else {}
     try:
-        connection = pyodbc.connect(settings.odbc(**keywords), autocommit=True, timeout=login_timeout_s)
+        connection = pyodbc.connect(
+            settings.odbc(**keywords), autocommit=True, timeout=login_timeout_s, attrs_before=attributes
+        )
         connection.timeout = query_timeout_s
         # Get varchar as UTF-16: as bytes, it would depend on the code page of the process's locale.
         connection.setdecoding(pyodbc.SQL_CHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)

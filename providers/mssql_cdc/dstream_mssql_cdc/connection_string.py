@@ -118,11 +118,14 @@ _AUTHENTICATIONS = {
 ODBC Driver"; "Connect to Azure SQL with Microsoft Entra authentication and SqlClient")."""
 
 _REFUSED_AUTHENTICATIONS = {
-    "activedirectorydefault": "ActiveDirectoryDefault tries several credentials in turn; the ODBC driver cannot",
+    "activedirectorydefault": "the ODBC driver does not support ActiveDirectoryDefault",
     "activedirectoryworkloadidentity": "the ODBC driver does not support ActiveDirectoryWorkloadIdentity",
     "activedirectoryinteractive": "ActiveDirectoryInteractive needs a person to sign in",
     "activedirectorydevicecodeflow": "ActiveDirectoryDeviceCodeFlow needs a person to sign in",
 }
+
+_CREDENTIALS = {"activedirectorydefault": "default", "activedirectoryworkloadidentity": "workload_identity"}
+"""The setting that replaces a value."""
 
 _PLACEHOLDER = re.compile(r"your_[a-z_@]+", re.IGNORECASE)
 
@@ -181,11 +184,14 @@ def _authentication(value: str) -> str:
     plain = value.replace(" ", "").lower()
     known = _AUTHENTICATIONS.get(plain)
     if known is None:
+        message = _REFUSED_AUTHENTICATIONS.get(plain, "the value of Authentication is unknown")
+        if plain in _CREDENTIALS:
+            raise _bad(message, f'Remove Authentication, and set credential = "{_CREDENTIALS[plain]}".')
         raise _bad(
-            _REFUSED_AUTHENTICATIONS.get(plain, "the value of Authentication is unknown"),
+            message,
             "Use ActiveDirectoryMsi (managed identity; UID=CLIENT_ID if it is user-assigned), "
             "ActiveDirectoryServicePrincipal (UID=CLIENT_ID;PWD=CLIENT_SECRET), ActiveDirectoryPassword, "
-            "ActiveDirectoryIntegrated or SqlPassword.",
+            "ActiveDirectoryIntegrated or SqlPassword; or the setting credential.",
         )
     return known
 

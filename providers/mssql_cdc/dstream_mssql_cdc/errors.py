@@ -239,12 +239,17 @@ _PASSING_STATES = ("08", "HYT00", "HYT01", "40001", "IMC")
 
 
 def _login_failed(message: str, login: str) -> AuthError:
+    hint = (
+        "Check the user and password. As an administrator:\n"
+        f"    ALTER LOGIN [{login or 'reader'}] WITH PASSWORD = '..', CHECK_POLICY = ON;  -- and ENABLE"
+    )
+    if "<token-identified principal>" in message:  # "MSSQLSERVER_18456"
+        hint = (
+            "If the database has no user for the identity, create one as its Microsoft Entra admin:\n"
+            "    CREATE USER [name of the identity] FROM EXTERNAL PROVIDER;"
+        )
     return AuthError(
-        "mssql.login_failed",
-        f"SQL Server refused the login: {message}",
-        hint="Check the user and password. As an administrator:\n"
-        f"    ALTER LOGIN [{login or 'reader'}] WITH PASSWORD = '..', CHECK_POLICY = ON;  -- and ENABLE",
-        config_path=CONFIG_PATH,
+        "mssql.login_failed", f"SQL Server refused the login: {message}", hint=hint, config_path=CONFIG_PATH
     )
 
 

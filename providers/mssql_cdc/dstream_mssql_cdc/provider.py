@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dstream.sdk.errors import ConfigError
     from dstream_mssql_cdc.backoff import Backoff
     from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
+    from dstream_mssql_cdc.entra import SignIn
     from dstream_mssql_cdc.errors import ReadInterrupted
     from dstream_mssql_cdc.events import EventBuilder
     from dstream_mssql_cdc.health.watch import HealthWatch
@@ -33,6 +34,7 @@ class MssqlCdc(InputProvider["Config"]):
 
     _server: SqlServer | None = None
     _watch: HealthWatch | None = None
+    _sign_in: SignIn | None = None
     _id_prefix = ""
 
     @classmethod
@@ -157,6 +159,10 @@ class MssqlCdc(InputProvider["Config"]):
             raise _start_from_required()
         self._names: dict[int, str] = {}
         self._settings = parse_connection_string(config.db_connection_string.reveal())
+        if config.credential is not None:
+            from dstream_mssql_cdc.entra import sign_in
+
+            self._sign_in = sign_in(config, self._settings)
         return self._connect()
 
     def _check_columns(self, table: CapturedTable) -> None:
@@ -185,6 +191,7 @@ class MssqlCdc(InputProvider["Config"]):
             login_timeout_s=min(login_timeout_s or most_s, most_s),
             query_timeout_s=round(config.query_timeout),
             connected_before=login_timeout_s is not None,
+            sign_in=self._sign_in,
         )
         server = SqlServer(
             connection,

@@ -2,24 +2,18 @@
 
 Microsoft, "Authenticate and authorize an application with Microsoft Entra ID to access Azure Service Bus entities": a
 token is for the resource https://servicebus.azure.net; roles apply to the namespace, a queue, a topic or a
-subscription. Entra ID signs tokens with its private keys (RS256); the sandbox signs its own with its key (HS256).
+subscription.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from dstream_sandbox.entra_tokens import SERVICE_BUS, InvalidToken, claims_of
 from dstream_sandbox.servicebus.access import AccessDenied, Grant, Right, covers
 
-__all__ = ["Identities", "Role", "issue"]
-
-_AUDIENCE = "https://servicebus.azure.net"
-_HEADER = {"alg": "HS256", "typ": "JWT"}
+__all__ = ["Identities", "Role"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +34,16 @@ class Identities:
 
     def check(self, token: str, path: str, now: float) -> Grant:
         """Return what the token grants at `path`, maybe nothing. Raises AccessDenied for an invalid token."""
-        signed, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(_signature(self._key, signed), signature):
-            raise AccessDenied("InvalidSignature: The token has an invalid signature.")
-        claims = json.loads(_decoded(signed.partition(".")[2]))
-        if claims["aud"].rstrip("/") != _AUDIENCE:
+        try:
+            claims = claims_of(self._key, token)
+        except InvalidToken as error:
+            raise AccessDenied("InvalidSignature: The token has an invalid signature.") from error
+        if claims.audience != SERVICE_BUS:
             raise AccessDenied("InvalidAudience: The token is not for the requested resource.")
-        if now >= claims["exp"]:
+        if now >= claims.expires_at:
             raise AccessDenied("ExpiredToken: The token is expired.")
         rights: set[Right] = set()
         for role in self._roles():
-            if role.principal_id.lower() == claims["oid"].lower() and covers(role.path, path):
+            if role.principal_id.lower() == claims.principal_id.lower() and covers(role.path, path):
                 rights |= role.rights
-        return Grant(path, frozenset(rights), claims["exp"])
-
-
-def issue(key: str, principal_id: str, expires_at: float) -> str:
-    """Return a token of the identity."""
-    claims = {"aud": _AUDIENCE, "oid": principal_id, "exp": int(expires_at)}
-    signed = ".".join(_encoded(json.dumps(part).encode()) for part in (_HEADER, claims))
-    return f"{signed}.{_signature(key, signed)}"
-
-
-def _signature(key: str, signed: str) -> str:
-    return _encoded(hmac.new(key.encode(), signed.encode(), hashlib.sha256).digest())
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return Grant(path, frozenset(rights), claims.expires_at)

@@ -181,6 +181,9 @@ class Engine(Protocol):
     def login(self, user: str, password: str, database: str, *, app: str, host: str) -> Session:
         """Open a session. Raises SqlError 18456 (severity 14) or 4060 (severity 11)."""
 
+    def login_with_token(self, token: str, database: str, *, app: str, host: str) -> Session:
+        """Open a session of an identity of Entra ID. Raises SqlError 18456 or 4060."""
+
     def restore_database(self, name: str, device: str) -> None:
         """RESTORE DATABASE: replace a database by a backup of it. Raises SqlError, 3101 while it is in use."""
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import struct
+
+import pyodbc
 import pytest
+from dstream_sandbox import clients
 
 from tests.integration.sandbox.commands import Commands
 from tests.running import Sandbox
@@ -96,3 +101,15 @@ def test_load_reports_as_many_changes_as_cdc_captures(commands: Commands) -> Non
     )
     assert told.startswith(f"{row['changes']} rows changed in ")
     assert row["changes"] >= 60
+
+
+def test_a_token_logs_an_identity_in_to_a_database_with_a_user_for_it(sandbox: Sandbox, commands: Commands) -> None:
+    sandbox.sql("CREATE USER [orders] FROM EXTERNAL PROVIDER WITH OBJECT_ID = '5f0c1f6e-6b0a-4b6b-9a52-0d3f6f1f8a11'")
+    told = commands("token", "5F0C1F6E-6b0a-4b6b-9a52-0d3f6f1f8a11", "--resource", "https://database.windows.net")
+    token = json.loads(told.stdout)["accessToken"].encode("utf-16-le")
+    text = (
+        f"DRIVER={clients.odbc_driver()};Server=127.0.0.1,{sandbox.settings.sql_port};Database=sandbox;"
+        "TrustServerCertificate=yes"
+    )
+    with pyodbc.connect(text, attrs_before={1256: struct.pack("<I", len(token)) + token}) as connection:
+        assert connection.execute("SELECT IS_MEMBER('db_owner')").fetchval() == 0

@@ -75,9 +75,10 @@ def test_waits_double_up_to_a_limit_and_then_the_error_is_raised() -> None:
         backoff.next_wait_s(cause)
 
 
-def test_a_refused_login_that_has_worked_is_retried_a_few_times() -> None:
+@pytest.mark.parametrize("code", ["mssql.login_failed", "mssql.sign_in_failed"])
+def test_a_refused_login_that_has_worked_is_retried_a_few_times(code: str) -> None:
     backoff = Backoff(clock=lambda: 0.0, chance=lambda: 0.0)
-    refused = AuthError("mssql.login_failed", "Login failed for user 'r'.")
+    refused = AuthError(code, "Login failed for user 'r'.")
     for _ in range(3):
         backoff.next_wait_s(refused)
     with pytest.raises(AuthError):

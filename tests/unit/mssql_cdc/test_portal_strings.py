@@ -83,13 +83,13 @@ def test_a_string_of_the_portal_is_accepted(text: str, login: dict[str, str]) ->
     [
         (
             f'{ADO}{ADO_END}Authentication="Active Directory Default";',
-            "tries several credentials in turn",
-            "ActiveDirectoryMsi",
+            "does not support ActiveDirectoryDefault",
+            'credential = "default"',
         ),
         (
             f"{JDBC}{JDBC_END}authentication=ActiveDirectoryDefault",
-            "tries several credentials in turn",
-            "ActiveDirectoryMsi",
+            "does not support ActiveDirectoryDefault",
+            'credential = "default"',
         ),
         (
             f'{ADO}{ADO_END}Authentication="Active Directory Interactive";',

@@ -10,9 +10,11 @@ import secrets
 import shutil
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dstream_sandbox.entra_tokens import SQL, InvalidToken, claims_of
 from dstream_sandbox.sqlserver.engine import clock
 from dstream_sandbox.sqlserver.engine.binder.closures import ErrorBox, register
 from dstream_sandbox.sqlserver.engine.catalog import rights
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 _SYSTEM = ("master", "tempdb", "model", "msdb")
 _FIRST_SPID = 51
+_TOKEN_PRINCIPAL = "<token-identified principal>"
+"""Microsoft Learn, "MSSQLSERVER_18456": the user in the error if the login was by token."""
 
 
 def login_failed(user: str) -> SqlError:
@@ -54,6 +58,8 @@ class SqlEngine:
         self._sysadmins: set[str] = set()
         self._server_grants: dict[str, list[str]] = {}
         """Permissions on the server, such as VIEW SERVER STATE, by lower-case login."""
+        self._external: set[str] = set()
+        """Principal IDs of identities of Entra ID that a database has a user for."""
         self.locks = LockManager()
         self.plans: PlanCache = PlanCache(4000)
         self.texts: TextCache = TextCache(2000)
@@ -68,6 +74,7 @@ class SqlEngine:
         self._logins = dict(known.get("logins", {}))
         self._sysadmins = set(known.get("sysadmins", ()))
         self._server_grants = dict(known.get("server_grants", {}))
+        self._external = set(known.get("external", ()))
         found: dict[str, int] = known.get("databases", {name: i for i, name in enumerate(_SYSTEM, 1)})
         for name, database_id in found.items():
             self._attach(name, database_id)
@@ -95,6 +102,7 @@ class SqlEngine:
             "logins": self._logins,
             "sysadmins": sorted(self._sysadmins),
             "server_grants": self._server_grants,
+            "external": sorted(self._external),
         }
         path = self._data / "server.json"
         fresh = path.with_suffix(".new")
@@ -109,7 +117,23 @@ class SqlEngine:
     def login(self, user: str, password: str, database: str, *, app: str, host: str) -> SqlSession:
         if not self._password_matches(user, password):
             raise login_failed(user)
-        name = database or "master"
+        shown = self._administrator if user.lower() == self._administrator.lower() else user
+        return self._open_session(shown, database or "master", app, host)
+
+    def login_with_token(self, token: str, database: str, *, app: str, host: str) -> SqlSession:
+        """The login of an identity is its principal ID; tokens are signed with the administrator's password."""
+        try:
+            claims = claims_of(self._password, token)
+        except InvalidToken:
+            raise login_failed(_TOKEN_PRINCIPAL) from None
+        if claims.audience != SQL or claims.principal_id.lower() not in self._external:
+            raise login_failed(_TOKEN_PRINCIPAL)
+        if time.time() >= claims.expires_at:
+            error = login_failed(_TOKEN_PRINCIPAL)
+            raise SqlError(error.number, f"{error.text} Token is expired.", severity=error.severity)
+        return self._open_session(claims.principal_id.lower(), database or "master", app, host)
+
+    def _open_session(self, login: str, name: str, app: str, host: str) -> SqlSession:
         with self._lock:
             found = self.database(name)
             spid = next(n for n in range(_FIRST_SPID, 32767) if n not in self._sessions)
@@ -117,8 +141,7 @@ class SqlEngine:
                 raise SqlError(
                     4060, f'Cannot open database "{name}" requested by the login. The login failed.', severity=11
                 )
-            shown = self._administrator if user.lower() == self._administrator.lower() else user
-            session = SqlSession(self, spid, shown, found, app, host)
+            session = SqlSession(self, spid, login, found, app, host)
             self._sessions[spid] = session
         try:
             rights.check_access(session, found)
@@ -224,6 +247,12 @@ class SqlEngine:
 
     def logins(self) -> Iterable[str]:
         return [self._administrator, *self._logins]
+
+    def add_external(self, principal_id: str) -> None:
+        """Accept tokens of an identity of Entra ID."""
+        with self._lock:
+            self._external.add(principal_id.lower())
+            self._save()
 
     def create_login(self, name: str, password: str) -> None:
         with self._lock:

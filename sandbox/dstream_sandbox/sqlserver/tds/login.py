@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dstream_sandbox.sqlserver.tds.byte_reader import ProtocolError
@@ -12,12 +13,14 @@ TDS_7_3_B = 0x730B0003
 TDS_7_4 = 0x74000004
 
 FEATURE_UTF8 = 0x0A
-_FEATURE_FED_AUTH = 0x02
+FEATURE_FED_AUTH = 0x02
+_SECURITY_TOKEN = 0x01
 _FEATURE_END = 0xFF
 
 _FIXED = struct.Struct("<IIIIIIBBBBiI")
 _SPAN = struct.Struct("<HH")
 _U32 = struct.Struct("<I")
+_TOKEN_START = 1 + _U32.size
 _INTEGRATED_SECURITY = 0x80
 _CHANGE_PASSWORD = 0x01
 _EXTENSION = 0x10
@@ -28,7 +31,7 @@ _HOST, _USER, _PASSWORD, _APP, _SERVER, _EXTENSION_SPAN, _LIBRARY, _LANGUAGE, _D
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The parts of LOGIN7 that matter here. `features` are the ids of the features that the client requests."""
+    """The parts of LOGIN7 that matter here. `features`: the data of the features that the client requests, by id."""
 
     tds_version: int
     packet_bytes: int
@@ -37,14 +40,26 @@ class Login:
     password: str
     app: str
     database: str
-    features: frozenset[int]
+    features: Mapping[int, bytes]
     integrated: bool
     changes_password: bool
 
     @property
     def federated(self) -> bool:
         """Whether the client wants to log in with a Microsoft Entra ID token."""
-        return _FEATURE_FED_AUTH in self.features
+        return FEATURE_FED_AUTH in self.features
+
+    @property
+    def token(self) -> str | None:
+        """The token, if the client has one. Otherwise (library ADAL) it would ask where to get it.
+
+        [MS-TDS] 2.2.6.4, FEDAUTH: a byte with the library in its upper seven bits, the length of the token, the token.
+        """
+        data = self.features[FEATURE_FED_AUTH]
+        if len(data) < _TOKEN_START or data[0] >> 1 != _SECURITY_TOKEN:
+            return None
+        (length,) = _U32.unpack_from(data, 1)
+        return data[_TOKEN_START : _TOKEN_START + length].decode("utf-16-le")
 
 
 def parse_login(data: bytes) -> Login:
@@ -62,7 +77,7 @@ def parse_login(data: bytes) -> Login:
         password=_password(data),
         app=_text(data, _APP),
         database=_text(data, _DATABASE),
-        features=_features(data) if options3 & _EXTENSION else frozenset(),
+        features=_features(data) if options3 & _EXTENSION else {},
         integrated=bool(options2 & _INTEGRATED_SECURITY),
         changes_password=bool(options3 & _CHANGE_PASSWORD),
     )
@@ -95,17 +110,18 @@ def _password(data: bytes) -> str:
     return plain.decode("utf-16-le", "surrogatepass")
 
 
-def _features(data: bytes) -> frozenset[int]:
+def _features(data: bytes) -> dict[int, bytes]:
     offset, length = _span(data, _EXTENSION_SPAN)
     if length < _U32.size:
-        return frozenset()
+        return {}
     try:
         (position,) = _U32.unpack_from(data, offset)
-        features = set()
+        features = {}
         while data[position] != _FEATURE_END:
-            features.add(data[position])
             (feature_bytes,) = _U32.unpack_from(data, position + 1)
-            position += 1 + _U32.size + feature_bytes
+            start = position + 1 + _U32.size
+            features[data[position]] = data[start : start + feature_bytes]
+            position = start + feature_bytes
     except (IndexError, struct.error) as error:
         raise ProtocolError("LOGIN7 has a malformed feature list") from error
-    return frozenset(features)
+    return features

@@ -17,6 +17,7 @@ _OPTION_INSTANCE = 0x02
 _OPTION_THREAD_ID = 0x03
 _OPTION_MARS = 0x04
 _OPTION_FED_AUTH_REQUIRED = 0x06
+_OPTION_NONCE = 0x07
 _TERMINATOR = 0xFF
 
 _FIRST_ODBC_MAJOR_VERSION = 9
@@ -44,7 +45,10 @@ class Prelogin:
     """What the client sent."""
 
     encryption: Encryption
-    asks_fed_auth: bool
+    fed_auth: bytes | None
+    """FEDAUTHREQUIRED: 1 if the client is able to log in with a token; None if it did not send the option."""
+    nonce: bytes
+    """NONCEOPT: 32 bytes that the login response repeats; empty if the client did not send the option."""
     asks_mars: bool
     major_version: int
 
@@ -59,7 +63,13 @@ def parse_prelogin(data: bytes) -> Prelogin:
         raise ProtocolError("PRELOGIN has an unknown encryption level") from error
     version = options.get(_OPTION_VERSION, b"")
     asks_mars = options.get(_OPTION_MARS, b"\0") != b"\0"
-    return Prelogin(level, _OPTION_FED_AUTH_REQUIRED in options, asks_mars, version[0] if version else 0)
+    return Prelogin(
+        level,
+        options.get(_OPTION_FED_AUTH_REQUIRED),
+        options.get(_OPTION_NONCE, b""),
+        asks_mars,
+        version[0] if version else 0,
+    )
 
 
 def agreed_encryption(client: Encryption) -> Encryption:
@@ -78,8 +88,8 @@ def prelogin_answer(client: Prelogin) -> bytes:
     ]
     if not (client.asks_mars and client.major_version >= _FIRST_ODBC_MAJOR_VERSION):
         options.append((_OPTION_MARS, b"\x00"))
-    if client.asks_fed_auth:
-        options.append((_OPTION_FED_AUTH_REQUIRED, b"\x00"))
+    if client.fed_auth is not None:
+        options.append((_OPTION_FED_AUTH_REQUIRED, client.fed_auth))
     offset = len(options) * _OPTION.size + 1
     head, body = b"", b""
     for token, value in options:

@@ -10,9 +10,15 @@ from dstream_sandbox.sqlserver.session import Engine, Message, Session, SqlError
 from dstream_sandbox.sqlserver.tds import packets, tokens
 from dstream_sandbox.sqlserver.tds.byte_reader import ProtocolError
 from dstream_sandbox.sqlserver.tds.collations import collation
-from dstream_sandbox.sqlserver.tds.login import FEATURE_UTF8, TDS_7_3, TDS_7_4, Login, parse_login
+from dstream_sandbox.sqlserver.tds.login import FEATURE_FED_AUTH, FEATURE_UTF8, TDS_7_3, TDS_7_4, Login, parse_login
 from dstream_sandbox.sqlserver.tds.packets import DEFAULT_PACKET_BYTES, MessageWriter, PacketType
-from dstream_sandbox.sqlserver.tds.prelogin import Encryption, agreed_encryption, parse_prelogin, prelogin_answer
+from dstream_sandbox.sqlserver.tds.prelogin import (
+    Encryption,
+    Prelogin,
+    agreed_encryption,
+    parse_prelogin,
+    prelogin_answer,
+)
 from dstream_sandbox.sqlserver.tds.tls import handshake
 from dstream_sandbox.sqlserver.tds.transport import Transport
 
@@ -37,7 +43,8 @@ def sign_in(
 
     `disturb` applies the injected faults to a login to a database; it may raise SqlError.
     """
-    encryption = _prelogin(transport)
+    client = _prelogin(transport)
+    encryption = agreed_encryption(client.encryption)
     if encryption is not Encryption.NOT_SUPPORTED:
         handshake(transport, context)
     login = parse_login(_expect(transport, PacketType.LOGIN7).rest())
@@ -55,17 +62,17 @@ def sign_in(
         writer.write(tokens.done(tokens.DONE, tokens.HAS_ERROR))
         writer.finish()
         return None
-    writer.write(_greeting(session, login))
+    writer.write(_greeting(session, login, client.nonce))
     writer.finish()
     return SignedIn(session, login)
 
 
-def _prelogin(transport: Transport) -> Encryption:
+def _prelogin(transport: Transport) -> Prelogin:
     client = parse_prelogin(_expect(transport, PacketType.PRELOGIN).rest())
     writer = MessageWriter(transport, PacketType.RESPONSE)
     writer.write(prelogin_answer(client))
     writer.finish()
-    return agreed_encryption(client.encryption)
+    return client
 
 
 def _expect(transport: Transport, packet_type: PacketType) -> packets.Message:
@@ -80,8 +87,10 @@ def _session(login: Login, engine: Engine) -> Session:
         text = f"The sandbox supports TDS 7.3 and 7.4; the client requested 0x{login.tds_version:08X}."
         raise SqlError(17835, text, severity=20)
     if login.federated:
-        text = "The sandbox does not support Microsoft Entra ID logins; use a SQL Server login."
-        raise SqlError(40000, text, severity=14)
+        if login.token is None:
+            text = "The sandbox supports Microsoft Entra ID only for clients that send a token."
+            raise SqlError(40000, text, severity=14)
+        return engine.login_with_token(login.token, login.database, app=login.app, host=login.host)
     if login.integrated:
         text = "Login failed. The login is from an untrusted domain and cannot be used with Integrated authentication."
         raise SqlError(18452, text, severity=14)
@@ -97,7 +106,7 @@ def _refusal(error: SqlError, login: Login) -> list[Message]:
     return messages
 
 
-def _greeting(session: Session, login: Login) -> bytes:
+def _greeting(session: Session, login: Login, nonce: bytes) -> bytes:
     parts = [
         tokens.database_changed(session.database, "master"),
         tokens.message_token(Message(5701, 0, 2, f"Changed database context to '{session.database}'.")),
@@ -108,8 +117,8 @@ def _greeting(session: Session, login: Login) -> bytes:
         tokens.packet_size_changed(login.packet_bytes, DEFAULT_PACKET_BYTES),
     ]
     if login.features:
-        # UTF-8 is the only feature in force; omitted features (Always Encrypted, session recovery, ...) are refused.
-        accepted = [(FEATURE_UTF8, b"\x01")] if FEATURE_UTF8 in login.features else []
-        parts.append(tokens.features_acknowledged(accepted))
+        # The features in force; omitted features (Always Encrypted, session recovery, ...) are refused.
+        known = {FEATURE_FED_AUTH: nonce, FEATURE_UTF8: b"\x01"}
+        parts.append(tokens.features_acknowledged([each for each in known.items() if each[0] in login.features]))
     parts.append(tokens.done(tokens.DONE))
     return b"".join(parts)

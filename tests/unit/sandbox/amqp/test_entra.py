@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from dstream_sandbox.azure.data_roles import data_roles
 from dstream_sandbox.azure.records import Records, RoleAssignmentRecord
+from dstream_sandbox.entra_tokens import SERVICE_BUS, SQL, issue
 from dstream_sandbox.servicebus.access import AccessDenied, KeyRing
-from dstream_sandbox.servicebus.entra import Identities, Role, issue
+from dstream_sandbox.servicebus.entra import Identities, Role
 
 NOW = 1_000_000.0
 ME = "AAAAAAAA-0000-0000-0000-000000000000"
@@ -23,7 +24,7 @@ def keys(*roles: Role) -> KeyRing:
 
 def test_a_token_grants_what_the_roles_of_its_identity_allow() -> None:
     ring = keys(Role(ME.lower(), SEND, "orders"), Role("somebody", frozenset(("Listen",)), ""))
-    token = issue("key", ME, NOW + 60)
+    token = issue("key", SERVICE_BUS, ME, NOW + 60)
 
     grant = ring.check_token(token, "sb://localhost:1/Orders", NOW)
     assert grant.allows("orders", "Send", NOW)
@@ -35,8 +36,9 @@ def test_a_token_grants_what_the_roles_of_its_identity_allow() -> None:
 @pytest.mark.parametrize(
     ("token", "why"),
     [
-        (issue("other", ME, NOW + 60), "InvalidSignature"),
-        (issue("key", ME, NOW - 1), "ExpiredToken"),
+        (issue("other", SERVICE_BUS, ME, NOW + 60), "InvalidSignature"),
+        (issue("key", SQL, ME, NOW + 60), "InvalidAudience"),
+        (issue("key", SERVICE_BUS, ME, NOW - 1), "ExpiredToken"),
         ("eyJ.e30.x", "InvalidSignature"),
     ],
 )

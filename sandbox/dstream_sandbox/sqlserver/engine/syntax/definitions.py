@@ -463,15 +463,20 @@ class DefinitionParser(ChangeParser):
     def _create_principal(self, line: int) -> Statement:
         kind = self.advance().word
         name = self.identifier()
-        password = login = None
+        password = login = external_id = None
         if self.take("WITH"):
             self.expect("PASSWORD", "=")
             password = self.advance().text
+        elif self.take("FROM", "EXTERNAL", "PROVIDER"):
+            external_id = name
+            if self.take("WITH"):
+                self.expect("OBJECT_ID", "=")
+                external_id = self.advance().text
         elif self.take("FOR") or self.take("FROM"):
             self.advance()
             login = self.identifier()
         self._skip_rest()
-        return CreatePrincipal(kind=kind, name=name, password=password, login=login, line=line)
+        return CreatePrincipal(kind=kind, name=name, password=password, login=login, external_id=external_id, line=line)
 
     def drop(self) -> Statement:
         line = self.token.line

@@ -379,6 +379,8 @@ class CreatePrincipal(Statement):
     name: str
     password: str | None = None
     login: str | None = None
+    external_id: str | None = None
+    """The principal ID of an identity of Entra ID (FROM EXTERNAL PROVIDER)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
