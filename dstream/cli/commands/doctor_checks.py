@@ -137,11 +137,13 @@ class _Asked:
         ]
 
     def _command(self, config: dict[str, object]) -> Command:
-        state: dict[str, object] = {}
-        if self._block.role == "input":
-            stored = FileStore(self._project.state_dir, self._project.stack, self._task.name).load()
-            state = msgspec.json.decode(stored.state) if stored else {}
-        run = RunOptions(task=self._task.name, max_line=self._task.max_line)
+        stored = FileStore(self._project.state_dir, self._project.stack, self._task.name).load()
+        state = msgspec.json.decode(stored.state) if stored and self._block.role == "input" else {}
+        run = RunOptions(
+            task=self._task.name,
+            max_line=self._task.max_line,
+            checkpoint_stored_at=stored.stored_at if stored else None,
+        )
         return Command("doctor", config, state, run, infrastructure_of(self._project, self._task.name))
 
     @property

@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dstream.infra import PulumiInfrastructure
-from dstream.sdk import Batch, Claim, InfrastructureContext, OutputProvider, Plan, Resource, Result, Status
+from dstream.sdk import Batch, Claim, InfrastructureContext, OutputProvider, Plan, Resource, Result, State, Status
 from dstream.sdk.errors import DStreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
     from dstream.infra import Definition
+    from dstream.sdk import Finding
     from dstream_servicebus.config import Config  # in quotes below
     from dstream_servicebus.output_secret import OutputSecret
     from dstream_servicebus.publication import Publication
@@ -97,20 +98,27 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
 
     def start(self) -> None:
         """Open the known entities, so that errors are raised before any event is sent."""
+        self._publication = self._new_publication()
+        self._publication.open()
+        self.limits = self._publication.limits
+
+    def doctor(self, state: State) -> Iterator[Finding]:
+        self._publication = self._new_publication()
+        return self._publication.examine()
+
+    def write(self, batch: Batch) -> Future[None]:
+        assert self._publication is not None  # started
+        return self._publication.write(batch)
+
+    def _new_publication(self) -> Publication:
         from dstream_servicebus.publication import Publication
 
-        self._publication = Publication(
+        return Publication(
             self.config,
             self.telemetry,
             self._stack(),
             resumes_from=_moment(self.run.checkpoint_stored_at),
         )
-        self._publication.open()
-        self.limits = self._publication.limits
-
-    def write(self, batch: Batch) -> Future[None]:
-        assert self._publication is not None  # started
-        return self._publication.write(batch)
 
     def _stack(self) -> Mapping[str, Any] | None:
         """The stack's outputs, for `connection = "stack"`."""

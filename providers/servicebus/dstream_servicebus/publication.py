@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,18 +17,19 @@ import msgspec
 from azure.core.exceptions import AzureError
 from azure.servicebus.management import ServiceBusAdministrationClient
 
-from dstream.sdk import Batch, BatchLimits, Telemetry
-from dstream.sdk.errors import ConfigError, DataError, SystemFault, UnreachableError
+from dstream.sdk import Batch, BatchLimits, Finding, Telemetry
+from dstream.sdk.errors import ConfigError, DataError, DStreamError, SystemFault, UnreachableError
 from dstream_servicebus import sdk_batch
-from dstream_servicebus.batches import Cut
+from dstream_servicebus.batches import Cut, LinkLimits
 from dstream_servicebus.config import Access, Config, access, check_oversize, routing
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.dead_letter import DeadLetterFile, Rejected
+from dstream_servicebus.entity_checks import age_of, check_entity, remarks
 from dstream_servicebus.inspection import created_after, inspect
 from dstream_servicebus.lanes import LaneKey
 from dstream_servicebus.message import Message
 from dstream_servicebus.publisher import Publisher
-from dstream_servicebus.retry import Schedule, judge, no_batches, reason, session_required
+from dstream_servicebus.retry import Schedule, judge, reason
 from dstream_servicebus.routing import Router
 from dstream_servicebus.sdk_batch import FillBatch
 from dstream_servicebus.sender import EntitySender
@@ -84,6 +85,17 @@ class Publication:
                 self._publisher.adopt(sender)
         self._publisher.start()
 
+    def examine(self) -> Iterator[Finding]:
+        """Open the known entities and check their settings, without sending anything."""
+        names = self._routing.names
+        known = list(names.known())
+        if not known:
+            text = f"each {names.kind} is opened when its first event arrives"
+            yield Finding("ok", "entities", text, "To check them here and at the start, list `tables`.")
+        with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
+            for findings in pool.map(self._examined, known):
+                yield from findings
+
     def write(self, batch: Batch) -> Future[None]:
         lanes: dict[LaneKey, list[Message]] = {}
         route = self._router.route
@@ -128,10 +140,48 @@ class Publication:
             self._telemetry.warning("servicebus.slow_path", because=why_not_fast)
         return fill
 
+    def _examined(self, entity: str) -> list[Finding]:
+        subject = f"{self._routing.names.kind} {entity}"
+        try:
+            sender, limits = self._connected(entity)
+        except DStreamError as error:
+            return [Finding("failure", subject, error.message, error.hint)]
+        sender.drop()
+        size = f"messages of up to {limits.max_message_bytes:,} bytes, batches of up to {limits.max_batch_bytes:,}"
+        return [Finding("ok", subject, f"accepts {size}"), *self._settings_of(entity, subject)]
+
+    def _settings_of(self, entity: str, subject: str) -> Iterator[Finding]:
+        administration = self._connector.administration()
+        if administration is None:
+            yield Finding("ok", subject, "its settings are unknown", "To check them, set admin_connection_string.")
+            return
+        with administration:
+            found = inspect(administration, entity, self._routing.names.kind)
+            younger = self._younger(administration, entity)
+        try:
+            check_entity(found, self._routing, entity)
+        except ConfigError as error:
+            yield Finding("failure", subject, error.message, error.hint)
+        for remark in remarks(found, self._routing, age_of(self._resumes_from, datetime.now(UTC))):
+            text = f"{remark.topic.replace('_', ' ')} {remark.state}"
+            if remark.message:
+                yield Finding("warning", subject, f"{text}: {remark.message}", remark.fix)
+            else:
+                yield Finding("ok", subject, text)
+        for name, created_at in younger:
+            text = f"{name} was created at {_rfc_3339(created_at)}, after the checkpoint was stored: it lacks changes"
+            yield Finding("warning", subject, text, "To send them again: dstream run TASK --reset")
+
     def _open_one(self, entity: str) -> EntitySender:
+        sender, limits = self._connected(entity)
+        self._telemetry.info("servicebus.open", entity=entity, max_batch_bytes=limits.max_batch_bytes)
+        self._inspect(entity)
+        return sender
+
+    def _connected(self, entity: str) -> tuple[EntitySender, LinkLimits]:
         sender = self._new_sender(entity)
         try:
-            limits = sender.open()
+            return sender, sender.open()
         except (AzureError, OSError) as error:
             sender.drop()
             raise judge(error, entity, self._routing.names.kind).error or UnreachableError(
@@ -140,9 +190,6 @@ class Publication:
                 hint="Check the endpoint, that its port is reachable (5671 on Azure) and, for TLS, the CA (ca_file).",
                 config_path="connection_string",
             ) from error
-        self._telemetry.info("servicebus.open", entity=entity, max_batch_bytes=limits.max_batch_bytes)
-        self._inspect(entity)
-        return sender
 
     def _inspect(self, entity: str) -> None:
         administration = self._connector.administration()
@@ -153,41 +200,31 @@ class Publication:
             return
         with administration:
             found = inspect(administration, entity, self._routing.names.kind)
-            if self._resumes_from is not None:
-                self._compare_ages(administration, entity, self._resumes_from)
-        if found.requires_session and self._routing.session == "none":
-            raise session_required(entity, self._routing.names.kind)
-        if found.partitioning and found.duplicate_detection == "on":
-            raise no_batches(entity, self._routing.names.kind)
-        if self._routing.session != "none" and found.requires_session is False and self._routing.names.kind == "queue":
-            self._telemetry.warning(
-                "servicebus.sessions",
-                entity=entity,
-                state="off",
-                message="the queue has no sessions: consumers may receive the events of a session out of order",
-            )
-        if found.duplicate_detection == "off":
-            self._telemetry.warning(
-                "servicebus.duplicate_detection",
-                entity=entity,
-                state="off",
-                message="events resent after a crash appear twice, with the same message id; "
-                "`dstream plan` shows how to turn it on",
-            )
-        elif found.duplicate_detection == "unknown":
-            self._telemetry.info(
-                "servicebus.duplicate_detection", entity=entity, state=f"unknown, {found.unknown_because}"
-            )
+            self._warn_of_younger(administration, entity)
+        check_entity(found, self._routing, entity)
+        for remark in remarks(found, self._routing, age_of(self._resumes_from, datetime.now(UTC))):
+            event = f"servicebus.{remark.topic}"
+            if remark.message:
+                self._telemetry.warning(
+                    event, entity=entity, state=remark.state, message=remark.message, hint=remark.fix
+                )
+            elif not remark.state.startswith("on"):
+                self._telemetry.info(event, entity=entity, state=remark.state)
 
-    def _compare_ages(
-        self, administration: ServiceBusAdministrationClient, entity: str, resumes_from: datetime
-    ) -> None:
-        for name, created_at in created_after(administration, entity, self._routing.names.kind, resumes_from):
+    def _younger(self, administration: ServiceBusAdministrationClient, entity: str) -> Sequence[tuple[str, datetime]]:
+        """The entity and its subscriptions that were created after the checkpoint was stored."""
+        if self._resumes_from is None:
+            return ()
+        return created_after(administration, entity, self._routing.names.kind, self._resumes_from)
+
+    def _warn_of_younger(self, administration: ServiceBusAdministrationClient, entity: str) -> None:
+        for name, created_at in self._younger(administration, entity):
+            assert self._resumes_from is not None
             self._telemetry.warning(
                 "servicebus.younger_than_checkpoint",
                 entity=name,
                 created_at=_rfc_3339(created_at),
-                checkpoint_stored_at=_rfc_3339(resumes_from),
+                checkpoint_stored_at=_rfc_3339(self._resumes_from),
                 message="it was created after the checkpoint was stored, so it lacks changes before the checkpoint; "
                 "to send them again, stop the run and start it with --reset",
             )
