@@ -84,9 +84,9 @@ class ReaderState(msgspec.Struct, frozen=True, omit_defaults=True):
     tran_id: str | None
     tables: dict[str, Table]
     v: int = VERSION
-    skipped: tuple[str, ...] = ()
-    """Selected tables that are not read, since they are gone (on_table_change). They are read again when they are
-    captured again."""
+    skipped: dict[str, int] = {}
+    """Tables that are not read, since they are gone (on_table_change): object ids by name. They are read again when
+    they, or others of these names, are captured again."""
 
     @property
     def position(self) -> Position:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -28,7 +28,15 @@ from dstream_mssql_cdc.snapshot import plan
 from dstream_mssql_cdc.snapshot.reader import SnapshotProgress, SnapshotReader
 from dstream_mssql_cdc.source import CdcSource, Poll
 from dstream_mssql_cdc.state import ReaderState, Table
-from dstream_mssql_cdc.table_changes import Followed, InstancesChanged, check_instances, follow, still_selected
+from dstream_mssql_cdc.table_changes import (
+    Followed,
+    InstancesChanged,
+    check_instances,
+    follow,
+    returned,
+    still_gone,
+    still_selected,
+)
 from dstream_mssql_cdc.window import Window, next_window
 
 BuilderOf = Callable[[CapturedTable, str], EventBuilder]
@@ -308,16 +316,17 @@ class ChangeStream:
         captured = self.source.captured()
         followed = self._followed(captured, marks)
         tables = watched.observe(followed.tables, captured, self._position)
-        new, gone = tables.keys() - followed.tables.keys(), {*self.state.skipped, *followed.lost}
+        gone = {**self.state.skipped, **{name: lost.object_id for name, lost in followed.lost.items()}}
+        new = tables.keys() - followed.tables.keys()
         if not self._snapshots_new_tables:
-            new &= gone if self._on_table_change == "resnapshot" else set()
+            new &= returned(gone, tables) if self._on_table_change == "resnapshot" else set()
         tables = plan.with_snapshots(tables, new, self._position.lsn, self._new_id)
-        skipped = sorted(name for name in gone - tables.keys() if self.source.selects(name))
+        skipped = still_gone(gone, tables, self.source.selects)
         self._report(captured, followed, tables, skipped)
         self._captured, self._has_catalog = {table.name: table for table in captured}, True
         self._builders = {}
         self._snapshots.forget()
-        self.state = msgspec.structs.replace(self.state, tables=tables, skipped=tuple(skipped))
+        self.state = msgspec.structs.replace(self.state, tables=tables, skipped=skipped)
 
     def _followed(self, captured: Sequence[CapturedTable], marks: Sequence[Watermark]) -> Followed:
         """The known tables, of which those that cannot be read on are left out, or end the run (on_table_change)."""
@@ -326,16 +335,16 @@ class ChangeStream:
             known = still_selected(known, captured, self.source.selects)
         followed = follow(known, captured, self.source.others(), marks, self._position)
         if followed.lost and self._on_table_change == "fail":
-            raise next(iter(followed.lost.values()))
+            raise next(iter(followed.lost.values())).why
         return followed
 
     def _report(
-        self, captured: Sequence[CapturedTable], followed: Followed, tables: dict[str, Table], skipped: Sequence[str]
+        self, captured: Sequence[CapturedTable], followed: Followed, tables: dict[str, Table], skipped: Iterable[str]
     ) -> None:
         for was, now in followed.renamed.items():
             self._observer.renamed(was, now)
-        for name, why in followed.lost.items():
-            self._observer.table_changed(name, why, tables.get(name))
+        for name, lost in followed.lost.items():
+            self._observer.table_changed(name, lost.why, tables.get(name))
         is_first = not self._has_catalog
         for name in skipped:
             if is_first and name not in followed.lost:

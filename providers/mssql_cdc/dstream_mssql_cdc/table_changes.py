@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dstream.sdk.errors import RefusedError
 from dstream_mssql_cdc.instances import CapturedTable, Watermark, unread
@@ -19,14 +20,21 @@ class InstancesChanged(Exception):
     """A capture instance that is being read is gone, or is another one now: the catalog must be read again."""
 
 
+class LostTable(NamedTuple):
+    """A table that cannot be read on, and why."""
+
+    object_id: int
+    why: RefusedError
+
+
 @dataclass(frozen=True, slots=True)
 class Followed:
     """`tables`: those to read on, by their current names. `renamed`: their former names, with the current ones.
-    `lost`: why the others cannot be read on, by name."""
+    `lost`: the others, by name."""
 
     tables: dict[str, Table]
     renamed: dict[str, str]
-    lost: dict[str, RefusedError]
+    lost: dict[str, LostTable]
 
 
 def still_selected(
@@ -62,13 +70,24 @@ def follow(
             elif name in ids:
                 why = _another_table(name, table.object_id, ids[name])
         why = why or _changed_instance(now, table, by_name, position)
-        if why is not None:
-            followed.lost[now] = why
-            continue
-        followed.tables[now] = table
         if now != name:
             followed.renamed[name] = now
+        if why is None:
+            followed.tables[now] = table
+        else:
+            followed.lost[now] = LostTable(table.object_id, why)
     return followed
+
+
+def returned(gone: Mapping[str, int], tables: Mapping[str, Table]) -> set[str]:
+    """The tables that were `gone`, object ids by name: under another name, or others of the same name."""
+    return {name for name, table in tables.items() if name in gone or table.object_id in gone.values()}
+
+
+def still_gone(gone: Mapping[str, int], tables: Mapping[str, Table], selects: Callable[[str], bool]) -> dict[str, int]:
+    """Those of `gone` that are none of `tables` and that the config still selects."""
+    ids = {table.object_id for table in tables.values()}
+    return {name: id_ for name, id_ in gone.items() if name not in tables and id_ not in ids and selects(name)}
 
 
 def check_instances(tables: Mapping[str, Table], marks: Sequence[Watermark], position: Position) -> None:

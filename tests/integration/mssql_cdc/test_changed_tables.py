@@ -105,4 +105,4 @@ def test_a_table_dropped_between_runs_ends_the_next_one_unless_it_is_skipped(dat
         "dbo.A": "mssql.instance_dropped",
         "dbo.B": "mssql.table_renamed",
     }
-    assert second.state["skipped"] == ["dbo.A", "dbo.B"]
+    assert list(second.state["skipped"]) == ["dbo.A", "dbo.B"]

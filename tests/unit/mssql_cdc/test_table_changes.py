@@ -29,7 +29,7 @@ def followed(known: dict[str, Table], *tables: CapturedTable, others: dict[int, 
 
 
 def codes(result: Followed) -> dict[str, str]:
-    return {name: why.code for name, why in result.lost.items()}
+    return {name: lost.why.code for name, lost in result.lost.items()}
 
 
 AT_100 = Position.end_of(lsn(100))
@@ -47,7 +47,7 @@ def test_a_table_renamed_to_a_name_that_is_not_selected_is_lost() -> None:
     for tables in ([], [captured("dbo.T", 6)]):
         result = followed(known_as("dbo.T", 5), *tables, others={5: "dbo.T_old"})
         assert (result.tables, codes(result)) == ({}, {"dbo.T": "mssql.table_renamed"})
-        assert "dbo.T_old" in result.lost["dbo.T"].hint
+        assert "dbo.T_old" in result.lost["dbo.T"].why.hint
 
 
 def test_a_recreated_table_is_lost() -> None:
@@ -73,7 +73,7 @@ def test_a_table_whose_instance_was_dropped_or_recreated_is_lost(now: list[Water
         {**known, **known_as("dbo.U", 6, mark("u"))}, captured("dbo.T", 5, *now), captured("dbo.U", 6, mark("u"))
     )
     assert (list(result.tables), codes(result)) == (["dbo.U"], {"dbo.T": code})
-    assert result.lost["dbo.T"].hint
+    assert result.lost["dbo.T"].why.hint
     with pytest.raises(InstancesChanged):
         check_instances(known, now, AT_100)
 

@@ -142,8 +142,8 @@ class Examination:
         known = still_selected(state.tables, captured, self.server.selects)
         followed = follow(known, captured, self.server.others(), poll.marks, state.position)
         if self.config.on_table_change == "fail":
-            for error in followed.lost.values():
-                raise error
+            for lost in followed.lost.values():
+                raise lost.why
         return watched.gaps(followed.tables, poll.marks, state.position)
 
 
