@@ -21,6 +21,7 @@ _CHANGING = ("init", "destroy")
 
 _PROTECTED = re.compile(r"(?i)\bprotected\b|protect flag|marked for protection")
 _IMPORT_DIFFERS = re.compile(r"previously-imported resources that still specify an ID may not be replaced")
+_UNKNOWN_VALUE = "=> output<"
 _OFF_PLAN = re.compile(r"violates plan|not allowed by the plan|was expected by the plan|expected .* by the plan")
 _NOT_REACHED = re.compile(r"expected resource operations for .* but none were seen")
 """A planned step that another step's failure prevented."""
@@ -121,6 +122,15 @@ def failure(
     if first.name:
         error.config_path = config_path_of(first.type, first.name)
     return error
+
+
+def warning(message: str) -> str:
+    """Return the text of a warning of the engine for users; empty if another one says the same."""
+    if not _IMPORT_DIFFERS.search(message):
+        return message
+    if _UNKNOWN_VALUE in message:  # replaced because of the resource that it is in
+        return ""
+    return "exists with settings that only a replacement could change; to import it, set them to the actual values"
 
 
 def one_line(text: str) -> str:

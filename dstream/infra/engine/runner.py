@@ -17,7 +17,7 @@ from dstream.infra.engine.cli import Engine
 from dstream.infra.engine.command import EngineCommand
 from dstream.infra.engine.environment import StackLocation, engine_environment
 from dstream.infra.engine.events import EngineEvents, FailedCreation, Phase, Severity
-from dstream.infra.engine.failures import failure, interrupted, may_exist, not_saved, unreadable
+from dstream.infra.engine.failures import failure, interrupted, may_exist, not_saved, unreadable, warning
 from dstream.infra.engine.quiet_stack import QuietStack
 from dstream.infra.plan.step import Step
 from dstream.sdk import Stop
@@ -147,8 +147,8 @@ class StackRunner:
             raise self._broken
         events.finish()
         for problem in events.problems:
-            if problem.severity != "error":
-                self.warn(problem.severity, problem.message, problem.name)
+            if problem.severity != "error" and (message := warning(problem.message)):
+                self.warn(problem.severity, message, problem.name)
         return events
 
     def environment(self, *, opens_record: bool = True) -> dict[str, str]:

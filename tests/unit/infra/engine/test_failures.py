@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dstream.infra.engine.events import EngineProblem, FailedCreation
-from dstream.infra.engine.failures import failure, interrupted, may_exist, not_installed, one_line
+from dstream.infra.engine.failures import failure, interrupted, may_exist, not_installed, one_line, warning
 from dstream.infra.plan.step import Step
 
 URN = "urn:pulumi:dev::t::azure-native:servicebus:Queue::orders"
@@ -176,3 +176,12 @@ def test_the_hint_of_a_protected_resource_names_the_setting() -> None:
     problem = EngineProblem("error", f'resource "{URN}" cannot be deleted\nbecause it is protected.', URN)
     error = failure("", [problem], protect_setting=lambda *_: "protect_namespace")
     assert error.hint == "Set protect_namespace = false and run `dstream init` first."
+
+
+def test_a_preview_warns_of_an_import_that_would_be_a_replacement_without_the_engines_advice() -> None:
+    advice = "previously-imported resources that still specify an ID may not be replaced; please remove the `import` "
+    assert warning(f"{advice}declaration\nrequiresSession: {{<nil>}} => {{true}}") == (
+        "exists with settings that only a replacement could change; to import it, set them to the actual values"
+    )
+    assert warning(f"{advice}declaration\nsubscriptionName: {{all}} => output<string>{{}}") == ""
+    assert warning("something else") == "something else"
