@@ -218,7 +218,13 @@ def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, s
         )
     if not file.exists():
         _create(file, place)
-    return {_PASSPHRASE: file.read_text().strip()}
+    if not (passphrase := file.read_text().strip()):
+        raise ConfigError(
+            "infra.passphrase_lost",
+            f"{file} is empty",
+            hint="Restore the file, or delete it if no record in this backend is encrypted with it.",
+        )
+    return {_PASSPHRASE: passphrase}
 
 
 def _create(file: Path, place: StackLocation) -> None:
@@ -232,9 +238,11 @@ def _create(file: Path, place: StackLocation) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(secrets.token_urlsafe(32))
     try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_urlsafe(32))
+            stream.flush()
+            os.fsync(stream.fileno())  # a record that outlives its passphrase cannot be read
         os.link(fresh, file)
     except FileExistsError:
         pass  # use the one that another command has just created

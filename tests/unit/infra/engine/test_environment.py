@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import stat
 from pathlib import Path
@@ -94,6 +96,20 @@ def test_a_lost_passphrase_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         environment(where)
     assert caught.value.code == "infra.passphrase_lost"
+    assert where.passphrase_file is not None
+    where.passphrase_file.write_text("")  # as after a power failure on some file systems
+    with pytest.raises(ConfigError, match="dstream-passphrase is empty"):
+        environment(where)
+
+
+def test_a_full_disk_leaves_no_half_of_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        environment(place(tmp_path))
+    assert list((tmp_path / "infra" / ".pulumi").iterdir()) == []
 
 
 def test_attached_providers_are_added_to_the_environments_own(tmp_path: Path) -> None:
