@@ -40,6 +40,10 @@ def connect(
         keywords["DRIVER"] = driver or _named_driver(settings) or find_driver()
     if read_only:
         keywords["ApplicationIntent"] = "ReadOnly"
+    if not settings.get("ConnectRetryCount"):
+        # "Connection resiliency in the ODBC driver": by default, the driver silently reconnects an idle connection,
+        # possibly to another replica, so a failover in the middle of a window would go unnoticed.
+        keywords["ConnectRetryCount"] = "0"
     if not settings.get("APP"):
         keywords["APP"] = "dstream"
     attributes = sign_in.attributes(connected_before=connected_before) if sign_in else {}

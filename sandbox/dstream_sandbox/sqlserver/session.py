@@ -178,6 +178,10 @@ class Session(Protocol):
 class Engine(Protocol):
     """All databases of one server."""
 
+    @property
+    def recovers_sessions(self) -> bool:
+        """Whether drivers may reconnect a broken idle connection by themselves."""
+
     def login(self, user: str, password: str, database: str, *, app: str, host: str) -> Session:
         """Open a session. Raises SqlError 18456 (severity 14) or 4060 (severity 11)."""
 

@@ -202,6 +202,8 @@ class ScriptedEngine:
             raise SqlError(4060, text, severity=11)
         return ScriptedSession(self, database or "master", next(self._spids))
 
+    recovers_sessions = False
+
     def login_with_token(self, token: str, database: str, *, app: str, host: str) -> ScriptedSession:
         raise SqlError(18456, "Login failed for user '<token-identified principal>'.", severity=14)
 

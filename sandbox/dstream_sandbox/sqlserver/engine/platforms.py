@@ -25,6 +25,8 @@ class Platform:
     missing: frozenset[str] = frozenset()
     keeps_unchanged_lobs: bool = False
     """Whether the after image of an update has large values that the update did not change."""
+    recovers_sessions: bool = False
+    """Whether drivers may reconnect a broken idle connection by themselves. SQL Server 2014 and later let them, too."""
     reads_other_databases: bool = True
     engine_edition: int = 3
     edition: str = "Developer Edition (64-bit)"
@@ -40,6 +42,7 @@ AZURE_SQL_DATABASE = Platform(
     catalog_collation="Latin1_General_100_CI_AS_KS_WS_SC",
     missing=frozenset(["sys.dm_server_services"]),
     keeps_unchanged_lobs=True,
+    recovers_sessions=True,
     reads_other_databases=False,
     engine_edition=5,
     edition="SQL Azure",

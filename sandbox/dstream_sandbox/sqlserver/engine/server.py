@@ -114,6 +114,10 @@ class SqlEngine:
 
     # The seam
 
+    @property
+    def recovers_sessions(self) -> bool:
+        return self.platform.recovers_sessions
+
     def login(self, user: str, password: str, database: str, *, app: str, host: str) -> SqlSession:
         if not self._password_matches(user, password):
             raise login_failed(user)
@@ -206,7 +210,9 @@ class SqlEngine:
     def restore_database(self, name: str, device: str) -> None:
         """Replace the database by a backup of it: the log continues from the backup's last LSN."""
         with self._lock:
-            database = self._databases[name.lower()]
+            database = self._databases.get(name.lower())
+            if database is None:
+                raise SqlError(911, f"Database '{name}' does not exist. Make sure that the name is entered correctly.")
             if not self._backup(device).exists():
                 raise SqlError(3201, f"Cannot open backup device '{device}'. Operating system error 2.")
             if any(s.home is database for s in self._sessions.values()):

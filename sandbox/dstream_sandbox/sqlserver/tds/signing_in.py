@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from dstream_sandbox.sqlserver.session import Engine, Message, Session, SqlError
 from dstream_sandbox.sqlserver.tds import packets, tokens
 from dstream_sandbox.sqlserver.tds.byte_reader import ProtocolError
 from dstream_sandbox.sqlserver.tds.collations import collation
-from dstream_sandbox.sqlserver.tds.login import FEATURE_FED_AUTH, FEATURE_UTF8, TDS_7_3, TDS_7_4, Login, parse_login
+from dstream_sandbox.sqlserver.tds.login import (
+    FEATURE_FED_AUTH,
+    FEATURE_SESSION_RECOVERY,
+    FEATURE_UTF8,
+    TDS_7_3,
+    TDS_7_4,
+    Login,
+    parse_login,
+)
 from dstream_sandbox.sqlserver.tds.packets import DEFAULT_PACKET_BYTES, MessageWriter, PacketType
 from dstream_sandbox.sqlserver.tds.prelogin import (
     Encryption,
@@ -62,7 +70,10 @@ def sign_in(
         writer.write(tokens.done(tokens.DONE, tokens.HAS_ERROR))
         writer.finish()
         return None
-    writer.write(_greeting(session, login, client.nonce))
+    known = {FEATURE_FED_AUTH: client.nonce, FEATURE_UTF8: b"\x01"}
+    if engine.recovers_sessions:
+        known[FEATURE_SESSION_RECOVERY] = b""  # no session state: settings are not restored
+    writer.write(_greeting(session, login, known))
     writer.finish()
     return SignedIn(session, login)
 
@@ -106,7 +117,8 @@ def _refusal(error: SqlError, login: Login) -> list[Message]:
     return messages
 
 
-def _greeting(session: Session, login: Login, nonce: bytes) -> bytes:
+def _greeting(session: Session, login: Login, known: Mapping[int, bytes]) -> bytes:
+    """`known`: what the login response says about each feature that the server knows."""
     parts = [
         tokens.database_changed(session.database, "master"),
         tokens.message_token(Message(5701, 0, 2, f"Changed database context to '{session.database}'.")),
@@ -117,8 +129,7 @@ def _greeting(session: Session, login: Login, nonce: bytes) -> bytes:
         tokens.packet_size_changed(login.packet_bytes, DEFAULT_PACKET_BYTES),
     ]
     if login.features:
-        # The features in force; omitted features (Always Encrypted, session recovery, ...) are refused.
-        known = {FEATURE_FED_AUTH: nonce, FEATURE_UTF8: b"\x01"}
+        # The features in force; omitted features (Always Encrypted, ...) are refused.
         parts.append(tokens.features_acknowledged([each for each in known.items() if each[0] in login.features]))
     parts.append(tokens.done(tokens.DONE))
     return b"".join(parts)
