@@ -65,6 +65,7 @@ def catalog_of(
             ordinal,
             detail["max_length"],
             detail["scale"],
+            precision=detail["precision"],
             is_masked=(object_id, name) in masked,
             is_encrypted=any(
                 stored.get((of, name), {}).get("encryption_type") for of in (object_id, source_of.get(object_id))

@@ -40,6 +40,7 @@ class Column:
     length: int = 0
     scale: int = 0
     hiding: Hiding | None = None
+    precision: int = 0
     is_masked: bool = False
     is_encrypted: bool = False
 

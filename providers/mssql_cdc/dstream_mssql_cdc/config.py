@@ -77,6 +77,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     hash_key: Annotated[Secret[str] | None, Meta(description="key for the columns to hash")] = None
     skip_unchanged: Annotated[bool, Meta(description="skip updates that set none of the columns read")] = False
+    schema_records: Annotated[
+        bool, Meta(description="write a line with a table's columns before its first row, and whenever they change")
+    ] = False
     operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ("insert", "update", "delete")
     max_bytes_per_poll: Annotated[Size, Meta(description="memory for rows read at a time, shared by all tables")] = (
         Size("32MiB")

@@ -13,11 +13,11 @@ from dstream.sdk.errors import DStreamError, RefusedError
 from dstream_mssql_cdc.errors import capture_silent_hint, second_instance_hint
 from dstream_mssql_cdc.events import Keyed
 from dstream_mssql_cdc.instances import CapturedTable, Gap
+from dstream_mssql_cdc.observer import Observer
 from dstream_mssql_cdc.snapshot.reader import SnapshotProgress
 from dstream_mssql_cdc.snapshot.telemetry import SnapshotTelemetry
 from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.state import Table
-from dstream_mssql_cdc.stream import Observer
 
 _STALE_AFTER_MS = 10 * 60 * 1000
 

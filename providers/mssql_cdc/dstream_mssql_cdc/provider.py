@@ -87,6 +87,7 @@ class MssqlCdc(InputProvider["Config"]):
             self._pace(),
             on_gap=self.config.on_gap,
             on_table_change=self.config.on_table_change,
+            schema_records=self.config.schema_records,
             snapshots_new_tables=self.config.start_from == "snapshot",
             requests=self._snapshot_requests,
             observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),

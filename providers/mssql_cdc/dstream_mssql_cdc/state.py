@@ -61,6 +61,13 @@ class TableSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The latest server time at which rows were read."""
 
 
+class SchemaSent(msgspec.Struct, frozen=True):
+    """The last schema record of a table: how many it has had, and a digest of its shape."""
+
+    number: int
+    digest: str
+
+
 class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     """A source table, with its instances in reading order."""
 
@@ -69,6 +76,7 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     snapshot: TableSnapshot | None = None
     overlap: str | None = None
     """After a snapshot: it may contain changes committed up to this server time."""
+    schema: SchemaSent | None = None
 
     def instance_at(self, lsn: str) -> Instance:
         """The instance to read at an LSN; the first one for LSNs before it begins."""

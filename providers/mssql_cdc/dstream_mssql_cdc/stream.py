@@ -14,18 +14,20 @@ from dataclasses import dataclass
 import msgspec
 
 from dstream.sdk import Checkpoint, Lines, Stop
-from dstream.sdk.errors import AuthError, ConfigError, DStreamError, RefusedError
+from dstream.sdk.errors import AuthError, ConfigError
 from dstream_mssql_cdc import instances as watched
+from dstream_mssql_cdc import schema_records
 from dstream_mssql_cdc.catalog import matching, parse_table_name
 from dstream_mssql_cdc.errors import no_grant
-from dstream_mssql_cdc.events import EventBuilder, Keyed
+from dstream_mssql_cdc.events import ChangeEvent, EventBuilder, Keyed
 from dstream_mssql_cdc.history import HistoryCheck, mapped_at
 from dstream_mssql_cdc.instances import CapturedTable, Watermark
 from dstream_mssql_cdc.lines import LineEncoder
 from dstream_mssql_cdc.merge import Merger, TableFeed
+from dstream_mssql_cdc.observer import Observer
 from dstream_mssql_cdc.position import Position, floor_of
 from dstream_mssql_cdc.snapshot import plan
-from dstream_mssql_cdc.snapshot.reader import SnapshotProgress, SnapshotReader
+from dstream_mssql_cdc.snapshot.reader import SnapshotReader
 from dstream_mssql_cdc.source import CdcSource, Poll
 from dstream_mssql_cdc.state import ReaderState, Table
 from dstream_mssql_cdc.table_changes import (
@@ -57,24 +59,6 @@ class PollPace:
     restored_after_s: float = 300.0
 
 
-class Observer:
-    """Receives a stream's progress; the provider turns it into telemetry."""
-
-    def idle(self, poll: Poll) -> None: ...
-    def found(self, oldest_commit: str, poll: Poll) -> None: ...
-    def emitted(self, events: Sequence[Keyed], poll: Poll) -> None: ...
-    def gap(self, gap: watched.Gap) -> None: ...
-    def renamed(self, was: str, now: str) -> None: ...
-    def table_changed(self, name: str, why: RefusedError, now: Table | None) -> None: ...
-    def still_skipped(self, name: str) -> None: ...
-    def uncaptured(self, table: CapturedTable) -> None: ...
-    def behind(self, lsn: bytes, poll: Poll) -> None: ...
-    def snapshot(self, progress: SnapshotProgress) -> None: ...
-    def snapshot_begins(self, tables: Sequence[str]) -> None: ...
-    def snapshot_refused(self, table: str, reason: DStreamError) -> None: ...
-    def tables_changed(self, before: dict[str, Table], after: dict[str, Table]) -> None: ...
-
-
 class ChangeStream:
     """Reads the changes of one run."""
 
@@ -87,6 +71,7 @@ class ChangeStream:
         *,
         on_gap: str = "fail",
         on_table_change: str = "fail",
+        schema_records: bool = False,
         snapshots_new_tables: bool = False,
         requests: deque[str] | None = None,
         observer: Observer | None = None,
@@ -102,6 +87,7 @@ class ChangeStream:
         self._pace = pace
         self._on_gap = on_gap
         self._on_table_change = on_table_change
+        self._schema_records = schema_records
         self._observer = observer or Observer()
         self._history = HistoryCheck(clock, pace.restored_after_s)
         self._captured: dict[str, CapturedTable] = {}
@@ -193,6 +179,8 @@ class ChangeStream:
         """Read some rows of the first table that needs a snapshot."""
         name = plan.next_table(self.state.tables)
         assert name is not None
+        if self._schema_records:
+            yield from self._lines.lines([*self._schemas_due([name]).values()])
         table = self.state.tables[name]
 
         def save(moved: Table) -> Checkpoint:
@@ -283,12 +271,28 @@ class ChangeStream:
         self._mark_overlaps(ready)
         start = 0
         for end in _cuts(ready, self._pace.checkpoint_lines):
-            yield from self._lines.lines([event for _, event in ready[start:end]])
+            events = [event for _, event in ready[start:end]]
+            if self._schema_records:
+                records = self._schemas_due(dict.fromkeys(event.metadata.TableName for event in events))
+                events = [*schema_records.with_records(events, records)]
+            yield from self._lines.lines(events)
             key, event = ready[end - 1]
             is_last = event.metadata.Last is True
             self._move(Position.end_of(key[0]) if is_last else Position(*key), window.tran_ids.get(key[0]))
             yield Checkpoint(self.state.stored())
             start = end
+
+    def _schemas_due(self, names: Iterable[str]) -> dict[str, ChangeEvent]:
+        """The schema records to emit before rows of these tables."""
+        at = self._position.next_lsn.hex()
+        records: dict[str, ChangeEvent] = {}
+        for name in names:
+            table = self.state.tables[name]
+            found = schema_records.due(table, self._builder(name, table.instance_at(at).name), at)
+            if found is not None:
+                records[name], moved = found
+                self._set_tables({**self.state.tables, name: moved})
+        return records
 
     def _mark_overlaps(self, ready: Sequence[Keyed]) -> None:
         tables = {name: table for name, table in self.state.tables.items() if table.snapshot or table.overlap}

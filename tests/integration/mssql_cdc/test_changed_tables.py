@@ -88,6 +88,37 @@ def test_a_table_whose_capture_was_enabled_again_is_read_with_its_rows(database:
     assert [line["code"] for line in warnings(fourth, "mssql.table_changed")] == ["mssql.table_recreated"]
 
 
+def test_schema_records_precede_the_rows_of_each_shape(database: SourceDatabase) -> None:
+    captured(database, "dbo.A", "dbo.B")
+    database.run("INSERT INTO dbo.A VALUES (1, N'')")
+    config = database.config("dbo.*", schema_records=True)
+    first = read(config)
+    assert [event["metadata"]["OperationType"] for event in first.events] == ["Schema", "Insert"]
+    assert first.events[0]["data"] == {
+        "columns": [{"name": "Id", "type": "int"}, {"name": "Name", "type": "nvarchar(50)"}],
+        "key": ["Id"],
+    }
+    database.run("ALTER TABLE dbo.A ADD Price decimal(9, 2)")
+    database.capture("dbo.A", "a_2")
+    database.run("INSERT INTO dbo.A VALUES (2, N'', 1.5)")
+    database.run("INSERT INTO dbo.B VALUES (1, N'')")
+    second = read(config, first.state)
+    assert types(second) == ["dbo.A int nvarchar(50) decimal(9,2)", "dbo.A", "dbo.B int nvarchar(50)", "dbo.B"]
+    database.run("ALTER TABLE dbo.A ALTER COLUMN Name nvarchar(max)")
+    database.run("UPDATE dbo.A SET Name = N'long'")
+    third = read(config, second.state)
+    assert types(third) == ["dbo.A int nvarchar(max) decimal(9,2)", "dbo.A", "dbo.A"]
+    assert types(read({**config, "start_from": "snapshot"}))[:2] == ["dbo.A int nvarchar(max) decimal(9,2)", "dbo.A"]
+
+
+def types(reading: Reading) -> list[str]:
+    """The table of each line, with the types of the columns in its schema records."""
+    return [
+        " ".join([event["metadata"]["TableName"], *(column["type"] for column in event["data"].get("columns", []))])
+        for event in reading.events
+    ]
+
+
 def test_a_table_dropped_between_runs_ends_the_next_one_unless_it_is_skipped(database: SourceDatabase) -> None:
     """Also if `tables` selects it by its schema, so that nothing is lost in silence."""
     captured(database, "dbo.A", "dbo.B", "dbo.C")

@@ -156,10 +156,15 @@ class Copy:
     def __init__(self) -> None:
         self.tables: dict[str, dict[int, dict[str, Any]]] = {}
         self._seen: dict[str, Any] = {}
+        self._described: set[str] = set()
 
     def apply(self, line: bytes) -> None:
         event = json.loads(line)
         metadata, data = event["metadata"], event["data"]
+        if metadata["OperationType"] == "Schema":
+            self._described.add(metadata["TableName"])
+            return
+        assert metadata["TableName"] in self._described
         rows = self.tables.setdefault(metadata["TableName"], {})
         self._check_id(metadata, data)
         if metadata["OperationType"] == "Delete":

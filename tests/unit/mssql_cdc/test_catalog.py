@@ -61,7 +61,14 @@ def catalog(
 
 def detail(object_id: int, name: str, base_type: str | None, length: int, **more: Any) -> dict[str, Any]:
     """A row of sys.columns, as it is before SQL Server 2016."""
-    row = {"object_id": object_id, "name": name, "base_type": base_type, "max_length": length, "scale": 0}
+    row = {
+        "object_id": object_id,
+        "name": name,
+        "base_type": base_type,
+        "max_length": length,
+        "precision": 0,
+        "scale": 0,
+    }
     return {**row, "user_type_id": 56, "type_name": base_type, **more}
 
 

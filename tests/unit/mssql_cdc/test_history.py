@@ -9,10 +9,11 @@ from datetime import datetime
 import pytest
 from dstream_mssql_cdc.history import HistoryCheck
 from dstream_mssql_cdc.instances import Watermark
+from dstream_mssql_cdc.observer import Observer
 from dstream_mssql_cdc.position import Position
 from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.state import Database, ReaderState, stored_position
-from dstream_mssql_cdc.stream import ChangeStream, Observer, PollPace
+from dstream_mssql_cdc.stream import ChangeStream, PollPace
 from dstream_mssql_cdc.window import Mapped
 
 from dstream.sdk import Lines, Stop

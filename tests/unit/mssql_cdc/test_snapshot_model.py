@@ -86,6 +86,7 @@ class Run:
             builder_for,
             self._pace,
             snapshots_new_tables=True,
+            schema_records=True,
             requests=self._requests,
             new_id=self._new_id,
         )
@@ -97,7 +98,7 @@ class Run:
         """A change that was committed before the rows of its table were last read must say so."""
         for line in lines.data.splitlines():
             metadata = json.loads(line)["metadata"]
-            if metadata["OperationType"] == "Read":
+            if metadata["OperationType"] in ("Read", "Schema"):
                 continue
             lsns = [one.lsn.hex() for one in self.live.log.transactions]
             if lsns.index(metadata["LSN"]) < self.live.last_read.get(metadata["TableName"], 0):

@@ -6,15 +6,17 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import msgspec
 import pytest
 from dstream_mssql_cdc.events import EventBuilder
 from dstream_mssql_cdc.instances import observe
+from dstream_mssql_cdc.observer import Observer
 from dstream_mssql_cdc.position import ZERO_LSN, Floor, Position, increment_lsn
 from dstream_mssql_cdc.source import Page, Poll
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
-from dstream_mssql_cdc.stream import ChangeStream, Observer, PollPace
+from dstream_mssql_cdc.stream import ChangeStream, PollPace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,14 +92,15 @@ def _whole_updates(rows: list[Row]) -> tuple[Row, ...]:
     return tuple(kept.values())
 
 
-def read_all(log: ChangeLog, pace: PollPace, seed: int, crashes: int) -> list[bytes]:
-    """Read the whole log despite crashes. Each crash returns to a checkpoint; repeated lines must be the same bytes."""
+def read_all(log: ChangeLog, pace: PollPace, seed: int, crashes: int, *, schemas: bool = False) -> list[bytes]:
+    """Read the whole log despite crashes. Each crash returns to a checkpoint; repeated lines must be the same bytes.
+    `schemas`: with schema records."""
     chance = random.Random(seed)
     until = max((one.lsn for one in log.transactions), default=ZERO_LSN)
     state, stored = fresh_state(), 0
     received: list[bytes] = []
     for crash in range(crashes + 1):
-        stream = ChangeStream(LoggedSource(log, seed + crash), state, builder_for, pace)
+        stream = ChangeStream(LoggedSource(log, seed + crash), state, builder_for, pace, schema_records=schemas)
         again = received[stored:]
         del received[stored:]
         steps = chance.randint(0, 12) if crash < crashes else None
@@ -133,6 +136,22 @@ def test_any_page_size_and_crash_gives_exactly_the_lines_of_the_log(
 ) -> None:
     pace = PollPace(0.0, 0.0, page_rows=page_rows, window_transactions=window, checkpoint_lines=block)
     assert read_all(log, pace, seed, crashes) == log.expected_lines()
+    assert without_schemas(read_all(log, pace, seed, crashes, schemas=True)) == log.expected_lines()
+
+
+def without_schemas(lines: list[bytes]) -> list[bytes]:
+    """The lines without schema records: there is one directly before the first row of each table."""
+    rows, seen = [], set()
+    for line, after in pairwise([*lines, b"{}"]):
+        table = json.loads(line)["metadata"]["TableName"]
+        if b'"OperationType":"Schema"' in line:
+            assert table not in seen
+            assert json.loads(after)["metadata"]["TableName"] == table
+            seen.add(table)
+        else:
+            assert table in seen
+            rows.append(line)
+    return rows
 
 
 def one_row(number: int, table: int = 0) -> Transaction:
