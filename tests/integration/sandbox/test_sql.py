@@ -112,4 +112,4 @@ def test_a_token_logs_an_identity_in_to_a_database_with_a_user_for_it(sandbox: S
         "TrustServerCertificate=yes"
     )
     with pyodbc.connect(text, attrs_before={1256: struct.pack("<I", len(token)) + token}) as connection:
-        assert connection.execute("SELECT IS_MEMBER('db_owner')").fetchval() == 0
+        assert connection.execute("SELECT USER_NAME()").fetchval() == "orders"

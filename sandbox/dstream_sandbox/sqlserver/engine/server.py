@@ -58,8 +58,6 @@ class SqlEngine:
         self._sysadmins: set[str] = set()
         self._server_grants: dict[str, list[str]] = {}
         """Permissions on the server, such as VIEW SERVER STATE, by lower-case login."""
-        self._external: set[str] = set()
-        """Principal IDs of identities of Entra ID that a database has a user for."""
         self.locks = LockManager()
         self.plans: PlanCache = PlanCache(4000)
         self.texts: TextCache = TextCache(2000)
@@ -74,7 +72,6 @@ class SqlEngine:
         self._logins = dict(known.get("logins", {}))
         self._sysadmins = set(known.get("sysadmins", ()))
         self._server_grants = dict(known.get("server_grants", {}))
-        self._external = set(known.get("external", ()))
         found: dict[str, int] = known.get("databases", {name: i for i, name in enumerate(_SYSTEM, 1)})
         for name, database_id in found.items():
             self._attach(name, database_id)
@@ -102,7 +99,6 @@ class SqlEngine:
             "logins": self._logins,
             "sysadmins": sorted(self._sysadmins),
             "server_grants": self._server_grants,
-            "external": sorted(self._external),
         }
         path = self._data / "server.json"
         fresh = path.with_suffix(".new")
@@ -130,12 +126,14 @@ class SqlEngine:
             claims = claims_of(self._password, token)
         except InvalidToken:
             raise login_failed(_TOKEN_PRINCIPAL) from None
-        if claims.audience != SQL or claims.principal_id.lower() not in self._external:
+        login, name = claims.principal_id.lower(), database or "master"
+        found = self.database(name)
+        if claims.audience != SQL or (found and not rights.user_for(login, found)):
             raise login_failed(_TOKEN_PRINCIPAL)
         if time.time() >= claims.expires_at:
             error = login_failed(_TOKEN_PRINCIPAL)
             raise SqlError(error.number, f"{error.text} Token is expired.", severity=error.severity)
-        return self._open_session(claims.principal_id.lower(), database or "master", app, host)
+        return self._open_session(login, name, app, host)
 
     def _open_session(self, login: str, name: str, app: str, host: str) -> SqlSession:
         with self._lock:
@@ -253,12 +251,6 @@ class SqlEngine:
 
     def logins(self) -> Iterable[str]:
         return [self._administrator, *self._logins]
-
-    def add_external(self, principal_id: str) -> None:
-        """Accept tokens of an identity of Entra ID."""
-        with self._lock:
-            self._external.add(principal_id.lower())
-            self._save()
 
     def create_login(self, name: str, password: str) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dstream_sandbox.sqlserver.engine import clock
+from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.types.rounding import to_datetime
 from dstream_sandbox.sqlserver.engine.version import MICROSOFT_VERSION, VERSION_TEXT
 from dstream_sandbox.sqlserver.values import DateTimeOffset, Value
@@ -43,7 +44,8 @@ def session_value(session: SqlSession, name: str) -> Value:
         case "login":
             return session.login
         case "user":
-            return "dbo" if session.engine.is_sysadmin(session.login) else session.login
+            user = rights.user_of(session)
+            return "dbo" if session.engine.is_sysadmin(session.login) else user.name if user else "guest"
         case "schema":
             return "dbo"
         case "host":

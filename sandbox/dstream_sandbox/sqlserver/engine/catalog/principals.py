@@ -41,7 +41,6 @@ def create(session: SqlSession, statement: st.CreatePrincipal) -> None:
     if statement.password is not None:
         raise unsupported("users with a password (contained databases)")
     if statement.external_id is not None:
-        session.engine.add_external(statement.external_id)
         _store(session, Principal(_new_id(session), statement.name, "user", statement.external_id.lower()))
         return
     login = statement.login or statement.name

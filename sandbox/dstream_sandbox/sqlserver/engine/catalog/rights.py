@@ -20,9 +20,13 @@ _OPEN_SCHEMAS = ("sys", "information_schema")
 
 def user_of(session: SqlSession, database: Database | None = None) -> Principal | None:
     """Return the database user of the session's login."""
-    login = session.login.lower()
-    principals = (database or session.home).principals.values()
-    return next((p for p in principals if p.kind == "user" and (p.login or p.name).lower() == login), None)
+    return user_for(session.login, database or session.home)
+
+
+def user_for(login: str, database: Database) -> Principal | None:
+    """Return the database user of a login."""
+    principals = database.principals.values()
+    return next((p for p in principals if p.kind == "user" and (p.login or p.name).lower() == login.lower()), None)
 
 
 def check_access(session: SqlSession, database: Database) -> None:
