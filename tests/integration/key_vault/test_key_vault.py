@@ -77,7 +77,7 @@ def test_a_secret_is_read_once_and_marked(vault: StandIn, loaded: Callable[..., 
     )
     assert block.config == {"a": ["x-Zq7Vault4Kx", "Zq7Vault4Kx"]}
     assert "Zq7Vault4Kx" in block.secrets
-    assert vault.asked == ["/secrets/key"]
+    assert vault.asked.count("/secrets/key") == 1
 
 
 def test_a_version_can_be_requested(vault: StandIn, loaded: Callable[..., Project]) -> None:

@@ -136,8 +136,10 @@ class CaptureJob:
     def _idle_row(self, database: Database, now: int) -> None:
         """Add an idle row about every five minutes without a transaction (seen as rows with tran_id 0x00:
         airbytehq/airbyte#37772)."""
-        mapping = system_table(database, "lsn_time_mapping")
         with database.commit_lock:
+            if not database.options.cdc_enabled:
+                return  # disabled in the meantime
+            mapping = system_table(database, "lsn_time_mapping")
             row = database.admin.execute(f"SELECT c3 FROM t{mapping.id} ORDER BY c1 DESC LIMIT 1").fetchone()
             if row is not None and now - row[0] < _IDLE_TICKS:
                 return
