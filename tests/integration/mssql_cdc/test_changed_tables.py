@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from dstream.sdk import Stop
+from dstream.sdk import Finding, Stop
 from dstream.sdk.errors import DStreamError
-from tests.integration.mssql_cdc.source_server import Reading, SourceDatabase, read
+from tests.integration.mssql_cdc.source_server import Reading, SourceDatabase, provider, read
 
 
 def captured(database: SourceDatabase, *names: str) -> None:
@@ -26,6 +27,15 @@ def names_and_ids(reading: Reading) -> list[tuple[str, str, int]]:
         (event["metadata"]["OperationType"], event["metadata"]["TableName"], event["data"]["Id"])
         for event in reading.events
     ]
+
+
+def examined(config: dict[str, Any], state: Mapping[str, Any]) -> list[Finding]:
+    """What `dstream doctor` finds."""
+    one = provider(config, lambda line: None)
+    try:
+        return list(one.doctor(state))
+    finally:
+        one.close()
 
 
 def test_a_table_dropped_during_a_run_is_skipped_until_it_is_captured_again(database: SourceDatabase) -> None:
@@ -130,6 +140,9 @@ def test_a_table_dropped_between_runs_ends_the_next_one_unless_it_is_skipped(dat
         read(database.config("dbo.*"), first.state)
     assert caught.value.code == "mssql.instance_dropped"
     selected = database.config("dbo.A", "dbo.B", "dbo.C", on_table_change="skip")
+    found = examined(selected, first.state)
+    assert {each.mark for each in found} == {"ok", "warning"}
+    assert {name for name in ("dbo.A", "dbo.B", "dbo.C") for each in found if name in each.text} == {"dbo.A", "dbo.B"}
     second = read(selected, first.state)
     assert names_and_ids(second) == [("Insert", "dbo.C", 1)]
     assert {line["table"]: line["code"] for line in warnings(second, "mssql.table_changed")} == {

@@ -21,7 +21,7 @@ from dstream_mssql_cdc.selection import not_accepted, selected
 from dstream_mssql_cdc.server import SqlServer
 from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.state import ReaderState, load_state
-from dstream_mssql_cdc.table_changes import follow, still_selected
+from dstream_mssql_cdc.table_changes import Followed, follow, still_selected
 
 T = TypeVar("T")
 _MOST_PROBLEMS = 5
@@ -116,7 +116,8 @@ class Examination:
             state = self.check_state(state)
             poll = self.server.poll(state.position.lsn, 2)
             is_behind = HistoryCheck(time.monotonic, 0).check(poll, state.position.lsn, state.tran_id)
-            gaps = self._gaps(state, poll)
+            followed = self._followed(state, poll)
+            gaps = watched.gaps(followed.tables, poll.marks, state.position)
         except DStreamError as error:
             yield _failure("checkpoint", error)
             return
@@ -124,6 +125,9 @@ class Examination:
             text = f"this secondary has not reached the position {state.position.lsn.hex()} yet: a run waits for it"
             fix = "If it does not catch up, check on the primary:\nSELECT * FROM sys.dm_hadr_database_replica_states;"
             yield Finding("warning", "checkpoint", text, fix)
+        for lost in followed.lost.values():
+            fix = f'The next run goes on with the other tables: on_table_change = "{self.config.on_table_change}".'
+            yield Finding("warning", "checkpoint", lost.why.message, fix)
         if gaps:
             gap = watched.gap_error(gaps)
             yield Finding(
@@ -137,14 +141,15 @@ class Examination:
         else:
             yield checks.unknown_time_to_loss(unread_s)
 
-    def _gaps(self, state: ReaderState, poll: Poll) -> list[watched.Gap]:
+    def _followed(self, state: ReaderState, poll: Poll) -> Followed:
+        """The tables of the checkpoint. Raises RefusedError if one of them ends the next run."""
         captured = self.server.captured()
         known = still_selected(state.tables, captured, self.server.selects)
         followed = follow(known, captured, self.server.others(), poll.marks, state.position)
         if self.config.on_table_change == "fail":
             for lost in followed.lost.values():
                 raise lost.why
-        return watched.gaps(followed.tables, poll.marks, state.position)
+        return followed
 
 
 def _known(stored: State) -> list[str]:
