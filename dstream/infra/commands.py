@@ -36,6 +36,7 @@ from dstream.sdk import Figure, InfrastructureContext, Plan, Resource, Result, S
 
 T = TypeVar("T")
 
+_STACK = "pulumi:pulumi:Stack"
 _NOTHING_RECORDED = "no infrastructure recorded"
 
 
@@ -89,6 +90,7 @@ class Commands:
         )
         resources = [*(self._describer.step(each, found) for each in steps), *outputs]
         if destroy:
+            resources += self._empty_record(record)
             return Plan(resources, _NOTHING_RECORDED if record is None else "", document, self._definition.where)
         return Plan(resources, self._definition.message(steps), document, self._definition.where)
 
@@ -238,7 +240,13 @@ class Commands:
         self._guard(preview.steps, state, is_read=is_read, destroy=True)
         done = self._session.destroy(refresh=is_read and preview.is_record_outdated, on_step=self._progress)
         self._session.remove_if_empty()
-        return Result([self._describer.step(each) for each in done.steps])
+        return Result([*(self._describer.step(each) for each in done.steps), *self._empty_record(record)])
+
+    def _empty_record(self, record: StackRecord | None) -> Sequence[Resource]:
+        """The record, if a destroy that was killed at its very end, or an edit, has left it without resources."""
+        if record is None or record.names or record.pending:
+            return ()
+        return [Resource(self._session.place.stack, _STACK, "delete", note="contains no resources", kind="record")]
 
     def _previewed(self, preview: Callable[..., EngineEvents], *, refresh: bool) -> tuple[EngineEvents, bool]:
         """Return the preview, and whether it has read the actual resources: without refresh, or if the provider cannot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -60,6 +61,19 @@ def test_init_recovers_from_a_torn_attributes_file(stage: Stage) -> None:
     attributes.write_text("")
 
     assert stage("init").ops == dict.fromkeys(stage.queues, "same")
+
+
+def test_a_record_that_a_killed_destroy_left_empty_is_deleted_by_the_next_one(stage: Stage) -> None:
+    stage("init")
+    saved = json.loads(stage.state.read_text())
+    saved["checkpoint"]["latest"]["resources"] = []
+    stage.state.write_text(json.dumps(saved))
+
+    assert stage("plan", destroy=True).ops == {"dev": "delete"}
+    assert stage("destroy").ops == {"dev": "delete"}
+
+    assert not stage.state.exists()
+    assert stage("plan", destroy=True).ops == {}
 
 
 def test_ctrl_c_finishes_the_current_step_and_reports_what_was_done(stage: Stage) -> None:
