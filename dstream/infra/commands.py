@@ -50,6 +50,7 @@ class Commands:
         self._options = context.options
         self._begun = False
         self._looked_up: frozenset[str] = frozenset()
+        self._half_replaced: frozenset[str] = frozenset()
 
     def plan(self) -> Plan:
         """Return what init or destroy would do. Takes no lock and writes nothing."""
@@ -268,6 +269,7 @@ class Commands:
     def _record(self, *, is_destroyed: bool) -> StackRecord | None:
         """Return the record. Raises ConfigError if this program cannot use it; `is_destroyed`: only to destroy it."""
         record = self._session.record()
+        self._half_replaced = record.half_replaced if record else frozenset()
         if record is None and self._session.place.is_chosen and self._session.place.is_new_backend:
             self._context.diagnostic(
                 "warning",
@@ -308,9 +310,10 @@ class Commands:
         refuse_unconfirmed(found, self._definition, self._options.confirmed)
 
     def _losses(self, steps: Sequence[Step]) -> Mapping[str, Loss]:
-        deleted = [each for each in steps if is_deleted(each)]
+        existing = [each for each in steps if each.urn not in self._half_replaced]
+        deleted = [each for each in existing if is_deleted(each)]
         contents = self._definition.contents(deleted, self._session.ask) if deleted else {}
-        return losses(steps, self._definition, contents)
+        return losses(existing, self._definition, contents)
 
     def _with_real_outputs(self, steps: Sequence[Step], *, is_read: bool) -> list[Step]:
         """Read the actual outputs if anything would be deleted: recorded message counts may be outdated."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import getpass
 import os
@@ -14,6 +15,9 @@ from types import TracebackType
 import msgspec
 
 from dstream.errors import LockedError, SystemFault
+
+_TOO_MANY = "Raise the limit of open files of this user (ulimit -Hn), or run fewer tasks at a time."
+_HINTS = {errno.EMFILE: _TOO_MANY, errno.ENFILE: _TOO_MANY}
 
 
 class TaskLockHolder(msgspec.Struct, frozen=True):
@@ -58,7 +62,9 @@ class TaskLock:
             raise SystemFault(
                 "state.write_failed",
                 f"cannot write the lock file {self._path}: {error.strerror}",
-                hint="The checkpoint is stored in the same folder, so nothing was started.",
+                hint=_HINTS.get(
+                    error.errno or 0, "The checkpoint is stored in the same folder, so nothing was started."
+                ),
             ) from error
         return self
 

@@ -103,6 +103,12 @@ class StackRecord:
         return {each["urn"]: each["ignoreChanges"] for each in self._resources if each.get("ignoreChanges")}
 
     @property
+    def half_replaced(self) -> frozenset[str]:
+        """The URNs of resources that an interrupted replacement has deleted and not yet created again
+        (pendingReplacement, pulumi/sdk/go/common/resource/resource_state.go). A refresh does not read them."""
+        return frozenset(each["urn"] for each in self._resources if each.get("pendingReplacement"))
+
+    @property
     def is_initialised(self) -> bool:
         """Whether the program has run at least once."""
         return bool(self._resources)

@@ -55,6 +55,22 @@ def test_after_a_kill_the_next_init_converges(stage: Stage, what: str, op: str, 
     }
 
 
+def test_a_replacement_killed_between_deletion_and_creation_has_nothing_left_to_lose(stage: Stage) -> None:
+    stage("init")
+    stage.set_real("q1", messages=5)
+    stage("status", refresh_only=True)
+    stage.set_real("q1")
+    saved = json.loads(stage.state.read_text())
+    for each in saved["checkpoint"]["latest"]["resources"]:
+        if each["urn"].endswith("::q1"):
+            each["pendingReplacement"] = True  # as the engine records it once the deletion is done
+    stage.state.write_text(json.dumps(saved))
+    stage.queues = {**stage.queues, "q1": {**stage.queues["q1"], "sessions": True}}
+
+    assert stage("init").ops["q1"] == "replace"
+    assert stage.real["q1"]["sessions"] is True
+
+
 def test_init_recovers_from_a_torn_attributes_file(stage: Stage) -> None:
     stage("init")
     (attributes,) = stage.folder.rglob("stacks/**/*.json.attrs")
