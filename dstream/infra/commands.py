@@ -91,7 +91,7 @@ class Commands:
         )
         resources = [*(self._describer.step(each, found) for each in steps), *outputs]
         if destroy:
-            resources += self._empty_record(record)
+            resources += self._left_record(record, steps)
             return Plan(resources, _NOTHING_RECORDED if record is None else "", document, self._definition.where)
         return Plan(resources, self._definition.message(steps), document, self._definition.where)
 
@@ -241,13 +241,13 @@ class Commands:
         self._guard(preview.steps, state, is_read=is_read, destroy=True)
         done = self._session.destroy(refresh=is_read and preview.is_record_outdated, on_step=self._progress)
         self._session.remove_if_empty()
-        return Result([*(self._describer.step(each) for each in done.steps), *self._empty_record(record)])
+        return Result([*(self._describer.step(each) for each in done.steps), *self._left_record(record, preview.steps)])
 
-    def _empty_record(self, record: StackRecord | None) -> Sequence[Resource]:
-        """The record, if a destroy that was killed at its very end, or an edit, has left it without resources."""
-        if record is None or record.names or record.pending:
+    def _left_record(self, record: StackRecord | None, steps: Sequence[Step]) -> Sequence[Resource]:
+        """The record, if it is all that is left to delete: after a destroy that was killed near its end, or an edit."""
+        if record is None or self._options.target or self._options.exclude or any(each.op != "same" for each in steps):
             return ()
-        return [Resource(self._session.place.stack, _STACK, "delete", note="contains no resources", kind="record")]
+        return [Resource(self._session.place.stack, _STACK, "delete", note="no resource of it exists", kind="record")]
 
     def _previewed(self, preview: Callable[..., EngineEvents], *, refresh: bool) -> tuple[EngineEvents, bool]:
         """Return the preview, and whether it has read the actual resources: without refresh, or if the provider cannot

@@ -79,11 +79,16 @@ def test_init_recovers_from_a_torn_attributes_file(stage: Stage) -> None:
     assert stage("init").ops == dict.fromkeys(stage.queues, "same")
 
 
-def test_a_record_that_a_killed_destroy_left_empty_is_deleted_by_the_next_one(stage: Stage) -> None:
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_record_that_a_killed_destroy_left_is_deleted_by_the_next_one(stage: Stage, is_empty: bool) -> None:
+    """It is empty, or everything in it has been deleted."""
     stage("init")
-    saved = json.loads(stage.state.read_text())
-    saved["checkpoint"]["latest"]["resources"] = []
-    stage.state.write_text(json.dumps(saved))
+    for name in ("q1", "q2"):
+        stage.set_real(name)
+    if is_empty:
+        saved = json.loads(stage.state.read_text())
+        saved["checkpoint"]["latest"]["resources"] = []
+        stage.state.write_text(json.dumps(saved))
 
     assert stage("plan", destroy=True).ops == {"dev": "delete"}
     assert stage("destroy").ops == {"dev": "delete"}
