@@ -1,4 +1,4 @@
-"""Tables that are dropped, re-created, renamed or captured anew while others are read (on_table_change)."""
+"""Tables that are dropped, re-created, renamed or captured again while others are read (on_table_change)."""
 
 from __future__ import annotations
 

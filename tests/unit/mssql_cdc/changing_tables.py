@@ -1,4 +1,4 @@
-"""A database in memory whose tables are written, added, renamed, dropped and captured anew while they are read."""
+"""An in-memory database whose tables are written, added, renamed, dropped and captured again while they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader over random histories of tables: added, renamed, dropped, re-created, and captured anew at any moment."""
+"""The reader over random histories of tables: added, renamed, dropped, re-created, and captured again at any moment."""
 
 from __future__ import annotations
 
