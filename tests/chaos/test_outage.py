@@ -152,8 +152,8 @@ def outage(sandbox: Sandbox, terminal: Terminal, writer: Writer, *, outage_s: fl
 
     sandbox.stop()
     down_s = time.monotonic()
-    wait_until(lambda: ready(terminal)[0] == 503, "not ready", timeout_s=5)
-    wait_until(lambda: terminal.last(r"reconnecting   .* lag"), "the progress line", timeout_s=5)
+    wait_until(lambda: ready(terminal)[0] == 503, "not ready")
+    wait_until(lambda: terminal.last(r"reconnecting   lag"), f"the progress line:\n{terminal.shown}")
 
     wait_until(lambda: time.monotonic() >= down_s + outage_s, "the outage lasts", timeout_s=outage_s + 60)
     check_every_place(terminal, down_s)
