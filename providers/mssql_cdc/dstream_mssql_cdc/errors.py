@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 
 from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault, TransientError, UnreachableError
-from dstream_mssql_cdc.connection_string import CONFIG_PATH
-from dstream_mssql_cdc.sql import literal, quoted
+from dstream_mssql_cdc.server.connection_string import CONFIG_PATH
+from dstream_mssql_cdc.server.sql import literal, quoted
 
 
 class ReadInterrupted(TransientError):

@@ -11,16 +11,16 @@ from dstream.sdk import Checkpoint, InputProvider, Lines, Requirement, State, St
 if TYPE_CHECKING:
     from dstream.sdk import Finding
     from dstream.sdk.errors import ConfigError
-    from dstream_mssql_cdc.backoff import Backoff
+    from dstream_mssql_cdc.catalog.instances import CapturedTable
     from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
-    from dstream_mssql_cdc.entra import SignIn
     from dstream_mssql_cdc.errors import ReadInterrupted
-    from dstream_mssql_cdc.events import EventBuilder
     from dstream_mssql_cdc.health.watch import HealthWatch
-    from dstream_mssql_cdc.instances import CapturedTable
-    from dstream_mssql_cdc.server import SqlServer
+    from dstream_mssql_cdc.records.events import EventBuilder
+    from dstream_mssql_cdc.server.backoff import Backoff
+    from dstream_mssql_cdc.server.entra import SignIn
+    from dstream_mssql_cdc.server.queries import SqlServer
     from dstream_mssql_cdc.state import ReaderState
-    from dstream_mssql_cdc.stream import ChangeStream, PollPace
+    from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 
 _HEALTH_LOGIN_TIMEOUT_S = 15
 
@@ -45,13 +45,13 @@ class MssqlCdc(InputProvider["Config"]):
 
     @classmethod
     def requirements(cls) -> Sequence[Requirement]:
-        from dstream_mssql_cdc.requirements import requirements
+        from dstream_mssql_cdc.server.requirements import requirements
 
         return requirements()
 
     def start(self) -> None:
-        from dstream_mssql_cdc.catalog import closest, unmatched_choices, unused_exclusions
-        from dstream_mssql_cdc.selection import TableProblem, not_accepted, selected
+        from dstream_mssql_cdc.catalog.selection import TableProblem, not_accepted, selected
+        from dstream_mssql_cdc.catalog.tables import closest, unmatched_choices, unused_exclusions
 
         self._snapshot_requests: deque[str] = deque()
         self._server = self._open()
@@ -72,11 +72,11 @@ class MssqlCdc(InputProvider["Config"]):
         self._warn_of_slow_instances(self._server, tables)
 
     def read(self, state: State, stop: Stop) -> Iterator[Lines | Checkpoint]:
-        from dstream_mssql_cdc.backoff import Backoff
         from dstream_mssql_cdc.errors import ReadInterrupted
         from dstream_mssql_cdc.position import ZERO_LSN
-        from dstream_mssql_cdc.progress import ReadProgress
-        from dstream_mssql_cdc.stream import ChangeStream
+        from dstream_mssql_cdc.server.backoff import Backoff
+        from dstream_mssql_cdc.stream.progress import ReadProgress
+        from dstream_mssql_cdc.stream.reader import ChangeStream
 
         assert self._server is not None
         until = (self._server.max_lsn() or ZERO_LSN) if self.run.once else None
@@ -151,7 +151,7 @@ class MssqlCdc(InputProvider["Config"]):
     def _open(self) -> SqlServer:
         """Check the config and connect."""
         from dstream_mssql_cdc.config import checked, parse_start
-        from dstream_mssql_cdc.connection_string import parse_connection_string
+        from dstream_mssql_cdc.server.connection_string import parse_connection_string
 
         config = checked(self.config)
         if config.start_from is not None:
@@ -161,7 +161,7 @@ class MssqlCdc(InputProvider["Config"]):
         self._names: dict[int, str] = {}
         self._settings = parse_connection_string(config.db_connection_string.reveal())
         if config.credential is not None:
-            from dstream_mssql_cdc.entra import sign_in
+            from dstream_mssql_cdc.server.entra import sign_in
 
             self._sign_in = sign_in(config, self._settings)
         return self._connect()
@@ -180,9 +180,9 @@ class MssqlCdc(InputProvider["Config"]):
         query is not answered."""
         from contextlib import nullcontext
 
-        from dstream_mssql_cdc import sql
-        from dstream_mssql_cdc.connection import connect
-        from dstream_mssql_cdc.server import SqlServer
+        from dstream_mssql_cdc.server import sql
+        from dstream_mssql_cdc.server.connection import connect
+        from dstream_mssql_cdc.server.queries import SqlServer
 
         config, most_s = self.config, self._settings.login_timeout_s
         connection = connect(
@@ -241,10 +241,10 @@ class MssqlCdc(InputProvider["Config"]):
             return True
 
     def _start_state(self, stored: State) -> ReaderState:
+        from dstream_mssql_cdc.catalog.selection import not_accepted
         from dstream_mssql_cdc.config import parse_start
-        from dstream_mssql_cdc.selection import not_accepted
-        from dstream_mssql_cdc.start import first_state
         from dstream_mssql_cdc.state import load_state
+        from dstream_mssql_cdc.stream.start import first_state
 
         assert self._server is not None
         guid = self._server.guid()
@@ -260,7 +260,7 @@ class MssqlCdc(InputProvider["Config"]):
         return first
 
     def _checked(self, state: ReaderState, guid: str, server: SqlServer, *, accept_changed: bool) -> ReaderState:
-        from dstream_mssql_cdc.start import checked_state
+        from dstream_mssql_cdc.stream.start import checked_state
 
         checked = checked_state(state, guid, server.captured(), server, accept_changed=accept_changed)
         if checked.db.first_guid is not None and checked.db != state.db:
@@ -287,9 +287,9 @@ class MssqlCdc(InputProvider["Config"]):
                     raise no_select(unreadable[table.object_id], self._settings.get("UID"))
 
     def _builder(self, table: CapturedTable, name: str) -> EventBuilder:
-        from dstream_mssql_cdc.catalog import check_readable, choose_columns
-        from dstream_mssql_cdc.columns import Choices
-        from dstream_mssql_cdc.events import EventBuilder, TableShape
+        from dstream_mssql_cdc.catalog.columns import Choices
+        from dstream_mssql_cdc.catalog.tables import check_readable, choose_columns
+        from dstream_mssql_cdc.records.events import EventBuilder, TableShape
 
         self._check_renamed(table)
         instance = next(instance for instance in table.instances if instance.mark.instance == name)
@@ -318,7 +318,7 @@ class MssqlCdc(InputProvider["Config"]):
         be read under the new name."""
         from dataclasses import replace
 
-        from dstream_mssql_cdc.catalog import check_choices, matching, parse_table_name
+        from dstream_mssql_cdc.catalog.tables import check_choices, matching, parse_table_name
 
         former = replace(table, name=self._names.setdefault(table.object_id, table.name))
         if former.name != table.name:
@@ -329,7 +329,7 @@ class MssqlCdc(InputProvider["Config"]):
             check_choices([table], of_former)
 
     def _pace(self) -> PollPace:
-        from dstream_mssql_cdc.stream import PollPace
+        from dstream_mssql_cdc.stream.reader import PollPace
 
         return PollPace(
             poll_s=self.config.poll_interval,

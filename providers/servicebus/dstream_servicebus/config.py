@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from dstream.sdk import Duration, Secret, Size, run_only
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.infrastructure_settings import ServiceBusInfrastructure
+from dstream_servicebus.settings.infrastructure import ServiceBusInfrastructure
 
 MAX_TTL_S = 4_294_967
 """Limit of a message's time to live, which is sent as 32-bit milliseconds (AMQP 1.0, 3.2.1 `ttl`)."""

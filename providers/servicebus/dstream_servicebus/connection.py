@@ -13,7 +13,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Access, Entra, endpoint_of
-from dstream_servicebus.first_rule import FirstRuleTransport
+from dstream_servicebus.entities.first_rule import FirstRuleTransport
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dstream.sdk import Finding
     from dstream_servicebus.config import Config  # in quotes below
     from dstream_servicebus.output_secret import OutputSecret
-    from dstream_servicebus.publication import Publication
+    from dstream_servicebus.publish.publication import Publication
 
 
 class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
@@ -38,17 +38,17 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
 
     @classmethod
     def check_config(cls, config: Config) -> Sequence[Claim]:
-        from dstream_servicebus.claims import claims_of
+        from dstream_servicebus.specs.claims import claims_of
 
         return claims_of(config)
 
     def definition(self, context: InfrastructureContext) -> Definition:
-        from dstream_servicebus.infrastructure import definition
+        from dstream_servicebus.infrastructure.definition import definition
 
         return definition(self.config, import_existing=context.options.import_)
 
     def recorded(self, context: InfrastructureContext) -> Definition:
-        from dstream_servicebus.infrastructure import definition
+        from dstream_servicebus.infrastructure.definition import definition
 
         return definition(self.config, import_existing=False, is_made=False)
 
@@ -111,7 +111,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         return self._publication.write(batch)
 
     def _new_publication(self) -> Publication:
-        from dstream_servicebus.publication import Publication
+        from dstream_servicebus.publish.publication import Publication
 
         return Publication(
             self.config,
@@ -131,8 +131,8 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         return stack_outputs(self.infrastructure, os.environ)
 
     def _output_secret(self) -> OutputSecret | None:
-        from dstream_servicebus.namespace_settings import check_output_secret
         from dstream_servicebus.output_secret import OutputSecret
+        from dstream_servicebus.specs.namespace import check_output_secret
 
         check_output_secret(self.config)
         return OutputSecret(self.config.output_secret) if self.config.output_secret else None

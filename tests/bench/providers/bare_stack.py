@@ -31,7 +31,7 @@ def main(folder: Path, mode: str, queues: int, command: str) -> None:
         _run(folder, program, command, {})
         return
     from azure.servicebus.management import ServiceBusAdministrationClient
-    from dstream_servicebus.entities_resources import PACKAGE, entities_resources
+    from dstream_servicebus.entities.resources import PACKAGE, entities_resources
 
     text = os.environ["ASB_ADMIN_CONNECTION_STRING"]
     resources = entities_resources(lambda: ServiceBusAdministrationClient.from_connection_string(text), frozenset())

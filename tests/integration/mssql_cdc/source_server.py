@@ -15,8 +15,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pyodbc
-from dstream_mssql_cdc.connection import find_driver
 from dstream_mssql_cdc.provider import MssqlCdc
+from dstream_mssql_cdc.server.connection import find_driver
 from dstream_sandbox.certificates import ensure_certificates
 
 from dstream.sdk import Checkpoint, Lines, RunOptions, Stop, Telemetry, decode_config

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dstream_mssql_cdc import backoff
+from dstream_mssql_cdc.server import backoff
 from dstream_sandbox.entra_tokens import SQL, issue
 
 from dstream.sdk.errors import AuthError

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from dstream_mssql_cdc import backoff
+from dstream_mssql_cdc.server import backoff
 
 from dstream.sdk import Stop
 from dstream.sdk.errors import DStreamError

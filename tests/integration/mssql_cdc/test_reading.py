@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from dstream_mssql_cdc import sql
+from dstream_mssql_cdc.server import sql
 
 from dstream.sdk import Stop
 from dstream.sdk.errors import ConfigError, DataError, DStreamError

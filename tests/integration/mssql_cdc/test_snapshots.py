@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dstream_mssql_cdc.provider import MssqlCdc
 from dstream_mssql_cdc.state import load_state
-from dstream_mssql_cdc.stream import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 
 from dstream.sdk import Checkpoint, Lines, Stop
 from dstream.sdk.errors import AuthError, DataError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusReceivedMessage
-from dstream_servicebus import sender, worker
+from dstream_servicebus.publish import sender, worker
 
 from dstream.errors import DStreamError
 from tests.integration.servicebus.broker import WAIT_S, Broker, bodies, event, publishing

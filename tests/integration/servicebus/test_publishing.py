@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dstream_servicebus import sdk_batch
+from dstream_servicebus.publish import sdk_batch
 
 from dstream.errors import DataError
 from tests.integration.servicebus.broker import Broker, bodies, event, publishing

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from azure.servicebus.management import ServiceBusAdministrationClient
-from dstream_servicebus.entities_resources import entities_resources
+from dstream_servicebus.entities.resources import entities_resources
 
 from dstream.infra.engine.attachments import served
 from tests.integration.engine import Resource

@@ -8,7 +8,7 @@ from azure.servicebus.management import FalseRuleFilter, ServiceBusAdministratio
 from dstream_sandbox.environment import admin_connection_string
 from dstream_servicebus.config import Access
 from dstream_servicebus.connection import Connector
-from dstream_servicebus.entities_resources import entities_resources
+from dstream_servicebus.entities.resources import entities_resources
 
 from dstream.infra.engine.attachments import served
 from tests.integration.engine import Stack

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azure.servicebus.management import ServiceBusAdministrationClient
-from dstream_servicebus.entities_resources import entities_resources
+from dstream_servicebus.entities.resources import entities_resources
 from dstream_stacks.entities_program import entities_program
 from dstream_stacks.spec import CorrelationFilter, Queue, Rule, ServiceBusSpec, Subscription, Topic
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dstream_mssql_cdc.columns import Choices, Column
-from dstream_mssql_cdc.events import EventBuilder, TableShape
-from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
+from dstream_mssql_cdc.catalog.columns import Choices, Column
+from dstream_mssql_cdc.catalog.instances import CapturedInstance, CapturedTable, Watermark
 from dstream_mssql_cdc.position import Floor
-from dstream_mssql_cdc.source import Page, Poll, Probe
-from dstream_mssql_cdc.window import Mapped
+from dstream_mssql_cdc.records.events import EventBuilder, TableShape
+from dstream_mssql_cdc.stream.source import Page, Poll, Probe
+from dstream_mssql_cdc.stream.window import Mapped
 
 GUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
 COLUMNS = (Column("Id", "int", 1), Column("Name", "nvarchar", 2, length=100), Column("Note", "nvarchar", 10, length=-1))

@@ -8,14 +8,14 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
+from dstream_mssql_cdc.catalog.instances import CapturedInstance, CapturedTable, Watermark
 from dstream_mssql_cdc.errors import ReadInterrupted
-from dstream_mssql_cdc.events import EventBuilder
-from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
 from dstream_mssql_cdc.position import Floor
+from dstream_mssql_cdc.records.events import EventBuilder
 from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
 from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable
-from dstream_mssql_cdc.source import Page, Poll, Probe
-from dstream_mssql_cdc.window import Mapped
+from dstream_mssql_cdc.stream.source import Page, Poll, Probe
+from dstream_mssql_cdc.stream.window import Mapped
 
 from tests.unit.mssql_cdc.change_log import COLUMNS, Row, Transaction, is_in_stage
 

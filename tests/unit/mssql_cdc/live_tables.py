@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from dstream_mssql_cdc.events import EventBuilder
-from dstream_mssql_cdc.instances import CapturedTable
+from dstream_mssql_cdc.catalog.instances import CapturedTable
+from dstream_mssql_cdc.records.events import EventBuilder
 from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
 from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable
-from dstream_mssql_cdc.source import Poll
+from dstream_mssql_cdc.stream.source import Poll
 
 from tests.unit.mssql_cdc.change_log import ChangeLog, LoggedSource, Row, Transaction
 

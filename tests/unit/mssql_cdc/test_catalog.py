@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from dstream_mssql_cdc.catalog import (
+from dstream_mssql_cdc.catalog.tables import (
     Catalog,
     catalog_of,
     check_choices,

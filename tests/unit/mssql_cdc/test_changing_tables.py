@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from dstream_mssql_cdc.config import parse_start
 from dstream_mssql_cdc.errors import ReadInterrupted
-from dstream_mssql_cdc.observer import Observer
-from dstream_mssql_cdc.start import first_state
 from dstream_mssql_cdc.state import ReaderState, Table, load_state
-from dstream_mssql_cdc.stream import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.observer import Observer
+from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.start import first_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

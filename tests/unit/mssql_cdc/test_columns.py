@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from dstream_mssql_cdc.columns import Choices, Column, form_of
+from dstream_mssql_cdc.catalog.columns import Choices, Column, form_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

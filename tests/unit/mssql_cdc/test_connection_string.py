@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from dstream_mssql_cdc.connection_string import parse_connection_string
+from dstream_mssql_cdc.server.connection_string import parse_connection_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

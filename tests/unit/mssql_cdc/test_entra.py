@@ -10,9 +10,9 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity import CredentialUnavailableError
 from dstream_mssql_cdc.config import Config
-from dstream_mssql_cdc.connection_string import parse_connection_string
-from dstream_mssql_cdc.entra import SCOPE, SignIn, access_token, sign_in
 from dstream_mssql_cdc.errors import ReadInterrupted
+from dstream_mssql_cdc.server.connection_string import parse_connection_string
+from dstream_mssql_cdc.server.entra import SCOPE, SignIn, access_token, sign_in
 
 from dstream.sdk import decode_config
 from dstream.sdk.errors import AuthError, ConfigError, DStreamError, UnreachableError

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from dstream_mssql_cdc.backoff import Backoff
 from dstream_mssql_cdc.errors import ReadInterrupted, translate
+from dstream_mssql_cdc.server.backoff import Backoff
 
 from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault, UnreachableError
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from dstream_mssql_cdc.columns import Choices, Column
-from dstream_mssql_cdc.events import ChangeEvent, EventBuilder, Metadata, TableShape, is_bit_set
+from dstream_mssql_cdc.catalog.columns import Choices, Column
+from dstream_mssql_cdc.records.events import ChangeEvent, EventBuilder, Metadata, TableShape, is_bit_set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

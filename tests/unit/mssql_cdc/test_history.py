@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from dstream_mssql_cdc.history import HistoryCheck
-from dstream_mssql_cdc.instances import Watermark
-from dstream_mssql_cdc.observer import Observer
+from dstream_mssql_cdc.catalog.instances import Watermark
 from dstream_mssql_cdc.position import Position
-from dstream_mssql_cdc.source import Poll
 from dstream_mssql_cdc.state import Database, ReaderState, stored_position
-from dstream_mssql_cdc.stream import ChangeStream, PollPace
-from dstream_mssql_cdc.window import Mapped
+from dstream_mssql_cdc.stream.history import HistoryCheck
+from dstream_mssql_cdc.stream.observer import Observer
+from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.source import Poll
+from dstream_mssql_cdc.stream.window import Mapped
 
 from dstream.sdk import Lines, Stop
 from dstream.sdk.errors import RefusedError

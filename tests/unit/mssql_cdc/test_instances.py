@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dstream_mssql_cdc.instances import (
+from dstream_mssql_cdc.catalog.instances import (
     CapturedInstance,
     CapturedTable,
     Watermark,

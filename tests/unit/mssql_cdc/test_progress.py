@@ -5,13 +5,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from dstream_mssql_cdc.events import ChangeEvent, Keyed, Metadata
-from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
-from dstream_mssql_cdc.progress import ReadProgress
+from dstream_mssql_cdc.catalog.instances import CapturedInstance, CapturedTable, Watermark
+from dstream_mssql_cdc.records.events import ChangeEvent, Keyed, Metadata
 from dstream_mssql_cdc.snapshot.reader import SnapshotProgress
 from dstream_mssql_cdc.snapshot.telemetry import SnapshotTelemetry
-from dstream_mssql_cdc.source import Poll
-from dstream_mssql_cdc.window import Mapped
+from dstream_mssql_cdc.stream.progress import ReadProgress
+from dstream_mssql_cdc.stream.source import Poll
+from dstream_mssql_cdc.stream.window import Mapped
 
 from dstream.sdk import Telemetry
 

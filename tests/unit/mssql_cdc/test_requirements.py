@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dstream_mssql_cdc.connection import find_driver
-from dstream_mssql_cdc.requirements import driver_requirement, requirements
+from dstream_mssql_cdc.server.connection import find_driver
+from dstream_mssql_cdc.server.requirements import driver_requirement, requirements
 
 
 def nothing_registered() -> list[str]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from dstream_mssql_cdc.columns import Choices, Column
-from dstream_mssql_cdc.events import EventBuilder, TableShape
-from dstream_mssql_cdc.schema_records import declared_type, due
+from dstream_mssql_cdc.catalog.columns import Choices, Column
+from dstream_mssql_cdc.records.events import EventBuilder, TableShape
+from dstream_mssql_cdc.records.schema_records import declared_type, due
 from dstream_mssql_cdc.state import Instance, Table
 
 LSN = "0000002a000000180022"

@@ -8,9 +8,9 @@ import random
 from collections import deque
 
 from dstream_mssql_cdc.config import parse_start
-from dstream_mssql_cdc.start import first_state
 from dstream_mssql_cdc.state import ReaderState, load_state
-from dstream_mssql_cdc.stream import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.start import first_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,10 +8,10 @@ import pytest
 from dstream_mssql_cdc.config import parse_start
 from dstream_mssql_cdc.position import Position
 from dstream_mssql_cdc.snapshot import plan
-from dstream_mssql_cdc.source import Poll
-from dstream_mssql_cdc.start import first_state
 from dstream_mssql_cdc.state import Table, TableSnapshot
-from dstream_mssql_cdc.stream import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.source import Poll
+from dstream_mssql_cdc.stream.start import first_state
 
 from dstream.sdk import Stop
 from tests.unit.mssql_cdc.change_log import GUID, builder_for

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from dstream_mssql_cdc import sql
 from dstream_mssql_cdc.health import statements as health
 from dstream_mssql_cdc.position import Floor
+from dstream_mssql_cdc.server import sql
 from dstream_mssql_cdc.snapshot import statements
 
 

@@ -5,12 +5,12 @@ from datetime import datetime
 
 import msgspec
 import pytest
+from dstream_mssql_cdc.catalog.instances import CapturedInstance, CapturedTable, Watermark
 from dstream_mssql_cdc.config import parse_start
-from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark
 from dstream_mssql_cdc.position import Position
 from dstream_mssql_cdc.snapshot.plan import completed
-from dstream_mssql_cdc.start import checked_state, first_state
 from dstream_mssql_cdc.state import ReaderState, TableSnapshot, load_state
+from dstream_mssql_cdc.stream.start import checked_state, first_state
 
 from dstream.sdk.errors import ConfigError, DStreamError, RefusedError
 

@@ -10,13 +10,13 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from dstream_mssql_cdc.events import EventBuilder
-from dstream_mssql_cdc.instances import observe
-from dstream_mssql_cdc.observer import Observer
+from dstream_mssql_cdc.catalog.instances import observe
 from dstream_mssql_cdc.position import ZERO_LSN, Floor, Position, increment_lsn
-from dstream_mssql_cdc.source import Page, Poll
+from dstream_mssql_cdc.records.events import EventBuilder
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
-from dstream_mssql_cdc.stream import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.observer import Observer
+from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
+from dstream_mssql_cdc.stream.source import Page, Poll
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from dstream_mssql_cdc.instances import CapturedInstance, CapturedTable, Watermark, observe
+from dstream_mssql_cdc.catalog.instances import CapturedInstance, CapturedTable, Watermark, observe
+from dstream_mssql_cdc.catalog.table_changes import Followed, InstancesChanged, check_instances, follow
 from dstream_mssql_cdc.position import Position
 from dstream_mssql_cdc.state import Table
-from dstream_mssql_cdc.table_changes import Followed, InstancesChanged, check_instances, follow
 
 
 def lsn(number: int) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dstream_servicebus.encoder import Encoder, Head
-from dstream_servicebus.message import Message
+from dstream_servicebus.publish.encoder import Encoder, Head
+from dstream_servicebus.publish.message import Message
 
 PLAIN = Encoder(Head("application/json"))
 

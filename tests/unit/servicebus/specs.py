@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dstream_servicebus.config import Config
-from dstream_servicebus.provision import spec_of
+from dstream_servicebus.specs.provision import spec_of
 from dstream_stacks.spec import ServiceBusSpec
 
 from dstream.sdk import decode_config

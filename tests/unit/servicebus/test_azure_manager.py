@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from dstream_servicebus.azure_manager import AzureManager
+from dstream_servicebus.infrastructure.azure_manager import AzureManager
 
 
 class _Pages(BaseHTTPRequestHandler):

@@ -4,10 +4,10 @@ import pytest
 from azure.servicebus import ServiceBusMessageBatch
 from azure.servicebus._pyamqp._encode import encode_payload
 from azure.servicebus._pyamqp.message import BatchMessage
-from dstream_servicebus.batches import Cut, LinkLimits, fitting, way
-from dstream_servicebus.encoder import Encoder, Head
-from dstream_servicebus.message import Message
-from dstream_servicebus.sdk_batch import fill_fast
+from dstream_servicebus.publish.batches import Cut, LinkLimits, fitting, way
+from dstream_servicebus.publish.encoder import Encoder, Head
+from dstream_servicebus.publish.message import Message
+from dstream_servicebus.publish.sdk_batch import fill_fast
 from hypothesis import given
 from hypothesis import strategies as st
 

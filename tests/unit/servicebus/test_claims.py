@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dstream_servicebus.claims import claims_of
 from dstream_servicebus.config import Config
+from dstream_servicebus.specs.claims import claims_of
 
 from dstream.sdk import Claim, decode_config
 from dstream.sdk.errors import ConfigError

@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from dstream_servicebus.azure_manager import AzureManager
-from dstream_servicebus.contents import contents_in_azure
+from dstream_servicebus.infrastructure.azure_manager import AzureManager
+from dstream_servicebus.infrastructure.contents import contents_in_azure
 
 from dstream.infra import Content, Step
 
@@ -55,7 +55,7 @@ def run(question: Callable[[], T]) -> T:
 
 def test_a_group_contains_its_namespaces_their_entities_and_everything_else() -> None:
     group = step("resources:ResourceGroup", GROUP)
-    with patch("dstream_servicebus.azure_manager.connected", return_value=Manager()):
+    with patch("dstream_servicebus.infrastructure.azure_manager.connected", return_value=Manager()):
         (found,) = contents_in_azure([group], run, {}).values()
 
     assert [(each.kind, each.name, each.holds) for each in found.items] == [
@@ -73,7 +73,7 @@ def test_a_group_contains_its_namespaces_their_entities_and_everything_else() ->
 def test_a_topic_is_listed_only_if_it_has_subscriptions_that_are_not_in_the_plan() -> None:
     topic = step("servicebus:Topic", f"{NAMESPACE}/topics/t", subscriptionCount=1)
     own = Step("urn:pulumi:dev::p::azure-native:servicebus:Subscription::t/a", "delete")
-    with patch("dstream_servicebus.azure_manager.connected", return_value=Manager()) as connected:
+    with patch("dstream_servicebus.infrastructure.azure_manager.connected", return_value=Manager()) as connected:
         assert contents_in_azure([topic, own], run, {}) == {}
         assert not connected.called
         (found,) = contents_in_azure([topic], run, {}).values()
@@ -83,12 +83,12 @@ def test_a_topic_is_listed_only_if_it_has_subscriptions_that_are_not_in_the_plan
 @pytest.mark.parametrize("failure", [HttpResponseError("403 Forbidden"), RuntimeError("403 Forbidden")])
 def test_contents_that_cannot_be_listed_are_unknown(failure: Exception) -> None:
     namespace = step("servicebus:Namespace", NAMESPACE)
-    with patch("dstream_servicebus.azure_manager.connected", side_effect=failure):
+    with patch("dstream_servicebus.infrastructure.azure_manager.connected", side_effect=failure):
         (found,) = contents_in_azure([namespace], run, {}).values()
     assert found.unknown == "403 Forbidden"
     manager = Manager()
     with (
-        patch("dstream_servicebus.azure_manager.connected", return_value=manager),
+        patch("dstream_servicebus.infrastructure.azure_manager.connected", return_value=manager),
         patch.object(manager, "list", side_effect=[[{"name": "no id"}]]),
     ):
         (found,) = contents_in_azure([namespace], run, {}).values()

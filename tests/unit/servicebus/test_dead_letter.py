@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from dstream_servicebus.dead_letter import DeadLetterFile, Rejected
+from dstream_servicebus.publish.dead_letter import DeadLetterFile, Rejected
 
 from dstream.errors import SystemFault
 

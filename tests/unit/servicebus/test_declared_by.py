@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dstream_servicebus.config import Config
-from dstream_servicebus.declared_by import config_path_of, protect_setting
+from dstream_servicebus.specs.declared_by import config_path_of, protect_setting
 
 from dstream.sdk import decode_config
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dstream_servicebus.display import ServiceBusDisplay
+from dstream_servicebus.infrastructure.display import ServiceBusDisplay
 
 QUEUE = "azure-native:servicebus:Queue"
 

@@ -9,10 +9,10 @@ import pytest
 from azure.servicebus import ServiceBusMessageBatch
 from azure.servicebus._pyamqp._encode import encode_payload
 from azure.servicebus._pyamqp.message import BatchMessage
-from dstream_servicebus import sdk_batch
-from dstream_servicebus.encoder import Encoder, Head
-from dstream_servicebus.message import Message
-from dstream_servicebus.sdk_batch import choose_fill, fill_fast, fill_public
+from dstream_servicebus.publish import sdk_batch
+from dstream_servicebus.publish.encoder import Encoder, Head
+from dstream_servicebus.publish.message import Message
+from dstream_servicebus.publish.sdk_batch import choose_fill, fill_fast, fill_public
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,7 +107,7 @@ def test_an_sdk_with_different_internals_uses_the_public_path(monkeypatch: pytes
 
 
 def test_an_sdk_with_different_bytes_uses_the_public_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dstream_servicebus.encoder._symbol", lambda text: b"\xa3\x01x")
+    monkeypatch.setattr("dstream_servicebus.publish.encoder._symbol", lambda text: b"\xa3\x01x")
 
     fill, why = choose_fill()
 

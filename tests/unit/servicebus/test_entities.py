@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError, ServiceRequestError
-from dstream_servicebus import entities_ids as ids
-from dstream_servicebus.entities_conflicts import retry_conflicts
-from dstream_servicebus.entities_errors import raise_resource_failed
-from dstream_servicebus.entities_resources import _entity_path, _iso_duration, _size_of_one_partition
-from dstream_servicebus.entities_rules import Rules
-from dstream_servicebus.entities_settings import QUEUE, RULE, SUBSCRIPTION, TOPIC
+from dstream_servicebus.entities import ids
+from dstream_servicebus.entities.conflicts import retry_conflicts
+from dstream_servicebus.entities.errors import raise_resource_failed
+from dstream_servicebus.entities.resources import _entity_path, _iso_duration, _size_of_one_partition
+from dstream_servicebus.entities.rules import Rules
+from dstream_servicebus.entities.settings import QUEUE, RULE, SUBSCRIPTION, TOPIC
 from dstream_stacks import inputs as spec_inputs
 from dstream_stacks import resource_ids
 from dstream_stacks.properties import FOREVER

@@ -13,7 +13,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox.certificates import ensure_certificates
 from dstream_servicebus.config import Access
 from dstream_servicebus.connection import Connector
-from dstream_servicebus.entities_resources import entities_resources
+from dstream_servicebus.entities.resources import entities_resources
 
 from dstream.infra.attached import ResourceFailed
 

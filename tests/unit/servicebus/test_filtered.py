@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from dstream_servicebus.filtered import filtered_subscriptions, unfiltered_at_first
-from dstream_servicebus.first_rule import with_first_rule
+from dstream_servicebus.entities.first_rule import with_first_rule
+from dstream_servicebus.infrastructure.filtered import filtered_subscriptions, unfiltered_at_first
 from dstream_stacks.spec import Rule, ServiceBusSpec, Subscription, Topic
 
 from dstream.infra import Step

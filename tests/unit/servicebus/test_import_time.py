@@ -13,7 +13,7 @@ from tests.unit.servicebus.specs import KEY, PLACE
 _PROGRAM = """
 import sys
 from dstream_servicebus.config import Config
-from dstream_servicebus.infrastructure import definition
+from dstream_servicebus.infrastructure.definition import definition
 from dstream.sdk import decode_config
 definition(decode_config({config!r}, Config), import_existing=False)
 print(*sorted(name for name in ("azure.core", "azure.servicebus") if name in sys.modules))

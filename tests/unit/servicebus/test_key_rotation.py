@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
-from dstream_servicebus import key_rotation
-from dstream_servicebus.key_rotation import regenerated
+from dstream_servicebus.infrastructure import key_rotation
+from dstream_servicebus.infrastructure.key_rotation import regenerated
 
 T = TypeVar("T")
 

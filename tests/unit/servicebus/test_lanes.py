@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from dstream_servicebus.batches import Cut
-from dstream_servicebus.lanes import Lane, LaneKey, Ticket
+from dstream_servicebus.publish.batches import Cut
+from dstream_servicebus.publish.lanes import Lane, LaneKey, Ticket
 
 from dstream.sdk import Batch
 from tests.unit.servicebus.messages import messages

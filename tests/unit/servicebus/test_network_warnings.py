@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dstream_servicebus.network_warnings import network_warnings
+from dstream_servicebus.infrastructure.network_warnings import network_warnings
 from dstream_stacks.resource_ids import NAMESPACE, NETWORK_RULE_SET, PRIVATE_ENDPOINT
 from dstream_stacks.spec import Namespace, PrivateEndpoint, PublicNetworkAccess, ServiceBusSpec
 

@@ -9,7 +9,7 @@ import pytest
 from dstream_servicebus.config import Config
 from dstream_servicebus.output_secret import OutputSecret
 from dstream_servicebus.provider import ServiceBus
-from dstream_servicebus.provision import spec_of
+from dstream_servicebus.specs.provision import spec_of
 
 from dstream.errors import AuthError, ConfigError
 from dstream.infra import PulumiInfrastructure

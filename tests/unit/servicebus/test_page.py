@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from dstream_servicebus.config import Config
-from dstream_servicebus.infrastructure_settings import (
+from dstream_servicebus.settings.infrastructure import (
     AuthorizationRuleSettings,
     CorrelationSettings,
     CustomerManagedKeySettings,
@@ -19,8 +19,8 @@ from dstream_servicebus.infrastructure_settings import (
     RuleSettings,
     SubscriptionSettings,
 )
-from dstream_servicebus.provision import spec_of
 from dstream_servicebus.settings_table import with_table
+from dstream_servicebus.specs.provision import spec_of
 
 from dstream.config import load
 from dstream.sdk import decode_config

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dstream_servicebus.config import Config
-from dstream_servicebus.provision import expected_load, spec_of
+from dstream_servicebus.specs.provision import expected_load, spec_of
 from dstream_stacks.capacity import Load
 from dstream_stacks.spec import Queue, as_document
 

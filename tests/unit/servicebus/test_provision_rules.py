@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from dstream_servicebus.config import Config, Entra, access
-from dstream_servicebus.provision import spec_of
+from dstream_servicebus.specs.provision import spec_of
 from dstream_stacks.spec import AuthorizationRule, CorrelationFilter, Rule
 
 from dstream.errors import ConfigError

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from dstream_servicebus.config import Config
-from dstream_servicebus.infrastructure import definition
-from dstream_servicebus.recorded import check_recorded, check_same_namespace
+from dstream_servicebus.infrastructure.definition import definition
+from dstream_servicebus.infrastructure.recorded import check_recorded, check_same_namespace
 from dstream_stacks.spec import Namespace, Queue, ServiceBusSpec, Topic
 
 from dstream.infra import Recorded

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from dstream_servicebus.config import Config, routing
-from dstream_servicebus.lanes import LaneKey
-from dstream_servicebus.routing import REMEMBERED, Router
+from dstream_servicebus.publish.lanes import LaneKey
+from dstream_servicebus.publish.routing import REMEMBERED, Router
 
 from dstream.errors import DataError
 from dstream.sdk import decode_config

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dstream_servicebus.message import Message
-from dstream_servicebus.sender import EntitySender
-from dstream_servicebus.watchdog import Watchdog
+from dstream_servicebus.publish.message import Message
+from dstream_servicebus.publish.sender import EntitySender
+from dstream_servicebus.publish.watchdog import Watchdog
 
 from tests.unit.servicebus.messages import message
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from dstream_servicebus.config import Config
-from dstream_servicebus.infrastructure import definition
+from dstream_servicebus.infrastructure.definition import definition
 from dstream_stacks import resource_ids as ids
 
 from dstream.infra import Definition

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dstream_servicebus.trouble import Trouble
+from dstream_servicebus.publish.trouble import Trouble
 
 from dstream.sdk import Telemetry
 

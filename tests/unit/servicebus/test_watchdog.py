@@ -3,8 +3,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from dstream_servicebus import watchdog
-from dstream_servicebus.watchdog import Watchdog
+from dstream_servicebus.publish import watchdog
+from dstream_servicebus.publish.watchdog import Watchdog
 
 WAIT_S = 60.0
 

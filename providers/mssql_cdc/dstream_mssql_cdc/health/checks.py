@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dstream.sdk import Finding
 from dstream_mssql_cdc.health.facts import CaptureError, CdcJob, ChangeTableSizes, Denied, Platform, TimeToLoss
-from dstream_mssql_cdc.sql import literal, quoted
+from dstream_mssql_cdc.server.sql import literal, quoted
 
 _SHORT_RETENTION_S = 24 * 3600
 _DEFAULT_RETENTION_S = 3 * 24 * 3600

@@ -10,18 +10,18 @@ from typing import TypeVar
 
 from dstream.sdk import Finding, State
 from dstream.sdk.errors import DStreamError
-from dstream_mssql_cdc import instances as watched
+from dstream_mssql_cdc.catalog import instances as watched
+from dstream_mssql_cdc.catalog.instances import CapturedTable
+from dstream_mssql_cdc.catalog.selection import not_accepted, selected
+from dstream_mssql_cdc.catalog.table_changes import Followed, follow, still_selected
 from dstream_mssql_cdc.config import Config
 from dstream_mssql_cdc.errors import second_instance_hint
 from dstream_mssql_cdc.health import checks, facts
 from dstream_mssql_cdc.health.facts import Denied, Platform
-from dstream_mssql_cdc.history import HistoryCheck
-from dstream_mssql_cdc.instances import CapturedTable
-from dstream_mssql_cdc.selection import not_accepted, selected
-from dstream_mssql_cdc.server import SqlServer
-from dstream_mssql_cdc.source import Poll
+from dstream_mssql_cdc.server.queries import SqlServer
 from dstream_mssql_cdc.state import ReaderState, load_state
-from dstream_mssql_cdc.table_changes import Followed, follow, still_selected
+from dstream_mssql_cdc.stream.history import HistoryCheck
+from dstream_mssql_cdc.stream.source import Poll
 
 T = TypeVar("T")
 _MOST_PROBLEMS = 5

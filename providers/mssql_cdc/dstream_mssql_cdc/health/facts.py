@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from dstream.sdk.errors import AuthError
-from dstream_mssql_cdc import sql
 from dstream_mssql_cdc.errors import ReadInterrupted
 from dstream_mssql_cdc.health import statements
+from dstream_mssql_cdc.server import sql
 
 Query = Callable[..., Sequence[Any]]
 """Runs a statement with its parameters and returns the rows. Raises AuthError if a permission is missing."""

@@ -24,7 +24,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from dstream_mssql_cdc.instances import Watermark
+from dstream_mssql_cdc.catalog.instances import Watermark
 from dstream_mssql_cdc.position import ZERO_LSN
 from dstream_mssql_cdc.state import KeyValue, Table, TableSnapshot
 

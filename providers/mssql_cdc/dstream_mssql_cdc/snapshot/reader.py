@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import msgspec
 
 from dstream.sdk import Checkpoint, Lines, Stop
-from dstream_mssql_cdc.events import ChangeEvent, EventBuilder, Metadata
-from dstream_mssql_cdc.lines import LineEncoder
 from dstream_mssql_cdc.position import ZERO_LSN
+from dstream_mssql_cdc.records.events import ChangeEvent, EventBuilder, Metadata
+from dstream_mssql_cdc.records.lines import LineEncoder
 from dstream_mssql_cdc.snapshot import keys, plan, statements
 from dstream_mssql_cdc.snapshot.keys import KeyColumn
 from dstream_mssql_cdc.snapshot.source import SnapshotSource, SourceRow, SourceTable

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from dstream_mssql_cdc.events import EventBuilder
+from dstream_mssql_cdc.records.events import EventBuilder
 from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
 from dstream_mssql_cdc.state import KeyValue
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dstream_mssql_cdc.server.sql import quoted
 from dstream_mssql_cdc.snapshot import keys
 from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
-from dstream_mssql_cdc.sql import quoted
 from dstream_mssql_cdc.state import KeyValue
 
 # "sys.partitions": rows is "the approximate number of rows"; index_id 0 is a heap, 1 a clustered index. "sys.columns":

@@ -1,0 +1,1 @@
+"""Tables, columns and capture instances: what there is to read, and how it changes."""

@@ -1,0 +1,1 @@
+"""Change rows as output lines, and the records of schemas."""

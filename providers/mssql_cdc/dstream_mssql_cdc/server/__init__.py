@@ -1,0 +1,1 @@
+"""The connection to SQL Server, and every statement that the provider sends."""

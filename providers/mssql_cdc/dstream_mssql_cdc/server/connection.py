@@ -1,0 +1,119 @@
+"""Opens pyodbc connections that return the same values with every driver and locale."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dstream.sdk.errors import SystemFault
+from dstream_mssql_cdc import errors
+from dstream_mssql_cdc.server import sql
+from dstream_mssql_cdc.server.connection_string import ConnectionSettings
+
+if TYPE_CHECKING:
+    import pyodbc
+
+    from dstream_mssql_cdc.server.entra import SignIn
+
+_INSTALLED_DRIVER = "ODBC Driver 18 for SQL Server"
+
+
+def connect(
+    settings: ConnectionSettings,
+    *,
+    driver: str | None,
+    read_only: bool,
+    login_timeout_s: int,
+    query_timeout_s: int,
+    connected_before: bool = False,
+    sign_in: SignIn | None = None,
+) -> pyodbc.Connection:
+    """Open a connection in autocommit mode: an open transaction would freeze the view of a readable secondary. Raises
+    AuthError, ConfigError, UnreachableError, or ReadInterrupted if `connected_before`."""
+    load_pyodbc()
+    import pyodbc
+
+    keywords: dict[str, str] = {}
+    if not settings.get("DSN"):
+        keywords["DRIVER"] = driver or _named_driver(settings) or find_driver()
+    if read_only:
+        keywords["ApplicationIntent"] = "ReadOnly"
+    if not settings.get("ConnectRetryCount"):
+        # "Connection resiliency in the ODBC driver": by default, the driver silently reconnects an idle connection,
+        # possibly to another replica, so a failover in the middle of a window would go unnoticed.
+        keywords["ConnectRetryCount"] = "0"
+    if not settings.get("APP"):
+        keywords["APP"] = "dstream"
+    attributes = sign_in.attributes(connected_before=connected_before) if sign_in else {}
+    try:
+        connection = pyodbc.connect(
+            settings.odbc(**keywords), autocommit=True, timeout=login_timeout_s, attrs_before=attributes
+        )
+        connection.timeout = query_timeout_s
+        # Get varchar as UTF-16: as bytes, it would depend on the code page of the process's locale.
+        connection.setdecoding(pyodbc.SQL_CHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
+        connection.setdecoding(pyodbc.SQL_WCHAR, encoding="utf-16le", ctype=pyodbc.SQL_WCHAR)
+        connection.execute(sql.SESSION).close()
+    except pyodbc.Error as error:
+        raise errors.translate(
+            error,
+            driver=keywords.get("DRIVER", ""),
+            server=settings.get("SERVER"),
+            login=settings.get("UID"),
+            database=settings.get("DATABASE"),
+            connected=connected_before,
+        ) from error
+    return connection
+
+
+def _named_driver(settings: ConnectionSettings) -> str:
+    """The driver named in the connection string; empty for Microsoft's, since the installed version is used."""
+    named = settings.get("DRIVER")
+    return "" if re.fullmatch(r"ODBC Driver \d+ for SQL Server", named) else named
+
+
+def find_driver() -> str:
+    """The path of the driver in the package mssql-python-odbc, or else the name of the registered driver."""
+    try:
+        import mssql_python_odbc
+    except ImportError:
+        return _INSTALLED_DRIVER
+    folder = Path(mssql_python_odbc.get_libs_dir())
+    machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+    if sys.platform == "darwin":
+        found = sorted(folder.glob(f"macos/{machine}/**/libmsodbcsql*.dylib"))
+    else:
+        found = sorted(folder.glob(f"linux/{_distribution()}/{machine}/**/libmsodbcsql*.so*"))
+    return str(found[0]) if found else _INSTALLED_DRIVER
+
+
+def _distribution() -> str:
+    """The wheel's folder for this Linux distribution, based on ID and ID_LIKE of os-release(5)."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    family = f"{release.get('ID', '')} {release.get('ID_LIKE', '')}".split()
+    if {"alpine"} & set(family):
+        return "alpine"
+    if {"rhel", "fedora", "centos"} & set(family):
+        return "rhel"
+    if {"suse", "sles", "opensuse"} & set(family):
+        return "suse"
+    return "debian_ubuntu"
+
+
+def load_pyodbc() -> None:
+    """Import pyodbc and disable its connection pool. Raises SystemFault `mssql.odbc_manager_missing`."""
+    try:
+        import pyodbc
+    except ImportError as error:
+        raise SystemFault(
+            "mssql.odbc_manager_missing",
+            f"cannot load pyodbc: {error}",
+            hint="Install unixODBC. On Debian and Ubuntu: apt-get install libodbc2",
+        ) from error
+    pyodbc.pooling = False  # The pool would hand out broken connections.

@@ -1,0 +1,1 @@
+"""Queues, topics, subscriptions and rules as resources of mode `entities`."""

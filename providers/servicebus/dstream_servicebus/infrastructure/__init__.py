@@ -1,0 +1,1 @@
+"""What `plan`, `init`, `status` and `destroy` read from Azure, record and report."""

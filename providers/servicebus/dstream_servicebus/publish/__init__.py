@@ -1,0 +1,1 @@
+"""One run: from events to messages that Service Bus has accepted."""

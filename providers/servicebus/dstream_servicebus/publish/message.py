@@ -1,0 +1,25 @@
+"""A Service Bus message, independent of its encoding."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dstream_servicebus.publish.encoder import Encoder
+
+MAX_ID_LENGTH = 128
+"""Characters of message id, session id and partition key (Microsoft: Service Bus quotas)."""
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One message to send. A struct, not a dataclass, because there is one per event."""
+
+    encoder: Encoder
+    """The encoder of the message's head."""
+    message_id: str
+    body: bytes
+    size: int
+    """Encoded size in bytes."""
+
+    @staticmethod
+    def of(encoder: Encoder, message_id: str, body: bytes) -> Message:
+        return Message(encoder, message_id, body, encoder.size(len(message_id.encode()), len(body)))

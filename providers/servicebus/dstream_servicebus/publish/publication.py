@@ -1,0 +1,261 @@
+"""One run: opens links and turns lines into sends. Imports azure, so `provider.py` imports it only at start.
+
+`routing.py` maps events to messages; `publisher.py` and `worker.py` send them in order; `sender.py` is one link;
+`retry.py` judges failures; `inspection.py` reads the entities' own settings.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.servicebus.management import ServiceBusAdministrationClient
+
+from dstream.sdk import Batch, BatchLimits, Finding, Telemetry
+from dstream.sdk.errors import ConfigError, DataError, DStreamError, SystemFault, UnreachableError
+from dstream_servicebus.config import Access, Config, access, check_oversize, routing
+from dstream_servicebus.connection import Connector
+from dstream_servicebus.publish import sdk_batch
+from dstream_servicebus.publish.batches import Cut, LinkLimits
+from dstream_servicebus.publish.dead_letter import DeadLetterFile, Rejected
+from dstream_servicebus.publish.entity_checks import age_of, check_entity, remarks
+from dstream_servicebus.publish.inspection import created_after, inspect
+from dstream_servicebus.publish.lanes import LaneKey
+from dstream_servicebus.publish.message import Message
+from dstream_servicebus.publish.publisher import Publisher
+from dstream_servicebus.publish.routing import Router
+from dstream_servicebus.publish.sdk_batch import FillBatch
+from dstream_servicebus.publish.sender import EntitySender
+from dstream_servicebus.publish.trouble import Trouble
+from dstream_servicebus.publish.watchdog import Watchdog
+from dstream_servicebus.publish.worker import Delivery
+from dstream_servicebus.retry import Schedule, judge, reason
+
+OPEN_TOGETHER = 8
+"""Maximum number of links opened concurrently. Opening one takes about half a second."""
+
+_UNLIMITED = 1 << 40
+
+
+class Publication:
+    """`open`, then `write` from one thread; `close` in any case."""
+
+    def __init__(
+        self,
+        config: Config,
+        telemetry: Telemetry,
+        stack: Mapping[str, Any] | None = None,
+        resumes_from: datetime | None = None,
+    ) -> None:
+        """`stack`: its outputs, used with `connection = "stack"`. `resumes_from`: when the checkpoint was stored.
+
+        Raises ConfigError for conflicting settings.
+        """
+        logging.getLogger("azure").setLevel(logging.CRITICAL)  # DStream itself reports each failure once
+        check_oversize(config)
+        self._config = config
+        self._telemetry = telemetry
+        self._resumes_from = resumes_from
+        self._routing = routing(config)
+        self._router = Router(self._routing)
+        self._connector = Connector(_with_ca_file(access(config, stack)))
+        self._dead_letters = DeadLetterFile(config.dead_letter.file) if config.dead_letter else None
+        self._fill = self._choose_fill()
+        self._publisher = Publisher(self._delivery(), config.concurrency)
+        self._watchdog = Watchdog(self._stuck)
+
+    @property
+    def limits(self) -> BatchLimits:
+        """The batches that the SDK passes to `write`; lanes build sends from whatever is waiting."""
+        batch = self._config.batch
+        return BatchLimits(
+            max_lines=batch.max_messages, linger_s=batch.linger, max_pending=2 * self._config.concurrency
+        )
+
+    def open(self) -> None:
+        """Open the known entities. Raises the first entity's error, in the order of the names."""
+        with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
+            for sender in pool.map(self._open_one, self._routing.names.known()):
+                self._publisher.adopt(sender)
+        self._publisher.start()
+
+    def examine(self) -> Iterator[Finding]:
+        """Open the known entities and check their settings, without sending anything."""
+        names = self._routing.names
+        known = list(names.known())
+        if not known:
+            text = f"each {names.kind} is opened when its first event arrives"
+            yield Finding("ok", "entities", text, "To check them here and at the start, list `tables`.")
+        with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
+            for findings in pool.map(self._examined, known):
+                yield from findings
+
+    def write(self, batch: Batch) -> Future[None]:
+        lanes: dict[LaneKey, list[Message]] = {}
+        route = self._router.route
+        for line in batch.lines:
+            key, message = route(line)
+            messages = lanes.get(key)
+            if messages is None:
+                lanes[key] = [message]
+            else:
+                messages.append(message)
+        return self._publisher.publish(batch, lanes)
+
+    def close(self) -> None:
+        self._publisher.close()
+        self._watchdog.close()
+
+    def _delivery(self) -> Delivery:
+        config = self._config
+        return Delivery(
+            cut=Cut(config.batch.max_bytes or _UNLIMITED, config.batch.max_messages),
+            schedule=Schedule(config.retry.first_delay, config.retry.max_delay, config.retry.server_busy_delay),
+            kind=self._routing.names.kind,
+            sender=self._new_sender,
+            oversize=self._oversize,
+            telemetry=self._telemetry,
+            trouble=Trouble(self._telemetry, self._connector.host),
+        )
+
+    def _new_sender(self, entity: str) -> EntitySender:
+        return EntitySender(
+            entity,
+            self._routing.names.kind,
+            self._connector.client,
+            self._fill,
+            self._watchdog,
+            self._config.retry.send_timeout,
+        )
+
+    def _choose_fill(self) -> FillBatch:
+        fill, why_not_fast = sdk_batch.choose_fill()
+        if why_not_fast:
+            self._telemetry.warning("servicebus.slow_path", because=why_not_fast)
+        return fill
+
+    def _examined(self, entity: str) -> list[Finding]:
+        subject = f"{self._routing.names.kind} {entity}"
+        try:
+            sender, limits = self._connected(entity)
+        except DStreamError as error:
+            return [Finding("failure", subject, error.message, error.hint)]
+        sender.drop()
+        size = f"messages of up to {limits.max_message_bytes:,} bytes, batches of up to {limits.max_batch_bytes:,}"
+        return [Finding("ok", subject, f"accepts {size}"), *self._settings_of(entity, subject)]
+
+    def _settings_of(self, entity: str, subject: str) -> Iterator[Finding]:
+        administration = self._connector.administration()
+        if administration is None:
+            yield Finding("ok", subject, "its settings are unknown", "To check them, set admin_connection_string.")
+            return
+        with administration:
+            found = inspect(administration, entity, self._routing.names.kind)
+            younger = self._younger(administration, entity)
+        try:
+            check_entity(found, self._routing, entity)
+        except ConfigError as error:
+            yield Finding("failure", subject, error.message, error.hint)
+        for remark in remarks(found, self._routing, age_of(self._resumes_from, datetime.now(UTC))):
+            text = f"{remark.topic.replace('_', ' ')} {remark.state}"
+            if remark.message:
+                yield Finding("warning", subject, f"{text}: {remark.message}", remark.fix)
+            else:
+                yield Finding("ok", subject, text)
+        for name, created_at in younger:
+            text = f"{name} was created at {_rfc_3339(created_at)}, after the checkpoint was stored: it lacks changes"
+            yield Finding("warning", subject, text, "To send them again: dstream run TASK --reset")
+
+    def _open_one(self, entity: str) -> EntitySender:
+        sender, limits = self._connected(entity)
+        self._telemetry.info("servicebus.open", entity=entity, max_batch_bytes=limits.max_batch_bytes)
+        self._inspect(entity)
+        return sender
+
+    def _connected(self, entity: str) -> tuple[EntitySender, LinkLimits]:
+        sender = self._new_sender(entity)
+        try:
+            return sender, sender.open()
+        except (AzureError, OSError) as error:
+            sender.drop()
+            raise judge(error, entity, self._routing.names.kind).error or UnreachableError(
+                "servicebus.unreachable",
+                f"Service Bus is unreachable: {reason(error)}",
+                hint="Check the endpoint, that its port is reachable (5671 on Azure) and, for TLS, the CA (ca_file).",
+                config_path="connection_string",
+            ) from error
+
+    def _inspect(self, entity: str) -> None:
+        administration = self._connector.administration()
+        if administration is None:
+            self._telemetry.info(
+                "servicebus.duplicate_detection", entity=entity, state="unknown, needs admin_connection_string"
+            )
+            return
+        with administration:
+            found = inspect(administration, entity, self._routing.names.kind)
+            self._warn_of_younger(administration, entity)
+        check_entity(found, self._routing, entity)
+        for remark in remarks(found, self._routing, age_of(self._resumes_from, datetime.now(UTC))):
+            event = f"servicebus.{remark.topic}"
+            if remark.message:
+                self._telemetry.warning(
+                    event, entity=entity, state=remark.state, message=remark.message, hint=remark.fix
+                )
+            elif not remark.state.startswith("on"):
+                self._telemetry.info(event, entity=entity, state=remark.state)
+
+    def _younger(self, administration: ServiceBusAdministrationClient, entity: str) -> Sequence[tuple[str, datetime]]:
+        """The entity and its subscriptions that were created after the checkpoint was stored."""
+        if self._resumes_from is None:
+            return ()
+        return created_after(administration, entity, self._routing.names.kind, self._resumes_from)
+
+    def _warn_of_younger(self, administration: ServiceBusAdministrationClient, entity: str) -> None:
+        for name, created_at in self._younger(administration, entity):
+            assert self._resumes_from is not None
+            self._telemetry.warning(
+                "servicebus.younger_than_checkpoint",
+                entity=name,
+                created_at=_rfc_3339(created_at),
+                checkpoint_stored_at=_rfc_3339(self._resumes_from),
+                message="it was created after the checkpoint was stored, so it lacks changes before the checkpoint; "
+                "to send them again, stop the run and start it with --reset",
+            )
+
+    def _oversize(self, entity: str, message: Message, limit: int | None) -> None:
+        if self._dead_letters is None or self._config.on_oversize == "fail":
+            raise DataError(
+                "servicebus.oversize",
+                f"event {message.message_id} needs a message of {message.size:,} bytes; "
+                + (f'"{entity}" accepts at most {limit:,}' if limit else f'"{entity}" refuses it as too large'),
+                hint='Exclude large columns at the input, or keep such events with on_oversize = "dead_letter".',
+                config_path="on_oversize",
+            )
+        self._dead_letters.add(
+            Rejected("oversize", entity, message.message_id, message.size, limit, msgspec.Raw(message.body))
+        )
+        self._telemetry.warning(
+            "servicebus.rejected", entity=entity, message_id=message.message_id, size=message.size, limit=limit
+        )
+
+    def _stuck(self) -> None:
+        self._publisher.fail(
+            SystemFault("servicebus.stuck", "a send did not return, even after its connection was closed")
+        )
+
+
+def _rfc_3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _with_ca_file(access: Access) -> Access:
+    if access.ca_file is not None and not Path(access.ca_file).is_file():
+        raise ConfigError("servicebus.no_ca_file", f"file not found: {access.ca_file}", config_path="ca_file")
+    return access

@@ -1,0 +1,164 @@
+"""One link to one entity, used by one thread at a time (the SDK's senders are not thread-safe).
+
+Every call into the SDK has a timeout and, since the SDK does not always respect it, a watchdog. If a failure leaves the
+connection in doubt, the sender drops it and uses a new client, connection and link.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from azure.core.exceptions import AzureError
+from azure.servicebus import ServiceBusClient, ServiceBusSender
+from azure.servicebus.exceptions import ServiceBusError
+from dstream_stacks.entities import EntityKind
+
+from dstream_servicebus.publish.batches import LinkLimits
+from dstream_servicebus.publish.message import Message
+from dstream_servicebus.publish.sdk_batch import FillBatch, to_sdk_message
+from dstream_servicebus.publish.watchdog import Watchdog
+
+GRACE_S = 5.0
+"""How long after its timeout the watchdog aborts a call."""
+
+IDLE_S = 9 * 60.0
+"""Reconnect before the service detaches an idle link, after 10 minutes (Microsoft: "AMQP errors", link is force
+detached)."""
+
+CLOSE_S = 0.3
+"""Enough to send the closing frames; the SDK's close then waits for a thread that sleeps for a second."""
+
+SOCKET_TIMEOUT_S = 1.0
+"""The SDK's 0.2 s fails on uplinks below 320 KB/s in the middle of a frame; more would delay close and keep-alive."""
+
+
+SLOWEST_UPLINK = 250_000
+"""Bytes per second. A send has its timeout plus the time that its bytes take at this rate: 100 MB need no less."""
+
+
+class EntitySender:
+    """Call `open` before each send: it connects if needed. All methods raise the SDK's exceptions."""
+
+    def __init__(
+        self,
+        entity: str,
+        kind: EntityKind,
+        connect: Callable[[], ServiceBusClient],
+        fill: FillBatch,
+        watchdog: Watchdog,
+        timeout_s: float,
+    ) -> None:
+        self.entity = entity
+        self._kind = kind
+        self._connect = connect
+        self._fill = fill
+        self._watchdog = watchdog
+        self._timeout_s = timeout_s
+        self._link: tuple[ServiceBusClient, ServiceBusSender] | None = None
+        self._limits: LinkLimits | None = None
+        self._last_used = 0.0
+
+    def open(self) -> LinkLimits:
+        """Connect if needed, and return the link's limits."""
+        if self._link is not None and time.monotonic() - self._last_used > IDLE_S:
+            self.drop()
+        if self._link is None or self._limits is None:
+            self._limits = self._open()
+            self._last_used = time.monotonic()
+        return self._limits
+
+    def is_lost(self) -> bool:
+        """Whether the other side has closed the open connection, which the SDK notices only when it sends.
+
+        The connection's socket has no public name; without it, or without POLLRDHUP (Linux), this returns False.
+        """
+        if self._link is None:
+            return False
+        connection = getattr(getattr(self._link[1], "_handler", None), "_connection", None)
+        transport: Any = getattr(connection, "_transport", None)
+        if not hasattr(select, "POLLRDHUP") or not hasattr(transport, "sock"):
+            return False
+        poll = select.poll()
+        try:
+            poll.register(transport.sock, select.POLLRDHUP)
+        except (TypeError, ValueError):  # the SDK's keep-alive has noticed and closed it
+            return True
+        return bool(poll.poll(0))
+
+    def send(self, messages: Sequence[Message], max_bytes: int) -> int:
+        """Send the leading messages as one batch; return how many. `max_bytes`: at most the link's limit."""
+        sender = self._opened()
+        with self._limited():
+            batch = sender.create_message_batch(max_bytes)
+        taken = self._fill(batch, messages)
+        timeout_s = self._timeout(sum(message.size for message in messages[:taken]))
+        with self._limited(timeout_s):
+            sender.send_messages(batch, timeout=timeout_s)
+        self._last_used = time.monotonic()
+        return taken
+
+    def send_single(self, message: Message) -> None:
+        """Send one message that is too large for a batch."""
+        sender = self._opened()
+        timeout_s = self._timeout(message.size)
+        with self._limited(timeout_s):
+            sender.send_messages(to_sdk_message(message), timeout=timeout_s)
+        self._last_used = time.monotonic()
+
+    def drop(self) -> None:
+        """Drop the connection; the next use opens a new one."""
+        link, self._link = self._link, None
+        self._limits = None
+        if link is None:
+            return
+        closing = threading.Thread(target=_close, args=link, name=f"close {self.entity}", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+
+    def _open(self) -> LinkLimits:
+        self.drop()
+        client = self._connect()
+        get = client.get_queue_sender if self._kind == "queue" else client.get_topic_sender
+        sender = get(self.entity, socket_timeout=SOCKET_TIMEOUT_S)
+        self._link = (client, sender)
+        with self._limited():
+            max_batch_bytes = sender.create_message_batch().max_size_in_bytes
+        # The link's limit for a single message has no public name; without it, the batch's limit applies to both.
+        max_message_bytes = getattr(sender, "_max_message_size_on_link", max_batch_bytes) or max_batch_bytes
+        return LinkLimits(max_batch_bytes, max(max_batch_bytes, max_message_bytes))
+
+    def _opened(self) -> ServiceBusSender:
+        assert self._link is not None  # `open` comes before every send
+        return self._link[1]
+
+    def _timeout(self, size: int) -> float:
+        return self._timeout_s + size / SLOWEST_UPLINK
+
+    @contextmanager
+    def _limited(self, timeout_s: float | None = None) -> Iterator[None]:
+        """Limit a call into the SDK in time, and turn any failure into an SDK exception."""
+        try:
+            with self._watchdog.limit((timeout_s or self._timeout_s) + GRACE_S, self._abort):
+                yield
+        except (AzureError, OSError):
+            raise
+        except Exception as error:  # a client that breaks or is closed during a call fails anywhere inside the SDK
+            raise ServiceBusError(f"the connection failed: {type(error).__name__}: {error}") from error
+
+    def _abort(self) -> None:
+        link = self._link
+        if link is not None:
+            _close(*link)
+
+
+def _close(client: ServiceBusClient, sender: ServiceBusSender) -> None:
+    try:
+        sender.close()
+        client.close()
+    except Exception:  # noqa: BLE001, S110  # the link is dropped anyway
+        pass

@@ -1,0 +1,224 @@
+"""One sending thread: serves its lanes in turn, one send at a time, and retries each send until it is accepted.
+
+Threads: the provider's main thread adds to lanes; each worker sends from its lanes and owns its senders; the watchdog
+closes a sender that hangs. A lane always belongs to the same worker, which keeps its order.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from azure.core.exceptions import AzureError
+
+from dstream.sdk import Telemetry
+from dstream.sdk.errors import DStreamError, SystemFault
+from dstream_servicebus.publish.batches import Cut, way
+from dstream_servicebus.publish.lanes import Lane, LaneKey, Ticket
+from dstream_servicebus.publish.message import Message
+from dstream_servicebus.publish.sender import EntitySender
+from dstream_servicebus.publish.tally import Tally
+from dstream_servicebus.publish.trouble import Trouble, TroublePhase
+from dstream_servicebus.retry import RetryPace, Schedule, judge, reason
+
+IDLE_CHECK_S = 2.0
+"""How often a worker without messages looks after its connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Settings and functions shared by all workers."""
+
+    cut: Cut
+    schedule: Schedule
+    kind: str
+    sender: Callable[[str], EntitySender]
+    """Creates a sender for an entity."""
+    oversize: Callable[[str, Message, int | None], None]
+    """Stores an event that is too large for a message (entity, message, limit if known), or raises DStreamError."""
+    telemetry: Telemetry
+    trouble: Trouble
+
+
+class Worker:
+    """Call `start`, then `add`; `stop` ends the thread after the current send."""
+
+    def __init__(self, number: int, delivery: Delivery, failed: Callable[[DStreamError], None]) -> None:
+        self._delivery = delivery
+        self._failed = failed
+        self._number = number
+        self._changed = threading.Condition()
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._ready: deque[Lane] = deque()
+        self._senders: dict[str, EntitySender] = {}
+        self._lost: set[str] = set()
+        self._paces: dict[str, RetryPace] = {}
+        self._tally = Tally(delivery.telemetry)
+        self._under_way: list[Message] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def adopt(self, sender: EntitySender) -> None:
+        """Use a sender that was opened elsewhere. Call before `start`."""
+        self._senders[sender.entity] = sender
+
+    def add(self, key: LaneKey, ticket: Ticket, messages: list[Message]) -> None:
+        with self._changed:
+            lane = self._lanes.get(key)
+            if lane is None:
+                lane = self._lanes[key] = Lane(key)
+                self._ready.append(lane)
+            lane.add(ticket, messages)
+            self._changed.notify()
+
+    def tickets(self) -> list[Ticket]:
+        """Return all unsettled tickets."""
+        with self._changed:
+            return [ticket for lane in self._lanes.values() for ticket in lane.tickets()]
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stop.set()
+            self._changed.notify()
+
+    def join(self, timeout_s: float) -> None:
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                lane = self._next_lane()
+                if lane is not None:
+                    self._deliver(lane)
+                else:
+                    self._reopen_lost()
+        except DStreamError as error:
+            self._failed(error)
+        except Exception as error:  # noqa: BLE001  # the thread's outermost frame: its tickets must not wait forever
+            self._failed(SystemFault("servicebus.crashed", f"sending failed: {type(error).__name__}: {error}"))
+        self._tally.report()
+        for sender in self._senders.values():
+            sender.drop()
+
+    def _next_lane(self) -> Lane | None:
+        """Wait for a lane; return None after a while without one, or on stop."""
+        with self._changed:
+            if not self._ready and not self._stop.is_set():
+                self._changed.wait(IDLE_CHECK_S)
+            return self._ready.popleft() if self._ready and not self._stop.is_set() else None
+
+    def _reopen_lost(self) -> None:
+        """With nothing to send, reconnect what the other side has closed, so that a dead destination shows."""
+        delivery = self._delivery
+        for sender in self._senders.values():
+            if self._stop.is_set() or not (sender.entity in self._lost or sender.is_lost()):
+                continue
+            sender.drop()
+            self._lost.add(sender.entity)
+            try:
+                with delivery.telemetry.awaiting(delivery.trouble.host):
+                    sender.open()
+            except (AzureError, OSError) as error:  # a final error is reported by the next send
+                delivery.trouble.seen(self._number, "reconnecting", reason(error))
+                return
+            self._lost.discard(sender.entity)
+        delivery.trouble.over(self._number)
+
+    def _deliver(self, lane: Lane) -> None:
+        """Send once from the lane, retrying until it is accepted."""
+        failures = 0
+        while lane and not self._stop.is_set():
+            try:
+                with self._delivery.telemetry.awaiting(self._delivery.trouble.host):
+                    self._attempt(lane)
+                break
+            except (AzureError, OSError) as error:
+                failures += 1
+                self._endure(lane, error, failures)
+        if failures or self._lost:
+            self._lost.discard(lane.key.entity)
+            self._delivery.trouble.over(self._number)
+        with self._changed:
+            if lane:
+                self._ready.append(lane)
+            else:
+                del self._lanes[lane.key]
+
+    def _attempt(self, lane: Lane) -> None:
+        delivery = self._delivery
+        sender = self._sender(lane.key.entity)
+        limits = sender.open()
+        pace = self._pace(lane.key.entity)
+        max_bytes = min(limits.max_batch_bytes, delivery.cut.max_bytes)
+        with self._changed:
+            messages = lane.head(Cut(max_bytes, delivery.cut.max_messages).scaled(pace.share))
+        self._under_way = messages
+        first = messages[0]
+        match way(first, limits):
+            case "batch":
+                accepted = sender.send(messages, limits.max_batch_bytes)
+                self._settle(lane, accepted)
+                self._tally.add(lane.key.entity, accepted)
+            case "single":
+                self._under_way = [first]
+                sender.send_single(first)
+                self._settle(lane, 1)
+                self._tally.add(lane.key.entity, 1)
+            case "oversize":
+                delivery.oversize(lane.key.entity, first, limits.max_message_bytes)
+                self._settle(lane, 1, rejected=True)
+        pace.recover()
+
+    def _endure(self, lane: Lane, error: Exception, failures: int) -> None:
+        """Wait before the next attempt. Raises the DStreamError of a final failure."""
+        entity = lane.key.entity
+        verdict = judge(error, entity, self._delivery.kind, failures)
+        if verdict.error is not None:
+            raise verdict.error from error
+        pace = self._pace(entity)
+        if verdict.action == "too_large" and len(self._under_way) == 1:
+            (message,) = self._under_way
+            self._delivery.oversize(entity, message, None)
+            self._settle(lane, 1, rejected=True)
+            return
+        pace.slow_down()
+        if verdict.action == "reconnect":
+            self._sender(entity).drop()
+        phase: TroublePhase = "throttled" if verdict.action in ("busy", "full") else "reconnecting"
+        if verdict.action != "too_large":
+            self._delivery.trouble.seen(self._number, phase, reason(error))
+        wait_s = self._delivery.schedule.wait_s(failures, verdict.action, random.random())
+        self._delivery.telemetry.count("send_retries", 1, entity=entity, action=verdict.action)
+        self._delivery.telemetry.warning(
+            "servicebus.retry",
+            host=self._delivery.trouble.host,
+            entity=entity,
+            session=lane.key.session_id,
+            action=verdict.action,
+            failures=failures,
+            wait_s=round(wait_s, 3),
+            error=f"{type(error).__name__}: {reason(error)}",
+        )
+        self._stop.wait(wait_s)
+
+    def _settle(self, lane: Lane, count: int, *, rejected: bool = False) -> None:
+        with self._changed:
+            settled = lane.settle(count)
+        for ticket, messages in settled:
+            ticket.settle(messages, rejected=rejected)
+
+    def _sender(self, entity: str) -> EntitySender:
+        sender = self._senders.get(entity)
+        if sender is None:
+            sender = self._senders[entity] = self._delivery.sender(entity)
+        return sender
+
+    def _pace(self, entity: str) -> RetryPace:
+        return self._paces.setdefault(entity, RetryPace())

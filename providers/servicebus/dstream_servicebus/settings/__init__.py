@@ -1,0 +1,1 @@
+"""The settings of infrastructure, and the limits of Service Bus. Imports no SDK."""

@@ -1,0 +1,1 @@
+"""From settings to the spec that the Pulumi programs provision. Pure."""
