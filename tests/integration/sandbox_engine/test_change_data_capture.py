@@ -310,7 +310,7 @@ def test_a_capture_delay_delays_changes_together_with_their_mapping(tmp_path: Pa
         began = time.monotonic()
         assert changes(client, "id") == []
         while not changes(client, "id"):
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 60
         assert time.monotonic() - began > 0.2
         assert client.value("SELECT sys.fn_cdc_get_max_lsn()") >= client.value(
             "SELECT [__$start_lsn] FROM cdc.dbo_t_CT"
