@@ -194,7 +194,7 @@ class _Program:
             endpoint = self._untyped(ids.PRIVATE_ENDPOINT, each.name, inputs, options)
             if each.dns_zone:
                 own = {"privateDnsZoneGroupName": "default"}
-                after = {"privateEndpointName": endpoint.id.apply(partial(_second, each.name))}
+                after = {"privateEndpointName": endpoint.id.apply(partial(_once_known, each.name))}
                 inputs = {"resourceGroupName": group, **after, **own, **dns_zone_inputs(each)}
                 options = self._options(kept, ids.DNS_ZONE_GROUP, name := f"{each.name}/dns", {**path, **own})
                 self._untyped(ids.DNS_ZONE_GROUP, name, inputs, options, endpoint)
@@ -350,7 +350,8 @@ def _unmanaged(namespace: Namespace) -> list[str]:
     return ["zoneRedundant", *["publicNetworkAccess"] * (namespace.public_network_access is None)]
 
 
-def _second(value: str, _: object) -> str:
+def _once_known(value: str, _: object) -> str:
+    """Return the value, but only after the output that calls this is known."""
     return value
 
 

@@ -13,7 +13,7 @@ from dstream.infra.engine.attachments import served
 from dstream.infra.engine.cli import find_engine
 from dstream.infra.engine.environment import StackLocation, place_of
 from dstream.infra.engine.events import Severity
-from dstream.infra.engine.runner import Asked
+from dstream.infra.engine.runner import Asked, StackContext
 from dstream.infra.engine.session import Session
 from dstream.protocol.messages import Infrastructure
 from dstream.sdk import Stop
@@ -32,7 +32,7 @@ def opened(
     engine = find_engine(environ)
     _keep_quiet()
     with served(definition.attached, asked.parallel) as ports:
-        yield Session(place, definition, asked, engine, ports, environ, stop, warn)
+        yield Session(StackContext(place, definition, asked, engine, ports, environ, stop, warn))
 
 
 def stack_outputs(infrastructure: Infrastructure, environ: Mapping[str, str]) -> Mapping[str, Any]:

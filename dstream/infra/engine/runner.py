@@ -41,6 +41,21 @@ class Asked:
     parallel: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StackContext:
+    """What a command needs to work on one stack."""
+
+    place: StackLocation
+    definition: Definition
+    asked: Asked
+    engine: Engine
+    ports: Mapping[str, int]
+    """Where attached resource types are served, by package."""
+    environ: Mapping[str, str]
+    stop: Stop
+    warn: Callable[[Severity, str, str], None]
+
+
 def urns_of(names: Sequence[str]) -> list[str] | None:
     """Patterns of the resources' URNs."""
     return [f"**::{name}" for name in names] or None
@@ -51,34 +66,18 @@ class StackRunner:
     the stack.
     """
 
-    def __init__(
-        self,
-        place: StackLocation,
-        definition: Definition,
-        asked: Asked,
-        engine: Engine,
-        ports: Mapping[str, int],
-        environ: Mapping[str, str],
-        stop: Stop,
-        warn: Callable[[Severity, str, str], None],
-    ) -> None:
-        self.definition = definition
+    def __init__(self, context: StackContext) -> None:
+        self.definition = context.definition
         self.ignored: Mapping[str, Sequence[str]] = {}
         """Recorded property paths whose changes are not drift, by URN."""
-        self.warn = warn
-        self._place = place
-        self._asked = asked
-        self._engine = engine
-        self._ports = ports
-        self._environ = environ
-        self._stop = stop
-        death_signal = signal.SIGKILL if ports else signal.SIGINT
-        self._command = EngineCommand(engine, stop, death_signal, place.record_file)
+        self._context = context
+        death_signal = signal.SIGKILL if context.ports else signal.SIGINT
+        self._command = EngineCommand(context.engine, context.stop, death_signal, context.place.record_file)
         self._broken: Exception | None = None
 
     def resume(self) -> None:
         """Continue after a cancellation, to complete the record."""
-        self._command = EngineCommand(self._engine, Stop(), record=self._place.record_file)
+        self._command = EngineCommand(self._context.engine, Stop(), record=self._context.place.record_file)
 
     def run(
         self,
@@ -92,10 +91,10 @@ class StackRunner:
 
         Raises StackNotFoundError and StackAlreadyExistsError as well.
         """
-        stack = ["--stack", self._place.stack] if of_stack else []
+        stack = ["--stack", self._context.place.stack] if of_stack else []
         variables = {**self.environment(opens_record=opens_record), **(environment or {})}
         try:
-            return self._command.run([*arguments, *stack], str(self._place.work_dir), variables).stdout
+            return self._command.run([*arguments, *stack], str(self._context.place.work_dir), variables).stdout
         except (StackNotFoundError, StackAlreadyExistsError, ConcurrentUpdateError):
             raise
         except CommandError as error:
@@ -138,7 +137,7 @@ class StackRunner:
             uncertain = [
                 each
                 for each in events.failed_creations
-                if may_exist(each, is_cancelled=self._stop.is_set(), is_resumed=each.step.urn in resumed)
+                if may_exist(each, is_cancelled=self._context.stop.is_set(), is_resumed=each.step.urn in resumed)
             ]
             failed = self._failure(events, done, [each.step for each in uncertain])
             keep_possible(uncertain)
@@ -148,18 +147,22 @@ class StackRunner:
         events.finish()
         for problem in events.problems:
             if problem.severity != "error" and (message := warning(problem.message)):
-                self.warn(problem.severity, message, problem.name)
+                self._context.warn(problem.severity, message, problem.name)
         return events
 
     def environment(self, *, opens_record: bool = True) -> dict[str, str]:
         plugins = self.definition.plugins.keys()
-        passphrase = self._place.passphrase_file
-        may_create = self._place.is_chosen and passphrase is not None and not passphrase.exists()
+        passphrase = self._context.place.passphrase_file
+        may_create = self._context.place.is_chosen and passphrase is not None and not passphrase.exists()
         environment = engine_environment(
-            self._place, self._environ, attached=self._ports, plugins=plugins, opens_record=opens_record
+            self._context.place,
+            self._context.environ,
+            attached=self._context.ports,
+            plugins=plugins,
+            opens_record=opens_record,
         )
         if may_create and passphrase is not None and passphrase.exists():
-            self.warn(
+            self._context.warn(
                 "warning",
                 f"created {passphrase}, the passphrase of the records in this backend: keep it, every machine needs it",
                 "",
@@ -169,12 +172,12 @@ class StackRunner:
     @property
     def _stack(self) -> QuietStack:
         workspace = LocalWorkspace(
-            work_dir=str(self._place.work_dir),
+            work_dir=str(self._context.place.work_dir),
             program=self._program,
             env_vars=self.environment(),
             pulumi_command=self._command,
         )
-        return QuietStack(self._place.stack, workspace, urns_of(self._asked.excluded) or ())
+        return QuietStack(self._context.place.stack, workspace, urns_of(self._context.asked.excluded) or ())
 
     async def _program(self) -> None:
         """Run the program and keep its error: the SDK runs this in a thread and would turn the error into text."""
@@ -193,16 +196,16 @@ class StackRunner:
         done = done if self._command.is_change else []  # a preview has the same events
         unfinished = [*events.unfinished, *uncertain] if self._command.is_change else []
         if self._command.could_not_save:
-            return not_saved(str(self._place.record_file), self._asked.command, done, unfinished)
-        if self._stop.is_set():
-            return interrupted(self._asked.command, done, unfinished)
+            return not_saved(str(self._context.place.record_file), self._context.asked.command, done, unfinished)
+        if self._context.stop.is_set():
+            return interrupted(self._context.asked.command, done, unfinished)
         if result.code < 0:
-            return interrupted(self._asked.command, done, unfinished, signal=-result.code)
+            return interrupted(self._context.asked.command, done, unfinished, signal=-result.code)
         if self._broken is not None:
             # A RunError is a message for the user; its type would add nothing.
             name = "" if isinstance(self._broken, RunError) else f"{type(self._broken).__name__}: "
             return SystemFault("infra.program", f"the program failed: {name}{self._broken}")
-        if of_backend := backend_failure(result.stderr, self._place.backend_url):
+        if of_backend := backend_failure(result.stderr, self._context.place.backend_url):
             return of_backend
         of = self.definition
         said = result.stderr or result.stdout  # `pulumi import` reports its errors on stdout

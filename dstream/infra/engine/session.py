@@ -16,9 +16,8 @@ from pulumi.automation.errors import ConcurrentUpdateError, StackAlreadyExistsEr
 
 from dstream.errors import DStreamError, SystemFault
 from dstream.infra.definition import Definition
-from dstream.infra.engine.cli import Engine
-from dstream.infra.engine.environment import StackLocation, uses_update_plans
-from dstream.infra.engine.events import EngineEvents, FailedCreation, Severity
+from dstream.infra.engine.environment import uses_update_plans
+from dstream.infra.engine.events import EngineEvents, FailedCreation
 from dstream.infra.engine.failures import (
     Unreadable,
     not_installed,
@@ -26,12 +25,11 @@ from dstream.infra.engine.failures import (
 from dstream.infra.engine.project_files import write_project, write_settings
 from dstream.infra.engine.record import StackRecord
 from dstream.infra.engine.record_file import read_record
-from dstream.infra.engine.runner import Asked, Call, OnStep, StackRunner, urns_of
+from dstream.infra.engine.runner import Asked, Call, OnStep, StackContext, StackRunner, urns_of
 from dstream.infra.engine.safekeeping import check_folders, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
 from dstream.infra.engine.update_plan import allow_removals
-from dstream.sdk import Stop
 
 _NOT_EMPTY = "still has resources"
 """How the engine refuses to remove a stack (pulumi, pkg/cmd/pulumi/stack/stack_rm.go)."""
@@ -41,25 +39,11 @@ T = TypeVar("T")
 class Session:
     """One stack. Every method may raise DStreamError; those that lock the stack, also ConcurrentUpdateError."""
 
-    def __init__(
-        self,
-        place: StackLocation,
-        definition: Definition,
-        asked: Asked,
-        engine: Engine,
-        ports: Mapping[str, int],
-        environ: Mapping[str, str],
-        stop: Stop,
-        warn: Callable[[Severity, str, str], None],
-    ) -> None:
-        self.place = place
-        self.engine = engine
-        self._asked = asked
-        self._ports = ports
-        self._environ = environ
-        self._stop = stop
-        self._warn = warn
-        self._runner = StackRunner(place, definition, asked, engine, ports, environ, stop, warn)
+    def __init__(self, context: StackContext) -> None:
+        self.place = context.place
+        self.engine = context.engine
+        self._context = context
+        self._runner = StackRunner(context)
 
     @property
     def _definition(self) -> Definition:
@@ -68,7 +52,7 @@ class Session:
     @property
     def uses_update_plans(self) -> bool:
         """Whether an update is constrained by the engine's plan of its preview."""
-        return uses_update_plans(self._environ)
+        return uses_update_plans(self._context.environ)
 
     def use(self, definition: Definition) -> None:
         """Continue with another definition of the same stack."""
@@ -81,7 +65,7 @@ class Session:
             return None
         write_project(self.place)
         if repair_record(self.place) or remove_torn(self.place):
-            self._warn(
+            self._context.warn(
                 "warning", "an earlier command was interrupted while saving its record; using the last complete one", ""
             )
         exported = read_record(self.place)
@@ -199,7 +183,7 @@ class Session:
             folder = Path(environment["PULUMI_HOME"], "plugins", f"resource-{name}-v{version}")
             if f",{name}:" in served_elsewhere or folder.exists():
                 continue
-            self._warn("info", f"installing provider plugin {name} {version} (first use)", "")
+            self._context.warn("info", f"installing provider plugin {name} {version} (first use)", "")
             write_project(self.place)
             try:
                 self.run(["plugin", "install", "resource", name, f"v{version}"], of_stack=False, opens_record=False)
@@ -236,15 +220,16 @@ class Session:
             state = Path(folder, "state")
             work_dir = Path(folder, "work")
             state.mkdir()
-            asked = self._asked if definition is None else Asked(self._asked.command)
+            asked = self._context.asked if definition is None else Asked(self._context.asked.command)
             stack = self.place.stack.rpartition("/")[2]  # folders have no organizations
             place = replace(
                 self.place, stack=stack, work_dir=work_dir, backend_url=state.as_uri(), secrets_provider=None
             )
-            environ = {**self._environ, "PULUMI_CONFIG_PASSPHRASE": "of a temporary stack"}
-            session = Session(
-                place, definition or self._definition, asked, self.engine, self._ports, environ, self._stop, self._warn
+            environ = {**self._context.environ, "PULUMI_CONFIG_PASSPHRASE": "of a temporary stack"}
+            context = replace(
+                self._context, place=place, definition=definition or self._definition, asked=asked, environ=environ
             )
+            session = Session(context)
             session.create()
             yield session
 
@@ -272,14 +257,14 @@ class Session:
     def _common(self, on_event: Callable[[EngineEvent], None]) -> dict[str, Any]:
         return {
             "on_event": on_event,
-            "target": urns_of(self._asked.targets),
-            "target_dependents": self._asked.target_dependents or None,
-            "parallel": self._asked.parallel,
+            "target": urns_of(self._context.asked.targets),
+            "target_dependents": self._context.asked.target_dependents or None,
+            "parallel": self._context.asked.parallel,
             "color": "never",
         }
 
     def _of_program(self, on_event: Callable[[EngineEvent], None]) -> dict[str, Any]:
-        chosen = {"exclude": urns_of(self._asked.excluded), "replace": urns_of(self._asked.replaced)}
+        chosen = {"exclude": urns_of(self._context.asked.excluded), "replace": urns_of(self._context.asked.replaced)}
         return {**self._common(on_event), **chosen}
 
     def _read(self, call: Callable[..., object]) -> EngineEvents:
@@ -290,10 +275,10 @@ class Session:
                 return self._work(partial(call, but=excluded or None))
             except Unreadable as error:
                 found = [urn for urn in dict.fromkeys(error.urns) if urn not in excluded]
-                if not found or self._asked.targets:  # the engine accepts targets or exclusions, not both
+                if not found or self._context.asked.targets:  # the engine accepts targets or exclusions, not both
                     raise
                 excluded += found
-                self._warn("warning", f"{error.message}; trusting its record", "")
+                self._context.warn("warning", f"{error.message}; trusting its record", "")
 
     def _keep_possible(self, creations: Sequence[FailedCreation]) -> None:
         """Record creations that may have succeeded as pending, so that the next `init` looks them up.
