@@ -5,32 +5,24 @@ Does not import azure, since it is imported before the provider's first line, an
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from dstream_stacks.entities import ORIGINAL_NAME, EntityKind, EntityNames
 from dstream_stacks.naming import NameTemplate, is_entity_name
 from msgspec import Meta
 
-from dstream.sdk import Duration, Secret, Size, run_only
+from dstream.sdk import Duration, Size, run_only
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.settings.infrastructure import ServiceBusInfrastructure
+from dstream_servicebus.settings.connection import ServiceBusConnection
 
 MAX_TTL_S = 4_294_967
 """Limit of a message's time to live, which is sent as 32-bit milliseconds (AMQP 1.0, 3.2.1 `ttl`)."""
 
-_ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
 _T = TypeVar("_T")
 
 _RUN_ONLY = run_only()
-_RUN_ONLY_IN_ARM = run_only(mode="arm")
-"""In mode entities, lifecycle commands need these too."""
-
-Credential = Literal["default", "managed_identity", "workload_identity", "client_secret", "cli"]
 
 
 class Batching(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -62,35 +54,8 @@ class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     file: Annotated[str, Meta(min_length=1, description="JSON Lines file; one line is appended per rejected event")]
 
 
-class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
+class Config(ServiceBusConnection, frozen=True, kw_only=True):
     """The output's `config` block."""
-
-    connection_string: Annotated[
-        Secret[str] | None, Meta(description="Endpoint=sb://..;SharedAccessKey.."), _RUN_ONLY_IN_ARM
-    ] = None
-    connection: Annotated[
-        Literal["stack"] | None,
-        Meta(description="stack: publish to what init provisioned, with its key or, with credential, with Entra ID"),
-    ] = None
-    output_secret: Annotated[
-        str | None,
-        Meta(description="azurekeyvault://VAULT/NAME: init writes the stack's connection string there, run reads it"),
-    ] = None
-    namespace: Annotated[
-        str | None, Meta(description="short or full host name; where to publish without a connection string")
-    ] = None
-    credential: Annotated[Credential | None, Meta(description="how to sign in to Entra ID"), _RUN_ONLY_IN_ARM] = None
-    tenant_id: Annotated[str | None, _RUN_ONLY_IN_ARM] = None
-    client_id: Annotated[str | None, _RUN_ONLY_IN_ARM] = None
-    client_secret: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = None
-    admin_connection_string: Annotated[
-        Secret[str] | None,
-        Meta(description="for a separate administration endpoint (emulator, sandbox)"),
-        _RUN_ONLY_IN_ARM,
-    ] = None
-    ca_file: Annotated[
-        str | None, Meta(description="PEM file of the CA that signed the broker's certificate"), _RUN_ONLY_IN_ARM
-    ] = None
 
     queue: Annotated[str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}")] = None
     topic: Annotated[str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}")] = None
@@ -122,33 +87,9 @@ class Config(ServiceBusInfrastructure, frozen=True, kw_only=True):
     ] = "fail"
     dead_letter: Annotated[DeadLetter | None, _RUN_ONLY] = None
 
-    original_connection_string: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = msgspec.field(
-        default=None, name="connectionString"
-    )
     original_resource_group: str | None = msgspec.field(default=None, name="resourceGroup")
     original_source_host: str | None = msgspec.field(default=None, name="sourceHost")
     original_source_database: str | None = msgspec.field(default=None, name="sourceDatabase")
-
-
-@dataclass(frozen=True, slots=True)
-class Entra:
-    """Credentials for Entra ID; empty fields come from the credential's environment."""
-
-    namespace: str
-    credential: Credential
-    tenant_id: str
-    client_id: str
-    client_secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How to connect to the namespace."""
-
-    entry: Entra | str = field(repr=False)
-    """Credentials for Entra ID, or a connection string."""
-    admin_connection_string: str | None = field(repr=False)
-    ca_file: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,39 +104,6 @@ class Routing:
     subject: NameTemplate
     properties: tuple[tuple[str, NameTemplate], ...]
     ttl_s: int | None
-
-
-def access(config: Config, stack: Mapping[str, Any] | None = None) -> Access:
-    """Return how to connect. Raises ConfigError if the settings specify no connection, or more than one.
-
-    `stack`: the outputs of the stack, for `connection = "stack"`.
-    """
-    connection_string = either(
-        config.connection_string, config.original_connection_string, "connection_string", "connectionString"
-    )
-    if config.connection == "stack":
-        _check_one_connection(connection_string)
-        if publishes_with_key(config):
-            connection_string = Secret(_stack_output(stack, "connection_string"))
-        else:
-            config = msgspec.structs.replace(config, namespace=_host(_stack_output(stack, "endpoint")))
-    if connection_string is not None and config.credential is not None:
-        raise ConfigError(
-            "servicebus.two_credentials",
-            "credential has no effect with connection_string, which contains a key",
-            hint="Remove one of the two.",
-            config_path="credential",
-        )
-    return Access(
-        entry=connection_string.reveal() if connection_string is not None else _entra(config),
-        admin_connection_string=config.admin_connection_string.reveal() if config.admin_connection_string else None,
-        ca_file=config.ca_file,
-    )
-
-
-def publishes_with_key(config: Config) -> bool:
-    """Whether `connection = "stack"` needs a key of the namespace, rather than a sign-in to Entra ID."""
-    return config.connection == "stack" and config.credential is None and not config.disable_local_auth
 
 
 def routing(config: Config) -> Routing:
@@ -244,12 +152,6 @@ def entity_names(config: Config) -> EntityNames:
     return names
 
 
-def endpoint_of(connection_string: str) -> str:
-    """Return the address in a connection string; "" if there is none."""
-    match = _ENDPOINT.search(connection_string)
-    return match[1].strip() if match else ""
-
-
 def check_oversize(config: Config) -> None:
     """Raise ConfigError if on_oversize needs a dead-letter file and none is set."""
     if config.on_oversize == "dead_letter" and config.dead_letter is None:
@@ -259,56 +161,6 @@ def check_oversize(config: Config) -> None:
             hint='Add dead_letter { file = "rejected.jsonl" }.',
             config_path="dead_letter",
         )
-
-
-def _check_one_connection(connection_string: Secret[str] | None) -> None:
-    if connection_string is not None:
-        raise ConfigError(
-            "servicebus.two_connections",
-            'connection = "stack" and connection_string are both set',
-            hint="Remove one of the two.",
-            config_path="connection",
-        )
-
-
-def _stack_output(stack: Mapping[str, Any] | None, name: str) -> str:
-    if stack is None or not stack.get(name):
-        raise ConfigError(
-            "servicebus.no_stack_connection",
-            f'connection = "stack", but the stack has no {name.replace("_", " ")} yet',
-            hint="Run `dstream init` first.",
-            config_path="connection",
-        )
-    return str(stack[name])
-
-
-def _host(endpoint: str) -> str:
-    """`sb-orders.servicebus.windows.net` of `https://sb-orders.servicebus.windows.net:443/`."""
-    return urlsplit(endpoint).hostname or ""
-
-
-def _entra(config: Config) -> Entra:
-    if config.namespace is None:
-        raise ConfigError(
-            "servicebus.no_connection",
-            "no Service Bus to publish to: neither connection_string nor namespace is set",
-            hint="Set connection_string, or namespace with a credential for Entra ID.",
-            config_path="connection_string",
-        )
-    credential = config.credential or "default"
-    if credential == "client_secret" and not (config.tenant_id and config.client_id and config.client_secret):
-        raise ConfigError(
-            "servicebus.incomplete_credential",
-            'credential "client_secret" needs tenant_id, client_id and client_secret',
-            config_path="credential",
-        )
-    return Entra(
-        config.namespace,
-        credential,
-        config.tenant_id or "",
-        config.client_id or "",
-        config.client_secret.reveal() if config.client_secret else "",
-    )
 
 
 def _entity_template(config: Config, source_host: str, source_database: str) -> tuple[EntityKind, NameTemplate, str]:

@@ -12,7 +12,7 @@ from azure.servicebus import ServiceBusClient, TransportType
 from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.config import Access, Entra, endpoint_of
+from dstream_servicebus.access import Access, Entra, endpoint_of
 from dstream_servicebus.entities.first_rule import FirstRuleTransport
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from azure.servicebus.management import FalseRuleFilter, ServiceBusAdministrationClient, TrueRuleFilter
 from dstream_sandbox.environment import admin_connection_string
-from dstream_servicebus.config import Access
+from dstream_servicebus.access import Access
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.entities.resources import entities_resources
 

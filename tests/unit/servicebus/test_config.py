@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dstream_servicebus.config import Config, Entra, access, check_oversize, entity_names, routing
+from dstream_servicebus.access import Entra, access
+from dstream_servicebus.config import Config, check_oversize, entity_names, routing
 
 from dstream.errors import ConfigError
 from dstream.sdk import config_schema, decode_config

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from dstream_servicebus.config import Access, Entra
+from dstream_servicebus.access import Access, Entra
 from dstream_servicebus.connection import Connector, is_emulator
 
 KEY = "SharedAccessKeyName=n;SharedAccessKey=a2V5"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox.certificates import ensure_certificates
-from dstream_servicebus.config import Access
+from dstream_servicebus.access import Access
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.entities.resources import entities_resources
 

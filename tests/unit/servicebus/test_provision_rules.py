@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dstream_servicebus.config import Config, Entra, access
+from dstream_servicebus.access import Entra, access
+from dstream_servicebus.config import Config
 from dstream_servicebus.specs.provision import spec_of
 from dstream_stacks.spec import AuthorizationRule, CorrelationFilter, Rule
 

@@ -29,7 +29,8 @@ from dstream_stacks.stack_config import stack_config
 from dstream.infra import Definition, Recorded, Step, UnrecordedResources
 from dstream.sdk import Figure
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.config import Config, access, publishes_with_key
+from dstream_servicebus.access import access, publishes_with_key
+from dstream_servicebus.config import Config
 from dstream_servicebus.infrastructure.contents import contents_in_azure, contents_of_topics
 from dstream_servicebus.infrastructure.display import ServiceBusDisplay
 from dstream_servicebus.infrastructure.filtered import filtered_subscriptions, unfiltered_at_first

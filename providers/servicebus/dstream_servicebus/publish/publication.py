@@ -19,7 +19,8 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk import Batch, BatchLimits, Finding, Telemetry
 from dstream.sdk.errors import ConfigError, DataError, DStreamError, SystemFault, UnreachableError
-from dstream_servicebus.config import Access, Config, access, check_oversize, routing
+from dstream_servicebus.access import Access, access
+from dstream_servicebus.config import Config, check_oversize, routing
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.publish import sdk_batch
 from dstream_servicebus.publish.batches import Cut, LinkLimits

@@ -5,7 +5,8 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from dstream.sdk import Claim
-from dstream_servicebus.config import Config, either, endpoint_of, routing
+from dstream_servicebus.access import endpoint_of
+from dstream_servicebus.config import Config, either, routing
 from dstream_servicebus.specs.declared_by import config_path_of
 from dstream_servicebus.specs.provision import spec_of
 

@@ -7,7 +7,8 @@ from dstream_stacks.properties import Tier
 from dstream_stacks.spec import CustomerManagedKey, Namespace, NetworkRules, PrivateEndpoint, ResourceGroup
 
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.config import Config, either, publishes_with_key
+from dstream_servicebus.access import publishes_with_key
+from dstream_servicebus.config import Config, either
 from dstream_servicebus.output_secret import parsed
 from dstream_servicebus.settings import limits
 from dstream_servicebus.settings.ignored import ignored_paths

@@ -16,7 +16,8 @@ from dstream_stacks.naming import is_entity_name
 from dstream_stacks.spec import AuthorizationRule, Queue, ServiceBusSpec
 
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.config import Config, entity_names, publishes_with_key
+from dstream_servicebus.access import publishes_with_key
+from dstream_servicebus.config import Config, entity_names
 from dstream_servicebus.settings import limits
 from dstream_servicebus.settings.infrastructure import AuthorizationRuleSettings
 from dstream_servicebus.specs.entities import path, queue_spec, topic_spec

@@ -1,0 +1,128 @@
+"""How to connect to the namespace: the rules for combining the settings of a connection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from dstream.sdk import Secret
+from dstream.sdk.errors import ConfigError
+from dstream_servicebus.config import Config, either
+from dstream_servicebus.settings.connection import Credential
+
+_ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Entra:
+    """Credentials for Entra ID; empty fields come from the credential's environment."""
+
+    namespace: str
+    credential: Credential
+    tenant_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to connect to the namespace."""
+
+    entry: Entra | str = field(repr=False)
+    """Credentials for Entra ID, or a connection string."""
+    admin_connection_string: str | None = field(repr=False)
+    ca_file: str | None
+
+
+def access(config: Config, stack: Mapping[str, Any] | None = None) -> Access:
+    """Return how to connect. Raises ConfigError if the settings specify no connection, or more than one.
+
+    `stack`: the outputs of the stack, for `connection = "stack"`.
+    """
+    connection_string = either(
+        config.connection_string, config.original_connection_string, "connection_string", "connectionString"
+    )
+    if config.connection == "stack":
+        _check_one_connection(connection_string)
+        if publishes_with_key(config):
+            connection_string = Secret(_stack_output(stack, "connection_string"))
+        else:
+            config = msgspec.structs.replace(config, namespace=_host(_stack_output(stack, "endpoint")))
+    if connection_string is not None and config.credential is not None:
+        raise ConfigError(
+            "servicebus.two_credentials",
+            "credential has no effect with connection_string, which contains a key",
+            hint="Remove one of the two.",
+            config_path="credential",
+        )
+    return Access(
+        entry=connection_string.reveal() if connection_string is not None else _entra(config),
+        admin_connection_string=config.admin_connection_string.reveal() if config.admin_connection_string else None,
+        ca_file=config.ca_file,
+    )
+
+
+def publishes_with_key(config: Config) -> bool:
+    """Whether `connection = "stack"` needs a key of the namespace, rather than a sign-in to Entra ID."""
+    return config.connection == "stack" and config.credential is None and not config.disable_local_auth
+
+
+def endpoint_of(connection_string: str) -> str:
+    """Return the address in a connection string; "" if there is none."""
+    match = _ENDPOINT.search(connection_string)
+    return match[1].strip() if match else ""
+
+
+def _check_one_connection(connection_string: Secret[str] | None) -> None:
+    if connection_string is not None:
+        raise ConfigError(
+            "servicebus.two_connections",
+            'connection = "stack" and connection_string are both set',
+            hint="Remove one of the two.",
+            config_path="connection",
+        )
+
+
+def _stack_output(stack: Mapping[str, Any] | None, name: str) -> str:
+    if stack is None or not stack.get(name):
+        raise ConfigError(
+            "servicebus.no_stack_connection",
+            f'connection = "stack", but the stack has no {name.replace("_", " ")} yet',
+            hint="Run `dstream init` first.",
+            config_path="connection",
+        )
+    return str(stack[name])
+
+
+def _host(endpoint: str) -> str:
+    """`sb-orders.servicebus.windows.net` of `https://sb-orders.servicebus.windows.net:443/`."""
+    return urlsplit(endpoint).hostname or ""
+
+
+def _entra(config: Config) -> Entra:
+    if config.namespace is None:
+        raise ConfigError(
+            "servicebus.no_connection",
+            "no Service Bus to publish to: neither connection_string nor namespace is set",
+            hint="Set connection_string, or namespace with a credential for Entra ID.",
+            config_path="connection_string",
+        )
+    credential = config.credential or "default"
+    if credential == "client_secret" and not (config.tenant_id and config.client_id and config.client_secret):
+        raise ConfigError(
+            "servicebus.incomplete_credential",
+            'credential "client_secret" needs tenant_id, client_id and client_secret',
+            config_path="credential",
+        )
+    return Entra(
+        config.namespace,
+        credential,
+        config.tenant_id or "",
+        config.client_id or "",
+        config.client_secret.reveal() if config.client_secret else "",
+    )
