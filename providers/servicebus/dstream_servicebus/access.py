@@ -13,7 +13,7 @@ import msgspec
 from dstream.sdk import Secret
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.config import Config, either
-from dstream_servicebus.settings.connection import Credential
+from dstream_servicebus.settings.connection import Credential, Transport
 
 _ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
 
@@ -36,7 +36,12 @@ class Access:
     entry: Entra | str = field(repr=False)
     """Credentials for Entra ID, or a connection string."""
     admin_connection_string: str | None = field(repr=False)
-    ca_file: str | None
+    ca_file: str | None = None
+    transport: Transport = "amqp"
+    proxy: str | None = field(default=None, repr=False)
+    """URL, without which connections are direct; checked."""
+    custom_endpoint: str | None = None
+    """`sb://HOST[:PORT]`, checked."""
 
 
 def access(config: Config, stack: Mapping[str, Any] | None = None) -> Access:
@@ -64,6 +69,9 @@ def access(config: Config, stack: Mapping[str, Any] | None = None) -> Access:
         entry=connection_string.reveal() if connection_string is not None else _entra(config),
         admin_connection_string=config.admin_connection_string.reveal() if config.admin_connection_string else None,
         ca_file=config.ca_file,
+        transport=config.transport,
+        proxy=_proxy(config),
+        custom_endpoint=_custom_endpoint(config),
     )
 
 
@@ -126,3 +134,44 @@ def _entra(config: Config) -> Entra:
         config.client_id or "",
         config.client_secret.reveal() if config.client_secret else "",
     )
+
+
+def _proxy(config: Config) -> str | None:
+    """Return the proxy's URL. azure-servicebus passes only host, port and credentials on, for a proxy without TLS."""
+    if config.proxy is None:
+        return None
+    if config.transport != "websocket":
+        raise ConfigError(
+            "servicebus.proxy_needs_websocket",
+            "an HTTP proxy cannot forward plain AMQP",
+            hint='Set transport = "websocket".',
+            config_path="proxy",
+        )
+    url = config.proxy.reveal()
+    if not _is_address(url, "http"):
+        raise ConfigError(
+            "servicebus.bad_proxy",
+            "proxy is not the URL of an HTTP proxy",
+            hint="Expected: http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT with special characters as %XX.",
+            config_path="proxy",
+        )
+    return url
+
+
+def _custom_endpoint(config: Config) -> str | None:
+    if config.custom_endpoint is None or _is_address(config.custom_endpoint, "sb"):
+        return config.custom_endpoint
+    raise ConfigError(
+        "servicebus.bad_custom_endpoint",
+        f'"{config.custom_endpoint}" is not an address to connect to',
+        hint="Expected: sb://HOST or sb://HOST:PORT.",
+        config_path="custom_endpoint",
+    )
+
+
+def _is_address(url: str, scheme: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == scheme and bool(parts.hostname) and (parts.port is not None or scheme == "sb")
+    except ValueError:  # of the port
+        return False

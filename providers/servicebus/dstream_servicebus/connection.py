@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from azure.servicebus import ServiceBusClient, TransportType
 from azure.servicebus.management import ServiceBusAdministrationClient
@@ -14,11 +14,16 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.access import Access, Entra, endpoint_of
 from dstream_servicebus.entities.first_rule import FirstRuleTransport
+from dstream_servicebus.settings.connection import Transport
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-_AMQPS_PORT = 5671
+_TRANSPORTS: Mapping[Transport, TransportType] = {
+    "amqp": TransportType.Amqp,
+    "websocket": TransportType.AmqpOverWebsocket,
+}
+_PORTS: Mapping[Transport, int] = {"amqp": 5671, "websocket": 443}
 _EMULATOR = re.compile(r"(?i:;|^)\s*(?i:UseDevelopmentEmulator)=true\s*(?:;|$)")
 
 
@@ -35,18 +40,36 @@ class Connector:
         entry = self._access.entry
         return _full_host(entry.namespace) if isinstance(entry, Entra) else urlsplit(endpoint_of(entry)).netloc
 
+    @property
+    def hint(self) -> str:
+        """What to check if the namespace is unreachable."""
+        if self._access.proxy is not None:
+            return "Check the proxy, that it can reach the endpoint, and the CA (ca_file)."
+        port = _PORTS[self._access.transport]
+        return f"Check the endpoint, that its port is reachable ({port} on Azure) and, for TLS, the CA (ca_file)."
+
     def client(self) -> ServiceBusClient:
         """Return a new client. Raises ConfigError for an invalid connection string."""
-        entry = self._access.entry
+        access, entry = self._access, self._access.entry
         options: dict[str, Any] = {
             "retry_total": 0,  # `retry.py` decides about retries
-            "connection_verify": self._access.ca_file,
+            "connection_verify": access.ca_file,
+            "transport_type": _TRANSPORTS[access.transport],
         }
+        if access.proxy is not None:
+            options["http_proxy"] = _http_proxy(access.proxy)
         if isinstance(entry, Entra):
-            host = _full_host(entry.namespace)
-            return ServiceBusClient(host, self._shared_credential(), **options, **_custom_port(f"sb://{host}"))
+            options |= _endpoint(access, f"sb://{_full_host(entry.namespace)}")
+            return ServiceBusClient(_full_host(entry.namespace), self._shared_credential(), **options)
         if not is_emulator(entry):
-            options |= _custom_port(endpoint_of(entry))
+            options |= _endpoint(access, endpoint_of(entry))
+        elif access.transport == "websocket":
+            raise ConfigError(
+                "servicebus.no_websocket",
+                "with UseDevelopmentEmulator=true, there is no WebSocket to connect to",
+                hint="Remove transport, or use an endpoint with TLS.",
+                config_path="transport",
+            )
         with _readable("connection_string"):
             return ServiceBusClient.from_connection_string(entry, **options)
 
@@ -60,6 +83,8 @@ class Connector:
             options = {"retry_total": 5, "retry_status": 5, "connection_timeout": 10, "read_timeout": 60}
         if self._access.ca_file:
             options["connection_verify"] = self._access.ca_file
+        if self._access.proxy is not None:
+            options["proxies"] = {"https": self._access.proxy}
         if patient:
             options["transport"] = FirstRuleTransport(**options)
         if self._access.admin_connection_string is not None:
@@ -120,12 +145,22 @@ def _full_host(namespace: str) -> str:
     return host if "." in host or ":" in host else f"{host}.servicebus.windows.net"
 
 
-def _custom_port(endpoint: str) -> dict[str, Any]:
-    """With TLS, the SDK ignores an endpoint's port unless it is a custom endpoint with an explicit transport."""
+def _endpoint(access: Access, endpoint: str) -> dict[str, Any]:
+    """Where to connect instead. With TLS, the SDK ignores the port of an endpoint unless it is a custom endpoint."""
+    if access.custom_endpoint is not None:
+        return {"custom_endpoint_address": access.custom_endpoint}
     address = urlsplit(endpoint)
-    if not address.hostname or address.port in (None, _AMQPS_PORT):
+    if not address.hostname or address.port in (None, _PORTS[access.transport]):
         return {}
+    return {"custom_endpoint_address": f"sb://{address.hostname}:{address.port}"}
+
+
+def _http_proxy(url: str) -> dict[str, Any]:
+    """The proxy as azure-servicebus wants it."""
+    parts = urlsplit(url)
     return {
-        "custom_endpoint_address": f"sb://{address.hostname}:{address.port}",
-        "transport_type": TransportType.Amqp,
+        "proxy_hostname": parts.hostname,
+        "proxy_port": parts.port,
+        "username": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
     }

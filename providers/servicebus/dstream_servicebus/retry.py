@@ -25,6 +25,8 @@ _NO_BATCHES = "partitioning and duplicate detection"
 """Wording: azure-service-bus issue 103."""
 _EXPIRED = "ExpiredToken"
 """Microsoft: "Troubleshooting guide for Azure Service Bus". A new connection gets a new token."""
+_PROXY_AUTHENTICATION = "via proxy status: 407"
+"""Wording: `_http.py` of websocket-client 1.9."""
 _SIGN_INS = 10
 """Failed sign-ins in a row after which a stream ends: about a minute. An identity endpoint may be down for a moment."""
 FIRST_CONNECTION = 1_000_000
@@ -98,6 +100,13 @@ def judge(error: Exception, entity: str, kind: str, failures: int = FIRST_CONNEC
 
 
 def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
+    if _PROXY_AUTHENTICATION in str(error):
+        return AuthError(
+            "servicebus.proxy_refused",
+            f"the HTTP proxy refused the connection: {reason(error)}",
+            hint="Set the user and password in proxy: http://USER:PASSWORD@HOST:PORT.",
+            config_path="proxy",
+        )
     status = _token_status(error)
     condition = getattr(error, "_condition", None)
     if isinstance(error, sdk.MessagingEntityNotFoundError) or status == 404:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.infrastructure.cases import Case, Make
+from tests.e2e.infrastructure.cases import ARM, Case, Make, Provisioned, task
 from tests.integration.key_vault.stand_in import StandIn
+from tests.running import wait_until
 
 
 def test_run_reads_what_init_wrote_to_a_key_vault(provisioned: Make, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -31,11 +32,7 @@ def test_run_reads_what_init_wrote_to_a_key_vault(provisioned: Make, tmp_path_fa
         assert "SharedAccessKeyName=dstream-send;" in connection_string
         assert project.summary("plan", "orders") == {"same": 3}
 
-        new_key = base64.b64encode(os.urandom(32)).decode()
-        with project.administration() as administration:
-            queue = administration.get_queue(case.name)
-            queue.authorization_rules[0].primary_key = new_key
-            administration.update_queue(queue)
+        new_key = regenerate_key(project, case.name)
         done += project.succeed("status", "orders")
         assert re.search(r"~ output +connection_string", done), done
         assert project.summary("init", "orders", "--yes") == {"same": 2, "update": 2}
@@ -57,3 +54,30 @@ def test_run_reads_what_init_wrote_to_a_key_vault(provisioned: Make, tmp_path_fa
         assert not [key for key in keys if key in done]
     finally:
         vault.stop()
+
+
+def test_a_run_continues_with_a_key_that_was_regenerated(provisioned: Make) -> None:
+    project = provisioned(task(f'{ARM}      queue = "new-key"\n      connection = "stack"\n', count=100_000))
+    project.succeed("init", "orders", "--yes")
+    with project.dstream.running("run", "orders") as run:
+        wait_until(lambda: project.sandbox.active_messages("new-key"), "rows arrive")
+        regenerate_key(project, "new-key")
+        project.succeed("init", "orders", "--yes")
+        project.sandbox.fault(kind="drop", entity="new-key", times=1)
+        run.says("servicebus.key_refused")
+        before = project.sandbox.active_messages("new-key")
+        wait_until(lambda: project.sandbox.active_messages("new-key") > before, f"more arrive:\n{run.stderr}")
+        run.process.terminate()
+        assert run.ended() == 0, run.stderr
+    values = dict.fromkeys(each.event["data"]["value"] for each in project.sandbox.receive("new-key", before))
+    assert list(values) == [*range(1, len(values) + 1)]
+
+
+def regenerate_key(project: Provisioned, queue: str) -> str:
+    """As in the portal: the key of the queue's first authorization rule is another one."""
+    new_key = base64.b64encode(os.urandom(32)).decode()
+    with project.administration() as administration:
+        properties = administration.get_queue(queue)
+        properties.authorization_rules[0].primary_key = new_key
+        administration.update_queue(properties)
+    return new_key

@@ -55,6 +55,11 @@ def test_secrets_are_never_printed() -> None:
     [
         ({"connectionString": KEY}, "servicebus.set_twice", "connection_string"),
         ({"credential": "cli"}, "servicebus.two_credentials", "credential"),
+        ({"proxy": "http://proxy:3128"}, "servicebus.proxy_needs_websocket", "proxy"),
+        ({"transport": "websocket", "proxy": "proxy:3128"}, "servicebus.bad_proxy", "proxy"),
+        ({"transport": "websocket", "proxy": "https://proxy:3128"}, "servicebus.bad_proxy", "proxy"),
+        ({"transport": "websocket", "proxy": "http://proxy:many"}, "servicebus.bad_proxy", "proxy"),
+        ({"custom_endpoint": "gateway.example"}, "servicebus.bad_custom_endpoint", "custom_endpoint"),
         ({"topic": "t"}, "servicebus.two_entities", "topic"),
         ({"queue": None}, "servicebus.no_entity", "queue"),
         ({"queue": "{source_database}-{table}"}, "servicebus.name_incomplete", "queue"),

@@ -19,7 +19,7 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk import Batch, BatchLimits, Finding, Telemetry
 from dstream.sdk.errors import ConfigError, DataError, DStreamError, SystemFault, UnreachableError
-from dstream_servicebus.access import Access, access
+from dstream_servicebus.access import Access, access, publishes_with_key
 from dstream_servicebus.config import Config, check_oversize, routing
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.publish import sdk_batch
@@ -121,6 +121,7 @@ class Publication:
             kind=self._routing.names.kind,
             sender=self._new_sender,
             oversize=self._oversize,
+            key_can_change=publishes_with_key(config),
             telemetry=self._telemetry,
             trouble=Trouble(self._telemetry, self._connector.host),
         )
@@ -188,7 +189,7 @@ class Publication:
             raise judge(error, entity, self._routing.names.kind).error or UnreachableError(
                 "servicebus.unreachable",
                 f"Service Bus is unreachable: {reason(error)}",
-                hint="Check the endpoint, that its port is reachable (5671 on Azure) and, for TLS, the CA (ca_file).",
+                hint=self._connector.hint,
                 config_path="connection_string",
             ) from error
 

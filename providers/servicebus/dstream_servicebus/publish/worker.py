@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from azure.core.exceptions import AzureError
 
 from dstream.sdk import Telemetry
-from dstream.sdk.errors import DStreamError, SystemFault
+from dstream.sdk.errors import AuthError, DStreamError, SystemFault, TransientError
 from dstream_servicebus.publish.batches import Cut, way
 from dstream_servicebus.publish.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.publish.message import Message
@@ -39,6 +39,8 @@ class Delivery:
     """Creates a sender for an entity."""
     oversize: Callable[[str, Message, int | None], None]
     """Stores an event that is too large for a message (entity, message, limit if known), or raises DStreamError."""
+    key_can_change: bool
+    """Whether a restart reads the key again, so that a refused one ends the stream only for a moment."""
     telemetry: Telemetry
     trouble: Trouble
 
@@ -180,6 +182,13 @@ class Worker:
         """Wait before the next attempt. Raises the DStreamError of a final failure."""
         entity = lane.key.entity
         verdict = judge(error, entity, self._delivery.kind, failures)
+        if isinstance(verdict.error, AuthError) and self._delivery.key_can_change:
+            raise TransientError(
+                "servicebus.key_refused",
+                f"the key is no longer accepted; reading it again: {reason(error)}",
+                hint="If it was regenerated, run `dstream init`, which records the new key.",
+                config_path="connection",
+            ) from error
         if verdict.error is not None:
             raise verdict.error from error
         pace = self._pace(entity)

@@ -47,6 +47,22 @@ class ServiceBusConnection(ServiceBusInfrastructure, frozen=True, kw_only=True):
         str | None, Meta(description="PEM file of the CA that signed the broker's certificate"), _RUN_ONLY_IN_ARM
     ] = None
 
+    transport: Annotated[
+        Transport,
+        Meta(description="websocket: AMQP in a WebSocket on port 443, for networks that allow only HTTPS"),
+        _RUN_ONLY_IN_ARM,
+    ] = "amqp"
+    proxy: Annotated[
+        Secret[str] | None,
+        Meta(description="http://[USER:PASSWORD@]HOST:PORT, an HTTP proxy; needs transport = websocket"),
+        _RUN_ONLY_IN_ARM,
+    ] = None
+    custom_endpoint: Annotated[
+        str | None,
+        Meta(description="sb://HOST[:PORT], an address that leads to the namespace, such as an application gateway"),
+        _RUN_ONLY_IN_ARM,
+    ] = None
+
     original_connection_string: Annotated[Secret[str] | None, _RUN_ONLY_IN_ARM] = msgspec.field(
         default=None, name="connectionString"
     )
