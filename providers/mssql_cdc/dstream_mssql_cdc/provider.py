@@ -183,6 +183,7 @@ class MssqlCdc(InputProvider["Config"]):
         from dstream_mssql_cdc.server import sql
         from dstream_mssql_cdc.server.connection import connect
         from dstream_mssql_cdc.server.queries import SqlServer
+        from dstream_mssql_cdc.server.session import SqlSession
 
         config, most_s = self.config, self._settings.login_timeout_s
         connection = connect(
@@ -194,15 +195,18 @@ class MssqlCdc(InputProvider["Config"]):
             connected_before=login_timeout_s is not None,
             sign_in=self._sign_in,
         )
-        server = SqlServer(
+        session = SqlSession(
             connection,
             database=self._settings.get("DATABASE"),
             login=self._settings.get("UID"),
+            awaiting=lambda: self.telemetry.awaiting(self._server_name) if is_reader else nullcontext(),
+            on_half_pairs=self._warn_of_half_pairs,
+        )
+        server = SqlServer(
+            session,
             tables=config.tables,
             excluded=config.exclude_tables,
             operations=sql.operation_codes(config.operations, before_images=config.before_images),
-            awaiting=lambda: self.telemetry.awaiting(self._server_name) if is_reader else nullcontext(),
-            on_half_pairs=self._warn_of_half_pairs,
         )
         server.learn_time_zone(config.time_zone)
         return server
@@ -230,13 +234,15 @@ class MssqlCdc(InputProvider["Config"]):
                 return False
             try:
                 server = self._connect(backoff.login_timeout_s)
-                if (guid := server.guid()) != stream.state.db.service_broker_guid:
-                    stream.state = self._checked(stream.state, guid, server, accept_changed=False)
+                db = stream.state.db
+                if (guid := server.guid()) != db.service_broker_guid:
+                    db = self._checked(stream.state, guid, server, accept_changed=False).db
             except (ReadInterrupted, AuthError) as error:
                 reason = error
                 backoff.failed_to_connect()
                 continue
-            self._server = stream.source = server
+            self._server = server
+            stream.reconnect(server, db)
             self.telemetry.info("mssql.reconnected", server=self._server_name)
             return True
 

@@ -14,35 +14,22 @@ from dataclasses import dataclass
 import msgspec
 
 from dstream.sdk import Checkpoint, Lines, Stop
-from dstream.sdk.errors import AuthError, ConfigError
 from dstream_mssql_cdc.catalog import instances as watched
-from dstream_mssql_cdc.catalog.instances import CapturedTable, Watermark
-from dstream_mssql_cdc.catalog.table_changes import (
-    Followed,
-    InstancesChanged,
-    check_instances,
-    follow,
-    returned,
-    still_gone,
-    still_selected,
-)
-from dstream_mssql_cdc.catalog.tables import matching, parse_table_name
-from dstream_mssql_cdc.errors import no_grant
+from dstream_mssql_cdc.catalog.instances import Watermark
+from dstream_mssql_cdc.catalog.table_changes import InstancesChanged
 from dstream_mssql_cdc.position import Position, floor_of
 from dstream_mssql_cdc.records import schema_records
-from dstream_mssql_cdc.records.events import ChangeEvent, EventBuilder, Keyed
+from dstream_mssql_cdc.records.events import ChangeEvent, Keyed
 from dstream_mssql_cdc.records.lines import LineEncoder
 from dstream_mssql_cdc.snapshot import plan
 from dstream_mssql_cdc.snapshot.reader import SnapshotReader
-from dstream_mssql_cdc.state import ReaderState, Table
+from dstream_mssql_cdc.state import Database, ReaderState, Table
 from dstream_mssql_cdc.stream.history import HistoryCheck, mapped_at
 from dstream_mssql_cdc.stream.merge import Merger, TableFeed
 from dstream_mssql_cdc.stream.observer import Observer
 from dstream_mssql_cdc.stream.source import CdcSource, Poll
+from dstream_mssql_cdc.stream.tables import BuilderOf, StreamTables
 from dstream_mssql_cdc.stream.window import Window, next_window
-
-BuilderOf = Callable[[CapturedTable, str], EventBuilder]
-"""Creates the builder for a table's instance of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +68,37 @@ class ChangeStream:
         """`snapshots_new_tables`: whether a table that the checkpoint does not know gets a snapshot. `requests`: other
         tables to take snapshots of, by name or pattern; another thread may append to it."""
         self.source = source
-        self.state = state
+        self._state = state
         self._position = state.position
-        self._builder_of = builder_of
         self._pace = pace
-        self._on_gap = on_gap
-        self._on_table_change = on_table_change
         self._schema_records = schema_records
         self._observer = observer or Observer()
         self._history = HistoryCheck(clock, pace.restored_after_s)
-        self._captured: dict[str, CapturedTable] = {}
-        self._has_catalog = False
-        self._builders: dict[str, EventBuilder] = {}
         self._signature: set[tuple[str, int, str, bool]] | None = None
-        self._snapshots_new_tables = snapshots_new_tables
-        self._new_id = new_id
-        self._requests = deque[str]() if requests is None else requests
+        self._tables = StreamTables(
+            state,
+            builder_of,
+            on_gap=on_gap,
+            on_table_change=on_table_change,
+            snapshots_new_tables=snapshots_new_tables,
+            requests=deque() if requests is None else requests,
+            observer=self._observer,
+            new_id=new_id,
+        )
         self._lines = LineEncoder(pace.max_line)
         self._snapshots = SnapshotReader(
             self._lines, pace.page_rows, pace.max_bytes, new_id=new_id, report=self._observer.snapshot
         )
+
+    @property
+    def state(self) -> ReaderState:
+        """What the next checkpoint contains."""
+        return msgspec.structs.replace(self._state, tables=self._tables.current, skipped=self._tables.skipped)
+
+    def reconnect(self, source: CdcSource, db: Database) -> None:
+        """Continue with another connection to the same database, which may have a new GUID."""
+        self.source = source
+        self._state = msgspec.structs.replace(self._state, db=db)
 
     def lines(self, stop: Stop, *, until: bytes | None = None) -> Iterator[Lines | Checkpoint]:
         """Read until `stop`, or until everything up to LSN `until` is read. Ends with a checkpoint.
@@ -118,9 +116,9 @@ class ChangeStream:
                     continue  # The next poll shows it, too, so the catalog is read again.
                 if stop.is_set():
                     break
-            if self._begin_requested():
+            if self._tables.begin_requested(self.source, self._position):
                 yield Checkpoint(self.state.stored())
-            is_pending = plan.next_table(self.state.tables) is not None
+            is_pending = plan.next_table(self._tables.current) is not None
             is_reading = is_pending and plan.known_lsn(poll.max_lsn, poll.marks) >= self._position.lsn
             if is_reading:
                 yield from self._chunk(stop)
@@ -135,33 +133,6 @@ class ChangeStream:
             delay = min(delay * 2, self._pace.max_poll_s)
         yield Checkpoint(self.state.stored())
 
-    def _begin_requested(self) -> bool:
-        """Begin the snapshots that were requested. One that is impossible must not end the stream."""
-        names: list[str] = []
-        while self._requests:
-            wanted = self._requests.popleft()
-            try:
-                names += self._possible(wanted)
-            except (AuthError, ConfigError) as reason:
-                self._observer.snapshot_refused(wanted, reason)
-        if names:
-            self._set_tables(plan.with_snapshots(self.state.tables, names, self._position.lsn, self._new_id))
-            self._observer.snapshot_begins(names)
-        return bool(names)
-
-    def _possible(self, wanted: str) -> list[str]:
-        """The tables of this name or pattern. Raises ConfigError, or AuthError if the login cannot read one."""
-        found = [
-            table
-            for table in matching(self._captured.values(), parse_table_name(wanted, "tables"))
-            if table.name in self.state.tables
-        ]
-        if not found:
-            raise ConfigError("mssql.unknown_table", "the task reads no such table", hint="Name one of its `tables`.")
-        for table in found:
-            self.source.describe(table.object_id)
-        return [table.name for table in found]
-
     def _changes(self, window: Window, poll: Poll, stop: Stop) -> Iterator[Lines | Checkpoint]:
         """Read a window; unless stopped, the position is then its end."""
         if window.oldest_commit is not None:
@@ -172,22 +143,22 @@ class ChangeStream:
         self._move(Position.end_of(window.upper), window.tran_ids.get(window.upper))
         if window.commit_times:
             newest = window.commit_times[max(window.commit_times)]
-            self._set_tables(plan.without_passed(self.state.tables, newest))
+            self._tables.end_overlaps(newest)
         yield Checkpoint(self.state.stored())
 
     def _chunk(self, stop: Stop) -> Iterator[Lines | Checkpoint]:
         """Read some rows of the first table that needs a snapshot."""
-        name = plan.next_table(self.state.tables)
+        name = plan.next_table(self._tables.current)
         assert name is not None
         if self._schema_records:
             yield from self._lines.lines([*self._schemas_due([name]).values()])
-        table = self.state.tables[name]
+        table = self._tables.current[name]
 
         def save(moved: Table) -> Checkpoint:
-            self._set_tables({**self.state.tables, name: moved})
+            self._tables.set(name, moved)
             return Checkpoint(self.state.stored())
 
-        builder = self._builder(name, table.instance_at(self._position.next_lsn.hex()).name)
+        builder = self._tables.builder(name, table.instance_at(self._position.next_lsn.hex()).name)
         yield from self._snapshots.step(self.source, table, builder, save, stop)
 
     def _next_window(self) -> tuple[Window | None, Poll]:
@@ -195,15 +166,16 @@ class ChangeStream:
         while (signature := _signature(poll.marks)) != self._signature:
             # An instance can appear between the poll and the catalog: read until both show the same ones.
             self._signature = signature
-            self._reload(poll.marks)
+            self._tables.reload(self.source, poll.marks, self._position)
+            self._snapshots.forget()
             poll = self._poll()
-        self._check_gaps(self.state.tables, poll.marks)
+        self._tables.check_gaps(self._tables.current, poll.marks, self._position)
         window = next_window(
             self._position,
             poll.max_lsn,
             poll.mapped,
             self._pace.window_transactions + 1,
-            watched.switches(self.state.tables),
+            watched.switches(self._tables.current),
         )
         return window, poll
 
@@ -214,10 +186,10 @@ class ChangeStream:
 
     def _check_history(self, poll: Poll) -> None:
         lsn = self._position.lsn
-        if self._history.check(poll, lsn, self.state.tran_id):
+        if self._history.check(poll, lsn, self._state.tran_id):
             self._observer.behind(lsn, poll)
         here = mapped_at(poll.mapped, lsn)
-        if here and self.state.tran_id is None:  # A start position; from now on, its transaction is known.
+        if here and self._state.tran_id is None:  # A start position; from now on, its transaction is known.
             self._move(self._position, here.tran_id)
 
     def _window(self, window: Window, poll: Poll, stop: Stop) -> Iterator[Lines | Checkpoint]:
@@ -244,18 +216,18 @@ class ChangeStream:
         position = self._position
         current = [
             (name, table.object_id, table.instance_at(position.next_lsn.hex()))
-            for name, table in self.state.tables.items()
+            for name, table in self._tables.current.items()
         ]
         hits: Sequence[int] = range(len(current))
         if len(current) > 1:
             probe = self.source.probe([instance.name for _, _, instance in current], position.next_lsn, window.upper)
-            self._check_marks(self.state.tables, probe.marks)
+            self._tables.check(self._tables.current, probe.marks, position)
             hits = sorted(probe.hits)
         feeds = []
         for at in hits:
             name, object_id, instance = current[at]
             floor = floor_of(position, object_id, bytes.fromhex(instance.from_))
-            feeds.append((instance.name, TableFeed(self._builder(name, instance.name), floor)))
+            feeds.append((instance.name, TableFeed(self._tables.builder(name, instance.name), floor)))
         return feeds
 
     def _read_page(self, instance: str, feed: TableFeed, window: Window, max_bytes: int) -> None:
@@ -263,7 +235,7 @@ class ChangeStream:
         max_rows = max(1, min(self._pace.page_rows, max_bytes // feed.builder.row_bytes))
         page = self.source.page(instance, feed.builder, feed.floor, window.upper, max_rows, max_bytes)
         name = feed.builder.shape.name
-        self._check_marks({name: self.state.tables[name]}, page.marks)
+        self._tables.check({name: self._tables.current[name]}, page.marks, self._position)
         feed.push(page.rows, is_full=page.is_full, commit_times=window.commit_times)
 
     def _emit(self, ready: Sequence[Keyed], window: Window) -> Iterator[Lines | Checkpoint]:
@@ -287,15 +259,15 @@ class ChangeStream:
         at = self._position.next_lsn.hex()
         records: dict[str, ChangeEvent] = {}
         for name in names:
-            table = self.state.tables[name]
-            found = schema_records.due(table, self._builder(name, table.instance_at(at).name), at)
+            table = self._tables.current[name]
+            found = schema_records.due(table, self._tables.builder(name, table.instance_at(at).name), at)
             if found is not None:
                 records[name], moved = found
-                self._set_tables({**self.state.tables, name: moved})
+                self._tables.set(name, moved)
         return records
 
     def _mark_overlaps(self, ready: Sequence[Keyed]) -> None:
-        tables = {name: table for name, table in self.state.tables.items() if table.snapshot or table.overlap}
+        tables = {name: table for name, table in self._tables.current.items() if table.snapshot or table.overlap}
         if not tables:
             return
         for _, event in ready:
@@ -305,81 +277,7 @@ class ChangeStream:
 
     def _move(self, position: Position, tran_id: bytes | None) -> None:
         self._position = position
-        self.state = self.state.moved(position, tran_id.hex() if tran_id is not None else None)
-
-    def _builder(self, table: str, instance: str) -> EventBuilder:
-        builder = self._builders.get(instance)
-        if builder is None:
-            if table not in self._captured:
-                raise no_grant(f"{table} is no longer visible to the login")
-            builder = self._builders[instance] = self._builder_of(self._captured[table], instance)
-        return builder
-
-    def _reload(self, marks: Sequence[Watermark]) -> None:
-        """Read the catalog: at the start, and when a poll returns a different set of capture instances, `marks`."""
-        captured = self.source.captured()
-        followed = self._followed(captured, marks)
-        tables = watched.observe(followed.tables, captured, self._position)
-        gone = {**self.state.skipped, **{name: lost.object_id for name, lost in followed.lost.items()}}
-        new = tables.keys() - followed.tables.keys()
-        if not self._snapshots_new_tables:
-            new &= returned(gone, tables) if self._on_table_change == "resnapshot" else set()
-        tables = plan.with_snapshots(tables, new, self._position.lsn, self._new_id)
-        skipped = still_gone(gone, tables, self.source.selects)
-        self._report(captured, followed, tables, skipped)
-        self._captured, self._has_catalog = {table.name: table for table in captured}, True
-        self._builders = {}
-        self._snapshots.forget()
-        self.state = msgspec.structs.replace(self.state, tables=tables, skipped=skipped)
-
-    def _followed(self, captured: Sequence[CapturedTable], marks: Sequence[Watermark]) -> Followed:
-        """The known tables, of which those that cannot be read on are left out, or end the run (on_table_change)."""
-        known = self.state.tables
-        if not self._has_catalog:  # At the start of a run, discard tables that the config no longer selects.
-            known = still_selected(known, captured, self.source.selects)
-        followed = follow(known, captured, self.source.others(), marks, self._position)
-        if followed.lost and self._on_table_change == "fail":
-            raise next(iter(followed.lost.values())).why
-        return followed
-
-    def _report(
-        self, captured: Sequence[CapturedTable], followed: Followed, tables: dict[str, Table], skipped: Iterable[str]
-    ) -> None:
-        for was, now in followed.renamed.items():
-            self._observer.renamed(was, now)
-        for name, lost in followed.lost.items():
-            self._observer.table_changed(name, lost.why, tables.get(name))
-        is_first = not self._has_catalog
-        for name in skipped:
-            if is_first and name not in followed.lost:
-                self._observer.still_skipped(name)
-        for table in captured:
-            if table.uncaptured:
-                self._observer.uncaptured(table)
-        before = {} if is_first else followed.tables
-        if tables != before:
-            self._observer.tables_changed(before, tables)
-
-    def _set_tables(self, tables: dict[str, Table]) -> None:
-        self.state = msgspec.structs.replace(self.state, tables=tables)
-
-    def _check_marks(self, tables: dict[str, Table], marks: Sequence[Watermark]) -> None:
-        """Check the marks of `tables` after a read. Raises InstancesChanged if its rows may not be those wanted."""
-        check_instances(tables, marks, self._position)
-        self._check_gaps(tables, marks)
-
-    def _check_gaps(self, tables: dict[str, Table], marks: Sequence[Watermark]) -> None:
-        found = watched.gaps(tables, marks, self._position)
-        if not found:
-            return
-        if self._on_gap == "fail":
-            raise watched.gap_error(found)
-        for gap in found:
-            self._observer.gap(gap)
-        tables = watched.without_gaps(self.state.tables, found)
-        if self._on_gap == "resnapshot":
-            tables = plan.with_snapshots(tables, {gap.table for gap in found}, self._position.lsn, self._new_id)
-        self._set_tables(tables)
+        self._state = self._state.moved(position, tran_id.hex() if tran_id is not None else None)
 
 
 def _signature(marks: Sequence[Watermark]) -> set[tuple[str, int, str, bool]]:

@@ -1,4 +1,4 @@
-"""The queries a stream needs: the seam between reading in order (`reader.py`) and T-SQL (`server/queries.py`).
+"""The queries a stream needs: the seam between reading in order (`reader.py`) and T-SQL (`server/change_queries.py`).
 
 Every result includes the watermarks as they were AFTER its rows were read.
 """
