@@ -15,10 +15,7 @@ from msgspec import Meta
 
 from dstream.sdk import Duration, Size, run_only
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.settings.connection import ServiceBusConnection
-
-MAX_TTL_S = 4_294_967
-"""Limit of a message's time to live, which is sent as 32-bit milliseconds (AMQP 1.0, 3.2.1 `ttl`)."""
+from dstream_servicebus.settings.messages import MessageRules, MessageSettings, message_rules, parse_template
 
 _T = TypeVar("_T")
 
@@ -54,7 +51,7 @@ class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     file: Annotated[str, Meta(min_length=1, description="JSON Lines file; one line is appended per rejected event")]
 
 
-class Config(ServiceBusConnection, frozen=True, kw_only=True):
+class Config(MessageSettings, frozen=True, kw_only=True):
     """The output's `config` block."""
 
     queue: Annotated[str | None, Meta(description="a name, or a template, e.g. {source_database}-{table}")] = None
@@ -64,18 +61,6 @@ class Config(ServiceBusConnection, frozen=True, kw_only=True):
     tables: Annotated[list[str], Meta(description="tables whose entities are provisioned and checked at start")] = (
         msgspec.field(default_factory=list)
     )
-
-    body: Annotated[
-        Literal["envelope", "data"], Meta(description="the whole event as received, or only its data"), _RUN_ONLY
-    ] = "envelope"
-    message_id: Annotated[str | None, Meta(description="template; default: the event's Id"), _RUN_ONLY] = None
-    session: Annotated[str, Meta(description="none, table, key, or a template"), _RUN_ONLY] = "none"
-    partition_key: Annotated[str | None, Meta(description="template"), _RUN_ONLY] = None
-    subject: Annotated[str, Meta(description="template"), _RUN_ONLY] = "{TableName}"
-    properties: Annotated[
-        dict[str, str], Meta(description="application properties; values are templates"), _RUN_ONLY
-    ] = msgspec.field(default_factory=dict)
-    time_to_live: Annotated[Duration | None, _RUN_ONLY] = None
 
     batch: Annotated[Batching, _RUN_ONLY] = msgspec.field(default_factory=Batching)
     concurrency: Annotated[int, Meta(ge=1, le=64, description="maximum concurrent sends"), _RUN_ONLY] = 4
@@ -97,32 +82,12 @@ class Routing:
     """The settings that determine an event's entity and message."""
 
     names: EntityNames
-    body: Literal["envelope", "data"]
-    message_id: NameTemplate | None
-    session: NameTemplate | Literal["none", "key"]
-    partition_key: NameTemplate | None
-    subject: NameTemplate
-    properties: tuple[tuple[str, NameTemplate], ...]
-    ttl_s: int | None
+    messages: MessageRules
 
 
 def routing(config: Config) -> Routing:
-    """Return the routing. Raises ConfigError for an invalid template or name."""
-    session: NameTemplate | Literal["none", "key"]
-    if config.session in ("none", "key"):
-        session = "none" if config.session == "none" else "key"
-    else:
-        session = _template("{TableName}" if config.session == "table" else config.session, "session")
-    return Routing(
-        names=entity_names(config),
-        body=config.body,
-        message_id=_template(config.message_id, "message_id") if config.message_id is not None else None,
-        session=session,
-        partition_key=_template(config.partition_key, "partition_key") if config.partition_key is not None else None,
-        subject=_template(config.subject, "subject"),
-        properties=tuple((name, _template(text, f"properties.{name}")) for name, text in config.properties.items()),
-        ttl_s=_ttl_s(config.time_to_live),
-    )
+    """Return the routing. Raises ConfigError for an invalid template, name or setting of messages."""
+    return Routing(entity_names(config), message_rules(config))
 
 
 def entity_names(config: Config) -> EntityNames:
@@ -171,9 +136,9 @@ def _entity_template(config: Config, source_host: str, source_database: str) -> 
             config_path="topic",
         )
     if config.queue is not None:
-        return "queue", _template(config.queue, "queue"), "queue"
+        return "queue", parse_template(config.queue, "queue"), "queue"
     if config.topic is not None:
-        return "topic", _template(config.topic, "topic"), "topic"
+        return "topic", parse_template(config.topic, "topic"), "topic"
     if source_host and source_database:
         return "queue", ORIGINAL_NAME, "sourceHost"
     raise ConfigError(
@@ -183,26 +148,6 @@ def _entity_template(config: Config, source_host: str, source_database: str) -> 
         "or sourceHost and sourceDatabase as in the original DStream.",
         config_path="queue",
     )
-
-
-def _template(text: str, path: str) -> NameTemplate:
-    try:
-        return NameTemplate(text)
-    except ValueError as error:
-        raise ConfigError("servicebus.bad_template", str(error), config_path=path) from error
-
-
-def _ttl_s(time_to_live: Duration | None) -> int | None:
-    if time_to_live is None:
-        return None
-    if not 1 <= time_to_live <= MAX_TTL_S:
-        raise ConfigError(
-            "servicebus.bad_time_to_live",
-            "time_to_live must be between 1 second and 49 days",
-            hint="Remove it to use the entity's default.",
-            config_path="time_to_live",
-        )
-    return int(time_to_live)
 
 
 def either(value: _T | None, original: _T | None, name: str, original_name: str) -> _T | None:

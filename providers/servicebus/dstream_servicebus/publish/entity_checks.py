@@ -29,7 +29,7 @@ class Remark:
 def check_entity(found: Inspected, routing: Routing, entity: str) -> None:
     """Raise ConfigError if Service Bus would refuse the task's messages."""
     kind: EntityKind = routing.names.kind
-    if found.requires_session and routing.session == "none":
+    if found.requires_session and routing.messages.session == "none":
         raise session_required(entity, kind)
     if found.partitioning and found.duplicate_detection == "on":
         raise no_batches(entity, kind)
@@ -37,7 +37,7 @@ def check_entity(found: Inspected, routing: Routing, entity: str) -> None:
 
 def remarks(found: Inspected, routing: Routing, checkpoint_age: timedelta | None = None) -> Iterator[Remark]:
     """Yield what the settings mean for the task. `checkpoint_age`: None if there is no checkpoint."""
-    if routing.session != "none" and found.requires_session is False and routing.names.kind == "queue":
+    if routing.messages.session != "none" and found.requires_session is False and routing.names.kind == "queue":
         yield Remark(
             "sessions",
             "off",

@@ -44,29 +44,31 @@ class Router:
     """Maps lines to messages. `route` is pure: the same line always gives the same message, with the same id."""
 
     def __init__(self, routing: Routing) -> None:
-        self._routing = routing
+        rules = routing.messages
+        self._names = routing.names
+        self._rules = rules
         self._source_fields = routing.names.source_fields()
         fields = sorted(_metadata_fields(routing, self._source_fields))
         self._values: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: None
-        read = {*fields, "Key", "TableName"} if routing.session == "key" else fields
-        self._decode = _envelope_decoder(read, needs_data=routing.body == "data" or routing.session == "key")
+        read = {*fields, "Key", "TableName"} if rules.session == "key" else fields
+        self._decode = _envelope_decoder(read, needs_data=rules.body == "data" or rules.session == "key")
         self._no_metadata = self._decode(b'{"metadata":{}}').metadata
         self._targets: dict[Any, _Target] = {}
 
     def route(self, line: bytes) -> tuple[LaneKey, Message]:
         """Return a line's lane and message. Raises DataError if the line is invalid or lacks a required field."""
-        routing = self._routing
+        rules = self._rules
         try:
             envelope = self._decode(line)
             metadata = envelope.metadata or self._no_metadata
-            session = self._key_session(metadata, envelope.data) if routing.session == "key" else None
+            session = self._key_session(metadata, envelope.data) if rules.session == "key" else None
         except _UNREADABLE as error:
             raise DataError(
                 "servicebus.bad_line", f"a line from the input is not a valid event: {error}: {_start(line)}"
             ) from error
         target = self._target(metadata, session)
-        body = line if routing.body == "envelope" else _data(envelope.data, line)
-        given = metadata.Id if routing.message_id is None else self._render(routing.message_id, metadata)
+        body = line if rules.body == "envelope" else _data(envelope.data, line)
+        given = metadata.Id if rules.message_id is None else self._render(rules.message_id, metadata)
         if type(given) is not str or not 0 < len(given) <= MAX_ID_LENGTH:
             given = _stable_id(given, line)
         return target.lane, Message.of(target.encoder, given, body)
@@ -85,12 +87,12 @@ class Router:
         return target
 
     def _new_target(self, metadata: Any, session: str | None) -> _Target:
-        routing = self._routing
-        if isinstance(routing.session, NameTemplate):
-            session = _short(self._required(routing.session, metadata, "session"))
+        rules, names = self._rules, self._names
+        if isinstance(rules.session, NameTemplate):
+            session = _short(self._required(rules.session, metadata, "session"))
         partition_key = None
-        if routing.partition_key is not None:
-            partition_key = _short(self._required(routing.partition_key, metadata, "partition_key"))
+        if rules.partition_key is not None:
+            partition_key = _short(self._required(rules.partition_key, metadata, "partition_key"))
         if session and partition_key and session != partition_key:
             raise DataError(
                 "servicebus.two_partitions",
@@ -98,21 +100,21 @@ class Router:
                 hint="Remove partition_key: the session id determines the partition.",
                 config_path="partition_key",
             )
-        rendered = ((name, self._render(template, metadata)) for name, template in routing.properties)
+        rendered = ((name, self._render(template, metadata)) for name, template in rules.properties)
         head = Head(
             _CONTENT_TYPE,
             session_id=session or None,
             partition_key=partition_key or None,
-            subject=self._render(routing.subject, metadata),
+            subject=self._render(rules.subject, metadata),
             properties=tuple((name, value) for name, value in rendered if value is not None),
-            ttl_s=routing.ttl_s,
+            ttl_s=rules.ttl_s,
         )
-        entity = self._required(routing.names.name, metadata, routing.names.kind)
+        entity = self._required(names.name, metadata, names.kind)
         if not is_entity_name(entity):
             raise DataError(
                 "servicebus.bad_entity_name",
-                f'an event belongs to {routing.names.kind} "{entity}", which is not a valid name',
-                config_path=routing.names.kind,
+                f'an event belongs to {names.kind} "{entity}", which is not a valid name',
+                config_path=names.kind,
             )
         return _Target(LaneKey(entity, head.session_id, head.partition_key), Encoder(head))
 
@@ -174,10 +176,9 @@ class _FieldValues(Mapping[str, str]):
 
 
 def _metadata_fields(routing: Routing, source_fields: Mapping[str, str]) -> set[str]:
-    templates = [routing.names.name, routing.subject, *(template for _, template in routing.properties)]
-    templates += [
-        t for t in (routing.message_id, routing.partition_key, routing.session) if isinstance(t, NameTemplate)
-    ]
+    rules = routing.messages
+    templates = [routing.names.name, rules.subject, *(template for _, template in rules.properties)]
+    templates += [t for t in (rules.message_id, rules.partition_key, rules.session) if isinstance(t, NameTemplate)]
     names = {name for template in templates for name in template.fields} - source_fields.keys()
     return {_source_of(name) for name in names}
 
