@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 MAX_NAME_LENGTH = 260
 """Queues and topics (Microsoft: Service Bus quotas, "Maximum size of any messaging entity path")."""
 
-_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+COLUMN = "data."
+"""How the fields that are columns of an event's data begin: `{data.CustomerId}`."""
+
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*|data\.[^{}]+)\}")
 _VALID_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
 _WORD_AFTER_CAPITALS = re.compile(r"([A-Z]+)([A-Z][a-z])")
 _WORD_AFTER_LOWER = re.compile(r"([a-z0-9])([A-Z])")
@@ -21,7 +24,10 @@ _SEPARATORS = re.compile(r"[\s_,:\\]")
 
 @dataclass(frozen=True, slots=True)
 class NameTemplate:
-    """A text with fields, such as `{source_database}-{table}`. Raises ValueError for a stray brace."""
+    """A text with fields, such as `{source_database}-{table}`. Raises ValueError for a stray brace.
+
+    The name of a column (`{data.Order Id}`) may contain any character except braces.
+    """
 
     text: str
     fields: frozenset[str] = field(init=False)

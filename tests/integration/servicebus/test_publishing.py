@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cloudevents.core.bindings.amqp import AMQPMessage, from_amqp_event
 from dstream_servicebus.publish import sdk_batch
 
 from dstream.errors import DataError
@@ -130,6 +131,29 @@ def test_data_only_bodies_and_time_to_live_are_sent(calm: Broker, new_name: Call
     assert bodies([message]) == [b'{"Id": 1, "Name": "Ada"}']
     assert message.time_to_live is not None
     assert message.time_to_live.total_seconds() == 3600
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary"])
+def test_cloud_events_are_read_by_the_official_package(mode: str, calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name())
+    cloud_events = {"source": "//sql01/Shop", "mode": mode}
+
+    with publishing(calm, queue, body="cloudevents", cloudevents=cloud_events) as run:
+        run.publish([event(n) for n in range(3)])
+
+    received = calm.receive(queue, 3)
+    events = [
+        from_amqp_event(
+            AMQPMessage(
+                {"content-type": message.content_type},
+                {name.decode(): value.decode() for name, value in (message.application_properties or {}).items()},
+                b"".join(message.body),
+            )
+        )
+        for message in received
+    ]
+    assert [each.get_id() for each in events] == [message.message_id for message in received]
+    assert {(each.get_source(), each.get_type()) for each in events} == {("//sql01/Shop", "dbo.Cars.Insert")}
 
 
 def test_tls_with_a_custom_ca_on_a_custom_port(calm: Broker, new_name: Callable[[], str]) -> None:

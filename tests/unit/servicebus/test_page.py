@@ -19,6 +19,7 @@ from dstream_servicebus.settings.infrastructure import (
     RuleSettings,
     SubscriptionSettings,
 )
+from dstream_servicebus.settings.messages import CloudEvents
 from dstream_servicebus.settings_table import with_table
 from dstream_servicebus.specs.provision import spec_of
 
@@ -26,7 +27,7 @@ from dstream.config import load
 from dstream.sdk import decode_config
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "providers" / "servicebus.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```hcl\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = re.findall(r"```hcl\n(task .*?)```", PAGE, re.DOTALL)
 ENVIRON = {"MSSQL_CONNECTION_STRING": "a", "ASB_CONNECTION_STRING": "b"}
 
 
@@ -60,6 +61,7 @@ def test_the_infrastructure_example_provisions_what_it_shows(tmp_path: Path) -> 
     "settings",
     [
         Config,
+        CloudEvents,
         EntitySettings,
         SubscriptionSettings,
         RuleSettings,

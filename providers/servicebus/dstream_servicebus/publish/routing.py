@@ -1,28 +1,30 @@
 """Maps an event's line to its entity, lane and message.
 
-Only the metadata that the settings use is decoded; msgspec skips the rest. The result is cached per combination of
-metadata values.
+Only what the settings use is decoded (`fields.py`). The result is cached per combination of values.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
-from dstream_stacks.naming import NameTemplate, is_entity_name, kebab_table
+from dstream_stacks.naming import NameTemplate, is_entity_name
 
 from dstream.sdk.errors import DataError
 from dstream_servicebus.config import Routing
+from dstream_servicebus.publish import cloud_events
 from dstream_servicebus.publish.encoder import Encoder, Head
+from dstream_servicebus.publish.fields import Columns, TemplateFields, text_of
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.message import MAX_ID_LENGTH, Message
 
 REMEMBERED = 10_000
-"""Maximum cached combinations of metadata values; a template with a per-event field has one per event."""
+"""Maximum cached combinations of values; a template with a per-event field has one per event."""
 
 _DIGEST_CHARS = 32
 _SHOWN = 80
@@ -38,6 +40,8 @@ _decode_data = msgspec.json.Decoder(dict[str, Any]).decode
 class _Target:
     lane: LaneKey
     encoder: Encoder
+    origin: tuple[str, str] | None
+    """The source and type of a CloudEvent."""
 
 
 class Router:
@@ -47,11 +51,18 @@ class Router:
         rules = routing.messages
         self._names = routing.names
         self._rules = rules
-        self._source_fields = routing.names.source_fields()
-        fields = sorted(_metadata_fields(routing, self._source_fields))
-        self._values: Callable[[Any], Any] = attrgetter(*fields) if fields else lambda _: None
-        read = {*fields, "Key", "TableName"} if rules.session == "key" else fields
-        self._decode = _envelope_decoder(read, needs_data=rules.body == "data" or rules.session == "key")
+        self._fields = TemplateFields(
+            [*sorted(_target_fields(routing)), *(rules.message_id.fields if rules.message_id else ())],
+            routing.names.source_fields(),
+        )
+        keyed = TemplateFields(_target_fields(routing), routing.names.source_fields())
+        keys = sorted(keyed.metadata_keys)
+        self._values: Callable[[Any], Any] = attrgetter(*keys) if keys else lambda _: None
+        self._keyed_columns = keyed.column_count
+        self._has_columns = self._fields.column_count > 0
+        read = {*self._fields.metadata_keys, *(("Key", "TableName") if rules.session == "key" else ())}
+        needs_data = rules.body != "envelope" or rules.session == "key" or self._has_columns
+        self._decode = _envelope_decoder(read, needs_data=needs_data)
         self._no_metadata = self._decode(b'{"metadata":{}}').metadata
         self._targets: dict[Any, _Target] = {}
 
@@ -61,38 +72,57 @@ class Router:
         try:
             envelope = self._decode(line)
             metadata = envelope.metadata or self._no_metadata
+            columns = self._fields.columns(envelope.data) if self._has_columns else ()
             session = self._key_session(metadata, envelope.data) if rules.session == "key" else None
         except _UNREADABLE as error:
-            raise DataError(
-                "servicebus.bad_line", f"a line from the input is not a valid event: {error}: {_start(line)}"
-            ) from error
-        target = self._target(metadata, session)
-        body = line if rules.body == "envelope" else _data(envelope.data, line)
-        given = metadata.Id if rules.message_id is None else self._render(rules.message_id, metadata)
+            raise _bad_line(line, error) from error
+        target = self._target(metadata, columns, session)
+        given = metadata.Id if rules.message_id is None else self._fields.render(rules.message_id, metadata, columns)
         if type(given) is not str or not 0 < len(given) <= MAX_ID_LENGTH:
             given = _stable_id(given, line)
+        if target.origin is not None:
+            return target.lane, self._cloud_event(target, target.origin, given, line, _data(envelope.data, line))
+        body = line if rules.body == "envelope" else _data(envelope.data, line)
         return target.lane, Message.of(target.encoder, given, body)
 
-    def _target(self, metadata: Any, session: str | None) -> _Target:
-        values = (self._values(metadata), session)
+    def _cloud_event(
+        self, target: _Target, origin: tuple[str, str], event_id: str, line: bytes, data: bytes
+    ) -> Message:
+        try:
+            metadata = cloud_events.metadata_of(line)
+        except _UNREADABLE as error:
+            raise _bad_line(line, error) from error
+        head = target.encoder.head
+        found = cloud_events.attributes(event_id, *origin, head.subject, metadata)
+        if head.content_type == cloud_events.MEDIA_TYPE:
+            return Message.of(target.encoder, event_id, cloud_events.structured(found, data))
+        head = replace(head, properties=head.properties + cloud_events.properties(found))
+        return Message.of(Encoder(head), event_id, data)
+
+    def _target(self, metadata: Any, columns: Columns, session: str | None) -> _Target:
+        values = (self._values(metadata), columns[: self._keyed_columns], session)
         try:
             target = self._targets.get(values)
         except TypeError:  # a list or an object among the values is not hashable
-            return self._new_target(metadata, session)
+            return self._new_target(metadata, columns, session)
         if target is None:
-            target = self._new_target(metadata, session)
+            target = self._new_target(metadata, columns, session)
             if len(self._targets) >= REMEMBERED:
                 self._targets.clear()
             self._targets[values] = target
         return target
 
-    def _new_target(self, metadata: Any, session: str | None) -> _Target:
+    def _new_target(self, metadata: Any, columns: Columns, session: str | None) -> _Target:
         rules, names = self._rules, self._names
+
+        def required(template: NameTemplate, setting: str) -> str:
+            return self._required(template, metadata, columns, setting)
+
         if isinstance(rules.session, NameTemplate):
-            session = _short(self._required(rules.session, metadata, "session"))
+            session = _short(required(rules.session, "session"))
         partition_key = None
         if rules.partition_key is not None:
-            partition_key = _short(self._required(rules.partition_key, metadata, "partition_key"))
+            partition_key = _short(required(rules.partition_key, "partition_key"))
         if session and partition_key and session != partition_key:
             raise DataError(
                 "servicebus.two_partitions",
@@ -100,23 +130,28 @@ class Router:
                 hint="Remove partition_key: the session id determines the partition.",
                 config_path="partition_key",
             )
-        rendered = ((name, self._render(template, metadata)) for name, template in rules.properties)
+        rendered = ((name, self._fields.render(template, metadata, columns)) for name, template in rules.properties)
+        events = rules.cloud_events
         head = Head(
-            _CONTENT_TYPE,
+            cloud_events.MEDIA_TYPE if events and events.mode == "structured" else _CONTENT_TYPE,
             session_id=session or None,
             partition_key=partition_key or None,
-            subject=self._render(rules.subject, metadata),
+            subject=self._fields.render(rules.subject, metadata, columns),
             properties=tuple((name, value) for name, value in rendered if value is not None),
             ttl_s=rules.ttl_s,
         )
-        entity = self._required(names.name, metadata, names.kind)
+        entity = required(names.name, names.kind)
         if not is_entity_name(entity):
             raise DataError(
                 "servicebus.bad_entity_name",
                 f'an event belongs to {names.kind} "{entity}", which is not a valid name',
                 config_path=names.kind,
             )
-        return _Target(LaneKey(entity, head.session_id, head.partition_key), Encoder(head))
+        origin = None
+        if events is not None:
+            source = self._required(events.source, metadata, columns, "cloudevents.source", escape=_escaped)
+            origin = (source, required(events.type, "cloudevents.type"))
+        return _Target(LaneKey(entity, head.session_id, head.partition_key), Encoder(head), origin)
 
     def _key_session(self, metadata: Any, data: msgspec.Raw) -> str:
         """Return the table and key values, so that the changes of a row stay in order."""
@@ -129,62 +164,40 @@ class Router:
                 hint='Use session = "table" for tables without a key.',
                 config_path="session",
             )
-        return _short("/".join([_text(metadata.TableName) or "", *(_text(values[name]) or "" for name in key)]))
+        return _short("/".join([text_of(metadata.TableName) or "", *(text_of(values[name]) or "" for name in key)]))
 
-    def _required(self, template: NameTemplate, metadata: Any, setting: str) -> str:
-        text = self._render(template, metadata)
+    def _required(
+        self,
+        template: NameTemplate,
+        metadata: Any,
+        columns: Columns,
+        setting: str,
+        escape: Callable[[str], str] = str,
+    ) -> str:
+        text = self._fields.render(template, metadata, columns, escape)
         if not text:
             raise DataError(
                 "servicebus.field_missing",
-                f'{setting} = "{template.text}" needs metadata that an event does not have',
-                hint="Use only fields that the input provides.",
+                f'{setting} = "{template.text}" needs a field that an event does not have',
+                hint="Use only metadata that the input provides, and columns that are never NULL.",
                 config_path=setting,
             )
         return text
 
-    def _render(self, template: NameTemplate, metadata: Any) -> str | None:
-        """Return None if the event lacks a field."""
-        if not template.fields:
-            return template.text
-        values = _FieldValues(self._source_fields, metadata)
-        try:
-            return template.render(values)
-        except KeyError:
-            return None
 
-
-class _FieldValues(Mapping[str, str]):
-    """The fields of a template: source_host, source_database, table, and every key of the metadata."""
-
-    def __init__(self, source_fields: Mapping[str, str], metadata: Any) -> None:
-        self._source_fields = source_fields
-        self._metadata = metadata
-
-    def __getitem__(self, name: str) -> str:
-        if name in self._source_fields:
-            return self._source_fields[name]
-        text = _text(getattr(self._metadata, _source_of(name)))
-        if text is None:
-            raise KeyError(name)
-        return kebab_table(text) if name == "table" else text
-
-    def __iter__(self) -> Any:
-        raise NotImplementedError("templates only look up fields by name")
-
-    def __len__(self) -> int:
-        raise NotImplementedError("templates only look up fields by name")
-
-
-def _metadata_fields(routing: Routing, source_fields: Mapping[str, str]) -> set[str]:
+def _target_fields(routing: Routing) -> set[str]:
+    """The fields that determine an event's target: all except those of its id."""
     rules = routing.messages
     templates = [routing.names.name, rules.subject, *(template for _, template in rules.properties)]
-    templates += [t for t in (rules.message_id, rules.partition_key, rules.session) if isinstance(t, NameTemplate)]
-    names = {name for template in templates for name in template.fields} - source_fields.keys()
-    return {_source_of(name) for name in names}
+    templates += [each for each in (rules.partition_key, rules.session) if isinstance(each, NameTemplate)]
+    if rules.cloud_events is not None:
+        templates += [rules.cloud_events.source, rules.cloud_events.type]
+    return {name for template in templates for name in template.fields}
 
 
-def _source_of(name: str) -> str:
-    return "TableName" if name == "table" else name
+def _escaped(value: str) -> str:
+    """Percent-encode a value for a URI (RFC 3986)."""
+    return quote(value, safe="")
 
 
 def _envelope_decoder(fields: Iterable[str], *, needs_data: bool) -> Callable[[bytes], Any]:
@@ -202,6 +215,10 @@ def _start(line: bytes) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}.."
 
 
+def _bad_line(line: bytes, error: Exception) -> DataError:
+    return DataError("servicebus.bad_line", f"a line from the input is not a valid event: {error}: {_start(line)}")
+
+
 def _data(data: msgspec.Raw, line: bytes) -> bytes:
     if not data:
         raise DataError("servicebus.no_data", f'an event has no "data" to send: {_start(line)}')
@@ -210,16 +227,10 @@ def _data(data: msgspec.Raw, line: bytes) -> bytes:
 
 def _stable_id(given: object, line: bytes) -> str:
     """Return the given id, a hash of it if it is too long, or a hash of the line's bytes if there is none."""
-    text = _text(given)
+    text = text_of(given)
     return _short(text) if text else hashlib.sha256(line).hexdigest()[:_DIGEST_CHARS]
 
 
 def _short(text: str) -> str:
     """Return the text, or a hash of it if it is longer than an id may be."""
     return text if len(text) <= MAX_ID_LENGTH else hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]
-
-
-def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()

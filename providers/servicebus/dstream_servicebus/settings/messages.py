@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -18,7 +19,20 @@ MAX_TTL_S = 4_294_967
 
 _RUN_ONLY = run_only()
 
-Body = Literal["envelope", "data"]
+_URI_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
+"""The characters of a URI reference (RFC 3986)."""
+
+Body = Literal["envelope", "data", "cloudevents"]
+
+
+class CloudEvents(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The attributes of CloudEvents that an event does not have."""
+
+    source: Annotated[str, Meta(description="template of a URI reference, e.g. //sql01/Shop")]
+    type: Annotated[str, Meta(description="template")] = "{TableName}.{OperationType}"
+    mode: Annotated[
+        Literal["structured", "binary"], Meta(description="attributes in the body, or in application properties")
+    ] = "structured"
 
 
 class MessageSettings(ServiceBusConnection, frozen=True, kw_only=True):
@@ -27,7 +41,10 @@ class MessageSettings(ServiceBusConnection, frozen=True, kw_only=True):
     Adds to the connection's settings, because msgspec allows only one base class.
     """
 
-    body: Annotated[Body, Meta(description="the whole event as received, or only its data"), _RUN_ONLY] = "envelope"
+    body: Annotated[
+        Body, Meta(description="the whole event as received, only its data, or a CloudEvent"), _RUN_ONLY
+    ] = "envelope"
+    cloudevents: Annotated[CloudEvents | None, Meta(description='for body = "cloudevents"'), _RUN_ONLY] = None
     message_id: Annotated[str | None, Meta(description="template; default: the event's Id"), _RUN_ONLY] = None
     session: Annotated[str, Meta(description="none, table, key, or a template"), _RUN_ONLY] = "none"
     partition_key: Annotated[str | None, Meta(description="template"), _RUN_ONLY] = None
@@ -39,10 +56,20 @@ class MessageSettings(ServiceBusConnection, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class CloudEventRules:
+    """How an event becomes a CloudEvent."""
+
+    source: NameTemplate
+    type: NameTemplate
+    mode: Literal["structured", "binary"]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageRules:
     """How an event becomes a message."""
 
     body: Body
+    cloud_events: CloudEventRules | None
     message_id: NameTemplate | None
     session: NameTemplate | Literal["none", "key"]
     partition_key: NameTemplate | None
@@ -60,6 +87,7 @@ def message_rules(settings: MessageSettings) -> MessageRules:
         session = parse_template("{TableName}" if settings.session == "table" else settings.session, "session")
     return MessageRules(
         body=settings.body,
+        cloud_events=_cloud_events(settings),
         message_id=_optional(settings.message_id, "message_id"),
         session=session,
         partition_key=_optional(settings.partition_key, "partition_key"),
@@ -77,6 +105,36 @@ def parse_template(text: str, path: str) -> NameTemplate:
         return NameTemplate(text)
     except ValueError as error:
         raise ConfigError("servicebus.bad_template", str(error), config_path=path) from error
+
+
+def _cloud_events(settings: MessageSettings) -> CloudEventRules | None:
+    given = settings.cloudevents
+    if settings.body != "cloudevents":
+        if given is not None:
+            raise ConfigError(
+                "servicebus.unused_setting",
+                f'cloudevents has no effect with body = "{settings.body}"',
+                hint='Remove it, or set body = "cloudevents".',
+                config_path="cloudevents",
+            )
+        return None
+    if given is None:
+        raise ConfigError(
+            "servicebus.no_source",
+            'body = "cloudevents" needs the source of the events',
+            hint='Add cloudevents { source = "//sql01/Shop" }: a URI reference that identifies the database.',
+            config_path="cloudevents",
+        )
+    source = parse_template(given.source, "cloudevents.source")
+    literal = source.render(dict.fromkeys(source.fields, ""))
+    if not given.source or not _URI_TEXT.fullmatch(literal):
+        raise ConfigError(
+            "servicebus.bad_source",
+            f'"{given.source}" is not a URI reference',
+            hint='Use e.g. "//sql01/Shop"; percent-encode other characters. The values of fields are encoded for you.',
+            config_path="cloudevents.source",
+        )
+    return CloudEventRules(source, parse_template(given.type, "cloudevents.type"), given.mode)
 
 
 def _optional(text: str | None, path: str) -> NameTemplate | None:
