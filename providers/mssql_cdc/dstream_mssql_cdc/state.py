@@ -54,6 +54,9 @@ class TableSnapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The stream's LSN when the snapshot began, as hex."""
     after: tuple[KeyValue, ...] | None = None
     """The key of the last row read; None before the first row, and for tables that are read in one pass."""
+    up_to: tuple[KeyValue, ...] | None = None
+    """The key of the last row that the table had when its first chunk was read. If it is missing, as after an older
+    version, the reader determines it again, and older versions read to the end of the index: nothing is lost."""
     order: tuple[str, ...] = ()
     """The columns of the key, as in ORDER BY."""
     rows: int = 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from dstream_mssql_cdc.provider import MssqlCdc
+from dstream_mssql_cdc.snapshot import keys
+from dstream_mssql_cdc.snapshot.reader import key_of
 from dstream_mssql_cdc.state import load_state
 from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 
@@ -81,6 +84,30 @@ def resumed_after_every_chunk(config: dict[str, Any]) -> Reading:
     return reading
 
 
+def bounded_by_every_key(config: dict[str, Any]) -> Iterator[str]:
+    """Check that each key of a table divides its rows into those up to it and those after it."""
+    one = provider(config, lambda line: None, once=True)
+    one.start()
+    try:
+        server = one._server
+        assert server is not None
+        for table in server.captured():
+            builder = one._builder(table, table.instances[0].mark.instance)
+            described = server.describe(table.object_id)
+            key = key_of(described, builder)
+            rows = server.chunk(described, key, builder, None, None, 100, 10**6).rows
+            for count, row in enumerate(rows, 1):
+                bound = keys.stored(key, row)
+                upper = server.chunk(described, key, builder, None, bound, 100, 10**6)
+                lower = server.chunk(described, key, builder, bound, None, 100, 10**6)
+                assert [*map(list, upper.rows)] == [*map(list, rows[:count])], (table.name, bound)
+                assert [*map(list, lower.rows)] == [*map(list, rows[count:])], (table.name, bound)
+            assert keys.stored(key, server.last_key(described, key) or ()) == bound
+            yield table.name
+    finally:
+        one.close()
+
+
 def test_keys_of_every_type_are_resumed_after_every_row(database: SourceDatabase) -> None:
     for number, (type_, values) in enumerate(KEYS.values()):
         database.run(f"CREATE TABLE dbo.T{number} (K {type_} NOT NULL PRIMARY KEY, N int)")
@@ -95,6 +122,7 @@ def test_keys_of_every_type_are_resumed_after_every_row(database: SourceDatabase
         rows = [event["data"] for event in events if event["metadata"]["TableName"] == f"dbo.T{number}"]
         inserted = [event["data"] for event in changes if event["metadata"]["TableName"] == f"dbo.T{number}"]
         assert sorted(map(json.dumps, rows)) == sorted(map(json.dumps, inserted)), kind
+    assert len([*bounded_by_every_key(database.config("dbo.*", **SNAPSHOT))]) == len(KEYS)
 
 
 def persons(database: SourceDatabase, rows: int = 3, name: str = "dbo.Persons", key: str = "PRIMARY KEY") -> None:
@@ -160,6 +188,7 @@ def test_composite_descending_and_null_keys_are_resumed_in_the_order_of_the_inde
     events = resumed_after_every_chunk(database.config("T", **SNAPSHOT)).events
     rows = [(event["data"]["A"], event["data"]["B"]) for event in events]
     assert rows == [(a, b) for a in (3, 2, 1) for b in (None, "x", "y")] + [(None, None), (None, "x")]
+    assert [*bounded_by_every_key(database.config("T", **SNAPSHOT))] == ["dbo.T"]
     larger_chunks = read(database.config("T", **SNAPSHOT), pace={"page_rows": 4}).events
     assert [(event["data"]["A"], event["data"]["B"]) for event in larger_chunks] == rows
 
@@ -325,3 +354,25 @@ def test_half_of_a_surrogate_pair_is_replaced_in_rows_too(database: SourceDataba
     reading = read(database.config("Persons", start_from="snapshot", operations=["delete"]))
     assert [data["Name"] for _, data in reading.rows] == ["name 1", "a\ufffd", "name 3"]
     assert told(reading, "mssql.half_pair")[0]["column"] == "Name"
+
+
+@pytest.mark.parametrize("order", ["", "DESC"])
+def test_a_table_that_grows_faster_than_it_is_read_is_read_up_to_the_end_that_it_had(
+    database: SourceDatabase, order: str
+) -> None:
+    database.run(f"CREATE TABLE dbo.T (Id int NOT NULL, PRIMARY KEY (Id {order}))")
+    database.run("INSERT INTO dbo.T VALUES (1), (2), (3)")
+    database.capture("dbo.T")
+    inserted: list[int] = []
+
+    def grow(reading: Reading, stop: Stop) -> None:
+        if 0 < len(reading.lines) < 30:
+            later = [(-1 if order else 1) * (10 + len(inserted) + at) for at in range(3)]
+            database.run("INSERT INTO dbo.T VALUES (?), (?), (?)", *later)
+            inserted.extend(later)
+
+    reading = read(database.config("T", **SNAPSHOT), on_item=grow, stop_after=100, pace={"page_rows": 2})
+    assert [data["Id"] for kind, data in reading.rows if kind == "Read"] == ([3, 2, 1] if order else [1, 2, 3])
+    changes = [data["Id"] for kind, data in reading.rows if kind == "Insert"]
+    assert changes == inserted[: len(changes)]
+    assert told(reading, "mssql.snapshot_done")

@@ -234,12 +234,17 @@ class ChangingSource:
         self._answer()
         return SourceTable(self._live(object_id).name, 5, (), ((_KEY,),))
 
+    def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> Sequence[Any] | None:
+        self._answer()
+        return None  # The end is that of the index.
+
     def chunk(
         self,
         table: SourceTable,
         key: Sequence[KeyColumn],
         builder: EventBuilder,
         after: Sequence[Any] | None,
+        up_to: Sequence[Any] | None,
         max_rows: int,
         max_bytes: int,
     ) -> Chunk:

@@ -116,17 +116,26 @@ class LiveSource(LoggedSource):
         indexes = () if table in self.live.without_index else ((_KEY,),)
         return SourceTable(self.live.names[table], 5, (), indexes)
 
+    def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> Sequence[Any] | None:
+        self.before_answer()
+        return max(([values[0]] for values in self._selected(table.name)), default=None)
+
     def chunk(
         self,
         table: SourceTable,
         key: Sequence[KeyColumn],
         builder: EventBuilder,
         after: Sequence[Any] | None,
+        up_to: Sequence[Any] | None,
         max_rows: int,
         max_bytes: int,
     ) -> Chunk:
         self.before_answer()
-        rows = [(values[0], *values) for values in self._selected(table.name) if not after or values[0] > after[0]]
+        rows = [
+            (values[0], *values)
+            for values in self._selected(table.name)
+            if (not after or values[0] > after[0]) and (not up_to or values[0] <= up_to[0])
+        ]
         cut = self._chance.randint(1, max_rows)
         self._was_read(table)
         return Chunk(rows[:cut], len(rows) < cut, self.live.now)

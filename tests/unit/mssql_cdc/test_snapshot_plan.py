@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 from dstream_mssql_cdc.config import parse_start
 from dstream_mssql_cdc.position import Position
 from dstream_mssql_cdc.snapshot import plan
-from dstream_mssql_cdc.state import Table, TableSnapshot
+from dstream_mssql_cdc.snapshot.keys import KeyColumn
+from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable
+from dstream_mssql_cdc.state import Table, TableSnapshot, load_state
 from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 from dstream_mssql_cdc.stream.source import Poll
 from dstream_mssql_cdc.stream.start import first_state
 
-from dstream.sdk import Stop
+from dstream.sdk import Lines, Stop
 from tests.unit.mssql_cdc.change_log import GUID, builder_for
 from tests.unit.mssql_cdc.live_tables import Killed, LiveSource, LiveTables, lsn_of
 
@@ -38,7 +43,7 @@ def test_changes_committed_up_to_5_seconds_after_the_last_row_overlap(commit_tim
 
 
 def test_a_clock_that_is_set_back_does_not_shorten_the_overlap() -> None:
-    read = plan.advanced(PENDING, 1, (7,), ("[Id]",), datetime(2024, 10, 27, 2, 59))
+    read = plan.advanced(PENDING, 1, (7,), datetime(2024, 10, 27, 2, 59))
     table = plan.completed(read, datetime(2024, 10, 27, 2, 1))
     assert plan.overlaps(table, "2024-10-27T02:59:00.000")
 
@@ -68,3 +73,41 @@ def test_no_rows_are_read_from_a_replica_that_has_not_reached_the_position() -> 
     caught_up = ChangeStream(LiveSource(live, chance, 0), state, builder_for, pace)
     list(caught_up.lines(Stop(), until=lsn_of(5)))
     assert live.last_read == {"dbo.T0": 5}
+
+
+class GrowingTables(LiveSource):
+    """Gets three rows behind its last one whenever it is asked."""
+
+    def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> Sequence[Any] | None:
+        last = super().last_key(table, key)
+        self._grow()
+        return last
+
+    def chunk(self, *args: Any) -> Chunk:
+        found = super().chunk(*args)
+        self._grow()
+        return found
+
+    def _grow(self) -> None:
+        rows = self.live.rows[0]
+        rows.update({max(rows) + at: ("new", None) for at in (1, 2, 3)})
+
+
+def test_the_end_of_a_growing_table_survives_a_restart_after_every_chunk() -> None:
+    chance = random.Random(1)
+    live = LiveTables(["dbo.T0"], frozenset())
+    live.rows[0].update(dict.fromkeys(range(1, 8), ("old", None)))
+    source = GrowingTables(live, chance, 0)
+    state = first_state(parse_start("snapshot"), GUID, live.log.captured(), source)
+    lines: list[bytes] = []
+    for _ in range(20):
+        for item in ChangeStream(source, state, builder_for, PollPace(0.0, 0.0, page_rows=2)).lines(
+            Stop(), until=bytes(10)
+        ):
+            if isinstance(item, Lines):
+                lines += item.data.splitlines()
+            elif (stored := load_state(item.state)) and stored != state:
+                state = stored
+                break
+    assert [json.loads(line)["data"]["Id"] for line in lines] == [*range(1, 8)]
+    assert state.tables["dbo.T0"].snapshot is None

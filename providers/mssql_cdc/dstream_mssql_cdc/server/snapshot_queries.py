@@ -14,7 +14,7 @@ from dstream_mssql_cdc.server import sql
 from dstream_mssql_cdc.server.session import Results, SqlSession
 from dstream_mssql_cdc.snapshot import statements
 from dstream_mssql_cdc.snapshot.keys import KeyColumn
-from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable, source_table
+from dstream_mssql_cdc.snapshot.source import Chunk, SourceRow, SourceTable, source_table
 from dstream_mssql_cdc.state import KeyValue
 
 
@@ -44,20 +44,26 @@ class SnapshotQueries:
         with self._session.results(statements.UNREADABLE) as results:
             return {row[0]: f"{sql.quoted(row[1])}.{sql.quoted(row[2])}" for row in results.rows()}
 
+    def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> SourceRow | None:
+        with self._session.results(statements.last_key(table.name, key)) as results:
+            rows = results.rows()
+        return rows[0] if rows else None
+
     def chunk(
         self,
         table: SourceTable,
         key: Sequence[KeyColumn],
         builder: EventBuilder,
         after: Sequence[KeyValue] | None,
+        up_to: Sequence[KeyValue] | None,
         max_rows: int,
         max_bytes: int,
     ) -> Chunk:
         try:
-            return self._chunk(table, key, builder, after, max_rows, max_bytes)
+            return self._chunk(table, key, builder, after, up_to, max_rows, max_bytes)
         except UnicodeDecodeError:
             with self._session.accepting_half_pairs():
-                chunk = self._chunk(table, key, builder, after, max_rows, max_bytes)
+                chunk = self._chunk(table, key, builder, after, up_to, max_rows, max_bytes)
         return replace(chunk, rows=self._session.without_half_pairs(chunk.rows, builder, len(key)))
 
     def _chunk(
@@ -66,6 +72,7 @@ class SnapshotQueries:
         key: Sequence[KeyColumn],
         builder: EventBuilder,
         after: Sequence[KeyValue] | None,
+        up_to: Sequence[KeyValue] | None,
         max_rows: int,
         max_bytes: int,
     ) -> Chunk:
@@ -74,12 +81,17 @@ class SnapshotQueries:
         now = datetime.min
         ranges = list(statements.ranges(key, after))
         for place, (where, bound) in enumerate(ranges, 1):
-            statement, parameters = statements.chunk(table.name, key, expressions, where, bound, max_rows - len(rows))
+            statement, parameters = statements.chunk(
+                table.name, key, expressions, where, bound, up_to, max_rows - len(rows)
+            )
             with self._session.results(statement, *parameters) as results:
                 fetched, is_cut = results.limited_rows(builder, max_rows, max_bytes)
-                rows += fetched
                 if not is_cut:
                     now = results.next_rows()[0][0]
+            wanted = [row[:-1] for row in fetched if not row[-1]]
+            rows += wanted
+            if len(wanted) < len(fetched):
+                return Chunk(rows, is_last=True, now=self._now() if is_cut else now)
             if is_cut:
                 return Chunk(rows, is_last=False, now=self._now())
             if len(rows) >= max_rows or (rows and builder.is_wide and place < len(ranges)):

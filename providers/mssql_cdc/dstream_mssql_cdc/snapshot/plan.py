@@ -5,6 +5,10 @@ committed before the first row is read. A row is emitted as soon as it is read, 
 never older than a change emitted before it. Changes that it contains already may follow, in order and up to the newest,
 so the last line of each key is its newest state.
 
+**It ends**, however fast the table grows: at the last key that the table has when its first chunk is read. A row with a
+later key is inserted after that, and a row whose key becomes later is captured as a delete and an insert, so the stream
+has both in full.
+
 **A replica that lags** behind the one that the stream was reading would return rows that are older than changes already
 emitted. Therefore rows are read only on a connection whose poll has reached the stream's position.
 
@@ -63,13 +67,17 @@ def started_over(table: Table, new_id: NewId) -> Table:
     return msgspec.structs.replace(table, snapshot=TableSnapshot(new_id(), table.snapshot.lsn))
 
 
-def advanced(table: Table, rows: int, after: tuple[KeyValue, ...], order: tuple[str, ...], now: datetime) -> Table:
+def bounded(table: Table, order: tuple[str, ...], up_to: tuple[KeyValue, ...] | None) -> Table:
+    """The table with the end of its snapshot, in that order of the key."""
+    assert table.snapshot is not None
+    return msgspec.structs.replace(table, snapshot=msgspec.structs.replace(table.snapshot, order=order, up_to=up_to))
+
+
+def advanced(table: Table, rows: int, after: tuple[KeyValue, ...], now: datetime) -> Table:
     """The table after a chunk up to `after`; `rows` of the snapshot have been read. `now`: the server's time then."""
     snapshot = table.snapshot
     assert snapshot is not None
-    moved = msgspec.structs.replace(
-        snapshot, after=after, order=order, rows=rows, latest=max(_text(now), snapshot.latest)
-    )
+    moved = msgspec.structs.replace(snapshot, after=after, rows=rows, latest=max(_text(now), snapshot.latest))
     return msgspec.structs.replace(table, snapshot=moved)
 
 

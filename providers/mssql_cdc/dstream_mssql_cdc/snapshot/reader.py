@@ -89,8 +89,13 @@ class SnapshotReader:
         if table.snapshot.order not in ((), order):
             table = plan.started_over(table, self._new_id)
         assert table.snapshot is not None
+        if table.snapshot.up_to is None:
+            end = source.last_key(described, key)
+            table = plan.bounded(table, order, None if end is None else keys.stored(key, end))
+        assert table.snapshot is not None
         max_rows = max(1, min(self._max_rows, self._max_bytes // builder.row_bytes))
-        chunk = source.chunk(described, key, builder, table.snapshot.after, max_rows, self._max_bytes)
+        after, up_to = table.snapshot.after, table.snapshot.up_to
+        chunk = source.chunk(described, key, builder, after, up_to, max_rows, self._max_bytes)
         yield from self._lines.lines(_events(table, builder, chunk.rows, bound_columns=len(key)))
         count = len(chunk.rows)
         rows = table.snapshot.rows + count
@@ -101,7 +106,7 @@ class SnapshotReader:
             yield save(plan.completed(table, chunk.now))
         else:
             after = keys.stored(key, chunk.rows[-1])
-            yield save(plan.advanced(table, rows, after, order, chunk.now))
+            yield save(plan.advanced(table, rows, after, chunk.now))
 
     def _pass(
         self,

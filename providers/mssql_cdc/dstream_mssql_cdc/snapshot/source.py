@@ -40,16 +40,20 @@ class SnapshotSource(Protocol):
     def describe(self, object_id: int) -> SourceTable:
         """Return a source table. Raises AuthError if the login cannot read it."""
 
+    def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> SourceRow | None:
+        """Return the bound of the last row in the order of the key; None if the table is empty."""
+
     def chunk(
         self,
         table: SourceTable,
         key: Sequence[KeyColumn],
         builder: EventBuilder,
         after: Sequence[KeyValue] | None,
+        up_to: Sequence[KeyValue] | None,
         max_rows: int,
         max_bytes: int,
     ) -> Chunk:
-        """Return the rows after a bound; at least one if there is one."""
+        """Return the rows after one bound and up to another; at least one if there is one."""
 
     def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
         """Return all rows, in any order, without bounds."""

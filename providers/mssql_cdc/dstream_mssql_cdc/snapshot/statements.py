@@ -58,19 +58,33 @@ def order_of(key: Sequence[KeyColumn]) -> tuple[str, ...]:
     return tuple(quoted(each.column.name) + (" DESC" if each.is_descending else "") for each in key)
 
 
+def last_key(table: str, key: Sequence[KeyColumn]) -> str:
+    """The bound of the last row in the order of the key: the first one in the opposite order."""
+    backwards = [KeyColumn(each.column, not each.is_descending) for each in key]
+    columns = ", ".join(select_list([], key))
+    return f"SELECT TOP (1) {columns} FROM {table} ORDER BY {', '.join(order_of(backwards))};"
+
+
 def chunk(
     table: str,
     key: Sequence[KeyColumn],
     expressions: Sequence[str],
     where: str,
     parameters: Sequence[object],
+    up_to: Sequence[KeyValue] | None,
     limit: int,
 ) -> tuple[str, list[object]]:
-    """At most `limit` rows of a range, in the order of the key, and then the server's time; its parameters."""
-    columns = ",\n       ".join(select_list(expressions, key))
+    """At most `limit` rows of a range, in the order of the key, and then the server's time; its parameters. The last
+    column is 1 for rows beyond `up_to`.
+
+    As a second bound of the range, a key of several columns would need an OR, which can cost the order of the index.
+    """
+    is_beyond, beyond = _is_beyond(key, up_to)
+    columns = ",\n       ".join([*select_list(expressions, key), is_beyond])
     condition = f"\nWHERE {where}" if where else ""
     return f"SELECT TOP (?) {columns}\nFROM {table}{condition}\nORDER BY {', '.join(order_of(key))};\n{NOW}", [
         limit,
+        *beyond,
         *parameters,
     ]
 
@@ -101,6 +115,14 @@ def ranges(key: Sequence[KeyColumn], after: Sequence[KeyValue] | None) -> Iterat
 _Condition = tuple[str, list[object]]
 
 
+def _is_beyond(key: Sequence[KeyColumn], up_to: Sequence[KeyValue] | None) -> _Condition:
+    beyond = [] if up_to is None else [*ranges(key, up_to)]
+    if not beyond:
+        return "0", []
+    condition = " OR ".join(f"({text})" for text, _ in beyond)
+    return f"CASE WHEN {condition} THEN 1 ELSE 0 END", [value for _, values in beyond for value in values]
+
+
 def _equal(column: SourceColumn, value: KeyValue) -> _Condition:
     name = quoted(column.name)
     if value is None:
@@ -123,6 +145,6 @@ def _beyond(key: KeyColumn, value: KeyValue) -> _Condition | None:
 def statements() -> Iterator[str]:
     """One statement of each kind, for the test that checks that all are reads."""
     key = [KeyColumn(SourceColumn("Id", "int")), KeyColumn(SourceColumn("Name", "varchar", 9, collation="C"))]
-    yield from (DESCRIBE, MASKED, UNREADABLE, NOW, scan("[dbo].[T]", ["[Id]"]))
+    yield from (DESCRIBE, MASKED, UNREADABLE, NOW, scan("[dbo].[T]", ["[Id]"]), last_key("[dbo].[T]", key))
     for where, parameters in ranges(key, (7, "a")):
-        yield chunk("[dbo].[T]", key, ["[Id]"], where, parameters, 1)[0]
+        yield chunk("[dbo].[T]", key, ["[Id]"], where, parameters, (9, "z"), 1)[0]
