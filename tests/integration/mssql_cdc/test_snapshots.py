@@ -25,6 +25,8 @@ KEYS: dict[str, tuple[str, list[str]]] = {
     "bigint": ("bigint", ["-9223372036854775808", "9007199254740993", "9223372036854775807"]),
     "bit": ("bit", ["0", "1"]),
     "decimal": ("decimal(38, 10)", ["-1234567890123456789012345678.1234567890", "0.0000000001", "0.0000000002"]),
+    "decimal without integer digits": ("decimal(38, 38)", ["-0.99999999999999999999999999999999999999", "0", "1E-38"]),
+    "smallmoney": ("smallmoney", ["-214748.3648", "0.0001", "214748.3647"]),
     "money": ("money", ["-922337203685477.5808", "0.0001", "922337203685477.5807"]),
     "float": ("float", ["-1.7976931348623157E308", "0.1", "0.30000000000000004", "1E22", "5"]),
     "real": ("real", ["-3.4028235E38", "0.1", "0.2", "16777216"]),
@@ -49,6 +51,8 @@ KEYS: dict[str, tuple[str, list[str]]] = {
     "varchar": ("varchar(20)", ["''", "'a''b'", "'Ä'", "'z'"]),
     "varchar, another collation": ("varchar(20) COLLATE Latin1_General_CS_AS", ["'a'", "'A'", "'Ä'", "'€'"]),
     "binary collation": ("varchar(20) COLLATE Latin1_General_BIN2", ["'A'", "'Z'", "'a'", "'ä'"]),
+    "ignoring accents": ("nvarchar(20) COLLATE Latin1_General_CI_AI", ["N'a'", "N'É'", "N'f'", "N'Z'"]),
+    "alias type": ("sysname", ["N'a'", "N'B'", "N'c'"]),
     "nvarchar": ("nvarchar(20)", ["N''", "N'a'", "N'é'", "N'🦜'", "N'日本'"]),
     "nchar": ("nchar(3)", ["N'a'", "N'ab'"]),
     "binary": ("binary(3)", ["0x000001", "0x0000FF", "0xFF0000"]),
@@ -376,3 +380,36 @@ def test_a_table_that_grows_faster_than_it_is_read_is_read_up_to_the_end_that_it
     changes = [data["Id"] for kind, data in reading.rows if kind == "Insert"]
     assert changes == inserted[: len(changes)]
     assert told(reading, "mssql.snapshot_done")
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY", ""])
+def test_a_table_without_rows_is_complete_at_once(database: SourceDatabase, key: str) -> None:
+    database.run(f"CREATE TABLE dbo.T (Id int NOT NULL {key})")
+    database.capture("dbo.T")
+    first = read(database.config("T", **SNAPSHOT))
+    assert first.rows == []
+    assert "snapshot" not in first.state["tables"]["dbo.T"]
+    assert [line["rows"] for line in told(first, "mssql.snapshot_done")] == [0]
+    database.run("INSERT INTO dbo.T VALUES (1)")
+    assert read(database.config("T", **SNAPSHOT), first.state).rows == [("Insert", {"Id": 1})]
+
+
+def test_hidden_values_are_those_of_changes_and_skipped_updates_leave_a_copy_complete(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.T (Id int PRIMARY KEY, Email varchar(50), Card varchar(20), Note nvarchar(max))")
+    database.capture("dbo.T")
+    database.run("INSERT INTO dbo.T VALUES (1, 'ada@example.com', '4111', N'one'), (2, NULL, NULL, N'two')")
+    choice = {"exclude": ["Note"], "hash": ["Email"], "redact": ["Card"]}
+    config = database.config("T", columns={"T": choice}, hash_key="k", skip_unchanged=True)
+    changes = read(config)
+
+    def change(reading: Reading, stop: Stop) -> None:
+        if len(reading.lines) == 1:
+            database.run("UPDATE dbo.T SET Note = N'not read'")
+            database.run("UPDATE dbo.T SET Email = 'new@example.com' WHERE Id = 2")
+
+    first = read({**config, **SNAPSHOT}, on_item=change, pace={"page_rows": 1})
+    rows = first.rows + read(config, first.state).rows
+    assert sorted(kind for kind, _ in rows) == ["Read", "Read", "Update"]
+    assert rows[0][1] == changes.rows[0][1]
+    assert rows[1][1] == rows[2][1] == read(config).rows[-1][1]
+    assert "example" not in json.dumps([rows, first.states, first.telemetry])
