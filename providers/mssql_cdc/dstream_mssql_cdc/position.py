@@ -59,11 +59,11 @@ _MAX_LSN = b"\xff" * LSN_BYTES
 
 
 class Floor(NamedTuple):
-    """Where a table's next page starts (exclusive), as one range of the clustered index that the server can seek.
+    """Where a table's next page starts (exclusive), and the first of the ranges of the clustered index that it reads.
 
-    There are three stages, since an OR over the leading columns would make the server read a long transaction from its
-    start for every page: the rest of one command (all four set), the later commands of the transaction (`seqval` None),
-    and the later transactions (`command_id` None).
+    There are three stages, one range each, since an OR over the leading columns would make the server read a long
+    transaction from its start for every page: the rest of one command (all four set), the later commands of the
+    transaction (`seqval` None), and the later transactions (`command_id` None).
     """
 
     lsn: bytes
@@ -72,7 +72,7 @@ class Floor(NamedTuple):
     operation: int = 0
 
     def wider(self) -> Floor | None:
-        """The next stage, once this one has no rows left; None after the last stage."""
+        """The next stage; None after the last one."""
         if self.seqval is not None:
             return Floor(self.lsn, self.command_id)
         if self.command_id is not None:

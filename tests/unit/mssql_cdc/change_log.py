@@ -170,7 +170,7 @@ class LoggedSource:
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
         self.before_answer()
-        rows = [row for row in self.rows_of(int(instance[2:])) if row[0] <= upper and is_in_stage(row, floor)]
+        rows = [row for row in self.rows_of(int(instance[2:])) if row[0] <= upper and is_after(row, floor)]
         cut = self._random.randint(1, max_rows)
         return Page([*rows[:cut]], len(rows) >= cut, self._marks())
 
@@ -197,15 +197,13 @@ class LoggedSource:
         return [self.log.mark(at) for at in range(len(self.log.names))]
 
 
-def is_in_stage(row: tuple[Any, ...], floor: Floor) -> bool:
-    lsn, command, seqval, operation = row[0], -1 if row[1] is None else row[1], row[2], row[3]
+def is_after(row: tuple[Any, ...], floor: Floor) -> bool:
+    place = (row[0], -1 if row[1] is None else row[1], row[2], row[3])
     if floor.command_id is None:
-        return bool(lsn > floor.lsn)
+        return place[:1] > (floor.lsn,)
     if floor.seqval is None:
-        return bool(lsn == floor.lsn and command > floor.command_id)
-    return bool(
-        (lsn, command) == (floor.lsn, floor.command_id) and (seqval, operation) > (floor.seqval, floor.operation)
-    )
+        return place[:2] > (floor.lsn, floor.command_id)
+    return place > (floor.lsn, floor.command_id, floor.seqval, floor.operation)
 
 
 def builder_for(table: CapturedTable, instance: str) -> EventBuilder:

@@ -17,7 +17,7 @@ from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable
 from dstream_mssql_cdc.stream.source import Page, Poll, Probe
 from dstream_mssql_cdc.stream.window import Mapped
 
-from tests.unit.mssql_cdc.change_log import COLUMNS, Row, Transaction, is_in_stage
+from tests.unit.mssql_cdc.change_log import COLUMNS, Row, Transaction, is_after
 
 _KEY = KeyColumn(SourceColumn("Id", "int"))
 _ALL, _NAME = b"\x02\x03", b"\x00\x02"
@@ -206,7 +206,7 @@ class ChangingSource:
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
         self._answer()
-        rows = [row for row in self._rows(instance) if row[0] <= upper and is_in_stage(row, floor)]
+        rows = [row for row in self._rows(instance) if row[0] <= upper and is_after(row, floor)]
         cut = self._chance.randint(1, max_rows)
         self._answer()
         return Page(rows[:cut], len(rows) >= cut, self._marks(builder.shape.object_id))

@@ -33,6 +33,14 @@ def test_a_page_binds_one_value_per_placeholder() -> None:
         assert statement.count("?") == len(parameters)
 
 
+@pytest.mark.parametrize(("floor", "stages"), [(Floor(b"a"), 1), (Floor(b"a", 1), 2), (Floor(b"a", 1, b"s", 2), 3)])
+def test_a_page_reads_all_later_ranges_with_one_select_each(floor: Floor, stages: int) -> None:
+    statement, parameters = sql.page("dbo_T", 7, ["[Id]"], floor, b"b", (1, 2, 3, 4), 10)
+    assert statement.count("FROM cdc.[dbo_T_CT]") == statement.count("ORDER BY [__$start_lsn]") == stages
+    assert parameters.count(10) == 1  # One limit for all.
+    assert " OR " not in statement.split("IF @left > 0")[-1]
+
+
 def test_names_cannot_escape_their_brackets() -> None:
     assert sql.change_table("a]; DROP TABLE x --") == "cdc.[a]]; DROP TABLE x --_CT]"
 

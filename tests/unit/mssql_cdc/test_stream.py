@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from dstream.sdk import Checkpoint, Lines, Stop
 from dstream.sdk.errors import RefusedError
-from tests.unit.mssql_cdc.change_log import GUID, ChangeLog, LoggedSource, Row, Transaction, builder_for, is_in_stage
+from tests.unit.mssql_cdc.change_log import GUID, ChangeLog, LoggedSource, Row, Transaction, builder_for, is_after
 
 NO_WAIT = PollPace(poll_s=0.0, max_poll_s=0.0)
 
@@ -284,7 +284,7 @@ class CountingSource(LoggedSource):
     ) -> Page:
         self.queries["page"] += 1
         table = int(instance[2:])
-        rows = [row for row in self.rows_of(table) if row[0] <= upper and is_in_stage(row, floor)][:max_rows]
+        rows = [row for row in self.rows_of(table) if row[0] <= upper and is_after(row, floor)][:max_rows]
         self.rows += len(rows)
         return Page(rows, len(rows) == max_rows, [self.log.mark(table)])
 
@@ -300,7 +300,7 @@ def test_rows_in_memory_are_limited_whatever_the_number_of_tables() -> None:
     log = ChangeLog(names, [Transaction(lsn_of(1), tuple(rows))])
     source = CountingSource(log)
     row_bytes = builder_for(log.captured()[0], "ci0").row_bytes
-    pace = PollPace(0.0, 0.0, max_bytes=600 * row_bytes)
+    pace = PollPace(0.0, 0.0, max_bytes=600 * row_bytes, min_page_bytes=0)
     lines, before_first = 0, 0
     for item in ChangeStream(source, fresh_state(), builder_for, pace).lines(Stop(), until=lsn_of(1)):
         if isinstance(item, Lines):
@@ -308,6 +308,41 @@ def test_rows_in_memory_are_limited_whatever_the_number_of_tables() -> None:
             lines += item.size
     assert lines == len(rows) > 2000
     assert before_first <= 600 + len(names)
+
+
+def test_a_page_is_one_query_wherever_the_one_before_it_ended() -> None:
+    two_rows = [
+        tuple(Row(0, command, bytes([number] * 10), 2, b"\x02\x03", (number, "A", None)) for command in (1, 2))
+        for number in range(1, 21)
+    ]
+    log = ChangeLog(["dbo.T0"], [Transaction(lsn_of(number), rows) for number, rows in enumerate(two_rows, 1)])
+    source, pace = CountingSource(log), PollPace(0.0, 0.0, page_rows=9)
+    lines = received(ChangeStream(source, fresh_state(), builder_for, pace).lines(Stop(), until=lsn_of(20)))
+    assert lines == log.expected_lines()
+    assert source.queries["page"] == 40 // 9 + 1
+
+
+@pytest.mark.parametrize(("max_rows", "page_rows"), [(50, 10), (4, 4)])
+def test_pages_have_a_minimum_size_however_many_tables_are_busy(max_rows: int, page_rows: int) -> None:
+    """The minimum is 10 rows, but no more than the memory for all tables: `max_rows`."""
+    tables, rows = 40, 30
+    transactions = [
+        Transaction(
+            lsn_of(number),
+            tuple(Row(table, 1, bytes([table] * 10), 2, b"\x02\x03", (number, "A", None)) for table in range(tables)),
+        )
+        for number in range(rows)
+    ]
+    log = ChangeLog([f"dbo.T{at}" for at in range(tables)], transactions)
+    source = CountingSource(log)
+    row_bytes = builder_for(log.captured()[0], "ci0").row_bytes
+    pace = PollPace(0.0, 0.0, max_bytes=max_rows * row_bytes, min_page_bytes=10 * row_bytes)
+    read_before_first = 0
+    for item in ChangeStream(source, fresh_state(), builder_for, pace).lines(Stop(), until=lsn_of(rows - 1)):
+        if isinstance(item, Lines):
+            read_before_first = read_before_first or source.rows
+    assert source.queries["page"] <= tables * (rows // page_rows + 1)
+    assert read_before_first <= max_rows + tables * page_rows
 
 
 def test_an_idle_poll_of_many_tables_is_one_query() -> None:

@@ -66,6 +66,13 @@ class ChangeQueries:
                 # "ALTER TABLE .. ALTER COLUMN" changes the change table's column in place, so read its new shape.
                 raise errors.ReadInterrupted("mssql.schema_changed", f"the columns of {instance} have changed")
             rows, is_cut = results.limited_rows(builder, max_rows, max_bytes)
+            stage = floor.wider()
+            while stage is not None and len(rows) < max_rows and not is_cut:
+                results.has_next()
+                free_bytes = max_bytes - len(rows) * builder.row_bytes
+                more, is_cut = results.limited_rows(builder, max_rows - len(rows), free_bytes)
+                rows += more
+                stage = stage.wider()
             if not is_cut:
                 return Page(rows, len(rows) >= max_rows, _marks(results.next_rows()))
         with self._session.results(sql.WATERMARKS_OF_TABLE, table) as results:

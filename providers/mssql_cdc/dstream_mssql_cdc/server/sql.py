@@ -167,18 +167,26 @@ def page(
     operations: Sequence[int],
     max_rows: int,
 ) -> tuple[str, list[object]]:
-    """The statement for one stage's rows, in the order of the clustered index, and the watermarks of the source table
-    `object_id`; its parameters."""
-    where, parameters = _stage(floor, upper)
-    if len(operations) < 4:
-        where += f" AND [__$operation] IN ({', '.join(map(str, operations))})"
-    columns = ", ".join(["[__$start_lsn]", "[__$command_id]", "[__$seqval]", "[__$operation]", "[__$update_mask]"])
+    """The statement for the rows after `floor`, in the order of the clustered index, and the watermarks of the source
+    table `object_id`; its parameters.
+
+    The rows come as one result per stage of the floor. Once they are `max_rows`, the later stages have no result.
+    """
+    columns = ", ".join(f"[{name}]" for name in (*READING_ORDER, "__$update_mask"))
     values = "".join(f",\n       {expression}" for expression in select_list)
-    return (
-        f"SELECT TOP (?) {columns}{values}\nFROM {change_table(instance)}\nWHERE {where}\nORDER BY {_ORDER};\n"
-        f"{WATERMARKS_OF_TABLE}",
-        [max_rows, *parameters, object_id],
-    )
+    rows = f"SELECT TOP (@left) {columns}{values}\nFROM {change_table(instance)}"
+    only = f" AND [__$operation] IN ({', '.join(map(str, operations))})" if len(operations) < 4 else ""
+    selects: list[str] = []
+    parameters: list[object] = [max_rows]
+    stage: Floor | None = floor
+    while stage is not None:
+        where, bound = _stage(stage, upper)
+        selects.append(f"{rows}\nWHERE {where}{only}\nORDER BY {_ORDER};\n")
+        parameters += bound
+        stage = stage.wider()
+    # Once no row is left, @left stays at most 0, whatever @@ROWCOUNT is after an IF whose SELECT was skipped.
+    batch = "SET @left = @left - @@ROWCOUNT;\nIF @left > 0 ".join(selects)
+    return f"DECLARE @left int = ?;\n{batch}{WATERMARKS_OF_TABLE}", [*parameters, object_id]
 
 
 def operation_codes(names: Sequence[str], *, before_images: bool) -> tuple[int, ...]:

@@ -24,12 +24,8 @@ class TableFeed:
         self._half: list[ChangeRow] = []
 
     def push(self, rows: list[ChangeRow], *, is_full: bool, commit_times: dict[bytes, str]) -> None:
-        """Add a page. `is_full`: the page was limited, so its stage may have more rows. Raises DataError."""
-        assert self.floor is not None
-        if is_full and rows:
-            self.floor = _after(rows[-1])
-        else:
-            self.floor = self.floor.wider()
+        """Add a page. `is_full`: the page was limited, so there may be more rows. Raises DataError."""
+        self.floor = _after(rows[-1]) if is_full else None
         rows = self._half + rows
         # If a page ends between the two rows of an update, the first row waits for the next page.
         self._half = [rows.pop()] if rows and rows[-1][3] == UPDATE_BEFORE and self.floor is not None else []

@@ -39,6 +39,8 @@ class PollPace:
     poll_s: float = 1.0
     max_poll_s: float = 2.0
     max_bytes: int = 32 * 1024 * 1024
+    min_page_bytes: int = 256 * 1024
+    """A page may be this large even if the tables that share `max_bytes` are so many that each one's share is less."""
     page_rows: int = 2000
     window_transactions: int = 5000
     checkpoint_lines: int = 1000
@@ -199,9 +201,9 @@ class ChangeStream:
             needing = [(instance, feed) for instance, feed in feeds if feed.needs_page]
             free_bytes = self._pace.max_bytes - sum(feed.held_bytes for _, feed in feeds)
             for at, (instance, feed) in enumerate(needing):
-                share = free_bytes // (len(needing) - at)
+                share = max(free_bytes // (len(needing) - at), min(self._pace.min_page_bytes, self._pace.max_bytes))
                 while feed.needs_page:
-                    self._read_page(instance, feed, window, max(0, share))
+                    self._read_page(instance, feed, window, share)
                     if stop.is_set():
                         return
                 free_bytes -= feed.held_bytes

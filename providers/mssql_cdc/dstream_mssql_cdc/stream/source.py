@@ -39,8 +39,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one stage, in order. `is_full`: the page was limited, so the stage may have more rows. `marks`: those of
-    the table read."""
+    """Rows in order. `is_full`: the page was limited, so there may be more rows. `marks`: those of the table read."""
 
     rows: list[ChangeRow]
     is_full: bool
@@ -59,7 +58,7 @@ class CdcSource(SnapshotSource, Protocol):
     def page(
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
-        """Return rows after `floor`, of its stage only, up to `upper`; at least one row if there is one."""
+        """Return rows after `floor`, up to `upper`; at least one row if there is one."""
 
     def captured(self) -> list[CapturedTable]:
         """Return the configured tables from the current catalog."""

@@ -14,12 +14,13 @@ from dstream_sandbox.sqlserver.tds.response import Recording
 
 _NO_CODE = re.compile(r"'(?:[^']|'')*'|\[(?:[^\]]|\]\])*\]|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _WORD = re.compile(r"[@#\w$]+")
-_READS = frozenset({"select", "with"})
+_READS = frozenset({"select", "with", "declare"})
+_VARIABLE_SET = re.compile(r"\bset\s+@", re.IGNORECASE)
 _CHANGES = frozenset(
     {
         "insert", "update", "delete", "merge", "truncate", "into", "exec", "execute", "create", "alter", "drop", "set",
-        "declare", "begin", "commit", "rollback", "save", "waitfor", "use", "grant", "deny", "revoke", "backup",
-        "restore", "kill", "print", "raiserror", "throw", "if", "while", "return", "goto",
+        "cursor", "begin", "commit", "rollback", "save", "waitfor", "use", "grant", "deny", "revoke", "backup",
+        "restore", "kill", "print", "raiserror", "throw", "while", "return", "goto",
     }
 )  # fmt: skip
 
@@ -51,6 +52,7 @@ def replay_key(
 
 
 def only_reads(sql: str) -> bool:
-    """Whether the batch begins as a query and contains no word that could change anything."""
-    words = [word.lower() for word in _WORD.findall(_NO_CODE.sub(" ", sql))]
+    """Whether the batch begins as a query and contains no word that could change more than its own variables."""
+    code = _VARIABLE_SET.sub(" @", _NO_CODE.sub(" ", sql))
+    words = [word.lower() for word in _WORD.findall(code)]
     return bool(words) and words[0] in _READS and _CHANGES.isdisjoint(words)
