@@ -36,7 +36,7 @@ _KINDS = {
 }
 _FIELDS = ("entity", "on", "times", "after", "description")
 _FIELDS_OF = {
-    "reject": ["condition"],
+    "reject": ["condition", "message_id"],
     "refuse_attach": ["condition"],
     "detach": ["condition"],
     "deny_token": ["status"],
@@ -67,6 +67,7 @@ def fault() -> None:
 @command(
     fault,
     example="dstream sandbox fault add reject --entity orders --times 3\n"
+    "dstream sandbox fault add reject --condition com.microsoft:argument-error --message-id dbo.Orders/7\n"
     "dstream sandbox fault add drop --at after_store --after 10 --times 1\n"
     "dstream sandbox fault add detach --condition amqp:resource-limit-exceeded --times 1\n"
     "dstream sandbox fault add delay --seconds 2\n"
@@ -93,6 +94,7 @@ def fault() -> None:
 )
 @click.option("--condition", help="AMQP error condition (default: com.microsoft:server-busy).")
 @click.option("--description", help="Error description.")
+@click.option("--message-id", help="For reject: only transfers that contain a message with this id.")
 @click.option("--status", type=int, help="For deny_token: status code (default: 401).")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Duration, for delay, stall, azure, hide_rule and sql.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Rate, for throttle and slow.")

@@ -6,7 +6,7 @@ Does not import azure, since it is imported before the provider's first line, an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from dstream_stacks.entities import ORIGINAL_NAME, EntityKind, EntityNames
@@ -15,6 +15,13 @@ from msgspec import Meta
 
 from dstream.sdk import Duration, Size, run_only
 from dstream.sdk.errors import ConfigError
+from dstream_servicebus.settings.dead_letters import (
+    DeadLetter,
+    DeadLetterPolicy,
+    OnError,
+    OnErrorAction,
+    dead_letter_policy,
+)
 from dstream_servicebus.settings.messages import MessageRules, MessageSettings, message_rules, parse_template
 
 _T = TypeVar("_T")
@@ -45,12 +52,6 @@ class Retrying(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ] = Duration("30s")
 
 
-class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where to keep events that are too large for a message."""
-
-    file: Annotated[str, Meta(min_length=1, description="JSON Lines file; one line is appended per rejected event")]
-
-
 class Config(MessageSettings, frozen=True, kw_only=True):
     """The output's `config` block."""
 
@@ -65,11 +66,8 @@ class Config(MessageSettings, frozen=True, kw_only=True):
     batch: Annotated[Batching, _RUN_ONLY] = msgspec.field(default_factory=Batching)
     concurrency: Annotated[int, Meta(ge=1, le=64, description="maximum concurrent sends"), _RUN_ONLY] = 4
     retry: Annotated[Retrying, _RUN_ONLY] = msgspec.field(default_factory=Retrying)
-    on_oversize: Annotated[
-        Literal["fail", "dead_letter"],
-        Meta(description="what to do with an event that is too large for a message"),
-        _RUN_ONLY,
-    ] = "fail"
+    on_error: Annotated[OnError, _RUN_ONLY] = msgspec.field(default_factory=OnError)
+    on_oversize: Annotated[OnErrorAction | None, Meta(description="older name of on_error.oversize"), _RUN_ONLY] = None
     dead_letter: Annotated[DeadLetter | None, _RUN_ONLY] = None
 
     original_resource_group: str | None = msgspec.field(default=None, name="resourceGroup")
@@ -117,15 +115,16 @@ def entity_names(config: Config) -> EntityNames:
     return names
 
 
-def check_oversize(config: Config) -> None:
-    """Raise ConfigError if on_oversize needs a dead-letter file and none is set."""
-    if config.on_oversize == "dead_letter" and config.dead_letter is None:
+def dead_letters(config: Config) -> DeadLetterPolicy:
+    """Return what to do with rows that cannot be delivered. Raises ConfigError for conflicting settings."""
+    policy = dead_letter_policy(config.on_error, config.dead_letter, config.on_oversize)
+    if policy.queue is not None and policy.queue.lower() in map(str.lower, entity_names(config).known()):
         raise ConfigError(
-            "servicebus.no_dead_letter",
-            'on_oversize = "dead_letter" needs a file for the events',
-            hint='Add dead_letter { file = "rejected.jsonl" }.',
-            config_path="dead_letter",
+            "servicebus.bad_dead_letter",
+            f'"{policy.queue}" is where the task publishes to; its dead letters need another queue',
+            config_path="dead_letter.queue",
         )
+    return policy
 
 
 def _entity_template(config: Config, source_host: str, source_database: str) -> tuple[EntityKind, NameTemplate, str]:

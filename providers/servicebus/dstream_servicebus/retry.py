@@ -15,11 +15,22 @@ from azure.servicebus import exceptions as sdk
 
 from dstream.sdk.errors import AuthError, ConfigError, DataError, DStreamError
 
-Action = Literal["reconnect", "busy", "full", "too_large", "stop"]
-"""reconnect: retry on a new connection; busy, full: on the same one, after a longer wait; too_large: with fewer
-messages."""
+Action = Literal["reconnect", "busy", "full", "too_large", "refused", "stop"]
+"""reconnect: retry on a new connection; busy, full: on the same one, after a longer wait; too_large, refused: with
+fewer messages, since one of them is at fault."""
 
-_NOT_TAKEN = frozenset({"amqp:not-allowed", "amqp:not-implemented", "com.microsoft:argument-error"})
+_NOT_TAKEN = frozenset(
+    {
+        "amqp:not-allowed",
+        "amqp:not-implemented",
+        "com.microsoft:argument-error",
+        "com.microsoft:argument-out-of-range",
+    }
+)
+"""What the service answers to a message that it will never accept: the conditions of the exceptions that Microsoft's
+"Service Bus messaging exceptions" lists as user coding errors, where a retry does not help (InvalidOperation,
+NotSupported, Argument, ArgumentOutOfRange; mapping: `AmqpError.cs` of Azure.Messaging.ServiceBus). All other refusals
+are about the entity, the identity or the service."""
 _NO_SESSION = "SessionId was not set"
 _NO_BATCHES = "partitioning and duplicate detection"
 """Wording: azure-service-bus issue 103."""
@@ -32,12 +43,12 @@ _SIGN_INS = 10
 FIRST_CONNECTION = 1_000_000
 """Instead of a number of failures: nothing has worked yet, so that no error is put down to bad luck."""
 _LONGEST = 400
-_OUT_OF_RANGE = "com.microsoft:argument-out-of-range"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How to handle a failed send; with `error`, stop."""
+    """How to handle a failed send. With `error`, stop; with the action `refused`, only once a message that was sent
+    alone is refused."""
 
     action: Action
     error: DStreamError | None = None
@@ -95,7 +106,7 @@ def judge(error: Exception, entity: str, kind: str, failures: int = FIRST_CONNEC
     if _EXPIRED in str(error) and failures <= 1:
         return Verdict("reconnect")
     if stop is not None:
-        return Verdict("stop", stop)
+        return Verdict("refused" if isinstance(stop, DataError) else "stop", stop)
     return Verdict("reconnect")
 
 
@@ -136,11 +147,12 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
         return session_required(entity, kind)
     if condition in _NOT_TAKEN and _NO_BATCHES in str(error):
         return no_batches(entity, kind)
-    if condition in _NOT_TAKEN or condition == _OUT_OF_RANGE:
+    if condition in _NOT_TAKEN:
         return DataError(
             "servicebus.refused",
             f'Service Bus refused a message for {kind} "{entity}": {reason(error)}',
-            hint="Check the message's settings (session, partition_key, properties). Nothing after it was sent.",
+            hint="Check the message's settings (session, partition_key, properties), or keep such events with on_error "
+            '{ refused = "dead_letter" }. Nothing after it was sent.',
         )
     return None
 

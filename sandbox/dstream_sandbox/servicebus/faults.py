@@ -6,12 +6,13 @@ connections apply the faults.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal, get_args
 
 from dstream_sandbox.fault_list import FaultList
-from dstream_sandbox.servicebus.core import AmqpError
+from dstream_sandbox.servicebus.core import AmqpError, Message
 
 __all__ = ["Fault", "FaultKind", "Faults", "Operation", "Side"]
 
@@ -55,6 +56,8 @@ class Fault:
     condition: str = _BUSY
     """For `reject`, `refuse_attach` and `detach`: the AMQP error condition."""
     description: str = ""
+    message_id: str = ""
+    """For `reject`: only transfers that contain a message with this id."""
     status: int = 401
     """For `deny_token`: the status code of $cbs."""
     seconds: float = 0.0
@@ -85,6 +88,8 @@ class Fault:
             raise ValueError("an azure fault needs a code or seconds")
         if self.times is not None and self.times < 1:
             raise ValueError("times must be at least 1")
+        if self.message_id and self.kind != "reject":
+            raise ValueError("only a reject fault can have a message_id")
         if self.after < 0 or self.seconds < 0 or self.rate <= 0:
             raise ValueError("after and seconds must not be negative, and rate must be positive")
 
@@ -113,10 +118,24 @@ class Faults(FaultList[Fault]):
         """The first fault of this kind. Does not count as an application."""
         return next((rule for rule in self._rules if rule.kind == kind), None)
 
-    def strike(self, kind: FaultKind, path: str = "", *, on: Side = "send", at: str | None = None) -> Fault | None:
+    def strike(
+        self,
+        kind: FaultKind,
+        path: str = "",
+        *,
+        on: Side = "send",
+        at: str | None = None,
+        messages: Sequence[Message] = (),
+    ) -> Fault | None:
         """Return the fault that applies to this operation, and count it."""
         return self.first(
-            lambda rule: rule.kind == kind and rule.on == on and (at is None or rule.at == at) and rule.concerns(path)
+            lambda rule: (
+                rule.kind == kind
+                and rule.on == on
+                and (at is None or rule.at == at)
+                and rule.concerns(path)
+                and (not rule.message_id or any(each.message_id == rule.message_id for each in messages))
+            )
         )
 
     def strike_azure(self, operation: Operation, path: str, when: Literal["before", "after"]) -> Fault | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from dstream_servicebus.access import Entra, access
-from dstream_servicebus.config import Config, check_oversize, entity_names, routing
+from dstream_servicebus.config import Config, dead_letters, entity_names, routing
 
 from dstream.errors import ConfigError
 from dstream.sdk import config_schema, decode_config
@@ -71,6 +71,12 @@ def test_secrets_are_never_printed() -> None:
         ({"time_to_live": "500ms"}, "servicebus.bad_time_to_live", "time_to_live"),
         ({"time_to_live": "60d"}, "servicebus.bad_time_to_live", "time_to_live"),
         ({"on_oversize": "dead_letter"}, "servicebus.no_dead_letter", "dead_letter"),
+        ({"on_error": {"refused": "dead_letter"}}, "servicebus.no_dead_letter", "dead_letter"),
+        ({"on_oversize": "fail", "on_error": {"oversize": "fail"}}, "servicebus.two_policies", "on_oversize"),
+        ({"dead_letter": {"max_rows": 5}}, "servicebus.bad_dead_letter", "dead_letter"),
+        ({"dead_letter": {"file": "f", "queue": "other"}}, "servicebus.bad_dead_letter", "dead_letter"),
+        ({"dead_letter": {"queue": "Q"}}, "servicebus.bad_dead_letter", "dead_letter.queue"),
+        ({"dead_letter": {"queue": "a b"}}, "servicebus.bad_entity_name", "dead_letter.queue"),
         ({"connection_string": None}, "servicebus.no_connection", "connection_string"),
         (
             {"connection_string": None, "namespace": "n", "credential": "client_secret"},
@@ -89,7 +95,19 @@ def test_invalid_settings_are_named(settings: dict[str, Any], code: str, path: s
 def check_all(settings: Config) -> None:
     access(settings)
     routing(settings)
-    check_oversize(settings)
+    dead_letters(settings)
+
+
+@pytest.mark.parametrize("settings", [{"on_oversize": "dead_letter"}, {"on_error": {"oversize": "dead_letter"}}])
+def test_both_names_of_the_oversize_policy_mean_the_same(settings: dict[str, Any]) -> None:
+    policy = dead_letters(config(dead_letter={"file": "rejected.jsonl"}, **settings))
+
+    assert (policy.oversize, policy.refused, policy.file, policy.max_rows) == (
+        "dead_letter",
+        "fail",
+        "rejected.jsonl",
+        1000,
+    )
 
 
 def test_an_unknown_setting_is_an_error_with_a_suggestion() -> None:

@@ -199,7 +199,7 @@ def test_only_settings_unrelated_to_provisioning_are_run_only() -> None:
     in_arm = "connection_string connectionString credential tenant_id client_id client_secret admin_connection_string"
     assert {name for name, mark in marks.items() if mark is True} == {
         *always.split(),
-        *("on_oversize", "dead_letter", "expected_rate", "expected_row_size"),
+        *("on_error", "on_oversize", "dead_letter", "expected_rate", "expected_row_size"),
     }
     assert {name for name, mark in marks.items() if mark == {"mode": "arm"}} == {
         *in_arm.split(),

@@ -45,7 +45,7 @@ def watchdog() -> Iterator[Watchdog]:
 
 def sized(size: int) -> Message:
     made = message("1")
-    return Message(made.encoder, made.message_id, made.body, size)
+    return Message(made.encoder, made.message_id, made.body, size, made.body)
 
 
 def test_a_large_send_has_more_time(watchdog: Watchdog) -> None:

@@ -35,6 +35,10 @@ class Cut:
     max_bytes: int
     max_messages: int
 
+    def at_most(self, max_messages: int) -> Cut:
+        """Return this size with no more than so many messages."""
+        return Cut(self.max_bytes, min(self.max_messages, max_messages))
+
     def scaled(self, share: float) -> Cut:
         """Return a fraction of this size, for a throttled service or a slow link."""
         return Cut(

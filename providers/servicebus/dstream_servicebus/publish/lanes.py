@@ -16,6 +16,9 @@ from dstream.sdk import Batch
 from dstream_servicebus.publish.batches import Cut, fitting
 from dstream_servicebus.publish.message import Message
 
+_MANY = 10_000
+"""More messages than any send has."""
+
 
 class LaneKey(NamedTuple):
     """Shared by all messages of a send; the service refuses sends with mixed partition keys."""
@@ -23,6 +26,8 @@ class LaneKey(NamedTuple):
     entity: str
     session_id: str | None
     partition_key: str | None
+    is_dead_letter: bool = False
+    """Whether its messages are rows that could not be delivered."""
 
 
 class Ticket:
@@ -55,14 +60,19 @@ class Ticket:
 
 
 class Lane:
-    """Messages in order, each with its ticket."""
+    """Messages in order, each with its ticket.
 
-    __slots__ = ("_chunks", "_taken", "key")
+    A batch is stored or refused as a whole. To find the message that is at fault, a refusal halves the next send and
+    each accepted send doubles it again.
+    """
+
+    __slots__ = ("_chunks", "_max_messages", "_taken", "key")
 
     def __init__(self, key: LaneKey) -> None:
         self.key = key
         self._chunks: deque[tuple[Ticket, list[Message]]] = deque()
         self._taken = 0  # of the first chunk
+        self._max_messages: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self._chunks)
@@ -72,7 +82,16 @@ class Lane:
 
     def head(self, cut: Cut) -> list[Message]:
         """Return the messages of the next send. They stay in the lane until they are settled."""
-        return fitting(self._waiting(), cut)
+        return fitting(self._waiting(), cut if self._max_messages is None else cut.at_most(self._max_messages))
+
+    def narrow(self, refused: int) -> None:
+        """Halve the next send, after one of `refused` messages was refused."""
+        self._max_messages = max(1, refused // 2)
+
+    def widen(self) -> None:
+        """Double the next send, after one was accepted."""
+        if self._max_messages is not None:
+            self._max_messages = 2 * self._max_messages if self._max_messages < _MANY else None
 
     def settle(self, messages: int) -> list[tuple[Ticket, int]]:
         """Remove this many from the front; return their tickets, for the caller to settle without holding a lock."""

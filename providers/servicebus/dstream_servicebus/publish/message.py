@@ -19,7 +19,11 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     size: int
     """Encoded size in bytes."""
+    row: bytes
+    """The event as it came, to be kept if it cannot be delivered."""
 
     @staticmethod
-    def of(encoder: Encoder, message_id: str, body: bytes) -> Message:
-        return Message(encoder, message_id, body, encoder.size(len(message_id.encode()), len(body)))
+    def of(encoder: Encoder, message_id: str, body: bytes, row: bytes | None = None) -> Message:
+        """`row`: None if it is the body."""
+        size = encoder.size(len(message_id.encode()), len(body))
+        return Message(encoder, message_id, body, size, body if row is None else row)

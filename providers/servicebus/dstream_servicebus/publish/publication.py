@@ -13,23 +13,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from azure.core.exceptions import AzureError
 from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk import Batch, BatchLimits, Finding, Telemetry
 from dstream.sdk.errors import ConfigError, DataError, DStreamError, SystemFault, UnreachableError
 from dstream_servicebus.access import Access, access, publishes_with_key
-from dstream_servicebus.config import Config, check_oversize, routing
+from dstream_servicebus.config import Config, dead_letters, routing
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.publish import sdk_batch
 from dstream_servicebus.publish.batches import Cut, LinkLimits
-from dstream_servicebus.publish.dead_letter import DeadLetterFile, Rejected
 from dstream_servicebus.publish.entity_checks import age_of, check_entity, remarks
 from dstream_servicebus.publish.inspection import created_after, inspect
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.message import Message
 from dstream_servicebus.publish.publisher import Publisher
+from dstream_servicebus.publish.rejections import Redirected, Refusal, Rejections
 from dstream_servicebus.publish.routing import Router
 from dstream_servicebus.publish.sdk_batch import FillBatch
 from dstream_servicebus.publish.sender import EntitySender
@@ -59,14 +58,15 @@ class Publication:
         Raises ConfigError for conflicting settings.
         """
         logging.getLogger("azure").setLevel(logging.CRITICAL)  # DStream itself reports each failure once
-        check_oversize(config)
+        policy = dead_letters(config)
         self._config = config
         self._telemetry = telemetry
         self._resumes_from = resumes_from
         self._routing = routing(config)
         self._router = Router(self._routing)
         self._connector = Connector(_with_ca_file(access(config, stack)))
-        self._dead_letters = DeadLetterFile(config.dead_letter.file) if config.dead_letter else None
+        self._rejections = Rejections(policy, telemetry, lambda: datetime.now(UTC))
+        self._dead_letter_queue = policy.queue
         self._fill = self._choose_fill()
         self._publisher = Publisher(self._delivery(), config.concurrency)
         self._watchdog = Watchdog(self._stuck)
@@ -81,9 +81,12 @@ class Publication:
 
     def open(self) -> None:
         """Open the known entities. Raises the first entity's error, in the order of the names."""
+        self._rejections.check()
         with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
             for sender in pool.map(self._open_one, self._routing.names.known()):
                 self._publisher.adopt(sender)
+        if self._dead_letter_queue is not None:
+            self._connected(self._dead_letter_queue)[0].drop()
         self._publisher.start()
 
     def examine(self) -> Iterator[Finding]:
@@ -101,7 +104,14 @@ class Publication:
         lanes: dict[LaneKey, list[Message]] = {}
         route = self._router.route
         for line in batch.lines:
-            key, message = route(line)
+            try:
+                key, message = route(line)
+            except DataError as error:
+                redirected = self._unroutable(line, error)
+                if redirected is None:
+                    batch.rejected += 1
+                    continue
+                key, message = redirected
             messages = lanes.get(key)
             if messages is None:
                 lanes[key] = [message]
@@ -113,6 +123,10 @@ class Publication:
         self._publisher.close()
         self._watchdog.close()
 
+    def _unroutable(self, line: bytes, error: DataError) -> Redirected | None:
+        refusal = Refusal("unroutable", error)
+        return self._rejections.take(refusal, "", self._router.id_of(line), line, len(line))
+
     def _delivery(self) -> Delivery:
         config = self._config
         return Delivery(
@@ -120,7 +134,7 @@ class Publication:
             schedule=Schedule(config.retry.first_delay, config.retry.max_delay, config.retry.server_busy_delay),
             kind=self._routing.names.kind,
             sender=self._new_sender,
-            oversize=self._oversize,
+            rejected=self._rejections,
             key_can_change=publishes_with_key(config),
             telemetry=self._telemetry,
             trouble=Trouble(self._telemetry, self._connector.host),
@@ -129,7 +143,7 @@ class Publication:
     def _new_sender(self, entity: str) -> EntitySender:
         return EntitySender(
             entity,
-            self._routing.names.kind,
+            "queue" if entity == self._dead_letter_queue else self._routing.names.kind,
             self._connector.client,
             self._fill,
             self._watchdog,
@@ -186,6 +200,10 @@ class Publication:
             return sender, sender.open()
         except (AzureError, OSError) as error:
             sender.drop()
+            if entity == self._dead_letter_queue and (stop := judge(error, entity, "queue").error):
+                stop.config_path = "dead_letter.queue"
+                stop.hint = "Create this queue for dead letters, and let the task's key or identity send to it."
+                raise stop from error
             raise judge(error, entity, self._routing.names.kind).error or UnreachableError(
                 "servicebus.unreachable",
                 f"Service Bus is unreachable: {reason(error)}",
@@ -230,22 +248,6 @@ class Publication:
                 message="it was created after the checkpoint was stored, so it lacks changes before the checkpoint; "
                 "to send them again, stop the run and start it with --reset",
             )
-
-    def _oversize(self, entity: str, message: Message, limit: int | None) -> None:
-        if self._dead_letters is None or self._config.on_oversize == "fail":
-            raise DataError(
-                "servicebus.oversize",
-                f"event {message.message_id} needs a message of {message.size:,} bytes; "
-                + (f'"{entity}" accepts at most {limit:,}' if limit else f'"{entity}" refuses it as too large'),
-                hint='Exclude large columns at the input, or keep such events with on_oversize = "dead_letter".',
-                config_path="on_oversize",
-            )
-        self._dead_letters.add(
-            Rejected("oversize", entity, message.message_id, message.size, limit, msgspec.Raw(message.body))
-        )
-        self._telemetry.warning(
-            "servicebus.rejected", entity=entity, message_id=message.message_id, size=message.size, limit=limit
-        )
 
     def _stuck(self) -> None:
         self._publisher.fail(

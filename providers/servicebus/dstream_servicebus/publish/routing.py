@@ -20,6 +20,7 @@ from dstream_servicebus.config import Routing
 from dstream_servicebus.publish import cloud_events
 from dstream_servicebus.publish.encoder import Encoder, Head
 from dstream_servicebus.publish.fields import Columns, TemplateFields, text_of
+from dstream_servicebus.publish.header_limits import check_header
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.message import MAX_ID_LENGTH, Message
 
@@ -66,8 +67,11 @@ class Router:
         self._no_metadata = self._decode(b'{"metadata":{}}').metadata
         self._targets: dict[Any, _Target] = {}
 
-    def route(self, line: bytes) -> tuple[LaneKey, Message]:
-        """Return a line's lane and message. Raises DataError if the line is invalid or lacks a required field."""
+    def route(self, line: bytes, message_id: str = "") -> tuple[LaneKey, Message]:
+        """Return a line's lane and message. Raises DataError if the line is invalid or lacks a required field.
+
+        `message_id`: the id to use instead of the one that the settings give, for a line that is sent again.
+        """
         rules = self._rules
         try:
             envelope = self._decode(line)
@@ -77,13 +81,27 @@ class Router:
         except _UNREADABLE as error:
             raise _bad_line(line, error) from error
         target = self._target(metadata, columns, session)
-        given = metadata.Id if rules.message_id is None else self._fields.render(rules.message_id, metadata, columns)
-        if type(given) is not str or not 0 < len(given) <= MAX_ID_LENGTH:
-            given = _stable_id(given, line)
+        event_id = message_id or self._id(metadata, columns, line)
         if target.origin is not None:
-            return target.lane, self._cloud_event(target, target.origin, given, line, _data(envelope.data, line))
+            return target.lane, self._cloud_event(target, target.origin, event_id, line, _data(envelope.data, line))
         body = line if rules.body == "envelope" else _data(envelope.data, line)
-        return target.lane, Message.of(target.encoder, given, body)
+        return target.lane, Message.of(target.encoder, event_id, body, line)
+
+    def id_of(self, line: bytes) -> str:
+        """Return the message id of a line, even if it is not a valid event."""
+        try:
+            envelope = self._decode(line)
+            columns = self._fields.columns(envelope.data) if self._has_columns else ()
+        except _UNREADABLE:
+            return _stable_id(None, line)
+        return self._id(envelope.metadata or self._no_metadata, columns, line)
+
+    def _id(self, metadata: Any, columns: Columns, line: bytes) -> str:
+        template = self._rules.message_id
+        given = metadata.Id if template is None else self._fields.render(template, metadata, columns)
+        if type(given) is str and 0 < len(given) <= MAX_ID_LENGTH:
+            return given
+        return _stable_id(given, line)
 
     def _cloud_event(
         self, target: _Target, origin: tuple[str, str], event_id: str, line: bytes, data: bytes
@@ -95,9 +113,10 @@ class Router:
         head = target.encoder.head
         found = cloud_events.attributes(event_id, *origin, head.subject, metadata)
         if head.content_type == cloud_events.MEDIA_TYPE:
-            return Message.of(target.encoder, event_id, cloud_events.structured(found, data))
-        head = replace(head, properties=head.properties + cloud_events.properties(found))
-        return Message.of(Encoder(head), event_id, data)
+            return Message.of(target.encoder, event_id, cloud_events.structured(found, data), line)
+        encoder = Encoder(replace(head, properties=head.properties + cloud_events.properties(found)))
+        check_header(encoder)
+        return Message.of(encoder, event_id, data, line)
 
     def _target(self, metadata: Any, columns: Columns, session: str | None) -> _Target:
         values = (self._values(metadata), columns[: self._keyed_columns], session)
@@ -151,7 +170,9 @@ class Router:
         if events is not None:
             source = self._required(events.source, metadata, columns, "cloudevents.source", escape=_escaped)
             origin = (source, required(events.type, "cloudevents.type"))
-        return _Target(LaneKey(entity, head.session_id, head.partition_key), Encoder(head), origin)
+        encoder = Encoder(head)
+        check_header(encoder)
+        return _Target(LaneKey(entity, head.session_id, head.partition_key), encoder, origin)
 
     def _key_session(self, metadata: Any, data: msgspec.Raw) -> str:
         """Return the table and key values, so that the changes of a row stay in order."""

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from azure.core.exceptions import AzureError
 
 from dstream.sdk import Telemetry
-from dstream.sdk.errors import AuthError, DStreamError, SystemFault, TransientError
+from dstream.sdk.errors import AuthError, DataError, DStreamError, SystemFault, TransientError
 from dstream_servicebus.publish.batches import Cut, way
 from dstream_servicebus.publish.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.publish.message import Message
+from dstream_servicebus.publish.rejections import Refusal, RejectedRows, oversize
 from dstream_servicebus.publish.sender import EntitySender
 from dstream_servicebus.publish.tally import Tally
 from dstream_servicebus.publish.trouble import Trouble, TroublePhase
-from dstream_servicebus.retry import RetryPace, Schedule, judge, reason
+from dstream_servicebus.retry import RetryPace, Schedule, Verdict, judge, reason
 
 IDLE_CHECK_S = 2.0
 """How often a worker without messages looks after its connections."""
@@ -37,10 +38,10 @@ class Delivery:
     kind: str
     sender: Callable[[str], EntitySender]
     """Creates a sender for an entity."""
-    oversize: Callable[[str, Message, int | None], None]
-    """Stores an event that is too large for a message (entity, message, limit if known), or raises DStreamError."""
     key_can_change: bool
     """Whether a restart reads the key again, so that a refused one ends the stream only for a moment."""
+    rejected: RejectedRows
+    """Takes the rows that the service does not accept."""
     telemetry: Telemetry
     trouble: Trouble
 
@@ -165,17 +166,13 @@ class Worker:
         first = messages[0]
         match way(first, limits):
             case "batch":
-                accepted = sender.send(messages, limits.max_batch_bytes)
-                self._settle(lane, accepted)
-                self._tally.add(lane.key.entity, accepted)
+                self._accepted(lane, sender.send(messages, limits.max_batch_bytes))
             case "single":
                 self._under_way = [first]
                 sender.send_single(first)
-                self._settle(lane, 1)
-                self._tally.add(lane.key.entity, 1)
+                self._accepted(lane, 1)
             case "oversize":
-                delivery.oversize(lane.key.entity, first, limits.max_message_bytes)
-                self._settle(lane, 1, rejected=True)
+                self._reject(lane, first, oversize(lane.key.entity, first, limits.max_message_bytes))
         pace.recover()
 
     def _endure(self, lane: Lane, error: Exception, failures: int) -> None:
@@ -189,21 +186,23 @@ class Worker:
                 hint="If it was regenerated, run `dstream init`, which records the new key.",
                 config_path="connection",
             ) from error
-        if verdict.error is not None:
-            raise verdict.error from error
-        pace = self._pace(entity)
-        if verdict.action == "too_large" and len(self._under_way) == 1:
+        is_refused = verdict.action in ("too_large", "refused")
+        if is_refused and len(self._under_way) == 1:
             (message,) = self._under_way
-            self._delivery.oversize(entity, message, None)
-            self._settle(lane, 1, rejected=True)
+            self._reject(lane, message, _refusal(verdict, entity, message, error))
             return
-        pace.slow_down()
+        if verdict.error is not None and not is_refused:
+            raise verdict.error from error
+        if verdict.action != "refused":
+            self._pace(entity).slow_down()
         if verdict.action == "reconnect":
             self._sender(entity).drop()
         phase: TroublePhase = "throttled" if verdict.action in ("busy", "full") else "reconnecting"
-        if verdict.action != "too_large":
+        if is_refused:
+            lane.narrow(len(self._under_way))
+        else:
             self._delivery.trouble.seen(self._number, phase, reason(error))
-        wait_s = self._delivery.schedule.wait_s(failures, verdict.action, random.random())
+        wait_s = 0.0 if is_refused else self._delivery.schedule.wait_s(failures, verdict.action, random.random())
         self._delivery.telemetry.count("send_retries", 1, entity=entity, action=verdict.action)
         self._delivery.telemetry.warning(
             "servicebus.retry",
@@ -217,7 +216,26 @@ class Worker:
         )
         self._stop.wait(wait_s)
 
-    def _settle(self, lane: Lane, count: int, *, rejected: bool = False) -> None:
+    def _accepted(self, lane: Lane, count: int) -> None:
+        lane.widen()
+        self._settle(lane, count, rejected=lane.key.is_dead_letter)
+        self._tally.add(lane.key.entity, count)
+
+    def _reject(self, lane: Lane, message: Message, refusal: Refusal) -> None:
+        """Settle the lane's first message, or send it to the dead-letter queue. Raises DStreamError."""
+        if lane.key.is_dead_letter:
+            raise _not_kept(lane.key.entity, message, refusal)
+        redirected = self._delivery.rejected.take(
+            refusal, lane.key.entity, message.message_id, message.row, message.size
+        )
+        if redirected is None:
+            self._settle(lane, 1, rejected=True)
+            return
+        with self._changed:
+            ((ticket, _),) = lane.settle(1)
+            self.add(redirected.key, ticket, [redirected.message])
+
+    def _settle(self, lane: Lane, count: int, *, rejected: bool) -> None:
         with self._changed:
             settled = lane.settle(count)
         for ticket, messages in settled:
@@ -231,3 +249,22 @@ class Worker:
 
     def _pace(self, entity: str) -> RetryPace:
         return self._paces.setdefault(entity, RetryPace())
+
+
+def _refusal(verdict: Verdict, entity: str, message: Message, error: Exception) -> Refusal:
+    """Return why the service refused this message, which was sent alone."""
+    if verdict.error is None:
+        return oversize(entity, message, None, reason(error))
+    assert isinstance(verdict.error, DataError)  # of the action `refused`
+    stop = verdict.error
+    named = DataError(stop.code, f"event {message.message_id}: {stop.message}", hint=stop.hint)
+    return Refusal("refused", named)
+
+
+def _not_kept(queue: str, message: Message, refusal: Refusal) -> DataError:
+    return DataError(
+        "servicebus.dead_letter_refused",
+        f'the dead-letter queue "{queue}" does not accept event {message.message_id}: {refusal.error.message}',
+        hint='Keep such events in a file: dead_letter { file = "rejected.jsonl" }. The event was not acknowledged.',
+        config_path="dead_letter.queue",
+    )

@@ -33,11 +33,13 @@ _PROPERTY_NAMES = (
 )
 _NULL, _STRING8 = 0x40, 0xA1
 _SHORT_TEXT = frozenset((0xA0, 0xA1, 0xA3))
+_MAX_PROPERTY, _MAX_HEADER = 32 * 1024, 64 * 1024
+"""Maximum octets of one property, and of all sections before the body (Microsoft, "Service Bus quotas")."""
 _UINT = struct.Struct(">I")
 
 
 def parse_transfer(message_format: int, payload: bytes) -> list[Message]:
-    """Return the messages of one delivery. Raises AmqpError for invalid messages."""
+    """Return the messages of one delivery. Raises AmqpError for invalid messages and too large properties."""
     try:
         if message_format != BATCH_FORMAT:
             return [parse_message(payload)]
@@ -51,8 +53,11 @@ def parse_transfer(message_format: int, payload: bytes) -> list[Message]:
 
 
 def parse_message(encoded: bytes) -> Message:
-    """Parse a message. Raises MalformedValue or, for truncated values, the error of the access beyond the end."""
+    """Parse a message. Raises MalformedValue or, for truncated values, the error of the access beyond the end;
+    AmqpError for too large properties."""
     sections = scan(encoded)
+    if (sections.body[0] if sections.body else len(encoded)) > _MAX_PROPERTY:
+        _check_header(encoded, sections)
     message_id, session_id, expires_after_s = _from_properties(encoded, sections)
     partition_key, scheduled_at = _from_annotations(encoded, sections)
     if message_id is None:
@@ -71,6 +76,23 @@ def parse_message(encoded: bytes) -> Message:
         lazy.application_properties,
         lazy.properties,
     )
+
+
+def _check_header(encoded: bytes, sections: Sections) -> None:
+    """Raise AmqpError for properties that exceed the quotas. The texts are the service's (rebus-org/
+    Rebus.AzureServiceBus #35, Azure/azure-sdk-for-net #15325); the second condition is inferred from its text."""
+    size = sections.body[0] if sections.body else len(encoded)
+    if size > _MAX_HEADER:
+        raise AmqpError(
+            "amqp:link:message-size-exceeded",
+            "A serialization error occurred while processing the message header stream. The serialization process"
+            f" return the following message: The size quota for this stream ({_MAX_HEADER}) has been exceeded.",
+        )
+    for value in _Lazy(encoded).application_properties().values():
+        if isinstance(value, str) and len(value.encode()) > _MAX_PROPERTY:
+            raise AmqpError(
+                "amqp:internal-error", "The service was unable to process the request; please retry the operation."
+            )
 
 
 class _Lazy:

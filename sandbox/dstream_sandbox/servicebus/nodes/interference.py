@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 
 from dstream_sandbox.servicebus.amqp.link import IncomingLink, OutgoingLink
+from dstream_sandbox.servicebus.core import Message
 from dstream_sandbox.servicebus.faults import Fault, FaultKind, Faults, Side
 
 __all__ = ["Interference"]
@@ -23,8 +25,9 @@ class Interference:
         """Whether there are any faults to check."""
         return bool(self._faults)
 
-    def strike(self, kind: FaultKind) -> Fault | None:
-        return self._faults.strike(kind, self._path, on=self._side)
+    def strike(self, kind: FaultKind, messages: Sequence[Message] = ()) -> Fault | None:
+        """`messages`: those of a transfer."""
+        return self._faults.strike(kind, self._path, on=self._side, messages=messages)
 
     def lets_store(self) -> bool:
         """Apply faults before storing. Return whether to continue."""

@@ -63,7 +63,7 @@ class EntitySender:
                     "amqp:link:message-size-exceeded",
                     f"The batch of {len(delivery.payload)} bytes is larger than {self._max_batch_size} bytes.",
                 )
-            if self._interference and self._interfered(delivery, len(messages)):
+            if self._interference and self._interfered(delivery, messages):
                 return
         except AmqpError as exc:
             self._reject(delivery, exc)
@@ -86,17 +86,17 @@ class EntitySender:
             return
         self._answer(delivery, performatives.ACCEPTED)
 
-    def _interfered(self, delivery: Received, count: int) -> bool:
+    def _interfered(self, delivery: Received, messages: Sequence[Message]) -> bool:
         """Apply faults. Return whether the delivery needs no further handling. Raises an injected AmqpError."""
         if not self._interference.lets_store():
             return True
         if self._interference.strike("release"):
             self._answer(delivery, performatives.RELEASED)
             return True
-        fault = self._interference.strike("reject")
+        fault = self._interference.strike("reject", messages)
         if fault is not None:
             raise fault.error()
-        throttled = self._faults.throttled(self._path, count, self._clock())
+        throttled = self._faults.throttled(self._path, len(messages), self._clock())
         if throttled is not None:
             raise throttled
         return False

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from dstream_sandbox.servicebus.core import Message
 from dstream_sandbox.servicebus.faults import Fault, Faults
 
 
@@ -13,6 +14,16 @@ def test_a_fault_applies_the_given_number_of_times_and_only_to_its_entity() -> N
     assert faults.strike("release", "orders") is None
     assert [faults.strike("reject", "orders") is not None for _ in range(3)] == [True, True, False]
     assert not faults
+
+
+def test_a_fault_can_apply_to_one_message() -> None:
+    faults = Faults()
+    faults.add(Fault("reject", message_id="7"))
+    good, bad = (Message(b"", id_, None, None, None, None, dict, dict) for id_ in ("6", "7"))
+    assert faults.strike("reject", "orders", messages=[good]) is None
+    assert faults.strike("reject", "orders", messages=[good, bad]) is not None
+    with pytest.raises(ValueError, match="only a reject fault"):
+        Fault("drop", message_id="7")
 
 
 def test_a_fault_skips_the_first_operations() -> None:

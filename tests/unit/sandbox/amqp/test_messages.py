@@ -106,6 +106,20 @@ def test_a_batch_is_split_into_its_data_sections() -> None:
     assert count_data(envelope) == 3
 
 
+@pytest.mark.parametrize(
+    ("properties", "refusal"),
+    [
+        ({"a": "x" * 32 * 1024}, None),
+        ({"a": "x" * 32 * 1024 + "y"}, "amqp:internal-error"),
+        (dict.fromkeys("abc", "x" * 30000), "amqp:link:message-size-exceeded"),
+    ],
+)
+def test_properties_have_the_services_limits(properties: dict[str, str], refusal: str | None) -> None:
+    encoded = _as_the_sdk_sends(ServiceBusMessage(b"x", application_properties=dict(properties)))
+    with pytest.raises(AmqpError, match=refusal) if refusal else contextlib.nullcontext():
+        parse_transfer(0, encoded)
+
+
 @pytest.mark.parametrize("payload", [b"", encode_composite(0x73, ["m"]), b"\x00\x53\x77" + encode("value")])
 def test_a_batch_without_data_is_refused(payload: bytes) -> None:
     with pytest.raises(AmqpError, match="no data in it"):
