@@ -20,6 +20,9 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "completion": Entry("dstream.cli.completion:completion", "Print a shell completion script."),
+    "deadletter": Entry(
+        "dstream.cli.commands.deadletter:deadletter", "List, show, replay or purge rows that were not delivered."
+    ),
     "destroy": Entry("dstream.cli.lifecycle.commands:destroy", "Delete the infrastructure of tasks."),
     "doctor": Entry("dstream.cli.commands.doctor:doctor", "Check that everything the tasks need is installed."),
     "init": Entry("dstream.cli.lifecycle.commands:init", "Create or update the infrastructure of tasks."),

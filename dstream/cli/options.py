@@ -92,7 +92,9 @@ class Options:
         return not self.no_color and not os.environ.get("NO_COLOR") and bool(stream.isatty())
 
 
-_SUGGESTED = re.compile(r"(?<=`)dstream (?:destroy|init|list|plan|run|state|status|unlock|validate)\b[^`]*(?=`)")
+_SUGGESTED = re.compile(
+    r"(?<=`)dstream (?:deadletter|destroy|init|list|plan|run|state|status|unlock|validate)\b[^`]*(?=`)"
+)
 _LEVELS = ["debug", "info", "warning", "error"]
 _OPTIONS = (
     click.option("-c", "--config", type=click.Path(path_type=Path), help="HCL file or folder (default: dstream.hcl)."),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 Role = Literal["input", "output"]
-CommandName = Literal["run", "describe", "check", "doctor", "init", "plan", "status", "destroy"]
+CommandName = Literal["run", "describe", "check", "doctor", "dead_letters", "init", "plan", "status", "destroy"]
 Operation = Literal["create", "update", "replace", "delete", "same", "refresh", "import"]
 Step = Literal["planned", "started", "done", "failed"]
 

@@ -23,8 +23,10 @@ from dstream.sdk._provider import Claim, InputProvider, OutputProvider, Requirem
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
 
 if TYPE_CHECKING:
+    from dstream.protocol.dead_letters import DeadLetter
     from dstream.protocol.messages import Finding, RunOptions
     from dstream.sdk._config import Duration, Secret, Size, config_schema, decode_config, run_only
+    from dstream.sdk._dead_letters import DeadLetterStore
     from dstream.sdk._telemetry import Telemetry
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "BatchLimits",
     "Checkpoint",
     "Claim",
+    "DeadLetter",
+    "DeadLetterStore",
     "Difference",
     "Duration",
     "Figure",
@@ -61,6 +65,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "DeadLetter": "dstream.protocol.dead_letters",
+    "DeadLetterStore": "dstream.sdk._dead_letters",
     "Duration": "dstream.sdk._config",
     "Finding": "dstream.protocol.messages",
     "RunOptions": "dstream.protocol.messages",

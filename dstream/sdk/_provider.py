@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from dstream.protocol.messages import Finding, Infrastructure, RunOptions
+    from dstream.sdk._dead_letters import DeadLetterStore
     from dstream.sdk._telemetry import Telemetry
 
 ConfigT = TypeVar("ConfigT")
@@ -121,4 +122,12 @@ class OutputProvider(Provider[ConfigT]):
     def write(self, batch: Batch) -> Future[None] | None:
         """Make the batch durable before returning, or before the returned future completes. Called in order, from one
         thread."""
+        raise NotImplementedError
+
+    def dead_letters(self, *, exclusive: bool) -> DeadLetterStore:
+        """Override it to offer the rows that `write` rejected to `dstream deadletter`.
+
+        Runs instead of `start`, with the attributes set; `close` follows. `exclusive`: letters will be removed, so keep
+        other commands from removing any until the store is closed; raise LockedError if one is doing so.
+        """
         raise NotImplementedError

@@ -66,7 +66,10 @@ class _Service:
             if command.command == "check":
                 self._channel.send(encode(Checked([self._checked(each) for each in decode_check(line).configs])))
                 return 0
-            self._carry_out(command)
+            if command.command == "dead_letters":
+                self._dead_letters(line)
+            else:
+                self._carry_out(command)
         except DStreamError as error:
             self._report(error)
         except Exception as error:  # noqa: BLE001 - the outermost frame: any failure must be reported to the host
@@ -128,6 +131,29 @@ class _Service:
             with contextlib.suppress(Exception):  # the findings matter more
                 provider.close()
         return found
+
+    def _dead_letters(self, line: bytes) -> None:
+        from dstream.protocol.dead_letters import decode_dead_letters_command
+        from dstream.sdk._dead_letters import answer
+
+        self._ready = True  # it answers with control lines only, also if it fails
+        try:
+            command = decode_dead_letters_command(line)
+        except BadLine as error:
+            raise SystemFault("protocol.bad_line", f"line 1 from the host: {error}") from error
+        provider = self._class()
+        if not isinstance(provider, OutputProvider):
+            raise ConfigError("provider.unknown_command", f"{self._class.provider_name()} keeps no dead letters")
+        self._configure(provider, command)
+        life = LifeSigns(provider.telemetry.beat, provider.telemetry.has_news)
+        life.start()
+        try:
+            request = command.dead_letters
+            answer(provider.dead_letters(exclusive=request.action in ("replay", "purge")), request, self._channel)
+        finally:
+            with contextlib.suppress(Exception):  # the answer matters more
+                provider.close()
+            life.end()
 
     def _lifecycle(self, line: bytes) -> int:
         """The exit code is for those who run the provider by hand; the host relies on the last line."""

@@ -16,7 +16,7 @@ from msgspec import Meta
 from dstream.sdk import Duration, Size, run_only
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.settings.dead_letters import (
-    DeadLetter,
+    DeadLetterPlace,
     DeadLetterPolicy,
     OnError,
     OnErrorAction,
@@ -68,7 +68,7 @@ class Config(MessageSettings, frozen=True, kw_only=True):
     retry: Annotated[Retrying, _RUN_ONLY] = msgspec.field(default_factory=Retrying)
     on_error: Annotated[OnError, _RUN_ONLY] = msgspec.field(default_factory=OnError)
     on_oversize: Annotated[OnErrorAction | None, Meta(description="older name of on_error.oversize"), _RUN_ONLY] = None
-    dead_letter: Annotated[DeadLetter | None, _RUN_ONLY] = None
+    dead_letter: Annotated[DeadLetterPlace | None, _RUN_ONLY] = None
 
     original_resource_group: str | None = msgspec.field(default=None, name="resourceGroup")
     original_source_host: str | None = msgspec.field(default=None, name="sourceHost")

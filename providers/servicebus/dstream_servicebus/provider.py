@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from dstream.infra import Definition
-    from dstream.sdk import Finding
+    from dstream.sdk import DeadLetterStore, Finding
     from dstream_servicebus.config import Config  # in quotes below
     from dstream_servicebus.output_secret import OutputSecret
     from dstream_servicebus.publish.publication import Publication
+    from dstream_servicebus.publish.rejections import RejectedRows
 
 
 class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
@@ -106,11 +107,16 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
         self._publication = self._new_publication()
         return self._publication.examine()
 
+    def dead_letters(self, *, exclusive: bool) -> DeadLetterStore:
+        from dstream_servicebus.publish.dead_letter_stores import open_store
+
+        return open_store(self.config, self._stack, self._new_publication, exclusive=exclusive)
+
     def write(self, batch: Batch) -> Future[None]:
         assert self._publication is not None  # started
         return self._publication.write(batch)
 
-    def _new_publication(self) -> Publication:
+    def _new_publication(self, rejected: RejectedRows | None = None) -> Publication:
         from dstream_servicebus.publish.publication import Publication
 
         return Publication(
@@ -118,6 +124,7 @@ class ServiceBus(OutputProvider["Config"], PulumiInfrastructure["Config"]):
             self.telemetry,
             self._stack(),
             resumes_from=_moment(self.run.checkpoint_stored_at),
+            rejected=rejected,
         )
 
     def _stack(self) -> Mapping[str, Any] | None:

@@ -28,7 +28,7 @@ from dstream_servicebus.publish.inspection import created_after, inspect
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.message import Message
 from dstream_servicebus.publish.publisher import Publisher
-from dstream_servicebus.publish.rejections import Redirected, Refusal, Rejections
+from dstream_servicebus.publish.rejections import Redirected, Refusal, RejectedRows, Rejections
 from dstream_servicebus.publish.routing import Router
 from dstream_servicebus.publish.sdk_batch import FillBatch
 from dstream_servicebus.publish.sender import EntitySender
@@ -52,8 +52,10 @@ class Publication:
         telemetry: Telemetry,
         stack: Mapping[str, Any] | None = None,
         resumes_from: datetime | None = None,
+        rejected: RejectedRows | None = None,
     ) -> None:
         """`stack`: its outputs, used with `connection = "stack"`. `resumes_from`: when the checkpoint was stored.
+        `rejected`: takes the rows that cannot be delivered, instead of what the settings say.
 
         Raises ConfigError for conflicting settings.
         """
@@ -65,8 +67,8 @@ class Publication:
         self._routing = routing(config)
         self._router = Router(self._routing)
         self._connector = Connector(_with_ca_file(access(config, stack)))
-        self._rejections = Rejections(policy, telemetry, lambda: datetime.now(UTC))
-        self._dead_letter_queue = policy.queue
+        self._rejected = rejected or Rejections(policy, telemetry, lambda: datetime.now(UTC))
+        self._dead_letter_queue = None if rejected else policy.queue
         self._fill = self._choose_fill()
         self._publisher = Publisher(self._delivery(), config.concurrency)
         self._watchdog = Watchdog(self._stuck)
@@ -81,7 +83,7 @@ class Publication:
 
     def open(self) -> None:
         """Open the known entities. Raises the first entity's error, in the order of the names."""
-        self._rejections.check()
+        self._rejected.check()
         with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
             for sender in pool.map(self._open_one, self._routing.names.known()):
                 self._publisher.adopt(sender)
@@ -107,7 +109,7 @@ class Publication:
             try:
                 key, message = route(line)
             except DataError as error:
-                redirected = self._unroutable(line, error)
+                redirected = self._unroutable(self._router.id_of(line), line, error)
                 if redirected is None:
                     batch.rejected += 1
                     continue
@@ -119,13 +121,24 @@ class Publication:
                 messages.append(message)
         return self._publisher.publish(batch, lanes)
 
+    def write_again(self, rows: Sequence[tuple[str, bytes]]) -> Future[None]:
+        """Send rows that were rejected, under these message ids. An empty id is replaced as for a new row."""
+        lanes: dict[LaneKey, list[Message]] = {}
+        for message_id, row in rows:
+            try:
+                key, message = self._router.route(row, message_id)
+            except DataError as error:
+                self._unroutable(message_id, row, error)
+                continue
+            lanes.setdefault(key, []).append(message)
+        return self._publisher.publish(Batch([row for _, row in rows], sum(len(row) for _, row in rows)), lanes)
+
     def close(self) -> None:
         self._publisher.close()
         self._watchdog.close()
 
-    def _unroutable(self, line: bytes, error: DataError) -> Redirected | None:
-        refusal = Refusal("unroutable", error)
-        return self._rejections.take(refusal, "", self._router.id_of(line), line, len(line))
+    def _unroutable(self, message_id: str, row: bytes, error: DataError) -> Redirected | None:
+        return self._rejected.take(Refusal("unroutable", error), "", message_id, row, len(row))
 
     def _delivery(self) -> Delivery:
         config = self._config
@@ -134,7 +147,7 @@ class Publication:
             schedule=Schedule(config.retry.first_delay, config.retry.max_delay, config.retry.server_busy_delay),
             kind=self._routing.names.kind,
             sender=self._new_sender,
-            rejected=self._rejections,
+            rejected=self._rejected,
             key_can_change=publishes_with_key(config),
             telemetry=self._telemetry,
             trouble=Trouble(self._telemetry, self._connector.host),

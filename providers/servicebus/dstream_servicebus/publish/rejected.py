@@ -10,7 +10,8 @@ import msgspec
 Reason = Literal["oversize", "refused", "unroutable"]
 """oversize: larger than the entity accepts; refused: by Service Bus, for good; unroutable: no message can be built."""
 
-_MAX_DETAIL = 1000
+MAX_DETAIL = 1000
+"""Characters of the error that are kept."""
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -53,7 +54,7 @@ def rejected(
         size,
         limit,
         now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        detail[:_MAX_DETAIL],
+        detail[:MAX_DETAIL],
         msgspec.Raw(row) if is_json else msgspec.UNSET,
         msgspec.UNSET if is_json else row,
     )

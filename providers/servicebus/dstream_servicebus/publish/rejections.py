@@ -42,6 +42,9 @@ class Redirected(NamedTuple):
 class RejectedRows(Protocol):
     """Takes rows that cannot be delivered. Called from several threads."""
 
+    def check(self) -> None:
+        """Raise SystemFault if rows cannot be kept, so that this shows before any row is read."""
+
     def take(self, refusal: Refusal, entity: str, message_id: str, row: bytes, size: int) -> Redirected | None:
         """Keep the row durably and return None, or return the message that will do so. Raises DStreamError."""
         ...
@@ -59,7 +62,7 @@ class Rejections:
         self._count = 0
 
     def check(self) -> None:
-        """Raise SystemFault if the dead-letter file cannot be written, so that this shows before any row is read."""
+        """Raise SystemFault if the dead-letter file cannot be written."""
         if self._file is not None:
             self._file.check()
 

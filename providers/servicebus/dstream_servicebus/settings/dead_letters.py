@@ -25,7 +25,7 @@ class OnError(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ] = "fail"
 
 
-class DeadLetter(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class DeadLetterPlace(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Where to keep rows that cannot be delivered."""
 
     file: Annotated[
@@ -52,7 +52,7 @@ class DeadLetterPolicy:
 
 
 def dead_letter_policy(
-    on_error: OnError, dead_letter: DeadLetter | None, on_oversize: OnErrorAction | None = None
+    on_error: OnError, dead_letter: DeadLetterPlace | None, on_oversize: OnErrorAction | None = None
 ) -> DeadLetterPolicy:
     """Return the policy. `on_oversize` is the older name of `on_error.oversize`. Raises ConfigError for a conflict."""
     if on_oversize is not None and on_error.oversize is not None:
