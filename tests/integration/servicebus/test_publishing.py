@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from azure.servicebus import ServiceBusClient
 from cloudevents.core.bindings.amqp import AMQPMessage, from_amqp_event
 from dstream_servicebus.publish import sdk_batch
 
@@ -154,6 +155,35 @@ def test_cloud_events_are_read_by_the_official_package(mode: str, calm: Broker, 
     ]
     assert [each.get_id() for each in events] == [message.message_id for message in received]
     assert {(each.get_source(), each.get_type()) for each in events} == {("//sql01/Shop", "dbo.Cars.Insert")}
+
+
+def test_a_column_can_tell_when_a_message_is_delivered(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name(), requires_duplicate_detection=True)
+    times = [None, "2100-01-01T00:00:00Z", "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z"]
+    lines = [event(n, SendAt=time) for n, time in enumerate(times)]
+
+    with publishing(calm, queue, scheduled="{data.SendAt}") as run:
+        run.publish(lines)
+        run.publish(lines[1:2])  # a repeat
+
+    assert bodies(calm.receive(queue, 2)) == [lines[0], lines[2]]
+    with (
+        ServiceBusClient.from_connection_string(calm.connection_string) as client,
+        client.get_queue_receiver(queue) as receiver,
+    ):
+        waiting = receiver.peek_messages(10)
+    assert bodies(waiting) == [lines[1], lines[3]]
+    assert {str(each.scheduled_enqueue_time_utc) for each in waiting} == {"2100-01-01 00:00:00+00:00"}
+
+
+def test_sessions_can_follow_a_column(calm: Broker, new_name: Callable[[], str]) -> None:
+    queue = calm.create_queue(new_name(), requires_session=True)
+    lines = [event(n, Customer=n % 2) for n in range(40)]
+
+    with publishing(calm, queue, session="{data.Customer}") as run:
+        run.publish(lines)
+
+    assert calm.receive_sessions(queue, 2, 20) == {"0": lines[::2], "1": lines[1::2]}
 
 
 def test_tls_with_a_custom_ca_on_a_custom_port(calm: Broker, new_name: Callable[[], str]) -> None:

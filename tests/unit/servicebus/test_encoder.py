@@ -13,6 +13,7 @@ from dstream_servicebus.publish import sdk_batch
 from dstream_servicebus.publish.encoder import Encoder, Head
 from dstream_servicebus.publish.message import Message
 from dstream_servicebus.publish.sdk_batch import choose_fill, fill_fast, fill_public
+from dstream_servicebus.settings.timing import DeliveryTime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,9 @@ def heads(draw: st.DrawFn) -> Head:
         partition_key=draw(st.just(session) if session else st.none() | ids),
         subject=draw(st.none() | texts),
         properties=tuple(draw(st.dictionaries(texts, texts, max_size=140)).items()),
+        scheduled=draw(
+            st.none() | st.builds(DeliveryTime, at_ms=st.integers(0, 253_402_300_799_999), delay_ms=st.none())
+        ),
     )
 
 
@@ -64,11 +68,19 @@ def test_the_paths_agree_where_short_encodings_become_long_ones() -> None:
             assert wire_bytes(fast) == wire_bytes(public)
 
 
-@pytest.mark.parametrize("ttl_s", [1, 60, 4_294_967])
-def test_time_to_live_is_written_like_in_the_sdk(ttl_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [
+        Head("application/json", ttl_s=1),
+        Head("application/json", ttl_s=4_294_967, partition_key="p"),
+        Head("application/json", scheduled=DeliveryTime(delay_ms=1500)),
+        Head("application/json", ttl_s=60, scheduled=DeliveryTime(delay_ms=600_000), session_id="s"),
+    ],
+)
+def test_times_from_now_are_written_like_in_the_sdk(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")  # in other zones the SDK's creation time is off by the UTC offset
     time.tzset()
-    encoder = Encoder(Head("application/json", ttl_s=ttl_s))
+    encoder = Encoder(head)
     messages = [Message.of(encoder, "a", b"{}"), Message.of(encoder, "bcd", b"x" * 300)]
 
     def both() -> tuple[bytes, bytes]:

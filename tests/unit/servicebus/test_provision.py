@@ -195,7 +195,10 @@ def test_only_settings_unrelated_to_provisioning_are_run_only() -> None:
         for name, setting in config_schema(Config)["$defs"]["Config"]["properties"].items()
         if "x-run-only" in setting
     }
-    always = "body cloudevents message_id session partition_key subject properties time_to_live batch concurrency retry"
+    always = (
+        "body cloudevents message_id session partition_key subject properties time_to_live scheduled "
+        "batch concurrency retry"
+    )
     in_arm = "connection_string connectionString credential tenant_id client_id client_secret admin_connection_string"
     assert {name for name, mark in marks.items() if mark is True} == {
         *always.split(),

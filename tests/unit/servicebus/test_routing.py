@@ -7,6 +7,7 @@ import pytest
 from dstream_servicebus.config import Config, routing
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.routing import REMEMBERED, Router
+from dstream_servicebus.settings.timing import DeliveryTime
 
 from dstream.errors import DataError
 from dstream.sdk import decode_config
@@ -112,6 +113,70 @@ def test_a_template_can_name_any_metadata() -> None:
     assert head.properties == (("table", "cars"), ("last", "true"), ("fixed", "yes"))
 
 
+def test_a_template_can_name_columns_of_the_data() -> None:
+    lane, message = router(
+        session="{data.Customer Id}",
+        subject="{OperationType} of {data.Name}",
+        message_id="{data.Id}",
+        properties={"price": "{data.Price}", "tags": "{data.Tags}", "absent": "{data.Gone}", "null": "{data.Null}"},
+    ).route(
+        b'{"data":{"Id":7,"Customer Id":12345678901234567890,"Name":"\\u00c4da","Price":1.50,"Tags":["a"],"Null":null},'
+        b'"metadata":{"OperationType":"Insert","Id":"x"}}'
+    )
+
+    head = message.encoder.head
+    assert lane.session_id == "12345678901234567890"
+    assert head.subject == "Insert of Äda"
+    assert message.message_id == "7"
+    assert head.properties == (("price", "1.50"), ("tags", '["a"]'))
+
+
+def test_equal_values_of_different_types_stay_different() -> None:
+    by_value = router(subject="{data.Flag}")
+
+    subjects = [by_value.route(line({"Flag": flag}))[1].encoder.head.subject for flag in (1, True, "1", 1.0)]
+
+    assert subjects == ["1", "true", "1", "1.0"]
+
+
+def test_columns_can_be_read_with_any_body() -> None:
+    for body, expected in (("data", b'{"Id": 7, "Name": "A"}'), ("envelope", line())):
+        _, message = router(body=body, subject="{data.Name}").route(line())
+        assert (message.encoder.head.subject, message.body) == ("A", expected)
+
+
+def test_the_fields_of_the_message_id_alone_do_not_fill_the_cache() -> None:
+    by_id = router(message_id="{LSN}/{data.Id}", subject="{TableName} {data.Name}")
+
+    ids = {by_id.route(line({"Id": n, "Name": "A"}, LSN=str(n)))[1].message_id for n in range(50)}
+
+    assert len(ids) == 50
+    assert len(by_id._targets) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "ttl_s", "schedule"),
+    [
+        ({"Minutes": 90, "SendAt": "2026-12-01T08:00:00.1234567+01:00"}, 5400, DeliveryTime(at_ms=1_796_108_400_123)),
+        ({"Minutes": "0.5", "SendAt": "2026-12-01T08:00:00"}, 30, DeliveryTime(at_ms=1_796_112_000_000)),
+        ({"Minutes": None, "SendAt": None}, None, None),
+        ({"Minutes": 1, "SendAt": "0001-01-01T00:00:00+14:00"}, 60, DeliveryTime(at_ms=0)),
+        ({"Minutes": 1, "SendAt": "9999-12-31T23:59:59-14:00"}, 60, DeliveryTime(at_ms=253_402_300_799_999)),
+        ({"Minutes": 1, "SendAt": "1h30m"}, 60, DeliveryTime(delay_ms=5_400_000)),
+    ],
+)
+def test_an_event_can_tell_when_its_message_is_delivered_and_expires(
+    data: dict[str, Any], ttl_s: int | None, schedule: DeliveryTime | None
+) -> None:
+    _, message = router(time_to_live="{data.Minutes}m", scheduled="{data.SendAt}").route(line(data))
+
+    assert (message.encoder.head.ttl_s, message.encoder.head.scheduled) == (ttl_s, schedule)
+
+
+def test_all_messages_can_have_the_same_delay() -> None:
+    assert router(scheduled="10m").route(line())[1].encoder.head.scheduled == DeliveryTime(delay_ms=600_000)
+
+
 def test_the_body_can_be_the_data_alone() -> None:
     _, message = router(body="data").route(line({"Id": 7, "Name": "Ä"}))
 
@@ -149,6 +214,14 @@ def test_messages_with_a_partition_key_have_their_own_lane() -> None:
         ({"session": "key"}, line(Key=["Gone"]), "servicebus.no_key"),
         ({"body": "data"}, b'{"metadata":{}}', "servicebus.no_data"),
         ({"session": "table", "partition_key": "{LSN}"}, line(), "servicebus.two_partitions"),
+        ({"session": "{data.Gone}"}, line(), "servicebus.field_missing"),
+        ({"partition_key": "{data.Name}"}, line({"Name": None}), "servicebus.field_missing"),
+        ({"subject": "{data.Name}"}, b'{"data":5}', "servicebus.bad_line"),
+        ({"subject": "{data.Name}"}, b'{"data":{"Name":"\xff"}}', "servicebus.bad_line"),
+        ({"time_to_live": "{data.Id}"}, line(), "servicebus.bad_time_to_live"),
+        ({"time_to_live": "{data.Id}d"}, line({"Id": 50}), "servicebus.bad_time_to_live"),
+        ({"scheduled": "{data.Name}"}, line(), "servicebus.bad_schedule"),
+        ({"scheduled": "{data.Name}"}, line({"Name": f"{'9' * 400}d"}), "servicebus.bad_schedule"),
     ],
 )
 def test_an_event_that_cannot_be_routed_stops_the_stream(settings: dict[str, Any], event: bytes, code: str) -> None:

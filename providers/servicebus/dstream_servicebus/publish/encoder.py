@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dstream_servicebus.settings.timing import DeliveryTime
+
 _NULL = b"\x40"
 _HEADER = b"\x00\x53\x70"
 _MESSAGE_ANNOTATIONS = b"\x00\x53\x72"
@@ -37,22 +39,30 @@ class Head:
     properties: tuple[tuple[str, str], ...] = ()
     ttl_s: int | None = None
     """Whole seconds, as the SDK rounds them."""
+    scheduled: DeliveryTime | None = None
+
+    def scheduled_ms(self, now_s: int) -> int | None:
+        """When a message that is sent now is to be delivered; Unix time in milliseconds."""
+        if self.scheduled is None or self.scheduled.delay_ms is None:
+            return self.scheduled.at_ms if self.scheduled else None
+        return min(_MAX_EXPIRY_MS, now_s * 1000 + self.scheduled.delay_ms)
 
 
 class Encoder:
     """Encodes the messages of one head."""
 
-    __slots__ = ("_created_s", "_prefixes", "_sections_before", "_tail", "head")
+    __slots__ = ("_created_s", "_prefixes", "_tail", "head", "is_timed")
 
     def __init__(self, head: Head) -> None:
         self.head = head
-        self._sections_before = _header(head) + _annotations(head)
+        self.is_timed = bool(head.ttl_s) or (head.scheduled is not None and head.scheduled.delay_ms is not None)
+        """Whether the bytes depend on when the message is sent."""
         self._tail = _application_properties(head)
         self._prefixes: dict[int, tuple[bytes, bytes]] = {}
         self._created_s = 0
 
     def encode(self, message_id: bytes, body: bytes, created_s: int = 0) -> bytes:
-        """Encode one message. `message_id` in UTF-8; `created_s`: current Unix time, used only with a time to live."""
+        """Encode one message. `message_id` in UTF-8; `created_s`: current Unix time, used only if `is_timed`."""
         if created_s != self._created_s:
             self._created_s = created_s
             self._prefixes.clear()
@@ -93,7 +103,13 @@ class Encoder:
             )
         )
         size = len(opening) + id_length + len(rest)
-        before = self._sections_before + _PROPERTIES + _compound(0xC0, 0xD0, 13, size) + opening
+        before = (
+            _header(head)
+            + _annotations(head, self._created_s)
+            + _PROPERTIES
+            + _compound(0xC0, 0xD0, 13, size)
+            + opening
+        )
         around = (before, rest + self._tail)
         self._prefixes[id_length] = around
         return around
@@ -107,10 +123,15 @@ def _header(head: Head) -> bytes:
     return _HEADER + _compound(0xC0, 0xD0, 5, len(fields)) + fields
 
 
-def _annotations(head: Head) -> bytes:
-    if not head.partition_key:
-        return b""
-    return _MESSAGE_ANNOTATIONS + _map([(_symbol("x-opt-partition-key"), _string(head.partition_key))])
+def _annotations(head: Head, now_s: int) -> bytes:
+    """Service Bus' names of annotations: Microsoft, "AMQP 1.0 in Azure Service Bus and Event Hubs protocol guide"."""
+    pairs = []
+    scheduled_ms = head.scheduled_ms(now_s)
+    if scheduled_ms is not None:
+        pairs.append((_symbol("x-opt-scheduled-enqueue-time"), b"\x83" + _I64(scheduled_ms)))
+    if head.partition_key:
+        pairs.append((_symbol("x-opt-partition-key"), _string(head.partition_key)))
+    return _MESSAGE_ANNOTATIONS + _map(pairs) if pairs else b""
 
 
 def _application_properties(head: Head) -> bytes:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -23,10 +23,13 @@ from dstream_servicebus.publish.fields import Columns, TemplateFields, text_of
 from dstream_servicebus.publish.header_limits import check_header
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.message import MAX_ID_LENGTH, Message
+from dstream_servicebus.settings.messages import TIMING_HINTS
+from dstream_servicebus.settings.timing import delivery_time, ttl_s
 
 REMEMBERED = 10_000
 """Maximum cached combinations of values; a template with a per-event field has one per event."""
 
+_TimingT = TypeVar("_TimingT")
 _DIGEST_CHARS = 32
 _SHOWN = 80
 _CONTENT_TYPE = "application/json"
@@ -157,7 +160,8 @@ class Router:
             partition_key=partition_key or None,
             subject=self._fields.render(rules.subject, metadata, columns),
             properties=tuple((name, value) for name, value in rendered if value is not None),
-            ttl_s=rules.ttl_s,
+            ttl_s=self._timing(rules.time_to_live, metadata, columns, "time_to_live", ttl_s),
+            scheduled=self._timing(rules.scheduled, metadata, columns, "scheduled", delivery_time),
         )
         entity = required(names.name, names.kind)
         if not is_entity_name(entity):
@@ -187,6 +191,28 @@ class Router:
             )
         return _short("/".join([text_of(metadata.TableName) or "", *(text_of(values[name]) or "" for name in key)]))
 
+    def _timing(
+        self,
+        template: NameTemplate | None,
+        metadata: Any,
+        columns: Columns,
+        setting: str,
+        parse: Callable[[str], _TimingT],
+    ) -> _TimingT | None:
+        """Return a time; None if it is not set or the event lacks a field."""
+        text = None if template is None else self._fields.render(template, metadata, columns)
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise DataError(
+                "servicebus.bad_schedule" if setting == "scheduled" else "servicebus.bad_time_to_live",
+                f"{setting} of an event: {error}",
+                hint=TIMING_HINTS[setting],
+                config_path=setting,
+            ) from error
+
     def _required(
         self,
         template: NameTemplate,
@@ -210,7 +236,8 @@ def _target_fields(routing: Routing) -> set[str]:
     """The fields that determine an event's target: all except those of its id."""
     rules = routing.messages
     templates = [routing.names.name, rules.subject, *(template for _, template in rules.properties)]
-    templates += [each for each in (rules.partition_key, rules.session) if isinstance(each, NameTemplate)]
+    optional = (rules.partition_key, rules.session, rules.time_to_live, rules.scheduled)
+    templates += [each for each in optional if isinstance(each, NameTemplate)]
     if rules.cloud_events is not None:
         templates += [rules.cloud_events.source, rules.cloud_events.type]
     return {name for template in templates for name in template.fields}

@@ -17,6 +17,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 
 from dstream_servicebus.publish.encoder import Encoder, Head
 from dstream_servicebus.publish.message import Message
+from dstream_servicebus.settings.timing import DeliveryTime
 
 
 class FillBatch(Protocol):
@@ -50,7 +51,7 @@ def fill_fast(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int
     """Fill the batch directly. The caller has limited `messages` to its size."""
     now_s = int(time.time())
     encoded = [
-        message.encoder.encode(message.message_id.encode(), message.body, now_s if message.encoder.head.ttl_s else 0)
+        message.encoder.encode(message.message_id.encode(), message.body, now_s if message.encoder.is_timed else 0)
         for message in messages
     ]
     batch._message[5].extend(encoded)
@@ -66,6 +67,7 @@ def fill_fast(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int
 
 def to_sdk_message(message: Message) -> ServiceBusMessage:
     head = message.encoder.head
+    scheduled_ms = head.scheduled_ms(int(time.time()))
     return ServiceBusMessage(
         message.body,
         message_id=message.message_id,
@@ -75,7 +77,13 @@ def to_sdk_message(message: Message) -> ServiceBusMessage:
         subject=head.subject,
         application_properties=dict(head.properties) or None,
         time_to_live=datetime.timedelta(seconds=head.ttl_s) if head.ttl_s else None,
+        scheduled_enqueue_time_utc=None if scheduled_ms is None else _utc(scheduled_ms),
     )
+
+
+def _utc(moment_ms: int) -> datetime.datetime:
+    """Exact, unlike `fromtimestamp` with a fraction."""
+    return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(milliseconds=moment_ms)
 
 
 def _first_difference(max_bytes: int) -> str:
@@ -97,5 +105,6 @@ def _first_difference(max_bytes: int) -> str:
 _SAMPLES = (
     Head("application/json"),
     Head("application/json", session_id="s", partition_key="s", subject="dbo.Cars", properties=(("a", "1"), ("b", ""))),
+    Head("application/json", partition_key="p", scheduled=DeliveryTime(at_ms=1_700_000_000_123)),
     Head("application/json", subject="é" * 200, properties=tuple((f"p{n}", "v" * 40) for n in range(20))),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -10,12 +11,15 @@ import msgspec
 from dstream_stacks.naming import NameTemplate
 from msgspec import Meta
 
-from dstream.sdk import Duration, run_only
+from dstream.sdk import run_only
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.settings.connection import ServiceBusConnection
+from dstream_servicebus.settings.timing import delivery_time, ttl_s
 
-MAX_TTL_S = 4_294_967
-"""Limit of a message's time to live, which is sent as 32-bit milliseconds (AMQP 1.0, 3.2.1 `ttl`)."""
+TIMING_HINTS = {
+    "time_to_live": 'Use a duration such as "1h"; after a field, write its unit: "{data.Minutes}m".',
+    "scheduled": 'Use a time or a delay; after a field with a delay, write its unit: "{data.Minutes}m".',
+}
 
 _RUN_ONLY = run_only()
 
@@ -52,7 +56,14 @@ class MessageSettings(ServiceBusConnection, frozen=True, kw_only=True):
     properties: Annotated[
         dict[str, str], Meta(description="application properties; values are templates"), _RUN_ONLY
     ] = msgspec.field(default_factory=dict)
-    time_to_live: Annotated[Duration | None, _RUN_ONLY] = None
+    time_to_live: Annotated[
+        str | float | None, Meta(description="a duration, or a template of one, e.g. {data.Minutes}m"), _RUN_ONLY
+    ] = None
+    scheduled: Annotated[
+        str | None,
+        Meta(description="when to deliver: a delay, or a template of a delay or time, e.g. {data.SendAt}"),
+        _RUN_ONLY,
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,8 @@ class MessageRules:
     partition_key: NameTemplate | None
     subject: NameTemplate
     properties: tuple[tuple[str, NameTemplate], ...]
-    ttl_s: int | None
+    time_to_live: NameTemplate | None
+    scheduled: NameTemplate | None
 
 
 def message_rules(settings: MessageSettings) -> MessageRules:
@@ -95,7 +107,8 @@ def message_rules(settings: MessageSettings) -> MessageRules:
         properties=tuple(
             (name, parse_template(text, f"properties.{name}")) for name, text in settings.properties.items()
         ),
-        ttl_s=_ttl_s(settings.time_to_live),
+        time_to_live=_timing(_duration_text(settings.time_to_live), "time_to_live", ttl_s),
+        scheduled=_timing(settings.scheduled, "scheduled", delivery_time),
     )
 
 
@@ -141,14 +154,24 @@ def _optional(text: str | None, path: str) -> NameTemplate | None:
     return None if text is None else parse_template(text, path)
 
 
-def _ttl_s(time_to_live: Duration | None) -> int | None:
-    if time_to_live is None:
+def _timing(text: str | None, path: str, parse: Callable[[str], object]) -> NameTemplate | None:
+    """Parse the template of a time. One without fields is checked now, others with each event."""
+    if text is None:
         return None
-    if not 1 <= time_to_live <= MAX_TTL_S:
-        raise ConfigError(
-            "servicebus.bad_time_to_live",
-            "time_to_live must be between 1 second and 49 days",
-            hint="Remove it to use the entity's default.",
-            config_path="time_to_live",
-        )
-    return int(time_to_live)
+    found = parse_template(text, path)
+    if not found.fields:
+        try:
+            parse(text)
+        except ValueError as error:
+            raise ConfigError(
+                "servicebus.bad_schedule" if path == "scheduled" else "servicebus.bad_time_to_live",
+                f"{path}: {error}",
+                hint=TIMING_HINTS[path],
+                config_path=path,
+            ) from error
+    return found
+
+
+def _duration_text(value: str | float | None) -> str | None:
+    """A bare number is milliseconds, as in all durations."""
+    return value if value is None or isinstance(value, str) else f"{value}ms"
