@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -13,13 +15,14 @@ from dstream.cli.options import Options
 from dstream.config import Project, ProviderBlock, Role, Task, load
 from dstream.config.model import ROLES
 from dstream.config.schema.fit import fitted
-from dstream.errors import ConfigError
+from dstream.errors import ConfigError, SourceLocation
 from dstream.host import ProviderSpec
 from dstream.plugins import resolve
 from dstream.protocol.messages import Infrastructure
 
 _WORK_DIR = ".dstream/infra"
 _FEW = 10
+_TRANSFORM_PATH = re.compile(r"transform\[(?P<index>\d+)\](?:\.(?P<attribute>\w+))?")
 
 
 def load_project(
@@ -71,6 +74,26 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
     )
     fit = partial(fitted, block)
     return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets, fit)
+
+
+def output_spec_of(task: Task, project: Project) -> ProviderSpec:
+    """Return the program of the output, with the secrets and places of the task's transforms. Raises ConfigError."""
+    spec = spec_of(task.output, project)
+
+    def place_of(path: str) -> SourceLocation | None:
+        return _transform_place(task, path) or spec.place_of(path)
+
+    secrets = frozenset(secret for each in task.transforms for secret in each.secrets)
+    return replace(spec, secrets=spec.secrets | secrets, place_of=place_of)
+
+
+def _transform_place(task: Task, path: str) -> SourceLocation | None:
+    """Return the place of `transform[2].columns`, or of the block if it has no such attribute."""
+    found = _TRANSFORM_PATH.fullmatch(path)
+    if found is None or int(found["index"]) >= len(task.transforms):
+        return None
+    block = task.transforms[int(found["index"])]
+    return block.places.get(found["attribute"], block.place)
 
 
 def infrastructure_of(project: Project, task: str) -> Infrastructure:

@@ -15,6 +15,7 @@ from dstream.config.model import (
     Settings,
     StateSettings,
     Task,
+    TransformBlock,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Settings",
     "StateSettings",
     "Task",
+    "TransformBlock",
     "load",
     "load_variables",
 ]

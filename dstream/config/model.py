@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
+from dstream.protocol.transforms import Transform
 
 DEFAULT_START_TIMEOUT_S = 60.0
 Role = Literal["input", "output"]
@@ -67,6 +68,21 @@ class ProviderBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class TransformBlock:
+    """A `transform` block of a task."""
+
+    kind: str
+    place: SourceLocation
+    transform: Transform | None = field(default=None, repr=False)
+    """None: not evaluated, or not known yet because a key vault or an environment variable is not read."""
+    places: Mapping[str, SourceLocation] = field(default_factory=dict, repr=False)
+    """The place of each attribute's name."""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    unset: tuple[ConfigError | ConfigErrors, ...] = field(default=(), repr=False)
+    """With `defer_unset`: errors of attributes that need an unset environment variable."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """How to restart both providers after a transient failure (protocol rule 9)."""
 
@@ -84,6 +100,8 @@ class Task:
     input: ProviderBlock
     output: ProviderBlock
     place: SourceLocation
+    transforms: tuple[TransformBlock, ...] = ()
+    """In file order."""
     max_line: int = DEFAULT_MAX_LINE
     """The maximum length of a data line in bytes."""
     start_timeout_s: float = DEFAULT_START_TIMEOUT_S

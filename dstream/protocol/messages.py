@@ -55,6 +55,8 @@ class Command(msgspec.Struct, frozen=True):
     state: dict[str, Any] = {}
     run: RunOptions = RunOptions()
     infrastructure: Infrastructure = Infrastructure()
+    transforms: list[msgspec.Raw] = []
+    """For an output with the capability `transform`; `decode_transforms` decodes them."""
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):

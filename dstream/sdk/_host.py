@@ -44,8 +44,10 @@ class StdioProviderHost:
             capabilities.append("check")
         if self._class.doctor is not Provider.doctor:
             capabilities.append("doctor")
-        if issubclass(self._class, OutputProvider) and self._class.dead_letters is not OutputProvider.dead_letters:
-            capabilities.append("dead_letters")
+        if issubclass(self._class, OutputProvider):
+            capabilities.append("transform")
+            if self._class.dead_letters is not OutputProvider.dead_letters:
+                capabilities.append("dead_letters")
         if self._manages_infrastructure:
             capabilities.append("infrastructure")
         listed = ",".join(f'"{name}"' for name in capabilities)

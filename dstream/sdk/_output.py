@@ -1,7 +1,7 @@
 """The run of an output provider.
 
-The main thread reads stdin, forms batches and calls `write`. Futures may complete on any thread, which then sends the
-acks that are due.
+The main thread reads stdin, transforms lines, forms batches and calls `write`. Futures may complete on any thread,
+which then sends the acks that are due.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dstream.protocol.messages import Ack, Checkpoint, Stop, encode
 from dstream.sdk._channel import Channel
@@ -20,20 +20,28 @@ from dstream.sdk._provider import OutputProvider
 from dstream.sdk._settlement import Settlement, Span
 from dstream.sdk._stream import Batch
 
+if TYPE_CHECKING:
+    from dstream.sdk._transform.chain import TransformChain
+
 
 class OutputRun:
     """Feeds one provider from `ready` to the end of stdin."""
 
-    def __init__(self, provider: OutputProvider[Any], channel: Channel) -> None:
+    def __init__(
+        self, provider: OutputProvider[Any], channel: Channel, transforms: TransformChain | None = None
+    ) -> None:
         self._provider = provider
         self._limits = provider.limits
         self._channel = channel
+        self._transforms = transforms
         self._splitter = LineSplitter()
         self._settlement = Settlement()
         self._lock = threading.Lock()
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._pending_since = 0.0
+        self._uncut_lines = 0
+        """Lines received since the last batch: those pending, and those that a transform dropped."""
         self._sent_lines = 0
         self._under_way: deque[Future[None]] = deque()
         self._stopped = False
@@ -44,7 +52,7 @@ class OutputRun:
             self._raise_failures()
             if chunk:
                 self._take(chunk)
-            if self._pending and self._time_left() == 0:
+            if self._time_left() == 0:
                 self._cut()
         if self._channel.has_host and not self._stopped:
             os._exit(1)  # the host died: its successor re-sends rows that had no checkpoint
@@ -68,18 +76,35 @@ class OutputRun:
     def _add(self, lines: list[bytes]) -> None:
         with self._lock:
             self._settlement.lines(len(lines))
-        if not self._pending:
+        if not self._uncut_lines:
             self._pending_since = time.monotonic()
+        if self._transforms is not None:
+            self._transform(self._transforms, lines)
+            return
         size = sum(map(len, lines))
         if self._fits(len(lines), size):
             self._pending += lines
             self._pending_bytes += size
+            self._uncut_lines += len(lines)
             return
         for line in lines:
-            if self._pending and not self._fits(1, len(line)):
-                self._cut()
-            self._pending.append(line)
-            self._pending_bytes += len(line)
+            self._append(line)
+
+    def _transform(self, transforms: TransformChain, lines: list[bytes]) -> None:
+        """A dropped line needs no delivery: it is durable as soon as the lines before it are."""
+        for line in lines:
+            transformed = transforms.apply(line)
+            if transformed is None:
+                self._uncut_lines += 1
+            else:
+                self._append(transformed)
+
+    def _append(self, line: bytes) -> None:
+        if self._pending and not self._fits(1, len(line)):
+            self._cut()
+        self._pending.append(line)
+        self._pending_bytes += len(line)
+        self._uncut_lines += 1
 
     def _fits(self, count: int, size: int) -> bool:
         return (
@@ -88,26 +113,29 @@ class OutputRun:
         )
 
     def _time_left(self) -> float | None:
-        """Seconds until the pending lines have lingered long enough; None if there are none."""
-        if not self._pending:
+        """Seconds until the lines since the last batch have lingered long enough; None if there are none."""
+        if not self._uncut_lines:
             return None
         return max(0.0, self._pending_since + self._limits.linger_s - time.monotonic())
 
     def _cut(self) -> None:
         """Pass the pending lines to the provider, once fewer than `max_pending` batches are in flight."""
-        if not self._pending:
+        if not self._uncut_lines:
             return
         while len(self._under_way) >= self._limits.max_pending:
             wait([self._under_way[0]])
             self._raise_failures()
         batch = Batch(self._pending, self._pending_bytes)
-        self._sent_lines += len(self._pending)
+        dropped = self._uncut_lines - len(self._pending)
+        self._sent_lines += self._uncut_lines
         self._pending = []
-        self._pending_bytes = 0
+        self._pending_bytes = self._uncut_lines = 0
         self._pending_since = time.monotonic()
         with self._lock:
             span = self._settlement.batch(self._sent_lines)
-        future = self._provider.write(batch)
+        if dropped:
+            self._provider.telemetry.count("rows_filtered", dropped)
+        future = self._provider.write(batch) if batch.lines else None
         if future is None:
             self._durable(span, batch)
             return

@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dstream.errors import ConfigError, DStreamError, SystemFault, TransientError, exit_code
 from dstream.protocol.lifecycle import LIFECYCLE_COMMANDS, decode_lifecycle_command
@@ -35,6 +35,9 @@ from dstream.sdk._infrastructure import manages_infrastructure
 from dstream.sdk._provider import InputProvider, OutputProvider
 from dstream.sdk._telemetry import StderrTelemetry, Telemetry
 from dstream.sdk._unhandled import unhandled
+
+if TYPE_CHECKING:
+    from dstream.sdk._transform.chain import TransformChain
 
 AnyProvider = InputProvider[Any] | OutputProvider[Any]
 
@@ -238,4 +241,22 @@ def _stream_of(provider: AnyProvider, channel: Channel, command: Command) -> Cal
         return reading.run
     from dstream.sdk._output import OutputRun
 
-    return OutputRun(provider, channel).run
+    return OutputRun(provider, channel, _chain_of(command)).run
+
+
+def _chain_of(command: Command) -> TransformChain | None:
+    """Compile the task's transforms. Raises ConfigError `transform.unsupported`."""
+    if not command.transforms:
+        return None
+    from dstream.protocol.transforms import UnknownTransform, decode_transforms
+    from dstream.sdk._transform.chain import TransformChain
+
+    try:
+        return TransformChain(decode_transforms(command.transforms))
+    except UnknownTransform as error:
+        raise ConfigError(
+            "transform.unsupported",
+            f"the output's SDK does not know this transform: {error}",
+            hint="Upgrade the output provider to a version that is built with this DStream, or remove the transform.",
+            config_path=f"transform[{error.index}]",
+        ) from error

@@ -102,6 +102,7 @@ def test_providers_without_a_schema_are_reported_as_unchecked(plain: Callable[[s
         "schema_version": 1,
         "valid": True,
         "tasks": ["letters"],
+        "transforms": {},
         "unchecked": [
             {"task": "letters", "role": "input", "provider": "letters", "reason": "it does not describe its settings"},
             {

@@ -67,6 +67,7 @@ class _Listed:
             "type": self.task.type,
             "input": self.task.input.label,
             "output": self.task.output.label,
+            "transforms": [each.kind for each in self.task.transforms],
             "stored_at": self.stored.stored_at if self.stored else None,
             "error": {"code": self.error.code, "message": self.error.message} if self.error else None,
         }
@@ -76,7 +77,7 @@ def _show(project: Project, listed: Sequence[_Listed], removed: Sequence[Mapping
     if not listed:
         click.echo(f"{project.path} has no tasks.")
     width = max((len(name) for name in [*project.tasks, *(each["name"] for each in removed)]), default=0)
-    providers = [f"{each.task.input.label} → {each.task.output.label}" for each in listed]
+    providers = [_way(each.task) for each in listed]
     widest = max(map(len, providers), default=0)
     for each, between in zip(listed, providers, strict=True):
         click.echo(f"{each.task.name:<{width}}   {between:<{widest}}   {each.checkpoint}")
@@ -90,6 +91,12 @@ def _show(project: Project, listed: Sequence[_Listed], removed: Sequence[Mapping
             "\nRenamed a task? dstream state infra mv NAME NEW_TASK\n"
             "Removed a task? dstream destroy TASK --orphan NAME (TASK writes to the same namespace)"
         )
+
+
+def _way(task: Task) -> str:
+    """Return what rows pass through, from the input to the output."""
+    transforms = [", ".join(each.kind for each in task.transforms)] if task.transforms else []
+    return " → ".join([task.input.label, *transforms, task.output.label])
 
 
 def _removed(project: Project) -> list[dict[str, Any]]:

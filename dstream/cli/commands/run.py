@@ -19,7 +19,7 @@ from dstream.cli.commands.stdout_output import stdout_spec, when_unread
 from dstream.cli.commands.task_runs import Ended, TaskRuns
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
-from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
+from dstream.cli.project import infrastructure_of, load_project, output_spec_of, spec_of, task_of
 from dstream.cli.stopping import stopped_by_signals
 from dstream.cli.view.progress import RunLog
 from dstream.config import Project, Task
@@ -142,7 +142,9 @@ def _job(project: Project, task: Task, wanted: _Wanted, look: ProviderSpec | Non
         task=task.name,
         run_id=uuid.uuid4().hex[:8],
         input=spec_of(task.input, project),
-        output=look or spec_of(task.output, project),
+        output=look or output_spec_of(task, project),
+        transforms=[each.transform for each in task.transforms if each.transform],
+        transforms_place=task.transforms[0].place if task.transforms else None,
         is_look=look is not None,
         state_dir=project.state_dir,
         stack=project.stack,

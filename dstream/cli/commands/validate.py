@@ -18,8 +18,10 @@ from dstream.config.blocks.complaints import Complaints
 from dstream.config.schema.fit import fitted
 from dstream.errors import ConfigErrors
 from dstream.host.provider.describe import Introduction
+from dstream.host.provider.failures import no_transforms
 from dstream.host.provider.introductions import Introductions
 from dstream.host.provider.secret_settings import secret_values
+from dstream.protocol.transforms import CAPABILITY
 from dstream.redact import Redactor
 
 
@@ -49,6 +51,8 @@ def validate(options: Options) -> None:
     asked: list[tuple[Task, ProviderBlock, Callable[[], Introduction]]] = []
     with Introductions(project.folder) as introductions:
         for task in project.tasks.values():
+            for error in (each for transform in task.transforms for each in transform.unset):
+                complaints.add(error)
             for block in (task.input, task.output):
                 for error in block.unset.values():
                     complaints.add(error)
@@ -59,6 +63,7 @@ def validate(options: Options) -> None:
         for task, block, answer in asked:
             with complaints.collecting():
                 found = answer()
+                _check_transforms(task, block, found)
                 reason = _check(block, found) or _unread(block)
                 if not reason and not block.unset and found.hello and "check" in found.hello.capabilities:
                     checkable.append(Checkable(task, block, _fitted(block, found)))
@@ -72,10 +77,20 @@ def validate(options: Options) -> None:
             {"task": each.task, "role": each.role, "provider": each.provider, "reason": each.reason}
             for each in unchecked
         ]
-        document = {"schema_version": 1, "valid": True, "tasks": list(project.tasks), "unchecked": listed}
+        kinds = {task.name: [each.kind for each in task.transforms] for task in project.tasks.values()}
+        document = {
+            "schema_version": 1,
+            "valid": True,
+            "tasks": list(project.tasks),
+            "transforms": {name: each for name, each in kinds.items() if each},
+            "unchecked": listed,
+        }
         click.echo(json.dumps(document))
         return
     click.echo(f"{project.path}: {plural(len(project.tasks), 'task')}, no errors.")
+    for task in project.tasks.values():
+        if task.transforms:
+            click.echo(f'  task "{task.name}" transforms rows: {", ".join(each.kind for each in task.transforms)}')
     for each in unchecked:
         click.echo(f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {each.reason}')
 
@@ -86,6 +101,16 @@ def _loaded(options: Options) -> Project:
         return load_project(options, ask_vaults=False, defer_unset=True)
     except ConfigErrors:
         return load_project(options, ask_vaults=False)  # raises with the unset variables, too
+
+
+def _check_transforms(task: Task, block: ProviderBlock, found: Introduction) -> None:
+    """Raise ConfigError if the task has transforms and this is its output, which does not support them."""
+    if block.role != "output" or not task.transforms:
+        return
+    hello = found.hello
+    if hello is None or CAPABILITY not in hello.capabilities:
+        name = hello.name if hello else block.label
+        raise no_transforms(name, task.transforms[0].place)
 
 
 def _check(block: ProviderBlock, found: Introduction) -> str:

@@ -150,7 +150,7 @@ class ProviderConfig:
     def _evaluate(self, expression: Expression, path: str, source: SourceFile | None = None) -> Value:
         source = source or self._source
         value = self._scope.evaluate(source, expression, self._block)
-        wrong = _not_json(value)
+        wrong = not_json(value)
         if wrong:
             place = source.place(expression.at, self._block)
             raise ConfigError("config.type", f"{path} {wrong}", place=place)
@@ -263,7 +263,7 @@ def _begins(labels: tuple[str, ...], others: tuple[str, ...]) -> bool:
     return labels[:shorter] == others[:shorter]
 
 
-def _not_json(value: Value) -> str:
+def not_json(value: Value) -> str:
     """Return why the value cannot be sent to a provider; empty if it can."""
     if isinstance(value, int) and not _SMALLEST <= value <= _LARGEST:
         return "is a number of more than 64 bits"
@@ -273,4 +273,4 @@ def _not_json(value: Value) -> str:
         except UnicodeEncodeError:
             return "is not valid Unicode"
     inner = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
-    return next((wrong for item in inner if (wrong := _not_json(item))), "")
+    return next((wrong for item in inner if (wrong := not_json(item))), "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.provider_config import ProviderConfig
+from dstream.config.blocks.transform import TransformReader
 from dstream.config.hcl.syntax import Attribute, Block
 from dstream.config.model import DEFAULT_START_TIMEOUT_S, ProviderBlock, Restart, Role, Task
 from dstream.config.values.evaluate import MemberLookup
@@ -38,10 +39,11 @@ class TaskReader:
         self.name = name
         self._block = block
         self._reader = reader
-        reader.check({"type", "max_line", "start_timeout"}, {"input", "output", "restart"})
+        reader.check({"type", "max_line", "start_timeout"}, {"input", "output", "restart", "transform"})
         self._restart = reader.block_named("restart")
         self._input = self._side("input")
         self._output = self._side("output")
+        self._transforms = [TransformReader(each, reader) for each in reader.body.blocks if each.name == "transform"]
 
     @property
     def namespace(self) -> MemberLookup:
@@ -57,6 +59,9 @@ class TaskReader:
         kind_of_task = self._type()
         max_line, start_timeout_s = self._reader.size("max_line"), self._reader.duration_s("start_timeout")
         restart = self._restart_policy()
+        # Transforms belong to a run: commands that read only the output's config do not need them.
+        evaluate = "input" in with_config
+        transforms = [each.block(evaluate=evaluate, defer_unset=defer_unset) for each in self._transforms]
         blocks = [
             self._provider_block(side, side.role in with_config, defer_unset)
             for side in (self._input, self._output)
@@ -75,6 +80,7 @@ class TaskReader:
             input=complete[0],
             output=complete[1],
             place=self._reader.source.place(self._block.at, self._reader.block),
+            transforms=tuple(transforms),
             max_line=max_line if max_line is not None else DEFAULT_MAX_LINE,
             start_timeout_s=start_timeout_s if start_timeout_s is not None else DEFAULT_START_TIMEOUT_S,
             restart=restart,

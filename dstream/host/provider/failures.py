@@ -92,6 +92,16 @@ def no_once(spec: ProviderSpec, name: str) -> ConfigError:
     )
 
 
+def no_transforms(name: str, place: SourceLocation | None) -> ConfigError:
+    """`place`: the first transform."""
+    return ConfigError(
+        "provider.no_transforms",
+        f'output provider "{name}" does not support transforms',
+        place=place,
+        hint="Use an output that is built with the SDK of this DStream, or remove the transforms.",
+    )
+
+
 def no_hello(role: Role, spec: ProviderSpec, first_line: bytes) -> ConfigError:
     return ConfigError(
         "provider.no_hello",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from dstream.errors import SourceLocation
 from dstream.host.provider.spec import HELLO_TIMEOUT_S, ProviderSpec
 from dstream.host.run.condition import Condition
 from dstream.protocol import DEFAULT_MAX_LINE
 from dstream.protocol.messages import Infrastructure, Role
+from dstream.protocol.transforms import Transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ class Job:
     restart: RestartPolicy = RestartPolicy()
     reset: bool = False
     """Delete the stored checkpoint first."""
+    transforms: Sequence[Transform] = field(default=(), repr=False)
+    """What the output does to each row before it writes it."""
+    transforms_place: SourceLocation | None = None
     infrastructure: Infrastructure = field(default_factory=Infrastructure)
     """Where the output's infrastructure is recorded."""
     is_look: bool = False

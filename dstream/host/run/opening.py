@@ -20,6 +20,7 @@ from dstream.host.run.relay import Modes
 from dstream.protocol import PROTOCOL_VERSION
 from dstream.protocol.handshake import Greeted, LateHello, Ready, Refused, Step
 from dstream.protocol.messages import Command, Infrastructure, Role, RunOptions, Welcome, encode
+from dstream.protocol.transforms import CAPABILITY
 from dstream.state import StoredState
 
 _NO_STATE = msgspec.Raw(b"{}")
@@ -164,6 +165,8 @@ class Opening:
         input_side, output_side = self._pair.sides
         if self._job.once and "once" not in input_side.capabilities:
             raise failures.no_once(input_side.spec, input_side.name)
+        if self._job.transforms and CAPABILITY not in output_side.capabilities:
+            raise failures.no_transforms(output_side.name, self._job.transforms_place)
         modes = Modes(
             input_is_legacy=input_side.handshake.is_legacy,
             host_checkpoints="checkpoint" not in input_side.capabilities,
@@ -204,7 +207,11 @@ class Opening:
             "run", dict(side.config), run=_run_options(self._job, self._stored), infrastructure=infrastructure
         )
         # The state is returned byte for byte as the input wrote it.
-        return msgspec.json.encode({**msgspec.structs.asdict(command), "state": state}) + b"\n"
+        fields = {**msgspec.structs.asdict(command), "state": state}
+        del fields["transforms"]
+        if side.role == "output" and self._job.transforms:
+            fields["transforms"] = list(self._job.transforms)
+        return msgspec.json.encode(fields) + b"\n"
 
 
 def _run_options(job: Job, stored: StoredState | None) -> RunOptions:
