@@ -13,6 +13,7 @@ SUBJECTS = (
     "relay",
     "reader",
     "publisher",
+    "transforms",
     "transactions",
     "end_to_end",
     "plan",
