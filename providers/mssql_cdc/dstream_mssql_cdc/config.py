@@ -33,6 +33,15 @@ class ColumnChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redact: Annotated[list[str], Meta(description='columns whose values are replaced by "***"')] = []
 
 
+class SnapshotConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the rows that tables already have are read."""
+
+    mode: Annotated[
+        Literal["chunked", "fenced"],
+        Meta(description="chunked: resumable, while changes are streamed; fenced: all rows as of one LSN, in one pass"),
+    ] = "chunked"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of the input provider mssql_cdc."""
 
@@ -54,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "then changes), an LSN or a time"
         ),
     ] = None
+    snapshot: SnapshotConfig = SnapshotConfig()
     credential: Annotated[
         Credential | None, Meta(description="how to sign in to Entra ID, if the connection string has no login")
     ] = None

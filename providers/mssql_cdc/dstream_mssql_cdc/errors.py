@@ -135,6 +135,24 @@ def no_select(table: str, login: str) -> AuthError:
     )
 
 
+def no_fence(reason: str, hint: str) -> ConfigError:
+    return ConfigError(
+        "mssql.no_fence", f"a fenced snapshot is not possible: {reason}", hint=hint, config_path="snapshot.mode"
+    )
+
+
+def no_fence_grant(message: str, login: str) -> AuthError:
+    user = f"[{login}]" if login else "[reader]"
+    return AuthError(
+        "mssql.no_grant",
+        f"the login cannot read the LSN of a fenced snapshot: {message}",
+        hint=f"As sysadmin:\n    GRANT VIEW SERVER STATE TO {user};\n"
+        f"In Azure SQL Database, as the server's administrator:\n    GRANT VIEW DATABASE STATE TO {user};\n"
+        'Or set mode = "chunked".',
+        config_path="snapshot.mode",
+    )
+
+
 def cdc_disabled(database: str) -> ConfigError:
     return ConfigError(
         "mssql.cdc_disabled",

@@ -103,6 +103,14 @@ def decrement_lsn(lsn: bytes) -> bytes:
     return max(int.from_bytes(lsn) - 1, 0).to_bytes(LSN_BYTES)
 
 
+def lsn_of_number(number: int) -> bytes:
+    """The LSN that a system view shows as numeric(25,0): ten digits for the log file, ten for the block, five for the
+    record."""
+    file, rest = divmod(number, 10**15)
+    block, record = divmod(rest, 10**5)
+    return file.to_bytes(4) + block.to_bytes(4) + record.to_bytes(2)
+
+
 def parse_lsn(text: str) -> bytes | None:
     """Parse an LSN written as 20 hex digits, with or without 0x, or as `0000002a:00000018:0022`; None if invalid."""
     match = _LSN_TEXT.fullmatch(text.strip())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dstream_mssql_cdc.server.backoff import Backoff
     from dstream_mssql_cdc.server.entra import SignIn
     from dstream_mssql_cdc.server.queries import SqlServer
+    from dstream_mssql_cdc.server.session import SqlSession
     from dstream_mssql_cdc.state import ReaderState
     from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 
@@ -89,6 +90,7 @@ class MssqlCdc(InputProvider["Config"]):
             on_table_change=self.config.on_table_change,
             schema_records=self.config.schema_records,
             snapshots_new_tables=self.config.start_from == "snapshot",
+            fenced_snapshots=self.config.snapshot.mode == "fenced",
             requests=self._snapshot_requests,
             observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),
         )
@@ -178,11 +180,24 @@ class MssqlCdc(InputProvider["Config"]):
     def _connect(self, login_timeout_s: int | None = None, *, is_reader: bool = True) -> SqlServer:
         """`login_timeout_s`: for a reconnect, at most the user's. `is_reader`: whether the task is reconnecting while a
         query is not answered."""
+        from dstream_mssql_cdc.server import sql
+        from dstream_mssql_cdc.server.queries import SqlServer
+
+        config = self.config
+        server = SqlServer(
+            self._open_session(login_timeout_s, is_reader=is_reader),
+            tables=config.tables,
+            excluded=config.exclude_tables,
+            operations=sql.operation_codes(config.operations, before_images=config.before_images),
+            open_session=lambda: self._open_session(self._settings.login_timeout_s, is_reader=is_reader),
+        )
+        server.learn_time_zone(config.time_zone)
+        return server
+
+    def _open_session(self, login_timeout_s: int | None, *, is_reader: bool) -> SqlSession:
         from contextlib import nullcontext
 
-        from dstream_mssql_cdc.server import sql
         from dstream_mssql_cdc.server.connection import connect
-        from dstream_mssql_cdc.server.queries import SqlServer
         from dstream_mssql_cdc.server.session import SqlSession
 
         config, most_s = self.config, self._settings.login_timeout_s
@@ -195,21 +210,13 @@ class MssqlCdc(InputProvider["Config"]):
             connected_before=login_timeout_s is not None,
             sign_in=self._sign_in,
         )
-        session = SqlSession(
+        return SqlSession(
             connection,
             database=self._settings.get("DATABASE"),
             login=self._settings.get("UID"),
             awaiting=lambda: self.telemetry.awaiting(self._server_name) if is_reader else nullcontext(),
             on_half_pairs=self._warn_of_half_pairs,
         )
-        server = SqlServer(
-            session,
-            tables=config.tables,
-            excluded=config.exclude_tables,
-            operations=sql.operation_codes(config.operations, before_images=config.before_images),
-        )
-        server.learn_time_zone(config.time_zone)
-        return server
 
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
         """Reconnect to the same database; return False if stopped. Raises errors that a retry cannot fix."""
@@ -280,9 +287,12 @@ class MssqlCdc(InputProvider["Config"]):
         return checked
 
     def _check_snapshots(self, server: SqlServer, tables: Sequence[CapturedTable]) -> None:
-        """Raise AuthError if a snapshot may be needed and the login cannot read the rows of a table."""
+        """Raise AuthError if a snapshot may be needed and the login cannot read the rows of a table, and AuthError or
+        ConfigError if snapshots must be fenced and cannot be."""
         from dstream_mssql_cdc.errors import no_select
 
+        if self.config.snapshot.mode == "fenced":
+            server.check_fence()
         if "snapshot" in (self.run.from_, self.config.start_from) or "resnapshot" in (
             self.config.on_gap,
             self.config.on_table_change,

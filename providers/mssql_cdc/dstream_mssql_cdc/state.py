@@ -79,6 +79,8 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     snapshot: TableSnapshot | None = None
     overlap: str | None = None
     """After a snapshot: it may contain changes committed up to this server time."""
+    overlap_lsn: str | None = None
+    """After a fenced snapshot: it contains exactly the changes up to this LSN, as hex."""
     schema: SchemaSent | None = None
 
     def instance_at(self, lsn: str) -> Instance:

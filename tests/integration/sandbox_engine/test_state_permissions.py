@@ -52,6 +52,16 @@ def test_the_state_of_the_server_needs_a_permission_granted_in_master(
     assert reader.answer("SELECT 1 FROM sys.dm_cdc_errors").errors == []
 
 
+@pytest.mark.parametrize("view", ["sys.dm_tran_current_transaction", "sys.dm_tran_database_transactions"])
+def test_the_transactions_of_a_database_need_a_permission_on_the_server(
+    tracked: Client, reader: Client, database: str, view: str
+) -> None:
+    """Microsoft Learn, the view's page, Permissions."""
+    assert reader.error(f"SELECT 1 FROM {view}") == 300
+    tracked.run(f"USE master; GRANT VIEW SERVER STATE TO reader_{database}")
+    assert reader.answer(f"SELECT 1 FROM {view}").errors == []
+
+
 def test_the_jobs_are_in_msdb_and_need_select_there(tracked: Client, reader: Client, database: str) -> None:
     assert reader.error(JOBS) == 229
     tracked.run(f"USE msdb; CREATE USER reader_{database} FOR LOGIN reader_{database}")
@@ -76,7 +86,7 @@ def test_a_failed_log_scan_is_listed(tracked: Client) -> None:
     assert rows == [(1105, "The filegroup is full.")]
 
 
-def test_azure_keeps_the_jobs_in_the_database_and_reads_no_other_database(tmp_path: Path) -> None:
+def test_azure_keeps_jobs_and_permissions_in_the_database_and_reads_no_other_database(tmp_path: Path) -> None:
     engine = open_engine(tmp_path, user="sa", password="secret", platform=AZURE_SQL_DATABASE)
     master = connect(engine, "master")
     master.run("CREATE DATABASE d")
@@ -86,6 +96,13 @@ def test_azure_keeps_the_jobs_in_the_database_and_reads_no_other_database(tmp_pa
     assert client.error(JOBS) == 40515
     edition = "CONVERT(int, SERVERPROPERTY('EngineEdition')), CONVERT(nvarchar(99), SERVERPROPERTY('Edition'))"
     assert client.rows(f"SELECT {edition}") == [(5, "SQL Azure")]
+    master.run("CREATE LOGIN reader WITH PASSWORD = 'Reading-horse-1'")
+    client.run("CREATE USER reader FOR LOGIN reader")
+    reader = connect(engine, "d", user="reader", password="Reading-horse-1")
+    assert reader.error("SELECT 1 FROM sys.dm_tran_database_transactions") == 262
+    client.run("GRANT VIEW DATABASE STATE TO reader")
+    assert reader.answer("SELECT 1 FROM sys.dm_tran_database_transactions").errors == []
+    reader.close()
     client.close()
     master.close()
     engine.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -13,7 +14,7 @@ from dstream_mssql_cdc.errors import ReadInterrupted
 from dstream_mssql_cdc.position import Floor
 from dstream_mssql_cdc.records.events import EventBuilder
 from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
-from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable
+from dstream_mssql_cdc.snapshot.source import Chunk, Fence, SourceTable
 from dstream_mssql_cdc.stream.source import Page, Poll, Probe
 from dstream_mssql_cdc.stream.window import Mapped
 
@@ -258,6 +259,9 @@ class ChangingSource:
 
     def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
         raise NotImplementedError  # All tables have a key.
+
+    def fence(self, table: SourceTable) -> AbstractContextManager[Fence]:
+        raise NotImplementedError  # Snapshots are chunked.
 
     def _captured(self) -> list[LiveTable]:
         return [table for table in self._database.tables if table.instances]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -148,6 +149,12 @@ class LiveSource(LoggedSource):
             self.before_answer()
         yield Chunk([], True, self.live.now)
 
+    @contextmanager
+    def fence(self, table: SourceTable) -> Iterator[LiveFence]:
+        self.before_answer()
+        self._was_read(table)
+        yield LiveFence(self, self._selected(table.name), self.live.log.transactions[-1:])
+
     def _selected(self, name: str) -> list[tuple[Any, ...]]:
         rows = self.live.rows[self.live.names.index(name)]
         return [(key, *rows[key], 2 * len(rows[key][1] or "")) for key in sorted(rows)]
@@ -157,6 +164,21 @@ class LiveSource(LoggedSource):
 
     def captured(self) -> list[CapturedTable]:
         return self.log.captured()
+
+
+class LiveFence:
+    """The rows of a table after the last of these transactions."""
+
+    def __init__(self, source: LiveSource, rows: list[tuple[Any, ...]], last: Sequence[Transaction]) -> None:
+        self._source = source
+        self._rows = rows
+        self.lsn = last[0].lsn if last else bytes(10)
+
+    def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
+        for values in self._rows:
+            yield Chunk([values], False, datetime.min)
+            self._source.before_answer()
+        yield Chunk([], True, self._source.live.now)
 
 
 class Copy:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 from collections import deque
+from typing import Any
 
 from dstream_mssql_cdc.config import parse_start
 from dstream_mssql_cdc.state import ReaderState, load_state
@@ -22,11 +23,12 @@ from tests.unit.mssql_cdc.live_tables import Copy, Killed, LiveSource, LiveTable
 class Run:
     """Runs of a reader over live tables, each from a checkpoint of the one before, and what a consumer got."""
 
-    def __init__(self, live: LiveTables, chance: random.Random, pace: PollPace) -> None:
+    def __init__(self, live: LiveTables, chance: random.Random, pace: PollPace, *, is_fenced: bool) -> None:
         self.live = live
         self.copy = Copy()
         self._chance = chance
         self._pace = pace
+        self._is_fenced = is_fenced
         self._requests = deque[str]()
 
     def first(self) -> ReaderState:
@@ -38,7 +40,7 @@ class Run:
         got the last lines, nor the host have stored the last checkpoints."""
         lines: list[bytes] = []
         checkpoints = [(0, state)]
-        stream = self._stream(self._source(steps), state)
+        stream = self.stream(self._source(steps), state)
         is_asked = bool(self._requests)
         for _ in range(self._chance.randint(1, 2)):
             with contextlib.suppress(Killed):
@@ -70,7 +72,7 @@ class Run:
         for _ in range(2):  # The second run reads what was captured after the snapshot's end.
             source = LiveSource(self.live, self._chance, writes=0)
             until = max((one.lsn for one in self.live.log.transactions), default=bytes(10))
-            for item in self._stream(source, state).lines(Stop(), until=until):
+            for item in self.stream(source, state).lines(Stop(), until=until):
                 if isinstance(item, Lines):
                     self._check_overlaps(item)
                     for line in item.data.splitlines():
@@ -79,13 +81,14 @@ class Run:
                     state = _stored(item)
         return state
 
-    def _stream(self, source: LiveSource, state: ReaderState) -> ChangeStream:
+    def stream(self, source: LiveSource, state: ReaderState) -> ChangeStream:
         return ChangeStream(
             source,
             state,
             builder_for,
             self._pace,
             snapshots_new_tables=True,
+            fenced_snapshots=self._is_fenced,
             schema_records=True,
             requests=self._requests,
             new_id=self._new_id,
@@ -119,17 +122,25 @@ def _stored(item: Checkpoint) -> ReaderState:
     window=st.integers(1, 4),
     block=st.integers(1, 4),
     kills=st.lists(st.integers(0, 40), max_size=5),
+    is_fenced=st.booleans(),
     seed=st.integers(0, 10**6),
 )
 def test_a_copy_kept_by_key_equals_the_source_whatever_is_written_and_killed(
-    tables: int, without_index: frozenset[int], page_rows: int, window: int, block: int, kills: list[int], seed: int
+    tables: int,
+    without_index: frozenset[int],
+    page_rows: int,
+    window: int,
+    block: int,
+    kills: list[int],
+    is_fenced: bool,
+    seed: int,
 ) -> None:
     chance = random.Random(seed)
     live = LiveTables([f"dbo.T{at}" for at in range(tables)], without_index)
     for _ in range(chance.randint(0, 12)):
         live.write(chance)
     pace = PollPace(0.0, 0.0, page_rows=page_rows, window_transactions=window, checkpoint_lines=block)
-    run = Run(live, chance, pace)
+    run = Run(live, chance, pace, is_fenced=is_fenced)
     state = run.first()
     for steps in kills:
         state = run.until_killed(state, steps)
@@ -139,3 +150,42 @@ def test_a_copy_kept_by_key_equals_the_source_whatever_is_written_and_killed(
         assert run.copy.tables.get(name, {}) == expected
     assert all(table.snapshot is None for table in state.tables.values())
     assert state.stored()["v"] == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(tables=st.integers(1, 3), page_rows=st.integers(1, 5), window=st.integers(1, 4), seed=st.integers(0, 10**6))
+def test_a_fenced_snapshot_contains_exactly_the_changes_that_overlap(
+    tables: int, page_rows: int, window: int, seed: int
+) -> None:
+    chance = random.Random(seed)
+    live = LiveTables([f"dbo.T{at}" for at in range(tables)], frozenset())
+    for _ in range(chance.randint(0, 12)):
+        live.write(chance)
+    pace = PollPace(0.0, 0.0, page_rows=page_rows, window_transactions=window)
+    run = Run(live, chance, pace, is_fenced=True)
+    source = LiveSource(live, chance, writes=20)
+    copies: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in live.names}
+    state = run.first()
+    for _ in range(2):
+        until = max((one.lsn for one in live.log.transactions), default=bytes(10))
+        for item in run.stream(source, state).lines(Stop(), until=until):
+            if isinstance(item, Lines):
+                for line in item.data.splitlines():
+                    event = json.loads(line)
+                    if event["metadata"]["OperationType"] != "Schema" and not event["metadata"].get("Overlap"):
+                        _apply_strictly(copies[event["metadata"]["TableName"]], event)
+            else:
+                state = _stored(item)
+        source = LiveSource(live, chance, writes=0)
+    for name, rows in zip(live.names, live.rows, strict=True):
+        assert copies[name] == {key: {"Id": key, "Name": value, "Note": note} for key, (value, note) in rows.items()}
+
+
+def _apply_strictly(rows: dict[int, dict[str, Any]], event: dict[str, Any]) -> None:
+    """Apply a row or a change that no row contains: what it deletes or updates exists, what it inserts does not."""
+    key, kind = event["data"]["Id"], event["metadata"]["OperationType"]
+    assert (key in rows) is (kind in ("Update", "Delete"))
+    if kind == "Delete":
+        del rows[key]
+    else:
+        rows[key] = {**rows.get(key, {}), **event["data"]}

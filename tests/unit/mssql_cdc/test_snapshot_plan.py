@@ -37,15 +37,23 @@ PENDING = Table(1, (), TableSnapshot("5a", "0a"))
 )
 def test_changes_committed_up_to_5_seconds_after_the_last_row_overlap(commit_time: str | None, overlaps: bool) -> None:
     table = plan.completed(PENDING, datetime(2024, 2, 29, 10))
-    assert plan.overlaps(table, commit_time) is overlaps
+    assert plan.overlaps(table, "0b", commit_time) is overlaps
     if commit_time:
-        assert (plan.without_passed({"t": table}, commit_time)["t"].overlap is None) is not overlaps
+        assert (plan.without_passed({"t": table}, b"\x0b", commit_time)["t"].overlap is None) is not overlaps
+
+
+def test_a_fenced_snapshot_overlaps_up_to_its_lsn() -> None:
+    table = plan.completed_fenced(plan.fenced(PENDING, b"\x0c", lambda: "5b"))
+    assert table.snapshot is None
+    assert [plan.overlaps(table, lsn, None) for lsn in ("0b", "0c", "0d")] == [True, True, False]
+    passed = [plan.without_passed({"t": table}, lsn, "2024")["t"] for lsn in (b"\x0b", b"\x0c")]
+    assert [plan.can_overlap(one) for one in passed] == [True, False]
 
 
 def test_a_clock_that_is_set_back_does_not_shorten_the_overlap() -> None:
     read = plan.advanced(PENDING, 1, (7,), datetime(2024, 10, 27, 2, 59))
     table = plan.completed(read, datetime(2024, 10, 27, 2, 1))
-    assert plan.overlaps(table, "2024-10-27T02:59:00.000")
+    assert plan.overlaps(table, "0b", "2024-10-27T02:59:00.000")
 
 
 class LaggingReplica(LiveSource):

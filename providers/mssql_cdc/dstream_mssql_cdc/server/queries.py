@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from dstream.sdk.errors import SystemFault
@@ -12,8 +13,10 @@ from dstream_mssql_cdc.catalog.tables import Catalog, catalog_of, is_selected, s
 from dstream_mssql_cdc.config import has_offset
 from dstream_mssql_cdc.server import sql
 from dstream_mssql_cdc.server.change_queries import ChangeQueries
+from dstream_mssql_cdc.server.fence import check_fence, fenced_rows
 from dstream_mssql_cdc.server.session import SqlSession
 from dstream_mssql_cdc.server.snapshot_queries import SnapshotQueries
+from dstream_mssql_cdc.snapshot.source import Fence, SourceTable
 from dstream_mssql_cdc.stream.history import mapped_at
 
 _SYNTAX, _UNKNOWN_FUNCTION, _UNKNOWN_ZONE = 102, 195, 9820
@@ -23,15 +26,30 @@ class SqlServer(ChangeQueries, SnapshotQueries):
     """A CdcSource for the tables that `tables` and `excluded` select. Owns the session."""
 
     def __init__(
-        self, session: SqlSession, *, tables: Sequence[str], excluded: Sequence[str], operations: Sequence[int]
+        self,
+        session: SqlSession,
+        *,
+        tables: Sequence[str],
+        excluded: Sequence[str],
+        operations: Sequence[int],
+        open_session: Callable[[], SqlSession],
     ) -> None:
+        """`open_session`: opens another one to the same server."""
         ChangeQueries.__init__(self, session, operations)
         self._tables = tables
         self._excluded = excluded
+        self._open_session = open_session
         self._others: dict[int, str] = {}
 
     def close(self) -> None:
         self._session.close()
+
+    def fence(self, table: SourceTable) -> AbstractContextManager[Fence]:
+        return fenced_rows(self._open_session, table.name)
+
+    def check_fence(self) -> None:
+        """Raises AuthError or ConfigError if fenced snapshots are not possible."""
+        check_fence(self._session)
 
     def guid(self) -> str:
         """The database's service_broker_guid. Raises ConfigError if CDC is not enabled."""

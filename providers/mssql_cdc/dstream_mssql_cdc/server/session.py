@@ -47,6 +47,12 @@ class SqlSession:
         except pyodbc.Error:
             pass  # The connection is broken, so there is nothing to release.
 
+    def run(self, statement: str) -> None:
+        """Run a batch without using its results, to its end. Raises the errors of errors.py."""
+        with self.results(statement) as results:
+            while results.has_next():
+                pass
+
     @contextmanager
     def results(self, statement: str, *parameters: object) -> Iterator[Results]:
         """Run a batch. Raises the errors of errors.py."""

@@ -12,12 +12,15 @@ has both in full.
 **A replica that lags** behind the one that the stream was reading would return rows that are older than changes already
 emitted. Therefore rows are read only on a connection whose poll has reached the stream's position.
 
-**Overlap.** A snapshot may contain a change exactly if it was committed before the table's last row was read. The LSN
-cannot tell: capture lags, so the highest LSN in cdc.lsn_time_mapping at that moment does not prove that there were no
-later commits (flink-cdc#2853). Commit times can: tran_end_time is taken at commit, from the clock that GETDATE()
-reads. Both are `datetime`, rounded to 1/300 s in the same way, but the clock may tick only every 15.6 ms, and the time
-of a readable secondary is another machine's; MARGIN covers both. The bound is the latest time seen during the snapshot,
-so that a clock that is set back, as when daylight saving time ends, does not lower it.
+**A fenced snapshot** is read completely before the stream goes on, as of an LSN that is later than every change emitted
+before. So it contains exactly the changes up to that LSN.
+
+**Overlap.** A chunked snapshot may contain a change exactly if it was committed before the table's last row was read.
+The LSN cannot tell: capture lags, so the highest LSN in cdc.lsn_time_mapping at that moment does not prove that there
+were no later commits (flink-cdc#2853). Commit times can: tran_end_time is taken at commit, from the clock that
+GETDATE() reads. Both are `datetime`, rounded to 1/300 s in the same way, but the clock may tick only every 15.6 ms, and
+the time of a readable secondary is another machine's; MARGIN covers both. The bound is the latest time seen during the
+snapshot, so that a clock that is set back, as when daylight saving time ends, does not lower it.
 """
 
 from __future__ import annotations
@@ -90,21 +93,40 @@ def completed(table: Table, now: datetime) -> Table:
     return msgspec.structs.replace(table, snapshot=None, overlap=max(bound, table.overlap or ""))
 
 
-def overlaps(table: Table, commit_time: str | None) -> bool:
+def fenced(table: Table, lsn: bytes, new_id: NewId) -> Table:
+    """The table with a snapshot of its rows as of `lsn`."""
+    return msgspec.structs.replace(table, snapshot=TableSnapshot(new_id(), lsn.hex()))
+
+
+def completed_fenced(table: Table) -> Table:
+    """The table after the last row of a fenced snapshot."""
+    assert table.snapshot is not None
+    return msgspec.structs.replace(table, snapshot=None, overlap=None, overlap_lsn=table.snapshot.lsn)
+
+
+def can_overlap(table: Table) -> bool:
+    """Whether a snapshot may contain changes that the stream has not reached yet."""
+    return any((table.snapshot, table.overlap, table.overlap_lsn))
+
+
+def overlaps(table: Table, lsn: str, commit_time: str | None) -> bool:
     """Whether a snapshot may contain a change of the table."""
-    if table.snapshot is not None:
+    if table.snapshot is not None or (table.overlap_lsn is not None and lsn <= table.overlap_lsn):
         return True
     return table.overlap is not None and (commit_time is None or _local(commit_time) <= table.overlap)
 
 
-def without_passed(tables: Mapping[str, Table], commit_time: str) -> dict[str, Table]:
-    """The tables once the stream has reached a transaction with this commit time."""
-    return {
-        name: msgspec.structs.replace(table, overlap=None)
-        if table.overlap and _local(commit_time) > table.overlap
-        else table
-        for name, table in tables.items()
-    }
+def without_passed(tables: Mapping[str, Table], lsn: bytes, commit_time: str) -> dict[str, Table]:
+    """The tables once the stream has read everything up to `lsn`, the last of it committed at this time."""
+    return {name: _without_passed(table, lsn.hex(), _local(commit_time)) for name, table in tables.items()}
+
+
+def _without_passed(table: Table, lsn: str, time: str) -> Table:
+    if table.overlap and time > table.overlap:
+        table = msgspec.structs.replace(table, overlap=None)
+    if table.overlap_lsn and lsn >= table.overlap_lsn:
+        table = msgspec.structs.replace(table, overlap_lsn=None)
+    return table
 
 
 def _local(commit_time: str) -> str:

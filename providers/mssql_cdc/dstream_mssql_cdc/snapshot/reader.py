@@ -1,7 +1,8 @@
 """Reads the rows of the tables that need a snapshot, one chunk at a time. Pure except for its SnapshotSource.
 
 Resumable: `step` reads one chunk after the bound in the table's state and yields its checkpoint last. A table without
-a key that can be sent back (keys.py) is read in one step, which starts over after an interruption.
+a key that can be sent back (keys.py), and every table if `is_fenced`, is read in one step, which starts over after an
+interruption.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dstream_mssql_cdc.records.events import ChangeEvent, EventBuilder, Metadata
 from dstream_mssql_cdc.records.lines import LineEncoder
 from dstream_mssql_cdc.snapshot import keys, plan, statements
 from dstream_mssql_cdc.snapshot.keys import KeyColumn
-from dstream_mssql_cdc.snapshot.source import SnapshotSource, SourceRow, SourceTable
+from dstream_mssql_cdc.snapshot.source import SnapshotSource, SourceRow, SourceTable, TableRows
 from dstream_mssql_cdc.state import Table
 
 _NO_SEQVAL = ZERO_LSN.hex()
@@ -49,11 +50,12 @@ class SnapshotReader:
     """Reads the snapshots of one run."""
 
     def __init__(
-        self, lines: LineEncoder, max_rows: int, max_bytes: int, *, new_id: plan.NewId, report: Report
+        self, lines: LineEncoder, max_rows: int, max_bytes: int, *, is_fenced: bool, new_id: plan.NewId, report: Report
     ) -> None:
         self._lines = lines
         self._max_rows = max_rows
         self._max_bytes = max_bytes
+        self._is_fenced = is_fenced
         self._new_id = new_id
         self._report = report
         self._described: dict[int, SourceTable] = {}
@@ -70,10 +72,15 @@ class SnapshotReader:
         if described is None:
             described = self._described[table.object_id] = source.describe(table.object_id)
         key = key_of(described, builder)
-        if key:
+        if self._is_fenced:
+            with source.fence(described) as fence:
+                table = plan.fenced(table, fence.lsn, self._new_id)
+                yield from self._pass(fence, described, bool(key), table, builder, save, stop)
+        elif key:
             yield from self._chunk(source, described, key, table, builder, save)
         else:
-            yield from self._pass(source, described, table, builder, save, stop)
+            table = plan.started_over(table, self._new_id)
+            yield from self._pass(source, described, False, table, builder, save, stop)
 
     def _chunk(
         self,
@@ -110,23 +117,24 @@ class SnapshotReader:
 
     def _pass(
         self,
-        source: SnapshotSource,
+        source: TableRows,
         described: SourceTable,
+        is_keyed: bool,
         table: Table,
         builder: EventBuilder,
         save: Save,
         stop: Stop,
     ) -> Iterator[Lines | Checkpoint]:
-        table = plan.started_over(table, self._new_id)
         assert table.snapshot is not None
         yield save(table)
         name, id_, rows = builder.shape.name, table.snapshot.id, 0
         for chunk in source.scan(described, builder, self._max_rows, self._max_bytes):
-            yield from self._lines.lines(_events(table, builder, chunk.rows, first=rows + 1))
+            numbers_from = None if is_keyed else rows + 1
+            yield from self._lines.lines(_events(table, builder, chunk.rows, numbers_from=numbers_from))
             rows += len(chunk.rows)
             self._report(SnapshotProgress(name, id_, rows, len(chunk.rows), described.rows, False, chunk.is_last))
             if chunk.is_last:
-                yield save(plan.completed(table, chunk.now))
+                yield save(plan.completed_fenced(table) if self._is_fenced else plan.completed(table, chunk.now))
             elif stop.is_set():
                 return
 
@@ -147,9 +155,14 @@ def key_of(table: SourceTable, builder: EventBuilder) -> tuple[KeyColumn, ...]:
 
 
 def _events(
-    table: Table, builder: EventBuilder, rows: Sequence[SourceRow], *, bound_columns: int = 0, first: int = 1
+    table: Table,
+    builder: EventBuilder,
+    rows: Sequence[SourceRow],
+    *,
+    bound_columns: int = 0,
+    numbers_from: int | None = None,
 ) -> list[ChangeEvent]:
-    """The events of rows. Without a bound, rows are identified by their number, from `first` on."""
+    """The events of rows, which are identified by their key, or by their number from `numbers_from` on."""
     assert table.snapshot is not None
     if not rows:
         return []
@@ -157,11 +170,11 @@ def _events(
     values = builder.converted(columns)
     shape, snapshot = builder.shape, table.snapshot
     prefix = f"{shape.id_prefix}s{snapshot.id}/"
-    if bound_columns:
+    if numbers_from is None:
         at = [column.name for column in shape.columns]
         ids: Iterable[str] = map(_digest, zip(*(values[at.index(name)] for name in shape.key), strict=True))
     else:
-        ids = map(str, itertools.count(first))
+        ids = map(str, itertools.count(numbers_from))
     return [
         ChangeEvent(
             data,

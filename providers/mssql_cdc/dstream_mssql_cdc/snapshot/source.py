@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -34,7 +35,21 @@ class Chunk:
     now: datetime
 
 
-class SnapshotSource(Protocol):
+class TableRows(Protocol):
+    """Raises the errors of errors.py; ReadInterrupted if starting over may help."""
+
+    def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
+        """Return all rows, in any order, without bounds."""
+
+
+class Fence(TableRows, Protocol):
+    """The rows that a table had after the transaction at `lsn`."""
+
+    @property
+    def lsn(self) -> bytes: ...
+
+
+class SnapshotSource(TableRows, Protocol):
     """Raises the errors of errors.py; ReadInterrupted if reconnecting may help."""
 
     def describe(self, object_id: int) -> SourceTable:
@@ -55,8 +70,8 @@ class SnapshotSource(Protocol):
     ) -> Chunk:
         """Return the rows after one bound and up to another; at least one if there is one."""
 
-    def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
-        """Return all rows, in any order, without bounds."""
+    def fence(self, table: SourceTable) -> AbstractContextManager[Fence]:
+        """Fix the rows of a table and their LSN. Raises ConfigError if the server does not show it."""
 
 
 def source_table(

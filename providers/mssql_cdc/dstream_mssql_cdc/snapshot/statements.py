@@ -45,6 +45,34 @@ JOIN sys.tables AS t ON t.object_id = ct.source_object_id
 JOIN sys.schemas AS s ON s.schema_id = t.schema_id
 WHERE HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(t.name), N'OBJECT', N'SELECT') = 0;"""
 
+# The first transaction of a fence: it waits for the writers of the table, and keeps others out until it ends. "Table
+# hints": TABLOCK locks the whole table; HOLDLOCK keeps the lock until the end of the transaction, and makes the read
+# take one even if READ_COMMITTED_SNAPSHOT is on. Writers that come later wait behind it ("SET LOCK_TIMEOUT", error
+# 1222), so it must not wait long.
+_LOCK_TIMEOUT_MS = 5000
+
+# The second one: its snapshot begins with its first read ("Transaction locking and row versioning guide"), and SAVE
+# TRANSACTION writes a log record, whose LSN is a point in the log. "sys.dm_tran_database_transactions" and
+# "sys.dm_tran_current_transaction": need VIEW SERVER STATE; in Azure SQL Database VIEW DATABASE STATE or more.
+PIN = """\
+SET TRANSACTION ISOLATION LEVEL SNAPSHOT;
+BEGIN TRANSACTION;
+SELECT TOP (1) object_id FROM cdc.change_tables;
+SAVE TRANSACTION dstream;"""
+
+SAVEPOINT_LSN = """\
+SELECT d.database_transaction_most_recent_savepoint_lsn
+FROM sys.dm_tran_current_transaction AS c
+JOIN sys.dm_tran_database_transactions AS d ON d.transaction_id = c.transaction_id
+WHERE d.database_transaction_most_recent_savepoint_lsn IS NOT NULL;"""
+
+UNLOCK = "ROLLBACK TRANSACTION;"
+
+# Whether SNAPSHOT is allowed ("sys.databases": 1 is ON), and whether this is a readable secondary.
+ALLOWS_FENCE = """\
+SELECT d.snapshot_isolation_state, CONVERT(varchar(10), DATABASEPROPERTYEX(DB_NAME(), N'Updateability'))
+FROM sys.databases AS d WHERE d.name = DB_NAME();"""
+
 # The clock of cdc.lsn_time_mapping.tran_end_time, which is a server-local datetime.
 NOW = "SELECT GETDATE();"
 
@@ -93,6 +121,14 @@ def scan(table: str, expressions: Sequence[str]) -> str:
     """All rows, in any order."""
     columns = ",\n       ".join(expressions)
     return f"SELECT {columns}\nFROM {table};"
+
+
+def lock(table: str) -> str:
+    """Begins a transaction that holds a shared lock on the table."""
+    return (
+        f"SET LOCK_TIMEOUT {_LOCK_TIMEOUT_MS};\nSET TRANSACTION ISOLATION LEVEL READ COMMITTED;\nBEGIN TRANSACTION;\n"
+        f"SELECT TOP (1) 1 FROM {table} WITH (TABLOCK, HOLDLOCK);"
+    )
 
 
 def ranges(key: Sequence[KeyColumn], after: Sequence[KeyValue] | None) -> Iterator[tuple[str, list[object]]]:
@@ -146,5 +182,6 @@ def statements() -> Iterator[str]:
     """One statement of each kind, for the test that checks that all are reads."""
     key = [KeyColumn(SourceColumn("Id", "int")), KeyColumn(SourceColumn("Name", "varchar", 9, collation="C"))]
     yield from (DESCRIBE, MASKED, UNREADABLE, NOW, scan("[dbo].[T]", ["[Id]"]), last_key("[dbo].[T]", key))
+    yield from (lock("[dbo].[T]"), PIN, SAVEPOINT_LSN, UNLOCK, ALLOWS_FENCE)
     for where, parameters in ranges(key, (7, "a")):
         yield chunk("[dbo].[T]", key, ["[Id]"], where, parameters, (9, "z"), 1)[0]

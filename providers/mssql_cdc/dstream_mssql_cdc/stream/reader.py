@@ -62,6 +62,7 @@ class ChangeStream:
         on_table_change: str = "fail",
         schema_records: bool = False,
         snapshots_new_tables: bool = False,
+        fenced_snapshots: bool = False,
         requests: deque[str] | None = None,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -89,7 +90,12 @@ class ChangeStream:
         )
         self._lines = LineEncoder(pace.max_line)
         self._snapshots = SnapshotReader(
-            self._lines, pace.page_rows, pace.max_bytes, new_id=new_id, report=self._observer.snapshot
+            self._lines,
+            pace.page_rows,
+            pace.max_bytes,
+            is_fenced=fenced_snapshots,
+            new_id=new_id,
+            report=self._observer.snapshot,
         )
 
     @property
@@ -145,7 +151,7 @@ class ChangeStream:
         self._move(Position.end_of(window.upper), window.tran_ids.get(window.upper))
         if window.commit_times:
             newest = window.commit_times[max(window.commit_times)]
-            self._tables.end_overlaps(newest)
+            self._tables.end_overlaps(window.upper, newest)
         yield Checkpoint(self.state.stored())
 
     def _chunk(self, stop: Stop) -> Iterator[Lines | Checkpoint]:
@@ -269,12 +275,12 @@ class ChangeStream:
         return records
 
     def _mark_overlaps(self, ready: Sequence[Keyed]) -> None:
-        tables = {name: table for name, table in self._tables.current.items() if table.snapshot or table.overlap}
+        tables = {name: table for name, table in self._tables.current.items() if plan.can_overlap(table)}
         if not tables:
             return
         for _, event in ready:
             table = tables.get(event.metadata.TableName)
-            if table is not None and plan.overlaps(table, event.metadata.CommitTime):
+            if table is not None and plan.overlaps(table, event.metadata.LSN, event.metadata.CommitTime):
                 event.metadata.Overlap = True
 
     def _move(self, position: Position, tran_id: bytes | None) -> None:

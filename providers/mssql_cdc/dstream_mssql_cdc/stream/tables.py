@@ -167,6 +167,6 @@ class StreamTables:
     def _begin_snapshots(self, names: Iterable[str], position: Position) -> None:
         self.current = plan.with_snapshots(self.current, {*names}, position.lsn, self._new_id)
 
-    def end_overlaps(self, commit_time: str) -> None:
-        """The stream has reached a transaction with this commit time."""
-        self.current = plan.without_passed(self.current, commit_time)
+    def end_overlaps(self, lsn: bytes, commit_time: str) -> None:
+        """The stream has read everything up to `lsn`, the last of it committed at this time."""
+        self.current = plan.without_passed(self.current, lsn, commit_time)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dstream_sandbox.sqlserver.engine.catalog.model import Principal, Procedure, Table, View
 from dstream_sandbox.sqlserver.engine.errors import permission_denied
+from dstream_sandbox.sqlserver.engine.platforms import AZURE_SQL_DATABASE
 from dstream_sandbox.sqlserver.session import SqlError
 
 if TYPE_CHECKING:
@@ -108,7 +109,10 @@ def require_sysadmin(session: SqlSession, what: str) -> None:
 
 def require_state(session: SqlSession, permission: str) -> None:
     """Raise 262 or 300 if the session may not read the views that need `permission`, which VIEW DATABASE STATE or VIEW
-    SERVER STATE include (Microsoft Learn, "System dynamic management views"; texts measured on SQL Server 2022)."""
+    SERVER STATE include (Microsoft Learn, "System dynamic management views"; texts measured on SQL Server 2022). Azure
+    SQL Database has permissions on the database instead of those on the server (the views' pages)."""
+    if session.engine.platform.engine_edition == AZURE_SQL_DATABASE.engine_edition:
+        permission = permission.replace("VIEW SERVER", "VIEW DATABASE")
     on_server = set(session.engine.server_grants(session.login))
     if session.engine.is_sysadmin(session.login) or "VIEW SERVER STATE" in on_server:
         return

@@ -155,6 +155,7 @@ def dm_tran_session_transactions(session: SqlSession) -> Iterator[Row]:
 @view(
     "sys.dm_tran_current_transaction",
     "transaction_id:l transaction_sequence_num:l transaction_is_snapshot:b first_snapshot_sequence_num:l",
+    needs="VIEW SERVER PERFORMANCE STATE",
 )
 def dm_tran_current_transaction(session: SqlSession) -> Iterator[Row]:
     transaction = session.reading_transaction
@@ -173,6 +174,7 @@ def dm_tran_current_transaction(session: SqlSession) -> Iterator[Row]:
     "database_transaction_state:i "
     "database_transaction_begin_lsn:N database_transaction_last_lsn:N database_transaction_most_recent_savepoint_lsn:N "
     "database_transaction_commit_lsn:N",
+    needs="VIEW SERVER PERFORMANCE STATE",
 )
 def dm_tran_database_transactions(session: SqlSession) -> Iterator[Row]:
     """The savepoint's LSN is a position in the log. Materialize reads it as a fence for an exact snapshot
