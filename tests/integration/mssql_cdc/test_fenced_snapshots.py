@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -144,3 +147,44 @@ def test_a_fence_fixes_the_rows_before_they_are_read_and_keeps_no_writer_waiting
         assert [lsn > fence.lsn for (lsn,) in changes] == [False, True]
     finally:
         one.close()
+
+
+def test_a_copy_that_ignores_overlap_equals_the_table_while_sessions_write(source: SourceDatabase) -> None:
+    keys = range(1, 41)
+
+    def write(seed: int) -> None:
+        chance = random.Random(seed)
+        with contextlib.closing(source.server.connect(source.name)) as session:
+            for number in range(60):
+                key = chance.choice(keys)
+                session.execute(
+                    chance.choice(
+                        [
+                            f"INSERT INTO dbo.T SELECT {key}, N'{seed}.{number}' WHERE NOT EXISTS "
+                            f"(SELECT 1 FROM dbo.T WITH (UPDLOCK, HOLDLOCK) WHERE Id = {key})",
+                            f"UPDATE dbo.T SET Name = N'{seed}.{number}' WHERE Id = {key}",
+                            f"DELETE dbo.T WHERE Id = {key}",
+                        ]
+                    )
+                ).close()
+
+    with ThreadPoolExecutor() as pool:
+        writers = [pool.submit(write, seed) for seed in (1, 2)]
+        events = (first := read(config(source), pace={"page_rows": 3})).events
+        for writer in writers:
+            writer.result()
+    source.run("INSERT INTO dbo.T VALUES (99, N'the last')")
+    states = [first.state]
+    while not any(event["data"]["Id"] == 99 for event in events):
+        reading = read(config(source), states[-1])
+        events, states = events + reading.events, [*states, reading.state]
+    copy: dict[int, str] = {}
+    for event in events:
+        kind, key = event["metadata"]["OperationType"], event["data"]["Id"]
+        if event["metadata"].get("Overlap"):
+            continue
+        assert (key in copy) is (kind in ("Update", "Delete")), event
+        copy[key] = event["data"].get("Name", copy.get(key))
+        if kind == "Delete":
+            del copy[key]
+    assert copy == {row[0]: row[1] for row in source.rows("SELECT Id, Name FROM dbo.T")}

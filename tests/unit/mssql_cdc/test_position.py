@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from dstream_mssql_cdc.position import Floor, Position, decrement_lsn, floor_of, increment_lsn, parse_lsn
+from dstream_mssql_cdc.position import Floor, Position, decrement_lsn, floor_of, increment_lsn, lsn_of_number, parse_lsn
 
 LSN, SEQ = (100).to_bytes(10), (7).to_bytes(10)
 
@@ -49,3 +49,8 @@ def test_every_form_of_an_lsn_is_parsed() -> None:
     forms = ["0000002a000000180022", "0x0000002A000000180022", " 0000002a:00000018:0022 "]
     assert {parse_lsn(text) for text in forms} == {bytes.fromhex("0000002a000000180022")}
     assert parse_lsn("2a:18:22") is None
+
+
+def test_an_lsn_is_read_as_system_views_show_it() -> None:
+    """The log file 0x2a, the block 0x18 and the record 0x22."""
+    assert lsn_of_number(42_0000000024_00034) == parse_lsn("0000002a:00000018:0022")
