@@ -188,3 +188,13 @@ def test_a_copy_that_ignores_overlap_equals_the_table_while_sessions_write(sourc
         if kind == "Delete":
             del copy[key]
     assert copy == {row[0]: row[1] for row in source.rows("SELECT Id, Name FROM dbo.T")}
+
+
+def test_a_pass_whose_connection_is_lost_starts_over(source: SourceDatabase) -> None:
+    source.server.fault(action="drop", at="result", statement="FROM [dbo].[T];", entity=source.name, times=1)
+    reading = read(config(source))
+    assert "mssql.reconnect" in reading.told
+    rows = [event["metadata"] for event in reading.events if event["metadata"]["OperationType"] == "Read"]
+    assert len({row["Id"] for row in rows}) == len(rows)
+    assert sorted(data["Id"] for _, data in reading.rows[-3:]) == [1, 2, 3]
+    assert "snapshot" not in reading.state["tables"]["dbo.T"]
