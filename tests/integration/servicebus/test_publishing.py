@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -225,6 +227,25 @@ def test_an_oversize_event_is_kept_in_a_file_on_request(
     assert bodies(calm.receive(queue, 2)) == [event(1), event(3)]
     record = json.loads(rejected.read_text())
     assert (record["message_id"], record["entity"], record["event"]) == ("dbo.Cars/2", queue, json.loads(large))
+
+
+def test_limits_apply_to_compressed_events(calm: Broker, new_name: Callable[[], str], tmp_path: Path) -> None:
+    queue = calm.create_queue(new_name())
+    rejected = tmp_path / "rejected.jsonl"
+    noise = random.Random(1).randbytes(300_000).hex()
+    small, large, larger = event(1), event(2, Blob="x" * 300_000), event(3, Blob=noise)
+
+    with publishing(
+        calm, queue, compression="gzip", on_oversize="dead_letter", dead_letter={"file": str(rejected)}
+    ) as run:
+        batch = run.publish([small, large, larger])
+
+    messages = calm.receive(queue, 2)
+    encodings = [message.raw_amqp_message.properties.content_encoding for message in messages]
+    assert encodings == [None, b"gzip"]
+    assert [bodies(messages)[0], gzip.decompress(bodies(messages)[1])] == [small, large]
+    assert batch.rejected == 1
+    assert json.loads(rejected.read_text())["event"]["data"]["Blob"] == noise
 
 
 def test_a_message_larger_than_a_batch_is_sent_alone_if_the_tier_allows(tmp_path: Path) -> None:

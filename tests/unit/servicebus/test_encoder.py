@@ -31,6 +31,7 @@ def heads(draw: st.DrawFn) -> Head:
         partition_key=draw(st.just(session) if session else st.none() | ids),
         subject=draw(st.none() | texts),
         properties=tuple(draw(st.dictionaries(texts, texts, max_size=140)).items()),
+        content_encoding=draw(st.none() | st.just("gzip")),
         scheduled=draw(
             st.none() | st.builds(DeliveryTime, at_ms=st.integers(0, 253_402_300_799_999), delay_ms=st.none())
         ),

@@ -197,7 +197,7 @@ def test_only_settings_unrelated_to_provisioning_are_run_only() -> None:
     }
     always = (
         "body cloudevents message_id session partition_key subject properties time_to_live scheduled "
-        "batch concurrency retry"
+        "compression compression_threshold batch concurrency retry"
     )
     in_arm = "connection_string connectionString credential tenant_id client_id client_secret admin_connection_string"
     assert {name for name, mark in marks.items() if mark is True} == {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dstream_servicebus.settings.timing import DeliveryTime
 
@@ -40,6 +40,7 @@ class Head:
     ttl_s: int | None = None
     """Whole seconds, as the SDK rounds them."""
     scheduled: DeliveryTime | None = None
+    content_encoding: str | None = None
 
     def scheduled_ms(self, now_s: int) -> int | None:
         """When a message that is sent now is to be delivered; Unix time in milliseconds."""
@@ -51,7 +52,7 @@ class Head:
 class Encoder:
     """Encodes the messages of one head."""
 
-    __slots__ = ("_created_s", "_prefixes", "_tail", "head", "is_timed")
+    __slots__ = ("_created_s", "_prefixes", "_tail", "_variants", "head", "is_timed")
 
     def __init__(self, head: Head) -> None:
         self.head = head
@@ -60,6 +61,16 @@ class Encoder:
         self._tail = _application_properties(head)
         self._prefixes: dict[int, tuple[bytes, bytes]] = {}
         self._created_s = 0
+        self._variants: dict[tuple[str, str | None], Encoder] = {}
+
+    def variant(self, *, content_type: str | None = None, content_encoding: str | None = None) -> Encoder:
+        """Return the encoder of a head that differs in these fields; cached."""
+        key = (content_type or self.head.content_type, content_encoding or self.head.content_encoding)
+        found = self._variants.get(key)
+        if found is None:
+            head = replace(self.head, content_type=key[0], content_encoding=key[1])
+            found = self._variants[key] = Encoder(head)
+        return found
 
     def encode(self, message_id: bytes, body: bytes, created_s: int = 0) -> bytes:
         """Encode one message. `message_id` in UTF-8; `created_s`: current Unix time, used only if `is_timed`."""
@@ -94,7 +105,7 @@ class Encoder:
                 _NULL,  # reply-to
                 _NULL,  # correlation-id
                 _symbol(head.content_type),
-                _NULL,  # content-encoding
+                _symbol(head.content_encoding) if head.content_encoding else _NULL,
                 expires,
                 created,
                 _string(head.session_id),

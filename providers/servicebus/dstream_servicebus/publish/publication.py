@@ -23,6 +23,7 @@ from dstream_servicebus.config import Config, dead_letters, routing
 from dstream_servicebus.connection import Connector
 from dstream_servicebus.publish import sdk_batch
 from dstream_servicebus.publish.batches import Cut, LinkLimits
+from dstream_servicebus.publish.compression import compressed
 from dstream_servicebus.publish.entity_checks import age_of, check_entity, remarks
 from dstream_servicebus.publish.inspection import created_after, inspect
 from dstream_servicebus.publish.lanes import LaneKey
@@ -119,7 +120,7 @@ class Publication:
                 lanes[key] = [message]
             else:
                 messages.append(message)
-        return self._publisher.publish(batch, lanes)
+        return self._publisher.publish(batch, self._compressed(lanes))
 
     def write_again(self, rows: Sequence[tuple[str, bytes]]) -> Future[None]:
         """Send rows that were rejected, under these message ids. An empty id is replaced as for a new row."""
@@ -131,11 +132,21 @@ class Publication:
                 self._unroutable(message_id, row, error)
                 continue
             lanes.setdefault(key, []).append(message)
-        return self._publisher.publish(Batch([row for _, row in rows], sum(len(row) for _, row in rows)), lanes)
+        batch = Batch([row for _, row in rows], sum(len(row) for _, row in rows))
+        return self._publisher.publish(batch, self._compressed(lanes))
 
     def close(self) -> None:
         self._publisher.close()
         self._watchdog.close()
+
+    def _compressed(self, lanes: dict[LaneKey, list[Message]]) -> dict[LaneKey, list[Message]]:
+        if self._config.compression is None:
+            return lanes
+        min_bytes = self._config.compression_threshold
+        return {
+            key: messages if key.is_dead_letter else [compressed(each, min_bytes) for each in messages]
+            for key, messages in lanes.items()
+        }
 
     def _unroutable(self, message_id: str, row: bytes, error: DataError) -> Redirected | None:
         return self._rejected.take(Refusal("unroutable", error), "", message_id, row, len(row))

@@ -68,7 +68,7 @@ def fill_fast(batch: ServiceBusMessageBatch, messages: Sequence[Message]) -> int
 def to_sdk_message(message: Message) -> ServiceBusMessage:
     head = message.encoder.head
     scheduled_ms = head.scheduled_ms(int(time.time()))
-    return ServiceBusMessage(
+    made = ServiceBusMessage(
         message.body,
         message_id=message.message_id,
         content_type=head.content_type,
@@ -79,6 +79,10 @@ def to_sdk_message(message: Message) -> ServiceBusMessage:
         time_to_live=datetime.timedelta(seconds=head.ttl_s) if head.ttl_s else None,
         scheduled_enqueue_time_utc=None if scheduled_ms is None else _utc(scheduled_ms),
     )
+    properties = made.raw_amqp_message.properties
+    if head.content_encoding and properties:
+        properties.content_encoding = head.content_encoding
+    return made
 
 
 def _utc(moment_ms: int) -> datetime.datetime:
@@ -105,6 +109,7 @@ def _first_difference(max_bytes: int) -> str:
 _SAMPLES = (
     Head("application/json"),
     Head("application/json", session_id="s", partition_key="s", subject="dbo.Cars", properties=(("a", "1"), ("b", ""))),
+    Head("application/json", content_encoding="gzip"),
     Head("application/json", partition_key="p", scheduled=DeliveryTime(at_ms=1_700_000_000_123)),
     Head("application/json", subject="é" * 200, properties=tuple((f"p{n}", "v" * 40) for n in range(20))),
 )

@@ -11,7 +11,7 @@ import msgspec
 from dstream_stacks.naming import NameTemplate
 from msgspec import Meta
 
-from dstream.sdk import run_only
+from dstream.sdk import Size, run_only
 from dstream.sdk.errors import ConfigError
 from dstream_servicebus.settings.connection import ServiceBusConnection
 from dstream_servicebus.settings.timing import delivery_time, ttl_s
@@ -64,6 +64,10 @@ class MessageSettings(ServiceBusConnection, frozen=True, kw_only=True):
         Meta(description="when to deliver: a delay, or a template of a delay or time, e.g. {data.SendAt}"),
         _RUN_ONLY,
     ] = None
+    compression: Annotated[Literal["gzip"] | None, Meta(description="how to compress bodies"), _RUN_ONLY] = None
+    compression_threshold: Annotated[
+        Size, Meta(description="bodies with fewer bytes are not compressed"), _RUN_ONLY
+    ] = Size("1KiB")
 
 
 @dataclass(frozen=True, slots=True)
