@@ -22,10 +22,12 @@ _MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The expected load over all entities. One message per row."""
+    """The expected load over all entities."""
 
     rows_per_s: float
     row_bytes: int | None = None
+    rows_per_message: int = 1
+    """If packs are full."""
 
 
 def capacity_lines(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ def _credits(tier: Tier, spec: ServiceBusSpec, load: Load | None) -> tuple[str, 
         return (
             f"{limit}; each message sent, each message received and each filter evaluated by a topic counts as one.",
         )
-    needed = load.rows_per_s * operations_per_message(spec)
+    needed = load.rows_per_s / load.rows_per_message * operations_per_message(spec)
     lines = [f"{limit}; this task needs about {needed:,.0f}/s at {load.rows_per_s:,.6g} rows/s."]
     if needed > CREDITS_PER_S:
         lines.append(

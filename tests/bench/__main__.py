@@ -14,6 +14,7 @@ SUBJECTS = (
     "reader",
     "publisher",
     "transforms",
+    "packing",
     "transactions",
     "end_to_end",
     "plan",

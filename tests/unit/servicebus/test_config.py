@@ -74,6 +74,16 @@ def test_secrets_are_never_printed() -> None:
         ({"time_to_live": 500}, "servicebus.bad_time_to_live", "time_to_live"),
         ({"scheduled": "tomorrow"}, "servicebus.bad_schedule", "scheduled"),
         ({"scheduled": "{"}, "servicebus.bad_template", "scheduled"),
+        ({"body": "data", "packing": {"rows_per_message": 2}}, "servicebus.no_row_ids", "packing"),
+        (
+            {
+                "body": "cloudevents",
+                "cloudevents": {"source": "/s", "mode": "binary"},
+                "packing": {"rows_per_message": 2},
+            },
+            "servicebus.no_row_ids",
+            "packing",
+        ),
         ({"on_oversize": "dead_letter"}, "servicebus.no_dead_letter", "dead_letter"),
         ({"on_error": {"refused": "dead_letter"}}, "servicebus.no_dead_letter", "dead_letter"),
         ({"on_oversize": "fail", "on_error": {"oversize": "fail"}}, "servicebus.two_policies", "on_oversize"),

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 from dstream_servicebus.publish.batches import Cut
 from dstream_servicebus.publish.lanes import Lane, LaneKey, Ticket
+from dstream_servicebus.publish.message import Message
 
 from dstream.sdk import Batch
-from tests.unit.servicebus.messages import messages
+from tests.unit.servicebus.messages import PLAIN, messages
 
 ALL = Cut(1 << 30, 1 << 30)
 
@@ -66,6 +67,23 @@ def test_settling_a_part_keeps_the_rest_in_order() -> None:
     settle(lane, 2)
 
     assert lane.head(ALL) == all_of_them[2:]
+
+
+def test_a_pack_can_be_replaced_by_its_rows() -> None:
+    lane = new_lane()
+    rows = messages(4)
+    pack = Message.of(PLAIN, "pack", b"", b"", tuple(rows[1:3]))
+    ticket = new_ticket(3)
+    lane.add(ticket, [rows[0], pack, rows[3]])
+
+    settle(lane, 1)
+    lane.split()
+
+    assert lane.head(ALL) == rows[1:]
+    settle(lane, 2)
+    assert not ticket.future.done()
+    settle(lane, 1)
+    assert ticket.future.done()
 
 
 def test_rejected_messages_are_counted_in_their_batch() -> None:

@@ -19,7 +19,7 @@ from dstream_servicebus.settings.infrastructure import (
     RuleSettings,
     SubscriptionSettings,
 )
-from dstream_servicebus.settings.messages import CloudEvents
+from dstream_servicebus.settings.messages import CloudEvents, Packing
 from dstream_servicebus.settings_table import with_table
 from dstream_servicebus.specs.provision import spec_of
 
@@ -68,6 +68,7 @@ def test_the_infrastructure_example_provisions_what_it_shows(tmp_path: Path) -> 
         CorrelationSettings,
         CustomerManagedKeySettings,
         NetworkRulesSettings,
+        Packing,
         PrivateEndpointSettings,
         AuthorizationRuleSettings,
         RoleAssignmentSettings,

@@ -105,6 +105,8 @@ def test_the_expected_load_is_rows_per_second_and_bytes_per_row() -> None:
     assert expected_load(
         decode_config({**settings, "expected_rate": 200, "expected_row_size": "1KiB"}, Config)
     ) == Load(200, 1024)
+    packed = {**settings, "expected_rate": 200, "packing": {"rows_per_message": 10}}
+    assert expected_load(decode_config(packed, Config)) == Load(200, rows_per_message=10)
 
 
 def test_the_spec_contains_no_secret() -> None:
@@ -197,7 +199,7 @@ def test_only_settings_unrelated_to_provisioning_are_run_only() -> None:
     }
     always = (
         "body cloudevents message_id session partition_key subject properties time_to_live scheduled "
-        "compression compression_threshold batch concurrency retry"
+        "packing compression compression_threshold batch concurrency retry"
     )
     in_arm = "connection_string connectionString credential tenant_id client_id client_secret admin_connection_string"
     assert {name for name, mark in marks.items() if mark is True} == {

@@ -33,6 +33,12 @@ def test_the_expected_rate_is_shown_with_the_capacity_of_the_tier() -> None:
     )
 
 
+def test_packed_rows_need_fewer_operations() -> None:
+    (line,) = capacity_lines(spec("Standard", queues=QUEUES), Load(2_000, rows_per_message=10))
+
+    assert "needs about 400/s at 2,000 rows/s" in line
+
+
 def test_a_load_above_the_capacity_is_reported_with_its_factor() -> None:
     _, warning = capacity_lines(spec("Basic", queues=QUEUES), Load(1_250))
 

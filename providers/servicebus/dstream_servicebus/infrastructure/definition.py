@@ -38,6 +38,7 @@ from dstream_servicebus.infrastructure.forwarding import renewed_entities, renew
 from dstream_servicebus.infrastructure.key_rotation import regenerated
 from dstream_servicebus.infrastructure.network_warnings import network_warnings
 from dstream_servicebus.infrastructure.recorded import check_recorded, check_same_namespace
+from dstream_servicebus.settings.messages import REPEATS_IN_PACKS
 from dstream_servicebus.specs.declared_by import config_path_of, protect_setting
 from dstream_servicebus.specs.provision import expected_load, place_of, spec_of
 
@@ -145,6 +146,7 @@ def _through_azure(config: Config, spec: ServiceBusSpec) -> Definition:
                 (
                     unfiltered_at_first(filtered, steps),
                     *network_warnings(spec, steps),
+                    _packing(config),
                     _capacity(config, spec, namespace),
                 ),
             )
@@ -182,7 +184,9 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
         attached={PACKAGE: resources},
         contents=lambda steps, run: contents_of_topics(steps, administration),
         renewed=lambda steps, run: renewed_entities(steps, administration),
-        message=lambda steps: _capacity(config, spec, _tier_of(namespace.properties)),
+        message=lambda steps: "\n".join(
+            filter(None, (_packing(config), _capacity(config, spec, _tier_of(namespace.properties))))
+        ),
     )
 
 
@@ -228,6 +232,10 @@ def _connecting_setting(config: Config) -> str:
     if config.admin_connection_string is not None:
         return "admin_connection_string"
     return "connection_string" if config.connection_string is not None else "namespace"
+
+
+def _packing(config: Config) -> str:
+    return f"Packing: {REPEATS_IN_PACKS}." if config.packing is not None else ""
 
 
 def _capacity(config: Config, spec: ServiceBusSpec, existing: _ExistingNamespace) -> str:

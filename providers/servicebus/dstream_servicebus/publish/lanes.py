@@ -51,6 +51,11 @@ class Ticket:
         if done:
             self.future.set_result(None)
 
+    def grow(self, messages: int) -> None:
+        """Wait for this many more messages."""
+        with self._lock:
+            self._open += messages
+
     def fail(self, error: Exception) -> None:
         with self._lock:
             if self._over:
@@ -92,6 +97,13 @@ class Lane:
         """Double the next send, after one was accepted."""
         if self._max_messages is not None:
             self._max_messages = 2 * self._max_messages if self._max_messages < _MANY else None
+
+    def split(self) -> None:
+        """Replace the first message, which is a pack, by the messages of its rows."""
+        ticket, chunk = self._chunks[0]
+        rows = chunk[self._taken].rows
+        chunk[self._taken : self._taken + 1] = rows
+        ticket.grow(len(rows) - 1)
 
     def settle(self, messages: int) -> list[tuple[Ticket, int]]:
         """Remove this many from the front; return their tickets, for the caller to settle without holding a lock."""

@@ -11,7 +11,7 @@ MAX_ID_LENGTH = 128
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One message to send. A struct, not a dataclass, because there is one per event."""
+    """One message to send. A struct, not a dataclass, because there may be one per event."""
 
     encoder: Encoder
     """The encoder of the message's head."""
@@ -21,9 +21,13 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """Encoded size in bytes."""
     row: bytes
     """The event as it came, to be kept if it cannot be delivered."""
+    rows: tuple[Message, ...] = ()
+    """Of a pack: its rows as messages of their own, to be sent instead if the pack is refused."""
 
     @staticmethod
-    def of(encoder: Encoder, message_id: str, body: bytes, row: bytes | None = None) -> Message:
+    def of(
+        encoder: Encoder, message_id: str, body: bytes, row: bytes | None = None, rows: tuple[Message, ...] = ()
+    ) -> Message:
         """`row`: None if it is the body."""
         size = encoder.size(len(message_id.encode()), len(body))
-        return Message(encoder, message_id, body, size, body if row is None else row)
+        return Message(encoder, message_id, body, size, body if row is None else row, rows)

@@ -28,6 +28,7 @@ from dstream_servicebus.publish.entity_checks import age_of, check_entity, remar
 from dstream_servicebus.publish.inspection import created_after, inspect
 from dstream_servicebus.publish.lanes import LaneKey
 from dstream_servicebus.publish.message import Message
+from dstream_servicebus.publish.packing import packed
 from dstream_servicebus.publish.publisher import Publisher
 from dstream_servicebus.publish.rejections import Redirected, Refusal, RejectedRows, Rejections
 from dstream_servicebus.publish.routing import Router
@@ -37,6 +38,7 @@ from dstream_servicebus.publish.trouble import Trouble
 from dstream_servicebus.publish.watchdog import Watchdog
 from dstream_servicebus.publish.worker import Delivery
 from dstream_servicebus.retry import Schedule, judge, reason
+from dstream_servicebus.settings.messages import REPEATS_IN_PACKS
 
 OPEN_TOGETHER = 8
 """Maximum number of links opened concurrently. Opening one takes about half a second."""
@@ -85,6 +87,10 @@ class Publication:
     def open(self) -> None:
         """Open the known entities. Raises the first entity's error, in the order of the names."""
         self._rejected.check()
+        if (packing := self._config.packing) is not None:
+            self._telemetry.info(
+                "servicebus.packing", rows_per_message=packing.rows_per_message, message=REPEATS_IN_PACKS
+            )
         with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
             for sender in pool.map(self._open_one, self._routing.names.known()):
                 self._publisher.adopt(sender)
@@ -120,6 +126,10 @@ class Publication:
                 lanes[key] = [message]
             else:
                 messages.append(message)
+        if (packing := self._config.packing) is not None:
+            lanes = {
+                key: messages if key.is_dead_letter else packed(messages, packing) for key, messages in lanes.items()
+            }
         return self._publisher.publish(batch, self._compressed(lanes))
 
     def write_again(self, rows: Sequence[tuple[str, bytes]]) -> Future[None]:

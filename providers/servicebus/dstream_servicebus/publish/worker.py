@@ -222,7 +222,14 @@ class Worker:
         self._tally.add(lane.key.entity, count)
 
     def _reject(self, lane: Lane, message: Message, refusal: Refusal) -> None:
-        """Settle the lane's first message, or send it to the dead-letter queue. Raises DStreamError."""
+        """Settle the lane's first message, or send it to the dead-letter queue; send the rows of a pack singly.
+
+        Raises DStreamError.
+        """
+        if message.rows:
+            with self._changed:
+                lane.split()
+            return
         if lane.key.is_dead_letter:
             raise _not_kept(lane.key.entity, message, refusal)
         redirected = self._delivery.rejected.take(

@@ -21,6 +21,11 @@ TIMING_HINTS = {
     "scheduled": 'Use a time or a delay; after a field with a delay, write its unit: "{data.Minutes}m".',
 }
 
+REPEATS_IN_PACKS = (
+    "after a crash, rows can be packed differently: duplicate detection then keeps repeated rows, "
+    "and consumers must drop them by row id"
+)
+
 _RUN_ONLY = run_only()
 
 _URI_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
@@ -37,6 +42,15 @@ class CloudEvents(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     mode: Annotated[
         Literal["structured", "binary"], Meta(description="attributes in the body, or in application properties")
     ] = "structured"
+
+
+class Packing(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How rows are packed into messages."""
+
+    rows_per_message: Annotated[int, Meta(ge=1, le=1000, description="maximum rows per message")]
+    format: Annotated[Literal["ndjson", "array"], Meta(description="one row per line, or a JSON array of rows")] = (
+        "ndjson"
+    )
 
 
 class MessageSettings(ServiceBusConnection, frozen=True, kw_only=True):
@@ -64,6 +78,7 @@ class MessageSettings(ServiceBusConnection, frozen=True, kw_only=True):
         Meta(description="when to deliver: a delay, or a template of a delay or time, e.g. {data.SendAt}"),
         _RUN_ONLY,
     ] = None
+    packing: Annotated[Packing | None, Meta(description="several rows per message"), _RUN_ONLY] = None
     compression: Annotated[Literal["gzip"] | None, Meta(description="how to compress bodies"), _RUN_ONLY] = None
     compression_threshold: Annotated[
         Size, Meta(description="bodies with fewer bytes are not compressed"), _RUN_ONLY
@@ -96,6 +111,7 @@ class MessageRules:
 
 def message_rules(settings: MessageSettings) -> MessageRules:
     """Return the typed settings. Raises ConfigError for an invalid one."""
+    _check_packing(settings)
     session: NameTemplate | Literal["none", "key"]
     if settings.session in ("none", "key"):
         session = "none" if settings.session == "none" else "key"
@@ -152,6 +168,18 @@ def _cloud_events(settings: MessageSettings) -> CloudEventRules | None:
             config_path="cloudevents.source",
         )
     return CloudEventRules(source, parse_template(given.type, "cloudevents.type"), given.mode)
+
+
+def _check_packing(settings: MessageSettings) -> None:
+    if settings.packing is None:
+        return
+    if settings.body == "data" or (settings.cloudevents is not None and settings.cloudevents.mode == "binary"):
+        raise ConfigError(
+            "servicebus.no_row_ids",
+            "packing needs the id of each row in the body, so that consumers can drop repeated rows",
+            hint='Use body = "envelope", or CloudEvents in structured mode.',
+            config_path="packing",
+        )
 
 
 def _optional(text: str | None, path: str) -> NameTemplate | None:

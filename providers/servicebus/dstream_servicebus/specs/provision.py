@@ -66,7 +66,10 @@ def spec_of(config: Config, *, import_existing: bool = False) -> ServiceBusSpec:
 
 def expected_load(config: Config) -> Load | None:
     """Return the expected load, or None if it is not set."""
-    return None if config.expected_rate is None else Load(config.expected_rate, config.expected_row_size)
+    if config.expected_rate is None:
+        return None
+    rows_per_message = config.packing.rows_per_message if config.packing else 1
+    return Load(config.expected_rate, config.expected_row_size, rows_per_message)
 
 
 def _entities(config: Config) -> tuple[EntityKind, Sequence[str]]:
