@@ -84,9 +84,8 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
     schema: SchemaSent | None = None
 
     def instance_at(self, lsn: str) -> Instance:
-        """The instance to read at an LSN; the first one for LSNs before it begins."""
-        begun = [instance for instance in self.instances if instance.from_ <= lsn]
-        return begun[-1] if begun else self.instances[0]
+        """The instance to read at an LSN. A gap raises `from_`, but does not move the switch to the next instance."""
+        return next(instance for instance in self.instances if instance.to is None or lsn < instance.to)
 
 
 class ReaderState(msgspec.Struct, frozen=True, omit_defaults=True):

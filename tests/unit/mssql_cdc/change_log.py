@@ -19,7 +19,8 @@ from dstream_mssql_cdc.records.events import EventBuilder, TableShape
 from dstream_mssql_cdc.stream.source import Page, Poll, Probe
 from dstream_mssql_cdc.stream.window import Mapped
 
-GUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
+from tests.unit.mssql_cdc.live_database import GUID
+
 COLUMNS = (Column("Id", "int", 1), Column("Name", "nvarchar", 2, length=100), Column("Note", "nvarchar", 10, length=-1))
 
 
@@ -208,5 +209,5 @@ def is_after(row: tuple[Any, ...], floor: Floor) -> bool:
 
 def builder_for(table: CapturedTable, instance: str) -> EventBuilder:
     return EventBuilder(
-        TableShape(table.name, table.object_id, ["Id"], COLUMNS, f"6f9619ff/{table.object_id}/", 1_000_000, Choices())
+        TableShape(table.name, table.object_id, ["Id"], COLUMNS, f"{GUID[:8]}/{table.object_id}/", 1_000_000, Choices())
     )

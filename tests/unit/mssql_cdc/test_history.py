@@ -18,7 +18,8 @@ from dstream_mssql_cdc.stream.window import Mapped
 
 from dstream.sdk import Lines, Stop
 from dstream.sdk.errors import RefusedError
-from tests.unit.mssql_cdc.change_log import GUID, ChangeLog, LoggedSource, Row, Transaction, builder_for
+from tests.unit.mssql_cdc.change_log import ChangeLog, LoggedSource, Row, Transaction, builder_for
+from tests.unit.mssql_cdc.live_database import GUID
 
 NO_WAIT = PollPace(poll_s=0.0, max_poll_s=0.0)
 TRAN = "01" * 10

@@ -1,12 +1,10 @@
-"""The whole reader without a database: random logs, any page size and crashes anywhere, compared with the model."""
+"""The reader over logs in memory: gaps, borders and limits. test_histories.py has random histories."""
 
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 
 import msgspec
 import pytest
@@ -17,12 +15,11 @@ from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_po
 from dstream_mssql_cdc.stream.observer import Observer
 from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 from dstream_mssql_cdc.stream.source import Page, Poll
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dstream.sdk import Checkpoint, Lines, Stop
 from dstream.sdk.errors import RefusedError
-from tests.unit.mssql_cdc.change_log import GUID, ChangeLog, LoggedSource, Row, Transaction, builder_for, is_after
+from tests.unit.mssql_cdc.change_log import ChangeLog, LoggedSource, Row, Transaction, builder_for, is_after
+from tests.unit.mssql_cdc.live_database import GUID
 
 NO_WAIT = PollPace(poll_s=0.0, max_poll_s=0.0)
 
@@ -33,125 +30,6 @@ def fresh_state() -> ReaderState:
 
 def lsn_of(number: int) -> bytes:
     return (0x2A0000000000000000 + number * 7).to_bytes(10)
-
-
-@st.composite
-def operations(draw: st.DrawFn, tables: int, old: bool) -> list[Row]:
-    """The rows of one statement in one table: they share a command id, or a seqval if updates are deferred."""
-    table = draw(st.integers(0, tables - 1))
-    command = None if old else draw(st.integers(1, 2))
-    kind = draw(st.sampled_from(["insert", "update", "update_note", "delete", "key_change", "bulk_key_change"]))
-    seqvals = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4, unique=True))
-    rows = []
-    for number in seqvals:
-        seqval = number.to_bytes(10)
-        old_row, new_row = (number, "Ada", "a note"), (number, f"B é\n{number}", None)
-        everything = b"\x02\x03"
-        if kind == "insert":
-            rows.append(Row(table, command, seqval, 2, everything, new_row))
-        elif kind == "delete":
-            rows.append(Row(table, command, seqval, 1, everything, old_row))
-        elif kind == "update":
-            rows.append(Row(table, command, seqval, 3, b"\x00\x02", (number, "Ada", None)))
-            rows.append(Row(table, command, seqval, 4, b"\x00\x02", new_row))
-        elif kind == "update_note":
-            rows.append(Row(table, command, seqval, 3, b"\x02\x00", old_row))
-            rows.append(Row(table, command, seqval, 4, b"\x02\x00", new_row))
-        else:
-            # A key change: a delete and an insert with one seqval. For a single row, their command ids differ.
-            later = command if command is None or kind == "bulk_key_change" else command + 1
-            rows.append(Row(table, command, seqval, 1, everything, old_row))
-            rows.append(Row(table, later, seqval, 2, everything, new_row))
-    return rows
-
-
-@st.composite
-def logs(draw: st.DrawFn) -> ChangeLog:
-    tables = draw(st.integers(1, 3))
-    transactions = []
-    for number in range(draw(st.integers(0, 7))):
-        rows: dict[tuple[object, ...], Row] = {}
-        old = draw(st.integers(0, 9)) == 0
-        for row in [row for rows in draw(st.lists(operations(tables, old), max_size=3)) for row in rows]:
-            rows.setdefault((row.table, row.command, row.seqval, "3" if row.operation == 4 else row.operation), row)
-        transactions.append(Transaction(lsn_of(number + 1), _whole_updates(list(rows.values()))))
-    return ChangeLog([f"dbo.T{at}" for at in range(tables)], transactions)
-
-
-def _whole_updates(rows: list[Row]) -> tuple[Row, ...]:
-    """Pair every 3 with a 4, and keep (command, seqval, operation) unique per table, like the index."""
-    kept: dict[tuple[object, ...], Row] = {}
-    for row in rows:
-        if row.operation in (1, 2):
-            kept[(row.table, row.order)] = row
-    for row in rows:
-        if row.operation == 3:
-            twin = Row(row.table, row.command, row.seqval, 4, row.mask, (row.values[0], "new", None))
-            kept[(row.table, row.order)] = row
-            kept[(row.table, twin.order)] = twin
-    return tuple(kept.values())
-
-
-def read_all(log: ChangeLog, pace: PollPace, seed: int, crashes: int, *, schemas: bool = False) -> list[bytes]:
-    """Read the whole log despite crashes. Each crash returns to a checkpoint; repeated lines must be the same bytes.
-    `schemas`: with schema records."""
-    chance = random.Random(seed)
-    until = max((one.lsn for one in log.transactions), default=ZERO_LSN)
-    state, stored = fresh_state(), 0
-    received: list[bytes] = []
-    for crash in range(crashes + 1):
-        stream = ChangeStream(LoggedSource(log, seed + crash), state, builder_for, pace, schema_records=schemas)
-        again = received[stored:]
-        del received[stored:]
-        steps = chance.randint(0, 12) if crash < crashes else None
-        checkpoints = [(stored, state)]
-        for step, item in enumerate(stream.lines(Stop(), until=until)):
-            if isinstance(item, Lines):
-                received += item.data.splitlines()
-                assert item.data.count(b"\n") == item.size
-            elif isinstance(item, Checkpoint):
-                loaded = load_state(item.state)
-                assert loaded is not None
-                checkpoints.append((len(received), loaded))
-            if step == steps:
-                break
-        common = min(len(again), len(received) - stored)
-        assert received[stored : stored + common] == again[:common]
-        received += again[common:] if crash < crashes else []
-        stored, state = chance.choice(checkpoints) if crash < crashes else (stored, state)
-    return received
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    log=logs(),
-    page_rows=st.integers(1, 9),
-    window=st.integers(1, 5),
-    block=st.integers(1, 6),
-    seed=st.integers(0, 10**6),
-    crashes=st.integers(0, 4),
-)
-def test_any_page_size_and_crash_gives_exactly_the_lines_of_the_log(
-    log: ChangeLog, page_rows: int, window: int, block: int, seed: int, crashes: int
-) -> None:
-    pace = PollPace(0.0, 0.0, page_rows=page_rows, window_transactions=window, checkpoint_lines=block)
-    assert read_all(log, pace, seed, crashes) == log.expected_lines()
-    assert without_schemas(read_all(log, pace, seed, crashes, schemas=True)) == log.expected_lines()
-
-
-def without_schemas(lines: list[bytes]) -> list[bytes]:
-    """The lines without schema records: there is one directly before the first row of each table."""
-    rows, seen = [], set()
-    for line, after in pairwise([*lines, b"{}"]):
-        table = json.loads(line)["metadata"]["TableName"]
-        if b'"OperationType":"Schema"' in line:
-            assert table not in seen
-            assert json.loads(after)["metadata"]["TableName"] == table
-            seen.add(table)
-        else:
-            assert table in seen
-            rows.append(line)
-    return rows
 
 
 def one_row(number: int, table: int = 0) -> Transaction:

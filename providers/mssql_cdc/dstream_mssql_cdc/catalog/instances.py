@@ -76,7 +76,7 @@ def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], posit
     for table in captured:
         marks = [instance.mark for instance in table.instances if instance.mark.start_lsn is not None]
         before = known.get(table.name)
-        instances = _with_new(before.instances, marks, begin) if before else _first_seen(marks, begin)
+        instances = _with_new(unread(before.instances, position), marks, begin) if before else _first_seen(marks, begin)
         current = unread(instances, position)
         if current:
             tables[table.name] = msgspec.structs.replace(before or Table(table.object_id, ()), instances=current)
@@ -84,11 +84,12 @@ def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], posit
 
 
 def _first_seen(marks: Sequence[Watermark], begin: str) -> tuple[Instance, ...]:
-    ordered = sorted(marks, key=lambda mark: (mark.start_lsn or b"", mark.create_date))
-    started = [mark for mark in ordered if _start(mark) <= begin]
-    chosen = [*started[-1:], *(mark for mark in ordered if _start(mark) > begin)]
+    """The newest instance that has begun, and those created after it. An older one can begin later, since cleanup can
+    raise the start_lsn of one instance alone."""
+    ordered = sorted(marks, key=lambda mark: (mark.create_date, _start(mark)))
+    newest = max((at for at, mark in enumerate(ordered) if _start(mark) <= begin), default=0)
     instances: tuple[Instance, ...] = ()
-    for mark in chosen:
+    for mark in ordered[newest:]:
         instances = _appended(instances, mark, begin)
     return instances
 
@@ -151,7 +152,7 @@ def without_gaps(tables: Mapping[str, Table], found: Sequence[Gap]) -> dict[str,
 
 def switches(tables: Mapping[str, Table]) -> list[bytes]:
     """LSNs at which reading switches to a table's next instance."""
-    return [bytes.fromhex(later.from_) for table in tables.values() for later in table.instances[1:]]
+    return [bytes.fromhex(one.to) for table in tables.values() for one in table.instances if one.to is not None]
 
 
 def gap_error(found: Sequence[Gap]) -> RefusedError:

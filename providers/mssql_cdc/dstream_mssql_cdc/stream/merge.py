@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import itemgetter
 
-from dstream_mssql_cdc.position import NO_COMMAND_ID, UPDATE_BEFORE, Floor
+from dstream_mssql_cdc.position import NO_COMMAND_ID, UPDATE_BEFORE, ZERO_LSN, Floor
 from dstream_mssql_cdc.records.events import ChangeRow, EventBuilder, Key, Keyed
 
 _key = itemgetter(0)
@@ -23,9 +23,14 @@ class TableFeed:
         self.events: list[Keyed] = []
         self._half: list[ChangeRow] = []
 
-    def push(self, rows: list[ChangeRow], *, is_full: bool, commit_times: dict[bytes, str]) -> None:
-        """Add a page. `is_full`: the page was limited, so there may be more rows. Raises DataError."""
+    def push(
+        self, rows: list[ChangeRow], *, is_full: bool, commit_times: dict[bytes, str], begin: bytes = ZERO_LSN
+    ) -> None:
+        """Add a page. `is_full`: the page was limited, so there may be more rows. `begin`: cleanup may have removed the
+        rows below it since the page before was read. Raises DataError."""
         self.floor = _after(rows[-1]) if is_full else None
+        if self._half and self._half[0][0] < begin and not (rows and rows[0][:3] == self._half[0][:3]):
+            self._half = []
         rows = self._half + rows
         # If a page ends between the two rows of an update, the first row waits for the next page.
         self._half = [rows.pop()] if rows and rows[-1][3] == UPDATE_BEFORE and self.floor is not None else []

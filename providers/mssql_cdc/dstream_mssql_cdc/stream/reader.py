@@ -158,16 +158,17 @@ class ChangeStream:
         """Read some rows of the first table that needs a snapshot."""
         name = plan.next_table(self._tables.current)
         assert name is not None
-        if self._schema_records:
-            yield from self._lines.lines([*self._schemas_due([name]).values()])
         table = self._tables.current[name]
 
         def save(moved: Table) -> Checkpoint:
-            self._tables.set(name, moved)
+            self._tables.set(name, msgspec.structs.replace(moved, schema=self._tables.current[name].schema))
             return Checkpoint(self.state.stored())
 
         builder = self._tables.builder(name, table.instance_at(self._position.next_lsn.hex()).name)
-        yield from self._snapshots.step(self.source, table, builder, save, stop)
+        for item in self._snapshots.step(self.source, table, builder, save, stop):
+            if self._schema_records and isinstance(item, Lines):
+                yield from self._lines.lines([*self._schemas_due([name]).values()])
+            yield item
 
     def _next_window(self) -> tuple[Window | None, Poll]:
         poll = self._poll()
@@ -244,7 +245,8 @@ class ChangeStream:
         page = self.source.page(instance, feed.builder, feed.floor, window.upper, max_rows, max_bytes)
         name = feed.builder.shape.name
         self._tables.check({name: self._tables.current[name]}, page.marks, self._position)
-        feed.push(page.rows, is_full=page.is_full, commit_times=window.commit_times)
+        begin = self._tables.current[name].instance_at(self._position.next_lsn.hex()).from_
+        feed.push(page.rows, is_full=page.is_full, commit_times=window.commit_times, begin=bytes.fromhex(begin))
 
     def _emit(self, ready: Sequence[Keyed], window: Window) -> Iterator[Lines | Checkpoint]:
         """Split into blocks that end at transaction boundaries if possible; the last block ends with the page."""

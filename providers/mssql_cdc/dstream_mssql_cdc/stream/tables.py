@@ -139,17 +139,19 @@ class StreamTables:
     def begin_requested(self, source: CdcSource, position: Position) -> bool:
         """Begin the snapshots that were requested, and return whether there are any. One that is impossible must not
         end the stream."""
-        names: list[str] = []
+        has_begun = False
         while self._requests:
-            wanted = self._requests.popleft()
+            wanted = self._requests[0]
             try:
-                names += self._possible(source, wanted)
+                names = self._possible(source, wanted)
             except (AuthError, ConfigError) as reason:
                 self._observer.snapshot_refused(wanted, reason)
-        if names:
-            self._begin_snapshots(names, position)
-            self._observer.snapshot_begins(names)
-        return bool(names)
+            else:
+                self._begin_snapshots(names, position)
+                self._observer.snapshot_begins(names)
+                has_begun = True
+            self._requests.popleft()  # Not before: a request that the connection does not survive is still open.
+        return has_begun
 
     def _possible(self, source: CdcSource, wanted: str) -> list[str]:
         """The tables of this name or pattern. Raises ConfigError, or AuthError if the login cannot read one."""
