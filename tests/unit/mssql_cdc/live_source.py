@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from dstream_mssql_cdc.catalog.columns import Choices, Column
@@ -11,7 +12,7 @@ from dstream_mssql_cdc.errors import ReadInterrupted
 from dstream_mssql_cdc.position import Floor
 from dstream_mssql_cdc.records.events import EventBuilder, TableShape
 from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
-from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable
+from dstream_mssql_cdc.snapshot.source import Chunk, Fence, SourceTable
 from dstream_mssql_cdc.stream.source import Page, Poll, Probe
 from dstream_mssql_cdc.stream.window import Mapped
 
@@ -171,6 +172,9 @@ class LiveSource:
                 self._asked()
         self._witness.rows_read(live, [], None, None, is_last=True)
         yield Chunk([], True, self._database.now)
+
+    def fence(self, table: SourceTable) -> AbstractContextManager[Fence]:
+        raise NotImplementedError  # test_snapshot_model.py has fenced snapshots.
 
     def _named(self, table: SourceTable, object_id: int | None = None) -> LiveTable:
         """The table that was described, unless it has another name now, or another table has its name."""

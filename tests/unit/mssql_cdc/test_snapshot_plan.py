@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Sequence
@@ -8,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from dstream_mssql_cdc.config import parse_start
 from dstream_mssql_cdc.position import Position
 from dstream_mssql_cdc.snapshot import plan
 from dstream_mssql_cdc.snapshot.keys import KeyColumn
@@ -16,11 +16,12 @@ from dstream_mssql_cdc.snapshot.source import Chunk, SourceTable
 from dstream_mssql_cdc.state import Table, TableSnapshot, load_state
 from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 from dstream_mssql_cdc.stream.source import Poll
-from dstream_mssql_cdc.stream.start import first_state
 
 from dstream.sdk import Lines, Stop
-from tests.unit.mssql_cdc.change_log import GUID, builder_for
-from tests.unit.mssql_cdc.live_tables import Killed, LiveSource, LiveTables, lsn_of
+from tests.unit.mssql_cdc.expected_lines import ExpectedLines
+from tests.unit.mssql_cdc.live_database import LiveDatabase, LiveTable
+from tests.unit.mssql_cdc.live_source import LiveSource, builder_of
+from tests.unit.mssql_cdc.reader_history import ReaderHistory
 
 PENDING = Table(1, (), TableSnapshot("5a", "0a"))
 
@@ -57,33 +58,43 @@ def test_a_clock_that_is_set_back_does_not_shorten_the_overlap() -> None:
 
 
 class LaggingReplica(LiveSource):
-    """A secondary that has only the first three transactions."""
+    """A secondary that has only the first transactions, up to `reached`."""
+
+    reached = b""
 
     def poll(self, from_lsn: bytes, limit: int) -> Poll:
         poll = super().poll(from_lsn, limit)
-        mapped = [row for row in poll.mapped if row.lsn <= lsn_of(3)]
-        return replace(poll, max_lsn=lsn_of(3), mapped=mapped, is_read_only=True)
+        mapped = [row for row in poll.mapped if row.lsn <= self.reached]
+        return replace(poll, max_lsn=self.reached, mapped=mapped, is_read_only=True)
 
 
 def test_no_rows_are_read_from_a_replica_that_has_not_reached_the_position() -> None:
     """It would return rows that are older than changes already emitted."""
-    chance = random.Random(1)
-    live = LiveTables(["dbo.T0"], frozenset())
+    database = LiveDatabase(random.Random(1))
+    database.start()
     for _ in range(5):
-        live.write(chance)
-    first = first_state(parse_start("snapshot"), GUID, live.log.captured(), LiveSource(live, chance, 0))
-    state = first.moved(Position.end_of(lsn_of(4)), None)
-    pace = PollPace(0.0, 0.0)
-    lagging = ChangeStream(LaggingReplica(live, chance, 0, answers=20), state, builder_for, pace)
-    with pytest.raises(Killed):
-        list(lagging.lines(Stop(), until=lsn_of(3)))
-    assert live.last_read == {}
-    caught_up = ChangeStream(LiveSource(live, chance, 0), state, builder_for, pace)
-    list(caught_up.lines(Stop(), until=lsn_of(5)))
-    assert live.last_read == {"dbo.T0": 5}
+        database.write()
+    history = ReaderHistory(database, "snapshot")
+    last = Position.end_of(database.log[-1].lsn)
+
+    def stream(kind: type[LiveSource], stop: Stop) -> ChangeStream:
+        memory = replace(history.memory.copy(), place=last)
+        polls = itertools.count()
+        source = kind(
+            database,
+            ExpectedLines(database, history.settings, memory),
+            history.settings.selects,
+            fails=lambda: stop.set() if next(polls) > 20 else None,
+        )
+        return ChangeStream(source, history.state.moved(last, None), builder_of, PollPace(0.0, 0.0))
+
+    LaggingReplica.reached = database.log[-3].lsn
+    for kind, has_lines in ((LaggingReplica, False), (LiveSource, True)):
+        stop = Stop()
+        assert any(isinstance(item, Lines) for item in stream(kind, stop).lines(stop)) is has_lines
 
 
-class GrowingTables(LiveSource):
+class GrowingTable(LiveSource):
     """Gets three rows behind its last one whenever it is asked."""
 
     def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> Sequence[Any] | None:
@@ -97,25 +108,27 @@ class GrowingTables(LiveSource):
         return found
 
     def _grow(self) -> None:
-        rows = self.live.rows[0]
-        rows.update({max(rows) + at: ("new", None) for at in (1, 2, 3)})
+        rows = self._database.tables[0].rows
+        rows.update({max(rows) + at: {"Id": max(rows) + at, "Name": "new"} for at in (1, 2, 3)})
 
 
 def test_the_end_of_a_growing_table_survives_a_restart_after_every_chunk() -> None:
-    chance = random.Random(1)
-    live = LiveTables(["dbo.T0"], frozenset())
-    live.rows[0].update(dict.fromkeys(range(1, 8), ("old", None)))
-    source = GrowingTables(live, chance, 0)
-    state = first_state(parse_start("snapshot"), GUID, live.log.captured(), source)
+    database = LiveDatabase(random.Random(1))
+    table = LiveTable("dbo.T", 5, rows={at: {"Id": at, "Name": "old"} for at in range(1, 8)})
+    database.tables.append(table)
+    database.enable(table)
+    history = ReaderHistory(database, "snapshot")
+    witness = ExpectedLines(database, history.settings, history.memory)
+    source = GrowingTable(database, witness, history.settings.selects)
+    state = history.state
     lines: list[bytes] = []
     for _ in range(20):
-        for item in ChangeStream(source, state, builder_for, PollPace(0.0, 0.0, page_rows=2)).lines(
-            Stop(), until=bytes(10)
-        ):
+        stream = ChangeStream(source, state, builder_of, PollPace(0.0, 0.0, page_rows=2))
+        for item in stream.lines(Stop(), until=bytes(10)):
             if isinstance(item, Lines):
                 lines += item.data.splitlines()
             elif (stored := load_state(item.state)) and stored != state:
                 state = stored
                 break
     assert [json.loads(line)["data"]["Id"] for line in lines] == [*range(1, 8)]
-    assert state.tables["dbo.T0"].snapshot is None
+    assert state.tables["dbo.T"].snapshot is None
