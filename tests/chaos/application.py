@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 import threading
+import time
 
 import pyodbc
 from dstream_sandbox import workload
@@ -50,6 +52,51 @@ class Writer:
                 if self._load:
                     self._changed_before += self._load.written.total
                     self._load = None
+
+
+class SteadyWriter:
+    """An application that changes rows `first` to `last` of a table, with the columns Id, Name and Note, at a steady
+    rate in rows per second, until `finish`."""
+
+    def __init__(self, sandbox: Sandbox, table: str, first: int, last: int, rate: int) -> None:
+        self._sandbox = sandbox
+        self._table = table
+        self._range = (first, last)
+        self._rate = rate
+        self._ended = threading.Event()
+        self._error: Exception | None = None
+        self.changed = 0
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Raises the error that has ended the application."""
+        self._ended.set()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _write(self) -> None:
+        chance = random.Random(1)
+        begin = time.monotonic()
+        try:
+            with contextlib.closing(self._sandbox.connect(autocommit=False)) as connection:
+                while not self._ended.is_set():
+                    self._transaction(connection, chance)
+                    self._ended.wait(self.changed / self._rate - (time.monotonic() - begin))
+        except pyodbc.Error as error:
+            self._error = error
+
+    def _transaction(self, connection: pyodbc.Connection, chance: random.Random) -> None:
+        """Update about 40 rows, delete about 5, and insert as many behind the range."""
+        at, first = chance.randint(*self._range), self._range[1] + self.changed
+        statements = (
+            f"UPDATE {self._table} SET Name = CONCAT(N'changed ', Id, N' ', {self.changed}) WHERE Id BETWEEN {at} AND {at + 39}",
+            f"DELETE {self._table} WHERE Id BETWEEN {at + 40} AND {at + 44}",
+            f"INSERT INTO {self._table} SELECT value, N'new', N'a note' FROM GENERATE_SERIES({first + 1}, {first + 5})",
+        )
+        self.changed += sum(connection.execute(statement).rowcount for statement in statements)
+        connection.commit()
 
 
 def recorded_changes(sandbox: Sandbox) -> list[tuple[str, int, str, int]]:
