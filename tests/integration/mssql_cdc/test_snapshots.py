@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -239,6 +240,24 @@ def test_a_table_that_is_renamed_meanwhile_continues_under_its_new_name(database
     assert [data["Id"] for _, data in first.rows] == [1, 2]
     assert [data["Id"] for _, data in second.rows] == [3, 4, 5]
     assert {event["metadata"]["TableName"] for event in second.events} == {"dbo.People"}
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY", ""])
+@pytest.mark.parametrize("moment", [2, 3])
+def test_a_table_that_gets_the_name_of_another_one_is_not_read_in_its_place(
+    database: SourceDatabase, key: str, moment: int
+) -> None:
+    persons(database, rows=5, key=key)
+    items = itertools.count(1)
+
+    def swap(reading: Reading, stop: Stop) -> None:
+        if next(items) == moment:
+            database.run("EXEC sp_rename 'dbo.Persons', 'Former'")
+            database.run("CREATE TABLE dbo.Persons (Id int NOT NULL PRIMARY KEY, Name nvarchar(max))")
+            database.run("INSERT INTO dbo.Persons VALUES (100, N'not captured')")
+
+    reading = read(database.config("dbo.*", **SNAPSHOT), on_item=swap, pace={"page_rows": 2})
+    assert sorted({data["Id"] for _, data in reading.rows}) == [1, 2, 3, 4, 5]
 
 
 def test_a_table_added_later_gets_its_rows_while_others_go_on(database: SourceDatabase) -> None:

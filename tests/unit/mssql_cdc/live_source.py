@@ -124,7 +124,7 @@ class LiveSource:
         self._asked()
         for table in self._database.tables:
             if table.object_id == object_id:
-                return SourceTable(table.name, 5, (), ((_KEY,),) if table.has_key else ())
+                return SourceTable(table.name, table.object_id, 5, (), ((_KEY,),) if table.has_key else ())
         raise _invalid_object(str(object_id))
 
     def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> Sequence[Any] | None:
@@ -146,7 +146,7 @@ class LiveSource:
         max_bytes: int,
     ) -> Chunk:
         self._asked()
-        live = self._named(table, builder.shape.object_id)
+        live = self._named(table)
         bound = after[0] if after else None
         end = up_to[0] if up_to else None
         keys = [id_ for id_ in sorted(live.rows) if (bound is None or id_ > bound) and (end is None or id_ <= end)]
@@ -158,7 +158,7 @@ class LiveSource:
 
     def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
         self._asked()
-        live = self._named(table, builder.shape.object_id)
+        live = self._named(table)
         self._witness.scan_begins(builder.shape.object_id)
         keys = self._chance.sample(sorted(live.rows), len(live.rows))
         while keys:
@@ -176,10 +176,10 @@ class LiveSource:
     def fence(self, table: SourceTable) -> AbstractContextManager[Fence]:
         raise NotImplementedError  # test_snapshot_model.py has fenced snapshots.
 
-    def _named(self, table: SourceTable, object_id: int | None = None) -> LiveTable:
+    def _named(self, table: SourceTable) -> LiveTable:
         """The table that was described, unless it has another name now, or another table has its name."""
         for live in self._database.tables:
-            if live.name == table.name and object_id in (None, live.object_id):
+            if (live.name, live.object_id) == (table.name, table.object_id):
                 return live
         raise _invalid_object(table.name)
 

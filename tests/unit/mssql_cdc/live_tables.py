@@ -115,7 +115,7 @@ class LiveSource(LoggedSource):
     def describe(self, object_id: int) -> SourceTable:
         table = (100 - object_id) // 7
         indexes = () if table in self.live.without_index else ((_KEY,),)
-        return SourceTable(self.live.names[table], 5, (), indexes)
+        return SourceTable(self.live.names[table], object_id, 5, (), indexes)
 
     def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> Sequence[Any] | None:
         self.before_answer()

@@ -37,7 +37,7 @@ class SnapshotQueries:
         if any(column.get("is_masked") for column in columns):
             with self._session.results(statements.MASKED, object_id, name) as results:
                 masked = {row[0] for row in results.rows()}
-        return source_table(name, rows, columns, indexes, masked)
+        return source_table(name, object_id, rows, columns, indexes, masked)
 
     def unreadable(self) -> dict[int, str]:
         """The captured tables whose rows the login cannot read: quoted names by object id."""
@@ -47,6 +47,7 @@ class SnapshotQueries:
     def last_key(self, table: SourceTable, key: Sequence[KeyColumn]) -> SourceRow | None:
         with self._session.results(statements.last_key(table.name, key)) as results:
             rows = results.rows()
+            _time_of(table, results.next_rows())
         return rows[0] if rows else None
 
     def chunk(
@@ -87,13 +88,13 @@ class SnapshotQueries:
             with self._session.results(statement, *parameters) as results:
                 fetched, is_cut = results.limited_rows(builder, max_rows, max_bytes)
                 if not is_cut:
-                    now = results.next_rows()[0][0]
+                    now = _time_of(table, results.next_rows())
             wanted = [row[:-1] for row in fetched if not row[-1]]
             rows += wanted
             if len(wanted) < len(fetched):
-                return Chunk(rows, is_last=True, now=self._now() if is_cut else now)
+                return Chunk(rows, is_last=True, now=self._now(table) if is_cut else now)
             if is_cut:
-                return Chunk(rows, is_last=False, now=self._now())
+                return Chunk(rows, is_last=False, now=self._now(table))
             if len(rows) >= max_rows or (rows and builder.is_wide and place < len(ranges)):
                 return Chunk(rows, is_last=False, now=now)
         return Chunk(rows, is_last=True, now=now)
@@ -102,14 +103,17 @@ class SnapshotQueries:
         with self._session.accepting_half_pairs(), closing(self._session.connection.cursor()) as cursor:
             with self._session.asking():
                 cursor.execute(statements.scan(table.name, self._expressions(table, builder)))
+                results = Results(cursor)
+                _time_of(table, results.rows())
+                results.has_next()
             while True:
                 with self._session.asking():
                     limit = max(1, min(max_rows, max_bytes // builder.row_bytes))
-                    rows, _ = Results(cursor).limited_rows(builder, limit, max_bytes)
+                    rows, _ = results.limited_rows(builder, limit, max_bytes)
                 if not rows:
                     break
                 yield Chunk(self._session.without_half_pairs(rows, builder, 0), is_last=False, now=datetime.min)
-        yield Chunk([], is_last=True, now=self._now())
+        yield Chunk([], is_last=True, now=self._now(table))
 
     def _expressions(self, table: SourceTable, builder: EventBuilder) -> list[str]:
         """The select list for the source table. A captured column that the table no longer has is NULL, as in its
@@ -121,6 +125,14 @@ class SnapshotQueries:
                 raise errors.masked_column(builder.shape.name, column.name, self._session.login, on=table.name)
         return builder.select_list(lambda name: sql.quoted(name) if name in found else f"CAST(NULL AS {types[name]})")
 
-    def _now(self) -> datetime:
-        with self._session.results(statements.NOW) as results:
-            return results.rows()[0][0]  # type: ignore[no-any-return]  # datetime
+    def _now(self, table: SourceTable) -> datetime:
+        with self._session.results(statements.now(table.name)) as results:
+            return _time_of(table, results.rows())
+
+
+def _time_of(table: SourceTable, rows: Sequence[Any]) -> datetime:
+    """The result of `statements.now`. Raises ReadInterrupted if the rows were those of another table."""
+    time, object_id = rows[0]
+    if object_id != table.object_id:
+        raise errors.ReadInterrupted("mssql.schema_changed", f"{table.name} is another table now")
+    return time  # type: ignore[no-any-return]  # datetime

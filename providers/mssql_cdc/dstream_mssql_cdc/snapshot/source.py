@@ -21,6 +21,7 @@ class SourceTable:
     """A source table as it is now. `name` is quoted; `rows` is approximate."""
 
     name: str
+    object_id: int
     rows: int
     columns: tuple[SourceColumn, ...]
     unique_indexes: tuple[tuple[KeyColumn, ...], ...]
@@ -36,7 +37,7 @@ class Chunk:
 
 
 class TableRows(Protocol):
-    """Raises the errors of errors.py; ReadInterrupted if starting over may help."""
+    """Raises the errors of errors.py; ReadInterrupted if starting over may help, or another table has the name now."""
 
     def scan(self, table: SourceTable, builder: EventBuilder, max_rows: int, max_bytes: int) -> Iterator[Chunk]:
         """Return all rows, in any order, without bounds."""
@@ -50,7 +51,7 @@ class Fence(TableRows, Protocol):
 
 
 class SnapshotSource(TableRows, Protocol):
-    """Raises the errors of errors.py; ReadInterrupted if reconnecting may help."""
+    """Raises the errors of errors.py; ReadInterrupted if reconnecting may help, or another table has the name now."""
 
     def describe(self, object_id: int) -> SourceTable:
         """Return a source table. Raises AuthError if the login cannot read it."""
@@ -75,7 +76,12 @@ class SnapshotSource(TableRows, Protocol):
 
 
 def source_table(
-    name: str, rows: int, columns: Sequence[dict[str, Any]], indexes: Sequence[Any], masked: Container[str]
+    name: str,
+    object_id: int,
+    rows: int,
+    columns: Sequence[dict[str, Any]],
+    indexes: Sequence[Any],
+    masked: Container[str],
 ) -> SourceTable:
     """Build the description from the results of statements.DESCRIBE and MASKED."""
     known = {
@@ -94,4 +100,5 @@ def source_table(
     by_index: dict[int, list[KeyColumn]] = {}
     for index_id, column, is_descending in indexes:
         by_index.setdefault(index_id, []).append(KeyColumn(known[column], bool(is_descending)))
-    return SourceTable(name, rows or 0, tuple(known.values()), tuple(tuple(index) for index in by_index.values()))
+    indexed = tuple(tuple(index) for index in by_index.values())
+    return SourceTable(name, object_id, rows or 0, tuple(known.values()), indexed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dstream_mssql_cdc.server.sql import quoted
+from dstream_mssql_cdc.server.sql import literal, quoted
 from dstream_mssql_cdc.snapshot import keys
 from dstream_mssql_cdc.snapshot.keys import KeyColumn, SourceColumn
 from dstream_mssql_cdc.state import KeyValue
@@ -73,8 +73,14 @@ ALLOWS_FENCE = """\
 SELECT d.snapshot_isolation_state, CONVERT(varchar(10), DATABASEPROPERTYEX(DB_NAME(), N'Updateability'))
 FROM sys.databases AS d WHERE d.name = DB_NAME();"""
 
-# The clock of cdc.lsn_time_mapping.tran_end_time, which is a server-local datetime.
-NOW = "SELECT GETDATE();"
+
+def now(table: str) -> str:
+    """The server's time and the object id of the table that has this name, after a read: a swap of two tables can give
+    the name to another table.
+
+    The clock is that of cdc.lsn_time_mapping.tran_end_time, which is a server-local datetime.
+    """
+    return f"SELECT GETDATE(), OBJECT_ID({literal(table)}, N'U');"
 
 
 def select_list(expressions: Sequence[str], key: Sequence[KeyColumn]) -> list[str]:
@@ -90,7 +96,7 @@ def last_key(table: str, key: Sequence[KeyColumn]) -> str:
     """The bound of the last row in the order of the key: the first one in the opposite order."""
     backwards = [KeyColumn(each.column, not each.is_descending) for each in key]
     columns = ", ".join(select_list([], key))
-    return f"SELECT TOP (1) {columns} FROM {table} ORDER BY {', '.join(order_of(backwards))};"
+    return f"SELECT TOP (1) {columns} FROM {table} ORDER BY {', '.join(order_of(backwards))};\n{now(table)}"
 
 
 def chunk(
@@ -102,7 +108,7 @@ def chunk(
     up_to: Sequence[KeyValue] | None,
     limit: int,
 ) -> tuple[str, list[object]]:
-    """At most `limit` rows of a range, in the order of the key, and then the server's time; its parameters. The last
+    """At most `limit` rows of a range, in the order of the key, and then the result of `now`; its parameters. The last
     column is 1 for rows beyond `up_to`.
 
     As a second bound of the range, a key of several columns would need an OR, which can cost the order of the index.
@@ -110,7 +116,7 @@ def chunk(
     is_beyond, beyond = _is_beyond(key, up_to)
     columns = ",\n       ".join([*select_list(expressions, key), is_beyond])
     condition = f"\nWHERE {where}" if where else ""
-    return f"SELECT TOP (?) {columns}\nFROM {table}{condition}\nORDER BY {', '.join(order_of(key))};\n{NOW}", [
+    return f"SELECT TOP (?) {columns}\nFROM {table}{condition}\nORDER BY {', '.join(order_of(key))};\n{now(table)}", [
         limit,
         *beyond,
         *parameters,
@@ -118,9 +124,9 @@ def chunk(
 
 
 def scan(table: str, expressions: Sequence[str]) -> str:
-    """All rows, in any order."""
+    """The result of `now`, and then all rows, in any order."""
     columns = ",\n       ".join(expressions)
-    return f"SELECT {columns}\nFROM {table};"
+    return f"{now(table)}\nSELECT {columns}\nFROM {table};"
 
 
 def lock(table: str) -> str:
@@ -181,7 +187,7 @@ def _beyond(key: KeyColumn, value: KeyValue) -> _Condition | None:
 def statements() -> Iterator[str]:
     """One statement of each kind, for the test that checks that all are reads."""
     key = [KeyColumn(SourceColumn("Id", "int")), KeyColumn(SourceColumn("Name", "varchar", 9, collation="C"))]
-    yield from (DESCRIBE, MASKED, UNREADABLE, NOW, scan("[dbo].[T]", ["[Id]"]), last_key("[dbo].[T]", key))
+    yield from (DESCRIBE, MASKED, UNREADABLE, now("[dbo].[T]"), scan("[dbo].[T]", ["[Id]"]), last_key("[dbo].[T]", key))
     yield from (lock("[dbo].[T]"), PIN, SAVEPOINT_LSN, UNLOCK, ALLOWS_FENCE)
     for where, parameters in ranges(key, (7, "a")):
         yield chunk("[dbo].[T]", key, ["[Id]"], where, parameters, (9, "z"), 1)[0]
