@@ -29,6 +29,8 @@ class RunOptions(msgspec.Struct, frozen=True):
     max_line: int = 16 * 1024 * 1024
     checkpoint_stored_at: str | None = None
     """When the checkpoint that the input resumes from was stored (RFC 3339); None: there is none."""
+    acks: bool = True
+    """Whether the host acknowledges checkpoints. Not while rows are only looked at (`--output -`)."""
 
 
 class Infrastructure(msgspec.Struct, frozen=True):

@@ -58,7 +58,7 @@ class InputRun:
         for item in self._provider.read(self._command.state, self.stop):
             self._raise_failure()
             if isinstance(item, StateCheckpoint):
-                self._mark(self._pace.offer(item.state, time.monotonic()))
+                self._mark(self._pace.offer(item.state, time.monotonic(), at_once=item.at_once))
             elif isinstance(item, Lines):
                 self._lines(item.data, item.size)
             else:

@@ -42,11 +42,13 @@ class Pace:
     def lines(self, count: int) -> None:
         self._uncovered += count
 
-    def offer(self, state: State, now: float) -> Mark | None:
+    def offer(self, state: State, now: float, *, at_once: bool = False) -> Mark | None:
         """Take a state that covers everything so far. Return the mark if it is due."""
         self._covered += self._uncovered
         self._uncovered = 0
         self._state = state
+        if at_once:
+            return self._take(now)
         if self._covered == 0:
             return self._take(now) if now - self._written_at >= IDLE_INTERVAL_S else None
         if self._covered >= LINES or now - self._written_at >= INTERVAL_S:

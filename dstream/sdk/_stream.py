@@ -40,9 +40,11 @@ class Lines(NamedTuple):
 class Checkpoint(NamedTuple):
     """`state` covers everything yielded so far: a later run that receives it continues from here. Yield one wherever
     the state is consistent. The SDK writes them at the protocol's pace (1,000 lines or 100 ms) and skips those that a
-    later one covers."""
+    later one covers, unless `at_once`."""
 
     state: State
+    at_once: bool = False
+    """Write it now: for an input that waits for `acknowledged` before its next row."""
 
 
 class Stop:

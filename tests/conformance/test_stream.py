@@ -227,6 +227,13 @@ def test_the_output_learns_when_the_checkpoint_was_stored(tmp_path: Path) -> Non
     assert stored_at() == document["stored_at"]
 
 
+@pytest.mark.parametrize("is_look", [False, True])
+def test_the_providers_learn_whether_checkpoints_are_acknowledged(tmp_path: Path, is_look: bool) -> None:
+    output = provider("output.py", 12, sink=str(tmp_path / "sink"), run=str(tmp_path / "run.json"))
+    run(job(tmp_path, output=output, is_look=is_look))
+    assert json.loads((tmp_path / "run.json").read_text())["acks"] is not is_look
+
+
 def test_a_changed_output_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(job(tmp_path))
     monkeypatch.setenv("OUT_NAME", "elsewhere")

@@ -224,4 +224,5 @@ def _run_options(job: Job, stored: StoredState | None) -> RunOptions:
         max_in_flight_bytes=job.max_in_flight_bytes,
         max_line=job.max_line,
         checkpoint_stored_at=stored.stored_at if stored else None,
+        acks=not job.is_look,
     )

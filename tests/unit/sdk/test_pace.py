@@ -49,3 +49,12 @@ def test_the_end_writes_the_latest_state_even_without_rows() -> None:
     pace.offer({"at": 1}, now=0.1)
     assert pace.end(now=0.2) == Mark(2, 0, {"at": 1})
     assert pace.end(now=0.3) is None
+
+
+def test_a_checkpoint_that_the_input_waits_for_is_written_at_once() -> None:
+    pace = Pace()
+    pace.offer({"at": 0}, now=0.0)
+    pace.lines(1)
+    assert pace.offer({"at": 1}, now=0.01) is None
+    assert pace.offer({"at": 2}, now=0.02, at_once=True) == Mark(2, 1, {"at": 2})
+    assert pace.offer({"at": 3}, now=0.03, at_once=True) == Mark(3, 0, {"at": 3})
