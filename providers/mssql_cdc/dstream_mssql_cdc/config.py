@@ -14,6 +14,7 @@ from dstream.sdk.errors import ConfigError
 from dstream_mssql_cdc.position import parse_lsn
 
 OperationName = Literal["insert", "update", "delete"]
+ALL_OPERATIONS: tuple[OperationName, ...] = ("insert", "update", "delete")
 Credential = Literal["default", "managed_identity", "workload_identity", "client_secret", "cli"]
 TablePattern = Annotated[str, Meta(min_length=1)]
 
@@ -87,10 +88,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     hash_key: Annotated[Secret[str] | None, Meta(description="key for the columns to hash")] = None
     skip_unchanged: Annotated[bool, Meta(description="skip updates that set none of the columns read")] = False
+    net_changes: Annotated[
+        bool, Meta(description="one row for all changes that a key has between two polls, instead of each change")
+    ] = False
     schema_records: Annotated[
         bool, Meta(description="write a line with a table's columns before its first row, and whenever they change")
     ] = False
-    operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ("insert", "update", "delete")
+    operations: Annotated[tuple[OperationName, ...], Meta(min_length=1)] = ALL_OPERATIONS
     max_bytes_per_poll: Annotated[Size, Meta(description="memory for rows read at a time, shared by all tables")] = (
         Size("32MiB")
     )

@@ -153,6 +153,25 @@ def no_fence_grant(message: str, login: str) -> AuthError:
     )
 
 
+def net_changes_need_state() -> ConfigError:
+    return ConfigError(
+        "mssql.net_changes",
+        "this host stores no checkpoints, which net changes require",
+        hint="Remove net_changes, or run the task with `dstream run`.",
+        config_path="net_changes",
+    )
+
+
+def start_from_required() -> ConfigError:
+    """Without a checkpoint, a default start would make every run read everything again."""
+    return ConfigError(
+        "mssql.start_from_required",
+        "this host stores no checkpoints, so every run starts at start_from, which is not set",
+        hint='Set start_from to "earliest", "latest", an LSN or a time, or run the task with `dstream run`.',
+        config_path="start_from",
+    )
+
+
 def cdc_disabled(database: str) -> ConfigError:
     return ConfigError(
         "mssql.cdc_disabled",

@@ -10,7 +10,6 @@ from dstream.sdk import Checkpoint, InputProvider, Lines, Requirement, State, St
 
 if TYPE_CHECKING:
     from dstream.sdk import Finding
-    from dstream.sdk.errors import ConfigError
     from dstream_mssql_cdc.catalog.instances import CapturedTable
     from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
     from dstream_mssql_cdc.errors import ReadInterrupted
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from dstream_mssql_cdc.server.queries import SqlServer
     from dstream_mssql_cdc.server.session import SqlSession
     from dstream_mssql_cdc.state import ReaderState
+    from dstream_mssql_cdc.stream.net_changes import StoredWindow
     from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
 
 _HEALTH_LOGIN_TIMEOUT_S = 15
@@ -36,6 +36,7 @@ class MssqlCdc(InputProvider["Config"]):
     _server: SqlServer | None = None
     _watch: HealthWatch | None = None
     _sign_in: SignIn | None = None
+    _stored_window: StoredWindow | None = None
     _id_prefix = ""
 
     @classmethod
@@ -76,11 +77,13 @@ class MssqlCdc(InputProvider["Config"]):
         from dstream_mssql_cdc.errors import ReadInterrupted
         from dstream_mssql_cdc.position import ZERO_LSN
         from dstream_mssql_cdc.server.backoff import Backoff
+        from dstream_mssql_cdc.stream.net_changes import NetChanges, StoredWindow
         from dstream_mssql_cdc.stream.progress import ReadProgress
         from dstream_mssql_cdc.stream.reader import ChangeStream
 
         assert self._server is not None
         until = (self._server.max_lsn() or ZERO_LSN) if self.run.once else None
+        config, self._stored_window = self.config, StoredWindow()
         stream = ChangeStream(
             self._server,
             self._start_state(state),
@@ -93,6 +96,8 @@ class MssqlCdc(InputProvider["Config"]):
             fenced_snapshots=self.config.snapshot.mode == "fenced",
             requests=self._snapshot_requests,
             observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),
+            net=NetChanges(config.operations, config.before_images) if config.net_changes else None,
+            await_stored=self._stored_window.wait if self.run.acks else None,
         )
         yield Checkpoint(stream.state.stored())
         self._watch_health(stream.state.stored())
@@ -128,6 +133,8 @@ class MssqlCdc(InputProvider["Config"]):
         ).findings(state)
 
     def acknowledged(self, state: State) -> None:
+        if self._stored_window is not None:
+            self._stored_window.acknowledged(state)
         if self._watch is not None:
             self._watch.stored = state
 
@@ -153,13 +160,16 @@ class MssqlCdc(InputProvider["Config"]):
     def _open(self) -> SqlServer:
         """Check the config and connect."""
         from dstream_mssql_cdc.config import checked, parse_start
+        from dstream_mssql_cdc.errors import net_changes_need_state, start_from_required
         from dstream_mssql_cdc.server.connection_string import parse_connection_string
 
         config = checked(self.config)
         if config.start_from is not None:
             parse_start(config.start_from)
         elif self.run.from_ is None and not self.host_keeps_state:
-            raise _start_from_required()
+            raise start_from_required()
+        if config.net_changes and not self.host_keeps_state:
+            raise net_changes_need_state()
         self._names: dict[int, str] = {}
         self._settings = parse_connection_string(config.db_connection_string.reveal())
         if config.credential is not None:
@@ -180,6 +190,7 @@ class MssqlCdc(InputProvider["Config"]):
     def _connect(self, login_timeout_s: int | None = None, *, is_reader: bool = True) -> SqlServer:
         """`login_timeout_s`: for a reconnect, at most the user's. `is_reader`: whether the task is reconnecting while a
         query is not answered."""
+        from dstream_mssql_cdc.config import ALL_OPERATIONS
         from dstream_mssql_cdc.server import sql
         from dstream_mssql_cdc.server.queries import SqlServer
 
@@ -188,7 +199,9 @@ class MssqlCdc(InputProvider["Config"]):
             self._open_session(login_timeout_s, is_reader=is_reader),
             tables=config.tables,
             excluded=config.exclude_tables,
-            operations=sql.operation_codes(config.operations, before_images=config.before_images),
+            operations=sql.operation_codes(
+                ALL_OPERATIONS if config.net_changes else config.operations, before_images=config.before_images
+            ),
             open_session=lambda: self._open_session(self._settings.login_timeout_s, is_reader=is_reader),
         )
         server.learn_time_zone(config.time_zone)
@@ -381,15 +394,3 @@ class MssqlCdc(InputProvider["Config"]):
             if newest in unordered:
                 hint = second_instance_hint(table.name, newest)
                 self.telemetry.warning("mssql.slow_change_table", table=table.name, instance=newest, hint=hint)
-
-
-def _start_from_required() -> ConfigError:
-    """Without a checkpoint, a default start would make every run read everything again."""
-    from dstream.sdk.errors import ConfigError
-
-    return ConfigError(
-        "mssql.start_from_required",
-        "this host stores no checkpoints, so every run starts at start_from, which is not set",
-        hint='Set start_from to "earliest", "latest", an LSN or a time, or run the task with `dstream run`.',
-        config_path="start_from",
-    )

@@ -88,6 +88,18 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
         return next(instance for instance in self.instances if instance.to is None or lsn < instance.to)
 
 
+class NetWindow(msgspec.Struct, frozen=True):
+    """The window of net changes that begins at the position: where it ends, and its id (stream/net_changes.py)."""
+
+    end: tuple[str, int, str, int, int]
+    id: str
+
+    @property
+    def position(self) -> Position:
+        """The position after the window."""
+        return _loaded_position(self.end)
+
+
 class ReaderState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The complete state, as stored in the checkpoint."""
 
@@ -99,14 +111,16 @@ class ReaderState(msgspec.Struct, frozen=True, omit_defaults=True):
     skipped: dict[str, int] = {}
     """Tables that are not read, since they are gone (on_table_change): object ids by name. They are read again when
     they, or others of these names, are captured again."""
+    net: NetWindow | None = None
+    """The window whose net changes may have been sent."""
 
     @property
     def position(self) -> Position:
-        lsn, command_id, seqval, operation, object_id = self.pos
-        return Position(bytes.fromhex(lsn), command_id, bytes.fromhex(seqval), operation, object_id)
+        return _loaded_position(self.pos)
 
     def moved(self, position: Position, tran_id: str | None) -> ReaderState:
-        return msgspec.structs.replace(self, pos=stored_position(position), tran_id=tran_id)
+        net = self.net if self.net is not None and position < self.net.position else None
+        return msgspec.structs.replace(self, pos=stored_position(position), tran_id=tran_id, net=net)
 
     def stored(self) -> dict[str, Any]:
         """The state as plain JSON values."""
@@ -120,13 +134,18 @@ def stored_position(position: Position) -> tuple[str, int, str, int, int]:
     return lsn.hex(), command_id, seqval.hex(), operation, object_id
 
 
+def _loaded_position(stored: tuple[str, int, str, int, int]) -> Position:
+    lsn, command_id, seqval, operation, object_id = stored
+    return Position(bytes.fromhex(lsn), command_id, bytes.fromhex(seqval), operation, object_id)
+
+
 def load_state(stored: Mapping[str, Any]) -> ReaderState | None:
     """The state of the last checkpoint; None on the first run. Raises RefusedError if this version cannot read it."""
     if not stored:
         return None
     try:
         state = msgspec.convert(dict(stored), ReaderState)
-        state.position  # noqa: B018  # raises ValueError if a part is not hex
+        state = state.moved(state.position, state.tran_id)  # Without a window that a position set by hand is past.
     except (msgspec.ValidationError, ValueError) as error:
         raise RefusedError(
             "mssql.state_unreadable",

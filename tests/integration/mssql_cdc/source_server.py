@@ -188,6 +188,7 @@ def read(
                 reading.lines += item.data.splitlines()
             elif isinstance(item, Checkpoint):
                 reading.states.append((len(reading.lines), _stored(item.state)))
+                one.acknowledged(_stored(item.state))
             on_item(reading, stop)
             if count == stop_after:
                 break

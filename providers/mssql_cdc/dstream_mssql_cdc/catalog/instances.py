@@ -65,13 +65,21 @@ class Gap:
     start_lsn: bytes
 
 
-def observe(known: Mapping[str, Table], captured: Sequence[CapturedTable], position: Position) -> dict[str, Table]:
+def observe(
+    known: Mapping[str, Table],
+    captured: Sequence[CapturedTable],
+    position: Position,
+    *,
+    window_end: Position | None = None,
+) -> dict[str, Table]:
     """The tables to read from `position` on: known tables continue, new ones start with the next whole transaction.
 
     Reading switches to a second instance at the start_lsn it had when first seen, since cleanup raises it later.
-    `known`: by their current names.
+    `known`: by their current names. `window_end`: of a recorded window, whose rows must stay what they are, so that new
+    instances begin after it.
     """
-    begin = (position.next_lsn if position.is_border else increment_lsn(position.lsn)).hex()
+    new_from = window_end or position
+    begin = (new_from.next_lsn if new_from.is_border else increment_lsn(new_from.lsn)).hex()
     tables = dict(known)
     for table in captured:
         marks = [instance.mark for instance in table.instances if instance.mark.start_lsn is not None]

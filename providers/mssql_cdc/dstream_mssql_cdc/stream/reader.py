@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,17 +19,21 @@ from dstream_mssql_cdc.catalog.instances import Watermark
 from dstream_mssql_cdc.catalog.table_changes import InstancesChanged
 from dstream_mssql_cdc.position import Position, floor_of
 from dstream_mssql_cdc.records import schema_records
-from dstream_mssql_cdc.records.events import ChangeEvent, Keyed
+from dstream_mssql_cdc.records.events import ChangeEvent, EventBuilder, Keyed
 from dstream_mssql_cdc.records.lines import LineEncoder
 from dstream_mssql_cdc.snapshot import plan
 from dstream_mssql_cdc.snapshot.reader import SnapshotReader
-from dstream_mssql_cdc.state import Database, ReaderState, Table
+from dstream_mssql_cdc.state import Database, NetWindow, ReaderState, Table, stored_position
 from dstream_mssql_cdc.stream.history import HistoryCheck, mapped_at
 from dstream_mssql_cdc.stream.merge import Merger, TableFeed
+from dstream_mssql_cdc.stream.net_changes import NetChanges, NetFold
 from dstream_mssql_cdc.stream.observer import Observer
 from dstream_mssql_cdc.stream.source import CdcSource, Poll
 from dstream_mssql_cdc.stream.tables import BuilderOf, StreamTables
 from dstream_mssql_cdc.stream.window import Window, next_window
+
+AwaitStored = Callable[[str, Stop], bool]
+"""Waits until the host has stored the window of net changes with that id. Returns False if the stream is to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class PollPace:
     """A page may be this large even if the tables that share `max_bytes` are so many that each one's share is less."""
     page_rows: int = 2000
     window_transactions: int = 5000
+    """A version with a smaller number would cut recorded windows of net changes."""
     checkpoint_lines: int = 1000
     max_line: int = 16 * 1024 * 1024
     restored_after_s: float = 300.0
@@ -67,9 +72,12 @@ class ChangeStream:
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
         new_id: plan.NewId = plan.random_id,
+        net: NetChanges | None = None,
+        await_stored: AwaitStored | None = None,
     ) -> None:
         """`snapshots_new_tables`: whether a table that the checkpoint does not know gets a snapshot. `requests`: other
-        tables to take snapshots of, by name or pattern; another thread may append to it."""
+        tables to take snapshots of, by name or pattern; another thread may append to it. `net`: emit net changes.
+        `await_stored`: None if the host acknowledges nothing."""
         self.source = source
         self._state = state
         self._position = state.position
@@ -88,6 +96,9 @@ class ChangeStream:
             observer=self._observer,
             new_id=new_id,
         )
+        self._new_id = new_id
+        self._net = net
+        self._await_stored = await_stored
         self._lines = LineEncoder(pace.max_line)
         self._snapshots = SnapshotReader(
             self._lines,
@@ -132,6 +143,8 @@ class ChangeStream:
                 yield from self._chunk(stop)
             if window is not None or is_reading:
                 delay = self._pace.poll_s
+                if self._net and not is_reading and until is None and window and window.upper == poll.max_lsn:
+                    stop.wait(delay)  # The next window collects changes meanwhile.
                 continue
             if until is not None and self._position >= Position.end_of(until) and not is_pending:
                 break
@@ -175,7 +188,8 @@ class ChangeStream:
         while (signature := _signature(poll.marks)) != self._signature:
             # An instance can appear between the poll and the catalog: read until both show the same ones.
             self._signature = signature
-            self._tables.reload(self.source, poll.marks, self._position)
+            net = self._state.net
+            self._tables.reload(self.source, poll.marks, self._position, window_end=net.position if net else None)
             self._snapshots.forget()
             poll = self._poll()
         self._tables.check_gaps(self._tables.current, poll.marks, self._position)
@@ -185,6 +199,7 @@ class ChangeStream:
             poll.mapped,
             self._pace.window_transactions + 1,
             watched.switches(self._tables.current),
+            self._state.net.position.lsn if self._state.net else None,
         )
         return window, poll
 
@@ -204,6 +219,7 @@ class ChangeStream:
     def _window(self, window: Window, poll: Poll, stop: Stop) -> Iterator[Lines | Checkpoint]:
         feeds = self._feeds(window)
         merger = Merger([feed for _, feed in feeds])
+        fold = NetFold(self._net) if self._net else None
         while not merger.is_done:
             needing = [(instance, feed) for instance, feed in feeds if feed.needs_page]
             free_bytes = self._pace.max_bytes - sum(feed.held_bytes for _, feed in feeds)
@@ -216,10 +232,16 @@ class ChangeStream:
                 free_bytes -= feed.held_bytes
             ready = merger.take()
             if ready:
-                yield from self._emit(ready, window)
+                if fold is None:
+                    yield from self._emit(ready, window)
+                else:
+                    builders = {feed.builder.shape.object_id: feed.builder for _, feed in feeds}
+                    yield from self._fold(fold, ready, builders, window, stop)
                 self._observer.emitted(ready, poll)
             if stop.is_set():
                 return
+        if fold is not None:
+            yield from self._emit_net(fold, Position.end_of(window.upper), window, stop)
 
     def _feeds(self, window: Window) -> list[tuple[str, TableFeed]]:
         position = self._position
@@ -253,16 +275,47 @@ class ChangeStream:
         self._mark_overlaps(ready)
         start = 0
         for end in _cuts(ready, self._pace.checkpoint_lines):
-            events = [event for _, event in ready[start:end]]
-            if self._schema_records:
-                records = self._schemas_due(dict.fromkeys(event.metadata.TableName for event in events))
-                events = [*schema_records.with_records(events, records)]
-            yield from self._lines.lines(events)
+            yield from self._lines.lines(self._with_schemas([event for _, event in ready[start:end]]))
             key, event = ready[end - 1]
             is_last = event.metadata.Last is True
             self._move(Position.end_of(key[0]) if is_last else Position(*key), window.tran_ids.get(key[0]))
             yield Checkpoint(self.state.stored())
             start = end
+
+    def _fold(
+        self, fold: NetFold, ready: Sequence[Keyed], builders: Mapping[int, EventBuilder], window: Window, stop: Stop
+    ) -> Iterator[Lines | Checkpoint]:
+        """Add to the window of net changes, and emit it where it has been recorded to end, or when memory is full."""
+        self._mark_overlaps(ready)
+        for key, event in ready:
+            recorded = self._state.net
+            if recorded is not None and key > recorded.position:
+                yield from self._emit_net(fold, recorded.position, window, stop)
+            fold.add((key, event), builders[key[4]])
+            if recorded is None and fold.held_bytes > self._pace.max_bytes:
+                end = Position.end_of(key[0]) if event.metadata.Last is True else Position(*key)
+                yield from self._emit_net(fold, end, window, stop)
+            if stop.is_set():
+                return
+
+    def _emit_net(self, fold: NetFold, end: Position, window: Window, stop: Stop) -> Iterator[Lines | Checkpoint]:
+        """Record the window of net changes, which ends at `end` unless it has been recorded, and emit it."""
+        recorded = self._state.net or NetWindow(stored_position(end), self._new_id())
+        events = fold.take(recorded.id, ends_transaction=recorded.position.is_border)
+        if events:
+            self._state = msgspec.structs.replace(self._state, net=recorded)
+            yield Checkpoint(self.state.stored(), at_once=True)
+            if self._await_stored is not None and not self._await_stored(recorded.id, stop):
+                return
+            yield from self._lines.lines(self._with_schemas(events))
+        self._move(end, window.tran_ids.get(end.lsn))
+        yield Checkpoint(self.state.stored())
+
+    def _with_schemas(self, events: list[ChangeEvent]) -> list[ChangeEvent]:
+        if not self._schema_records:
+            return events
+        records = self._schemas_due(dict.fromkeys(event.metadata.TableName for event in events))
+        return [*schema_records.with_records(events, records)]
 
     def _schemas_due(self, names: Iterable[str]) -> dict[str, ChangeEvent]:
         """The schema records to emit before rows of these tables."""

@@ -71,11 +71,14 @@ class StreamTables:
             builder = self._builders[instance] = self._builder_of(self._captured[table], instance)
         return builder
 
-    def reload(self, source: CdcSource, marks: Sequence[Watermark], position: Position) -> None:
-        """Read the catalog: at the start, and when a poll returns a different set of capture instances, `marks`."""
+    def reload(
+        self, source: CdcSource, marks: Sequence[Watermark], position: Position, window_end: Position | None = None
+    ) -> None:
+        """Read the catalog: at the start, and when a poll returns a different set of capture instances, `marks`.
+        `window_end`: see catalog/instances.py."""
         captured = source.captured()
         followed = self._followed(source, captured, marks, position)
-        tables = watched.observe(followed.tables, captured, position)
+        tables = watched.observe(followed.tables, captured, position, window_end=window_end)
         gone = {**self.skipped, **{name: lost.object_id for name, lost in followed.lost.items()}}
         new = tables.keys() - followed.tables.keys()
         if not self._snapshots_new_tables:

@@ -40,13 +40,20 @@ class Window:
 
 
 def next_window(
-    position: Position, max_lsn: bytes | None, mapped: Sequence[Mapped], limit: int, switches: Iterable[bytes]
+    position: Position,
+    max_lsn: bytes | None,
+    mapped: Sequence[Mapped],
+    limit: int,
+    switches: Iterable[bytes],
+    recorded: bytes | None = None,
 ) -> Window | None:
     """The next window, or None if everything captured has been read. `mapped`: the first `limit` (at least 2) mapping
     rows from position.lsn on. `switches`: LSNs from which another capture instance of a table is read; no window
-    crosses one, so that each table has one instance in it."""
-    if max_lsn is None or max_lsn < position.next_lsn:
+    crosses one, so that each table has one instance in it. `recorded`: the LSN at which the window must end, because it
+    has been recorded; on a secondary that lags, None until its rows are there."""
+    if max_lsn is None or max_lsn < max(position.next_lsn, recorded or position.next_lsn):
         return None
+    max_lsn = recorded or max_lsn
     known = [row for row in mapped if row.lsn <= max_lsn]
     upper = known[-1].lsn if len(mapped) >= limit and known else max_lsn
     upper = min([upper, *(decrement_lsn(lsn) for lsn in switches if lsn > position.next_lsn)])
