@@ -106,6 +106,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["fail", "skip", "resnapshot"],
         Meta(description="what to do when a table or its capture instance was dropped, re-created or renamed away"),
     ] = "fail"
+    manage_capture_instances: Annotated[
+        bool,
+        Meta(description="create and drop capture instances as tables and their columns are added; needs db_owner"),
+    ] = False
     decimal: Annotated[Literal["string", "number"], Meta(description="JSON form of decimal, numeric and money")] = (
         "string"
     )
@@ -142,6 +146,13 @@ def checked(config: Config) -> Config:
     if config.max_bytes_per_poll < 64 * 1024:
         raise ConfigError(
             "mssql.max_bytes", "max_bytes_per_poll must be at least 64KiB", config_path="max_bytes_per_poll"
+        )
+    if config.manage_capture_instances and config.read_only_intent:
+        raise ConfigError(
+            "mssql.manage_capture_instances",
+            "capture instances cannot be managed through a readable secondary",
+            hint="Remove read_only_intent or manage_capture_instances.",
+            config_path="manage_capture_instances",
         )
     for name, choice in config.columns.items():
         if choice.hash and not (config.hash_key and config.hash_key.reveal()):

@@ -39,6 +39,8 @@ def translate(
         return _login_failed(message, login)
     if numbers & _PASSING or (connected and (state.startswith(_PASSING_STATES) or _DRIVER_LOST in text)):
         return ReadInterrupted("mssql.interrupted", message, hint=_hint(message, numbers))
+    if 22904 in numbers:
+        return not_owner(login, database)
     if numbers & {229, 230, 262, 297, 300, 916}:
         return no_grant(message, login)
     if numbers & {207, 208}:
@@ -170,6 +172,20 @@ def start_from_required() -> ConfigError:
         hint='Set start_from to "earliest", "latest", an LSN or a time, or run the task with `dstream run`.',
         config_path="start_from",
     )
+
+
+def not_owner(user: str, database: str) -> AuthError:
+    return AuthError(
+        "mssql.not_owner",
+        f"manage_capture_instances needs membership in db_owner, which {user or 'the login'} lacks in {database}",
+        hint=f"In {quoted(database)}, as a member of db_owner:\n    {add_owner(user)}\n"
+        "Or remove manage_capture_instances, and create capture instances yourself.",
+        config_path="manage_capture_instances",
+    )
+
+
+def add_owner(user: str) -> str:
+    return f"ALTER ROLE db_owner ADD MEMBER {quoted(user or 'reader')};"
 
 
 def cdc_disabled(database: str) -> ConfigError:

@@ -10,6 +10,7 @@ from dstream.sdk import Checkpoint, InputProvider, Lines, Requirement, State, St
 
 if TYPE_CHECKING:
     from dstream.sdk import Finding
+    from dstream_mssql_cdc.capture.keeper import InstanceKeeper
     from dstream_mssql_cdc.catalog.instances import CapturedTable
     from dstream_mssql_cdc.config import Config  # noqa: F401  # named in quotes below
     from dstream_mssql_cdc.errors import ReadInterrupted
@@ -35,6 +36,7 @@ class MssqlCdc(InputProvider["Config"]):
 
     _server: SqlServer | None = None
     _watch: HealthWatch | None = None
+    _keeper: InstanceKeeper | None = None
     _sign_in: SignIn | None = None
     _stored_window: StoredWindow | None = None
     _id_prefix = ""
@@ -52,14 +54,17 @@ class MssqlCdc(InputProvider["Config"]):
         return requirements()
 
     def start(self) -> None:
+        from dstream_mssql_cdc.capture.keeper import create_missing
         from dstream_mssql_cdc.catalog.selection import TableProblem, not_accepted, selected
         from dstream_mssql_cdc.catalog.tables import closest, unmatched_choices, unused_exclusions
 
         self._snapshot_requests: deque[str] = deque()
         self._server = self._open()
         self._server.guid()  # CDC must be enabled
-        catalog, exists = self._server.catalog(), self._server.table_exists
         config, login = self.config, self._settings.get("UID")
+        if self._manages_instances:
+            create_missing(self._server, config.tables, config.exclude_tables, self.telemetry)
+        catalog, exists = self._server.catalog(), self._server.table_exists
         tables, problems = selected(catalog, config.tables, config.exclude_tables, login, exists)
         choices = (TableProblem(error, wanted) for wanted, error in unmatched_choices(tables, config.columns))
         self._problems = [*problems, *choices]
@@ -95,12 +100,13 @@ class MssqlCdc(InputProvider["Config"]):
             snapshots_new_tables=self.config.start_from == "snapshot",
             fenced_snapshots=self.config.snapshot.mode == "fenced",
             requests=self._snapshot_requests,
-            observer=ReadProgress(self.telemetry, self._settings.get("DATABASE")),
+            observer=ReadProgress(self.telemetry, self._settings.get("DATABASE"), is_managed=self._manages_instances),
             net=NetChanges(config.operations, config.before_images) if config.net_changes else None,
             await_stored=self._stored_window.wait if self.run.acks else None,
         )
         yield Checkpoint(stream.state.stored())
         self._watch_health(stream.state.stored())
+        self._keep_instances(state)
         backoff = Backoff()
         while True:
             try:
@@ -137,6 +143,8 @@ class MssqlCdc(InputProvider["Config"]):
             self._stored_window.acknowledged(state)
         if self._watch is not None:
             self._watch.stored = state
+        if self._keeper is not None:
+            self._keeper.stored = state
 
     def _watch_health(self, stored: State) -> None:
         """Watch a run that lasts, for a host that stores checkpoints."""
@@ -148,12 +156,30 @@ class MssqlCdc(InputProvider["Config"]):
             )
             self._watch.start()
 
+    @property
+    def _manages_instances(self) -> bool:
+        """Not for a host that stores no checkpoints, or that only looks at rows."""
+        return self.config.manage_capture_instances and self.host_keeps_state and self.run.acks
+
+    def _keep_instances(self, stored: State) -> None:
+        """Manage capture instances for as long as the run lasts, or once."""
+        from dstream_mssql_cdc.capture.keeper import InstanceKeeper
+
+        if not self._manages_instances:
+            return
+        self._keeper = InstanceKeeper(
+            lambda: self._connect(_HEALTH_LOGIN_TIMEOUT_S, is_reader=False), self.telemetry, stored
+        )
+        self._keeper.start(once=self.run.once)
+
     def snapshot(self, tables: Sequence[str]) -> None:
         self._snapshot_requests.extend(tables)
 
     def close(self) -> None:
         if self._watch is not None:
             self._watch.stop()
+        if self._keeper is not None:
+            self._keeper.stop()
         if self._server is not None:
             self._server.close()
 

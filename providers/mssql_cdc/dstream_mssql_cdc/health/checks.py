@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from dstream.sdk import Finding
+from dstream.sdk.errors import DStreamError
+from dstream_mssql_cdc.errors import add_owner
 from dstream_mssql_cdc.health.facts import CaptureError, CdcJob, ChangeTableSizes, Denied, Platform, TimeToLoss
 from dstream_mssql_cdc.server.sql import literal, quoted
 
@@ -24,6 +26,18 @@ def server(where: Platform, address: str) -> Finding:
 
 def login(where: Platform) -> Finding:
     return Finding("ok", "login", f"{where.login}, user {where.user} in database {where.database}")
+
+
+def owner(is_owner: bool, where: Platform) -> Finding:
+    """The right to create and drop capture instances ("sys.sp_cdc_enable_table", Permissions)."""
+    if is_owner:
+        return Finding("ok", "capture instances", f"managed: {where.user} is in db_owner")
+    text = f"manage_capture_instances is set, but {where.user} is not in db_owner"
+    return Finding("failure", "capture instances", text, f"Grant it {_in(where)}{add_owner(where.user)}")
+
+
+def to_be_captured(problem: DStreamError) -> Finding:
+    return Finding("ok", "tables", f"{problem.message}: the next run enables it")
 
 
 def agent(status: str | Denied | None, where: Platform) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from dstream.sdk import Finding, State
 from dstream.sdk.errors import DStreamError
+from dstream_mssql_cdc.capture import statements
 from dstream_mssql_cdc.catalog import instances as watched
 from dstream_mssql_cdc.catalog.instances import CapturedTable
 from dstream_mssql_cdc.catalog.selection import not_accepted, selected
@@ -58,8 +59,13 @@ class Examination:
             yield _failure("permissions", error)
             return
         config, exists = self.config, self.server.table_exists
-        tables, problems = selected(catalog, config.tables, config.exclude_tables, self.login, exists)
-        yield from self._tables(tables, list(not_accepted(problems, self.config.on_table_change, _known(stored))))
+        tables, found = selected(catalog, config.tables, config.exclude_tables, self.login, exists)
+        problems = list(not_accepted(found, self.config.on_table_change, _known(stored)))
+        if config.manage_capture_instances:
+            yield checks.owner(bool(self.server.rows(statements.IS_OWNER)[0][0]), where)
+            yield from map(checks.to_be_captured, filter(_is_not_captured, problems))
+            problems = [problem for problem in problems if not _is_not_captured(problem)]
+        yield from self._tables(tables, problems)
         yield from self._capture(where)
         yield from self._checkpoint(stored, where)
 
@@ -150,6 +156,10 @@ class Examination:
             for lost in followed.lost.values():
                 raise lost.why
         return followed
+
+
+def _is_not_captured(problem: DStreamError) -> bool:
+    return problem.code == "mssql.table_not_captured"
 
 
 def _known(stored: State) -> list[str]:

@@ -77,6 +77,12 @@ class SqlServer(ChangeQueries, SnapshotQueries):
         with self._session.results(statement, *parameters) as results:
             return results.rows()
 
+    def run(self, statement: str, *parameters: object) -> None:
+        """Run a procedure to its end: an error can follow a result."""
+        with self._session.results(statement, *parameters) as results:
+            while results.has_next():
+                pass
+
     def agent_status(self) -> str | None:
         """The status of SQL Server Agent, e.g. "Running" or "Stopped"; None if unknown."""
         import pyodbc

@@ -1,4 +1,5 @@
-"""Every statement sent to SQL Server, except those about its health (health/statements.py).
+"""The statements that read changes and the catalog. Others: health/statements.py, snapshot/statements.py, and
+capture/statements.py, the only one that changes anything.
 
 All are reads, none uses NOLOCK; values are bound, names are quoted.
 

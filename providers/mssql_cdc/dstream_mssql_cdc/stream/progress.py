@@ -25,8 +25,10 @@ _STALE_AFTER_MS = 10 * 60 * 1000
 class ReadProgress(Observer):
     """Reports to `telemetry`; sends metrics at most once per second. Hints name `database`."""
 
-    def __init__(self, telemetry: Telemetry, database: str) -> None:
+    def __init__(self, telemetry: Telemetry, database: str, *, is_managed: bool = False) -> None:
+        """`is_managed`: whether columns that are not captured are taken care of, or reported, elsewhere."""
         self._telemetry = telemetry
+        self._is_managed = is_managed
         self._database = database
         self._snapshots = SnapshotTelemetry(telemetry)
         self._rows: Counter[str] = Counter()
@@ -88,7 +90,7 @@ class ReadProgress(Observer):
     def uncaptured(self, table: CapturedTable) -> None:
         """Warn once of each column."""
         new = [name for name in table.uncaptured if (table.object_id, name) not in self._uncaptured]
-        if not new:
+        if not new or self._is_managed:
             return
         self._uncaptured |= {(table.object_id, name) for name in new}
         newest = table.newest

@@ -1,4 +1,5 @@
-"""sys.sp_cdc_* procedures (Microsoft Learn, "Change data capture stored procedures (Transact-SQL)")."""
+"""sys.sp_cdc_* procedures (Microsoft Learn, "Change data capture stored procedures (Transact-SQL)"; numbers and texts
+of errors: "Database engine events and errors (22000 to 22999)")."""
 
 from __future__ import annotations
 
@@ -36,17 +37,19 @@ def _require_enabled(session: SqlSession) -> None:
         raise not_enabled(session.home.name)
 
 
-def _owner_only(session: SqlSession, task: str) -> None:
+def _owner_only(session: SqlSession) -> None:
     if not rights.is_owner(session):
-        raise SqlError(
-            22904, f"Caller is not authorized to initiate the requested action. {task} requires db_owner privileges."
-        )
+        raise SqlError(22904, "Caller is not authorized to initiate the requested action. DBO privileges are required.")
 
 
 def enable_db(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     rights.require_sysadmin(session, "sys.sp_cdc_enable_db")
     if session.home.name.lower() in ("master", "msdb", "tempdb", "model"):
-        raise SqlError(22902, f"Could not enable Change Data Capture for system database '{session.home.name}'.")
+        raise SqlError(
+            22989,
+            f"Could not enable Change Data Capture for database '{session.home.name}'. Change data capture is not "
+            "supported on system databases, or on a distribution database.",
+        )
     if not session.home.options.cdc_enabled:
         catalog.enable_database(session.home, clock.now_ticks())
         session.engine.capture.watch(session.home)
@@ -77,14 +80,14 @@ def enable_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Event
     @captured_column_list, @filegroup_name, @allow_partition_switch. @role_name has no default; NULL means no
     gating role."""
     _require_enabled(session)
-    _owner_only(session, "sp_cdc_enable_table")
+    _owner_only(session)
     source = _source(session, params)
     name = text_argument(params, "capture_instance", 3) or f"{source.schema}_{source.name}"
     if len(name) > 100:
         raise SqlError(
-            22924,
-            f"Could not create the capture instance. The capture instance name '{name[:100]}' exceeds the "
-            "length limit of 100 characters.",
+            22927,
+            f"Capture instance name '{name}' exceeds the length limit of 100 characters. Specify a name that "
+            "satisfies the length constraint.",
         )
     existing = session.home.capture.of_source(source.id)
     if session.home.capture.named(name) is not None:
@@ -94,13 +97,12 @@ def enable_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Event
             "exists in the current database. Specify an explicit unique name for the parameter @capture_instance.",
         )
     if len(existing) >= 2:
-        shown = ", ".join(i.name for i in existing)
         raise SqlError(
             22962,
             f"Two capture instances already exist for source table '{source.schema}.{source.name}'. A "
             "table can have at most two capture instances. If the current tracking options are not "
             "appropriate, disable change tracking for the obsolete instance by using "
-            f"sys.sp_cdc_disable_table and retry the operation. ({shown})",
+            "sys.sp_cdc_disable_table and retry the operation.",
         )
     index_name = text_argument(params, "index_name", 5)
     key, index_used = _row_key(source, index_name)
@@ -145,9 +147,9 @@ def _row_key(source: Table, index_name: str | None) -> tuple[list[str], str | No
     found = next((i for i in source.unique_indexes if i.name.lower() == index_name.lower()), None)
     if found is None:
         raise SqlError(
-            22941,
-            f"Could not retrieve column information for index '{index_name}' of source table "
-            f"'{source.schema}.{source.name}'. Specify one of the following valid unique indexes.",
+            22928,
+            f"Index name '{index_name}' is not an index for table '{source.schema}.{source.name}'. Specify a valid "
+            "index name for the table.",
         )
     return [source.column_by_id(c).name for c, _ in found.columns], found.name
 
@@ -163,23 +165,24 @@ def _columns(source: Table, wanted: str | None, key: list[str]) -> list[str]:
         if column is None:
             raise SqlError(
                 22930,
-                f"Could not locate column '{name}' specified in parameter @captured_column_list in source "
-                f"table '{source.schema}.{source.name}'.",
+                f"Could not locate '{name}' as a column of source table '{source.schema}.{source.name}'. Specify a "
+                "valid column name.",
             )
         found.append(column.name)
     missing = [k for k in key if k not in found]
     if missing:
         raise SqlError(
-            22938,
-            "The columns used to uniquely identify a row for net change tracking must be included in the "
-            f"list of captured columns. Add the column '{missing[0]}' to the list and retry the operation.",
+            22943,
+            "Columns used to uniquely identify a row for net change tracking must be included in the list of captured "
+            "columns. Add either the primary key columns of the source table, or the columns defined for the index "
+            "specified in the parameter @index_name to the list of captured columns and retry the operation.",
         )
     return found
 
 
 def disable_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     _require_enabled(session)
-    _owner_only(session, "sp_cdc_disable_table")
+    _owner_only(session)
     source = _source(session, params)
     name = text_argument(params, "capture_instance", 2) or ""
     chosen = [i for i in session.home.capture.of_source(source.id) if name.lower() in ("all", i.name.lower())]
@@ -284,7 +287,7 @@ _JOB_COLUMNS = {"maxtrans": 4, "maxscans": 5, "continuous": 6, "pollinginterval"
 def change_job(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     """sp_cdc_change_job: the cleanup job's retention takes effect; capture settings are only stored and shown."""
     _require_enabled(session)
-    _owner_only(session, "sp_cdc_change_job")
+    _owner_only(session)
     kind = (text_argument(params, "job_type", 0) or "capture").lower()
     table = system_table(session.home, "cdc_jobs")
     with session.home.writing() as connection:
@@ -298,7 +301,7 @@ def change_job(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
 def _job(running: bool) -> CdcProcedure:
     def procedure(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
         _require_enabled(session)
-        _owner_only(session, "sp_cdc_start_job")
+        _owner_only(session)
         kind = (text_argument(params, "job_type", 0) or "capture").lower()
         if kind == "capture":
             session.engine.capture.set_running(session.home, running)
@@ -312,7 +315,7 @@ def _job(running: bool) -> CdcProcedure:
 def _change_jobs(add: bool) -> CdcProcedure:
     def procedure(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
         _require_enabled(session)
-        _owner_only(session, "sp_cdc_add_job" if add else "sp_cdc_drop_job")
+        _owner_only(session)
         kind = (text_argument(params, "job_type", 0) or "").lower()
         if kind not in ("capture", "cleanup"):
             raise SqlError(22992, f"The specified @job_type, {kind}, is not supported.")
@@ -386,7 +389,7 @@ def _instance(session: SqlSession, params: Sequence[Param]) -> CaptureInstance:
 def cleanup_change_table(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     """@capture_instance, @low_water_mark, @threshold."""
     _require_enabled(session)
-    _owner_only(session, "sp_cdc_cleanup_change_table")
+    _owner_only(session)
     instance = _instance(session, params)
     mark = argument(params, "low_water_mark", 1)
     if mark is not None and not isinstance(mark, bytes):
