@@ -104,9 +104,9 @@ class MssqlCdc(InputProvider["Config"]):
             net=NetChanges(config.operations, config.before_images) if config.net_changes else None,
             await_stored=self._stored_window.wait if self.run.acks else None,
         )
+        self._keep_instances(state)
         yield Checkpoint(stream.state.stored())
         self._watch_health(stream.state.stored())
-        self._keep_instances(state)
         backoff = Backoff()
         while True:
             try:

@@ -180,6 +180,26 @@ def test_two_tasks_that_create_the_same_instance_do_not_disturb_each_other(
     assert len(instances(database)) == 2
 
 
+def test_an_instance_is_kept_while_another_task_needs_it(database: SourceDatabase) -> None:
+    database.run("CREATE TABLE dbo.A (Id int PRIMARY KEY)")
+    config = managed(database, "A")
+    behind = read(config).state
+    database.run("ALTER TABLE dbo.A ADD B int")
+    state = read(config, behind).state
+    states: list[Mapping[str, Any]] = []
+
+    def other_task(slow: Reading, stop: Stop) -> None:
+        if not states:
+            done = read(config, state)
+            assert "mssql.instance_in_use" in done.told
+            assert len(instances(database)) == 2
+            states.append(done.state)
+
+    read(config, behind, on_item=other_task)
+    read(config, states[0])
+    assert len(instances(database)) == 1
+
+
 def test_a_login_that_does_not_own_the_database_is_refused_with_the_statement_that_helps(
     database: SourceDatabase,
 ) -> None:

@@ -1,4 +1,8 @@
-"""Creates and drops capture instances during a run, on a thread and a connection of its own."""
+"""Creates and drops capture instances during a run, on a thread and a connection of its own.
+
+Several tasks can read one table. Each holds a shared application lock on every instance of DStream that its stored
+checkpoint is not past, and drops one only under an exclusive lock. So the last task that needs an instance drops it.
+"""
 
 from __future__ import annotations
 
@@ -49,27 +53,28 @@ class InstanceKeeper:
         self._telemetry = telemetry
         self._server: ManagedServer | None = None
         self._settled: object = None
+        self._held: set[str] = set()
+        """The instances whose locks this connection holds."""
         self._reported: set[tuple[str, str]] = set()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="instances", daemon=True)
 
     def start(self, *, once: bool) -> None:
-        """`once`: look now, and no more."""
-        if once:
-            self.look()
-            self._close()
-        else:
+        """Look, and unless `once`, go on looking. The locks are held until `stop`."""
+        self.look()
+        if not once:
             self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
-        if self._thread.is_alive():
+        if self._thread.ident is None:
+            self._close()
+        else:
             self._thread.join(_STOPPING_S)
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped.wait(INTERVAL_S):
             self.look()
-            self._stopped.wait(INTERVAL_S)
         self._close()
 
     def look(self) -> None:
@@ -89,6 +94,7 @@ class InstanceKeeper:
         if self._server is not None:
             self._server.close()
         self._server, self._settled = None, None
+        self._held.clear()
 
     def _is_settled(self, server: ManagedServer) -> bool:
         """Take the next step of each table. Return whether none is left that could be taken later."""
@@ -96,6 +102,7 @@ class InstanceKeeper:
         is_settled = True
         for table in server.captured():
             step = plan.next_step(table, stored)
+            self._hold(server, plan.needed(table, step))
             if isinstance(step, plan.Blocked):
                 hint = errors.second_instance_hint(table.name, table.newest.mark.instance, step.instance)
                 columns = ", ".join(table.uncaptured)
@@ -117,7 +124,7 @@ class InstanceKeeper:
                     instance=step.instance,
                     columns=list(step.table.uncaptured),
                 )
-            elif isinstance(step, plan.Drop):
+            elif isinstance(step, plan.Drop) and self._is_free(server, step.instance):
                 dropped = statements.drop(schema, name, step.instance)
                 server.run(dropped[0], *dropped[1])
                 self._telemetry.info("mssql.old_instance_dropped", table=step.table.name, instance=step.instance)
@@ -133,6 +140,21 @@ class InstanceKeeper:
                     cause=error.message,
                     hint=error.hint,
                 )
+
+    def _hold(self, server: ManagedServer, instances: Sequence[str]) -> None:
+        for instance in instances:
+            if instance not in self._held and _is_granted(server, instance, "Shared"):
+                self._held.add(instance)
+
+    def _is_free(self, server: ManagedServer, instance: str) -> bool:
+        """Whether no other task needs the instance: then this one has the exclusive lock."""
+        if instance in self._held:
+            server.rows(statements.RELEASE, instance)
+            self._held.remove(instance)
+        if _is_granted(server, instance, "Exclusive"):
+            return True
+        self._report(instance, "mssql.instance_in_use", instance=instance, note="another task has not read it yet")
+        return False
 
     def _report(self, about: str, event: str, **fields: object) -> None:
         """Warn once of each problem."""
@@ -191,6 +213,11 @@ def _like(server: ManagedServer, step: plan.Create, schema: str, name: str) -> t
         allows_partition_switch=bool(allows_partition_switch),
         columns=plan.columns_to_capture(step.table, step.like, columns),
     )
+
+
+def _is_granted(server: ManagedServer, instance: str, mode: str) -> bool:
+    result = server.rows(statements.LOCK, instance, mode)[0][0]
+    return isinstance(result, int) and result >= 0
 
 
 def _text(value: object) -> str | None:

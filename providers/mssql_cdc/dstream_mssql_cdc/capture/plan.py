@@ -83,6 +83,12 @@ def next_step(table: CapturedTable, stored: ReaderState | None) -> Step | None:
     return Create(table, instance_name(table.object_id, number + 1), newest)
 
 
+def needed(table: CapturedTable, step: Step | None) -> list[str]:
+    """DStream's instances of the table that have rows left to read."""
+    names = [one.mark.instance for one in table.instances if number_of(one.mark.instance, table.object_id) is not None]
+    return [name for name in names if not isinstance(step, Drop) or name != step.instance]
+
+
 def columns_to_capture(table: CapturedTable, like: CapturedInstance, columns: Sequence[str]) -> tuple[str, ...] | None:
     """Those of the table's `columns`, without computed ones, that its next instance captures; None for all. Columns
     that the instance `like` left out on purpose (@captured_column_list) stay out."""

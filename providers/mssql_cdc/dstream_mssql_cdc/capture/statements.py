@@ -21,6 +21,19 @@ SIGNATURE = """\
 SELECT (SELECT COUNT(*) FROM cdc.ddl_history), (SELECT MAX(ddl_lsn) FROM cdc.ddl_history),
        (SELECT COUNT(*) FROM cdc.change_tables), (SELECT MAX(object_id) FROM cdc.change_tables);"""
 
+# "sp_getapplock": 0 or 1 if the lock was granted. It belongs to the session and to the current database. Members of
+# public may call it.
+LOCK = """\
+SET NOCOUNT ON;
+DECLARE @result int;
+EXEC @result = sys.sp_getapplock @Resource = ?, @LockMode = ?, @LockOwner = N'Session', @LockTimeout = 0;
+SELECT @result;"""
+RELEASE = """\
+SET NOCOUNT ON;
+DECLARE @result int;
+EXEC @result = sys.sp_releaseapplock @Resource = ?, @LockOwner = N'Session';
+SELECT @result;"""
+
 SETTINGS = """\
 SELECT role_name, index_name, filegroup_name, supports_net_changes, partition_switch FROM cdc.change_tables
 WHERE capture_instance = ?;"""

@@ -102,8 +102,7 @@ def _run(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], li
         yield ReturnStatus(0)
         return
     if lowered in SYSTEM_PROCEDURES:
-        yield from SYSTEM_PROCEDURES[lowered](session, params)
-        yield ReturnStatus(0)
+        yield from _with_status(SYSTEM_PROCEDURES[lowered](session, params))
         return
     schema = name[-2] if len(name) > 1 and name[-2] else "dbo"
     found = session.home.find(schema, name[-1])
@@ -114,6 +113,16 @@ def _run(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], li
     if handler is None:
         raise missing_procedure(".".join(name))
     yield from handler(session, params)
+
+
+def _with_status(events: Iterator[Event]) -> Iterator[Event]:
+    """The events of a procedure that returns 0 unless it says otherwise."""
+    has_status = False
+    for event in events:
+        has_status = has_status or isinstance(event, ReturnStatus)
+        yield event
+    if not has_status:
+        yield ReturnStatus(0)
 
 
 def _run_elsewhere(runner: BatchRunner, name: tuple[str, ...], params: Sequence[Param], line: int) -> Iterator[Event]:

@@ -27,7 +27,7 @@ from dstream_sandbox.sqlserver.engine.session_state import session_value
 from dstream_sandbox.sqlserver.engine.session_transactions import SessionTransactions
 from dstream_sandbox.sqlserver.engine.storage import table_files
 from dstream_sandbox.sqlserver.engine.storage.connection import connect
-from dstream_sandbox.sqlserver.engine.storage.locks import Cancelled
+from dstream_sandbox.sqlserver.engine.storage.locks import Cancelled, LockOwner
 from dstream_sandbox.sqlserver.engine.storage.marks import fill
 from dstream_sandbox.sqlserver.engine.storage.table_files import Overlay
 from dstream_sandbox.sqlserver.engine.syntax.batch import parse_batch
@@ -96,6 +96,7 @@ class SqlSession(SessionTransactions):
         self.row_count = 0
         self.last_error = 0
         self.caught: list[tuple[SqlError, int, str]] = []
+        self.application_locks = LockOwner(spid)
         self.status = "sleeping"
         self.runner = BatchRunner(self)
         self._statement_transaction: Transaction | None = None
@@ -168,12 +169,14 @@ class SqlSession(SessionTransactions):
         self.identity_insert = self.last_identity = None
         self.row_count = self.last_error = 0
         self.caught.clear()
+        self.engine.locks.release_all(self.application_locks)
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
         self.abort_transaction()
+        self.engine.locks.release_all(self.application_locks)
         self.engine.forget(self)
         for connection, _ in self._connections.values():
             connection.close()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from dstream_sandbox.sqlserver.engine.catalog import rights
 from dstream_sandbox.sqlserver.engine.catalog.naming import split_name
 from dstream_sandbox.sqlserver.engine.cdc.catalog import enable_job, has_job
-from dstream_sandbox.sqlserver.engine.errors import unsupported
 from dstream_sandbox.sqlserver.engine.types import names
 from dstream_sandbox.sqlserver.session import Column, Columns, Done, Event, Param, Rows, SqlError
 
@@ -111,8 +110,14 @@ def _nothing(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
     return iter(())
 
 
-def _app_lock(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
-    raise unsupported("application locks (sp_getapplock)")
+def _application_lock(name: str) -> SystemProcedure:
+    def procedure(session: SqlSession, params: Sequence[Param]) -> Iterator[Event]:
+        from dstream_sandbox.sqlserver.engine import application_locks
+
+        get = name == "sp_getapplock"
+        yield from (application_locks.get_lock if get else application_locks.release_lock)(session, params)
+
+    return procedure
 
 
 SYSTEM_PROCEDURES: dict[str, SystemProcedure] = {
@@ -127,6 +132,6 @@ SYSTEM_PROCEDURES: dict[str, SystemProcedure] = {
     "sp_droprolemember": _role_member(False),
     "sp_reset_connection": _nothing,
     "sp_updatestats": _nothing,
-    "sp_getapplock": _app_lock,
-    "sp_releaseapplock": _app_lock,
+    "sp_getapplock": _application_lock("sp_getapplock"),
+    "sp_releaseapplock": _application_lock("sp_releaseapplock"),
 }
