@@ -38,6 +38,8 @@ class SqlSession:
         self._database = database
         self._awaiting = awaiting
         self._on_half_pairs = on_half_pairs
+        self._cursor: pyodbc.Cursor | None = None
+        """A cursor without results, to be used again."""
 
     def close(self) -> None:
         import pyodbc
@@ -55,14 +57,22 @@ class SqlSession:
 
     @contextmanager
     def results(self, statement: str, *parameters: object) -> Iterator[Results]:
-        """Run a batch. Raises the errors of errors.py."""
+        """Run a batch. Raises the errors of errors.py.
+
+        Each batch is one round trip, since all use the same cursor: the driver releases a prepared statement together
+        with the next one that it prepares, but when a cursor is closed, with a request of its own (sp_unprepare).
+        """
         with self.asking():
-            cursor = self.connection.cursor()
+            cursor, self._cursor = self._cursor or self.connection.cursor(), None
             try:
                 cursor.execute(statement, parameters)
-                yield Results(cursor)
+                results = Results(cursor)
+                yield results
+                if not results.is_cut and not results.has_next():
+                    self._cursor = cursor
             finally:
-                cursor.close()
+                if self._cursor is None:
+                    cursor.close()
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -95,6 +105,8 @@ class Results:
 
     def __init__(self, cursor: pyodbc.Cursor) -> None:
         self._cursor = cursor
+        self.is_cut = False
+        """Whether there are rows that are not to be fetched."""
 
     @property
     def description(self) -> object:
@@ -133,4 +145,5 @@ class Results:
             largest = max(largest, *sizes)
             ask = max(1, min(most, (max_bytes - size) // largest, 2 * ask))
         builder.learn(len(rows), size)
-        return rows, size > max_bytes
+        self.is_cut = size > max_bytes
+        return rows, self.is_cut
