@@ -132,14 +132,18 @@ def unread(instances: Sequence[Instance], position: Position) -> tuple[Instance,
 
 def gaps(tables: Mapping[str, Table], marks: Sequence[Watermark], position: Position) -> list[Gap]:
     """Instances whose rows after `position` cleanup may have removed. table_changes.py reports those without a mark."""
-    by_name = {mark.instance: mark for mark in marks}
+    next_lsn = position.next_lsn
+    starts = ((mark.instance, mark.start_lsn) for mark in marks)
+    raised = {instance: start_lsn for instance, start_lsn in starts if start_lsn is not None and start_lsn > next_lsn}
+    if not raised:
+        return []
     found: list[Gap] = []
     for name, table in tables.items():
         for instance in unread(table.instances, position):
-            mark = by_name.get(instance.name)
-            wanted = max(position.next_lsn, bytes.fromhex(instance.from_))
-            if mark is not None and mark.start_lsn is not None and mark.start_lsn > wanted:
-                found.append(Gap(name, instance.name, wanted, mark.start_lsn))
+            start_lsn = raised.get(instance.name)
+            wanted = max(next_lsn, bytes.fromhex(instance.from_))
+            if start_lsn is not None and start_lsn > wanted:
+                found.append(Gap(name, instance.name, wanted, start_lsn))
     return found
 
 

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from dstream.sdk.errors import ConfigError
@@ -139,7 +140,11 @@ _OWN_TYPES = frozenset(["timestamp", "rowversion", "hierarchyid", "geometry", "g
 def watermark(row: Sequence[Any]) -> Watermark:
     """Convert a row of sql.WATERMARKS."""
     instance, object_id, source_object_id, start_lsn, created = row
-    return Watermark(instance, object_id, source_object_id, start_lsn, milliseconds(created))
+    return Watermark(instance, object_id, source_object_id, start_lsn, _created(created))
+
+
+_created = lru_cache(4096)(milliseconds)
+"""Cached, since every poll returns the creation dates of all tables."""
 
 
 def parse_table_name(text: str, config_path: str) -> TableName:
