@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
+from tests.bench.measure import Result
 from tests.bench.report import save, show
 
 SUBJECTS = (
@@ -12,6 +14,13 @@ SUBJECTS = (
     "command_start",
     "relay",
     "reader",
+    "reader_wide",
+    "reader_updates",
+    "snapshot",
+    "hot_table",
+    "busy_tables",
+    "idle",
+    "latency",
     "publisher",
     "transforms",
     "packing",
@@ -29,9 +38,10 @@ def main(names: list[str]) -> None:
         sys.exit(f"unknown subject: {', '.join(sorted(unknown))}; choose from {', '.join(SUBJECTS)}")
     results = []
     for name in names or SUBJECTS:
-        result = import_module(f"tests.bench.{name}").run()
-        print(show(result), flush=True)  # noqa: T201 - the table is this program's output
-        results.append(result)
+        found: Result | Sequence[Result] = import_module(f"tests.bench.{name}").run()
+        for result in [found] if isinstance(found, Result) else found:
+            print(show(result), flush=True)  # noqa: T201 - the table is this program's output
+            results.append(result)
     print(f"\n{save(results)}")  # noqa: T201
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from dstream_mssql_cdc.records.events import EventBuilder
 from dstream_mssql_cdc.state import Database, ReaderState, load_state, stored_position
 from dstream_mssql_cdc.stream.observer import Observer
 from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
-from dstream_mssql_cdc.stream.source import Page, Poll
+from dstream_mssql_cdc.stream.source import Page, Poll, Probe
 
 from dstream.sdk import Checkpoint, Lines, Stop
 from dstream.sdk.errors import RefusedError
@@ -157,6 +157,10 @@ class CountingSource(LoggedSource):
         self.queries["poll"] += 1
         return super().poll(from_lsn, limit)
 
+    def probe(self, instances: Sequence[str], from_lsn: bytes, upper: bytes) -> Probe:
+        self.queries["probe"] += 1
+        return super().probe(instances, from_lsn, upper)
+
     def page(
         self, instance: str, builder: EventBuilder, floor: Floor, upper: bytes, max_rows: int, max_bytes: int
     ) -> Page:
@@ -221,6 +225,23 @@ def test_pages_have_a_minimum_size_however_many_tables_are_busy(max_rows: int, p
             read_before_first = read_before_first or source.rows
     assert source.queries["page"] <= tables * (rows // page_rows + 1)
     assert read_before_first <= max_rows + tables * page_rows
+
+
+def test_quiet_tables_cost_a_busy_one_nothing_but_a_probe_per_window() -> None:
+    """In particular, they get no share of the memory: each page has the 50 rows that fit."""
+    queries = []
+    for tables in (1, 500):
+        log = ChangeLog([f"dbo.T{at}" for at in range(tables)], [one_row(number) for number in range(200)])
+        source = CountingSource(log)
+        max_bytes = 50 * builder_for(log.captured()[0], "ci0").row_bytes
+        pace = PollPace(0.0, 0.0, max_bytes=max_bytes, min_page_bytes=0, window_transactions=100)
+        lines = received(ChangeStream(source, fresh_state(), builder_for, pace).lines(Stop(), until=lsn_of(199)))
+        assert lines == log.expected_lines()
+        queries.append(source.queries)
+    alone, among_many = queries
+    assert alone["page"] == among_many["page"] >= 200 // 50
+    assert alone["poll"] == among_many["poll"]
+    assert (alone["probe"], among_many["probe"]) == (0, 2)
 
 
 def test_an_idle_poll_of_many_tables_is_one_query() -> None:
