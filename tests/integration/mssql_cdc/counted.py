@@ -6,7 +6,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class RoundTrips:
@@ -30,7 +30,12 @@ class RoundTrips:
 
     def accept(self, listener: socket.socket, port: int) -> None:
         """Relay one connection to the port."""
-        with listener, listener.accept()[0] as client, socket.create_connection(("127.0.0.1", port)) as server:
+        with (
+            listener,
+            listener.accept()[0] as client,
+            socket.create_connection(("127.0.0.1", port)) as server,
+            suppress(ConnectionError),
+        ):
             self._relay(client, server)
 
 
@@ -40,7 +45,7 @@ def counted(port: int) -> Iterator[RoundTrips]:
     listener = socket.create_server(("127.0.0.1", 0))
     trips = RoundTrips()
     trips.port = listener.getsockname()[1]
-    thread = threading.Thread(target=trips.accept, args=(listener, port))
+    thread = threading.Thread(target=trips.accept, args=(listener, port), daemon=True)
     thread.start()
     yield trips
-    thread.join()
+    thread.join(60)

@@ -38,11 +38,13 @@ def stream(database: SourceDatabase, pace: PollPace, polls: int) -> Iterator[tup
         port = str(database.server.port)
         config["db_connection_string"] = config["db_connection_string"].replace(f",{port};", f",{trips.port};")
         one = provider(config, lambda line: None)
-        one.start()
-        assert one._server is not None
-        idle = Idle(trips, polls)
-        yield ChangeStream(one._server, one._start_state({}), one._builder, pace, observer=idle), idle
-        one.close()
+        try:
+            one.start()
+            assert one._server is not None
+            idle = Idle(trips, polls)
+            yield ChangeStream(one._server, one._start_state({}), one._builder, pace, observer=idle), idle
+        finally:
+            one.close()
 
 
 def tables(database: SourceDatabase, count: int, rows: int = 0) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -205,3 +206,16 @@ def test_the_published_schema_lists_the_fields_of_an_event() -> None:
     assert set(metadata["properties"]) == fields
     assert set(metadata["required"]) == fields - {"Last", "Overlap"}
     assert set(schema["properties"]) == {field.encode_name for field in msgspec.structs.fields(ChangeEvent)}
+
+
+def test_bytes_are_counted_only_if_the_declared_sizes_could_exceed_the_limit() -> None:
+    names = [Column(f"C{at}", "nvarchar", at, length=800) for at in range(1, 6)]
+    large = Column("Note", "nvarchar", 6, length=-1)
+
+    def builder(columns: Sequence[Column]) -> EventBuilder:
+        return EventBuilder(TableShape("dbo.T", 1, [], tuple(columns), "", 1_000_000, Choices()))
+
+    assert builder(names).is_wide
+    assert builder(names).is_within(10, 10 * 5 * 800)
+    assert not builder(names).is_within(10, 10 * 5 * 800 - 1)
+    assert not builder([*names, large]).is_within(1, 1_000_000)

@@ -109,6 +109,10 @@ class EventBuilder:
         """Whether rows can be so large that their bytes must be counted while fetching."""
         return bool(self._lobs) or self._declared_bytes > _NARROW_BYTES
 
+    def is_within(self, rows: int, max_bytes: int) -> bool:
+        """Whether the values of so many rows cannot exceed `max_bytes`."""
+        return not self._lobs and rows * self._declared_bytes <= max_bytes
+
     def learn(self, rows: int, value_bytes: int) -> None:
         """Record the size of a wide table's rows, which determines the size of its next page."""
         if rows:

@@ -130,8 +130,8 @@ class Results:
 
     def limited_rows(self, builder: EventBuilder, max_rows: int, max_bytes: int) -> tuple[list[ChangeRow], bool]:
         """Fetch at most `max_rows` until their values exceed `max_bytes`, and return whether they do. Fetches only a
-        few at a time if they may be large."""
-        if not builder.is_wide:
+        few at a time, and counts their bytes, if they may be too large."""
+        if not builder.is_wide or builder.is_within(max_rows, max_bytes):
             return list(self._cursor.fetchmany(max_rows)), False
         rows: list[ChangeRow] = []
         size, largest, ask = 0, 1, 1
