@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import statistics
 import subprocess
@@ -25,8 +26,8 @@ from tests.bench.measure import Arm, Result, Sample, compare
 from tests.bench.reading import PROVIDER
 from tests.running import Sandbox
 
-RATES = (1, 100, 10_000)
-DURATION_S = 10
+DURATIONS_S = {1: 30, 100: 10, 10_000: 10}
+"""How long to write, by rows per second."""
 _COMMITS_PER_S = 10
 _BARE = (sys.executable, "-P", str(Path(__file__).parent / "providers" / "bare_poller.py"))
 _ID = re.compile(rb'\{"data":\{"Id":(\d+)')
@@ -34,7 +35,7 @@ _ID = re.compile(rb'\{"data":\{"Id":(\d+)')
 
 def run() -> Sequence[Result]:
     with source.sandbox() as sandbox:
-        return [_compared(sandbox, rate) for rate in RATES]
+        return [_compared(sandbox, rate) for rate in DURATIONS_S]
 
 
 @dataclass(slots=True)
@@ -69,8 +70,6 @@ def _measure(
     """Write for DURATION_S and wait for the last line."""
     table = next(tables)
     source.create(sandbox, table)
-    commits_per_s = min(rate, _COMMITS_PER_S)
-    rows = rate // commits_per_s
     config = {"db_connection_string": sandbox.env["MSSQL_CONNECTION_STRING"], "tables": [f"dbo.{table}"]}
     limits = {"max_in_flight": 1 << 30, "max_in_flight_bytes": 1 << 40}
     line_1 = json.dumps({"command": "run", "config": config, "state": {}, "run": {"task": "b", "id": "b", **limits}})
@@ -84,10 +83,10 @@ def _measure(
     while b'"ready"' not in process.stdout.readline():
         pass
     committed_s: list[float] = []
-    writer = threading.Thread(target=_write, args=(sandbox, table, rows, commits_per_s, committed_s))
+    writer = threading.Thread(target=_write, args=(sandbox, table, rate, committed_s))
     seen_s: dict[int, float] = {}
     writer.start()
-    while len(seen_s) < DURATION_S * rate:
+    while len(seen_s) < DURATIONS_S[rate] * rate:
         line = process.stdout.readline()
         now_s = time.perf_counter()
         if match := _ID.match(line):
@@ -97,18 +96,23 @@ def _measure(
     process.wait()
     process.stdin.close()
     process.stdout.close()
+    rows = rate // min(rate, _COMMITS_PER_S)
     values_s = [seen - committed_s[(number - 1) // rows] for number, seen in seen_s.items()]
     latencies.rows_s = len(seen_s) / (committed_s[-1] - committed_s[0]) * (1 - 1 / len(committed_s))
     latencies.runs_s.append(values_s)
     return Sample(1, statistics.median(values_s))
 
 
-def _write(sandbox: Sandbox, table: str, rows: int, commits_per_s: int, committed_s: list[float]) -> None:
-    """Insert `rows` per transaction, and note when each was committed."""
+def _write(sandbox: Sandbox, table: str, rate: int, committed_s: list[float]) -> None:
+    """Insert rows at random moments, so that they are not in step with the polls, and note when each was committed."""
+    commits_per_s = min(rate, _COMMITS_PER_S)
+    rows = rate // commits_per_s
+    chance = random.Random(rate)
     with closing(sandbox.connect()) as connection:
         began_s = time.perf_counter()
-        for number in range(DURATION_S * commits_per_s):
-            time.sleep(max(0.0, began_s + number / commits_per_s - time.perf_counter()))
+        for number in range(DURATIONS_S[rate] * commits_per_s):
+            due_s = began_s + (number + chance.random()) / commits_per_s
+            time.sleep(max(0.0, due_s - time.perf_counter()))
             series = f"GENERATE_SERIES({number * rows + 1}, {(number + 1) * rows})"
             connection.execute(source.insert(table, series)).close()
             committed_s.append(time.perf_counter())
