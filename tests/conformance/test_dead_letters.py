@@ -121,6 +121,17 @@ def test_a_locked_store_can_be_listed_but_not_changed(tmp_path: Path) -> None:
     assert deadletter(tmp_path, "purge", "t", "--yes").returncode == 4
 
 
+def test_a_provider_that_dies_is_an_error_with_its_last_words(tmp_path: Path) -> None:
+    project(tmp_path)
+    script = tmp_path / "sink.py"
+    dying = "import sys; sys.stderr.write('out of luck\\n'); sys.stderr.flush(); os._exit(9)"
+    script.write_text(script.read_text().replace('rows = open("letters")', f'{dying}; rows = open("letters")'))
+    done = deadletter(tmp_path, "list", "t")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "[provider.died]" in done.stderr
+    assert "out of luck" in done.stderr
+
+
 def test_letters_that_have_changed_since_they_were_listed_are_not_touched(tmp_path: Path) -> None:
     project(tmp_path)
     request = {"action": "purge", "letters": [{"index": 1, "id": "id-a"}, {"index": 2, "id": "id-c"}]}

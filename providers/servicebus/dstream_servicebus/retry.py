@@ -19,7 +19,7 @@ Action = Literal["reconnect", "busy", "full", "too_large", "refused", "stop"]
 """reconnect: retry on a new connection; busy, full: on the same one, after a longer wait; too_large, refused: with
 fewer messages, since one of them is at fault."""
 
-_NOT_TAKEN = frozenset(
+REFUSED = frozenset(
     {
         "amqp:not-allowed",
         "amqp:not-implemented",
@@ -143,11 +143,11 @@ def _final(error: Exception, entity: str, kind: str) -> DStreamError | None:
             "--target ENTITY/dstream-send` and run `dstream init`.",
             config_path="connection_string",
         )
-    if condition in _NOT_TAKEN and _NO_SESSION in str(error):
+    if condition in REFUSED and _NO_SESSION in str(error):
         return session_required(entity, kind)
-    if condition in _NOT_TAKEN and _NO_BATCHES in str(error):
+    if condition in REFUSED and _NO_BATCHES in str(error):
         return no_batches(entity, kind)
-    if condition in _NOT_TAKEN:
+    if condition in REFUSED:
         return DataError(
             "servicebus.refused",
             f'Service Bus refused a message for {kind} "{entity}": {reason(error)}',

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dstream_servicebus.config import Config
+from dstream_servicebus.provider import ServiceBus
 
-from dstream.errors import DataError, DStreamError
-from tests.integration.servicebus.broker import Broker, bodies, event, publishing
+from dstream.errors import DataError, DStreamError, SystemFault
+from dstream.sdk import RunOptions, Telemetry, decode_config
+from tests.integration.servicebus.broker import WAIT_S, Broker, bodies, event, publishing
 
 KEEP = {"oversize": "dead_letter", "refused": "dead_letter"}
 ARGUMENT_ERROR = "com.microsoft:argument-error"
@@ -34,7 +37,9 @@ def test_a_refused_row_is_found_in_its_batch_and_kept_while_the_others_arrive_in
     lines = [event(n) for n in range(1000)]
 
     with publishing(stormy, queue, on_error=KEEP, dead_letter={"file": str(file)}) as run:
+        connections = stormy.counters()["connections"]
         batch = run.publish(lines)
+        assert stormy.counters()["connections"] == connections, "a refusal costs no connection"
 
     good = [line for n, line in enumerate(lines) if n not in (0, 400, 401, 999)]
     assert bodies(stormy.receive(queue, len(good))) == good
@@ -169,6 +174,40 @@ def test_a_missing_dead_letter_queue_shows_before_any_row_is_read(calm: Broker, 
         pass
 
     assert (caught.value.code, caught.value.config_path) == ("servicebus.entity_not_found", "dead_letter.queue")
+
+
+def test_a_row_that_cannot_be_kept_is_not_settled(stormy: Broker, new_name: Callable[[], str]) -> None:
+    queue = stormy.create_queue(new_name())
+    poison(stormy, queue, [1])
+
+    with publishing(stormy, queue, on_error=KEEP, dead_letter={"file": "/dev/full"}) as run:
+        batch, future = run.write([event(1)])
+        with pytest.raises(SystemFault, match="No space left"):
+            future.result(WAIT_S)
+
+    assert batch.rejected == 0
+
+
+def test_doctor_says_where_rows_are_kept_and_what_is_missing(
+    calm: Broker, new_name: Callable[[], str], tmp_path: Path
+) -> None:
+    queue = calm.create_queue(new_name())
+
+    def found(place: dict[str, str]) -> list[tuple[str, str]]:
+        provider = ServiceBus()
+        provider.config = decode_config(
+            {"connection_string": calm.connection_string, "queue": queue, "on_error": KEEP, "dead_letter": place},
+            Config,
+        )
+        provider.telemetry, provider.run = Telemetry(lambda _: None), RunOptions()
+        findings = [(each.mark, each.text) for each in provider.doctor({}) if each.subject == "dead letters"]
+        provider.close()
+        return findings
+
+    assert found({"file": str(tmp_path / "rejected.jsonl")}) == [("ok", f"kept in {tmp_path / 'rejected.jsonl'}")]
+    assert found({"queue": calm.create_queue(new_name())})[0][0] == "ok"
+    assert [mark for mark, _ in found({"file": str(tmp_path / "no" / "file")})] == ["failure"]
+    assert [mark for mark, _ in found({"queue": "none"})] == ["failure"]
 
 
 def test_a_stream_of_nothing_but_rejected_rows_ends(calm: Broker, new_name: Callable[[], str], tmp_path: Path) -> None:

@@ -70,6 +70,13 @@ def test_the_official_package_reads_an_event(mode: str) -> None:
 
 
 @BOTH_MODES
+def test_an_event_that_is_sent_again_keeps_its_id(mode: str) -> None:
+    _, message = router(mode, message_id="new-{LSN}").route(line(), "old")
+
+    assert read(message).get_id() == message.message_id == "old"
+
+
+@BOTH_MODES
 def test_other_metadata_becomes_extension_attributes(mode: str) -> None:
     event = read(router(mode).route(line())[1])
 

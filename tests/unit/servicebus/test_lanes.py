@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from dstream_servicebus.publish.batches import Cut
 from dstream_servicebus.publish.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.publish.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dstream.sdk import Batch
 from tests.unit.servicebus.messages import PLAIN, messages
@@ -110,3 +114,31 @@ def test_a_failed_write_stays_failed() -> None:
 
 def test_an_empty_write_is_done_immediately() -> None:
     assert new_ticket(0).future.done()
+
+
+@given(count=st.integers(1, 300), poisoned=st.sets(st.integers(0, 299)), full=st.integers(1, 100))
+def test_every_poisoned_message_is_found_and_the_others_are_sent_in_order(
+    count: int, poisoned: set[int], full: int
+) -> None:
+    lane, ticket, cut = new_lane(), new_ticket(count), Cut(1 << 30, full)
+    lane.add(ticket, messages(count))
+    accepted: list[str] = []
+    found: list[str] = []
+    sends = 0
+    while lane:
+        sends += 1
+        sent = [message.message_id for message in lane.head(cut)]
+        if not poisoned & set(map(int, sent)):
+            accepted += sent
+            lane.widen()
+            lane.settle(len(sent))
+        elif len(sent) == 1:
+            found += sent
+            lane.settle(1)
+        else:
+            lane.narrow(len(sent))
+
+    bad = sorted(poisoned & set(range(count)))
+    assert found == [str(n) for n in bad]
+    assert accepted == [str(n) for n in range(count) if n not in poisoned]
+    assert sends <= 1 + count / full + len(bad) * 4 * (1 + math.log2(full))

@@ -63,15 +63,15 @@ class Publication:
         Raises ConfigError for conflicting settings.
         """
         logging.getLogger("azure").setLevel(logging.CRITICAL)  # DStream itself reports each failure once
-        policy = dead_letters(config)
+        self._dead_letters = dead_letters(config)
         self._config = config
         self._telemetry = telemetry
         self._resumes_from = resumes_from
         self._routing = routing(config)
         self._router = Router(self._routing)
         self._connector = Connector(_with_ca_file(access(config, stack)))
-        self._rejected = rejected or Rejections(policy, telemetry, lambda: datetime.now(UTC))
-        self._dead_letter_queue = None if rejected else policy.queue
+        self._rejected = rejected or Rejections(self._dead_letters, telemetry, lambda: datetime.now(UTC))
+        self._dead_letter_queue = None if rejected else self._dead_letters.queue
         self._fill = self._choose_fill()
         self._publisher = Publisher(self._delivery(), config.concurrency)
         self._watchdog = Watchdog(self._stuck)
@@ -108,6 +108,8 @@ class Publication:
         with ThreadPoolExecutor(OPEN_TOGETHER, thread_name_prefix="open") as pool:
             for findings in pool.map(self._examined, known):
                 yield from findings
+        if self._dead_letters.keeps_rows:
+            yield self._dead_letter_finding()
 
     def write(self, batch: Batch) -> Future[None]:
         lanes: dict[LaneKey, list[Message]] = {}
@@ -199,6 +201,17 @@ class Publication:
         sender.drop()
         size = f"messages of up to {limits.max_message_bytes:,} bytes, batches of up to {limits.max_batch_bytes:,}"
         return [Finding("ok", subject, f"accepts {size}"), *self._settings_of(entity, subject)]
+
+    def _dead_letter_finding(self) -> Finding:
+        """Whether rows that cannot be delivered can be kept."""
+        queue, file = self._dead_letters.queue, self._dead_letters.file
+        try:
+            self._rejected.check()
+            if queue is not None:
+                self._connected(queue)[0].drop()
+        except DStreamError as error:
+            return Finding("failure", "dead letters", error.message, error.hint)
+        return Finding("ok", "dead letters", f"kept in queue {queue}" if queue is not None else f"kept in {file}")
 
     def _settings_of(self, entity: str, subject: str) -> Iterator[Finding]:
         administration = self._connector.administration()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as NotDone
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dstream.sdk import DeadLetter, Stop
-from dstream_servicebus.publish.publication import Publication
 from dstream_servicebus.publish.rejected import MAX_DETAIL
 from dstream_servicebus.publish.rejections import Refusal, RejectedRows
+
+if TYPE_CHECKING:  # slow to import, and not needed to list dead letters
+    from dstream_servicebus.publish.publication import Publication
 
 CHUNK_ROWS = 100
 """Rows per step. If the process is killed, at most so many are delivered again."""

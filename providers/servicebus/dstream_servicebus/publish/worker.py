@@ -204,7 +204,8 @@ class Worker:
             self._delivery.trouble.seen(self._number, phase, reason(error))
         wait_s = 0.0 if is_refused else self._delivery.schedule.wait_s(failures, verdict.action, random.random())
         self._delivery.telemetry.count("send_retries", 1, entity=entity, action=verdict.action)
-        self._delivery.telemetry.warning(
+        log = self._delivery.telemetry.debug if is_refused else self._delivery.telemetry.warning
+        log(
             "servicebus.retry",
             host=self._delivery.trouble.host,
             entity=entity,

@@ -50,6 +50,10 @@ class DeadLetterPolicy:
     queue: str | None = None
     max_rows: int = 1000
 
+    @property
+    def keeps_rows(self) -> bool:
+        return "dead_letter" in (self.oversize, self.refused)
+
 
 def dead_letter_policy(
     on_error: OnError, dead_letter: DeadLetterPlace | None, on_oversize: OnErrorAction | None = None
