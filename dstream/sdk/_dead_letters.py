@@ -20,7 +20,7 @@ class DeadLetterStore:
         raise NotImplementedError
 
     def row(self, letter: DeadLetter) -> bytes:
-        """Return the row as it came from the input."""
+        """Return the row as `write` received it."""
         raise NotImplementedError
 
     def replay(self, letters: Sequence[DeadLetter], stop: StopSign) -> Iterator[DeadLetter]:

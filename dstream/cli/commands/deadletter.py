@@ -59,7 +59,7 @@ def list_letters(task: str, options: Options) -> int:
 @click.argument("row", metavar="INDEX|ID")
 @with_options
 def show(task: str, row: str, options: Options) -> int:
-    """Show one row of TASK as it came, on stdout, and why it was rejected, on stderr."""
+    """Show one row of TASK as the output received it, on stdout, and why it was rejected, on stderr."""
     store = _Store(options, task)
     letters = store.chosen([row])[:1]
     if store.is_interrupted:
