@@ -13,7 +13,7 @@ from dstream.protocol import DEFAULT_MAX_LINE
 from dstream.protocol.transforms import Transform
 
 DEFAULT_START_TIMEOUT_S = 60.0
-Role = Literal["input", "output"]
+Role = Literal["input", "transform", "output"]
 ROLES: tuple[Role, ...] = ("input", "output")
 
 _LAST_STEP = re.compile(r'(?:\.?[^.\[\]]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])$')
@@ -21,7 +21,8 @@ _LAST_STEP = re.compile(r'(?:\.?[^.\[\]]+|\[\d+\]|\["(?:[^"\\]|\\.)*"\])$')
 
 @dataclass(frozen=True, slots=True)
 class ProviderBlock:
-    """The `input` or `output` block of a task. Exactly one of the three provider attributes is set.
+    """A block of a task that names a provider: `input`, `transform` or `output`. Exactly one of the three provider
+    attributes is set.
 
     `config` is plain JSON. Paths in it have the form `tables[0]`, `labels.env`, `labels["a.b"]`.
     """
@@ -100,12 +101,19 @@ class Task:
     input: ProviderBlock
     output: ProviderBlock
     place: SourceLocation
+    transform: ProviderBlock | None = None
+    """A third provider, which rows pass through before the transforms."""
     transforms: tuple[TransformBlock, ...] = ()
     """In file order."""
     max_line: int = DEFAULT_MAX_LINE
     """The maximum length of a data line in bytes."""
     start_timeout_s: float = DEFAULT_START_TIMEOUT_S
     restart: Restart = Restart()
+
+    @property
+    def providers(self) -> tuple[ProviderBlock, ...]:
+        """In the order in which rows pass through them."""
+        return tuple(block for block in (self.input, self.transform, self.output) if block is not None)
 
 
 @dataclass(frozen=True, slots=True)

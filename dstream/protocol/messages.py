@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Role = Literal["input", "output"]
+Role = Literal["input", "transform", "output"]
 CommandName = Literal["run", "describe", "check", "doctor", "dead_letters", "init", "plan", "status", "destroy"]
 Operation = Literal["create", "update", "replace", "delete", "same", "refresh", "import"]
 Step = Literal["planned", "started", "done", "failed"]

@@ -19,7 +19,7 @@ from dstream.sdk._infrastructure import (
     Result,
     Status,
 )
-from dstream.sdk._provider import Claim, InputProvider, OutputProvider, Requirement
+from dstream.sdk._provider import Claim, InputProvider, OutputProvider, Requirement, TransformProvider
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ __all__ = [
     "StdioProviderHost",
     "Stop",
     "Telemetry",
+    "TransformProvider",
     "config_schema",
     "decode_config",
     "run_only",

@@ -8,7 +8,7 @@ from typing import Any
 
 from dstream.protocol import ENV_PROTOCOL, PROTOCOL_VERSION
 from dstream.sdk._infrastructure import manages_infrastructure
-from dstream.sdk._provider import InputProvider, OutputProvider, Provider
+from dstream.sdk._provider import InputProvider, OutputProvider, Provider, TransformProvider
 
 _SHARED_CAPABILITIES = ("ack", "checkpoint", "describe", "drain", "heartbeat", "log", "metric")
 
@@ -16,7 +16,9 @@ _SHARED_CAPABILITIES = ("ack", "checkpoint", "describe", "drain", "heartbeat", "
 class StdioProviderHost:
     """Speaks the protocol for one provider class; `run` never returns."""
 
-    def __init__(self, provider: type[InputProvider[Any]] | type[OutputProvider[Any]]) -> None:
+    def __init__(
+        self, provider: type[InputProvider[Any]] | type[TransformProvider[Any]] | type[OutputProvider[Any]]
+    ) -> None:
         self._class = provider
         self._manages_infrastructure = issubclass(provider, OutputProvider) and manages_infrastructure(provider)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from dstream.sdk._stream import Batch, BatchLimits, Checkpoint, Lines, Row, State, Stop
@@ -41,7 +41,7 @@ class Provider(Generic[ConfigT]):
     name: ClassVar[str] = ""
     """For logs and messages. Defaults to the class name in snake case. Letters, digits, `.`, `-` and `_`."""
     version: ClassVar[str] = ""
-    role: ClassVar[Literal["input", "output"]]
+    role: ClassVar[Literal["input", "transform", "output"]]
 
     config: ConfigT
     run: RunOptions
@@ -109,6 +109,20 @@ class InputProvider(Provider[ConfigT]):
     def acknowledged(self, state: State) -> None:
         """The host has stored the checkpoint with this state: everything before it may be released at the source.
         Called from a different thread than `read`."""
+
+
+class TransformProvider(Provider[ConfigT]):
+    """A provider between an input and an output."""
+
+    role = "transform"
+
+    def transform(self, batch: Batch) -> Iterable[bytes | Mapping[str, Any]]:
+        """Return the rows that replace those of the batch: any number, each as a line without newline or as an object.
+
+        Return the lines of `batch.lines` that do not change: `batch.rows` are decoded, so their numbers may lose
+        digits. Keep no row for a later batch, because the checkpoint after this one covers it.
+        """
+        raise NotImplementedError
 
 
 class OutputProvider(Provider[ConfigT]):

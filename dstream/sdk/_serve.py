@@ -32,17 +32,17 @@ from dstream.protocol.messages import (
 from dstream.sdk._channel import Channel, LifeSigns, die_with_parent
 from dstream.sdk._config import config_schema, decode_config
 from dstream.sdk._infrastructure import manages_infrastructure
-from dstream.sdk._provider import InputProvider, OutputProvider
+from dstream.sdk._provider import InputProvider, OutputProvider, TransformProvider
 from dstream.sdk._telemetry import StderrTelemetry, Telemetry
 from dstream.sdk._unhandled import unhandled
 
 if TYPE_CHECKING:
     from dstream.sdk._transform.chain import TransformChain
 
-AnyProvider = InputProvider[Any] | OutputProvider[Any]
+AnyProvider = InputProvider[Any] | TransformProvider[Any] | OutputProvider[Any]
 
 
-def serve(provider: type[InputProvider[Any]] | type[OutputProvider[Any]]) -> NoReturn:
+def serve(provider: type[AnyProvider]) -> NoReturn:
     """Read the command from stdin, carry it out, exit."""
     die_with_parent()
     channel = Channel()
@@ -165,7 +165,7 @@ class _Service:
         try:
             command = decode_lifecycle_command(line)
             provider = self._class()
-            if not manages_infrastructure(self._class) or isinstance(provider, InputProvider):
+            if not manages_infrastructure(self._class) or not isinstance(provider, OutputProvider):
                 raise self._no_lifecycle()
             provider.config = decode_config(command.config, self._class.config_type())
         except (BadLine, DStreamError) as cause:
@@ -184,10 +184,11 @@ class _Service:
             life.end()
 
     def _no_lifecycle(self) -> ConfigError:
-        what = "reads data" if self._class.role == "input" else "writes data"
+        what = {"input": "reads data", "transform": "changes rows", "output": "writes data"}[self._class.role]
+        article = "a" if self._class.role == "transform" else "an"
         return ConfigError(
             "provider.no_lifecycle",
-            f"This is an {self._class.role} provider and doesn't support lifecycle commands",
+            f"This is {article} {self._class.role} provider and doesn't support lifecycle commands",
             hint=f"{self._class.provider_name()} {what}; it has no infrastructure to init, plan, show or destroy.",
         )
 
@@ -231,7 +232,7 @@ class _Service:
 
 
 def _stream_of(provider: AnyProvider, channel: Channel, command: Command) -> Callable[[], None]:
-    """The run for the provider's role (imported here, since only one of the two is needed)."""
+    """The run for the provider's role (imported here, since only one of them is needed)."""
     if isinstance(provider, InputProvider):
         from dstream.sdk._input import InputRun
 
@@ -239,6 +240,10 @@ def _stream_of(provider: AnyProvider, channel: Channel, command: Command) -> Cal
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: reading.stop.set())
         return reading.run
+    if isinstance(provider, TransformProvider):
+        from dstream.sdk._transform_run import TransformRun
+
+        return TransformRun(provider, channel).run
     from dstream.sdk._output import OutputRun
 
     return OutputRun(provider, channel, _chain_of(command)).run

@@ -65,7 +65,7 @@ def ask_task(
     project: Project, task: Task, introductions: Introductions, *, connect: bool
 ) -> Callable[[], TaskFindings]:
     """Begin to ask the providers of a task; return a function that waits for them. `connect`: let them connect."""
-    asked = [_Asked(project, task, block, introductions) for block in (task.input, task.output)]
+    asked = [_Asked(project, task, block, introductions) for block in task.providers]
 
     def wait() -> TaskFindings:
         examining = [each.examine() if connect else list for each in asked]

@@ -66,6 +66,7 @@ class _Listed:
             "name": self.task.name,
             "type": self.task.type,
             "input": self.task.input.label,
+            "transform": self.task.transform.label if self.task.transform else None,
             "output": self.task.output.label,
             "transforms": [each.kind for each in self.task.transforms],
             "stored_at": self.stored.stored_at if self.stored else None,
@@ -96,7 +97,8 @@ def _show(project: Project, listed: Sequence[_Listed], removed: Sequence[Mapping
 def _way(task: Task) -> str:
     """Return what rows pass through, from the input to the output."""
     transforms = [", ".join(each.kind for each in task.transforms)] if task.transforms else []
-    return " → ".join([task.input.label, *transforms, task.output.label])
+    middle = [task.transform.label] if task.transform else []
+    return " → ".join([task.input.label, *middle, *transforms, task.output.label])
 
 
 def _removed(project: Project) -> list[dict[str, Any]]:

@@ -137,12 +137,13 @@ def _job(project: Project, task: Task, wanted: _Wanted, look: ProviderSpec | Non
     A look is never restarted, since it would show rows again, and does not limit what is unacknowledged.
     """
     policy = replace(task.restart, max_attempts=0) if wanted.no_restart or look else task.restart
-    limits = {"max_in_flight": _UNLIMITED, "max_in_flight_bytes": _UNLIMITED} if look else {}
+    limits: dict[str, Any] = {"max_in_flight": _UNLIMITED, "max_in_flight_bytes": _UNLIMITED} if look else {}
     return Job(
         task=task.name,
         run_id=uuid.uuid4().hex[:8],
         input=spec_of(task.input, project),
         output=look or output_spec_of(task, project),
+        transform=spec_of(task.transform, project) if task.transform else None,
         transforms=[each.transform for each in task.transforms if each.transform],
         transforms_place=task.transforms[0].place if task.transforms else None,
         is_look=look is not None,

@@ -53,7 +53,7 @@ def validate(options: Options) -> None:
         for task in project.tasks.values():
             for error in (each for transform in task.transforms for each in transform.unset):
                 complaints.add(error)
-            for block in (task.input, task.output):
+            for block in task.providers:
                 for error in block.unset.values():
                     complaints.add(error)
                 with complaints.collecting():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dstream.config.blocks.body_reader import BodyReader
@@ -23,7 +23,7 @@ _TASK_TYPES = ("providers",)
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """An `input` or `output` block before evaluation."""
+    """A block that names a provider, before evaluation."""
 
     role: Role
     reader: BodyReader
@@ -41,14 +41,16 @@ class TaskReader:
         self._reader = reader
         reader.check({"type", "max_line", "start_timeout"}, {"input", "output", "restart", "transform"})
         self._restart = reader.block_named("restart")
-        self._input = self._side("input")
-        self._output = self._side("output")
-        self._transforms = [TransformReader(each, reader) for each in reader.body.blocks if each.name == "transform"]
+        self._input = self._side("input", reader.block_named("input"))
+        self._output = self._side("output", reader.block_named("output"))
+        blocks = [each for each in reader.body.blocks if each.name == "transform"]
+        self._transforms = [TransformReader(each, reader) for each in blocks if each.labels]
+        self._middle = self._side("transform", self._unlabelled(blocks))
 
     @property
     def namespace(self) -> MemberLookup:
         members: dict[str, Value | MemberLookup] = {"name": self.name}
-        for side in (self._input, self._output):
+        for side in (self._input, self._middle, self._output):
             if side is not None:
                 members[side.role] = _namespace_of(side)
         return Group(f'attribute of task "{self.name}" called', members)
@@ -63,31 +65,41 @@ class TaskReader:
         evaluate = "input" in with_config
         transforms = [each.block(evaluate=evaluate, defer_unset=defer_unset) for each in self._transforms]
         blocks = [
-            self._provider_block(side, side.role in with_config, defer_unset)
-            for side in (self._input, self._output)
+            self._provider_block(side, evaluate if side.role == "transform" else side.role in with_config, defer_unset)
+            for side in (self._input, self._middle, self._output)
             if side is not None
         ]
-        complete = [block for block in blocks if block is not None]
+        complete = {block.role: block for block in blocks if block is not None}
         for role, side in (("input", self._input), ("output", self._output)):
             if side is None:
                 hint = f"Add {role} {{ provider = ... }}."
                 self._reader.complain("config.missing", f'task "{self.name}" has no {role} block', self._block.at, hint)
-        if len(complete) < 2:
+        if not {"input", "output"} <= complete.keys():
             return None
         return Task(
             name=self.name,
             type=kind_of_task,
-            input=complete[0],
-            output=complete[1],
+            input=complete["input"],
+            output=complete["output"],
             place=self._reader.source.place(self._block.at, self._reader.block),
+            transform=complete.get("transform"),
             transforms=tuple(transforms),
             max_line=max_line if max_line is not None else DEFAULT_MAX_LINE,
             start_timeout_s=start_timeout_s if start_timeout_s is not None else DEFAULT_START_TIMEOUT_S,
             restart=restart,
         )
 
-    def _side(self, role: Role) -> _Side | None:
-        block = self._reader.block_named(role)
+    def _unlabelled(self, blocks: Sequence[Block]) -> Block | None:
+        """Return the `transform` block that names a provider; report a second one, and one after other transforms."""
+        found = [block for block in blocks if not block.labels]
+        for other in found[1:]:
+            self._reader.duplicate("a task can have one transform provider", other.at, found[0].at)
+        if found and found[0] is not blocks[0]:
+            message = "rows pass through the transform provider before all other transforms"
+            self._reader.complain("config.unsupported", message, found[0].at, "Move this block before them.")
+        return found[0] if found else None
+
+    def _side(self, role: Role, block: Block | None) -> _Side | None:
         if block is None:
             return None
         reader = self._reader.inner(block, f"{self._reader.block}, {role}")
@@ -169,6 +181,8 @@ class TaskReader:
         if not places:
             message = f"the {side.role} has no provider"
             hint = 'Add provider = "NAME", or provider_path = "./PROGRAM".'
+            if side.role == "transform":
+                hint += ' The other transforms have a label: transform "filter" { ... }.'
             error = ConfigError("config.missing", message, place=side.place, hint=hint)
         else:
             ways = " and ".join(side.provider)

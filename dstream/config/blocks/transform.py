@@ -1,4 +1,4 @@
-"""Reads `transform` blocks: one typed transform per block."""
+"""Reads `transform` blocks with a label: one typed transform per block."""
 
 from __future__ import annotations
 
@@ -62,9 +62,8 @@ class TransformReader:
 
     def _kind(self) -> str:
         labels, known = self._block.labels, f"Kinds: {', '.join(_READERS)}."
-        if len(labels) != 1:
-            at = labels[1].at if labels else self._block.at
-            self._reader.complain("config.label", 'use the form transform "KIND" { ... }', at, known)
+        if len(labels) > 1:
+            self._reader.complain("config.label", 'use the form transform "KIND" { ... }', labels[1].at, known)
             return ""
         kind = labels[0].text
         if kind not in _READERS:

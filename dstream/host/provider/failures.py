@@ -13,8 +13,10 @@ from dstream.protocol.messages import BadLine, Error, ErrorBody, Hello, Role
 
 _WHAT_IT_DOES: dict[Role, str] = {
     "input": "It reads data; it neither writes it nor manages infrastructure.",
+    "transform": "It changes rows between an input and an output.",
     "output": "It writes data; it does not read it.",
 }
+_WITH_ARTICLE: dict[Role, str] = {"input": "an input", "transform": "a transform", "output": "an output"}
 _LONGEST_QUOTE = 200
 _CRASHES = frozenset({signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV})
 """Signals that a program causes itself; all others come from outside."""
@@ -23,11 +25,12 @@ _CRASHES = frozenset({signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGIL
 def wrong_role(role: Role, spec: ProviderSpec, hello: Hello) -> ConfigError:
     """An input provider in the output block, or the reverse."""
     name, is_a = hello.name or spec.label, hello.role
+    swapped = "" if "transform" in (role, is_a) else " Did you swap input and output?"
     return ConfigError(
         "provider.wrong_role",
-        f'"{name}" is an {is_a} provider and cannot be used as an {role}',
+        f'"{name}" is {_WITH_ARTICLE[is_a]} provider and cannot be used as {_WITH_ARTICLE[role]}',
         place=spec.place,
-        hint=f"{_WHAT_IT_DOES[is_a]} Did you swap input and output?",
+        hint=f"{_WHAT_IT_DOES[is_a]}{swapped}",
     )
 
 
@@ -89,6 +92,16 @@ def no_once(spec: ProviderSpec, name: str) -> ConfigError:
         f'input provider "{name}" does not support --once: its source has no end',
         place=spec.place,
         hint="Run without --once and end the run with Ctrl-C, --duration or --max-rows.",
+    )
+
+
+def no_passage(spec: ProviderSpec, name: str) -> ConfigError:
+    return ConfigError(
+        "provider.no_passage",
+        f'"{name}" cannot be used as a transform: it does not pass checkpoints on',
+        place=spec.place,
+        hint="A transform sends a hello with the role transform and the capability checkpoint; see "
+        "docs/reference/protocol.md.",
     )
 
 
@@ -161,10 +174,10 @@ def died(
     return error
 
 
-def end_missing(spec: ProviderSpec, exit_code: int | None, stderr: Sequence[str]) -> SystemFault:
+def end_missing(role: Role, spec: ProviderSpec, exit_code: int | None, stderr: Sequence[str]) -> SystemFault:
     return SystemFault(
         "protocol.end_missing",
-        f'input provider "{spec.label}" {ending(exit_code)} without an end line',
+        f'{role} provider "{spec.label}" {ending(exit_code)} without an end line',
         place=spec.place,
         hint="Rows may be missing after its last checkpoint. The next run resumes from the last stored checkpoint.",
         details=stderr,

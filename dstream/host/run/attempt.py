@@ -150,6 +150,7 @@ class Attempt:
             learn_settings(side, context.redactor, self._job.cwd, self._report.log, opening.check_stop)
         self._checkpoints.start()
         opening.make_output_ready(self._checkpoints)
+        opening.make_transform_ready(self._checkpoints, modes)
         opening.make_input_ready(self._checkpoints, modes)
 
     def _tick_of_start(self) -> None:
@@ -168,6 +169,7 @@ class Attempt:
             started,
             run=self._job.run_id,
             input=pair.input.name,
+            **({} if pair.transform is None else {"transform": pair.transform.name}),
             output=pair.output.name,
             resumed=self._stored is not None,
         )
@@ -251,8 +253,8 @@ class Attempt:
         was_killed = exit_code is not None and exit_code < 0
         if handshake.hello is None and handshake.first_prose is not None and not (handshake.is_ready or was_killed):
             return failures.no_hello(side.role, side.spec, handshake.first_prose)
-        if side.role == "input" and handshake.is_ready and not exit_code:
-            return failures.end_missing(side.spec, exit_code, stderr)
+        if side.role != "output" and handshake.is_ready and not exit_code:
+            return failures.end_missing(side.role, side.spec, exit_code, stderr)
         return failures.died(side.role, side.spec, exit_code, was_ready=handshake.is_ready, stderr=stderr)
 
     def _heard_since(self) -> Iterator[Note]:

@@ -48,6 +48,8 @@ class Job:
     restart: RestartPolicy = RestartPolicy()
     reset: bool = False
     """Delete the stored checkpoint first."""
+    transform: ProviderSpec | None = None
+    """A third provider, which rows pass through."""
     transforms: Sequence[Transform] = field(default=(), repr=False)
     """What the output does to each row before it writes it."""
     transforms_place: SourceLocation | None = None

@@ -1,9 +1,11 @@
-"""The start of a pair, in order (rule 1): both hellos, roles and capabilities, output ready, input ready."""
+"""The start of a pair, in order (rule 1): all hellos, roles and capabilities; then the output, the transform and the
+input become ready."""
 
 from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Set
+from dataclasses import replace
 
 import msgspec
 
@@ -27,7 +29,7 @@ _NO_STATE = msgspec.Raw(b"{}")
 
 
 class Opening:
-    """Brings two fresh processes to ready. Raises DStreamError, Lost, MustRestart, Interrupted."""
+    """Brings fresh processes to ready. Raises DStreamError, Lost, MustRestart, Interrupted."""
 
     def __init__(
         self,
@@ -52,11 +54,11 @@ class Opening:
 
         `patient_with`: the roles known to send hello, even if late.
         """
-        waiting: set[Role] = {"input", "output"}
+        waiting: set[Role] = {side.role for side in self._pair.sides}
         start_s = self._clock()
         deadlines_s = {
             role: start_s + self._pair.side(role).hello_patience_s(self._job.hello_timeout_s)
-            for role in waiting - patient_with
+            for role in waiting - patient_with - {"transform"}  # one without hello cannot be used
         }
         while waiting:
             earliest_s = min(deadlines_s.values(), default=None)
@@ -79,11 +81,22 @@ class Opening:
         return self._modes()
 
     def make_output_ready(self, checkpoints: Checkpoints) -> None:
-        side = self._pair.output
-        side.reader.attach(checkpoints)
+        self._pair.output.reader.attach(checkpoints)
+        self._make_receiver_ready(self._pair.output)
+
+    def make_transform_ready(self, checkpoints: Checkpoints, modes: Modes) -> None:
+        """Without a transform, do nothing."""
+        side = self._pair.transform
+        if side is None:
+            return
+        self._pair.output.rows_from = side.reader
+        side.reader.attach(self._pair.output, checkpoints, Modes(settles_on_write=modes.settles_on_write))
+        self._make_receiver_ready(side)
+
+    def _make_receiver_ready(self, side: AnySide) -> None:
         side.handshake.asked()
         side.writer.send(self._line_1(side, _NO_STATE))
-        # The relay writes to the output from here on, so the writer ends after line 1.
+        # A relay writes to it from here on, so the writer ends after line 1.
         side.writer.release()
         self._await_ready(side)
         deadline_s = self._clock() + self._job.start_timeout_s
@@ -95,8 +108,13 @@ class Opening:
 
     def make_input_ready(self, checkpoints: Checkpoints, modes: Modes) -> None:
         side = self._pair.input
-        self._pair.output.rows_from = side.reader
-        side.reader.attach(self._pair.output.process.stdin, checkpoints, modes)
+        transform = self._pair.transform
+        if transform is None:
+            self._pair.output.rows_from = side.reader
+            side.reader.attach(self._pair.output, checkpoints, modes)
+        else:
+            transform.rows_from = side.reader
+            side.reader.attach(transform, transform.reader.passage, replace(modes, settles_on_write=False))
         side.handshake.asked()
         side.writer.send(self._line_1(side, self._stored.state if self._stored else _NO_STATE))
         if modes.input_is_legacy:
@@ -162,7 +180,9 @@ class Opening:
         return handshake.is_legacy
 
     def _modes(self) -> Modes:
-        input_side, output_side = self._pair.sides
+        input_side, output_side, middle = self._pair.input, self._pair.output, self._pair.transform
+        if middle is not None and "checkpoint" not in middle.capabilities:
+            raise failures.no_passage(middle.spec, middle.name)
         if self._job.once and "once" not in input_side.capabilities:
             raise failures.no_once(input_side.spec, input_side.name)
         if self._job.transforms and CAPABILITY not in output_side.capabilities:

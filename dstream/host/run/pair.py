@@ -1,9 +1,12 @@
-"""The two processes of a run with their readers: started together, ended together (rule 9)."""
+"""The processes of a run with their readers: started together, ended together (rule 9).
+
+There are two, or three with a transform between them.
+"""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -15,6 +18,7 @@ from dstream.host.run.notes import Closed, Exited, Mailbox, Note, StdinBroken
 from dstream.host.run.reader import ProviderReader
 from dstream.host.run.relay import Relay
 from dstream.host.run.report import RunReport
+from dstream.host.run.transform_relay import TransformRelay
 from dstream.protocol.messages import Role
 
 LAST_WORDS_S = 2.0
@@ -82,11 +86,11 @@ class Side(ProviderLink, Generic[ReaderT]):
         return bool(signs) and now_s - min(signs) > LAST_WORDS_S
 
 
-AnySide = Side[Relay] | Side[AckReader]
+AnySide = Side[Relay] | Side[TransformRelay] | Side[AckReader]
 
 
 class Pair:
-    """The two providers. Create the pair and shut it down on one thread, which must outlive both processes."""
+    """The providers. Create the pair and shut it down on one thread, which must outlive both processes."""
 
     def __init__(
         self,
@@ -99,24 +103,35 @@ class Pair:
         self._exit_grace_s = job.exit_grace_s
         self._is_urgent = is_urgent
         self.output = Side(AckReader, job.output, job, report, mailbox, clock)
+        self.transform: Side[TransformRelay] | None = None
         try:
+            if job.transform is not None:
+                self.transform = Side(TransformRelay, job.transform, job, report, mailbox, clock)
             self.input = Side(Relay, job.input, job, report, mailbox, clock)
         except BaseException:
-            shut_down([self.output], signal.SIGTERM, self._exit_grace_s)
+            started: list[AnySide] = [self.output] if self.transform is None else [self.transform, self.output]
+            shut_down(started, signal.SIGTERM, self._exit_grace_s)
             raise
 
     @property
-    def sides(self) -> tuple[Side[Relay], Side[AckReader]]:
-        return self.input, self.output
+    def sides(self) -> Sequence[AnySide]:
+        """All providers, in the order in which rows pass through them."""
+        return [side for side in (self.input, self.transform, self.output) if side is not None]
+
+    @property
+    def last_relay(self) -> Relay:
+        """The reader that writes to the output."""
+        return self.input.reader if self.transform is None else self.transform.reader
 
     def side(self, role: Role) -> AnySide:
-        return self.input if role == "input" else self.output
+        return next(side for side in self.sides if side.role == role)
 
     def shut_down(self, number: signal.Signals) -> None:
-        """End both providers and everything they started, and discard what is still in the pipes.
+        """End all providers and everything they started, and discard what is still in the pipes.
 
         Legacy providers know no deadline, so they get longer.
         """
         self.input.reader.discard()
+        self.last_relay.discard()
         is_legacy = any(side.handshake.is_legacy for side in self.sides)
         shut_down(self.sides, number, self._exit_grace_s if is_legacy else ORPHANED_S, self._is_urgent)

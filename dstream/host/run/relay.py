@@ -1,4 +1,4 @@
-"""Relays rows from the input's stdout to the output's stdin, the only path that may block (rule 7).
+"""Relays rows from a provider's stdout to the next one's stdin, the only path that may block (rule 7).
 
 Data lines are counted, never parsed or copied: a chunk goes from one buffer to the pipe, with the checkpoints in place
 but without their states. For providers of the original protocol, the relay adds what they lack: checkpoints for an
@@ -11,19 +11,19 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import msgspec
 
+from dstream.host.provider.link import ProviderLink
 from dstream.host.provider.process import is_readable
 from dstream.host.provider.writer import write_all
-from dstream.host.run.checkpoints import Checkpoints
 from dstream.host.run.notes import StdinBroken, Wake
 from dstream.host.run.reader import ProviderReader
 from dstream.protocol.framing import ControlLine, DataLines, ProseLine, StreamScanner
 from dstream.protocol.handshake import Payload
 from dstream.protocol.legacy_log import legacy_log
-from dstream.protocol.messages import BadLine, Checkpoint, End, Stop, decode_control, encode
+from dstream.protocol.messages import BadLine, Checkpoint, End, Role, Stop, decode_control, encode
 
 _LOOK_UP_S = 0.2
 _LAST_EXIT_S = 2.0
@@ -43,18 +43,34 @@ class Modes:
     """The output sends no acks and gets no control lines: a row counts as delivered when it is in the pipe."""
 
 
+class RowLedger(Protocol):
+    """Where a relay reports what it passes on: the task's checkpoints, or the passage through a transform."""
+
+    def relayed(self, rows: int, read_s: float = 0.0) -> None: ...
+
+    def opened(self, checkpoint: Checkpoint) -> None: ...
+
+    def ended(self, end: End) -> None: ...
+
+    def settle_all(self) -> None: ...
+
+    def wait_for_room(self, max_in_flight: int, timeout_s: float) -> bool: ...
+
+
 class Relay(ProviderReader):
-    """Relays rows. Call `attach` before the input receives line 1.
+    """Relays rows of the input. Call `attach` before the input receives line 1.
 
     It closes the output's stdin only after the input's end (rule 11): with an EOF at any other time, the output's exit
     would look like the cause of a failure.
     """
 
-    role = "input"
-    _checkpoints: Checkpoints
+    role: Role = "input"
+    _ledger: RowLedger
+    _next: Role = "output"
     _output: IO[bytes] | None = None
     _modes = Modes()
     has_ended = False
+    rows_relayed = 0
     bytes_relayed = 0
     wake_at_rows: int | None = None
     """Wake the main thread when this many rows have been relayed."""
@@ -69,9 +85,11 @@ class Relay(ProviderReader):
         super().__init__(*arguments)
         self._attached = threading.Event()
 
-    def attach(self, output: IO[bytes], checkpoints: Checkpoints, modes: Modes) -> None:
-        self._output = output
-        self._checkpoints = checkpoints
+    def attach(self, following: ProviderLink, ledger: RowLedger, modes: Modes) -> None:
+        """`following`: the provider that gets the rows."""
+        self._next = following.role
+        self._output = following.process.stdin
+        self._ledger = ledger
         self._modes = modes
         self._is_attached = True
         self._attached.set()
@@ -139,21 +157,28 @@ class Relay(ProviderReader):
             self._check_not_ended("a checkpoint")
             if self._modes.host_checkpoints:
                 raise BadLine('a checkpoint came from an input without the capability "checkpoint"')
-            if isinstance(control.state, msgspec.UnsetType) or bytes(memoryview(control.state)[:1]) != b"{":
-                raise BadLine(f"checkpoint {control.seq} has no state object")
-            self._checkpoints.opened(control)
+            self._open(control)
             out.append(encode(Checkpoint(control.seq, control.n)))
         elif isinstance(control, End):
             self._check_not_ended("a second end")
             self._end(control, out)
         elif not self._told(control, line):
-            raise BadLine(f"an input does not send {type(control).__name__.lower()} while it runs")
+            raise BadLine(f"the role {self.role} does not send {type(control).__name__.lower()} while it runs")
+
+    def _open(self, checkpoint: Checkpoint) -> None:
+        if isinstance(checkpoint.state, msgspec.UnsetType) or bytes(memoryview(checkpoint.state)[:1]) != b"{":
+            raise BadLine(f"checkpoint {checkpoint.seq} has no state object")
+        self._ledger.opened(checkpoint)
+
+    def _read_s(self) -> float:
+        """When the rows that arrive now were read at the source."""
+        return self._report.read_s()
 
     def _end(self, end: End, out: list[bytes | memoryview]) -> None:
         if self._modes.host_checkpoints:
             self._cover(out)
             end = End(self._host_seq)
-        self._checkpoints.ended(end)
+        self._ledger.ended(end)
         self.has_ended = True
         out.append(encode(Stop(round(self._job.drain_deadline_s * 1000))))
 
@@ -171,11 +196,11 @@ class Relay(ProviderReader):
         except OSError:  # EPIPE: the output is gone; the main thread finds out why
             self.discard()
             self._blocked_since_s = None
-            self._mailbox.put(StdinBroken("output"))
+            self._mailbox.put(StdinBroken(self._next))
             return
         if self._modes.settles_on_write:
-            self._checkpoints.settle_all()
-        while not self._discards and not self._checkpoints.wait_for_room(self._job.max_in_flight, _LOOK_UP_S):
+            self._ledger.settle_all()
+        while not self._discards and not self._ledger.wait_for_room(self._job.max_in_flight, _LOOK_UP_S):
             pass
         self._blocked_since_s = None
         if self.has_ended:
@@ -184,8 +209,9 @@ class Relay(ProviderReader):
             self._mailbox.put(Wake())
 
     def _rows(self, count: int) -> None:
-        self._checkpoints.relayed(count, self._report.read_s())
-        if self.wake_at_rows is not None and self._checkpoints.counts.rows_relayed >= self.wake_at_rows:
+        self._ledger.relayed(count, self._read_s())
+        self.rows_relayed += count
+        if self.wake_at_rows is not None and self.rows_relayed >= self.wake_at_rows:
             self.wake_at_rows = None
             self._mailbox.put(Wake())
         if self._modes.host_checkpoints:
@@ -197,7 +223,7 @@ class Relay(ProviderReader):
         """Add a checkpoint created by the host, with an empty state."""
         if self._uncovered:
             self._host_seq += 1
-            self._checkpoints.opened(Checkpoint(self._host_seq, self._uncovered, msgspec.Raw(b"{}")))
+            self._ledger.opened(Checkpoint(self._host_seq, self._uncovered, msgspec.Raw(b"{}")))
             out.append(encode(Checkpoint(self._host_seq, self._uncovered)))
             self._uncovered = 0
 

@@ -58,8 +58,9 @@ def run_task(
     further pair, run.finished at the end. Raises DStreamError with redacted texts; by then both processes are gone and
     everything acknowledged is stored. `Interrupted` never escapes: an interrupted run returns with `drained` false.
     """
-    secrets = job.input.secrets | job.output.secrets | environment_secrets(os.environ)
-    redactor = Redactor(secrets=secrets, configs=(job.input.config, job.output.config))
+    specs = [spec for spec in (job.input, job.transform, job.output) if spec is not None]
+    secrets = frozenset().union(*(spec.secrets for spec in specs)) | environment_secrets(os.environ)
+    redactor = Redactor(secrets=secrets, configs=tuple(spec.config for spec in specs))
     report = RunReport(job.task, events, redactor, clock=clock, now=now, progress_every_s=job.progress_every_s)
     try:
         store = FileStore(job.state_dir, job.stack, job.task)

@@ -9,11 +9,12 @@ import signal
 from dstream.host.provider import failures
 from dstream.host.provider.link import MustRestart
 from dstream.host.run.broken import Interrupted, Lost
-from dstream.host.run.checkpoints import Checkpoints
+from dstream.host.run.checkpoints import Checkpoints, Counts
 from dstream.host.run.context import RunContext
 from dstream.host.run.job import Progress
 from dstream.host.run.notes import Exited, Failed, Mailbox, Note, Said, Stored
 from dstream.host.run.pair import LAST_WORDS_S, AnySide, Pair
+from dstream.host.run.relay import Relay
 from dstream.protocol.handshake import LateHello, Refused, Step
 from dstream.protocol.messages import Role, Stop, encode
 
@@ -74,15 +75,22 @@ class Streaming:
             rows_relayed=counts.rows_relayed,
             rows_settled=counts.rows_settled,
             rows_rejected=counts.rows_rejected,
-            bytes_relayed=self._pair.input.reader.bytes_relayed,
+            bytes_relayed=self._pair.last_relay.bytes_relayed,
             checkpoints_stored=counts.stored,
             checkpoints_in_flight=counts.in_flight,
             last_seq=counts.last_stored,
             condition=self._report.condition,
-            lag_ms=self._report.lag_ms(counts.oldest_read_s),
+            lag_ms=self._report.lag_ms(self._oldest_read_s(counts)),
             metrics=self._report.metrics,
         )
         return own.after(self._before)
+
+    def _oldest_read_s(self, counts: Counts) -> float | None:
+        """When the oldest row that is not settled was read at the source."""
+        transform = self._pair.transform
+        if counts.oldest_read_s is None and transform is not None:
+            return transform.reader.passage.oldest_read_s
+        return counts.oldest_read_s
 
     @property
     def is_draining(self) -> bool:
@@ -134,7 +142,7 @@ class Streaming:
             self._stop_input()
 
     def _has_enough(self, now: float) -> bool:
-        rows = self._before.rows_settled + self._checkpoints.counts.rows_relayed
+        rows = self._before.rows_settled + self._pair.input.reader.rows_relayed
         return not self._pair.input.reader.has_ended and self._limits.are_reached(now, rows)
 
     def _stop_input(self) -> None:
@@ -166,8 +174,8 @@ class Streaming:
 
     def _is_lost(self, side: AnySide, now: float) -> bool:
         """Return whether the provider is gone before its work was done."""
-        if side.role == "input":
-            if self._pair.input.reader.has_ended:
+        if isinstance(side.reader, Relay):
+            if side.reader.has_ended:
                 return False
             if side.process.exit_code == 0 and side.closed_s is None:
                 # Its rows are still in transit, at the output's speed.
@@ -177,7 +185,7 @@ class Streaming:
         return side.is_gone(now)
 
     def _tell(self, now: float) -> None:
-        self._report.blocked(self._pair.input.reader.blocked_s(now) >= BLOCKED_S)
+        self._report.blocked(self._pair.last_relay.blocked_s(now) >= BLOCKED_S)
         progress = self._report.tick(self.progress)
         if progress is None:
             return

@@ -114,7 +114,19 @@ def test_a_condition_may_mix_columns_with_any_other_expression(load_text: Load, 
     ("block", "code", "message", "place"),
     [
         ('transform "filtr" { where = true }', "config.label", 'unknown transform "filtr"', "8:11"),
-        ("transform { where = true }", "config.label", 'use the form transform "KIND" { ... }', "8:1"),
+        ("transform {}", "config.missing", "the transform has no provider", "8:1"),
+        (
+            'transform "drop" { columns = ["a"] }\ntransform { provider = "x" }',
+            "config.unsupported",
+            "rows pass through the transform provider before all other transforms",
+            "9:1",
+        ),
+        (
+            'transform { provider = "x" }\ntransform { provider = "y" }',
+            "config.duplicate",
+            "a task can have one transform provider",
+            "9:1",
+        ),
         ('transform "filter" {}', "config.missing", 'the transform has no "where"', "8:1"),
         ('transform "flatten" { column = ["a"] }', "config.unknown_attribute", 'unknown attribute "column"', "8:23"),
         ('transform "filter" { where = "x" }', "config.type", "a condition is true or false, not a string", "8:30"),
@@ -233,3 +245,25 @@ def test_a_secret_in_any_attribute_is_known_to_be_one(load_text: Load) -> None:
         environ={"TOKEN": "canary"},
     )
     assert block.secrets == {"canary"}
+
+
+def test_a_block_without_a_label_is_a_provider_with_its_config(load_text: Load) -> None:
+    blocks = """
+  transform {
+    provider = "enrich"
+    config {
+      url = env("URL")
+    }
+  }
+  transform "drop" { columns = [task.orders.transform.provider] }
+    """
+    task = load_text(TASK.format(blocks=blocks), environ={"URL": "http://x"}).tasks["orders"]
+    assert (task.transform.role, task.transform.label, task.transform.config) == (
+        "transform",
+        "enrich",
+        {"url": "http://x"},
+    )
+    assert [block.role for block in task.providers] == ["input", "transform", "output"]
+    assert [each.transform.columns for each in task.transforms] == [["enrich"]]
+    only_output = load_text(TASK.format(blocks=blocks), roles=["output"]).tasks["orders"]
+    assert (only_output.transform.label, only_output.transform.config) == ("enrich", {})
