@@ -9,6 +9,7 @@ from dstream.kit import input_checks as inputs
 from dstream.kit import lifecycle_checks as lifecycle
 from dstream.kit import output_checks as outputs
 from dstream.kit import provider_checks as both
+from dstream.kit import transform_checks as transforms
 from dstream.kit.subject import Subject
 from dstream.protocol.messages import Role
 
@@ -21,7 +22,7 @@ class Check:
     section: str
     """The heading in docs/reference/protocol.md that states the rule."""
     role: Role | None = None
-    """None: both roles."""
+    """None: all roles."""
     infrastructure: bool | None = None
     """True: only for providers with infrastructure, on request; it is created and deleted. False: only for providers
     without it."""
@@ -40,6 +41,7 @@ class Check:
 _HELLO = ("sends_hello_first",)
 _PLANS = (*_HELLO, "plans_without_changing_anything")
 _LIFECYCLE = "Lifecycle commands"
+_PROVIDER = "Transform providers"
 
 CHECKS: tuple[Check, ...] = (
     Check(both.sends_hello_first, "Startup", needs=()),
@@ -70,6 +72,10 @@ CHECKS: tuple[Check, ...] = (
     Check(outputs.handles_a_large_row, "Errors", "output"),
     Check(outputs.drains_on_stop, "Shutdown", "output"),
     Check(outputs.acknowledges_only_checkpointed_rows, "Shutdown", "output"),
+    Check(transforms.passes_checkpoints_on, _PROVIDER, "transform"),
+    Check(transforms.counts_its_rows, _PROVIDER, "transform"),
+    Check(transforms.ends_after_stop, _PROVIDER, "transform"),
+    Check(transforms.ends_only_after_stop, _PROVIDER, "transform"),
     Check(both.sends_heartbeats, "Telemetry"),
     Check(both.exits_when_the_host_dies, "Shutdown"),
     Check(both.leaves_no_process_when_killed, "Shutdown"),

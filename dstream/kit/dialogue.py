@@ -260,7 +260,7 @@ class Dialogue:
             record.result = result
         elif record.status is None and (status := decode_status(line)):
             record.status = status
-        elif self._role == "input" and record.status is not None and line.startswith(b"{"):
+        elif self._role != "output" and record.status is not None and line.startswith(b"{"):
             self._heard_row(line)
         else:
             record.faults.append(Fault("stray", f"unexpected text on stdout: {_quote(line)}"))

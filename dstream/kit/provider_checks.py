@@ -1,4 +1,4 @@
-"""Checks for both roles: from the first line to ready, heartbeats, exits, and what a provider must never write."""
+"""Checks for all roles: from the first line to ready, heartbeats, exits, and what a provider must never write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sends_hello_first(subject: Subject) -> None:
         if not hello.name:
             raise Violation("its hello has no name")
         if subject.role is not None and hello.role != subject.role:
-            raise Violation(f"it is an {hello.role} provider, not an {subject.role} provider")
+            raise Violation(f"its role is {hello.role}, not {subject.role}")
         if subject.lifecycle and "infrastructure" not in hello.capabilities:
             raise Violation("it has no capability infrastructure, so there are no lifecycle commands to test")
         subject.hello = hello

@@ -61,6 +61,12 @@ FAULTS: dict[str, dict[str, str]] = {
     "recreates_on_every_init": {"creates_what_it_plans": 'a second init shows create of "first", create of "second"'},
     "reports_false_drift": {"finds_no_drift": 'after init, status shows update of "first", update of "second"'},
     "leaves_a_resource_behind": {"destroys_what_it_created": 'after destroy, plan shows same of "second"'},
+    "ends_early": {"ends_only_after_stop": "it wrote an end line, so the host would take a part of the rows for all of them"},
+    "passes_ahead": {
+        "passes_checkpoints_on": "checkpoint 2 arrived, expected 1",
+    },
+    "counts_rows_in": {"counts_its_rows": "checkpoint 1 has n = 3, but 2 rows arrived before it"},
+    "exits_without_end": {"ends_after_stop": "it exited without an end line"},
     "outputs_its_password": {"does_not_leak_secrets": "it wrote a secret to stdout"},
 }  # fmt: skip
 
@@ -79,6 +85,7 @@ def test_a_broken_provider_fails_only_the_expected_checks(script: str) -> None:
     [
         ("good_input", ["describes_its_config", "honors_once", "sends_heartbeats"]),
         ("good_output", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
+        ("good_transform", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
         ("good_infrastructure", ["describes_its_config", "rejects_an_invalid_config", "sends_heartbeats"]),
     ],
 )
@@ -140,7 +147,7 @@ def test_the_bash_providers_in_the_reference_pass(name: str, tmp_path: Path, mon
 
 def test_a_provider_with_the_wrong_role_fails() -> None:
     report = check(BROKEN / "good_output.py", role="input")
-    assert str(report) == "sends_hello_first: it is an output provider, not an input provider"
+    assert str(report) == "sends_hello_first: its role is output, not input"
     assert all(each.outcome == "skipped" for each in report.results[1:])
 
 

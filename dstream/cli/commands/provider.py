@@ -46,7 +46,7 @@ def provider() -> None:
     "  dstream provider test ./my-output --config config.json --lifecycle"
 )
 @click.argument("provider", metavar="PROVIDER|PATH", shell_complete=provider_names)
-@click.option("--role", type=click.Choice(["input", "output"]), help="Required role (default: any).")
+@click.option("--role", type=click.Choice(["input", "transform", "output"]), help="Required role (default: any).")
 @click.option(
     "--config",
     "config_file",

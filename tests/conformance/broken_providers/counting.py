@@ -1,6 +1,7 @@
-"""A small, conforming input and output; other scripts in this folder each break one rule of them.
+"""A small, conforming input, transform and output; other scripts in this folder each break one rule of them.
 
 Standard library only. `Input` counts to 60 with a checkpoint every three rows; `Output` settles rows immediately.
+`Transform` drops every second row.
 """
 
 import json
@@ -131,6 +132,7 @@ class Input:
 
 
 class Output:
+    role = "output"
     capabilities = ("ack", "drain")
 
     def run(self):
@@ -138,7 +140,7 @@ class Output:
             {
                 "dstream": "hello",
                 "protocol": 1,
-                "role": "output",
+                "role": self.role,
                 "name": "settling",
                 "version": "1",
                 "capabilities": list(self.capabilities),
@@ -158,7 +160,7 @@ class Output:
         self.eof()
 
     def lifecycle(self, line_1):
-        refuse("output")
+        refuse(self.role)
 
     def answer(self, config):
         say({"status": "ready"})
@@ -186,3 +188,30 @@ class Output:
 
     def eof(self):
         sys.exit(0 if self.stopped else 1)
+
+
+class Transform(Output):
+    role = "transform"
+    capabilities = ("checkpoint", "drain")
+    received = 0
+
+    def row(self, line):
+        self.received += 1
+        if self.received % 2:
+            self.rows += 1
+            raw(line + b"\n")
+
+    def checkpoint(self):
+        self.pass_on(self.seq, self.rows)
+
+    def pass_on(self, seq, n):
+        say({"dstream": "checkpoint", "seq": seq, "n": n})
+        self.rows = 0
+
+    def eof(self):
+        if self.stopped:
+            self.end()
+        super().eof()
+
+    def end(self):
+        say({"dstream": "end", "seq": self.seq})

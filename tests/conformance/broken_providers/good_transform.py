@@ -1,0 +1,5 @@
+"""A transform without a fault."""
+
+from counting import Transform
+
+Transform().run()
