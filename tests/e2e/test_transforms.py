@@ -140,6 +140,17 @@ def test_validate_and_list_show_the_transforms(tmp_path: Path) -> None:
     assert json.loads(dstream("list", "--json").stdout)["tasks"][0]["transforms"] == ["filter", "rename"]
 
 
+def test_validate_and_list_show_a_transform_provider(tmp_path: Path) -> None:
+    dstream = DStream(tmp_path)
+    middle = FILE_OUTPUT.with_name("uneven_transform.py")
+    text = COUNT % ("data.value > 20", FILE_OUTPUT)
+    block = f'transform {{ provider_path = "{middle}" }}\n  transform "filter"'
+    (tmp_path / "dstream.hcl").write_text(text.replace('transform "filter"', block))
+    assert f'task "count" transforms rows: {middle}, filter, rename' in dstream("validate").stdout
+    assert f"counter → {middle} → filter, rename → {FILE_OUTPUT}" in dstream("list").stdout
+    assert json.loads(dstream("list", "--json").stdout)["tasks"][0]["transform"] == str(middle)
+
+
 OLD_OUTPUT = """#!/bin/sh
 echo '{"dstream":"hello","protocol":1,"role":"output","name":"old","version":"1","capabilities":["ack"]}'
 while read -r line; do echo "$line" >> received; done

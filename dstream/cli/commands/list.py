@@ -97,8 +97,8 @@ def _show(project: Project, listed: Sequence[_Listed], removed: Sequence[Mapping
 def _way(task: Task) -> str:
     """Return what rows pass through, from the input to the output."""
     transforms = [", ".join(each.kind for each in task.transforms)] if task.transforms else []
-    middle = [task.transform.label] if task.transform else []
-    return " → ".join([task.input.label, *middle, *transforms, task.output.label])
+    labels = [block.label for block in task.providers]
+    return " → ".join([*labels[:-1], *transforms, labels[-1]])
 
 
 def _removed(project: Project) -> list[dict[str, Any]]:

@@ -89,8 +89,9 @@ def validate(options: Options) -> None:
         return
     click.echo(f"{project.path}: {plural(len(project.tasks), 'task')}, no errors.")
     for task in project.tasks.values():
-        if task.transforms:
-            click.echo(f'  task "{task.name}" transforms rows: {", ".join(each.kind for each in task.transforms)}')
+        provider = [task.transform.label] if task.transform else []
+        if transforms := [*provider, *(each.kind for each in task.transforms)]:
+            click.echo(f'  task "{task.name}" transforms rows: {", ".join(transforms)}')
     for each in unchecked:
         click.echo(f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {each.reason}')
 
