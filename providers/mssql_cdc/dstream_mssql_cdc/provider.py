@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from dstream_mssql_cdc.health.watch import HealthWatch
     from dstream_mssql_cdc.records.events import EventBuilder
     from dstream_mssql_cdc.server.backoff import Backoff
-    from dstream_mssql_cdc.server.entra import SignIn
     from dstream_mssql_cdc.server.queries import SqlServer
-    from dstream_mssql_cdc.server.session import SqlSession
     from dstream_mssql_cdc.state import ReaderState
     from dstream_mssql_cdc.stream.net_changes import StoredWindow
     from dstream_mssql_cdc.stream.reader import ChangeStream, PollPace
@@ -37,7 +35,6 @@ class MssqlCdc(InputProvider["Config"]):
     _server: SqlServer | None = None
     _watch: HealthWatch | None = None
     _keeper: InstanceKeeper | None = None
-    _sign_in: SignIn | None = None
     _stored_window: StoredWindow | None = None
     _id_prefix = ""
 
@@ -61,7 +58,7 @@ class MssqlCdc(InputProvider["Config"]):
         self._snapshot_requests: deque[str] = deque()
         self._server = self._open()
         self._server.guid()  # CDC must be enabled
-        config, login = self.config, self._settings.get("UID")
+        config, login = self.config, self._connector.login
         if self._manages_instances:
             create_missing(self._server, config.tables, config.exclude_tables, self.telemetry)
         catalog, exists = self._server.catalog(), self._server.table_exists
@@ -100,7 +97,7 @@ class MssqlCdc(InputProvider["Config"]):
             snapshots_new_tables=self.config.start_from == "snapshot",
             fenced_snapshots=self.config.snapshot.mode == "fenced",
             requests=self._snapshot_requests,
-            observer=ReadProgress(self.telemetry, self._settings.get("DATABASE"), is_managed=self._manages_instances),
+            observer=ReadProgress(self.telemetry, self._connector.database, is_managed=self._manages_instances),
             net=NetChanges(config.operations, config.before_images) if config.net_changes else None,
             await_stored=self._stored_window.wait if self.run.acks else None,
         )
@@ -131,8 +128,8 @@ class MssqlCdc(InputProvider["Config"]):
         yield from Examination(
             server,
             self.config,
-            self._server_name,
-            self._settings.get("UID"),
+            self._connector.server_name,
+            self._connector.login,
             self._check_columns,
             lambda tables: self._check_snapshots(server, tables),
             lambda checkpoint: self._checked(checkpoint, server.guid(), server, accept_changed=accept),
@@ -152,7 +149,7 @@ class MssqlCdc(InputProvider["Config"]):
 
         if self.host_keeps_state and not self.run.once:
             self._watch = HealthWatch(
-                lambda: self._connect(_HEALTH_LOGIN_TIMEOUT_S, is_reader=False), self.telemetry, stored
+                lambda: self._connector.connect(_HEALTH_LOGIN_TIMEOUT_S, is_reader=False), self.telemetry, stored
             )
             self._watch.start()
 
@@ -168,7 +165,7 @@ class MssqlCdc(InputProvider["Config"]):
         if not self._manages_instances:
             return
         self._keeper = InstanceKeeper(
-            lambda: self._connect(_HEALTH_LOGIN_TIMEOUT_S, is_reader=False), self.telemetry, stored
+            lambda: self._connector.connect(_HEALTH_LOGIN_TIMEOUT_S, is_reader=False), self.telemetry, stored
         )
         self._keeper.start(once=self.run.once)
 
@@ -187,7 +184,7 @@ class MssqlCdc(InputProvider["Config"]):
         """Check the config and connect."""
         from dstream_mssql_cdc.config import checked, parse_start
         from dstream_mssql_cdc.errors import net_changes_need_state, start_from_required
-        from dstream_mssql_cdc.server.connection_string import parse_connection_string
+        from dstream_mssql_cdc.server.connector import ServerConnector
 
         config = checked(self.config)
         if config.start_from is not None:
@@ -197,65 +194,13 @@ class MssqlCdc(InputProvider["Config"]):
         if config.net_changes and not self.host_keeps_state:
             raise net_changes_need_state()
         self._names: dict[int, str] = {}
-        self._settings = parse_connection_string(config.db_connection_string.reveal())
-        if config.credential is not None:
-            from dstream_mssql_cdc.server.entra import sign_in
-
-            self._sign_in = sign_in(config, self._settings)
-        return self._connect()
+        self._connector = ServerConnector(config, self.telemetry)
+        return self._connector.connect()
 
     def _check_columns(self, table: CapturedTable) -> None:
         """Raise ConfigError or AuthError for a column that cannot be read."""
         for instance in table.instances:
             self._builder(table, instance.mark.instance)
-
-    @property
-    def _server_name(self) -> str:
-        return self._settings.get("SERVER") or self._settings.get("DSN")
-
-    def _connect(self, login_timeout_s: int | None = None, *, is_reader: bool = True) -> SqlServer:
-        """`login_timeout_s`: for a reconnect, at most the user's. `is_reader`: whether the task is reconnecting while a
-        query is not answered."""
-        from dstream_mssql_cdc.config import ALL_OPERATIONS
-        from dstream_mssql_cdc.server import sql
-        from dstream_mssql_cdc.server.queries import SqlServer
-
-        config = self.config
-        server = SqlServer(
-            self._open_session(login_timeout_s, is_reader=is_reader),
-            tables=config.tables,
-            excluded=config.exclude_tables,
-            operations=sql.operation_codes(
-                ALL_OPERATIONS if config.net_changes else config.operations, before_images=config.before_images
-            ),
-            open_session=lambda: self._open_session(self._settings.login_timeout_s, is_reader=is_reader),
-        )
-        server.learn_time_zone(config.time_zone)
-        return server
-
-    def _open_session(self, login_timeout_s: int | None, *, is_reader: bool) -> SqlSession:
-        from contextlib import nullcontext
-
-        from dstream_mssql_cdc.server.connection import connect
-        from dstream_mssql_cdc.server.session import SqlSession
-
-        config, most_s = self.config, self._settings.login_timeout_s
-        connection = connect(
-            self._settings,
-            driver=config.odbc_driver,
-            read_only=config.read_only_intent,
-            login_timeout_s=min(login_timeout_s or most_s, most_s),
-            query_timeout_s=round(config.query_timeout),
-            connected_before=login_timeout_s is not None,
-            sign_in=self._sign_in,
-        )
-        return SqlSession(
-            connection,
-            database=self._settings.get("DATABASE"),
-            login=self._settings.get("UID"),
-            awaiting=lambda: self.telemetry.awaiting(self._server_name) if is_reader else nullcontext(),
-            on_half_pairs=self._warn_of_half_pairs,
-        )
 
     def _reconnect(self, stream: ChangeStream, stop: Stop, backoff: Backoff, cause: ReadInterrupted) -> bool:
         """Reconnect to the same database; return False if stopped. Raises errors that a retry cannot fix."""
@@ -267,10 +212,10 @@ class MssqlCdc(InputProvider["Config"]):
         reason: DStreamError = cause
         while True:
             wait_s = backoff.next_wait_s(reason)
-            self.telemetry.phase("reconnecting", reason=f"{self._server_name}: {reason.message}")
+            self.telemetry.phase("reconnecting", reason=f"{self._connector.server_name}: {reason.message}")
             self.telemetry.warning(
                 "mssql.reconnect",
-                server=self._server_name,
+                server=self._connector.server_name,
                 cause=reason.message,
                 code=reason.code,
                 in_s=round(wait_s, 1),
@@ -279,7 +224,7 @@ class MssqlCdc(InputProvider["Config"]):
             if stop.wait(wait_s):
                 return False
             try:
-                server = self._connect(backoff.login_timeout_s)
+                server = self._connector.connect(backoff.login_timeout_s)
                 db = stream.state.db
                 if (guid := server.guid()) != db.service_broker_guid:
                     db = self._checked(stream.state, guid, server, accept_changed=False).db
@@ -289,7 +234,7 @@ class MssqlCdc(InputProvider["Config"]):
                 continue
             self._server = server
             stream.reconnect(server, db)
-            self.telemetry.info("mssql.reconnected", server=self._server_name)
+            self.telemetry.info("mssql.reconnected", server=self._connector.server_name)
             return True
 
     def _start_state(self, stored: State) -> ReaderState:
@@ -339,7 +284,7 @@ class MssqlCdc(InputProvider["Config"]):
             unreadable = server.unreadable()
             for table in tables:
                 if table.object_id in unreadable:
-                    raise no_select(unreadable[table.object_id], self._settings.get("UID"))
+                    raise no_select(unreadable[table.object_id], self._connector.login)
 
     def _builder(self, table: CapturedTable, name: str) -> EventBuilder:
         from dstream_mssql_cdc.catalog.columns import Choices
@@ -349,7 +294,7 @@ class MssqlCdc(InputProvider["Config"]):
         self._check_renamed(table)
         instance = next(instance for instance in table.instances if instance.mark.instance == name)
         columns = choose_columns(table, instance, self.config.columns)
-        check_readable(table.name, columns, self._settings.get("UID"))
+        check_readable(table.name, columns, self._connector.login)
         return EventBuilder(
             TableShape(
                 name=table.name,
@@ -393,22 +338,13 @@ class MssqlCdc(InputProvider["Config"]):
             max_line=self.run.max_line,
         )
 
-    def _warn_of_half_pairs(self, table: str, column: str, key: str) -> None:
-        self.telemetry.warning(
-            "mssql.half_pair",
-            table=table,
-            column=column,
-            key=key,
-            note="half of a surrogate pair was replaced by U+FFFD; later rows of the same page are not listed",
-        )
-
     def _warn_if_agent_stopped(self, server: SqlServer) -> None:
         from dstream_mssql_cdc.errors import agent_stopped_hint
 
         status = server.agent_status()
         if status is not None and status != "Running":
             self.telemetry.warning(
-                "mssql.agent_stopped", status=status, hint=agent_stopped_hint(self._settings.get("DATABASE"))
+                "mssql.agent_stopped", status=status, hint=agent_stopped_hint(self._connector.database)
             )
 
     def _warn_of_slow_instances(self, server: SqlServer, tables: Sequence[CapturedTable]) -> None:
