@@ -45,6 +45,11 @@ def operations_per_message(spec: ServiceBusSpec) -> float:
     return max([2.0 for _ in spec.queues] + [_topic_operations(topic) for topic in spec.topics], default=1.0)
 
 
+def transfers_per_message(spec: ServiceBusSpec) -> int:
+    """Transfers of the most expensive entity: one in, and one out per reader."""
+    return max([2 for _ in spec.queues] + [1 + len(topic.subscriptions) for topic in spec.topics], default=1)
+
+
 def _credits(tier: Tier, spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
     limit = f"{tier} supports {CREDITS_PER_S:,} operations/s per namespace"
     if load is None:
@@ -67,7 +72,7 @@ def _premium(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
     limit = f"Premium with {units} messaging unit{'s' if units > 1 else ''} supports about {capacity:,} MB/s in and out"
     if load is None or load.row_bytes is None:
         return (f"{limit}.",)
-    needed = load.rows_per_s * load.row_bytes * _transfers_per_message(spec) / _MB
+    needed = load.rows_per_s * load.row_bytes * transfers_per_message(spec) / _MB
     lines = [
         f"{limit}; this task needs about {needed:,.3g} MB/s at {load.rows_per_s:,.6g} rows/s "
         f"of {load.row_bytes:,} bytes."
@@ -80,8 +85,3 @@ def _premium(spec: ServiceBusSpec, load: Load | None) -> tuple[str, ...]:
 def _topic_operations(topic: Topic) -> float:
     filters = sum(len(rules_of(subscription)) for subscription in topic.subscriptions)
     return 1.0 + len(topic.subscriptions) + filters
-
-
-def _transfers_per_message(spec: ServiceBusSpec) -> int:
-    """Transfers of the most expensive entity: one in, and one out per reader."""
-    return max([2 for _ in spec.queues] + [1 + len(topic.subscriptions) for topic in spec.topics], default=1)

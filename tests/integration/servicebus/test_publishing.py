@@ -74,8 +74,9 @@ def test_an_entity_can_appear_with_its_first_event(calm: Broker, new_name: Calla
     assert bodies(calm.receive(f"{prefix}-cars", 1)) == [event(1)]
 
 
-def test_each_table_has_an_ordered_session(calm: Broker, new_name: Callable[[], str]) -> None:
-    queue = calm.create_queue(new_name(), requires_session=True)
+@pytest.mark.parametrize("partitioning", [False, True])
+def test_each_table_has_an_ordered_session(calm: Broker, new_name: Callable[[], str], partitioning: bool) -> None:
+    queue = calm.create_queue(new_name(), requires_session=True, enable_partitioning=partitioning)
     tables = ["dbo.A", "dbo.B", "dbo.C"]
     lines = [event(n, tables[n % 3]) for n in range(3000)]
 

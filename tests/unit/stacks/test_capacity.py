@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from dstream_stacks.capacity import Load, capacity_lines, operations_per_message
+from dstream_stacks.capacity_table import capacity_table
 from dstream_stacks.properties import Tier
 from dstream_stacks.spec import Namespace, Queue, Rule, ServiceBusSpec, Subscription, Topic
 
+PAGE = Path(__file__).parents[3] / "docs" / "concepts" / "delivery-guarantees.md"
 QUEUES = (Queue(name="orders"), Queue(name="returns"))
 TOPIC = Topic(
     name="events",
@@ -64,3 +68,24 @@ def test_the_capacity_of_premium_is_in_bytes_per_messaging_unit(units: int, too_
 def test_nothing_is_shown_for_an_unknown_tier() -> None:
     assert capacity_lines(spec(None, queues=QUEUES), Load(5)) == ()
     assert capacity_lines(ServiceBusSpec(mode="entities", queues=QUEUES), Load(5)) == ()
+
+
+def test_the_page_contains_the_table_of_capacities() -> None:
+    assert capacity_table() in PAGE.read_text(encoding="utf-8"), (
+        "paste the output of python -m dstream_stacks.capacity_table"
+    )
+
+
+@pytest.mark.parametrize(("tier", "rows_per_s"), [("Standard", 500), ("Premium", 2_000)])
+def test_a_plan_warns_above_the_rates_in_the_table(tier: Tier, rows_per_s: int) -> None:
+    assert f"| a queue | 2 | {500:,} | {2_000:,} |" in capacity_table()
+
+    assert len(capacity_lines(spec(tier, queues=QUEUES), Load(rows_per_s, row_bytes=1_000))) == 1
+    assert len(capacity_lines(spec(tier, queues=QUEUES), Load(rows_per_s + 1, row_bytes=1_000))) == 2
+
+
+def test_the_page_shows_lines_that_plan_prints() -> None:
+    topic = Topic(name="t", subscriptions=(Subscription(name="s"),) * 3)
+
+    for line in capacity_lines(spec("Standard", topics=(topic,)), Load(200)):
+        assert f"\n{line}\n" in PAGE.read_text(encoding="utf-8")
