@@ -22,9 +22,9 @@ _KINDS = {
     "refuse_attach": "refuse new links with --condition",
     "deny_token": "answer token requests with --status",
     "detach": "detach links with --condition",
-    "drop": "close the connection, --at before_store or after_store",
+    "drop": "close the connection, --at before_store, after_store or idle",
     "kill": "kill the server process, --at before_store or after_store; it restarts",
-    "silence": "store messages but never respond",
+    "silence": "never respond to messages, --at before_store or after_store",
     "delay": "delay responses by --seconds",
     "throttle": "reject messages above --rate per second with server-busy",
     "stall": "stop reading from connections, for --seconds or until cleared",
@@ -36,12 +36,14 @@ _KINDS = {
 }
 _FIELDS = ("entity", "on", "times", "after", "description")
 _FIELDS_OF = {
-    "reject": ["condition", "message_id"],
+    "reject": ["condition", "at", "message_id"],
+    "release": ["at"],
     "refuse_attach": ["condition"],
-    "detach": ["condition"],
+    "detach": ["condition", "at"],
     "deny_token": ["status"],
     "drop": ["at"],
     "kill": ["at"],
+    "silence": ["at"],
     "delay": ["seconds"],
     "stall": ["seconds"],
     "throttle": ["rate"],
@@ -88,9 +90,9 @@ def fault() -> None:
 @click.option("--after", type=click.IntRange(min=0), help="Number of operations to let through first.")
 @click.option(
     "--at",
-    type=click.Choice(["before_store", "after_store", "login", "statement", "result"]),
-    help="For drop and kill: before or after the message is stored. For sql: at a login, at a statement (default), or "
-    "after some rows of its result.",
+    type=click.Choice(["before_store", "after_store", "idle", "login", "statement", "result"]),
+    help="For reject, release, detach, drop, kill and silence: before or after the message is stored; for detach and "
+    "drop also idle, at once. For sql: at a login, at a statement (default), or after some rows of its result.",
 )
 @click.option("--condition", help="AMQP error condition (default: com.microsoft:server-busy).")
 @click.option("--description", help="Error description.")

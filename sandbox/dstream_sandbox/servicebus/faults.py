@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from dstream_sandbox.fault_list import FaultList
 from dstream_sandbox.servicebus.core import AmqpError, Message
 
-__all__ = ["Fault", "FaultKind", "Faults", "Operation", "Side"]
+__all__ = ["Fault", "FaultKind", "Faults", "Moment", "Operation", "Side"]
 
 FaultKind = Literal[
     "reject",
@@ -35,6 +35,16 @@ FaultKind = Literal[
 ]
 Operation = Literal["create", "read", "update", "delete", "list_keys"]
 Side = Literal["send", "receive"]
+Moment = Literal["idle", "before_store", "after_store"]
+_MOMENTS: dict[FaultKind, tuple[Moment, ...]] = {
+    "reject": ("before_store", "after_store"),
+    "release": ("before_store", "after_store"),
+    "detach": ("before_store", "after_store", "idle"),
+    "drop": ("after_store", "before_store", "idle"),
+    "kill": ("after_store", "before_store"),
+    "silence": ("after_store", "before_store"),
+}
+"""When a kind can apply; the first is the default."""
 _BUSY = "com.microsoft:server-busy"
 
 
@@ -51,8 +61,9 @@ class Fault:
     """How often the fault applies; default: until cleared."""
     after: int = 0
     """Number of operations to let through first."""
-    at: Literal["before_store", "after_store"] = "after_store"
-    """For `drop` (the connection) and `kill` (the server): before storing, or after storing but before responding."""
+    at: Moment | None = None
+    """For the kinds in `_MOMENTS`: before storing, or after storing but before responding. `idle`: at once, to open
+    links, so add such a fault while nothing is in flight."""
     condition: str = _BUSY
     """For `reject`, `refuse_attach` and `detach`: the AMQP error condition."""
     description: str = ""
@@ -78,8 +89,15 @@ class Fault:
             raise ValueError(f"kind must be one of {', '.join(get_args(FaultKind))}")
         if self.on not in get_args(Side):
             raise ValueError("on must be send or receive")
-        if self.at not in ("before_store", "after_store"):
-            raise ValueError("at must be before_store or after_store")
+        moments = _MOMENTS.get(self.kind, ())
+        if self.at is None and moments:
+            self.at = moments[0]
+        elif self.at not in (None, *moments):
+            raise ValueError(
+                f"at of {self.kind} must be {' or '.join(moments)}" if moments else f"{self.kind} has no at"
+            )
+        if self.at == "idle" and self.on != "send":
+            raise ValueError("only links that send can have a fault while idle")
         if self.operation not in get_args(Operation):
             raise ValueError(f"operation must be one of {', '.join(get_args(Operation))}")
         if self.when not in ("before", "after"):
@@ -124,7 +142,7 @@ class Faults(FaultList[Fault]):
         path: str = "",
         *,
         on: Side = "send",
-        at: str | None = None,
+        at: Moment | None = None,
         messages: Sequence[Message] = (),
     ) -> Fault | None:
         """Return the fault that applies to this operation, and count it."""

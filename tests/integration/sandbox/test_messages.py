@@ -132,7 +132,7 @@ def test_duplicate_detection_stores_a_message_id_once(sandbox: Sandbox, commands
 def test_a_fault_occurs_as_often_as_requested(sandbox: Sandbox, commands: Commands) -> None:
     sandbox.create_queue("unlucky")
     added = commands("fault", "add", "reject", "--entity", "unlucky", "--times", "1").stdout
-    assert added == "reject  entity=unlucky  on=send  times=1  condition=com.microsoft:server-busy\n"
+    assert added == "reject  entity=unlucky  on=send  times=1  condition=com.microsoft:server-busy  at=before_store\n"
     (fault,) = json.loads(commands("fault", "list", "--json").stdout)["faults"]
     assert (fault["kind"], fault["entity"], fault["times"]) == ("reject", "unlucky", 1)
 

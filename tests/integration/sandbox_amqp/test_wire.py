@@ -224,6 +224,37 @@ def test_a_released_delivery_is_not_stored(namespace: NamespaceThread, wire: Wir
     assert namespace.on_loop(namespace.broker.peek, queue, 0, 10, None) == []
 
 
+def test_an_answer_can_be_a_refusal_although_the_message_is_stored(
+    namespace: NamespaceThread, wire: WireClient
+) -> None:
+    queue = namespace.queue()
+    wire.attach_sender(1, queue)
+    for number, (fault, answer) in enumerate(
+        [
+            (Fault("reject", entity=queue, at="after_store", times=1), Code.REJECTED),
+            (Fault("release", entity=queue, at="after_store", times=1), Code.RELEASED),
+        ]
+    ):
+        namespace.on_loop(namespace.server.faults.add, fault)
+        wire.transfer(1, number, message(b"x"))
+        assert wire.expect(Code.DISPOSITION)[4].descriptor == answer
+        assert len(namespace.on_loop(namespace.broker.peek, queue, 0, 10, None)) == number + 1
+
+
+def test_an_idle_sender_is_detached_or_dropped_at_once(namespace: NamespaceThread, wire: WireClient) -> None:
+    queue = namespace.queue()
+    wire.attach_sender(1, queue)
+    wire.expect(Code.FLOW)
+    fault = Fault("detach", entity=queue, at="idle", condition="amqp:link:detach-forced", times=1)
+    namespace.on_loop(namespace.server.faults.add, fault)
+    assert str(wire.expect(Code.DETACH)[2].value[0]) == "amqp:link:detach-forced"
+    wire.attach_sender(2, queue)
+    wire.expect(Code.FLOW)
+    namespace.on_loop(namespace.server.faults.add, Fault("drop", entity=queue, at="idle", times=1))
+    with pytest.raises(ConnectionError):
+        wire.read_frame()
+
+
 @pytest.mark.parametrize("at", ["before_store", "after_store"])
 def test_a_settlement_can_be_lost_before_or_after_the_store(
     namespace: NamespaceThread, wire: WireClient, at: Literal["before_store", "after_store"]

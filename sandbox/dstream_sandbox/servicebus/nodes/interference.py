@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from dstream_sandbox.servicebus.amqp.link import IncomingLink, OutgoingLink
 from dstream_sandbox.servicebus.core import Message
-from dstream_sandbox.servicebus.faults import Fault, FaultKind, Faults, Side
+from dstream_sandbox.servicebus.faults import Fault, FaultKind, Faults, Moment, Side
 
 __all__ = ["Interference"]
 
@@ -25,36 +25,39 @@ class Interference:
         """Whether there are any faults to check."""
         return bool(self._faults)
 
-    def strike(self, kind: FaultKind, messages: Sequence[Message] = ()) -> Fault | None:
+    def strike(self, kind: FaultKind, at: Moment | None = None, *, messages: Sequence[Message] = ()) -> Fault | None:
         """`messages`: those of a transfer."""
-        return self._faults.strike(kind, self._path, on=self._side, messages=messages)
+        return self._faults.strike(kind, self._path, on=self._side, at=at, messages=messages)
+
+    def disturb_idle(self) -> None:
+        """Apply the faults of an idle link."""
+        self._breaks_link("idle")
 
     def lets_store(self) -> bool:
         """Apply faults before storing. Return whether to continue."""
-        if self._faults.strike("drop", self._path, on=self._side, at="before_store"):
-            self._link.connection.abort()
-            return False
-        if self._faults.strike("kill", self._path, on=self._side, at="before_store"):
-            _kill_server()
-        fault = self.strike("detach")
-        if fault is not None:
-            self._link.detach(fault.error())
-            return False
-        return True
+        return not self._breaks_link("before_store")
 
     async def lets_answer(self) -> bool:
         """Apply faults before responding. Return whether to respond."""
-        if self._faults.strike("drop", self._path, on=self._side, at="after_store"):
-            self._link.connection.abort()
-            return False
-        if self._faults.strike("kill", self._path, on=self._side, at="after_store"):
-            _kill_server()
-        if self.strike("silence"):
+        if self._breaks_link("after_store"):
             return False
         fault = self.strike("delay")
         if fault is not None:
             await asyncio.sleep(fault.seconds)
         return True
+
+    def _breaks_link(self, at: Moment) -> bool:
+        """Apply the faults that end the link, or leave it without an answer. Return whether one did."""
+        if self.strike("drop", at):
+            self._link.connection.abort()
+            return True
+        if self.strike("kill", at):
+            _kill_server()
+        fault = self.strike("detach", at)
+        if fault is not None:
+            self._link.detach(fault.error())
+            return True
+        return self.strike("silence", at) is not None
 
 
 def _kill_server() -> None:

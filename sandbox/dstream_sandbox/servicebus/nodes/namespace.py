@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -48,6 +49,7 @@ class Namespace:
         self._clock = clock
         self._sink = sink
         self._clients: dict[Connection, Client] = {}
+        self._senders: weakref.WeakSet[EntitySender] = weakref.WeakSet()
         self._tasks: set[asyncio.Future[None]] = set()
 
     @property
@@ -58,6 +60,8 @@ class Namespace:
         """Apply the current faults to open connections."""
         for connection in self.connections:
             self._strain(connection)
+        for sender in list(self._senders):
+            sender.disturb_idle()
 
     async def close(self) -> None:
         """Close all connections, and wait for running tasks."""
@@ -172,6 +176,7 @@ class Namespace:
                 self._broker.max_batch_size,
                 self._clock,
             )
+            self._senders.add(handler)
         link.accept(
             handler,
             credit=_SENDER_CREDIT,

@@ -11,7 +11,7 @@ from dstream_sandbox.servicebus.amqp.sections import BATCH_FORMAT, count_data
 from dstream_sandbox.servicebus.amqp.values import Described, MalformedValue
 from dstream_sandbox.servicebus.core import AmqpError, Message
 from dstream_sandbox.servicebus.counters import Counters
-from dstream_sandbox.servicebus.faults import Faults
+from dstream_sandbox.servicebus.faults import Faults, Moment
 from dstream_sandbox.servicebus.nodes.client import Client
 from dstream_sandbox.servicebus.nodes.intake import parse_transfer
 from dstream_sandbox.servicebus.nodes.interference import Interference
@@ -68,21 +68,28 @@ class EntitySender:
         except AmqpError as exc:
             self._reject(delivery, exc)
             return
-        self._spawn(self._keep(delivery, self._store(self._path, messages), len(messages)))
+        self._spawn(self._keep(delivery, self._store(self._path, messages), messages))
 
     def on_closed(self) -> None:
         pass  # messages that were passed to the broker are still stored
 
-    async def _keep(self, delivery: Received, stored: Awaitable[None], count: int) -> None:
+    def disturb_idle(self) -> None:
+        """Apply the faults that do not wait for a transfer."""
+        if not self._link.closed:
+            self._interference.disturb_idle()
+
+    async def _keep(self, delivery: Received, stored: Awaitable[None], messages: Sequence[Message]) -> None:
         try:
             await stored
+            self._counters.transfers += 1
+            self._counters.messages += len(messages)
+            self._counters.bytes += len(delivery.payload)
+            if self._interference and not await self._interference.lets_answer():
+                return
+            if self._interference and self._refused("after_store", delivery, messages):
+                return
         except AmqpError as exc:
             self._reject(delivery, exc)
-            return
-        self._counters.transfers += 1
-        self._counters.messages += count
-        self._counters.bytes += len(delivery.payload)
-        if self._interference and not await self._interference.lets_answer():
             return
         self._answer(delivery, performatives.ACCEPTED)
 
@@ -90,15 +97,21 @@ class EntitySender:
         """Apply faults. Return whether the delivery needs no further handling. Raises an injected AmqpError."""
         if not self._interference.lets_store():
             return True
-        if self._interference.strike("release"):
-            self._answer(delivery, performatives.RELEASED)
+        if self._refused("before_store", delivery, messages):
             return True
-        fault = self._interference.strike("reject", messages)
-        if fault is not None:
-            raise fault.error()
         throttled = self._faults.throttled(self._path, len(messages), self._clock())
         if throttled is not None:
             raise throttled
+        return False
+
+    def _refused(self, at: Moment, delivery: Received, messages: Sequence[Message]) -> bool:
+        """Return whether the delivery was released. Raises an injected AmqpError."""
+        if self._interference.strike("release", at):
+            self._answer(delivery, performatives.RELEASED)
+            return True
+        fault = self._interference.strike("reject", at, messages=messages)
+        if fault is not None:
+            raise fault.error()
         return False
 
     def _reject(self, delivery: Received, error: AmqpError) -> None:
