@@ -223,3 +223,20 @@ def test_a_stream_of_nothing_but_rejected_rows_ends(calm: Broker, new_name: Call
 
     assert caught.value.code == "servicebus.too_many_rejected"
     assert len(kept(file)) == 3
+
+
+def test_a_link_that_is_refused_is_no_rows_fault(stormy: Broker, new_name: Callable[[], str], tmp_path: Path) -> None:
+    queue = stormy.create_queue(new_name())
+    file = tmp_path / "rejected.jsonl"
+
+    with publishing(stormy, queue, on_error=KEEP, dead_letter={"file": str(file)}) as run:
+        run.publish([event(1)])
+        stormy.fault(kind="refuse_attach", condition="amqp:not-allowed", entity=queue)
+        stormy.fault(kind="drop", at="idle", entity=queue, times=1)
+        with pytest.raises(DStreamError) as caught:
+            run.publish([event(2)])
+
+    assert caught.value.code == "servicebus.refused"
+    assert "dbo.Cars" not in caught.value.message
+    assert not file.exists()
+    assert bodies(stormy.receive(queue, 1)) == [event(1)]

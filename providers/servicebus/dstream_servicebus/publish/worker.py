@@ -61,6 +61,7 @@ class Worker:
         self._paces: dict[str, RetryPace] = {}
         self._tally = Tally(delivery.telemetry)
         self._under_way: list[Message] = []
+        """What the current attempt has sent; empty while it opens the link."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
 
@@ -155,6 +156,7 @@ class Worker:
                 del self._lanes[lane.key]
 
     def _attempt(self, lane: Lane) -> None:
+        self._under_way = []
         delivery = self._delivery
         sender = self._sender(lane.key.entity)
         limits = sender.open()
@@ -186,7 +188,7 @@ class Worker:
                 hint="If it was regenerated, run `dstream init`, which records the new key.",
                 config_path="connection",
             ) from error
-        is_refused = verdict.action in ("too_large", "refused")
+        is_refused = bool(self._under_way) and verdict.action in ("too_large", "refused")
         if is_refused and len(self._under_way) == 1:
             (message,) = self._under_way
             self._reject(lane, message, _refusal(verdict, entity, message, error))
