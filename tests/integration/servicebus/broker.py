@@ -6,6 +6,7 @@ import json
 import ssl
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -93,6 +94,11 @@ class Broker:
         """Request a fault; see `dstream_sandbox.servicebus.faults`."""
         self._control("POST", "faults", json.dumps(fault).encode())
 
+    def faults(self) -> list[dict[str, Any]]:
+        """The faults that have not struck as often as requested."""
+        faults: list[dict[str, Any]] = self._control("GET", "faults")["faults"]
+        return faults
+
     def clear_faults(self) -> None:
         self._control("DELETE", "faults")
 
@@ -167,6 +173,9 @@ class Publishing:
         return sum(record["value"] for record in map(json.loads, list(self.telemetry)) if record.get("name") == name)
 
 
+_decoding = threading.Lock()
+"""msgspec 0.22 can crash if two threads are the first to decode a type."""
+
 FAST_RETRIES = {"first_delay": "50ms", "max_delay": "500ms", "server_busy_delay": "300ms", "send_timeout": "2s"}
 
 
@@ -180,7 +189,8 @@ def publishing(
         config["queue"] = queue
     provider = ServiceBus()
     run = Publishing(provider)
-    provider.config = decode_config(config, Config)
+    with _decoding:
+        provider.config = decode_config(config, Config)
     provider.telemetry = Telemetry(run.telemetry.append)
     provider.run = RunOptions(checkpoint_stored_at=checkpoint_stored_at)
     try:

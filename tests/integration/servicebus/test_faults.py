@@ -1,16 +1,15 @@
-"""A faulty broker: nothing is lost, repeats carry the same id, order holds, permanent errors stop immediately."""
+"""A faulty broker: how the publisher retries, splits and reconnects, and what stops it. test_fault_matrix.py has the
+faults that strike at every moment."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.servicebus import ServiceBusReceivedMessage
 from dstream_servicebus.publish import sender, worker
 
 from dstream.errors import DStreamError
@@ -20,46 +19,9 @@ from tests.running import wait_until
 LINES = [event(n) for n in range(1000)]
 
 
-def ids(messages: Sequence[ServiceBusReceivedMessage]) -> list[str]:
-    return [str(message.message_id) for message in messages]
-
-
-def without_repeats(items: Sequence[bytes]) -> list[bytes]:
-    return list(dict.fromkeys(items))
-
-
-TRANSIENT: dict[str, dict[str, Any]] = {
-    "connection dropped before storing": {"kind": "drop", "at": "before_store", "times": 2},
-    "connection dropped after storing": {"kind": "drop", "at": "after_store", "times": 2},
-    "link detached": {"kind": "detach", "times": 2, "condition": "amqp:link:detach-forced"},
-    "internal error": {"kind": "reject", "times": 2, "condition": "amqp:internal-error"},
-    "timeout at the broker": {"kind": "reject", "times": 1, "condition": "com.microsoft:timeout"},
-    "released": {"kind": "release", "times": 1},
-    "silence": {"kind": "silence", "times": 1},
-}
-
-
 @pytest.fixture(autouse=True)
 def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "GRACE_S", 0.3)
-
-
-def test_transient_faults_lose_nothing_and_repeats_keep_their_id(stormy: Broker, new_name: Callable[[], str]) -> None:
-    expected = {(f"dbo.Cars/{n}", line) for n, line in enumerate(LINES)}
-
-    def withstand(name: str) -> None:
-        queue = stormy.create_queue(new_name())
-        with publishing(stormy, queue, batch={"max_messages": 300}) as run:
-            run.publish(LINES[:100])
-            stormy.fault(**TRANSIENT[name], entity=queue)
-            run.publish(LINES[100:])
-        arrived = stormy.receive(queue, len(LINES))
-        assert len(run.logs("servicebus.retry")) >= TRANSIENT[name]["times"], name
-        assert without_repeats(bodies(arrived)) == LINES, name
-        assert set(zip(ids(arrived), bodies(arrived), strict=True)) == expected, name
-
-    with ThreadPoolExecutor(len(TRANSIENT)) as pool:  # each mostly waits, on its own queue
-        list(pool.map(withstand, TRANSIENT))
 
 
 def test_an_event_rejected_as_too_large_is_kept_in_a_file(
