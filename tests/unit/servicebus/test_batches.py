@@ -34,6 +34,26 @@ def test_sends_cover_all_messages_in_order_and_respect_both_limits(
     assert sent == waiting
 
 
+@given(
+    st.integers(-1200, 50),
+    st.text(min_size=1, max_size=128),
+    st.none() | st.text(min_size=1, max_size=128),
+)
+def test_a_message_around_the_limit_of_a_batch_fits_into_one_or_goes_alone(
+    difference: int, message_id: str, session: str | None
+) -> None:
+    encoder = Encoder(Head("application/json", session_id=session, partition_key=session))
+    limits = LinkLimits(20_000, 30_000)
+    empty = Message.of(encoder, message_id, b"")
+    sized = Message.of(encoder, message_id, b"x" * (limits.max_batch_bytes + difference - empty.size))
+
+    batch = ServiceBusMessageBatch(1 << 30)
+    fill_fast(batch, [sized])
+    fits = len(encode_payload(bytearray(), BatchMessage(*batch._message))) <= limits.max_batch_bytes
+
+    assert way(sized, limits) in (("batch", "single") if fits else ("single",))
+
+
 def test_a_send_is_filled_up_to_its_limit() -> None:
     waiting = messages(100, 1000)
 

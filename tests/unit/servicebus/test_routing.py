@@ -62,6 +62,16 @@ def test_an_id_that_service_bus_would_refuse_is_replaced_by_a_stable_one() -> No
     assert len(first.message_id) == 32
 
 
+@pytest.mark.parametrize(("character", "fitting"), [("x", 128), ("é", 128), ("\U0001f697", 64)])
+def test_the_length_of_an_id_is_counted_as_dotnet_counts_it(character: str, fitting: int) -> None:
+    by_id = router(session="{Id}")
+
+    kept, shortened = (by_id.route(line(Id=character * length)) for length in (fitting, fitting + 1))
+
+    assert (kept[1].message_id, kept[0].session_id) == (character * fitting, character * fitting)
+    assert len(shortened[1].message_id) == len(shortened[0].session_id or "") == 32
+
+
 def test_a_numeric_id_is_used_as_text() -> None:
     assert router().route(line(Id=12))[1].message_id == "12"
 

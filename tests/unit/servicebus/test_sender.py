@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from dstream_servicebus.publish.batches import LinkLimits
 from dstream_servicebus.publish.message import Message
 from dstream_servicebus.publish.sender import EntitySender
 from dstream_servicebus.publish.watchdog import Watchdog
@@ -57,3 +58,10 @@ def test_a_large_send_has_more_time(watchdog: Watchdog) -> None:
     sender.send_single(sized(100 * MB))
 
     assert client.timeouts == [38.0, 430.0]
+
+
+def test_a_batch_has_at_most_a_megabyte_whatever_the_link_announces(watchdog: Watchdog) -> None:
+    client: Any = Client()
+    sender = EntitySender("orders", "queue", lambda: client, lambda batch, messages: 2, watchdog, 30.0)
+
+    assert sender.open() == LinkLimits(1024 * 1024, 100 * MB)

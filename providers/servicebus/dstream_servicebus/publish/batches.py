@@ -1,7 +1,8 @@
 """Splits messages into sends. Pure.
 
 A send is one transfer: the service stores all of it or nothing. The service limits a send's bytes (256 KB on Standard,
-1 MB on Premium, even if single messages may be larger) and its messages (Microsoft: Service Bus quotas).
+1 MB on Premium, even if single messages may be larger) and its messages (Microsoft: "Service Bus quotas", "Large
+messages support").
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from dstream_servicebus.publish.message import Message
 
 MEMBER_BYTES = 8
 """Overhead per message in a batch: the header of its data section."""
+
+MAX_BYTES = 1024 * 1024
+"""Limit of a batch on Premium, also if the link announces more: then its limit is that of single messages."""
 
 MIN_BYTES = 32 * 1024
 """Minimum limit for a slow link: smaller sends do not help."""

@@ -10,6 +10,12 @@ MAX_ID_LENGTH = 128
 """Characters of message id, session id and partition key (Microsoft: Service Bus quotas)."""
 
 
+def is_id(text: str) -> bool:
+    """Whether the text is short enough for an id. Counts UTF-16 code units, as .NET does, on which the service runs;
+    that it counts them here is unconfirmed."""
+    return len(text) <= MAX_ID_LENGTH // 2 or len(text.encode("utf-16-le")) <= 2 * MAX_ID_LENGTH
+
+
 class Message(msgspec.Struct, frozen=True, gc=False):
     """One message to send. A struct, not a dataclass, because there may be one per event."""
 

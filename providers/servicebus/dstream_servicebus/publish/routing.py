@@ -22,7 +22,7 @@ from dstream_servicebus.publish.encoder import Encoder, Head
 from dstream_servicebus.publish.fields import Columns, TemplateFields, text_of
 from dstream_servicebus.publish.header_limits import check_header
 from dstream_servicebus.publish.lanes import LaneKey
-from dstream_servicebus.publish.message import MAX_ID_LENGTH, Message
+from dstream_servicebus.publish.message import Message, is_id
 from dstream_servicebus.settings.messages import TIMING_HINTS
 from dstream_servicebus.settings.timing import delivery_time, ttl_s
 
@@ -102,7 +102,7 @@ class Router:
     def _id(self, metadata: Any, columns: Columns, line: bytes) -> str:
         template = self._rules.message_id
         given = metadata.Id if template is None else self._fields.render(template, metadata, columns)
-        if type(given) is str and 0 < len(given) <= MAX_ID_LENGTH:
+        if type(given) is str and given and is_id(given):
             return given
         return _stable_id(given, line)
 
@@ -281,4 +281,4 @@ def _stable_id(given: object, line: bytes) -> str:
 
 def _short(text: str) -> str:
     """Return the text, or a hash of it if it is longer than an id may be."""
-    return text if len(text) <= MAX_ID_LENGTH else hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]
+    return text if is_id(text) else hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]

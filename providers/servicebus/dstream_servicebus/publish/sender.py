@@ -19,7 +19,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import ServiceBusError
 from dstream_stacks.entities import EntityKind
 
-from dstream_servicebus.publish.batches import LinkLimits
+from dstream_servicebus.publish.batches import MAX_BYTES, LinkLimits
 from dstream_servicebus.publish.message import Message
 from dstream_servicebus.publish.sdk_batch import FillBatch, to_sdk_message
 from dstream_servicebus.publish.watchdog import Watchdog
@@ -130,9 +130,10 @@ class EntitySender:
         _stay_open_when_refused(sender)
         self._link = (client, sender)
         with self._limited():
-            max_batch_bytes = sender.create_message_batch().max_size_in_bytes
+            announced = sender.create_message_batch().max_size_in_bytes
+        max_batch_bytes = min(announced, MAX_BYTES)
         # The link's limit for a single message has no public name; without it, the batch's limit applies to both.
-        max_message_bytes = getattr(sender, "_max_message_size_on_link", max_batch_bytes) or max_batch_bytes
+        max_message_bytes = getattr(sender, "_max_message_size_on_link", None) or announced
         return LinkLimits(max_batch_bytes, max(max_batch_bytes, max_message_bytes))
 
     def _opened(self) -> ServiceBusSender:

@@ -35,6 +35,9 @@ _NULL, _STRING8 = 0x40, 0xA1
 _SHORT_TEXT = frozenset((0xA0, 0xA1, 0xA3))
 _MAX_PROPERTY, _MAX_HEADER = 32 * 1024, 64 * 1024
 """Maximum octets of one property, and of all sections before the body (Microsoft, "Service Bus quotas")."""
+_MAX_ID = 128
+"""Maximum characters of message id, session id and partition key (Microsoft, "Service Bus quotas"). The service runs on
+.NET, which counts UTF-16 code units; that it counts them here is inferred, as are the condition and text."""
 _UINT = struct.Struct(">I")
 
 
@@ -60,6 +63,9 @@ def parse_message(encoded: bytes) -> Message:
         _check_header(encoded, sections)
     message_id, session_id, expires_after_s = _from_properties(encoded, sections)
     partition_key, scheduled_at = _from_annotations(encoded, sections)
+    for name, text in (("MessageId", message_id), ("SessionId", session_id), ("PartitionKey", partition_key)):
+        if text is not None and len(text) > _MAX_ID // 2 and len(text.encode("utf-16-le")) > 2 * _MAX_ID:
+            raise AmqpError("com.microsoft:argument-error", f"{name} has more than {_MAX_ID} characters.")
     if message_id is None:
         # The service adds a missing message id; @azure/service-bus cannot settle the message without one.
         message_id = uuid4().hex
