@@ -1,8 +1,8 @@
 """This process's standard streams, whatever they are: closed, full, broken, or of an odd encoding.
 
 stdout carries results, so a write that fails raises and ends the command. stderr carries messages and logs, so what it
-does not accept is dropped and counted, and the work continues. A character that a stream's encoding lacks is written as
-`\\uXXXX`, which is valid in text and in JSON.
+does not accept is dropped and counted, and the work continues. Both escape what a terminal or a CI system would obey
+(dstream/shown.py) and what their encoding lacks, and take text only, so that nothing is written past the escapes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from dstream.errors import SystemFault
+from dstream.shown import escaped, on_stream
 
 _ESCAPE = "dstream.escape"
 _LOG_PATIENCE_S = 1.0
@@ -44,14 +45,26 @@ def drop_unread_messages() -> None:
         sys.stderr.wait_at_most(_LOG_PATIENCE_S)
 
 
-class ResultStream(io.TextIOWrapper):
+class _ShownStream(io.TextIOWrapper):
+    """Writes text only."""
+
+    def write(self, text: str, /) -> int:
+        return super().write(on_stream(text))
+
+    @property
+    def buffer(self) -> Any:
+        """None, so that click does not write past `write`, as it does to streams of an ASCII encoding."""
+        return None
+
+
+class ResultStream(_ShownStream):
     """stdout. A write that fails raises ReaderGone, or SystemFault `output.failed`."""
 
     def __init__(self, descriptor: int, encoding: str) -> None:
         super().__init__(_Results(descriptor), encoding, _ESCAPE, write_through=True)
 
 
-class LossyStream(io.TextIOWrapper):
+class LossyStream(_ShownStream):
     """stderr. Writing never raises."""
 
     def __init__(self, descriptor: int, encoding: str) -> None:
@@ -167,9 +180,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
     """Handle what the encoding lacks: a codec error handler."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
-    pairs = (units[at : at + 2] for at in range(0, len(units), 2))
-    return "".join(f"\\u{int.from_bytes(pair):04x}" for pair in pairs), error.end
+    return escaped(error.object[error.start : error.end]), error.end
 
 
 codecs.register_error(_ESCAPE, _escaped)

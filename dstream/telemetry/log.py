@@ -1,7 +1,9 @@
 """Writes one structured line per event, as text or JSON, with the same fields in both.
 
 Text is for people: nested values are written as `name.key=value`, and on a terminal a long line continues, indented, on
-the next one. Scripts read JSON. The caller redacts the fields.
+the next one. Scripts read JSON. The caller redacts the fields. The log escapes what a terminal or a CI system would
+obey, so no field can forge a line. `time`, `level` and `event` are the log's own; a field of such a name is written as
+`time_`.
 
 A line that stderr does not accept is dropped, since no work may depend on its log; once stderr accepts lines again,
 `log.dropped` gives their number.
@@ -17,12 +19,14 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
+from dstream.shown import shown, shown_lines
 from dstream.streams import LossyStream
 
 LogFormat = Literal["text", "json"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SHORT = {"warning": "warn"}
+RESERVED_FIELDS = frozenset({"time", "level", "event"})
 _PLAIN = re.compile(r"[^\s\"=]+")
 _INDENT = 4
 _LEAST_COLUMNS = 40
@@ -60,7 +64,8 @@ class StructuredLog:
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> bool:
         """Return False if the stream dropped the line."""
-        line = self._line(self._now().astimezone(UTC), level, event, fields)
+        fields = {f"{name}_" if name in RESERVED_FIELDS else name: value for name, value in fields.items()}
+        line = shown_lines(self._line(self._now().astimezone(UTC), level, event, fields))
         if self._columns is not None:
             first, newline, below = line.partition("\n")
             line = _wrapped(first, self._columns()) + newline + below
@@ -83,17 +88,14 @@ def _text_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -
     """A text of several lines, such as a traceback, is written below the line, indented."""
     flat = [(name, value) for name, value in _flat(fields) if value is not None]
     below = [value for _, value in flat if isinstance(value, str) and len(value.splitlines()) > 1]
-    parts = " ".join(f"{name}={_text(value)}" for name, value in flat if value not in below)
-    first = f"{time:%Y-%m-%dT%H:%M:%SZ} {_SHORT.get(level, level):<5} {event:<16} {parts}".rstrip()
+    parts = " ".join(f"{_text(name)}={_text(value)}" for name, value in flat if value not in below)
+    first = f"{time:%Y-%m-%dT%H:%M:%SZ} {shown(_SHORT.get(level, level)):<5} {shown(event):<16} {parts}".rstrip()
     return "\n".join([first, *(f"{' ' * _INDENT}{line}" for value in below for line in value.splitlines())])
 
 
 def _json_line(time: datetime, level: str, event: str, fields: dict[str, Any]) -> str:
     stamp = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    own = {"time": stamp, "level": level, "event": event}
-    return json.dumps(
-        own | fields | own, ensure_ascii=False, default=str
-    )  # a provider's `time` gives way to the host's
+    return json.dumps({"time": stamp, "level": level, "event": event, **fields}, ensure_ascii=False, default=str)
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ import click
 
 from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.folder import Folder, Settings
+from dstream_sandbox.printable import printable
 
 P = ParamSpec("P")
 
@@ -37,7 +38,7 @@ def command(
             try:
                 function(*args, **kwargs)
             except SandboxError as error:
-                raise click.ClickException(str(error)) from error
+                raise click.ClickException(printable(str(error), keeps="\n")) from error
 
         return group.command(name, epilog=examples(example))(guarded)
 
@@ -72,4 +73,4 @@ def running_settings(folder: Folder) -> Settings:
 def show(*lines: Any) -> None:
     """Print messages, as opposed to results, to stderr."""
     for line in lines:
-        click.echo(line, err=True)
+        click.echo(printable(str(line), keeps="\n\t"), err=True)

@@ -14,6 +14,7 @@ from dstream_sandbox.command import command, data_option, examples, open_folder,
 from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.fault_list import FAULTS_PATH
 from dstream_sandbox.ports import HOST
+from dstream_sandbox.printable import printable
 
 _TIMEOUT_S = 10.0
 _KINDS = {
@@ -158,7 +159,7 @@ def _show(faults: list[dict[str, Any]]) -> None:
         if each["kind"] in ("azure", "hide_rule"):
             names.remove("on")
         shown = [f"{name}={each[name]}" for name in names if each[name] not in (None, "", 0)]
-        click.echo("  ".join([each["kind"], *shown]))
+        click.echo(printable("  ".join([each["kind"], *shown])))
 
 
 def _ask(port: int, method: str, body: object = None) -> list[dict[str, Any]]:

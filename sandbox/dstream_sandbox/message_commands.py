@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dstream_sandbox.command import command, data_option, open_folder, running_settings, show
+from dstream_sandbox.printable import printable
 
 _group = click.Group()
 _dead_letter = click.option("--dead-letter", is_flag=True, help="Use the dead-letter queue of ENTITY.")
@@ -30,7 +31,7 @@ def peek(data: Path, entity: str, count: int, session: str | None, *, dead_lette
     settings = running_settings(folder)
     found = messages.find(folder, settings, entity, dead_letter=dead_letter)
     for line in messages.peek(settings, found, session=session, count=count):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 @command(_group, example="dstream sandbox receive orders --count 3\ndstream sandbox receive events/audit --wait 10")
@@ -60,7 +61,7 @@ def receive(
     settings = running_settings(folder)
     found = messages.find(folder, settings, entity, dead_letter=dead_letter)
     for line in messages.receive(settings, found, session=session, count=count, wait_s=wait_s):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 @command(_group, example="dstream sandbox queue orders --duplicate-detection")

@@ -15,6 +15,7 @@ import click
 from dstream_sandbox.command import command, counted, data_option, open_folder, running_settings, show
 from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.folder import Settings
+from dstream_sandbox.printable import printable
 from dstream_sandbox.sql_script import (
     as_json,
     as_text,
@@ -124,11 +125,11 @@ def _run(connection: pyodbc.Connection, batch: str, *, as_json_lines: bool) -> N
 def _print_rows(cursor: pyodbc.Cursor, *, as_json_lines: bool) -> None:
     names = column_names([column[0] for column in cursor.description])
     if not as_json_lines and sys.stdout.isatty():
-        click.secho("\t".join(names), bold=True)
+        click.secho("\t".join(map(printable, names)), bold=True)
     for row in cursor:
         if as_json_lines:
             values = dict(zip(names, map(as_json, row), strict=True))
-            click.echo(json.dumps(values, ensure_ascii=False))
+            click.echo(printable(json.dumps(values, ensure_ascii=False)))
         else:
             click.echo("\t".join(map(as_text, row)))
 

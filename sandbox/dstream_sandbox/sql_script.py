@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from dstream_sandbox.printable import printable
+
 if TYPE_CHECKING:
     import pyodbc
 
@@ -52,11 +54,11 @@ def column_names(names: Sequence[str]) -> list[str]:
 
 
 def as_text(value: object) -> str:
-    """Format a value as SQL Server's tools do: NULL, 0x.., 1 for a set bit, all digits of a number."""
+    """Format a value on one line, as SQL Server's tools do: NULL, 0x.., 1 for a set bit, all digits of a number."""
     plain = as_json(value)
     if plain is None:
         return "NULL"
-    return str(int(plain)) if isinstance(plain, bool) else str(plain)
+    return str(int(plain)) if isinstance(plain, bool) else printable(str(plain))
 
 
 def as_json(value: object) -> str | int | float | bool | None:

@@ -21,6 +21,7 @@ from dstream.errors import ConfigError, DataError, exit_code
 from dstream.host import StopRequest
 from dstream.host.provider.dead_letters import DeadLetterEnd, DeadLetterQuestion, ask_for_dead_letters
 from dstream.protocol.dead_letters import DeadLetter, DeadLetterAction, DeadLetterRequest
+from dstream.shown import shown
 
 _TASK = click.argument("task", shell_complete=task_names)
 _ONLY = click.option(
@@ -72,8 +73,8 @@ def show(task: str, row: str, options: Options) -> int:
         line = None if is_json else answer.shown.decode("utf-8", "replace")
         _print_json(task, dead_letter=_plain(letter), event=event, line=line)
     else:
-        click.echo(f"{letter.reason}: {letter.detail or 'no details'}", err=True)
-        click.echo(answer.shown)
+        click.echo(shown(f"{letter.reason}: {letter.detail or 'no details'}"), err=True)
+        click.echo(answer.shown.decode("utf-8", "backslashreplace"))
     return store.exit_code
 
 
@@ -209,10 +210,11 @@ class _Store:
 
 def letters_view(letters: Sequence[DeadLetter]) -> list[str]:
     """Return the lines of a table."""
-    rows = [
+    cells = [
         ("INDEX", "TIME", "ENTITY", "REASON", "BYTES", "ID"),
         *((f"{each.index}", each.time, each.entity, each.reason, f"{each.size:,}", each.id) for each in letters),
     ]
+    rows = [[shown(cell) for cell in row] for row in cells]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -282,4 +284,4 @@ def _is_json(row: bytes) -> bool:
 
 def _print_json(task: str, **fields: Any) -> None:
     """Without decoding an event, so that numbers of any size stay unchanged."""
-    click.echo(msgspec.json.encode({"schema_version": 1, "task": task, **fields}))
+    click.echo(msgspec.json.encode({"schema_version": 1, "task": task, **fields}).decode())

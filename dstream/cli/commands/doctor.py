@@ -15,6 +15,7 @@ from dstream.cli.commands.doctor_checks import ask_task, engine, state_folder
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
+from dstream.cli.view.displayed import displayed
 from dstream.cli.view.plan import Paint, painter
 from dstream.cli.view.words import plural
 from dstream.config import Project
@@ -90,6 +91,7 @@ def _install(*, yes: bool) -> None:
 
 def findings_view(findings: Mapping[str, Sequence[Finding]], paint: Paint, columns: int | None) -> Sequence[str]:
     """Return the lines. `columns`: of the terminal, at which texts wrap; None: no wrapping."""
+    findings = displayed(findings)
     width = max(len(each.subject) for group in findings.values() for each in group)
     room = columns and max(columns - width - 8, 30)
     lines: list[str] = []

@@ -15,6 +15,7 @@ from dstream.cli.project import load_project, recorded_infrastructure
 from dstream.cli.render import show_errors
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
+from dstream.shown import shown
 from dstream.state import FileStore, StoredState, stored_tasks
 
 
@@ -77,16 +78,16 @@ class _Listed:
 def _show(project: Project, listed: Sequence[_Listed], removed: Sequence[Mapping[str, Any]]) -> None:
     if not listed:
         click.echo(f"{project.path} has no tasks.")
-    width = max((len(name) for name in [*project.tasks, *(each["name"] for each in removed)]), default=0)
-    providers = [_way(each.task) for each in listed]
+    width = max((len(name) for name in [*project.tasks, *(shown(each["name"]) for each in removed)]), default=0)
+    providers = [shown(_way(each.task)) for each in listed]
     widest = max(map(len, providers), default=0)
     for each, between in zip(listed, providers, strict=True):
-        click.echo(f"{each.task.name:<{width}}   {between:<{widest}}   {each.checkpoint}")
+        click.echo(f"{each.task.name:<{width}}   {between:<{widest}}   {shown(each.checkpoint)}")
     if removed:
         click.echo(f"\nRecorded in stack {project.stack}, but not in {project.path}:")
     for task in removed:
         recorded = [kind for kind in ("checkpoint", "infrastructure") if task[kind]]
-        click.echo(f"{task['name']:<{width}}   {', '.join(recorded)}")
+        click.echo(f"{shown(task['name']):<{width}}   {', '.join(recorded)}")
     if any(task["infrastructure"] for task in removed):
         click.echo(
             "\nRenamed a task? dstream state infra mv NAME NEW_TASK\n"

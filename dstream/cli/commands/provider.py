@@ -31,6 +31,7 @@ from dstream.kit import check_provider
 from dstream.kit.scaffold import Kind, scaffold
 from dstream.plugins import installed, resolve
 from dstream.protocol.messages import Role
+from dstream.shown import shown
 
 _ANSWER_S = 30.0
 
@@ -104,7 +105,7 @@ def new(name: str, kind: Kind) -> None:
     task = f"{script.stem.removeprefix('dstream_')} -c {folder / 'dstream.hcl'}"
     make = f"Create it: dstream init {task}\n" if kind == "infrastructure" else ""
     click.echo(
-        f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}\n\n"
+        f"{folder}: {shown(', '.join(sorted(file.name for file in folder.iterdir())))}\n\n"
         f"Try it:    dstream provider test {script}\n"
         f"{make}"
         f"Run it:    dstream run {task}\n"

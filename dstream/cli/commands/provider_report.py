@@ -15,6 +15,7 @@ from dstream.host.provider.describe import Introduction
 from dstream.kit import CheckResult, ConformanceReport
 from dstream.plugins import Installed
 from dstream.protocol.messages import Hello
+from dstream.shown import shown, shown_lines
 
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("-", None)}
 _WIDTH = 100
@@ -67,6 +68,7 @@ def list_lines(found: Sequence[tuple[Installed, Introduction | None]]) -> str:
         hello = introduction.hello if introduction else None
         role = hello.role if hello else "no hello" if introduction else "cannot start"
         rows.append((each.name, role, (hello.version if hello else "") or "-", each.where))
+    rows = [(shown(name), shown(role), shown(version), shown(where)) for name, role, version, where in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -84,13 +86,13 @@ def list_document(found: Sequence[tuple[Installed, Introduction | None]]) -> dic
 def reference_lines(hello: Hello, docs: str, settings: Sequence[Setting]) -> str:
     """Format the settings of a provider as text."""
     version = f" {hello.version}" if hello.version else ""
-    lines = [f"{hello.name}{version} · {hello.role} · {', '.join(sorted(hello.capabilities))}", ""]
-    lines += [*docs.splitlines(), ""] if docs else []
+    lines = [shown(f"{hello.name}{version} · {hello.role} · {', '.join(sorted(hello.capabilities))}"), ""]
+    lines += [*shown_lines(docs).split("\n"), ""] if docs else []
     for each in settings:
         facts = [each.type]
         facts += ["secret"] * each.secret + ["required"] * each.required
         facts += [f"default {each.default}"] * (each.default is not None)
-        lines.append(f"  {click.style(each.path, bold=True)}   {'; '.join(facts)}")
+        lines.append(f"  {click.style(shown(each.path), bold=True)}   {shown('; '.join(facts))}")
         lines += [_indented(each.description)] if each.description else []
     return "\n".join(lines if settings else [*lines, "  No settings."])
 
@@ -117,5 +119,6 @@ def _identity(hello: Hello | None) -> dict[str, Any]:
 
 
 def _indented(text: str) -> str:
+    text = shown_lines(text)
     width = min(shutil.get_terminal_size((_WIDTH, 0)).columns, _WIDTH)
     return textwrap.fill(text, width, initial_indent="      ", subsequent_indent="      ", break_long_words=False)

@@ -15,6 +15,7 @@ from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
 from dstream.errors import ConfigError
+from dstream.shown import shown
 from dstream.state import FileStore, StoredState, TaskLock, decode_state, stored_tasks
 
 _CONFIRMED = click.option(
@@ -42,8 +43,8 @@ def show(task: str, options: Options) -> None:
     if stored is None:
         click.echo(f"{task} has no checkpoint: its next run starts from scratch.")
         return
-    click.echo(f"{task} · {stored.input} → {stored.output}")
-    click.echo(f"  stored   {stored.stored_at}, by run {stored.run_id}")
+    click.echo(f"{task} · {shown(stored.input)} → {shown(stored.output)}")
+    click.echo(shown(f"  stored   {stored.stored_at}, by run {stored.run_id}"))
     lines = bytes(msgspec.json.format(stored.state, indent=2)).decode().splitlines()
     click.echo("\n".join([f"  state    {lines[0]}", *(f"           {line}" for line in lines[1:])]))
 
@@ -57,7 +58,7 @@ def export(task: str, options: Options) -> None:
     if stored is None:
         raise ConfigError("state.none", f'task "{task}" has no checkpoint', hint="`dstream run` stores the first one.")
     # Formatted without decoding, so that numbers of any size stay unchanged.
-    click.echo(msgspec.json.format(msgspec.json.encode(stored), indent=2))
+    click.echo(msgspec.json.format(msgspec.json.encode(stored), indent=2).decode())
 
 
 @state.command("set", epilog="\b\nExample:\n  dstream state set orders orders.json")
@@ -76,7 +77,7 @@ def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool
         new = msgspec.structs.replace(decode_state(file.read(), source=file.name, hint=hint), task=task)
         _confirm(f"{task} will resume from the checkpoint of {new.stored_at} in {file.name}.", is_confirmed)
         store.save(new)
-    click.echo(f"{task} will resume from the checkpoint of {new.stored_at}.")
+    click.echo(f"{task} will resume from the checkpoint of {shown(new.stored_at)}.")
 
 
 @state.command(epilog="\b\nExample:\n  dstream state rm orders --yes")

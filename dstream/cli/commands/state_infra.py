@@ -15,6 +15,7 @@ from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, task_of
 from dstream.cli.view.words import plural
 from dstream.errors import ConfigError
+from dstream.shown import shown
 
 if TYPE_CHECKING:
     from dstream.config import Project
@@ -40,9 +41,9 @@ def list_resources(task: str, options: Options) -> None:
     if options.as_json:
         _print(task, resources=_plain(found))
         return
-    width = max(len(each.name) for each in found)
+    width = max(len(shown(each.name)) for each in found)
     for each in found:
-        click.echo(f"{each.name:<{width}}   {each.type}   {each.id}")
+        click.echo(f"{shown(each.name):<{width}}   {shown(each.type)}   {shown(each.id)}")
 
 
 @infra.command(
@@ -136,7 +137,7 @@ def _confirm(found: Sequence[RecordedEntry], what: str, is_confirmed: bool, opti
     if is_confirmed:
         return
     for each in found:
-        click.echo(f"  {each.name}   {each.type}", err=True)
+        click.echo(shown(f"  {each.name}   {each.type}"), err=True)
     if not sys.stdin.isatty():
         raise ConfigError(
             "lifecycle.needs_yes",
@@ -148,7 +149,7 @@ def _confirm(found: Sequence[RecordedEntry], what: str, is_confirmed: bool, opti
 
 def _done(options: Options, task: str, text: str, **lists: Sequence[RecordedEntry] | Sequence[str]) -> None:
     if not options.as_json:
-        click.echo(text)
+        click.echo(shown(text))
         return
     _print(
         task,

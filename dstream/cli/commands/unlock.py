@@ -13,6 +13,7 @@ from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, task_of
 from dstream.errors import ConfigError
+from dstream.shown import shown
 
 if TYPE_CHECKING:
     from dstream.infra.engine.locks import StackLockHolder
@@ -37,7 +38,9 @@ def unlock(task: str, options: Options, *, yes: bool) -> int:
         _end(options, task, f"The stack of {task} is not locked.", [], released=False)
         return 0
     for each in found or ():
-        click.echo(f"{task} is locked by {each}{', which no longer exists' if each.is_dead else ''}.", err=True)
+        click.echo(
+            f"{task} is locked by {shown(str(each))}{', which no longer exists' if each.is_dead else ''}.", err=True
+        )
     if not yes:
         _ask(task)
     from dstream.infra.engine.unlock import release

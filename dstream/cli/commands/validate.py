@@ -23,6 +23,7 @@ from dstream.host.provider.introductions import Introductions
 from dstream.host.provider.secret_settings import secret_values
 from dstream.protocol.transforms import CAPABILITY
 from dstream.redact import Redactor
+from dstream.shown import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ def validate(options: Options) -> None:
         if transforms := [*provider, *(each.kind for each in task.transforms)]:
             click.echo(f'  task "{task.name}" transforms rows: {", ".join(transforms)}')
     for each in unchecked:
-        click.echo(f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {each.reason}')
+        click.echo(
+            f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {shown(each.reason)}'
+        )
 
 
 def _loaded(options: Options) -> Project:

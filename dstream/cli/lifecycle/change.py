@@ -27,6 +27,7 @@ from dstream.cli.view.question import question
 from dstream.cli.view.words import loss
 from dstream.errors import ConfigError, exit_code
 from dstream.protocol.lifecycle import LifecycleOptions
+from dstream.shown import shown
 from dstream.state import FileStore
 
 
@@ -179,8 +180,8 @@ def _with_typed_names(flags: Flags, plans: Sequence[Answer]) -> Flags:
     for each in (resource for answer in plans for resource in answer.to_confirm if resource.confirm not in typed):
         if not sys.stdin.isatty():
             break
-        click.echo(f"\n{each.name} {loss(each)}.", err=True)
-        typed.append(click.prompt(f"Type {each.confirm} to confirm", err=True))
+        click.echo(f"\n{shown(f'{each.name} {loss(each)}')}.", err=True)
+        typed.append(click.prompt(f"Type {shown(each.confirm)} to confirm", err=True))
     return replace(flags, confirm=typed)
 
 

@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol, TextIO
 
 import msgspec
 
-from dstream.cli.view.plan import Paint, Widths, progress_line, under_way_line
+from dstream.cli.view.displayed import displayed
+from dstream.cli.view.plan import Paint, Widths, folded, progress_line, under_way_line
 from dstream.cli.view.progress import RunLog
 from dstream.cli.view.words import cut
 from dstream.errors import DStreamError
@@ -72,7 +73,7 @@ class LifecycleLog:
         return _TaskLog(self, task)
 
     def expect(self, resources: Sequence[ListedResource]) -> None:
-        self.widths = Widths.of(resources)
+        self.widths = Widths.of(displayed(resources))
         self._planned = sum(each.op != "same" for each in resources)
 
     def begin(self, doing: str) -> None:
@@ -177,6 +178,7 @@ class _TaskLog:
         if not self._all.for_people:
             self._log_resource(resource, elapsed_s)
             return
+        resource = displayed(resource)
         self._all.step(self._task, resource)
         if resource.phase != "started":
             columns = self._all.columns if self._all.in_place else None
@@ -188,9 +190,11 @@ class _TaskLog:
                 diagnostic.severity, "diagnostic", task=self._task, name=diagnostic.name, message=diagnostic.message
             )
             return
+        diagnostic = displayed(diagnostic)
         name = f"{diagnostic.name}: " if diagnostic.name else ""
         color = {"warning": "yellow", "error": "red"}.get(diagnostic.severity)
-        self._all.line(self._task, self._all.paint(f"  ! {name}{diagnostic.message}", color))
+        text = "\n".join(folded(diagnostic.message, f"  ! {name}", None))
+        self._all.line(self._task, self._all.paint(text, color))
 
     def _log_resource(self, resource: Resource, elapsed_s: float | None) -> None:
         fields: dict[str, Any] = {"op": resource.op, "type": resource.type, "name": resource.name}

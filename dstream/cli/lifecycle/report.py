@@ -16,6 +16,7 @@ from dstream.cli.lifecycle.log import CommandLog, EventStream, LifecycleLog
 from dstream.cli.options import Options
 from dstream.cli.render import show_errors
 from dstream.cli.view.answer import Answer
+from dstream.cli.view.displayed import displayed
 from dstream.cli.view.markdown import markdown_of
 from dstream.cli.view.moves import suggested_moves
 from dstream.cli.view.plan import counts, painter, plan_view, result_line
@@ -23,6 +24,7 @@ from dstream.cli.view.status import status_view
 from dstream.cli.view.stream import StreamView
 from dstream.errors import SystemFault
 from dstream.protocol.lifecycle import LifecycleName
+from dstream.shown import shown_lines
 
 
 class CommandReport:
@@ -53,14 +55,14 @@ class CommandReport:
                 self._events.write("plan", command=self._command, stack=self._stack, **answer.document())
             self._events.check()  # nothing is changed whose plan could not be shown
         elif self._is_text or self._command != "plan":
-            self._show_plans(answers, sys.stdout if self._is_text else sys.stderr)
+            self._show_plans(displayed(answers), sys.stdout if self._is_text else sys.stderr)
 
     def results(self, answers: Sequence[Answer]) -> None:
         """Show what `init` and `destroy` did, as text."""
         if not self._is_text:
             return
         click.echo()
-        for answer in answers:
+        for answer in displayed(answers):
             self._show_result(answer, names_task=len(answers) > 1)
         changed = [answer for answer in answers if any(each.phase != "planned" for each in answer.resources)]
         if len(changed) > 1:
@@ -75,7 +77,7 @@ class CommandReport:
         paint = painter(self._options.color(sys.stdout))
         for index, (answer, stream) in enumerate(zip(answers, streams, strict=True)):
             age_s = time.monotonic() - answer.ended_s
-            lines = status_view(answer, self._stack, stream, paint, age_s=age_s, width=_width(sys.stdout))
+            lines = status_view(displayed(answer), self._stack, stream, paint, age_s=age_s, width=_width(sys.stdout))
             lines = [""] * bool(index) + lines
             click.echo("\n".join(lines))
 
@@ -106,7 +108,7 @@ class CommandReport:
 
     def hint(self, text: str) -> None:
         if self._is_text:
-            click.echo(text)
+            click.echo(shown_lines(text))
 
     def _show_plans(self, answers: Sequence[Answer], stream: TextIO) -> None:
         paint = painter(self._options.color(stream))

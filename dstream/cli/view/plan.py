@@ -103,7 +103,7 @@ def drift_view(resources: Sequence[ListedResource], paint: Paint) -> list[str]:
     lines: list[str] = []
     for resource in drifted:
         head = f"  {_head(resource, widths, paint)}".rstrip()
-        lines.append(f"{head}   {resource.note}" if resource.note else head)
+        lines += _noted(head, resource.note)
         width = max((len(label(each)) for each in resource.diff), default=0)
         for each in resource.diff:
             values = f"{old_value(each)} recorded, {new_value(each)} actual"
@@ -123,7 +123,7 @@ def progress_line(
     if resource.phase == "failed":
         head = f"  {mark} {name}   failed"
         is_short = not columns or len(head) + 3 + len(resource.note) <= columns
-        lines = [f"{head}   {resource.note}".rstrip()] if is_short else [head, *folded(resource.note, _INDENT, columns)]
+        lines = _noted(head, resource.note) if is_short else [head, *folded(resource.note, _INDENT, columns)]
         return "\n".join(paint(line, "red") for line in lines)
     return f"  {paint(mark, 'green')} {name}   {DONE[resource.op]:<{_DONE_WIDTH}}   {took}".rstrip()
 
@@ -177,7 +177,7 @@ def _planned(resource: ListedResource, widths: Widths, paint: Paint, width: int 
     head = f"{_head(resource, widths, paint)}   {paint(word, _COLORS.get(resource.op))}"
     note = loss(resource)
     plain = 2 + widths.mark + 1 + widths.kind + 2 + widths.name + 3 + len(word)
-    if note and width and plain + 2 + len(note) > width:
+    if "\n" in note or (note and width and plain + 2 + len(note) > width):
         yield head
         yield from folded(note, _INDENT, width)
     else:
@@ -201,6 +201,11 @@ def folded(text: str, begin: str, width: int | None) -> list[str]:
         else:
             lines += textwrap.wrap(head + line, width, subsequent_indent=indent, break_on_hyphens=False) or [head]
     return lines
+
+
+def _noted(head: str, note: str) -> list[str]:
+    """Return the line with its note; a note of several lines goes below it."""
+    return [head, *folded(note, _INDENT, None)] if "\n" in note else [f"{head}   {note}".rstrip()]
 
 
 def _head(resource: ListedResource, widths: Widths, paint: Paint) -> str:

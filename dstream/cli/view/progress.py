@@ -14,6 +14,7 @@ from dstream.cli.render import show_errors
 from dstream.cli.view.words import cut
 from dstream.errors import DStreamError
 from dstream.host import CONDITION_PHASES, Events, Progress
+from dstream.shown import shown_lines
 from dstream.telemetry import StructuredLog
 
 _REDRAW_S = 2.0
@@ -79,7 +80,7 @@ class RunLog:
             return
         with self._lock:
             self._erase()
-            self._stream.write(text + "\n")
+            self._stream.write(shown_lines(text) + "\n")
             self._stream.flush()
 
     def end(self) -> None:

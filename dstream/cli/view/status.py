@@ -5,6 +5,7 @@ from __future__ import annotations
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.plan import Paint, drift_view, folded
 from dstream.cli.view.stream import StreamView
+from dstream.shown import shown
 
 _LABEL = 15
 
@@ -20,7 +21,7 @@ def status_view(
     lines += _lines("infrastructure", _infrastructure(answer), width)
     lines += drift_view([each for each in answer.resources if each.op != "same"], paint)
     lines += _figures(answer, width)
-    lines += _lines("stream", stream.text(), width)
+    lines += _lines("stream", shown(stream.text()), width)
     if answer.outcome and answer.outcome.is_legacy:
         lines += _lines("delivery", "at most once: the output speaks the original protocol and sends no acks", width)
     if answer.has_changes and not any(each.op == "refresh" for each in answer.resources):

@@ -9,6 +9,7 @@ from typing import Any
 
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Difference, Operation, Resource
+from dstream.shown import shown
 
 MARKS: dict[Operation, str] = {
     "create": "+",
@@ -98,6 +99,7 @@ def few(texts: Sequence[str], separator: str = ", ") -> str:
 
 def cut(text: str, columns: int) -> str:
     """Return what fits on a line of a terminal that is redrawn in place: a longer text could not be erased."""
+    text = shown(text)
     return text if len(text) < columns else f"{text[: max(columns - 2, 0)]}…"
 
 

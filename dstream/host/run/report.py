@@ -14,6 +14,7 @@ from dstream.host.run.job import Events, MetricValue, Progress
 from dstream.host.run.lag import Lag
 from dstream.protocol.messages import Heartbeat, Log, Metric, Role, decode_log_fields
 from dstream.redact import Redactor
+from dstream.shown import shown
 
 
 class RunReport:
@@ -119,10 +120,10 @@ class RunReport:
             return tuple(self._metrics.values())
 
     def event(self, role: Role, level: str, message: str, fields: Mapping[str, Any]) -> None:
-        """Log a provider's event."""
+        """Log a provider's event. A field with the name of one of the host's gets an underscore: `message_`."""
         own = {"role": role, "provider": self._labels.get(role, ""), "message": message}
-        reserved = {"level", "event", "task", *own}
-        self.log(level, "provider.log", **own, **{name: fields[name] for name in fields if name not in reserved})
+        more = {f"{name}_" if name in own or name == "task" else name: value for name, value in fields.items()}
+        self.log(level, "provider.log", **own, **more)
 
     def _changed(self, before: Condition, after: Condition) -> None:
         """Log a change while the providers run; the host logs the others as its own events."""
@@ -131,7 +132,8 @@ class RunReport:
         self.log(level, "run.condition", phase=after.phase, was=before.phase, **why)
 
     def _count(self, role: Role, metric: Metric) -> None:
-        labels = tuple(sorted((self._redactor.text(k), self._redactor.text(v)) for k, v in metric.labels.items()))
+        clean = self._redactor.text
+        labels = tuple(sorted((shown(clean(name)), shown(clean(value))) for name, value in metric.labels.items()))
         key = (role, metric.name, labels)
         with self._lock:
             known = self._metrics.get(key)

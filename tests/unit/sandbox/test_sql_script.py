@@ -54,7 +54,8 @@ def test_every_column_gets_a_unique_name() -> None:
         (Decimal("-1.50"), "-1.50", "-1.50"),
         (b"\x00\xff", "0x00FF", "0x00FF"),
         (datetime.date(2024, 2, 29), "2024-02-29", "2024-02-29"),
-        ("é\t", "é\t", "é\t"),
+        ("é\t", "é\\t", "é\t"),
+        ("\x1b[2J\n\u202e", "\\u001b[2J\\n\\u202e", "\x1b[2J\n\u202e"),
     ],
 )
 def test_values_keep_every_digit(value: object, text: str, json: object) -> None:

@@ -108,4 +108,5 @@ def test_a_field_may_have_any_name_and_the_time_stays_that_of_the_log() -> None:
         "level": "info",
         "event": "provider.log",
         "self": 1,
+        "time_": "12:00",
     }

@@ -207,6 +207,6 @@ def test_code_and_prose_escape_any_text() -> None:
     assert code("orders_dev") == "`orders_dev`"
     assert code("a|b`c") == "<code>a&#124;b&#96;c</code>"
     assert code("") == "<code></code>"
-    assert prose("*a* _b_ [c](d) @e") == "&#42;a&#42; &#95;b&#95; &#91;c&#93;(d) &#64;e"
+    assert prose("*a* _b_ [c](d) @e") == "&#42;a&#42; &#95;b&#95; &#91;c&#93;(d) &#64;&#8203;e"
     assert prose("x" * 1000) == "x" * 300 + "…"
     assert fenced(["a ``` b"], "diff") == "````diff\na ``` b\n````"
