@@ -150,6 +150,14 @@ class Message:
         return metadata["LSN"], metadata["CommandId"] or 0, metadata["Seq"], metadata["OperationID"]
 
 
+def planted_modules(folder: Path) -> Path:
+    """Write modules named like those that every Python program imports. Return the file that they make when they run."""
+    ran = folder / "ran"
+    for name in ("json", "msgspec", "typing"):
+        (folder / f"{name}.py").write_text(f"open({str(ran)!r}, 'w')\nraise SystemExit(99)\n")
+    return ran
+
+
 @dataclass
 class DStream:
     """Runs `dstream` in a folder, as a user would."""

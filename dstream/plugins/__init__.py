@@ -1,6 +1,6 @@
 """Resolves a block's provider, provider_path or provider_ref to a command."""
 
 from dstream.plugins._installed import Installed, installed
-from dstream.plugins._resolve import BUILT_IN, resolve
+from dstream.plugins._resolve import BUILT_IN, module_command, resolve
 
-__all__ = ["BUILT_IN", "Installed", "installed", "resolve"]
+__all__ = ["BUILT_IN", "Installed", "installed", "module_command", "resolve"]

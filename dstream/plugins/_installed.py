@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dstream.plugins._resolve import _PREFIX, BUILT_IN, _folders
+from dstream.plugins._resolve import _PREFIX, BUILT_IN, _folders, module_command
 
 _NO_PROVIDERS = frozenset({"sandbox"})
 """Executables of DStream's own packages whose names look like a provider's."""
@@ -25,7 +24,7 @@ class Installed:
 
 def installed(environ: Mapping[str, str]) -> list[Installed]:
     """Return the providers, sorted by name; of two with the same name, the one that `resolve` chooses."""
-    found = {name: Installed(name, (sys.executable, "-m", module), "built in") for name, module in BUILT_IN.items()}
+    found = {name: Installed(name, tuple(module_command(module)), "built in") for name, module in BUILT_IN.items()}
     for folder in _folders(environ):
         for file in sorted(folder.glob(_PREFIX + "*")) if folder.is_dir() else ():
             name = file.name.removeprefix(_PREFIX).replace("-", "_")

@@ -48,9 +48,18 @@ def resolve(
     raise ConfigError("provider.missing", "no provider specified", place=place, hint='Add provider = "NAME".')
 
 
+def module_command(module: str) -> list[str]:
+    """Return the command that runs a module of an installed package.
+
+    A provider runs in the folder of the HCL file. `-P` keeps Python from importing from there: a `json.py` in a
+    checkout does not run (https://docs.python.org/3/using/cmdline.html#cmdoption-P).
+    """
+    return [sys.executable, "-P", "-m", module]
+
+
 def _from_name(name: str, environ: Mapping[str, str], place: SourceLocation | None) -> list[str]:
     if name in BUILT_IN:
-        return [sys.executable, "-m", BUILT_IN[name]]
+        return module_command(BUILT_IN[name])
     executable = _PREFIX + name.replace("_", "-")
     folders = list(_folders(environ))
     for folder in folders:

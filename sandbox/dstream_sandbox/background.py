@@ -25,7 +25,7 @@ def detach(options: list[str], folder: Folder) -> None:
     with log.open("ab") as output:
         begin = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "dstream_sandbox", "up", f"--data={folder.path}", *options],
+            [sys.executable, "-P", "-m", "dstream_sandbox", "up", f"--data={folder.path}", *options],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -32,7 +32,8 @@ def restart_delay_s(short_lives: int) -> float:
 
 
 class Server:
-    """The process `python -m dstream_sandbox.NAME`. It inherits `held`, the descriptor of the lock on its files."""
+    """The process `python -P -m dstream_sandbox.NAME`; `-P`, because a `json.py` in the working folder must not run. It
+    inherits `held`, the descriptor of the lock on its files."""
 
     def __init__(self, name: str, arguments: Sequence[str], *, log: Path, held: int) -> None:
         self.name = name
@@ -102,7 +103,7 @@ class Server:
             with self._log.open("ab") as log:
                 self._log_begin = log.tell()
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", f"dstream_sandbox.{self.name}", *self._arguments],
+                    [sys.executable, "-P", "-m", f"dstream_sandbox.{self.name}", *self._arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dstream.host import ProviderSpec
+from dstream.plugins import module_command
 
 _STDOUT = 1
 
@@ -20,7 +20,7 @@ def stdout_spec() -> Iterator[ProviderSpec]:
     descriptor = os.dup(_STDOUT)
     try:
         yield ProviderSpec(
-            argv=[sys.executable, "-m", "dstream.sdk.examples.stdout"],
+            argv=module_command("dstream.sdk.examples.stdout"),
             config={"descriptor": descriptor},
             label="stdout",
             inherited=(descriptor,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from dstream_sandbox.certificates import ensure_certificates
 
 from tests.integration.sandbox.commands import Commands
+from tests.running import planted_modules
 
 _NAMES = {
     "MSSQL_HOST", "MSSQL_PORT", "MSSQL_USER", "MSSQL_PASSWORD", "MSSQL_DATABASE", "MSSQL_CONNECTION_STRING",
@@ -45,8 +47,12 @@ print(pyodbc.connect(f"DRIVER={odbc_driver()};" + os.environ["MSSQL_CONNECTION_S
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """A sandbox whose path needs quoting."""
-    commands = Commands(tmp_path_factory.mktemp("environment") / "it's a $folder")
-    commands("up", "--detach")
+    folder = tmp_path_factory.mktemp("environment")
+    commands = Commands(folder / "it's a $folder")
+    ran = planted_modules(folder)
+    with contextlib.chdir(folder):
+        commands("up", "--detach")
+    assert not ran.exists(), "a module in the working folder was imported"
     yield commands
     commands("down")
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from dstream_sandbox.server_process import Server
 
-from tests.running import wait_until
+from tests.running import planted_modules, wait_until
 
 
 @pytest.fixture
@@ -37,3 +37,13 @@ def test_a_server_that_cannot_start_is_retried_with_backoff(broken: Server) -> N
     assert not [child for child in psutil.Process().children() if "--nonsense" in child.cmdline()]
     _dies(broken, 100.25)
     assert broken.delay_s == 0.5
+
+
+def test_modules_in_the_working_folder_are_not_imported(
+    broken: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = planted_modules(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    _dies(broken, 100.0)
+    assert broken.end == "exit code 2"
+    assert not ran.exists()

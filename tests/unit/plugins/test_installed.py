@@ -25,7 +25,7 @@ def test_bundled_providers_and_those_on_the_path_are_listed(tmp_path: Path) -> N
     assert set(found) >= {*BUILT_IN, "tide_tables"}
     assert not {"notes", "sandbox"} & set(found)
     assert found["tide_tables"].where == str(first / "dstream-tide-tables")
-    assert found["console"].argv == (sys.executable, "-m", BUILT_IN["console"])
+    assert found["console"].argv == (sys.executable, "-P", "-m", BUILT_IN["console"])
 
 
 def test_each_listed_provider_is_what_its_name_resolves_to(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_name_is_searched_in_order(tmp_path: Path) -> None:
 
 
 def test_built_in_providers_are_modules_of_this_interpreter(tmp_path: Path) -> None:
-    assert resolve("counter", None, tmp_path, {}) == [sys.executable, "-m", "dstream.sdk.examples.counter"]
+    assert resolve("counter", None, tmp_path, {}) == [sys.executable, "-P", "-m", "dstream.sdk.examples.counter"]
 
 
 def test_a_path_is_relative_to_the_hcl_file(tmp_path: Path) -> None:
