@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,28 @@ def test_modules_next_to_the_file_are_not_imported(checkout: DStream, tmp_path: 
     ran = planted_modules(tmp_path)
     assert checkout(*command).returncode == 0
     assert not ran.exists()
+
+
+@pytest.mark.parametrize("way", ["input", "output", "transform"])
+def test_a_static_check_starts_no_provider(checkout: DStream, tmp_path: Path, way: str) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
+    program.chmod(0o755)
+    blocks = {"input": 'provider = "counter"', "output": 'provider = "console"', way: 'provider_path = "./program"'}
+    text = "\n".join(f"  {name} {{ {attribute} }}" for name, attribute in blocks.items())
+    (tmp_path / "dstream.hcl").write_text(f'task "count" {{\n{text}\n}}\n')
+
+    document = json.loads(checkout("validate", "--static", "--json").stdout)
+    assert {(each["role"], each["reason"]) for each in document["unchecked"]} == {
+        (name, "--static starts no provider") for name in blocks
+    }
+    assert not (tmp_path / "ran").exists()
+    checkout("validate")
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_static_check_reports_the_errors_in_the_file(checkout: DStream, tmp_path: Path) -> None:
+    (tmp_path / "dstream.hcl").write_text(COUNT.replace("count = 1", "count = local.nothing"))
+    done = checkout("validate", "--static")
+    assert done.returncode == 3
+    assert 'unknown local "nothing"' in done.stderr

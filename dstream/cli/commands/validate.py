@@ -36,42 +36,27 @@ class _Unchecked:
     reason: str
 
 
-@click.command(epilog="\b\nExample:\n  dstream validate -c dstream.hcl")
+@click.command(epilog="\b\nExamples:\n  dstream validate -c dstream.hcl\n  dstream validate --static")
+@click.option("--static", is_flag=True, help="Start no provider; check the file but not the configs of providers.")
 @with_options
-def validate(options: Options) -> None:
+def validate(options: Options, static: bool) -> None:
     """Check the file, its references, provider roles and provider configs, and report every error.
 
-    Providers start only to describe themselves and their settings; nothing connects to a server.
+    Providers start only to describe themselves and their settings; nothing connects to a server. With --static, nothing
+    starts.
     """
     project = _loaded(options)
     complaints = Complaints()
     for error in project.unset:
         complaints.add(error)
-    unchecked: list[_Unchecked] = []
-    checkable: list[Checkable] = []
-    asked: list[tuple[Task, ProviderBlock, Callable[[], Introduction]]] = []
-    with Introductions(project.folder) as introductions:
-        for task in project.tasks.values():
-            for error in (each for transform in task.transforms for each in transform.unset):
+    for task in project.tasks.values():
+        for transform in task.transforms:
+            for error in transform.unset:
                 complaints.add(error)
-            for block in task.providers:
-                for error in block.unset.values():
-                    complaints.add(error)
-                with complaints.collecting():
-                    spec = spec_of(block, project)
-                    answer = introductions.ask(spec, block.role, timeout_s=task.start_timeout_s)
-                    asked.append((task, block, answer))
-        for task, block, answer in asked:
-            with complaints.collecting():
-                found = answer()
-                _check_transforms(task, block, found)
-                reason = _check(block, found) or _unread(block)
-                if not reason and not block.unset and found.hello and "check" in found.hello.capabilities:
-                    checkable.append(Checkable(task, block, _fitted(block, found)))
-                if reason:
-                    unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
-    for error in problems_in(project, checkable):
-        complaints.add(error)
+        for block in task.providers:
+            for error in block.unset.values():
+                complaints.add(error)
+    unchecked = _unchecked_statically(project) if static else _checked_by_providers(project, complaints)
     complaints.raise_if_any()
     if options.as_json:
         listed = [
@@ -89,14 +74,51 @@ def validate(options: Options) -> None:
         click.echo(json.dumps(document))
         return
     click.echo(f"{project.path}: {plural(len(project.tasks), 'task')}, no errors.")
+    if static:
+        click.echo("  The configs of providers are not checked: --static starts no provider.")
     for task in project.tasks.values():
         provider = [task.transform.label] if task.transform else []
         if transforms := [*provider, *(each.kind for each in task.transforms)]:
             click.echo(f'  task "{task.name}" transforms rows: {", ".join(transforms)}')
-    for each in unchecked:
+    for each in () if static else unchecked:
         click.echo(
             f'  task "{each.task}", {each.role}: the config of {each.provider} is not checked: {shown(each.reason)}'
         )
+
+
+def _unchecked_statically(project: Project) -> list[_Unchecked]:
+    reason = "--static starts no provider"
+    return [
+        _Unchecked(task.name, block.role, block.label, reason)
+        for task in project.tasks.values()
+        for block in task.providers
+    ]
+
+
+def _checked_by_providers(project: Project, complaints: Complaints) -> list[_Unchecked]:
+    """Add what the providers complain about. Return what they cannot check."""
+    unchecked: list[_Unchecked] = []
+    checkable: list[Checkable] = []
+    asked: list[tuple[Task, ProviderBlock, Callable[[], Introduction]]] = []
+    with Introductions(project.folder) as introductions:
+        for task in project.tasks.values():
+            for block in task.providers:
+                with complaints.collecting():
+                    spec = spec_of(block, project)
+                    answer = introductions.ask(spec, block.role, timeout_s=task.start_timeout_s)
+                    asked.append((task, block, answer))
+        for task, block, answer in asked:
+            with complaints.collecting():
+                found = answer()
+                _check_transforms(task, block, found)
+                reason = _check(block, found) or _unread(block)
+                if not reason and not block.unset and found.hello and "check" in found.hello.capabilities:
+                    checkable.append(Checkable(task, block, _fitted(block, found)))
+                if reason:
+                    unchecked.append(_Unchecked(task.name, block.role, block.label, reason))
+    for error in problems_in(project, checkable):
+        complaints.add(error)
+    return unchecked
 
 
 def _loaded(options: Options) -> Project:
