@@ -11,6 +11,7 @@ from dstream.config.hcl.parse import parse
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Body
+from dstream.config.values.file_text import file_text
 from dstream.errors import ConfigError, SourceLocation
 
 
@@ -37,7 +38,7 @@ def parsed(path: Path, environ: Mapping[str, str], now: Callable[[], datetime]) 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return file_text(path, encoding="utf-8-sig")
     except FileNotFoundError:
         raise _not_there(path, f"{path} not found") from None
     except UnicodeDecodeError:

@@ -22,11 +22,30 @@ from dstream.config.gotemplate.nodes import (
     Variable,
     With,
 )
-from dstream.config.gotemplate.values import TemplateFailed, Unset, failed, is_empty, kind, printed
+from dstream.config.gotemplate.values import (
+    MAX_CHARACTERS,
+    TemplateFailed,
+    Unset,
+    check_length,
+    failed,
+    is_empty,
+    kind,
+    printed,
+)
 from dstream.config.hcl.problem import did_you_mean
 from dstream.config.hcl.source import Hole, Segment
 
 TemplateFunction = Callable[..., Any]
+_MOST_STEPS = 1_000_000
+"""Of all loops and actions of a file: `{{ range 300000000 }}` is a mistake that takes minutes."""
+
+
+class TemplateTooLong(Exception):
+    """The templates of a file take too many steps or write too much text. `at`: the offset of the action."""
+
+    def __init__(self, message: str, at: int) -> None:
+        super().__init__(message)
+        self.at = at
 
 
 class Output:
@@ -41,6 +60,8 @@ class Output:
     def write(self, text: str, origin: int, *, verbatim: bool) -> None:
         if not text:
             return
+        if self._length + len(text) > MAX_CHARACTERS:
+            raise TemplateTooLong(f"the templates write more than {MAX_CHARACTERS:,} characters", origin)
         self.segments.append(Segment(self._length, origin, verbatim))
         self.parts.append(text)
         self._length += len(text)
@@ -57,14 +78,21 @@ class Executor:
         self.output = Output()
         self._functions = functions
         self._tolerant = tolerant
+        self._steps = 0
 
     def run(self, nodes: Sequence[Node], dot: Any = None, variables: dict[str, Any] | None = None) -> None:
         scope = {"$": None} if variables is None else variables
         for node in nodes:
+            self._step(node.at)
             try:
                 self._node(node, dot, scope)
             except TemplateFailed as error:
                 self.output.write_hole(error.hole, node.at)
+
+    def _step(self, at: int) -> None:
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise TemplateTooLong(f"the templates take more than {_MOST_STEPS:,} steps", at)
 
     def _node(self, node: Node, dot: Any, scope: dict[str, Any]) -> None:
         match node:
@@ -102,12 +130,14 @@ class Executor:
         found = self._pipeline(node.items, dot, scope)
         if isinstance(found, Unset):
             raise TemplateFailed(found.hole)
-        pairs = list(_pairs(found))
-        if not pairs:
-            self.run(node.otherwise, dot, dict(scope))
-        for key, value in pairs:
+        is_empty_range = True
+        for key, value in _pairs(found):
+            is_empty_range = False
+            self._step(node.at)
             names = {node.key: key} if node.key else {}
             self.run(node.body, value, {**scope, **names, **({node.value: value} if node.value else {})})
+        if is_empty_range:
+            self.run(node.otherwise, dot, dict(scope))
 
     def _pipeline(self, pipeline: Pipeline, dot: Any, scope: dict[str, Any]) -> Any:
         first, *rest = pipeline.commands
@@ -149,6 +179,7 @@ class Executor:
         unset = next((value for value in values if isinstance(value, Unset)), None)
         if unset is not None and name not in self._tolerant:
             return unset
+        check_length(sum(len(value) for value in values if isinstance(value, str)))
         try:
             return function(*values)
         except TemplateFailed as error:

@@ -23,6 +23,7 @@ from dstream.config.gotemplate.nodes import (
     With,
 )
 
+_MOST_DIGITS = 400
 _UNSUPPORTED = frozenset({"define", "template", "block", "break", "continue"})
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "nil": None}
 
@@ -205,6 +206,8 @@ def _names(word: Word) -> tuple[str, ...]:
 
 def _number(text: str) -> int | float:
     digits = text.replace("_", "")
+    if len(digits) > _MOST_DIGITS:
+        raise TemplateSyntaxError("this number is too large")
     return int(digits, 0) if digits.lstrip("-+").lower().startswith("0x") else _decimal(digits)
 
 

@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.source import Segment, SourceFile
+from dstream.errors import ConfigError
 
 
 def render(name: str, written: str, *, environ: Mapping[str, str], now: Callable[[], datetime]) -> SourceFile:
+    """Return the rendered source. Raises ConfigError for templates that take too long or are nested too deeply."""
     if "{{" not in written:
         return SourceFile(name, written, written)
     from dstream.config.gotemplate import parse, sprig  # most files have no template
-    from dstream.config.gotemplate.execute import Executor
+    from dstream.config.gotemplate.execute import Executor, TemplateTooLong
 
     executor = Executor(sprig.functions(environ, now), sprig.TOLERANT)
-    executor.run(parse.parse(written))
+    try:
+        executor.run(parse.parse(written))
+    except TemplateTooLong as error:
+        raise _failure(name, written, str(error), error.at) from None
+    except RecursionError:
+        raise _failure(name, written, "templates are nested too deeply", written.index("{{")) from None
     output = executor.output
     segments = tuple(output.segments) or (Segment(0, 0, True),)
     return SourceFile(name, written, "".join(output.parts), segments, tuple(output.holes))
+
+
+def _failure(name: str, written: str, message: str, at: int) -> ConfigError:
+    return SourceFile(name, written, written).error(Problem("config.template", message, at))

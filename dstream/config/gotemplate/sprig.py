@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any
 
 from dstream.config.gotemplate.go_date import go_date
-from dstream.config.gotemplate.values import Unset, failed, is_empty, items, mapping, printed, text, whole
+from dstream.config.gotemplate.values import Unset, check_length, failed, is_empty, items, mapping, printed, text, whole
 
+_WIDEST = 10_000
 TOLERANT = frozenset({"default", "coalesce", "empty", "ternary", "required", "and", "or", "not", "eq", "ne", "fail"})
 """Functions that accept an unset environment variable as an argument; all others return it unchanged."""
 
@@ -95,6 +96,8 @@ def _printf(layout: Any, *values: Any) -> str:
 
     def verb(match: re.Match[str]) -> str:
         flags, letter = match[1], match[2]
+        if any(int(size) > _WIDEST for size in re.findall(r"\d{1,9}", flags)):
+            raise failed(f"{match[0]} is wider than {_WIDEST:,}")
         if letter == "%":
             return "%"
         if not left:
@@ -109,6 +112,17 @@ def _printf(layout: Any, *values: Any) -> str:
     return re.sub(r"%([-+ 0#]*\d*(?:\.\d+)?)([a-zA-Z%])", verb, text(layout))
 
 
+def _repeat(count: Any, value: Any) -> str:
+    times = min(whole(count), _WIDEST)
+    check_length(len(text(value)) * times)
+    return text(value) * times
+
+
+def _replace(old: Any, new: Any, value: Any) -> str:
+    check_length(text(value).count(text(old)) * len(text(new)))
+    return text(value).replace(text(old), text(new))
+
+
 def _trunc(length: Any, value: Any) -> str:
     return text(value)[: whole(length)] if whole(length) >= 0 else text(value)[whole(length) :]
 
@@ -118,6 +132,7 @@ def _substr(start: Any, end: Any, value: Any) -> str:
 
 
 def _indent(spaces: Any, value: Any) -> str:
+    check_length((text(value).count("\n") + 1) * whole(spaces))
     return "\n".join(" " * whole(spaces) + line for line in text(value).split("\n"))
 
 
@@ -137,7 +152,7 @@ def _sum(*values: Any) -> int:
 def _product(*values: Any) -> int:
     result = 1
     for value in values:
-        result *= whole(value)
+        result = whole(result * whole(value))
     return result
 
 
@@ -200,8 +215,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "trimAll": lambda cut, value: text(value).strip(text(cut)),
     "trimPrefix": lambda prefix, value: text(value).removeprefix(text(prefix)),
     "trimSuffix": lambda suffix, value: text(value).removesuffix(text(suffix)),
-    "replace": lambda old, new, value: text(value).replace(text(old), text(new)),
-    "repeat": lambda count, value: text(value) * min(whole(count), 10_000),
+    "replace": _replace,
+    "repeat": _repeat,
     "trunc": _trunc,
     "substr": _substr,
     "nospace": lambda value: re.sub(r"\s", "", text(value)),

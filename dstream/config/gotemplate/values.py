@@ -16,6 +16,17 @@ class TemplateFailed(Exception):
         self.hole = hole
 
 
+MAX_CHARACTERS = 16 * 1024 * 1024
+"""Maximum length of a text, and of a rendered file."""
+_INT64 = 2**63
+
+
+def check_length(characters: int) -> None:
+    """Raise TemplateFailed for a text that would fill memory."""
+    if characters > MAX_CHARACTERS:
+        raise failed(f"the text is longer than {MAX_CHARACTERS:,} characters")
+
+
 def failed(message: str, hint: str = "") -> TemplateFailed:
     return TemplateFailed(Hole("config.template", message, hint))
 
@@ -69,9 +80,12 @@ def text(value: Any) -> str:
 def whole(value: Any) -> int:
     """Convert text and fractions to whole numbers, like Sprig's `int`."""
     try:
-        return int(float(value)) if isinstance(value, str) and "." in value else int(value)
+        number = int(float(value)) if isinstance(value, str) and "." in value else int(value)
     except (TypeError, ValueError, OverflowError):
         raise failed(f"expected a whole number, not {kind(value)}") from None
+    if not -_INT64 <= number < _INT64:
+        raise failed("the number is too large")
+    return number
 
 
 def items(value: Any) -> list[Any]:

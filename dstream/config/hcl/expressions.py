@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.scan import Token
@@ -251,7 +251,11 @@ def _negative(operator: Token, operand: Expression) -> Expression | None:
 
 
 def _number(text: str, at: int) -> int | float:
-    exact = Decimal(text)
+    too_large = Problem("config.syntax", "this number is too large", at)
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:  # an exponent beyond what Decimal supports
+        raise too_large from None
     if len(text) > _MOST_DIGITS or exact.adjusted() >= _MOST_DIGITS:
-        raise Problem("config.syntax", "this number is too large", at)
+        raise too_large
     return int(exact) if exact == exact.to_integral_value() else float(exact)

@@ -28,6 +28,7 @@ from dstream.config.hcl.syntax import (
     Unary,
     calls_in,
 )
+from dstream.config.values.file_text import MAX_CHARACTERS
 from dstream.config.values.function_table import CallFailed, Functions
 from dstream.config.values.key_vault_secret import Unread
 from dstream.config.values.operators import OperatorFailed, binary, truth, unary
@@ -152,6 +153,8 @@ class Evaluator:
 
     def _text(self, parts: tuple[Expression, ...], bound: Mapping[str, Value]) -> str:
         texts = list(self._texts(parts, bound))
+        if sum(map(len, texts)) > MAX_CHARACTERS:
+            raise Problem("config.type", f"this text is longer than {MAX_CHARACTERS:,} characters", parts[0].at)
         secrets = secrets_in(list(texts))
         whole = "".join(texts)
         return SecretText.of(whole, secrets) if secrets else whole

@@ -14,6 +14,7 @@ from dstream.config.hcl.parse import parse_template
 from dstream.config.hcl.problem import Problem, did_you_mean
 from dstream.config.values.environment import Environment
 from dstream.config.values.evaluate import Evaluator, FailedOutside
+from dstream.config.values.file_text import file_text
 from dstream.config.values.function_table import CallFailed, Function, Functions
 from dstream.config.values.functions_of_collections import FUNCTIONS_OF_COLLECTIONS
 from dstream.config.values.functions_of_dates import FUNCTIONS_OF_DATES, rfc3339
@@ -83,7 +84,7 @@ def _unset(name: str, hint: str = "") -> CallFailed:
 
 def _file(around: Environment, path: str) -> str:
     try:
-        return _path(around, path).read_text(encoding="utf-8")
+        return file_text(_path(around, path))
     except UnicodeDecodeError:
         raise CallFailed(f"{path} is not valid UTF-8", 0, code="config.file") from None
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from dstream.config.values.function_table import CallFailed, Function
-from dstream.config.values.values import Value, to_json, to_number
+from dstream.config.values.values import NotConvertible, Value, to_json, to_number
 
 _NAMESPACES = {
     "dns": uuid.NAMESPACE_DNS,
@@ -37,7 +37,9 @@ def _base64encode(data: bytes) -> str:
 
 def _jsondecode(text: str) -> Any:
     try:
-        return json.loads(text, parse_float=to_number, parse_constant=_no_json_constant)
+        return json.loads(text, parse_float=to_number, parse_int=to_number, parse_constant=_no_json_constant)
+    except NotConvertible:
+        raise CallFailed("a number in it is too large", 0) from None
     except (json.JSONDecodeError, RecursionError):
         raise CallFailed("not valid JSON", 0) from None
 

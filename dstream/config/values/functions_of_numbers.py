@@ -17,6 +17,7 @@ _MOST_RANGE_ITEMS = 1024
 _DIGITS = string.digits + string.ascii_lowercase + string.ascii_uppercase
 _SIGNED = re.compile(r"[+-]?[0-9A-Za-z]+")
 _LARGEST_BASE = 62
+_MOST_DIGITS = 400
 
 
 def _range(*limits: int | float) -> list[int | float]:
@@ -52,6 +53,8 @@ def _parseint(text: Value, base: int) -> int:
         raise CallFailed("argument 1 must be a string", 0)
     if not 2 <= base <= _LARGEST_BASE:
         raise CallFailed(f"the base must be between 2 and {_LARGEST_BASE}", 1)
+    if len(text) > _MOST_DIGITS:
+        raise CallFailed(f"more than {_MOST_DIGITS} digits", 0)
     value = 0
     # up to base 36, letters count the same in upper and lower case
     digits = (text.lower() if base <= 36 else text).lstrip("+-") if _SIGNED.fullmatch(text) else "?"

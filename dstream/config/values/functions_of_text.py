@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dstream.config.values.cpu_limit import CpuLimitReached, cpu_limit
+from dstream.config.values.file_text import MAX_CHARACTERS
 from dstream.config.values.format import format_lists, format_values
 from dstream.config.values.function_table import CallFailed, Function
 from dstream.config.values.patterns import BadPattern, compiled, matches, replaced, result
@@ -22,8 +23,10 @@ _Found = TypeVar("_Found")
 def _replace(text: str, old: str, new: str) -> str:
     """Replace text. In slashes, `old` is a regular expression, with `$1` in `new`."""
     if len(old) < 2 or old[0] != "/" or old[-1] != "/":
+        _check_length(text.count(old) * len(new))
         return text.replace(old, new)
     pattern = _pattern(old[1:-1], 1)
+    _check_length(_in_time(lambda: sum(len(new) for _ in matches(pattern, text)), 1))
     return _in_time(lambda: replaced(pattern, text, new), 1)
 
 
@@ -72,7 +75,15 @@ def _join(separator: str, *lists: list[str | None]) -> str:
     for number, items in enumerate(lists):
         if any(item is None for item in items):
             raise CallFailed("the list contains null, which is not a string", number + 1)
-    return separator.join(item for items in lists for item in items if item is not None)
+    texts = [item for items in lists for item in items if item is not None]
+    _check_length(sum(map(len, texts)) + len(separator) * len(texts))
+    return separator.join(texts)
+
+
+def _check_length(characters: int) -> None:
+    """Refuse a result that would fill memory."""
+    if characters > MAX_CHARACTERS:
+        raise CallFailed(f"the result is longer than {MAX_CHARACTERS:,} characters")
 
 
 def _substr(text: str, offset: int, length: int) -> str:
@@ -85,6 +96,7 @@ def _indent(width: int, text: str) -> str:
     """Indent all lines but the first."""
     if not 0 <= width <= _WIDEST:
         raise CallFailed(f"argument 1 must be between 0 and {_WIDEST:,}", 0)
+    _check_length(text.count("\n") * width)
     return text.replace("\n", "\n" + " " * width)
 
 

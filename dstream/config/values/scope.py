@@ -113,6 +113,8 @@ class Scope:
             raise failed.error from None
         except Problem as problem:
             raise source.error(problem, block) from None
+        except RecursionError:
+            raise source.error(Problem("config.syntax", "nested too deeply", expression.at), block) from None
 
     def resolve(self, name: str, at: int) -> Value | MemberLookup:
         if name in self._roots:

@@ -16,6 +16,8 @@ _MOST_VALUES = 100_000
 """Each alias counts with everything it expands to: nine lines of aliases could fill memory."""
 
 _DEEPEST = 100
+_MOST_DIGITS = 300
+"""Of an octal or hexadecimal number."""
 _TAG = "tag:yaml.org,2002:"
 _NULL = re.compile(r"(?:~|null|Null|NULL)?")
 _BOOL = re.compile(r"(?:true|True|TRUE)|(?:false|False|FALSE)")
@@ -104,10 +106,13 @@ def _scalar(node: yaml.ScalarNode) -> Value:
         return None
     if kind in (_PLAIN, "bool") and _BOOL.fullmatch(text):
         return text.lower() == "true"
-    if kind in (_PLAIN, "int") and _WHOLE.fullmatch(text):
-        return int(text, _BASES.get(text[:2], 10))
-    if kind in (_PLAIN, "float") and _FLOAT.fullmatch(text):
-        return to_number(text)
+    try:
+        if kind in (_PLAIN, "int") and _WHOLE.fullmatch(text):
+            return int(text, _BASES[text[:2]]) if text[:2] in _BASES and len(text) <= _MOST_DIGITS else to_number(text)
+        if kind in (_PLAIN, "float") and _FLOAT.fullmatch(text):
+            return to_number(text)
+    except NotConvertible:
+        raise _failure(node.start_mark, "this number is too large") from None
     if kind in (_PLAIN, "float") and _NO_NUMBER.fullmatch(text):
         raise _failure(node.start_mark, f"{text} is not allowed in a configuration")
     if kind in (_PLAIN, "str"):
