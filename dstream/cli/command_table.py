@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "audit": Entry("dstream.cli.commands.audit:audit", "Check the audit log."),
     "completion": Entry("dstream.cli.completion:completion", "Print a shell completion script."),
     "deadletter": Entry(
         "dstream.cli.commands.deadletter:deadletter", "List, show, replay or purge rows that were not delivered."

@@ -137,12 +137,19 @@ class InfrastructureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    file: str | None = None
+    """The audit log, relative to `Project.folder`; None: no audit log."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The `dstream` block."""
 
     required_version: str | None = None
     state: StateSettings = StateSettings()
     infrastructure: InfrastructureSettings = InfrastructureSettings()
+    audit: AuditSettings = AuditSettings()
 
 
 @dataclass(frozen=True, slots=True)

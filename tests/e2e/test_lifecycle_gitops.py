@@ -384,6 +384,8 @@ def locked_elsewhere(place: Place) -> Path:
 
 def test_unlock_names_the_holder_and_needs_confirmation(place: Place) -> None:
     place.queues()
+    path = place.folder / "dstream.hcl"
+    path.write_text('dstream {\n  audit {\n    file = "audit.jsonl"\n  }\n}\n' + path.read_text())
     lock = locked_elsewhere(place)
     unasked = place.dstream("unlock", "t")
     assert unasked.returncode == 3
@@ -396,3 +398,6 @@ def test_unlock_names_the_holder_and_needs_confirmation(place: Place) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["holders"][0]["user"] == "alice"
     assert not lock.exists()
+    intent, result = map(json.loads, (place.folder / "audit.jsonl").read_text().splitlines())
+    assert (intent["command"], intent["details"]["holders"][0]["user"]) == ("unlock", "alice")
+    assert result["result"] == "succeeded"

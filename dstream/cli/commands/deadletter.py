@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from dstream.cli.audited import AuditedChange
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
@@ -97,10 +98,13 @@ def replay(task: str, only: Sequence[str], options: Options) -> int:
         return store.exit_code
     delivered, rejected = 0, []
     if letters:
-        with _progress(len(letters), f"Replaying {task}", options) as advance:
-            answer = store.ask("replay", letters, advance)
-        delivered = answer.end.count
-        rejected = [letter for letter in answer.letters if letter.outcome == "rejected"]
+        with store.change("replay") as change:
+            change.begin(rows=len(letters))
+            with _progress(len(letters), f"Replaying {task}", options) as advance:
+                answer = store.ask("replay", letters, advance)
+            delivered = answer.end.count
+            rejected = [letter for letter in answer.letters if letter.outcome == "rejected"]
+            change.end(is_interrupted=store.is_interrupted, delivered=delivered, rejected=len(rejected))
     if options.as_json:
         _print_json(task, delivered=delivered, rejected=[_plain(letter) for letter in rejected])
     else:
@@ -128,7 +132,10 @@ def purge(task: str, only: Sequence[str], options: Options, *, yes: bool) -> int
         return store.exit_code
     if letters:
         _confirm(f"{plural(len(letters), 'row')} of {task} will be deleted for good, without being delivered.", yes)
-        store.ask("purge", letters)
+        with store.change("purge") as change:
+            change.begin(rows=len(letters))
+            store.ask("purge", letters)
+            change.end(is_interrupted=store.is_interrupted)
     if store.is_interrupted:
         return store.exit_code
     if options.as_json:
@@ -174,6 +181,9 @@ class _Store:
     @property
     def exit_code(self) -> int:
         return exit_code("interrupted", signal=self._signal) if self._signal else exit_code("done")
+
+    def change(self, action: DeadLetterAction) -> AuditedChange:
+        return AuditedChange(self._project, f"deadletter {action}", [self._task.name])
 
     def chosen(self, wanted: Sequence[str]) -> list[DeadLetter]:
         """Return the letters with these indexes or ids, or all; none if the command was interrupted. Raises

@@ -14,6 +14,8 @@ from typing import Any
 import click
 
 from dstream import streams
+from dstream.audit import AuditedError
+from dstream.cli.audited import AuditedChange
 from dstream.cli.commands import metrics_option
 from dstream.cli.commands.stdout_output import stdout_spec, when_unread
 from dstream.cli.commands.task_runs import Ended, TaskRuns
@@ -119,12 +121,18 @@ def run(
         runs = TaskRuns(jobs, lambda task: log.of(task, watch_of(task)), fail_fast=fail_fast)
         if output:
             when_unread(lambda: runs.stop(signal.SIGPIPE))
+        reset = stack.enter_context(AuditedChange(project, "run --reset", [task.name for task in chosen]))
+        if wanted["reset"]:
+            reset.begin()
         with stopped_by_signals(runs.stop, log.say, _DRAINING):
             for ended in runs.ends():
                 ends.append(ended)
                 if isinstance(ended.outcome, DStreamError):
                     options.repeat_in(ended.outcome)
                     log.show(ended.outcome)
+        reset.end(
+            [AuditedError(each.outcome.code, each.job.task) for each in ends if isinstance(each.outcome, DStreamError)]
+        )
     log.end()
     if options.as_json:
         _show_json(ends, several=all_tasks or len(chosen) > 1)

@@ -10,10 +10,12 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
+from dstream.cli.audited import AuditedChange
 from dstream.cli.commands.state_infra import infra
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
+from dstream.config import Project
 from dstream.errors import ConfigError
 from dstream.shown import shown
 from dstream.state import FileStore, StoredState, TaskLock, decode_state, stored_tasks
@@ -71,11 +73,15 @@ def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool
 
     The next run resumes there: moving it back replays rows; moving it forward skips rows.
     """
-    store = _store(options, task)
-    with TaskLock(store.lock_path, task, datetime.now(UTC), "state"):
+    project, store = _opened(options, task)
+    with (
+        TaskLock(store.lock_path, task, datetime.now(UTC), "state"),
+        AuditedChange(project, "state set", [task]) as change,
+    ):
         hint = "Use a file written by `dstream state export`."
         new = msgspec.structs.replace(decode_state(file.read(), source=file.name, hint=hint), task=task)
         _confirm(f"{task} will resume from the checkpoint of {new.stored_at} in {file.name}.", is_confirmed)
+        change.begin(checkpoint=_origin(new))
         store.save(new)
     click.echo(f"{task} will resume from the checkpoint of {shown(new.stored_at)}.")
 
@@ -86,12 +92,16 @@ def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool
 @with_options
 def rm(task: str, options: Options, *, is_confirmed: bool) -> None:
     """Delete TASK's checkpoint; its next run starts from scratch."""
-    store = _store(options, task)
-    with TaskLock(store.lock_path, task, datetime.now(UTC), "state"):
+    project, store = _opened(options, task)
+    with (
+        TaskLock(store.lock_path, task, datetime.now(UTC), "state"),
+        AuditedChange(project, "state rm", [task]) as change,
+    ):
         if not store.path.exists():
             click.echo(f"{task} has no checkpoint.")
             return
         _confirm(f"The checkpoint of {task} will be deleted; its next run starts from scratch.", is_confirmed)
+        change.begin()
         store.remove()
     click.echo(f"Deleted the checkpoint of {task}.")
 
@@ -100,10 +110,20 @@ state.add_command(infra)
 
 
 def _store(options: Options, task: str) -> FileStore:
-    """Return the store of the task, which the file may lack if it has a checkpoint: it was removed or renamed."""
+    return _opened(options, task)[1]
+
+
+def _opened(options: Options, task: str) -> tuple[Project, FileStore]:
+    """Return the project, and the store of the task, which the file may lack if it has a checkpoint: it was removed or
+    renamed."""
     project = load_project(options, only=())
     is_stored = task in stored_tasks(project.state_dir, project.stack)
-    return FileStore(project.state_dir, project.stack, task if is_stored else task_of(project, task).name)
+    return project, FileStore(project.state_dir, project.stack, task if is_stored else task_of(project, task).name)
+
+
+def _origin(stored: StoredState) -> dict[str, str]:
+    """Return what identifies a checkpoint, without the position in the source."""
+    return {"stored_at": stored.stored_at, "run_id": stored.run_id}
 
 
 def _plain(stored: StoredState) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dstream.cli.audited import AuditedChange
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, task_of
@@ -74,14 +75,17 @@ def mv(task: str, new_task: str, names: Sequence[str], options: Options, *, is_c
         raise click.UsageError("TASK and NEW_TASK are the same.")
     moved: list[RecordedEntry] = []
 
-    def confirm(found: Sequence[RecordedEntry]) -> None:
-        moved.extend(found)
-        _confirm(found, f"{new_task} will record these resources instead of {task}", is_confirmed, options)
+    with AuditedChange(project, "state infra mv", [task, new_task]) as change:
 
-    if names:
-        source.move(names, target, confirm)
-    else:
-        source.rename(target, confirm)
+        def confirm(found: Sequence[RecordedEntry]) -> None:
+            moved.extend(found)
+            _confirm(found, f"{new_task} will record these resources instead of {task}", is_confirmed, options)
+            change.begin(resources=_plain(found))
+
+        if names:
+            source.move(names, target, confirm)
+        else:
+            source.rename(target, confirm)
     _done(options, new_task, f"Moved {plural(len(moved), 'resource')} from {task} to {new_task}.", moved=moved)
 
 
@@ -98,11 +102,15 @@ def rm(task: str, names: Sequence[str], options: Options, *, is_confirmed: bool)
     """
     removed: list[RecordedEntry] = []
 
-    def confirm(found: Sequence[RecordedEntry]) -> None:
-        removed.extend(found)
-        _confirm(found, f"{task} will no longer manage these resources", is_confirmed, options)
+    project = load_project(options, only=())
+    with AuditedChange(project, "state infra rm", [task]) as change:
 
-    _editor(load_project(options, only=()), task).forget(names, confirm)
+        def confirm(found: Sequence[RecordedEntry]) -> None:
+            removed.extend(found)
+            _confirm(found, f"{task} will no longer manage these resources", is_confirmed, options)
+            change.begin(resources=_plain(found))
+
+        _editor(project, task).forget(names, confirm)
     _done(options, task, f"Removed {plural(len(removed), 'resource')} from the record of {task}.", removed=removed)
 
 
@@ -123,7 +131,10 @@ def import_resource(task: str, resource_type: str, name: str, resource_id: str, 
     azure-native; `dstream init --import` imports those of mode entities.
     """
     project = load_project(options, only=())
-    _editor(project, task_of(project, task).name).import_resource(resource_type, name, resource_id)
+    editor = _editor(project, task_of(project, task).name)
+    with AuditedChange(project, "state infra import", [task]) as change:
+        change.begin(resources=[{"name": name, "type": resource_type, "id": resource_id}])
+        editor.import_resource(resource_type, name, resource_id)
     _done(options, task, f"Imported {name} into the record of {task}. Next: dstream plan {task}", imported=[name])
 
 

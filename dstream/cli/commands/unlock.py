@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dstream.cli.audited import AuditedChange
 from dstream.cli.completing import task_names
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, task_of
@@ -45,7 +46,9 @@ def unlock(task: str, options: Options, *, yes: bool) -> int:
         _ask(task)
     from dstream.infra.engine.unlock import release
 
-    released = release(infrastructure, os.environ)
+    with AuditedChange(project, "unlock", [task]) as change:
+        change.begin(holders=None if found is None else _plain(found))
+        released = release(infrastructure, os.environ)
     _end(options, task, f"Released the lock of {task}.", released, released=True)
     return 0
 
@@ -76,7 +79,8 @@ def _end(options: Options, task: str, text: str, found: list[StackLockHolder], *
     if not options.as_json:
         click.echo(text)
         return
-    listed: list[dict[str, Any]] = [
-        {"user": each.user, "host": each.host, "pid": each.pid, "since": each.since} for each in found
-    ]
-    click.echo(json.dumps({"schema_version": 1, "task": task, "released": released, "holders": listed}))
+    click.echo(json.dumps({"schema_version": 1, "task": task, "released": released, "holders": _plain(found)}))
+
+
+def _plain(holders: list[StackLockHolder]) -> list[dict[str, Any]]:
+    return [{"user": each.user, "host": each.host, "pid": each.pid, "since": each.since} for each in holders]

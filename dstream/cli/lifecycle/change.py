@@ -10,6 +10,8 @@ from dataclasses import replace
 import click
 import msgspec
 
+from dstream.cli.audited import AuditedChange
+from dstream.cli.lifecycle.audit_details import audited_errors, plan_details, result_details
 from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.lifecycle.guard import (
     refuse_data_loss,
@@ -59,14 +61,18 @@ def change(command: Command, flags: Flags, options: Options) -> int:
             if not (flags.yes or file or _confirmed(command, answers)):
                 click.echo("Nothing was changed.", err=True)
                 return exit_code("declined")
-            answers = _carry_out(command, flags, request, report, answers)
-            try:
-                report.results(answers)
-                for answer in answers:
-                    _mention_checkpoint(command, answer, request, report, options.again)
-            finally:
-                report.end(answers)
-            return request.exit_code(answers)
+            with AuditedChange(request.project, command, request.names) as audited:
+                audited.begin(plans=plan_details(answers), **_plan_file(flags))
+                answers = _carry_out(command, flags, request, report, answers)
+                is_interrupted = any(answer.is_interrupted for answer in answers)
+                audited.end(audited_errors(answers), is_interrupted=is_interrupted, tasks=result_details(answers))
+                try:
+                    report.results(answers)
+                    for answer in answers:
+                        _mention_checkpoint(command, answer, request, report, options.again)
+                finally:
+                    report.end(answers)
+                return request.exit_code(answers)
     report.end(answers)
     return request.exit_code(answers)
 
@@ -109,6 +115,10 @@ def _carry_out(
     for answer in request.ask(command, options_of, report.log, tasks=tasks):
         by_task[answer.task] = answer
     return [by_task[task.name] for task in request.tasks]
+
+
+def _plan_file(flags: Flags) -> dict[str, str]:
+    return {"plan_file": str(flags.plan_file.absolute())} if flags.plan_file else {}
 
 
 def _mention_checkpoint(

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import click
 
+from dstream.cli.audited import AuditedChange
+from dstream.cli.lifecycle.audit_details import audited_errors, result_details
 from dstream.cli.lifecycle.change import change
 from dstream.cli.lifecycle.flags import Flags, with_flags
 from dstream.cli.lifecycle.guard import refuse_ignored_flags
@@ -120,7 +122,12 @@ def status(flags: Flags, options: Options) -> int:
     request = Request(options, None if flags.all_tasks else flags.tasks, by_record=True)
     report = CommandReport("status", options, flags, tasks=request.names, stack=request.project.stack)
     wanted = flags.lifecycle()
-    answers = request.ask("status", lambda _: wanted, report.log, needs_infrastructure=False)
+    with AuditedChange(request.project, "status --refresh-only", request.names) as audited:
+        if flags.refresh_only:
+            audited.begin()
+        answers = request.ask("status", lambda _: wanted, report.log, needs_infrastructure=False)
+        is_interrupted = any(answer.is_interrupted for answer in answers)
+        audited.end(audited_errors(answers), is_interrupted=is_interrupted, tasks=result_details(answers))
     streams = [stream_of(request.project, answer.task) for answer in answers]
     report.statuses(answers, streams)
     report.end(

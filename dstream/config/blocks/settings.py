@@ -5,14 +5,14 @@ from __future__ import annotations
 import dstream
 from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.version import satisfies
-from dstream.config.model import InfrastructureSettings, Settings, StateSettings
+from dstream.config.model import AuditSettings, InfrastructureSettings, Settings, StateSettings
 
 _STATE_BACKENDS = ("file",)
 
 
 def read_settings(reader: BodyReader) -> Settings:
-    reader.check({"required_version"}, {"state", "infrastructure"})
-    return Settings(_required_version(reader), _state(reader), _infrastructure(reader))
+    reader.check({"required_version"}, {"state", "infrastructure", "audit"})
+    return Settings(_required_version(reader), _state(reader), _infrastructure(reader), _audit(reader))
 
 
 def _required_version(reader: BodyReader) -> str | None:
@@ -57,6 +57,18 @@ def _infrastructure(reader: BodyReader) -> InfrastructureSettings:
         secrets_provider=inner.text("secrets_provider"),
         program=inner.text("program"),
     )
+
+
+def _audit(reader: BodyReader) -> AuditSettings:
+    block = reader.block_named("audit")
+    if block is None:
+        return AuditSettings()
+    inner = reader.inner(block, "dstream, audit")
+    inner.check({"file"}, ())
+    file = inner.text("file")
+    if not file:
+        inner.complain("config.missing", "the audit block has no file", block.at, 'Add file = "audit.jsonl".')
+    return AuditSettings(file or None)
 
 
 def _stack(inner: BodyReader) -> str | None:

@@ -65,6 +65,8 @@ def test_a_renamed_task_keeps_its_queue_and_a_removed_one_is_destroyed(provision
     made = creations(project.sandbox, case)
 
     # A renamed task.
+    log = project.dstream.cwd / "audit.jsonl"
+    project.dstream.env = {**project.dstream.env, "DSTREAM_AUDIT_FILE": str(log)}
     renamed = case.hcl().replace('task "orders"', 'task "sales"')
     project.write(renamed)
     assert "dstream state infra mv NAME NEW_TASK" in project.succeed("list")
@@ -85,6 +87,18 @@ def test_a_renamed_task_keeps_its_queue_and_a_removed_one_is_destroyed(provision
     wrong = project.dstream("state", "infra", "import", "sales", queue["type"], "other", queue["id"] + "-other")
     assert wrong.returncode == 1
     assert "does not exist" in wrong.stderr
+    audited = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(each["command"], each.get("result")) for each in audited] == [
+        (command, ended)
+        for command, result in (
+            ("state infra mv", "succeeded"),
+            ("state infra rm", "succeeded"),
+            ("state infra import", "succeeded"),
+            ("state infra import", "failed"),
+        )
+        for ended in (None, result)
+    ]
+    assert [each["name"] for each in audited[0]["details"]["resources"]] == [queue["name"]]
 
     # A removed task: the file has another one, with the same namespace.
     project.write(Case("arm", "queue", "records-other").hcl().replace('task "orders"', 'task "returns"'))

@@ -192,6 +192,7 @@ def test_dead_letters_in_a_queue_are_listed_replayed_and_purged(
 
     stormy.clear_faults()
     poison(stormy, queue, 4)
+    dstream.env = {**dstream.env, "DSTREAM_AUDIT_FILE": str(tmp_path / "audit.jsonl")}
     assert dstream("deadletter", "replay", "t").returncode == 1
 
     messages = stormy.receive(queue, 2)
@@ -199,3 +200,10 @@ def test_dead_letters_in_a_queue_are_listed_replayed_and_purged(
     assert [each["id"] for each in listed(dstream)] == [id_of(4)]
     assert dstream("deadletter", "purge", "t", "--yes").stdout == "Deleted 1 row.\n"
     assert listed(dstream) == []
+    audited = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert [(each["command"], each["phase"], each.get("details", {})) for each in audited] == [
+        ("deadletter replay", "intent", {"rows": 3}),
+        ("deadletter replay", "result", {"delivered": 2, "rejected": 1}),
+        ("deadletter purge", "intent", {"rows": 1}),
+        ("deadletter purge", "result", {}),
+    ]
