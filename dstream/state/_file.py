@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote
@@ -10,6 +9,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from dstream.errors import ConfigError, SystemFault
+from dstream.private_files import make_private_folder, replace_private, sync_folder
 
 DOCUMENT_VERSION = 1
 
@@ -43,7 +43,6 @@ class FileStore:
         self._task = task
         self.path = self._folder / f"{file_name(task)}.json"
         self.lock_path = self._folder / f"{file_name(task)}.lock"
-        self._temporary = self._folder / f".{file_name(task)}.json.new"
 
     def load(self) -> StoredState | None:
         """Return the stored state; None if there is none. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
@@ -61,10 +60,8 @@ class FileStore:
     def save(self, state: StoredState) -> None:
         """Store the state durably: file and folder are synced. Raises `state.write_failed` and keeps the old state."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_synced(self._temporary, msgspec.json.encode(state) + b"\n")
-            self._temporary.replace(self.path)
-            _sync_folder(self._folder)
+            make_private_folder(self._folder)
+            replace_private(self.path, msgspec.json.encode(state) + b"\n")
         except OSError as error:
             raise SystemFault(
                 "state.write_failed",
@@ -76,7 +73,7 @@ class FileStore:
         """Delete the checkpoint; return False if there was none. Raises `state.write_failed`."""
         try:
             self.path.unlink()
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -114,22 +111,3 @@ def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
 def file_name(name: str) -> str:
     """Return a task or stack name as a single path component."""
     return quote(name, safe="")
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    # Replace a file left by a crash instead of inheriting its mode.
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename durable (fsync(2): syncing a file does not sync its directory entry)."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from types import TracebackType
 import msgspec
 
 from dstream.errors import LockedError, SystemFault
+from dstream.private_files import make_private_folder, open_private
 
 _TOO_MANY = "Raise the limit of open files of this user (ulimit -Hn), or run fewer tasks at a time."
 _HINTS = {errno.EMFILE: _TOO_MANY, errno.ENFILE: _TOO_MANY}
@@ -48,8 +49,8 @@ class TaskLock:
 
     def __enter__(self) -> TaskLock:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            make_private_folder(self._path.parent)
+            self._descriptor = open_private(self._path, os.O_RDWR | os.O_CREAT)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._note(msgspec.json.encode(_this_process(self._since, self._command)))

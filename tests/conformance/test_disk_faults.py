@@ -37,15 +37,14 @@ class Write:
 
 
 CHECKPOINT = [
-    Write("unlink", ".orders.json.new"),
-    Write("open", ".orders.json.new"),
-    Write("write", ".orders.json.new"),
-    Write("fsync", ".orders.json.new"),
-    Write("replace", ".orders.json.new"),
+    Write("open", "/state/dev/."),
+    Write("write", "/state/dev/."),
+    Write("fsync", "/state/dev/."),
+    Write("replace", "/state/dev/."),
     Write("open", "/state/dev", skip=-1),
     Write("fsync", "/state/dev", skip=-1),
 ]
-"""Storing a checkpoint; the last two make the new file's name durable."""
+"""Storing a checkpoint, whose draft is a hidden file; the last two make the new file's name durable."""
 LOCK = [
     Write("mkdir", "/state/dev"),
     Write("open", "orders.lock"),

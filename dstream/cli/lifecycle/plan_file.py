@@ -6,10 +6,8 @@ configuration is detected. Secret values have no digest; the provider detects th
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,6 +21,7 @@ from dstream.cli.view.answer import Answer
 from dstream.config import Project, ProviderBlock
 from dstream.errors import ConfigError, RefusedError, SystemFault
 from dstream.host import LifecycleOutcome
+from dstream.private_files import replace_private
 from dstream.protocol.lifecycle import LifecycleOptions, ListedResource
 from dstream.redact import Redactor
 
@@ -105,16 +104,10 @@ def planned(project: Project, command: Command, options: PlanOptions, answers: S
 
 def write_plan(path: Path, plan: PlanFile) -> None:
     """Write the file atomically, readable by this user only."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     content = msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_private(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise SystemFault("plan.write_failed", f"cannot write the plan to {path}: {error.strerror}") from error
 
 

@@ -23,6 +23,7 @@ from dstream.cli.view.plan import counts, painter, plan_view, result_line
 from dstream.cli.view.status import status_view
 from dstream.cli.view.stream import StreamView
 from dstream.errors import SystemFault
+from dstream.private_files import write_report
 from dstream.protocol.lifecycle import LifecycleName
 from dstream.shown import shown_lines
 
@@ -169,7 +170,7 @@ class CommandReport:
             return
         assert path is not None
         try:
-            path.write_text(text, encoding="utf-8")
+            write_report(path, text)
         except OSError as error:
             raise SystemFault("plan.write_failed", f"cannot write {path}: {error.strerror}") from error
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from dstream.host.provider.process import is_readable
+from dstream.private_files import make_private_folder
 from dstream.state import file_name
 
 SCHEMA_VERSION = 1
@@ -96,7 +97,7 @@ class ControlSocket(threading.Thread):
             each.close()
 
     def _listen(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self._path.parent)
         self._path.unlink(missing_ok=True)
         # On Linux the file inherits the socket's mode at bind; elsewhere the chmod below follows after a short gap.
         with contextlib.suppress(OSError):

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from dstream.errors import ConfigError
 from dstream.infra.engine.cli import home_of
+from dstream.private_files import make_private_folder, read_secret
 
 if TYPE_CHECKING:
     from dstream.protocol.messages import Infrastructure
@@ -216,9 +217,19 @@ def _passphrase(place: StackLocation, environ: Mapping[str, str]) -> dict[str, s
             f"no passphrase to encrypt the record in {place.backend_url}",
             hint=f"Set {_PASSPHRASE} or {_PASSPHRASE_FILE}, or `secrets_provider` in the infrastructure block.",
         )
-    if not file.exists():
+    if not os.path.lexists(file):
         _create(file, place)
-    if not (passphrase := file.read_text().strip()):
+    try:
+        passphrase = read_secret(file).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(
+            "infra.passphrase_unsafe",
+            f"the passphrase file {file} is not used: {reason}",
+            hint=f"DStream creates it with mode 0600. If you do not know where it comes from, do not use this folder. "
+            f"{_PASSPHRASE} takes precedence over the file.",
+        ) from error
+    if not passphrase:
         raise ConfigError(
             "infra.passphrase_lost",
             f"{file} is empty",
@@ -235,7 +246,7 @@ def _create(file: Path, place: StackLocation) -> None:
             f"{file} is missing, and the record of {place.project} is encrypted with it",
             hint=f"Restore the file, or set {_PASSPHRASE} if the record uses your own passphrase.",
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(file.parent)
     fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

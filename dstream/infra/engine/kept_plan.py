@@ -10,6 +10,8 @@ import os
 import time
 from pathlib import Path
 
+from dstream.infra.engine.scratch import private_file
+
 _VALID_S = 60.0
 """How long nobody checks whether the actual state has changed since the preview."""
 _SECRET = b"1b47061264138c4ac30d75fd1eb44270"
@@ -34,8 +36,13 @@ def take(digest: str, work_dir: Path, to: Path) -> bool:
         os.replace(_kept(work_dir), to)
     except FileNotFoundError:
         return False
-    is_fresh = time.time() - to.stat().st_mtime < _VALID_S
-    return is_fresh and hashlib.sha256(to.read_bytes()).hexdigest() == digest
+    is_file = to.is_file() and not to.is_symlink()
+    is_fresh = is_file and time.time() - to.stat().st_mtime < _VALID_S
+    if is_fresh and hashlib.sha256(to.read_bytes()).hexdigest() == digest:
+        return True
+    to.unlink()  # the engine would write through a symbolic link
+    private_file(to.parent, to.name)
+    return False
 
 
 def _kept(work_dir: Path) -> Path:

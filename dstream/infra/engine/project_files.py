@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +9,13 @@ from typing import Any
 import yaml
 
 from dstream.infra.engine.environment import StackLocation
+from dstream.private_files import make_private_folder, replace_private
 
 
 def write_project(place: StackLocation) -> None:
-    place.work_dir.mkdir(parents=True, exist_ok=True)
+    make_private_folder(place.work_dir)
     if place.folder is not None:
-        place.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(place.folder)
     _write(place.work_dir / "Pulumi.yaml", {"name": place.project, "runtime": "python"})
 
 
@@ -37,6 +36,4 @@ def _write(file: Path, content: Mapping[str, Any]) -> None:
     text = yaml.safe_dump(dict(content))
     if file.exists() and file.read_text() == text:
         return
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as fresh:
-        fresh.write(text)
-    os.replace(fresh.name, file)
+    replace_private(file, text.encode())

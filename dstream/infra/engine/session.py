@@ -30,6 +30,7 @@ from dstream.infra.engine.safekeeping import check_folders, repair_record
 from dstream.infra.engine.scratch import private_file, scratch_folder
 from dstream.infra.engine.torn import remove_torn
 from dstream.infra.engine.update_plan import allow_removals
+from dstream.private_files import replace_private
 
 _NOT_EMPTY = "still has resources"
 """How the engine refuses to remove a stack (pulumi, pkg/cmd/pulumi/stack/stack_rm.go)."""
@@ -241,7 +242,7 @@ class Session:
     def note_converged(self, spec: str) -> None:
         """Store that the record matches this spec, including facts that no plan shows: protection, dependencies."""
         with suppress(OSError):  # everything is done and recorded; the next update runs the program again
-            self._converged_file.write_text(spec)
+            replace_private(self._converged_file, spec.encode())
 
     @property
     def _converged_file(self) -> Path:

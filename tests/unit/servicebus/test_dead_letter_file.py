@@ -110,3 +110,28 @@ def test_two_commands_never_remove_at_the_same_time(tmp_path: Path) -> None:
         pass
     with DeadLetterFile(path).exclusive():
         pass
+
+
+def test_a_planted_link_is_refused_and_its_target_kept(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    path = tmp_path / "dead.jsonl"
+    for name in ("dead.jsonl.lock", "dead.jsonl"):
+        (tmp_path / name).symlink_to(victim)
+    file = DeadLetterFile(str(path))
+    for action in (file.check, lambda: file.add(record()), file.lines, lambda: file.exclusive().__enter__()):
+        with pytest.raises(SystemFault, match="it is a symbolic link"):
+            action()
+    assert victim.read_text() == "precious"
+
+
+def test_removing_lines_never_writes_to_a_name_that_can_be_guessed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "dead.jsonl.tmp").symlink_to(victim)
+    file = DeadLetterFile(str(tmp_path / "dead.jsonl"))
+    file.add(record(1))
+    file.add(record(2))
+    file.remove([0])
+    assert len(file.lines()) == 1
+    assert victim.read_text() == "precious"

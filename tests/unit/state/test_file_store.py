@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from dstream.errors import ConfigError, SystemFault
-from dstream.state import FileStore, StoredState
+from dstream.state import FileStore, StoredState, stored_tasks
 
 RAW = b'{"pos":"0000002a:00000180:0022","big":12345678901234567890}'
 
@@ -51,21 +51,21 @@ def test_the_document_names_its_version_task_and_providers(tmp_path: Path) -> No
     }
 
 
-def test_the_file_is_private_even_after_a_readable_leftover(tmp_path: Path) -> None:
+def test_the_file_is_private_even_after_a_readable_one(tmp_path: Path) -> None:
     store = FileStore(tmp_path, "dev", "orders")
     (tmp_path / "dev").mkdir()
-    left = tmp_path / "dev" / ".orders.json.new"
-    left.write_text("half a docu")
-    left.chmod(0o644)
+    store.path.write_text("half a docu")
+    store.path.chmod(0o644)
     store.save(stored())
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
-    assert not left.exists()
+    assert list(store.path.parent.iterdir()) == [store.path]
 
 
 def test_a_partial_temporary_file_is_never_read(tmp_path: Path) -> None:
     store = FileStore(tmp_path, "dev", "orders")
     store.save(stored(seq=1))
-    (tmp_path / "dev" / ".orders.json.new").write_text('{"version":1,')
+    (tmp_path / "dev" / ".0f3a.new").write_text('{"version":1,')
+    assert stored_tasks(tmp_path, "dev") == {"orders"}
     loaded = store.load()
     assert loaded is not None
     assert loaded.seq == 1
@@ -119,10 +119,14 @@ def test_an_unreadable_document_is_an_error_not_an_empty_state(tmp_path: Path, c
     assert store.path.read_bytes() == content
 
 
-def test_a_failed_write_keeps_the_old_state(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FileStore(tmp_path, "dev", "orders")
     store.save(stored(seq=1))
-    (tmp_path / "dev" / ".orders.json.new").mkdir()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(SystemFault) as caught:
         store.save(stored(seq=2))
     assert caught.value.code == "state.write_failed"

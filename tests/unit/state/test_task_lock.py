@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dstream.errors import LockedError
+from dstream.errors import LockedError, SystemFault
 from dstream.state import TaskLock
 
 SINCE = datetime(2026, 11, 25, 9, 12, 0, tzinfo=UTC)
@@ -30,6 +30,16 @@ def test_a_second_holder_gets_an_error_that_names_the_first(tmp_path: Path) -> N
     assert TaskLock.holder(path) is None
     with TaskLock(path, "orders", SINCE):
         pass
+
+
+def test_a_planted_link_is_refused_and_its_target_kept(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "orders.lock").symlink_to(victim)
+    with pytest.raises(SystemFault, match="it is a symbolic link") as caught:
+        TaskLock(tmp_path / "orders.lock", "orders", SINCE).__enter__()
+    assert caught.value.code == "state.write_failed"
+    assert victim.read_text() == "precious"
 
 
 def test_a_damaged_note_names_no_holder(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import fcntl
 import os
 import stat
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 import msgspec
 
+from dstream.private_files import open_private, replace_private, sync_folder
 from dstream.sdk.errors import LockedError, SystemFault
 from dstream_servicebus.publish.rejected import Rejected
 
@@ -29,6 +31,8 @@ class DeadLetterFile:
 
     def check(self) -> None:
         """Raise SystemFault if rows cannot be added. Creates nothing."""
+        if os.path.islink(self._path):
+            raise self._failed("it is a symbolic link, which DStream does not follow; set the path of the file itself")
         existing = self._path if os.path.exists(self._path) else _folder_of(self._path)
         if not os.access(existing, os.W_OK):
             raise self._failed("it is not writable" if os.path.exists(existing) else "its folder does not exist")
@@ -49,7 +53,7 @@ class DeadLetterFile:
                         os.ftruncate(descriptor, size)
                     raise
                 if size == 0:
-                    _sync_folder(self._path)
+                    sync_folder(Path(_folder_of(self._path)))
         except OSError as error:
             raise self._failed(error.strerror) from error
 
@@ -70,7 +74,7 @@ class DeadLetterFile:
             with self._locked(os.O_RDONLY) as descriptor:
                 lines = [line for line in _read_all(descriptor).split(b"\n") if line.strip()]
                 rest = b"".join(line + b"\n" for number, line in enumerate(lines) if number not in numbers)
-                _replace(self._path, rest, stat.S_IMODE(os.fstat(descriptor).st_mode))
+                replace_private(Path(self._path), rest, stat.S_IMODE(os.fstat(descriptor).st_mode))
         except OSError as error:
             raise self._failed(error.strerror) from error
 
@@ -78,7 +82,7 @@ class DeadLetterFile:
     def exclusive(self) -> Iterator[None]:
         """Keep other processes from removing lines. Raises LockedError if one is doing so, SystemFault."""
         try:
-            descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = open_private(Path(f"{self._path}.lock"), os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise self._failed(error.strerror) from error
         try:
@@ -99,7 +103,7 @@ class DeadLetterFile:
     def _locked(self, flags: int) -> Iterator[int]:
         """Open the file and hold its flock. Raises OSError."""
         while True:
-            descriptor = os.open(self._path, flags, 0o600)
+            descriptor = open_private(Path(self._path), flags)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if self._is_current(descriptor):
@@ -131,19 +135,6 @@ def parse(line: bytes) -> Rejected | None:
         return None
 
 
-def _replace(path: str, data: bytes, mode: int) -> None:
-    """Replace the file with one that is complete on disk before it has the name."""
-    draft = f"{path}.tmp"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        _write_all(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(draft, path)
-    _sync_folder(path)
-
-
 def _read_all(descriptor: int) -> bytes:
     with open(descriptor, "rb", closefd=False) as file:
         return file.read()
@@ -156,11 +147,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def _folder_of(path: str) -> str:
     return os.path.dirname(os.path.abspath(path))
-
-
-def _sync_folder(path: str) -> None:
-    folder = os.open(_folder_of(path), os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

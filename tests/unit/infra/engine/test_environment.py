@@ -97,7 +97,7 @@ def test_a_lost_passphrase_is_not_replaced(tmp_path: Path) -> None:
         environment(where)
     assert caught.value.code == "infra.passphrase_lost"
     assert where.passphrase_file is not None
-    where.passphrase_file.write_text("")  # as after a power failure on some file systems
+    where.passphrase_file.touch(mode=0o600)  # as after a power failure on some file systems
     with pytest.raises(ConfigError, match="dstream-passphrase is empty"):
         environment(where)
 
@@ -157,3 +157,25 @@ def test_a_bucket_needs_a_passphrase_or_a_secrets_provider(tmp_path: Path, url: 
 def test_a_mistyped_backend_is_not_taken_for_pulumi_cloud(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown backend"):
         place(tmp_path, "s4://retail")
+
+
+def test_a_passphrase_that_others_can_write_is_refused_with_the_fix(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    environment(where)
+    file = where.passphrase_file
+    assert file is not None
+    file.chmod(0o666)
+    with pytest.raises(ConfigError, match=f"mode 0666.*`chmod 600 {file}`") as caught:
+        environment(where)
+    assert caught.value.code == "infra.passphrase_unsafe"
+    assert file.read_text() not in caught.value.message
+
+
+def test_a_passphrase_behind_a_planted_link_is_refused(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    file = where.passphrase_file
+    assert file is not None
+    file.parent.mkdir(parents=True)
+    file.symlink_to(tmp_path / "absent")
+    with pytest.raises(ConfigError, match="it is a symbolic link"):
+        environment(where)

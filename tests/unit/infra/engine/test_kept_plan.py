@@ -45,3 +45,13 @@ def test_secrets_of_a_temporary_stack_are_not_kept(update_plan: Path, tmp_path: 
     update_plan.write_text(str(secret))
     assert keep(update_plan, tmp_path, is_of_temporary_stack=True) == ""
     assert keep(update_plan, tmp_path, is_of_temporary_stack=False)
+
+
+def test_a_planted_link_is_not_taken_and_the_engine_cannot_write_through_it(update_plan: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "kept-plan.json").symlink_to(victim)
+    assert not take("", tmp_path, update_plan)
+    assert update_plan.is_file()
+    assert not update_plan.is_symlink()
+    assert victim.read_text() == "precious"
