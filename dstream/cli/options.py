@@ -30,6 +30,7 @@ class Options:
     no_color: bool = False
     as_json: bool = False
     chdir: Path | None = None
+    untrusted: bool = False
 
     def over(self, other: Options) -> Options:
         """Return these options, with unset ones filled in from `other`."""
@@ -42,11 +43,16 @@ class Options:
             no_color=self.no_color or other.no_color,
             as_json=self.as_json or other.as_json,
             chdir=self.chdir or other.chdir,
+            untrusted=self.untrusted or other.untrusted,
         )
 
     @property
     def config_path(self) -> Path:
         return (self.chdir or Path()) / (self.config or os.environ.get("DSTREAM_CONFIG") or "dstream.hcl")
+
+    def is_untrusted(self, environ: Mapping[str, str]) -> bool:
+        """Return whether the file may not run programs or read this machine, by `--untrusted` or DSTREAM_UNTRUSTED."""
+        return self.untrusted or environ.get("DSTREAM_UNTRUSTED", "") not in ("", "0", "false")
 
     def variable_values(self, environ: Mapping[str, str]) -> dict[str, Any]:
         """Return the values of `--var-file` and `--var`; the last wins, `--var` over files. Raises ConfigErrors."""
@@ -54,7 +60,7 @@ class Options:
 
         values: dict[str, Any] = {}
         for path in self.variable_files:
-            values.update(load_variables(path, environ=environ))
+            values.update(load_variables(path, environ=environ, is_untrusted=self.is_untrusted(environ)))
         for text in self.variables:
             name, separator, value = text.partition("=")
             if not separator:
@@ -67,7 +73,8 @@ class Options:
         """The options that a suggested command repeats to use the same file and stack. Secrets are masked."""
         from dstream.redact import is_secret_name
 
-        parts = [] if self.chdir is None else ["--chdir", str(self.chdir)]
+        parts = ["--untrusted"] if self.untrusted else []
+        parts += [] if self.chdir is None else ["--chdir", str(self.chdir)]
         parts += [] if self.config is None else ["--config", str(self.config)]
         for path in self.variable_files:
             parts += ["--var-file", str(path)]
@@ -120,6 +127,7 @@ _OPTIONS = (
     click.option(
         "--chdir", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Change to this directory first."
     ),
+    click.option("--untrusted", is_flag=True, help="Refuse programs, env(), file() and secret() in the HCL file."),
 )
 
 

@@ -36,7 +36,8 @@ def load_project(
     """Load the project. `only`: evaluate the config of these tasks, in blocks with these roles; unset variables
     elsewhere are ignored.
 
-    Raises ConfigErrors; AuthError or UnreachableError from a key vault, unless `ask_vaults` is false.
+    Raises ConfigErrors; RefusedError if the file is untrusted; AuthError or UnreachableError from a key vault, unless
+    `ask_vaults` is false.
     """
     variables = options.variable_values(os.environ)
     return load(
@@ -47,6 +48,7 @@ def load_project(
         roles=roles,
         ask_vaults=ask_vaults,
         defer_unset=defer_unset,
+        is_untrusted=options.is_untrusted(os.environ),
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from dstream.config.gotemplate import render
@@ -11,6 +10,7 @@ from dstream.config.hcl.parse import parse
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Body
+from dstream.config.values.environment import Environment
 from dstream.config.values.file_text import file_text
 from dstream.errors import ConfigError, SourceLocation
 
@@ -25,9 +25,10 @@ def files_of(path: Path) -> Sequence[Path]:
     return found
 
 
-def parsed(path: Path, environ: Mapping[str, str], now: Callable[[], datetime]) -> tuple[SourceFile, Body]:
-    """Render and parse the file. Raises ConfigError."""
-    source = render(str(path), _text(path), environ=environ, now=now)
+def parsed(path: Path, around: Environment) -> tuple[SourceFile, Body]:
+    """Render and parse the file. Raises ConfigError, and RefusedError if it is untrusted and reads the environment."""
+    text = _text(path)
+    source = render(str(path), text, environ=around.environ, now=around.now, is_untrusted=around.is_untrusted)
     try:
         return source, parse(source)
     except Problem as problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from dstream.config.hcl.problem import did_you_mean
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Block, Body
 from dstream.config.model import ROLES, Project, Role, Settings, Task
+from dstream.config.untrusted import budget, refuse_programs
 from dstream.config.values.environment import Environment, utc_now
 from dstream.config.values.evaluate import MemberLookup
 from dstream.config.values.functions import functions
@@ -42,6 +43,7 @@ def load(
     roles: Collection[Role] = ROLES,
     ask_vaults: bool = True,
     defer_unset: bool = False,
+    is_untrusted: bool = False,
     now: Callable[[], datetime] = utc_now,
 ) -> Project:
     """Load the project from a file, or from all *.hcl files in a folder.
@@ -56,24 +58,43 @@ def load(
       `ProviderBlock.unread`.
     - `defer_unset`: omit settings that need an unset environment variable, and keep their errors in
       `ProviderBlock.unset`; those of variables and locals in `Project.unset`.
+    - `is_untrusted`: raise RefusedError if the file names programs or reads the machine, or takes too much time or
+      memory.
     - `now`: the time for timestamp().
     """
+    vaults = KeyVaults() if ask_vaults and not is_untrusted else NoKeyVault()
+    around = Environment(environ, _folder(path), now, vaults, is_untrusted)
+    with closing(vaults), budget(path) if is_untrusted else nullcontext():
+        project = _load(path, around, variables, only, roles, defer_unset)
+    if is_untrusted:
+        refuse_programs(project)
+    return project
+
+
+def _folder(path: Path) -> Path:
+    return (path if path.is_dir() else path.parent).absolute()
+
+
+def _load(
+    path: Path,
+    around: Environment,
+    variables: Mapping[str, Value],
+    only: Collection[str] | None,
+    roles: Collection[Role],
+    defer_unset: bool,
+) -> Project:
     complaints = Complaints()
-    folder = (path if path.is_dir() else path.parent).absolute()
-    vaults = KeyVaults() if ask_vaults else NoKeyVault()
-    around = Environment(environ, folder, now, vaults)
     files: list[tuple[SourceFile, Body]] = []
     with complaints.collecting():
         for file in files_of(path):
             with complaints.collecting():
-                files.append(parsed(file, environ, now))
+                files.append(parsed(file, around))
     complaints.raise_if_any()
-    reading = _Reading(Scope(functions(around)), complaints, variables, environ)
+    reading = _Reading(Scope(functions(around)), complaints, variables, around.environ)
     reading.read(files)
-    with closing(vaults):
-        settings, tasks = reading.evaluate(only, roles, defer_unset)
+    settings, tasks = reading.evaluate(only, roles, defer_unset)
     complaints.raise_if_any()
-    return Project(path, folder, settings, MappingProxyType(tasks), reading.unset)
+    return Project(path, around.folder, settings, MappingProxyType(tasks), reading.unset)
 
 
 class _Reading:

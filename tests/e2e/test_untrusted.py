@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,20 @@ def test_a_static_check_reports_the_errors_in_the_file(checkout: DStream, tmp_pa
     done = checkout("validate", "--static")
     assert done.returncode == 3
     assert 'unknown local "nothing"' in done.stderr
+
+
+@pytest.mark.parametrize("command", [["validate"], ["plan", "count"]])
+def test_an_untrusted_file_starts_no_program_and_reads_nothing(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "dstream.hcl").write_text(COUNT.replace("count = 1", 'count = env("SHLVL", 1)'))
+    by_option = DStream(tmp_path)(*command, "--untrusted")
+    by_environment = DStream(tmp_path, {**os.environ, "DSTREAM_UNTRUSTED": "1"})(*command)
+    for done in (by_option, by_environment) if command == ["validate"] else ():
+        assert done.returncode == 5, done.stderr
+        assert "env() is refused in an untrusted file" in done.stderr
+        assert "dstream.hcl:5:" in done.stderr
+
+    program = tmp_path / "program.py"
+    program.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (tmp_path / "dstream.hcl").write_text(COUNT.replace('provider = "console"', 'provider_path = "program.py"'))
+    assert DStream(tmp_path)(*command, "--untrusted").returncode == 5
+    assert not (tmp_path / "ran").exists()

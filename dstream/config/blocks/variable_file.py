@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
 from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.complaints import Complaints
 from dstream.config.files import parsed
+from dstream.config.untrusted import budget
 from dstream.config.values.environment import Environment, utc_now
 from dstream.config.values.functions import functions
 from dstream.config.values.key_vault_secret import NoKeyVault
@@ -30,9 +32,16 @@ class _NoKeyVaultHere(NoKeyVault):
 
 
 def load_variables(
-    path: Path, *, environ: Mapping[str, str], now: Callable[[], datetime] = utc_now
+    path: Path, *, environ: Mapping[str, str], is_untrusted: bool = False, now: Callable[[], datetime] = utc_now
 ) -> dict[str, Value]:
-    """Return the values in the file, for `load(variables=...)`. Raises ConfigErrors."""
+    """Return the values in the file, for `load(variables=...)`. Raises ConfigErrors; RefusedError as `load`."""
+    with budget(path) if is_untrusted else nullcontext():
+        return _values(path, environ, is_untrusted, now)
+
+
+def _values(
+    path: Path, environ: Mapping[str, str], is_untrusted: bool, now: Callable[[], datetime]
+) -> dict[str, Value]:
     complaints = Complaints()
     values: dict[str, Value] = {}
     with complaints.collecting():
@@ -41,8 +50,8 @@ def load_variables(
             raise ConfigError(
                 "config.file", f"{path} not found", place=place, hint="Check the path given with --var-file."
             )
-        around = Environment(environ, path.parent.absolute(), now, _NoKeyVaultHere())
-        source, body = parsed(path, environ, now)
+        around = Environment(environ, path.parent.absolute(), now, _NoKeyVaultHere(), is_untrusted)
+        source, body = parsed(path, around)
         reader = BodyReader(source, body, "", Scope(functions(around)), complaints)
         reader.check({attribute.name for attribute in body.attributes}, ())
         for attribute in body.attributes:

@@ -48,6 +48,14 @@ class TemplateTooLong(Exception):
         self.at = at
 
 
+class TemplateRefused(Exception):
+    """A template calls a function that this file may not call. `at`: the offset of the action."""
+
+    def __init__(self, name: str, at: int) -> None:
+        super().__init__(f"{name} in a template")
+        self.at = at
+
+
 class Output:
     """The rendered text so far."""
 
@@ -72,13 +80,21 @@ class Output:
 
 
 class Executor:
-    """Evaluates one tree. `tolerant`: the functions that accept an unset environment variable."""
+    """Evaluates one tree. `tolerant`: the functions that accept an unset environment variable. `refused`: those
+    that the file may not call."""
 
-    def __init__(self, functions: Mapping[str, TemplateFunction], tolerant: frozenset[str]) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, TemplateFunction],
+        tolerant: frozenset[str],
+        refused: frozenset[str] = frozenset(),
+    ) -> None:
         self.output = Output()
         self._functions = functions
         self._tolerant = tolerant
+        self._refused = refused
         self._steps = 0
+        self._at = 0
 
     def run(self, nodes: Sequence[Node], dot: Any = None, variables: dict[str, Any] | None = None) -> None:
         scope = {"$": None} if variables is None else variables
@@ -90,6 +106,7 @@ class Executor:
                 self.output.write_hole(error.hole, node.at)
 
     def _step(self, at: int) -> None:
+        self._at = at
         self._steps += 1
         if self._steps > _MOST_STEPS:
             raise TemplateTooLong(f"the templates take more than {_MOST_STEPS:,} steps", at)
@@ -176,6 +193,8 @@ class Executor:
         function = self._functions.get(name)
         if function is None:
             raise failed(f'unknown template function "{name}"', did_you_mean(name, self._functions))
+        if name in self._refused:
+            raise TemplateRefused(name, self._at)
         unset = next((value for value in values if isinstance(value, Unset)), None)
         if unset is not None and name not in self._tolerant:
             return unset

@@ -16,6 +16,8 @@ from typing import Any
 from dstream.config.gotemplate.go_date import go_date
 from dstream.config.gotemplate.values import Unset, check_length, failed, is_empty, items, mapping, printed, text, whole
 
+READING = frozenset({"env", "expandenv"})
+"""Functions that read the environment."""
 _WIDEST = 10_000
 TOLERANT = frozenset({"default", "coalesce", "empty", "ternary", "required", "and", "or", "not", "eq", "ne", "fail"})
 """Functions that accept an unset environment variable as an argument; all others return it unchanged."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_deadlines_s = [math.inf]
+"""The deadlines of the limits in force, the innermost last, in CPU time of the process."""
 
 
 class CpuLimitReached(Exception):
@@ -14,7 +19,7 @@ class CpuLimitReached(Exception):
 
 @contextmanager
 def cpu_limit(seconds: float) -> Iterator[None]:
-    """Raise CpuLimitReached in the body after that much CPU time of this process.
+    """Raise CpuLimitReached in the body after that much CPU time of this process, or when a limit around it is reached.
 
     `re` checks for signals while it searches. Signals reach only the main thread: in other threads, there is no limit.
     """
@@ -22,12 +27,22 @@ def cpu_limit(seconds: float) -> Iterator[None]:
         yield
         return
     previous = signal.signal(signal.SIGVTALRM, _reached)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    depth = len(_deadlines_s)
+    _deadlines_s.append(min(time.process_time() + seconds, _deadlines_s[-1]))
+    _set_timer()
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        del _deadlines_s[depth:]
         signal.signal(signal.SIGVTALRM, previous)
+        _set_timer()
+
+
+def _set_timer() -> None:
+    """Set the timer to the innermost deadline. The kernel rounds timers up, so what is left of one cannot be reused."""
+    deadline_s = _deadlines_s[-1]
+    left_s = 0.0 if deadline_s == math.inf else max(deadline_s - time.process_time(), 1e-6)
+    signal.setitimer(signal.ITIMER_VIRTUAL, left_s)
 
 
 def _reached(*_: object) -> None:

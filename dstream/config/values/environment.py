@@ -22,3 +22,5 @@ class Environment:
     folder: Path
     now: Callable[[], datetime]
     vaults: KeyVaultReader = field(default_factory=NoKeyVault)
+    is_untrusted: bool = False
+    """Whether expressions may read nothing."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dstream.config.hcl.parse import parse_template
 from dstream.config.hcl.problem import Problem, did_you_mean
+from dstream.config.hcl.refusal import refusal
 from dstream.config.values.environment import Environment
 from dstream.config.values.evaluate import Evaluator, FailedOutside
 from dstream.config.values.file_text import file_text
@@ -34,6 +35,8 @@ FUNCTIONS_OF_VALUES: Functions = {
     **FUNCTIONS_OF_TYPES,
 }
 """The functions that depend only on their arguments."""
+_READING = frozenset({"env", "file", "fileexists", "secret", "templatefile"})
+"""The functions that read this machine, or a key vault with its credentials."""
 _VAULT = "azurekeyvault"
 _VARIABLE = re.compile(r"[^\W\d][\w-]*")
 
@@ -42,7 +45,15 @@ def functions(around: Environment) -> Functions:
     """Return all functions."""
     in_templates = _functions(around)
     render = partial(_templatefile, around, in_templates)
-    return {**in_templates, "templatefile": Function(render, ("text", "object"))}
+    table = {**in_templates, "templatefile": Function(render, ("text", "object"))}
+    return {name: _refused(name) if around.is_untrusted and name in _READING else each for name, each in table.items()}
+
+
+def _refused(name: str) -> Function:
+    def refuse(*_: Value) -> Value:
+        raise refusal(f"{name}()")
+
+    return Function(refuse, rest="any")
 
 
 def _functions(around: Environment) -> dict[str, Function]:
