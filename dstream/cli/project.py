@@ -17,7 +17,7 @@ from dstream.config.model import ROLES
 from dstream.config.schema.fit import fitted
 from dstream.errors import ConfigError, SourceLocation
 from dstream.host import ProviderSpec
-from dstream.plugins import resolve
+from dstream.plugins import refuse_unlisted, resolve
 from dstream.protocol.messages import Infrastructure
 
 _WORK_DIR = ".dstream/infra"
@@ -74,6 +74,7 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
         provider_ref=block.provider_ref,
         place=block.place,
     )
+    refuse_unlisted(block.provider, argv, project.settings.allowed_providers, os.environ, place=block.place)
     fit = partial(fitted, block)
     return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets, fit)
 

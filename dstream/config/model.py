@@ -150,6 +150,8 @@ class Settings:
     state: StateSettings = StateSettings()
     infrastructure: InfrastructureSettings = InfrastructureSettings()
     audit: AuditSettings = AuditSettings()
+    allowed_providers: tuple[str, ...] | None = None
+    """The names and digests of the providers that may start; None: all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,3 +74,15 @@ def test_an_untrusted_file_starts_no_program_and_reads_nothing(tmp_path: Path, c
     (tmp_path / "dstream.hcl").write_text(COUNT.replace('provider = "console"', 'provider_path = "program.py"'))
     assert DStream(tmp_path)(*command, "--untrusted").returncode == 5
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("command", [["validate"], ["run", "count"], ["plan", "count"], ["doctor", "count"]])
+def test_providers_that_are_not_listed_do_not_start(checkout: DStream, tmp_path: Path, command: list[str]) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    text = COUNT.replace('provider = "console"', 'provider_path = "program.py"')
+    (tmp_path / "dstream.hcl").write_text(f'dstream {{\n  allowed_providers = ["counter"]\n}}\n{text}')
+    done = checkout(*command)
+    assert done.returncode == 3
+    assert "is not in allowed_providers" in done.stdout + done.stderr
+    assert not (tmp_path / "ran").exists()

@@ -74,6 +74,9 @@ class BodyReader:
     def text(self, name: str) -> str | None:
         return self._typed(name, "a string", lambda value: "".join(value) if isinstance(value, str) else None)
 
+    def texts(self, name: str) -> tuple[str, ...] | None:
+        return self._typed(name, "a list of strings", _texts)
+
     def flag(self, name: str) -> bool | None:
         return self._typed(name, "true or false", lambda value: value if isinstance(value, bool) else None)
 
@@ -113,6 +116,12 @@ class BodyReader:
                 self.complain("config.type", f"{name} must be {wanted}, {found}", attribute.value.at)
             return converted
         return None
+
+
+def _texts(value: Value) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return None
+    return tuple("".join(item) for item in value)
 
 
 def _count(value: Value) -> int | None:

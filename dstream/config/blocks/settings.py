@@ -11,8 +11,14 @@ _STATE_BACKENDS = ("file",)
 
 
 def read_settings(reader: BodyReader) -> Settings:
-    reader.check({"required_version"}, {"state", "infrastructure", "audit"})
-    return Settings(_required_version(reader), _state(reader), _infrastructure(reader), _audit(reader))
+    reader.check({"required_version", "allowed_providers"}, {"state", "infrastructure", "audit"})
+    return Settings(
+        _required_version(reader),
+        _state(reader),
+        _infrastructure(reader),
+        _audit(reader),
+        reader.texts("allowed_providers"),
+    )
 
 
 def _required_version(reader: BodyReader) -> str | None:
