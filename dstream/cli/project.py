@@ -17,7 +17,7 @@ from dstream.config.model import ROLES
 from dstream.config.schema.fit import fitted
 from dstream.errors import ConfigError, SourceLocation
 from dstream.host import ProviderSpec
-from dstream.plugins import refuse_unlisted, resolve
+from dstream.plugins import limited_environment, refuse_unlisted, resolve
 from dstream.protocol.messages import Infrastructure
 
 _WORK_DIR = ".dstream/infra"
@@ -75,8 +75,9 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
         place=block.place,
     )
     refuse_unlisted(block.provider, argv, project.settings.allowed_providers, os.environ, place=block.place)
+    environ = limited_environment(os.environ) if project.is_untrusted else None
     fit = partial(fitted, block)
-    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets, fit)
+    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets, fit, environ)
 
 
 def output_spec_of(task: Task, project: Project) -> ProviderSpec:

@@ -94,7 +94,7 @@ def _load(
     reading.read(files)
     settings, tasks = reading.evaluate(only, roles, defer_unset)
     complaints.raise_if_any()
-    return Project(path, around.folder, settings, MappingProxyType(tasks), reading.unset)
+    return Project(path, around.folder, settings, MappingProxyType(tasks), reading.unset, around.is_untrusted)
 
 
 class _Reading:

@@ -165,6 +165,7 @@ class Project:
     """In file order."""
     unset: tuple[ConfigError | ConfigErrors, ...] = ()
     """With `defer_unset`: errors of variables and locals that need an unset environment variable."""
+    is_untrusted: bool = False
 
     @property
     def stack(self) -> str:

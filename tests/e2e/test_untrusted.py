@@ -86,3 +86,24 @@ def test_providers_that_are_not_listed_do_not_start(checkout: DStream, tmp_path:
     assert done.returncode == 3
     assert "is not in allowed_providers" in done.stdout + done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("command", [["validate"], ["plan", "count"]])
+def test_providers_of_an_untrusted_file_get_a_limited_environment(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "dstream.hcl").write_text(COUNT.replace('"console"', '"spy"'))
+    spy = tmp_path / "bin" / "dstream-spy"
+    spy.parent.mkdir()
+    spy.write_text(f"#!/bin/sh\nenv > {tmp_path / 'seen'}\n")
+    spy.chmod(0o755)
+    given = {"GITHUB_TOKEN": "a", "DSTREAM_VAR_x": "b", "ARM_CLIENT_ID": "c", "AWS_PROFILE": "d"}
+    folders = {"DSTREAM_PROVIDERS": str(spy.parent), "DSTREAM_PASS_ENV": "AWS_PROFILE"}
+    dstream = DStream(tmp_path, {**os.environ, **folders, **given})
+
+    def seen() -> set[str]:
+        lines = (tmp_path / "seen").read_text().splitlines()
+        return {line.partition("=")[0] for line in lines} & given.keys()
+
+    dstream(*command)
+    assert seen() == given.keys()
+    dstream(*command, "--untrusted")
+    assert seen() == {"ARM_CLIENT_ID", "AWS_PROFILE"}

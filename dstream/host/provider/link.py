@@ -70,7 +70,8 @@ class ProviderLink:
         self.config: Mapping[str, Any] = spec.config
         """What the provider gets; `learn_settings` fits it to the provider's schema."""
         self.handshake = Handshake()
-        self.process = ProviderProcess(role, spec, cwd=cwd, environ=os.environ, on_stderr=on_stderr, on_exit=on_exit)
+        environ = os.environ if spec.environ is None else spec.environ
+        self.process = ProviderProcess(role, spec, cwd=cwd, environ=environ, on_stderr=on_stderr, on_exit=on_exit)
         self.writer = PipeWriter(f"{role}-stdin", self.process.stdin, on_stdin_broken)
         self.writer.start()
 

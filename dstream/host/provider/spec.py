@@ -33,5 +33,7 @@ class ProviderSpec:
     secrets: frozenset[str] = frozenset()
     fit: Fit | None = None
     """None: the provider gets the config as it is."""
+    environ: Mapping[str, str] | None = None
+    """The program's environment; None: that of the host."""
     inherited: tuple[int, ...] = ()
     """Descriptors of the host that the program shares, under the same numbers."""
