@@ -53,9 +53,10 @@ check: setup ## Check lint, types, import graph, spelling, prose, commit subject
 bench: setup ## Measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench
 
-fuzz: setup ## Run coverage-guided fuzzing of framing and handshake for FUZZ_S seconds (60)
+fuzz: setup ## Fuzz framing and handshake, guided by coverage, and all output with hostile text, FUZZ_S seconds each (60)
 	@$(BIN)/uv sync -q --locked --inexact --group fuzz --python $(BIN)/python
 	@$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
+	@$(BIN)/python -m tests.fuzz.hostile $(FUZZ_S)
 
 soak: setup azurite ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800

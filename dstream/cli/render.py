@@ -23,7 +23,7 @@ def _one(error: DStreamError) -> str:
         block = f"  {error.place.block}" if error.place.block else ""
         lines.append(shown(f"  {error.place}{block}"))
         if error.place.source_line:
-            lines.append(f"  {error.place.line:>5} │ {source_line(error.place.source_line.rstrip())}")
+            lines.append(f"  {error.place.line:>5} │ {_code(error.place.source_line)}")
     lines += [f"  {_hanging(line)}" for line in error.details]
     lines += [f"  {line}" for line in error.hint.splitlines()]
     return "\n".join(lines) + "\n"
@@ -39,6 +39,10 @@ def _several(errors: tuple[ConfigError, ...]) -> str:
     files = {error.place.file for error in errors if error.place}
     lines.append(f"{len(errors)} errors in {len(files)} file{'' if len(files) == 1 else 's'}.")
     return "\n".join(lines) + "\n"
+
+
+def _code(line: str) -> str:
+    return shown(source_line(line.rstrip().expandtabs(4)))
 
 
 def _hanging(text: str) -> str:

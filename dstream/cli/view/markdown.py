@@ -97,7 +97,7 @@ def _losses(answers: Sequence[Answer]) -> Iterator[str]:
         return
     total = sum(answer.total_loss for answer in answers)
     yield "> [!WARNING]"
-    units = " and ".join(dict.fromkeys(each.held for _, each in losing if each.held))
+    units = prose(" and ".join(dict.fromkeys(each.held for _, each in losing if each.held)))
     what = f"{plural(len(losing), 'resource')} with {f'{total:,} {units}'.rstrip()} in total"
     yield f"> **Data would be lost**: {what}. Refused without `--allow-data-loss`."
     yield ">"

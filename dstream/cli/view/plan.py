@@ -199,7 +199,11 @@ def folded(text: str, begin: str, width: int | None) -> list[str]:
         if not width or len(head) + len(line) <= width:
             lines.append(head + line)
         else:
-            lines += textwrap.wrap(head + line, width, subsequent_indent=indent, break_on_hyphens=False) or [head]
+            name = head.lstrip(" ")
+            margin = head[: len(head) - len(name)] if name else indent
+            lines += textwrap.wrap(
+                name + line, width, initial_indent=margin, subsequent_indent=indent, break_on_hyphens=False
+            ) or [head]
     return lines
 
 

@@ -210,3 +210,24 @@ def test_code_and_prose_escape_any_text() -> None:
     assert prose("*a* _b_ [c](d) @e") == "&#42;a&#42; &#95;b&#95; &#91;c&#93;(d) &#64;&#8203;e"
     assert prose("x" * 1000) == "x" * 300 + "…"
     assert fenced(["a ``` b"], "diff") == "````diff\na ``` b\n````"
+
+
+@pytest.mark.parametrize(
+    "text", ["@name", "#1", "www.example.com", "a@example.com", "xmpp:a@example.com", "WWW.example.com"]
+)
+def test_prose_neither_mentions_nor_links(text: str) -> None:
+    """As rendered by cmark-gfm 0.29: an entity alone still links mail addresses, and a bare `www.` needs no markup."""
+    assert "&#8203;" in prose(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [("- x", "&#45; x"), ("1. x", "1&#46; x"), ("2) x", "2&#41; x"), ("= x", "&#61; x"), ("1.5", "1&#46;5")],
+)
+def test_prose_starts_no_list_or_heading(text: str, escaped: str) -> None:
+    assert prose(text) == escaped
+
+
+def test_control_characters_are_shown_as_escapes() -> None:
+    assert prose("a\x1b[2J\n\u202eb") == "a&#92;u001b&#91;2J &#92;u202eb"
+    assert code("a\u200bb") == "<code>a&#92;u200bb</code>"

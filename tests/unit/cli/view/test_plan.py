@@ -6,7 +6,16 @@ import textwrap
 
 import pytest
 
-from dstream.cli.view.plan import Widths, drift_view, painter, plan_view, progress_line, result_line, under_way_line
+from dstream.cli.view.plan import (
+    Widths,
+    drift_view,
+    folded,
+    painter,
+    plan_view,
+    progress_line,
+    result_line,
+    under_way_line,
+)
 from dstream.protocol.lifecycle import ListedResource
 from dstream.protocol.messages import Difference, Resource
 
@@ -145,3 +154,9 @@ def test_no_line_of_a_value_looks_like_a_deletion(width: int | None) -> None:
     shown = plan_view(resources, PLAIN, width=width)
     assert "      filter   a = 1\n               - AND b\n               → a = 2\n               - AND b\n" in shown
     assert not any(line.startswith("-") for line in drift_view(resources, PLAIN))
+
+
+def test_a_word_that_does_not_fit_after_the_indent_stays_indented() -> None:
+    first, *below = folded(f"a\n{'w' * 38}", "      filter   ", 44)
+    assert first == "      filter   a"
+    assert all(line.startswith(" " * 15) for line in below)
