@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ import pytest
 
 from dstream.audit import AuditLog, check_chain, read_lines
 from dstream.errors import ConfigError, SystemFault
+from tests.running import wait_until
 from tests.unit.audit.test_chain import entry
 
 
@@ -39,15 +40,27 @@ def test_an_entry_may_be_longer_than_a_block(path: Path) -> None:
     assert check_chain(read_lines(path)).entries == 3
 
 
-def test_concurrent_writers_build_one_chain(path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=append, args=(path, 20, 100 * number)) for number in range(3)]
-    for each in writers:
-        each.start()
-    for each in writers:
-        each.join()
+def test_a_writer_that_waits_for_another_one_continues_its_chain(path: Path, tmp_path: Path) -> None:
+    append(path, 1)
+    (tmp_path / "copy").write_bytes(path.read_bytes())
+    append(tmp_path / "copy", 1, first=1)
+    of_the_other = (tmp_path / "copy").read_bytes().removeprefix(path.read_bytes())
+    attempts: list[float] = []
+
+    def clock() -> float:
+        attempts.append(0.0)
+        return 0.0
+
+    with path.open("ab") as other, ThreadPoolExecutor() as pool:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = pool.submit(AuditLog(path, clock).append, entry(2))
+        wait_until(lambda: len(attempts) > 1, "the writer waits for the lock")
+        other.write(of_the_other)
+        other.flush()
+        fcntl.flock(other, fcntl.LOCK_UN)
+        waiting.result()
     chain = check_chain(read_lines(path))
-    assert (chain.entries, chain.broken_line) == (60, 0)
+    assert (chain.entries, chain.broken_line) == (3, 0)
 
 
 def refused(path: Path) -> str:
