@@ -9,7 +9,7 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi azurite demo test check bench fuzz soak consumers hcl-reference screens clean
+.PHONY: help setup tools odbc pulumi azurite demo test check audit licenses sbom bench fuzz soak consumers hcl-reference screens clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,17 @@ check: setup ## Check lint, types, import graph, spelling, prose, commit subject
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.hcl' '*.yml' '*.template' Makefile ':!tests')
 	@./tools/check-commit-subjects
 	@./tools/check-workflows $(BIN)/actionlint
+
+audit: setup ## Look for known vulnerabilities in the lock file (skipped offline), and check the licenses
+	@./tools/audit-dependencies $(BIN)/uv
+	@$(BIN)/python tools/list_licenses.py $(BIN)/uv --check
+
+licenses: setup ## Write docs/reference/licenses.md, the licenses of all packages that users install
+	@$(BIN)/python tools/list_licenses.py $(BIN)/uv
+
+sbom: setup ## Write dist/dstream.cdx.json, a CycloneDX list of all packages that users install
+	@mkdir -p dist
+	@$(BIN)/uv export -q --locked --preview-features sbom-export --format cyclonedx1.5 --no-dev --all-packages --all-extras --output-file dist/dstream.cdx.json >/dev/null
 
 bench: setup ## Measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench
