@@ -118,6 +118,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     odbc_driver: Annotated[
         str | None, Meta(description="driver name or path; default: the driver installed with this provider")
     ] = None
+    allow_plaintext: Annotated[
+        bool,
+        Meta(description="allow Encrypt=no or TrustServerCertificate=yes in the connection string to another machine"),
+    ] = False
     accept_changed_source: Annotated[
         bool,
         Meta(description="continue even if the database or a capture instance differs from the checkpoint's"),

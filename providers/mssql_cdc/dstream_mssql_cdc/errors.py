@@ -13,6 +13,12 @@ from dstream.sdk.errors import AuthError, ConfigError, DStreamError, SystemFault
 from dstream_mssql_cdc.server.connection_string import CONFIG_PATH
 from dstream_mssql_cdc.server.sql import literal, quoted
 
+TRUST_THE_CERTIFICATE = (
+    "If the server's certificate is self-signed, as in containers, add its CA to the trust store of this machine, or "
+    "set SSL_CERT_FILE to the CA. For SQL Server 2022 and later, Encrypt=strict with ServerCertificate=FILE accepts "
+    "only that certificate. If the certificate has another name than the server, add HostNameInCertificate=NAME."
+)
+
 
 class ReadInterrupted(TransientError):
     """The connection was lost, or rows read on it are invalid; reconnect and resume from the position."""
@@ -332,8 +338,8 @@ def _not_connected(state: str, message: str, server: str, driver: str) -> DStrea
         return ConfigError(
             "mssql.tls",
             f"cannot establish an encrypted connection: {message}",
-            hint="In db_connection_string, trust the server's certificate with ServerCertificate=FILE. For a test "
-            "server, use TrustServerCertificate=yes or Encrypt=no.",
+            hint=f"{TRUST_THE_CERTIFICATE} For a test server, use TrustServerCertificate=yes, which beyond this "
+            "machine needs allow_plaintext = true.",
             config_path=CONFIG_PATH,
         )
     if state in ("IM002", "IM003", "01000") or "can't open lib" in lowered:

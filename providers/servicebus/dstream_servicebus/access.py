@@ -12,9 +12,11 @@ import msgspec
 
 from dstream.sdk import Secret
 from dstream.sdk.errors import ConfigError
+from dstream.sdk.loopback import is_loopback
 from dstream_servicebus.config import Config, either
 from dstream_servicebus.settings.connection import Credential, Transport
 
+_EMULATOR = re.compile(r"(?i:;|^)\s*(?i:UseDevelopmentEmulator)=true\s*(?:;|$)")
 _ENDPOINT = re.compile(r"(?:^|;)\s*Endpoint=([^;]+)", re.IGNORECASE)
 
 
@@ -42,6 +44,8 @@ class Access:
     """URL, without which connections are direct; checked."""
     custom_endpoint: str | None = None
     """`sb://HOST[:PORT]`, checked."""
+    plaintext_hosts: tuple[str, ...] = ()
+    """Other machines that are connected to without TLS, which the task allows; warn about them at each start."""
 
 
 def access(config: Config, stack: Mapping[str, Any] | None = None) -> Access:
@@ -65,13 +69,19 @@ def access(config: Config, stack: Mapping[str, Any] | None = None) -> Access:
             hint="Remove one of the two.",
             config_path="credential",
         )
+    entry = connection_string.reveal() if connection_string is not None else _entra(config)
+    admin_connection_string = config.admin_connection_string.reveal() if config.admin_connection_string else None
     return Access(
-        entry=connection_string.reveal() if connection_string is not None else _entra(config),
-        admin_connection_string=config.admin_connection_string.reveal() if config.admin_connection_string else None,
+        entry=entry,
+        admin_connection_string=admin_connection_string,
         ca_file=config.ca_file,
         transport=config.transport,
         proxy=_proxy(config),
         custom_endpoint=_custom_endpoint(config),
+        plaintext_hosts=(
+            *_plaintext_hosts(entry if isinstance(entry, str) else None, "connection_string", config),
+            *_plaintext_hosts(admin_connection_string, "admin_connection_string", config),
+        ),
     )
 
 
@@ -80,10 +90,39 @@ def publishes_with_key(config: Config) -> bool:
     return config.connection == "stack" and config.credential is None and not config.disable_local_auth
 
 
+def is_emulator(connection_string: str) -> bool:
+    """Parse as the SDK does: the value is case-sensitive, the key is not."""
+    return bool(_EMULATOR.search(connection_string))
+
+
 def endpoint_of(connection_string: str) -> str:
     """Return the address in a connection string; "" if there is none."""
     match = _ENDPOINT.search(connection_string)
     return match[1].strip() if match else ""
+
+
+def _plaintext_hosts(connection_string: str | None, setting: str, config: Config) -> tuple[str, ...]:
+    """Return the host if it is another machine that is connected to without TLS.
+
+    azure-servicebus turns TLS off for UseDevelopmentEmulator=true (`_base_handler.py`). Raises ConfigError
+    `servicebus.plaintext` unless the task allows it.
+    """
+    if connection_string is None or not is_emulator(connection_string):
+        return ()
+    try:
+        host = urlsplit(endpoint_of(connection_string)).hostname or "an unknown host"
+    except ValueError:  # brackets without an address
+        host = "an unknown host"
+    if is_loopback(host):
+        return ()
+    if not config.allow_plaintext:
+        raise ConfigError(
+            "servicebus.plaintext",
+            f"UseDevelopmentEmulator=true connects to {host} without TLS: messages and keys can be read on their way",
+            hint="Remove it to connect with TLS. For an emulator on another machine, set allow_plaintext = true.",
+            config_path="connection" if config.connection == "stack" and setting == "connection_string" else setting,
+        )
+    return (host,)
 
 
 def _check_one_connection(connection_string: Secret[str] | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from azure.servicebus import ServiceBusClient, TransportType
 from azure.servicebus.management import ServiceBusAdministrationClient
 
 from dstream.sdk.errors import ConfigError
-from dstream_servicebus.access import Access, Entra, endpoint_of
+from dstream_servicebus.access import Access, Entra, endpoint_of, is_emulator
 from dstream_servicebus.entities.first_rule import FirstRuleTransport
 from dstream_servicebus.settings.connection import Transport
 
@@ -24,7 +23,6 @@ _TRANSPORTS: Mapping[Transport, TransportType] = {
     "websocket": TransportType.AmqpOverWebsocket,
 }
 _PORTS: Mapping[Transport, int] = {"amqp": 5671, "websocket": 443}
-_EMULATOR = re.compile(r"(?i:;|^)\s*(?i:UseDevelopmentEmulator)=true\s*(?:;|$)")
 
 
 class Connector:
@@ -39,6 +37,11 @@ class Connector:
         """The namespace's host, with the port if the endpoint has one."""
         entry = self._access.entry
         return _full_host(entry.namespace) if isinstance(entry, Entra) else urlsplit(endpoint_of(entry)).netloc
+
+    @property
+    def plaintext_hosts(self) -> tuple[str, ...]:
+        """Other machines that are connected to without TLS."""
+        return self._access.plaintext_hosts
 
     @property
     def hint(self) -> str:
@@ -102,11 +105,6 @@ class Connector:
     def _shared_credential(self) -> TokenCredential:
         assert self._credential is not None  # created for every Entra
         return self._credential
-
-
-def is_emulator(connection_string: str) -> bool:
-    """Parse as the SDK does: the value is case-sensitive, the key is not."""
-    return bool(_EMULATOR.search(connection_string))
 
 
 @contextmanager

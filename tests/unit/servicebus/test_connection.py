@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from dstream_servicebus.access import Access, Entra
-from dstream_servicebus.connection import Connector, is_emulator
+from dstream_servicebus.access import Access, Entra, access, is_emulator
+from dstream_servicebus.config import Config
+from dstream_servicebus.connection import Connector
+
+from dstream.sdk import decode_config
+from dstream.sdk.errors import ConfigError
 
 KEY = "SharedAccessKeyName=n;SharedAccessKey=a2V5"
 
@@ -41,3 +45,28 @@ def test_the_administration_endpoint_of_an_emulator_is_not_guessed() -> None:
 
     assert Connector(Access(emulator, None, None)).administration() is None
     assert Connector(Access(emulator, f"Endpoint=sb://localhost:2;{KEY}", None)).administration() is not None
+
+
+def of(connection_string: str, **settings: object) -> Config:
+    return decode_config({"queue": "q", "connection_string": connection_string, **settings}, Config)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_an_emulator_on_this_machine_needs_no_setting(host: str) -> None:
+    assert access(of(f"Endpoint=sb://{host}:1;{KEY};UseDevelopmentEmulator=true;")).plaintext_hosts == ()
+
+
+@pytest.mark.parametrize("host", ["emulator", "sb-orders.servicebus.windows.net", "10.0.0.7", "[x"])
+@pytest.mark.parametrize("setting", ["connection_string", "admin_connection_string"])
+def test_an_emulator_on_another_machine_is_refused_unless_allowed(host: str, setting: str) -> None:
+    plain = f"Endpoint=sb://{host}:1;{KEY};UseDevelopmentEmulator=true;"
+    settings = {"connection_string": f"Endpoint=sb://sb.example.com;{KEY}", setting: plain}
+    with pytest.raises(ConfigError, match="without TLS") as caught:
+        access(of(**settings))
+    assert (caught.value.code, caught.value.config_path) == ("servicebus.plaintext", setting)
+    assert "allow_plaintext = true" in caught.value.hint
+    assert len(access(of(**settings, allow_plaintext=True)).plaintext_hosts) == 1
+
+
+def test_a_connection_with_tls_is_not_warned_about() -> None:
+    assert access(of(f"Endpoint=sb://sb.example.com;{KEY}", allow_plaintext=True)).plaintext_hosts == ()

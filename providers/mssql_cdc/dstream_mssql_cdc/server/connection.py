@@ -39,6 +39,8 @@ def connect(
     keywords: dict[str, str] = {}
     if not settings.get("DSN"):
         keywords["DRIVER"] = driver or _named_driver(settings) or find_driver()
+        if not settings.get("Encrypt"):
+            keywords["Encrypt"] = "yes"  # the default since driver 18; older ones do not encrypt without it
     if read_only:
         keywords["ApplicationIntent"] = "ReadOnly"
     if not settings.get("ConnectRetryCount"):

@@ -9,6 +9,7 @@ from dstream_mssql_cdc.config import ALL_OPERATIONS, Config
 from dstream_mssql_cdc.server import sql
 from dstream_mssql_cdc.server.connection import connect
 from dstream_mssql_cdc.server.connection_string import parse_connection_string
+from dstream_mssql_cdc.server.encryption import check_driver, check_encryption
 from dstream_mssql_cdc.server.entra import sign_in
 from dstream_mssql_cdc.server.queries import SqlServer
 from dstream_mssql_cdc.server.session import SqlSession
@@ -21,14 +22,18 @@ class ServerConnector:
     """Keeps the sign-in to Entra ID, so that tokens are reused."""
 
     def __init__(self, config: Config, telemetry: Telemetry) -> None:
-        """Raises ConfigError for an invalid connection string or credential."""
+        """Raises ConfigError for an invalid or unprotected connection string, or an invalid credential."""
         self._config = config
         self._telemetry = telemetry
         self._settings = parse_connection_string(config.db_connection_string.reveal())
+        check_driver(self._settings, config.odbc_driver)
+        because = check_encryption(self._settings, allow_plaintext=config.allow_plaintext)
         self._sign_in = sign_in(config, self._settings) if config.credential is not None else None
         self.server_name = self._settings.get("SERVER") or self._settings.get("DSN")
         self.database = self._settings.get("DATABASE")
         self.login = self._settings.get("UID")
+        if because:
+            telemetry.warning("mssql.plaintext", server=self.server_name, note=f"{because}: allow_plaintext allows it")
 
     def connect(self, login_timeout_s: int | None = None, *, is_reader: bool = True) -> SqlServer:
         """`login_timeout_s`: for a reconnect, at most the user's. `is_reader`: whether the task is reconnecting while a

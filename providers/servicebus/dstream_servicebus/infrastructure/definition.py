@@ -185,7 +185,14 @@ def _through_administration(config: Config, spec: ServiceBusSpec) -> Definition:
         contents=lambda steps, run: contents_of_topics(steps, administration),
         renewed=lambda steps, run: renewed_entities(steps, administration),
         message=lambda steps: "\n".join(
-            filter(None, (_packing(config), _capacity(config, spec, _tier_of(namespace.properties))))
+            filter(
+                None,
+                (
+                    *(f"Warning: connected to {host} without TLS." for host in connector.plaintext_hosts),
+                    _packing(config),
+                    _capacity(config, spec, _tier_of(namespace.properties)),
+                ),
+            )
         ),
     )
 

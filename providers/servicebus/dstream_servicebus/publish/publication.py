@@ -87,6 +87,8 @@ class Publication:
     def open(self) -> None:
         """Open the known entities. Raises the first entity's error, in the order of the names."""
         self._rejected.check()
+        for host in self._connector.plaintext_hosts:
+            self._telemetry.warning("servicebus.plaintext", host=host, note="no TLS: allow_plaintext allows it")
         if (packing := self._config.packing) is not None:
             self._telemetry.info(
                 "servicebus.packing", rows_per_message=packing.rows_per_message, message=REPEATS_IN_PACKS

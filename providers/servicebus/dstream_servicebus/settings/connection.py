@@ -47,6 +47,12 @@ class ServiceBusConnection(ServiceBusInfrastructure, frozen=True, kw_only=True):
         str | None, Meta(description="PEM file of the CA that signed the broker's certificate"), _RUN_ONLY_IN_ARM
     ] = None
 
+    allow_plaintext: Annotated[
+        bool,
+        Meta(description="allow UseDevelopmentEmulator=true, which connects without TLS, with another machine"),
+        _RUN_ONLY_IN_ARM,
+    ] = False
+
     transport: Annotated[
         Transport,
         Meta(description="websocket: AMQP in a WebSocket on port 443, for networks that allow only HTTPS"),
