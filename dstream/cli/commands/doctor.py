@@ -85,7 +85,7 @@ def _install(*, yes: bool) -> None:
             hint="Confirm with --yes: dstream doctor --install --yes",
         )
     if not yes:
-        click.confirm(f"{missing.message}\nDownload Pulumi {ENGINE_VERSION} with its installer?", abort=True, err=True)
+        click.confirm(f"{missing.message}\nDownload Pulumi {ENGINE_VERSION} from GitHub?", abort=True, err=True)
     install_engine(os.environ)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,22 +77,18 @@ def find_engine(environ: Mapping[str, str]) -> Engine:
 
 
 def install_engine(environ: Mapping[str, str], version: str = ENGINE_VERSION) -> Engine:
-    """Download the CLI to ~/.dstream/pulumi with Pulumi's own installer, unless it is already there.
+    """Download the CLI to ~/.dstream/pulumi and check its SHA-256, unless it is already there.
 
     Raises SystemFault `infra.install_failed`.
     """
-    from pulumi.automation import PulumiCommand
-    from semver import VersionInfo
+    from dstream.infra.engine.download import DownloadError, download_engine
 
     folder = _own_folder(home_of(environ), version)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        PulumiCommand.install(root=str(folder), version=VersionInfo.parse(version))
-    except subprocess.CalledProcessError as error:
-        said = (error.output or b"").decode("utf-8", "replace").strip().splitlines()
-        raise _not_installed(folder, said[-1] if said else str(error)) from error
-    except Exception as error:
-        raise _not_installed(folder, str(error)) from error
+    if _in(folder) is None:
+        try:
+            download_engine(version, folder)
+        except (DownloadError, OSError, tarfile.TarError) as error:
+            raise _not_installed(folder, str(error)) from error
     return Engine(folder / "bin" / _NAME, version, _OWN)
 
 
