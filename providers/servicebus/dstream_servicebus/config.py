@@ -46,7 +46,9 @@ class Retrying(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Duration("200ms")
     )
     max_delay: Annotated[Duration, Meta(description="maximum wait")] = Duration("10s")
-    server_busy_delay: Annotated[Duration, Meta(description="minimum wait after server-busy")] = Duration("2s")
+    server_busy_delay: Annotated[
+        Duration, Meta(description="minimum wait after server-busy; doubles while nothing is accepted")
+    ] = Duration("250ms")
     send_timeout: Annotated[
         Duration, Meta(description="after this long, plus 4s per MB, the outcome of a send counts as unknown")
     ] = Duration("30s")

@@ -1,8 +1,8 @@
 """Decides which failed sends to retry, and how. Pure except for the SDK's exception classes.
 
-The SDK's own retries are disabled: they immediately resend messages that may have been stored, don't wait long enough
-after server-busy, and never drop a connection that timed out. Sources: `_pyamqp_transport.py` of azure-servicebus 7.15
-(conditions and exceptions); Microsoft "Service Bus messaging exceptions" (their meaning).
+The SDK's own retries are disabled: they immediately resend messages that may have been stored, resend as much after
+server-busy as before, and never drop a connection that timed out. Sources: `_pyamqp_transport.py` of azure-servicebus
+7.15 (conditions and exceptions); Microsoft "Service Bus messaging exceptions" (their meaning).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from azure.servicebus import exceptions as sdk
 from dstream.sdk.errors import AuthError, ConfigError, DataError, DStreamError
 
 Action = Literal["reconnect", "busy", "full", "too_large", "refused", "stop"]
-"""reconnect: retry on a new connection; busy, full: on the same one, after a longer wait; too_large, refused: with
+"""reconnect: retry on a new connection; busy: on the same one, at a lower rate; full: on the
+same one, after a longer wait; too_large, refused: with
 fewer messages, since one of them is at fault."""
 
 REFUSED = frozenset(
@@ -56,7 +57,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Waits between attempts, in seconds."""
+    """Waits between attempts, in seconds. `busy` is left to `publish/send_rate.py`."""
 
     first_s: float
     max_s: float
@@ -65,13 +66,13 @@ class Schedule:
     def wait_s(self, failures: int, action: Action, jitter: float) -> float:
         """Return the wait after the nth failure in a row; a random `jitter` in 0..1 spreads the senders' retries."""
         doubled = 2.0 ** min(failures - 1, 30)
-        if action in ("busy", "full"):
+        if action == "full":
             return min(max(self.max_s, self.busy_s), self.busy_s * doubled) + self.busy_s * jitter / 4
         return min(self.max_s, self.first_s * doubled) * (0.5 + jitter / 2)
 
 
 class RetryPace:
-    """The share of a full send to attempt: halved on throttling or a slow link, then restored step by step."""
+    """The share of a full send to attempt: halved on a slow link, then restored step by step."""
 
     __slots__ = ("share",)
 

@@ -6,6 +6,7 @@ connections apply the faults.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -46,6 +47,10 @@ _MOMENTS: dict[FaultKind, tuple[Moment, ...]] = {
 }
 """When a kind can apply; the first is the default."""
 _BUSY = "com.microsoft:server-busy"
+_THROTTLED = (
+    "The request was terminated because the entity is being throttled. Error code: 50009. "
+    "Please wait 2 seconds and try again."
+)
 
 
 @dataclass(slots=True)
@@ -76,7 +81,9 @@ class Fault:
     how long the rule cannot be read.
     """
     rate: float = 1000.0
-    """For `throttle`: messages per second before `reject` with server-busy. For `slow`: octets read per second."""
+    """For `throttle`: credits per second. A message sent costs one; without credits it is refused as server-busy.
+    For `slow`: octets read per second.
+    """
     operation: Operation = "create"
     """For `azure`: the engine's request. `entity` is then a pattern, such as `orders-*`."""
     code: str = ""
@@ -126,10 +133,11 @@ class Faults(FaultList[Fault]):
 
     def __init__(self) -> None:
         super().__init__(Fault)
-        self._buckets: dict[int, tuple[float, float]] = {}
+        self._credits: dict[int, tuple[int, float]] = {}
+        """Of each `throttle`, by its id: the second, and the credits left in it. Negative: owed."""
 
     def clear(self) -> None:
-        self._buckets.clear()
+        self._credits.clear()
         super().clear()
 
     def active(self, kind: FaultKind) -> Fault | None:
@@ -165,18 +173,18 @@ class Faults(FaultList[Fault]):
         )
 
     def throttled(self, path: str, messages: int, now: float) -> AmqpError | None:
-        """Apply a budget per second, like a Standard namespace's credits (Microsoft, "Throttling operations on Azure
-        Service Bus"): messages that exceed it are refused until the second is over."""
+        """Charge a send to the credits, which are renewed at the start of each second, as in a Standard namespace
+        (Microsoft, "Throttling operations on Azure Service Bus"). All entities of the fault share them.
+
+        Microsoft does not say what happens to a batch of more messages than there are credits left. Here it is refused,
+        unless no second could pay for it: with all credits left it is accepted, and the next seconds pay for the rest.
+        """
         rule = self.active("throttle")
         if rule is None or not rule.concerns(path):
             return None
-        second, used = self._buckets.get(id(rule), (now, 0.0))
-        if now - second >= 1.0:
-            second, used = now, 0.0
-        if used > 0 and used + messages > rule.rate:
-            self._buckets[id(rule)] = (second, used)
-            return AmqpError(
-                _BUSY, "The request was terminated because the namespace is being throttled. Error code: 50009."
-            )
-        self._buckets[id(rule)] = (second, used + messages)
-        return None
+        second = math.floor(now)
+        last, credits_left = self._credits.get(id(rule), (second, rule.rate))
+        credits_left = min(rule.rate, credits_left + (second - last) * rule.rate)
+        is_refused = messages > credits_left and credits_left < rule.rate
+        self._credits[id(rule)] = (second, credits_left if is_refused else credits_left - messages)
+        return AmqpError(_BUSY, _THROTTLED) if is_refused else None

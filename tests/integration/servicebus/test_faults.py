@@ -64,16 +64,22 @@ def test_a_busy_server_is_retried_after_a_delay(stormy: Broker, new_name: Callab
     assert bodies(stormy.receive(queue, len(LINES))) == LINES
 
 
-def test_a_throttled_namespace_eventually_gets_everything(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_a_throttled_publisher_uses_most_credits_of_each_second(stormy: Broker, new_name: Callable[[], str]) -> None:
     queue = stormy.create_queue(new_name())
-    stormy.fault(kind="throttle", rate=1500, entity=queue)
+    credits_per_s = 150
+    stormy.fault(kind="throttle", rate=credits_per_s, entity=queue)
 
-    with publishing(stormy, queue, batch={"max_messages": 500}) as run:
-        for _ in range(3):
-            run.publish(LINES)
+    with publishing(stormy, queue, batch={"max_messages": 100}, retry={"send_timeout": "5s"}) as run:
+        run.publish(LINES)
 
-    assert {retry["action"] for retry in run.logs("servicebus.retry")} == {"busy"}
-    assert bodies(stormy.receive(queue, 3 * len(LINES))) == LINES * 3
+    arrived = stormy.receive(queue, len(LINES))
+    assert bodies(arrived) == LINES
+    used = {message.enqueued_time_utc.replace(microsecond=0) for message in arrived if message.enqueued_time_utc}
+    seconds = round((max(used) - min(used)).total_seconds()) + 1
+    assert len(LINES) / seconds >= 0.6 * credits_per_s
+    retries = run.logs("servicebus.retry")
+    assert {retry["action"] for retry in retries} == {"busy"}
+    assert len(retries) <= 4 * seconds
 
 
 def test_publishing_resumes_when_a_killed_broker_is_back(own: Broker) -> None:

@@ -44,7 +44,7 @@ class Cut:
         return Cut(self.max_bytes, min(self.max_messages, max_messages))
 
     def scaled(self, share: float) -> Cut:
-        """Return a fraction of this size, for a throttled service or a slow link."""
+        """Return a fraction of this size, for a slow link."""
         return Cut(
             max(min(MIN_BYTES, self.max_bytes), int(self.max_bytes * share)), max(1, int(self.max_messages * share))
         )

@@ -33,6 +33,7 @@ from dstream_servicebus.publish.publisher import Publisher
 from dstream_servicebus.publish.rejections import Redirected, Refusal, RejectedRows, Rejections
 from dstream_servicebus.publish.routing import Router
 from dstream_servicebus.publish.sdk_batch import FillBatch
+from dstream_servicebus.publish.send_rate import SendRate
 from dstream_servicebus.publish.sender import EntitySender
 from dstream_servicebus.publish.trouble import Trouble
 from dstream_servicebus.publish.watchdog import Watchdog
@@ -176,6 +177,7 @@ class Publication:
             key_can_change=publishes_with_key(config),
             telemetry=self._telemetry,
             trouble=Trouble(self._telemetry, self._connector.host),
+            rate=SendRate(config.retry.server_busy_delay, config.retry.max_delay),
         )
 
     def _new_sender(self, entity: str) -> EntitySender:

@@ -1,15 +1,18 @@
 """One sending thread: serves its lanes in turn, one send at a time, and retries each send until it is accepted.
 
 Threads: the provider's main thread adds to lanes; each worker sends from its lanes and owns its senders; the watchdog
-closes a sender that hangs. A lane always belongs to the same worker, which keeps its order.
+closes a sender that hangs. A lane always belongs to the same worker, which keeps its order. Once the namespace has
+throttled one of them, all share the rate that it accepts (`send_rate.py`).
 """
 
 from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from azure.core.exceptions import AzureError
@@ -20,10 +23,11 @@ from dstream_servicebus.publish.batches import Cut, way
 from dstream_servicebus.publish.lanes import Lane, LaneKey, Ticket
 from dstream_servicebus.publish.message import Message
 from dstream_servicebus.publish.rejections import Refusal, RejectedRows, oversize
+from dstream_servicebus.publish.send_rate import SendRate
 from dstream_servicebus.publish.sender import EntitySender
 from dstream_servicebus.publish.tally import Tally
 from dstream_servicebus.publish.trouble import Trouble, TroublePhase
-from dstream_servicebus.retry import RetryPace, Schedule, Verdict, judge, reason
+from dstream_servicebus.retry import Action, RetryPace, Schedule, Verdict, judge, reason
 
 IDLE_CHECK_S = 2.0
 """How often a worker without messages looks after its connections."""
@@ -44,6 +48,8 @@ class Delivery:
     """Takes the rows that the service does not accept."""
     telemetry: Telemetry
     trouble: Trouble
+    rate: SendRate
+    """Of the namespace."""
 
 
 class Worker:
@@ -62,6 +68,8 @@ class Worker:
         self._tally = Tally(delivery.telemetry)
         self._under_way: list[Message] = []
         """What the current attempt has sent; empty while it opens the link."""
+        self._sent_at = 0.0
+        self._was_throttled = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
 
@@ -140,15 +148,16 @@ class Worker:
         failures = 0
         while lane and not self._stop.is_set():
             try:
-                with self._delivery.telemetry.awaiting(self._delivery.trouble.host):
-                    self._attempt(lane)
+                self._attempt(lane)
                 break
             except (AzureError, OSError) as error:
                 failures += 1
                 self._endure(lane, error, failures)
-        if failures or self._lost:
+        if failures or self._lost or self._was_throttled:
             self._lost.discard(lane.key.entity)
-            self._delivery.trouble.over(self._number)
+            self._was_throttled = self._was_throttled and self._delivery.rate.is_throttled(time.monotonic())
+            if not self._was_throttled:
+                self._delivery.trouble.over(self._number)
         with self._changed:
             if lane:
                 self._ready.append(lane)
@@ -159,23 +168,41 @@ class Worker:
         self._under_way = []
         delivery = self._delivery
         sender = self._sender(lane.key.entity)
-        limits = sender.open()
+        self._sent_at = time.monotonic()
+        with self._awaiting():
+            limits = sender.open()
         pace = self._pace(lane.key.entity)
         max_bytes = min(limits.max_batch_bytes, delivery.cut.max_bytes)
         with self._changed:
             messages = lane.head(Cut(max_bytes, delivery.cut.max_messages).scaled(pace.share))
-        self._under_way = messages
         first = messages[0]
-        match way(first, limits):
-            case "batch":
-                self._accepted(lane, sender.send(messages, limits.max_batch_bytes))
-            case "single":
-                self._under_way = [first]
+        how = way(first, limits)
+        if how == "oversize":
+            self._reject(lane, first, oversize(lane.key.entity, first, limits.max_message_bytes))
+            return
+        allowed = self._allowed(len(messages) if how == "batch" else 1)
+        if not allowed:
+            return
+        self._under_way = messages[:allowed]
+        with self._awaiting():
+            if how == "batch":
+                sent = sender.send(self._under_way, limits.max_batch_bytes)
+            else:
+                sent = 1
                 sender.send_single(first)
-                self._accepted(lane, 1)
-            case "oversize":
-                self._reject(lane, first, oversize(lane.key.entity, first, limits.max_message_bytes))
+        delivery.rate.accepted(time.monotonic(), self._sent_at, sent)
+        self._accepted(lane, sent)
         pace.recover()
+
+    def _allowed(self, wanted: int) -> int:
+        """Wait until the namespace's rate allows a send; return how many messages it may have. 0 on stop."""
+        while not self._stop.is_set():
+            self._sent_at = time.monotonic()
+            grant = self._delivery.rate.take(self._sent_at, wanted)
+            if grant.messages:
+                return grant.messages
+            self._stop.wait(grant.wait_s)
+        return 0
 
     def _endure(self, lane: Lane, error: Exception, failures: int) -> None:
         """Wait before the next attempt. Raises the DStreamError of a final failure."""
@@ -195,7 +222,7 @@ class Worker:
             return
         if verdict.error is not None and not is_refused:
             raise verdict.error from error
-        if verdict.action != "refused":
+        if verdict.action not in ("refused", "busy"):
             self._pace(entity).slow_down()
         if verdict.action == "reconnect":
             self._sender(entity).drop()
@@ -204,9 +231,11 @@ class Worker:
             lane.narrow(len(self._under_way))
         else:
             self._delivery.trouble.seen(self._number, phase, reason(error))
-        wait_s = 0.0 if is_refused else self._delivery.schedule.wait_s(failures, verdict.action, random.random())
+        self._was_throttled = verdict.action == "busy"
+        is_known = self._was_throttled and self._delivery.rate.is_throttled(time.monotonic())
+        wait_s = 0.0 if is_refused else self._wait_s(failures, verdict.action)
         self._delivery.telemetry.count("send_retries", 1, entity=entity, action=verdict.action)
-        log = self._delivery.telemetry.debug if is_refused else self._delivery.telemetry.warning
+        log = self._delivery.telemetry.debug if is_refused or is_known else self._delivery.telemetry.warning
         log(
             "servicebus.retry",
             host=self._delivery.trouble.host,
@@ -218,6 +247,15 @@ class Worker:
             error=f"{type(error).__name__}: {reason(error)}",
         )
         self._stop.wait(wait_s)
+
+    def _wait_s(self, failures: int, action: Action) -> float:
+        now, jitter = time.monotonic(), random.random()
+        if action == "busy":
+            return self._delivery.rate.refused(now, self._sent_at, len(self._under_way), jitter)
+        return self._delivery.schedule.wait_s(failures, action, jitter)
+
+    def _awaiting(self) -> AbstractContextManager[None]:
+        return self._delivery.telemetry.awaiting(self._delivery.trouble.host)
 
     def _accepted(self, lane: Lane, count: int) -> None:
         lane.widen()

@@ -62,12 +62,30 @@ def test_a_rate_limit_refuses_excess_messages_until_the_next_second() -> None:
     assert faults.throttled("q", 20, 11.0) is None
 
 
-def test_a_batch_over_the_rate_limit_passes_once_per_second() -> None:
+def test_a_batch_over_the_rate_limit_is_paid_for_by_the_next_seconds() -> None:
     faults = Faults()
     faults.add(Fault("throttle", rate=100))
     assert faults.throttled("q", 500, 10.0) is None
-    assert faults.throttled("q", 500, 10.1) is not None
-    assert faults.throttled("q", 500, 11.1) is None
+    assert faults.throttled("q", 1, 14.9) is not None
+    assert faults.throttled("q", 1, 15.0) is None
+    assert faults.throttled("q", 500, 15.1) is not None
+
+
+def test_credits_are_renewed_at_the_start_of_a_second_and_not_saved() -> None:
+    faults = Faults()
+    faults.add(Fault("throttle", rate=100))
+    assert faults.throttled("q", 100, 10.9) is None
+    assert faults.throttled("q", 100, 11.0) is None
+    assert faults.throttled("q", 1, 11.9) is not None
+    assert faults.throttled("q", 60, 20.0) is None
+    assert faults.throttled("q", 60, 20.1) is not None
+
+
+def test_the_entities_of_a_namespace_share_its_credits() -> None:
+    faults = Faults()
+    faults.add(Fault("throttle", rate=100))
+    assert faults.throttled("q", 60, 10.0) is None
+    assert faults.throttled("other", 60, 10.1) is not None
 
 
 def test_faults_are_controlled_with_json() -> None:
