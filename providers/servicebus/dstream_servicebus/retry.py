@@ -207,6 +207,12 @@ def no_batches(entity: str, kind: str) -> ConfigError:
     )
 
 
+def condition_of(error: BaseException) -> str:
+    """The AMQP condition that the service answered; the name of the exception if it answered none."""
+    condition = getattr(error, "_condition", None)
+    return str(getattr(condition, "value", condition) or type(error).__name__)
+
+
 def reason(error: BaseException) -> str:
     """The first line of the SDK's message."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -168,9 +168,10 @@ class Publishing:
         records = map(json.loads, list(self.telemetry))
         return [record for record in records if record.get("event") == event]
 
-    def counted(self, name: str) -> float:
-        """The sum of a counter so far."""
-        return sum(record["value"] for record in map(json.loads, list(self.telemetry)) if record.get("name") == name)
+    def counted(self, name: str, **labels: str) -> float:
+        """The sum of a counter with these labels so far."""
+        records = [record for record in map(json.loads, list(self.telemetry)) if record.get("name") == name]
+        return sum(record["value"] for record in records if labels.items() <= record["labels"].items())
 
 
 _decoding = threading.Lock()

@@ -61,6 +61,8 @@ def test_a_busy_server_is_retried_after_a_delay(stormy: Broker, new_name: Callab
     assert [retry["action"] for retry in retries] == ["busy"] * 3
     assert all(retry["wait_s"] >= 0.3 for retry in retries)
     assert [retry["failures"] for retry in retries] == [1, 2, 3]
+    assert run.counted("send_retries", condition="com.microsoft:server-busy") == 3
+    assert run.counted("throttled_seconds") == pytest.approx(sum(retry["wait_s"] for retry in retries), abs=0.01)
     assert bodies(stormy.receive(queue, len(LINES))) == LINES
 
 

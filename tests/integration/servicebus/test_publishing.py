@@ -29,7 +29,10 @@ def test_events_arrive_byte_for_byte_in_order_with_their_ids(calm: Broker, new_n
     assert [message.message_id for message in messages] == [f"dbo.Cars/{n}" for n in range(5000)]
     assert {(message.subject, message.content_type) for message in messages} == {("dbo.Cars", "application/json")}
     assert not run.logs("servicebus.slow_path")
-    assert run.counted("messages_sent") == 5000
+    assert run.counted("messages_sent", entity=queue) == 5000
+    assert sum(map(len, lines)) < run.counted("bytes_sent") < 2 * sum(map(len, lines))
+    assert 1 < run.counted("sends") < 50
+    assert run.counted("send_seconds") > 0
 
 
 def test_batches_are_split_at_the_links_limit(calm: Broker, new_name: Callable[[], str]) -> None:

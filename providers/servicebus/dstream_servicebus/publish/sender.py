@@ -92,17 +92,19 @@ class EntitySender:
             return True
         return bool(poll.poll(0))
 
-    def send(self, messages: Sequence[Message], max_bytes: int) -> int:
-        """Send the leading messages as one batch; return how many. `max_bytes`: at most the link's limit."""
+    def send(self, messages: Sequence[Message], max_bytes: int) -> tuple[int, int]:
+        """Send the leading messages as one batch; return how many, and their bytes. `max_bytes`: at most the link's
+        limit."""
         sender = self._opened()
         with self._limited():
             batch = sender.create_message_batch(max_bytes)
         taken = self._fill(batch, messages)
-        timeout_s = self._timeout(sum(message.size for message in messages[:taken]))
+        size = sum(message.size for message in messages[:taken])
+        timeout_s = self._timeout(size)
         with self._limited(timeout_s):
             sender.send_messages(batch, timeout=timeout_s)
         self._last_used = time.monotonic()
-        return taken
+        return taken, size
 
     def send_single(self, message: Message) -> None:
         """Send one message that is too large for a batch."""

@@ -27,7 +27,7 @@ from dstream_servicebus.publish.send_rate import SendRate
 from dstream_servicebus.publish.sender import EntitySender
 from dstream_servicebus.publish.tally import Tally
 from dstream_servicebus.publish.trouble import Trouble, TroublePhase
-from dstream_servicebus.retry import Action, RetryPace, Schedule, Verdict, judge, reason
+from dstream_servicebus.retry import Action, RetryPace, Schedule, Verdict, condition_of, judge, reason
 
 IDLE_CHECK_S = 2.0
 """How often a worker without messages looks after its connections."""
@@ -186,12 +186,11 @@ class Worker:
         self._under_way = messages[:allowed]
         with self._awaiting():
             if how == "batch":
-                sent = sender.send(self._under_way, limits.max_batch_bytes)
+                sent, size = sender.send(self._under_way, limits.max_batch_bytes)
             else:
-                sent = 1
+                sent, size = 1, first.size
                 sender.send_single(first)
-        delivery.rate.accepted(time.monotonic(), self._sent_at, sent)
-        self._accepted(lane, sent)
+        self._accepted(lane, sent, size)
         pace.recover()
 
     def _allowed(self, wanted: int) -> int:
@@ -234,7 +233,9 @@ class Worker:
         self._was_throttled = verdict.action == "busy"
         is_known = self._was_throttled and self._delivery.rate.is_throttled(time.monotonic())
         wait_s = 0.0 if is_refused else self._wait_s(failures, verdict.action)
-        self._delivery.telemetry.count("send_retries", 1, entity=entity, action=verdict.action)
+        self._delivery.telemetry.count(
+            "send_retries", 1, entity=entity, action=verdict.action, condition=condition_of(error)
+        )
         log = self._delivery.telemetry.debug if is_refused or is_known else self._delivery.telemetry.warning
         log(
             "servicebus.retry",
@@ -247,6 +248,8 @@ class Worker:
             error=f"{type(error).__name__}: {reason(error)}",
         )
         self._stop.wait(wait_s)
+        if phase == "throttled" and not is_refused:
+            self._tally.throttled(entity, wait_s)
 
     def _wait_s(self, failures: int, action: Action) -> float:
         now, jitter = time.monotonic(), random.random()
@@ -257,10 +260,12 @@ class Worker:
     def _awaiting(self) -> AbstractContextManager[None]:
         return self._delivery.telemetry.awaiting(self._delivery.trouble.host)
 
-    def _accepted(self, lane: Lane, count: int) -> None:
+    def _accepted(self, lane: Lane, count: int, size: int) -> None:
+        now_s = time.monotonic()
+        self._delivery.rate.accepted(now_s, self._sent_at, count)
         lane.widen()
         self._settle(lane, count, rejected=lane.key.is_dead_letter)
-        self._tally.add(lane.key.entity, count)
+        self._tally.accepted(lane.key.entity, count, size, now_s - self._sent_at)
 
     def _reject(self, lane: Lane, message: Message, refusal: Refusal) -> None:
         """Settle the lane's first message, or send it to the dead-letter queue; send the rows of a pack singly.
