@@ -22,6 +22,7 @@ SUBJECTS = (
     "idle",
     "latency",
     "publisher",
+    "sessions",
     "transforms",
     "packing",
     "transactions",

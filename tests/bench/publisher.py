@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,16 @@ def run() -> Result:
 
 
 def sending(
-    broker: Broker, program: list[str], rows: int, rows_per_message: int = 1, **settings: Any
+    broker: Broker,
+    program: list[str],
+    rows: int,
+    rows_per_message: int = 1,
+    keys: Sequence[int] | None = None,
+    **settings: Any,
 ) -> Callable[[], Sample]:
-    """Return a run that sends `rows` rows. Of packs, up to 5 % may be smaller than `rows_per_message`."""
-    lines = b"".join(map(_line, range(rows)))
+    """Return a run that sends `rows` rows. Of packs, up to 5 % may be smaller than `rows_per_message`. `keys`: of the
+    rows; default: all different."""
+    lines = b"".join(map(_line, range(rows), keys or range(rows)))
     end = b'{"dstream":"checkpoint","seq":1,"n":%d}\n' % rows
 
     def run() -> Sample:
@@ -116,8 +122,8 @@ def _cpu_s(process: psutil.Process) -> float:
     return sum(process.cpu_times()[:2])
 
 
-def _line(number: int) -> bytes:
-    data = {"Id": number, "Name": "Ada Lovelace", "City": "y" * 60, "Note": "z" * 120}
+def _line(number: int, key: int) -> bytes:
+    data = {"Id": key, "Name": "Ada Lovelace", "City": "y" * 60, "Note": "z" * 120}
     metadata = {
         "V": 1,
         "TableName": "dbo.Persons",
