@@ -19,6 +19,7 @@ from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.fault_commands import fault
 from dstream_sandbox.folder import DATABASE, Folder, Running, Settings
 from dstream_sandbox.message_commands import peek, queue, receive
+from dstream_sandbox.printable import printable
 from dstream_sandbox.sql_commands import load, sql
 
 _PORT = click.IntRange(1, 65535)
@@ -227,6 +228,6 @@ def _print_log(path: Path, position: int) -> int:
         return position
     with path.open("rb") as file:
         file.seek(position)
-        text = file.read()
-        click.echo(text, nl=False)
-        return position + len(text)
+        data = file.read()
+    click.echo(printable(data.decode("utf-8", "backslashreplace"), keeps="\n\t"), nl=False)
+    return position + len(data)

@@ -123,8 +123,12 @@ def _cycles(graph: Mapping[str, set[str]]) -> list[list[str]]:
             if len(cycle) > 1 or name in graph[name]:
                 cycles.append(sorted(cycle))
 
+    limit = sys.getrecursionlimit()
     sys.setrecursionlimit(10_000)
-    for name in graph:
-        if name not in order:
-            visit(name)
+    try:
+        for name in graph:
+            if name not in order:
+                visit(name)
+    finally:
+        sys.setrecursionlimit(limit)
     return cycles

@@ -208,7 +208,7 @@ def test_only_settings_unrelated_to_provisioning_are_run_only() -> None:
     }
     assert {name for name, mark in marks.items() if mark == {"mode": "arm"}} == {
         *in_arm.split(),
-        *("ca_file", "transport", "proxy", "custom_endpoint"),
+        *("ca_file", "transport", "proxy", "custom_endpoint", "allow_plaintext"),
     }
     assert config_schema(Config)["$defs"]["Config"]["properties"]["mode"]["default"] == "arm"
 
