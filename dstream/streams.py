@@ -46,9 +46,11 @@ def drop_unread_messages() -> None:
 
 
 class _ShownStream(io.TextIOWrapper):
-    """Writes text only."""
+    """Writes text only; bytes, as click writes for completion, are decoded."""
 
-    def write(self, text: str, /) -> int:
+    def write(self, text: str | bytes, /) -> int:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "backslashreplace")
         return super().write(on_stream(text))
 
     @property

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 _deadlines_s = [math.inf]
 """The deadlines of the limits in force, the innermost last, in CPU time of the process."""
 
+_AGAIN_S = 0.25
+
 
 class CpuLimitReached(Exception):
     """The operation took too much CPU time."""
@@ -26,6 +28,8 @@ def cpu_limit(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    if time.process_time() >= _deadlines_s[-1]:  # short limits in a loop would set the timer anew before it fires
+        raise CpuLimitReached
     previous = signal.signal(signal.SIGVTALRM, _reached)
     depth = len(_deadlines_s)
     _deadlines_s.append(min(time.process_time() + seconds, _deadlines_s[-1]))
@@ -39,10 +43,15 @@ def cpu_limit(seconds: float) -> Iterator[None]:
 
 
 def _set_timer() -> None:
-    """Set the timer to the innermost deadline. The kernel rounds timers up, so what is left of one cannot be reused."""
+    """Set the timer to the innermost deadline. The kernel rounds timers up, so what is left of one cannot be reused.
+
+    It fires again, because Python drops an exception that is raised in a destructor or a callback of the collector.
+    """
     deadline_s = _deadlines_s[-1]
-    left_s = 0.0 if deadline_s == math.inf else max(deadline_s - time.process_time(), 1e-6)
-    signal.setitimer(signal.ITIMER_VIRTUAL, left_s)
+    if deadline_s == math.inf:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+    else:
+        signal.setitimer(signal.ITIMER_VIRTUAL, max(deadline_s - time.process_time(), 1e-6), _AGAIN_S)
 
 
 def _reached(*_: object) -> None:

@@ -176,13 +176,16 @@ def test_a_missing_dead_letter_queue_shows_before_any_row_is_read(calm: Broker, 
     assert (caught.value.code, caught.value.config_path) == ("servicebus.entity_not_found", "dead_letter.queue")
 
 
-def test_a_row_that_cannot_be_kept_is_not_settled(stormy: Broker, new_name: Callable[[], str]) -> None:
+def test_a_row_that_cannot_be_kept_is_not_settled(stormy: Broker, new_name: Callable[[], str], tmp_path: Path) -> None:
     queue = stormy.create_queue(new_name())
     poison(stormy, queue, [1])
+    folder = tmp_path / "kept"
+    folder.mkdir()
 
-    with publishing(stormy, queue, on_error=KEEP, dead_letter={"file": "/dev/full"}) as run:
+    with publishing(stormy, queue, on_error=KEEP, dead_letter={"file": str(folder / "rejected.jsonl")}) as run:
+        folder.rmdir()
         batch, future = run.write([event(1)])
-        with pytest.raises(SystemFault, match="No space left"):
+        with pytest.raises(SystemFault, match="cannot write to the dead-letter file"):
             future.result(WAIT_S)
 
     assert batch.rejected == 0
