@@ -33,7 +33,7 @@ def budget(path: Path) -> Iterator[None]:
 
 
 def refuse_programs(project: Project) -> None:
-    """Raise RefusedError for programs that the file names, and for records and folders that it leads elsewhere."""
+    """Raise RefusedError for programs that the file names, and for records and logs that it leads elsewhere."""
     for task in project.tasks.values():
         for block in task.providers:
             if block.provider_path is not None or block.provider_ref is not None:
@@ -47,8 +47,12 @@ def refuse_programs(project: Project) -> None:
     if infrastructure.secrets_provider is not None:
         raise refusal("infrastructure.secrets_provider", place)
     folder = project.folder.resolve()
-    folders = {"state.path": project.settings.state.path, "infrastructure.work_dir": infrastructure.work_dir}
-    for name, path in folders.items():
+    paths = {
+        "state.path": project.settings.state.path,
+        "infrastructure.work_dir": infrastructure.work_dir,
+        "audit.file": project.settings.audit.file,
+    }
+    for name, path in paths.items():
         if path and not (folder / Path(path).expanduser()).resolve().is_relative_to(folder):
             raise refusal(f"{name} outside the folder of the file", place)
 

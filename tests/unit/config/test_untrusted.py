@@ -46,6 +46,7 @@ REFUSED = {
     "a secrets provider": 'dstream { infrastructure { secrets_provider = "azurekeyvault://a/b" } }',
     "a work folder elsewhere": 'dstream { infrastructure { work_dir = "../x" } }',
     "a state folder elsewhere": 'dstream { state { path = "/etc" } }',
+    "an audit log elsewhere": 'dstream { audit { file = "/var/log/audit.jsonl" } }',
     "a state folder in the home": 'dstream { state { path = "~/x" } }',
 }
 
