@@ -81,9 +81,13 @@ def provider(broker: Broker, queue: str, **settings: Any) -> Iterator[subprocess
         process.stdin.write(json.dumps({"command": "run", "config": config}).encode() + b"\n")
         process.stdin.flush()
         next(line for line in process.stdout if json.loads(line).get("status") == "ready")
-        threading.Thread(target=process.stdout.read, daemon=True).start()
+        said: list[bytes] = []
+        threading.Thread(target=said.extend, args=(process.stdout,), daemon=True).start()
         try:
             yield process
+        except BrokenPipeError as error:
+            process.wait()
+            raise AssertionError(f"the provider ended: {[line for line in said if b'error' in line][-1:]}") from error
         finally:
             process.kill()
 
