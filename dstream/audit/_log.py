@@ -16,6 +16,7 @@ import msgspec
 from dstream.audit._chain import line_hash
 from dstream.audit._entry import AuditEntry, encode_entry
 from dstream.errors import ConfigError, SystemFault
+from dstream.private_files import sync_folder
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """O_NONBLOCK: a FIFO must not stop the command; a regular file ignores it."""
@@ -43,7 +44,7 @@ class AuditLog:
                     raise OSError(errno.EINVAL, "not a regular file")
                 self._lock(descriptor)
                 _append(descriptor, entry)
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         except OSError as error:
             is_link = error.errno == errno.ELOOP
             raise SystemFault(
@@ -102,12 +103,3 @@ def _last_line(descriptor: int, size: int) -> tuple[bytes, bool]:
         tail = os.pread(descriptor, end - start, start) + tail
         end = start
     return tail.removesuffix(b"\n").rpartition(b"\n")[2], tail.endswith(b"\n") or not size
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the creation of the file durable (fsync(2): syncing a file does not sync its directory entry)."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""2,000 cases, 250 seeds in 8 kinds of output; `make fuzz` runs more."""
+"""250 seeds in 7 kinds of output, and an HCL file for every 20th seed; `make fuzz` runs more."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def audit() -> None:
 def verify(file: Path, expected: str, options: Options) -> None:
     """Check that no entry of the audit log FILE was changed, removed or inserted; name the first broken line.
 
-    The chain alone cannot show that its last entries were removed, or that all of it was written anew. Note the printed
+    The chain alone cannot show that its last entries were removed, or that all of it was rewritten. Note the printed
     hash in another place, and check for it with --contains.
     """
     chain = check_chain(read_lines(file), expected=expected.strip().lower())

@@ -13,6 +13,7 @@ import msgspec
 
 from dstream.cli.audited import AuditedChange
 from dstream.cli.completing import task_names
+from dstream.cli.confirming import confirm
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, spec_of, task_of
 from dstream.cli.stopping import stopped_by_signals
@@ -131,7 +132,7 @@ def purge(task: str, only: Sequence[str], options: Options, *, yes: bool) -> int
     if store.is_interrupted:
         return store.exit_code
     if letters:
-        _confirm(f"{plural(len(letters), 'row')} of {task} will be deleted for good, without being delivered.", yes)
+        confirm(f"{plural(len(letters), 'row')} of {task} will be deleted for good, without being delivered.", yes)
         with store.change("purge") as change:
             change.begin(rows=len(letters))
             store.ask("purge", letters)
@@ -252,14 +253,6 @@ def choose(letters: Sequence[DeadLetter], wanted: Sequence[str], task: str) -> l
             )
         chosen |= {letter.index: letter for letter in with_id or with_index}
     return [chosen[index] for index in sorted(chosen)]
-
-
-def _confirm(what: str, is_confirmed: bool) -> None:
-    if is_confirmed:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{what} Use --yes to confirm without a terminal.")
-    click.confirm(f"{what} Continue?", abort=True, err=True)
 
 
 @contextlib.contextmanager

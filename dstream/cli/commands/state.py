@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -13,6 +12,7 @@ import msgspec
 from dstream.cli.audited import AuditedChange
 from dstream.cli.commands.state_infra import infra
 from dstream.cli.completing import task_names
+from dstream.cli.confirming import confirm
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
 from dstream.config import Project
@@ -80,7 +80,7 @@ def set_state(task: str, file: BinaryIO, options: Options, *, is_confirmed: bool
     ):
         hint = "Use a file written by `dstream state export`."
         new = msgspec.structs.replace(decode_state(file.read(), source=file.name, hint=hint), task=task)
-        _confirm(f"{task} will resume from the checkpoint of {new.stored_at} in {file.name}.", is_confirmed)
+        confirm(f"{task} will resume from the checkpoint of {new.stored_at} in {file.name}.", is_confirmed)
         change.begin(checkpoint=_origin(new))
         store.save(new)
     click.echo(f"{task} will resume from the checkpoint of {shown(new.stored_at)}.")
@@ -100,7 +100,7 @@ def rm(task: str, options: Options, *, is_confirmed: bool) -> None:
         if not store.path.exists():
             click.echo(f"{task} has no checkpoint.")
             return
-        _confirm(f"The checkpoint of {task} will be deleted; its next run starts from scratch.", is_confirmed)
+        confirm(f"The checkpoint of {task} will be deleted; its next run starts from scratch.", is_confirmed)
         change.begin()
         store.remove()
     click.echo(f"Deleted the checkpoint of {task}.")
@@ -128,11 +128,3 @@ def _origin(stored: StoredState) -> dict[str, str]:
 
 def _plain(stored: StoredState) -> Any:
     return json.loads(msgspec.json.encode(stored))
-
-
-def _confirm(what: str, is_confirmed: bool) -> None:
-    if is_confirmed:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"{what} Use --yes to confirm without a terminal.")
-    click.confirm(f"{what} Continue?", abort=True, err=True)

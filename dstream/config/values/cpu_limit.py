@@ -28,7 +28,7 @@ def cpu_limit(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    if time.process_time() >= _deadlines_s[-1]:  # short limits in a loop would set the timer anew before it fires
+    if time.process_time() >= _deadlines_s[-1]:  # short limits in a loop reset the timer before it fires
         raise CpuLimitReached
     previous = signal.signal(signal.SIGVTALRM, _reached)
     depth = len(_deadlines_s)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from dstream.errors import ConfigError, DStreamError, SystemFault
 from dstream.host.provider import failures
 from dstream.host.provider.described import learn_settings
@@ -237,16 +239,7 @@ class _Conversation:
         )
 
     def _clean(self, letter: DeadLetter) -> DeadLetter:
-        return DeadLetter(
-            letter.index,
-            letter.id,
-            letter.reason,
-            letter.time,
-            letter.entity,
-            self._redactor.text(letter.detail),
-            letter.size,
-            letter.outcome,
-        )
+        return replace(letter, detail=self._redactor.text(letter.detail))
 
     def _stderr(self, text: str) -> None:
         self._events.log("warning", "provider.stderr", text=self._redactor.text(text))

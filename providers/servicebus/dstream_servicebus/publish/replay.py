@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as NotDone
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from dstream.sdk import DeadLetter, Stop
 from dstream_servicebus.publish.rejected import MAX_DETAIL
 from dstream_servicebus.publish.rejections import Refusal, RejectedRows
@@ -86,13 +88,4 @@ class _Refused:
 def outcome(letter: DeadLetter, refusal: Refusal | None) -> DeadLetter:
     """Return the letter as it is after a replay."""
     reason, detail = (refusal.reason, refusal.error.message) if refusal else (letter.reason, letter.detail)
-    return DeadLetter(
-        letter.index,
-        letter.id,
-        reason,
-        letter.time,
-        letter.entity,
-        detail[:MAX_DETAIL],
-        letter.size,
-        "rejected" if refusal else "delivered",
-    )
+    return replace(letter, reason=reason, detail=detail[:MAX_DETAIL], outcome="rejected" if refusal else "delivered")
