@@ -9,7 +9,7 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi azurite demo test check audit licenses sbom bench fuzz soak consumers hcl-reference screens clean
+.PHONY: help setup tools odbc pulumi azurite prometheus demo test check audit licenses sbom bench fuzz soak consumers hcl-reference screens clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml uv.lock $(wildcard */pyproject.toml providers/*/p
 	@$(BIN)/uv sync -q --locked --inexact --python $(BIN)/python
 	@touch $@
 
-tools: odbc pulumi azurite ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite
+tools: odbc pulumi azurite prometheus ## Install what wheels do not contain, once per machine: libodbc2, the Pulumi CLI, Azurite, Prometheus
 
 odbc:
 	@ldconfig -p 2>/dev/null | grep -q 'libodbc\.so\.2' || ./tools/install-libodbc2
@@ -35,10 +35,13 @@ pulumi:
 azurite:
 	@./tools/install-azurite
 
+prometheus:
+	@./tools/install-prometheus
+
 demo: setup ## Run DStream end to end on the sandbox
 	@$(BIN)/dstream demo
 
-test: setup azurite ## Run all tests
+test: setup azurite prometheus ## Run all tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not soak"
 
 check: setup ## Check lint, types, import graph, spelling, prose, commit subjects, the example workflow
@@ -69,7 +72,7 @@ fuzz: setup ## Fuzz framing and handshake, guided by coverage, and all output wi
 	@$(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_S)
 	@$(BIN)/python -m tests.fuzz.hostile $(FUZZ_S)
 
-soak: setup azurite ## Run the tests that are too slow for the suite
+soak: setup azurite prometheus ## Run the tests that are too slow for the suite
 	@$(BIN)/python -m pytest -q -m soak -p no:randomly -n 1 --timeout 1800
 
 consumers: setup ## Install and test the programs in examples/consumers (needs npm, Java, Maven and Go)
