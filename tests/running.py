@@ -19,6 +19,7 @@ import psutil
 import pyodbc
 from azure.servicebus import ServiceBusClient, ServiceBusReceiveMode
 from dstream_sandbox import clients
+from dstream_sandbox.control_access import authorization, ensure_token
 from dstream_sandbox.environment import environment
 from dstream_sandbox.folder import Folder, Settings
 
@@ -77,9 +78,15 @@ class Sandbox:
 
     def fault(self, **rule: Any) -> None:
         """Inject a fault into the broker (servicebus/faults.py has the fields)."""
-        request = Request(f"http://127.0.0.1:{self.settings.admin_port}/_sandbox/faults", json.dumps(rule).encode())
-        with urlopen(request, timeout=60):
-            pass
+        self.control("faults", rule)
+
+    def control(self, path: str, body: object = None, method: str | None = None) -> Any:
+        """Ask a control endpoint of the admin port; a `body` is posted."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = authorization(ensure_token(self.folder.control_token))
+        url = f"http://127.0.0.1:{self.settings.admin_port}/_sandbox/{path}"
+        with urlopen(Request(url, data, headers, method=method), timeout=60) as answer:
+            return json.load(answer)
 
     def connect(self, *, autocommit: bool = True, database: str | None = None) -> pyodbc.Connection:
         if database:

@@ -64,6 +64,7 @@ def sandbox() -> None:
 @click.option("--sink", is_flag=True, help="Accept and count messages without storing them, for benchmarks.")
 def up(data: Path, *, detached: bool, replay_reads: bool, sink: bool, **given: Any) -> None:
     """Start the sandbox; press Ctrl-C to stop it."""
+    os.umask(0o077)  # logs, too, are only for the user
     folder = open_folder(data)
     if detached:
         _detach(folder, replay_reads=replay_reads, sink=sink, **given)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import certifi
 
+from dstream_sandbox.control_access import ensure_token
 from dstream_sandbox.folder import (
     ARM_PATH,
     DATABASE,
@@ -42,6 +43,7 @@ def environment(folder: Folder, settings: Settings, environ: Mapping[str, str]) 
         "ASB_AMQP_PORT": str(settings.amqp_port),
         "ASB_AMQPS_PORT": str(settings.amqps_port),
         "ASB_ADMIN_PORT": str(settings.admin_port),
+        "SANDBOX_CONTROL_TOKEN": ensure_token(folder.control_token),
         "SANDBOX_CA_FILE": str(folder.ca_file),
         "REQUESTS_CA_BUNDLE": str(bundle),
         "NODE_EXTRA_CA_CERTS": str(bundle),
@@ -95,6 +97,7 @@ def _write_bundle(folder: Folder, environ: Mapping[str, str]) -> Path:
     bundle = "\n".join(certificates) + "\n"
     path = folder.tls / f"ca-bundle-{hashlib.sha256(bundle.encode()).hexdigest()[:12]}.pem"
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.touch(0o600)
     temporary.write_text(bundle)
     temporary.replace(path)
     return path

@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from dstream_sandbox.command import command, data_option, examples, open_folder, running_settings, show
+from dstream_sandbox.control_access import authorization, ensure_token
 from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.fault_list import FAULTS_PATH
+from dstream_sandbox.folder import Folder
 from dstream_sandbox.ports import HOST
 from dstream_sandbox.printable import printable
 
@@ -121,8 +123,9 @@ def fault() -> None:
 def add(data: Path, **fields: Any) -> None:
     """Add a fault."""
     wanted = {name: value for name, value in fields.items() if value is not None}
-    settings = running_settings(open_folder(data))
-    _show(_ask(settings.sql_port if fields["kind"] == "sql" else settings.admin_port, "POST", wanted))
+    folder = open_folder(data)
+    settings = running_settings(folder)
+    _show(_ask(folder, settings.sql_port if fields["kind"] == "sql" else settings.admin_port, "POST", wanted))
 
 
 add.help = "Add a fault of one KIND:\n\n\b\n" + "\n".join(f"{kind:<19}{text}" for kind, text in _KINDS.items())
@@ -133,8 +136,9 @@ add.help = "Add a fault of one KIND:\n\n\b\n" + "\n".join(f"{kind:<19}{text}" fo
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def list_faults(data: Path, *, as_json: bool) -> None:
     """List the active faults."""
-    settings = running_settings(open_folder(data))
-    faults = [*_ask(settings.admin_port, "GET"), *_ask(settings.sql_port, "GET")]
+    folder = open_folder(data)
+    settings = running_settings(folder)
+    faults = [*_ask(folder, settings.admin_port, "GET"), *_ask(folder, settings.sql_port, "GET")]
     if as_json:
         click.echo(json.dumps({"schema_version": 1, "faults": faults}))
     else:
@@ -145,9 +149,10 @@ def list_faults(data: Path, *, as_json: bool) -> None:
 @data_option
 def clear(data: Path) -> None:
     """Clear all faults."""
-    settings = running_settings(open_folder(data))
+    folder = open_folder(data)
+    settings = running_settings(folder)
     for port in (settings.admin_port, settings.sql_port):
-        _ask(port, "DELETE")
+        _ask(folder, port, "DELETE")
     show("No active faults.")
 
 
@@ -162,11 +167,12 @@ def _show(faults: list[dict[str, Any]]) -> None:
         click.echo(printable("  ".join([each["kind"], *shown])))
 
 
-def _ask(port: int, method: str, body: object = None) -> list[dict[str, Any]]:
+def _ask(folder: Folder, port: int, method: str, body: object = None) -> list[dict[str, Any]]:
     """Send a request with http.client, which ignores proxy settings."""
     connection = http.client.HTTPConnection(HOST, port, timeout=_TIMEOUT_S)
     try:
-        connection.request(method, FAULTS_PATH, None if body is None else json.dumps(body))
+        headers = authorization(ensure_token(folder.control_token))
+        connection.request(method, FAULTS_PATH, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
         content = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -2,6 +2,7 @@
 
 sandbox.json     settings: the same ports and keys at every start
 running.json     pids while it is running
+control.token    what clients of the control endpoints send
 supervisor.lock  held by the supervisor; the kernel releases it when the process exits or is killed
 servers.lock     held by the servers; ports and databases are free once it is released
 tls/             the CA and the servers' certificate
@@ -21,6 +22,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
+from dstream_sandbox.control_access import TOKEN_FILE, ensure_token
 from dstream_sandbox.errors import SandboxError
 from dstream_sandbox.ports import free_ports
 
@@ -84,6 +86,10 @@ class Folder:
     def ca_file(self) -> Path:
         return self.tls / "ca.pem"
 
+    @property
+    def control_token(self) -> Path:
+        return self.path / TOKEN_FILE
+
     def log(self, server: str) -> Path:
         return self.path / "logs" / f"{server}.log"
 
@@ -91,8 +97,9 @@ class Folder:
         """Create the folder. Raises SandboxError if it cannot be created or written to."""
         try:
             for folder in ("tls", "sqlserver", "servicebus", "logs"):
-                (self.path / folder).mkdir(parents=True, exist_ok=True)
-            self.lock_file("supervisor").touch()
+                _make_private(self.path / folder)
+            self.lock_file("supervisor").touch(0o600)
+            ensure_token(self.control_token)
         except OSError as error:
             raise SandboxError(
                 f"cannot use {self.path} as the data folder: {error.strerror}; choose another with --data"
@@ -161,6 +168,14 @@ class Folder:
             (self.path / "running.json").unlink(missing_ok=True)
         else:
             _write(self.path / "running.json", asdict(running))
+
+
+def _make_private(folder: Path) -> None:
+    """Create the folder and its missing parents with mode 0700, and give it that mode if it exists."""
+    for each in reversed([folder, *folder.parents]):
+        if not each.exists():
+            each.mkdir(0o700, exist_ok=True)
+    folder.chmod(0o700)
 
 
 def _another_port(settings: Settings) -> int:

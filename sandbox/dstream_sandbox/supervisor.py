@@ -116,6 +116,7 @@ class Supervisor:
             f"--capture-delay={settings.capture_delay_s}",
             *(["--replay-reads"] if replay_reads else []),
         ]
+        control = f"--control-token-file={folder.control_token}"
         bus = [
             f"--data={folder.path / 'servicebus'}",
             f"--amqp-port={settings.amqp_port}",
@@ -129,8 +130,8 @@ class Supervisor:
         ]
         held = self._locks[-1].fileno()
         return (
-            Server("sqlserver", [*sql, *tls], log=folder.log("sqlserver"), held=held),
-            Server("servicebus", [*bus, *tls], log=folder.log("servicebus"), held=held),
+            Server("sqlserver", [*sql, *tls, control], log=folder.log("sqlserver"), held=held),
+            Server("servicebus", [*bus, *tls, control], log=folder.log("servicebus"), held=held),
         )
 
 

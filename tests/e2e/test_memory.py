@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -77,8 +75,7 @@ def check_memory(sandbox: Sandbox, dstream: Callable[..., DStream], rows: int) -
 
 
 def received(sandbox: Sandbox) -> int:
-    with urlopen(f"http://127.0.0.1:{sandbox.settings.admin_port}/_sandbox/counters", timeout=60) as answer:
-        return int(json.load(answer)["messages"])
+    return int(sandbox.control("counters")["messages"])
 
 
 def peak_mib(pid: int) -> float:

@@ -11,7 +11,6 @@ from dstream_sandbox.azure.ids import Place, place_of
 from dstream_sandbox.azure.interference import Interference
 from dstream_sandbox.azure.policies import Policies
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
-from dstream_sandbox.azure.rest import TOKEN
 
 __all__ = ["FUNCTIONS", "Functions", "UnknownFunction"]
 
@@ -44,9 +43,10 @@ class UnknownFunction(Exception):
 
 
 class Functions:
-    def __init__(self, cloud: Cloud, handlers: Mapping[str, Handler], interference: Interference) -> None:
+    def __init__(self, cloud: Cloud, handlers: Mapping[str, Handler], interference: Interference, token: str) -> None:
         self._handlers = handlers
         self._interference = interference
+        self._token = token
         self._policies = Policies(cloud)
 
     async def call(self, token: str, subscription: str, args: Mapping[str, object]) -> dict[str, object]:
@@ -55,7 +55,7 @@ class Functions:
         if token == _CLIENT:
             return {"clientId": _NOBODY, "objectId": _NOBODY, "subscriptionId": subscription, "tenantId": _NOBODY}
         if token == _CLIENT_TOKEN:
-            return {"token": TOKEN}
+            return {"token": self._token}
         if token not in FUNCTIONS:
             raise UnknownFunction(
                 f"the sandbox does not emulate the function {token}; docs/operations/sandbox.md lists the emulated ones"

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from dstream_sandbox.azure.records import NamespaceRecord, Records, entity_keys, shared_keys
 from dstream_sandbox.servicebus.access import KeyRing, SharedKey
-from dstream_sandbox.servicebus.admin import AdminListener, AdminRoutes
+from dstream_sandbox.servicebus.admin import AdminListener, AdminRoutes, Control
 from dstream_sandbox.servicebus.broker import LocalBroker, open_broker
 from dstream_sandbox.servicebus.broker.limits import Profile
 from dstream_sandbox.servicebus.entity_policies import entity_policies
@@ -59,10 +59,11 @@ def profile_of(tier: str) -> Profile:
 class OwnNamespaces:
     """The namespaces created through the engine. They start when created, and whenever the process starts."""
 
-    def __init__(self, folder: Path, records: Records, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, folder: Path, records: Records, tls: ssl.SSLContext | None, control_token: str) -> None:
         self._folder = folder / "namespaces"
         self._records = records
         self._tls = tls
+        self._control_token = control_token
         self._running: dict[str, _Own] = {}
 
     def find(self, name: str) -> RunningNamespace | None:
@@ -88,7 +89,8 @@ class OwnNamespaces:
         server = ServiceBusServer(broker, KeyRing(keys, entity_keys(self._records, key, entity_policies(broker))))
         try:
             await server.listen(record.amqp_port)
-            routes = AdminRoutes(record.name, broker, KeyRing(keys), server.control)
+            control = Control(server.control, self._control_token)
+            routes = AdminRoutes(record.name, broker, KeyRing(keys), control)
             server.adopt(AdminListener.bind(HOST, record.admin_port, self._tls, routes.answer))
         except OSError as exc:
             await server.close()

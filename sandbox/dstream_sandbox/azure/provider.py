@@ -49,10 +49,11 @@ _METHODS: Mapping[Operation, str] = {
 
 
 class AzureProvider(grpc_stubs.ResourceProviderServicer):  # type: ignore[misc]  # generated code has no types
-    def __init__(self, cloud: Cloud, interference: Interference) -> None:
+    def __init__(self, cloud: Cloud, interference: Interference, token: str) -> None:
+        """`token`: what `getClientToken` returns."""
         self._cloud = cloud
         self._handlers = handlers(cloud)
-        self._functions = Functions(cloud, self._handlers, interference)
+        self._functions = Functions(cloud, self._handlers, interference, token)
         self._interference = interference
         self._config: dict[str, dict[str, str]] = {}
         """Settings by connection: each provider of a program has its own connection, and later calls do not name the

@@ -18,14 +18,13 @@ from dstream_sandbox.azure.handler import Handler
 from dstream_sandbox.azure.ids import Place, place_of, place_of_id
 from dstream_sandbox.azure.network import endpoints_in
 from dstream_sandbox.azure.resource_types import TYPES, ResourceType
+from dstream_sandbox.control_access import has_token
 from dstream_sandbox.folder import ARM_PATH
 from dstream_sandbox.servicebus.admin.http import Request, Response
 
-__all__ = ["PREFIX", "TOKEN", "ArmRest"]
+__all__ = ["PREFIX", "ArmRest"]
 
 PREFIX = ARM_PATH
-TOKEN = "sandbox"
-"""The only token that the sandbox issues and accepts."""
 _PAGE = 100
 _NAMESPACE = TYPES["azure-native:servicebus:Namespace"]
 _QUEUE = TYPES["azure-native:servicebus:Queue"]
@@ -44,8 +43,9 @@ _LISTS = {
 class ArmRest:
     """Answers the requests below `PREFIX`."""
 
-    def __init__(self, cloud: Cloud, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, cloud: Cloud, handlers: Mapping[str, Handler], token: str) -> None:
         self._cloud = cloud
+        self._token = token
         self._handlers = handlers
 
     async def answer(self, request: Request) -> Response:
@@ -54,7 +54,7 @@ class ArmRest:
         if path == "/metadata/endpoints":
             return _json(200, {"name": "Sandbox", "resourceManager": base})
         try:
-            if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            if not has_token(request.headers, self._token):
                 raise AzureError(401, "InvalidAuthenticationToken", "The access token is invalid.")
             if place := _entity_at(path):
                 return _json(200, await self._entity(request, place))

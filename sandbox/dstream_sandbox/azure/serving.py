@@ -49,19 +49,23 @@ async def open_azure(
     ports: Mapping[str, object],
     tls: ssl.SSLContext | None,
     root_key: str,
+    token: str,
 ) -> Azure:
     """Listen on `port` (0: any free port). `ports`: the ports of the process's own namespace. Raises OSError if a port
-    is in use."""
+    is in use.
+
+    `token`: what clients of Azure Resource Manager's REST API send; `getClientToken` returns it.
+    """
     local = LocalNamespace(broker, cast("int", ports["amqp_port"]), cast("int", ports["admin_port"]))
-    cloud = Cloud(records, local, OwnNamespaces(data, records, tls))
+    cloud = Cloud(records, local, OwnNamespaces(data, records, tls, token))
     try:
         await cloud.open(root_key)
-        listening, bound = _bind(AzureProvider(cloud, Interference(server.faults, server.counters)), port)
+        listening, bound = _bind(AzureProvider(cloud, Interference(server.faults, server.counters), token), port)
         await listening.start()
     except BaseException:
         await cloud.close()
         raise
-    return Azure(bound, ArmRest(cloud, handlers(cloud)), listening, cloud)
+    return Azure(bound, ArmRest(cloud, handlers(cloud), token), listening, cloud)
 
 
 def _bind(provider: AzureProvider, port: int) -> tuple[Any, int]:

@@ -19,8 +19,9 @@ from pathlib import Path
 from dstream_sandbox.azure.built_in import BUILT_IN, built_in_keys
 from dstream_sandbox.azure.data_roles import data_roles
 from dstream_sandbox.azure.records import Records, entity_keys
+from dstream_sandbox.control_access import TOKEN_FILE, ensure_token
 from dstream_sandbox.servicebus.access import KeyRing, SharedKey
-from dstream_sandbox.servicebus.admin import AdminListener, AdminRoutes
+from dstream_sandbox.servicebus.admin import AdminListener, AdminRoutes, Control
 from dstream_sandbox.servicebus.broker import StoreUnavailable, open_broker
 from dstream_sandbox.servicebus.entity_policies import entity_policies
 from dstream_sandbox.servicebus.entra import Identities
@@ -33,6 +34,7 @@ def main() -> int:
     options = _options()
     if sys.platform == "linux" and not _end_with_parent():
         return 1
+    os.umask(0o077)
     try:
         asyncio.run(_serve(options))
     except (OSError, StoreUnavailable) as exc:
@@ -46,6 +48,7 @@ async def _serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     key = options.key_file.read_text().strip()
+    token = ensure_token(options.control_token_file or options.data / TOKEN_FILE)
     tls = server_tls(options.cert, options.key) if options.cert else None
     broker = open_broker(options.data, profile=options.profile, clock=time.time)
     records = Records(options.data)
@@ -58,7 +61,7 @@ async def _serve(options: argparse.Namespace) -> None:
         ready: dict[str, object] = {"ready": True, "pid": os.getpid()}
         ready["amqp_port"] = await server.listen(options.amqp_port)
         ready["amqps_port"] = await server.listen(options.amqps_port, tls) if tls else None
-        routes = AdminRoutes(BUILT_IN, broker, KeyRing(policies), server.control)
+        routes = AdminRoutes(BUILT_IN, broker, KeyRing(policies), Control(server.control, token))
         admin = AdminListener.bind(HOST, options.admin_port, tls, routes.answer)
         server.adopt(admin)
         ready["admin_port"] = admin.sockets[0].getsockname()[1]
@@ -66,7 +69,7 @@ async def _serve(options: argparse.Namespace) -> None:
             from dstream_sandbox.azure.rest import PREFIX
             from dstream_sandbox.azure.serving import open_azure  # imports grpc and Pulumi's messages
 
-            azure = await open_azure(options.azure_port, records, server, broker, options.data, ready, tls, key)
+            azure = await open_azure(options.azure_port, records, server, broker, options.data, ready, tls, key, token)
             ready["azure_port"] = azure.port
             routes.others[PREFIX] = azure.rest.answer
         sys.stdout.write(json.dumps(ready) + "\n")
@@ -94,6 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--key", help="private key of the certificate in PEM")
     parser.add_argument("--key-name", default="RootManageSharedAccessKey", help="name of the shared access policy")
     parser.add_argument("--key-file", type=Path, required=True, help="file with the policy's key")
+    parser.add_argument("--control-token-file", type=Path, help="created if missing; default: in the data folder")
     parser.add_argument("--profile", choices=("standard", "premium"), default="standard")
     parser.add_argument("--sink", action="store_true", help="accept and count messages without storing them")
     options = parser.parse_args()

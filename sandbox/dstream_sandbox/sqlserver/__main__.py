@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from dstream_sandbox.control_access import TOKEN_FILE, ensure_token
 from dstream_sandbox.sqlserver.engine.platforms import PLATFORMS, SQL_SERVER
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -29,6 +30,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
 @click.option("--cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="PEM file.")
 @click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="PEM file.")
+@click.option("--control-token-file", type=click.Path(dir_okay=False, path_type=Path), help="Created if missing.")
 @click.option("--capture-delay", type=float, default=0.0, help="Delay in seconds between COMMIT and the change tables.")
 @click.option("--platform", type=click.Choice(sorted(PLATFORMS)), default=SQL_SERVER.name, help="What to behave like.")
 @click.option("--replay-reads", is_flag=True, help="For benchmarks: run each SELECT once, then replay its bytes.")
@@ -39,6 +41,7 @@ def main(
     password_file: Path,
     cert: Path,
     key: Path,
+    control_token_file: Path | None,
     capture_delay: float,
     platform: str,
     replay_reads: bool,
@@ -48,6 +51,7 @@ def main(
     from dstream_sandbox.sqlserver.server import SqlServer
 
     _die_with_parent()
+    os.umask(0o077)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # Block the signals here, and so in every thread started later: only the main thread receives them, with sigwait.
     signals = {signal.SIGTERM, signal.SIGINT}
@@ -57,7 +61,8 @@ def main(
         data, user=user, password=password, capture_delay_s=capture_delay, platform=PLATFORMS[platform]
     )
     try:
-        server = SqlServer(engine, certificate=cert, key=key, port=port, replay_reads=replay_reads)
+        token = ensure_token(control_token_file or data / TOKEN_FILE)
+        server = SqlServer(engine, certificate=cert, key=key, port=port, replay_reads=replay_reads, control_token=token)
         ready = {"ready": True, "port": server.port, "pid": os.getpid()}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()

@@ -33,12 +33,23 @@ class SqlServer:
     """Accepts loopback clients for an engine. The caller closes the engine after `close`."""
 
     def __init__(
-        self, engine: Engine, *, certificate: Path, key: Path, port: int = 0, replay_reads: bool = False
+        self,
+        engine: Engine,
+        *,
+        certificate: Path,
+        key: Path,
+        port: int = 0,
+        replay_reads: bool = False,
+        control_token: str = "",
     ) -> None:
-        """Start listening. `port` 0 picks a free port. Raises OSError if the port is in use."""
+        """Start listening. `port` 0 picks a free port; without `control_token`, control requests are refused.
+
+        Raises OSError if the port is in use.
+        """
         tls = server_context(certificate, key)
         self._listener = socket.create_server((_LOOPBACK, port), backlog=128)
         self.faults = SqlFaults()
+        self._control_token = control_token
         interference = Interference(self.faults, self._start_failover)
         self._server = Server(engine, tls, AttentionWatch(), interference, Replay() if replay_reads else None)
         self._lock = threading.Lock()
@@ -85,7 +96,7 @@ class SqlServer:
     def _serve(self, sock: socket.socket) -> None:
         try:
             if is_http(sock):
-                serve_http(sock, self.faults)
+                serve_http(sock, self.faults, self._control_token)
             else:
                 serve(sock, self._server)
         except ConnectionError:

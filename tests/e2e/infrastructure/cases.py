@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.servicebus.management import ServiceBusAdministrationClient
@@ -178,21 +177,14 @@ Make = Callable[[str], Provisioned]
 
 def creations(sandbox: Sandbox, case: Case) -> dict[str, int]:
     """How often each resource of the case was created, keyed by the end of its id."""
-    with urlopen(_control(sandbox, "counters"), timeout=60) as answer:
-        created: dict[str, int] = json.load(answer)["azure_creates"]
+    created: dict[str, int] = sandbox.control("counters")["azure_creates"]
     return {key.partition("/namespaces/")[2]: count for key, count in created.items() if f"/{case.name}" in key}
 
 
 def faults_left(sandbox: Sandbox) -> int:
     """The number of faults that have not yet occurred as often as requested."""
-    with urlopen(_control(sandbox, "faults"), timeout=60) as answer:
-        return len(json.load(answer)["faults"])
+    return len(sandbox.control("faults")["faults"])
 
 
 def clear_faults(sandbox: Sandbox) -> None:
-    with urlopen(Request(_control(sandbox, "faults"), method="DELETE"), timeout=60):
-        pass
-
-
-def _control(sandbox: Sandbox, what: str) -> str:
-    return f"http://127.0.0.1:{sandbox.settings.admin_port}/_sandbox/{what}"
+    sandbox.control("faults", method="DELETE")

@@ -18,6 +18,7 @@ import pyodbc
 from dstream_mssql_cdc.provider import MssqlCdc
 from dstream_mssql_cdc.server.connection import find_driver
 from dstream_sandbox.certificates import ensure_certificates
+from dstream_sandbox.control_access import TOKEN_FILE, authorization, ensure_token
 
 from dstream.sdk import Checkpoint, Lines, RunOptions, Stop, Telemetry, decode_config
 
@@ -72,7 +73,8 @@ class SourceServer:
 
     def _control(self, method: str, body: object = None) -> list[Any]:
         url = f"http://127.0.0.1:{self.port}/_sandbox/faults"
-        with urlopen(Request(url, json.dumps(body).encode(), method=method), timeout=60) as answer:
+        headers = authorization(ensure_token(self._folder / "data" / TOKEN_FILE))
+        with urlopen(Request(url, json.dumps(body).encode(), headers, method=method), timeout=60) as answer:
             faults: list[Any] = json.load(answer)["faults"]
             return faults
 

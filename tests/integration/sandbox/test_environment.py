@@ -20,7 +20,7 @@ from tests.running import planted_modules
 _NAMES = {
     "MSSQL_HOST", "MSSQL_PORT", "MSSQL_USER", "MSSQL_PASSWORD", "MSSQL_DATABASE", "MSSQL_CONNECTION_STRING",
     "ASB_CONNECTION_STRING", "ASB_ADMIN_CONNECTION_STRING", "ASB_AMQP_PORT", "ASB_AMQPS_PORT", "ASB_ADMIN_PORT",
-    "SANDBOX_CA_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "ASB_NAMESPACE", "ASB_RESOURCE_GROUP",
+    "SANDBOX_CONTROL_TOKEN", "SANDBOX_CA_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "ASB_NAMESPACE", "ASB_RESOURCE_GROUP",
     "PULUMI_DEBUG_PROVIDERS", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "ARM_SUBSCRIPTION_ID",
     "ARM_METADATA_HOSTNAME",
 }  # fmt: skip
@@ -34,7 +34,8 @@ print([queue.name for queue in client.list_queues()])
 _OPENSSL = """
 import os, urllib.request
 url = f"https://localhost:{os.environ['ASB_ADMIN_PORT']}/_sandbox/faults"
-print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url).status)
+asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {os.environ['SANDBOX_CONTROL_TOKEN']}"})
+print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked).status)
 """
 _QUERY = """
 import os, pyodbc

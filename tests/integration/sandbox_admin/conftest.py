@@ -28,6 +28,7 @@ class Namespace:
     admin_port: int
     amqp_port: int
     ca_file: Path
+    control_token: str
 
     def connection_string(self, port: int, *, key: str = KEY, emulator: bool = False) -> str:
         end = ";UseDevelopmentEmulator=true" if emulator else ""
@@ -67,7 +68,9 @@ def running(folder: Path, certificates: Path, profile: str = "standard") -> Iter
     )
     assert process.stdout is not None
     ready = json.loads(process.stdout.readline())
-    yield Namespace(ready["admin_port"], ready["amqp_port"], certificates / "ca.pem")
+    yield Namespace(
+        ready["admin_port"], ready["amqp_port"], certificates / "ca.pem", (folder / "control.token").read_text()
+    )
     process.terminate()
     assert process.wait(60) == 0
     process.stdout.close()

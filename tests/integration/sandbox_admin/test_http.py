@@ -113,10 +113,30 @@ def test_tokens_are_checked(namespace: Namespace, token: str, status: int) -> No
 
 
 def test_control_paths_reach_the_server(namespace: Namespace) -> None:
-    status, text = _ask(namespace, "GET", "/_sandbox/counters", token="none")
+    token = f"Bearer {namespace.control_token}"
+    status, text = _ask(namespace, "GET", "/_sandbox/counters", token=token)
     assert status == 200
     assert isinstance(json.loads(text), dict)
-    assert _ask(namespace, "GET", "/_sandbox/nothing")[0] == 404
+    assert _ask(namespace, "GET", "/_sandbox/nothing", token=token)[0] == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/_sandbox/faults", "/_sandbox/counters", "/_sandbox/nothing"])
+def test_control_paths_require_the_token(namespace: Namespace, method: str, path: str) -> None:
+    for token in ("", "Bearer ", "Bearer x", "Bearer \xe9", namespace.control_token, _token("http://localhost/")):
+        status, text = _ask(namespace, method, path, '{"kind": "kill"}', token=token)
+        assert (status, "SANDBOX_CONTROL_TOKEN" in text) == (401, True)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example:5300"}, {"Host": "127.0.0.1.evil"}],
+)
+@pytest.mark.parametrize("path", ["/_sandbox/faults", "/health", "/$Resources/queues"])
+def test_web_pages_are_refused_even_with_the_token(namespace: Namespace, header: dict[str, str], path: str) -> None:
+    token = f"Bearer {namespace.control_token}" if path.startswith("/_sandbox") else None
+    assert _ask(namespace, "GET", path, token=token)[0] == 200
+    assert _ask(namespace, "GET", path, token=token, **header)[0] == 403
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusRece
 from azure.servicebus.exceptions import ServiceBusError
 from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox.certificates import ensure_certificates
+from dstream_sandbox.control_access import TOKEN_FILE, authorization, ensure_token
 
 _KEY = "c2VjcmV0"
 _DEADLINE_S = 60.0
@@ -84,7 +85,8 @@ class _Process:
     def control(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         url = f"http://localhost:{self.ready['admin_port']}/_sandbox/{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as answer:
+        headers = authorization(ensure_token(self._folder / TOKEN_FILE))
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60) as answer:
             return json.load(answer)
 
 

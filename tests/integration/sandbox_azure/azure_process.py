@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 
 from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox.certificates import ensure_certificates
+from dstream_sandbox.control_access import TOKEN_FILE, authorization, ensure_token
 
 KEY = "c2VjcmV0"
 _DEADLINE_S = 60.0
@@ -59,7 +60,8 @@ class AzureProcess:
 
     def control(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"http://localhost:{self.ready['admin_port']}/_sandbox/{path}", data)
+        headers = authorization(ensure_token(self._folder / TOKEN_FILE))
+        request = Request(f"http://localhost:{self.ready['admin_port']}/_sandbox/{path}", data, headers)
         with urlopen(request, timeout=60) as answer:
             return json.load(answer)
 

@@ -95,7 +95,7 @@ def start(certificate: tuple[Path, Path]) -> Iterator[Callable[..., Listener]]:
     """Starts listeners, each with its own engine."""
     servers: list[SqlServer] = []
 
-    def start_one(**options: bool) -> Listener:
+    def start_one(**options: Any) -> Listener:
         engine = ScriptedEngine()
         server = SqlServer(engine, certificate=certificate[0], key=certificate[1], **options)
         servers.append(server)

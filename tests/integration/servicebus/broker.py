@@ -18,6 +18,7 @@ from typing import Any
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiveMode
 from azure.servicebus.management import ServiceBusAdministrationClient
 from dstream_sandbox.certificates import ensure_certificates
+from dstream_sandbox.control_access import TOKEN_FILE, authorization, ensure_token
 from dstream_servicebus.config import Config
 from dstream_servicebus.provider import ServiceBus
 
@@ -141,7 +142,8 @@ class Broker:
 
     def _control(self, method: str, path: str, body: bytes | None = None) -> Any:
         url = f"https://localhost:{self._ports['admin_port']}/_sandbox/{path}"
-        request = urllib.request.Request(url, body, method=method)
+        headers = authorization(ensure_token(self._folder / "data" / TOKEN_FILE))
+        request = urllib.request.Request(url, body, headers, method=method)
         with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.ca_file)) as answer:
             return json.load(answer)
 

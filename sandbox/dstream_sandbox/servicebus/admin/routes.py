@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
+from dstream_sandbox.control_access import NO_TOKEN, has_token, web_page_refusal
 from dstream_sandbox.servicebus.access import AccessDenied, KeyRing
 from dstream_sandbox.servicebus.admin.atom import (
     Entry,
@@ -37,7 +38,15 @@ from dstream_sandbox.servicebus.core import AmqpError
 
 __all__ = ["AdminRoutes", "Control"]
 
-Control = Callable[[str, str, bytes], tuple[int, bytes]]
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Handles the requests below `/_sandbox/` that have the token."""
+
+    handle: Callable[[str, str, bytes], tuple[int, bytes]]
+    """Takes method, path and body; returns the status and JSON."""
+    token: str
+
 
 _PAGE = 100
 _SUBSCRIPTION_PATH = re.compile(
@@ -57,13 +66,17 @@ class AdminRoutes:
 
     async def answer(self, request: Request) -> Response:
         """Implements http.Handler."""
+        if reason := web_page_refusal(request.headers):
+            return self._error(403, reason)
         if request.path == "/health":
             return Response(200, b'{"status":"healthy"}', "application/json")
         for prefix, handler in self.others.items():
             if request.path.startswith(f"{prefix}/"):
                 return await handler(request)
         if request.path.startswith("/_sandbox/") and self._control is not None:
-            status, body = self._control(request.method, request.path, request.body)
+            if not has_token(request.headers, self._control.token):
+                return Response(*NO_TOKEN, "application/json")
+            status, body = self._control.handle(request.method, request.path, request.body)
             return Response(status, body, "application/json")
         try:
             self._authorize(request)
