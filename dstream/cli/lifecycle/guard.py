@@ -47,14 +47,17 @@ def refuse_ignored_flags(answers: Sequence[Answer], flags: Flags) -> list[Answer
 def without_running_streams(
     command: str, project: Project, answers: Sequence[Answer], say: Callable[[str], None], timeout_s: float
 ) -> Iterator[list[Answer]]:
-    """Hold the lock of each task whose plan replaces or deletes something, so that no run can start.
+    """Hold the lock of each task whose plan replaces or deletes something and is not refused, so that no run can start.
 
     Wait up to `timeout_s` for locks that others hold, and say so with `say`. Tasks whose lock is still held then get
     the error `lifecycle.running` or `infra.locked`.
     """
     deadline_s = time.monotonic() + timeout_s
     with ExitStack() as locks:
-        yield [_locked(command, project, each, locks, say, deadline_s) if each.removes else each for each in answers]
+        yield [
+            _locked(command, project, each, locks, say, deadline_s) if each.is_success and each.removes else each
+            for each in answers
+        ]
 
 
 def _ignored_flag(answer: Answer, flags: Flags) -> ConfigError | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 from dstream.cli.lifecycle.guard import without_running_streams
 from dstream.cli.view.answer import Answer
 from dstream.config import Project
-from dstream.errors import DStreamError
+from dstream.errors import DStreamError, RefusedError
 from dstream.host import LifecycleOutcome
 from dstream.protocol.lifecycle import ListedResource
 from dstream.state import FileStore, TaskLock
@@ -63,3 +64,10 @@ def test_a_lock_timeout_waits_and_names_the_holder_once(project: Project) -> Non
         with without_running_streams("destroy", project, [PLANNED], say, timeout_s=60) as (answer,):
             assert answer is PLANNED
     assert [", dstream init) since " in text for text in said] == [True]
+
+
+def test_a_plan_that_was_refused_keeps_its_error_and_waits_for_no_lock(project: Project) -> None:
+    refused = replace(PLANNED, error=RefusedError("plan.data_loss", "it holds messages"))
+    guarded = without_running_streams("destroy", project, [refused], pytest.fail, timeout_s=60)
+    with lock(project, "run"), guarded as (answer,):
+        assert answer is refused
