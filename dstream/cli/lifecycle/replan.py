@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dstream.cli.lifecycle.plan_file import PlanFile
+from dstream.cli.lifecycle.plan_file import PlanFile, PlannedTask
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.words import few, label, new_value
 from dstream.errors import RefusedError
@@ -21,14 +21,15 @@ def refuse_unplanned(
     """Set the error `plan.unplanned` on answers with changes that the file does not contain.
 
     A change is contained if the file has the same operation on the same resource, setting the same properties to the
-    same values. Current values may differ, and changes may be missing: those are done already.
+    same values, by the same provider in the same place. Current values may differ, and changes may be missing: those
+    are done already.
     """
-    planned = {each.task: {_key(resource): resource for resource in each.resources} for each in file.tasks}
+    planned = {each.task: each for each in file.tasks}
     chosen = ["--all"] if all_tasks else [answer.task for answer in answers]
     command = " ".join(["dstream", "plan", *chosen, "--out", str(path), *again])
     checked = []
     for answer in answers:
-        found = list(_unplanned(answer, planned.get(answer.task, {}))) if answer.is_success else []
+        found = list(_unplanned(answer, planned.get(answer.task))) if answer.is_success else []
         error = RefusedError(
             "plan.unplanned",
             f"the new plan of {answer.task} has changes that {path} does not contain: {few(found, '; ')}",
@@ -38,11 +39,13 @@ def refuse_unplanned(
     return checked
 
 
-def _unplanned(answer: Answer, planned: dict[tuple[str, str, str], ListedResource]) -> Iterator[str]:
-    for each in answer.resources:
-        if each.op == "same":
-            continue
-        known = planned.get(_key(each))
+def _unplanned(answer: Answer, planned: PlannedTask | None) -> Iterator[str]:
+    resources = {_key(each): each for each in planned.resources} if planned else {}
+    changes = [each for each in answer.resources if each.op != "same"]
+    if planned and changes and (answer.provider, answer.where) != (planned.provider, planned.where):
+        yield f"{answer.provider} → {answer.where} instead of {planned.provider} → {planned.where}"
+    for each in changes:
+        known = resources.get(_key(each))
         if known is None:
             yield f"{each.op} {each.name}"
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,16 @@ def test_any_other_change_is_refused_and_named(now: ListedResource, named: str) 
         f"the new plan of t has changes that plan.json does not contain: {named}\n"
         "Review the new plan; to approve it, save it: dstream plan t --out plan.json --var env=prod"
     )
+
+
+@pytest.mark.parametrize("elsewhere", [{"provider": "q"}, {"where": "sb-prod"}])
+def test_the_same_change_elsewhere_is_refused(elsewhere: dict[str, str]) -> None:
+    planned = PlannedTask("t", "p", {}, SAVED, "", {"a": 1}, "sb-dev")
+    file = PlanFile(SCHEMA_VERSION, "dstream.plan", "", "0.1.0", "dev", "init", PlanOptions(), [planned])
+    outcome = replace(LifecycleOutcome("p", resources=SAVED, where="sb-dev"), **elsewhere)
+    (checked,) = refuse_unplanned(file, Path("plan.json"), [Answer("t", "p", outcome=outcome)], [], all_tasks=False)
+    assert checked.error is not None
+    assert "instead of p → sb-dev" in checked.error.message
 
 
 def test_the_hint_plans_all_tasks_if_the_file_does() -> None:
