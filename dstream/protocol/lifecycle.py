@@ -19,6 +19,8 @@ from dstream.protocol.messages import (
 
 LifecycleName = Literal["init", "plan", "status", "destroy"]
 LIFECYCLE_COMMANDS: tuple[str, ...] = get_args(LifecycleName)
+UPDATE_PLAN = "update_plan"
+"""The key of a plan document for what only an `init` needs that follows at once (`init_follows`); null in others."""
 
 
 class LifecycleOptions(msgspec.Struct, frozen=True):

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dstream.cli.lifecycle.plan_seal import sealed
+from dstream.state import FileStore, TaskLock
 from tests.conformance.commands import QUEUES, Place, error_of
+from tests.conformance.plan_alterations import SEAL, altered, names
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def test_a_plan_file_is_applied_once_and_holds_no_secret(place: Place) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "canary" not in path.read_text()
     document = json.loads(path.read_text())
-    assert (document["schema_version"], document["command"], document["stack"]) == (1, "init", "dev")
+    assert (document["schema_version"], document["command"], document["stack"]) == (2, "init", "dev")
     assert [task["task"] for task in document["tasks"]] == ["t"]
 
     done = place.dstream("init", "--plan", "plan.json", "--yes")
@@ -33,7 +39,7 @@ def test_a_plan_file_is_applied_once_and_holds_no_secret(place: Place) -> None:
     assert list(place.world["real"]) == ["orders"]
     again = place.dstream("init", "t", "--plan", "plan.json", "--yes")
     assert again.returncode == 5  # its changes have already been made
-    assert "planned create is no longer needed" in again.stderr
+    assert 'orders: tasks[0].resources[0].op: planned "create", now "same"' in again.stderr
 
 
 def test_a_plan_file_is_shown_without_dstream_hcl(place: Place) -> None:
@@ -69,7 +75,8 @@ def test_a_plan_file_is_refused_if_the_actual_resources_have_changed(place: Plac
     place.set_real({"orders": {"max_delivery_count": 78}, "returns": {"max_delivery_count": 1}})
     done = place.dstream("init", "t", "--plan", "plan.json", "--yes")
     assert done.returncode == 5
-    assert "orders: max_delivery_count changed; returns: planned no change" in error_of(done)
+    assert "orders: tasks[0].resources[0].diff[0].old: planned 77, now 78" in error_of(done)
+    assert 'returns: tasks[0].resources[1].op: planned "same", now "update"' in error_of(done)
     assert place.world["real"]["orders"] == {"max_delivery_count": 78}
 
 
@@ -100,11 +107,9 @@ def test_a_plan_file_for_another_command_task_or_stack_is_refused(command: list[
         (None, "plan.unreadable"),
         ("{", "plan.invalid"),
         ('{"schema_version":1}', "plan.invalid"),
-        (
-            '{"schema_version":2,"kind":"dstream.plan","created":"","dstream":"9","stack":"dev","command":"init",'
-            '"options":{},"tasks":[]}',
-            "plan.newer",
-        ),
+        ('{"kind":"dstream.plan","schema_version":1,"dstream":"0.1.0"}', "plan.outdated"),
+        ('{"kind":"dstream.plan","schema_version":3,"dstream":"9"}', "plan.newer"),
+        ('{"kind":"dstream.plan","schema_version":2,"stack":"dev","stack":"prod"}', "plan.invalid"),
     ],
 )
 def test_an_invalid_plan_file_is_a_configuration_error(content: str | None, code: str, place: Place) -> None:
@@ -115,6 +120,45 @@ def test_an_invalid_plan_file_is_a_configuration_error(content: str | None, code
         done = place.dstream(*command)
         assert done.returncode == 3
         assert f"[{code}]" in error_of(done)
+
+
+def with_loss(place: Place, **more: Any) -> dict[str, Any]:
+    """An existing queue with messages, and the plan that deletes it."""
+    place.task(resources={"orders": {"size": 1}}, holds={"orders": 3}, **more)
+    assert place.dstream("init", "t", "--yes").returncode == 0
+    assert place.dstream("plan", "t", "--destroy", "--out", "plan.json").returncode == 0
+    saved: dict[str, Any] = json.loads((place.folder / "plan.json").read_text())
+    return saved
+
+
+@pytest.mark.parametrize("flags", [(), ("--allow-data-loss",)])
+def test_a_plan_that_hides_what_it_deletes_is_refused_while_the_task_is_locked(
+    flags: Sequence[str], place: Place
+) -> None:
+    saved = with_loss(place)
+    saved["tasks"][0]["resources"][0].update(op="same", holds=0)
+    (place.folder / "plan.json").write_text(json.dumps(sealed(saved)))
+    lock = FileStore(place.folder / ".dstream" / "state", "dev", "t").lock_path
+    with TaskLock(lock, "t", datetime.now(UTC), "run"):
+        refused = place.dstream("destroy", "--plan", "plan.json", "--yes", *flags)
+    assert refused.returncode == 5
+    assert "[plan.stale]" in error_of(refused)
+    assert list(place.world["real"]) == ["orders"]
+
+
+@pytest.mark.soak
+def test_altering_any_field_of_a_real_plan_is_refused_or_changes_nothing(place: Place) -> None:
+    saved = with_loss(place)
+    world = place.world
+    for path, document in altered({key: value for key, value in saved.items() if key not in SEAL}):
+        place.set_real(world["real"])
+        (place.folder / "plan.json").write_text(json.dumps(sealed(document)))
+        done = place.dstream("destroy", "--plan", "plan.json", "--yes", "--parallel", "1")
+        assert done.returncode != 0 or path == "tasks[0]", path
+        assert place.world == world
+        # The new plan loses messages, whatever the file says; what is refused before names the field.
+        is_guarded = "[plan.data_loss]" in done.stderr
+        assert is_guarded or path == "tasks[0]" or path.startswith("options.") or names(done.stderr, path), path
 
 
 def provider_that_plans(place: Place, plan: str, **config: str) -> None:

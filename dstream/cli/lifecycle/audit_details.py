@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dstream.audit import AuditedError
+from dstream.cli.lifecycle.plan_file import SavedPlan
 from dstream.cli.view.answer import Answer
 
 
-def plan_details(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return, for each task that may change, its changes and the digest of the plan that was approved."""
-    return {
-        answer.task: {"plan_sha256": _digest(answer), "changes": _changes(answer)}
-        for answer in answers
-        if answer.may_change
-    }
+def plan_details(answers: Sequence[Answer], file: SavedPlan | None) -> dict[str, Any]:
+    """Return the changes of each task that may change, and which plan file they are from."""
+    plans = {answer.task: {"changes": _changes(answer)} for answer in answers if answer.may_change}
+    if file is None:
+        return {"plans": plans}
+    known = {"plan_file": str(file.path.absolute()), "plan_sha256": file.digest}
+    signed = {"plan_verified_with": file.signature.key} if file.signature and file.is_verified else {}
+    return {"plans": plans, **known, **signed}
 
 
 def result_details(answers: Sequence[Answer]) -> dict[str, Any]:
@@ -28,20 +28,6 @@ def result_details(answers: Sequence[Answer]) -> dict[str, Any]:
 def audited_errors(answers: Sequence[Answer]) -> list[AuditedError]:
     """Return the error of each task that failed."""
     return [AuditedError(answer.error.code, answer.task) for answer in answers if answer.error]
-
-
-def _digest(answer: Answer) -> str | None:
-    """Return the SHA-256 of the provider's plan document, as a saved plan contains it: sorted keys, no spaces.
-
-    None for a provider that returns no plan document.
-    """
-    document = answer.outcome.plan if answer.outcome else None
-    return _sha256(document) if document else None
-
-
-def _sha256(document: Mapping[str, Any]) -> str:
-    text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _changes(answer: Answer, *, only_done: bool = False) -> list[dict[str, str]]:

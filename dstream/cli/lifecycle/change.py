@@ -12,6 +12,7 @@ import msgspec
 
 from dstream.cli.audited import AuditedChange
 from dstream.cli.lifecycle.audit_details import audited_errors, plan_details, result_details
+from dstream.cli.lifecycle.current_plan import refuse_other_plans
 from dstream.cli.lifecycle.flags import Flags
 from dstream.cli.lifecycle.guard import (
     refuse_data_loss,
@@ -19,7 +20,7 @@ from dstream.cli.lifecycle.guard import (
     refuse_unconfirmed,
     without_running_streams,
 )
-from dstream.cli.lifecycle.plan_file import Command, PlanFile, read_plan, refuse_foreign, refuse_moved
+from dstream.cli.lifecycle.plan_file import Command, PlanFile, SavedPlan, read_plan, refuse_foreign, refuse_moved
 from dstream.cli.lifecycle.replan import refuse_unplanned
 from dstream.cli.lifecycle.report import CommandReport
 from dstream.cli.lifecycle.request import Request
@@ -27,7 +28,7 @@ from dstream.cli.options import Options
 from dstream.cli.view.answer import Answer
 from dstream.cli.view.question import question
 from dstream.cli.view.words import loss
-from dstream.errors import ConfigError, exit_code
+from dstream.errors import ConfigError, RefusedError, exit_code
 from dstream.protocol.lifecycle import LifecycleOptions
 from dstream.shown import shown
 from dstream.state import FileStore
@@ -36,9 +37,9 @@ from dstream.state import FileStore
 def change(command: Command, flags: Flags, options: Options) -> int:
     """Plan every task first and change nothing unless all plans succeed. Return the exit code."""
     _refuse_without_terminal(command, flags, options.again)
-    file = read_plan(flags.plan_file) if flags.plan_file else None
+    file = _read_plan(command, flags)
     if file:
-        flags = _as_planned(flags, file)
+        flags = _as_planned(flags, file.plan)
     request = Request(
         options, None if flags.all_tasks else flags.tasks, by_record=command == "destroy", orphan=flags.orphan
     )
@@ -48,8 +49,8 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     plans = _plans(command, flags, request, report, file, options.again)
     report.plans(plans)
     again = [*([] if file else flags.chosen), *options.again]
-    if file and flags.plan_file and flags.replan:
-        plans = refuse_unplanned(file, flags.plan_file, plans, options.again, all_tasks=file.options.all_tasks)
+    if file:
+        plans = _refuse_unapproved(file, flags, request, plans, options.again)
     if not flags.allow_data_loss and not request.exit_code(plans):
         plans = refuse_data_loss(command, plans, again)
     if flags.allow_data_loss and not request.exit_code(plans):
@@ -62,7 +63,7 @@ def change(command: Command, flags: Flags, options: Options) -> int:
                 click.echo("Nothing was changed.", err=True)
                 return exit_code("declined")
             with AuditedChange(request.project, command, request.names) as audited:
-                audited.begin(plans=plan_details(answers), **_plan_file(flags))
+                audited.begin(**plan_details(answers, file))
                 answers = _carry_out(command, flags, request, report, answers)
                 is_interrupted = any(answer.is_interrupted for answer in answers)
                 audited.end(audited_errors(answers), is_interrupted=is_interrupted, tasks=result_details(answers))
@@ -77,26 +78,45 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     return request.exit_code(answers)
 
 
+def _read_plan(command: Command, flags: Flags) -> SavedPlan | None:
+    if flags.plan_file:
+        return read_plan(flags.plan_file, flags.verify)
+    if flags.verify:
+        raise RefusedError(
+            "plan.unsigned",
+            f"`dstream {command}` needs a signed plan file, because of --verify or DSTREAM_VERIFY_PLAN",
+            hint=f"Apply one: dstream {command} --plan FILE",
+        )
+    return None
+
+
 def _plans(
     command: Command,
     flags: Flags,
     request: Request,
     report: CommandReport,
-    file: PlanFile | None,
+    file: SavedPlan | None,
     again: Sequence[str],
 ) -> list[Answer]:
-    if file is None:
-        wanted = msgspec.structs.replace(
-            flags.lifecycle(destroy=command == "destroy"), init_follows=command == "init" and flags.yes
-        )
-        answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
-        return refuse_ignored_flags(answers, flags)
-    assert flags.plan_file is not None
-    refuse_foreign(file, flags.plan_file, command, request.project, request.names, again)
+    """Return new plans, also for a plan file: what is shown, guarded and applied never comes from the file."""
+    if file:
+        refuse_foreign(file.plan, file.path, command, request.project, request.names, again)
+        if not flags.replan:
+            refuse_moved(file.plan, request.project, request.names, again)
+    wanted = msgspec.structs.replace(
+        flags.lifecycle(destroy=command == "destroy"),
+        init_follows=command == "init" and (flags.yes or file is not None),
+    )
+    answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
+    return refuse_ignored_flags(answers, flags)
+
+
+def _refuse_unapproved(
+    file: SavedPlan, flags: Flags, request: Request, plans: Sequence[Answer], again: Sequence[str]
+) -> list[Answer]:
     if flags.replan:
-        return request.ask("plan", lambda _: flags.lifecycle(), report.log)
-    refuse_moved(file, request.project, request.names, again)
-    return file.answers(request.names)
+        return refuse_unplanned(file.plan, file.path, plans, again, all_tasks=file.plan.options.all_tasks)
+    return refuse_other_plans(file.plan, request.project, plans, again)
 
 
 def _carry_out(
@@ -115,10 +135,6 @@ def _carry_out(
     for answer in request.ask(command, options_of, report.log, tasks=tasks):
         by_task[answer.task] = answer
     return [by_task[task.name] for task in request.tasks]
-
-
-def _plan_file(flags: Flags) -> dict[str, str]:
-    return {"plan_file": str(flags.plan_file.absolute())} if flags.plan_file else {}
 
 
 def _mention_checkpoint(

@@ -28,6 +28,7 @@ from dstream.errors import exit_code
     "  dstream plan orders --destroy --orphan returns\n"
     "  dstream plan orders --exclude returns\n"
     "  dstream plan --all --detailed-exitcode --out plan.json --markdown plan.md\n"
+    "  dstream plan --all --out plan.json --sign key.pem\n"
     "  dstream plan --show plan.json"
 )
 @with_flags(
@@ -39,7 +40,9 @@ from dstream.errors import exit_code
     "refresh",
     "import_",
     "out",
+    "sign",
     "show",
+    "verify",
     "detailed_exitcode",
 )
 def plan(flags: Flags, options: Options) -> int:
@@ -56,14 +59,18 @@ def plan(flags: Flags, options: Options) -> int:
     answers = request.ask("plan", lambda _: wanted, report.log, needs_infrastructure=not flags.all_tasks)
     answers = refuse_ignored_flags(answers, flags)
     code = request.exit_code(answers)
+    saved = None
     if flags.out and not code:
         made_with = PlanOptions.of(flags.lifecycle(), all_tasks=flags.all_tasks)
-        write_plan(flags.out, planned(request.project, "destroy" if flags.destroy else "init", made_with, answers))
+        made = planned(request.project, "destroy" if flags.destroy else "init", made_with, answers)
+        saved = write_plan(flags.out, made, flags.sign)
     report.plans(answers)
+    if saved:
+        report.hint(f"\nSaved {saved.path}: {saved.seal}.")
     changed = [answer.task for answer in answers if answer.has_changes]
     if changed and not code and not any(answer.losing for answer in answers):
         report.hint(f"\nNext: {_next(flags, options, changed)}")
-    report.end(answers)
+    report.end(answers, saved)
     return code or exit_code("changes" if changed and flags.detailed_exitcode else "done")
 
 
@@ -72,6 +79,7 @@ def plan(flags: Flags, options: Options) -> int:
     "  dstream init orders\n"
     "  dstream init orders --yes --lock-timeout 5m\n"
     "  dstream init --plan plan.json --yes\n"
+    "  dstream init --plan plan.json --verify public.pem --yes\n"
     "  dstream init --plan plan.json --replan --yes\n"
     "  dstream init orders --replace returns"
 )
@@ -80,6 +88,7 @@ def plan(flags: Flags, options: Options) -> int:
     "exclude",
     "replace",
     "plan_file",
+    "verify",
     "replan",
     "refresh",
     "import_",
@@ -103,6 +112,7 @@ def init(flags: Flags, options: Options) -> int:
     "target_dependents",
     "exclude",
     "plan_file",
+    "verify",
     "orphan",
     "refresh",
     "lock_timeout",
@@ -147,17 +157,19 @@ def status(flags: Flags, options: Options) -> int:
 def _show(flags: Flags, options: Options) -> int:
     """Show a saved plan without starting a provider."""
     assert flags.show is not None
-    shown = read_plan(flags.show)
+    saved = read_plan(flags.show, flags.verify)
+    shown = saved.plan
     answers = shown.answers(flags.tasks or None)
     flags = replace(flags, destroy=shown.command == "destroy")
     report = CommandReport("plan", options, flags, tasks=[answer.task for answer in answers], stack=shown.stack)
     report.plans(answers)
+    report.hint(f"\nCreated {shown.created}: {saved.seal}.")
     changed = [answer.task for answer in answers if answer.has_changes]
     if changed:
         named = changed if flags.tasks else []
         command = ["dstream", shown.command, *named, "--plan", str(flags.show), *options.again]
-        report.hint(f"\nCreated {shown.created}. Next: {' '.join(command)}")
-    report.end(answers)
+        report.hint(f"Next: {' '.join(command)}")
+    report.end(answers, saved)
     return exit_code("changes" if changed and flags.detailed_exitcode else "done")
 
 

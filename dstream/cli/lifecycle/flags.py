@@ -45,6 +45,8 @@ class Flags:
     show: Path | None = None
     plan_file: Path | None = None
     replan: bool = False
+    sign: Path | None = None
+    verify: Path | None = None
     orphan: str = ""
 
     def lifecycle(self, *, destroy: bool = False) -> LifecycleOptions:
@@ -95,6 +97,8 @@ class Flags:
             raise click.UsageError("--replan requires --plan.")
         if self.refresh_only and not self.refresh:
             raise click.UsageError("Use either --refresh-only or --no-refresh, not both.")
+        if self.sign and not self.out:
+            raise click.UsageError("--sign requires --out.")
         if self.out and self.show:
             raise click.UsageError("Use either --out (writes a plan) or --show (reads one), not both.")
         if sum((options.as_json, self.json_stream, self.markdown == STDOUT)) > 1:
@@ -182,6 +186,17 @@ _FLAGS: dict[str, Callable[[Any], Any]] = {
         type=_PATH,
         metavar="FILE",
         help="Apply this saved plan; fail if anything has changed since.",
+    ),
+    "sign": click.option(
+        "--sign", type=_PATH, metavar="KEY", help="With --out: sign the plan with this Ed25519 private key (PEM)."
+    ),
+    "verify": click.option(
+        "--verify",
+        type=_PATH,
+        metavar="KEY",
+        envvar="DSTREAM_VERIFY_PLAN",
+        help="Accept only plan files that are signed with this Ed25519 public key (PEM).",
+        show_envvar=True,
     ),
     "replan": click.option(
         "--replan",

@@ -1,7 +1,8 @@
 """Plan files: written by `plan --out`, applied by `init --plan` and `destroy --plan`, shown by `plan --show`.
 
 A plan file holds the plan, the provider's own plan document, and digests of the output's settings, so that a changed
-configuration is detected. Secret values have no digest; the provider detects their effects.
+configuration is detected. Secret values have no digest; the provider detects their effects. A seal covers all of it
+(plan_seal.py), and a signature if there is one (plan_signature.py).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,11 @@ from typing import Any, Literal
 import msgspec
 
 import dstream
+from dstream.cli.lifecycle.plan_fields import differences
+from dstream.cli.lifecycle.plan_seal import DIGEST, FINGERPRINTS, SIGNATURE, altered_fields, content_of, sealed
+from dstream.cli.lifecycle.plan_signature import PlanSignature, sign, verify
 from dstream.cli.view.answer import Answer
+from dstream.cli.view.words import few
 from dstream.config import Project, ProviderBlock
 from dstream.errors import ConfigError, RefusedError, SystemFault
 from dstream.host import LifecycleOutcome
@@ -25,7 +31,7 @@ from dstream.private_files import replace_private
 from dstream.protocol.lifecycle import LifecycleOptions, ListedResource
 from dstream.redact import Redactor
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Command = Literal["init", "destroy"]
 _HINT = "Re-create it: dstream plan TASK... --out FILE"
 
@@ -40,6 +46,10 @@ class PlannedTask(msgspec.Struct, frozen=True):
     document: dict[str, Any]
     """The provider's plan document, for `expect`."""
     where: str = ""
+
+
+class _Signed(msgspec.Struct, frozen=True):
+    signature: PlanSignature | None
 
 
 class PlanOptions(msgspec.Struct, frozen=True):
@@ -88,6 +98,31 @@ class PlanFile(msgspec.Struct, frozen=True):
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """A plan file as read or written."""
+
+    path: Path
+    plan: PlanFile
+    digest: str
+    signature: PlanSignature | None
+    is_verified: bool
+    """Whether it is signed with the key that the user trusts."""
+
+    @property
+    def seal(self) -> str:
+        """'digest 5f0a.., signed with the key 8c1d.. (verified)'"""
+        if self.signature is None:
+            return f"digest {self.digest}, not signed"
+        state = "verified" if self.is_verified else "not verified"
+        return f"digest {self.digest}, signed with the key {self.signature.short_key} ({state})"
+
+    def document(self) -> dict[str, Any]:
+        """The `--json` form (docs/reference/cli-json.md)."""
+        signature = {"key": self.signature.key, "verified": self.is_verified} if self.signature else None
+        return {"digest": self.digest, "signature": signature}
+
+
 def planned(project: Project, command: Command, options: PlanOptions, answers: Sequence[Answer]) -> PlanFile:
     """Return the plan file. Raises ConfigError `plan.no_document` if a provider returned no plan document."""
     return PlanFile(
@@ -98,34 +133,62 @@ def planned(project: Project, command: Command, options: PlanOptions, answers: S
         project.stack,
         command,
         options,
-        [_planned(project.tasks[each.task].output, each) for each in answers if not each.has_no_infrastructure],
+        [planned_task(project.tasks[each.task].output, each) for each in answers if not each.has_no_infrastructure],
     )
 
 
-def write_plan(path: Path, plan: PlanFile) -> None:
-    """Write the file atomically, readable by this user only."""
-    content = msgspec.json.format(msgspec.json.encode(plan), indent=2) + b"\n"
+def write_plan(path: Path, plan: PlanFile, private_key: Path | None = None) -> SavedPlan:
+    """Write the file atomically, readable by this user only. Raises SystemFault `plan.write_failed` and what `sign`
+    raises.
+    """
+    document = sealed(as_json(plan))
+    signature = sign(content_of(document), private_key) if private_key else None
+    if signature:
+        document[SIGNATURE] = as_json(signature)
     try:
-        replace_private(path, content)
+        replace_private(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
     except OSError as error:
         raise SystemFault("plan.write_failed", f"cannot write the plan to {path}: {error.strerror}") from error
+    return SavedPlan(path, plan, document[DIGEST], signature, is_verified=signature is not None)
 
 
-def read_plan(path: Path) -> PlanFile:
-    """Read a plan file. Raises ConfigError `plan.unreadable`, `plan.invalid`, `plan.newer`."""
+def read_plan(path: Path, public_key: Path | None = None) -> SavedPlan:
+    """Read a plan file, and verify its signature if there is a `public_key`.
+
+    Raises ConfigError `plan.unreadable`, `plan.invalid`, `plan.newer`, `plan.outdated`, RefusedError `plan.altered`,
+    and what `verify` raises.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError("plan.unreadable", f"cannot read the plan {path}: {error.strerror}", hint=_HINT) from error
     try:
-        plan = msgspec.json.decode(content, type=PlanFile)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        document = json.loads(content.decode(), object_pairs_hook=_without_duplicates)
+        _refuse_other_format(document, path)
+        altered = altered_fields(document)
+        if altered:
+            raise RefusedError(
+                "plan.altered", f"{path} was changed after it was made: {few(altered, ', ')}", hint=_HINT
+            )
+        signature = msgspec.convert({SIGNATURE: document.pop(SIGNATURE, None)}, _Signed).signature
+        digest = document.pop(DIGEST)
+        del document[FINGERPRINTS]
+        plan = msgspec.convert(document, PlanFile)
+        other = [each.path for each in differences(document, as_json(plan))]
+        if other:
+            raise ValueError(f"unknown or missing field: {few(other, ', ')}")
+        if len({each.task for each in plan.tasks}) < len(plan.tasks):
+            raise ValueError("tasks: the same task twice")
+    except (ValueError, msgspec.ValidationError, RecursionError) as error:
         raise ConfigError("plan.invalid", f"{path} is not a DStream plan file: {error}", hint=_HINT) from error
-    if plan.schema_version != SCHEMA_VERSION:
-        raise ConfigError(
-            "plan.newer", f"{path} was written by DStream {plan.dstream}; this version cannot read its plan files"
-        )
-    return plan
+    if public_key:
+        verify(content_of(document), signature, public_key, path)
+    return SavedPlan(path, plan, digest, signature, is_verified=public_key is not None)
+
+
+def as_json(value: Any) -> Any:
+    """Return the value as it is in a plan file."""
+    return json.loads(msgspec.json.encode(value))
 
 
 def refuse_foreign(
@@ -165,8 +228,45 @@ def refuse_moved(plan: PlanFile, project: Project, names: Sequence[str], again: 
         raise RefusedError(
             "plan.stale",
             f"the configuration has changed since the plan was made ({plan.created}): {'; '.join(moved)}",
-            hint="Review the current plan: " + " ".join(["dstream", "plan", *_chosen(plan, names), *again]),
+            hint=f"Review the current plan: {review(plan, names, again)}",
         )
+
+
+def _refuse_other_format(document: Any, path: Path) -> None:
+    if not isinstance(document, dict) or document.get("kind") != "dstream.plan":
+        raise ValueError('its kind is not "dstream.plan"')
+    version = document.get("schema_version")
+    if not isinstance(version, int):
+        raise ValueError("schema_version is not a number")
+    missing = [name for name in PlanFile.__struct_encode_fields__ if name not in document]
+    if version < SCHEMA_VERSION:
+        raise ConfigError(
+            "plan.outdated",
+            f"{path} was written by an older DStream (schema_version {version}), whose plan files have no digest",
+            hint=_HINT,
+        )
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
+            "plan.newer",
+            f"{path} was written by DStream {document.get('dstream')} (schema_version {version}); this version cannot "
+            "read its plan files",
+        )
+    if missing:
+        raise ValueError(f"missing field: {', '.join(missing)}")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse what JSON parsers read differently: a person may see one value, and DStream use the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)}")
+    return found
+
+
+def review(plan: PlanFile, names: Sequence[str], again: Sequence[str]) -> str:
+    """Return the command that shows the current plan of these tasks."""
+    return " ".join(["dstream", "plan", *_chosen(plan, names), *again])
 
 
 def _chosen(plan: PlanFile, names: Sequence[str]) -> Sequence[str]:
@@ -174,7 +274,8 @@ def _chosen(plan: PlanFile, names: Sequence[str]) -> Sequence[str]:
     return ["--all"] if plan.options.all_tasks and set(names) >= {each.task for each in plan.tasks} else names
 
 
-def _planned(block: ProviderBlock, answer: Answer) -> PlannedTask:
+def planned_task(block: ProviderBlock, answer: Answer) -> PlannedTask:
+    """Return what a plan file says of this task. Raises ConfigError `plan.no_document`."""
     document = answer.outcome.plan if answer.outcome else None
     if not document:
         raise ConfigError(

@@ -13,6 +13,7 @@ import click
 
 from dstream.cli.lifecycle.flags import STDOUT, Flags
 from dstream.cli.lifecycle.log import CommandLog, EventStream, LifecycleLog
+from dstream.cli.lifecycle.plan_file import SavedPlan
 from dstream.cli.options import Options
 from dstream.cli.render import show_errors
 from dstream.cli.view.answer import Answer
@@ -82,24 +83,27 @@ class CommandReport:
             lines = [""] * bool(index) + lines
             click.echo("\n".join(lines))
 
-    def end(self, answers: Sequence[Answer], **more: Sequence[Any]) -> None:
+    def end(self, answers: Sequence[Answer], plan_file: SavedPlan | None = None, **more: Sequence[Any]) -> None:
         """Write the JSON and Markdown documents, then the failures, even if a document cannot be written.
 
-        `more`: further fields, with one value per task.
+        `plan_file`: the one that was written or read. `more`: further fields, with one value per task.
         """
         try:
-            self._write_documents(answers, more)
+            self._write_documents(answers, plan_file, more)
         finally:
             self._show_failures(answers)
 
-    def _write_documents(self, answers: Sequence[Answer], more: Mapping[str, Sequence[Any]]) -> None:
+    def _write_documents(
+        self, answers: Sequence[Answer], plan_file: SavedPlan | None, more: Mapping[str, Sequence[Any]]
+    ) -> None:
         tasks = [answer.document() for answer in answers]
         for name, values in more.items():
             for task, value in zip(tasks, values, strict=True):
                 task[name] = value
         if self._options.as_json:
             document = {"schema_version": 1, "command": self._command, "stack": self._stack, "tasks": tasks}
-            click.echo(json.dumps(document))
+            of_file = {"plan_file": plan_file.document()} if plan_file else {}
+            click.echo(json.dumps({**document, **of_file}))
         if self._events:
             for task in tasks:
                 self._events.write("result", command=self._command, stack=self._stack, **task)

@@ -79,3 +79,14 @@ def test_a_plan_changes_nothing_and_its_file_holds_no_secret(provisioned: Make) 
     with project.administration() as administration:
         assert max_delivery_count(administration, case) is None
     assert project.records == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("mode", ["arm", "entities"])
+def test_many_resources_are_planned_twice_in_the_same_words(mode: str, provisioned: Make) -> None:
+    """Otherwise, the host would take the second plan for another one."""
+    project = provisioned(Case(mode, "topic", f"file-many-{mode}").hcl())
+    for command, flags in (("init", ()), ("destroy", ("--destroy",))):
+        planned = project.summary("plan", "orders", *flags, "--out", "plan.json")
+
+        assert project.summary(command, "--plan", "plan.json", "--yes") == planned
