@@ -6,11 +6,18 @@ import sys
 
 import click
 
+from dstream.errors import ConfigError
 
-def confirm(what: str, is_confirmed: bool) -> None:
-    """Ask unless `is_confirmed`. Raises click.UsageError without a terminal, click.Abort if the user declines."""
+
+def confirm(what: str, is_confirmed: bool, hint: str = "Confirm with --yes.") -> None:
+    """Ask unless `is_confirmed`; `what` would happen.
+
+    Raises ConfigError `lifecycle.needs_yes` without a terminal, click.Abort if the user declines.
+    """
     if is_confirmed:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{what} Use --yes to confirm without a terminal.")
+        raise ConfigError(
+            "lifecycle.needs_yes", f"this needs confirmation, and stdin is not a terminal: {what}", hint=hint
+        )
     click.confirm(f"{what} Continue?", abort=True, err=True)

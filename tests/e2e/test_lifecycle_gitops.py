@@ -392,7 +392,7 @@ def test_unlock_names_the_holder_and_needs_confirmation(place: Place) -> None:
     assert "t is locked by alice@elsewhere (pid 412) since 2026-11-25 09:12:04 UTC." in unasked.stderr
     assert "[lifecycle.needs_yes]" in unasked.stderr
     code, shown = place.at_a_terminal(b"n\n", "unlock", "t")
-    assert (code, "Release the lock of t? [y/N]" in shown) == (130, True)
+    assert (code, "The lock of t will be released. Continue? [y/N]" in shown) == (130, True)
     assert lock.exists()
     done = place.dstream("unlock", "t", "--yes", "--json")
     assert done.returncode == 0, done.stderr

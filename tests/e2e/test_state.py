@@ -85,7 +85,7 @@ def test_a_change_without_a_terminal_needs_yes(counted: DStream, arguments: tupl
     before = checkpoint(counted)
     done = counted("state", *arguments)
     assert done.returncode == 3
-    assert "--yes" in done.stderr
+    assert "[lifecycle.needs_yes]" in done.stderr
     assert checkpoint(counted) == before
 
 

@@ -13,13 +13,14 @@ import click
 
 from dstream.cli.commands.doctor_checks import ask_task, engine, state_folder
 from dstream.cli.completing import task_names
+from dstream.cli.confirming import confirm
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project, task_of
 from dstream.cli.view.displayed import displayed
 from dstream.cli.view.plan import Paint, painter
 from dstream.cli.view.words import plural
 from dstream.config import Project
-from dstream.errors import ConfigError, DStreamError, exit_code
+from dstream.errors import DStreamError, exit_code
 from dstream.host.provider.introductions import Introductions
 from dstream.protocol.messages import Finding, Mark
 
@@ -78,14 +79,8 @@ def _install(*, yes: bool) -> None:
         return  # the findings include it
     except DStreamError as error:
         missing = error
-    if not yes and not sys.stdin.isatty():
-        raise ConfigError(
-            "lifecycle.needs_yes",
-            "--install needs confirmation, and stdin is not a terminal",
-            hint="Confirm with --yes: dstream doctor --install --yes",
-        )
-    if not yes:
-        click.confirm(f"{missing.message}\nDownload Pulumi {ENGINE_VERSION} from GitHub?", abort=True, err=True)
+    download = f"{missing.message}\nPulumi {ENGINE_VERSION} will be downloaded from GitHub."
+    confirm(download, yes, "Confirm with --yes: dstream doctor --install --yes")
     install_engine(os.environ)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,10 @@ import click
 
 from dstream.cli.audited import AuditedChange
 from dstream.cli.completing import task_names
+from dstream.cli.confirming import confirm
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, task_of
 from dstream.cli.view.words import plural
-from dstream.errors import ConfigError
 from dstream.shown import shown
 
 if TYPE_CHECKING:
@@ -77,15 +76,15 @@ def mv(task: str, new_task: str, names: Sequence[str], options: Options, *, is_c
 
     with AuditedChange(project, "state infra mv", [task, new_task]) as change:
 
-        def confirm(found: Sequence[RecordedEntry]) -> None:
+        def begin(found: Sequence[RecordedEntry]) -> None:
             moved.extend(found)
-            _confirm(found, f"{new_task} will record these resources instead of {task}", is_confirmed, options)
+            _confirm(found, f"{new_task} will record these resources instead of {task}.", is_confirmed)
             change.begin(resources=_plain(found))
 
         if names:
-            source.move(names, target, confirm)
+            source.move(names, target, begin)
         else:
-            source.rename(target, confirm)
+            source.rename(target, begin)
     _done(options, new_task, f"Moved {plural(len(moved), 'resource')} from {task} to {new_task}.", moved=moved)
 
 
@@ -105,12 +104,12 @@ def rm(task: str, names: Sequence[str], options: Options, *, is_confirmed: bool)
     project = load_project(options, only=())
     with AuditedChange(project, "state infra rm", [task]) as change:
 
-        def confirm(found: Sequence[RecordedEntry]) -> None:
+        def begin(found: Sequence[RecordedEntry]) -> None:
             removed.extend(found)
-            _confirm(found, f"{task} will no longer manage these resources", is_confirmed, options)
+            _confirm(found, f"{task} will no longer manage these resources.", is_confirmed)
             change.begin(resources=_plain(found))
 
-        _editor(project, task).forget(names, confirm)
+        _editor(project, task).forget(names, begin)
     _done(options, task, f"Removed {plural(len(removed), 'resource')} from the record of {task}.", removed=removed)
 
 
@@ -144,18 +143,10 @@ def _editor(project: Project, task: str) -> RecordEditor:
     return RecordEditor(infrastructure_of(project, task), os.environ)
 
 
-def _confirm(found: Sequence[RecordedEntry], what: str, is_confirmed: bool, options: Options) -> None:
-    if is_confirmed:
-        return
-    for each in found:
+def _confirm(found: Sequence[RecordedEntry], what: str, is_confirmed: bool) -> None:
+    for each in () if is_confirmed else found:
         click.echo(shown(f"  {each.name}   {each.type}"), err=True)
-    if not sys.stdin.isatty():
-        raise ConfigError(
-            "lifecycle.needs_yes",
-            f"{what}: this needs confirmation, and stdin is not a terminal",
-            hint="Confirm with --yes.",
-        )
-    click.confirm(f"{what}. Continue?", abort=True, err=True)
+    confirm(what, is_confirmed)
 
 
 def _done(options: Options, task: str, text: str, **lists: Sequence[RecordedEntry] | Sequence[str]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dstream.cli.audited import AuditedChange
 from dstream.cli.completing import task_names
+from dstream.cli.confirming import confirm
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import infrastructure_of, load_project, task_of
 from dstream.errors import ConfigError
@@ -42,8 +42,7 @@ def unlock(task: str, options: Options, *, yes: bool) -> int:
         click.echo(
             f"{task} is locked by {shown(str(each))}{', which no longer exists' if each.is_dead else ''}.", err=True
         )
-    if not yes:
-        _ask(task)
+    confirm(f"The lock of {task} will be released.", yes, "Make sure that the holder is gone, then confirm with --yes.")
     from dstream.infra.engine.unlock import release
 
     with AuditedChange(project, "unlock", [task]) as change:
@@ -63,16 +62,6 @@ def _holders(infrastructure: Infrastructure, *, is_forced: bool) -> list[StackLo
         if error.code == "infra.lock_unreadable" and is_forced:
             return None
         raise
-
-
-def _ask(task: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigError(
-            "lifecycle.needs_yes",
-            "`dstream unlock` needs confirmation, and stdin is not a terminal",
-            hint="Make sure that the holder is gone, then confirm with --yes.",
-        )
-    click.confirm(f"Release the lock of {task}?", abort=True, err=True)
 
 
 def _end(options: Options, task: str, text: str, found: list[StackLockHolder], *, released: bool) -> None:
