@@ -32,7 +32,7 @@ COMMANDS = {
     "provider": Entry("dstream.cli.commands.provider:provider", "List, inspect, test and scaffold providers."),
     "run": Entry("dstream.cli.commands.run:run", "Stream rows from input to output until stopped."),
     "snapshot": Entry("dstream.cli.commands.snapshot:snapshot", "Read all rows of a running task's tables."),
-    "state": Entry("dstream.cli.commands.state:state", "Show, export, set or delete a task's checkpoint."),
+    "state": Entry("dstream.cli.commands.state:state", "Show, import, roll back, move or delete a checkpoint."),
     "status": Entry("dstream.cli.lifecycle.commands:status", "Show drift and the last checkpoint."),
     "unlock": Entry("dstream.cli.commands.unlock:unlock", "Release an abandoned stack lock."),
     "validate": Entry("dstream.cli.commands.validate:validate", "Check the configuration and report every error."),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dstream.errors import ConfigError, ConfigErrors, SourceLocation
 from dstream.protocol import DEFAULT_MAX_LINE
 from dstream.protocol.transforms import Transform
+from dstream.state import StateBackend, StateLocation
 
 DEFAULT_START_TIMEOUT_S = 60.0
 Role = Literal["input", "transform", "output"]
@@ -118,9 +119,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class StateSettings:
-    backend: str = "file"
+    backend: StateBackend = "file"
     path: str = ".dstream/state"
-    """Relative to `Project.folder`."""
+    """Of the backend `file`; relative to `Project.folder`."""
+    history: int = 50
+    """How many checkpoints of each task are kept for a rollback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +175,11 @@ class Project:
         return self.settings.infrastructure.stack
 
     @property
-    def state_dir(self) -> Path:
-        return self.folder / Path(self.settings.state.path).expanduser()
+    def state(self) -> StateLocation:
+        """Where the checkpoints are."""
+        settings = self.settings.state
+        folder = self.folder / Path(settings.path).expanduser()
+        return StateLocation(self.stack, folder, settings.backend, settings.history)
 
     @property
     def socket_dir(self) -> Path:

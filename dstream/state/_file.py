@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import quote, unquote
-
-import msgspec
+from urllib.parse import unquote
 
 from dstream.errors import ConfigError, SystemFault
 from dstream.private_files import make_private_folder, replace_private, sync_folder
-
-DOCUMENT_VERSION = 1
-
-
-class StoredState(msgspec.Struct, frozen=True, kw_only=True):
-    """The stored document: the input's state at its last acknowledged checkpoint, and where it came from."""
-
-    version: int = DOCUMENT_VERSION
-    task: str
-    input: str
-    output: str
-    seq: Annotated[int, msgspec.Meta(ge=0)]
-    """The checkpoint's sequence number within the run that stored it."""
-    stored_at: str
-    """UTC, RFC 3339."""
-    run_id: str
-    state: msgspec.Raw
-    """A JSON object."""
-
-
-class _Version(msgspec.Struct):
-    version: int
+from dstream.state._document import StoredState, decode_state, encode_state, file_name, stored_hint
+from dstream.state._history import HistoryPace, decoded, entry_name
+from dstream.state._holder import TaskLockHolder
+from dstream.state._lock import TaskLock
+from dstream.state._store import Lease
 
 
 class FileStore:
-    """A task's document at `<folder>/<stack>/<task>.json`. Hold the TaskLock while writing: it supports only one
-    writer."""
+    """A task's document at `<folder>/<stack>/<task>.json`. Its lease is a lock that works on one machine."""
 
-    def __init__(self, folder: Path, stack: str, task: str) -> None:
+    def __init__(self, folder: Path, stack: str, task: str, history: int = 50) -> None:
         self._folder = folder / file_name(stack)
         self._task = task
         self.path = self._folder / f"{file_name(task)}.json"
         self.lock_path = self._folder / f"{file_name(task)}.lock"
+        self._kept = self._folder / f"{file_name(task)}.history"
+        self._pace = HistoryPace(history)
+
+    @property
+    def place(self) -> str:
+        return str(self.path)
 
     def load(self) -> StoredState | None:
-        """Return the stored state; None if there is none. Raises `state.corrupt`, `state.newer`, `state.unreadable`."""
         try:
             document = self.path.read_bytes()
         except FileNotFoundError:
@@ -54,23 +41,33 @@ class FileStore:
             raise ConfigError(
                 "state.unreadable", f"cannot read the state file {self.path}: {error.strerror}"
             ) from error
-        hint = f"Restore it from a backup, or start over with `dstream state rm {self._task}`."
-        return decode_state(document, source=str(self.path), hint=hint)
+        return decode_state(document, source=str(self.path), hint=stored_hint(self._task))
 
-    def save(self, state: StoredState) -> None:
+    def save(self, state: StoredState, lease: Lease) -> None:
         """Store the state durably: file and folder are synced. Raises `state.write_failed` and keeps the old state."""
         try:
             make_private_folder(self._folder)
-            replace_private(self.path, msgspec.json.encode(state) + b"\n")
+            replace_private(self.path, encode_state(state))
         except OSError as error:
-            raise SystemFault(
-                "state.write_failed",
-                f"cannot store the checkpoint in {self.path}: {error.strerror}",
-                hint="Nothing is lost: the last stored checkpoint is kept, and the changes after it are read again.",
-            ) from error
+            raise _write_failed(f"cannot store the checkpoint in {self.path}", error) from error
+        if self._pace.is_due:
+            with contextlib.suppress(OSError):  # no row depends on it
+                self._keep(state)
+            self._pace.kept()
 
-    def remove(self) -> bool:
-        """Delete the checkpoint; return False if there was none. Raises `state.write_failed`."""
+    def keep(self, state: StoredState, lease: Lease) -> None:
+        try:
+            self._keep(state)
+        except OSError as error:
+            raise _write_failed(f"cannot keep the checkpoint in {self._kept}", error) from error
+
+    def history(self) -> Sequence[StoredState]:
+        try:
+            return decoded(each.read_bytes() for each in self._kept.glob("*.json"))
+        except OSError as error:
+            raise ConfigError("state.unreadable", f"cannot read the history {self._kept}: {error.strerror}") from error
+
+    def remove(self, lease: Lease) -> bool:
         try:
             self.path.unlink()
             sync_folder(self._folder)
@@ -82,32 +79,31 @@ class FileStore:
             ) from error
         return True
 
+    def lease(self, since: datetime, command: str = "run") -> Lease:
+        return TaskLock(self.lock_path, self._task, since, command)
 
-def stored_tasks(folder: Path, stack: str) -> set[str]:
+    def holder(self) -> TaskLockHolder | None:
+        return TaskLock.holder(self.lock_path)
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
+
+    def _keep(self, state: StoredState) -> None:
+        """Raises OSError."""
+        make_private_folder(self._kept)
+        replace_private(self._kept / f"{entry_name(state)}.json", encode_state(state))
+        for each in sorted(self._kept.glob("*.json"), reverse=True)[self._pace.most :]:
+            each.unlink(missing_ok=True)
+
+
+def stored_in_folder(folder: Path, stack: str) -> set[str]:
     """Return the names of the tasks that have a checkpoint."""
     return {unquote(file.stem) for file in (folder / file_name(stack)).glob("*.json")}
 
 
-def decode_state(document: bytes, *, source: str, hint: str) -> StoredState:
-    """Decode a document; `source`: its origin, `hint`: how to fix a bad one. Raises `state.corrupt`, `state.newer`."""
-    try:
-        version = msgspec.json.decode(document, type=_Version).version
-        if version > DOCUMENT_VERSION:
-            raise ConfigError(
-                "state.newer",
-                f"the state {source} has version {version}; this DStream supports {DOCUMENT_VERSION}",
-                hint="A newer DStream wrote it. Upgrade DStream.",
-            )
-        if version < DOCUMENT_VERSION:
-            raise msgspec.ValidationError(f"there is no version {version}")
-        stored = msgspec.json.decode(document, type=StoredState)
-        if not bytes(stored.state).startswith(b"{"):
-            raise msgspec.ValidationError("`state` is not an object")
-        return stored
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError("state.corrupt", f"the state {source} is not valid: {error}", hint=hint) from error
-
-
-def file_name(name: str) -> str:
-    """Return a task or stack name as a single path component."""
-    return quote(name, safe="")
+def _write_failed(what: str, error: OSError) -> SystemFault:
+    return SystemFault(
+        "state.write_failed",
+        f"{what}: {error.strerror}",
+        hint="Nothing is lost: the last stored checkpoint is kept, and the changes after it are read again.",
+    )

@@ -5,40 +5,29 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import getpass
 import os
-import socket
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
 from dstream.errors import LockedError, SystemFault
 from dstream.private_files import make_private_folder, open_private
+from dstream.state._holder import TaskLockHolder, decode_holder, locked, this_process
 
 _TOO_MANY = "Raise the limit of open files of this user (ulimit -Hn), or run fewer tasks at a time."
 _HINTS = {errno.EMFILE: _TOO_MANY, errno.ENFILE: _TOO_MANY}
 
 
-class TaskLockHolder(msgspec.Struct, frozen=True):
-    """The holder of a lock; `since` in UTC, RFC 3339."""
-
-    pid: int
-    host: str
-    user: str
-    since: str
-    command: str = ""
-    """What it runs, for display: `run`, `init`, `destroy`; empty in notes of older versions."""
-
-    def __str__(self) -> str:
-        command = f", dstream {self.command}" if self.command else ""
-        return f"{self.user}@{self.host} (pid {self.pid}{command}) since {self.since}"
-
-
 class TaskLock:
     """Held for the duration of the `with` block. Raises LockedError `state.locked` if another process or run holds
     it, and SystemFault `state.write_failed` if it cannot be taken, such as on a full or read-only disk."""
+
+    fence = ""
+    is_held = True
+    """The kernel releases it only when this process closes it."""
 
     def __init__(self, path: Path, task: str, since: datetime, command: str = "run") -> None:
         self._path = path
@@ -47,13 +36,16 @@ class TaskLock:
         self._command = command
         self._descriptor = -1
 
-    def __enter__(self) -> TaskLock:
+    def check(self) -> None:
+        """Do nothing: nobody can take it."""
+
+    def __enter__(self) -> Self:
         try:
             make_private_folder(self._path.parent)
             self._descriptor = open_private(self._path, os.O_RDWR | os.O_CREAT)
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._note(msgspec.json.encode(_this_process(self._since, self._command)))
+                self._note(msgspec.json.encode(this_process(self._since, self._command)))
             except BaseException:
                 os.close(self._descriptor)
                 raise
@@ -81,28 +73,13 @@ class TaskLock:
     def holder(path: Path) -> TaskLockHolder | None:
         """Return the recorded holder; None if the lock is free."""
         try:
-            return msgspec.json.decode(path.read_bytes(), type=TaskLockHolder)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return decode_holder(path.read_bytes())
+        except OSError:
             return None
 
     def _locked(self) -> LockedError:
-        holder = self.holder(self._path)
-        who = f"by {holder}" if holder else "by another run"
-        return LockedError(
-            "state.locked",
-            f'task "{self._task}" is locked {who}',
-            hint="Wait for it or stop it; the lock is released when its process exits.",
-        )
+        return locked(self._task, self.holder(self._path), "the lock is released when its process exits")
 
     def _note(self, content: bytes) -> None:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, content, 0)
-
-
-def _this_process(since: datetime, command: str) -> TaskLockHolder:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no entry for this uid, as in many containers
-        user = str(os.getuid())
-    since_text = since.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return TaskLockHolder(os.getpid(), socket.gethostname(), user, since_text, command)

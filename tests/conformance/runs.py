@@ -13,6 +13,7 @@ from typing import Any
 
 from dstream.errors import SourceLocation
 from dstream.host import Job, Progress, ProviderSpec, RestartPolicy, RunSummary, StopRequest, run_task
+from dstream.state import StateLocation
 
 PROVIDERS = Path(__file__).parent / "providers"
 TASK = "orders"
@@ -82,7 +83,7 @@ def job(folder: Path, **changes: Any) -> Job:
         run_id="run-1",
         input=provider("input.py", 3),
         output=provider("output.py", 12, sink=str(folder / "sink")),
-        state_dir=folder / "state",
+        state=StateLocation("dev", folder / "state"),
         start_timeout_s=60.0,
         drain_deadline_s=30.0,
         exit_grace_s=2.0,

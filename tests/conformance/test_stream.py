@@ -292,7 +292,7 @@ def test_runs_leak_no_threads_or_descriptors(tmp_path: Path) -> None:
         job(tmp_path / "silent", input=provider("input.py", 3, fault="not_ready"), start_timeout_s=0.3),
     ]
     for the_job in runs:
-        Path(the_job.state_dir).parent.mkdir()
+        the_job.state.folder.parent.mkdir()
     before = process.num_fds(), threading.active_count()
     for the_job in runs:
         with contextlib.suppress(DStreamError):

@@ -21,13 +21,14 @@ AUDIT = 'dstream {\n  audit {\n    file = "audit.jsonl"\n  }\n}\n'
 
 CHANGING = {
     *("deadletter purge", "deadletter replay", "destroy", "init", "run", "state infra import", "state infra mv"),
-    *("state infra rm", "state rm", "state set", "status", "unlock"),
+    *("state import", "state infra rm", "state migrate", "state mv", "state rm", "state rollback", "state set"),
+    *("status", "unlock"),
 }
 """Commands that write the audit log; `run` with --reset, `status` with --refresh-only."""
 READING = {
     *("audit verify", "completion", "deadletter list", "deadletter show", "doctor", "list", "plan", "provider list"),
-    *("provider new", "provider show", "provider test", "snapshot", "state export", "state infra list", "state show"),
-    *("validate", "version"),
+    *("provider new", "provider show", "provider test", "snapshot", "state export", "state history"),
+    *("state infra list", "state show", "validate", "version"),
 }
 
 
@@ -69,10 +70,10 @@ def test_each_command_that_changes_something_leaves_its_intent_and_its_result(pl
     for command in ("plan t", "init t --yes", "status t", "run t", "status t --refresh-only", "state show t"):
         assert place.dstream(*command.split()).returncode == 0, command
     (place.folder / "kept.json").write_text(place.dstream("state", "export", "t").stdout)
-    for command in ("state rm t --yes", "state set t kept.json --yes", "run t --reset", "destroy t --yes"):
+    for command in ("state rm t --yes", "state import t kept.json --yes", "run t --reset", "destroy t --yes"):
         assert place.dstream(*command.split()).returncode == 0, command
     found = entries(place)
-    changes = ("init", "status --refresh-only", "state rm", "state set", "run --reset", "destroy")
+    changes = ("init", "status --refresh-only", "state rm", "state import", "run --reset", "destroy")
     assert in_short(found) == [line for command in changes for line in done(command)]
     intent, result = found[:2]
     assert intent["change"] == result["change"]

@@ -69,6 +69,51 @@ def test_a_deleted_checkpoint_can_be_restored_from_an_export(counted: DStream) -
     assert checkpoint(counted) == before
 
 
+def test_a_rollback_returns_to_a_kept_checkpoint_and_can_be_undone(counted: DStream) -> None:
+    first = checkpoint(counted)
+    assert counted("run", "count", "--reset", "--max-rows", "2").returncode == 0
+    second = checkpoint(counted)
+    listed = json.loads(counted("state", "history", "count", "--json").stdout)["checkpoints"]
+    assert [each["run_id"] for each in listed[-1:]] == [first["run_id"]]
+
+    assert "--yes" in counted("state", "rollback", "count").stderr
+    assert checkpoint(counted) == second
+    done = counted("state", "rollback", "count", "--to", listed[-1]["stored_at"], "--yes", "--json")
+    assert json.loads(done.stdout)["checkpoint"]["run_id"] == first["run_id"]
+    assert checkpoint(counted)["run_id"] == first["run_id"]
+
+    assert counted("state", "rollback", "count", "--to", second["stored_at"], "--yes").returncode == 0
+    assert checkpoint(counted) == second
+    done = counted("state", "rollback", "count", "--to", "2001-01-01", "--yes")
+    assert (done.returncode, "state.not_kept" in done.stderr) == (3, True)
+    assert counted("state", "rollback", "count", "--to", "yesterday").returncode == 3
+    assert checkpoint(counted) == second
+
+
+def test_a_deleted_checkpoint_can_be_rolled_back(counted: DStream) -> None:
+    before = checkpoint(counted)
+    assert counted("state", "rm", "count", "--yes").returncode == 0
+    assert counted("state", "rollback", "count", "--yes").returncode == 0
+    assert checkpoint(counted) == before
+
+
+def test_checkpoints_and_histories_migrate_to_another_folder(counted: DStream) -> None:
+    before = checkpoint(counted)
+    history = counted("state", "history", "count", "--json").stdout
+    file = counted.cwd / "dstream.hcl"
+    file.write_text(file.read_text() + 'dstream {\n  state {\n    path = "elsewhere"\n  }\n}\n')
+    assert checkpoint(counted) is None
+    assert counted("state", "migrate", "--from", ".dstream/state", "--yes").returncode == 0
+    assert checkpoint(counted) == before
+    assert counted("state", "history", "count", "--json").stdout == history
+    assert counted("state", "migrate", "--from", ".dstream/state", "--yes").returncode == 0, "repeating it is harmless"
+    moved = counted.cwd / "elsewhere" / "dev" / "count.json"
+    moved.write_text(json.dumps({**json.loads(moved.read_text()), "state": {"n": 1}}))
+    done = counted("state", "migrate", "--from", ".dstream/state", "--yes")
+    assert (done.returncode, "state.exists" in done.stderr) == (5, True)
+    assert counted("state", "migrate", "--from", "elsewhere", "--yes").returncode == 3
+
+
 def test_numbers_of_any_size_survive_export_and_set(counted: DStream) -> None:
     path = next(counted.cwd.glob(".dstream/state/*/count.json"))
     document = json.loads(path.read_text())
@@ -154,9 +199,10 @@ def test_an_unreadable_checkpoint_spoils_only_its_own_task(command: str, counted
 def test_a_renamed_task_takes_its_checkpoint_along(counted: DStream) -> None:
     file = counted.cwd / "dstream.hcl"
     file.write_text(file.read_text().replace('task "count"', 'task "renamed"'))
-    exported = counted("state", "export", "count")
-    assert exported.returncode == 0, exported.stderr
-    (counted.cwd / "count.json").write_text(exported.stdout)
-    assert counted("state", "set", "renamed", "count.json", "--yes").returncode == 0
-    assert counted("state", "rm", "count", "--yes").returncode == 0
+    before = checkpoint(counted)
+    done = counted("state", "mv", "count", "renamed", "--yes")
+    assert done.returncode == 0, done.stderr
     assert counted("state", "show", "count").returncode == 3
+    moved = json.loads(counted("state", "show", "renamed", "--json").stdout)["checkpoint"]
+    assert moved == {**before, "task": "renamed"}
+    assert "run " in counted("state", "history", "renamed").stdout

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -20,7 +21,7 @@ from dstream.host.provider.secret_settings import secret_values
 from dstream.plugins import BUILT_IN
 from dstream.protocol.messages import Command, Finding, Mark, RunOptions
 from dstream.redact import Redactor
-from dstream.state import FileStore
+from dstream.state import open_store
 
 _ANSWER_S = 30.0
 
@@ -44,7 +45,7 @@ def engine(*, is_needed: bool) -> Iterator[Finding]:
 
 def state_folder(project: Project) -> Finding:
     """Check that checkpoints can be written, without creating the folder."""
-    folder = project.state_dir
+    folder = project.state.folder
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -137,7 +138,8 @@ class _Asked:
         ]
 
     def _command(self, config: dict[str, object]) -> Command:
-        stored = FileStore(self._project.state_dir, self._project.stack, self._task.name).load()
+        with closing(open_store(self._project.state, self._task.name)) as store:
+            stored = store.load()
         state = msgspec.json.decode(stored.state) if stored and self._block.role == "input" else {}
         run = RunOptions(
             task=self._task.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from dstream.cli.render import show_errors
 from dstream.config import Project, Task
 from dstream.errors import DStreamError, exit_code
 from dstream.shown import shown
-from dstream.state import FileStore, StoredState, stored_tasks
+from dstream.state import StoredState, open_store, stored_tasks
 
 
 @click.command("list", epilog="\b\nExample:\n  dstream list --json")
@@ -41,6 +42,11 @@ def list_tasks(options: Options) -> int:
     return exit_code(errors[0] if errors else "done")
 
 
+def _stored(project: Project, task: str) -> StoredState | None:
+    with closing(open_store(project.state, task)) as store:
+        return store.load()
+
+
 @dataclass(frozen=True, slots=True)
 class _Listed:
     """A task with its last checkpoint, or why that cannot be read."""
@@ -52,7 +58,7 @@ class _Listed:
     @classmethod
     def of(cls, project: Project, task: Task) -> _Listed:
         try:
-            return cls(task, FileStore(project.state_dir, project.stack, task.name).load(), None)
+            return cls(task, _stored(project, task.name), None)
         except DStreamError as error:
             return cls(task, None, error)
 
@@ -104,7 +110,7 @@ def _way(task: Task) -> str:
 
 def _removed(project: Project) -> list[dict[str, Any]]:
     """Return the tasks that the file lacks, with what is recorded of them."""
-    checkpoints = stored_tasks(project.state_dir, project.stack)
+    checkpoints = stored_tasks(project.state)
     infrastructure = recorded_infrastructure(project)
     return [
         {"name": name, "checkpoint": name in checkpoints, "infrastructure": name in infrastructure}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import click
@@ -31,7 +32,7 @@ from dstream.cli.view.words import loss
 from dstream.errors import ConfigError, RefusedError, exit_code
 from dstream.protocol.lifecycle import LifecycleOptions
 from dstream.shown import shown
-from dstream.state import FileStore
+from dstream.state import has_checkpoint, open_store
 
 
 def change(command: Command, flags: Flags, options: Options) -> int:
@@ -144,8 +145,9 @@ def _mention_checkpoint(
     done = {each.op for each in answer.resources if each.phase == "done"}
     if not done & ({"delete"} if command == "destroy" else {"create", "replace"}):
         return
-    if not FileStore(request.project.state_dir, request.project.stack, answer.task).path.exists():
-        return
+    with closing(open_store(request.project.state, answer.task)) as store:
+        if not has_checkpoint(store):
+            return
     what = "remains" if command == "destroy" else "is older than what was created"
     remove = " ".join(["dstream", "state", "rm", answer.task, *again])
     report.hint(f"The checkpoint of {answer.task} {what}: its next run resumes there. To start from scratch: {remove}")

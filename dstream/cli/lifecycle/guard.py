@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from dstream.cli.view.answer import Answer
 from dstream.cli.view.words import few, loss
 from dstream.config import Project
 from dstream.errors import ConfigError, LockedError, RefusedError
-from dstream.state import FileStore, TaskLock, TaskLockHolder
+from dstream.state import TaskLockHolder, open_store
 
 _POLL_S = 0.2
 
@@ -103,13 +103,13 @@ def _not_confirmed(command: str, answer: Answer, confirmed: Collection[str], aga
 def _locked(
     command: str, project: Project, answer: Answer, locks: ExitStack, say: Callable[[str], None], deadline_s: float
 ) -> Answer:
-    path = FileStore(project.state_dir, project.stack, answer.task).lock_path
+    store = locks.enter_context(closing(open_store(project.state, answer.task)))
     is_told = False
     while True:
         try:
-            locks.enter_context(TaskLock(path, answer.task, datetime.now(UTC), command))
+            locks.enter_context(store.lease(datetime.now(UTC), command))
         except LockedError:
-            holder = TaskLock.holder(path)
+            holder = store.holder()
             if time.monotonic() >= deadline_s:
                 return replace(answer, error=_held(command, answer.task, holder))
             if not is_told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from dstream.config import Project
 from dstream.errors import DStreamError
 from dstream.host import ask_host, socket_path
-from dstream.state import FileStore, StoredState
+from dstream.state import StoredState, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ def stream_of(project: Project, task: str) -> StreamView:
     """Return the task's stream."""
     stored, unreadable = None, None
     try:
-        stored = FileStore(project.state_dir, project.stack, task).load()
+        with closing(open_store(project.state, task)) as store:
+            stored = store.load()
     except DStreamError as error:
         unreadable = error
     answer = ask_host(socket_path(project.socket_dir, project.stack, task), "status")

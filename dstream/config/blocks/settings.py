@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import dstream
 from dstream.config.blocks.body_reader import BodyReader
 from dstream.config.blocks.version import satisfies
+from dstream.config.hcl.problem import did_you_mean
 from dstream.config.model import AuditSettings, InfrastructureSettings, Settings, StateSettings
+from dstream.state import StateBackend
 
-_STATE_BACKENDS = ("file",)
+_STATE_BACKENDS: tuple[StateBackend, ...] = get_args(StateBackend)
 
 
 def read_settings(reader: BodyReader) -> Settings:
@@ -41,13 +45,25 @@ def _state(reader: BodyReader) -> StateSettings:
     if block is None:
         return StateSettings()
     inner = reader.inner(block, "dstream, state")
-    inner.check({"backend", "path"}, ())
-    backend, attribute = inner.text("backend"), inner.attribute("backend")
-    if backend is not None and backend not in _STATE_BACKENDS and attribute is not None:
-        hint = 'The only backend is "file".'
-        inner.complain("config.unsupported", f'unknown state backend "{backend}"', attribute.value.at, hint)
+    inner.check({"backend", "path", "history"}, ())
     default = StateSettings()
-    return StateSettings(backend or default.backend, inner.text("path") or default.path)
+    history = inner.count("history")
+    return StateSettings(
+        _state_backend(inner) or default.backend,
+        inner.text("path") or default.path,
+        default.history if history is None else history,
+    )
+
+
+def _state_backend(inner: BodyReader) -> StateBackend | None:
+    name, attribute = inner.text("backend"), inner.attribute("backend")
+    if name is None or attribute is None:
+        return None
+    backend = next((known for known in _STATE_BACKENDS if known == name), None)
+    if backend is None:
+        hint = did_you_mean(name, _STATE_BACKENDS) or f"Backends: {', '.join(_STATE_BACKENDS)}."
+        inner.complain("config.unsupported", f'unknown state backend "{name}"', attribute.value.at, hint)
+    return backend
 
 
 def _infrastructure(reader: BodyReader) -> InfrastructureSettings:

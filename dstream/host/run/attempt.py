@@ -203,7 +203,8 @@ class Attempt:
             self._report.log("warning", "state.output_changed", stored=self._stored.output, output=pair.output.name)
 
     def _save(self, settled: Settled) -> bool:
-        if not self._keeps_state:
+        lease = self._context.lease
+        if not self._keeps_state or lease is None:
             return False
         if self._context.redactor.is_in(bytes(settled.state)):
             raise failures.secret_in_state(self._job.input)
@@ -216,7 +217,8 @@ class Attempt:
                 stored_at=timestamp(self._context.now()),
                 run_id=self._job.run_id,
                 state=settled.state,
-            )
+            ),
+            lease,
         )
         self._has_moved = self._has_moved or self._stored is None or bytes(self._stored.state) != bytes(settled.state)
         return True

@@ -10,7 +10,7 @@ from dstream.host.run.job import Job, StopRequest
 from dstream.host.run.limits import Limits
 from dstream.host.run.report import RunReport
 from dstream.redact import Redactor
-from dstream.state import FileStore
+from dstream.state import Lease, StateStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,9 @@ class RunContext:
     """The run's request, its means to report and to store, and its clocks."""
 
     job: Job
-    store: FileStore
+    store: StateStore
+    lease: Lease | None
+    """The right to write the state; None for a look, which writes none."""
     report: RunReport
     redactor: Redactor
     stop: StopRequest

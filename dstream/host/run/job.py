@@ -14,6 +14,7 @@ from dstream.host.run.condition import Condition
 from dstream.protocol import DEFAULT_MAX_LINE
 from dstream.protocol.messages import Infrastructure, Role
 from dstream.protocol.transforms import Transform
+from dstream.state import StateLocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,7 @@ class Job:
     run_id: str
     input: ProviderSpec
     output: ProviderSpec
-    state_dir: Path
-    stack: str = "dev"
+    state: StateLocation
     cwd: Path | None = None
     """The providers' working directory; None: the host's."""
     once: bool = False

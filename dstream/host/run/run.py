@@ -40,7 +40,7 @@ from dstream.host.run.report import RunReport
 from dstream.host.run.restarts import MOST_CRASHES, RestartSchedule
 from dstream.protocol.messages import Role
 from dstream.redact import Redactor, environment_secrets
-from dstream.state import FileStore, StoredState, TaskLock
+from dstream.state import StoredState, open_store
 
 
 def run_task(
@@ -63,12 +63,14 @@ def run_task(
     redactor = Redactor(secrets=secrets, configs=tuple(spec.config for spec in specs))
     report = RunReport(job.task, events, redactor, clock=clock, now=now, progress_every_s=job.progress_every_s)
     try:
-        store = FileStore(job.state_dir, job.stack, job.task)
         limits = Limits(job.max_duration_s, job.max_rows)
-        context = RunContext(job, store, report, redactor, stop, limits, clock, now)
-        with contextlib.nullcontext() if job.is_look else TaskLock(store.lock_path, job.task, now()):
-            if job.reset:
-                report.log("warning", "state.reset", had_checkpoint=store.remove())
+        with (
+            contextlib.closing(open_store(job.state, job.task)) as store,
+            contextlib.nullcontext() if job.is_look else store.lease(now()) as lease,
+        ):
+            context = RunContext(job, store, lease, report, redactor, stop, limits, clock, now)
+            if job.reset and lease is not None:
+                report.log("warning", "state.reset", had_checkpoint=store.remove(lease))
             _check_from(job, store.load())
             run = _Run(context, RestartSchedule(job.restart, chance))
             with _answering(context, run.answer):
@@ -261,7 +263,7 @@ def _answering(context: RunContext, answer: Answer) -> Iterator[None]:
     if job.socket_dir is None:
         yield
         return
-    path = socket_path(job.socket_dir, job.stack, job.task)
+    path = socket_path(job.socket_dir, job.state.stack, job.task)
     try:
         server = ControlSocket(path, answer)
     except OSError as error:

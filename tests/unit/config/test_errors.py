@@ -238,7 +238,10 @@ BLOCKS = [
         "max_attempts must be a whole number of at least 0, not a number",
     ),
     Case(
-        "an unknown state backend", 'dstream {\n  state {\n    backend = ▸"s4"\n  }\n}', "config.unsupported", '"file"'
+        "an unknown state backend",
+        'dstream {\n  state {\n    backend = ▸"s4"\n  }\n}',
+        "config.unsupported",
+        "Backends: file",
     ),
     Case(
         "a stack name that is a path",

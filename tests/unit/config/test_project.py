@@ -92,7 +92,7 @@ def test_a_whole_file_is_read(load_text: Load, tmp_path: Path) -> None:
 
     assert project.path == tmp_path / "dstream.hcl"
     assert project.folder == tmp_path
-    assert project.state_dir == tmp_path / "state/here"
+    assert project.state.folder == tmp_path / "state/here"
     assert project.stack == "test"
     assert project.settings.state == StateSettings("file", "state/here")
     assert project.settings.infrastructure == InfrastructureSettings(
@@ -110,7 +110,7 @@ def test_a_whole_file_is_read(load_text: Load, tmp_path: Path) -> None:
 def test_missing_settings_have_their_defaults(load_text: Load, tmp_path: Path) -> None:
     project = load_text(two_tasks("", ""))
 
-    assert (project.stack, project.state_dir) == ("dev", tmp_path / ".dstream/state")
+    assert (project.stack, project.state.folder) == ("dev", tmp_path / ".dstream/state")
     task = project.tasks["first"]
     assert (task.max_line, task.start_timeout_s, task.restart) == (16 * 1024 * 1024, 60, Restart(10, 1, 60))
 

@@ -15,10 +15,11 @@ from dstream.cli.commands.task_runs import Ended, TaskRuns
 from dstream.cli.view.progress import RunLog
 from dstream.errors import DStreamError, LockedError, UnreachableError
 from dstream.host import Job, Progress, ProviderSpec, RunSummary
+from dstream.state import StateLocation
 
 SECRET = "hunter2-and-more"
 SPEC = ProviderSpec(argv=["true"], config={"password": SECRET}, label="x", secrets=frozenset({SECRET}))
-JOB = Job(task="orders", run_id="r", input=SPEC, output=SPEC, state_dir=Path("unused"))
+JOB = Job(task="orders", run_id="r", input=SPEC, output=SPEC, state=StateLocation("dev", Path("unused")))
 
 
 def summary(*, drained: bool) -> RunSummary:
@@ -45,7 +46,12 @@ def test_a_defect_in_one_task_hides_secrets_and_spares_other_tasks(tmp_path: Pat
     nowhere: Any = f"not a path: {SECRET}"
     log = RunLog(io.StringIO(), level="info", log_format="text")
     runs = TaskRuns(
-        [replace(JOB, state_dir=nowhere), replace(JOB, task="other", state_dir=tmp_path)], log.of, fail_fast=False
+        [
+            replace(JOB, state=StateLocation("dev", nowhere)),
+            replace(JOB, task="other", state=StateLocation("dev", tmp_path)),
+        ],
+        log.of,
+        fail_fast=False,
     )
     ends = {ended.job.task: ended.outcome for ended in runs.ends()}
     defect, other = ends["orders"], ends["other"]
@@ -66,7 +72,10 @@ def test_a_task_without_a_thread_fails_and_the_others_run(tmp_path: Path, monkey
 
     monkeypatch.setattr(threading.Thread, "start", start_unless_orders)
     log = RunLog(io.StringIO(), level="info", log_format="text")
-    jobs = [replace(JOB, state_dir=tmp_path), replace(JOB, task="other", state_dir=tmp_path)]
+    jobs = [
+        replace(JOB, state=StateLocation("dev", tmp_path)),
+        replace(JOB, task="other", state=StateLocation("dev", tmp_path)),
+    ]
     ends = {ended.job.task: ended.outcome for ended in TaskRuns(jobs, log.of, fail_fast=False).ends()}
     codes = {task: outcome.code for task, outcome in ends.items() if isinstance(outcome, DStreamError)}
     assert codes == {"orders": "provider.no_resources", "other": "provider.died"}

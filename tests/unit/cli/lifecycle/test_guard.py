@@ -17,18 +17,18 @@ from dstream.config import Project
 from dstream.errors import DStreamError, RefusedError
 from dstream.host import LifecycleOutcome
 from dstream.protocol.lifecycle import ListedResource
-from dstream.state import FileStore, TaskLock
+from dstream.state import Lease, StateLocation, open_store
 
 PLANNED = Answer("orders", "p", outcome=LifecycleOutcome("p", [ListedResource("q", "t", "delete", "planned")]))
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return cast("Project", SimpleNamespace(state_dir=tmp_path, stack="dev"))
+    return cast("Project", SimpleNamespace(state=StateLocation("dev", tmp_path)))
 
 
-def lock(project: Project, command: str) -> TaskLock:
-    return TaskLock(FileStore(project.state_dir, "dev", "orders").lock_path, "orders", datetime.now(UTC), command)
+def lock(project: Project, command: str) -> Lease:
+    return open_store(project.state, "orders").lease(datetime.now(UTC), command)
 
 
 def error_while_held(project: Project, held_by: str) -> DStreamError:
