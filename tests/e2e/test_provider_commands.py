@@ -176,3 +176,20 @@ def test_a_setting_added_in_a_module_of_the_provider_is_accepted_at_once(dstream
     assert done.returncode == 0, done.stderr
     (tmp_path / "dstream.hcl").write_text(hcl.format("      last_of_them = 2\n"))
     assert dstream("run", "t").returncode == 3
+
+
+@pytest.mark.parametrize("limit", ["max_count", "maxCount"])
+def test_the_examples_have_the_settings_of_the_original(dstream: DStream, tmp_path: Path, limit: str) -> None:
+    """Those of its dstream.hcl and of its counter and console providers (katasec/dstream)."""
+    (tmp_path / "dstream.hcl").write_text(
+        'task "t" {\n  type = "providers"\n  input {\n    provider = "counter"\n'
+        f"    config {{\n      interval = 1\n      {limit} = 2\n    }}\n  }}\n"
+        '  output {\n    provider = "console"\n    config { outputFormat = "simple" }\n  }\n}\n'
+    )
+    done = dstream("run", "t", "--log-format", "json")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line).get("message", "") for line in done.stderr.splitlines()]
+    assert [line for line in lines if line.startswith("Message")] == [
+        'Message #1: {"value":1}',
+        'Message #2: {"value":2}',
+    ]

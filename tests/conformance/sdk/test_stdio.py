@@ -198,7 +198,12 @@ def test_describe_returns_the_config_schema_without_running(peers: list[Peer]) -
     peer.read()
     peer.write({"command": "describe"})
     (description,) = peer.rest()
-    assert set(description["config_schema"]["$defs"]["Config"]["properties"]) == {"interval", "count"}
+    assert set(description["config_schema"]["$defs"]["Config"]["properties"]) == {
+        "interval",
+        "count",
+        "max_count",
+        "maxCount",
+    }
     assert peer.process.wait(60) == 0
 
 
