@@ -19,6 +19,7 @@ EXPORT = ["export", "--locked", "--no-dev", "--all-packages", "--all-extras", "-
 EXCEPTIONS = {
     "mssql-python-odbc": "proprietary: Microsoft ODBC Driver 18 for SQL Server",
     "certifi": "MPL-2.0",
+    "tqdm": "MPL-2.0 AND MIT",
 }
 SPDX = {
     "3-Clause BSD License": "BSD-3-Clause",

@@ -29,7 +29,9 @@ COMMANDS = {
     "init": Entry("dstream.cli.lifecycle.commands:init", "Create or update the infrastructure of tasks."),
     "list": Entry("dstream.cli.commands.list:list_tasks", "List tasks with their providers and last checkpoint."),
     "plan": Entry("dstream.cli.lifecycle.commands:plan", "Preview infrastructure changes."),
-    "provider": Entry("dstream.cli.commands.provider:provider", "List, inspect, test and scaffold providers."),
+    "provider": Entry(
+        "dstream.cli.commands.provider:provider", "List, inspect, test, scaffold, install and publish providers."
+    ),
     "run": Entry("dstream.cli.commands.run:run", "Stream rows from input to output until stopped."),
     "snapshot": Entry("dstream.cli.commands.snapshot:snapshot", "Read all rows of a running task's tables."),
     "state": Entry("dstream.cli.commands.state:state", "Show, import, roll back, move or delete a checkpoint."),

@@ -100,7 +100,8 @@ class Options:
 
 
 _SUGGESTED = re.compile(
-    r"(?<=`)dstream (?:deadletter|destroy|init|list|plan|run|state|status|unlock|validate)\b[^`]*(?=`)"
+    r"(?<=`)dstream (?:deadletter|destroy|init|list|plan|provider (?:install|lock)|run|state|status|unlock|validate)\b"
+    r"[^`]*(?=`)"
 )
 _LEVELS = ["debug", "info", "warning", "error"]
 _OPTIONS = (

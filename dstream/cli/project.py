@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote
+
+import click
 
 from dstream.cli.options import Options
 from dstream.config import Project, ProviderBlock, Role, Task, load
@@ -17,8 +20,15 @@ from dstream.config.model import ROLES
 from dstream.config.schema.fit import fitted
 from dstream.errors import ConfigError, SourceLocation
 from dstream.host import ProviderSpec
-from dstream.plugins import limited_environment, refuse_unlisted, resolve
+from dstream.plugins import (
+    from_reference,
+    limited_environment,
+    refuse_unlisted,
+    refuse_untrusted_reference,
+    resolve,
+)
 from dstream.protocol.messages import Infrastructure
+from dstream.shown import shown
 
 _WORK_DIR = ".dstream/infra"
 _FEW = 10
@@ -40,7 +50,7 @@ def load_project(
     `ask_vaults` is false.
     """
     variables = options.variable_values(os.environ)
-    return load(
+    project = load(
         options.config_path,
         variables=variables,
         environ=os.environ,
@@ -50,6 +60,11 @@ def load_project(
         defer_unset=defer_unset,
         is_untrusted=options.is_untrusted(os.environ),
     )
+    for task in project.tasks.values() if project.is_untrusted else ():
+        for block in task.providers:
+            if block.provider_ref is not None:
+                refuse_untrusted_reference(block.provider_ref, project.folder, os.environ, place=block.place)
+    return project
 
 
 def task_of(project: Project, name: str) -> Task:
@@ -65,16 +80,18 @@ def task_of(project: Project, name: str) -> Task:
 
 
 def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
-    """Return the program to execute for a block. Raises ConfigError."""
-    argv = resolve(
-        block.provider,
-        block.provider_path,
-        project.folder,
-        os.environ,
-        provider_ref=block.provider_ref,
-        place=block.place,
-    )
-    refuse_unlisted(block.provider, argv, project.settings.allowed_providers, os.environ, place=block.place)
+    """Return the program to execute for a block; pull it if it is a reference that is not installed.
+
+    Raises ConfigError; AuthError, RefusedError and UnreachableError from a registry.
+    """
+    listed = project.settings.allowed_providers
+    if block.provider_ref is not None:
+        argv = from_reference(
+            block.provider_ref, project.folder, os.environ, listed=listed, place=block.place, announce=_announce
+        )
+    else:
+        argv = resolve(block.provider, block.provider_path, project.folder, os.environ, place=block.place)
+        refuse_unlisted([block.provider] if block.provider else [], argv, listed, os.environ, place=block.place)
     environ = limited_environment(os.environ) if project.is_untrusted else None
     fit = partial(fitted, block)
     return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets, fit, environ)
@@ -89,6 +106,12 @@ def output_spec_of(task: Task, project: Project) -> ProviderSpec:
 
     secrets = frozenset(secret for each in task.transforms for secret in each.secrets)
     return replace(spec, secrets=spec.secrets | secrets, place_of=place_of)
+
+
+def _announce(text: str) -> None:
+    """Show what takes long to somebody who waits; a log or a pipe gets only events and results."""
+    if sys.stderr.isatty():
+        click.echo(shown(text), err=True)
 
 
 def _transform_place(task: Task, path: str) -> SourceLocation | None:

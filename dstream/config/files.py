@@ -14,12 +14,15 @@ from dstream.config.values.environment import Environment
 from dstream.config.values.file_text import file_text
 from dstream.errors import ConfigError, SourceLocation
 
+LOCK_FILE = "dstream.lock.hcl"
+"""Next to the configuration, and no part of it: `dstream.plugins` reads it."""
+
 
 def files_of(path: Path) -> Sequence[Path]:
-    """Return the file itself, or the *.hcl files in a folder. Raises ConfigError."""
+    """Return the file itself, or the *.hcl files in a folder except the lock file. Raises ConfigError."""
     if not path.is_dir():
         return [path]
-    found = sorted(path.glob("*.hcl"))
+    found = sorted(each for each in path.glob("*.hcl") if each.name != LOCK_FILE)
     if not found:
         raise _not_there(path, f"no *.hcl files in {path}")
     return found

@@ -33,11 +33,14 @@ def budget(path: Path) -> Iterator[None]:
 
 
 def refuse_programs(project: Project) -> None:
-    """Raise RefusedError for programs that the file names, and for records and logs that it leads elsewhere."""
+    """Raise RefusedError for programs that the file names, and for records and logs that it leads elsewhere.
+
+    A provider_ref depends on more than the file (`plugins.refuse_untrusted_reference`).
+    """
     for task in project.tasks.values():
         for block in task.providers:
-            if block.provider_path is not None or block.provider_ref is not None:
-                raise refusal("provider_path" if block.provider_path else "provider_ref", block.place)
+            if block.provider_path is not None:
+                raise refusal("provider_path", block.place)
     infrastructure = project.settings.infrastructure
     place = SourceLocation(str(project.path), block="dstream")
     if infrastructure.program is not None:

@@ -1,4 +1,4 @@
-"""Finds a provider's executable, or explains why there is none."""
+"""Finds the executable of a provider or provider_path, or explains why there is none."""
 
 from __future__ import annotations
 
@@ -27,20 +27,12 @@ def resolve(
     base_dir: Path,
     environ: Mapping[str, str],
     *,
-    provider_ref: str | None = None,
     place: SourceLocation | None = None,
 ) -> list[str]:
     """Return the command to execute.
 
-    Raises ConfigError `provider.missing`, `provider.not_found`, `provider.not_executable`, `provider.ref_unsupported`.
+    Raises ConfigError `provider.missing`, `provider.not_found`, `provider.not_executable`.
     """
-    if provider_ref is not None:
-        raise ConfigError(
-            "provider.ref_unsupported",
-            f'provider_ref "{provider_ref}": OCI references are not supported yet',
-            place=place,
-            hint="Install the provider and set provider to its name, or set provider_path to its executable.",
-        )
     if provider_path is not None:
         return _from_path(base_dir / Path(provider_path).expanduser(), provider_path, place)
     if provider:

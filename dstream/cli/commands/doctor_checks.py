@@ -14,7 +14,7 @@ import msgspec
 
 from dstream.cli.project import infrastructure_of, spec_of
 from dstream.config import Project, ProviderBlock, Task
-from dstream.errors import ConfigError, ConfigErrors, DStreamError
+from dstream.errors import ConfigErrors, DStreamError
 from dstream.host.provider.describe import Introduction
 from dstream.host.provider.introductions import Introductions
 from dstream.host.provider.secret_settings import secret_values
@@ -87,11 +87,11 @@ class _Asked:
         self._block = block
         self._introductions = introductions
         self._timeout_s = min(task.start_timeout_s, _ANSWER_S)
-        self._absence: ConfigError | None = None
+        self._absence: DStreamError | None = None
         try:
             self._spec = spec_of(block, project)
             self._answer = introductions.ask(self._spec, block.role, timeout_s=self._timeout_s)
-        except ConfigError as error:
+        except DStreamError as error:  # from a registry, not only a ConfigError
             self._absence = error
 
     @property
@@ -100,7 +100,7 @@ class _Asked:
         subject = f"{self._block.role} {self._block.label}"
         try:
             found = self._introduction()
-        except ConfigError as error:
+        except DStreamError as error:
             return [Finding("failure", subject, error.message, error.hint)]
         if found.hello is None:
             return [Finding("warning", subject, "no hello: a legacy provider, or slow to start")]
@@ -152,7 +152,7 @@ class _Asked:
     def _capabilities(self) -> Sequence[str]:
         try:
             hello = self._introduction().hello
-        except ConfigError:
+        except DStreamError:
             return ()
         return hello.capabilities if hello else ()
 

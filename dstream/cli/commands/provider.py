@@ -1,4 +1,4 @@
-"""`dstream provider list|show|test|new`: find, inspect, test and scaffold providers."""
+"""`dstream provider list|show|test|new`: find, inspect, test and scaffold providers; and its other commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import click
 
+from dstream.cli.commands import provider_registry
 from dstream.cli.commands.provider_report import (
     list_document,
     list_lines,
@@ -38,7 +39,11 @@ _ANSWER_S = 30.0
 
 @click.group(epilog="\b\nExample:\n  dstream provider list\n  dstream provider test ./my-provider")
 def provider() -> None:
-    """List, inspect, test and scaffold providers."""
+    """List, inspect, test, scaffold, install and publish providers."""
+
+
+for _command in (provider_registry.install, provider_registry.lock, provider_registry.push):
+    provider.add_command(_command)
 
 
 @provider.command(

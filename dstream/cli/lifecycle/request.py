@@ -99,12 +99,15 @@ class Request:
     def refuse_declared_twice(self, options: Options) -> None:
         """Raise ConfigErrors if one of the tasks declares what another task of the file declares, too."""
         outputs = [spec_of(task.output, self.project).argv for task in self.tasks]
+        references = {None, *(task.output.provider_ref for task in self.tasks)}  # others need not be pulled
         try:
             whole = load_project(options, roles=["output"], ask_vaults=False, defer_unset=True)
             others = [
                 Checkable(task, task.output, task.output.config)
                 for task in whole.tasks.values()
-                if spec_of(task.output, whole).argv in outputs and not (task.output.unset or task.output.unread)
+                if task.output.provider_ref in references
+                and spec_of(task.output, whole).argv in outputs
+                and not (task.output.unset or task.output.unread)
             ]
         except (ConfigError, ConfigErrors):
             return  # an error in another task

@@ -27,7 +27,7 @@ def _is_allowed(
 ) -> bool:
     environ = {} if environment is None else {"DSTREAM_ALLOWED_PROVIDERS": environment}
     try:
-        refuse_unlisted(provider, argv, listed, environ, place=PLACE)
+        refuse_unlisted([provider] if provider else [], argv, listed, environ, place=PLACE)
     except ConfigError as error:
         return (error.code, error.place) != ("provider.not_allowed", PLACE)
     return True

@@ -82,12 +82,6 @@ def test_an_unknown_name_suggests_a_close_one(tmp_path: Path) -> None:
     assert "dstream-something-else" in fails("something_else", None, tmp_path).hint
 
 
-def test_references_are_not_supported_yet(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
-        resolve(None, None, tmp_path, {}, provider_ref="ghcr.io/org/x:v1", place=PLACE)
-    assert caught.value.code == "provider.ref_unsupported"
-
-
 def fails(name: str | None, path: str | None, folder: Path) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         resolve(name, path, folder, {}, place=PLACE)
