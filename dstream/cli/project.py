@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-import click
-
 from dstream.cli.options import Options
+from dstream.cli.pulling import PullProgress
 from dstream.config import Project, ProviderBlock, Role, Task, load
 from dstream.config.model import ROLES
 from dstream.config.schema.fit import fitted
@@ -28,7 +27,6 @@ from dstream.plugins import (
     resolve,
 )
 from dstream.protocol.messages import Infrastructure
-from dstream.shown import shown
 
 _WORK_DIR = ".dstream/infra"
 _FEW = 10
@@ -86,8 +84,9 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
     """
     listed = project.settings.allowed_providers
     if block.provider_ref is not None:
+        on_pull = PullProgress(sys.stderr)
         argv = from_reference(
-            block.provider_ref, project.folder, os.environ, listed=listed, place=block.place, announce=_announce
+            block.provider_ref, project.folder, os.environ, listed=listed, place=block.place, on_pull=on_pull
         )
     else:
         argv = resolve(block.provider, block.provider_path, project.folder, os.environ, place=block.place)
@@ -106,12 +105,6 @@ def output_spec_of(task: Task, project: Project) -> ProviderSpec:
 
     secrets = frozenset(secret for each in task.transforms for secret in each.secrets)
     return replace(spec, secrets=spec.secrets | secrets, place_of=place_of)
-
-
-def _announce(text: str) -> None:
-    """Show what takes long to somebody who waits; a log or a pipe gets only events and results."""
-    if sys.stderr.isatty():
-        click.echo(shown(text), err=True)
 
 
 def _transform_place(task: Task, path: str) -> SourceLocation | None:

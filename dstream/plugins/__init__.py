@@ -6,6 +6,7 @@ from dstream.plugins._installed import Installed, installed
 from dstream.plugins._lock_file import Pin, read_lock, write_lock
 from dstream.plugins._platform import this_platform
 from dstream.plugins._references import (
+    Pull,
     binary_of,
     built_in_hint,
     explained,
@@ -21,6 +22,7 @@ __all__ = [
     "BUILT_IN",
     "Installed",
     "Pin",
+    "Pull",
     "binary_of",
     "built_in_hint",
     "explained",

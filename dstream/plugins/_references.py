@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from dstream.config.files import LOCK_FILE
@@ -21,6 +22,8 @@ from dstream.plugins._store import PluginStore
 from dstream.registry import Reference, RegistryClient, binaries_in, parse_reference
 
 _OFFLINE = "DSTREAM_OFFLINE"
+_NOTED_BYTES = 4 * 1024 * 1024
+"""How often a pull reports its progress."""
 _PULLING = threading.Lock()
 """Held while pulling: tasks that start concurrently often use the same provider."""
 _BUILT_IN_ALTERNATIVES = {
@@ -38,6 +41,23 @@ _BUILT_IN_ALTERNATIVES = {
 """Repositories of the original DStream's providers (katasec/dstream, docs/naming-convention.md) -> ours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """How far the pull of a binary is. `received`: bytes so far."""
+
+    reference: str
+    platform: str
+    received: int
+    is_done: bool = False
+
+
+OnPull = Callable[[Pull], None]
+
+
+def _ignore(_: Pull) -> None:
+    pass
+
+
 def from_reference(
     text: str,
     folder: Path,
@@ -45,11 +65,11 @@ def from_reference(
     *,
     listed: Collection[str] | None = None,
     place: SourceLocation | None = None,
-    announce: Callable[[str], None] = lambda _: None,
+    on_pull: OnPull = _ignore,
 ) -> list[str]:
     """Return the command of a `provider_ref`; pull the binary first if it is not installed.
 
-    `folder`: where the lock file may be. `listed`: `allowed_providers`. `announce` is told what is pulled. Raises
+    `folder`: where the lock file may be. `listed`: `allowed_providers`. Raises
     ConfigError `provider.not_locked`, `provider.no_platform`, `provider.not_allowed`, `lock.invalid` and those of the
     registry; UnreachableError `provider.not_installed` if DSTREAM_OFFLINE is set.
     """
@@ -59,10 +79,7 @@ def from_reference(
         platform = this_platform()
         digest = binary_of(reference, pin, platform)
         refuse_unlisted(names_of(reference), digest, listed, environ)
-        path, is_new = install(reference, platform, digest, environ, announce=announce)
-        if is_new and (hint := built_in_hint(text)):
-            announce(hint)
-        return [str(path)]
+        return [str(install(reference, platform, digest, environ, on_pull=on_pull)[0])]
 
 
 @contextlib.contextmanager
@@ -81,7 +98,7 @@ def install(
     digest: str,
     environ: Mapping[str, str],
     *,
-    announce: Callable[[str], None] = lambda _: None,
+    on_pull: OnPull = _ignore,
 ) -> tuple[Path, bool]:
     """Return the path of a binary, and whether it was pulled just now."""
     store = PluginStore(environ)
@@ -90,9 +107,9 @@ def install(
         if found is not None:
             return found, False
         _refuse_offline(reference, environ)
-        announce(f"Pulling {reference} for {platform}.")
+        content = RegistryClient(reference, environ).download(digest)
         try:
-            return store.add(reference, platform, digest, RegistryClient(reference, environ).download(digest)), True
+            return store.add(reference, platform, digest, _noted(content, str(reference), platform, on_pull)), True
         except ConfigError as error:
             if error.code != "registry.not_found":
                 raise
@@ -157,6 +174,18 @@ def built_in_hint(text: str) -> str:
     name = text.partition("@")[0].rpartition("/")[2].partition(":")[0]
     alternative = _BUILT_IN_ALTERNATIVES.get(name)
     return f'DStream includes its equivalent: use provider = "{alternative}".' if alternative else ""
+
+
+def _noted(content: Iterable[bytes], reference: str, platform: str, on_pull: OnPull) -> Iterator[bytes]:
+    received = noted = 0
+    on_pull(Pull(reference, platform, 0))
+    for chunk in content:
+        yield chunk
+        received += len(chunk)
+        if received - noted >= _NOTED_BYTES:
+            noted = received
+            on_pull(Pull(reference, platform, received))
+    on_pull(Pull(reference, platform, received, is_done=True))
 
 
 def _pin_of(reference: Reference, folder: Path, environ: Mapping[str, str]) -> Pin:

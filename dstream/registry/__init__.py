@@ -2,7 +2,7 @@
 
 from dstream.registry.artifact import ARTIFACT_TYPE, PushedFile, binaries_in, file_to_push
 from dstream.registry.client import RegistryClient
-from dstream.registry.reference import Reference, parse_reference
+from dstream.registry.reference import Reference, is_reference, parse_reference
 
 __all__ = [
     "ARTIFACT_TYPE",
@@ -11,5 +11,6 @@ __all__ = [
     "RegistryClient",
     "binaries_in",
     "file_to_push",
+    "is_reference",
     "parse_reference",
 ]

@@ -17,6 +17,7 @@ from dstream.errors import AuthError, ConfigError, DStreamError, RefusedError, U
 from dstream.registry.artifact import EMPTY_CONFIG, PushedFile, digest_of, manifest_of
 from dstream.registry.credentials import RegistryLogin, login_of
 from dstream.registry.reference import Reference
+from dstream.sdk.loopback import is_loopback
 
 if TYPE_CHECKING:
     import dxf
@@ -102,6 +103,8 @@ class RegistryClient:
         )
         try:
             with repository:
+                # The session of this block has no public name.
+                _restrict(cast("requests.Session", repository._sessions[0]))
                 yield repository
         except (dxf.exceptions.DXFError, requests.RequestException, KeyError, ValueError) as error:
             raise self._explained(error) from None
@@ -164,6 +167,21 @@ class RegistryClient:
             f"{self._reference.registry} sends something else than {self._reference.repository}@{wanted}",
             hint="Nothing was installed. The registry, or a proxy before it, is broken or changes what it sends.",
         )
+
+
+def _restrict(session: requests.Session) -> None:
+    """Allow plain HTTP on this machine only, also in redirects, and without the proxy that is set for HTTP; and keep
+    requests from replacing our logins by those in ~/.netrc."""
+    import requests
+
+    class LoopbackAdapter(requests.adapters.HTTPAdapter):
+        def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+            if not is_loopback(urlsplit(request.url or "").hostname or ""):
+                raise requests.exceptions.InvalidSchema("plain HTTP")
+            return super().send(request, *args, **{**options, "proxies": {}})
+
+    session.mount("http://", LoopbackAdapter())
+    session.auth = lambda request: request
 
 
 def _exchanged(identity_token: str, answer: requests.Response) -> str:

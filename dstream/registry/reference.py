@@ -53,14 +53,24 @@ class Reference:
         return is_loopback(self.registry.partition(":")[0])
 
 
+def is_reference(text: str) -> bool:
+    """Whether the text is a complete reference; a path can look the same."""
+    match = _match(text)
+    return match is not None and bool(match["tag"] or match["digest"])
+
+
 def parse_reference(text: str) -> Reference:
     """Return the reference. Raises ConfigError `registry.bad_reference`."""
-    match = _REFERENCE.fullmatch(text) if len(text) <= _MOST_CHARACTERS else None
+    match = _match(text)
     if match is None:
         raise ConfigError("registry.bad_reference", f'invalid reference "{text}"', hint=_FORM)
     if match["tag"] is None and match["digest"] is None:
         raise ConfigError("registry.bad_reference", f'the reference "{text}" has no tag', hint=_FORM)
     return Reference(match["registry"], match["repository"], match["tag"] or "", match["digest"] or "")
+
+
+def _match(text: str) -> re.Match[str] | None:
+    return _REFERENCE.fullmatch(text) if len(text) <= _MOST_CHARACTERS else None
 
 
 _FORM = "Use REGISTRY/REPOSITORY:TAG, e.g. ghcr.io/org/tides:v1."

@@ -23,6 +23,7 @@ from dstream.cli.commands.provider_report import (
 )
 from dstream.cli.completing import provider_names
 from dstream.cli.options import Options, with_options
+from dstream.cli.pulling import PullProgress
 from dstream.config.schema.reference import settings_of
 from dstream.errors import ConfigError, exit_code
 from dstream.host import ProviderSpec
@@ -30,8 +31,9 @@ from dstream.host.provider.describe import Introduction, introduce
 from dstream.host.provider.introductions import Introductions
 from dstream.kit import check_provider
 from dstream.kit.scaffold import Kind, scaffold
-from dstream.plugins import installed, resolve
+from dstream.plugins import from_reference, installed, resolve
 from dstream.protocol.messages import Role
+from dstream.registry import is_reference
 from dstream.shown import shown
 
 _ANSWER_S = 30.0
@@ -51,7 +53,7 @@ for _command in (provider_registry.install, provider_registry.lock, provider_reg
     "  dstream provider test counter --json\n"
     "  dstream provider test ./my-output --config config.json --lifecycle"
 )
-@click.argument("provider", metavar="PROVIDER|PATH", shell_complete=provider_names)
+@click.argument("provider", metavar="PROVIDER|PATH|REF", shell_complete=provider_names)
 @click.option("--role", type=click.Choice(["input", "transform", "output"]), help="Required role (default: any).")
 @click.option(
     "--config",
@@ -129,8 +131,10 @@ def list_providers(options: Options) -> None:
     click.echo(json.dumps(list_document(found)) if options.as_json else list_lines(found))
 
 
-@provider.command(epilog="\b\nExample:\n  dstream provider show servicebus")
-@click.argument("provider", metavar="PROVIDER|PATH", shell_complete=provider_names)
+@provider.command(
+    epilog="\b\nExamples:\n  dstream provider show servicebus\n  dstream provider show ghcr.io/org/tides:v1"
+)
+@click.argument("provider", metavar="PROVIDER|PATH|REF", shell_complete=provider_names)
 @with_options
 def show(options: Options, provider: str) -> None:
     """Show the settings of a provider: type, default, description, and which are secret."""
@@ -159,8 +163,10 @@ def _options(**more: bool) -> Options:
 
 
 def _argv(provider: str) -> list[str]:
-    """Resolve a path, if it looks like one or exists, otherwise a name."""
+    """Resolve a path that exists, a reference, what looks like a path, or a name."""
     path = Path(provider)
+    if is_reference(provider) and not path.exists():
+        return from_reference(provider, Path().absolute(), os.environ, on_pull=PullProgress(sys.stderr))
     if path.name != provider or path.suffix or path.exists():
         return resolve(None, provider, Path().absolute(), os.environ)
     return resolve(provider, None, Path().absolute(), os.environ)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import click
 
 from dstream.cli.options import Options, with_options
 from dstream.cli.project import load_project
+from dstream.cli.pulling import PullProgress
 from dstream.cli.view.words import plural
 from dstream.config import Project
 from dstream.config.files import LOCK_FILE
@@ -59,12 +60,13 @@ def install(options: Options) -> None:
     platform = this_platform()
     pins = dict(locked)
     done = []
+    on_pull = PullProgress(sys.stderr, everywhere=not options.as_json)
     for reference, place in _references(project):
         with explained(str(reference), place):
             pin = pins.get(str(reference)) or pinned(reference, os.environ)
             pins[str(reference)] = pin
             digest = binary_of(reference, pin, platform)
-            file, is_new = install_binary(reference, platform, digest, os.environ, announce=_told(options))
+            file, is_new = install_binary(reference, platform, digest, os.environ, on_pull=on_pull)
         done.append(_InstalledReference(str(reference), platform, digest, str(file), is_new))
     if pins != locked:
         write_lock(path, pins)
@@ -73,7 +75,6 @@ def install(options: Options) -> None:
         return
     for each in done:
         click.echo(f"{each.ref}  {'installed' if each.pulled else 'already installed'}  {shown(each.path)}")
-        _show_hint(each.ref)
     click.echo(_nothing(project) if not done else f"{plural(len(done), 'provider')}, locked in {shown(str(path))}.")
 
 
@@ -110,7 +111,8 @@ def lock(options: Options, upgrade: bool) -> None:
         return
     for each in done:
         click.echo(f"{each.ref}  {each.status}  {each.manifest}  {', '.join(sorted(each.platforms))}")
-        _show_hint(each.ref)
+        if hint := built_in_hint(each.ref):
+            click.echo(f"  {hint}")
     for ref in removed:
         click.echo(f"{shown(ref)}  removed")
     click.echo(_nothing(project) if not done else f"{plural(len(done), 'provider')}, locked in {shown(str(path))}.")
@@ -182,19 +184,6 @@ def _references(project: Project) -> list[tuple[Reference, SourceLocation]]:
                     reference = parse_reference(block.provider_ref)
                 found.setdefault(str(reference), (reference, block.place))
     return list(found.values())
-
-
-def _told(options: Options) -> Callable[[str], None]:
-    def tell(text: str) -> None:
-        if not options.as_json:
-            click.echo(shown(text), err=True)
-
-    return tell
-
-
-def _show_hint(ref: str) -> None:
-    if hint := built_in_hint(ref):
-        click.echo(f"  {hint}")
 
 
 def _nothing(project: Project) -> str:

@@ -85,7 +85,7 @@ def test_a_missing_tag_and_a_missing_registry_are_told_apart(registry: OciRegist
     gone = fails("localhost:1/org/tides:v1", tmp_path)
     assert (type(gone), gone.code) == (UnreachableError, "registry.unreachable")
     assert gone.message == "cannot reach localhost: Connection refused"
-    unknown = fails("registry.invalid/org/tides:v1", tmp_path, HTTPS_PROXY="")
+    unknown = fails("registry.invalid/org/tides:v1", tmp_path)
     assert unknown.code == "registry.unreachable"
 
 
@@ -133,6 +133,26 @@ def test_the_login_is_where_docker_keeps_it(
             write_docker_config(tmp_path, {"auths": {private_registry.host: {}}, **config})
     client(reference, tmp_path, **environ).push(files, {}, overwrite=False)
     assert client(reference, tmp_path, **environ).manifest()[1]
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_login_in_netrc_does_not_replace_ours(
+    private_registry: OciRegistry, tmp_path: Path, files: list[PushedFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine localhost login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    write_docker_config(tmp_path, docker_login(private_registry.host))
+    assert client(f"{private_registry.host}/netrc/tides:v1", tmp_path).push(files, {}, overwrite=False)
+
+
+def test_plain_http_stays_on_this_machine(
+    registry: OciRegistry, tmp_path: Path, files: list[PushedFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://localhost:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert client(f"{registry.host}/proxy/tides:v1", tmp_path).push(files, {}, overwrite=False)
 
 
 @pytest.mark.usefixtures("trusted")
@@ -201,8 +221,10 @@ class NoRegistry(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         repository = self.path.split("/")[2]
-        status = {"failing": 503, "login": 401, "denied": 403}.get(repository, 200)
+        status = {"failing": 503, "login": 401, "denied": 403, "moved": 302}.get(repository, 200)
         self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "http://192.0.2.1/")  # TEST-NET-1: connecting takes forever
         if status == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="x"')
         content = b'{"config": {}, "layers": [{"digest": "sha256:1"}]}' if repository == "image" else b"<html>"
@@ -221,7 +243,7 @@ def test_other_answers_are_explained(tmp_path: Path) -> None:
         host = f"localhost:{server.server_port}"
         codes = {
             repository: fails(f"{host}/{repository}:v1", tmp_path).code
-            for repository in ("failing", "login", "denied", "cut")
+            for repository in ("failing", "login", "denied", "cut", "moved")
         }
         for repository in ("image", "page"):
             reference = parse_reference(f"{host}/{repository}:v1")
@@ -236,6 +258,7 @@ def test_other_answers_are_explained(tmp_path: Path) -> None:
         "login": "registry.plaintext_login",
         "denied": "registry.unauthorized",
         "cut": "registry.unreachable",
+        "moved": "registry.failed",
         "image": "registry.not_a_provider",
         "page": "registry.not_a_provider",
     }

@@ -102,6 +102,7 @@ def test_a_pushed_provider_is_installed_locked_and_runs_offline(
 
     offline = project(reference, offline=True)
     assert version_sent(offline) == "one"
+    assert "does not describe its settings" in offline("provider", "show", reference).stderr
     again = json.loads(offline("provider", "install", "--json").stdout)["providers"]
     assert [each["pulled"] for each in again] == [False]
     assert offline("validate", "-c", ".").returncode == 0, "the lock file is no configuration"
@@ -274,9 +275,17 @@ def test_a_reference_by_digest_is_checked_against_the_artifact(
 
 
 def test_a_provider_of_the_original_is_built_in(tmp_path: Path) -> None:
-    said: list[str] = []
     with pytest.raises(UnreachableError) as caught:
-        from_reference(
-            f"{CLOSED}/katasec/dstream-ingester-mssql:v0.0.55", tmp_path, {"HOME": str(tmp_path)}, announce=said.append
-        )
+        from_reference(f"{CLOSED}/katasec/dstream-ingester-mssql:v0.0.55", tmp_path, {"HOME": str(tmp_path)})
     assert caught.value.hint.endswith('DStream includes its equivalent: use provider = "mssql_cdc".')
+
+
+def test_a_plan_needs_no_provider_of_other_tasks(tmp_path: Path) -> None:
+    outputs = ('provider = "test_infrastructure"', f'provider_ref = "{CLOSED}/org/tides:v1"')
+    tasks = [
+        f'task "t{number}" {{\n  input {{ provider = "counter" }}\n  output {{ {output} }}\n}}\n'
+        for number, output in enumerate(outputs)
+    ]
+    (tmp_path / "dstream.hcl").write_text("".join(tasks))
+    done = DStream(tmp_path, {**os.environ, "HOME": str(tmp_path / "home")})("plan", "t0")
+    assert done.returncode == 0, done.stderr
