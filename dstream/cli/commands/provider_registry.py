@@ -52,7 +52,8 @@ def install(options: Options) -> None:
     """Pull the providers that the file names with provider_ref, and add them to the lock file.
 
     Pulls what the lock file says, whatever the tags mean by now. References that it lacks are looked up in their
-    registry and added. Commands such as `run` do the same for a provider that is missing, but write no lock file.
+    registry and added. Commands such as `run` pull a missing provider, too, but do not change the lock file, and
+    refuse a reference that it lacks.
     """
     project = _project(options)
     path = project.folder / LOCK_FILE
