@@ -6,9 +6,10 @@ import difflib
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -17,7 +18,7 @@ from dstream.cli.pulling import PullProgress
 from dstream.config import Project, ProviderBlock, Role, Task, load
 from dstream.config.model import ROLES
 from dstream.config.schema.fit import fitted
-from dstream.errors import ConfigError, SourceLocation
+from dstream.errors import ConfigError, RefusedError, SourceLocation
 from dstream.host import ProviderSpec
 from dstream.plugins import (
     from_reference,
@@ -117,7 +118,12 @@ def _transform_place(task: Task, path: str) -> SourceLocation | None:
 
 
 def infrastructure_of(project: Project, task: str) -> Infrastructure:
-    """Return where the infrastructure of a task is recorded, also of one that the file lacks."""
+    """Return where the infrastructure of a task is recorded, also of one that the file lacks.
+
+    Raises RefusedError if the file is untrusted and comes with a record: the engine would install the plug-ins that the
+    record names, from the addresses in it.
+    """
+    _refuse_record(project)
     settings = project.settings.infrastructure
     return Infrastructure(
         task=task,
@@ -139,8 +145,29 @@ def recorded_infrastructure(project: Project) -> set[str]:
     return {unquote(file.parent.parent.name) for file in _infrastructure_dir(project).glob(f"*/{stack}/{settings}")}
 
 
+def _refuse_record(project: Project) -> None:
+    folder = _folder_of_records(project)
+    if project.is_untrusted and not os.environ.get("PULUMI_BACKEND_URL") and os.path.lexists(folder):
+        raise RefusedError(
+            "untrusted.refused",
+            f"the record in {folder} is not used with an untrusted file: it may come from the author of the file",
+            hint="Set PULUMI_BACKEND_URL to use a record elsewhere, or move the folder to plan without a record.",
+        )
+
+
 def _infrastructure_dir(project: Project) -> Path:
+    """Return the work folder; that of an untrusted file is new, so nothing in it is from the checkout."""
+    return Path(_temporary_folder().name) if project.is_untrusted else _folder_of_records(project)
+
+
+def _folder_of_records(project: Project) -> Path:
     return project.folder / Path(project.settings.infrastructure.work_dir or _WORK_DIR).expanduser()
+
+
+@cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="dstream-")
 
 
 def _absolute(backend_url: str | None, folder: Path) -> str | None:

@@ -10,6 +10,7 @@ from dstream.config.hcl.parse import parse
 from dstream.config.hcl.problem import Problem
 from dstream.config.hcl.source import SourceFile
 from dstream.config.hcl.syntax import Body
+from dstream.config.untrusted import refuse_link
 from dstream.config.values.environment import Environment
 from dstream.config.values.file_text import file_text
 from dstream.errors import ConfigError, SourceLocation
@@ -29,7 +30,12 @@ def files_of(path: Path) -> Sequence[Path]:
 
 
 def parsed(path: Path, around: Environment) -> tuple[SourceFile, Body]:
-    """Render and parse the file. Raises ConfigError, and RefusedError if it is untrusted and reads the environment."""
+    """Render and parse the file.
+
+    Raises ConfigError, and RefusedError if it is untrusted and reads the environment or is a link out of its folder.
+    """
+    if around.is_untrusted:
+        refuse_link(path)
     text = _text(path)
     source = render(str(path), text, environ=around.environ, now=around.now, is_untrusted=around.is_untrusted)
     try:

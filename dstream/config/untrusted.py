@@ -1,4 +1,5 @@
-"""Files that nobody has reviewed yet: what they may not contain, and how much time and memory reading them may take.
+"""Checkouts that nobody has reviewed yet: what the file may not contain, where it may be, and how much time and memory
+reading it may take.
 
 The functions that such a file may not call are listed in `values/functions.py` and `gotemplate/sprig.py`.
 """
@@ -15,9 +16,9 @@ from dstream.config.values.cpu_limit import CpuLimitReached, cpu_limit
 from dstream.config.values.memory_limit import memory_limit
 from dstream.errors import RefusedError, SourceLocation
 
-_MOST_CPU_S = 10.0
-_MOST_MEMORY = 512 * 1024 * 1024
-"""In bytes, beyond what the process has already."""
+_MOST_CPU_S = 4.0
+_MOST_MEMORY = 192 * 1024 * 1024
+"""In bytes, beyond what the process has already. `plan` reads the file twice, and ends within 10 s and 500 MB."""
 
 
 @contextmanager
@@ -30,6 +31,12 @@ def budget(path: Path) -> Iterator[None]:
         raise _too_much(path, f"{_MOST_CPU_S:g} s of CPU time") from None
     except MemoryError:
         raise _too_much(path, f"{_MOST_MEMORY:,} bytes of memory") from None
+
+
+def refuse_link(path: Path) -> None:
+    """Raise RefusedError for a file that a symbolic link takes from outside its folder: errors show its lines."""
+    if not path.resolve().is_relative_to(path.parent.resolve()):
+        raise refusal("a symbolic link to a file elsewhere", SourceLocation(str(path)), "Replace it with the file.")
 
 
 def refuse_programs(project: Project) -> None:
@@ -65,5 +72,5 @@ def _too_much(path: Path, limit: str) -> RefusedError:
         "untrusted.budget",
         f"reading the configuration takes more than {limit}",
         place=SourceLocation(str(path)),
-        hint="Review the file. Without --untrusted and DSTREAM_UNTRUSTED, there is no such limit.",
+        hint="Review the file. Without --static, --untrusted and DSTREAM_UNTRUSTED, there is no such limit.",
     )

@@ -54,7 +54,7 @@ def _from_name(name: str, environ: Mapping[str, str], place: SourceLocation | No
         return module_command(BUILT_IN[name])
     executable = _PREFIX + name.replace("_", "-")
     folders = list(_folders(environ))
-    for folder in folders:
+    for folder in folders if os.sep not in name else ():
         candidate = folder / executable
         if candidate.is_file():
             return [_executable(candidate, place)]

@@ -44,6 +44,12 @@ def change(command: Command, flags: Flags, options: Options) -> int:
     request = Request(
         options, None if flags.all_tasks else flags.tasks, by_record=command == "destroy", orphan=flags.orphan
     )
+    if request.project.is_untrusted:
+        raise RefusedError(
+            "untrusted.refused",
+            f"{command} changes nothing for an untrusted file",
+            hint="Review the file, then run the command without --untrusted and DSTREAM_UNTRUSTED.",
+        )
     if command == "init":
         request.refuse_declared_twice(options)
     report = CommandReport(command, options, flags, tasks=request.names, stack=request.project.stack)

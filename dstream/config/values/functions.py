@@ -35,7 +35,7 @@ FUNCTIONS_OF_VALUES: Functions = {
     **FUNCTIONS_OF_TYPES,
 }
 """The functions that depend only on their arguments."""
-_READING = frozenset({"env", "file", "fileexists", "secret", "templatefile"})
+_READING = frozenset({"env", "file", "fileexists", "pathexpand", "secret", "templatefile"})
 """The functions that read this machine, or a key vault with its credentials."""
 _VAULT = "azurekeyvault"
 _VARIABLE = re.compile(r"[^\W\d][\w-]*")
