@@ -9,7 +9,7 @@ WORKERS ?= auto
 FUZZ_S ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools odbc pulumi azurite prometheus registry demo test check audit licenses sbom bench fuzz soak consumers hcl-reference screens clean
+.PHONY: help setup tools odbc pulumi azurite prometheus registry demo test check audit licenses sbom wheels bench fuzz soak consumers hcl-reference screens clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ sbom: setup ## Write dist/dstream.cdx.json, a CycloneDX list of all packages tha
 	@mkdir -p dist
 	@$(BIN)/uv export -q --locked --preview-features sbom-export --format cyclonedx1.5 --no-dev --all-packages --all-extras --output-file dist/dstream.cdx.json >/dev/null
 
+wheels: setup ## Build wheels/ with requirement files that pin DStream and all it needs by SHA-256
+	@$(BIN)/python tools/build_wheels.py $(BIN)/uv wheels
+
 bench: setup ## Measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench
 
@@ -94,5 +97,5 @@ screens: setup ## Write the screens in tests/unit/cli/screens again, to review t
 	@UPDATE_SCREENS=1 $(BIN)/python -m pytest -q tests/unit/cli/screens
 
 clean: ## Remove everything built and installed in the checkout
-	rm -rf $(VENV) .dstream .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results
+	rm -rf $(VENV) wheels .dstream .pytest_cache .mypy_cache .ruff_cache .hypothesis bench-results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

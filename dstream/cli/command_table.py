@@ -77,7 +77,7 @@ def _plugin(name: str) -> click.Command:
     def explain() -> None:
         raise click.UsageError(
             f"`dstream {name}` needs the sandbox. Install it from DStream's wheels: "
-            "pip install --find-links wheels 'dstream-cli[sandbox]'"
+            "pip install --require-hashes -r wheels/requirements-sandbox.txt"
         )
 
     return click.Command(name, callback=explain, help=PLUGINS[name])

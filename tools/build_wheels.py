@@ -1,0 +1,47 @@
+"""Builds the wheels of all packages, with requirement files that pin them and all packages they need by SHA-256.
+
+`build_wheels.py UV FOLDER` writes the wheels to the folder, with `requirements.txt` (the CLI, the providers and Key
+Vault) and `requirements-sandbox.txt` (the sandbox, too). Versions and hashes of other packages are those of uv.lock.
+Install with `pip install --require-hashes -r FOLDER/requirements.txt`: pip then refuses any other file, also one of the
+same name and version from an index (https://pip.pypa.io/en/stable/topics/secure-installs/).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+_SETS = {
+    "requirements.txt": ("keyvault", "mssql", "servicebus"),
+    "requirements-sandbox.txt": ("keyvault", "mssql", "sandbox", "servicebus"),
+}
+_MAIN = "dstream-cli"
+_EXPORT = ("export", "--quiet", "--locked", "--no-dev", "--no-emit-workspace", "--no-annotate", "--no-header")
+
+
+def main(uv: str, folder: Path) -> None:
+    for old in folder.glob("dstream_*.whl"):
+        old.unlink()
+    command = [uv, "build", "--quiet", "--all-packages", "--wheel", "--out-dir", str(folder), str(_ROOT)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    wheels = sorted(folder.glob("dstream_*.whl"))
+    for name, extras in _SETS.items():
+        chosen = [part for extra in extras for part in ("--extra", extra)]
+        others = subprocess.run([uv, *_EXPORT, *chosen], cwd=_ROOT, check=True, capture_output=True, text=True).stdout
+        ours = "".join(_pinned(wheel, extras) for wheel in wheels if "sandbox" in extras or "sandbox" not in wheel.name)
+        head = f"# pip install --require-hashes -r {name}\n--find-links .\n--only-binary :all:\n"
+        (folder / name).write_text(head + ours + others)
+
+
+def _pinned(wheel: Path, extras: tuple[str, ...]) -> str:
+    distribution, version, *_ = wheel.name.split("-")
+    name = distribution.replace("_", "-")
+    chosen = f"[{','.join(extras)}]" if name == _MAIN else ""
+    return f"{name}{chosen}=={version} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+if __name__ == "__main__":
+    main(str(Path(sys.argv[1]).absolute()), Path(sys.argv[2]).absolute())
