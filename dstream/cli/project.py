@@ -130,7 +130,7 @@ def infrastructure_of(project: Project, task: str) -> Infrastructure:
         stack=settings.stack,
         work_dir=str(_infrastructure_dir(project) / quote(task, safe="") / quote(settings.stack, safe="")),
         backend_url=_absolute(settings.backend_url, project.folder),
-        secrets_provider=settings.secrets_provider,
+        secrets_provider=settings.secrets_provider or os.environ.get("DSTREAM_SECRETS_PROVIDER") or None,
         program=str(project.folder / Path(settings.program).expanduser()) if settings.program else None,
     )
 

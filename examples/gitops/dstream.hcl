@@ -1,16 +1,32 @@
 # One file, several stacks: `--var env=prod` sets the name of the stack and of its queue. Each stack has its own record.
-# Every pipeline run must be able to reach the record: use a blob container, not a folder. See docs/guides/gitops.md.
+# Every pipeline run must be able to reach the record: set PULUMI_BACKEND_URL to a blob container, not to a folder, and
+# DSTREAM_SECRETS_PROVIDER to a key. See docs/guides/gitops.md.
+#
+# The file reads neither the environment nor files, so that `--untrusted` accepts it in pull requests. DSTREAM_VAR_env and
+# so on set the variables.
 
 variable "env" {
   type    = string
   default = "dev"
 }
 
+variable "resource_group" {
+  type = string # rg-retail
+}
+
+variable "namespace" {
+  type = string # sb-retail
+}
+
+variable "mssql_connection_string" {
+  type      = string
+  sensitive = true
+  default   = "unused by plan and init"
+}
+
 dstream {
   infrastructure {
-    stack            = var.env
-    backend_url      = env("DSTREAM_BACKEND_URL")      # azblob://dstream-infra?storage_account=retail
-    secrets_provider = env("DSTREAM_SECRETS_PROVIDER") # azurekeyvault://retail.vault.azure.net/keys/dstream
+    stack = var.env
   }
 }
 
@@ -18,7 +34,7 @@ task "orders" {
   input {
     provider = "mssql_cdc"
     config {
-      db_connection_string = env("MSSQL_CONNECTION_STRING", "unused by plan and init")
+      db_connection_string = var.mssql_connection_string
       tables               = ["dbo.Orders"]
     }
   }
@@ -26,8 +42,8 @@ task "orders" {
   output {
     provider = "servicebus"
     config {
-      resource_group = env("ASB_RESOURCE_GROUP") # rg-retail
-      namespace      = env("ASB_NAMESPACE")      # sb-retail; without a connection string, `run` signs in to it with Entra ID
+      resource_group = var.resource_group
+      namespace      = var.namespace # without a connection string, `run` signs in to it with Entra ID
       queue          = "orders-${var.env}"
     }
   }

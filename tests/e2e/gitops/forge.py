@@ -19,6 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 
 _PER_REQUEST = 1000
 """GitHub's ids of comments are unique among all pull requests."""
+_BOT = 7
+"""The account of the pipelines."""
 
 
 class Forge:
@@ -38,17 +40,17 @@ class Forge:
         path = self.folder / f"{name}.json"
         return json.loads(path.read_text()) if path.exists() else []
 
-    def write(self, name: str, id_: int | None, **fields: Any) -> None:
+    def write(self, name: str, id_: int | None, *, author: int = _BOT, **fields: Any) -> None:
         """Add an entry, or change the one with this id."""
         entries = self.read(name)
         if id_ is None:
-            entries.append({"id": len(entries) + 1, **fields})
+            entries.append({"id": len(entries) + 1, "author": {"id": author}, **fields})
         else:
             entries[id_ - 1].update(fields)
         (self.folder / f"{name}.json").write_text(json.dumps(entries))
 
-    def artifact(self, run: int) -> Path:
-        return self.folder / f"artifact-{run}"
+    def artifact(self, run: int, name: str) -> Path:
+        return self.folder / f"artifact-{run}-{name}"
 
     @contextmanager
     def serve(self) -> Iterator[str]:
@@ -69,11 +71,19 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if self.path.startswith("/_apis/connectionData"):
+            self._say({"authenticatedUser": {"id": str(_BOT)}})
+            return
+        if self.path == "/api/v4/user":
+            self._say({"id": _BOT})
+            return
         name, _ = self._target()
         entries = self.forge.read(name)
         if "/_apis/" in self.path:
-            threads = [{"id": each["id"], "comments": [{"id": 1, "content": each["body"]}]} for each in entries]
-            self._say({"value": threads})
+            comments = [
+                {"id": 1, "content": each["body"], "author": {"id": str(each["author"]["id"])}} for each in entries
+            ]
+            self._say({"value": [{"id": at, "comments": [comment]} for at, comment in enumerate(comments, 1)]})
         else:
             self._say([{**each, "iid": each["id"]} for each in entries])
 
@@ -123,7 +133,9 @@ def gh(forge: Forge, arguments: list[str]) -> str:
         case ["api", "--paginate", path]:
             number = int(path.split("/")[4])
             comments = forge.read(f"comments-{number}")
-            return json.dumps([{**each, "id": number * _PER_REQUEST + each["id"]} for each in comments])
+            return json.dumps(
+                [{**each, "id": number * _PER_REQUEST + each["id"], "user": _user(each)} for each in comments]
+            )
         case ["api", "-X", "PATCH", path, "-F", field]:
             number, id_ = divmod(int(path.split("/")[-1]), _PER_REQUEST)
             forge.write(f"comments-{number}", id_, body=Path(field.removeprefix("body=@")).read_text())
@@ -133,7 +145,7 @@ def gh(forge: Forge, arguments: list[str]) -> str:
             runs = [each for each in forge.read("runs") if each["commit"] == given["--commit"] and each["success"]]
             return json.dumps([{"databaseId": each["id"]} for each in reversed(runs)][: int(given["--limit"])])
         case ["run", "download", run, *_]:
-            shutil.copytree(forge.artifact(int(run)), ".", dirs_exist_ok=True)
+            shutil.copytree(forge.artifact(int(run), given["--name"]), given["--dir"], dirs_exist_ok=True)
         case ["issue", "list", *_]:
             return json.dumps([{"number": each["id"]} for each in forge.read("issues")])
         case ["issue", "edit", number, *_]:
@@ -143,6 +155,10 @@ def gh(forge: Forge, arguments: list[str]) -> str:
         case _:
             raise ValueError(arguments)
     return ""
+
+
+def _user(comment: dict[str, Any]) -> dict[str, str]:
+    return {"login": "github-actions[bot]" if comment["author"]["id"] == _BOT else "mallory"}
 
 
 def main() -> int:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.gitops.forge import Forge
-from tests.e2e.gitops.pipelines import EXAMPLES, AzurePipelines, GitHub, GitLab, Pipeline, Repository, cancel
+from tests.e2e.gitops.pipelines import EXAMPLES, AzurePipelines, GitHub, GitLab, Pipeline, cancel
+from tests.e2e.gitops.repository import Repository
 from tests.running import BIN, Sandbox, wait_until
 
 Start = Callable[..., Pipeline]
@@ -36,11 +37,19 @@ class Cheap:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self.env = {"PATH": f"{BIN}:/usr/bin:/bin", "DSTREAM_CONFIG": "."}
+        self.env = {
+            "PATH": f"{BIN}:/usr/bin:/bin",
+            "DSTREAM_CONFIG": ".",
+            "DSTREAM_ALLOWED_PROVIDERS": "counter,test_infrastructure",
+        }
 
     def task(self, name: str, **settings: Any) -> str:
         resources = json.dumps({name: settings}).replace(":", " =")
         return f"""\
+variable "slow_{name}" {{
+  default = "0s"
+}}
+
 task "{name}" {{
   input {{
     provider = "counter"
@@ -50,7 +59,7 @@ task "{name}" {{
     config {{
       file      = "{self._file}.{name}.json"
       resources = {resources}
-      slow      = {{ "init:{name}" = env("SLOW", "0s") }}
+      slow      = {{ "init:{name}" = var.slow_{name} }}
     }}
   }}
 }}
@@ -122,6 +131,41 @@ def test_a_pipeline_reviews_applies_and_reports(service: type[Pipeline], start: 
     assert project.real("orders")["size"] == 77
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_pull_request_cannot_choose_what_is_posted_or_run(
+    service: type[Pipeline], start: Start, tmp_path: Path
+) -> None:
+    project = Cheap(tmp_path / "world")
+    pipeline = start(service, project.env)
+    repository, forge = pipeline.repository, pipeline.forge
+    forge.write("comments-1", None, body="<!-- dstream:plan:dev -->\nAll is well.", author=13)
+    secret = tmp_path / "secret"
+    secret.write_text("<!-- dstream:plan:dev -->\nsecret")
+
+    # Committed reports, as files or as links, are not posted if there is no plan.
+    request = repository.propose(orders=project.task("orders", size=1).replace("counter", "no_such_provider"))
+    for name in ("plan.md", "report.md", "report/report.md", "plan/plan.json", "plan.json"):
+        (repository.folder / name).parent.mkdir(exist_ok=True)
+        (repository.folder / name).symlink_to(secret)
+    (repository.folder / "wheels" / "requirements.txt").unlink()  # that of main is used
+    request = repository.push(request)
+    assert pipeline.review(request).code == 3
+    assert [each.splitlines()[1] for each in forge.comments(1)] == ["All is well."]
+
+    # The comment of somebody else is not edited, whatever its first line.
+    assert pipeline.review(repository.push(request, orders=project.task("orders", size=1))).code == 0
+    other, own = forge.comments(1)
+    assert other.endswith("All is well.")
+    assert "1 to create" in own
+
+    # Nothing of it runs, and nothing is read for it.
+    for text in ('env("HOME")', f'file("{secret}")'):
+        request = repository.push(request, orders=project.task("orders", size=1).replace('"0s"', text))
+        assert pipeline.review(request).code == 5
+    assert forge.comments(1) == [other, own]
+    assert secret.read_text().endswith("secret")
+
+
 @pytest.mark.parametrize(
     "service",
     [GitHub, *(pytest.param(each, marks=pytest.mark.soak) for each in (GitLab, AzurePipelines))],
@@ -167,12 +211,12 @@ def test_a_cancelled_job_ends_cleanly_and_can_be_run_again(
             cancel(shell)
 
     pipeline.on_start = cancel_init
-    pipeline.env["SLOW"] = "1h"
+    pipeline.env["DSTREAM_VAR_slow_orders"] = "1h"
     cancelled = pipeline.apply(request)
     assert cancelled.code == 130, cancelled.output
     assert project.real("orders") is None
     pipeline.on_start = lambda _: None
-    pipeline.env["SLOW"] = "0s"
+    pipeline.env["DSTREAM_VAR_slow_orders"] = "0s"
     assert pipeline.apply(request).code == 0
     assert project.real("orders") == {"size": 1}
 
@@ -191,7 +235,8 @@ def test_the_example_runs_as_it_is(service: type[Pipeline], start: Start, own_sa
     env = {
         **own_sandbox.env,
         "PATH": f"{BIN}:{os.environ['PATH']}",
-        "DSTREAM_BACKEND_URL": record.as_uri(),
+        "PULUMI_BACKEND_URL": record.as_uri(),
+        "DSTREAM_ALLOWED_PROVIDERS": "mssql_cdc,servicebus",
         "DSTREAM_SECRETS_PROVIDER": "passphrase",
     }
     pipeline = start(service, env)

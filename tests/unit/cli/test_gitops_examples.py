@@ -45,7 +45,7 @@ def blocks(page: Path) -> Iterator[str]:
 
 
 def lines_of(texts: Iterator[str]) -> list[str]:
-    return [END.sub("", line) for text in texts for line in LINE.findall(text)]
+    return [END.sub("", line) for text in texts for line in LINE.findall(text.replace("\\\n", ""))]
 
 
 def accept(line: str) -> None:
@@ -66,12 +66,10 @@ def accept(line: str) -> None:
 @pytest.mark.parametrize("name", PIPELINES)
 def test_the_cli_accepts_every_command_of_a_pipeline(name: str) -> None:
     text = (EXAMPLES / name).read_text()
-    document = yaml.safe_load(text)
-    lines = lines_of(strings(document))
+    lines = lines_of(strings(yaml.safe_load(text)))
     assert len(lines) >= 5
-    assert len(re.findall(r"^[^#\n]*\bdstream (?:plan|init|status|validate|doctor) ?", text, re.MULTILINE)) == len(
-        lines
-    )
+    for line in re.findall(r"^[^#\n]*\bdstream (?:plan|init|status|validate|doctor)\b.*", text, re.MULTILINE):
+        assert LINE.search(line), "not recognized as a command"
     for line in lines:
         accept(line)
 
@@ -121,14 +119,59 @@ def test_an_invalid_command_is_detected() -> None:
             accept(line)
 
 
-def test_the_example_configuration_loads_for_each_stack() -> None:
-    environ = {
-        "DSTREAM_BACKEND_URL": "azblob://dstream-infra?storage_account=retail",
-        "DSTREAM_SECRETS_PROVIDER": "azurekeyvault://retail.vault.azure.net/keys/dstream",
-        "ASB_RESOURCE_GROUP": "rg-retail",
-        "ASB_NAMESPACE": "sb-retail",
-    }
+@pytest.mark.parametrize("is_untrusted", [False, True])
+def test_the_example_configuration_loads_for_each_stack(is_untrusted: bool) -> None:
+    environ = {"DSTREAM_VAR_resource_group": "rg-retail", "DSTREAM_VAR_namespace": "sb-retail"}
     for stack in ("dev", "prod"):
-        project = load(EXAMPLES / "dstream.hcl", variables={"env": stack}, environ=environ)
+        project = load(EXAMPLES / "dstream.hcl", variables={"env": stack}, environ=environ, is_untrusted=is_untrusted)
         assert project.stack == stack
         assert project.tasks["orders"].output.config["queue"] == f"orders-{stack}"
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_installs_only_what_its_hashes_allow(name: str) -> None:
+    installs = re.findall(r"\bpip install .*", (EXAMPLES / name).read_text())
+    assert installs
+    for line in installs:
+        assert "--require-hashes -r " in line
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_plan_of_a_pull_request_is_untrusted(name: str) -> None:
+    lines = lines_of(strings(yaml.safe_load((EXAMPLES / name).read_text())))
+    reviewing = [
+        line for line in lines if line.startswith(("dstream validate", "dstream plan")) and "--markdown" in line
+    ]
+    assert reviewing
+    assert all("--untrusted" in line for line in [*reviewing, *(each for each in lines if "validate" in each)])
+
+
+def test_the_github_workflow_gives_each_job_only_what_it_needs() -> None:
+    text = (EXAMPLES / "github-actions.yml").read_text()
+    document = yaml.safe_load(text)
+    assert "pull_request_target" not in text
+    assert document["permissions"] == {}
+    for job in document["jobs"].values():
+        steps = job["steps"]
+        uses = [step["uses"] for step in steps if "uses" in step]
+        assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", each) for each in uses)
+        checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
+        assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+        assert not any("${{" in step.get("run", "") for step in steps)
+        writes = "write" in {value for key, value in job["permissions"].items() if key != "id-token"}
+        # Who can write has no files of the repository and no identity.
+        assert not (writes and (checkouts or "id-token" in job["permissions"]))
+        assert ("AZURE_WRITE_CLIENT_ID" in str(job)) == (job.get("environment") == "production")
+
+
+def test_only_the_protected_environments_get_the_writing_identity() -> None:
+    gitlab = yaml.safe_load((EXAMPLES / "gitlab-ci.yml").read_text())
+    jobs = [job for name, job in gitlab.items() if isinstance(job, dict) and "script" in job]
+    for job in jobs:
+        assert ("AZURE_WRITE_CLIENT_ID" in str(job)) == (job.get("environment") == "production")
+        assert not ("GITLAB_TOKEN" in str(job) and "id_tokens" in job)
+    azure = yaml.safe_load((EXAMPLES / "azure-pipelines.yml").read_text())
+    for stage in azure["stages"]:
+        for job in stage["jobs"]:
+            assert ("dstream-write" in str(job)) == (job.get("environment") == "production")
+            assert not ("System.AccessToken" in str(job) and "azureSubscription" in str(job))
