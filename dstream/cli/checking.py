@@ -9,7 +9,7 @@ from typing import Any
 from dstream.cli.project import spec_of
 from dstream.config import Project, ProviderBlock, Task
 from dstream.errors import ConfigError
-from dstream.host import check_configs
+from dstream.host import ProviderSpec, check_configs
 from dstream.protocol.messages import CheckedConfig, ConfigClaim
 from dstream.redact import Redactor
 
@@ -30,15 +30,16 @@ def problems_in(
 
     `only_claims`: only what several tasks declare, if one of the tasks `of` is among them.
     """
-    by_executable: dict[tuple[str, ...], list[Checkable]] = {}
+    groups: dict[object, tuple[ProviderSpec, list[Checkable]]] = {}
     for each in blocks:
-        by_executable.setdefault(tuple(spec_of(each.block, project).argv), []).append(each)
+        spec = spec_of(each.block, project, only_describes=True)
+        groups.setdefault(spec.program, (spec, []))[1].append(each)
     found: list[ConfigError] = []
-    for group in by_executable.values():
+    for spec, group in groups.values():
         first = group[0]
         configs = [dict(each.config) for each in group]
         checked = check_configs(
-            spec_of(first.block, project),
+            spec,
             first.block.role,
             configs,
             cwd=project.folder,

@@ -28,6 +28,7 @@ from dstream.plugins import (
     resolve,
 )
 from dstream.protocol.messages import Infrastructure
+from dstream.redact import is_secret_name
 
 _WORK_DIR = ".dstream/infra"
 _FEW = 10
@@ -78,10 +79,11 @@ def task_of(project: Project, name: str) -> Task:
     raise ConfigError("task.unknown", f'unknown task "{name}" in {project.path}', hint=hint)
 
 
-def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
+def spec_of(block: ProviderBlock, project: Project, *, only_describes: bool = False) -> ProviderSpec:
     """Return the program to execute for a block; pull it if it is a reference that is not installed.
 
-    Raises ConfigError; AuthError, RefusedError and UnreachableError from a registry.
+    `only_describes`: the program connects to nothing, so it gets only what programs need to start. Raises ConfigError;
+    AuthError, RefusedError and UnreachableError from a registry.
     """
     listed = project.settings.allowed_providers
     if block.provider_ref is not None:
@@ -92,9 +94,12 @@ def spec_of(block: ProviderBlock, project: Project) -> ProviderSpec:
     else:
         argv = resolve(block.provider, block.provider_path, project.folder, os.environ, place=block.place)
         refuse_unlisted([block.provider] if block.provider else [], argv, listed, os.environ, place=block.place)
-    environ = limited_environment(os.environ) if project.is_untrusted else None
+    environ = limited_environment(os.environ) if project.is_untrusted or only_describes else None
+    if block.environ:
+        environ = {**(os.environ if environ is None else environ), **block.environ}
+    secrets = block.secrets | {value for name, value in block.environ.items() if is_secret_name(name)}
     fit = partial(fitted, block)
-    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, block.secrets, fit, environ)
+    return ProviderSpec(argv, block.config, block.label, block.place, block.place_of, secrets, fit, environ)
 
 
 def output_spec_of(task: Task, project: Project) -> ProviderSpec:

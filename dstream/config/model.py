@@ -39,8 +39,10 @@ class ProviderBlock:
     """The place of each setting's name, and of each element of literal lists and objects."""
     config_value_places: Mapping[str, SourceLocation] = field(default_factory=dict, repr=False)
     """The place of each value."""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables that this provider's process gets in addition to its environment."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """Strings marked as secret; redact them wherever they occur."""
+    """Strings in `config` and `environ` marked as secret; redact them wherever they occur."""
     unread: frozenset[str] = frozenset()
     """Settings omitted from `config` because key vaults are not read; "" means all settings."""
 

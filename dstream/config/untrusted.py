@@ -48,6 +48,8 @@ def refuse_programs(project: Project) -> None:
         for block in task.providers:
             if block.provider_path is not None:
                 raise refusal("provider_path", block.place)
+            if block.environ:
+                raise refusal("env of a provider", block.place)
     infrastructure = project.settings.infrastructure
     place = SourceLocation(str(project.path), block="dstream")
     if infrastructure.program is not None:

@@ -1,4 +1,4 @@
-"""The environment of providers that an untrusted file names."""
+"""The environment of providers that need no credentials, or that an untrusted file names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ _NAMES = frozenset(
         *("HOME", "LANG", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"),
         *("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy", "http_proxy", "https_proxy", "no_proxy"),
         *("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"),
-        *("LD_LIBRARY_PATH", "ODBCINI", "ODBCINSTINI", "ODBCSYSINI"),
+        *("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "ODBCINI", "ODBCINSTINI", "ODBCSYSINI"),
+        *("DOTNET_ROOT", "JAVA_HOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
     }
 )
 _PREFIXES = ("ARM_", "AZURE_", "DSTREAM_", "IDENTITY_", "LC_", "MSI_", "PULUMI_", "XDG_")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -88,22 +89,51 @@ def test_providers_that_are_not_listed_do_not_start(checkout: DStream, tmp_path:
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("command", [["validate"], ["plan", "count"]])
-def test_providers_of_an_untrusted_file_get_a_limited_environment(tmp_path: Path, command: list[str]) -> None:
-    (tmp_path / "dstream.hcl").write_text(COUNT.replace('"console"', '"spy"'))
+SPY = """\
+#!/bin/sh
+env > "@SEEN@"
+"""
+
+
+@pytest.fixture
+def spied(tmp_path: Path) -> Path:
+    """The environment that the provider `spy` got."""
     spy = tmp_path / "bin" / "dstream-spy"
     spy.parent.mkdir()
-    spy.write_text(f"#!/bin/sh\nenv > {tmp_path / 'seen'}\n")
+    spy.write_text(SPY.replace("@SEEN@", str(tmp_path / "seen")))
     spy.chmod(0o755)
-    given = {"GITHUB_TOKEN": "a", "DSTREAM_VAR_x": "b", "ARM_CLIENT_ID": "c", "AWS_PROFILE": "d"}
-    folders = {"DSTREAM_PROVIDERS": str(spy.parent), "DSTREAM_PASS_ENV": "AWS_PROFILE"}
-    dstream = DStream(tmp_path, {**os.environ, **folders, **given})
+    return tmp_path / "seen"
+
+
+GIVEN = {"GITHUB_TOKEN": "a", "DSTREAM_VAR_x": "b", "ARM_CLIENT_ID": "c", "AWS_PROFILE": "d"}
+LIMITED = {"ARM_CLIENT_ID", "AWS_PROFILE"}
+
+
+@pytest.mark.parametrize(
+    ("command", "usual"), [(["validate"], LIMITED), (["plan", "count"], GIVEN.keys())], ids=["validate", "plan"]
+)
+def test_providers_get_a_limited_environment(
+    tmp_path: Path, spied: Path, command: list[str], usual: Collection[str]
+) -> None:
+    (tmp_path / "dstream.hcl").write_text(COUNT.replace('"console"', '"spy"'))
+    folders = {"DSTREAM_PROVIDERS": str(tmp_path / "bin"), "DSTREAM_PASS_ENV": "AWS_PROFILE"}
+    dstream = DStream(tmp_path, {**os.environ, **folders, **GIVEN})
 
     def seen() -> set[str]:
-        lines = (tmp_path / "seen").read_text().splitlines()
-        return {line.partition("=")[0] for line in lines} & given.keys()
+        lines = spied.read_text().splitlines()
+        return {line.partition("=")[0] for line in lines} & GIVEN.keys()
 
     dstream(*command)
-    assert seen() == given.keys()
+    assert seen() == usual
     dstream(*command, "--untrusted")
-    assert seen() == {"ARM_CLIENT_ID", "AWS_PROFILE"}
+    assert seen() == LIMITED
+
+
+@pytest.mark.parametrize("command", [["validate"], ["plan", "count"]])
+def test_a_provider_gets_the_environment_of_its_block(tmp_path: Path, spied: Path, command: list[str]) -> None:
+    block = 'provider = "spy"\n    env = { REGION = "eu", PATH = "/usr/bin:/bin", API_TOKEN = secret("env:TOKEN") }'
+    (tmp_path / "dstream.hcl").write_text(COUNT.replace('{ provider = "console" }', f"{{\n    {block}\n  }}"))
+    dstream = DStream(tmp_path, {**os.environ, "DSTREAM_PROVIDERS": str(tmp_path / "bin"), "TOKEN": "very-secret"})
+    done = dstream(*command)
+    assert {"REGION=eu", "PATH=/usr/bin:/bin", "API_TOKEN=very-secret"} <= {*spied.read_text().splitlines()}
+    assert "very-secret" not in done.stdout + done.stderr

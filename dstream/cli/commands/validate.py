@@ -107,7 +107,7 @@ def _checked_by_providers(project: Project, complaints: Complaints) -> list[_Unc
         for task in project.tasks.values():
             for block in task.providers:
                 with complaints.collecting():
-                    spec = spec_of(block, project)
+                    spec = spec_of(block, project, only_describes=True)
                     answer = introductions.ask(spec, block.role, timeout_s=task.start_timeout_s)
                     asked.append((task, block, answer))
         for task, block, answer in asked:

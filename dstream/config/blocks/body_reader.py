@@ -77,6 +77,10 @@ class BodyReader:
     def texts(self, name: str) -> tuple[str, ...] | None:
         return self._typed(name, "a list of strings", _texts)
 
+    def text_map(self, name: str) -> dict[str, str] | None:
+        """Return an object of strings. Secrets in it stay marked."""
+        return self._typed(name, "an object of strings", _text_map)
+
     def flag(self, name: str) -> bool | None:
         return self._typed(name, "true or false", lambda value: value if isinstance(value, bool) else None)
 
@@ -122,6 +126,12 @@ def _texts(value: Value) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return None
     return tuple("".join(item) for item in value)
+
+
+def _text_map(value: Value) -> dict[str, str] | None:
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        return None
+    return value
 
 
 def _count(value: Value) -> int | None:

@@ -103,7 +103,7 @@ class TaskReader:
         if block is None:
             return None
         reader = self._reader.inner(block, f"{self._reader.block}, {role}")
-        reader.check({*_WAYS_TO_NAME, "config"}, {"config"})
+        reader.check({*_WAYS_TO_NAME, "config", "env"}, {"config"})
         path = f"task.{self.name}.{role}"
         config = ProviderConfig(reader.source, reader.block, f"{path}.config", reader.scope)
         self._read_config(reader, config)
@@ -158,10 +158,12 @@ class TaskReader:
         if with_config:
             with side.reader.complaints.collecting():
                 config = side.config.whole(defer_unset=defer_unset)
+        environ = self._environment(side.reader) if with_config else {}
         if not names:
             return None
-        plain = revealed(config)
+        plain, plain_environ = revealed(config), revealed(environ)
         assert isinstance(plain, dict)
+        assert isinstance(plain_environ, dict)
         return ProviderBlock(
             role=side.role,
             provider=names.get("provider"),
@@ -171,10 +173,20 @@ class TaskReader:
             config=plain,
             config_places=side.config.places.names,
             config_value_places=side.config.places.values,
-            secrets=secrets_in(config),
+            environ=plain_environ,
+            secrets=secrets_in(config) | secrets_in(environ),
             unread=side.config.unread,
             unset=side.config.unset,
         )
+
+    def _environment(self, reader: BodyReader) -> dict[str, Value]:
+        """Return the variables in `env`; report names that no environment can have (environ(7))."""
+        found, attribute = reader.text_map("env") or {}, reader.attribute("env")
+        for name, value in found.items():
+            if attribute is not None and (not name or "=" in name or "\0" in name + value):
+                hint = "The name must not be empty or contain =, and neither name nor value a NUL character."
+                reader.complain("config.type", f'invalid environment variable "{name}"', attribute.value.at, hint)
+        return {**found}
 
     def _complain_of_provider(self, side: _Side) -> None:
         places = [str(definition.place) for definition in side.provider.values()]

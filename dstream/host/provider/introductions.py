@@ -1,4 +1,4 @@
-"""Introduces the providers of many blocks: each executable starts once, as many at a time as the machine has cores."""
+"""Introduces the providers of many blocks: each program starts once, as many at a time as the machine has cores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dstream.protocol.messages import Command, Finding, Role
 AT_ONCE = max(2, os.cpu_count() or 1)
 """Maximum number of concurrent introductions; two, so that the providers of one task get ready at the same time."""
 
-_Key = tuple[tuple[str, ...], str, Role | None, float]
+_Key = tuple[object, str, Role | None, float]
 
 
 class Introductions:
@@ -43,7 +43,7 @@ class Introductions:
 
         The function raises ConfigError at the place of `spec`, also if the executable was started for another block.
         """
-        key = (tuple(spec.argv), spec.label, role, timeout_s)
+        key = (spec.program, spec.label, role, timeout_s)
         if key not in self._asked:
             self._asked[key] = self._pool.submit(
                 introduce,

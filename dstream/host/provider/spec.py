@@ -37,3 +37,8 @@ class ProviderSpec:
     """The program's environment; None: that of the host."""
     inherited: tuple[int, ...] = ()
     """Descriptors of the host that the program shares, under the same numbers."""
+
+    @property
+    def program(self) -> tuple[Sequence[str], frozenset[tuple[str, str]]]:
+        """What starts, hashable: blocks of the same program can share a process."""
+        return tuple(self.argv), frozenset((self.environ or {}).items())

@@ -151,6 +151,16 @@ CHECKOUTS: dict[str, Checkout] = {
         options=("--out", "plan.json", "--markdown", "plan.md"),
         exits=1,
     ),
+    "26-environment-of-a-provider": Checkout(
+        {
+            "dstream.hcl": QUEUE.replace(
+                'provider = "servicebus"',
+                'provider = "servicebus"\n    env = { PYTHONPATH = "lib", PATH = "bin", LD_PRELOAD = "./evil.so" }',
+            ),
+            "lib/sitecustomize.py": _PYTHON,
+            "bin/pulumi": _SHELL,
+        }
+    ),
     "16-program-hook": Checkout(
         {"dstream.hcl": f'dstream {{\n  infrastructure {{ program = "infra.py" }}\n}}\n{QUEUE}', "infra.py": _PYTHON}
     ),

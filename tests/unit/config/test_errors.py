@@ -221,6 +221,18 @@ BLOCKS = [
     Case(
         "an empty provider", in_input('provider = ▸""'), "config.type", "provider must be a string, not an empty string"
     ),
+    Case(
+        "an environment with a number",
+        in_input('provider = "p"\n    env = ▸{ A = 1 }'),
+        "config.type",
+        "env must be an object of strings",
+    ),
+    Case(
+        "an environment with an impossible name",
+        in_input('provider = "p"\n    env = ▸{ "A=B" = "" }'),
+        "config.type",
+        'invalid environment variable "A=B"',
+    ),
     Case("a provider that is a list", in_input('provider = ▸["p"]'), "config.type", "must be a string, not a list"),
     Case(
         "an unknown task type",

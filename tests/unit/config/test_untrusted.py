@@ -41,6 +41,7 @@ REFUSED = {
     "a program as a provider": TASK.format(input='provider_path = "./a"'),
     "a program as a transform": TASK.format(input='provider = "a"').rstrip("}\n")
     + '}\n  transform { provider_path = "./a" }\n}',
+    "the environment of a program": TASK.format(input='\nprovider = "a"\nenv = { LD_PRELOAD = "./a.so" }\n'),
     "a program hook": 'dstream { infrastructure { program = "infra.py" } }',
     "a backend": 'dstream { infrastructure { backend_url = "https://example.com" } }',
     "a secrets provider": 'dstream { infrastructure { secrets_provider = "azurekeyvault://a/b" } }',
