@@ -82,8 +82,9 @@ def task_of(project: Project, name: str) -> Task:
 def spec_of(block: ProviderBlock, project: Project, *, only_describes: bool = False) -> ProviderSpec:
     """Return the program to execute for a block; pull it if it is a reference that is not installed.
 
-    `only_describes`: the program connects to nothing, so it gets only what programs need to start. Raises ConfigError;
-    AuthError, RefusedError and UnreachableError from a registry.
+    `only_describes`: the program connects to nothing, so it gets only what programs need to start.
+
+    Raises ConfigError; AuthError, RefusedError and UnreachableError from a registry.
     """
     listed = project.settings.allowed_providers
     if block.provider_ref is not None:

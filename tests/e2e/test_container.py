@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.e2e.test_wheels import uv
+from tests.e2e.test_wheels import build_wheels
 
 BUILDAH = {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 CERTIFICATES = "/etc/ssl/certs:/etc/ssl/certs:ro"
@@ -67,7 +67,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     base = done("buildah", "from", "scratch")
     done("buildah", "add", "-q", base, root, "/")
     done("buildah", "commit", "-q", base, "localhost/dstream-test-base")
-    uv("build", "--all-packages", "--wheel", "--out-dir", str(folder / "wheels"))
+    build_wheels(folder / "wheels")
     file = ROOT / "examples/container/Dockerfile"
     build = ["buildah", "bud", "-q", "--build-arg", "BASE=localhost/dstream-test-base", "--volume", CERTIFICATES]
     done(*build, "-t", "localhost/dstream-test", "-f", file, folder)

@@ -30,11 +30,18 @@ task "count" {
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs, after what docs/get-started.md says for another machine."""
     folder = tmp_path_factory.mktemp("wheels")
-    uv("build", "--all-packages", "--wheel", "--out-dir", str(folder / "wheels"))
+    build_wheels(folder / "wheels")
     uv("venv", "--python", sys.executable, str(folder / "venv"))
-    extras = "dstream-cli[mssql,servicebus,sandbox,keyvault]"
-    uv("pip", "install", "--python", str(folder / "venv/bin/python"), "--find-links", str(folder / "wheels"), extras)
+    requirements = folder / "wheels/requirements-sandbox.txt"
+    uv("pip", "install", "--python", str(folder / "venv/bin/python"), "--require-hashes", "-r", str(requirements))
     return folder / "venv/bin"
+
+
+def build_wheels(folder: Path) -> None:
+    """Do what `make wheels` does."""
+    command = [sys.executable, ROOT / "tools/build_wheels.py", BIN / "uv", folder]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def uv(*arguments: str) -> None:
