@@ -41,8 +41,9 @@ def rejects_an_invalid_config_in_plan(subject: Subject) -> None:
 
 
 def plans_without_changing_anything(subject: Subject) -> None:
-    """`plan` changes nothing: run twice, it shows the same resources to create."""
-    first, second = (_success(subject, "plan").resources for _ in range(2))
+    """`plan` changes nothing: run twice, it returns the same plan, in the same words and order."""
+    plans = [_success(subject, "plan") for _ in range(2)]
+    first, second = (each.resources for each in plans)
     if not first:
         raise NotObservable("it plans no resources; test it with a config that declares some")
     if existing := [each for each in first if each.op != "create"]:
@@ -52,6 +53,9 @@ def plans_without_changing_anything(subject: Subject) -> None:
         )
     if _steps(second) != _steps(first):
         raise Violation(f"the first plan is {_listed(first)}, the second {_listed(second)}")
+    old, new = (_saved(each) for each in plans)
+    if other := [name for name in old if old[name] != new[name]]:
+        raise Violation(f"two plans of the same differ in {', '.join(other)}, so no saved plan could be applied")
 
 
 def ignores_unknown_options(subject: Subject) -> None:
@@ -141,6 +145,12 @@ def _check_nothing_to_do(result: LifecycleResult, what: str) -> None:
     steps = [each for each in result.resources if each.op not in ("same", "refresh")]
     if steps:
         raise Violation(f"{what} shows {_listed(steps)}")
+
+
+def _saved(plan: LifecycleResult) -> dict[str, Any]:
+    """Return what a plan file contains of it."""
+    of_metadata = {name: plan.metadata.get(name) for name in ("plan", "where")}
+    return {"resources": plan.resources, "message": plan.message, **of_metadata}
 
 
 def _steps(resources: Sequence[ListedResource]) -> list[tuple[str, str]]:

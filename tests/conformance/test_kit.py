@@ -55,6 +55,7 @@ FAULTS: dict[str, dict[str, str]] = {
     "runs_on_any_command": {"refuses_lifecycle_commands": 'it answers status with "ready", as if it were run'},
     "sends_no_heartbeats": {"sends_heartbeats": "no heartbeat arrived within 0.5 s"},
     "creates_on_plan": {"plans_without_changing_anything": 'the first plan is create of "first", create of "second", the second same of "first"'},
+    "dates_its_plan": {"plans_without_changing_anything": "two plans of the same differ in resources, so no saved plan could be applied"},
     "omits_config_path": {"rejects_an_invalid_config_in_plan": "its error has no config_path, so no line can be shown (invalid config)"},
     "crashes_on_unknown_options": {"ignores_unknown_options": "plan exited without a last line; it exited with 1, last on stderr: TypeError: unexpected option"},
     "exits_when_cancelled": {"cancels_cleanly": "init, cancelled by stop, exited without a last line; it exited with 1"},
