@@ -2,9 +2,10 @@
 
 `build_wheels.py UV FOLDER` writes the wheels to the folder, with `requirements.txt` (the CLI, the providers and Key
 Vault) and `requirements-sandbox.txt` (the sandbox, too). Versions and hashes of other packages are those of uv.lock.
-Those that are only published as source are built, too, so that no other machine builds anything. Install with
-`pip install --require-hashes -r FOLDER/requirements.txt`: pip then refuses any other file, also one of the same name and
-version from an index (https://pip.pypa.io/en/stable/topics/secure-installs/).
+Those that are only published as source are built, too, so that no other machine builds anything.
+
+Install with `pip install --require-hashes -r FOLDER/requirements.txt`: pip then refuses any other file, also one of the
+same name and version from an index (https://pip.pypa.io/en/stable/topics/secure-installs/).
 """
 
 from __future__ import annotations

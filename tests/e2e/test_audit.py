@@ -27,7 +27,16 @@ CHANGING = {
 """Commands that write the audit log; `run` with --reset, `status` with --refresh-only."""
 READING = {
     *("audit verify", "completion", "deadletter list", "deadletter show", "doctor", "list", "plan", "provider list"),
-    *("provider new", "provider show", "provider test", "snapshot", "state export", "state history"),
+    *(
+        "provider install",
+        "provider lock",
+        "provider new",
+        "provider push",
+        "provider show",
+        "provider test",
+        "snapshot",
+    ),
+    *("state export", "state history"),
     *("state infra list", "state show", "validate", "version"),
 }
 

@@ -73,5 +73,7 @@ def test_help_lists_every_command_with_its_short_help() -> None:
 def test_a_command_of_a_missing_package_shows_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [])
 
-    with pytest.raises(click.UsageError, match=r"`dstream demo` needs the sandbox.*'dstream-cli\[sandbox\]'"):
+    with pytest.raises(
+        click.UsageError, match=r"`dstream demo` needs the sandbox.* -r wheels/requirements-sandbox.txt"
+    ):
         cli.main(["demo"], standalone_mode=False)
